@@ -1,0 +1,115 @@
+"""Closed sets of words; each member with the sentence that says what it means."""
+
+from enum import StrEnum
+
+
+class UpdateKind(StrEnum):
+    """What an update does with its batches."""
+
+    LEARN = "learn"
+    """Learn from the batches."""
+    RETRACT = "retract"
+    """Take the batches back out."""
+
+
+class UpdateState(StrEnum):
+    """Where an update stands. Only an update has states; a version is a fact."""
+
+    QUEUED = "queued"
+    """Waits for a worker; a worker's claim moves it on."""
+    RUNNING = "running"
+    """A worker holds the lease and learns."""
+    SUCCEEDED = "succeeded"
+    """Final: it was learned and judged; the verdict says what became of it."""
+    FAILED = "failed"
+    """Final unless a person retries it: `error` says why."""
+    CANCELLED = "cancelled"
+    """Final unless a person retries it: somebody asked it to stop."""
+
+
+class Verdict(StrEnum):
+    """What became of the version that an update made."""
+
+    PROMOTED = "promoted"
+    """It went live."""
+    HELD = "held"
+    """It is kept and a person decides."""
+    REJECTED = "rejected"
+    """It is kept and can be looked at; it does not go live."""
+    SUPERSEDED = "superseded"
+    """The live version changed while the update ran."""
+
+
+class Outcome(StrEnum):
+    """What the gate says of the evidence alone."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNDECIDED = "undecided"
+
+
+class Promotion(StrEnum):
+    """Who moves the live pointer after a passed gate."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class Retention(StrEnum):
+    """Which raw rows are kept once they are learned."""
+
+    ALL = "all"
+
+
+class BatchState(StrEnum):
+    """State of a batch, computed: the first that holds, from the bottom up."""
+
+    PENDING = "pending"
+    LEARNED = "learned"
+    REJECTED = "rejected"
+    RETRACTED = "retracted"
+    ERASED = "erased"
+
+
+class DeploymentKind(StrEnum):
+    """How the live pointer moved."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+class NewClasses(StrEnum):
+    """What to do with a label that the vocabulary does not have."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
+class Family(StrEnum):
+    """How a method keeps what was known."""
+
+    FREEZE = "freeze"
+    """Keep the feature extractor, learn the head."""
+    CONSTRAIN = "constrain"
+    """Let weights move, but not far."""
+    EXPAND = "expand"
+    """Add units and train only those."""
+    REHEARSE = "rehearse"
+    """Learn again from kept rows."""
+    BASELINE = "baseline"
+    """What the others are compared with."""
+
+
+class Interference(StrEnum):
+    """How old knowledge was lost."""
+
+    NONE = "none"
+    GRADUAL = "gradual"
+    SUDDEN = "sudden"
+
+
+class Severity(StrEnum):
+    """What a rule that fires asks for."""
+
+    REJECTED = "rejected"
+    HELD = "held"

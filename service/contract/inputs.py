@@ -1,0 +1,104 @@
+"""What a model takes: vectors or images, and their scale."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Strict(BaseModel):
+    """A body that refuses fields it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class RangeScale(Strict):
+    """Inputs lie in [lo, hi]; they are mapped to [-1, 1]."""
+
+    range: tuple[float, float] = Field(description="Smallest and largest value of a raw input.", examples=[[0, 16]])
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RangeScale:
+        if not self.range[0] < self.range[1]:
+            raise ValueError("range is [lo, hi] with lo < hi")
+        return self
+
+
+class MomentsScale(Strict):
+    """Inputs are centred by `mean` and divided by `std`."""
+
+    mean: float | list[float] = Field(description="Mean of the raw inputs: one number, or one a column.")
+    std: float | list[float] = Field(description="Standard deviation: one number, or one a column; > 0.")
+
+    @model_validator(mode="after")
+    def _positive(self) -> MomentsScale:
+        values = self.std if isinstance(self.std, list) else [self.std]
+        if not all(v > 0 for v in values):
+            raise ValueError("std must be > 0")
+        return self
+
+
+Scale = RangeScale | MomentsScale
+
+
+class VectorInput(Strict):
+    """Rows of `size` numbers."""
+
+    kind: Literal["vector"]
+    size: int = Field(ge=1, le=100_000, description="Numbers a row.")
+    scale: Scale | None = Field(default=None, description="Declared scale; without it, fitted on the first batch.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.size,)
+
+
+class ImageInput(Strict):
+    """Images as nested lists [channels][height][width]."""
+
+    kind: Literal["image"]
+    channels: int = Field(ge=1, le=16)
+    height: int = Field(ge=1, le=1024)
+    width: int = Field(ge=1, le=1024)
+    scale: Scale | None = Field(default=None, description='Declared scale; {"range": [0, 255]} without it.')
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)
+
+
+InputSpec = Annotated[VectorInput | ImageInput, Field(discriminator="kind")]
+
+
+class IdentityBackbone(Strict):
+    """The scaled input itself; the exact head's lift does the work."""
+
+    name: Literal["identity"] = "identity"
+
+
+class MlpBackbone(Strict):
+    """Dense layers with ReLU."""
+
+    name: Literal["mlp"]
+    hidden: list[Annotated[int, Field(ge=1, le=4096)]] = Field(
+        default=[256], min_length=1, max_length=4, description="Units a layer."
+    )
+
+
+class CnnBackbone(Strict):
+    """Convolutions 3x3 with GroupNorm, ReLU and pooling; for images."""
+
+    name: Literal["cnn"]
+    channels: list[Annotated[int, Field(ge=1, le=512)]] = Field(
+        default=[32, 64], min_length=1, max_length=4, description="Filters a stage."
+    )
+
+
+Backbone = Annotated[IdentityBackbone | MlpBackbone | CnnBackbone, Field(discriminator="name")]
+
+
+class Architecture(Strict):
+    """What a first version uses."""
+
+    backbone: Backbone = IdentityBackbone()

@@ -1,0 +1,128 @@
+"""The gate's policy: every number of every rule, with its default and what it means. Set only on the model."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service.contract.inputs import Strict
+
+Share = Field(ge=0, le=1)
+
+
+class Familiar(Strict):
+    """Which rows are like what the model has seen, and when the model counts as sure."""
+
+    quantile: float = Field(0.99, gt=0.5, lt=1, description="Rows nearer than this quantile of trusted rows are familiar.")
+    confident: float = Field(0.8, gt=0, lt=1, description="Calibrated top score from which an answer counts as sure.")
+
+
+class FirstVersion(Strict):
+    """Rule 0: the first version must do better than its commonest class."""
+
+    min_rows: int = Field(20, ge=1, description="Out-of-fold rows from which the first version is judged.")
+    p: float = Field(0.05, gt=0, lt=1, description="Chance probability above which it is held.")
+
+
+class Unlearnable(Strict):
+    """Rule 1: the labels contradict the model and follow no rule of their own."""
+
+    min_rows: int = Field(5, ge=1, description="Familiar rows from which the rule speaks.")
+    min_excess: float = Field(0.20, ge=0, le=1, description="Conflict share above the expected one.")
+    p: float = Field(0.001, gt=0, lt=1, description="Chance probability below which conflicts count as real.")
+    learner_p: float = Field(0.01, gt=0, lt=1, description="A batch-only learner must beat its commonest class at this p.")
+
+
+class ContradictsEverything(Strict):
+    """Rule 2: most rows say something else than the model."""
+
+    min_excess: float = Field(0.50, ge=0, le=1, description="Conflict share above the expected one.")
+    p: float = Field(0.001, gt=0, lt=1, description="Chance probability below which conflicts count as real.")
+
+
+class ContradictsClass(Strict):
+    """Rule 3: rows the model is sure of carry another label; on this batch or pooled over the last ones."""
+
+    min_rows: int = Field(3, ge=1, description="Familiar, confident rows called c from which the rule speaks of c.")
+    min_share: float = Field(0.20, ge=0, le=1, description="Conflict share from which the rule fires.")
+    times_expected: float = Field(3.0, ge=1, description="... and at least this many times the expected share.")
+    p: float = Field(0.001, gt=0, lt=1, description="Chance probability, divided by the classes tested.")
+    pooled_batches: int = Field(20, ge=1, le=200, description="Latest batches that are pooled against slow poison.")
+
+
+class DisagreesBroadly(Strict):
+    """Rule 4: noticeably more conflicts than usual."""
+
+    min_excess: float = Field(0.15, ge=0, le=1, description="Conflict share above the expected one.")
+    p: float = Field(0.001, gt=0, lt=1, description="Chance probability below which conflicts count as real.")
+
+
+class Forgets(Strict):
+    """Rule 5: masked accuracy on trusted rows fell."""
+
+    max_masked_drop: float = Field(0.02, ge=0, le=1, description="Allowed fall when no class is new.")
+    max_masked_drop_new: float = Field(0.03, ge=0, le=1, description="Allowed fall when classes are new.")
+    p_reject: float = Field(0.01, gt=0, lt=1, description="Rejected below this chance probability.")
+    p_hold: float = Field(0.10, gt=0, lt=1, description="Held below this chance probability.")
+
+
+class Intrudes(Strict):
+    """Rule 6: old rows are answered with a new class."""
+
+    margin: float = Field(0.05, ge=0, le=1, description="Allowed above the yardstick's own share.")
+    without_yardstick: float = Field(0.10, ge=0, le=1, description="Allowed where there is no yardstick.")
+
+
+class NewClassNotLearned(Strict):
+    """Rule 7: a new class is not recognised."""
+
+    min_rows: int = Field(10, ge=1, description="Rows of new classes from which the rule speaks; fewer: unproven.")
+    share_of_yardstick: float = Field(0.5, ge=0, le=1, description="Share of the yardstick's recall that is due.")
+
+
+class WorstClass(Strict):
+    """Rule 8: one class got much worse."""
+
+    min_rows: int = Field(20, ge=1, description="Trusted rows from which a class is tested alone; others as one group.")
+    p: float = Field(0.01, gt=0, lt=1, description="Holm-corrected probability.")
+    max_drop: float = Field(0.10, ge=0, le=1, description="Held above this fall.")
+    reject_drop: float = Field(0.30, ge=0, le=1, description="Rejected above this fall.")
+
+
+class SlowLoss(Strict):
+    """Rule 9: small losses add up against the best of the last promoted versions."""
+
+    versions: int = Field(20, ge=1, le=200, description="Promoted versions that are looked back on.")
+    max_drop: float = Field(0.04, ge=0, le=1, description="Allowed fall since the best of them.")
+    p: float = Field(0.01, gt=0, lt=1, description="Chance probability below which it is held.")
+
+
+class LearnedNothing(Strict):
+    """Rule 10: on its own rows the new version is worse than the one before."""
+
+    min_rows: int = Field(50, ge=1, description="Rows of the update from which the rule speaks.")
+    p: float = Field(0.05, gt=0, lt=1, description="Chance probability below which it is held.")
+
+
+class Reconcilable(Strict):
+    """Honest shift against swapped labels: can old and new rows both be right?"""
+
+    min_fixed: float = Field(0.6, ge=0, le=1, description="Share of conflicting rows a joint head must get right.")
+    max_old_loss: float = Field(0.05, ge=0, le=1, description="Loss allowed on old rows of those classes.")
+
+
+class GatePolicy(Strict):
+    """All rules. A model that names no policy gets these numbers."""
+
+    familiar: Familiar = Familiar()
+    first_version: FirstVersion = FirstVersion()
+    unlearnable: Unlearnable = Unlearnable()
+    contradicts_everything: ContradictsEverything = ContradictsEverything()
+    contradicts_class: ContradictsClass = ContradictsClass()
+    disagrees_broadly: DisagreesBroadly = DisagreesBroadly()
+    forgets: Forgets = Forgets()
+    intrudes: Intrudes = Intrudes()
+    new_class_not_learned: NewClassNotLearned = NewClassNotLearned()
+    worst_class: WorstClass = WorstClass()
+    slow_loss: SlowLoss = SlowLoss()
+    learned_nothing: LearnedNothing = LearnedNothing()
+    reconcilable: Reconcilable = Reconcilable()

@@ -1,0 +1,186 @@
+"""The report of an update: what was gained, what was forgotten, what it cost, and what the gate said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.contract.enums import Interference, Outcome, Severity
+
+
+class Fact(BaseModel):
+    """A frozen part of a report. All shares lie in [0, 1]; null means "no evidence"."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassScore(Fact):
+    accuracy: float
+    rows: int
+
+
+class Score(Fact):
+    """Accuracy on trusted rows."""
+
+    accuracy: float
+    balanced_accuracy: float
+    rows: int
+    classes: dict[str, ClassScore]
+
+
+class Pair(Fact):
+    before: float | None
+    after: float | None
+
+
+class OldClasses(Fact):
+    """Trusted rows, before and after. `interval` is of after - before (Agresti-Min, 95 %)."""
+
+    before: float | None
+    after: float | None
+    interval: tuple[float, float] | None
+    masked: Pair
+    intrusion: float | None
+    masked_classes: dict[str, float] = Field(default={}, description="Masked accuracy after, by class.")
+
+
+class NewClassesScore(Fact):
+    """Out-of-fold recall of the classes that this update brought. `interval` is Wilson's, 95 %."""
+
+    names: list[str]
+    after: float | None
+    interval: tuple[float, float] | None
+    rows: int = 0
+    classes: dict[str, ClassScore] = {}
+
+
+class WorstClassDrop(Fact):
+    name: str
+    drop: float
+
+
+class Yardstick(Fact):
+    """The exact head over the same history. `regret` is its accuracy minus this version's on the same rows."""
+
+    method: str
+    accuracy: float | None
+    regret: float | None
+    intrusion: float | None = None
+    new_classes: float | None = Field(default=None, description="Its out-of-fold recall of the new classes.")
+
+
+class SuspectRow(Fact):
+    batch: str
+    row: int
+    label: str
+    suggested: str
+    score: float
+
+
+class Dispute(Fact):
+    """Rows the model is sure of carry another label; a person settles it by promoting or retracting."""
+
+    class_: str = Field(serialization_alias="class", validation_alias="class")
+    suggested: str
+    rows: int
+    source: str | None
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class ClassEvidence(Fact):
+    """Rule 3's counts for one class, kept so that later updates can pool them."""
+
+    confident: int
+    conflicts: int
+    expected: float
+    toward: dict[str, int] = {}
+
+
+class BatchEvidence(Fact):
+    """What the batch itself says."""
+
+    conflicts: int | None
+    familiar: int | None = None
+    expected: float | None = Field(default=None, description="Expected share of conflicts.")
+    unfamiliar_share: float | None = None
+    suspect_rows: list[SuspectRow] = []
+    disputes: list[Dispute] = []
+    evidence: dict[str, ClassEvidence] = {}
+    reconcilable: bool | None = None
+    notes: list[str] = []
+
+
+class Cost(Fact):
+    seconds: float
+    wait_seconds: float
+    rows: int
+    parameters_added: int
+    bytes_added: int
+    share_of_retraining: float | None
+    multiply_adds: int = 0
+
+
+class Rule(Fact):
+    """One rule of the gate. `passed` null: no evidence, which passes with a flag."""
+
+    name: str
+    number: int
+    limit: float | None
+    value: float | None
+    passed: bool | None
+    severity: Severity | None = None
+    why: str
+
+
+class GateReport(Fact):
+    outcome: Outcome
+    rules: list[Rule]
+    unproven: bool = False
+    why: str = Field(default="", description="The sentence of the rule that decided.")
+
+
+class ShardFact(Fact):
+    """One stored part of a version, and which batches had a hand in it."""
+
+    part: str
+    digest: str
+    status: str = Field(description='"recomputed" or "never saw it"')
+
+
+class Certificate(Fact):
+    """Anybody can recompute it: digests of (G, Q, n) over what the version still holds."""
+
+    feature_space: str | None
+    ledger_digest: str | None = Field(description="SHA-256 of (G, Q, n) as methods.md 2.2 lays it out.")
+    rows: int
+    removed: list[str] = Field(description="The batches taken back.")
+    shards: list[ShardFact]
+    decided: list[str] = Field(description="What else the batches had decided: scale, lift, class order.")
+    exact: bool
+    torch: str
+    threads: int
+    seed: int
+
+
+class Report(Fact):
+    """What an update measured. Rows of T are trusted rows (exam); rows of B are the update's own."""
+
+    before: Score | None
+    after: Score | None
+    old_classes: OldClasses
+    new_classes: NewClassesScore
+    forgetting: float | None
+    interference: Interference
+    worst_class: WorstClassDrop | None
+    negative_flips: float | None
+    positive_flips: float | None
+    yardstick: Yardstick | None
+    batch: BatchEvidence
+    cost: Cost
+    gate: GateReport
+    exact: bool
+    certificate: Certificate | None = None
+    method: dict[str, Any] = Field(default={}, description="What the method itself has to tell: steps, search points.")
+    notes: list[str] = []

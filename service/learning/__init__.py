@@ -1,0 +1,1 @@
+"""Learning: tensors in, tensors out. No HTTP, no SQL, no settings."""

@@ -1,0 +1,80 @@
+"""A checkpoint: everything a version is, as named parts of tensors and one JSON-able layout. Never changed, only made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from service.contract.inputs import Backbone, IdentityBackbone, InputSpec, Strict
+
+Tensors = Mapping[str, Tensor]
+
+
+class BlockLayout(Strict):
+    """Where a block of a grown layer sits and which shard holds its tensors (`key` + "weight", `key` + "bias")."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    part: str
+    key: str = ""
+
+
+class LiftLayout(Strict):
+    """A fixed, random map in front of the exact head; weights in part `lift.<n>`."""
+
+    kind: Literal["none", "relu", "fourier", "conv"]
+    width: int = Field(description="Features it gives.")
+
+
+class ExactHead(Strict):
+    """How a closed-form head was solved; null in a layout whose head was trained."""
+
+    method: Literal["ridge", "lda"]
+    alpha: float | None
+    prior: float
+    lift_rows: int = Field(description="Rows there were when the lift was chosen; it is chosen anew when they doubled.")
+    lift_named: bool = False
+
+
+class Layout(Strict):
+    """scale -> backbone -> lifts -> neck -> head; the shapes, not the weights."""
+
+    input: InputSpec
+    backbone: Backbone = IdentityBackbone()
+    layers: list[list[BlockLayout]] = Field(default=[], description="Dense layers of an mlp backbone, grown by blocks.")
+    lifts: list[LiftLayout] = []
+    shift: int | None = Field(default=None, description="Grid of the features: rounded to 2^-shift; null: no ledger.")
+    neck: list[list[BlockLayout]] = Field(default=[], description="Hidden layers of a trained head.")
+    head: list[BlockLayout] = []
+    classes: list[str]
+    temperature: float = 1.0
+    exact: ExactHead | None = None
+    trained: bool = Field(default=False, description="The backbone was trained here (not identity, not random).")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """`parts`: shard name -> tensors. `learned`: shard name -> the batches that had a hand in it.
+
+    Parts: `scale` · `backbone.<n>` · `lift.<n>` · `neck.<n>` · `head.<n>` · `judge` (exact heads: the head that never saw
+    the judging folds; weight [C, M], bias [C]) · `state.<method>`.
+    """
+
+    layout: Layout
+    parts: Mapping[str, Tensors]
+    learned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Columns, in order: the only place that says which output is which class."""
+        return tuple(self.layout.classes)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers stored in what is served: the judge's head and method state do not count."""
+        served = ("scale", "backbone", "lift", "neck", "head")
+        return sum(t.numel() for p, ts in self.parts.items() if p.split(".")[0] in served for t in ts.values())

@@ -1,0 +1,127 @@
+"""What a method is: one function from a checkpoint and data to a new checkpoint, and what it declares about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from service.contract.enums import Family
+from service.contract.inputs import Architecture, InputSpec, Strict
+from service.learning.batch import Rows
+from service.learning.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from service.learning.ledger import Ledger, Space
+
+
+class Data(Protocol):
+    """What an update may ask for. Cheap things are attributes; what costs the history is a method."""
+
+    @property
+    def input(self) -> InputSpec: ...
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the model's first version uses."""
+        ...
+
+    @property
+    def batch(self) -> Rows:
+        """The update's own rows, raw inputs."""
+        ...
+
+    @property
+    def known_rows(self) -> int:
+        """Rows of base.learned."""
+        ...
+
+    @property
+    def exam(self) -> Rows:
+        """Trusted rows: judging rows of base.learned, bounded a class and source; raw inputs."""
+        ...
+
+    def kept(self) -> Rows:
+        """All rows of base.learned, raw inputs, ordered by batch id and row. Reads the history."""
+        ...
+
+    def ledger(self, space: Space) -> Ledger:
+        """Sums of base.learned in that space; rebuilt from kept rows where no entry is there."""
+        ...
+
+    def entry(self, space: Space) -> Rows:
+        """The update's own rows with rounded features (int16) as inputs, computed once a space."""
+        ...
+
+
+def no_progress(phase: str, done: int, total: int) -> None:
+    """For calls that nobody watches."""
+
+
+def no_check() -> None:
+    """For calls that nobody cancels."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution: the seed, who watches, and `check`, which raises Cancelled; call it at every step."""
+
+    seed: int = 0
+    progress: Callable[[str, int, int], None] = no_progress
+    check: Callable[[], None] = no_check
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def generator(self, salt: int = 0) -> torch.Generator:
+        """A fresh generator on the CPU; the same seed and salt give the same bits."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + salt)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What a method made. `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where none
+    did; null: the served head never saw the judging and selecting rows, so it may answer for those."""
+
+    checkpoint: Checkpoint
+    out_of_fold: NDArray[np.float64] | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    multiply_adds: int = 0
+
+
+class GradientParams(Strict):
+    """What every gradient method takes."""
+
+    epochs: int = Field(10, ge=1, le=1000, description="Passes over the learning rows.")
+    batch_size: int = Field(64, ge=1, le=8192, description="Rows a step.")
+    lr: float = Field(0.03, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+
+
+class NoParams(Strict):
+    """A method without parameters."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of METHODS: the function and what people are told about it.
+
+    `needs`: words out of {"base", "kept", "ledger", "dense", "frozen"}: a live version · rows of the history · an exact
+    ledger · hidden dense layers · a feature space that does not move.
+    `update(base, data, params, run)` leaves its inputs as they are. base null: a model without a version.
+    """
+
+    name: str
+    family: Family
+    summary: str
+    paper: str
+    Params: type[Strict]
+    update: Callable[[Checkpoint | None, Data, Any, Run], Learned]
+    needs: frozenset[str]
+    good_when: str
+    limits: str
+    refuse: Callable[[Checkpoint | None, Data], str | None] | None = None
+    """A sentence with the remedy where the method cannot work on this base and batch; null where it can."""
