@@ -1,0 +1,145 @@
+"""Every setting: type, default, description. Read once, passed down; nobody else looks at the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from service.errors import ImpossibleSettings
+
+PREFIX = "TSUIKA_"
+MiB = 1024 * 1024
+
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _listed(value: Any) -> Any:
+    """ "a, b" -> ("a", "b"); anything but a string stays as it is."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """What one process is told at its start. A field `x` is the environment variable TSUIKA_X."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Field(
+        Path("tsuika-data"), validate_default=True, description="Folder of the database and of stored bytes."
+    )
+    database_url: str = Field(
+        default_factory=lambda known: f"sqlite:///{known['data'] / 'tsuika.db'}",
+        description="Where facts are kept, as SQLAlchemy writes it. Default: SQLite in the data folder.",
+    )
+    store_url: str = Field(
+        default_factory=lambda known: (known["data"] / "store").as_uri(),
+        description="Where bytes are kept: a `file:` URL. Default: a folder in the data folder.",
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs a key or `--open`.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    key: str | None = Field(None, repr=False, description="Key that callers send as `Authorization: Bearer ...`.")
+    open: bool = Field(False, description="Listen beyond loopback without a key: anybody who reaches it may write.")
+    allowed_hosts: Names = Field(
+        (), description="Host names, besides loopback, that a service without a key answers to."
+    )
+    worker: bool = Field(True, description="Learn in this service; without it, run `tsuika work` beside it.")
+
+    max_body_bytes: int = Field(64 * MiB, ge=1024, description="Largest body of a request.")
+    body_timeout_seconds: Seconds = Field(60.0, description="A body that arrives more slowly is cut off.")
+    stop_seconds: Seconds = Field(10.0, description="A stopped process is gone within this time.")
+
+    lease_seconds: Seconds = Field(30.0, description="A worker that is not heard of for so long has lost its update.")
+    beat_seconds: Seconds = Field(5.0, description="Time between two heartbeats of a worker.")
+    poll_seconds: Seconds = Field(0.25, description="Time between two looks for new work, and at what is live.")
+    max_attempts: int = Field(3, ge=1, le=100, description="Claims of an update before it counts as failed.")
+    retry_delay_seconds: float = Field(2.0, ge=0, description="Wait before the second attempt; it doubles with each.")
+    progress_deadline_seconds: Seconds = Field(
+        600.0, description="An update without any progress for so long is ended."
+    )
+
+    child_threads: int = Field(1, ge=1, le=256, description="Threads of the process that learns.")
+    child_max_updates: int = Field(
+        200, ge=1, description="Updates after which that process is replaced by a fresh one."
+    )
+    child_start: Literal["spawn", "forkserver"] = Field(
+        "spawn", description="How that process is started; never forked."
+    )
+
+    cache_bytes: int = Field(1024 * MiB, ge=0, description="Rebuildable bytes (features, sums) that are kept.")
+    gc_grace_seconds: float = Field(86400.0, ge=0, description="Unreferenced bytes younger than this are left alone.")
+    crash_point: str | None = Field(None, description="For tests: the named point at which the process kills itself.")
+
+    @field_validator("data", mode="after")
+    @classmethod
+    def _absolute(cls, data: Path) -> Path:
+        return data.expanduser().absolute()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+        """Defaults, then TSUIKA_... variables (empty counts as unset), then `overrides` that are not None; checked.
+
+        Raises ImpossibleSettings.
+        """
+        env = os.environ if environment is None else environment
+        given = {name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())}
+        given |= {name: value for name, value in overrides.items() if value is not None}
+        try:
+            settings = cls.model_validate(given)
+        except ValidationError as wrong:
+            first = wrong.errors(include_input=False, include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"][:1])
+            raise ImpossibleSettings(f"{PREFIX}{name.upper()} cannot be used: {first['msg']}.") from None
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Refuses what contradicts itself or would be unsafe, with the remedy. Raises ImpossibleSettings."""
+        if not (self.loopback or self.key or self.open):
+            raise ImpossibleSettings(
+                f"Listening on {self.host} lets other machines in. Set TSUIKA_KEY to a secret that callers send, or "
+                "pass --open (TSUIKA_OPEN=1) to let everybody in."
+            )
+        if self.key is not None and not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
+            raise ImpossibleSettings("TSUIKA_KEY must be printable ASCII without spaces: it travels in a header.")
+        if not self.database_url.startswith(("sqlite:", "sqlite+pysqlite:")):
+            raise ImpossibleSettings(
+                "TSUIKA_DATABASE_URL must name an SQLite file (sqlite:///folder/tsuika.db): other databases are not "
+                "supported yet."
+            )
+        if self.database_url.partition("://")[2].partition("?")[0] in ("", "/", "/:memory:"):
+            raise ImpossibleSettings(
+                "TSUIKA_DATABASE_URL must name a file (sqlite:///folder/tsuika.db): what is kept in memory is "
+                "lost with the process."
+            )
+        if urlsplit(self.store_url).scheme != "file" or urlsplit(self.store_url).netloc not in ("", "localhost"):
+            raise ImpossibleSettings(
+                "TSUIKA_STORE_URL must be a folder of this machine (file:///folder): object stores are not supported "
+                "yet."
+            )
+        if 2 * self.beat_seconds > self.lease_seconds:
+            raise ImpossibleSettings(
+                f"TSUIKA_LEASE_SECONDS ({self.lease_seconds:g}) must be at least twice TSUIKA_BEAT_SECONDS "
+                f"({self.beat_seconds:g}), or one late heartbeat loses an update."
+            )
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def store_folder(self) -> Path:
+        """The folder that `store_url` names."""
+        return Path(unquote(urlsplit(self.store_url).path))

@@ -1,0 +1,78 @@
+"""Settings: read once from the environment, described, and refused where they contradict themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import ImpossibleSettings
+from service.settings import Settings
+
+
+def read(**environment: str) -> Settings:
+    return Settings.from_environment({f"TSUIKA_{name.upper()}": value for name, value in environment.items()})
+
+
+def test_every_setting_has_a_description() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_defaults_stay_on_this_machine_and_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = read()
+    assert settings.loopback
+    assert settings.data == tmp_path / "tsuika-data"
+    assert settings.database_url == f"sqlite:///{tmp_path}/tsuika-data/tsuika.db"
+    assert settings.store_folder == tmp_path / "tsuika-data" / "store"
+
+
+def test_environment_then_overrides_and_empty_means_unset() -> None:
+    environment = {"TSUIKA_PORT": "9000", "TSUIKA_KEY": "", "TSUIKA_ALLOWED_HOSTS": "a.example, b.example", "PORT": "1"}
+    settings = Settings.from_environment(environment, host=None, worker=False)
+    assert (settings.port, settings.key, settings.worker) == (9000, None, False)
+    assert settings.allowed_hosts == ("a.example", "b.example")
+    assert Settings.from_environment(environment, port=0).port == 0
+
+
+def test_a_store_folder_with_a_space_keeps_it(tmp_path: Path) -> None:
+    assert read(data=str(tmp_path / "my data")).store_folder == tmp_path / "my data" / "store"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org", ""])
+def test_beyond_loopback_a_key_or_open_is_needed(host: str) -> None:
+    with pytest.raises(ImpossibleSettings, match="TSUIKA_KEY"):
+        Settings.from_environment({}, host=host)
+    assert Settings.from_environment({}, host=host, key="secret").key == "secret"
+    assert Settings.from_environment({}, host=host, open=True).open
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_key(host: str) -> None:
+    assert Settings.from_environment({}, host=host).loopback
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("port", "eighty", "TSUIKA_PORT"),
+        ("port", "70000", "TSUIKA_PORT"),
+        ("key", "two words", "printable ASCII"),
+        ("key", "schlüssel", "printable ASCII"),
+        ("database_url", "postgresql://somewhere/x", "SQLite"),
+        ("database_url", "sqlite://", "memory"),
+        ("database_url", "sqlite:///:memory:", "memory"),
+        ("store_url", "s3://bucket/prefix", "folder of this machine"),
+        ("store_url", "file://elsewhere/x", "folder of this machine"),
+        ("lease_seconds", "6", "TSUIKA_BEAT_SECONDS"),
+        ("poll_seconds", "nan", "TSUIKA_POLL_SECONDS"),
+        ("child_start", "fork", "TSUIKA_CHILD_START"),
+    ],
+)
+def test_an_impossible_setting_is_refused_by_name(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(ImpossibleSettings, match=sentence):
+        read(**{name: value})
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "secret" not in repr(read(key="secret"))
