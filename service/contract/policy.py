@@ -12,7 +12,9 @@ Share = Field(ge=0, le=1)
 class Familiar(Strict):
     """Which rows are like what the model has seen, and when the model counts as sure."""
 
-    quantile: float = Field(0.99, gt=0.5, lt=1, description="Rows nearer than this quantile of trusted rows are familiar.")
+    quantile: float = Field(
+        0.99, gt=0.5, lt=1, description="Rows nearer than this quantile of trusted rows are familiar."
+    )
     confident: float = Field(0.8, gt=0, lt=1, description="Calibrated top score from which an answer counts as sure.")
 
 
@@ -29,7 +31,9 @@ class Unlearnable(Strict):
     min_rows: int = Field(5, ge=1, description="Familiar rows from which the rule speaks.")
     min_excess: float = Field(0.20, ge=0, le=1, description="Conflict share above the expected one.")
     p: float = Field(0.001, gt=0, lt=1, description="Chance probability below which conflicts count as real.")
-    learner_p: float = Field(0.01, gt=0, lt=1, description="A batch-only learner must beat its commonest class at this p.")
+    learner_p: float = Field(
+        0.01, gt=0, lt=1, description="A batch-only learner must beat its commonest class at this p."
+    )
 
 
 class ContradictsEverything(Strict):

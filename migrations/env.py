@@ -1,0 +1,19 @@
+"""Alembic's entry: the connection comes from service.registry.database.migrate."""
+
+from alembic import context
+from sqlalchemy import create_engine
+
+from service.registry.tables import Table
+
+
+def run() -> None:
+    """Upgrade on the connection that was given, or on sqlalchemy.url."""
+    connection = context.config.attributes.get("connection")
+    if connection is None:
+        connection = create_engine(context.config.get_main_option("sqlalchemy.url")).connect()
+    context.configure(connection=connection, target_metadata=Table.metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()

@@ -1,0 +1,151 @@
+"""Bodies that people send. Objects refuse fields they do not know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from service.contract.enums import NewClasses, Promotion, Retention
+from service.contract.inputs import Architecture, InputSpec, Strict
+from service.contract.policy import GatePolicy
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
+Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
+IfLive = Annotated[int | None, Field(default=None, ge=1, description="Refuse (409) unless this version is live.")]
+
+
+class MethodChoice(BaseModel):
+    """A method by name, with its parameters beside the name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(description="One of GET /v1/methods, or auto.", examples=["auto", "ridge"])
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters alone."""
+        return dict(self.model_extra or {})
+
+
+class CreateModel(Strict):
+    """A model: what it takes, and how it learns."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"name": "digits", "input": {"kind": "vector", "size": 64}}]},
+    )
+
+    name: ModelName
+    input: InputSpec
+    architecture: Architecture = Architecture()
+    classes: list[str] = Field(default=[], max_length=10_000, description="Classes declared before any data.")
+    method: MethodChoice = Field(default=MethodChoice(name="auto"), description="What updates use when they name none.")
+    gate: GatePolicy = GatePolicy()
+    promotion: Promotion = Promotion.AUTO
+    retention: Retention = Retention.ALL
+
+
+class PatchModel(Strict):
+    """What may change on a model."""
+
+    method: MethodChoice | None = None
+    gate: GatePolicy | None = None
+    promotion: Promotion | None = None
+    retention: Retention | None = None
+
+
+class ClassNames(Strict):
+    """Classes to declare."""
+
+    names: list[str] = Field(min_length=1, max_length=10_000, examples=[["5", "6"]])
+
+
+Label = str | int | bool
+Inputs = Annotated[list[Any], Field(description="Rows: lists of numbers, or images as nested lists [c][h][w].")]
+Labels = Annotated[list[Any], Field(description="One label a row: strings; integers and booleans as their JSON text.")]
+
+
+class CreateBatch(Strict):
+    """Labelled rows."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"inputs": [[0, 3, 7, 1]], "labels": ["4"], "new_classes": "allow"}]},
+    )
+
+    inputs: Inputs
+    labels: Labels
+    source: str | None = Field(default=None, max_length=200, description="Where the rows come from.")
+    new_classes: NewClasses = NewClasses.REFUSE
+    again: bool = Field(default=False, description="Count the same content and source a second time.")
+
+
+class CreateUpdate(Strict):
+    """Learn from stored batches, from all pending ones, or from rows in this body."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"inputs": [[0, 3, 7, 1]], "labels": ["4"], "new_classes": "allow"}, {"batches": "pending"}]
+        },
+    )
+
+    batches: list[str] | Literal["pending"] | None = Field(default=None, description="Ids, or the word pending.")
+    inputs: Inputs | None = None
+    labels: Labels | None = None
+    source: str | None = Field(default=None, max_length=200)
+    new_classes: NewClasses = NewClasses.REFUSE
+    again: bool = False
+    method: MethodChoice | None = None
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _one_of(self) -> CreateUpdate:
+        inline = self.inputs is not None or self.labels is not None
+        if inline and self.batches is not None:
+            raise ValueError("give batches, or inputs and labels, not both")
+        if not inline and self.batches is None:
+            raise ValueError('give batches (ids or "pending"), or inputs and labels')
+        if inline and (self.inputs is None or self.labels is None):
+            raise ValueError("inputs and labels go together")
+        return self
+
+
+class CreateRetraction(Strict):
+    """Take batches back out of everything that is served."""
+
+    batches: list[str] = Field(min_length=1, max_length=1000)
+    reason: Reason = ""
+    erase: bool = Field(default=False, description="Delete the rows and everything made of them, too.")
+
+
+class CreateDeployment(Strict):
+    """Make a version live."""
+
+    version: int = Field(ge=1)
+    reason: Reason = ""
+    if_live: IfLive
+    rebase: bool = Field(default=False, description="Re-run its update on the version that is live instead.")
+
+
+class Rollback(Strict):
+    """Undo the latest promotion that is not yet undone."""
+
+    reason: Reason = ""
+    to: int | None = Field(default=None, ge=1, description="Undo until this version is live.")
+    if_live: IfLive
+
+
+class Predict(Strict):
+    """Rows to classify."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"inputs": [[0, 3, 7, 1]], "top": 3}]}
+    )
+
+    inputs: Inputs
+    top: int = Field(default=1, ge=1, le=1000, description="Best classes to list a row.")

@@ -1,0 +1,232 @@
+"""What the service answers with. Names and shapes are kept; anything may be added."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.contract.enums import BatchState, DeploymentKind, Promotion, Retention, UpdateKind, UpdateState, Verdict
+from service.contract.inputs import Architecture, InputSpec
+from service.contract.policy import GatePolicy
+from service.contract.report import Report
+
+T = TypeVar("T")
+
+
+class Resource(BaseModel):
+    """An answer; unknown fields from a newer service are ignored by the client."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Page(Resource, Generic[T]):
+    """One page of a list, newest first."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Pending(Resource):
+    batches: int
+    rows: int
+
+
+class UpdateCounts(Resource):
+    queued: int
+    running: int
+
+
+class Model(Resource):
+    name: str
+    input: InputSpec
+    architecture: Architecture
+    classes: list[str] = Field(description="The vocabulary.")
+    live_version: int | None
+    serving_version: int | None
+    method: dict[str, Any]
+    gate: GatePolicy
+    promotion: Promotion
+    retention: Retention
+    pending: Pending
+    updates: UpdateCounts
+    created_at: datetime
+    archived_at: datetime | None = None
+
+
+class Batch(Resource):
+    id: str
+    model: str
+    rows: int
+    label_counts: dict[str, int]
+    digest: str
+    source: str | None
+    state: BatchState
+    in_live: bool
+    updates: list[str]
+    lent: list[int] = Field(default=[], description="Rows of judging folds that were lent to learning.")
+    received_at: datetime
+    retracted_at: datetime | None
+    erased_at: datetime | None
+
+
+class Classes(Resource):
+    classes: list[str]
+
+
+class Progress(Resource):
+    phase: str
+    done: int
+    total: int
+
+
+class Failure(Resource):
+    title: str
+    detail: str
+
+
+class Update(Resource):
+    id: str
+    model: str
+    kind: UpdateKind
+    state: UpdateState
+    batches: list[str]
+    method: dict[str, Any] | None
+    requested_method: dict[str, Any] | None
+    why: str | None = Field(description="Why this method, and what became of the version.")
+    base_version: int | None
+    version: int | None
+    verdict: Verdict | None
+    report: Report | None
+    progress: Progress | None
+    learned_rows: int | None
+    exam_rows: int | None
+    attempts: int
+    seed: int
+    reason: str | None = None
+    erase: bool = False
+    error: Failure | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Event(Resource):
+    id: int
+    at: datetime
+    kind: str
+    detail: dict[str, Any]
+
+
+class ShardInfo(Resource):
+    part: str
+    digest: str
+    bytes: int
+    learned: list[str]
+
+
+class Version(Resource):
+    number: int
+    model: str
+    parent: int | None
+    update: str | None
+    batches: list[str] = Field(description="What it learned.")
+    method: dict[str, Any] | None
+    classes: list[str] = Field(description="Columns, in order.")
+    parameters: int
+    bytes: int
+    feature_space: str | None
+    shards: list[ShardInfo]
+    architecture: dict[str, Any]
+    report: Report | None
+    live: bool
+    created_at: datetime
+    erased_at: datetime | None
+
+
+class LineageNode(Resource):
+    number: int
+    parent: int | None
+    update: str | None
+    verdict: Verdict | None
+    live: bool
+    erased: bool
+
+
+class Lineage(Resource):
+    model: str
+    live_version: int | None
+    versions: list[LineageNode]
+
+
+class Deployment(Resource):
+    id: int
+    model: str
+    version: int
+    previous_version: int | None
+    kind: DeploymentKind
+    undoes: int | None
+    reason: str
+    by: str
+    at: datetime
+    left_out: list[str] = []
+
+
+class RolledBack(Resource):
+    model: str
+    live_version: int
+    previous_version: int
+    promotion: Promotion
+    deployment: Deployment
+    left_out: list[str]
+
+
+class ClassShare(Resource):
+    class_: str = Field(alias="class")
+    score: float
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Prediction(ClassShare):
+    top: list[ClassShare]
+
+
+class Predictions(Resource):
+    model: str
+    version: int
+    predictions: list[Prediction]
+
+
+class MethodInfo(Resource):
+    name: str
+    family: str
+    summary: str
+    paper: str
+    params: dict[str, Any] = Field(description="JSON Schema of its parameters.")
+    needs: list[str]
+    good_when: str
+    limits: str
+
+
+class Methods(Resource):
+    items: list[MethodInfo]
+
+
+class FieldProblem(Resource):
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457, application/problem+json."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["/problems/unknown-labels"])
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = []
+    request_id: str

@@ -1,0 +1,1 @@
+"""The registry: facts and their moves, in SQL."""

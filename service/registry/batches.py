@@ -1,0 +1,162 @@
+"""Batches: accepted once, retracted, erased; their state is computed, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.contract import resources
+from service.contract.enums import BatchState
+from service.errors import InvalidContent, NotFound
+from service.registry import listing
+from service.registry.database import now
+from service.registry.ids import new_id
+from service.registry.tables import Batch, Model, Update, Version
+from service.registry.times import moment
+
+LEARN = 2
+"""Place of the learning rows in `Batch.folds`."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Facts of rows that were stored and are to become a batch."""
+
+    id: str
+    digest: str
+    stored_digest: str
+    rows: int
+    label_counts: Mapping[str, int]
+    folds: Mapping[str, Sequence[int]]
+    lent: Sequence[int]
+    source: str | None
+    again: bool
+
+
+def same(session: Session, model: Model, digest: str, source: str | None) -> Batch | None:
+    """The batch that has this content and source already and was not retracted."""
+    return session.scalars(
+        select(Batch)
+        .where(Batch.model_id == model.id, Batch.digest == digest, Batch.retracted_at.is_(None))
+        .where(Batch.source.is_(None) if source is None else Batch.source == source)
+        .order_by(Batch.id)
+        .limit(1)
+    ).first()
+
+
+def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
+    """-> the batch, and whether it is new: the same content and source again is the same batch unless `again`."""
+    if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):
+        return known, False
+    batch = Batch(
+        id=arrival.id,
+        model_id=model.id,
+        digest=arrival.digest,
+        stored_digest=arrival.stored_digest,
+        rows=arrival.rows,
+        label_counts=dict(arrival.label_counts),
+        folds={k: list(v) for k, v in arrival.folds.items()},
+        lent=list(arrival.lent),
+        source=arrival.source,
+        rejected_by=None,
+        received_at=now(),
+        retracted_at=None,
+        erased_at=None,
+    )
+    session.add(batch)
+    session.flush()
+    return batch, True
+
+
+def new_batch_id() -> str:
+    """An id for rows that are about to be stored."""
+    return new_id("bat")
+
+
+def get(session: Session, model: Model, batch_id: str) -> Batch:
+    """A batch of this model. Raises NotFound."""
+    batch = session.get(Batch, batch_id)
+    if batch is None or batch.model_id != model.id:
+        raise NotFound(f'There is no batch "{batch_id[:64]}" in {model.name}.')
+    return batch
+
+
+def named(session: Session, model: Model, ids: Sequence[str], pointer: str = "/batches") -> list[Batch]:
+    """Batches that a body names, each once, in that order. Raises InvalidContent with the pointer."""
+    found = []
+    for k, batch_id in enumerate(dict.fromkeys(ids)):
+        batch = session.get(Batch, batch_id)
+        if batch is None or batch.model_id != model.id:
+            raise InvalidContent.at(f"{pointer}/{k}", f'There is no batch "{batch_id[:64]}" in {model.name}.')
+        found.append(batch)
+    return found
+
+
+def page(
+    session: Session, model: Model, limit: int, cursor: str | None, source: str | None = None
+) -> tuple[list[Batch], str | None]:
+    """Batches of the model, newest first."""
+    query = select(Batch).where(Batch.model_id == model.id)
+    if source is not None:
+        query = query.where(Batch.source == source)
+    return listing.page(session, query, Batch.id, limit, cursor)
+
+
+def live_learned(session: Session, model: Model) -> frozenset[str]:
+    """What the live version learned."""
+    version = session.get(Version, model.live_version_id) if model.live_version_id is not None else None
+    return frozenset(version.learned) if version else frozenset()
+
+
+def state(batch: Batch, learned: frozenset[str]) -> BatchState:
+    """First that holds: erased, retracted, learned, rejected, pending."""
+    if batch.erased_at is not None:
+        return BatchState.ERASED
+    if batch.retracted_at is not None:
+        return BatchState.RETRACTED
+    if batch.id in learned:
+        return BatchState.LEARNED
+    return BatchState.REJECTED if batch.rejected_by else BatchState.PENDING
+
+
+def pending(session: Session, model: Model) -> list[Batch]:
+    """Batches that wait to be learned, oldest first."""
+    learned = live_learned(session, model)
+    query = select(Batch).where(Batch.model_id == model.id, Batch.retracted_at.is_(None), Batch.rejected_by.is_(None))
+    return [b for b in session.scalars(query.order_by(Batch.id)) if b.id not in learned]
+
+
+def learning_rows(session: Session, model: Model, names: Sequence[str], enough: int) -> dict[str, int]:
+    """Learning rows that unretracted batches hold of each class, counted up to `enough`."""
+    counts = dict.fromkeys(names, 0)
+    query = select(Batch.folds).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
+    for folds in session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20)):
+        for name in counts:
+            counts[name] += folds.get(name, (0, 0, 0))[LEARN]
+        if all(k >= enough for k in counts.values()):
+            break
+    return counts
+
+
+def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
+    """The batch as the API shows it."""
+    learned = live_learned(session, model)
+    updates = session.execute(select(Update.id, Update.batches).where(Update.model_id == model.id).order_by(Update.id))
+    return resources.Batch(
+        id=batch.id,
+        model=model.name,
+        rows=batch.rows,
+        label_counts=batch.label_counts,
+        digest=batch.digest,
+        source=batch.source,
+        state=state(batch, learned),
+        in_live=batch.id in learned,
+        updates=[update_id for update_id, ids in updates.tuples() if batch.id in ids],
+        lent=batch.lent,
+        received_at=moment(batch.received_at),
+        retracted_at=moment(batch.retracted_at),
+        erased_at=moment(batch.erased_at),
+    )

@@ -1,0 +1,118 @@
+"""The database: `reading()` sees one moment, `writing()` is one story that is wholly true or wholly absent.
+
+SQLite: WAL, synchronous=FULL, foreign keys, our own BEGIN (Python's driver opens no transaction before DDL, and a
+deferred one would fail at its first write instead of waiting). All writes of a process go through one connection.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError, TimeoutError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
+
+from service.errors import Busy, DiskFull, ImpossibleSettings
+
+BUSY_SECONDS = 5.0
+"""How long a write waits for the one before it."""
+
+
+class Database:
+    """Two engines on one database: many readers, one writer."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._readers = _engine(url, begin="BEGIN", pool_size=8, max_overflow=24)
+        self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session on one moment; nothing it changes is kept."""
+        with Session(self._readers, expire_on_commit=False, autoflush=False) as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session that commits when the block ends well, and otherwise leaves no trace. Raises Busy, DiskFull."""
+        try:
+            with Session(self._writer, expire_on_commit=False) as session:
+                session.connection()
+                yield session
+                session.commit()
+        except TimeoutError:
+            raise Busy("Another write is still at work; try again.") from None
+        except OperationalError as error:
+            words = str(error.orig)
+            if "locked" in words:
+                raise Busy("The database is held by another write; try again.") from error
+            if "full" in words:
+                raise DiskFull("The database has no room left; nothing was stored.") from error
+            raise
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._readers.dispose()
+        self._writer.dispose()
+
+
+def now() -> float:
+    """Seconds since the epoch, UTC. SQLite takes the time in each process, so it serves one host only."""
+    return time.time()
+
+
+def _engine(url: str, begin: str, pool_size: int, max_overflow: int) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        raise ImpossibleSettings(
+            f"TSUIKA_DATABASE_URL names {parsed.get_backend_name()}; this version keeps its registry in SQLite. "
+            "Leave the setting out, or use sqlite:////folder/tsuika.db."
+        )
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _record: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def migrations_path() -> Path:
+    """The checkout's `migrations/` if it is there (an editable install), else the copy in the wheel."""
+    package = Path(__file__).resolve().parent.parent
+    checkout = package.parent / "migrations"
+    return checkout if (checkout / "env.py").exists() else package / "migrations"
+
+
+def migrate(url: str) -> None:
+    """Bring the tables of the database up to this version of the code."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations_path()))
+    engine = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()

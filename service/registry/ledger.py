@@ -1,0 +1,29 @@
+"""Ledger entries: which batch has its rounded features stored in which feature space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from service.registry.tables import LedgerEntry
+
+
+def entries(session: Session, batch_ids: Iterable[str]) -> list[LedgerEntry]:
+    """Entries of these batches, in every space."""
+    wanted = set(batch_ids)
+    return [e for e in session.scalars(select(LedgerEntry)) if e.batch_id in wanted] if wanted else []
+
+
+def add(session: Session, batch_id: str, space: str, digest: str, rows: int) -> None:
+    """Note an entry; one that is there already stays."""
+    if session.get(LedgerEntry, (batch_id, space)) is None:
+        session.add(LedgerEntry(batch_id=batch_id, feature_space=space, digest=digest, rows=rows))
+
+
+def erase(session: Session, batch_ids: Sequence[str]) -> list[str]:
+    """Forget the entries of these batches; -> the digests whose bytes must go."""
+    digests = list(session.scalars(select(LedgerEntry.digest).where(LedgerEntry.batch_id.in_(batch_ids))))
+    session.execute(delete(LedgerEntry).where(LedgerEntry.batch_id.in_(batch_ids)))
+    return digests

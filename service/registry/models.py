@@ -1,0 +1,172 @@
+"""Models: made, changed, archived; their vocabulary."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.contract import resources
+from service.contract.enums import Promotion, UpdateState
+from service.contract.requests import CreateModel, PatchModel
+from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
+from service.registry import batches, listing, states
+from service.registry.database import now
+from service.registry.tables import Batch, Installation, Model, Update, Version
+from service.registry.times import moment
+
+CLASS_NAME_LENGTH = 200
+
+
+def create(session: Session, request: CreateModel) -> Model:
+    """A model without versions. Raises Conflict when the name is taken, also by an archived model."""
+    taken = session.scalar(select(Model).where(Model.name == request.name))
+    if taken is not None:
+        gone = " by an archived model" if taken.archived_at else ""
+        raise Conflict(f'The name "{request.name}" is taken{gone}. Choose another name.')
+    model = Model(
+        name=request.name,
+        input=request.input.model_dump(mode="json", exclude_none=True),
+        architecture=request.architecture.model_dump(mode="json"),
+        classes=clean_class_names(request.classes, "/classes"),
+        live_version_id=None,
+        method=request.method.model_dump(),
+        gate=request.gate.model_dump(mode="json"),
+        promotion=request.promotion,
+        retention=request.retention,
+        created_at=now(),
+        archived_at=None,
+    )
+    session.add(model)
+    session.flush()
+    return model
+
+
+def get(session: Session, name: str) -> Model:
+    """The model of that name. Raises NotFound, also when it is archived."""
+    model = session.scalar(select(Model).where(Model.name == name))
+    if model is None or model.archived_at is not None:
+        raise NotFound(f'There is no model "{name[:100]}".')
+    return model
+
+
+def by_id(session: Session, model_id: int) -> Model:
+    """The model that a row of another table names."""
+    return session.get_one(Model, model_id)
+
+
+def lock(session: Session, model_id: int) -> Model:
+    """The model row, locked for whoever numbers a version or moves a pointer."""
+    return session.scalars(select(Model).where(Model.id == model_id).with_for_update()).one()
+
+
+def page(session: Session, limit: int, cursor: str | None) -> tuple[list[Model], str | None]:
+    """Models that are not archived, newest first."""
+    return listing.page(session, select(Model).where(Model.archived_at.is_(None)), Model.id, limit, cursor)
+
+
+def patch(session: Session, model: Model, request: PatchModel) -> None:
+    """Change what may change; absent fields stay."""
+    if request.method is not None:
+        model.method = request.method.model_dump()
+    if request.gate is not None:
+        model.gate = request.gate.model_dump(mode="json")
+    if request.promotion is not None:
+        model.promotion = request.promotion
+    if request.retention is not None:
+        model.retention = request.retention
+
+
+def archive(session: Session, model: Model) -> None:
+    """Stop serving and learning; the name stays taken, the history stays."""
+    model.archived_at = now()
+    for update in session.scalars(select(Update).where(Update.model_id == model.id, Update.finished_at.is_(None))):
+        if update.state == UpdateState.QUEUED:
+            states.advance(session, update, UpdateState.CANCELLED, "cancelled", reason="the model was archived")
+        else:
+            update.cancel_requested = True
+
+
+def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:
+    """Grow the vocabulary; -> whether any name was new."""
+    new = [n for n in names if n not in set(model.classes)]
+    if new:
+        model.classes = [*model.classes, *dict.fromkeys(new)]
+    return bool(new)
+
+
+def remove_class(session: Session, model: Model, name: str) -> None:
+    """Take a name out. Raises NotFound, and Conflict while an unretracted batch uses it."""
+    if name not in model.classes:
+        raise NotFound(f'"{name[:CLASS_NAME_LENGTH]}" is not a class of {model.name}.')
+    for batch in session.scalars(select(Batch).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))):
+        if name in batch.label_counts:
+            raise Conflict(f'Batch {batch.id} has rows of "{name}". Retract it first.', batch=batch.id)
+    model.classes = [n for n in model.classes if n != name]
+
+
+def clean_class_name(name: str, pointer: str) -> str:
+    """NFC, trimmed, 1 to 200 characters, no control, format or surrogate characters. Raises InvalidContent."""
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in name):
+        raise InvalidContent.at(pointer, "A class name has no control, format or surrogate characters. Remove them.")
+    cleaned = unicodedata.normalize("NFC", name).strip()
+    if not 1 <= len(cleaned) <= CLASS_NAME_LENGTH:
+        raise InvalidContent.at(pointer, f"A class name has 1 to {CLASS_NAME_LENGTH} characters.")
+    return cleaned
+
+
+def clean_class_names(names: Sequence[str], pointer: str) -> list[str]:
+    """Each name cleaned, spellings that normalise alike once. Raises InvalidContent at `pointer`/k."""
+    return list(dict.fromkeys(clean_class_name(n, f"{pointer}/{k}") for k, n in enumerate(names)))
+
+
+def live(session: Session, model: Model) -> Version | None:
+    """The version that is live."""
+    return session.get(Version, model.live_version_id) if model.live_version_id is not None else None
+
+
+def check_live(session: Session, model: Model, if_live: int | None) -> None:
+    """Compare-and-set of live-changing calls. Raises LiveMoved with the member `live_version`."""
+    version = live(session, model)
+    number = version.number if version else None
+    if if_live is not None and number != if_live:
+        raise LiveMoved(
+            f"Version {if_live} is not live; {f'version {number}' if number else 'none'} is. Look, and ask again.",
+            live_version=number,
+        )
+
+
+def installation_secret(session: Session) -> bytes:
+    """The key of the folds."""
+    return bytes.fromhex(session.scalars(select(Installation.secret)).one())
+
+
+def resource(session: Session, model: Model, serving_version: int | None) -> resources.Model:
+    """The model as the API shows it."""
+    version = live(session, model)
+    waiting = batches.pending(session, model)
+    counts = dict(
+        session.execute(
+            select(Update.state, func.count()).where(Update.model_id == model.id).group_by(Update.state)
+        ).tuples()
+    )
+    return resources.Model.model_validate(
+        {
+            "name": model.name,
+            "input": model.input,
+            "architecture": model.architecture,
+            "classes": model.classes,
+            "live_version": version.number if version else None,
+            "serving_version": serving_version,
+            "method": model.method,
+            "gate": model.gate,
+            "promotion": Promotion(model.promotion),
+            "retention": model.retention,
+            "pending": {"batches": len(waiting), "rows": sum(b.rows for b in waiting)},
+            "updates": {"queued": counts.get(UpdateState.QUEUED, 0), "running": counts.get(UpdateState.RUNNING, 0)},
+            "created_at": moment(model.created_at),
+            "archived_at": moment(model.archived_at),
+        }
+    )

@@ -1,0 +1,65 @@
+"""States of an update and the moves between them: `advance` is the only writer of `state`.
+
+queued -> running -> succeeded | failed | cancelled      queued -> cancelled
+running -> queued (rescued | retried | handed back)      failed | cancelled -> queued (retry, by a person)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
+from service.errors import Conflict
+from service.registry.database import now
+from service.registry.tables import Update, UpdateEvent
+
+S = UpdateState
+MOVES: dict[UpdateState, frozenset[UpdateState]] = {
+    S.QUEUED: frozenset({S.RUNNING, S.CANCELLED}),
+    S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.QUEUED}),
+    S.SUCCEEDED: frozenset(),
+    S.FAILED: frozenset({S.QUEUED}),
+    S.CANCELLED: frozenset({S.QUEUED}),
+}
+FINAL = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED})
+
+
+def is_final(update: Update) -> bool:
+    """Nothing but a person moves it on."""
+    return UpdateState(update.state) in FINAL
+
+
+def advance(session: Session, update: Update, to: UpdateState, kind: str, **detail: Any) -> None:
+    """Move an update to another state and append the event `kind`. Raises Conflict where there is no such move."""
+    if to not in MOVES[UpdateState(update.state)]:
+        raise Conflict(f"Update {update.id} is {update.state}; from there it cannot become {to}.", state=update.state)
+    update.state = to
+    if to in FINAL:
+        update.finished_at = now()
+        update.lease_until = None
+        update.progress = None
+    elif to is S.QUEUED:
+        update.lease_until = update.worker = update.finished_at = update.progress = None
+    note(session, update, kind, **detail)
+
+
+def note(session: Session, update: Update, kind: str, **detail: Any) -> None:
+    """Append an event without a move."""
+    session.add(UpdateEvent(update_id=update.id, at=now(), kind=kind, detail=detail))
+
+
+def verdict(kind: UpdateKind, outcome: Outcome, promotion: Promotion, base_is_live: bool) -> Verdict:
+    """Outcome + promotion mode + compare-and-set on the base; superseded goes before every other verdict.
+
+    A retraction is promoted by the caller's order; where the base moved, its worker queues it again before it asks here."""
+    if kind is UpdateKind.RETRACT:
+        return Verdict.PROMOTED
+    if not base_is_live:
+        return Verdict.SUPERSEDED
+    if outcome is Outcome.FAIL:
+        return Verdict.REJECTED
+    if outcome is Outcome.UNDECIDED or promotion is Promotion.MANUAL:
+        return Verdict.HELD
+    return Verdict.PROMOTED

@@ -1,0 +1,222 @@
+"""The tables. A version is a fact: its row is written once and only `erased_at` may follow. Events and deployments are
+append-only. Times are seconds since the epoch, UTC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from service.contract.enums import DeploymentKind, Promotion, Retention, UpdateKind, UpdateState, Verdict
+
+
+class Table(DeclarativeBase):
+    """Every constraint has a name, so that a migration can change it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON, list[Any]: JSON}  # noqa: RUF012
+
+
+def one_of(
+    column: str, words: type[UpdateState | UpdateKind | Verdict | Promotion | Retention | DeploymentKind]
+) -> str:
+    """A check that a column holds one of an enum's words."""
+    return f"{column} IN ({', '.join(repr(str(w)) for w in words)})"
+
+
+class Installation(Table):
+    """One row, made by the first migration: the secret that keys the folds."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    secret: Mapped[str]
+    created_at: Mapped[float]
+
+
+class Model(Table):
+    """A named classifier; `live_version_id` is the only word on which version is live."""
+
+    __tablename__ = "models"
+    __table_args__ = (
+        CheckConstraint(one_of("promotion", Promotion), name="promotion"),
+        CheckConstraint(one_of("retention", Retention), name="retention"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    input: Mapped[dict[str, Any]]
+    architecture: Mapped[dict[str, Any]]
+    classes: Mapped[list[str]]
+    live_version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", use_alter=True))
+    method: Mapped[dict[str, Any]]
+    gate: Mapped[dict[str, Any]]
+    promotion: Mapped[str]
+    retention: Mapped[str]
+    created_at: Mapped[float]
+    archived_at: Mapped[float | None]
+
+
+class Version(Table):
+    """What a model was at one point. `learned` is the set of its batches, sorted."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("model_id", "number"), UniqueConstraint("update_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    number: Mapped[int]
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id"))
+    update_id: Mapped[str | None] = mapped_column(ForeignKey("updates.id"))
+    learned: Mapped[list[str]]
+    layout: Mapped[dict[str, Any]]
+    shards: Mapped[list[Any]]
+    classes: Mapped[list[str]]
+    feature_space: Mapped[str | None]
+    ledger_digest: Mapped[str | None]
+    bits: Mapped[str | None]
+    parameters: Mapped[int]
+    bytes: Mapped[int]
+    report: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[float]
+    erased_at: Mapped[float | None]
+
+
+class Batch(Table):
+    """Labelled rows under their model. `folds`: class -> [judging, selecting, learning, lent] rows."""
+
+    __tablename__ = "batches"
+    __table_args__ = (Index(None, "model_id", "digest"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    digest: Mapped[str]
+    stored_digest: Mapped[str | None]
+    rows: Mapped[int]
+    label_counts: Mapped[dict[str, Any]]
+    folds: Mapped[dict[str, Any]]
+    lent: Mapped[list[Any]]
+    source: Mapped[str | None]
+    rejected_by: Mapped[str | None] = mapped_column(ForeignKey("updates.id", use_alter=True))
+    received_at: Mapped[float]
+    retracted_at: Mapped[float | None]
+    erased_at: Mapped[float | None]
+
+
+class LedgerEntry(Table):
+    """The rounded features of a batch in one feature space."""
+
+    __tablename__ = "ledger_entries"
+
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), primary_key=True)
+    feature_space: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    rows: Mapped[int]
+
+
+class Update(Table):
+    """The only thing with states. `fence` numbers the claims: who lost its lease cannot finish."""
+
+    __tablename__ = "updates"
+    __table_args__ = (
+        CheckConstraint(one_of("state", UpdateState), name="state"),
+        CheckConstraint(one_of("kind", UpdateKind), name="kind"),
+        CheckConstraint("verdict IS NULL OR " + one_of("verdict", Verdict), name="verdict"),
+        Index(
+            "uq_updates_one_running",
+            "model_id",
+            unique=True,
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+        Index(None, "model_id", "state"),
+        Index(None, "state", "run_after"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    kind: Mapped[str]
+    batches: Mapped[list[str]]
+    requested_method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    why: Mapped[str | None]
+    seed: Mapped[int]
+    reason: Mapped[str | None]
+    erase: Mapped[bool]
+    state: Mapped[str]
+    verdict: Mapped[str | None]
+    base_version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", use_alter=True))
+    version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", use_alter=True))
+    attempts: Mapped[int]
+    fence: Mapped[int]
+    worker: Mapped[str | None]
+    lease_until: Mapped[float | None]
+    run_after: Mapped[float]
+    cancel_requested: Mapped[bool]
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    learned_rows: Mapped[int | None]
+    exam_rows: Mapped[int | None]
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+
+class UpdateEvent(Table):
+    """What happened to an update, in order. Append-only."""
+
+    __tablename__ = "update_events"
+    __table_args__ = (Index(None, "update_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    update_id: Mapped[str] = mapped_column(ForeignKey("updates.id"))
+    at: Mapped[float]
+    kind: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+
+
+class Deployment(Table):
+    """How the live pointer moved. Append-only; a rollback names the promotion that it undoes."""
+
+    __tablename__ = "deployments"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", DeploymentKind), name="kind"),
+        UniqueConstraint("undoes"),
+        Index(None, "model_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
+    previous_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id"))
+    kind: Mapped[str]
+    undoes: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    left_out: Mapped[list[str]]
+    reason: Mapped[str]
+    by: Mapped[str]
+    at: Mapped[float]
+
+
+class IdempotencyKey(Table):
+    """What a POST under a key answered; written in the transaction of its effect."""
+
+    __tablename__ = "idempotency_keys"
+
+    caller: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    method: Mapped[str]
+    path: Mapped[str]
+    body_hash: Mapped[str]
+    status: Mapped[int]
+    resource: Mapped[dict[str, Any]]
+    created_at: Mapped[float]

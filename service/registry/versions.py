@@ -1,0 +1,190 @@
+"""Versions: facts that are written once. They can only be erased; the number stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.contract import resources
+from service.errors import Conflict, Erased, NotFound
+from service.registry import listing
+from service.registry.database import now
+from service.registry.tables import Batch, Deployment, Model, Update, Version
+from service.registry.times import moment
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a worker made, all of it already in the store."""
+
+    learned: Sequence[str]
+    layout: dict[str, Any]
+    shards: Sequence[dict[str, Any]]
+    classes: Sequence[str]
+    feature_space: str | None
+    ledger_digest: str | None
+    bits: str | None
+    parameters: int
+    report: dict[str, Any]
+
+
+def add(session: Session, model: Model, update: Update, parent_id: int | None, made: Made) -> Version:
+    """The next version of the model; the caller holds the lock of the model row."""
+    last = session.scalar(select(func.max(Version.number)).where(Version.model_id == model.id))
+    version = Version(
+        model_id=model.id,
+        number=(last or 0) + 1,
+        parent_id=parent_id,
+        update_id=update.id,
+        learned=sorted(made.learned),
+        layout=made.layout,
+        shards=list(made.shards),
+        classes=list(made.classes),
+        feature_space=made.feature_space,
+        ledger_digest=made.ledger_digest,
+        bits=made.bits,
+        parameters=made.parameters,
+        bytes=sum(s["bytes"] for s in made.shards),
+        report=made.report,
+        created_at=now(),
+        erased_at=None,
+    )
+    session.add(version)
+    session.flush()
+    return version
+
+
+def get(session: Session, model: Model, number: int) -> Version:
+    """Version `number` of the model. Raises NotFound."""
+    version = session.scalars(
+        select(Version).where(Version.model_id == model.id, Version.number == number)
+    ).one_or_none()
+    if version is None:
+        raise NotFound(f"{model.name} has no version {number}.")
+    return version
+
+
+def present(session: Session, model: Model, number: int) -> Version:
+    """A version whose bytes are still there. Raises NotFound, Erased."""
+    version = get(session, model, number)
+    if version.erased_at is not None:
+        raise Erased(f"Version {number} of {model.name} was erased.")
+    return version
+
+
+def by_id(session: Session, version_id: int) -> Version:
+    """The version that a row of another table names."""
+    return session.get_one(Version, version_id)
+
+
+def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Version], str | None]:
+    """Versions of the model, newest first."""
+    return listing.page(session, select(Version).where(Version.model_id == model.id), Version.number, limit, cursor)
+
+
+def retracted_batches(session: Session, learned: Iterable[str]) -> list[str]:
+    """Those of `learned` that were retracted."""
+    return [
+        b.id for batch_id in learned if (b := session.get(Batch, batch_id)) is not None and b.retracted_at is not None
+    ]
+
+
+def require_clean(session: Session, model: Model, version: Version) -> None:
+    """Refuse (Conflict) a version that is erased or learned a retracted batch, naming the nearest clean one."""
+    if version.erased_at is not None:
+        raise Erased(f"Version {version.number} of {model.name} was erased.")
+    if bad := retracted_batches(session, version.learned):
+        near = nearest_clean(session, model, version.number)
+        remedy = f"The nearest version without it is {near}." if near else "No version is without it."
+        raise Conflict(
+            f"Version {version.number} learned batch {bad[0]}, which was retracted. {remedy}", nearest_clean=near
+        )
+
+
+def nearest_clean(session: Session, model: Model, number: int) -> int | None:
+    """The version with the nearest number that is there and learned no retracted batch."""
+    gone = set(session.scalars(select(Batch.id).where(Batch.model_id == model.id, Batch.retracted_at.is_not(None))))
+    clean = [
+        v.number
+        for v in session.scalars(select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None)))
+        if not gone.intersection(v.learned)
+    ]
+    return min(clean, key=lambda n: (abs(n - number), n)) if clean else None
+
+
+def promoted(session: Session, model: Model, last: int) -> list[Version]:
+    """The last versions that were promoted, newest first, each once, those still there."""
+    ids = session.scalars(
+        select(Deployment.version_id)
+        .where(Deployment.model_id == model.id, Deployment.kind == "promote")
+        .order_by(Deployment.id.desc())
+        .limit(2 * last)
+    )
+    found = [session.get_one(Version, i) for i in dict.fromkeys(ids)]
+    return [v for v in found if v.erased_at is None][:last]
+
+
+def ancestors(session: Session, version: Version | None) -> list[Version]:
+    """The version and its parents, newest first."""
+    chain = []
+    while version is not None:
+        chain.append(version)
+        version = session.get(Version, version.parent_id) if version.parent_id is not None else None
+    return chain
+
+
+def resource(session: Session, model: Model, version: Version) -> resources.Version:
+    """The version as the API shows it."""
+    parent = session.get(Version, version.parent_id) if version.parent_id is not None else None
+    update = session.get(Update, version.update_id) if version.update_id is not None else None
+    return resources.Version.model_validate(
+        {
+            "number": version.number,
+            "model": model.name,
+            "parent": parent.number if parent else None,
+            "update": version.update_id,
+            "batches": version.learned,
+            "method": update.method if update else None,
+            "classes": version.classes,
+            "parameters": version.parameters,
+            "bytes": version.bytes,
+            "feature_space": version.feature_space,
+            "shards": version.shards,
+            "architecture": version.layout,
+            "report": version.report,
+            "live": version.id == model.live_version_id,
+            "created_at": moment(version.created_at),
+            "erased_at": moment(version.erased_at),
+        }
+    )
+
+
+def lineage(session: Session, model: Model) -> resources.Lineage:
+    """All versions with their parents, oldest first."""
+    found = list(session.scalars(select(Version).where(Version.model_id == model.id).order_by(Version.number)))
+    number = {v.id: v.number for v in found}
+    verdicts = dict(
+        session.execute(select(Update.version_id, Update.verdict).where(Update.model_id == model.id)).tuples()
+    )
+    live = next((v.number for v in found if v.id == model.live_version_id), None)
+    return resources.Lineage.model_validate(
+        {
+            "model": model.name,
+            "live_version": live,
+            "versions": [
+                {
+                    "number": v.number,
+                    "parent": number.get(v.parent_id) if v.parent_id else None,
+                    "update": v.update_id,
+                    "verdict": verdicts.get(v.id),
+                    "live": v.number == live,
+                    "erased": v.erased_at is not None,
+                }
+                for v in found
+            ],
+        }
+    )

@@ -1,0 +1,52 @@
+"""The store of bytes: content-addressed by SHA-256, never overwritten.
+
+`area` separates what is shared between models (weight shards) from what belongs to one model (its batches and all that is
+made of their rows), so that erasing never meets somebody else's bytes. Areas are ours: no request names one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Protocol
+
+SHARDS = "shards"
+"""Area of weight shards."""
+
+_AREA = re.compile(r"shards|model-[0-9]{1,18}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def model_area(model_id: int) -> str:
+    """Area of one model's rows and of what is made of them."""
+    return f"model-{model_id}"
+
+
+def check_name(area: str, digest: str) -> None:
+    """Nothing but our own areas and 64 hex digits ever becomes part of a path."""
+    if not _AREA.fullmatch(area) or not _DIGEST.fullmatch(digest):
+        raise ValueError(f"not a name of the store: {area!r}, {digest!r}")
+
+
+class Artifacts(Protocol):
+    """Five verbs over bytes."""
+
+    def put(self, area: str, data: bytes) -> str:
+        """Store, durably, and return the digest; bytes that are there already are touched. Raises DiskFull."""
+        ...
+
+    def get(self, area: str, digest: str) -> bytes:
+        """The bytes, verified against their digest. Raises CorruptArtifact, also when they are missing."""
+        ...
+
+    def has(self, area: str, digest: str) -> bool:
+        """Whether the bytes are there (not whether they are whole)."""
+        ...
+
+    def delete(self, area: str, digest: str) -> None:
+        """Forget the bytes; missing ones are no error."""
+        ...
+
+    def names(self) -> Iterator[tuple[str, str, float]]:
+        """(area, digest, time last stored or touched) of everything."""
+        ...

@@ -1,0 +1,96 @@
+"""The store as a folder: temporary file, fsync, rename, fsync of the folder; every read is verified."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from service.errors import CorruptArtifact, DiskFull
+from service.storage.artifacts import check_name
+
+TEMPORARY = "tmp"
+
+
+def nothing(point: str) -> None:
+    """No crash points."""
+
+
+class LocalArtifacts:
+    """`root/<area>/<2 digits>/<62 digits>`. `crash`: called at named points, so that tests can die there."""
+
+    def __init__(self, root: Path, crash: Callable[[str], None] = nothing) -> None:
+        self._root = root
+        self._crash = crash
+        (root / TEMPORARY).mkdir(parents=True, exist_ok=True)
+
+    def put(self, area: str, data: bytes) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        path = self._path(area, digest)
+        if path.exists():
+            os.utime(path)
+            return digest
+        temporary = self._root / TEMPORARY / secrets.token_hex(16)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_durably(temporary, data)
+            self._crash("after_blob_temp")
+            temporary.replace(path)
+            _sync_folder(path.parent)
+            self._crash("after_blob_rename")
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull("No space left for stored bytes; nothing was stored.") from error
+            raise
+        return digest
+
+    def get(self, area: str, digest: str) -> bytes:
+        try:
+            data = self._path(area, digest).read_bytes()
+        except FileNotFoundError:
+            raise CorruptArtifact(f"The bytes {digest[:12]}… are missing from the store.") from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise CorruptArtifact(f"The bytes {digest[:12]}… are damaged: they do not hash to their name.")
+        return data
+
+    def has(self, area: str, digest: str) -> bool:
+        return self._path(area, digest).exists()
+
+    def delete(self, area: str, digest: str) -> None:
+        self._path(area, digest).unlink(missing_ok=True)
+
+    def names(self) -> Iterator[tuple[str, str, float]]:
+        for path in self._root.glob("*/[0-9a-f][0-9a-f]/*"):
+            with suppress(FileNotFoundError):
+                yield path.parent.parent.name, path.parent.name + path.name, path.stat().st_mtime
+
+    def clear_temporary(self, older_than: float) -> int:
+        """Remove what writers that died have left; -> how many files."""
+        stale = [p for p in (self._root / TEMPORARY).iterdir() if p.stat().st_mtime < older_than]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        return len(stale)
+
+    def _path(self, area: str, digest: str) -> Path:
+        check_name(area, digest)
+        return self._root / area / digest[:2] / digest[2:]
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
