@@ -1,0 +1,105 @@
+"""The few tests and intervals that the gate rests on, exact where rows are few.
+
+Counts are small and shares lie near 0 or 1, so nothing assumes a normal distribution but the two intervals, which are
+the ones that keep their coverage there: Agresti-Min for a paired difference, Wilson for a single share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtrc
+
+Bools = NDArray[np.bool_]
+Interval = tuple[float, float]
+
+Z95 = 1.96
+
+
+def at_least(k: int, n: int, p: float) -> float:
+    """P(Bin(n, p) >= k): how likely chance alone gives k or more of n."""
+    if k <= 0:
+        return 1.0
+    if k > n or p <= 0:
+        return 0.0
+    return 1.0 if p >= 1 else float(bdtrc(k - 1, n, p))
+
+
+def wilson(k: int, n: int, z: float = Z95) -> Interval | None:
+    """Interval of a share k of n (Wilson 1927); null without rows."""
+    if n == 0:
+        return None
+    share, room = k / n, z * z / n
+    centre = (share + room / 2) / (1 + room)
+    half = z * math.sqrt(share * (1 - share) / n + room / (4 * n)) / (1 + room)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of a family of tests, in the given order (Holm 1979)."""
+    adjusted = [0.0] * len(p_values)
+    reached = 0.0
+    for place, k in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
+        reached = max(reached, min(1.0, (len(p_values) - place) * p_values[k]))
+        adjusted[k] = reached
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Before and after on the same n rows: `worse` were right and are wrong now, `better` the reverse."""
+
+    rows: int
+    worse: int
+    better: int
+
+    @staticmethod
+    def of(before: Bools, after: Bools) -> Paired:
+        """From right or wrong, row by row. before, after [n]"""
+        return Paired(len(before), int((before & ~after).sum()), int((~before & after).sum()))
+
+    @property
+    def drop(self) -> float:
+        """Share of rows lost on balance: accuracy before minus accuracy after; 0 without rows."""
+        return (self.worse - self.better) / self.rows if self.rows else 0.0
+
+    @property
+    def p_harm(self) -> float:
+        """Chance that two equally good versions differ at least this much for the worse (one-sided sign test)."""
+        return at_least(self.worse, self.worse + self.better, 0.5)
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % interval of after minus before (Agresti and Min 2005); null without rows."""
+        if not self.rows:
+            return None
+        n, worse, better = self.rows + 2, self.worse + 0.5, self.better + 0.5
+        change = (better - worse) / n
+        half = Z95 * math.sqrt(worse + better - (worse - better) ** 2 / n) / n
+        return max(-1.0, change - half), min(1.0, change + half)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far answers follow labels, beside what two unrelated columns with the same counts would share."""
+
+    rows: int
+    right: int
+    chance: float
+
+    @staticmethod
+    def of(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> Agreement:
+        """From codes >= 0, row by row. answers, labels [n]"""
+        size = int(max(answers.max(initial=-1), labels.max(initial=-1))) + 1
+        said, meant = np.bincount(answers, minlength=size), np.bincount(labels, minlength=size)
+        chance = float(said @ meant) / len(labels) ** 2 if len(labels) else 1.0
+        return Agreement(len(labels), int((answers == labels).sum()), chance)
+
+    @property
+    def p(self) -> float:
+        """Chance that unrelated answers agree this often; small: the labels can be predicted from the inputs."""
+        return at_least(self.right, self.rows, self.chance)

@@ -1,0 +1,113 @@
+"""Scores and metrics against numbers worked by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from service.learning.batch import Rows, make_rows
+from service.learning.evaluation import Answers, Bits, backward_transfer, class_scores, forgetting, score
+from service.learning.statistics import Paired
+
+
+def rows(labels: str, batch: str = "bat_1") -> Rows:
+    """One row a letter."""
+    return make_rows(batch, np.arange(len(labels), dtype=np.float32)[:, None], list(labels), b"secret")
+
+
+def answers(classes: str, *probabilities: list[float]) -> Answers:
+    return Answers(tuple(classes), np.array(probabilities, float).reshape(-1, len(classes)))
+
+
+def test_best_answer_and_its_score() -> None:
+    said = answers("ba", [0.9, 0.1], [0.2, 0.8])
+    assert said.names() == ["b", "a"]
+    assert said.scores.tolist() == [0.9, 0.8]
+    assert said.right(rows("bb")).tolist() == [True, False]
+
+
+def test_ties_go_to_the_first_class_by_name_whatever_the_order_of_columns() -> None:
+    assert answers("ba", [0.5, 0.5]).names() == ["a"]
+    assert answers("ab", [0.5, 0.5]).names() == ["a"]
+    assert answers("cab", [0.4, 0.2, 0.4]).names() == ["b"]
+
+
+def test_rows_of_nan_were_not_judged() -> None:
+    said = answers("ab", [np.nan, np.nan], [0.1, 0.9])
+    assert said.judged.tolist() == [False, True]
+    assert said.names() == ["", "b"]
+    assert said.right(rows("zb")).tolist() == [False, True]
+    assert said.among("ab").tolist() == [False, True]
+    assert np.isnan(said.scores[0])
+
+
+def test_a_label_without_a_column_is_never_right() -> None:
+    assert answers("ab", [0.9, 0.1]).right(rows("z")).tolist() == [False]
+
+
+def test_no_columns_answer_nothing() -> None:
+    none = Answers((), np.zeros((2, 0)))
+    assert none.names() == ["", ""]
+    assert not none.judged.any()
+    assert not none.right(rows("ab")).any()
+
+
+def test_masked_answers_ignore_the_other_columns() -> None:
+    said = answers("abn", [0.3, 0.2, 0.5], [0.1, 0.4, 0.5])
+    assert said.among("n").tolist() == [True, True]
+    masked = said.over("ab")
+    assert masked.classes == ("a", "b")
+    assert masked.names() == ["a", "b"]
+    assert said.over("abn") is said
+
+
+def test_score_by_hand() -> None:
+    found = score(np.array([1, 1, 0, 1], bool), rows("aaab"))
+    assert found is not None
+    assert (found.accuracy, found.balanced_accuracy, found.rows) == pytest.approx((0.75, (2 / 3 + 1) / 2, 4))
+    assert found.classes["a"].accuracy == pytest.approx(2 / 3)
+    assert found.classes["a"].rows == 3
+    assert score(np.zeros(0, bool), Rows.empty((1,))) is None
+    assert list(class_scores(np.array([1, 0], bool), rows("ba"))) == ["a", "b"]
+
+
+MATRIX = np.array(
+    [
+        [0.9, 0.0, 0.0],
+        [0.7, 0.8, 0.0],
+        [0.8, 0.5, 0.9],
+    ]
+)
+"""After update 3: part 1 had 0.9 at best and 0.8 now, part 2 had 0.8 and has 0.5."""
+
+
+def test_forgetting_is_best_minus_last() -> None:
+    assert forgetting(MATRIX) == pytest.approx(((0.9 - 0.8) + (0.8 - 0.5)) / 2)
+    assert forgetting(MATRIX[:2, :2]) == pytest.approx(0.2)
+    assert forgetting(MATRIX[:1, :1]) == 0.0
+    better = MATRIX.copy()
+    better[2] = 1.0
+    assert forgetting(better) == pytest.approx(-(0.1 + 0.2) / 2)
+
+
+def test_backward_transfer_is_last_minus_first() -> None:
+    assert backward_transfer(MATRIX) == pytest.approx(((0.8 - 0.9) + (0.5 - 0.8)) / 2)
+    assert backward_transfer(MATRIX[:1, :1]) == 0.0
+
+
+def test_bits_are_compared_on_shared_rows_over_the_old_columns() -> None:
+    old = Bits.of(rows("aabb"), np.array([1, 1, 1, 0], bool), "ab")
+    now = Rows.concat([rows("c", "bat_2"), rows("aabb").take(np.array([3, 2, 1]))])
+    said = answers("abn", [0.9, 0.0, 0.1], [0.1, 0.3, 0.6], [0.9, 0.1, 0.0], [np.nan] * 3)
+    assert old.against(said, now) == Paired(rows=2, worse=1, better=1)
+    strangers = rows("ab", "bat_9")
+    assert old.against(answers("ab", [1.0, 0.0], [1.0, 0.0]), strangers) == Paired(0, 0, 0)
+
+
+def test_bits_survive_a_shard() -> None:
+    kept = Bits.of(rows("aab", "bat_ä"), np.array([1, 0, 1], bool), ("a", "b"))
+    again = Bits.load({name: torch.from_numpy(a) for name, a in kept.arrays().items()})
+    assert (again.classes, again.batches) == (kept.classes, kept.batches)
+    for field in ("batch", "row", "right"):
+        assert (getattr(again, field) == getattr(kept, field)).all()
+    empty = Bits.load(Bits.of(Rows.empty((1,)), np.zeros(0, bool), ()).arrays())
+    assert empty.against(answers("a", [1.0]), rows("a")) == Paired(0, 0, 0)

@@ -1,0 +1,79 @@
+"""The gate's tests and intervals against brute force and published numbers."""
+
+from itertools import product
+from math import comb, prod
+
+import numpy as np
+import pytest
+
+from service.learning.statistics import Agreement, Paired, at_least, holm, wilson
+
+
+@pytest.mark.parametrize("p", [0.0, 0.03, 0.5, 0.97, 1.0])
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_tail_equals_the_sum_over_all_outcomes(n: int, p: float) -> None:
+    for k in range(-1, n + 2):
+        brute = sum(
+            prod(p if hit else 1 - p for hit in outcome) for outcome in product((0, 1), repeat=n) if sum(outcome) >= k
+        )
+        assert at_least(k, n, p) == pytest.approx(brute)
+
+
+def test_tail_stays_exact_far_out() -> None:
+    assert at_least(40, 40, 0.03) == pytest.approx(0.03**40)
+
+
+def test_wilson_equals_the_published_numbers() -> None:
+    """Newcombe (1998), Table I, method 3: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
+    table = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+    for k, n, low, high in table:
+        assert wilson(k, n) == pytest.approx((low, high), abs=1e-4)
+    assert wilson(0, 0) is None
+
+
+def test_holm_worked_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_sign_test_counts_discordant_rows_alone() -> None:
+    assert Paired(1000, 5, 0).p_harm == pytest.approx(1 / 32)
+    assert Paired(10, 5, 0).p_harm == pytest.approx(1 / 32)
+    assert Paired(1180, 61, 8).p_harm == pytest.approx(sum(comb(69, k) for k in range(61, 70)) / 2**69)
+    assert Paired(7, 0, 0).p_harm == 1.0
+
+
+def test_agresti_min_equals_its_formula_and_the_published_example() -> None:
+    """Prime Minister's ratings (Agresti): 1,600 rows, 150 lost and 86 gained: 4.0 points lost, 2.1 to 5.9."""
+    low, high = Paired(1600, 150, 86).interval or (0, 0)
+    assert (low, high) == pytest.approx((-0.0587, -0.0212), abs=2e-4)
+    assert Paired(0, 0, 0).interval is None
+    low, high = Paired(1, 1, 0).interval or (0, 0)
+    assert low == -1.0
+
+
+def test_agresti_min_covers_the_truth_about_as_often_as_it_says() -> None:
+    n, lost, gained = 60, 0.08, 0.03
+    covered = 0.0
+    for b in range(n + 1):
+        for c in range(n + 1 - b):
+            chance = comb(n, b) * comb(n - b, c) * lost**b * gained**c * (1 - lost - gained) ** (n - b - c)
+            low, high = Paired(n, b, c).interval or (0, 0)
+            covered += chance * (low <= gained - lost <= high)
+    assert 0.94 <= covered <= 0.99
+
+
+def test_paired_counts_from_right_and_wrong() -> None:
+    before, after = np.array([1, 1, 1, 0, 0], bool), np.array([1, 0, 0, 1, 0], bool)
+    assert Paired.of(before, after) == Paired(5, 2, 1)
+    assert Paired.of(before, after).drop == pytest.approx(0.2)
+
+
+def test_agreement_is_not_impressed_by_the_commonest_class() -> None:
+    labels = np.array([0] * 95 + [1] * 5)
+    assert Agreement.of(np.zeros(100, int), labels).p > 0.4
+    found = labels.copy()
+    found[:6] = 1
+    assert Agreement.of(found, labels).p < 0.05
+    assert Agreement.of(labels[:0], labels[:0]).p == 1.0
