@@ -20,7 +20,7 @@ BY_GATE = "gate"
 
 
 def promote(session: Session, model: Model, version: Version, reason: str, by: str) -> Deployment:
-    """Point the model at a version; the caller holds the model's lock. Raises Conflict, Erased when it may not go live."""
+    """Point the model at a version; the caller holds the model's lock. Raises Conflict, Erased where it may not."""
     versions.require_clean(session, model, version)
     if model.live_version_id == version.id:
         raise Conflict(f"Version {version.number} is live already.", live_version=version.number)
@@ -28,9 +28,9 @@ def promote(session: Session, model: Model, version: Version, reason: str, by: s
 
 
 def roll_back(session: Session, model: Model, reason: str, to: int | None, by: str) -> Deployment:
-    """Undo the latest promotion not yet undone, or as many as it takes until `to` is live; then promotion is manual.
+    """Undo the latest promotion not yet undone, or as many as it takes until `to` is live.
 
-    Raises Conflict when nothing is left to undo, when `to` is not on the way, or when the version before may not go live.
+    Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when the version before may not go live.
     """
     promotions = _not_undone(session, model)
     if to is not None:

@@ -148,9 +148,9 @@ def resource(session: Session, model: Model, serving_version: int | None) -> res
     version = live(session, model)
     waiting = batches.pending(session, model)
     counts = dict(
-        session.execute(
-            select(Update.state, func.count()).where(Update.model_id == model.id).group_by(Update.state)
-        ).tuples()
+        session.execute(select(Update.state, func.count()).where(Update.model_id == model.id).group_by(Update.state))
+        .tuples()
+        .all()
     )
     return resources.Model.model_validate(
         {

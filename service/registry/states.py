@@ -53,7 +53,7 @@ def note(session: Session, update: Update, kind: str, **detail: Any) -> None:
 def verdict(kind: UpdateKind, outcome: Outcome, promotion: Promotion, base_is_live: bool) -> Verdict:
     """Outcome + promotion mode + compare-and-set on the base; superseded goes before every other verdict.
 
-    A retraction is promoted by the caller's order; where the base moved, its worker queues it again before it asks here."""
+    A retraction is promoted by the caller's order; where the base moved, its worker queues it again first."""
     if kind is UpdateKind.RETRACT:
         return Verdict.PROMOTED
     if not base_is_live:

@@ -167,9 +167,8 @@ def lineage(session: Session, model: Model) -> resources.Lineage:
     """All versions with their parents, oldest first."""
     found = list(session.scalars(select(Version).where(Version.model_id == model.id).order_by(Version.number)))
     number = {v.id: v.number for v in found}
-    verdicts = dict(
-        session.execute(select(Update.version_id, Update.verdict).where(Update.model_id == model.id)).tuples()
-    )
+    made = select(Update.version_id, Update.verdict).where(Update.model_id == model.id)
+    verdicts = dict(session.execute(made).tuples().all())
     live = next((v.number for v in found if v.id == model.live_version_id), None)
     return resources.Lineage.model_validate(
         {

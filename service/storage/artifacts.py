@@ -1,7 +1,7 @@
 """The store of bytes: content-addressed by SHA-256, never overwritten.
 
-`area` separates what is shared between models (weight shards) from what belongs to one model (its batches and all that is
-made of their rows), so that erasing never meets somebody else's bytes. Areas are ours: no request names one.
+`area` separates what models share (weight shards) from what belongs to one model (its batches and all that is made of
+their rows), so that erasing never meets somebody else's bytes. Areas are ours: no request names one.
 """
 
 from __future__ import annotations
