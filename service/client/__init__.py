@@ -1,0 +1,39 @@
+"""The Python client (httpx, synchronous)."""
+
+from service.client.client import Client
+from service.client.errors import (
+    Busy,
+    ClientError,
+    Conflict,
+    Erased,
+    InvalidContent,
+    LiveMoved,
+    MethodRefused,
+    NotFound,
+    NotLive,
+    Refused,
+    StillRunning,
+    Unauthorized,
+    UnknownLabels,
+    Unreachable,
+)
+from service.client.model import RemoteModel
+
+__all__ = [
+    "Busy",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "Erased",
+    "InvalidContent",
+    "LiveMoved",
+    "MethodRefused",
+    "NotFound",
+    "NotLive",
+    "Refused",
+    "RemoteModel",
+    "StillRunning",
+    "Unauthorized",
+    "UnknownLabels",
+    "Unreachable",
+]

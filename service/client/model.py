@@ -1,0 +1,200 @@
+"""One model of a service, from the outside: learn, ask, roll back, take back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from service.contract.enums import NewClasses, UpdateState
+from service.contract.report import Certificate
+from service.contract.resources import (
+    Batch,
+    Classes,
+    Deployment,
+    Lineage,
+    Model,
+    Page,
+    Predictions,
+    RolledBack,
+    Update,
+    Version,
+)
+
+if TYPE_CHECKING:
+    from service.client.client import Client
+
+OnProgress = Callable[[Update], None]
+
+
+class RemoteModel:
+    """A handle: it holds a name and asks the service each time. Made by `Client.model` and `Client.create_model`."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.name = name
+        self._client = client
+        self._transport = client.transport
+        self._path = f"/v1/models/{quote(name, safe='')}"
+
+    def __repr__(self) -> str:
+        return f"RemoteModel({self.name!r} at {self._transport.url})"
+
+    def info(self) -> Model:
+        """The model as it is now: live version, vocabulary, what is pending."""
+        return self._transport.call("GET", self._path, Model)
+
+    def configure(self, **changes: Any) -> Model:
+        """Change `method`, `gate`, `promotion` or `retention`."""
+        return self._transport.call("PATCH", self._path, Model, changes)
+
+    def archive(self) -> None:
+        """Stop serving it. Its name stays taken."""
+        self._transport.send("DELETE", self._path)
+
+    # Learning
+
+    def update(
+        self,
+        inputs: Any = None,
+        labels: Any = None,
+        *,
+        batches: Sequence[str] | str | None = None,
+        new_classes: NewClasses | str | None = None,
+        source: str | None = None,
+        method: str | dict[str, Any] | None = None,
+        seed: int | None = None,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+    ) -> Update:
+        """Learn from rows, from stored batches (ids) or from everything that waits ("pending").
+
+        inputs: n rows, lists or arrays; labels: n names. `method`: a name, or {"name": ..., parameter: ...}.
+        Returns the update once it is final, with verdict and report; with `wait=None` at once, queued.
+        Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
+        them).
+        """
+        body = _given(
+            inputs=plain(inputs),
+            labels=plain(labels),
+            batches=batches if batches is None or isinstance(batches, str) else list(batches),
+            new_classes=new_classes,
+            source=source,
+            method={"name": method} if isinstance(method, str) else method,
+            seed=seed,
+        )
+        return self._ordered("updates", body, wait, on_progress)
+
+    def add_batch(
+        self,
+        inputs: Any,
+        labels: Any,
+        *,
+        new_classes: NewClasses | str | None = None,
+        source: str | None = None,
+        again: bool | None = None,
+    ) -> Batch:
+        """Store labelled rows without learning them yet."""
+        body = _given(inputs=plain(inputs), labels=plain(labels), new_classes=new_classes, source=source, again=again)
+        return self._transport.call("POST", f"{self._path}/batches", Batch, body)
+
+    def declare(self, *names: str) -> list[str]:
+        """Add classes to the vocabulary before any rows of them. -> the vocabulary"""
+        return self._transport.call("POST", f"{self._path}/classes", Classes, {"names": names}).classes
+
+    def retract(
+        self,
+        batches: Sequence[str] | str,
+        reason: str = "",
+        *,
+        erase: bool = False,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+    ) -> Update:
+        """Take batches back out of what is served; the report holds the certificate."""
+        named = [batches] if isinstance(batches, str) else list(batches)
+        body = {"batches": named, "reason": reason, "erase": erase}
+        return self._ordered("retractions", body, wait, on_progress)
+
+    def erase(self, batches: Sequence[str] | str, reason: str = "", *, wait: float | None = 600.0) -> Update:
+        """Retract, then delete the rows and everything that was made of them."""
+        return self.retract(batches, reason, erase=True, wait=wait)
+
+    def _ordered(self, what: str, body: Any, wait: float | None, on_progress: OnProgress | None) -> Update:
+        at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)
+        update = self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once)
+        return update if wait is None else self._client.wait(update, seconds=wait, on_progress=on_progress)
+
+    # Asking
+
+    def predict(self, inputs: Any, *, top: int | None = None, version: int | None = None) -> Predictions:
+        """Best classes of n rows, by the live version or by another. `top` lists more than the best one."""
+        path = self._path if version is None else f"{self._path}/versions/{version}"
+        body = _given(inputs=plain(inputs), top=top)
+        return self._transport.call("POST", f"{path}/predictions", Predictions, body)
+
+    # What is live
+
+    def promote(self, version: int, reason: str = "", *, if_live: int | None = None) -> Deployment:
+        """Make a version live by hand. Raises LiveMoved when another version is live than `if_live`."""
+        body = _given(version=version, reason=reason, if_live=if_live)
+        return self._transport.call("POST", f"{self._path}/deployments", Deployment, body)
+
+    def rollback(self, reason: str = "", *, to: int | None = None, if_live: int | None = None) -> RolledBack:
+        """Undo the latest promotion that is not yet undone; the version before answers from now on."""
+        body = _given(reason=reason, to=to, if_live=if_live)
+        return self._transport.call("POST", f"{self._path}/rollback", RolledBack, body)
+
+    # Looking
+
+    def batches(self, source: str | None = None) -> Iterator[Batch]:
+        """All batches, newest first."""
+        return self._transport.each(f"{self._path}/batches", Page[Batch], source=source)
+
+    def updates(self, state: UpdateState | str | None = None) -> Iterator[Update]:
+        """All updates, newest first."""
+        return self._transport.each(f"{self._path}/updates", Page[Update], state=state)
+
+    def versions(self) -> Iterator[Version]:
+        """All versions, newest first."""
+        return self._transport.each(f"{self._path}/versions", Page[Version])
+
+    def deployments(self) -> Iterator[Deployment]:
+        """How the live pointer moved, newest first."""
+        return self._transport.each(f"{self._path}/deployments", Page[Deployment])
+
+    def version(self, number: int) -> Version:
+        """One version: what it learned, its columns, its report."""
+        return self._transport.call("GET", f"{self._path}/versions/{number}", Version)
+
+    def lineage(self) -> Lineage:
+        """Which version came from which."""
+        return self._transport.call("GET", f"{self._path}/lineage", Lineage)
+
+    def certificate(self, version: int) -> Certificate | None:
+        """What the retraction that made this version certifies; null for any other version."""
+        report = self.version(version).report
+        return report.certificate if report else None
+
+    def weights(self, version: int) -> bytes:
+        """The version as safetensors."""
+        return self._transport.send("GET", f"{self._path}/versions/{version}/weights").content
+
+    def ledger(self, version: int) -> bytes:
+        """(G, Q, n) and the class names of everything that the version holds, as safetensors."""
+        return self._transport.send("GET", f"{self._path}/versions/{version}/ledger").content
+
+
+def plain(value: Any) -> Any:
+    """Arrays, tensors and frames as nested lists; what is plain already stays as it is."""
+    if hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value
+
+
+def _given(**members: Any) -> dict[str, Any]:
+    """A body without the members that the caller left out."""
+    return {name: value for name, value in members.items() if value is not None}

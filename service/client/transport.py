@@ -1,0 +1,94 @@
+"""One request to the service: address, key, retries that are safe, answers as resources or typed errors."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from service.client.errors import Unreachable, refuse
+from service.contract.resources import Page
+
+R = TypeVar("R", bound=BaseModel)
+
+ATTEMPTS = 4
+READ_SECONDS = 90.0
+"""Longer than the longest `?wait`."""
+
+
+class Transport:
+    """Sends requests. A POST carries an Idempotency-Key, so that sending it again after a broken connection is safe."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._sleep = sleep
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(READ_SECONDS, connect=5.0),
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def call(self, method: str, path: str, answer: type[R], body: Any = None, **params: Any) -> R:
+        """Sends and reads one resource. Raises Refused and Unreachable."""
+        return answer.model_validate_json(self.send(method, path, body, **params).content)
+
+    def send(self, method: str, path: str, body: Any = None, **params: Any) -> httpx.Response:
+        """Sends until somebody answers, or there is no attempt left; params that are None are left out."""
+        request = self._request(method, path, body, params)
+        if method == "POST":
+            request.headers["Idempotency-Key"] = uuid.uuid4().hex
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            try:
+                response = self._http.send(request)
+            except httpx.TransportError as broken:
+                if last:
+                    raise Unreachable(
+                        f"No answer from {self.url}: {broken}. Is `tsuika serve` running there?"
+                    ) from broken
+                self._sleep(0.2 * 2**attempt)
+                continue
+            if response.is_success:
+                return response
+            wait = _retry_after(response)
+            if last or wait is None:
+                refuse(response)
+            self._sleep(wait)
+        raise AssertionError("the last attempt answers or raises")
+
+    def each(self, path: str, page: type[Page[R]], **params: Any) -> Iterator[R]:
+        """All items of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            answer = self.call("GET", path, page, cursor=cursor, **params)
+            yield from answer.items
+            cursor = answer.next_cursor
+            if cursor is None:
+                return
+
+    def _request(self, method: str, path: str, body: Any, params: dict[str, Any]) -> httpx.Request:
+        given = {name: value for name, value in params.items() if value is not None}
+        try:
+            return self._http.build_request(method, path, params=given, json=body)
+        except ValueError as wrong:
+            raise ValueError(f"This cannot be sent as JSON: {wrong}. Are there missing values (NaN)?") from None
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds after which the service wants to be asked again; null where asking again is of no use."""
+    told = response.headers.get("retry-after", "")
+    return min(float(told), 10.0) if response.status_code in (409, 429, 503) and told.isdigit() else None

@@ -1,0 +1,234 @@
+"""The client against a transport that answers as the contract says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+import service.client
+import tsuika
+from service.client import (
+    Client,
+    Conflict,
+    Erased,
+    InvalidContent,
+    LiveMoved,
+    NotFound,
+    NotLive,
+    Refused,
+    StillRunning,
+    UnknownLabels,
+    Unreachable,
+)
+from service.client.model import plain
+
+Answer = httpx.Response | Exception
+NOW = "2026-01-02T03:04:05Z"
+
+
+class Door(httpx.BaseTransport):
+    """Answers from a list, in order, and remembers what it was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers: Iterator[Answer] = iter(answers)
+        self.asked: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = next(self.answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def body(self, n: int = 0) -> Any:
+        return json.loads(self.asked[n].content)
+
+
+def client(door: Door, key: str | None = None) -> Client:
+    made = Client("http://service", key, transport=door)
+    made.transport._sleep = lambda seconds: None
+    return made
+
+
+def ok(content: Any, status: int = 200) -> httpx.Response:
+    return httpx.Response(status, json=content)
+
+
+def problem(status: int, slug: str, headers: dict[str, str] | None = None, **members: Any) -> httpx.Response:
+    body = {"type": f"/problems/{slug}", "title": "T", "status": status, "detail": "D", "request_id": "r1", **members}
+    return httpx.Response(status, json=body, headers=headers)
+
+
+def an_update(state: str = "queued", **members: Any) -> dict[str, Any]:
+    names = "method requested_method why base_version version verdict report progress learned_rows exam_rows error"
+    empty = dict.fromkeys([*names.split(), "started_at", "finished_at"])
+    known = {"id": "upd_1", "model": "digits", "kind": "learn", "state": state, "batches": [], "attempts": 0, "seed": 0}
+    return {**empty, **known, "created_at": NOW, **members}
+
+
+def a_model(**members: Any) -> dict[str, Any]:
+    return {
+        "name": "digits",
+        "input": {"kind": "vector", "size": 64},
+        "architecture": {"backbone": {"name": "identity"}},
+        "classes": [],
+        "live_version": None,
+        "serving_version": None,
+        "method": {"name": "auto"},
+        "gate": {},
+        "promotion": "auto",
+        "retention": "all",
+        "pending": {"batches": 0, "rows": 0},
+        "updates": {"queued": 0, "running": 0},
+        "created_at": NOW,
+        **members,
+    }
+
+
+def test_the_package_exports_exactly_the_client() -> None:
+    assert tsuika.__all__ == sorted(tsuika.__all__) == service.client.__all__
+    assert all(hasattr(tsuika, name) for name in tsuika.__all__)
+
+
+def test_address_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSUIKA_URL", "http://elsewhere:9000/")
+    monkeypatch.setenv("TSUIKA_KEY", "secret")
+    door = Door(ok({"items": []}))
+    with Client(transport=door) as made:
+        assert made.methods() == []
+    assert str(door.asked[0].url) == "http://elsewhere:9000/v1/methods"
+    assert door.asked[0].headers["authorization"] == "Bearer secret"
+
+
+def test_create_then_learn_sends_what_the_contract_names() -> None:
+    done = an_update("succeeded", verdict="promoted", version=1)
+    door = Door(ok(a_model(), 201), ok(done))
+    digits = client(door).create_model("digits", {"kind": "vector", "size": 2}, promotion="manual")
+    update = digits.update(np.zeros((1, 2), np.float32), np.array([4]), new_classes="allow", method="ridge")
+    assert door.body(0) == {"name": "digits", "input": {"kind": "vector", "size": 2}, "promotion": "manual"}
+    assert door.asked[1].url.path == "/v1/models/digits/updates"
+    assert dict(door.asked[1].url.params) == {"wait": "30.0"}
+    assert door.body(1) == {
+        "inputs": [[0.0, 0.0]],
+        "labels": [4],
+        "new_classes": "allow",
+        "method": {"name": "ridge"},
+    }
+    assert (update.verdict, update.version) == ("promoted", 1)
+
+
+def test_waiting_tells_of_progress_and_ends_when_the_version_is_served() -> None:
+    running = an_update("running", progress={"phase": "learning", "done": 1, "total": 2})
+    done = an_update("succeeded", verdict="promoted", version=2)
+    behind, level = a_model(live_version=2, serving_version=1), a_model(live_version=2, serving_version=2)
+    door = Door(ok(an_update(), 202), ok(running), ok(done), ok(behind), ok(level))
+    seen: list[str] = []
+    update = client(door).model("digits").update(batches="pending", on_progress=lambda u: seen.append(u.state))
+    assert update.version == 2
+    assert seen == ["queued", "running"]
+    assert len(door.asked) == 5
+
+
+def test_waiting_ends_with_the_callers_patience() -> None:
+    with pytest.raises(StillRunning, match="upd_1 is queued"):
+        client(Door(ok(an_update(), 202), ok(an_update()))).model("digits").update(batches=["bat_1"], wait=0)
+
+
+def test_a_broken_connection_is_tried_again_under_the_same_idempotency_key() -> None:
+    door = Door(httpx.ConnectError("refused"), httpx.ReadError("cut"), ok(an_update("succeeded")))
+    client(door).model("digits").retract("bat_1", "wrong labels")
+    keys = {request.headers["idempotency-key"] for request in door.asked}
+    assert len(door.asked) == 3
+    assert len(keys) == 1
+    assert door.body(2) == {"batches": ["bat_1"], "reason": "wrong labels", "erase": False}
+
+
+def test_nobody_there_is_said_with_the_address() -> None:
+    with pytest.raises(Unreachable, match=r"http://service.*tsuika serve"):
+        client(Door(*[httpx.ConnectError("refused")] * 4)).methods()
+
+
+def test_a_busy_service_is_asked_again_and_a_conflict_is_not() -> None:
+    door = Door(problem(503, "busy", {"Retry-After": "1"}), ok({"items": []}))
+    assert client(door).methods() == []
+    door = Door(problem(409, "conflict"))
+    with pytest.raises(Conflict):
+        client(door).model("digits").rollback()
+    assert len(door.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (lambda: problem(422, "unknown-labels"), UnknownLabels),
+        (lambda: problem(422, "invalid-content"), InvalidContent),
+        (lambda: problem(404, "not-found"), NotFound),
+        (lambda: problem(410, "erased"), Erased),
+        (lambda: problem(409, "not-live"), NotLive),
+        (lambda: problem(409, "live-moved", live_version=3), LiveMoved),
+        (lambda: problem(418, "teapot"), Refused),
+    ],
+)
+def test_refusals_are_typed(answer: Callable[[], httpx.Response], kind: type[Refused]) -> None:
+    with pytest.raises(kind) as caught:
+        client(Door(answer())).model("digits").predict([[1]])
+    assert type(caught.value) is kind
+    assert (caught.value.detail, caught.value.request_id) == ("D", "r1")
+
+
+def test_a_refusal_says_where() -> None:
+    errors = [{"pointer": "/labels/7", "detail": 'near: "7"'}]
+    with pytest.raises(UnknownLabels, match=r'/labels/7: near: "7"') as caught:
+        client(Door(problem(422, "unknown-labels", errors=errors))).model("digits").update([[1]], ["sevn"])
+    assert caught.value.errors[0].pointer == "/labels/7"
+
+
+def test_an_old_view_of_what_is_live_is_told_the_new_one() -> None:
+    with pytest.raises(LiveMoved) as caught:
+        client(Door(problem(409, "live-moved", live_version=3))).model("digits").promote(2, if_live=1)
+    assert caught.value.live_version == 3
+
+
+def test_an_answer_of_somebody_in_between_is_a_refusal_too() -> None:
+    with pytest.raises(Refused, match="502: bad gateway"):
+        client(Door(httpx.Response(502, text="bad gateway"))).methods()
+
+
+def test_lists_are_read_page_by_page() -> None:
+    batch = {
+        "id": "bat_1",
+        "model": "digits",
+        "rows": 1,
+        "label_counts": {"4": 1},
+        "digest": "d",
+        "source": None,
+        "state": "pending",
+        "in_live": False,
+        "updates": [],
+        "received_at": NOW,
+        "retracted_at": None,
+        "erased_at": None,
+    }
+    door = Door(ok({"items": [batch], "next_cursor": "c"}), ok({"items": [batch], "next_cursor": None}))
+    assert len(list(client(door).model("digits").batches(source="shop"))) == 2
+    assert dict(door.asked[1].url.params) == {"cursor": "c", "source": "shop"}
+
+
+def test_arrays_travel_as_lists_and_nan_is_refused_before_it_leaves() -> None:
+    assert plain([np.array([1, 2]), (3, np.float32(0.5))]) == [[1, 2], [3, 0.5]]
+    door = Door()
+    with pytest.raises(ValueError, match="NaN"):
+        client(door).model("digits").predict(np.array([[np.nan]]))
+    assert door.asked == []
+
+
+def test_a_name_never_becomes_a_path() -> None:
+    door = Door(problem(404, "not-found"))
+    with pytest.raises(NotFound):
+        client(door).model("../x").info()
+    assert door.asked[0].url.raw_path == b"/v1/models/..%2Fx"
