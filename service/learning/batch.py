@@ -230,10 +230,15 @@ def bounded(rows: Rows, per_class: int = EXAM_ROWS) -> Rows:
     if not len(rows):
         return rows
     group = rows.labels * max(len(rows.sources), 1) + rows.source
-    batch_order = np.array(sorted(range(len(rows.batches)), key=lambda k: rows.batches[k]), np.int64)
-    rank = np.empty(len(rows.batches), np.int64)
-    rank[batch_order] = np.arange(len(rows.batches))
-    order = np.lexsort((rows.row, rank[rows.batch], rows.hashes, group))
+    order = hash_order(rows)
+    order = order[np.argsort(group[order], kind="stable")]
     starts = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
     place = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
     return rows.take(order[place < per_class])
+
+
+def hash_order(rows: Rows) -> Ints:
+    """Places of the rows by keyed hash, smallest first; ties by batch id and row: the same in any order of arrival."""
+    rank = np.empty(len(rows.batches), np.int64)
+    rank[np.array(sorted(range(len(rows.batches)), key=lambda k: rows.batches[k]), np.int64)] = np.arange(len(rows.batches))
+    return np.lexsort((rows.row, rank[rows.batch], rows.hashes))

@@ -30,7 +30,8 @@ def promote(session: Session, model: Model, version: Version, reason: str, by: s
 def roll_back(session: Session, model: Model, reason: str, to: int | None, by: str) -> Deployment:
     """Undo the latest promotion not yet undone, or as many as it takes until `to` is live.
 
-    Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when the version before may not go live.
+    Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when the
+    version before may not go live.
     """
     promotions = _not_undone(session, model)
     if to is not None:

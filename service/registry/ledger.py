@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.registry.tables import LedgerEntry
+from service.registry.tables import Batch, LedgerEntry, Model
 
 
-def entries(session: Session, batch_ids: Iterable[str]) -> list[LedgerEntry]:
-    """Entries of these batches, in every space."""
-    wanted = set(batch_ids)
-    return [e for e in session.scalars(select(LedgerEntry)) if e.batch_id in wanted] if wanted else []
+def entries(session: Session, model: Model) -> list[LedgerEntry]:
+    """Entries of all batches of the model, in every space."""
+    return list(session.scalars(select(LedgerEntry).join(Batch).where(Batch.model_id == model.id)))
 
 
 def add(session: Session, batch_id: str, space: str, digest: str, rows: int) -> None:
