@@ -1,0 +1,161 @@
+"""Lifts: fixed maps, random or none, in front of the exact head, so that a linear head can tell more classes apart.
+
+Random weights come from a fixed constant, not from an update's seed, through a generator whose stream is frozen for
+good (numpy's RandomState, NEP 19), and are stored all the same. So the same lift arises in every service.
+
+Random ReLU and Fourier features: Rahimi and Recht, "Random Features for Large-Scale Kernel Machines", 2007.
+Random convolutions: Saxe et al., "On Random Weights and Unsupervised Feature Learning", 2011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import pi, prod, sqrt
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract.inputs import InputSpec
+from service.errors import MethodRefused
+from service.learning.checkpoint import LiftLayout
+from service.learning.preprocessing import CLIP, input_reach
+
+LiftKind = Literal["none", "relu", "fourier", "conv"]
+
+LIFT_SEED = 20_250_915
+WIDTH = 1_000
+WIDE = 2_000
+"""Width of random features, and from `WIDE_ROWS` learning rows on."""
+WIDE_ROWS = 10_000
+BANDWIDTH = 0.7
+"""Fourier: frequencies have the standard deviation BANDWIDTH x 2 / sqrt(inputs)."""
+POOLED = 3
+"""Random convolutions are averaged over at most 3 x 3 fields."""
+RELU_REACH = 32.0
+
+
+class Lift(nn.Module):
+    """Scaled inputs or backbone features [n, ...] -> features [n, width] float32, none larger than `bound`."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, kind: LiftKind, shape: Sequence[int], weight: Tensor, bias: Tensor, bound: float) -> None:
+        super().__init__()
+        self.kind, self.shape, self.bound = kind, tuple(shape), bound
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    @property
+    def width(self) -> int:
+        """Features it gives."""
+        if self.kind == "none":
+            return prod(self.shape)
+        if self.kind == "conv":
+            return 2 * len(self.weight) * prod(_fields(self.shape, self.weight.shape[-1]))
+        return len(self.weight)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one row."""
+        if self.kind != "conv":
+            return self.weight.numel()
+        return prod(_maps(self.shape, self.weight.shape[-1])) * self.weight.numel()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "none":
+            return x.flatten(1)
+        if self.kind == "conv":
+            maps = F.conv2d(x.reshape(len(x), *self.shape), self.weight, stride=_stride(self.shape))
+            both = torch.cat([maps.relu(), (-maps).relu()], 1)
+            h = F.adaptive_avg_pool2d(both, _fields(self.shape, self.weight.shape[-1])).flatten(1)
+        elif self.kind == "relu":
+            h = F.linear(x.flatten(1), self.weight).relu()
+        else:
+            h = torch.cos(F.linear(x.flatten(1), self.weight, self.bias))
+        return h.clamp(-self.bound, self.bound)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What the shard `lift.<n>` holds."""
+        return {
+            "weight": self.weight.detach().clone(),
+            "bias": self.bias.detach().clone(),
+            "shape": torch.tensor(self.shape, dtype=torch.int64),
+            "bound": torch.tensor(self.bound, dtype=torch.float32),
+        }
+
+
+def load_lift(layout: LiftLayout, tensors: Mapping[str, Tensor]) -> Lift:
+    """Inverse of `tensors`."""
+    shape = [int(n) for n in tensors["shape"]]
+    return Lift(layout.kind, shape, tensors["weight"].clone(), tensors["bias"].clone(), float(tensors["bound"]))
+
+
+def make_lift(
+    kind: LiftKind, shape: Sequence[int], width: int | None = None, seed: int = LIFT_SEED, reach: float = CLIP
+) -> Lift:
+    """The lift of that kind over rows of `shape`, whose scaled values reach `reach` (`preprocessing.input_reach`).
+
+    `width`: features wanted; null: 1,000, for convolutions 64 filters 5x5 (small images 32 of 3x3, large ones 7x7). A
+    convolution gives the nearest multiple of 18 at or below. Raises MethodRefused where `conv` meets no image.
+    """
+    if kind == "none":
+        return Lift(kind, shape, torch.zeros(0), torch.zeros(0), CLIP)
+    draw = np.random.RandomState(seed)
+    if kind == "conv":
+        return _convolutions(shape, width, draw, reach)
+    inputs = prod(shape)
+    weight = draw.standard_normal((width or WIDTH, inputs)) / sqrt(inputs)
+    if kind == "relu":
+        bound = min(reach * sqrt(inputs) * float(np.linalg.norm(weight, axis=1).max()), RELU_REACH)
+        return Lift(kind, shape, _tensor(weight), torch.zeros(0), float(np.float32(bound)))
+    phase = np.random.RandomState(seed + 1).uniform(0, 2 * pi, len(weight))
+    return Lift(kind, shape, _tensor(weight * 2 * BANDWIDTH), _tensor(phase), 1.0)
+
+
+def _convolutions(shape: Sequence[int], width: int | None, draw: np.random.RandomState, reach: float) -> Lift:
+    """Zero-mean unit filters: |z| <= sqrt(k^2 c) x reach by Cauchy-Schwarz, whatever the image."""
+    if len(shape) != 3 or min(shape[1:]) < 3:
+        raise MethodRefused.at(
+            "/params/lift", 'lift "conv" takes images of 3x3 and more; here "relu" or "fourier" work.'
+        )
+    side = min(shape[1:])
+    kernel, filters = (3, 32) if side < 16 else (5, 64) if side < 64 else (7, 64)
+    if width is not None:
+        filters = max(width // (2 * prod(_fields(shape, kernel))), 1)
+    weight = draw.standard_normal((filters, shape[0], kernel, kernel))
+    weight -= weight.mean((1, 2, 3), keepdims=True)
+    weight /= np.sqrt((weight**2).sum((1, 2, 3), keepdims=True))
+    return Lift("conv", shape, _tensor(weight), torch.zeros(0), float(np.float32(kernel * sqrt(shape[0]) * reach)))
+
+
+def _stride(shape: Sequence[int]) -> int:
+    return 1 if min(shape[1:]) < 64 else 2
+
+
+def _maps(shape: Sequence[int], kernel: int) -> tuple[int, int]:
+    step = _stride(shape)
+    return (shape[1] - kernel) // step + 1, (shape[2] - kernel) // step + 1
+
+
+def _fields(shape: Sequence[int], kernel: int) -> tuple[int, int]:
+    height, width = _maps(shape, kernel)
+    return min(POOLED, height), min(POOLED, width)
+
+
+def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
+    """What `auto` tries for so many learning rows, smallest first: each is a list of lifts side by side."""
+    width, shape, reach = (WIDE if rows > WIDE_ROWS else WIDTH), spec.shape, input_reach(spec)
+    kinds: list[LiftKind] = ["none", "relu", "fourier"]
+    found = [[make_lift(kind, shape, width, reach=reach)] for kind in kinds]
+    if len(shape) == 3 and min(shape[1:]) >= 3:
+        found.append([make_lift("conv", shape, reach=reach)])
+    return sorted(found, key=lambda lifts: sum(lift.width for lift in lifts))
+
+
+def _tensor(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))

@@ -1,0 +1,124 @@
+"""The input scale: raw inputs -> numbers near [-1, 1], declared with the model or fitted once on its first batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale
+from service.errors import InvalidContent
+from service.learning.batch import Array
+
+CLIP = 8.0
+"""Scaled inputs are clipped here, so that every feature of them is bounded."""
+IMAGE_RANGE = (0.0, 255.0)
+"""The range of images that declare none."""
+SMALLEST = 2.0**-100
+"""Smallest fitted std: float32 divides by it without overflow."""
+
+
+class InputScale(nn.Module):
+    """x -> clip((x - mean) / std, -8, 8). `mean` and `std` broadcast over one row: [], [d] or [c, 1, 1], float32."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.detach().to(torch.float32).clone())
+        self.register_buffer("std", std.detach().to(torch.float32).clone())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Raw inputs [n, ...] of any dtype -> float32 of the same shape."""
+        return ((inputs.to(torch.float32) - self.mean) / self.std).clamp(-CLIP, CLIP)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What the shard `scale` holds."""
+        return {"mean": self.mean.detach().clone(), "std": self.std.detach().clone()}
+
+    @classmethod
+    def load(cls, tensors: Mapping[str, Tensor]) -> InputScale:
+        """Inverse of `tensors`."""
+        return cls(tensors["mean"], tensors["std"])
+
+
+def declared_scale(spec: InputSpec) -> InputScale | None:
+    """The scale that the model declares, known before any data; null: a vector input without one.
+
+    Raises InvalidContent where `mean` or `std` lists another number of values than the input has columns (channels).
+    """
+    scale = spec.scale
+    if scale is None:
+        if not isinstance(spec, ImageInput):
+            return None
+        scale = RangeScale(range=IMAGE_RANGE)
+    if isinstance(scale, MomentsScale):
+        return InputScale(_along(spec, scale.mean, "mean"), _along(spec, scale.std, "std"))
+    low, high = scale.range
+    return InputScale(torch.tensor((low + high) / 2), torch.tensor((high - low) / 2))
+
+
+def _along(spec: InputSpec, values: float | list[float], name: str) -> Tensor:
+    if not isinstance(values, list):
+        return torch.tensor(values)
+    columns, what = (spec.channels, "channels") if isinstance(spec, ImageInput) else (spec.size, "numbers")
+    if len(values) != columns:
+        raise InvalidContent.at(
+            f"/input/scale/{name}",
+            f"{name} lists {len(values)} values; the input has {columns} {what}. Give one or {columns}.",
+        )
+    return torch.tensor(values).reshape((-1, 1, 1) if isinstance(spec, ImageInput) else (-1,))
+
+
+def input_reach(spec: InputSpec) -> float:
+    """The largest scaled value that the model expects: 1 for a declared range, else the clip at 8."""
+    ranged = isinstance(spec.scale, RangeScale) or (spec.scale is None and isinstance(spec, ImageInput))
+    return 1.0 if ranged else CLIP
+
+
+def fit_scale(inputs: Array) -> InputScale:
+    """The scale of a first batch, one mean and std a column. [n, d], n >= 1
+
+    std is rounded to a power of two and mean to a multiple of std: two batches of one kind mostly give the same scale,
+    and little of the batch itself stays in it. std has a floor at a quarter of the median column, so that a nearly
+    constant column does not blow up later; where no column varies (one row), the size of the values stands in for it.
+    """
+    x = np.asarray(inputs, np.float64)
+    mean, std = x.mean(0), x.std(0)
+    if not std.any():
+        std = np.abs(mean)
+    floor = np.median(std[std > 0]) / 4 if std.any() else 1.0
+    std = np.exp2(np.rint(np.log2(np.clip(std, max(floor, SMALLEST), 1 / SMALLEST))))
+    return InputScale(_tensor(np.rint(mean / std) * std), _tensor(std))
+
+
+def scale_for(spec: InputSpec, inputs: Array) -> tuple[InputScale, bool]:
+    """The scale of a first version, and whether it was declared (then it owes nothing to these inputs)."""
+    declared = declared_scale(spec)
+    return (declared, True) if declared is not None else (fit_scale(inputs), False)
+
+
+def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str | None:
+    """A note with the remedy when more than one row in a hundred has a value beyond `reach`; null when they fit.
+
+    `reach`: see `input_reach`. At the clip itself values count as beyond: they were cut.
+    """
+    if not len(inputs):
+        return None
+    with torch.no_grad():
+        scaled = scale(torch.from_numpy(np.ascontiguousarray(inputs))).abs().flatten(1).amax(1)
+    beyond = int((scaled >= CLIP if reach >= CLIP else scaled > reach * 1.001).sum())
+    if beyond * 100 <= len(inputs):
+        return None
+    return (
+        f"{beyond} of {len(inputs)} rows leave the input scale of this model and are cut to it. "
+        "A new model that declares a scale which covers them learns from them in full."
+    )
+
+
+def _tensor(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
