@@ -17,7 +17,8 @@ from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from service.learning.ledger import Ledger, Space
+    from service.learning.features import Space
+    from service.learning.ledger import Ledger
 
 
 class Data(Protocol):

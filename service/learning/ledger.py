@@ -1,0 +1,165 @@
+"""The exact ledger of one feature space: three groups of sums by fold, and bounded rows to judge and to select on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import CorruptArtifact
+from service.learning.batch import EXAM_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
+from service.learning.serialization import pack, pack_rows, unpack, unpack_rows
+from service.learning.sums import Sums, square, triangle
+
+if TYPE_CHECKING:
+    from service.learning.features import Space
+
+__all__ = ["Ledger", "Sums"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """All that the exact heads of one feature space need: sums by stored fold, and bounded rows to judge on.
+
+    judge: folds 0-1 · select: fold 2 · learn: folds 3-9 (a lent row stays where its stored fold puts it) · exam:
+    judging rows, not lent · selected: rows of fold 2. Both kinds of rows hold rounded features, int16, and at most 200
+    rows a class and source.
+    """
+
+    space_id: str
+    shift: int
+    judge: Sums
+    select: Sums
+    learn: Sums
+    exam: Rows
+    selected: Rows
+
+    @classmethod
+    def empty(cls, space: Space) -> Ledger:
+        """Nothing learned yet in that space."""
+        none, no_rows = Sums.empty(space.width), Rows.empty((space.width,), np.int16)
+        return cls(space.id, space.shift, none, none, none, no_rows, no_rows)
+
+    @property
+    def width(self) -> int:
+        """M: features, the bias not counted."""
+        return self.learn.width
+
+    @cached_property
+    def unjudged(self) -> Sums:
+        """Folds 2-9: what a head may learn that is judged on the exam."""
+        return self.learn + self.select
+
+    @cached_property
+    def all(self) -> Sums:
+        """Every row: what the served head learns, and what the certificate is about."""
+        return self.unjudged + self.judge
+
+    @property
+    def digest(self) -> str:
+        """Of all rows; see `Sums.digest`."""
+        return self.all.digest(self.space_id)
+
+    def with_entry(self, entry: Rows) -> Ledger:
+        """With more rows (rounded features of this space)."""
+        if not len(entry):
+            return self
+        judge, select, learn = _by_fold(entry)
+        return replace(
+            self,
+            judge=self.judge + Sums.of(entry.take(judge)),
+            select=self.select + Sums.of(entry.take(select)),
+            learn=self.learn + Sums.of(entry.take(learn)),
+            exam=bounded(Rows.concat([self.exam, entry.take(entry.judging)])),
+            selected=bounded(Rows.concat([self.selected, entry.take(select)])),
+        )
+
+    def without_entry(self, entry: Rows, remaining: Callable[[], Iterable[Rows]]) -> Ledger:
+        """Without the rows of an entry that was added: equal to a ledger that never saw it.
+
+        Sums are subtracted. Bounded rows cannot be: where a class and source was full, rows of other batches that the
+        bound kept out come back, so then (and only then) `remaining()` is asked for every entry still in, one by one.
+        """
+        judge, select, learn = _by_fold(entry)
+        exam, selected = _without(self.exam, entry), _without(self.selected, entry)
+        if _was_full(self.exam, exam) or _was_full(self.selected, selected):
+            exam = selected = Rows.empty((self.width,), np.int16)
+            for other in remaining():
+                exam = bounded(Rows.concat([exam, other.take(other.judging)]))
+                selected = bounded(Rows.concat([selected, other.take(_by_fold(other)[1])]))
+        return replace(
+            self,
+            judge=self.judge - Sums.of(entry.take(judge)),
+            select=self.select - Sums.of(entry.take(select)),
+            learn=self.learn - Sums.of(entry.take(learn)),
+            exam=exam,
+            selected=selected,
+        )
+
+    def pack(self) -> bytes:
+        """Bytes for a cache; G by its upper triangle."""
+        tensors: dict[str, NDArray[Any]] = {
+            "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
+            "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
+        }
+        groups = {"judge": self.judge, "select": self.select, "learn": self.learn}
+        for name, sums in groups.items():
+            tensors |= {f"{name}.G": triangle(sums.G), f"{name}.Q": sums.Q, f"{name}.n": sums.n}
+        classes = {name: sums.classes for name, sums in groups.items()}
+        return pack(tensors, {"space_id": self.space_id, "shift": self.shift, "classes": classes})
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Ledger:
+        """Inverse of `pack`. Raises CorruptArtifact."""
+        tensors, meta = unpack(data)
+        try:
+            judge, select, learn = (
+                Sums(
+                    tuple(meta["classes"][name]),
+                    square(tensors[f"{name}.G"], len(tensors[f"{name}.Q"])),
+                    tensors[f"{name}.Q"],
+                    tensors[f"{name}.n"],
+                )
+                for name in ("judge", "select", "learn")
+            )
+            exam, selected = (unpack_rows(tensors[name].tobytes()) for name in ("exam", "selected"))
+            return cls(meta["space_id"], int(meta["shift"]), judge, select, learn, exam, selected)
+        except KeyError as error:
+            raise CorruptArtifact(f"The stored bytes are no ledger: {error} is missing.") from error
+
+
+def _by_fold(entry: Rows) -> tuple[Bools, Bools, Bools]:
+    """Rows that judge, select and learn, by the fold they are stored with."""
+    return entry.folds < SELECT_FOLD, entry.folds == SELECT_FOLD, entry.folds > SELECT_FOLD
+
+
+def _without(rows: Rows, entry: Rows) -> Rows:
+    """Rows of other batches; names that only the entry's rows used leave with them."""
+    if not len(rows):
+        return rows
+    gone = np.array([batch in entry.batches for batch in rows.batches], bool)
+    left = rows.take(~gone[rows.batch])
+    names, labels = _used(left.names, left.labels)
+    batches, batch = _used(left.batches, left.batch)
+    sources, source = _used(left.sources, left.source)
+    return replace(left, names=names, labels=labels, batches=batches, batch=batch, sources=sources, source=source)
+
+
+def _used(words: tuple[str, ...], codes: Ints) -> tuple[tuple[str, ...], Ints]:
+    kept, places = np.unique(codes, return_inverse=True)
+    return tuple(words[k] for k in kept), places.astype(np.int64)
+
+
+def _was_full(before: Rows, after: Rows) -> bool:
+    """Did a class and source lose rows that was as large as the bound allows?"""
+    held, left = _group_sizes(before), _group_sizes(after)
+    return any(rows >= EXAM_ROWS and left.get(group, 0) < rows for group, rows in held.items())
+
+
+def _group_sizes(rows: Rows) -> Counter[tuple[str, str]]:
+    return Counter((rows.names[k], rows.sources[s]) for k, s in zip(rows.labels, rows.source, strict=True))

@@ -1,0 +1,101 @@
+"""Arrays <-> safetensors bytes, the same bytes every time, so that a digest names them. Needs numpy alone.
+
+safetensors writes its metadata in the order of a hash table and does not notice a flipped bit: here the metadata is one
+entry that holds sorted JSON, and whoever reads stored bytes compares `digest` with the name they were stored under.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from service.errors import CorruptArtifact
+from service.learning.batch import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENTRY = "tsuika"
+"""The one entry of the metadata."""
+HEADER_LIMIT = 64 * 2**20
+"""Bytes of a header beyond which nobody parses it."""
+
+
+def pack(tensors: Mapping[str, NDArray[Any]], meta: Mapping[str, Any] | None = None) -> bytes:
+    """safetensors bytes; equal arguments give equal bytes. `meta` is JSON-able."""
+    told = json.dumps(meta or {}, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return save({name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in tensors.items()}, {ENTRY: told})
+
+
+def unpack(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Inverse of `pack`. Raises CorruptArtifact on bytes that are cut short, padded or not ours."""
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > min(HEADER_LIMIT, len(data) - 8):
+        raise CorruptArtifact(f"{len(data)} stored bytes are too few for their header: they were cut short or damaged.")
+    try:
+        meta = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][ENTRY])
+        return load(data), meta
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptArtifact(
+            f"The stored bytes cannot be read as tensors: {error}. Restore them from a copy."
+        ) from error
+
+
+def digest(data: bytes) -> str:
+    """SHA-256, 64 hexadecimal digits: the name of stored bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def pack_shard(tensors: Mapping[str, Tensor]) -> bytes:
+    """One part of a checkpoint as bytes."""
+    return pack({name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()})
+
+
+def unpack_shard(data: bytes) -> dict[str, Tensor]:
+    """Inverse of `pack_shard`. Raises CorruptArtifact."""
+    import torch  # only who loads a version pays for it: the door packs rows before torch is there
+
+    return {name: torch.from_numpy(a.copy()) for name, a in unpack(data)[0].items()}
+
+
+def pack_rows(rows: Rows) -> bytes:
+    """A batch, or a ledger entry (rounded features as inputs), as bytes."""
+    columns = {
+        "inputs": rows.inputs,
+        "labels": rows.labels.astype(np.int32),
+        "folds": rows.folds.astype(np.uint8),
+        "lent": rows.lent,
+        "hashes": rows.hashes,
+        "batch": rows.batch.astype(np.int32),
+        "row": rows.row.astype(np.int32),
+        "source": rows.source.astype(np.int32),
+    }
+    return pack(columns, {"names": rows.names, "batches": rows.batches, "sources": rows.sources})
+
+
+def unpack_rows(data: bytes) -> Rows:
+    """Inverse of `pack_rows`. Raises CorruptArtifact."""
+    columns, meta = unpack(data)
+    try:
+        return Rows(
+            inputs=columns["inputs"],
+            names=tuple(meta["names"]),
+            labels=columns["labels"].astype(np.int64),
+            folds=columns["folds"].astype(np.int64),
+            lent=columns["lent"],
+            hashes=columns["hashes"],
+            batches=tuple(meta["batches"]),
+            batch=columns["batch"].astype(np.int64),
+            row=columns["row"].astype(np.int64),
+            sources=tuple(meta["sources"]),
+            source=columns["source"].astype(np.int64),
+        )
+    except KeyError as error:
+        raise CorruptArtifact(f"The stored bytes are no rows: {error} is missing.") from error

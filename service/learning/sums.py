@@ -1,0 +1,149 @@
+"""Integer sums of rounded features: they add up, and come apart again, without losing a bit.
+
+Rounded features are 16-bit integers. Their products, and sums of those, stay below 2^53, where float64 holds every
+integer exactly: so G, Q and n have the same bits for any order, split, machine or number of threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import CorruptArtifact, MethodRefused
+from service.learning.batch import Array, Rows
+
+Floats = NDArray[np.float64]
+
+LARGEST_SUM = 2.0**53
+"""Float64 holds every integer up to here."""
+CHUNK = 8192
+"""Rows that are multiplied at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """(G, Q, n) of rows h = [rounded features; 1], all integers held in float64. Never written to.
+
+    classes: those that have rows, in order of first appearance · G = sum h h' [M+1, M+1], the bias last · Q [M+1, C],
+    column k = sum of the rows of class k · n [C] rows a class.
+    """
+
+    classes: tuple[str, ...]
+    G: Floats
+    Q: Floats
+    n: Floats
+
+    @property
+    def width(self) -> int:
+        """M: features, the bias not counted."""
+        return len(self.G) - 1
+
+    @property
+    def rows(self) -> int:
+        return int(self.n.sum())
+
+    @classmethod
+    def empty(cls, width: int) -> Sums:
+        """No rows of that many features."""
+        return cls((), np.zeros((width + 1, width + 1)), np.zeros((width + 1, 0)), np.zeros(0))
+
+    @classmethod
+    def of(cls, entry: Rows) -> Sums:
+        """Of rows whose inputs are rounded features, int16 [n, M]. Raises MethodRefused beyond 2^53."""
+        classes = entry.present()
+        width, codes = entry.inputs.shape[1], entry.codes(classes)
+        G, Q = np.zeros((width + 1, width + 1)), np.zeros((width + 1, len(classes)))
+        for start in range(0, len(entry), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            h = np.ones((len(codes[chunk]), width + 1))
+            h[:, :-1] = entry.inputs[chunk]
+            G += h.T @ h
+            Q += h.T @ np.eye(len(classes))[codes[chunk]]
+        return _within_limit(cls(classes, G, Q, np.bincount(codes, minlength=len(classes)).astype(np.float64)))
+
+    def __add__(self, other: Sums) -> Sums:
+        """Of both. Raises MethodRefused where the sums would pass 2^53."""
+        classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
+        a, b = self.aligned(classes), other.aligned(classes)
+        return _within_limit(Sums(classes, a.G + b.G, a.Q + b.Q, a.n + b.n))
+
+    def __sub__(self, other: Sums) -> Sums:
+        """Without `other`; a class left without rows leaves. Raises CorruptArtifact where `other` was never in."""
+        classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
+        a, b = self.aligned(classes), other.aligned(classes)
+        G, Q, n = a.G - b.G, a.Q - b.Q, a.n - b.n
+        kept = n > 0
+        if (n < 0).any() or (G.diagonal() < 0).any() or Q[:, ~kept].any():
+            raise CorruptArtifact(
+                "The ledger does not hold the rows to be taken out. Rebuild its sums from the entries."
+            )
+        return Sums(tuple(c for c, k in zip(classes, kept, strict=True) if k), G, Q[:, kept], n[kept])
+
+    def aligned(self, classes: Sequence[str]) -> Sums:
+        """The same sums with columns in that order, zeros for a class without rows. `classes` holds all of ours."""
+        if tuple(classes) == self.classes:
+            return self
+        place = {name: k for k, name in enumerate(classes)}
+        at = [place[name] for name in self.classes]
+        Q, n = np.zeros((len(self.Q), len(classes))), np.zeros(len(classes))
+        Q[:, at], n[at] = self.Q, self.n
+        return Sums(tuple(classes), self.G, Q, n)
+
+    def sorted(self) -> Sums:
+        """Columns by the UTF-8 bytes of their names, those without rows left out: one order, however the rows came."""
+        kept = sorted((k for k in range(len(self.classes)) if self.n[k]), key=lambda k: self.classes[k].encode())
+        return Sums(tuple(self.classes[k] for k in kept), self.G, self.Q[:, kept], self.n[kept])
+
+    def digest(self, space_id: str) -> str:
+        """The certificate of these sums: SHA-256, 64 hexadecimal digits, of these bytes one after another.
+
+        1. the feature-space id, its 64 hexadecimal digits as ASCII, then a zero byte
+        2. M, the number of features without the bias: int64
+        3. the names of the classes that have rows, sorted by their UTF-8 bytes, each as UTF-8 and a zero byte
+        4. n, the rows of each class, in that order: int64 each
+        5. Q: for each class in that order the M + 1 sums of its rows, the bias's (= n) last: int64 each
+        6. G: its upper triangle with the diagonal, row by row: row 0 from column 0 (M + 1 numbers), row 1 from column 1
+           (M numbers), ..., row M (the bias's) with one number, the rows altogether: int64 each
+
+        int64 is little-endian, two's complement. A rounded feature is clip(rint(feature x 2^shift), -32767, 32767).
+        """
+        mine = self.sorted()
+        sha = hashlib.sha256(space_id.encode() + b"\0" + _int64(self.width))
+        for name in mine.classes:
+            sha.update(name.encode() + b"\0")
+        sha.update(_int64(mine.n))
+        sha.update(_int64(mine.Q.T))
+        sha.update(_int64(triangle(mine.G)))
+        return sha.hexdigest()
+
+
+def triangle(G: Floats) -> Floats:
+    """The upper triangle with the diagonal, row by row."""
+    return np.concatenate([row[k:] for k, row in enumerate(G)])
+
+
+def square(upper: Floats, size: int) -> Floats:
+    """Inverse of `triangle`."""
+    G = np.zeros((size, size))
+    ends = np.r_[0, np.cumsum(np.arange(size, 0, -1))]
+    for k, (start, stop) in enumerate(pairwise(ends)):
+        G[k, k:] = upper[start:stop]
+    return G + np.triu(G, 1).T
+
+
+def _within_limit(sums: Sums) -> Sums:
+    if sums.G.diagonal().max() > LARGEST_SUM:
+        raise MethodRefused(
+            f"{sums.rows} rows pass 2^53, the largest sum that the ledger holds exactly. A coarser grid holds more: "
+            "start a new model whose input declares its scale, or learn these rows by a method that keeps no ledger."
+        )
+    return sums
+
+
+def _int64(values: Array | int | float) -> bytes:
+    return np.ascontiguousarray(values, "<i8").tobytes()
