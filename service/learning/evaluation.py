@@ -29,21 +29,18 @@ class Answers:
     classes: tuple[str, ...]
     probabilities: Floats
 
-    def __len__(self) -> int:
-        return len(self.probabilities)
-
     @cached_property
     def judged(self) -> Bools:
         """Rows that were answered at all. -> [n]"""
         if not self.classes:
-            return np.zeros(len(self), bool)
+            return np.zeros(len(self.probabilities), bool)
         return np.asarray(~np.isnan(self.probabilities).any(1))
 
     @cached_property
     def best(self) -> Ints:
         """Column of the top score, ties to the first class by name; -1 where not judged. -> [n]"""
         if not self.classes:
-            return np.full(len(self), -1, np.int64)
+            return np.full(len(self.probabilities), -1, np.int64)
         by_name = np.array(sorted(range(len(self.classes)), key=lambda k: self.classes[k]), np.int64)
         return np.where(self.judged, by_name[np.argmax(self.probabilities[:, by_name], 1)], -1)
 
@@ -51,7 +48,7 @@ class Answers:
     def scores(self) -> Floats:
         """The top score; NaN where not judged. -> [n]"""
         if not self.classes:
-            return np.full(len(self), np.nan)
+            return np.full(len(self.probabilities), np.nan)
         return np.where(self.judged, self.probabilities.max(1), np.nan)
 
     def names(self) -> list[str]:

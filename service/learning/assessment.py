@@ -1,0 +1,220 @@
+"""What is measured of an update: harm on trusted rows, gain on its own, and what its rows say against the base."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from service.contract.policy import GatePolicy
+from service.contract.report import ClassEvidence, Cost
+from service.learning.batch import Bools, Rows
+from service.learning.contradictions import needs_learner, needs_reconciliation
+from service.learning.evaluation import Answers, Bits, class_scores
+from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
+from service.learning.ledger import Ledger
+from service.learning.measured import Contradiction, First, Group, Harm, Measured, NewClass
+from service.learning.statistics import Agreement, Paired
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a lineage remembers, newest last.
+
+    `bits`: (version number, right or wrong on its trusted rows) of the last promoted versions, see `remember`.
+    `best_masked`: class -> best `old_classes.masked_classes` of any version of the lineage.
+    `evidence`: `batch.evidence` of the last updates' reports, whatever became of them.
+    """
+
+    bits: Sequence[tuple[int, Bits]] = ()
+    best_masked: Mapping[str, float] = field(default_factory=dict)
+    evidence: Sequence[Mapping[str, ClassEvidence]] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """All that a report is made of.
+
+    `trusted` (T): exam rows of base.learned; `batch` (B): the update's own rows; where there is a ledger (the base's
+    sums in some space), their inputs are its rounded features, int16. `solve` fits the exact head to sums of that space.
+    `live`: number of the base. `base`, `candidate`, `yardstick`: answers on T by heads that never saw it.
+    `..._on_batch`: answers on B, the base's by the head it serves, the others' out of fold; NaN where no head is left
+    that never saw the row. The base is null for a first version, the yardstick where there is none.
+    """
+
+    policy: GatePolicy
+    trusted: Rows
+    batch: Rows
+    candidate: Answers
+    candidate_on_batch: Answers
+    cost: Cost
+    exact: bool
+    live: int | None = None
+    base: Answers | None = None
+    base_on_batch: Answers | None = None
+    yardstick: Answers | None = None
+    yardstick_on_batch: Answers | None = None
+    yardstick_method: str = "ridge"
+    ledger: Ledger | None = None
+    solve: Solve | None = None
+    past: Past = field(default_factory=Past)
+    sound: bool | None = None
+    method: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def old(self) -> tuple[str, ...]:
+        """Classes that the base can answer."""
+        return self.base.classes if self.base else ()
+
+    @property
+    def new(self) -> tuple[str, ...]:
+        """Classes that this update brought."""
+        return tuple(c for c in self.candidate.classes if c not in frozenset(self.old))
+
+
+def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
+    """The numbers for the gate, and the rows behind its rules 1-4."""
+    evidence = _evidence(a)
+    measured = Measured(
+        live=a.live,
+        first=None if a.base else _first(a),
+        harm=_harm(a),
+        contradiction=_contradiction(a, evidence) if evidence else None,
+        new_classes=_new_classes(a) if a.base else (),
+        own=_own(a),
+        since=_since(a),
+        sound=a.sound,
+    )
+    return measured, evidence
+
+
+def _harm(a: Assessment) -> Harm | None:
+    if not a.base or not len(a.trusted):
+        return None
+    rows, before = a.trusted, a.base.right(a.trusted)
+    masked = a.candidate.over(a.old).right(rows)
+    intruded = a.candidate.among(a.new)
+    names = Counter(name for name, new in zip(a.candidate.names(), intruded, strict=True) if new)
+    return Harm(
+        rows=len(rows),
+        masked=Paired.of(before, masked),
+        groups=tuple(_groups(a, before, _fair(a, masked))),
+        intruded=int(intruded.sum()),
+        intruders=tuple(name for name, _ in names.most_common()),
+        yardstick_intruded=int(a.yardstick.among(a.new).sum()) if a.yardstick else None,
+    )
+
+
+def _fair(a: Assessment, masked: Bools) -> Bools:
+    """Right after, for judging class by class: a row that even the yardstick gives to a new class counts as masked."""
+    excused = a.yardstick.among(a.new) if a.yardstick else np.ones(len(masked), bool)
+    return np.asarray(np.where(excused, masked, a.candidate.right(a.trusted)))
+
+
+def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
+    """Each class with enough trusted rows, the others together, and each source where there are several."""
+    rows, least = a.trusted, a.policy.worst_class.min_rows
+    counts = np.bincount(rows.labels, minlength=len(rows.names))
+    masks = [(f'"{name}"', rows.labels == k) for k, name in enumerate(rows.names) if counts[k] >= least]
+    rare = counts[rows.labels] < least
+    masks += [("the rare classes", rare)] if rare.any() else []
+    if len(np.unique(rows.source)) > 1:
+        sources = [(name, rows.source == k) for k, name in enumerate(rows.sources)]
+        masks += [(f'the source "{name}"', mask) for name, mask in sources if name and mask.sum() >= least]
+    return [
+        Group(name, float(before[mask].mean()), float(after[mask].mean()), Paired.of(before[mask], after[mask]))
+        for name, mask in masks
+    ]
+
+
+def _first(a: Assessment) -> First:
+    judged = a.candidate_on_batch.judged
+    rows = a.batch.take(judged)
+    answers = a.candidate_on_batch.take(judged)
+    place = {name: k for k, name in enumerate(rows.names)}
+    codes = np.array([place.get(name, len(place)) for name in answers.names()], np.int64)
+    counts = rows.counts()
+    return First(
+        Agreement.of(codes, rows.labels),
+        len(a.candidate.classes),
+        max(sorted(counts), key=lambda c: counts[c], default=""),
+    )
+
+
+def new_rows(a: Assessment) -> Bools:
+    """Rows of B whose class is new and that were judged."""
+    new = a.batch.codes(a.new) >= 0
+    return np.asarray(new & a.candidate_on_batch.judged)
+
+
+def _new_classes(a: Assessment) -> tuple[NewClass, ...]:
+    which = new_rows(a)
+    rows, hits = a.batch.take(which), a.candidate_on_batch.take(which)
+    mine = class_scores(hits.right(rows), rows)
+    theirs = None
+    if a.yardstick_on_batch and a.yardstick_on_batch.take(which).judged.all():
+        theirs = class_scores(a.yardstick_on_batch.take(which).right(rows), rows)
+    return tuple(
+        NewClass(c, s.rows, round(s.accuracy * s.rows), round(theirs[c].accuracy * s.rows) if theirs else None)
+        if (s := mine.get(c))
+        else NewClass(c, 0, 0, 0)
+        for c in a.new
+    )
+
+
+def _own(a: Assessment) -> Paired | None:
+    if not a.base_on_batch:
+        return None
+    both = a.base_on_batch.judged & a.candidate_on_batch.judged
+    return Paired.of(a.base_on_batch.right(a.batch)[both], a.candidate_on_batch.right(a.batch)[both])
+
+
+def _since(a: Assessment) -> tuple[int, Paired] | None:
+    """The remembered version that the candidate lost most against, on rows and columns that both have."""
+    last = a.past.bits[-a.policy.slow_loss.versions :]
+    found = [(number, bits.against(a.candidate, a.trusted)) for number, bits in last]
+    return max(((n, p) for n, p in found if p.rows), key=lambda item: item[1].drop, default=None)
+
+
+def _evidence(a: Assessment) -> Evidence | None:
+    if not a.base or not a.base_on_batch or not a.ledger:
+        return None
+    return weigh(a.trusted, a.base, a.batch, a.base_on_batch, a.ledger, a.policy)
+
+
+def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
+    """Counts of the evidence; the two heads that tell its causes apart are fitted only where a rule asks."""
+    counted = evidence.known & evidence.familiar
+    last = a.past.evidence[-(a.policy.contradicts_class.pooled_batches - 1) :]
+    found = Contradiction(
+        rows=evidence.rows,
+        conflicts=evidence.conflicts,
+        expected=evidence.expected,
+        labels=len(np.unique(a.batch.labels[counted])),
+        classes=evidence.classes,
+        pooled=pooled([*last, evidence.classes]) if last else {},
+    )
+    if a.ledger is None or a.solve is None or a.base_on_batch is None:
+        return found
+    if needs_learner(found, a.policy):
+        found = replace(found, learner=learnable(a.batch, counted, a.ledger.shift, a.solve))
+    if needs_reconciliation(found, a.policy):
+        joint = reconcile(a.trusted, a.batch, a.base_on_batch, evidence.conflict, a.ledger, a.solve)
+        found = replace(found, reconciliation=joint)
+    return found
+
+
+def remember(a: Assessment) -> Bits:
+    """Right or wrong of the candidate on what will be trusted rows once it is live: T, and the judging rows of B."""
+    mine = a.batch.judging & a.candidate_on_batch.judged
+    rows = Rows.concat([_bare(a.trusted), _bare(a.batch.take(mine))])
+    right = np.concatenate([a.candidate.right(a.trusted), a.candidate_on_batch.right(a.batch)[mine]])
+    return Bits.of(rows, right, a.candidate.classes)
+
+
+def _bare(rows: Rows) -> Rows:
+    return rows.with_inputs(np.zeros((len(rows), 0), np.int16))

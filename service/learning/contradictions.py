@@ -1,0 +1,169 @@
+"""Rules 1-4: does the batch contradict what is known, and can that be honest?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from service.contract.enums import Severity
+from service.contract.policy import GatePolicy
+from service.contract.report import ClassEvidence
+from service.learning.measured import Contradiction, Finding, Measured
+from service.learning.sentences import rows, whole_percent
+from service.learning.statistics import at_least
+
+
+def needs_learner(found: Contradiction, policy: GatePolicy) -> bool:
+    """Whether rule 1 can fire, so that a head of the batch alone must be fitted."""
+    rule = policy.unlearnable
+    return found.rows >= rule.min_rows and found.labels > 1 and _stands_out(found, rule.min_excess, rule.p)
+
+
+def needs_reconciliation(found: Contradiction, policy: GatePolicy) -> bool:
+    """Whether rule 2, 3 or 4 can fire, so that a head of old and new rows together must be fitted."""
+    return _everything(found, policy) or _broadly(found, policy) or bool(disputed(found, policy))
+
+
+def reconcilable(found: Contradiction, policy: GatePolicy) -> bool | None:
+    """Whether old and new rows can both be right; null where it was not asked."""
+    both, rule = found.reconciliation, policy.reconcilable
+    return None if both is None else both.fixed >= rule.min_fixed and both.loss <= rule.max_old_loss
+
+
+def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    """Classes that the batch contradicts, surest first: by this batch alone, else with the last ones pooled.
+
+    Pooled counts accuse only a batch that itself shows such a share: honest rows do not answer for earlier ones.
+    """
+    alone = _contradicted(found.classes, policy)
+    together = _contradicted({c: e for c, e in found.pooled.items() if c in found.classes}, policy)
+    return alone | {c: e for c, e in together.items() if c not in alone and _over(found.classes[c], policy)}
+
+
+def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy) -> dict[str, ClassEvidence]:
+    rule = policy.contradicts_class
+    tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
+    chance = {c: at_least(e.conflicts, e.confident, e.expected) for c, e in tested.items()}
+    guilty = [c for c, e in tested.items() if _over(e, policy) and chance[c] < rule.p / len(tested)]
+    return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
+
+
+def _over(evidence: ClassEvidence, policy: GatePolicy) -> bool:
+    return evidence.conflicts >= _limit(evidence, policy) * evidence.confident > 0
+
+
+def _limit(evidence: ClassEvidence, policy: GatePolicy) -> float:
+    return max(policy.contradicts_class.min_share, policy.contradicts_class.times_expected * evidence.expected)
+
+
+def _everything(found: Contradiction, policy: GatePolicy) -> bool:
+    return _stands_out(found, policy.contradicts_everything.min_excess, policy.contradicts_everything.p)
+
+
+def _broadly(found: Contradiction, policy: GatePolicy) -> bool:
+    return _stands_out(found, policy.disagrees_broadly.min_excess, policy.disagrees_broadly.p)
+
+
+def _stands_out(found: Contradiction, excess: float, p: float) -> bool:
+    return found.excess >= excess and at_least(found.conflicts, found.rows, found.expected) < p
+
+
+def _of_batch(
+    rule: Callable[[Measured, Contradiction, GatePolicy], Finding],
+) -> Callable[[Measured, GatePolicy], Finding]:
+    """A rule over familiar rows of known classes: silent where there are none."""
+
+    def finding(measured: Measured, policy: GatePolicy) -> Finding:
+        found = measured.contradiction
+        if found is None:
+            return Finding("There are no trusted rows yet to judge the batch by.", evidence=False)
+        if not found.rows:
+            return Finding("The update has no familiar rows of known classes.", evidence=False)
+        return rule(measured, found, policy)
+
+    return finding
+
+
+@_of_batch
+def unlearnable(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 1: the labels contradict the base and follow no rule of their own."""
+    limit = policy.unlearnable.min_excess
+    if not needs_learner(found, policy):
+        return Finding(_counted(measured, found), found.excess, limit)
+    if found.learner and found.learner.p < policy.unlearnable.learner_p:
+        return Finding(f"{_counted(measured, found)} The labels follow a rule of their own.", found.excess, limit)
+    return Finding(
+        f"The labels look shuffled. {found.conflicts:,} of {rows(found.rows)} contradict version {measured.live}, "
+        "and no rule links these rows to their labels.",
+        found.excess,
+        limit,
+        Severity.REJECTED,
+        "Do rows and labels still belong together?",
+    )
+
+
+@_of_batch
+def contradicts_everything(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 2: most rows say something else than the base."""
+    limit = policy.contradicts_everything.min_excess
+    if not _everything(found, policy):
+        return Finding(_counted(measured, found), found.excess, limit)
+    if reconcilable(found, policy):
+        return Finding(_shifted(found), found.excess, limit)
+    share = whole_percent(found.conflicts / found.rows)
+    what = (
+        f"{share} of the rows say something else than version {measured.live} ({found.conflicts:,} of {found.rows:,})."
+    )
+    return Finding(what, found.excess, limit, Severity.REJECTED, "Were the class names renumbered?")
+
+
+@_of_batch
+def contradicts_class(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 3: rows that the base is sure of carry another label, in this batch or pooled over the last ones."""
+    guilty = disputed(found, policy)
+    if not guilty:
+        surest = max(found.classes.values(), key=lambda e: e.conflicts / max(e.confident, 1), default=None)
+        if surest is None:
+            return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
+        value = surest.conflicts / max(surest.confident, 1)
+        return Finding("No class is contradicted more than chance explains.", value, _limit(surest, policy))
+    name, evidence = next(iter(guilty.items()))
+    value, limit = evidence.conflicts / evidence.confident, _limit(evidence, policy)
+    if reconcilable(found, policy):
+        return Finding(_shifted(found), value, limit)
+    said = max(evidence.toward, key=lambda label: evidence.toward[label])
+    label = f'"{said}"' if len(evidence.toward) == 1 else f'something else, mostly "{said}",'
+    when = "" if evidence is found.classes.get(name) else " of the last updates"
+    what = f"{evidence.conflicts:,} of {rows(evidence.confident)}{when} say {label} "
+    what += f'where version {measured.live} is sure of "{name}".'
+    others = len(guilty) - 1
+    if others:
+        what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."
+    remedy = "Either the labels or the model is wrong; only a person can tell."
+    return Finding(what, value, limit, Severity.HELD, remedy)
+
+
+@_of_batch
+def disagrees_broadly(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 4: noticeably more conflicts than usual."""
+    limit = policy.disagrees_broadly.min_excess
+    if not _broadly(found, policy):
+        return Finding(_counted(measured, found), found.excess, limit)
+    if reconcilable(found, policy):
+        return Finding(_shifted(found), found.excess, limit)
+    remedy = "Look at the listed rows, then promote it or retract the batch."
+    return Finding(_counted(measured, found), found.excess, limit, Severity.HELD, remedy)
+
+
+def _counted(measured: Measured, found: Contradiction) -> str:
+    usual = found.expected * found.rows
+    about = f"about {usual:.0f}" if usual >= 0.5 else "none"
+    disagree = "disagrees" if found.conflicts == 1 else "disagree"
+    return f"{found.conflicts:,} of {rows(found.rows)} {disagree} with version {measured.live}; {about} would be usual."
+
+
+def _shifted(found: Contradiction) -> str:
+    assert found.reconciliation is not None
+    return (
+        f"Shifted inputs: a head of old and new rows together gets {whole_percent(found.reconciliation.fixed)} of the "
+        "disagreeing rows right and keeps the old ones, so both can be true."
+    )

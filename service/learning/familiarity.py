@@ -1,0 +1,51 @@
+"""Which rows are like what was seen: distances to class means in the spread within classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+
+from service.learning.batch import Array, Bools
+from service.learning.evaluation import Floats
+from service.learning.ledger import Sums
+
+WIDTH = 256
+"""Distances use at most so many features, evenly spaced: of a random lift that is a smaller lift of the same kind."""
+
+
+def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Bools:
+    """Which rows are nearer to a class mean than that quantile of trusted rows are (Mahalanobis distance).
+
+    trusted [t, M], rows [n, M] -> [n]. The spread is pooled within classes, standardised and shrunk by OAS (Chen et al.
+    2010). `seen` holds neither of them, else trusted rows would lie nearer than any new row can.
+    """
+    if not len(rows) or not len(trusted) or seen.rows <= len(seen.classes):
+        return np.ones(len(rows), bool)
+    columns = np.unique(np.linspace(0, seen.width - 1, min(seen.width, WIDTH)).round().astype(np.int64))
+    means = seen.Q[columns] / np.maximum(seen.n, 1)
+    spread = seen.G[np.ix_(columns, columns)] - seen.Q[columns] @ means.T
+    freedom = seen.rows - len(seen.classes)
+    variance = np.maximum(np.diag(spread), 1e-3 * np.diag(spread).mean() + 1e-9)
+    scale = 1 / np.sqrt(variance)
+    spread *= np.outer(scale, scale)
+    root = cholesky(_shrunk(spread, freedom), lower=True, check_finite=False)
+
+    def nearest(features: Array) -> Floats:
+        z = solve_triangular(root, scale[:, None] * features[:, columns].T, lower=True, check_finite=False)
+        m = solve_triangular(root, scale[:, None] * means, lower=True, check_finite=False)
+        squared = (z * z).sum(0)[:, None] - 2 * z.T @ m + (m * m).sum(0)
+        return np.asarray(squared.min(1))
+
+    return np.asarray(nearest(rows) <= np.quantile(nearest(trusted), quantile))
+
+
+def _shrunk(correlation: Floats, freedom: int) -> Floats:
+    """Toward the identity, by as much as the few rows ask for. correlation [p, p] with diagonal about 1"""
+    p = len(correlation)
+    trace, squares = float(np.trace(correlation)), float((correlation * correlation).sum())
+    above = (1 - 2 / p) * squares + trace**2
+    below = (freedom + 1 - 2 / p) * (squares - trace**2 / p)
+    weight = max(min(1.0, above / below) if below > 0 else 1.0, 1e-3)
+    shrunk = (1 - weight) * correlation
+    shrunk[np.diag_indices(p)] += weight * trace / p
+    return np.asarray(shrunk)

@@ -1,0 +1,123 @@
+"""What the gate looks at and what a rule finds: counts, not rows, so that judging is a pure function of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from service.contract.enums import Severity
+from service.contract.report import ClassEvidence
+from service.learning.statistics import Agreement, Paired
+
+
+@dataclass(frozen=True)
+class First:
+    """A first version on its own rows, out of fold."""
+
+    agreement: Agreement
+    classes: int
+    commonest: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """One class, the rare classes together, or one source, on trusted rows; `name` as a sentence says it."""
+
+    name: str
+    before: float
+    after: float
+    paired: Paired
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Base and candidate on the trusted rows. `intruders`: new classes that old rows are answered with, most first."""
+
+    rows: int
+    masked: Paired
+    groups: tuple[Group, ...] = ()
+    intruded: int = 0
+    intruders: tuple[str, ...] = ()
+    yardstick_intruded: int | None = None
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What a joint head makes of both: `fixed` of the conflicting rows right, `loss` on old rows of those classes."""
+
+    fixed: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """The update's familiar rows of known classes against the base.
+
+    `expected`: share of conflicts that the base's own mistakes would give. `labels`: classes among these rows.
+    `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: null where no rule asks.
+    """
+
+    rows: int
+    conflicts: int
+    expected: float
+    labels: int
+    classes: Mapping[str, ClassEvidence] = field(default_factory=dict)
+    pooled: Mapping[str, ClassEvidence] = field(default_factory=dict)
+    learner: Agreement | None = None
+    reconciliation: Reconciliation | None = None
+
+    @property
+    def excess(self) -> float:
+        """Conflicts as a share of rows, above the expected share."""
+        return self.conflicts / self.rows - self.expected if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class NewClass:
+    """Rows of a new class that were judged out of fold, and how many are recognised, here and by the yardstick."""
+
+    name: str
+    rows: int
+    hits: int
+    yardstick_hits: int | None
+
+    @staticmethod
+    def together(classes: Sequence[NewClass]) -> NewClass:
+        """All rows of several classes; the yardstick's count is null unless it judged each of them."""
+        yardstick = [c.yardstick_hits for c in classes]
+        known = None if None in yardstick else sum(k for k in yardstick if k is not None)
+        return NewClass("", sum(c.rows for c in classes), sum(c.hits for c in classes), known)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that was measured of an update; null where there is no evidence.
+
+    `live`: number of the version that answers now (the base). `own`: base and candidate on the update's own rows.
+    `since`: the best remembered version and the candidate. `sound`: weights are finite and load again.
+    """
+
+    live: int | None
+    first: First | None = None
+    harm: Harm | None = None
+    contradiction: Contradiction | None = None
+    new_classes: tuple[NewClass, ...] = ()
+    own: Paired | None = None
+    since: tuple[int, Paired] | None = None
+    sound: bool | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule has to say. `what`: the event and its evidence; `remedy`: what a person can do about it.
+
+    `fires` null: it passes; without `evidence` it passes with a flag; `unproven`: rows were too few to judge by.
+    """
+
+    what: str
+    value: float | None = None
+    limit: float | None = None
+    fires: Severity | None = None
+    remedy: str = ""
+    evidence: bool = True
+    unproven: bool = False

@@ -1,0 +1,150 @@
+"""From answers to a report: measures an update on trusted rows and on its own, and asks the gate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.contract.enums import Interference
+from service.contract.report import (
+    BatchEvidence,
+    GateReport,
+    NewClassesScore,
+    OldClasses,
+    Pair,
+    Report,
+    WorstClassDrop,
+    Yardstick,
+)
+from service.learning.assessment import Assessment, measure, new_rows
+from service.learning.contradictions import disputed, reconcilable
+from service.learning.evaluation import class_scores, score
+from service.learning.evidence import Evidence, dispute, suspects
+from service.learning.gate import judge
+from service.learning.measured import Contradiction, Harm
+from service.learning.statistics import Paired, wilson
+
+
+def assess(a: Assessment) -> Report:
+    """Measures, judges and words an update. What costs a fit is done only where a rule could come to ask for it."""
+    measured, evidence = measure(a)
+    gate = judge(measured, a.policy)
+    harm = measured.harm
+    worst = max(harm.groups, key=lambda g: g.paired.drop, default=None) if harm else None
+    paired = _unmasked(a)
+    return Report(
+        before=score(a.base.right(a.trusted), a.trusted) if a.base else None,
+        after=score(a.candidate.right(a.trusted), a.trusted),
+        old_classes=_old_classes(a, harm),
+        new_classes=_new_classes_score(a),
+        forgetting=_forgetting(a),
+        interference=_interference(gate),
+        worst_class=WorstClassDrop(name=worst.name.strip('"'), drop=worst.paired.drop) if worst else None,
+        negative_flips=paired.worse / paired.rows if paired else None,
+        positive_flips=paired.better / paired.rows if paired else None,
+        yardstick=_yardstick(a),
+        batch=_batch_evidence(a, evidence, measured.contradiction),
+        cost=a.cost,
+        gate=gate,
+        exact=a.exact,
+        method=dict(a.method),
+        notes=list(a.notes),
+    )
+
+
+def _unmasked(a: Assessment) -> Paired | None:
+    if not a.base or not len(a.trusted):
+        return None
+    return Paired.of(a.base.right(a.trusted), a.candidate.right(a.trusted))
+
+
+def _old_classes(a: Assessment, harm: Harm | None) -> OldClasses:
+    unmasked = _unmasked(a)
+    if not a.base or not harm or not unmasked:
+        nothing = Pair(before=None, after=None)
+        return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None)
+    masked = a.candidate.over(a.old).right(a.trusted)
+    before = float(a.base.right(a.trusted).mean())
+    return OldClasses(
+        before=before,
+        after=before - unmasked.drop,
+        interval=unmasked.interval,
+        masked=Pair(before=before, after=float(masked.mean())),
+        intrusion=harm.intruded / harm.rows,
+        masked_classes={name: s.accuracy for name, s in class_scores(masked, a.trusted).items()},
+    )
+
+
+def _forgetting(a: Assessment) -> float | None:
+    """Mean over the classes known before of (best masked accuracy in the lineage - now); below 0 where they gained."""
+    if not a.base or not len(a.trusted):
+        return None
+    before = class_scores(a.base.right(a.trusted), a.trusted)
+    now = class_scores(a.candidate.over(a.old).right(a.trusted), a.trusted)
+    lost = [max(before[c].accuracy, a.past.best_masked.get(c, 0.0)) - now[c].accuracy for c in now]
+    return float(np.mean(lost))
+
+
+def _interference(gate: GateReport) -> Interference:
+    """Sudden if rule 5 or 8 rings, gradual if rule 9 does."""
+    rings = {rule.number for rule in gate.rules if rule.severity}
+    return Interference.SUDDEN if rings & {5, 8} else Interference.GRADUAL if 9 in rings else Interference.NONE
+
+
+def _new_classes_score(a: Assessment) -> NewClassesScore:
+    which = new_rows(a)
+    rows, right = a.batch.take(which), a.candidate_on_batch.right(a.batch)[which]
+    return NewClassesScore(
+        names=list(a.new),
+        after=float(right.mean()) if len(rows) else None,
+        interval=wilson(int(right.sum()), len(rows)),
+        rows=len(rows),
+        classes=class_scores(right, rows),
+    )
+
+
+def _yardstick(a: Assessment) -> Yardstick | None:
+    if not a.yardstick:
+        return None
+    rows, which = a.trusted, new_rows(a)
+    accuracy = float(a.yardstick.right(rows).mean()) if len(rows) else None
+    seen = a.yardstick_on_batch.take(which) if a.yardstick_on_batch else None
+    return Yardstick(
+        method=a.yardstick_method,
+        accuracy=accuracy,
+        regret=accuracy - float(a.candidate.right(rows).mean()) if accuracy is not None else None,
+        intrusion=float(a.yardstick.among(a.new).mean()) if len(rows) else None,
+        new_classes=float(seen.right(a.batch.take(which)).mean()) if seen and seen.judged.any() else None,
+    )
+
+
+def _batch_evidence(a: Assessment, evidence: Evidence | None, found: Contradiction | None) -> BatchEvidence:
+    if not evidence or not found or not a.base_on_batch:
+        return BatchEvidence(conflicts=None)
+    sure = a.policy.familiar.confident
+    listed = suspects(a.batch, a.base_on_batch, evidence.conflict, sure)
+    both = reconcilable(found, a.policy)
+    disputes = {} if both else disputed(found, a.policy)
+    return BatchEvidence(
+        conflicts=evidence.conflicts,
+        familiar=evidence.rows,
+        expected=evidence.expected,
+        unfamiliar_share=evidence.unfamiliar_share,
+        suspect_rows=listed,
+        disputes=[dispute(c, e, a.batch, a.base_on_batch, evidence.conflict) for c, e in disputes.items()],
+        evidence=dict(evidence.classes),
+        reconcilable=both,
+        notes=_notes(a, evidence, both, len(listed)),
+    )
+
+
+def _notes(a: Assessment, evidence: Evidence, both: bool | None, suspicious: int) -> list[str]:
+    notes = []
+    if both:
+        notes.append("Shifted inputs: old and new rows can both be right, as those of another region or style are.")
+    if suspicious:
+        rows = "1 row carries" if suspicious == 1 else f"{suspicious} rows carry"
+        notes.append(f"{rows} a label that version {a.live} is sure is another; they are listed.")
+    known = int(evidence.known.sum())
+    if known and known - evidence.rows >= 0.3 * known:
+        notes.append(f"{known - evidence.rows:,} of {known:,} rows of known classes are unlike anything seen before.")
+    return notes

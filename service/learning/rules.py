@@ -1,0 +1,165 @@
+"""Rules 0 and 5-11: did it learn anything, and what did the old classes lose?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from service.contract.enums import Severity
+from service.contract.policy import GatePolicy
+from service.learning.measured import Finding, Harm, Measured, NewClass
+from service.learning.sentences import listed, percent, points, rows, whole_percent
+from service.learning.statistics import holm, wilson
+
+KEEP_OLD = "Send some rows of the old classes along, or use a method that keeps them, such as ridge."
+
+
+def first_version(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 0: a first version must do better than chance on rows it has not seen."""
+    first, rule = measured.first, policy.first_version
+    if first is None:
+        return Finding("This is not the first version.", limit=rule.p)
+    seen = first.agreement
+    if first.classes < 2:
+        return Finding("One class alone cannot be judged.", limit=rule.p, evidence=False, unproven=True)
+    if seen.rows < rule.min_rows:
+        few = f"{rows(seen.rows)} {'is' if seen.rows == 1 else 'are'} too few to judge it."
+        return Finding(few, limit=rule.p, evidence=False, unproven=True)
+    if seen.p > rule.p:
+        what = "The labels cannot be predicted from the inputs. "
+        what += f'On {rows(seen.rows)} it did no better than always saying "{first.commonest}".'
+        return Finding(what, seen.p, rule.p, Severity.HELD, "Do rows and labels still belong together?")
+    right = f"Of {rows(seen.rows)} it had not seen {percent(seen.right / seen.rows)} are right"
+    return Finding(f"{right}; chance would give {percent(seen.chance)}.", seen.p, rule.p)
+
+
+def _of_trusted(rule: Callable[[Measured, Harm, GatePolicy], Finding]) -> Callable[[Measured, GatePolicy], Finding]:
+    """A rule over trusted rows: silent where there are none."""
+
+    def finding(measured: Measured, policy: GatePolicy) -> Finding:
+        if measured.harm is None:
+            return Finding("There are no trusted rows yet to compare with.", evidence=False)
+        return rule(measured, measured.harm, policy)
+
+    return finding
+
+
+@_of_trusted
+def forgets(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+    """Rule 5: accuracy of old rows over old columns fell."""
+    rule, masked = policy.forgets, harm.masked
+    limit = rule.max_masked_drop_new if measured.new_classes else rule.max_masked_drop
+    counts = f"Of {rows(harm.rows)} {masked.worse:,} are newly wrong and {masked.better:,} newly right"
+    if masked.drop <= limit or masked.p_harm >= rule.p_hold:
+        return Finding(f"{counts} ({points(-masked.drop)}).", masked.drop, limit)
+    fires = Severity.REJECTED if masked.p_harm < rule.p_reject else Severity.HELD
+    what = "It forgot. " if fires is Severity.REJECTED else "It may have forgotten. "
+    what += f"{counts} ({points(-masked.drop)}; {100 * limit:g} are allowed)."
+    return Finding(what, masked.drop, limit, fires, KEEP_OLD)
+
+
+@_of_trusted
+def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+    """Rule 6: old rows are answered with a new class, more than the yardstick does."""
+    rule = policy.intrudes
+    if not measured.new_classes:
+        return Finding("No class is new.", 0.0, rule.margin)
+    share = harm.intruded / harm.rows
+    usual = rule.without_yardstick - rule.margin
+    if harm.yardstick_intruded is not None:
+        usual = harm.yardstick_intruded / harm.rows
+    lowest, _ = wilson(harm.intruded, harm.rows) or (0.0, 1.0)
+    if share <= usual + rule.margin or lowest <= usual:
+        return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
+    what = f"{whole_percent(share)} of the old rows would now be called {listed(harm.intruders, quote=True)}."
+    return Finding(what, share, usual + rule.margin, Severity.REJECTED, KEEP_OLD)
+
+
+def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 7: rows of a new class are not recognised, out of fold."""
+    rule, new = policy.new_class_not_learned, measured.new_classes
+    if measured.first is not None or not new:
+        return Finding("All classes are judged as a first version." if measured.first else "No class is new.")
+    total = NewClass.together(new)
+    if total.rows < rule.min_rows:
+        few = f"{rows(total.rows)} of {listed([c.name for c in new], quote=True)}"
+        return Finding(
+            f"{few} {'is' if total.rows == 1 else 'are'} too few to judge it.", evidence=False, unproven=True
+        )
+    recall = total.hits / total.rows
+    limit = None if total.yardstick_hits is None else rule.share_of_yardstick * total.yardstick_hits / total.rows
+    lost = [c for c in new if c.rows >= rule.min_rows and not c.hits]
+    if lost or (limit is not None and recall < limit):
+        missed = NewClass.together(lost) if lost else total
+        names = listed([c.name for c in lost or new], quote=True)
+        one = len(lost or new) == 1
+        could = f", where {missed.yardstick_hits:,} could be" if missed.yardstick_hits else ""
+        what = f"{names} {'was' if one else 'were'} not learned: {missed.hits:,} of {missed.rows:,} of "
+        what += f"{'its' if one else 'their'} rows are recognised{could}."
+        return Finding(what, recall, limit, Severity.HELD, "Send more rows, or use another method, such as ridge.")
+    what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
+    few_rows = [f"{c.name} ({c.rows})" for c in new if c.rows < rule.min_rows]
+    if few_rows:
+        what += f" Too few rows to judge by: {listed(few_rows)}."
+    return Finding(what, recall, limit, unproven=bool(few_rows))
+
+
+@_of_trusted
+def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+    """Rule 8: one class, the rare ones together, or one source got much worse."""
+    rule = policy.worst_class
+    if not harm.groups:
+        return Finding("No class has enough trusted rows to be judged alone.", limit=rule.max_drop, evidence=False)
+    adjusted = holm([g.paired.p_harm for g in harm.groups])
+    worse = [g for g, p in zip(harm.groups, adjusted, strict=True) if p < rule.p and g.paired.drop > rule.max_drop]
+    worst = max(worse or harm.groups, key=lambda g: g.paired.drop)
+    change = f"{100 * worst.before:.0f} → {whole_percent(worst.after)} on {rows(worst.paired.rows)}"
+    if not worse:
+        return Finding(f"Nothing stands out; the most lost {worst.name} ({change}).", worst.paired.drop, rule.max_drop)
+    fires = Severity.REJECTED if worst.paired.drop > rule.reject_drop else Severity.HELD
+    others = len(worse) - 1
+    rest = f"So did {others} more." if others else "The others did not."
+    remedy = f"Send more rows of {worst.name}, or look at its rows in this batch."
+    return Finding(
+        f"{worst.name[:1].upper()}{worst.name[1:]} got worse, {change}. {rest}",
+        worst.paired.drop,
+        rule.max_drop,
+        fires,
+        remedy,
+    )
+
+
+def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 9: small losses add up against the best of the last promoted versions."""
+    rule = policy.slow_loss
+    if measured.since is None:
+        return Finding("There is no earlier version to compare with.", limit=rule.max_drop, evidence=False)
+    version, paired = measured.since
+    what = f"{points(-paired.drop)} since version {version} on {rows(paired.rows)}."
+    if paired.drop <= rule.max_drop or paired.p_harm >= rule.p:
+        return Finding(what, paired.drop, rule.max_drop)
+    what = f"Small losses add up: {100 * paired.drop:.1f} points since version {version}, on {rows(paired.rows)}."
+    return Finding(
+        what, paired.drop, rule.max_drop, Severity.HELD, f"Go back to version {version}, or promote this one."
+    )
+
+
+def learned_nothing(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 10: on its own rows the new version is worse than the one before."""
+    rule, own = policy.learned_nothing, measured.own
+    if own is None or own.rows < rule.min_rows:
+        few = f"{rows(own.rows) if own else 'No rows'} of its own that both versions answered: too few to compare."
+        return Finding(few, limit=rule.p, evidence=False)
+    counts = f"{own.worse:,} of its own {rows(own.rows)} are newly wrong and {own.better:,} newly right"
+    if own.worse <= own.better or own.p_harm >= rule.p:
+        return Finding(f"{counts}.", own.p_harm, rule.p)
+    what = f"Nothing was learned; on its own rows it is no better than version {measured.live} ({counts})."
+    return Finding(what, own.p_harm, rule.p, Severity.HELD, "Look at these rows, or try another method.")
+
+
+def sound(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 11: weights are finite and load again. Whoever publishes fails the update before it comes to this."""
+    if measured.sound is None:
+        return Finding("Weights are checked when the version is stored.", evidence=False)
+    if measured.sound:
+        return Finding("Weights are finite and load again.")
+    return Finding("The weights are not finite or do not load.", fires=Severity.REJECTED, remedy="Learn it again.")

@@ -1,0 +1,100 @@
+"""How verdicts are said: what happened, the evidence with its numbers, what is live, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.contract.enums import Outcome, Verdict
+from service.contract.report import OldClasses, Report
+
+MANY = 8
+"""More names than this are counted, not listed."""
+
+
+def percent(share: float) -> str:
+    """0.974 -> "97.4 %"."""
+    return f"{100 * share:.1f} %"
+
+
+def whole_percent(share: float) -> str:
+    """0.92 -> "92 %"."""
+    return f"{100 * share:.0f} %"
+
+
+def points(change: float) -> str:
+    """-0.045 -> "−4.5 points"."""
+    return f"{'−' if change < 0 else '+'}{abs(100 * change):.1f} points"
+
+
+def rows(n: int) -> str:
+    """1088 -> "1,088 rows"."""
+    return f"{n:,} {'row' if n == 1 else 'rows'}"
+
+
+def listed(names: Sequence[str], quote: bool = False) -> str:
+    """["8", "9"] -> "8 and 9"; many names are counted."""
+    if len(names) > MANY:
+        return f"{len(names)} classes"
+    said = [f'"{n}"' for n in names] if quote else list(names)
+    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+
+
+def stays(live: int | None) -> str:
+    """What answers now, after a version that does not go live."""
+    return "No version is live yet." if live is None else f"Version {live} stays live."
+
+
+def lowered(sentence: str) -> str:
+    """The same sentence after a colon."""
+    return sentence[:1].lower() + sentence[1:]
+
+
+def verdict_sentence(report: Report, verdict: Verdict | None, version: int | None, base: int | None) -> str:
+    """Why an update ended as it did. `version`: the one it made, `base`: the one it started from."""
+    if verdict is None or version is None:
+        return "Nothing to do: every batch of this update was already learned."
+    if verdict is Verdict.SUPERSEDED:
+        return (
+            f"Set aside: version {base} stopped being live while this was learning. Learn it again on what is live now."
+        )
+    if verdict is Verdict.PROMOTED:
+        return promoted(report, version)
+    if report.gate.outcome is Outcome.PASS:
+        return f"Ready: version {version} passed every check and waits for you."
+    return report.gate.why
+
+
+def promoted(report: Report, version: int) -> str:
+    """Why a version is live, whether the gate passed it or a caller's order made it so."""
+    if report.gate.outcome is not Outcome.PASS:
+        return f"Live: version {version}, by order. The gate would have said: {report.gate.why}"
+    if report.gate.unproven:
+        return f"Live, but unproven: {lowered(report.gate.why)}"
+    return f"Live: version {version}. {_gained(report)}"
+
+
+def _gained(report: Report) -> str:
+    new, old = report.new_classes, report.old_classes
+    knows = f"It knows {listed(new.names)}" if new.names else ""
+    if report.before is None:
+        return (
+            f"{knows}, right on {percent(new.after)} of {rows(new.rows)} it had not seen." if new.after else f"{knows}."
+        )
+    kept = _kept(old)
+    return f"{knows}; {kept}." if knows else f"{kept[:1].upper()}{kept[1:]}."
+
+
+def _kept(old: OldClasses) -> str:
+    """What became of the old classes."""
+    if old.before is None or old.after is None or old.interval is None:
+        return "there are no trusted rows of the old classes"
+    low, high = old.interval
+    numbers = f"{100 * old.before:.1f} → {percent(old.after)}"
+    if low > 0:
+        return f"the old classes gained {100 * (old.after - old.before):.1f} points ({numbers})"
+    if high >= 0:
+        return f"the old classes lost nothing measurable ({numbers}, within chance)"
+    masked = old.masked
+    forgot_nothing = masked.before is not None and masked.after is not None and masked.after >= masked.before
+    where = ", all of it to the new classes" if forgot_nothing and old.intrusion else ""
+    return f"the old classes lost {100 * (old.before - old.after):.1f} points, which is allowed ({numbers}){where}"
