@@ -97,7 +97,8 @@ class Sums:
     def sorted(self) -> Sums:
         """Columns by the UTF-8 bytes of their names, those without rows left out: one order, however the rows came."""
         kept = sorted((k for k in range(len(self.classes)) if self.n[k]), key=lambda k: self.classes[k].encode())
-        return Sums(tuple(self.classes[k] for k in kept), self.G, self.Q[:, kept], self.n[kept])
+        names = tuple(self.classes[k] for k in kept)
+        return Sums(names, self.G, np.ascontiguousarray(self.Q[:, kept]), self.n[kept])
 
     def digest(self, space_id: str) -> str:
         """The certificate of these sums: SHA-256, 64 hexadecimal digits, of these bytes one after another.

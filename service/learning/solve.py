@@ -1,0 +1,242 @@
+"""Closed-form heads from exact sums: tempered ridge and linear discriminant analysis.
+
+Ridge with random features: McDonnell et al., "RanPAC", NeurIPS 2023; Zhuang et al., "ACIL", NeurIPS 2022; here in the
+Gram form and with a tempered prior. LDA from the same sums: Hayes and Kanan, "Deep SLDA", CVPR workshops 2020;
+shrinkage: Chen et al., "Shrinkage Algorithms for MMSE Covariance Estimation" (OAS), 2010.
+
+A head is a pure function of its sums: classes are solved in the order of their names and put back, so the columns have
+the same bits on one machine however the rows arrived. All of it is float64; no inverse is formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.blas import dgemm
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from service.errors import MethodRefused
+from service.learning.batch import Array, Rows
+from service.learning.sums import Floats, Sums
+
+ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""The grid of the ridge's strength, in units of each feature's own variance."""
+DEFAULT_ALPHA = 1e-2
+"""Used until there are rows to choose on."""
+TIE = 1e-6
+"""Scores so near to the best (relative) are equal: the larger alpha wins, so that rounding chooses nothing."""
+ABSENT = -1e9
+"""Score of a column whose class the head has never seen."""
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Scores of a row = weight h + bias, one a class. weight [C, M], bias [C] float64, h in feature units."""
+
+    classes: tuple[str, ...]
+    weight: Floats
+    bias: Floats
+
+    def logits(self, features: Array) -> Floats:
+        """[n, M] -> [n, C] float64"""
+        return np.asarray(features, np.float64) @ self.weight.T + self.bias
+
+    def aligned(self, classes: Sequence[str]) -> Head:
+        """Columns in that order; a class that this head does not have scores -1e9. Others of ours are left out."""
+        if tuple(classes) == self.classes:
+            return self
+        weight, bias = np.zeros((len(classes), self.weight.shape[1])), np.full(len(classes), ABSENT)
+        at = {name: k for k, name in enumerate(self.classes)}
+        for k, name in enumerate(classes):
+            if name in at:
+                weight[k], bias[k] = self.weight[at[name]], self.bias[at[name]]
+        return Head(tuple(classes), weight, bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What sums say of the classes, in grid units, by name: prior pi [C] · means [M, C] · within S_w [M, M]."""
+
+    classes: tuple[str, ...]
+    prior: Floats
+    means: Floats
+    within: Floats
+    variance: Floats
+    """Of each feature over all rows, floored at 1e-6 of its mean: the D of the ridge. [M]"""
+
+    @classmethod
+    def of(cls, sums: Sums, prior: float) -> Moments:
+        """pi_k ~ n_k^prior. At least one row."""
+        mine = sums.sorted()
+        n, rows = mine.n, float(mine.rows)
+        q = mine.Q[:-1]
+        within = np.multiply(mine.G[:-1, :-1], 1 / max(rows - len(n), 1.0), order="C")
+        _add_outer(within, q / (-n * max(rows - len(n), 1.0)), q)
+        total = q.sum(1) / rows
+        variance = mine.G.diagonal()[:-1] / rows - total**2
+        mean = float(variance.mean()) if variance.size else 0.0
+        floored = np.maximum(variance, 1e-6 * mean) if mean > 0 else np.ones_like(variance)
+        weight = n**prior
+        return cls(mine.classes, weight / weight.sum(), q / n, within, floored)
+
+    def expected_error(self, head: Head) -> float:
+        """Mean squared error of the head's one-hot targets, each class weighted by pi; `head` in grid units.
+
+        = tr(W S_w W') + sum_k pi_k |W mu_k + b - e_k|^2: the squared error of the rows behind these sums, each row of
+        class k weighted n_k^(prior - 1), with the spread within classes pooled as in the head's own equations.
+        """
+        spread = float(np.sum((head.weight @ self.within) * head.weight))
+        miss = head.weight @ self.means + head.bias[:, None] - _one_hot(self.classes, head.classes)
+        return spread + float(self.prior @ np.sum(miss**2, 0))
+
+
+class _Ridge:
+    """The equations of one prior, solved for any alpha: (B + alpha D) w_k = pi_k (mu_k - mu), the bias eliminated.
+
+    With G_b = S_w + sum_k pi_k mu_k mu_k' over h = [features; 1] and mu = sum_k pi_k mu_k, the bias row of G_b is
+    [mu', 1]; taking it out leaves B = S_w + sum_k pi_k (mu_k - mu)(mu_k - mu)', and b_k = pi_k - mu' w_k.
+    """
+
+    def __init__(self, moments: Moments) -> None:
+        self.moments = moments
+        self.centre = moments.means @ moments.prior
+        apart = moments.means - self.centre[:, None]
+        self.target = apart * moments.prior
+        self.B = moments.within.copy()
+        _add_outer(self.B, self.target, apart)
+
+    def solve(self, alpha: float) -> Head:
+        """In grid units."""
+        weight = _solve(self.B, alpha * self.moments.variance, self.target, alpha).T
+        return Head(self.moments.classes, weight, self.moments.prior - weight @ self.centre)
+
+
+def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
+    """The ridge head of these rows: columns in the order of `sums.classes`, those without rows left out.
+
+    `prior`: tau of pi_k ~ n_k^tau, 0 uniform, 1 counted (then it is plain ridge on all rows). No rows: no columns.
+    Raises MethodRefused where alpha is too small for float64.
+    """
+    if not sums.rows:
+        return Head((), np.zeros((0, sums.width)), np.zeros(0))
+    return _in_features(_Ridge(Moments.of(sums, prior)).solve(alpha), sums, shift)
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The alpha that was chosen, the head of the learning rows with it, and the score of every alpha that was tried."""
+
+    alpha: float
+    head: Head
+    scores: dict[float, float]
+
+
+def choose_alpha(
+    learn: Sums,
+    select: Sums,
+    shift: int,
+    prior: float,
+    grid: Sequence[float] = ALPHAS,
+    check: Callable[[], None] = lambda: None,
+) -> Choice:
+    """Solves `learn` (folds 3-9) with every alpha of the grid and takes the least squared error on `select` (fold 2).
+
+    From sums alone, so a pure function of them. Ties within 1e-6 go to the larger alpha. With a grid of one, or where
+    the two share no class, nothing is tried: the one alpha, or 1e-2.
+    """
+    shared = set(learn.classes) & set(select.classes)
+    if len(grid) == 1 or not shared:
+        alpha = grid[0] if len(grid) == 1 else DEFAULT_ALPHA
+        return Choice(alpha, solve_ridge(learn, shift, alpha, prior), {})
+    ridge, truth = _Ridge(Moments.of(learn, prior)), Moments.of(select, prior)
+    heads: dict[float, Head] = {}
+    for alpha in grid:
+        check()
+        heads[alpha] = ridge.solve(alpha)
+    scores = {alpha: truth.expected_error(head) for alpha, head in heads.items()}
+    least = min(scores.values())
+    best = max(alpha for alpha, score in scores.items() if score <= least * (1 + TIE))
+    return Choice(best, _in_features(heads[best], learn, shift), scores)
+
+
+def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
+    """Linear discriminants: score_k = mu_k' L h - mu_k' L mu_k / 2 + log pi_k, L the inverse of S_w shrunk by OAS.
+
+    The shrinkage has a floor of 1e-6 of the mean square feature. With one row a class there is no spread within classes:
+    the spread over all rows stands in for it. No rows: no columns.
+    """
+    if not sums.rows:
+        return Head((), np.zeros((0, sums.width)), np.zeros(0))
+    moments = Moments.of(sums, prior)
+    freedom = sums.rows - len(moments.classes)
+    shrunk, ridge = _oas(moments.within, freedom) if freedom else (0.0, float(moments.variance.mean()))
+    floor = 1e-6 * float(sums.G.diagonal()[:-1].mean()) / sums.rows
+    diagonal = np.full(sums.width, max(ridge, floor) or 1.0)
+    weight = _solve(moments.within * shrunk, diagonal, moments.means, ridge).T
+    bias = np.log(moments.prior) - 0.5 * np.einsum("km,mk->k", weight, moments.means)
+    return _in_features(Head(moments.classes, weight, bias), sums, shift)
+
+
+def out_of_fold(
+    total: Sums,
+    entry: Rows,
+    shift: int,
+    classes: Sequence[str],
+    solve: Callable[[Sums], Head],
+    check: Callable[[], None] = lambda: None,
+) -> Floats:
+    """Logits of the entry's rows by heads that never saw their group of folds k = fold // 2. -> [n, C] float64
+
+    `total` holds the entry (rounded features): group k is answered by solve(total - group k). -1e9 in the column of a
+    class that such a head has not seen, NaN in the rows of a group without which nothing is left.
+    """
+    logits = np.full((len(entry), len(classes)), np.nan)
+    group = entry.folds // 2
+    for k in np.unique(group):
+        check()
+        mine = entry.take(group == k)
+        rest = total - Sums.of(mine)
+        if rest.rows:
+            head = solve(rest).aligned(classes)
+            logits[group == k] = head.logits(mine.inputs.astype(np.float64) * 2.0**-shift)
+    return logits
+
+
+def _one_hot(classes: Sequence[str], columns: Sequence[str]) -> Floats:
+    """[columns, classes]; a class without a column has no one in it."""
+    return np.array([[float(a == b) for b in classes] for a in columns])
+
+
+def _oas(within: Floats, freedom: int) -> tuple[float, float]:
+    """(1 - eps, eps tr(S) / M) of the oracle approximating shrinkage (Chen et al. 2010, eq. 23)."""
+    size = max(len(within), 1)
+    trace, square = float(np.trace(within)), float(np.sum(within * within))
+    below = (max(freedom, 0) + 1 - 2 / size) * (square - trace**2 / size)
+    eps = min(1.0, max(((1 - 2 / size) * square + trace**2) / below, 0.0)) if below > 0 else 1.0
+    return 1 - eps, eps * trace / size
+
+
+def _add_outer(onto: Floats, left: Floats, right: Floats) -> None:
+    """onto += left right', in place; `onto` symmetric and C-ordered, which BLAS reads as its own transpose."""
+    dgemm(1.0, right, left, 1.0, onto.T, trans_b=True, overwrite_c=True)
+
+
+def _solve(matrix: Floats, diagonal: Floats, right: Floats, alpha: float) -> Floats:
+    """(matrix + diag) x = right by Cholesky; `matrix` is left as it is. [M, M], [M], [M, C] -> [M, C]"""
+    if not len(matrix):
+        return right
+    left = matrix.copy()
+    left.ravel()[:: len(left) + 1] += diagonal
+    factor, failed = dpotrf(left.T, lower=True, overwrite_a=True, clean=False)
+    if failed:
+        raise MethodRefused(f"The equations of the head cannot be solved with alpha {alpha:g}: take a larger one.")
+    solution: Floats = dpotrs(factor, right, lower=True)[0]
+    return solution
+
+
+def _in_features(head: Head, sums: Sums, shift: int) -> Head:
+    """From grid units to feature units (a power of two: exact), columns in the order of the sums."""
+    order = [name for name in sums.classes if name in set(head.classes)]
+    return Head(head.classes, head.weight * 2.0**shift, head.bias).aligned(order)
