@@ -164,7 +164,7 @@ def choose_alpha(
 def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
     """Linear discriminants: score_k = mu_k' L h - mu_k' L mu_k / 2 + log pi_k, L the inverse of S_w shrunk by OAS.
 
-    The shrinkage has a floor of 1e-6 of the mean square feature. With one row a class there is no spread within classes:
+    The shrinkage has a floor of 1e-6 of the mean square feature. With one row a class nothing spreads within classes:
     the spread over all rows stands in for it. No rows: no columns.
     """
     if not sums.rows:
