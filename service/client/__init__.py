@@ -1,5 +1,6 @@
 """The Python client (httpx, synchronous)."""
 
+from service.client.certificate import ledger_digest
 from service.client.client import Client
 from service.client.errors import (
     Busy,
@@ -36,4 +37,5 @@ __all__ = [
     "Unauthorized",
     "UnknownLabels",
     "Unreachable",
+    "ledger_digest",
 ]

@@ -88,7 +88,7 @@ class Client:
             if time.monotonic() > until:
                 raise StillRunning(f"{current.id} is {current.state} after {seconds:g} s. Ask again with wait().")
             time.sleep(pause)
-            pause = min(2 * pause, 0.5)
+            pause = min(1.5 * pause, 0.25)
             current = self.update(current.id)
         if current is not asked and current.verdict is Verdict.PROMOTED:
             self._until_served(current, until)

@@ -1,0 +1,83 @@
+"""The command `tsuika`: reads the command line, then imports the one command that was asked for.
+
+Nothing heavy is imported here: `tsuika --version` answers at once, and `tsuika serve` opens its port before it loads
+torch. A command is a module of this package with `run(arguments) -> int`, the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from service import __version__
+from service.cli.exits import ERROR, INTERRUPTED, USAGE
+from service.errors import ImpossibleSettings, TsuikaError
+
+EPILOG = """Settings are environment variables (TSUIKA_DATA, TSUIKA_KEY, ...); the README lists them.
+Exit codes: 0 done, 1 error, 2 wrong usage or settings, 130 interrupted."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. -> its exit code"""
+    arguments = parser().parse_args(argv)
+    try:
+        code: int = import_module(f"service.cli.{arguments.command}").run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except TsuikaError as told:
+        print(f"tsuika {arguments.command}: {told.detail}", file=sys.stderr)
+        return USAGE if isinstance(told, ImpossibleSettings) else ERROR
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="tsuika",
+        description="Keeps a deployed classifier current: learns over HTTP, judges, serves, takes back.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"tsuika {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, help: str, description: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=help, description=description)
+
+    serve = command(
+        "serve",
+        "start the service",
+        "Answers predictions and takes batches over HTTP; learns in a process of its own, unless told not to.",
+    )
+    serve.add_argument("--host", help="address to listen on (TSUIKA_HOST, 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on, 0 for a free one (TSUIKA_PORT, 8000)")
+    serve.add_argument("--no-worker", action="store_true", help="do not learn here; run `tsuika work` beside it")
+    serve.add_argument("--open", action="store_true", help="listen beyond loopback without a key")
+
+    command("work", "learn, beside a service without worker", "Claims queued updates and learns them, until stopped.")
+
+    demo = command(
+        "demo",
+        "see it all in a minute",
+        "Starts a service with a temporary folder and shows, over HTTP: new classes, a shifted world, and a mistake "
+        "taken back.",
+    )
+    demo.add_argument("--keep", action="store_true", help="leave the service running at the end, to try more")
+
+    command("migrate", "bring the database up to date", "Creates or upgrades the database that the settings name.")
+
+    gc = command("gc", "delete bytes that nothing names", "Deletes stored bytes that no version and no batch names.")
+    gc.add_argument("--dry-run", action="store_true", help="only list them")
+
+    command("methods", "list how it can learn", "Lists the methods: what each does and when it is good.")
+
+    verify = command(
+        "verify",
+        "recompute a version's certificate",
+        "Recomputes the sums of everything that a version learned from the stored rows and compares digests.",
+    )
+    verify.add_argument("model", metavar="MODEL", help="name of the model")
+    verify.add_argument("version", metavar="VERSION", type=int, help="number of the version")
+    return top

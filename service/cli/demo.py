@@ -1,0 +1,70 @@
+"""`tsuika demo`: a real service, real data, three acts, under a minute."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from service.cli.demonstration.acts import mistakes, new_classes, shifted_world
+from service.cli.demonstration.data import Rows, digits
+from service.cli.demonstration.process import running_service
+from service.cli.demonstration.teller import Teller
+from service.cli.exits import DONE
+from service.client import Client
+
+WIDTH = 100
+"""Columns when the output goes to a file, and at most: longer lines are hard to read."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Starts a service with a temporary folder, tells the three acts, stops it (with --keep: when it is told to)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however we are stopped, the service ends with us
+    out, err = Console(highlight=False), Console(highlight=False, stderr=True)
+    out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
+    teller = Teller(out, err)
+    began = time.perf_counter()
+    err.print("Starting a service with a temporary folder ...")
+    with (
+        tempfile.TemporaryDirectory(prefix="tsuika-demo-") as folder,
+        running_service(Path(folder)) as url,
+        Client(url) as client,
+    ):
+        sent, aside = digits()
+        teller.say(
+            f"{len(sent)} images of handwritten digits are sent bit by bit to a service at {url}, through its HTTP\n"
+            f"interface alone. {len(aside)} more are kept aside, to measure what it can do."
+        )
+        new_classes(client, teller, sent, aside)
+        shifted_world(client, teller, sent, aside)
+        mistakes(client, teller, sent, aside)
+        teller.say(
+            f"\nThat took {time.perf_counter() - began:.0f} seconds. With data of your own: README, the first hour."
+        )
+        if arguments.keep:
+            _keep(teller, url, aside)
+    return DONE
+
+
+def _keep(teller: Teller, url: str, aside: Rows) -> None:
+    """What to try, until somebody presses Ctrl-C."""
+    row = json.dumps([int(value) for value in aside.inputs[0]], separators=(",", ":"))
+    json_header = "-H 'Content-Type: application/json'"
+    exact = f"{url}/v1/models/new-classes.ridge"
+    teller.heading(f"Still running at {url}", "Try, in another terminal:")
+    for line in (
+        f"curl {url}/v1/models",
+        f"curl {url}/v1/models/mistakes/versions",
+        f"curl {url}/v1/models/mistakes/deployments",
+        f"curl -g '{exact}/predictions?input={row}&top=3'",
+        f'curl {json_header} -d \'{{"reason": "just to see"}}\' {exact}/rollback',
+    ):
+        teller.command(line)
+    teller.say("Press CTRL+C to stop it and to delete its folder.")
+    threading.Event().wait()

@@ -1,0 +1,1 @@
+"""The demonstration: three acts against a real service, told over HTTP alone."""

@@ -1,0 +1,166 @@
+"""The three acts: new classes arrive, the world shifts, something goes wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from service.cli.demonstration.data import INPUT, NEW, OLD, Rows, moved_and_darker, renumbered
+from service.cli.demonstration.measure import Answers, ask, forgetting
+from service.cli.demonstration.teller import Line, Teller, percent
+from service.client import Client, RemoteModel, ledger_digest
+from service.contract.enums import UpdateState, Verdict
+from service.contract.resources import Update
+from service.errors import TsuikaError
+
+MLP: dict[str, Any] = {"backbone": {"name": "mlp", "hidden": [128]}}
+EXACT = "ridge"
+BOUND = "retrain"
+
+
+def new_classes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
+    """0-4 are known; 5-9 arrive, and the old rows are not looked at again."""
+    teller.heading(
+        "1  New classes",
+        f"Each model knows 0 to 4. Now {len(sent.of(NEW))} rows of 5 to 9 arrive. Only {BOUND} reads old rows again.\n"
+        f"Measured on {len(aside)} rows that no model has learned.",
+    )
+    first, then = sent.of(OLD), sent.of(NEW)
+    lines: list[Line] = []
+    for method in ("fine_tune", "l2_sp", "den", "linear_probe", EXACT, BOUND):
+        model = _model(client, f"new-classes.{method}", method)
+        before = _measured(model, _learn(teller, model, first, _first(method), f"{method}: 0 to 4"), aside)
+        update = _learn(teller, model, then, method, f"{method}: 5 to 9")
+        after = _measured(model, update, aside)
+        lines.append(
+            Line(
+                method,
+                old=after.of(OLD).accuracy,
+                new=after.of(NEW).accuracy,
+                all=after.accuracy,
+                forgetting=forgetting(before.of(OLD), after.of(OLD), OLD),
+                intrusion=after.of(OLD).answered_with(NEW),
+                update=update,
+            )
+        )
+    _close(teller, lines)
+
+
+def shifted_world(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
+    """Known classes, but the camera has moved by a pixel and the light is poor."""
+    first, rest = sent.cut(2 * len(sent) // 3)
+    then, aside_then = moved_and_darker(rest), moved_and_darker(aside)
+    teller.heading(
+        "2  The world shifts",
+        f"Each model knows all ten digits. Now {len(then)} rows arrive that are moved by one pixel and darker.\n"
+        "old: the world as it was; new: the world as it is now.",
+    )
+    lines: list[Line] = []
+    for method in ("fine_tune", "l2_sp", EXACT):
+        model = _model(client, f"shift.{method}", method)
+        start = _learn(teller, model, first, _first(method), f"{method}: the old world")
+        before, unprepared = _measured(model, start, aside), _measured(model, start, aside_then)
+        lines.append(_both(f"{method} before", before, unprepared))
+        update = _learn(teller, model, then, method, f"{method}: the new world")
+        old, new = _measured(model, update, aside), _measured(model, update, aside_then)
+        lines.append(
+            replace(_both(method, old, new), forgetting=forgetting(before, old, sorted({*aside.labels})), update=update)
+        )
+    _close(teller, lines)
+
+
+def mistakes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
+    """Wrong labels, a hand on the wrong button, and a source that wants its rows back."""
+    good, rest = sent.cut(500)
+    theirs, slipped = rest.cut(150)
+    wrong = renumbered(slipped)
+    teller.heading(
+        "3  Something went wrong",
+        f"One exact model. {len(wrong)} rows arrive whose labels have slipped by one: every 3 says 4, every 4 says 5.",
+    )
+    model = _model(client, "mistakes", EXACT)
+    rows: list[list[str]] = []
+
+    def look(what: str, told: str) -> None:
+        live = model.info().live_version
+        assert live is not None
+        rows.append([what, str(live), percent(ask(model, live, aside).accuracy), told])
+
+    _learn(teller, model, good, EXACT, "good rows")
+    look(f"{len(good)} good rows", "live")
+    customer = _learn(teller, model, theirs, EXACT, "rows of customer-17", source="customer-17")
+    look(f"{len(theirs)} rows of customer-17", "live")
+    bad = _learn(teller, model, wrong, EXACT, "slipped labels")
+    look(f"{len(wrong)} rows, labels slipped", str(bad.verdict))
+    if bad.version is not None:
+        model.promote(bad.version, "I know better")
+        look("promoted by hand all the same", "live, by order of a person")
+    started = time.perf_counter()
+    model.rollback("accuracy fell")
+    look("rolled back", f"one call, {1000 * (time.perf_counter() - started):.0f} ms")
+    with teller.working("taking customer-17 back") as progress:
+        taken = model.retract(customer.batches, "customer-17 asked for it", on_progress=progress)
+    look("rows of customer-17 taken back", "as if they had never been here")
+    teller.table(["what happened", "live version", "accuracy", "and so"], rows, left=("what happened", "and so"))
+    teller.verdict("slipped labels", bad)
+    _certificate(teller, model, taken, never=1)
+
+
+def _model(client: Client, name: str, method: str) -> RemoteModel:
+    """A model for one method: the exact head lifts the input itself, the others train a small network."""
+    return client.create_model(name, INPUT, **({} if method == EXACT else {"architecture": MLP}))
+
+
+def _first(method: str) -> str:
+    """What a first version is made with: the same network for every gradient method."""
+    return EXACT if method == EXACT else BOUND
+
+
+def _learn(teller: Teller, model: RemoteModel, rows: Rows, method: str, what: str, source: str | None = None) -> Update:
+    """Send rows, wait, and expect a version. Raises TsuikaError when none was made."""
+    with teller.working(what) as progress:
+        update = model.update(
+            rows.inputs, rows.labels, new_classes="allow", method=method, source=source, on_progress=progress
+        )
+    if update.state != UpdateState.SUCCEEDED or update.version is None:
+        told = update.error.detail if update.error else f"it is {update.state}"
+        raise TsuikaError(f"{what} made no version: {told}")
+    return update
+
+
+def _measured(model: RemoteModel, update: Update, rows: Rows) -> Answers:
+    assert update.version is not None
+    return ask(model, update.version, rows)
+
+
+def _both(name: str, old: Answers, new: Answers) -> Line:
+    """Two worlds of equal size."""
+    return Line(name, old.accuracy, new.accuracy, (old.accuracy + new.accuracy) / 2)
+
+
+def _close(teller: Teller, lines: Sequence[Line]) -> None:
+    """The table, then what the service said of each, then what to keep in mind."""
+    teller.results(lines)
+    told = [(line, line.update) for line in lines if line.update is not None]
+    for line, update in told:
+        teller.verdict(line.name, update)
+    live = [line.name for line, update in told if update.verdict == Verdict.PROMOTED]
+    stopped = [line.name for line, update in told if update.verdict != Verdict.PROMOTED]
+    teller.say(f"Live: {', '.join(live) or 'none'}. Stopped at the gate: {', '.join(stopped) or 'none'}.")
+
+
+def _certificate(teller: Teller, model: RemoteModel, taken: Update, never: int) -> None:
+    """Recompute the digest from the exported sums; compare with the certificate, and with a version that `never` saw
+    the rows. Raises TsuikaError when they differ."""
+    certificate = taken.report.certificate if taken.report else None
+    if certificate is None or taken.version is None:
+        raise TsuikaError("The retraction has no certificate.")
+    here, before = (ledger_digest(model.ledger(version)) for version in (taken.version, never))
+    if not certificate.ledger_digest == here == before:
+        raise TsuikaError(f"The certificate says {certificate.ledger_digest}, recomputed: {here} and {before}.")
+    teller.say(
+        f"Certificate of version {taken.version}: its sums have the digest {here[:16]}...; recomputed here from their\n"
+        f"export: the same. Version {never}, which never saw these rows: the same, bit for bit."
+    )

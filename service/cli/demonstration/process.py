@@ -1,0 +1,74 @@
+"""A real `tsuika serve` on a free loopback port with a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+from service.errors import TsuikaError
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+@contextmanager
+def running_service(folder: Path) -> Iterator[str]:
+    """Starts the service, waits until it is ready, and stops it at the end. -> its address"""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = folder / "service.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "serve", "--port", str(port)],
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,  # Ctrl-C is ours to answer: the service is stopped when the acts have ended
+        )
+    try:
+        _until_ready(process, url, log)
+        yield url
+    finally:
+        _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Ours without any TSUIKA_ setting: what the demonstration shows does not depend on what is set around it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TSUIKA_")}
+    return {**kept, "TSUIKA_DATA": str(folder / "data")}
+
+
+def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    until = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        with suppress(httpx.TransportError):  # the port is not open yet
+            if httpx.get(f"{url}/readyz", timeout=2.0).is_success:
+                return
+        time.sleep(0.1)
+    told = log.read_text(errors="replace").strip()[-2000:] or "it said nothing"
+    raise TsuikaError(f"The service did not start:\n{told}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

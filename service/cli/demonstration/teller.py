@@ -1,0 +1,116 @@
+"""Tells the demonstration: headings, one table an act, a bar on stderr while the service works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from service.client.model import OnProgress
+from service.contract.resources import Update
+
+MARKS = {"promoted": "[green]●[/]", "held": "[yellow]◐[/]", "rejected": "[red]✕[/]", "superseded": "[dim]○[/]"}
+WORDS = {"promoted": "live"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of an act's table. Shares are measured on rows kept aside; null: does not apply."""
+
+    name: str
+    old: float | None
+    new: float | None
+    all: float | None
+    forgetting: float | None = None
+    intrusion: float | None = None
+    update: Update | None = None
+
+
+class Teller:
+    """Writes the story to one console and the bars to another."""
+
+    def __init__(self, out: Console, err: Console) -> None:
+        self._out = out
+        self._err = err
+
+    def heading(self, title: str, text: str) -> None:
+        """The title of an act and what is about to be shown."""
+        self._out.print()
+        self._out.rule(f"[bold]{title}[/]", align="left", style="dim")
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """A paragraph."""
+        self._out.print(Padding(text, (0, 0, 0, 1)))
+
+    def command(self, line: str) -> None:
+        """A command to copy: never wrapped."""
+        self._out.print(f"   {escape(line)}", soft_wrap=True)
+
+    def verdict(self, name: str, update: Update) -> None:
+        """What became of an update, in the service's own words."""
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row("", MARKS[update.verdict or "superseded"], f"[bold]{name}[/]", escape(reason(update)))
+        self._out.print(grid)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
+        """A table; numbers to the right, the columns in `left` to the left."""
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold", pad_edge=True)
+        for name in columns:
+            table.add_column(name, justify="left" if name in left else "right", no_wrap=name not in left)
+        for row in rows:
+            table.add_row(*row)
+        self._out.print(table)
+
+    def results(self, lines: Sequence[Line]) -> None:
+        """The table of an act that compares methods."""
+        columns = ["method", "old", "new", "all", "forgets", "intrudes", "seconds", "+params", "of retrain", "verdict"]
+        self.table(columns, [_cells(line) for line in lines], left=("method", "verdict"))
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[OnProgress]:
+        """A bar for one update. -> what to call with each look at it"""
+        columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[phase]}"))
+        with Progress(*columns, console=self._err, transient=True) as bars:
+            bar = bars.add_task(f" {what}", total=None, phase="sending")
+
+            def look(update: Update) -> None:
+                progress = update.progress
+                if progress is None:
+                    bars.update(bar, phase=str(update.state))
+                else:
+                    bars.update(bar, phase=progress.phase, completed=progress.done, total=progress.total or None)
+
+            yield look
+
+
+def reason(update: Update) -> str:
+    """Why it ended as it did, as the service says it."""
+    return (update.report.gate.why if update.report else update.why) or ""
+
+
+def percent(share: float | None) -> str:
+    """0.974 -> "97.4 %"; a dash where it does not apply."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _cells(line: Line) -> list[str]:
+    shares = [percent(share) for share in (line.old, line.new, line.all, line.forgetting, line.intrusion)]
+    if line.update is None or line.update.report is None:
+        return [line.name, *shares, "", "", "", ""]
+    cost, verdict = line.update.report.cost, str(line.update.verdict)
+    return [
+        line.name,
+        *shares,
+        f"{cost.seconds:.2f}",
+        f"{cost.parameters_added:,}",
+        percent(cost.share_of_retraining),
+        f"{MARKS[verdict]} {WORDS.get(verdict, verdict)}",
+    ]

@@ -1,0 +1,18 @@
+"""`tsuika migrate`: the tables of the database as this version of the code wants them."""
+
+from __future__ import annotations
+
+import argparse
+
+from service.cli.exits import DONE
+from service.registry.database import migrate
+from service.settings import Settings
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Creates or upgrades the database."""
+    settings = Settings.from_environment()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    migrate(settings.database_url)
+    print(f"Up to date: {settings.database_url}")
+    return DONE

@@ -1,0 +1,59 @@
+"""What the demonstration shows: its rows, its measures, its tables."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from rich.console import Console
+
+from service.cli.demonstration.data import NEW, OLD, Rows, digits, moved_and_darker, renumbered
+from service.cli.demonstration.measure import Answers, forgetting
+from service.cli.demonstration.teller import Line, Teller, percent
+
+
+def answers(*told: tuple[str, dict[str, float]]) -> Answers:
+    """Pairs of (true label, scores)."""
+    said = [max(scores, key=lambda name: scores[name]) for _, scores in told]
+    return Answers(tuple(label for label, _ in told), said, [scores for _, scores in told])
+
+
+def test_no_row_kept_aside_is_ever_sent() -> None:
+    sent, aside = digits()
+    assert len(sent) + len(aside) == 1797
+    seen = {row.tobytes() for row in sent.inputs}
+    assert not any(row.tobytes() in seen for row in aside.inputs)
+    assert {*sent.of(OLD).labels} == {*OLD}
+    assert {*sent.of(NEW).labels} == {*NEW}
+
+
+def test_the_shifted_world_is_one_pixel_to_the_right_and_darker() -> None:
+    image = np.zeros((1, 8, 8))
+    image[0, 3, 3] = 10
+    moved = moved_and_darker(Rows(image.reshape(1, 64), ("1",))).inputs.reshape(8, 8)
+    assert moved[3, 4] == 6
+    assert moved.sum() == 6
+
+
+def test_renumbered_labels_are_all_wrong() -> None:
+    rows = Rows(np.zeros((2, 64)), ("3", "9"))
+    assert renumbered(rows).labels == ("4", "0")
+
+
+def test_forgetting_is_measured_among_the_old_classes_and_intrusion_beside_it() -> None:
+    before = answers(("0", {"0": 0.9, "1": 0.1}), ("1", {"0": 0.2, "1": 0.8}))
+    after = answers(("0", {"0": 0.3, "1": 0.1, "2": 0.6}), ("1", {"0": 0.4, "1": 0.1, "2": 0.5}))
+    assert after.accuracy == 0.0
+    assert after.answered_with(["2"]) == 1.0
+    assert forgetting(before, after, ["0", "1"]) == 0.5
+    assert after.of(["1"]).labels == ("1",)
+
+
+def test_a_table_fits_in_eighty_columns_and_shows_a_dash_where_nothing_applies() -> None:
+    sink = io.StringIO()
+    teller = Teller(Console(file=sink, width=80, highlight=False), Console(file=io.StringIO()))
+    teller.results([Line("linear_probe", 0.974, 1.0, 0.98, -0.001), Line("ridge before", 0.974, 1.0, 0.98)])
+    lines = sink.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "97.4 %" in sink.getvalue()
+    assert percent(None) == "–"
