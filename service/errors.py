@@ -9,8 +9,11 @@
     ├── TooLarge                the body is over the limit
     ├── NotFound                nothing of that name
     ├── Erased                  it was here and its bytes were erased on request
+    ├── BodyTimeout             the body arrives too slowly
     ├── Conflict                the state of things forbids it now
-    │   └── LiveMoved           `if_live` names a version that is no longer live
+    │   ├── LiveMoved           `if_live` names a version that is no longer live
+    │   ├── NotLive             the model has no version that can answer
+    │   └── InProgress          the first try under this Idempotency-Key is still at work
     ├── PreconditionFailed      `If-Match` names an older state
     ├── Unauthorized            no key, or a wrong one
     ├── ForbiddenHost           the Host header is not one that an unkeyed service answers to
@@ -93,6 +96,13 @@ class TooLarge(TsuikaError):
     title = "The body is too large"
 
 
+class BodyTimeout(TsuikaError):
+    """The body arrives too slowly."""
+
+    slug = "body-timeout"
+    title = "The body came too slowly"
+
+
 class NotFound(TsuikaError):
     """Nothing of that name is here."""
 
@@ -119,6 +129,21 @@ class LiveMoved(Conflict):
 
     slug = "live-moved"
     title = "Another version is live"
+
+
+class NotLive(Conflict):
+    """The model has no version that can answer."""
+
+    slug = "not-live"
+    title = "No version is live"
+
+
+class InProgress(Conflict):
+    """The first try under this Idempotency-Key is still at work: ask again in `retry_after` seconds."""
+
+    slug = "in-progress"
+    title = "The first try is still at work"
+    retry_after = 1
 
 
 class PreconditionFailed(TsuikaError):

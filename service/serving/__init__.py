@@ -1,0 +1,1 @@
+"""Loaded versions and the table that says which of them answers."""

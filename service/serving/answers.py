@@ -1,0 +1,67 @@
+"""One question, one answer: predict(version, rows, top) -> Answer, whichever door it came through."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import NotLive
+from service.learning.batch import Array
+from service.serving.live import Loaded
+
+BLOCKING_SECONDS = 0.002
+"""What takes longer is computed beside the event loop."""
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A class and its probability."""
+
+    class_: str = msgspec.field(name="class")
+    score: float
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """The best class of a row, and the best `top` of them."""
+
+    class_: str = msgspec.field(name="class")
+    score: float
+    top: list[Share]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What one version says of n rows."""
+
+    model: str
+    version: int
+    predictions: list[Prediction]
+
+
+def takes_long(loaded: Loaded, rows: int) -> bool:
+    """Whether others would notice if the event loop computed it."""
+    return loaded.predictor.seconds_a_row * rows > BLOCKING_SECONDS
+
+
+def predict(loaded: Loaded, inputs: Array, top: int) -> Answer:
+    """The best `top` classes of each row; equal scores are listed by name. Raises NotLive where it knows no class."""
+    names = loaded.predictor.names
+    if not names:
+        raise NotLive(f"Version {loaded.number} of {loaded.model} knows no class. POST an update with rows first.")
+    shares = loaded.predictor.probabilities(inputs)
+    best = _best(shares, min(top, len(names)))
+    scores = np.take_along_axis(shares, best, 1).tolist()
+    return Answer(
+        loaded.model,
+        loaded.number,
+        [
+            Prediction(names[row[0]], told[0], [Share(names[k], s) for k, s in zip(row, told, strict=True)])
+            for row, told in zip(best.tolist(), scores, strict=True)
+        ],
+    )
+
+
+def _best(shares: NDArray[np.float64], top: int) -> NDArray[np.int64]:
+    """Columns of the largest shares, falling; columns are in order of name, and both ways keep it. -> [n, top]"""
+    if top == 1:
+        return shares.argmax(1)[:, None]
+    return np.argsort(-shares, axis=1, kind="stable")[:, :top]

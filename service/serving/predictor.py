@@ -1,0 +1,75 @@
+"""One loaded version: raw rows in, the probability of every class out. Loading verifies each shard against its digest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from service.errors import CorruptArtifact
+from service.learning.architectures import build
+from service.learning.batch import Array
+from service.learning.checkpoint import Checkpoint, Layout
+from service.learning.serialization import unpack_shard
+
+SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
+"""First word of the parts that answer; the judge's head and the state of methods stay in the store."""
+BLOCK_ROWS = 128
+"""Rows that pass the network at once: a large request does not need large memory."""
+WARM_ROWS = 32
+
+
+class Predictor:
+    """A version that answers. Safe to call from several threads: nothing in it changes.
+
+    names: its classes by name, which is also the order of the columns of `probabilities`.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        classes = checkpoint.classes
+        self._by_name = sorted(range(len(classes)), key=lambda k: classes[k])
+        self._network = build(checkpoint)
+        self._network.requires_grad_(False)
+        self._temperature = checkpoint.layout.temperature
+        self.names = [classes[k] for k in self._by_name]
+        self.input = checkpoint.layout.input
+        self.seconds_a_row = self._warm()
+
+    def probabilities(self, inputs: Array) -> NDArray[np.float64]:
+        """softmax(logits / temperature) of raw rows [n, ...] -> [n, C], each row sums to 1."""
+        blocks = [self._logits(inputs[k : k + BLOCK_ROWS]) for k in range(0, len(inputs), BLOCK_ROWS)]
+        z = np.concatenate(blocks)[:, self._by_name] / self._temperature
+        z -= z.max(1, keepdims=True)
+        e = np.exp(z)
+        shares: NDArray[np.float64] = e / e.sum(1, keepdims=True)
+        return shares
+
+    def _logits(self, inputs: Array) -> NDArray[np.float64]:
+        with torch.inference_mode():
+            logits: NDArray[np.float64] = self._network(torch.from_numpy(inputs)).double().numpy()
+        return logits
+
+    def _warm(self) -> float:
+        """Answers twice, so that the first caller does not pay for it; -> seconds a row. Raises CorruptArtifact."""
+        rows = np.zeros((WARM_ROWS, *self.input.shape), np.float32)
+        if not self.names:
+            return 0.0
+        self.probabilities(rows)
+        began = time.perf_counter()
+        shares = self.probabilities(rows)
+        if not np.isfinite(shares).all():
+            raise CorruptArtifact("The version answers with something that is no number; it cannot be served.")
+        return (time.perf_counter() - began) / WARM_ROWS
+
+
+def load(layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]], get: Callable[[str], bytes]) -> Predictor:
+    """The predictor of a version's layout and shards; `get` reads verified bytes by digest. Raises CorruptArtifact."""
+    parts = {s["part"]: unpack_shard(get(s["digest"])) for s in shards if s["part"].partition(".")[0] in SERVED}
+    try:
+        return Predictor(Checkpoint(Layout.model_validate(layout), parts))
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CorruptArtifact(f"The parts of the version do not fit together: {error}.") from error
