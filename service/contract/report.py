@@ -43,6 +43,7 @@ class OldClasses(Fact):
     masked: Pair
     intrusion: float | None
     masked_classes: dict[str, float] = Field(default={}, description="Masked accuracy after, by class.")
+    best_masked: dict[str, float] = Field(default={}, description="Best masked accuracy in the lineage, by class.")
 
 
 class NewClassesScore(Fact):

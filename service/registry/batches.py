@@ -105,6 +105,11 @@ def page(
     return listing.page(session, query, Batch.id, limit, cursor)
 
 
+def of(session: Session, model: Model) -> list[Batch]:
+    """All batches of the model, oldest first."""
+    return list(session.scalars(select(Batch).where(Batch.model_id == model.id).order_by(Batch.id)))
+
+
 def live_learned(session: Session, model: Model) -> frozenset[str]:
     """What the live version learned."""
     version = session.get(Version, model.live_version_id) if model.live_version_id is not None else None

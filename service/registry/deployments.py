@@ -17,6 +17,8 @@ from service.registry.times import moment
 
 BY_GATE = "gate"
 """`by` of a promotion that the gate made; anything else is a person's key."""
+BY_ORDER = "retraction"
+"""`by` of the version that an ordered retraction made."""
 
 
 def promote(session: Session, model: Model, version: Version, reason: str, by: str) -> Deployment:

@@ -16,7 +16,7 @@ from service.errors import Conflict, LeaseLost, NotFound
 from service.registry import listing, states
 from service.registry.database import now
 from service.registry.ids import new_id
-from service.registry.tables import Model, Update, UpdateEvent, Version
+from service.registry.tables import Batch, Model, Update, UpdateEvent, Version
 from service.registry.times import moment
 
 
@@ -97,11 +97,17 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     return update
 
 
-def next_due(session: Session) -> float | None:
-    """When the next queued update may run; None when nothing waits."""
-    return session.scalar(
-        select(Update.run_after).where(Update.state == UpdateState.QUEUED).order_by(Update.run_after).limit(1)
-    )
+def something_to_do(session: Session) -> bool:
+    """Whether an update may be claimed or rescued: asked before the write lock is taken."""
+    at = now()
+    due = (Update.state == UpdateState.QUEUED) & (Update.run_after <= at)
+    lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at)
+    return session.scalar(select(Update.id).where(due | lost).limit(1)) is not None
+
+
+def cancel_requested(session: Session, update_id: str) -> bool:
+    """Whether somebody asked a running update to stop."""
+    return bool(session.scalar(select(Update.cancel_requested).where(Update.id == update_id)))
 
 
 def beat(session: Session, update_id: str, fence: int, lease_seconds: float, progress: dict[str, Any] | None) -> bool:
@@ -138,7 +144,7 @@ def rescue(session: Session, max_attempts: int) -> list[str]:
         rescued.append(update.id)
         update.fence += 1
         if update.cancel_requested:
-            states.advance(session, update, UpdateState.CANCELLED, "cancelled", reason="its worker was lost")
+            cancelled(session, update, reason="its worker was lost")
         elif update.attempts >= max_attempts:
             why = f"its worker was lost {update.attempts} times"
             update.error = {"title": "The worker was lost", "detail": f"It was tried {update.attempts} times; {why}."}
@@ -160,17 +166,35 @@ def retry_later(session: Session, update: Update, error: dict[str, str], max_att
     return True
 
 
-def hand_back(session: Session, update: Update) -> None:
-    """A graceful stop: queued again, the attempt not counted."""
-    states.advance(session, update, UpdateState.QUEUED, "handed back")
+def hand_back(session: Session, update: Update, kind: str = "handed back") -> None:
+    """Queued again, the attempt not counted: a graceful stop, or a base that moved."""
+    states.advance(session, update, UpdateState.QUEUED, kind)
     update.attempts -= 1
     update.run_after = now()
+
+
+def cancelled(session: Session, update: Update, **detail: Any) -> None:
+    """It stops here. A retraction's batches are as before, unless they were to be erased."""
+    states.advance(session, update, UpdateState.CANCELLED, "cancelled", **detail)
+    if update.kind != UpdateKind.RETRACT or update.erase:
+        return
+    others = session.scalars(
+        select(Update).where(
+            Update.model_id == update.model_id,
+            Update.kind == UpdateKind.RETRACT,
+            Update.state.not_in([UpdateState.CANCELLED]),
+            Update.id != update.id,
+        )
+    )
+    still = {b for other in others for b in other.batches}
+    for batch_id in set(update.batches) - still:
+        session.get_one(Batch, batch_id).retracted_at = None
 
 
 def cancel(session: Session, update: Update) -> bool:
     """-> True when it is cancelled now, False when its worker was asked to stop. Raises Conflict when it is final."""
     if update.state == UpdateState.QUEUED:
-        states.advance(session, update, UpdateState.CANCELLED, "cancelled")
+        cancelled(session, update)
         return True
     if update.state == UpdateState.RUNNING:
         update.cancel_requested = True

@@ -34,10 +34,9 @@ class Made:
 
 def add(session: Session, model: Model, update: Update, parent_id: int | None, made: Made) -> Version:
     """The next version of the model; the caller holds the lock of the model row."""
-    last = session.scalar(select(func.max(Version.number)).where(Version.model_id == model.id))
     version = Version(
         model_id=model.id,
-        number=(last or 0) + 1,
+        number=next_number(session, model),
         parent_id=parent_id,
         update_id=update.id,
         learned=sorted(made.learned),
@@ -56,6 +55,17 @@ def add(session: Session, model: Model, update: Update, parent_id: int | None, m
     session.add(version)
     session.flush()
     return version
+
+
+def next_number(session: Session, model: Model) -> int:
+    """The number that the next version of the model gets."""
+    return (session.scalar(select(func.max(Version.number)).where(Version.model_id == model.id)) or 0) + 1
+
+
+def shards_in_use(session: Session) -> set[str]:
+    """Digests of the weight shards of all versions that are not erased, in every model."""
+    lists = session.scalars(select(Version.shards).where(Version.erased_at.is_(None)))
+    return {shard["digest"] for shards in lists for shard in shards}
 
 
 def get(session: Session, model: Model, number: int) -> Version:
@@ -128,10 +138,10 @@ def promoted(session: Session, model: Model, last: int) -> list[Version]:
     return [v for v in found if v.erased_at is None][:last]
 
 
-def ancestors(session: Session, version: Version | None) -> list[Version]:
-    """The version and its parents, newest first."""
-    chain = []
-    while version is not None:
+def ancestors(session: Session, version: Version | None, most: int | None = None) -> list[Version]:
+    """The version and its parents, newest first; at most so many."""
+    chain: list[Version] = []
+    while version is not None and (most is None or len(chain) < most):
         chain.append(version)
         version = session.get(Version, version.parent_id) if version.parent_id is not None else None
     return chain

@@ -1,0 +1,72 @@
+"""Taking batches back: the version without them, and the certificate that anybody can recompute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from service.contract.inputs import InputSpec
+from service.contract.report import Certificate, ShardFact
+from service.learning.checkpoint import Checkpoint, Layout
+from service.learning.method import Data, Learned, Run
+from service.learning.serialization import digest, pack_shard
+from service.learning.update import Candidate, Context, examine
+
+DECIDED = ("scale", "lift")
+"""Parts that a batch may have decided without being learned: they hold no weights that were fitted to labels."""
+
+
+def certify(
+    base: Checkpoint, learned: Learned, data: Data, removed: Sequence[str], run: Run, context: Context
+) -> Candidate:
+    """Measure the version that came out, and certify it. The caller ordered it: the gate reports, it does not veto.
+
+    base: the version that learned `removed`. data: the known rows without them, and no new ones.
+    """
+    candidate = examine(base, learned, data, run, context)
+    gone = frozenset(removed)
+    certificate = Certificate(
+        feature_space=candidate.space.id if candidate.ledger_digest else None,
+        ledger_digest=candidate.ledger_digest,
+        rows=data.known_rows,
+        removed=sorted(gone),
+        shards=[_shard(part, base, candidate.checkpoint, gone) for part in sorted(candidate.checkpoint.parts)],
+        decided=_decided(base, candidate.checkpoint, gone),
+        exact=candidate.checkpoint.layout.exact is not None,
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
+        seed=run.seed,
+    )
+    return replace(candidate, report=candidate.report.model_copy(update={"certificate": certificate}))
+
+
+def blank(spec: InputSpec, base: Checkpoint) -> Learned:
+    """What is left when everything was taken back: a version that knows no class."""
+    layout = Layout(input=spec, classes=[])
+    return Learned(
+        Checkpoint(layout, {"scale": base.parts["scale"]}, {"scale": frozenset()}),
+        notes=("Everything was taken back: this version knows no class.",),
+    )
+
+
+def _shard(part: str, base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -> ShardFact:
+    """What became of one part."""
+    same = part in base.parts and pack_shard(base.parts[part]) == pack_shard(now.parts[part])
+    saw = gone & base.learned.get(part, frozenset())
+    status = "recomputed"
+    if same:
+        status = "decided by it, holds nothing learned" if saw and _may_decide(part) else "never saw it"
+    return ShardFact(part=part, digest=digest(pack_shard(now.parts[part])), status=status)
+
+
+def _decided(base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -> list[str]:
+    """What the removed batches had decided and still holds; strength and temperature are always chosen anew."""
+    kept = [p for p in sorted(now.parts) if _may_decide(p) and gone & base.learned.get(p, frozenset())]
+    order = [c for c in base.classes if c in now.classes]
+    return [*kept, "class order"] if order == list(now.classes) and len(order) > 1 else kept
+
+
+def _may_decide(part: str) -> bool:
+    return part.split(".")[0] in DECIDED

@@ -1,0 +1,309 @@
+"""One update: the method learns, then base, candidate and yardstick answer the same rows, and the gate judges.
+
+Harm is measured on trusted rows, by heads that never saw a judging fold; gain on the update's own rows, out of fold.
+The ledger in which the batch is examined is the version's own feature space while that stands still; where training
+moves the backbone it is the scaled input.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from service.contract.inputs import IdentityBackbone, Strict
+from service.contract.policy import GatePolicy
+from service.contract.report import Cost, Report
+from service.errors import MethodRefused
+from service.learning.architectures import Network, build, fresh
+from service.learning.assessment import Assessment, Past, remember
+from service.learning.batch import Rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.evaluation import Answers, Bits
+from service.learning.features import Space, feature_blocks, identity_network
+from service.learning.ledger import Ledger
+from service.learning.method import Data, Learned, Method, Run
+from service.learning.preprocessing import InputScale, leaves_scale
+from service.learning.report import assess
+from service.learning.solve import DEFAULT_ALPHA, Head, choose_alpha, out_of_fold, solve_ridge
+from service.learning.sums import Sums
+from service.learning.training import forward_cost
+
+YARDSTICK_PRIOR = 0.25
+LEARNING_SHARE = 0.7
+"""Of all rows, by the folds: 3-9 of 0-9."""
+Logits = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What surrounds an update: the policy it is judged by, what the lineage remembers, and when it began."""
+
+    policy: GatePolicy = field(default_factory=GatePolicy)
+    past: Past = field(default_factory=Past)
+    live: int | None = None
+    wait_seconds: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+    retraining: int | None = None
+    """Multiply-adds that joint retraining on all learned rows would take, counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A version that was made and judged, not yet stored. `space`: where its ledger can go on, null: nowhere."""
+
+    checkpoint: Checkpoint
+    report: Report
+    bits: Bits
+    space: Space
+    ledger_digest: str | None
+
+
+def run_update(
+    base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run, context: Context
+) -> Candidate:
+    """Learn `data.batch` on `base` by a method and judge what came out. The base and the data stay as they are.
+
+    Raises MethodRefused where the method cannot work here or its weights are not finite, Cancelled.
+    """
+    learned = learn(base, data, method, params, run)
+    return examine(base, learned, data, run, context)
+
+
+def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run) -> Learned:
+    """The method alone, without a judgement. Raises MethodRefused, Cancelled."""
+    if method.refuse is not None and (reason := method.refuse(base, data)):
+        raise MethodRefused(reason)
+    learned = method.update(base, data, params, run)
+    for part, tensors in learned.checkpoint.parts.items():
+        if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
+            raise MethodRefused(f"{method.name} left numbers that are not finite in {part}. Lower lr, or use ridge.")
+    return learned
+
+
+def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, context: Context) -> Candidate:
+    """Judge a version against the base on trusted rows and on the update's own."""
+    run.progress("judging", 0, 1)
+    candidate = learned.checkpoint
+    space = ledger_space(base, candidate)
+    ledger = data.ledger(space)
+    run.check()
+    view = View(data, space, ledger)
+    on_trusted, on_batch = view.on_trusted(candidate), _own(candidate, learned, view)
+    exact = candidate.layout.exact
+    if exact is not None and exact.alpha is not None and exact.prior == YARDSTICK_PRIOR:
+        # a ridge with the usual prior is its own yardstick: it has no regret by construction
+        yardstick: Yardstick | None = Yardstick(exact.alpha, on_trusted, on_batch)
+    else:
+        yardstick = _yardstick(view, run)
+    alpha = yardstick.alpha if yardstick else DEFAULT_ALPHA
+    assessment = Assessment(
+        policy=context.policy,
+        trusted=view.trusted,
+        batch=view.batch,
+        candidate=on_trusted,
+        candidate_on_batch=on_batch,
+        cost=_cost(base, learned, data, context),
+        exact=exact is not None,
+        live=context.live,
+        base=view.on_trusted(base) if base else None,
+        base_on_batch=view.on_batch(base) if base else None,
+        yardstick=yardstick.on_trusted if yardstick else None,
+        yardstick_on_batch=yardstick.on_batch if yardstick else None,
+        ledger=ledger,
+        solve=lambda sums: solve_ridge(sums, space.shift, alpha, YARDSTICK_PRIOR),
+        past=context.past,
+        sound=True,
+        method=learned.details,
+        notes=[*learned.notes, *_scale_notes(candidate, data)],
+    )
+    report = assess(assessment)
+    best = {c: max(a, context.past.best_masked.get(c, 0.0)) for c, a in report.old_classes.masked_classes.items()}
+    old = report.old_classes.model_copy(update={"best_masked": {**context.past.best_masked, **best}})
+    run.progress("judging", 1, 1)
+    return Candidate(
+        checkpoint=candidate,
+        report=report.model_copy(update={"old_classes": old}),
+        bits=remember(assessment),
+        space=space,
+        ledger_digest=ledger.with_entry(view.batch).digest if exact else None,
+    )
+
+
+def ledger_space(base: Checkpoint | None, candidate: Checkpoint) -> Space:
+    """The candidate's own feature space where the backbone stands still, else the scaled input."""
+    layout = candidate.layout
+    if layout.shift is not None:
+        space = Space.of(candidate)
+        if isinstance(layout.backbone, IdentityBackbone):
+            return space
+        if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
+            return space
+    return Space.of(identity_network(layout.input, InputScale.load(candidate.parts["scale"])))
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Trusted rows and the update's own rows, as any version of the lineage answers them."""
+
+    data: Data
+    space: Space
+    ledger: Ledger
+
+    @property
+    def trusted(self) -> Rows:
+        """Facts of the trusted rows, with rounded features."""
+        return self.ledger.exam
+
+    @property
+    def batch(self) -> Rows:
+        """Facts of the update's own rows, with rounded features."""
+        return self.data.entry(self.space)
+
+    def on_trusted(self, version: Checkpoint) -> Answers:
+        """By the head that never saw a judging fold."""
+        network = build(version)
+        if self._shares(network):
+            features = _features(self.trusted, self.space)
+        else:
+            features = _forward(network, _aligned(self.data.exam, self.trusted))
+        judge = version.parts.get("judge")
+        if judge is not None:
+            logits = features @ judge["weight"].double().numpy().T + judge["bias"].double().numpy()
+        else:
+            logits = _head(network, features)
+        return answers(version, logits)
+
+    def on_batch(self, version: Checkpoint) -> Answers:
+        """By the head that is served."""
+        network = build(version)
+        shared = self._shares(network)
+        features = _features(self.batch, self.space) if shared else _forward(network, self.data.batch)
+        return answers(version, _head(network, features))
+
+    def _shares(self, network: Network) -> bool:
+        return network.layout.shift is not None and Space.of(network).id == self.space.id
+
+
+def answers(version: Checkpoint, logits: Logits) -> Answers:
+    """Probabilities of a version: softmax(logits / temperature). logits [n, C], rows of NaN stay."""
+    scaled = logits / version.layout.temperature
+    if scaled.shape[1]:
+        scaled = scaled - scaled.max(1, keepdims=True)
+    raised = np.exp(scaled)
+    return Answers(version.classes, raised / raised.sum(1, keepdims=True))
+
+
+def _own(candidate: Checkpoint, learned: Learned, view: View) -> Answers:
+    """The candidate on the update's own rows, by heads that never saw them; NaN where there is none."""
+    if learned.out_of_fold is not None:
+        return answers(candidate, learned.out_of_fold)
+    served = view.on_batch(candidate)
+    hidden = np.where(view.batch.judging[:, None], served.probabilities, np.nan)
+    return Answers(served.classes, hidden)
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """The exact head over the same history: it is the joint solution in its space."""
+
+    alpha: float
+    on_trusted: Answers
+    on_batch: Answers
+
+
+def _yardstick(view: View, run: Run) -> Yardstick | None:
+    """Ridge in the view's space, judged like a candidate. Null where there are no rows at all."""
+    grown = view.ledger.with_entry(view.batch)
+    if not grown.all.rows:
+        return None
+    shift = view.space.shift
+    alpha = choose_alpha(grown.learn, grown.select, shift, YARDSTICK_PRIOR, check=run.check).alpha
+
+    def solve(sums: Sums) -> Head:
+        return solve_ridge(sums, shift, alpha, YARDSTICK_PRIOR)
+
+    classes = grown.all.classes
+    judge = solve(grown.unjudged).aligned(classes)
+    own = out_of_fold(grown.all, view.batch, shift, classes, solve, check=run.check)
+    return Yardstick(
+        alpha,
+        _softmax(classes, judge.logits(_features(view.trusted, view.space))),
+        _softmax(classes, own),
+    )
+
+
+def _softmax(classes: tuple[str, ...], logits: Logits) -> Answers:
+    top = logits.max(1, keepdims=True) if logits.size else logits
+    raised = np.exp(logits - top)
+    return Answers(classes, raised / raised.sum(1, keepdims=True))
+
+
+def _features(rows: Rows, space: Space) -> Logits:
+    return rows.inputs.astype(np.float64) * space.step
+
+
+def _forward(network: Network, rows: Rows) -> Logits:
+    """Features of raw rows by another version's extractor. -> [n, M]"""
+    blocks = [h.numpy() for _, h in feature_blocks(network, rows.inputs)]
+    return np.concatenate(blocks).astype(np.float64) if blocks else np.zeros((0, 1))
+
+
+def _head(network: Network, features: Logits) -> Logits:
+    with torch.no_grad():
+        return network.logits(torch.from_numpy(features.astype(np.float32))).double().numpy()
+
+
+def _aligned(raw: Rows, like: Rows) -> Rows:
+    """Raw rows in the order of `like`: the same rows, by batch and number."""
+    place = {key: k for k, key in enumerate(_keys(raw))}
+    return raw.take(np.array([place[key] for key in _keys(like)], np.int64))
+
+
+def _keys(rows: Rows) -> list[tuple[str, int]]:
+    return [(rows.batches[b], int(r)) for b, r in zip(rows.batch, rows.row, strict=True)]
+
+
+def _cost(base: Checkpoint | None, learned: Learned, data: Data, context: Context) -> Cost:
+    candidate = learned.checkpoint
+    before: Mapping[str, Any] = base.parts if base else {}
+    added = {
+        part: tensors
+        for part, tensors in candidate.parts.items()
+        if part not in before
+        or tensors.keys() != before[part].keys()
+        or not all(torch.equal(t, before[part][k]) for k, t in tensors.items())
+    }
+    share = learned.multiply_adds / context.retraining if context.retraining else None
+    return Cost(
+        seconds=time.perf_counter() - context.started,
+        wait_seconds=context.wait_seconds,
+        rows=len(data.batch),
+        parameters_added=candidate.parameters - (base.parameters if base else 0),
+        bytes_added=sum(t.numel() * t.element_size() for ts in added.values() for t in ts.values()),
+        share_of_retraining=share,
+        multiply_adds=learned.multiply_adds,
+    )
+
+
+def retraining_cost(data: Data, epochs: int) -> int:
+    """Multiply-adds of joint training on every learned row: forward, and twice that backward, each epoch."""
+    known = [f"{k}" for k in range(max(len(data.batch.names), 2))]
+    network = fresh(
+        data.input, data.architecture, InputScale(torch.zeros(()), torch.ones(())), known, Run().generator()
+    )
+    row = torch.zeros(1, *data.input.shape)
+    learning = (data.known_rows + len(data.batch)) * LEARNING_SHARE
+    return int(3 * forward_cost(network, row) * epochs * learning)
+
+
+def _scale_notes(candidate: Checkpoint, data: Data) -> list[str]:
+    if not len(data.batch):
+        return []
+    note = leaves_scale(InputScale.load(candidate.parts["scale"]), data.batch.inputs)
+    return [note] if note else []

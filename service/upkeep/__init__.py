@@ -1,0 +1,1 @@
+"""Upkeep: what is done now and then, by hand or by a timer."""

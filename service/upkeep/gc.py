@@ -1,0 +1,57 @@
+"""Garbage collection: delete bytes that nothing refers to and that are older than the grace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from service.registry.database import now
+from service.registry.tables import Batch, LedgerEntry, Version
+from service.registry.versions import shards_in_use
+from service.runtime import Runtime
+from service.storage.artifacts import SHARDS, model_area
+
+Names = set[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was deleted, or would be in a dry run: (area, digest) pairs."""
+
+    deleted: list[tuple[str, str]]
+    kept: int
+
+
+def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], None] = lambda done: None) -> Collected:
+    """Mark from versions, batches and entries, then sweep what is unmarked and older than `gc_grace_seconds`.
+
+    The grace is longer than the longest update, whose new bytes no row names yet; storing existing bytes again touches
+    them. What is marked is read after what is listed, so nothing stored in between is taken for garbage.
+    """
+    oldest = now() - runtime.settings.gc_grace_seconds
+    candidates = [(area, digest) for area, digest, touched in runtime.store.names() if touched < oldest]
+    used = _used(runtime)
+    garbage = [name for name in candidates if name not in used]
+    if not dry_run:
+        for done, (area, digest) in enumerate(garbage):
+            runtime.store.delete(area, digest)
+            progress(done + 1)
+        runtime.store.clear_temporary(oldest)
+    return Collected(garbage, len(candidates) - len(garbage))
+
+
+def _used(runtime: Runtime) -> Names:
+    with runtime.database.reading() as session:
+        used: Names = {(SHARDS, digest) for digest in shards_in_use(session)}
+        for model_id, bits in session.execute(
+            select(Version.model_id, Version.bits).where(Version.erased_at.is_(None))
+        ):
+            used.add((model_area(model_id), bits))
+        for model_id, digest in session.execute(select(Batch.model_id, Batch.stored_digest)):
+            used.add((model_area(model_id), digest))
+        entries = select(Batch.model_id, LedgerEntry.digest).join(Batch, Batch.id == LedgerEntry.batch_id)
+        for model_id, digest in session.execute(entries):
+            used.add((model_area(model_id), digest))
+    return used

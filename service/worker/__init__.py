@@ -1,0 +1,1 @@
+"""The worker: a parent that claims, beats and publishes, and a warm child that learns."""

@@ -1,0 +1,126 @@
+"""What crosses between the parent and the child: digests, parameters and a seed, as JSON; never live objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from service.contract.enums import Outcome, UpdateKind
+from service.contract.inputs import Architecture, InputSpec
+from service.contract.policy import GatePolicy
+from service.contract.report import ClassEvidence, Report
+
+
+class Fact(BaseModel):
+    """Frozen, and strict about its fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shard(Fact):
+    """One stored part of a version and the batches that had a hand in it."""
+
+    part: str
+    digest: str
+    bytes: int
+    learned: list[str]
+
+
+class Stored(Fact):
+    """A version as the child finds it in the store."""
+
+    number: int
+    layout: dict[str, Any]
+    shards: list[Shard]
+    learned: list[str]
+
+
+class Step(Fact):
+    """One call of a method: these batches, in this order of ids. No batches: solve anew from what is known."""
+
+    batches: list[str]
+    method: dict[str, Any]
+    seed: int
+
+
+class Entry(Fact):
+    """Rounded features of a batch in a feature space."""
+
+    batch: str
+    space: str
+    digest: str
+    rows: int
+
+
+class Bits(Fact):
+    """Right and wrong answers on trusted rows, stored with a promoted version."""
+
+    version: int
+    digest: str
+
+
+class Lineage(Fact):
+    """What the lineage remembers: the gate compares with it."""
+
+    bits: list[Bits] = []
+    best_masked: dict[str, float] = {}
+    evidence: list[dict[str, ClassEvidence]] = []
+
+
+class Places(Fact):
+    """Where the child reads and writes bytes."""
+
+    store: str
+    cache: str
+    cache_bytes: int
+    area: str
+    crash_point: str | None = None
+
+
+class Assignment(Fact):
+    """Everything that an execution needs.
+
+    `base` is the live version it is judged against; `start` the checkpoint that the first step builds on (the same, but
+    for a retraction that replays the lineage from an older version, or from nothing).
+    """
+
+    update: str
+    kind: UpdateKind
+    places: Places
+    input: InputSpec
+    architecture: Architecture
+    policy: GatePolicy
+    base: Stored | None
+    start: Stored | None
+    steps: list[Step]
+    removed: list[str] = []
+    rows: dict[str, str]
+    """Batch -> digest of its stored rows."""
+    counts: dict[str, int]
+    """Batch -> number of its rows."""
+    entries: list[Entry]
+    lineage: Lineage = Lineage()
+    wait_seconds: float = 0.0
+
+
+class Result(Fact):
+    """What the child made; all bytes it names are in the store."""
+
+    learned: list[str]
+    layout: dict[str, Any]
+    shards: list[Shard]
+    classes: list[str]
+    feature_space: str | None
+    ledger_digest: str | None
+    bits: str | None
+    parameters: int
+    report: Report
+    outcome: Outcome
+    method: dict[str, Any] | None
+    why: str
+    entries: list[Entry]
+    learned_rows: int
+    exam_rows: int
+    blames_batch: bool
+    """Rule 1 or 2 rejected it: these judge the batch itself."""

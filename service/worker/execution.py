@@ -1,0 +1,111 @@
+"""The database side of an execution: what a claimed update needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from service.contract.enums import UpdateKind
+from service.contract.inputs import Architecture, InputSpec
+from service.contract.policy import GatePolicy
+from service.contract.report import Report
+from service.registry import batches, ledger, models, versions
+from service.registry.tables import Batch, Model, Update, Version
+from service.runtime import Runtime
+from service.storage.artifacts import model_area
+from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Shard, Step, Stored
+from service.worker.lineage import replay
+
+INPUT: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
+
+
+def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment | None:
+    """What the child needs to execute a claimed update; None when nothing is left to do."""
+    model = models.by_id(session, update.model_id)
+    base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
+    if update.kind == UpdateKind.LEARN:
+        new = _to_learn(session, update, base)
+        if not new:
+            return None
+        start, steps, removed = base, [_step(update, new)], list[str]()
+    else:
+        removed = [b for b in update.batches if base is not None and b in base.learned]
+        if not removed or base is None:
+            return None
+        start, steps = replay(session, base, removed)
+    known = {*(base.learned if base else []), *(b for s in steps for b in s.batches)}
+    rows = {b.id: b for b in batches.of(session, model) if b.id in known}
+    return Assignment(
+        update=update.id,
+        kind=UpdateKind(update.kind),
+        places=places(runtime, model),
+        input=INPUT.validate_python(model.input),
+        architecture=Architecture.model_validate(model.architecture),
+        policy=GatePolicy.model_validate(model.gate),
+        base=stored(base) if base else None,
+        start=stored(start) if start else None,
+        steps=steps,
+        removed=removed,
+        rows={b.id: b.stored_digest for b in rows.values() if b.stored_digest is not None},
+        counts={b.id: b.rows for b in rows.values()},
+        entries=[
+            Entry(batch=e.batch_id, space=e.feature_space, digest=e.digest, rows=e.rows)
+            for e in ledger.entries(session, model)
+            if e.batch_id in known
+        ],
+        lineage=_lineage(session, model, base),
+        wait_seconds=max(0.0, (update.started_at or 0.0) - update.created_at),
+    )
+
+
+def _to_learn(session: Session, update: Update, base: Version | None) -> list[str]:
+    """Batches that the base does not hold; a retracted one is skipped."""
+    known = set(base.learned) if base else set()
+    found = [session.get_one(Batch, b) for b in update.batches if b not in known]
+    return [b.id for b in found if b.retracted_at is None]
+
+
+def _step(update: Update, new: Sequence[str]) -> Step:
+    assert update.requested_method is not None
+    return Step(batches=list(new), method=update.requested_method, seed=update.seed)
+
+
+def stored(version: Version) -> Stored:
+    """A version as the child finds it."""
+    return Stored(
+        number=version.number,
+        layout=version.layout,
+        shards=[Shard.model_validate(s) for s in version.shards],
+        learned=version.learned,
+    )
+
+
+def places(runtime: Runtime, model: Model) -> Places:
+    """Where the bytes of a model are."""
+    settings = runtime.settings
+    return Places(
+        store=str(settings.store_folder),
+        cache=str(settings.data / "cache"),
+        cache_bytes=settings.cache_bytes,
+        area=model_area(model.id),
+        crash_point=settings.crash_point,
+    )
+
+
+def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
+    """What the gate compares with: bits of promoted versions, best masked accuracies, evidence of the last batches."""
+    if base is None:
+        return Lineage()
+    policy = GatePolicy.model_validate(model.gate)
+    recent = versions.ancestors(session, base, policy.contradicts_class.pooled_batches - 1)
+    return Lineage(
+        bits=[
+            Bits(version=v.number, digest=v.bits)
+            for v in versions.promoted(session, model, policy.slow_loss.versions)
+            if v.bits is not None
+        ],
+        best_masked=Report.model_validate(base.report).old_classes.best_masked if base.report else {},
+        evidence=[Report.model_validate(v.report).batch.evidence for v in recent if v.report],
+    )

@@ -1,0 +1,192 @@
+"""The warm child: a spawned process that has torch loaded, learns one update at a time, and dies with its parent.
+
+Parent and child speak JSON lines: an assignment down, progress and the result up. Nothing is pickled. The end of the
+child's standard input is the end of its parent, so no orphan trains on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from service.errors import Cancelled, Conflict, InvalidContent, MethodRefused, TsuikaError
+from service.worker.assignment import Assignment, Result
+
+log = logging.getLogger("tsuika.worker")
+
+CANCEL_GRACE_SECONDS = 1.0
+"""How long a child may take to stop by itself before it is killed."""
+
+Progress = dict[str, Any]
+
+
+class ChildLost(TsuikaError):
+    """The process that learned ended before it was done."""
+
+    slug = "child-lost"
+    title = "The learning process was lost"
+
+
+class ChildFailed(TsuikaError):
+    """Learning raised an error that may pass: it is tried again."""
+
+    slug = "learning-failed"
+    title = "Learning failed"
+
+
+class NoProgress(TsuikaError):
+    """Learning stood still past the deadline."""
+
+    slug = "no-progress"
+    title = "Learning stood still"
+
+
+class WarmChild:
+    """Runs assignments in a child process; starts it when needed, replaces it after `max_updates`."""
+
+    def __init__(self, threads: int, max_updates: int, progress_deadline_seconds: float) -> None:
+        self._threads, self._max_updates, self._deadline = threads, max_updates, progress_deadline_seconds
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._done = 0
+
+    def warm(self) -> None:
+        """Start the child ahead of its first assignment."""
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+
+    def run(
+        self,
+        assignment: Assignment,
+        tick_seconds: float,
+        tick: Callable[[Progress | None], bool],
+    ) -> Result:
+        """The result of an assignment. `tick` is called at least every `tick_seconds` with the latest progress; when it
+        answers True the child is stopped and Cancelled raised. What `tick` raises ends the child, too.
+
+        Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict.
+        """
+        self.warm()
+        self._send({"assignment": assignment.model_dump(mode="json")})
+        try:
+            for message in self._messages(tick_seconds, tick):
+                if "result" in message:
+                    self._done += 1
+                    return Result.model_validate(message["result"])
+                if "error" in message:
+                    raise _error(message["error"])
+        except Cancelled:
+            self._cancel()
+            raise
+        except (ChildFailed, InvalidContent, Conflict):
+            raise
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            if self._done >= self._max_updates:
+                self.kill()
+        raise ChildLost("The learning process ended before it was done.")
+
+    def _messages(self, tick_seconds: float, tick: Callable[[Progress | None], bool]) -> Iterator[dict[str, Any]]:
+        """Messages of the child until its output ends; calls `tick` in between."""
+        progress: Progress | None = None
+        still = 0.0
+        while True:
+            try:
+                line = self._lines.get(timeout=tick_seconds)
+            except queue.Empty:
+                still += tick_seconds
+                if still >= self._deadline:
+                    raise NoProgress(f"No progress for {self._deadline:g} s; the process was ended.") from None
+                if tick(progress):
+                    raise Cancelled("Somebody asked it to stop.") from None
+                continue
+            still = 0.0
+            if line is None:
+                return
+            message = json.loads(line)
+            if "progress" in message:
+                progress = message["progress"]
+                if tick(progress):
+                    raise Cancelled("Somebody asked it to stop.")
+            else:
+                yield message
+
+    def _cancel(self) -> None:
+        """Ask the child to stop at its next step; kill it when it does not."""
+        self._send({"cancel": True})
+        try:
+            while (line := self._lines.get(timeout=CANCEL_GRACE_SECONDS)) is not None:
+                if "progress" not in json.loads(line):
+                    return
+        except queue.Empty:
+            pass
+        self.kill()
+
+    def kill(self) -> None:
+        """End the child and everything in its session."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._done = 0
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _start(self) -> None:
+        self.kill()
+        threads = str(self._threads)
+        caps = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "service.worker.child", threads],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, **caps},
+        )
+        self._lines = queue.Queue()
+        threading.Thread(target=_pump, args=(self._process, self._lines), daemon=True, name="child-output").start()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            log.warning("the learning process is gone")
+
+
+def _pump(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+    """Move the child's lines into the queue until its output ends."""
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            lines.put(line)
+    except ValueError:
+        log.debug("the output of the learning process was closed")
+    lines.put(None)
+
+
+def _error(error: dict[str, Any]) -> TsuikaError:
+    """The child's error as one of ours: refusals are final, everything else may be tried again."""
+    kinds: dict[str, type[TsuikaError]] = {
+        MethodRefused.slug: MethodRefused,
+        InvalidContent.slug: InvalidContent,
+        Conflict.slug: Conflict,
+        Cancelled.slug: Cancelled,
+    }
+    return kinds.get(error["slug"], ChildFailed)(error["detail"])

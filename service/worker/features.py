@@ -1,0 +1,173 @@
+"""What the store holds, as a method asks for it: rows, entries, sums; computed once and cached by feature space."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from service.contract.inputs import Architecture, InputSpec
+from service.learning import features
+from service.learning.batch import Rows, bounded
+from service.learning.features import Space
+from service.learning.ledger import Ledger
+from service.learning.method import Run
+from service.learning.serialization import pack_rows, unpack_rows
+from service.storage.artifacts import Artifacts
+from service.storage.cache import Cache
+from service.worker.assignment import Entry
+
+REMEMBERED = 12
+"""Ledgers and exams that a process keeps in memory."""
+
+
+class Memory:
+    """The latest ledgers and exams of a process, by name; what falls out is read from the cache again."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, object] = OrderedDict()
+
+    def recall(self, name: str, otherwise: Callable[[], object]) -> object:
+        """The thing of that name; made by `otherwise` where it is not held."""
+        if name not in self._held:
+            self.hold(name, otherwise())
+        self._held.move_to_end(name)
+        return self._held[name]
+
+    def hold(self, name: str, thing: object) -> None:
+        """Keep a thing, and let the oldest go."""
+        self._held[name] = thing
+        while len(self._held) > REMEMBERED:
+            self._held.popitem(last=False)
+
+    def forget(self) -> None:
+        """Drop everything: some of its rows were erased."""
+        self._held.clear()
+
+
+@dataclass
+class Shelf:
+    """The bytes of one model: its rows and entries in the store, its sums in the cache."""
+
+    store: Artifacts
+    cache: Cache
+    area: str
+    rows: Mapping[str, str]
+    entries: dict[tuple[str, str], str]
+    memory: Memory
+    made: list[Entry] = field(default_factory=list)
+
+    def batch(self, batch_id: str) -> Rows:
+        """Rows of a batch, raw inputs."""
+        return unpack_rows(self.store.get(self.area, self.rows[batch_id]))
+
+    def entry(self, batch_id: str, space: Space, run: Run) -> Rows:
+        """Rounded features of a batch; computed and stored where no entry is there."""
+        key = (batch_id, space.id)
+        if key in self.entries:
+            return unpack_rows(self.store.get(self.area, self.entries[key]))
+        rows = self.batch(batch_id)
+        entry = rows.with_inputs(features.rounded(space, rows.inputs, run.check, run.progress))
+        digest = self.store.put(self.area, pack_rows(entry))
+        self.entries[key] = digest
+        self.made.append(Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry)))
+        return entry
+
+    def name(self, *words: str, learned: Iterable[str]) -> str:
+        """Name of something that is a function of a set of batches."""
+        text = "\n".join([self.area, *words, *sorted(learned)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class StoredData:
+    """learning.method.Data over a shelf: `known` are the batches of the base, `new` those of the update."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        input: InputSpec,
+        architecture: Architecture,
+        known: Sequence[str],
+        new: Sequence[str],
+        known_rows: int,
+        run: Run,
+    ) -> None:
+        self.input, self.architecture, self.known_rows = input, architecture, known_rows
+        self._shelf, self._known, self._new, self._run = shelf, sorted(known), list(new), run
+
+    @property
+    def learned(self) -> list[str]:
+        """Batches of a version that learned all of it."""
+        return sorted([*self._known, *self._new])
+
+    @cached_property
+    def batch(self) -> Rows:
+        if not self._new:
+            return Rows.empty(self.input.shape)
+        return Rows.concat([self._shelf.batch(b) for b in self._new])
+
+    @property
+    def exam(self) -> Rows:
+        name = self._shelf.name("exam", learned=self._known)
+        found = self._shelf.memory.recall(name, lambda: self._read_exam(name))
+        assert isinstance(found, Rows)
+        return found
+
+    def _read_exam(self, name: str) -> Rows:
+        cached = self._shelf.cache.get(self._shelf.area, name)
+        if cached is not None:
+            return unpack_rows(cached)
+        rows = self.kept()
+        exam = bounded(rows.take(rows.judging))
+        self._shelf.cache.put(self._shelf.area, name, pack_rows(exam))
+        return exam
+
+    def kept(self) -> Rows:
+        if not self._known:
+            return Rows.empty(self.input.shape)
+        return Rows.concat([self._shelf.batch(b) for b in self._known])
+
+    def ledger(self, space: Space) -> Ledger:
+        name = self._shelf.name("ledger", space.id, learned=self._known)
+        found = self._shelf.memory.recall(name, lambda: self._read_ledger(name, space))
+        assert isinstance(found, Ledger)
+        return found
+
+    def _read_ledger(self, name: str, space: Space) -> Ledger:
+        cached = self._shelf.cache.get(self._shelf.area, name)
+        if cached is not None:
+            return Ledger.unpack(cached)
+        ledger = Ledger.empty(space)
+        for k, batch_id in enumerate(self._known):
+            self._run.check()
+            ledger = ledger.with_entry(self._shelf.entry(batch_id, space, self._run))
+            self._run.progress("summing", k + 1, len(self._known))
+        return ledger
+
+    def entry(self, space: Space) -> Rows:
+        if not self._new:
+            return Rows.empty((space.width,), "int16")
+        name = self._shelf.name("entry", space.id, learned=self._new)
+        found = self._shelf.memory.recall(
+            name, lambda: Rows.concat([self._shelf.entry(b, space, self._run) for b in self._new])
+        )
+        assert isinstance(found, Rows)
+        return found
+
+    def remember(self, space: Space | None) -> list[tuple[str, bytes]]:
+        """Hold the exam, and the ledger of `space`, for the version that knows all; -> what the cache should keep."""
+        learned = self.learned
+        keep: list[tuple[str, bytes]] = []
+        fresh = self.batch.take(self.batch.judging)
+        exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
+        name = self._shelf.name("exam", learned=learned)
+        self._shelf.memory.hold(name, exam)
+        keep.append((name, pack_rows(exam)))
+        if space is not None:
+            ledger = self.ledger(space).with_entry(self.entry(space)) if self._new else self.ledger(space)
+            name = self._shelf.name("ledger", space.id, learned=learned)
+            self._shelf.memory.hold(name, ledger)
+            keep.append((name, ledger.pack()))
+        return keep

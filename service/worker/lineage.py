@@ -1,0 +1,55 @@
+"""How a batch is taken back: by subtraction where only the ledger's head learned it, else by replaying the lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from service.contract.enums import UpdateKind
+from service.registry import versions
+from service.registry.tables import Update, Version
+from service.worker.assignment import Step
+
+DECIDED = ("scale", "lift")
+"""Parts that a first batch may decide; they hold no learned weights, and the certificate names them."""
+SOLVED = ("head", "judge")
+"""Parts of an exact head that are a function of the sums alone."""
+
+
+def replay(session: Session, base: Version, removed: Sequence[str]) -> tuple[Version | None, list[Step]]:
+    """Where to start and what to do so that `base` comes out without `removed`."""
+    if subtracts(base, removed):
+        return base, [_step(session, base, [])]
+    final = set(base.learned) - set(removed)
+    chain = versions.ancestors(session, base)
+    oldest = max(k for k, v in enumerate(chain) if not final.issuperset(v.learned))
+    start = chain[oldest + 1] if oldest + 1 < len(chain) else None
+    known = set(start.learned) if start else set()
+    steps = []
+    for version in reversed(chain[: oldest + 1]):
+        if _update(session, version).kind == UpdateKind.RETRACT:
+            continue
+        new = sorted((set(version.learned) & final) - known)
+        if new:
+            steps.append(_step(session, version, new))
+            known.update(new)
+    return start, steps
+
+
+def subtracts(base: Version, removed: Sequence[str]) -> bool:
+    """Whether every shard but the solved head never learned the batches: then the sums are enough."""
+    if base.layout.get("exact") is None:
+        return False
+    trained = [s for s in base.shards if s["part"].split(".")[0] not in (*DECIDED, *SOLVED)]
+    return not any(set(removed).intersection(s["learned"]) for s in trained)
+
+
+def _step(session: Session, version: Version, new: list[str]) -> Step:
+    update = _update(session, version)
+    assert update.method is not None
+    return Step(batches=new, method=update.method, seed=update.seed)
+
+
+def _update(session: Session, version: Version) -> Update:
+    return session.get_one(Update, version.update_id)

@@ -1,0 +1,185 @@
+"""The parent: claims updates, beats while the child learns, publishes, hands back when it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+import uuid
+from types import FrameType
+
+from service.contract.enums import UpdateState
+from service.errors import Cancelled, Conflict, InvalidContent, LeaseLost, TsuikaError
+from service.registry import states, updates
+from service.registry.tables import Update
+from service.runtime import Runtime
+from service.settings import Settings
+from service.worker import erasure, execution
+from service.worker.executors import Progress, WarmChild
+from service.worker.publish import finish_empty, publish
+
+log = logging.getLogger("tsuika.worker")
+
+
+class Stopping(Exception):
+    """The worker was told to stop in the middle of an update."""
+
+
+class Worker:
+    """A thread that is the parent of one warm child. Its identity is new at every start, never a host's name."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self._name = f"worker-{uuid.uuid4().hex}"
+        self._stop = threading.Event()
+        self._child = WarmChild(
+            self._settings.child_threads, self._settings.child_max_updates, self._settings.progress_deadline_seconds
+        )
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to claim."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Hand back what runs, end the child, and return within `seconds`."""
+        self._stop.set()
+        self._runtime.work.set()
+        self._thread.join(seconds)
+        self._child.kill()
+
+    def _run(self) -> None:
+        try:
+            self._child.warm()
+            self._finish_erasures()
+            while not self._stop.is_set():
+                try:
+                    if not self._step():
+                        self._runtime.work.wait(self._settings.poll_seconds)
+                        self._runtime.work.clear()
+                except Exception:
+                    log.exception("the worker met an error and goes on")
+                    self._stop.wait(1.0)
+        finally:
+            self._child.kill()
+
+    def _finish_erasures(self) -> None:
+        with self._runtime.database.reading() as session:
+            unfinished = erasure.unfinished(session)
+        for model_id in unfinished:
+            erasure.finish(self._runtime, model_id)
+
+    def _step(self) -> bool:
+        """Rescue, claim, execute; -> whether there was anything to do."""
+        with self._runtime.database.reading() as session:
+            if not updates.something_to_do(session):
+                return False
+        with self._runtime.database.writing() as session:
+            for lost in updates.rescue(session, self._settings.max_attempts):
+                log.warning("update %s was rescued: its worker was not heard of", lost)
+        with self._runtime.database.writing() as session:
+            update = updates.claim(session, self._name, self._settings.lease_seconds)
+        self._runtime.changed()
+        if update is None:
+            return False
+        self._runtime.crash("after_claim")
+        try:
+            self._execute(update)
+        except LeaseLost as lost:
+            self._child.kill()
+            log.warning("the lease of update %s was lost; nothing is published: %s", update.id, lost.detail)
+        finally:
+            self._runtime.changed()
+        return True
+
+    def _execute(self, update: Update) -> None:
+        """Run a claimed update to its end. Raises LeaseLost."""
+        try:
+            with self._runtime.database.reading() as session:
+                assignment = execution.assignment(self._runtime, session, update)
+            if assignment is None:
+                finish_empty(self._runtime, update.id, update.fence)
+                return
+            result = self._child.run(assignment, self._settings.poll_seconds, self._ticker(update))
+            publish(self._runtime, update.id, update.fence, result)
+            if update.erase:
+                self._child.kill()  # its memory holds sums of the erased rows
+        except Stopping:
+            with self._runtime.database.writing() as session:
+                updates.hand_back(session, updates.owned(session, update.id, update.fence))
+        except Cancelled:
+            with self._runtime.database.writing() as session:
+                updates.cancelled(session, updates.owned(session, update.id, update.fence))
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._fail(update, error)
+
+    def _fail(self, update: Update, error: Exception) -> None:
+        """Record it: a refusal is final, anything else is tried again with growing delays. Raises LeaseLost."""
+        told = _told(error)
+        log.warning("update %s: %s: %s", update.id, told["title"], told["detail"], exc_info=error)
+        with self._runtime.database.writing() as session:
+            owned = updates.owned(session, update.id, update.fence)
+            if isinstance(error, InvalidContent | Conflict):
+                owned.error = told
+                states.advance(session, owned, UpdateState.FAILED, "failed", **told)
+            else:
+                updates.retry_later(
+                    session, owned, told, self._settings.max_attempts, self._settings.retry_delay_seconds
+                )
+
+    def _ticker(self, update: Update) -> _Ticker:
+        return _Ticker(self._runtime, update, self._stop)
+
+
+class _Ticker:
+    """Heartbeat, cancel and progress while the child learns. True: it shall stop. Raises Stopping, LeaseLost."""
+
+    def __init__(self, runtime: Runtime, update: Update, stop: threading.Event) -> None:
+        self._runtime, self._update, self._stop = runtime, update, stop
+        self._beaten = time.monotonic()
+        self._looked = 0.0
+        self._told: Progress | None = None
+
+    def __call__(self, progress: Progress | None) -> bool:
+        if self._stop.is_set():
+            raise Stopping
+        at, settings = time.monotonic(), self._runtime.settings
+        if at - self._looked < settings.poll_seconds:
+            return False
+        self._looked = at
+        fresh = progress is not None and progress != self._told and at - self._beaten >= min(1.0, settings.beat_seconds)
+        if fresh or at - self._beaten >= settings.beat_seconds:
+            self._beaten, self._told = at, progress
+            with self._runtime.database.writing() as session:
+                asked = updates.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
+            self._runtime.changed()
+            return asked
+        with self._runtime.database.reading() as session:
+            return updates.cancel_requested(session, self._update.id)
+
+
+def _told(error: Exception) -> dict[str, str]:
+    if isinstance(error, TsuikaError):
+        return {"title": error.title, "detail": error.detail}
+    return {"title": "Learning failed", "detail": f"{type(error).__name__}: {error}"[:2000]}
+
+
+def work(settings: Settings) -> None:
+    """`tsuika work`: a worker of its own, until TERM or INT. It never migrates."""
+    runtime = Runtime(settings)
+    worker = Worker(runtime)
+    stopped = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    worker.start()
+    stopped.wait()
+    worker.stop(settings.stop_seconds)
+    runtime.close()

@@ -1,0 +1,122 @@
+"""Publication: bytes first (the child stored them), row second, pointer last, all rows in one transaction."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy.orm import Session
+
+from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
+from service.learning import sentences
+from service.registry import deployments, ledger, models, states, updates, versions
+from service.registry.tables import Batch, Model, Update, Version
+from service.runtime import Runtime
+from service.serving.live import Loaded
+from service.worker import erasure
+from service.worker.assignment import Result
+
+log = logging.getLogger("tsuika.worker")
+
+
+def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Verdict | None:
+    """Make the version, move the pointer where the verdict says so, serve it. None: it was queued again.
+
+    Raises LeaseLost when another worker owns the update by now: nothing is published then.
+    """
+    loaded = _warm(runtime, update_id, result)
+    runtime.crash("before_commit")
+    with runtime.database.writing() as session:
+        update = updates.owned(session, update_id, fence)
+        model = models.lock(session, update.model_id)
+        if _outdated(session, update, model, result):
+            return None
+        verdict = _record(session, update, model, result)
+        kind, erase, name = UpdateKind(update.kind), update.erase, model.name
+    runtime.crash("after_commit")
+    if verdict is Verdict.PROMOTED and loaded is not None:
+        runtime.live.swap(loaded)
+    log.info("%s %s: %s", name, update_id, verdict)
+    if kind is UpdateKind.RETRACT and erase:
+        erasure.erase(runtime, update_id)
+    return verdict
+
+
+def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
+    """Nothing was left to learn or to take back: succeeded, with version and verdict null."""
+    with runtime.database.writing() as session:
+        update = updates.owned(session, update_id, fence)
+        learn = update.kind == UpdateKind.LEARN
+        update.why = (
+            "Nothing was left to learn: the live version holds these batches, or they were retracted."
+            if learn
+            else "The live version never learned these batches."
+        )
+        states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None)
+        erase = update.erase
+    if not learn and erase:
+        erasure.erase(runtime, update_id)
+
+
+def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
+    """The version loaded and warm before its row exists, when it may go live."""
+    with runtime.database.reading() as session:
+        update = session.get_one(Update, update_id)
+        model = models.by_id(session, update.model_id)
+        goes_live = update.kind == UpdateKind.RETRACT or (
+            result.outcome is Outcome.PASS and model.promotion == Promotion.AUTO
+        )
+        if not goes_live:
+            return None
+        number = versions.next_number(session, model)
+        model_id, name = model.id, model.name
+    shards = [s.model_dump() for s in result.shards]
+    return runtime.live.prepare(model_id, name, number, result.layout, shards)
+
+
+def _outdated(session: Session, update: Update, model: Model, result: Result) -> bool:
+    """Queue it again where it cannot stand: a retraction whose base moved, a batch retracted while it was learned."""
+    if model.archived_at is not None:
+        updates.cancelled(session, update, reason="the model was archived")
+        return True
+    moved = update.kind == UpdateKind.RETRACT and model.live_version_id != update.base_version_id
+    if moved or versions.retracted_batches(session, result.learned):
+        updates.hand_back(session, update, "queued again: the live version moved" if moved else "a batch was retracted")
+        return True
+    return False
+
+
+def _record(session: Session, update: Update, model: Model, result: Result) -> Verdict:
+    base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
+    kind = UpdateKind(update.kind)
+    verdict = states.verdict(
+        kind, result.outcome, Promotion(model.promotion), model.live_version_id == update.base_version_id
+    )
+    number = versions.next_number(session, model)
+    gate = result.report.gate.model_copy(
+        update={"why": sentences.verdict_sentence(result.report, verdict, number, base.number if base else None)}
+    )
+    made = versions.Made(
+        learned=result.learned,
+        layout=result.layout,
+        shards=[s.model_dump() for s in result.shards],
+        classes=result.classes,
+        feature_space=result.feature_space,
+        ledger_digest=result.ledger_digest,
+        bits=result.bits,
+        parameters=result.parameters,
+        report=result.report.model_copy(update={"gate": gate}).model_dump(mode="json"),
+    )
+    version = versions.add(session, model, update, base.id if base else None, made)
+    for entry in result.entries:
+        ledger.add(session, entry.batch, entry.space, entry.digest, entry.rows)
+    update.version_id, update.verdict = version.id, verdict
+    update.method, update.why = result.method, result.why
+    update.learned_rows, update.exam_rows = result.learned_rows, result.exam_rows
+    for batch_id in update.batches:
+        blamed = verdict is Verdict.REJECTED and result.blames_batch
+        session.get_one(Batch, batch_id).rejected_by = update.id if blamed else None
+    if verdict is Verdict.PROMOTED:
+        by = deployments.BY_GATE if kind is UpdateKind.LEARN else deployments.BY_ORDER
+        deployments.promote(session, model, version, update.reason or gate.why, by)
+    states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=verdict, version=version.number)
+    return verdict

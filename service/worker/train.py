@@ -1,0 +1,196 @@
+"""The accelerator side: an assignment in, stored shards and a report out. No database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from service.contract.enums import UpdateKind
+from service.contract.inputs import Strict
+from service.learning.assessment import Past
+from service.learning.checkpoint import Checkpoint, Layout
+from service.learning.choice import auto
+from service.learning.evaluation import Bits
+from service.learning.method import Data, Method, Run
+from service.learning.methods import AUTO, METHODS, resolve
+from service.learning.retraction import blank, certify
+from service.learning.serialization import pack, pack_shard, unpack, unpack_shard
+from service.learning.update import Candidate, Context, learn, retraining_cost, run_update
+from service.storage.artifacts import SHARDS, Artifacts
+from service.storage.cache import Cache
+from service.storage.local import LocalArtifacts
+from service.worker.assignment import Assignment, Result, Shard, Stored
+from service.worker.features import Memory, Shelf, StoredData
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The method of a step, resolved: by name, or by `auto` with its reason."""
+
+    method: Method
+    params: Strict
+    why: str
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """As it is stored, and replayed from."""
+        return {"name": self.method.name, **self.params.model_dump(mode="json")}
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What an assignment came to, before it is stored. `chosen` null: everything was taken back."""
+
+    candidate: Candidate
+    data: StoredData
+    chosen: Chosen | None
+
+
+class Workshop:
+    """Executes assignments one after another and remembers the ledgers and exams it met."""
+
+    def __init__(self) -> None:
+        self._memory = Memory()
+        self._keep: list[tuple[Cache, str, str, bytes]] = []
+
+    def execute(
+        self, assignment: Assignment, progress: Callable[[str, int, int], None], check: Callable[[], None]
+    ) -> Result:
+        """Learn, judge, store. Raises Cancelled, MethodRefused, and whatever goes wrong."""
+        started = time.perf_counter()
+        places = assignment.places
+        store = LocalArtifacts(Path(places.store), crash=_crasher(places.crash_point))
+        cache = Cache(Path(places.cache), places.cache_bytes)
+        shelf = Shelf(
+            store,
+            cache,
+            places.area,
+            assignment.rows,
+            {(e.batch, e.space): e.digest for e in assignment.entries},
+            self._memory,
+        )
+        context = Context(
+            policy=assignment.policy,
+            past=_past(assignment, store),
+            live=assignment.base.number if assignment.base else None,
+            wait_seconds=assignment.wait_seconds,
+            started=started,
+        )
+        base = load(assignment.base, store) if assignment.base else None
+        seed = assignment.steps[-1].seed if assignment.steps else 0
+        run = Run(seed=seed, progress=progress, check=check)
+        execute = _learn if assignment.kind is UpdateKind.LEARN else _take_back
+        done = execute(assignment, shelf, base, run, context)
+        progress("storing", 0, 1)
+        self._keep = [(cache, places.area, *kept) for kept in done.data.remember(done.candidate.space)]
+        return _stored(assignment, done, shelf)
+
+    def tidy(self) -> None:
+        """What can wait until the result is told: write the new sums to the cache."""
+        for cache, area, name, packed in self._keep:
+            cache.put(area, name, packed)
+        self._keep = []
+
+
+def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:
+    [step] = assignment.steps
+    known = assignment.base.learned if assignment.base else []
+    data = _data(assignment, shelf, known, step.batches, run)
+    chosen = choose(step.method, base, data)
+    epochs = int(METHODS["retrain"].Params().model_dump()["epochs"])
+    context = replace(context, retraining=retraining_cost(data, epochs))
+    return Done(run_update(base, data, chosen.method, chosen.params, run, context), data, chosen)
+
+
+def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:
+    """The lineage without the named batches, measured but not vetoed, with its certificate."""
+    assert base is not None
+    checkpoint = load(assignment.start, shelf.store) if assignment.start else None
+    known = [b for b in assignment.start.learned if b not in assignment.removed] if assignment.start else []
+    learned = chosen = None
+    for step in assignment.steps:
+        data = _data(assignment, shelf, known, step.batches, run)
+        chosen = choose(step.method, checkpoint, data)
+        learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
+        checkpoint, known = learned.checkpoint, [*known, *step.batches]
+    data = _data(assignment, shelf, known, [], run)
+    made = learned or blank(assignment.input, base)
+    return Done(certify(base, made, data, assignment.removed, run, context), data, chosen)
+
+
+def choose(request: dict[str, Any], base: Checkpoint | None, data: Data) -> Chosen:
+    """The method of a request; `auto` takes it from the written table. Raises MethodRefused."""
+    if request["name"] == AUTO:
+        request, why = auto(base, data)
+    else:
+        why = f"{request['name']}: asked for by name."
+    method, params = resolve(request)
+    return Chosen(method, params, why)
+
+
+def load(stored: Stored, store: Artifacts) -> Checkpoint:
+    """A version from its shards, each verified. Raises CorruptArtifact."""
+    return Checkpoint(
+        layout=Layout.model_validate(stored.layout),
+        parts={s.part: unpack_shard(store.get(SHARDS, s.digest)) for s in stored.shards},
+        learned={s.part: frozenset(s.learned) for s in stored.shards},
+    )
+
+
+def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Sequence[str], run: Run) -> StoredData:
+    rows = sum(assignment.counts[b] for b in known)
+    return StoredData(shelf, assignment.input, assignment.architecture, known, new, rows, run)
+
+
+def _past(assignment: Assignment, store: Artifacts) -> Past:
+    lineage, area = assignment.lineage, assignment.places.area
+    return Past(
+        bits=[(b.version, Bits.load(unpack(store.get(area, b.digest))[0])) for b in lineage.bits],
+        best_masked=lineage.best_masked,
+        evidence=lineage.evidence,
+    )
+
+
+def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
+    """Bytes first: everything is in the store before anybody hears of it."""
+    candidate, checkpoint = done.candidate, done.candidate.checkpoint
+    shards = []
+    for part, tensors in checkpoint.parts.items():
+        data = pack_shard(tensors)
+        learned = sorted(checkpoint.learned.get(part, frozenset()))
+        shards.append(Shard(part=part, digest=shelf.store.put(SHARDS, data), bytes=len(data), learned=learned))
+    gate = candidate.report.gate
+    return Result(
+        learned=done.data.learned,
+        layout=checkpoint.layout.model_dump(mode="json"),
+        shards=shards,
+        classes=list(checkpoint.classes),
+        feature_space=candidate.space.id if candidate.ledger_digest else None,
+        ledger_digest=candidate.ledger_digest,
+        bits=shelf.store.put(assignment.places.area, pack(candidate.bits.arrays())),
+        parameters=checkpoint.parameters,
+        report=candidate.report,
+        outcome=gate.outcome,
+        method=done.chosen.request if done.chosen else None,
+        why=done.chosen.why if done.chosen else "Everything was taken back.",
+        entries=shelf.made,
+        learned_rows=int(done.data.batch.learning.sum()),
+        exam_rows=len(done.data.exam),
+        blames_batch=next((r.number in (1, 2) for r in gate.rules if r.severity == "rejected"), False),
+    )
+
+
+def _crasher(point: str | None) -> Callable[[str], None]:
+    """Tests cut the power of the whole service at a named point, this process included."""
+
+    def crash(reached: str) -> None:
+        if reached == point:
+            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return crash
