@@ -62,6 +62,6 @@ def predict(loaded: Loaded, inputs: Array, top: int) -> Answer:
 
 def _best(shares: NDArray[np.float64], top: int) -> NDArray[np.int64]:
     """Columns of the largest shares, falling; columns are in order of name, and both ways keep it. -> [n, top]"""
-    if top == 1:
-        return shares.argmax(1)[:, None]
-    return np.argsort(-shares, axis=1, kind="stable")[:, :top]
+    order: NDArray[np.int64]
+    order = shares.argmax(1)[:, None] if top == 1 else np.argsort(-shares, axis=1, kind="stable")[:, :top]
+    return order

@@ -1,4 +1,4 @@
-"""One loaded version: raw rows in, the probability of every class out. Loading verifies each shard against its digest."""
+"""One loaded version: raw rows in, the probability of every class out. Its bytes are verified while they are read."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What people send, as checked numbers and names."""

@@ -1,0 +1,69 @@
+"""Labels as JSON -> class names; those that a vocabulary does not have, with near matches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from service.errors import InvalidContent, UnknownLabels
+
+NAMED = 10
+"""Unknown labels that an answer names."""
+
+
+def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], str]) -> list[str]:
+    """One name a row: strings, integers and booleans as their JSON text; each cleaned by `clean`(name, pointer).
+
+    Raises InvalidContent with the pointer of the first fault.
+    """
+    if len(labels) != rows:
+        raise InvalidContent.at("/labels", f"There are {rows} rows and {len(labels)} labels. Each row needs one label.")
+    if not set(map(type, labels)) <= {str}:
+        labels = [_text(label, k) for k, label in enumerate(labels)]
+    cleaned = {name: clean(name, f"/labels/{k}") for name, k in _first_places(labels).items()}
+    return [cleaned[name] for name in labels]
+
+
+def _first_places(labels: Sequence[str]) -> dict[str, int]:
+    """Every label with the row that has it first."""
+    last = len(labels) - 1
+    return {label: last - k for k, label in enumerate(reversed(labels))}
+
+
+def _text(label: Any, k: int) -> str:
+    if isinstance(label, str):
+        return label
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    if isinstance(label, int):
+        return str(label)
+    if isinstance(label, float):
+        raise InvalidContent.at(
+            f"/labels/{k}", 'A label is text or a whole number, no fraction. Send 5 or "5", not 5.0.'
+        )
+    raise InvalidContent.at(f"/labels/{k}", "A label is text or a whole number: the name of a class.")
+
+
+def unknown_labels(labels: Sequence[str], vocabulary: Collection[str], model: str) -> UnknownLabels | None:
+    """The refusal of labels that the vocabulary does not have; None when it has them all."""
+    known = set(vocabulary)
+    unknown = [name for name in dict.fromkeys(labels) if name not in known]
+    place = _first_places(labels)
+    if not unknown:
+        return None
+    near = {name: get_close_matches(name, vocabulary, n=3) for name in unknown[:NAMED]}
+    errors = [(f"/labels/{place[name]}", _sentence(name, near[name], model)) for name in near]
+    more = f" ({len(unknown) - NAMED} more are not listed.)" if len(unknown) > NAMED else ""
+    return UnknownLabels(
+        f'{errors[0][1]} To add new classes, send "new_classes": "allow".{more}',
+        errors,
+        unknown=list(near),
+        near={name: found for name, found in near.items() if found},
+    )
+
+
+def _sentence(name: str, near: Sequence[str], model: str) -> str:
+    told = f'"{name}" is not a class of {model}.'
+    quoted = ", ".join(f'"{n}"' for n in near)
+    return f"{told} Near: {quoted}." if near else told

@@ -1,0 +1,49 @@
+"""Labels: text, whole numbers and booleans become names; a typo does not become a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.errors import InvalidContent
+from service.intake.labels import read_labels, unknown_labels
+from service.registry.models import clean_class_name
+
+
+def read(labels: list[Any]) -> list[str]:
+    return read_labels(labels, len(labels), clean_class_name)
+
+
+def test_labels_become_names() -> None:
+    assert read(["a", 5, True, False, -3]) == ["a", "5", "true", "false", "-3"]
+    assert read([" cafe\u0301 ", "caf\u00e9"]) == ["caf\u00e9", "caf\u00e9"]
+
+
+@pytest.mark.parametrize("label", [5.0, None, ["a"], {"a": 1}, "", "  ", "a\u0000", "a\u202eb", "x" * 201, "\ufeffa"])
+def test_other_labels_are_refused_at_their_place(label: Any) -> None:
+    with pytest.raises(InvalidContent) as caught:
+        read(["fine", label, label])
+    assert caught.value.errors[0][0] == "/labels/1"
+
+
+def test_as_many_labels_as_rows() -> None:
+    with pytest.raises(InvalidContent, match="2 rows and 1 labels"):
+        read_labels(["a"], 2, clean_class_name)
+
+
+def test_many_different_labels_are_read_in_one_pass() -> None:
+    names = [str(k) for k in range(100_000)]
+    assert read_labels(names, len(names), clean_class_name) == names
+
+
+def test_unknown_labels_are_named_with_near_matches() -> None:
+    assert unknown_labels(["seven"], ["seven", "eight"], "digits") is None
+    refused = unknown_labels(["seven", "sevn", "zzz", "sevn"], ["seven", "eight"], "digits")
+    assert refused is not None
+    assert refused.errors == [
+        ("/labels/1", '"sevn" is not a class of digits. Near: "seven".'),
+        ("/labels/2", '"zzz" is not a class of digits.'),
+    ]
+    assert '"new_classes": "allow"' in refused.detail
+    assert refused.members == {"unknown": ["sevn", "zzz"], "near": {"sevn": ["seven"]}}
