@@ -22,6 +22,7 @@
     ├── CorruptArtifact         stored bytes do not hash to their digest
     ├── LeaseLost               another worker owns this update now: publish nothing
     ├── Cancelled               the update was asked to stop
+    ├── Diverged                training left the finite numbers, also at lower rates
     └── ImpossibleSettings      settings that contradict each other
 
 Every error carries a sentence that names the thing and the remedy.
@@ -204,6 +205,13 @@ class Cancelled(TsuikaError):
 
     slug = "cancelled"
     title = "Cancelled"
+
+
+class Diverged(TsuikaError):
+    """Training left the finite numbers, also at lower rates."""
+
+    slug = "diverged"
+    title = "Training diverged"
 
 
 class ImpossibleSettings(TsuikaError):

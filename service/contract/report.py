@@ -95,7 +95,8 @@ class ClassEvidence(Fact):
 
     confident: int
     conflicts: int
-    expected: float
+    expected: float = Field(description="Share of conflicts that trusted rows called this class make one expect.")
+    trusted: float = Field(default=2.0, description="Rows that this expectation rests on.")
     toward: dict[str, int] = {}
 
 

@@ -25,7 +25,7 @@ class Past:
     """What a lineage remembers, newest last.
 
     `bits`: (version number, right or wrong on its trusted rows) of the last promoted versions, see `remember`.
-    `best_masked`: class -> best `old_classes.masked_classes` of any version of the lineage.
+    `best_masked`: `old_classes.best_masked` of the base's report.
     `evidence`: `batch.evidence` of the last updates' reports, whatever became of them.
     """
 
@@ -193,7 +193,8 @@ def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
     found = Contradiction(
         rows=evidence.rows,
         conflicts=evidence.conflicts,
-        expected=evidence.expected,
+        expected=evidence.expected.share,
+        trusted=evidence.expected.rows,
         labels=len(np.unique(a.batch.labels[counted])),
         classes=evidence.classes,
         pooled=pooled([*last, evidence.classes]) if last else {},

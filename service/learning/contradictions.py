@@ -9,7 +9,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
 from service.learning.measured import Contradiction, Finding, Measured
 from service.learning.sentences import rows, whole_percent
-from service.learning.statistics import at_least
+from service.learning.statistics import at_least_estimated
 
 
 def needs_learner(found: Contradiction, policy: GatePolicy) -> bool:
@@ -42,7 +42,7 @@ def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidenc
 def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy) -> dict[str, ClassEvidence]:
     rule = policy.contradicts_class
     tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
-    chance = {c: at_least(e.conflicts, e.confident, e.expected) for c, e in tested.items()}
+    chance = {c: at_least_estimated(e.conflicts, e.confident, e.expected, e.trusted) for c, e in tested.items()}
     guilty = [c for c, e in tested.items() if _over(e, policy) and chance[c] < rule.p / len(tested)]
     return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
 
@@ -64,7 +64,7 @@ def _broadly(found: Contradiction, policy: GatePolicy) -> bool:
 
 
 def _stands_out(found: Contradiction, excess: float, p: float) -> bool:
-    return found.excess >= excess and at_least(found.conflicts, found.rows, found.expected) < p
+    return found.excess >= excess and at_least_estimated(found.conflicts, found.rows, found.expected, found.trusted) < p
 
 
 def _of_batch(

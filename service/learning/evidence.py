@@ -19,9 +19,10 @@ from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.batch import Bools, Ints, Rows
 from service.learning.evaluation import Answers
 from service.learning.familiarity import is_familiar
-from service.learning.ledger import Ledger, Sums
+from service.learning.ledger import Ledger
 from service.learning.measured import Reconciliation
 from service.learning.statistics import Agreement, Paired
+from service.learning.sums import Sums
 
 if TYPE_CHECKING:
     from service.learning.solve import Head
@@ -30,20 +31,41 @@ Solve = Callable[[Sums], "Head"]
 """Fits the exact head to sums; alpha and prior are the caller's."""
 
 SUSPECT_ROWS = 100
+"""Listed at most in a report."""
+PRIOR_ROWS = 2.0
+QUANTILE_ROWS = 500
+"""Trusted rows that say how far familiar rows lie: those with the smallest hash."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """How often the base's own mistakes make a conflict, and how many rows say so."""
+
+    share: float
+    rows: float
+
+    def for_group(self, wrong: int, rows: int) -> Expectation:
+        """Of a part of the rows: its own mistakes, drawn toward all of them as if by two more rows."""
+        return Expectation((wrong + PRIOR_ROWS * self.share) / (rows + PRIOR_ROWS), rows + PRIOR_ROWS)
+
+    @staticmethod
+    def of(wrong: int, rows: int) -> Expectation:
+        """Of all trusted rows (Laplace)."""
+        return Expectation((wrong + 1) / (rows + 2), rows + 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Masks over the batch's rows [n], and the counts of its familiar rows of known classes.
 
-    `expected`: share of conflicts that the base's own mistakes on trusted rows would give this mix of classes.
+    `expected`: what the base's own mistakes on trusted rows would give this mix of classes.
     `classes`: rows that the base confidently calls c, and how many of them carry another label.
     """
 
     known: Bools
     familiar: Bools
     conflict: Bools
-    expected: float
+    expected: Expectation
     classes: Mapping[str, ClassEvidence]
 
     @property
@@ -53,15 +75,6 @@ class Evidence:
     @property
     def conflicts(self) -> int:
         return int(self.conflict.sum())
-
-    @property
-    def share(self) -> float:
-        return self.conflicts / self.rows if self.rows else 0.0
-
-    @property
-    def excess(self) -> float:
-        """Conflicts as a share of rows, above the expected share."""
-        return self.share - self.expected if self.rows else 0.0
 
     @property
     def unfamiliar_share(self) -> float | None:
@@ -80,7 +93,8 @@ def weigh(
         return None
     known = (batch.codes(base_on_batch.classes) >= 0) & base_on_batch.judged
     familiar = known.copy()
-    familiar[known] = is_familiar(ledger.unjudged, trusted.inputs, batch.inputs[known], policy.familiar.quantile)
+    sample = trusted.inputs[np.argsort(trusted.hashes)[:QUANTILE_ROWS]]
+    familiar[known] = is_familiar(ledger.unjudged, sample, batch.inputs[known], policy.familiar.quantile)
     counted = known & familiar
     conflict = counted & ~base_on_batch.right(batch)
     return Evidence(
@@ -92,14 +106,18 @@ def weigh(
     )
 
 
-def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
-    """Sum over classes of share in the batch x (wrong + 1) / (rows + 2) on trusted rows."""
-    if not len(counted):
-        return 0.0
+def _expected(trusted: Rows, base: Answers, counted: Rows) -> Expectation:
+    """For this mix of classes: sum over classes of share in the batch x share of mistakes on trusted rows."""
     wrong = ~base.right(trusted)
+    overall = Expectation.of(int(wrong.sum()), len(trusted))
     rows = Counter(trusted.label_names())
     missed = Counter(name for name, w in zip(trusted.label_names(), wrong, strict=True) if w)
-    return sum(k * (missed[c] + 1) / (rows[c] + 2) for c, k in counted.counts().items()) / len(counted)
+    mix = {c: k / len(counted) for c, k in counted.counts().items()}
+    parts = {c: overall.for_group(missed[c], rows[c]) for c in mix}
+    if not mix:
+        return overall
+    spread = sum(mix[c] ** 2 / e.rows for c, e in parts.items())
+    return Expectation(sum(mix[c] * e.share for c, e in parts.items()), 1 / spread)
 
 
 def _by_class(
@@ -109,7 +127,8 @@ def _by_class(
     classes = base_on_batch.classes
     sure = counted & (base_on_batch.scores >= confident)
     sure_trusted = base_on_trusted.scores >= confident
-    right = base_on_trusted.right(trusted)
+    wrong = ~base_on_trusted.right(trusted)
+    overall = Expectation.of(int((sure_trusted & wrong).sum()), int(sure_trusted.sum()))
     called_trusted = np.array(base_on_trusted.names(), object)
     labels = np.array(batch.label_names(), object)
     found = {}
@@ -117,11 +136,13 @@ def _by_class(
         name = classes[column]
         mine = labels[sure & (base_on_batch.best == column)]
         before = sure_trusted & (called_trusted == name)
+        expected = overall.for_group(int((before & wrong).sum()), int(before.sum()))
         toward = Counter(label for label in mine if label != name)
         found[name] = ClassEvidence(
             confident=len(mine),
             conflicts=toward.total(),
-            expected=float(((before & ~right).sum() + 1) / (before.sum() + 2)),
+            expected=expected.share,
+            trusted=expected.rows,
             toward=dict(toward.most_common()),
         )
     return found
@@ -138,6 +159,7 @@ def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvi
                 confident=rows,
                 conflicts=old.conflicts + new.conflicts,
                 expected=(old.expected * old.confident + new.expected * new.confident) / rows if rows else new.expected,
+                trusted=max(old.trusted, new.trusted),
                 toward=dict(Counter(old.toward) + Counter(new.toward)),
             )
     return total

@@ -7,7 +7,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from service.learning.batch import Array, Bools
 from service.learning.evaluation import Floats
-from service.learning.ledger import Sums
+from service.learning.sums import Sums
 
 WIDTH = 256
 """Distances use at most so many features, evenly spaced: of a random lift that is a smaller lift of the same kind."""
@@ -30,9 +30,10 @@ def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Boo
     spread *= np.outer(scale, scale)
     root = cholesky(_shrunk(spread, freedom), lower=True, check_finite=False)
 
+    m = solve_triangular(root, scale[:, None] * means, lower=True, check_finite=False)
+
     def nearest(features: Array) -> Floats:
         z = solve_triangular(root, scale[:, None] * features[:, columns].T, lower=True, check_finite=False)
-        m = solve_triangular(root, scale[:, None] * means, lower=True, check_finite=False)
         squared = (z * z).sum(0)[:, None] - 2 * z.T @ m + (m * m).sum(0)
         return np.asarray(squared.min(1))
 

@@ -62,15 +62,18 @@ def _old_classes(a: Assessment, harm: Harm | None) -> OldClasses:
     if not a.base or not harm or not unmasked:
         nothing = Pair(before=None, after=None)
         return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None)
+    right = a.base.right(a.trusted)
     masked = a.candidate.over(a.old).right(a.trusted)
-    before = float(a.base.right(a.trusted).mean())
+    before = float(right.mean())
+    now = {name: s.accuracy for name, s in class_scores(masked, a.trusted).items()}
     return OldClasses(
         before=before,
         after=before - unmasked.drop,
         interval=unmasked.interval,
         masked=Pair(before=before, after=float(masked.mean())),
         intrusion=harm.intruded / harm.rows,
-        masked_classes={name: s.accuracy for name, s in class_scores(masked, a.trusted).items()},
+        masked_classes=now,
+        best_masked={c: max(best, now.get(c, 0.0)) for c, best in _best_before(a).items()},
     )
 
 
@@ -78,10 +81,15 @@ def _forgetting(a: Assessment) -> float | None:
     """Mean over the classes known before of (best masked accuracy in the lineage - now); below 0 where they gained."""
     if not a.base or not len(a.trusted):
         return None
-    before = class_scores(a.base.right(a.trusted), a.trusted)
-    now = class_scores(a.candidate.over(a.old).right(a.trusted), a.trusted)
-    lost = [max(before[c].accuracy, a.past.best_masked.get(c, 0.0)) - now[c].accuracy for c in now]
-    return float(np.mean(lost))
+    now, best = class_scores(a.candidate.over(a.old).right(a.trusted), a.trusted), _best_before(a)
+    return float(np.mean([best[c] - now[c].accuracy for c in now]))
+
+
+def _best_before(a: Assessment) -> dict[str, float]:
+    """Best masked accuracy of each old class in the lineage, the base on these rows included."""
+    base = class_scores(a.base.right(a.trusted), a.trusted) if a.base else {}
+    best = dict(a.past.best_masked)
+    return best | {c: max(s.accuracy, best.get(c, 0.0)) for c, s in base.items()}
 
 
 def _interference(gate: GateReport) -> Interference:
@@ -127,7 +135,7 @@ def _batch_evidence(a: Assessment, evidence: Evidence | None, found: Contradicti
     return BatchEvidence(
         conflicts=evidence.conflicts,
         familiar=evidence.rows,
-        expected=evidence.expected,
+        expected=evidence.expected.share,
         unfamiliar_share=evidence.unfamiliar_share,
         suspect_rows=listed,
         disputes=[dispute(c, e, a.batch, a.base_on_batch, evidence.conflict) for c, e in disputes.items()],

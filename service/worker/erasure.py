@@ -59,7 +59,7 @@ def finish(runtime: Runtime, model_id: int) -> None:
                 runtime.store.delete(area, batch.stored_digest)
                 session.get_one(Batch, batch.id).stored_digest = None
     runtime.cache.forget(area)
-    runtime.live.drop_versions(name, numbers)
+    runtime.live.drop_versions(model_id, numbers)
     log.info("%s: %d batches and %d versions erased", name, len(batches), len(numbers))
 
 

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from service.errors import Cancelled, Conflict, InvalidContent, MethodRefused, TsuikaError
+from service.errors import Cancelled, Conflict, Diverged, InvalidContent, MethodRefused, TsuikaError
 from service.worker.assignment import Assignment, Result
 
 log = logging.getLogger("tsuika.worker")
@@ -72,7 +72,7 @@ class WarmChild:
         """The result of an assignment. `tick` is called at least every `tick_seconds` with the latest progress; when it
         answers True the child is stopped and Cancelled raised. What `tick` raises ends the child, too.
 
-        Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict.
+        Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged.
         """
         self.warm()
         self._send({"assignment": assignment.model_dump(mode="json")})
@@ -86,7 +86,7 @@ class WarmChild:
         except Cancelled:
             self._cancel()
             raise
-        except (ChildFailed, InvalidContent, Conflict):
+        except (ChildFailed, InvalidContent, Conflict, Diverged):
             raise
         except BaseException:
             self.kill()
@@ -188,5 +188,6 @@ def _error(error: dict[str, Any]) -> TsuikaError:
         InvalidContent.slug: InvalidContent,
         Conflict.slug: Conflict,
         Cancelled.slug: Cancelled,
+        Diverged.slug: Diverged,
     }
     return kinds.get(error["slug"], ChildFailed)(error["detail"])

@@ -10,7 +10,7 @@ import uuid
 from types import FrameType
 
 from service.contract.enums import UpdateState
-from service.errors import Cancelled, Conflict, InvalidContent, LeaseLost, TsuikaError
+from service.errors import Cancelled, Conflict, Diverged, InvalidContent, LeaseLost, TsuikaError
 from service.registry import states, updates
 from service.registry.tables import Update
 from service.runtime import Runtime
@@ -123,7 +123,7 @@ class Worker:
         log.warning("update %s: %s: %s", update.id, told["title"], told["detail"], exc_info=error)
         with self._runtime.database.writing() as session:
             owned = updates.owned(session, update.id, update.fence)
-            if isinstance(error, InvalidContent | Conflict):
+            if isinstance(error, InvalidContent | Conflict | Diverged):
                 owned.error = told
                 states.advance(session, owned, UpdateState.FAILED, "failed", **told)
             else:
