@@ -53,17 +53,17 @@ class Rows:
     @property
     def judging(self) -> Bools:
         """Rows that may be trusted rows: folds 0-1, not lent."""
-        return (self.folds < SELECT_FOLD) & ~self.lent
+        return np.asarray((self.folds < SELECT_FOLD) & ~self.lent)
 
     @property
     def selecting(self) -> Bools:
         """Rows that choose strengths and early stops of gradient methods: fold 2, not lent."""
-        return (self.folds == SELECT_FOLD) & ~self.lent
+        return np.asarray((self.folds == SELECT_FOLD) & ~self.lent)
 
     @property
     def learning(self) -> Bools:
         """Rows that gradient methods learn from: folds 3-9 and lent rows."""
-        return (self.folds > SELECT_FOLD) | self.lent
+        return np.asarray((self.folds > SELECT_FOLD) | self.lent)
 
     def take(self, which: Bools | Ints) -> Rows:
         """The rows of a mask or of an index array, in that order."""

@@ -13,7 +13,7 @@ from service.registry.versions import shards_in_use
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 
-Names = set[tuple[str, str]]
+Names = set[tuple[str, str | None]]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from service.contract.inputs import Architecture, InputSpec
 from service.learning import features
 from service.learning.batch import Rows, bounded
@@ -148,7 +150,7 @@ class StoredData:
 
     def entry(self, space: Space) -> Rows:
         if not self._new:
-            return Rows.empty((space.width,), "int16")
+            return Rows.empty((space.width,), np.int16)
         name = self._shelf.name("entry", space.id, learned=self._new)
         found = self._shelf.memory.recall(
             name, lambda: Rows.concat([self._shelf.entry(b, space, self._run) for b in self._new])
