@@ -95,7 +95,7 @@ def places(runtime: Runtime, model: Model) -> Places:
 
 
 def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
-    """What the gate compares with: bits of promoted versions, best masked accuracies, evidence of the last batches."""
+    """What the gate compares with, newest last: bits of promoted versions, best accuracies, evidence of batches."""
     if base is None:
         return Lineage()
     policy = GatePolicy.model_validate(model.gate)
@@ -103,9 +103,9 @@ def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
     return Lineage(
         bits=[
             Bits(version=v.number, digest=v.bits)
-            for v in versions.promoted(session, model, policy.slow_loss.versions)
+            for v in reversed(versions.promoted(session, model, policy.slow_loss.versions))
             if v.bits is not None
         ],
         best_masked=Report.model_validate(base.report).old_classes.best_masked if base.report else {},
-        evidence=[Report.model_validate(v.report).batch.evidence for v in recent if v.report],
+        evidence=[Report.model_validate(v.report).batch.evidence for v in reversed(recent) if v.report],
     )

@@ -1,0 +1,120 @@
+"""A model in process: the worker's own execution of assignments over a temporary store, without HTTP and database."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.enums import Outcome, UpdateKind
+from service.contract.inputs import Architecture, InputSpec
+from service.contract.policy import GatePolicy
+from service.learning.batch import Array, make_rows
+from service.learning.method import no_check, no_progress
+from service.learning.serialization import pack_rows
+from service.serving.predictor import Predictor, load
+from service.storage.artifacts import SHARDS, model_area
+from service.storage.local import LocalArtifacts
+from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Result, Step, Stored
+from service.worker.train import Workshop
+
+SECRET = b"the folds of a benchmark"
+
+
+class Model:
+    """One model's lineage. `learn` makes and judges a version, which goes live as the service would let it."""
+
+    def __init__(
+        self,
+        input: InputSpec,
+        architecture: Architecture | None = None,
+        policy: GatePolicy | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.input, self.architecture = input, architecture or Architecture()
+        self.policy = policy or GatePolicy()
+        self._temporary = tempfile.TemporaryDirectory() if folder is None else None
+        root = folder or Path(self._temporary.name if self._temporary else ".")
+        self._store = LocalArtifacts(root / "store")
+        self._places = Places(
+            store=str(root / "store"), cache=str(root / "cache"), cache_bytes=4 * 2**30, area=model_area(1)
+        )
+        self._workshop = Workshop()
+        self._rows: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._learning: dict[str, int] = {}
+        self._entries: list[Entry] = []
+        self._lineage = Lineage()
+        self.live: Stored | None = None
+        self.number = 0
+
+    def learn(
+        self,
+        inputs: Array,
+        labels: Sequence[str],
+        method: Mapping[str, Any] | str = "auto",
+        seed: int = 0,
+        promote: bool | None = None,
+        source: str | None = None,
+    ) -> Result:
+        """One update. promote: None = as the gate says, True = by a person whatever it says, False = never."""
+        batch = f"bat_{len(self._rows):06d}"
+        rows = make_rows(batch, inputs, list(labels), SECRET, source, self._learning)
+        for name, n in rows.take(rows.learning & ~rows.lent).counts().items():
+            self._learning[name] = self._learning.get(name, 0) + n
+        self._rows[batch] = self._store.put(self._places.area, pack_rows(rows))
+        self._counts[batch] = len(rows)
+        request = {"name": method} if isinstance(method, str) else dict(method)
+        known = [*(self.live.learned if self.live else []), batch]
+        assignment = Assignment(
+            update=f"upd_{batch}",
+            kind=UpdateKind.LEARN,
+            places=self._places,
+            input=self.input,
+            architecture=self.architecture,
+            policy=self.policy,
+            base=self.live,
+            start=self.live,
+            steps=[Step(batches=[batch], method=request, seed=seed)],
+            rows={b: self._rows[b] for b in known},
+            counts={b: self._counts[b] for b in known},
+            entries=[e for e in self._entries if e.batch in known],
+            lineage=self._lineage,
+        )
+        result = self._workshop.execute(assignment, no_progress, no_check)
+        self._workshop.tidy()
+        self.number += 1
+        self._entries += result.entries
+        if promote or (promote is None and result.outcome is Outcome.PASS):
+            self._promote(result)
+        return result
+
+    def _promote(self, result: Result) -> None:
+        self.live = Stored(number=self.number, layout=result.layout, shards=result.shards, learned=result.learned)
+        keep = self.policy.contradicts_class.pooled_batches - 1
+        bits = [Bits(version=self.number, digest=result.bits)] if result.bits else []
+        self._lineage = Lineage(
+            bits=[*self._lineage.bits, *bits][-self.policy.slow_loss.versions :],
+            best_masked=result.report.old_classes.best_masked,
+            evidence=[*self._lineage.evidence, result.report.batch.evidence][-keep:],
+        )
+
+    def predictor(self, result: Result | None = None) -> Predictor:
+        """The live version, or the one that an update made, as it is served."""
+        layout, shards = (result.layout, result.shards) if result else (self._live.layout, self._live.shards)
+        return load(layout, [s.model_dump() for s in shards], lambda digest: self._store.get(SHARDS, digest))
+
+    def predict(self, inputs: Array, result: Result | None = None) -> NDArray[np.object_]:
+        """The class of each row by the live version, or by the one that an update made. -> [n] names"""
+        predictor = self.predictor(result)
+        best = predictor.probabilities(inputs).argmax(1)
+        return np.array(predictor.names, object)[best]
+
+    @property
+    def _live(self) -> Stored:
+        assert self.live is not None, "no version is live"
+        return self.live

@@ -1,0 +1,232 @@
+"""What every method must keep, whoever adds it: one list of checks over METHODS and the backbones it supports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from service.contract.enums import Family
+from service.contract.inputs import (
+    Architecture,
+    CnnBackbone,
+    IdentityBackbone,
+    ImageInput,
+    MlpBackbone,
+    RangeScale,
+    VectorInput,
+)
+from service.errors import Cancelled
+from service.learning.architectures import build
+from service.learning.batch import Rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.method import Learned, Method, Run
+from service.learning.methods import METHODS, resolve
+from service.learning.serialization import pack_shard, unpack_shard
+from tests.learning.memory_data import MemoryData, Stream
+
+SCALE = RangeScale(range=(0, 16))
+VECTOR = VectorInput(kind="vector", size=64, scale=SCALE)
+IMAGE = ImageInput(kind="image", channels=1, height=8, width=8, scale=SCALE)
+BACKBONES = {
+    "identity": (VECTOR, Architecture(backbone=IdentityBackbone())),
+    "mlp": (VECTOR, Architecture(backbone=MlpBackbone(name="mlp", hidden=[32]))),
+    "cnn": (IMAGE, Architecture(backbone=CnnBackbone(name="cnn", channels=[8]))),
+}
+CASES = [(name, backbone) for name in METHODS for backbone in BACKBONES]
+BATCHES = {"only new": "5678", "only old": "0123", "a mix": "3456", "one new class": "7", "one old class": "2"}
+
+
+@cache
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    data = load_digits()
+    return data.data.astype(np.float32), data.target.astype(str)
+
+
+def rows_of(classes: str, n: int, skip: int = 0) -> tuple[np.ndarray, list[str]]:
+    """n rows of each class, shuffled."""
+    X, y = digits()
+    chosen = np.concatenate([np.flatnonzero(y == c)[skip : skip + n] for c in classes])
+    chosen = np.random.default_rng(0).permutation(chosen)
+    return X[chosen], list(y[chosen])
+
+
+def shaped(X: np.ndarray, backbone: str) -> np.ndarray:
+    return X.reshape(-1, *BACKBONES[backbone][0].shape)
+
+
+@cache
+def first(backbone: str) -> Stream:
+    """A model that knows 0-4: a trained net, or an exact head where nothing trains."""
+    spec, architecture = BACKBONES[backbone]
+    stream = Stream(spec, architecture)
+    X, y = rows_of("01234", 40)
+    how = METHODS["ridge" if backbone == "identity" else "retrain"]
+    stream.learn(how, shaped(X, backbone), y)
+    return stream
+
+
+def offered(backbone: str, classes: str, n: int = 30) -> tuple[Checkpoint, MemoryData]:
+    X, y = rows_of(classes, n, skip=60)
+    stream = first(backbone)
+    assert stream.checkpoint is not None
+    return stream.checkpoint, stream.data(shaped(X, backbone), y)
+
+
+def learn(method: Method, base: Checkpoint | None, data: MemoryData, run: Run | None = None) -> Learned | str:
+    """What the method made, or the sentence it refuses with."""
+    if method.refuse is not None and (reason := method.refuse(base, data)):
+        return reason
+    _, params = resolve({"name": method.name})
+    return method.update(base, data, params, run or Run(seed=1))
+
+
+def bits(parts: Checkpoint) -> dict[str, bytes]:
+    return {part: pack_shard(tensors) for part, tensors in parts.parts.items()}
+
+
+def logits(checkpoint: Checkpoint, rows: Rows) -> torch.Tensor:
+    with torch.no_grad():
+        return build(checkpoint)(torch.from_numpy(np.asarray(rows.inputs)))
+
+
+@pytest.fixture(params=CASES, ids=lambda c: f"{c[0]}-{c[1]}")
+def case(request: pytest.FixtureRequest) -> Iterator[tuple[Method, str]]:
+    name, backbone = request.param
+    yield METHODS[name], backbone
+
+
+def test_every_kind_of_batch_is_learned_or_refused_with_the_remedy(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    for kind, classes in BATCHES.items():
+        base, data = offered(backbone, classes, n=12)
+        made = learn(method, base, data)
+        if isinstance(made, str):
+            assert any(other in made for other in [*METHODS, *BACKBONES] if other != method.name), (kind, made)
+            continue
+        got = made.checkpoint
+        assert got.classes[: len(base.classes)] == base.classes, "old columns are a prefix of the new"
+        assert set(got.classes) == set(base.classes) | set(data.batch.names), kind
+        assert torch.isfinite(logits(got, data.batch)).all()
+        assert got.layout.temperature > 0
+
+
+def test_one_row_is_enough(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    for classes in ("2", "7"):
+        base, data = offered(backbone, classes, n=1)
+        made = learn(method, base, data)
+        if isinstance(made, Learned):
+            assert set(made.checkpoint.classes) == set(base.classes) | set(classes)
+
+
+def test_inputs_stay_as_they_were(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone, "3456")
+    before, raw = bits(base), data.batch.inputs.copy()
+    learn(method, base, data)
+    assert bits(base) == before
+    assert np.array_equal(data.batch.inputs, raw)
+
+
+def test_the_same_seed_gives_the_same_bits(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone, "3456")
+    one, two = learn(method, base, data), learn(method, base, data)
+    if isinstance(one, Learned) and isinstance(two, Learned):
+        assert bits(one.checkpoint) == bits(two.checkpoint)
+        assert one.checkpoint.layout == two.checkpoint.layout
+
+
+def test_saved_loaded_and_predicting_the_same(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone, "3456")
+    made = learn(method, base, data)
+    if isinstance(made, Learned):
+        again = replace(
+            made.checkpoint,
+            layout=type(made.checkpoint.layout).model_validate_json(made.checkpoint.layout.model_dump_json()),
+            parts={part: unpack_shard(data) for part, data in bits(made.checkpoint).items()},
+        )
+        assert torch.equal(logits(again, data.batch), logits(made.checkpoint, data.batch))
+
+
+def test_a_cancelled_update_stops_at_its_next_check(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone, "3456")
+    asked = count()
+
+    def check() -> None:
+        if next(asked) >= 1:
+            raise Cancelled("stop")
+
+    if method.refuse is None or method.refuse(base, data) is None:
+        with pytest.raises(Cancelled):
+            learn(method, base, data, Run(check=check))
+        assert next(asked) <= 3
+
+
+def test_a_changed_part_says_which_batch_changed_it(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone, "3456")
+    made = learn(method, base, data)
+    if isinstance(made, Learned):
+        before, after = bits(base), bits(made.checkpoint)
+        assert set(made.checkpoint.learned) == set(after)
+        for part in after:
+            batch = set(data.batch.batches)
+            if before.get(part) == after[part]:
+                assert not batch & made.checkpoint.learned[part], f"{part} never saw the batch"
+            elif part.split(".")[0] != "lift":
+                assert batch <= made.checkpoint.learned[part], f"{part} was made of the batch"
+
+
+def test_the_family_keeps_what_it_promises(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone, "567")
+    made = learn(method, base, data)
+    if isinstance(made, str):
+        return
+    got = made.checkpoint
+    if method.family is Family.FREEZE:
+        frozen = {p: b for p, b in bits(base).items() if p.split(".")[0] in ("scale", "backbone")}
+        assert frozen.items() <= bits(got).items()
+    if method.family is Family.CONSTRAIN:
+        for part, tensors in base.parts.items():
+            if part.split(".")[0] == "backbone":
+                assert {k: t.shape for k, t in got.parts[part].items()} == {k: t.shape for k, t in tensors.items()}
+    if method.family is Family.EXPAND:
+        served = {p: b for p, b in bits(base).items() if p.split(".")[0] not in ("state", "judge")}
+        assert served.items() <= bits(got).items(), "earlier tensors are bit-equal"
+        assert got.parameters > base.parameters
+        old = logits(got, data.batch)[:, : len(base.classes)]
+        assert torch.equal(old, logits(base, data.batch)), "scores of old classes are bit-identical"
+
+
+def test_a_first_version_is_made_from_nothing(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    spec, architecture = BACKBONES[backbone]
+    X, y = rows_of("012", 20)
+    data = Stream(spec, architecture).data(shaped(X, backbone), y)
+    made = learn(method, None, data)
+    if isinstance(made, Learned):
+        best = logits(made.checkpoint, data.batch).argmax(1).numpy()
+        right = np.array(made.checkpoint.classes)[best] == np.array(y)
+        assert right.mean() > 0.6
+    else:
+        assert any(other in made for other in [*METHODS, *BACKBONES] if other != method.name)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+def test_a_method_says_what_it_is(method: Method) -> None:
+    for text in (method.summary, method.paper, method.good_when, method.limits):
+        assert len(text) > 10
+    assert method.needs <= {"base", "kept", "ledger", "dense", "frozen"}
+    for name, described in method.Params.model_fields.items():
+        assert described.description, name
