@@ -36,9 +36,10 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session on one moment; nothing it changes is kept."""
+        """A session on one moment; nothing it changes is kept. Rows that were read stay readable after the block."""
         with Session(self._readers, expire_on_commit=False, autoflush=False) as session:
             yield session
+            session.expunge_all()  # a rollback would empty them
             session.rollback()
 
     @contextmanager
