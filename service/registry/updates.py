@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session, aliased
 
@@ -71,16 +71,13 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
 
 
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
-    """The oldest queued update whose model has none running, now ours; its base is the version live at this moment."""
+    """The oldest queued update whose model has none running, now ours; its base is the version live at this moment.
+
+    What learns waits for the retractions of its model: on a version with a retracted batch it could not go live.
+    """
     at = now()
-    running = aliased(Update)
-    busy = select(running.model_id).where(running.state == UpdateState.RUNNING)
     update = session.scalars(
-        select(Update)
-        .where(Update.state == UpdateState.QUEUED, Update.run_after <= at, Update.model_id.not_in(busy))
-        .order_by(Update.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
+        select(Update).where(_claimable(at)).order_by(Update.id).limit(1).with_for_update(skip_locked=True)
     ).first()
     if update is None:
         return None
@@ -100,9 +97,16 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
 def something_to_do(session: Session) -> bool:
     """Whether an update may be claimed or rescued: asked before the write lock is taken."""
     at = now()
-    due = (Update.state == UpdateState.QUEUED) & (Update.run_after <= at)
     lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at)
-    return session.scalar(select(Update.id).where(due | lost).limit(1)) is not None
+    return session.scalar(select(Update.id).where(_claimable(at) | lost).limit(1)) is not None
+
+
+def _claimable(at: float) -> ColumnElement[bool]:
+    running, back = aliased(Update), aliased(Update)
+    busy = select(running.model_id).where(running.state == UpdateState.RUNNING)
+    retracting = select(back.model_id).where(back.state == UpdateState.QUEUED, back.kind == UpdateKind.RETRACT)
+    due = (Update.state == UpdateState.QUEUED) & (Update.run_after <= at) & Update.model_id.not_in(busy)
+    return due & ((Update.kind == UpdateKind.RETRACT) | Update.model_id.not_in(retracting))
 
 
 def cancel_requested(session: Session, update_id: str) -> bool:
@@ -204,8 +208,15 @@ def cancel(session: Session, update: Update) -> bool:
 
 
 def retry(session: Session, update: Update) -> None:
-    """By a person: a failed or cancelled update is queued again with fresh attempts. Raises Conflict."""
+    """By a person: a failed or cancelled update is queued again with fresh attempts; a retraction marks again what its
+    cancelling had cleared. Raises Conflict."""
+    if not states.is_final(update):
+        raise Conflict(f"Update {update.id} is {update.state}; wait for its end, or cancel it.", state=update.state)
     states.advance(session, update, UpdateState.QUEUED, "retried by a person")
+    if update.kind == UpdateKind.RETRACT:
+        for batch_id in update.batches:
+            batch = session.get_one(Batch, batch_id)
+            batch.retracted_at = batch.retracted_at or now()
     update.attempts = 0
     update.cancel_requested = False
     update.error = None

@@ -1,0 +1,303 @@
+"""The queue: claims under a lease, the fence, rescue, delays, handing back."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from service.contract.enums import UpdateState
+from service.errors import Conflict, LeaseLost
+from service.registry import deployments, states, updates
+from service.registry.database import Database
+from service.registry.tables import Update
+from tests.registry.facts import LEASE, MOST, claim, learn, model, promoted, retract, version
+
+ERROR = {"title": "Learning failed", "detail": "the rows are damaged"}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Time stands at 1000 until it is moved on by so many seconds."""
+    at = [1000.0]
+    monkeypatch.setattr(updates, "now", lambda: at[0])
+    monkeypatch.setattr(states, "now", lambda: at[0])
+
+    def wait(seconds: float) -> None:
+        at[0] += seconds
+
+    return wait
+
+
+def test_the_oldest_update_is_claimed_first_and_one_runs_per_model(database: Database) -> None:
+    with database.writing() as session:
+        digits, letters = model(session), model(session, "letters")
+        first, second, other = learn(session, digits), learn(session, digits), learn(session, letters)
+    with database.writing() as session:
+        assert [claim(session).id, claim(session).id] == [first.id, other.id]
+        assert updates.claim(session, "w2", LEASE) is None
+        states.advance(session, updates.owned(session, first.id, 1), UpdateState.SUCCEEDED, "succeeded")
+        assert claim(session).id == second.id
+
+
+def test_the_database_itself_refuses_a_second_running_update(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first, second = learn(session, digits), learn(session, digits)
+        first.state = second.state = UpdateState.RUNNING
+        with pytest.raises(IntegrityError):
+            session.flush()
+        session.rollback()
+
+
+def test_the_base_is_the_version_that_is_live_when_the_update_is_claimed(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        before = promoted(session, digits)
+        update = learn(session, digits)
+        after = version(session, digits)
+        deployments.promote(session, digits, after, "better", by="operator")
+        claimed = claim(session)
+        assert claimed.id == update.id
+        assert claimed.base_version_id == after.id != before.id
+
+
+def test_a_claim_counts_the_attempt_and_numbers_the_owner(database: Database, clock: Callable[[float], None]) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        update = claim(session, "w1")
+        assert (update.state, update.attempts, update.fence) == ("running", 1, 1)
+        assert (update.worker, update.lease_until, update.started_at) == ("w1", 1000.0 + LEASE, 1000.0)
+        event = updates.events(session, update.id)[-1]
+        assert (event.kind, event.detail) == ("claimed", {"worker": "w1", "attempt": 1})
+
+
+def test_there_is_something_to_do_when_an_update_is_due_or_its_worker_is_lost(
+    database: Database, clock: Callable[[float], None]
+) -> None:
+    with database.writing() as session:
+        assert not updates.something_to_do(session)
+        learn(session, model(session))
+        assert updates.something_to_do(session)
+        claim(session)
+        assert not updates.something_to_do(session)
+        clock(LEASE + 1)
+        assert updates.something_to_do(session)
+
+
+def test_a_beat_prolongs_the_lease_and_tells_of_a_cancel(database: Database, clock: Callable[[float], None]) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        update = claim(session)
+        clock(20.0)
+        told = {"phase": "training", "done": 3, "total": 9}
+        assert not updates.beat(session, update.id, update.fence, LEASE, told)
+        session.refresh(update)
+        assert (update.lease_until, update.progress) == (1020.0 + LEASE, told)
+        assert not updates.cancel(session, update)
+        assert updates.cancel_requested(session, update.id)
+        assert updates.beat(session, update.id, update.fence, LEASE, told)
+
+
+def test_a_lease_that_is_kept_alive_is_not_rescued(database: Database, clock: Callable[[float], None]) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        update = claim(session)
+        for _ in range(100):
+            clock(LEASE - 1)
+            assert updates.rescue(session, MOST) == []
+            updates.beat(session, update.id, update.fence, LEASE, None)
+
+
+def test_whoever_lost_the_lease_can_neither_beat_nor_finish(database: Database, clock: Callable[[float], None]) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        update = claim(session, "w1")
+        old = update.fence
+        clock(LEASE + 1)
+        assert updates.rescue(session, MOST) == [update.id]
+    with database.writing() as session:
+        for refused in (lambda: updates.beat(session, update.id, old, LEASE, None),
+                        lambda: updates.owned(session, update.id, old)):  # fmt: skip
+            with pytest.raises(LeaseLost):
+                refused()
+    with database.writing() as session:
+        again = claim(session, "w2")
+        assert (again.id, again.worker, again.attempts) == (update.id, "w2", 2)
+        with pytest.raises(LeaseLost):
+            updates.owned(session, update.id, old)
+        assert updates.owned(session, update.id, again.fence).id == update.id
+
+
+def test_a_final_update_has_no_owner(database: Database) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        update = claim(session)
+        states.advance(session, update, UpdateState.SUCCEEDED, "succeeded")
+        session.flush()
+        with pytest.raises(LeaseLost):
+            updates.owned(session, update.id, update.fence)
+        with pytest.raises(LeaseLost):
+            updates.beat(session, update.id, update.fence, LEASE, None)
+
+
+def test_an_update_whose_worker_is_lost_again_and_again_ends(
+    database: Database, clock: Callable[[float], None]
+) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        poison = learn(session, digits)
+        behind = learn(session, digits)
+        for attempt in range(1, MOST + 1):
+            assert claim(session).attempts == attempt
+            clock(LEASE + 1)
+            assert updates.rescue(session, MOST) == [poison.id]
+        assert (poison.state, poison.error) == (
+            "failed",
+            {"title": "The worker was lost", "detail": "It was tried 3 times; its worker was lost 3 times."},
+        )
+        assert claim(session).id == behind.id
+
+
+def test_a_lost_update_that_somebody_cancelled_is_cancelled(database: Database, clock: Callable[[float], None]) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        update = claim(session)
+        updates.cancel(session, update)
+        clock(LEASE + 1)
+        updates.rescue(session, MOST)
+        assert update.state == "cancelled"
+
+
+def test_an_error_is_tried_again_with_growing_delays_and_an_end(
+    database: Database, clock: Callable[[float], None]
+) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        poison = learn(session, digits)
+        waits, now = [], 1000.0
+        for attempt in range(1, MOST + 1):
+            assert claim(session) is poison
+            queued = updates.retry_later(session, poison, ERROR, MOST, delay=2.0)
+            assert queued == (attempt < MOST)
+            if queued:
+                waits.append(poison.run_after - now)
+                assert updates.claim(session, "w1", LEASE) is None
+                clock(waits[-1])
+                now = poison.run_after
+        assert waits == [2.0, 4.0]
+        assert (poison.state, poison.error, poison.attempts) == ("failed", ERROR, MOST)
+    with database.reading() as session:
+        told = [e.kind for e in updates.events(session, poison.id)]
+    assert told == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
+
+
+def test_the_next_update_runs_while_a_failed_one_waits(database: Database, clock: Callable[[float], None]) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        learn(session, digits)
+        behind = learn(session, digits)
+        updates.retry_later(session, claim(session), ERROR, MOST, delay=2.0)
+        assert claim(session) is behind
+
+
+def test_an_update_that_is_handed_back_has_lost_no_attempt(database: Database, clock: Callable[[float], None]) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        for _ in range(2 * MOST):
+            update = claim(session)
+            assert update.attempts == 1
+            updates.hand_back(session, update)
+            assert (update.state, update.attempts, update.run_after) == ("queued", 0, 1000.0)
+        assert updates.events(session, update.id)[-1].kind == "handed back"
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_a_person_can_have_a_final_update_tried_again(database: Database, state: str) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        update = claim(session)
+        update.cancel_requested = True
+        update.error = ERROR
+        states.advance(session, update, UpdateState(state), state)
+        updates.retry(session, update)
+        assert (update.state, update.attempts, update.cancel_requested) == ("queued", 0, False)
+        assert update.error is None
+        assert claim(session) is update
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "succeeded"])
+def test_nothing_else_can_be_retried(database: Database, state: str) -> None:
+    with database.writing() as session:
+        update = learn(session, model(session))
+        update.state = state
+        with pytest.raises(Conflict):
+            updates.retry(session, update)
+
+
+def test_a_queued_update_is_cancelled_at_once_and_a_final_one_not_at_all(database: Database) -> None:
+    with database.writing() as session:
+        update = learn(session, model(session))
+        assert updates.cancel(session, update)
+        assert update.state == "cancelled"
+        with pytest.raises(Conflict):
+            updates.cancel(session, update)
+
+
+def test_workers_side_by_side_run_every_update_once(database: Database) -> None:
+    """Four threads, each with a database of its own as a process would have, on three models."""
+    with database.writing() as session:
+        wanted = [learn(session, digits).id for k in range(3) for digits in [model(session, f"m{k}")] for _ in range(8)]
+    ran: list[str] = []
+
+    def work(name: str) -> None:
+        own = Database(database.url)
+        while True:
+            with own.writing() as session:
+                update = updates.claim(session, name, LEASE)
+            if update is not None:
+                ran.append(update.id)
+                with own.writing() as session:
+                    mine = updates.owned(session, update.id, update.fence)
+                    states.advance(session, mine, UpdateState.SUCCEEDED, "succeeded")
+                continue
+            with own.reading() as session:
+                if not session.query(Update).filter(Update.state != UpdateState.SUCCEEDED).count():
+                    own.close()
+                    return
+
+    workers = [threading.Thread(target=work, args=(f"w{k}",)) for k in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert Counter(ran) == Counter(wanted)
+
+
+def test_a_retraction_is_claimed_before_what_was_queued_earlier(database: Database) -> None:
+    """What would learn on a version with a retracted batch could not go live."""
+    with database.writing() as session:
+        digits = model(session)
+        waiting = learn(session, digits)
+        back = retract(session, digits, [])
+        assert claim(session) is back
+        states.advance(session, back, UpdateState.SUCCEEDED, "succeeded")
+        assert claim(session) is waiting
+
+
+def test_learning_waits_for_a_retraction_that_will_be_tried_again(
+    database: Database, clock: Callable[[float], None]
+) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        waiting = learn(session, digits)
+        back = retract(session, digits, [])
+        updates.retry_later(session, claim(session), ERROR, MOST, delay=2.0)
+        assert updates.claim(session, "w1", LEASE) is None
+        clock(2.0)
+        assert claim(session) is back
+        states.advance(session, back, UpdateState.FAILED, "failed")
+        assert claim(session) is waiting
