@@ -31,8 +31,10 @@ WIDTH = 1_000
 WIDE = 2_000
 """Width of random features, and from `WIDE_ROWS` learning rows on."""
 WIDE_ROWS = 10_000
-BANDWIDTH = 0.7
-"""Fourier: frequencies have the standard deviation BANDWIDTH x 2 / sqrt(inputs)."""
+BANDWIDTH = 1.4
+"""Fourier: frequencies have the standard deviation BANDWIDTH / (spread x sqrt(inputs)), spread that of the inputs."""
+RANGED_SPREAD = 0.5
+"""Spread of inputs whose declared range is mapped to [-1, 1]; inputs with a mean and std have 1."""
 POOLED = 3
 """Random convolutions are averaged over at most 3 x 3 fields."""
 RELU_REACH = 32.0
@@ -114,14 +116,15 @@ def make_lift(
         bound = min(reach * sqrt(inputs) * float(np.linalg.norm(weight, axis=1).max()), RELU_REACH)
         return Lift(kind, shape, _tensor(weight), torch.zeros(0), float(np.float32(bound)))
     phase = np.random.RandomState(seed + 1).uniform(0, 2 * pi, len(weight))
-    return Lift(kind, shape, _tensor(weight * 2 * BANDWIDTH), _tensor(phase), 1.0)
+    frequency = weight * BANDWIDTH / (1.0 if reach >= CLIP else RANGED_SPREAD)
+    return Lift(kind, shape, _tensor(frequency), _tensor(phase), 1.0)
 
 
 def _convolutions(shape: Sequence[int], width: int | None, draw: np.random.RandomState, reach: float) -> Lift:
     """Zero-mean unit filters: |z| <= sqrt(k^2 c) x reach by Cauchy-Schwarz, whatever the image."""
     if len(shape) != 3 or min(shape[1:]) < 3:
         raise MethodRefused.at(
-            "/params/lift", 'lift "conv" takes images of 3x3 and more; here "relu" or "fourier" work.'
+            "/method/lift", 'lift "conv" takes images of 3x3 and more; here "relu" or "fourier" work.'
         )
     side = min(shape[1:])
     kernel, filters = (3, 32) if side < 16 else (5, 64) if side < 64 else (7, 64)

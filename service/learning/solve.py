@@ -10,15 +10,15 @@ the same bits on one machine however the rows arrived. All of it is float64; no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.blas import dgemm
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from service.errors import MethodRefused
 from service.learning.batch import Array, Rows
+from service.learning.moments import Moments, add_outer
 from service.learning.sums import Floats, Sums
 
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -27,6 +27,10 @@ DEFAULT_ALPHA = 1e-2
 """Used until there are rows to choose on."""
 TIE = 1e-6
 """Scores so near to the best (relative) are equal: the larger alpha wins, so that rounding chooses nothing."""
+NEAR = 0.1
+"""With more rows than features the smallest alpha wins whose score is at most this much worse (relative): squared error
+asks for more shrinkage than the answers do. Over nine data sets and 100 to 18,000 rows it costs 0.2 to 0.5 points at
+worst and gains 1 to 3 where classes are many."""
 ABSENT = -1e9
 """Score of a column whose class the head has never seen."""
 
@@ -55,43 +59,6 @@ class Head:
         return Head(tuple(classes), weight, bias)
 
 
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """What sums say of the classes, in grid units, by name: prior pi [C] · means [M, C] · within S_w [M, M]."""
-
-    classes: tuple[str, ...]
-    prior: Floats
-    means: Floats
-    within: Floats
-    variance: Floats
-    """Of each feature over all rows, floored at 1e-6 of its mean: the D of the ridge. [M]"""
-
-    @classmethod
-    def of(cls, sums: Sums, prior: float) -> Moments:
-        """pi_k ~ n_k^prior. At least one row."""
-        mine = sums.sorted()
-        n, rows = mine.n, float(mine.rows)
-        q = mine.Q[:-1]
-        within = np.multiply(mine.G[:-1, :-1], 1 / max(rows - len(n), 1.0), order="C")
-        _add_outer(within, q / (-n * max(rows - len(n), 1.0)), q)
-        total = q.sum(1) / rows
-        variance = mine.G.diagonal()[:-1] / rows - total**2
-        mean = float(variance.mean()) if variance.size else 0.0
-        floored = np.maximum(variance, 1e-6 * mean) if mean > 0 else np.ones_like(variance)
-        weight = n**prior
-        return cls(mine.classes, weight / weight.sum(), q / n, within, floored)
-
-    def expected_error(self, head: Head) -> float:
-        """Mean squared error of the head's one-hot targets, each class weighted by pi; `head` in grid units.
-
-        = tr(W S_w W') + sum_k pi_k |W mu_k + b - e_k|^2: the squared error of the rows behind these sums, each row of
-        class k weighted n_k^(prior - 1), with the spread within classes pooled as in the head's own equations.
-        """
-        spread = float(np.sum((head.weight @ self.within) * head.weight))
-        miss = head.weight @ self.means + head.bias[:, None] - _one_hot(self.classes, head.classes)
-        return spread + float(self.prior @ np.sum(miss**2, 0))
-
-
 class _Ridge:
     """The equations of one prior, solved for any alpha: (B + alpha D) w_k = pi_k (mu_k - mu), the bias eliminated.
 
@@ -105,7 +72,7 @@ class _Ridge:
         apart = moments.means - self.centre[:, None]
         self.target = apart * moments.prior
         self.B = moments.within.copy()
-        _add_outer(self.B, self.target, apart)
+        add_outer(self.B, self.target, apart)
 
     def solve(self, alpha: float) -> Head:
         """In grid units."""
@@ -143,8 +110,9 @@ def choose_alpha(
 ) -> Choice:
     """Solves `learn` (folds 3-9) with every alpha of the grid and takes the least squared error on `select` (fold 2).
 
-    From sums alone, so a pure function of them. Ties within 1e-6 go to the larger alpha. With a grid of one, or where
-    the two share no class, nothing is tried: the one alpha, or 1e-2.
+    From sums alone, so a pure function of them. Ties within 1e-6 go to the larger alpha; then, with more learning rows
+    than features, the smallest alpha that is nearly as good (`NEAR`) is taken. With a grid of one, or where the two
+    share no class, nothing is tried: the one alpha, or 1e-2.
     """
     shared = set(learn.classes) & set(select.classes)
     if len(grid) == 1 or not shared:
@@ -155,10 +123,17 @@ def choose_alpha(
     for alpha in grid:
         check()
         heads[alpha] = ridge.solve(alpha)
-    scores = {alpha: truth.expected_error(head) for alpha, head in heads.items()}
-    least = min(scores.values())
-    best = max(alpha for alpha, score in scores.items() if score <= least * (1 + TIE))
+    scores = {alpha: truth.squared_error(head.weight, head.bias, head.classes) for alpha, head in heads.items()}
+    best = _best(scores, learn.rows > learn.width)
     return Choice(best, _in_features(heads[best], learn, shift), scores)
+
+
+def _best(scores: Mapping[float, float], many_rows: bool) -> float:
+    least = min(scores.values())
+    tied = [alpha for alpha, score in scores.items() if score <= least * (1 + TIE)]
+    if many_rows and len(tied) < len(scores):
+        return min(alpha for alpha, score in scores.items() if score <= least * (1 + NEAR))
+    return max(tied)
 
 
 def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
@@ -204,11 +179,6 @@ def out_of_fold(
     return logits
 
 
-def _one_hot(classes: Sequence[str], columns: Sequence[str]) -> Floats:
-    """[columns, classes]; a class without a column has no one in it."""
-    return np.array([[float(a == b) for b in classes] for a in columns])
-
-
 def _oas(within: Floats, freedom: int) -> tuple[float, float]:
     """(1 - eps, eps tr(S) / M) of the oracle approximating shrinkage (Chen et al. 2010, eq. 23)."""
     size = max(len(within), 1)
@@ -216,11 +186,6 @@ def _oas(within: Floats, freedom: int) -> tuple[float, float]:
     below = (max(freedom, 0) + 1 - 2 / size) * (square - trace**2 / size)
     eps = min(1.0, max(((1 - 2 / size) * square + trace**2) / below, 0.0)) if below > 0 else 1.0
     return 1 - eps, eps * trace / size
-
-
-def _add_outer(onto: Floats, left: Floats, right: Floats) -> None:
-    """onto += left right', in place; `onto` symmetric and C-ordered, which BLAS reads as its own transpose."""
-    dgemm(1.0, right, left, 1.0, onto.T, trans_b=True, overwrite_c=True)
 
 
 def _solve(matrix: Floats, diagonal: Floats, right: Floats, alpha: float) -> Floats:

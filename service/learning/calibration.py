@@ -1,0 +1,93 @@
+"""Temperature: one number that makes the scores of a closed-form head mean what they say.
+
+Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. A regression on one-hot targets never looks sure at
+temperature 1, and discriminants look surer than they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.learning.batch import Ints, Rows
+from service.learning.ledger import Ledger
+from service.learning.solve import ABSENT, Head
+from service.learning.sums import Floats
+
+COLDEST, HOTTEST = 2.0**-8, 2.0**3
+ENOUGH_ROWS = 50
+"""Rows, of two classes and more, from which a temperature is fitted."""
+FEW_ROWS = 10
+"""Until there are enough, and with nothing to inherit, so many out-of-fold answers have to do."""
+MOST_ROWS = 2000
+"""Rows beyond which one number does not get better."""
+STEPS = 30
+
+
+def fit_temperature(logits: Floats, columns: Ints) -> float:
+    """The temperature in [2^-8, 2^3] with the least log loss. logits [n, C], columns [n]: each row's own class.
+
+    Targets are smoothed by 1 / (n + 2) over the columns that can be answered: a few rows that are all right do not show
+    that none will be wrong. The loss is convex in 1 / temperature, so its slope is halved down to nothing.
+    """
+    answerable = logits > ABSENT / 2
+    smooth = 1 / (len(columns) + 2)
+    target = answerable * (smooth / answerable.sum(1, keepdims=True))
+    target[np.arange(len(columns)), columns] += 1 - smooth
+    wanted = np.where(answerable, target * logits, 0).sum(1)
+    relative = logits - logits.max(1, keepdims=True)
+
+    def slope(inverse: float) -> float:
+        weight = np.exp(relative * inverse)
+        expected = np.where(answerable, weight * logits, 0).sum(1) / weight.sum(1)
+        return float((expected - wanted).mean())
+
+    low, high = np.log2(1 / HOTTEST), np.log2(1 / COLDEST)
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(2.0**middle) < 0 else (low, middle)
+    return float(2.0 ** -((low + high) / 2))
+
+
+def temperature_of(
+    ledger: Ledger, head: Head, entry: Rows, out_of_fold: Floats, classes: Sequence[str], inherited: float | None
+) -> tuple[float, str | None]:
+    """Temperature of a version, and a note where it rests on thin evidence.
+
+    On fold 2 by `head`, which learned folds 3-9 (at most 200 rows a class and source), once that has 50 rows and two
+    classes; else on as many out-of-fold answers to the update's own rows; else inherited; else on ten such answers.
+    """
+    selected = _smallest(ledger.selected)
+    logits = head.aligned(classes).logits(selected.inputs.astype(np.float64) * 2.0**-ledger.shift)
+    fitted = _fit(logits, selected.codes(classes), ENOUGH_ROWS)
+    if fitted is not None:
+        return fitted, None
+    own = entry.codes(classes)
+    fitted = _fit(out_of_fold, own, ENOUGH_ROWS)
+    if fitted is None and inherited is not None:
+        return inherited, None
+    fitted = fitted or _fit(out_of_fold, own, FEW_ROWS)
+    if fitted is None:
+        return 1.0, "Scores are not calibrated yet: there are too few rows to fit a temperature on."
+    return fitted, "Scores are calibrated on this batch's out-of-fold answers: fold 2 has fewer than 50 rows so far."
+
+
+def _fit(logits: Floats, columns: Ints, least: int) -> float | None:
+    """Fitted on the rows whose class the head could answer; null where those are too few or of one class."""
+    known = columns >= 0
+    known[known] = logits[known, columns[known]] > ABSENT / 2
+    logits, columns = logits[known], columns[known]
+    if len(columns) < least or len(np.unique(columns)) < 2:
+        return None
+    return fit_temperature(logits[:MOST_ROWS], columns[:MOST_ROWS])
+
+
+def _smallest(rows: Rows) -> Rows:
+    """Those of the smallest hashes, by hash, batch and row: one order, however the rows came."""
+    by_name = np.argsort(np.array(rows.batches, dtype=object), kind="stable")
+    rank = np.empty(len(rows.batches), np.int64)
+    rank[by_name] = np.arange(len(rows.batches))
+    order: NDArray[np.int64] = np.lexsort((rows.row, rank[rows.batch], rows.hashes))
+    return rows.take(order[:MOST_ROWS])

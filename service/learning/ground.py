@@ -1,0 +1,136 @@
+"""What an exact head stands on: a frozen feature space, and which batches had a hand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.contract.inputs import IdentityBackbone
+from service.errors import MethodRefused
+from service.learning.architectures import build, parts_of
+from service.learning.batch import Rows
+from service.learning.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.features import Space, identity_network, largest_feature, shift_for
+from service.learning.lift_choice import Solver, choose_lifts
+from service.learning.lifts import Lift, LiftKind, make_lift
+from service.learning.method import Data, Run
+from service.learning.preprocessing import InputScale, input_reach, scale_for
+
+FROZEN = ("scale", "backbone", "lift")
+"""Parts of a version that an exact head leaves as they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """A space, its parts and the batches that each was made of; `lift_rows`, `lift_named`: see `ExactHead`."""
+
+    space: Space
+    parts: dict[str, Tensors]
+    learned: dict[str, frozenset[str]]
+    lift_rows: int
+    lift_named: bool
+    details: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def layout(self) -> Layout:
+        return self.space.network.layout
+
+
+def ground_for(
+    base: Checkpoint | None, data: Data, kinds: Sequence[LiftKind] | None, width: int | None, solver: Solver, run: Run
+) -> Ground:
+    """Where the head of this update stands.
+
+    `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
+    features. Otherwise lifts of the scaled input: those asked for; or those of the base; or, for a first version and
+    whenever the rows have doubled since, those that do best on rows kept back for choosing.
+    Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
+    """
+    if base is not None and not isinstance(base.layout.backbone, IdentityBackbone):
+        return _trained(base, data, kinds)
+    if kinds is not None:
+        reach = input_reach(data.input)
+        return _lifted(
+            base, data, [make_lift(kind, data.input.shape, width, reach=reach) for kind in kinds], named=True
+        )
+    if base is not None and _stands(base, data):
+        return _as_base(base, data)
+    rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
+    choice = choose_lifts(data.input, _scale(base, data)[0], rows, solver, run)
+    decided = frozenset(rows.batches) if choice.scores else frozenset[str]()
+    return _lifted(base, data, choice.lifts, decided=decided, scores=choice.scores)
+
+
+def _stands(base: Checkpoint, data: Data) -> bool:
+    """Are the base's lifts still good: named, or chosen when there were more than half as many rows as now?"""
+    exact = base.layout.exact
+    if exact is None:
+        return bool(base.layout.lifts)
+    rows = data.known_rows + len(data.batch)
+    return exact.lift_named or not len(data.batch) or rows < 2 * exact.lift_rows
+
+
+def _scale(base: Checkpoint | None, data: Data) -> tuple[InputScale, frozenset[str]]:
+    if base is not None:
+        return InputScale.load(base.parts["scale"]), base.learned.get("scale", frozenset())
+    scale, declared = scale_for(data.input, data.batch.inputs)
+    return scale, frozenset() if declared else frozenset(data.batch.batches)
+
+
+def _lifted(
+    base: Checkpoint | None,
+    data: Data,
+    lifts: list[Lift],
+    named: bool = False,
+    decided: frozenset[str] = frozenset(),
+    scores: dict[str, float] | None = None,
+) -> Ground:
+    """The scaled input behind these lifts. None alone needs no lift at all."""
+    used = [] if [lift.kind for lift in lifts] == ["none"] else lifts
+    scale, fitted = _scale(base, data)
+    space = Space.of(identity_network(data.input, scale, used))
+    rows = data.known_rows + len(data.batch)
+    details = {"lifts_tried": scores} if scores else {}
+    if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
+        return Ground(space, _frozen(base), _learned(base), rows, named, details)
+    parts: dict[str, Tensors] = {p: t for p, t in parts_of(space.network).items() if p.split(".")[0] in FROZEN}
+    learned = {part: fitted if part == "scale" else decided for part in parts}
+    words = " and ".join(lift.kind for lift in lifts)
+    moved = base is not None and base.layout.lifts != space.network.layout.lifts
+    notes = [f"The feature space changed: its lift is now {words}."] if moved else []
+    if base is None and data.architecture.backbone.name != "identity":
+        notes.append(
+            f"No {data.architecture.backbone.name} was trained: a first version by a closed form stands on the scaled "
+            "input. Use retrain to train the backbone."
+        )
+    return Ground(space, parts, learned, rows, named, details, tuple(notes))
+
+
+def _as_base(base: Checkpoint, data: Data) -> Ground:
+    exact = base.layout.exact
+    rows = exact.lift_rows if exact else data.known_rows + len(data.batch)
+    return Ground(Space.of(base), _frozen(base), _learned(base), rows, bool(exact and exact.lift_named))
+
+
+def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> Ground:
+    """Frozen features of a trained backbone, on the grid that its largest features ask for."""
+    if kinds is not None and list(kinds) != ["none"]:
+        raise MethodRefused.at(
+            "/method/lift", 'This version has a trained backbone, whose features need no lift: use "auto" or "none".'
+        )
+    network = build(base)
+    if base.layout.shift is None:
+        shift = shift_for(largest_feature(network, data.batch.inputs))
+        network.layout = base.layout.model_copy(update={"shift": shift})
+    rows = data.known_rows + len(data.batch)
+    return Ground(Space.of(network), _frozen(base), _learned(base), rows, lift_named=True)
+
+
+def _frozen(base: Checkpoint) -> dict[str, Tensors]:
+    return {part: tensors for part, tensors in base.parts.items() if part.split(".")[0] in FROZEN}
+
+
+def _learned(base: Checkpoint) -> dict[str, frozenset[str]]:
+    return {part: base.learned.get(part, frozenset()) for part in _frozen(base)}

@@ -1,0 +1,108 @@
+"""Which lift a model gets: each candidate is tried as it would be used, on rows that no judge will see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from service.contract.inputs import InputSpec
+from service.learning.batch import SELECT_FOLD, Array, Ints, Rows
+from service.learning.features import Space, identity_network, rounded
+from service.learning.lifts import Lift, candidate_lifts, make_lift
+from service.learning.method import Run
+from service.learning.preprocessing import InputScale, input_reach
+from service.learning.solve import Head, out_of_fold
+from service.learning.sums import Sums
+
+TRIED_ROWS = 4000
+"""Rows that candidates are tried on, those with the smallest hash."""
+SELECTING_ROWS = 200
+"""Rows of fold 2 from which they alone decide; until then all rows but the judges' do, out of fold."""
+LEAST_ROWS = 20
+"""Rows below which nothing can be told: the lift that owes nothing to the rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The head of the learning rows, the strength it was solved with (null: the form has none) and every one tried."""
+
+    head: Head
+    alpha: float | None = None
+    tried: dict[float, float] = field(default_factory=dict)
+
+
+class Solver(Protocol):
+    """A closed form: ridge or lda with its parameters."""
+
+    def fit(self, learn: Sums, select: Sums, shift: int, check: Callable[[], None]) -> Fitted:
+        """Solve the learning rows, with the strength that suits the selecting rows best."""
+        ...
+
+    def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
+        """Solve any rows with a strength that was chosen before."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LiftChoice:
+    """The lifts that were chosen, and each candidate's balanced accuracy; none where too few rows could tell."""
+
+    lifts: list[Lift]
+    scores: dict[str, float]
+
+
+def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver, run: Run) -> LiftChoice:
+    """By balanced accuracy on fold 2 of a head fitted on folds 3-9, ties to the smaller; judging folds are left out.
+
+    `rows`: raw inputs, all there are. With fewer than 200 rows in fold 2, out of fold over folds 2-9 instead (groups
+    k = fold // 2); with fewer than 20 rows or one class: convolutions for images, none for vectors.
+    """
+    learning = len(rows) - int((rows.folds <= SELECT_FOLD).sum())
+    tried = rows.take(rows.folds >= SELECT_FOLD)
+    tried = tried.take(np.argsort(tried.hashes, kind="stable")[:TRIED_ROWS])
+    if len(tried) < LEAST_ROWS or len(tried.present()) < 2:
+        return LiftChoice(_without_rows(spec), {})
+    candidates, scores = candidate_lifts(spec, learning), dict[str, float]()
+    best, chosen = -1.0, candidates[0]
+    for k, lifts in enumerate(candidates):
+        run.check()
+        run.progress("choosing a lift", k, len(candidates))
+        score = _score(spec, scale, lifts, tried, solver, run)
+        scores[" + ".join(f"{lift.kind} {lift.width}" for lift in lifts)] = round(score, 4)
+        if score > best:
+            best, chosen = score, lifts
+    return LiftChoice(chosen, scores)
+
+
+def _without_rows(spec: InputSpec) -> list[Lift]:
+    image = len(spec.shape) == 3 and min(spec.shape[1:]) >= 3
+    return [make_lift("conv" if image else "none", spec.shape, reach=input_reach(spec))]
+
+
+def _score(spec: InputSpec, scale: InputScale, lifts: Sequence[Lift], tried: Rows, solver: Solver, run: Run) -> float:
+    space = Space.of(identity_network(spec, scale, lifts))
+    entry = tried.with_inputs(rounded(space, tried.inputs, run.check))
+    selecting = entry.take(entry.folds == SELECT_FOLD)
+    learn, select = Sums.of(entry.take(entry.folds > SELECT_FOLD)), Sums.of(selecting)
+    fitted = solver.fit(learn, select, space.shift, run.check)
+    if len(selecting) >= SELECTING_ROWS:
+        logits = fitted.head.aligned(entry.names).logits(selecting.inputs.astype(np.float64) * space.step)
+        return balanced_accuracy(logits, selecting.labels)
+    answers = out_of_fold(
+        learn + select,
+        entry,
+        space.shift,
+        entry.names,
+        lambda sums: solver.solve(sums, space.shift, fitted.alpha),
+        run.check,
+    )
+    return balanced_accuracy(answers, entry.labels)
+
+
+def balanced_accuracy(logits: Array, columns: Ints) -> float:
+    """Mean over the classes at hand of the share of their rows answered right. logits [n, C], columns [n]; n >= 1"""
+    right = np.nan_to_num(logits, nan=-np.inf).argmax(1) == columns
+    return float(np.mean([right[columns == k].mean() for k in np.unique(columns)]))

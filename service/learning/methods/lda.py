@@ -1,0 +1,66 @@
+"""Linear discriminant analysis from the exact sums: class means, and one covariance that all classes share, shrunk.
+
+It asks least of a new class: its mean is enough, the spread is borrowed from the others. Same ledger as ridge, same
+independence of order, same exact removal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from service.contract.enums import Family
+from service.learning.checkpoint import Checkpoint
+from service.learning.exact import ExactParams, Form, learn_exactly
+from service.learning.ground import ground_for
+from service.learning.lift_choice import Fitted
+from service.learning.method import Data, Learned, Method, Run
+from service.learning.solve import Head, solve_lda
+from service.learning.sums import Sums
+
+
+class Params(ExactParams):
+    """What every closed form takes; by default no class is favoured for its number of rows."""
+
+    prior: Literal["uniform", "counted"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        default="uniform",
+        description="How much a class's rows count for its prior: their number to this power; uniform 0, counted 1.",
+    )
+
+
+@dataclass(frozen=True)
+class Discriminants:
+    """score_k = mu_k' L h - mu_k' L mu_k / 2 + log pi_k; the shrinkage of L comes from the sums (OAS)."""
+
+    prior: float
+
+    def fit(self, learn: Sums, select: Sums, shift: int, check: Callable[[], None]) -> Fitted:
+        check()
+        return Fitted(solve_lda(learn, shift, self.prior))
+
+    def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
+        return solve_lda(sums, shift, self.prior)
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
+    discriminants = Discriminants(params.tau)
+    ground = ground_for(base, data, params.kinds, params.width, discriminants, run)
+    return learn_exactly(base, data, ground, Form("lda", params.tau, discriminants), run)
+
+
+METHOD = Method(
+    name="lda",
+    family=Family.FREEZE,
+    summary="Solves linear discriminants in closed form from the same exact sums as ridge; good with very few rows.",
+    paper="Hayes, Kanan: Lifelong machine learning with deep streaming linear discriminant analysis, CVPR workshops "
+    "2020; Chen, Wiesel, Eldar, Hero: Shrinkage algorithms for MMSE covariance estimation, 2010",
+    Params=Params,
+    update=update,
+    needs=frozenset(),
+    good_when="A new class has fewer than five rows, or the features are those of a good pretrained backbone.",
+    limits="Each class is taken for one Gaussian, all of one shape; the features stand still.",
+)
