@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import DeploymentKind, Promotion
 from service.errors import Conflict
-from service.registry import batches, listing, models, versions
+from service.registry import listing, models, versions
 from service.registry.database import now
 from service.registry.tables import Deployment, Model, Version
 from service.registry.times import moment
@@ -22,8 +22,12 @@ BY_ORDER = "retraction"
 
 
 def promote(session: Session, model: Model, version: Version, reason: str, by: str) -> Deployment:
-    """Point the model at a version; the caller holds the model's lock. Raises Conflict, Erased where it may not."""
-    versions.require_clean(session, model, version)
+    """Point the model at a version; the caller holds the model's lock. Raises Conflict, Erased where it may not.
+
+    What an ordered retraction made goes live also while another retracted batch in it waits for a retraction of its own.
+    """
+    if by != BY_ORDER:
+        versions.require_clean(session, model, version)
     if model.live_version_id == version.id:
         raise Conflict(f"Version {version.number} is live already.", live_version=version.number)
     return _move(session, model, version, DeploymentKind.PROMOTE, None, reason, by)
@@ -85,7 +89,7 @@ def _move(
         previous_id=model.live_version_id,
         kind=kind,
         undoes=undoes,
-        left_out=_left_out(session, model, version),
+        left_out=_left_out(session, models.live(session, model), version),
         reason=reason,
         by=by,
         at=now(),
@@ -96,9 +100,9 @@ def _move(
     return deployment
 
 
-def _left_out(session: Session, model: Model, version: Version) -> Sequence[str]:
-    """Batches that the version live until now learned and this one did not, retracted ones left aside."""
-    lost = sorted(batches.live_learned(session, model) - set(version.learned))
+def _left_out(session: Session, before: Version | None, version: Version) -> Sequence[str]:
+    """Batches that the version live before learned and this one did not, retracted ones left aside."""
+    lost = sorted(set(before.learned if before else ()) - set(version.learned))
     gone = set(versions.retracted_batches(session, lost))
     return [b for b in lost if b not in gone]
 
@@ -139,5 +143,5 @@ def rolled_back(session: Session, model: Model, deployment: Deployment, before: 
         previous_version=before,
         promotion=Promotion(model.promotion),
         deployment=resource(session, model, deployment),
-        left_out=deployment.left_out,
+        left_out=_left_out(session, versions.get(session, model, before), live),
     )

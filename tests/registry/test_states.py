@@ -65,7 +65,8 @@ def test_a_final_update_holds_no_lease_and_tells_no_progress(database: Database,
         update.progress = {"phase": "training", "done": 1, "total": 2}
         states.advance(session, update, UpdateState(final), final)
         assert states.is_final(update)
-        assert update.lease_until is update.progress is None
+        assert update.lease_until is None
+        assert update.progress is None
         assert update.finished_at is not None
 
 

@@ -1,0 +1,348 @@
+"""The live pointer: promote, roll back, refuse; and any sequence of moves against a small model in memory."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.contract.enums import Promotion
+from service.errors import Conflict, Erased, LiveMoved
+from service.registry import deployments, models, versions
+from service.registry.database import Database
+from service.registry.tables import Batch, Deployment
+from tests.registry.facts import batch, live, model, promoted, roll_back, version
+
+
+def walked(session: Session) -> list[tuple[str, int | None, int]]:
+    """(kind, from, to) of every deployment, oldest first; every model of these tests numbers its versions from 1."""
+    rows = session.scalars(select(Deployment).order_by(Deployment.id))
+    return [
+        (
+            row.kind,
+            versions.by_id(session, row.previous_id).number if row.previous_id else None,
+            versions.by_id(session, row.version_id).number,
+        )
+        for row in rows
+    ]
+
+
+def test_a_rollback_restores_what_was_live_before_and_names_the_promotion_it_undoes(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        promoted(session, digits)
+        promoted(session, digits)
+        undone = roll_back(session, digits)
+        assert live(session, digits) == 1
+        assert walked(session) == [("promote", None, 1), ("promote", 1, 2), ("rollback", 2, 1)]
+        last_promotion = session.scalars(select(Deployment).where(Deployment.id == undone.undoes)).one()
+        assert versions.by_id(session, last_promotion.version_id).number == 2
+
+
+def test_repeated_rollbacks_walk_back_and_never_toggle(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        for _ in range(4):
+            promoted(session, digits)
+        seen = [roll_back(session, digits) and live(session, digits) for _ in range(3)]
+        assert seen == [3, 2, 1]
+        with pytest.raises(Conflict, match="no version before"):
+            roll_back(session, digits)
+        assert live(session, digits) == 1
+
+
+def test_a_rollback_after_a_promotion_by_hand_undoes_that_promotion(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first, second = promoted(session, digits), promoted(session, digits)
+        roll_back(session, digits)
+        deployments.promote(session, digits, second, "it was fine", by="operator")
+        assert live(session, digits) == 2
+        roll_back(session, digits)
+        assert live(session, digits) == first.number
+        with pytest.raises(Conflict):
+            roll_back(session, digits)
+
+
+def test_a_model_that_never_went_live_has_nothing_to_go_back_to(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        version(session, digits)
+        with pytest.raises(Conflict):
+            roll_back(session, digits)
+
+
+def test_rolling_back_to_a_version_undoes_every_promotion_since(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        for _ in range(4):
+            promoted(session, digits)
+        roll_back(session, digits, to=2)
+        assert live(session, digits) == 2
+        assert walked(session)[4:] == [("rollback", 4, 3), ("rollback", 3, 2)]
+        roll_back(session, digits)
+        assert live(session, digits) == 1
+
+
+@pytest.mark.parametrize("to", [2, 4, 9])
+def test_a_version_that_is_not_on_the_way_back_is_refused(database: Database, to: int) -> None:
+    """2 was never live, 4 is live now, 9 is not there."""
+    with database.writing() as session:
+        digits = model(session)
+        promoted(session, digits)
+        version(session, digits)
+        promoted(session, digits)
+        promoted(session, digits)
+        with pytest.raises(Conflict, match="deployments"):
+            roll_back(session, digits, to=to)
+        assert live(session, digits) == 4
+
+
+def test_a_rollback_makes_promotion_manual(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        promoted(session, digits)
+        promoted(session, digits)
+        assert digits.promotion == Promotion.AUTO
+        roll_back(session, digits)
+        assert digits.promotion == Promotion.MANUAL
+
+
+def test_a_refused_rollback_changes_nothing(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        promoted(session, digits)
+        with pytest.raises(Conflict):
+            roll_back(session, digits)
+        assert digits.promotion == Promotion.AUTO
+        assert len(walked(session)) == 1
+
+
+def test_the_move_says_which_batches_it_leaves_out(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b, c = (batch(session, digits).id for _ in range(3))
+        promoted(session, digits, [a])
+        promoted(session, digits, [a, b])
+        promoted(session, digits, [a, b, c])
+        undone = roll_back(session, digits, to=1)
+        assert undone.left_out == [b]
+        told = deployments.rolled_back(session, digits, undone, before=3)
+        assert (told.live_version, told.previous_version, told.promotion) == (1, 3, "manual")
+        assert told.left_out == sorted([b, c])
+
+
+def test_a_version_with_a_retracted_batch_is_refused_with_the_nearest_clean_one(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b = batch(session, digits), batch(session, digits)
+        promoted(session, digits, [a.id])
+        promoted(session, digits, [a.id, b.id])
+        promoted(session, digits, [a.id, b.id])
+        promoted(session, digits, [a.id])
+        b.retracted_at = 1.0
+        with pytest.raises(Conflict) as refused:
+            roll_back(session, digits)
+        assert refused.value.members == {"nearest_clean": 4}
+        assert b.id in refused.value.detail
+        with pytest.raises(Conflict) as refused:
+            deployments.promote(session, digits, versions.get(session, digits, 2), "again", by="operator")
+        assert refused.value.members == {"nearest_clean": 1}
+        assert live(session, digits) == 4
+        roll_back(session, digits, to=1)
+        assert live(session, digits) == 1
+
+
+def test_no_version_is_clean_once_everything_was_retracted(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a = batch(session, digits)
+        first = promoted(session, digits, [a.id])
+        a.retracted_at = 1.0
+        with pytest.raises(Conflict, match="No version is without it") as refused:
+            versions.require_clean(session, digits, first)
+        assert refused.value.members == {"nearest_clean": None}
+
+
+def test_an_erased_version_cannot_go_live(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        promoted(session, digits)
+        gone = version(session, digits)
+        gone.erased_at = 1.0
+        with pytest.raises(Erased):
+            deployments.promote(session, digits, gone, "?", by="operator")
+
+
+def test_an_ordered_retraction_goes_live_although_another_batch_is_still_to_be_taken_back(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b = batch(session, digits), batch(session, digits)
+        promoted(session, digits, [a.id, b.id])
+        a.retracted_at = b.retracted_at = 1.0
+        without_a = version(session, digits, [b.id])
+        with pytest.raises(Conflict):
+            deployments.promote(session, digits, without_a, "by hand", by="operator")
+        deployments.promote(session, digits, without_a, "ordered", by=deployments.BY_ORDER)
+        assert live(session, digits) == 2
+
+
+def test_the_live_version_cannot_be_promoted_again(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first = promoted(session, digits)
+        with pytest.raises(Conflict, match="live already"):
+            deployments.promote(session, digits, first, "again", by="operator")
+
+
+def test_compare_and_set_tells_which_version_is_live(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        with pytest.raises(LiveMoved) as refused:
+            models.check_live(session, digits, 1)
+        assert refused.value.members == {"live_version": None}
+        promoted(session, digits)
+        models.check_live(session, digits, 1)
+        models.check_live(session, digits, None)
+        with pytest.raises(LiveMoved) as refused:
+            models.check_live(session, digits, 7)
+        assert refused.value.members == {"live_version": 1}
+
+
+def test_promoted_versions_come_newest_first_each_once_and_only_those_still_there(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first, second, third = (promoted(session, digits) for _ in range(3))
+        roll_back(session, digits)
+        deployments.promote(session, digits, first, "again", by="operator")
+        second.erased_at = 1.0
+        assert versions.promoted(session, digits, 20) == [first, third]
+        assert versions.promoted(session, digits, 1) == [first]
+
+
+class Moves(RuleBasedStateMachine):
+    """Random moves of the pointer. The model in memory: what each version learned, and the way back as a stack."""
+
+    template: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        copy = Path(self.folder.name) / "tsuika.db"
+        shutil.copy(self.template, copy)
+        self.database = Database(f"sqlite:///{copy}")
+        self.writing = self.database.writing()
+        self.session = self.writing.__enter__()
+        self.digits = model(self.session)
+        self.learned: dict[int, frozenset[str]] = {}
+        self.retracted: set[str] = set()
+        self.way: list[tuple[int | None, int]] = []
+        self.live: int | None = None
+        self.promotion = Promotion.AUTO
+        self.history = 0
+
+    def clean(self, number: int) -> bool:
+        return not self.learned[number] & self.retracted
+
+    def number(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from(sorted(self.learned)), label="version")
+
+    @rule()
+    def learn(self) -> None:
+        """A version with one batch more than the live one, kept aside."""
+        base = self.learned[self.live] if self.live else frozenset[str]()
+        learned = base | {batch(self.session, self.digits).id}
+        made = version(self.session, self.digits, sorted(learned))
+        assert made.number == len(self.learned) + 1
+        self.learned[made.number] = learned
+
+    @precondition(lambda self: self.learned)
+    @rule(data=st.data())
+    def promote(self, data: st.DataObject) -> None:
+        number = self.number(data)
+        target = versions.get(self.session, self.digits, number)
+        allowed = self.clean(number) and number != self.live
+        try:
+            deployments.promote(self.session, self.digits, target, "better", by="operator")
+        except Conflict:
+            assert not allowed
+            return
+        assert allowed
+        self.way.append((self.live, number))
+        self.live = number
+        self.history += 1
+
+    @rule()
+    def back(self) -> None:
+        self._back(1 if self.way and self.way[-1][0] is not None else 0, to=None)
+
+    @precondition(lambda self: self.learned)
+    @rule(data=st.data())
+    def back_to(self, data: st.DataObject) -> None:
+        number = self.number(data)
+        newest_first = [previous for previous, _ in reversed(self.way)]
+        self._back(newest_first.index(number) + 1 if number in newest_first else 0, to=number)
+
+    def _back(self, steps: int, to: int | None) -> None:
+        target = self.way[-steps][0] if steps else None
+        allowed = target is not None and self.clean(target)
+        try:
+            roll_back(self.session, self.digits, to)
+        except Conflict:
+            assert not allowed
+            return
+        assert allowed
+        del self.way[-steps:]
+        self.live, self.promotion = target, Promotion.MANUAL
+        self.history += steps
+
+    @precondition(lambda self: self.learned)
+    @rule(data=st.data())
+    def retract(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(frozenset[str]().union(*self.learned.values()))), label="batch")
+        self.retracted.add(name)
+        self.session.get_one(Batch, name).retracted_at = 1.0
+
+    @rule()
+    def resume(self) -> None:
+        self.digits.promotion = self.promotion = Promotion.AUTO
+
+    @invariant()
+    def the_pointer_is_where_the_model_says(self) -> None:
+        assert live(self.session, self.digits) == self.live
+        assert self.digits.promotion == self.promotion
+
+    @invariant()
+    def the_history_is_a_chain(self) -> None:
+        rows: Sequence[Deployment] = self.session.scalars(select(Deployment).order_by(Deployment.id)).all()
+        assert len(rows) == self.history
+        assert [row.previous_id for row in rows] == [None, *[row.version_id for row in rows]][: len(rows)]
+
+    def teardown(self) -> None:
+        self.session.rollback()
+        self.writing.__exit__(None, None, None)
+        self.database.close()
+        self.folder.cleanup()
+
+
+def test_any_sequence_of_moves_agrees_with_a_model_in_memory(migrated: Path) -> None:
+    machine = type("MovesOnACopy", (Moves,), {"template": migrated})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=20,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
