@@ -140,6 +140,11 @@ class Settings(BaseModel):
             return False
 
     @property
+    def database_file(self) -> Path:
+        """The file that `database_url` names."""
+        return Path(self.database_url.partition(":///")[2].partition("?")[0])
+
+    @property
     def store_folder(self) -> Path:
         """The folder that `store_url` names."""
         return Path(unquote(urlsplit(self.store_url).path))

@@ -24,6 +24,7 @@ def test_defaults_stay_on_this_machine_and_in_one_folder(tmp_path: Path, monkeyp
     assert settings.loopback
     assert settings.data == tmp_path / "tsuika-data"
     assert settings.database_url == f"sqlite:///{tmp_path}/tsuika-data/tsuika.db"
+    assert settings.database_file == tmp_path / "tsuika-data" / "tsuika.db"
     assert settings.store_folder == tmp_path / "tsuika-data" / "store"
 
 

@@ -1,0 +1,25 @@
+"""What commands beside the service open: the data folder that the settings name, as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.errors import NotFound
+from service.runtime import Runtime
+from service.settings import Settings
+
+
+@contextmanager
+def runtime() -> Iterator[Runtime]:
+    """Raises NotFound where no service has kept anything yet: a typing error must not make an empty folder."""
+    settings = Settings.from_environment()
+    if not settings.database_file.exists():
+        raise NotFound(
+            f"There is no database at {settings.database_file}. Set TSUIKA_DATA to the folder of the service."
+        )
+    opened = Runtime(settings)
+    try:
+        yield opened
+    finally:
+        opened.close()

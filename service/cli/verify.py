@@ -1,0 +1,42 @@
+"""`tsuika verify MODEL VERSION`: recomputes what a certificate says, from the stored rows."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+from rich.progress import Progress
+
+from service.cli.exits import DONE, ERROR
+from service.cli.stored import runtime
+from service.upkeep.verify import Verified, verify
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Adds up the stored entries of everything that the version learned, and compares digests."""
+    with runtime() as opened, Progress(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("Adding up", total=None)
+        found = verify(
+            opened,
+            arguments.model,
+            arguments.version,
+            lambda done, total: bars.update(bar, completed=done, total=total),
+        )
+    for line in told(found):
+        print(line)
+    return DONE if found.holds else ERROR
+
+
+def told(found: Verified) -> list[str]:
+    """What was found, in three or four lines."""
+    what = (
+        f"{found.model} version {found.version}: {found.rows:,} rows of {found.batches} batches, {found.shards} shards"
+    )
+    if found.holds:
+        return [f"Verified. {what}.", f"  recorded and recomputed  {found.recorded}"]
+    return [
+        f"NOT verified. {what}.",
+        f"  recorded    {found.recorded}",
+        f"  recomputed  {found.recomputed}",
+        "Stored entries were changed or lost. Restore the data folder from a copy.",
+    ]
