@@ -159,7 +159,7 @@ def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
         source=batch.source,
         state=state(batch, learned),
         in_live=batch.id in learned,
-        updates=[update_id for update_id, ids in updates.tuples() if batch.id in ids],
+        updates=[update_id for update_id, ids in updates if batch.id in ids],
         lent=batch.lent,
         received_at=moment(batch.received_at),
         retracted_at=moment(batch.retracted_at),

@@ -24,6 +24,8 @@ from service.errors import Busy, DiskFull, ImpossibleSettings
 
 BUSY_SECONDS = 5.0
 """How long a write waits for the one before it."""
+LARGEST = 2**63 - 1
+"""The largest whole number that a column holds."""
 
 
 class Database:

@@ -24,7 +24,7 @@ BY_ORDER = "retraction"
 def promote(session: Session, model: Model, version: Version, reason: str, by: str) -> Deployment:
     """Point the model at a version; the caller holds the model's lock. Raises Conflict, Erased where it may not.
 
-    What an ordered retraction made goes live also while another retracted batch in it waits for a retraction of its own.
+    What an ordered retraction made goes live also while another retracted batch in it waits for its own retraction.
     """
     if by != BY_ORDER:
         versions.require_clean(session, model, version)

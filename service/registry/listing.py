@@ -8,6 +8,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import InvalidContent
+from service.registry.database import LARGEST
 
 T = TypeVar("T")
 
@@ -21,11 +22,19 @@ def page(
 ) -> tuple[list[T], str | None]:
     """Rows of `query` before `cursor` by falling `key`, and the cursor of the next page (None at the end)."""
     if cursor is not None:
-        try:
-            query = query.where(key < key.type.python_type(cursor))
-        except ValueError:
-            raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.") from None
+        query = query.where(key < _value(key, cursor))
     found = list(session.scalars(query.order_by(key.desc()).limit(limit + 1)))
     more = len(found) > limit
     found = found[:limit]
     return found, str(getattr(found[-1], key.key)) if more else None
+
+
+def _value(key: InstrumentedAttribute[Any], cursor: str) -> str | int:
+    try:
+        value: str | int = key.type.python_type(cursor)
+        cursor.encode()  # half of a surrogate pair cannot be asked for
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError
+    except ValueError:
+        raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.") from None
+    return value

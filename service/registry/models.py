@@ -147,11 +147,8 @@ def resource(session: Session, model: Model, serving_version: int | None) -> res
     """The model as the API shows it."""
     version = live(session, model)
     waiting = batches.pending(session, model)
-    counts = dict(
-        session.execute(select(Update.state, func.count()).where(Update.model_id == model.id).group_by(Update.state))
-        .tuples()
-        .all()
-    )
+    by_state = select(Update.state, func.count()).where(Update.model_id == model.id).group_by(Update.state)
+    counts = dict(session.execute(by_state).all())
     return resources.Model.model_validate(
         {
             "name": model.name,

@@ -14,7 +14,7 @@ from service.contract import resources
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import Conflict, LeaseLost, NotFound
 from service.registry import listing, states
-from service.registry.database import now
+from service.registry.database import LARGEST, now
 from service.registry.ids import new_id
 from service.registry.tables import Batch, Model, Update, UpdateEvent, Version
 from service.registry.times import moment
@@ -245,7 +245,7 @@ def page(
 
 def events(session: Session, update_id: str, after: int = 0) -> list[resources.Event]:
     """What happened to an update after event `after`, oldest first."""
-    query = select(UpdateEvent).where(UpdateEvent.update_id == update_id, UpdateEvent.id > after)
+    query = select(UpdateEvent).where(UpdateEvent.update_id == update_id, UpdateEvent.id > min(after, LARGEST))
     return [
         resources.Event(id=e.id, at=moment(e.at), kind=e.kind, detail=e.detail)
         for e in session.scalars(query.order_by(UpdateEvent.id))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.errors import Conflict, Erased, NotFound
 from service.registry import listing
-from service.registry.database import now
+from service.registry.database import LARGEST, now
 from service.registry.tables import Batch, Deployment, Model, Update, Version
 from service.registry.times import moment
 
@@ -71,7 +71,7 @@ def shards_in_use(session: Session) -> set[str]:
 def get(session: Session, model: Model, number: int) -> Version:
     """Version `number` of the model. Raises NotFound."""
     version = session.scalars(
-        select(Version).where(Version.model_id == model.id, Version.number == number)
+        select(Version).where(Version.model_id == model.id, Version.number == min(number, LARGEST))
     ).one_or_none()
     if version is None:
         raise NotFound(f"{model.name} has no version {number}.")
@@ -178,7 +178,7 @@ def lineage(session: Session, model: Model) -> resources.Lineage:
     found = list(session.scalars(select(Version).where(Version.model_id == model.id).order_by(Version.number)))
     number = {v.id: v.number for v in found}
     made = select(Update.version_id, Update.verdict).where(Update.model_id == model.id)
-    verdicts = dict(session.execute(made).tuples().all())
+    verdicts = dict(session.execute(made).all())
     live = next((v.number for v in found if v.id == model.live_version_id), None)
     return resources.Lineage.model_validate(
         {

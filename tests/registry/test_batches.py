@@ -1,0 +1,132 @@
+"""Batches: the same content once, named by id, their state computed."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from service.contract.enums import BatchState
+from service.errors import InvalidContent, NotFound
+from service.registry import batches
+from service.registry.database import Database
+from tests.registry.facts import arrival, batch, learn, model, promoted, roll_back, version
+
+
+@pytest.mark.parametrize(("erased", "retracted", "learned", "rejected"), list(product([True, False], repeat=4)))
+def test_the_state_is_the_first_that_holds(
+    database: Database, erased: bool, retracted: bool, learned: bool, rejected: bool
+) -> None:
+    expected = (
+        BatchState.ERASED
+        if erased
+        else BatchState.RETRACTED
+        if retracted
+        else BatchState.LEARNED
+        if learned
+        else BatchState.REJECTED
+        if rejected
+        else BatchState.PENDING
+    )
+    with database.writing() as session:
+        digits = model(session)
+        found = batch(session, digits)
+        if learned:
+            promoted(session, digits, [found.id])
+        found.erased_at = 2.0 if erased else None
+        found.retracted_at = 1.0 if retracted else None
+        found.rejected_by = learn(session, digits).id if rejected else None
+        session.flush()
+        assert batches.state(found, frozenset({found.id}) if learned else frozenset()) is expected
+        told = batches.resource(session, digits, found)
+        assert (told.state, told.in_live) == (expected, learned)
+        if not erased:
+            waits = [b.id for b in batches.pending(session, digits)]
+            assert waits == ([found.id] if expected is BatchState.PENDING else [])
+
+
+def test_a_batch_is_learned_while_the_live_version_knows_it_and_pending_otherwise(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b = batch(session, digits), batch(session, digits)
+        promoted(session, digits, [a.id])
+        version(session, digits, [a.id, b.id])
+        assert [x.id for x in batches.pending(session, digits)] == [b.id]
+        promoted(session, digits, [a.id, b.id])
+        assert batches.pending(session, digits) == []
+        roll_back(session, digits)
+        assert [x.id for x in batches.pending(session, digits)] == [b.id]
+
+
+def test_the_same_content_and_source_is_the_same_batch(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first, new = batches.accept(session, digits, arrival("d" * 64, source="shop"))
+        assert new
+        again, new = batches.accept(session, digits, arrival("d" * 64, source="shop"))
+        assert (again.id, new) == (first.id, False)
+
+
+@pytest.mark.parametrize(
+    ("digest", "source", "again"),
+    [("e" * 64, "shop", False), ("d" * 64, "street", False), ("d" * 64, None, False), ("d" * 64, "shop", True)],
+)
+def test_anything_else_is_a_batch_of_its_own(database: Database, digest: str, source: str | None, again: bool) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first, _ = batches.accept(session, digits, arrival("d" * 64, source="shop"))
+        other, new = batches.accept(session, digits, arrival(digest, source, again))
+        assert new
+        assert other.id != first.id
+
+
+def test_the_same_content_without_a_source_is_the_same_batch(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first, _ = batches.accept(session, digits, arrival("d" * 64))
+        again, new = batches.accept(session, digits, arrival("d" * 64))
+        assert (again.id, new) == (first.id, False)
+
+
+def test_content_that_was_retracted_or_belongs_to_another_model_is_new(database: Database) -> None:
+    with database.writing() as session:
+        digits, letters = model(session), model(session, "letters")
+        first, _ = batches.accept(session, digits, arrival("d" * 64))
+        assert batches.accept(session, letters, arrival("d" * 64))[1]
+        first.retracted_at = 1.0
+        session.flush()
+        assert batches.accept(session, digits, arrival("d" * 64))[1]
+
+
+def test_a_batch_is_found_under_its_own_model_alone(database: Database) -> None:
+    with database.writing() as session:
+        digits, letters = model(session), model(session, "letters")
+        found = batch(session, digits)
+        assert batches.get(session, digits, found.id) is found
+        for wrong_model, wrong_id in [(letters, found.id), (digits, "bat_0")]:
+            with pytest.raises(NotFound):
+                batches.get(session, wrong_model, wrong_id)
+
+
+def test_named_batches_come_once_each_and_an_unknown_one_is_pointed_at(database: Database) -> None:
+    with database.writing() as session:
+        digits, letters = model(session), model(session, "letters")
+        a, b, foreign = batch(session, digits), batch(session, digits), batch(session, letters)
+        assert batches.named(session, digits, [b.id, a.id, b.id]) == [b, a]
+        for unknown in ("bat_0", foreign.id):
+            with pytest.raises(InvalidContent) as refused:
+                batches.named(session, digits, [a.id, unknown])
+            assert [pointer for pointer, _ in refused.value.errors] == ["/batches/1"]
+
+
+def test_learning_rows_are_counted_up_to_what_is_enough(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        for _ in range(3):
+            batch(session, digits)
+        gone = batch(session, digits)
+        gone.retracted_at = 1.0
+        session.flush()
+        assert batches.learning_rows(session, digits, ["a", "b", "c"], enough=100) == {"a": 6, "b": 3, "c": 0}
+        assert batches.learning_rows(session, digits, ["a"], enough=2)["a"] >= 2
+        assert batches.learning_rows(session, digits, [], enough=2) == {}

@@ -1,0 +1,195 @@
+"""The database and its migrations: whole or absent, one writer, the tables that the code knows."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, select, text
+
+import service
+from service.errors import Busy, DiskFull, ImpossibleSettings
+from service.registry import database as registry_database
+from service.registry import models
+from service.registry.database import Database, migrate, migrations_path
+from service.registry.tables import Installation, Model, Table
+from tests.registry.facts import model
+
+
+def created(path: Path) -> dict[str, list[str]]:
+    """What SQLite was told for each table and index, word by word, columns and constraints in any order."""
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    connection.close()
+    told = {}
+    for name, sql in rows:
+        if name not in ("alembic_version", "sqlite_sequence"):
+            told[name] = sorted(line.strip().rstrip(",").replace('"', "") for line in sql.splitlines())
+    return told
+
+
+def test_migrations_from_empty_make_the_tables_that_the_code_knows(migrated: Path, tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{migrated}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        assert compare_metadata(context, Table.metadata) == []
+    engine.dispose()
+
+
+def test_migrations_make_every_check_and_key_that_the_code_declares(migrated: Path, tmp_path: Path) -> None:
+    """compare_metadata is blind to checks."""
+    direct = tmp_path / "direct.db"
+    engine = create_engine(f"sqlite:///{direct}")
+    Table.metadata.create_all(engine)
+    engine.dispose()
+    assert created(migrated) == created(direct)
+
+
+def test_the_migrations_are_found_from_the_checkout() -> None:
+    checkout = Path(service.__file__).resolve().parent.parent / "migrations"
+    assert migrations_path() == checkout
+    assert (checkout / "env.py").exists()
+
+
+def test_without_a_checkout_the_packaged_copy_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site-packages" / "service"
+    monkeypatch.setattr(registry_database, "__file__", str(package / "registry" / "database.py"))
+    assert migrations_path() == package / "migrations"
+
+
+def test_migrating_twice_keeps_what_is_there(migrated: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "tsuika.db"
+    shutil.copy(migrated, copy)
+    database = Database(f"sqlite:///{copy}")
+    with database.writing() as session:
+        model(session)
+        secret = models.installation_secret(session)
+    migrate(database.url)
+    with database.reading() as session:
+        assert models.get(session, "digits").name == "digits"
+        assert models.installation_secret(session) == secret
+    database.close()
+
+
+def test_every_installation_has_a_secret_of_its_own(migrated: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    migrate(f"sqlite:///{other}")
+    secrets = []
+    for path in (migrated, other):
+        database = Database(f"sqlite:///{path}")
+        with database.reading() as session:
+            [row] = session.scalars(select(Installation))
+            secrets.append(row.secret)
+        database.close()
+    assert secrets[0] != secrets[1]
+    assert {len(bytes.fromhex(secret)) for secret in secrets} == {32}
+
+
+def test_a_migration_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tsuika.db"
+    with monkeypatch.context() as patched:
+        patched.setattr("secrets.token_hex", lambda size: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            migrate(f"sqlite:///{path}")
+    assert created(path) == {}
+    migrate(f"sqlite:///{path}")
+    assert "models" in created(path)
+
+
+def test_a_block_that_ends_badly_leaves_no_trace(database: Database) -> None:
+    def story() -> None:
+        with database.writing() as session:
+            model(session)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        story()
+    with database.reading() as session:
+        assert session.query(Model).count() == 0
+
+
+def test_a_reading_block_sees_one_moment(database: Database) -> None:
+    with database.reading() as session:
+        assert session.query(Model).count() == 0
+        with database.writing() as other:
+            model(other)
+        assert session.query(Model).count() == 0
+    with database.reading() as session:
+        assert session.query(Model).count() == 1
+
+
+def test_what_a_reading_block_changes_is_not_kept(database: Database) -> None:
+    with database.writing() as session:
+        model(session)
+    with database.reading() as session:
+        models.get(session, "digits").promotion = "manual"
+    with database.reading() as session:
+        assert models.get(session, "digits").promotion == "auto"
+
+
+def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None:
+    def write(name: str) -> None:
+        with database.writing() as session:
+            model(session, name)
+
+    threads = [threading.Thread(target=write, args=(f"m{k}",)) for k in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    with database.reading() as session:
+        assert session.query(Model).count() == 12
+
+
+def test_a_write_that_waits_too_long_for_another_process_is_told_to_try_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_database, "BUSY_SECONDS", 0.05)
+    impatient = Database(database.url)
+    with database.writing():
+        with pytest.raises(Busy), impatient.writing():
+            pass
+        with impatient.reading() as session:
+            assert session.query(Model).count() == 0
+    impatient.close()
+
+
+def test_a_write_that_waits_too_long_in_its_own_process_is_told_to_try_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_database, "BUSY_SECONDS", 0.05)
+    impatient = Database(database.url)
+    with impatient.writing(), pytest.raises(Busy), impatient.writing():
+        pass
+    impatient.close()
+
+
+def test_a_full_disk_is_told_as_such_and_stores_nothing(database: Database) -> None:
+    def fill() -> None:
+        with database.writing() as session:
+            pages = session.scalar(text("PRAGMA page_count"))
+            session.execute(text(f"PRAGMA max_page_count={pages}"))
+            for k in range(200):
+                model(session, f"m{k}", classes=["x" * 150])
+
+    with pytest.raises(DiskFull):
+        fill()
+    with database.reading() as session:
+        assert session.query(Model).count() == 0
+
+
+def test_every_connection_is_durable_and_keeps_the_foreign_keys(database: Database) -> None:
+    for block in (database.reading, database.writing):
+        with block() as session:
+            told = [session.scalar(text(f"PRAGMA {word}")) for word in ("journal_mode", "synchronous", "foreign_keys")]
+        assert told == ["wal", 2, 1]
+
+
+def test_another_database_than_sqlite_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ImpossibleSettings, match="sqlite"):
+        Database("postgresql://localhost/tsuika")

@@ -1,0 +1,117 @@
+"""Idempotency keys: one effect a key, another body refused, also from many threads at once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from service.errors import Conflict
+from service.registry import idempotency
+from service.registry.database import Database
+from service.registry.idempotency import Attempt, body_hash, record, recorded
+from service.registry.tables import Model, Update
+from tests.registry.facts import learn, model
+
+ATTEMPT = Attempt("anybody", "key-1", "POST", "/v1/models/digits/updates", body_hash({"batches": "pending"}))
+
+
+def test_white_space_and_the_order_of_members_do_not_matter() -> None:
+    assert body_hash({"a": 1, "b": [1, {"c": 2, "d": 3}]}) == body_hash({"b": [1, {"d": 3, "c": 2}], "a": 1})
+
+
+@pytest.mark.parametrize("other", [{"a": 2}, {"a": "1"}, {"a": [1]}, {"a": True}, {"a": None}, {}, {"b": 1}])
+def test_anything_else_is_another_body(other: object) -> None:
+    assert body_hash({"a": 1}) != body_hash(other)
+
+
+def test_a_body_with_half_a_character_has_a_hash() -> None:
+    assert body_hash({"a": "\ud800"}) != body_hash({"a": "\ud801"})
+
+
+def test_the_first_try_is_unknown_and_the_second_answers_what_was_recorded(database: Database) -> None:
+    with database.writing() as session:
+        assert recorded(session, ATTEMPT) is None
+        record(session, ATTEMPT, 202, {"update": "upd_1"})
+    with database.writing() as session:
+        found = recorded(session, ATTEMPT)
+    assert found is not None
+    assert (found.status, found.resource) == (202, {"update": "upd_1"})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ATTEMPT, body_hash=body_hash({"batches": []})),
+        replace(ATTEMPT, method="PATCH"),
+        replace(ATTEMPT, path="/v1/models/letters/updates"),
+    ],
+)
+def test_another_request_under_the_same_key_is_refused(database: Database, other: Attempt) -> None:
+    with database.writing() as session:
+        record(session, ATTEMPT, 202, {})
+        with pytest.raises(Conflict, match="fresh key"):
+            recorded(session, other)
+
+
+def test_keys_belong_to_their_caller(database: Database) -> None:
+    with database.writing() as session:
+        record(session, ATTEMPT, 202, {})
+        assert recorded(session, replace(ATTEMPT, caller="somebody else")) is None
+
+
+def test_a_key_is_kept_for_a_day_and_can_be_used_again_afterwards(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [1000.0]
+    monkeypatch.setattr(idempotency, "now", lambda: at[0])
+    with database.writing() as session:
+        record(session, ATTEMPT, 202, {"update": "upd_1"})
+        at[0] += 24 * 3600 - 1
+        assert recorded(session, ATTEMPT) is not None
+        at[0] += 2
+        assert recorded(session, ATTEMPT) is None
+        record(session, ATTEMPT, 200, {"update": "upd_2"})
+        found = recorded(session, ATTEMPT)
+        assert found is not None
+        assert found.resource == {"update": "upd_2"}
+
+
+def test_a_try_that_fails_leaves_no_key_behind(database: Database) -> None:
+    def post() -> None:
+        with database.writing() as session:
+            model(session)
+            record(session, ATTEMPT, 202, {})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        post()
+    with database.reading() as session:
+        assert recorded(session, ATTEMPT) is None
+
+
+def test_twenty_threads_with_one_key_have_one_effect(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session).id
+    answers: list[str] = []
+    start = threading.Barrier(20)
+
+    def post() -> None:
+        start.wait()
+        with database.writing() as session:
+            if (found := recorded(session, ATTEMPT)) is not None:
+                answers.append(found.resource["update"])
+                return
+            update = learn(session, session.get_one(Model, digits))
+            record(session, ATTEMPT, 202, {"update": update.id})
+            answers.append(update.id)
+
+    threads = [threading.Thread(target=post) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    with database.reading() as session:
+        [update_id] = [update.id for update in session.query(Update)]
+    assert answers == [update_id] * 20
