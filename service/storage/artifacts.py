@@ -29,10 +29,11 @@ def check_name(area: str, digest: str) -> None:
 
 
 class Artifacts(Protocol):
-    """Five verbs over bytes."""
+    """Six verbs over bytes."""
 
     def put(self, area: str, data: bytes) -> str:
-        """Store, durably, and return the digest; bytes that are there already are touched. Raises DiskFull."""
+        """Store, durably, and return the digest. Bytes that are there already are touched, and healed where they are
+        damaged. Raises DiskFull."""
         ...
 
     def get(self, area: str, digest: str) -> bytes:
@@ -45,6 +46,10 @@ class Artifacts(Protocol):
 
     def delete(self, area: str, digest: str) -> None:
         """Forget the bytes; missing ones are no error."""
+        ...
+
+    def sweep(self, area: str, digest: str, older_than: float) -> bool:
+        """Delete the bytes unless they were stored or touched since; -> whether they were deleted."""
         ...
 
     def names(self) -> Iterator[tuple[str, str, float]]:

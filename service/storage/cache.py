@@ -6,11 +6,15 @@ Entries live under the model whose rows made them, so that erasing a batch can d
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from service.storage.artifacts import check_name
+
+log = logging.getLogger("tsuika.storage")
 
 
 class Cache:
@@ -21,12 +25,17 @@ class Cache:
         root.mkdir(parents=True, exist_ok=True)
 
     def put(self, area: str, name: str, data: bytes) -> None:
-        """Keep bytes under a name; the oldest entries go when the budget is passed."""
+        """Keep bytes under a name; the oldest entries go when the budget is passed. Without room nothing is kept."""
         path = self._path(area, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{name}.{secrets.token_hex(4)}.part")
-        temporary.write_bytes(hashlib.sha256(data).digest() + data)
-        temporary.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(hashlib.sha256(data).digest() + data)
+            temporary.replace(path)
+        except OSError as error:
+            log.warning("nothing is cached: %s", error)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         self._evict()
 
     def get(self, area: str, name: str) -> bytes | None:
@@ -44,7 +53,11 @@ class Cache:
         shutil.rmtree(self._root / area, ignore_errors=True)
 
     def _evict(self) -> None:
-        files = [(p.stat().st_mtime, p.stat().st_size, p) for p in self._root.glob("*/*") if p.is_file()]
+        files = []
+        for path in self._root.glob("*/*"):
+            with suppress(FileNotFoundError):  # another process evicts, too
+                found = path.stat()
+                files.append((found.st_mtime, found.st_size, path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._max_bytes:

@@ -31,8 +31,7 @@ class LocalArtifacts:
     def put(self, area: str, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(area, digest)
-        if path.exists():
-            os.utime(path)
+        if _whole(path, digest):
             return digest
         temporary = self._root / TEMPORARY / secrets.token_hex(16)
         try:
@@ -64,6 +63,20 @@ class LocalArtifacts:
     def delete(self, area: str, digest: str) -> None:
         self._path(area, digest).unlink(missing_ok=True)
 
+    def sweep(self, area: str, digest: str, older_than: float) -> bool:
+        path, aside = self._path(area, digest), self._root / TEMPORARY / secrets.token_hex(16)
+        try:
+            if path.stat().st_mtime >= older_than:
+                return False
+            path.rename(aside)  # from here on whoever puts the same bytes writes them anew
+            if aside.stat().st_mtime >= older_than:
+                aside.rename(path)  # touched between the look and the move
+                return False
+        except FileNotFoundError:
+            return False
+        aside.unlink(missing_ok=True)
+        return True
+
     def names(self) -> Iterator[tuple[str, str, float]]:
         for path in self._root.glob("*/[0-9a-f][0-9a-f]/*"):
             with suppress(FileNotFoundError):
@@ -79,6 +92,15 @@ class LocalArtifacts:
     def _path(self, area: str, digest: str) -> Path:
         check_name(area, digest)
         return self._root / area / digest[:2] / digest[2:]
+
+
+def _whole(path: Path, digest: str) -> bool:
+    """Whether the bytes are there, undamaged; touched first, so that no garbage collection takes them from now on."""
+    try:
+        os.utime(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    except FileNotFoundError:
+        return False
 
 
 def _write_durably(path: Path, data: bytes) -> None:
