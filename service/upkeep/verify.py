@@ -9,6 +9,7 @@ from service.errors import Conflict
 from service.learning.serialization import unpack_rows
 from service.learning.sums import Sums
 from service.registry import ledger, models, versions
+from service.registry.tables import Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 
@@ -39,28 +40,41 @@ def verify(
     with runtime.database.reading() as session:
         model = models.get(session, model_name)
         version = versions.present(session, model, number)
-        space, recorded, learned = version.feature_space, version.ledger_digest, list(version.learned)
+        space, recorded = version.feature_space, version.ledger_digest
         if space is None or recorded is None:
             raise Conflict(
                 f"Version {number} of {model_name} was trained by gradients: no ledger decides its head, so there is "
                 "no digest to verify. Its shards are verified whenever they are loaded."
             )
-        digests = {e.batch_id: e.digest for e in ledger.entries(session, model) if e.feature_space == space}
-        shards = [s["digest"] for s in version.shards]
-        area = model_area(model.id)
-    total: Sums | None = None
-    for done, batch_id in enumerate(learned):
-        sums = Sums.of(unpack_rows(runtime.store.get(area, digests[batch_id])))
-        total = sums if total is None else total + sums
-        progress(done + 1, len(learned))
-    for digest in shards:
-        runtime.store.get(SHARDS, digest)
+    total = stored_sums(runtime, model, version, progress)
+    for shard in version.shards:
+        runtime.store.get(SHARDS, shard["digest"])
     return Verified(
         model_name,
         number,
         recorded,
         total.digest(space) if total is not None else "",
         total.rows if total is not None else 0,
-        len(learned),
-        len(shards),
+        len(version.learned),
+        len(version.shards),
     )
+
+
+def stored_sums(
+    runtime: Runtime, model: Model, version: Version, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Sums | None:
+    """(G, Q, n) of everything that a version learned, added up from the stored entries; null: it holds no rows.
+
+    Raises Conflict where a batch has no entry in the version's feature space.
+    """
+    with runtime.database.reading() as session:
+        space = version.feature_space
+        digests = {e.batch_id: e.digest for e in ledger.entries(session, model) if e.feature_space == space}
+    total: Sums | None = None
+    for done, batch_id in enumerate(version.learned):
+        if batch_id not in digests:
+            raise Conflict(f"Version {version.number} has no ledger: batch {batch_id} was never summed in its features.")
+        sums = Sums.of(unpack_rows(runtime.store.get(model_area(model.id), digests[batch_id])))
+        total = sums if total is None else total + sums
+        progress(done + 1, len(version.learned))
+    return total

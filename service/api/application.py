@@ -1,0 +1,114 @@
+"""All routes as one application, and the refusals of the framework told our way."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+
+from service import __version__
+from service.api import (
+    batches,
+    deployments,
+    events,
+    methods,
+    models,
+    openapi,
+    pages,
+    predictions,
+    problems,
+    retractions,
+    updates,
+    versions,
+)
+from service.api.context import Context
+from service.api.door import Door
+from service.api.health import Health
+from service.api.posting import Posts
+from service.api.validation import invalid
+from service.api.watching import Watcher
+from service.errors import NotFound, TsuikaError
+from service.runtime import Runtime
+
+log = logging.getLogger("tsuika.requests")
+
+ROOMS = (models, batches, updates, events, retractions, versions, deployments, predictions, methods, pages)
+
+INSTEAD = (
+    (":predict", "Predictions are at POST /v1/models/{model}/predictions."),
+    ("/predict", "Predictions are at POST /v1/models/{model}/predictions."),
+    ("/invocations", "Predictions are at POST /v1/models/{model}/predictions."),
+    ("/infer", "Predictions are at POST /v1/models/{model}/predictions."),
+    ("/metrics", "There are no metrics yet."),
+    ("/v1", "The models are at /v1/models; the whole interface is at /docs."),
+    ("/", "The interface is described at /docs."),
+)
+"""Ends of paths that people try, and where the thing is."""
+
+
+def build(runtime: Runtime, health: Health | None = None) -> Door:
+    """The application of a process; whoever calls it starts the worker."""
+    app = FastAPI(title="Tsuika", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    health = health or Health()
+    health.troubles = runtime.live.troubles
+    app.state.context = Context(runtime, health, Watcher(runtime), Posts(runtime.database))
+    for room in ROOMS:
+        app.include_router(room.routes)
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
+    app.add_exception_handler(TsuikaError, _refused)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _no_such_call)
+    app.add_exception_handler(Exception, _failed)
+    return Door(app.state.context, app)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TsuikaError)
+    if problems.status_of(type(error)) == 500:
+        raise error
+    status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])
+    return _problem(status, body, {k.decode(): v.decode() for k, v in headers})
+
+
+async def _not_valid(request: Request, error: Exception) -> Response:
+    """A query parameter that is none; bodies are checked by the handlers."""
+    assert isinstance(error, RequestValidationError)
+    found = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors()]
+    return await _refused(request, invalid(found, dict(request.query_params)))
+
+
+async def _no_such_call(request: Request, error: Exception) -> Response:
+    """No such path, or no such method on it."""
+    assert isinstance(error, HTTPException)
+    path, request_id = request.url.path, request.scope["tsuika.request_id"]
+    if error.status_code != 405:
+        told = next(told for end, told in INSTEAD if path.endswith(end) or end == "/")
+        return await _refused(request, NotFound(f"There is nothing at this address. {told}"))
+    allowed = ", ".join(sorted(_methods(request)))
+    told = f"{request.method} is no call on this address; there is {allowed}."
+    if request.method == "POST" and path.endswith("/versions"):
+        told = "Importing a version is not available yet; versions are made by updates."
+    body = problems.plain_problem(405, "method-not-allowed", "No such call", told, request_id)
+    return _problem(405, body, {"Allow": allowed})
+
+
+def _methods(request: Request) -> set[str]:
+    """What can be called at an address."""
+    found: set[str] = set()
+    for route in (route for room in ROOMS for route in room.routes.routes if isinstance(route, Route)):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
+
+
+async def _failed(request: Request, _error: Exception) -> Response:
+    """Anything unexpected; the door writes the log."""
+    return _problem(500, problems.fault(request.scope["tsuika.request_id"]), {})
+
+
+def _problem(status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:
+    return Response(problems.encoded(body), status, headers, "application/problem+json")

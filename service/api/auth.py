@@ -1,0 +1,27 @@
+"""Who asks: with a key set, everything but health and the description of the interface needs it."""
+
+from __future__ import annotations
+
+import hmac
+
+from service.api.limits import Scope, header
+from service.errors import Unauthorized
+from service.settings import Settings
+
+PUBLIC = frozenset({"/healthz", "/readyz", "/livez", "/health", "/ping", "/openapi.json", "/docs"})
+ANONYMOUS = "anonymous"
+BOOTSTRAP = "bootstrap key"
+"""The caller who holds TSUIKA_KEY."""
+
+
+def caller(scope: Scope, settings: Settings) -> str:
+    """The name under which a request acts. Raises Unauthorized; compares in constant time."""
+    if not settings.key:
+        return ANONYMOUS
+    scheme, _, given = (header(scope, b"authorization") or "").partition(" ")
+    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), settings.key.encode()):
+        return BOOTSTRAP
+    if scope["path"] in PUBLIC:
+        return ANONYMOUS
+    told = "The key is not the right one." if given else "This service needs a key."
+    raise Unauthorized(f"{told} Send the header Authorization: Bearer and the key.")

@@ -1,0 +1,108 @@
+"""What the handlers of one process share, and what every one of them asks of a request."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Query, Request, Response
+from pydantic import BaseModel
+
+from service.api.health import Health
+from service.api.posting import Posts, attempt_of
+from service.api.validation import validated
+from service.api.watching import Watcher
+from service.errors import InvalidContent, NotFound
+from service.intake.json_body import JsonBody, read_object
+from service.registry.idempotency import Attempt
+from service.runtime import Runtime
+
+M = TypeVar("M", bound=BaseModel)
+
+LONGEST_WAIT = 60.0
+LARGEST_NUMBER = 2**53
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a process holds for its handlers."""
+
+    runtime: Runtime
+    health: Health
+    watcher: Watcher
+    posts: Posts
+
+
+async def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Shared = Annotated[Context, Depends(_context)]
+
+
+@dataclass(frozen=True)
+class Paging:
+    """Which page of a list."""
+
+    limit: int
+    cursor: str | None
+
+
+async def _paging(
+    limit: Annotated[int, Query(ge=1, le=1000, description="Items a page.")] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> Paging:
+    if cursor is not None and not re.fullmatch(r"[a-z]{3}_[0-9a-f]{1,40}|[0-9]{1,18}", cursor):
+        raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
+    return Paging(limit, cursor)
+
+
+Page = Annotated[Paging, Depends(_paging)]
+
+
+async def _wait(
+    request: Request,
+    wait: Annotated[
+        float | None,
+        Query(ge=0, le=LONGEST_WAIT, allow_inf_nan=False, description="Seconds to wait until it is final and served."),
+    ] = None,
+) -> float:
+    preferred = re.search(r"\bwait=([0-9.]{1,9})", request.headers.get("prefer", ""))
+    if wait is None and preferred and float(preferred[1]) > LONGEST_WAIT:
+        raise InvalidContent.at("/wait", f"wait is at most {LONGEST_WAIT:g} seconds.")
+    return wait if wait is not None else float(preferred[1]) if preferred else 0.0
+
+
+Wait = Annotated[float, Depends(_wait)]
+
+
+def caller(request: Request) -> str:
+    """Under which name the request acts."""
+    name: str = request.scope["tsuika.caller"]
+    return name
+
+
+def body_of(request: Request, kind: type[M], empty: bool = False) -> tuple[M, JsonBody]:
+    """The checked body as a request; with `empty`, no body at all counts as {}. Raises BrokenJSON, InvalidContent."""
+    data: bytes = request.scope["tsuika.body"]
+    body = read_object(data or b"{}" if empty else data)
+    return validated(kind, body), body
+
+
+def attempt(request: Request, body: Any) -> Attempt | None:
+    """The request as an attempt under its Idempotency-Key; None without one."""
+    return attempt_of(request.headers.get("idempotency-key"), caller(request), request.scope, body)
+
+
+def version_number(text: str) -> int:
+    """A number in a path. Raises NotFound for anything that is none."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:20]) <= LARGEST_NUMBER):
+        raise NotFound("There is no such version: versions are numbers, 1, 2, 3 ...")
+    return int(text)
+
+
+def answer(resource: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A resource as JSON."""
+    return Response(resource.model_dump_json(by_alias=True), status, headers, "application/json")

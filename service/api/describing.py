@@ -1,0 +1,82 @@
+"""What a route tells OpenAPI about itself: the body that it takes, the headers it reads, the refusals it may give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from service.contract.resources import Problem
+
+WORDS = {
+    400: "The body is not JSON.",
+    401: "A key is needed, or the key is wrong.",
+    403: "A service without a key does not answer to this host name, or to a page of another origin.",
+    404: "Nothing of that name is here.",
+    408: "The body came too slowly.",
+    409: "The state of things forbids it now.",
+    410: "It was erased on request.",
+    412: "If-Match names an older state.",
+    413: "The body is too large.",
+    415: "The body is not JSON in UTF-8.",
+    422: "The content is wrong: `errors` says where.",
+    503: "Not now; Retry-After says when.",
+    507: "No space left; nothing was stored.",
+}
+EVERYWHERE = (401, 403, 422, 503)
+WRITING = (400, 408, 413, 415, 507)
+
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 255},
+    "description": "Sent again within a day with the same body, the call answers as before and does nothing twice.",
+}
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The model's ETag: 412 unless it is still the model's state.",
+}
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def also(status: int, model: type[BaseModel], description: str) -> Responses:
+    """Another good answer of a route."""
+    return {status: {"model": model, "description": description}}
+
+
+def refusals(*statuses: int, writes: bool = False) -> Responses:
+    """The `responses` of a route: these, and those that every route may give."""
+    all_of_them = sorted({*statuses, *EVERYWHERE, *(WRITING if writes else ())})
+    return {
+        status: {
+            "description": WORDS[status],
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in all_of_them
+    }
+
+
+def takes(body: type[BaseModel] | None = None, *headers: dict[str, Any], required: bool = True) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its body itself."""
+    extra: dict[str, Any] = {"parameters": list(headers)} if headers else {}
+    if body is not None:
+        schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+        extra["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
+        BODIES.add(body)
+    return extra
+
+
+def gives(media: str, description: str) -> Responses:
+    """The `responses` of a route that answers with bytes."""
+    schema = {"type": "string", "format": "binary"} if media != "text/event-stream" else {"type": "string"}
+    return {200: {"description": description, "content": {media: {"schema": schema}}}}
+
+
+BODIES: set[type[BaseModel]] = {Problem}
+"""Bodies whose schema OpenAPI must hold."""

@@ -1,0 +1,136 @@
+"""The front door of a process: everything that every request meets, then predictions, then all other routes.
+
+host and origin -> key -> content type -> body (limit, pace) -> route. What fails becomes a problem with a request id.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+
+from fastapi import FastAPI
+
+from service.api import auth, limits, predictions, problems
+from service.api.context import Context
+from service.api.limits import WRITES, Message, Receive, Scope, Send, SenderGone, header
+from service.errors import TooLarge, TsuikaError
+
+log = logging.getLogger("tsuika.requests")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Door:
+    """An ASGI application. `open_requests` counts what is being answered."""
+
+    def __init__(self, context: Context, app: FastAPI) -> None:
+        self.context, self.app = context, app
+        self.open_requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        self.context.watcher.start()
+        answer = _Answering(scope, send, self.context)
+        self.open_requests += 1
+        try:
+            await self._answer(scope, receive, answer)
+        except SenderGone:
+            log.info("%s hung up while it sent", answer.request_id)
+        except TsuikaError as error:
+            await answer.problem(*problems.problem(error, answer.request_id), receive if _unread(error) else None)
+        except Exception:
+            log.exception("request %s failed", answer.request_id)
+            if answer.complete:
+                return
+            if answer.status:
+                raise
+            await answer.problem(500, problems.fault(answer.request_id), [], None)
+        finally:
+            self.open_requests -= 1
+            answer.log()
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
+        settings = self.context.runtime.settings
+        if self.context.health.answers(scope):
+            await self.context.health.answer(scope, answer.send)
+            return
+        limits.check_host(scope, settings)
+        scope["tsuika.caller"] = auth.caller(scope, settings)
+        scope["tsuika.request_id"] = answer.request_id
+        scope["tsuika.body"] = b""
+        if scope["method"] in WRITES:
+            limits.check_content_type(scope)
+            scope["tsuika.body"] = await limits.read_body(scope, receive, settings)
+        if (question := predictions.asked(scope)) is not None:
+            told = await predictions.ask(self.context, *question, scope, scope["tsuika.body"])
+            version = (b"tsuika-version", str(told.version).encode())
+            await answer.whole(200, b"application/json", predictions.encode(told), [version])
+            return
+        await self.app(scope, receive, answer.send)
+
+
+def _unread(error: TsuikaError) -> bool:
+    """Whether the sender may still be sending what was refused."""
+    return isinstance(error, TooLarge)
+
+
+class _Answering:
+    """The way out: every answer carries its request id, and closes the connection once the process stops."""
+
+    def __init__(self, scope: Scope, send: Send, context: Context) -> None:
+        told = header(scope, b"x-request-id") or ""
+        self.request_id = told if _REQUEST_ID.fullmatch(told) else secrets.token_hex(8)
+        self.status = 0
+        self.complete = False
+        self._scope, self._send, self._context = scope, send, context
+        self._began = time.perf_counter()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            extra = [(b"x-request-id", self.request_id.encode())]
+            if self._context.health.stopping:
+                extra.append((b"connection", b"close"))
+            message = {**message, "headers": [*message.get("headers", []), *extra]}
+        self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def whole(
+        self, status: int, media: bytes, data: bytes, headers: problems.Headers, more: bool = False
+    ) -> None:
+        """One answer in one piece; with `more` the sender is read a little longer."""
+        told = [(b"content-type", media), (b"content-length", str(len(data)).encode()), *headers]
+        await self.send({"type": "http.response.start", "status": status, "headers": told})
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def problem(
+        self, status: int, body: dict[str, object], headers: problems.Headers, unread: Receive | None
+    ) -> None:
+        """A refusal. `unread`: the rest of a body, thrown away so that the sender gets to read this."""
+        if self.status:
+            return
+        data = problems.encoded(body)
+        await self.whole(status, b"application/problem+json", data, headers, more=unread is not None)
+        if unread is not None:
+            await limits.linger(unread)
+            await self.send({"type": "http.response.body", "body": b""})
+
+    def log(self) -> None:
+        """One line a request, without the query: it may hold rows. Answered predictions are not worth one."""
+        raw: bytes = self._scope.get("raw_path") or self._scope["path"].encode("ascii", "replace")
+        quiet = self.status < 400 and (
+            raw.endswith((b"/predictions", b"z")) and self._scope["method"] in ("GET", "POST")
+        )
+        milliseconds = (time.perf_counter() - self._began) * 1000
+        log.log(
+            logging.DEBUG if quiet else logging.INFO,
+            "%s %s %d %.1f ms %s",
+            self._scope["method"],
+            raw.decode("ascii", "replace"),
+            self.status,
+            milliseconds,
+            self.request_id,
+        )

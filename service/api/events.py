@@ -1,0 +1,70 @@
+"""The events of an update as they happen (text/event-stream). The stream ends with the update, or with the process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+
+from service.api.context import Context, Shared
+from service.api.describing import gives, refusals
+from service.contract.resources import Event
+from service.registry import states, updates
+
+routes = APIRouter(tags=["updates"])
+
+BREATH_SECONDS = 15.0
+"""A silent stream says that it lives, so that nobody in between closes it."""
+
+
+@routes.get(
+    "/v1/updates/{update}/events",
+    response_class=StreamingResponse,
+    responses=gives("text/event-stream", "One event a move; `progress` in between, without an id.") | refusals(404),
+)
+async def follow_update(
+    shared: Shared,
+    update: str,
+    last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
+) -> Response:
+    """Follow an update. With Last-Event-ID the stream resumes after that event; 204 when nothing will ever follow."""
+    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 18 else 0
+    final, first = await run_in_threadpool(_look, shared, update, after)
+    if final and not first and after:
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_stream(shared, update, after), 200, headers, "text/event-stream")
+
+
+async def _stream(shared: Context, update_id: str, after: int) -> AsyncIterator[bytes]:
+    told: dict[str, Any] | None = None
+    with shared.watcher.watching(update_id) as watch:
+        while not shared.watcher.stopping:
+            final, found = await run_in_threadpool(_look, shared, update_id, after)
+            for event in found:
+                after = event.id
+                yield _message(event.kind, event.model_dump(mode="json"), event.id)
+            if final:
+                return
+            progress = watch.glimpse.progress if watch.glimpse else None
+            if progress and progress != told:
+                told = progress
+                yield _message("progress", progress)
+            if not await watch.news(BREATH_SECONDS):
+                yield b": still here\n\n"
+
+
+def _look(shared: Context, update_id: str, after: int) -> tuple[bool, list[Event]]:
+    """-> whether the update is final, and its events after `after`. Raises NotFound."""
+    with shared.runtime.database.reading() as session:
+        update = updates.find(session, update_id)
+        return states.is_final(update), updates.events(session, update_id, after)
+
+
+def _message(kind: str, data: dict[str, Any], number: int | None = None) -> bytes:
+    lines = [f"id: {number}"] if number is not None else []
+    return "\n".join([*lines, f"event: {kind}", f"data: {json.dumps(data, ensure_ascii=False)}", "", ""]).encode()

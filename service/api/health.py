@@ -1,0 +1,57 @@
+"""Is it alive, can it serve: answered before anything heavy is imported, and until the process is gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.api.limits import Scope, Send
+
+ALIVE = frozenset({"/healthz", "/livez", "/health", "/ping"})
+READY = "/readyz"
+
+
+def no_troubles() -> dict[str, str]:
+    """Nothing is wrong."""
+    return {}
+
+
+@dataclass
+class Health:
+    """What a process tells of itself. `waiting_for`: what still keeps it from serving; null: nothing."""
+
+    waiting_for: str | None = None
+    stopping: bool = False
+    troubles: Callable[[], dict[str, str]] = field(default=no_troubles)
+
+    def answers(self, scope: Scope) -> bool:
+        """Whether the request asks about health."""
+        return scope["method"] in ("GET", "HEAD") and (scope["path"] in ALIVE or scope["path"] == READY)
+
+    async def answer(self, scope: Scope, send: Send) -> None:
+        """200 while the process lives; /readyz 503 until it can serve, 200 "degraded" when a version cannot load."""
+        status, body = self.alive() if scope["path"] in ALIVE else self.ready()
+        data = json.dumps(body).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+        headers.append((b"cache-control", b"no-store"))
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": data if scope["method"] != "HEAD" else b""})
+
+    def alive(self) -> tuple[int, dict[str, Any]]:
+        """-> status, body"""
+        return 200, {"status": "alive"}
+
+    def ready(self) -> tuple[int, dict[str, Any]]:
+        """-> status, body"""
+        if self.stopping:
+            return 503, {"status": "stopping"}
+        if self.waiting_for is not None:
+            return 503, {"status": "starting", "waiting_for": self.waiting_for}
+        troubles = self.troubles()
+        if troubles:
+            return 200, {"status": "degraded", "models": troubles}
+        return 200, {"status": "ready"}

@@ -1,0 +1,31 @@
+"""How it can learn, over HTTP."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from service.api.context import answer
+from service.api.describing import refusals
+from service.contract import resources
+from service.learning.methods import METHODS
+
+routes = APIRouter(tags=["methods"])
+
+
+@routes.get("/v1/methods", response_model=resources.Methods, responses=refusals())
+def list_methods() -> Response:
+    """Every method: what it does, what it needs, when it is good, and its parameters as JSON Schema."""
+    items = [
+        resources.MethodInfo(
+            name=m.name,
+            family=m.family,
+            summary=m.summary,
+            paper=m.paper,
+            params=m.Params.model_json_schema(),
+            needs=sorted(m.needs),
+            good_when=m.good_when,
+            limits=m.limits,
+        )
+        for m in METHODS.values()
+    ]
+    return answer(resources.Methods(items=items))

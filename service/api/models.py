@@ -1,0 +1,98 @@
+"""Models over HTTP: make, list, look, change, archive."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from service.api.checking import check_architecture, check_if_match, check_method, etag
+from service.api.context import Context, Page, Shared, answer, attempt, body_of
+from service.api.describing import IF_MATCH, KEY, refusals, takes
+from service.api.posting import Act, Effect
+from service.contract import requests, resources
+from service.contract.inputs import Architecture
+from service.learning.preprocessing import declared_scale
+from service.registry import models
+
+routes = APIRouter(tags=["models"])
+
+
+@routes.post(
+    "/v1/models",
+    status_code=201,
+    response_model=resources.Model,
+    responses=refusals(409, writes=True),
+    openapi_extra=takes(requests.CreateModel, KEY),
+)
+def create_model(request: Request, shared: Shared) -> Response:
+    """A model: what it takes and how it learns. It makes no version; predictions answer 409 until the first update."""
+    order, body = body_of(request, requests.CreateModel)
+
+    def begin() -> Act:
+        declared_scale(order.input)
+        check_architecture(order.input, order.architecture)
+        check_method(order.method, order.architecture)
+        return act
+
+    def act(session: Session) -> Effect:
+        return Effect(201, {"model": models.create(session, order).name})
+
+    done = shared.posts.run(attempt(request, body.members), begin)
+    name = done.names["model"]
+    return _shown(shared, name, done.status, {"Location": f"/v1/models/{name}", **done.headers})
+
+
+@routes.get("/v1/models", response_model=resources.Page[resources.Model], responses=refusals())
+def list_models(shared: Shared, page: Page) -> Response:
+    """Models, newest first."""
+    with shared.runtime.database.reading() as session:
+        found, following = models.page(session, page.limit, page.cursor)
+        items = [_resource(shared, session, m.name) for m in found]
+    return answer(resources.Page[resources.Model](items=items, next_cursor=following))
+
+
+@routes.get("/v1/models/{model}", response_model=resources.Model, responses=refusals(404))
+def get_model(shared: Shared, model: str) -> Response:
+    """A model: its vocabulary, what is live and what waits. The ETag is for If-Match."""
+    return _shown(shared, model, 200, {})
+
+
+@routes.patch(
+    "/v1/models/{model}",
+    response_model=resources.Model,
+    responses=refusals(404, 412, writes=True),
+    openapi_extra=takes(requests.PatchModel, IF_MATCH),
+)
+def patch_model(request: Request, shared: Shared, model: str) -> Response:
+    """Change method, gate, promotion or retention; what is left out stays."""
+    order, _ = body_of(request, requests.PatchModel)
+    with shared.runtime.database.writing() as session:
+        found = models.get(session, model)
+        check_if_match(request, session, found)
+        if order.method is not None:
+            check_method(order.method, Architecture.model_validate(found.architecture))
+        models.patch(session, found, order)
+    return _shown(shared, model, 200, {})
+
+
+@routes.delete("/v1/models/{model}", status_code=204, responses=refusals(404, 412), openapi_extra=takes(None, IF_MATCH))
+def archive_model(request: Request, shared: Shared, model: str) -> Response:
+    """Archive: predictions answer 404, queued updates are cancelled, the name stays taken."""
+    with shared.runtime.database.writing() as session:
+        found = models.get(session, model)
+        check_if_match(request, session, found)
+        models.archive(session, found)
+    shared.runtime.live.drop_model(model)
+    shared.runtime.changed()
+    return Response(status_code=204)
+
+
+def _resource(shared: Context, session: Session, name: str) -> resources.Model:
+    return models.resource(session, models.get(session, name), shared.runtime.live.serving_version(name))
+
+
+def _shown(shared: Context, name: str, status: int, headers: dict[str, str]) -> Response:
+    with shared.runtime.database.reading() as session:
+        resource = _resource(shared, session, name)
+        headers = {"ETag": etag(session, models.get(session, name)), **headers}
+    return answer(resource, status, headers)

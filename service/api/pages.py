@@ -1,0 +1,83 @@
+"""Around the interface: version, health as OpenAPI shows it, and a page of documentation that needs no other server."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from service import __version__
+from service.api.describing import refusals
+
+routes = APIRouter(tags=["around it"])
+
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#1d2a35}
+code{font:14px ui-monospace,monospace}h2{margin-top:2rem}table{border-collapse:collapse;width:100%}
+td{border-top:1px solid #d8dee4;padding:.4rem .6rem;vertical-align:top}td:first-child{width:4rem;font-weight:600}
+.codes{color:#5b6b79;white-space:nowrap}@media(prefers-color-scheme:dark){body{background:#12181e;color:#e4eaf0}}"""
+
+
+@routes.get("/version")
+async def get_version() -> dict[str, str]:
+    """Which Tsuika this is."""
+    return {"version": __version__}
+
+
+@routes.get("/healthz")
+@routes.get("/livez", include_in_schema=False)
+@routes.get("/health", include_in_schema=False)
+@routes.get("/ping", include_in_schema=False)
+async def get_health(request: Request) -> Response:
+    """200 as soon as the process lives."""
+    return await _of_health(request)
+
+
+@routes.get("/readyz", responses={503: {"description": "Not yet, or no more; `waiting_for` says for what."}})
+async def get_readiness(request: Request) -> Response:
+    """200 when it can serve; "degraded" names models whose live version cannot be loaded."""
+    return await _of_health(request)
+
+
+async def _of_health(request: Request) -> Response:
+    """Normally answered before the framework is asked."""
+    health = request.app.state.context.health
+    status, body = health.ready() if request.url.path == "/readyz" else health.alive()
+    return _json(status, body)
+
+
+def _json(status: int, body: dict[str, Any]) -> Response:
+    from starlette.responses import JSONResponse
+
+    return JSONResponse(body, status)
+
+
+@routes.get("/docs", include_in_schema=False, responses=refusals())
+async def get_docs(request: Request) -> Response:
+    """The interface as a page, made from its OpenAPI description."""
+    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
+    return Response(page(request.app.openapi()), 200, headers, "text/html; charset=utf-8")
+
+
+def page(document: dict[str, Any]) -> str:
+    """HTML of an OpenAPI document: one table a tag, one line a call."""
+    groups: dict[str, list[str]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            groups.setdefault(operation.get("tags", ["other"])[0], []).append(_line(method, path, operation))
+    tables = "".join(f"<h2>{escape(tag)}</h2><table>{''.join(lines)}</table>" for tag, lines in groups.items())
+    info = document["info"]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tsuika</title><style>{STYLE}</style></head>'
+        f"<body><h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
+        f'<p>The same for machines: <a href="/openapi.json">/openapi.json</a></p>{tables}</body></html>'
+    )
+
+
+def _line(method: str, path: str, operation: dict[str, Any]) -> str:
+    told = escape(operation.get("description") or operation.get("summary") or "")
+    codes = " ".join(sorted(operation["responses"]))
+    return (
+        f'<tr><td>{method.upper()}</td><td><code>{escape(path)}</code><br>{told}<br><span class="codes">{codes}</span>'
+        "</td></tr>"
+    )

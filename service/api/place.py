@@ -1,0 +1,70 @@
+"""Where a process serves: a port that is open, and a data folder that is its own."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+
+from service.errors import ImpossibleSettings
+from service.settings import Settings
+
+BACKLOG = 2048
+LOCK_NAME = "serve.lock"
+
+
+@contextlib.contextmanager
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """The port, open: from here on callers wait instead of being refused."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise ImpossibleSettings(f"{settings.host} is no address of this machine: {error.strerror}.") from None
+    with socket.socket(family, kind, protocol) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise _cannot_listen(settings, error) from None
+        yield listener
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> ImpossibleSettings:
+    port = settings.port
+    if error.errno == errno.EADDRINUSE:
+        other = port + 1 if port < 65535 else 8000
+        return ImpossibleSettings(f"Port {port} is in use. Try: tsuika serve --port {other}")
+    if error.errno == errno.EACCES:
+        return ImpossibleSettings(f"Port {port} needs more rights than this user has. Try: tsuika serve --port 8000")
+    return ImpossibleSettings(f"Cannot listen on {settings.host}, port {port}: {error.strerror}.")
+
+
+@contextlib.contextmanager
+def locked(settings: Settings, url: str) -> Iterator[None]:
+    """One `serve` a data folder; the lock goes with the process, however it ends."""
+    with (settings.data / LOCK_NAME).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ImpossibleSettings(
+                f"Another tsuika serve uses {settings.data} ({file.read().strip()}). Stop it, or name another folder "
+                "in TSUIKA_DATA."
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}, {url}\n")
+        file.flush()
+        yield
+
+
+def address(settings: Settings, listener: socket.socket) -> str:
+    """The address to click; the port is the real one when a free one was asked for."""
+    host, port = listener.getsockname()[:2]
+    name = settings.host if ":" not in host else f"[{host}]"
+    return f"http://{name}:{port}"

@@ -1,0 +1,164 @@
+"""Predictions: a small dispatcher in front of the framework, whose own path costs half the throughput.
+
+The same routes are declared in the framework too, for the description of the interface; both call `ask`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+
+from service.api.context import Context, Shared, version_number
+from service.api.describing import refusals, takes
+from service.api.limits import Scope
+from service.api.validation import validated
+from service.contract import requests, resources
+from service.errors import InvalidContent, TooLarge
+from service.intake.json_body import JsonBody, read_object
+from service.intake.rows import read_row, read_rows
+from service.serving.answers import Answer, predict, takes_long
+from service.serving.live import Loaded
+
+routes = APIRouter(tags=["predictions"])
+
+PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
+QUERY_BYTES = 8 * 1024
+SMALL_BODY_BYTES = 64 * 1024
+"""A longer body is decoded beside the event loop."""
+MOST_TOP = 1000
+
+Rows = NDArray[Any]
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a prediction, but for its rows. What it lets pass, requests.Predict lets pass, too."""
+
+    inputs: Any
+    top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] = 1
+
+
+encode = msgspec.json.Encoder().encode
+
+
+def asked(scope: Scope) -> tuple[str, str | None] | None:
+    """The model and the version (null: the live one) that a request asks; null for any other request."""
+    if scope["method"] not in ("GET", "POST") or not scope["path"].endswith("/predictions"):
+        return None
+    found = PATH.fullmatch(scope["path"])
+    return (found[1], found[2]) if found else None
+
+
+async def ask(shared: Context, name: str, version: str | None, scope: Scope, body: bytes) -> Answer:
+    """Answer a GET or POST. Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge."""
+    loaded = await _loaded(shared, name, version)
+    if scope["method"] == "GET":
+        inputs, top = read_query(scope["query_string"], loaded)
+    elif len(body) <= SMALL_BODY_BYTES:
+        inputs, top = read_question(body, loaded)
+    else:
+        inputs, top = await asyncio.to_thread(read_question, body, loaded)
+    if takes_long(loaded, len(inputs)):
+        return await asyncio.to_thread(predict, loaded, inputs, top)
+    return predict(loaded, inputs, top)
+
+
+async def _loaded(shared: Context, name: str, version: str | None) -> Loaded:
+    live, number = shared.runtime.live, version_number(version) if version is not None else None
+    if (loaded := live.find(name, number)) is not None:
+        return loaded
+    return await asyncio.to_thread(live.get, name) if number is None else await asyncio.to_thread(live.at, name, number)
+
+
+def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, int]:
+    """Rows and `top` of a body. Raises BrokenJSON, InvalidContent."""
+    body = read_object(data)
+    top = read_top(body)
+    return read_rows(body.rows, loaded.input, loaded.model), top
+
+
+def read_top(body: JsonBody) -> int:
+    """`top` of a body. The quick reader only ever says yes; what it does not take, pydantic explains."""
+    try:
+        return msgspec.convert(body.members, Question).top
+    except msgspec.ValidationError:
+        return validated(requests.Predict, body).top
+
+
+def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, int]:
+    """Row and `top` of a query. Raises InvalidContent, TooLarge."""
+    if len(query) > QUERY_BYTES:
+        raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
+    given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    for name in given:
+        if name not in ("input", "top"):
+            raise InvalidContent.at("", f"{name[:100]} is not known here. Known are input and top.")
+    if "input" not in given:
+        raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...].")
+    top = given.get("top", "1")
+    if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_TOP):
+        raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
+    return read_row(given["input"], loaded.input, loaded.model), int(top)
+
+
+QUERY: list[dict[str, Any]] = [
+    {
+        "name": "input",
+        "in": "query",
+        "required": True,
+        "schema": {"type": "string"},
+        "description": "One row as JSON: [0, 3, ...], or [c][h][w] of an image.",
+        "example": "[0,3,7,1]",
+    },
+    {
+        "name": "top",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": 1},
+        "description": "Best classes to list.",
+    },
+]
+TOLD: dict[str, Any] = {
+    "response_model": resources.Predictions,
+    "responses": {
+        200: {"description": "Best classes.", "headers": {"Tsuika-Version": {"schema": {"type": "integer"}}}},
+        **refusals(404, 409, 410, 413),
+    },
+}
+TOLD_POST: dict[str, Any] = {
+    **TOLD,
+    "responses": {**TOLD["responses"], **refusals(404, 409, 410, writes=True)},
+    "openapi_extra": takes(requests.Predict),
+}
+
+
+@routes.get("/v1/models/{model}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
+async def predict_row(request: Request, shared: Shared, model: str) -> Response:
+    """Classify one row by the live version; for small inputs."""
+    return _told(await ask(shared, model, None, request.scope, b""))
+
+
+@routes.post("/v1/models/{model}/predictions", **TOLD_POST)
+async def predict_rows(request: Request, shared: Shared, model: str) -> Response:
+    """Classify rows by the live version."""
+    return _told(await ask(shared, model, None, request.scope, request.scope["tsuika.body"]))
+
+
+@routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
+async def predict_row_at(request: Request, shared: Shared, model: str, version: str) -> Response:
+    """Classify one row by any version."""
+    return _told(await ask(shared, model, version, request.scope, b""))
+
+
+@routes.post("/v1/models/{model}/versions/{version}/predictions", **TOLD_POST)
+async def predict_rows_at(request: Request, shared: Shared, model: str, version: str) -> Response:
+    """Classify rows by any version."""
+    return _told(await ask(shared, model, version, request.scope, request.scope["tsuika.body"]))
+
+
+def _told(answer: Answer) -> Response:
+    return Response(encode(answer), 200, {"Tsuika-Version": str(answer.version)}, "application/json")

@@ -1,0 +1,82 @@
+"""Every refusal as application/problem+json (RFC 9457): kind -> status, sentence, pointers, request id."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from service import errors
+from service.errors import InvalidContent, TsuikaError
+
+STATUS: dict[type[TsuikaError], int] = {
+    errors.BrokenJSON: 400,
+    errors.Unauthorized: 401,
+    errors.ForbiddenHost: 403,
+    errors.NotFound: 404,
+    errors.BodyTimeout: 408,
+    errors.Conflict: 409,
+    errors.Erased: 410,
+    errors.PreconditionFailed: 412,
+    errors.TooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.InvalidContent: 422,
+    errors.Busy: 503,
+    errors.CorruptArtifact: 503,
+    errors.DiskFull: 507,
+}
+"""A kind that is not here is answered like the kind above it; one without any is a fault of ours: 500."""
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def status_of(kind: type[TsuikaError]) -> int:
+    """The HTTP status of a kind of error."""
+    return next((STATUS[k] for k in kind.__mro__ if k in STATUS), 500)
+
+
+def problem(error: TsuikaError, request_id: str) -> tuple[int, dict[str, Any], Headers]:
+    """-> status, body, extra headers"""
+    status = status_of(type(error))
+    found = error.errors if isinstance(error, InvalidContent) else []
+    body = _members(error.slug, error.title, status, error.detail, request_id)
+    body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in found]
+    body |= {name: told for name, told in error.members.items() if name not in body}
+    headers: Headers = []
+    if (after := getattr(error, "retry_after", None)) is not None or status == 503:
+        headers.append((b"retry-after", str(after or 5).encode()))
+    if status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="tsuika"'))
+    if status in (408, 413):
+        headers.append((b"connection", b"close"))
+    return status, body, headers
+
+
+def plain_problem(status: int, slug: str, title: str, detail: str, request_id: str) -> dict[str, Any]:
+    """A problem that no kind of error stands for: 405, 500."""
+    return {**_members(slug, title, status, detail, request_id), "errors": []}
+
+
+def fault(request_id: str) -> dict[str, Any]:
+    """What is told of an unexpected error: nothing but where to look."""
+    return plain_problem(
+        500,
+        "internal",
+        "Something went wrong here",
+        f"The fault is ours, not yours. The log has the reason under request id {request_id}.",
+        request_id,
+    )
+
+
+def encoded(body: dict[str, Any]) -> bytes:
+    """A problem as bytes; nothing in it is a number that JSON does not have."""
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, default=str).encode("utf-8", "replace")
+
+
+def _members(slug: str, title: str, status: int, detail: str, request_id: str) -> dict[str, Any]:
+    return {
+        "type": f"/problems/{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }

@@ -1,0 +1,62 @@
+"""Retractions over HTTP: take batches back out of everything that is served."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from service.api.context import Context, Shared, Wait, attempt, body_of, caller
+from service.api.describing import KEY, refusals, takes
+from service.api.posting import Done, Effect
+from service.api.updates import FINAL_HERE, announce, answer_update
+from service.contract import requests, resources
+from service.contract.enums import UpdateKind
+from service.errors import Conflict
+from service.registry import batches, models, updates
+from service.registry.database import now
+from service.registry.tables import Batch
+from service.registry.updates import Order
+
+routes = APIRouter(tags=["updates"])
+
+
+@routes.post(
+    "/v1/models/{model}/retractions",
+    status_code=202,
+    response_model=resources.Update,
+    responses=FINAL_HERE | refusals(404, 409, writes=True),
+    openapi_extra=takes(requests.CreateRetraction, KEY),
+)
+async def create_retraction(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
+    """Take batches back: marked now, out of what is served once this is final. `erase` deletes the bytes, too."""
+    done = await run_in_threadpool(_order, request, shared, model)
+    return await answer_update(shared, done, wait)
+
+
+def _order(request: Request, shared: Context, model: str) -> Done:
+    order, body = body_of(request, requests.CreateRetraction)
+    by = caller(request)
+
+    def act(session: Session) -> Effect:
+        found = models.get(session, model)
+        named = batches.named(session, found, order.batches)
+        for batch in named:
+            _check_there(batch, order.erase)
+            batch.retracted_at = batch.retracted_at or now()
+        ids = [b.id for b in named]
+        what = Order(UpdateKind.RETRACT, ids, reason=order.reason or None, erase=order.erase)
+        update = updates.enqueue(session, found, what, by)
+        return Effect(202, {"update": update.id}, lambda: announce(shared))
+
+    return shared.posts.run(attempt(request, body.members), lambda: act)
+
+
+def _check_there(batch: Batch, erase: bool) -> None:
+    """Raises Conflict for a batch that is taken back already; what is retracted can still be erased."""
+    if batch.erased_at is not None:
+        raise Conflict(f"Batch {batch.id} was erased already.", batch=batch.id)
+    if batch.retracted_at is not None and not erase:
+        raise Conflict(
+            f'Batch {batch.id} was retracted already. To delete its rows as well, send "erase": true.', batch=batch.id
+        )

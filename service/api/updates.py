@@ -1,0 +1,168 @@
+"""Updates over HTTP: order one, look at it, follow it, stop it, try it again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from service.api import arrivals
+from service.api.checking import check_method
+from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
+from service.api.describing import KEY, also, refusals, takes
+from service.api.posting import Act, Done, Effect
+from service.contract import requests, resources
+from service.contract.enums import UpdateKind, UpdateState
+from service.contract.inputs import Architecture
+from service.errors import Conflict, InvalidContent
+from service.registry import batches, models, updates
+from service.registry.database import now
+from service.registry.tables import Batch, Model, Update
+from service.registry.updates import Order
+
+routes = APIRouter(tags=["updates"])
+
+FINAL_HERE = also(200, resources.Update, "Final within `wait`, and served here if it was promoted.")
+
+
+@routes.post(
+    "/v1/models/{model}/updates",
+    status_code=202,
+    response_model=resources.Update,
+    responses=FINAL_HERE | refusals(404, 409, writes=True),
+    openapi_extra=takes(requests.CreateUpdate, KEY),
+)
+async def create_update(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
+    """Learn from stored batches, from all pending ones, or from rows in the body (they are stored as a batch)."""
+    done = await run_in_threadpool(_order, request, shared, model)
+    return await answer_update(shared, done, wait)
+
+
+def _order(request: Request, shared: Context, model: str) -> Done:
+    order, body = body_of(request, requests.CreateUpdate)
+    by = caller(request)
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+    method = order.method or requests.MethodChoice.model_validate(found.method)
+    check_method(method, Architecture.model_validate(found.architecture))
+    delivery = arrivals.deliver(order, body, found) if order.batches is None else None
+
+    def begin() -> Act:
+        accept = arrivals.store(shared.runtime, model, delivery) if delivery else None
+
+        def act(session: Session) -> Effect:
+            new = accept(session)[0] if accept else None
+            current = models.get(session, model)
+            ids = [new.id] if new else _stored(session, current, order)
+            named = order.method.model_dump() if order.method else None
+            what = Order(UpdateKind.LEARN, ids, named, order.seed)
+            update = updates.enqueue(session, current, what, by)
+            return Effect(202, {"update": update.id}, lambda: announce(shared))
+
+        return act
+
+    identity = delivery.identity(body.members) if delivery else body.members
+    return shared.posts.run(attempt(request, identity), begin)
+
+
+def _stored(session: Session, model: Model, order: requests.CreateUpdate) -> list[str]:
+    """The batches that a body names. Raises Conflict when none is pending, or one of them was retracted."""
+    if order.batches == "pending":
+        if not (waiting := batches.pending(session, model)):
+            raise Conflict(f"Nothing is pending in {model.name}: POST a batch first, or send rows with the update.")
+        return [b.id for b in waiting]
+    if not order.batches:
+        raise InvalidContent.at("/batches", 'batches is empty. Name at least one, or say "pending".')
+    found = batches.named(session, model, order.batches or [])
+    if gone := [b.id for b in found if b.retracted_at is not None]:
+        raise Conflict(f"Batch {gone[0]} was retracted. Leave it out, or send its rows anew.", batch=gone[0])
+    return [b.id for b in found]
+
+
+def announce(shared: Context) -> None:
+    """After the commit: work waits, and something changed."""
+    shared.runtime.work.set()
+    shared.runtime.changed()
+
+
+async def answer_update(shared: Context, done: Done, wait: float) -> Response:
+    """The update as it is now, or once it is final and served here, if that is within `wait` seconds (then 200)."""
+    update_id = done.names["update"]
+    settled = wait > 0 and await shared.watcher.until_settled(update_id, wait)
+    resource = await run_in_threadpool(_update, shared, update_id)
+    headers = {"Location": f"/v1/updates/{update_id}", **done.headers}
+    return answer(resource, 200 if settled else done.status, headers)
+
+
+def _update(shared: Context, update_id: str) -> resources.Update:
+    with shared.runtime.database.reading() as session:
+        return updates.resource(session, updates.find(session, update_id))
+
+
+@routes.get("/v1/models/{model}/updates", response_model=resources.Page[resources.Update], responses=refusals(404))
+def list_updates(
+    shared: Shared,
+    page: Page,
+    model: str,
+    state: Annotated[UpdateState | None, Query()] = None,
+    kind: Annotated[UpdateKind | None, Query()] = None,
+) -> Response:
+    """Updates, newest first; those of one state, of one kind."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        items, following = updates.page(session, found, page.limit, page.cursor, state, kind)
+        shown = [updates.resource(session, u) for u in items]
+    return answer(resources.Page[resources.Update](items=shown, next_cursor=following))
+
+
+@routes.get("/v1/updates/{update}", response_model=resources.Update, responses=refusals(404))
+def get_update(shared: Shared, update: str) -> Response:
+    """An update: its state, and once it is final its verdict and report."""
+    return answer(_update(shared, update))
+
+
+@routes.post(
+    "/v1/updates/{update}/cancel",
+    response_model=resources.Update,
+    responses=also(202, resources.Update, "It runs; its worker was told to stop.") | refusals(404, 409, writes=True),
+    openapi_extra=takes(None, KEY),
+)
+def cancel_update(request: Request, shared: Shared, update: str) -> Response:
+    """Stop an update: at once while it is queued (200), soon while it runs (202)."""
+
+    def act(session: Session) -> Effect:
+        found = updates.find(session, update)
+        return Effect(200 if updates.cancel(session, found) else 202, {"update": update}, lambda: announce(shared))
+
+    done = shared.posts.run(attempt(request, None), lambda: act)
+    return answer(_update(shared, update), done.status, done.headers)
+
+
+@routes.post(
+    "/v1/updates/{update}/retry",
+    status_code=202,
+    response_model=resources.Update,
+    responses=refusals(404, 409, writes=True),
+    openapi_extra=takes(None, KEY),
+)
+def retry_update(request: Request, shared: Shared, update: str) -> Response:
+    """Queue a failed or cancelled update again."""
+
+    def act(session: Session) -> Effect:
+        found = updates.find(session, update)
+        updates.retry(session, found)
+        _mark_again(session, found)
+        return Effect(202, {"update": update}, lambda: announce(shared))
+
+    done = shared.posts.run(attempt(request, None), lambda: act)
+    headers = {"Location": f"/v1/updates/{update}", **done.headers}
+    return answer(_update(shared, update), done.status, headers)
+
+
+def _mark_again(session: Session, update: Update) -> None:
+    """A retraction that was cancelled had given its batches back."""
+    if update.kind == UpdateKind.RETRACT:
+        for batch in (session.get_one(Batch, b) for b in update.batches):
+            batch.retracted_at = batch.retracted_at or now()

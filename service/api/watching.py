@@ -1,0 +1,159 @@
+"""One task looks, for everybody who waits: what became of an update, and which version is live elsewhere.
+
+It looks every poll, and at once when this process changed something. Who waits holds no thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from service.contract.enums import UpdateState, Verdict
+from service.registry import states
+from service.registry.tables import Model, Update, UpdateEvent, Version
+from service.runtime import Runtime
+
+log = logging.getLogger("tsuika.api")
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """How an update stood at the last look. `settled`: final, and served here if it was promoted."""
+
+    final: bool
+    settled: bool
+    progress: dict[str, Any] | None
+    last_event: int
+
+
+class Watch:
+    """One who waits for news of one update."""
+
+    def __init__(self) -> None:
+        self.bell = asyncio.Event()
+        self.glimpse: Glimpse | None = None
+
+    async def news(self, seconds: float) -> bool:
+        """Waits for the next change; -> whether there was one in time."""
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self.bell.wait()
+        except TimeoutError:
+            return False
+        self.bell.clear()
+        return True
+
+
+class Watcher:
+    """Made once a process; its task starts with the first request."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.stopping = False
+        self._runtime = runtime
+        self._watches: dict[str, set[Watch]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._nudge = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="watcher")
+
+    def start(self) -> None:
+        """Begin to look, in the running loop; once is enough."""
+        if self._task is None:
+            self._loop = asyncio.get_running_loop()
+            self._task = self._loop.create_task(self._look_again_and_again())
+            self._runtime.on_change(self._look_now)
+
+    def _look_now(self) -> None:
+        """From any thread: something changed here."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._nudge.set)
+
+    async def stop(self) -> None:
+        """Wake all who wait, and look no more."""
+        self.stopping = True
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.bell.set()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._thread.shutdown(wait=False)
+
+    @contextmanager
+    def watching(self, update_id: str) -> Iterator[Watch]:
+        """While the block runs, the watch hears of the update."""
+        watch = Watch()
+        self._watches.setdefault(update_id, set()).add(watch)
+        self._nudge.set()
+        try:
+            yield watch
+        finally:
+            self._watches[update_id].discard(watch)
+            if not self._watches[update_id]:
+                del self._watches[update_id]
+
+    async def until_settled(self, update_id: str, seconds: float) -> bool:
+        """Waits until the update is final and served here; -> whether it is. Ends early when the process stops."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        with self.watching(update_id) as watch:
+            while not self.stopping and (loop.time() < until):
+                if watch.glimpse is not None and watch.glimpse.settled:
+                    return True
+                await watch.news(until - loop.time())
+            return watch.glimpse is not None and watch.glimpse.settled
+
+    async def _look_again_and_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._nudge.clear()
+            try:
+                seen = await loop.run_in_executor(self._thread, self._look, list(self._watches))
+            except Exception:  # a look that fails must not be the last one
+                log.exception("could not look at the database")
+                seen = {}
+            for update_id, glimpse in seen.items():
+                for watch in self._watches.get(update_id, ()):
+                    if watch.glimpse != glimpse:
+                        watch.glimpse = glimpse
+                        watch.bell.set()
+            try:
+                async with asyncio.timeout(self._runtime.settings.poll_seconds):
+                    await self._nudge.wait()
+            except TimeoutError:
+                continue
+
+    def _look(self, update_ids: Collection[str]) -> dict[str, Glimpse]:
+        self._runtime.live.refresh()
+        if not update_ids:
+            return {}
+        with self._runtime.database.reading() as session:
+            last = dict(
+                session.execute(
+                    select(UpdateEvent.update_id, func.max(UpdateEvent.id))
+                    .where(UpdateEvent.update_id.in_(update_ids))
+                    .group_by(UpdateEvent.update_id)
+                )
+                .tuples()
+                .all()
+            )
+            found = session.execute(
+                select(Update.id, Update.state, Update.verdict, Update.progress, Model, Version.number)
+                .join(Model, Update.model_id == Model.id)
+                .outerjoin(Version, Model.live_version_id == Version.id)
+                .where(Update.id.in_(update_ids))
+            ).tuples()
+            seen = {}
+            for update_id, state, verdict, progress, model, live in found:
+                final = UpdateState(state) in states.FINAL
+                served = model.archived_at is not None or self._runtime.live.serving_version(model.name) == live
+                settled = final and (verdict != Verdict.PROMOTED or served)
+                seen[update_id] = Glimpse(final, settled, progress, last.get(update_id, 0))
+        return seen

@@ -1,0 +1,221 @@
+"""One process that serves: the port opens first, the heavy libraries load behind it, TERM breaks no answer.
+
+Nothing heavy is imported at the top of this file: /healthz answers within a moment of the command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import uvicorn
+import uvloop
+
+from service import __version__
+from service.api import problems
+from service.api.health import Health
+from service.api.limits import Receive, Scope, Send
+from service.api.place import BACKLOG, address, listening, locked
+from service.errors import Busy, TsuikaError
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.api.door import Door
+    from service.runtime import Runtime
+    from service.worker.loop import Worker
+
+log = logging.getLogger("tsuika")
+
+KEEP_ALIVE_SECONDS = 75
+HANDLER_THREADS = 16
+"""Threads of handlers that talk to the database."""
+FAREWELL_SECONDS = 0.5
+"""After TERM: time for callers with open connections to be told that these close."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve until TERM or INT; -> the exit code. Raises ImpossibleSettings for a taken port, folder or address."""
+    settings.check()
+    with listening(settings) as listener:
+        url = address(settings, listener)
+        first = not settings.data.exists()
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with locked(settings, url):
+            _set_up_logs()
+            print(_banner(settings, url, first), file=sys.stderr, flush=True)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_Process(settings, listener).run())
+
+
+def create_app(runtime: Runtime) -> Door:
+    """The application over a runtime, without port, signals and worker."""
+    from service.api.application import build
+
+    return build(runtime)
+
+
+class _Front:
+    """What the port answers with: health at once, 503 until the application is there, then everything."""
+
+    def __init__(self, health: Health) -> None:
+        self.health = health
+        self.door: Door | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.door is not None:
+            await self.door(scope, receive, send)
+        elif self.health.answers(scope):
+            await self.health.answer(scope, send)
+        else:
+            told = Busy(f"The service is starting: it waits for {self.health.waiting_for}.", retry_after=1)
+            status, body, headers = problems.problem(told, "starting")
+            data = problems.encoded(body)
+            kind = (b"content-type", b"application/problem+json")
+            length = (b"content-length", str(len(data)).encode())
+            await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers]})
+            await send({"type": "http.response.body", "body": data})
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signals: they are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop_listening(self) -> None:
+        """No new connections; open ones go on."""
+        for server in self.servers:
+            server.close()
+
+
+@dataclass
+class _Started:
+    """What is there once everything is imported."""
+
+    runtime: Runtime
+    door: Door
+    worker: Worker | None
+
+
+class _Process:
+    """The life of one `tsuika serve`."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings, self._listener = settings, listener
+        self._health = Health(waiting_for="the libraries")
+        self._front = _Front(self._health)
+        self._server = _Server(
+            uvicorn.Config(
+                self._front,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, int(settings.stop_seconds * 0.5)),
+            )
+        )
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_stop, asked)
+        serving = loop.create_task(self._server.serve(sockets=[self._listener]))
+        starting = loop.run_in_executor(None, self._start)
+        try:
+            started = await starting
+        except Exception as error:
+            told = error.detail if isinstance(error, TsuikaError) else None
+            log.error("cannot start: %s", told or error, exc_info=None if told else error)
+            self._server.should_exit = True
+            await serving
+            return 1
+        if started.worker is not None:
+            started.worker.start()
+        anyio.to_thread.current_default_thread_limiter().total_tokens = HANDLER_THREADS
+        self._front.door, self._health.waiting_for = started.door, None
+        log.info("ready")
+        stopping = loop.create_task(asked.wait())
+        await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
+        await self._stop(started, serving)
+        return 0
+
+    def _start(self) -> _Started:
+        """Beside the event loop: import, migrate, load what is live."""
+        import torch
+
+        from service.api.application import build
+        from service.registry.database import migrate
+        from service.runtime import Runtime
+
+        torch.set_num_threads(1)  # the other cores learn
+        self._health.waiting_for = "the database"
+        migrate(self._settings.database_url)
+        runtime = Runtime(self._settings)
+        self._health.waiting_for = "the live versions"
+        runtime.live.refresh()
+        worker = None
+        if self._settings.worker:
+            from service.worker.loop import Worker
+
+            worker = Worker(runtime)
+        return _Started(runtime, build(runtime, self._health), worker)
+
+    def _told_to_stop(self, asked: asyncio.Event) -> None:
+        """The first signal stops gracefully, a second one at once; nothing outlives `stop_seconds`."""
+        if asked.is_set():
+            os._exit(130)
+        asked.set()
+        guard = threading.Timer(self._settings.stop_seconds - 0.3, os._exit, [1])
+        guard.daemon = True
+        guard.start()
+
+    async def _stop(self, started: _Started, serving: asyncio.Task[None]) -> None:
+        """Readiness off, streams and waits end, open connections are told; then the listener, then the rest."""
+        log.info("stopping")
+        self._health.stopping = True
+        loop, patience = asyncio.get_running_loop(), self._settings.stop_seconds
+        worker = started.worker
+        handing_back = loop.run_in_executor(None, worker.stop, patience * 0.6) if worker else None
+        await started.door.context.watcher.stop()
+        farewell = min(FAREWELL_SECONDS, patience / 10)
+        await asyncio.sleep(farewell)
+        self._server.stop_listening()
+        until = loop.time() + patience * 0.5
+        await asyncio.sleep(farewell)
+        while started.door.open_requests and loop.time() < until:
+            await asyncio.sleep(0.02)
+        self._server.should_exit = True
+        await serving
+        if handing_back is not None:
+            await handing_back
+        started.runtime.close()
+        log.info("stopped")
+
+
+def _banner(settings: Settings, url: str, first: bool) -> str:
+    lines = [f"Tsuika {__version__} at {url} (its interface: {url}/docs)", f"Data in {settings.data}"]
+    lines.append("Press CTRL+C to quit" + (". New here? Try: tsuika demo" if first else ""))
+    return "\n".join(lines)
+
+
+def _set_up_logs() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("alembic", "uvicorn.error", "httpx", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
