@@ -14,19 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from service.contract.inputs import IdentityBackbone, Strict
 from service.contract.policy import GatePolicy
 from service.contract.report import Cost, Report
 from service.errors import MethodRefused
-from service.learning.architectures import Network, build, fresh
+from service.learning.answering import View, answers, features_of, softmax
+from service.learning.architectures import fresh
 from service.learning.assessment import Assessment, Past, remember
-from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.evaluation import Answers, Bits
-from service.learning.features import Space, feature_blocks, identity_network
-from service.learning.ledger import Ledger
+from service.learning.features import Space, identity_network
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale
 from service.learning.report import assess
@@ -37,7 +35,6 @@ from service.learning.training import forward_cost
 YARDSTICK_PRIOR = 0.25
 LEARNING_SHARE = 0.7
 """Of all rows, by the folds: 3-9 of 0-9."""
-Logits = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,58 +144,6 @@ def ledger_space(base: Checkpoint | None, candidate: Checkpoint) -> Space:
     return Space.of(identity_network(layout.input, InputScale.load(candidate.parts["scale"])))
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """Trusted rows and the update's own rows, as any version of the lineage answers them."""
-
-    data: Data
-    space: Space
-    ledger: Ledger
-
-    @property
-    def trusted(self) -> Rows:
-        """Facts of the trusted rows, with rounded features."""
-        return self.ledger.exam
-
-    @property
-    def batch(self) -> Rows:
-        """Facts of the update's own rows, with rounded features."""
-        return self.data.entry(self.space)
-
-    def on_trusted(self, version: Checkpoint) -> Answers:
-        """By the head that never saw a judging fold."""
-        network = build(version)
-        if self._shares(network):
-            features = _features(self.trusted, self.space)
-        else:
-            features = _forward(network, _aligned(self.data.exam, self.trusted))
-        judge = version.parts.get("judge")
-        if judge is not None:
-            logits = features @ judge["weight"].double().numpy().T + judge["bias"].double().numpy()
-        else:
-            logits = _head(network, features)
-        return answers(version, logits)
-
-    def on_batch(self, version: Checkpoint) -> Answers:
-        """By the head that is served."""
-        network = build(version)
-        shared = self._shares(network)
-        features = _features(self.batch, self.space) if shared else _forward(network, self.data.batch)
-        return answers(version, _head(network, features))
-
-    def _shares(self, network: Network) -> bool:
-        return network.layout.shift is not None and Space.of(network).id == self.space.id
-
-
-def answers(version: Checkpoint, logits: Logits) -> Answers:
-    """Probabilities of a version: softmax(logits / temperature). logits [n, C], rows of NaN stay."""
-    scaled = logits / version.layout.temperature
-    if scaled.shape[1]:
-        scaled = scaled - scaled.max(1, keepdims=True)
-    raised = np.exp(scaled)
-    return Answers(version.classes, raised / raised.sum(1, keepdims=True))
-
-
 def _own(candidate: Checkpoint, learned: Learned, view: View) -> Answers:
     """The candidate on the update's own rows, by heads that never saw them; NaN where there is none."""
     if learned.out_of_fold is not None:
@@ -233,40 +178,9 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
     own = out_of_fold(grown.all, view.batch, shift, classes, solve, check=run.check)
     return Yardstick(
         alpha,
-        _softmax(classes, judge.logits(_features(view.trusted, view.space))),
-        _softmax(classes, own),
+        softmax(classes, judge.logits(features_of(view.trusted, view.space))),
+        softmax(classes, own),
     )
-
-
-def _softmax(classes: tuple[str, ...], logits: Logits) -> Answers:
-    top = logits.max(1, keepdims=True) if logits.size else logits
-    raised = np.exp(logits - top)
-    return Answers(classes, raised / raised.sum(1, keepdims=True))
-
-
-def _features(rows: Rows, space: Space) -> Logits:
-    return rows.inputs.astype(np.float64) * space.step
-
-
-def _forward(network: Network, rows: Rows) -> Logits:
-    """Features of raw rows by another version's extractor. -> [n, M]"""
-    blocks = [h.numpy() for _, h in feature_blocks(network, rows.inputs)]
-    return np.concatenate(blocks).astype(np.float64) if blocks else np.zeros((0, 1))
-
-
-def _head(network: Network, features: Logits) -> Logits:
-    with torch.no_grad():
-        return network.logits(torch.from_numpy(features.astype(np.float32))).double().numpy()
-
-
-def _aligned(raw: Rows, like: Rows) -> Rows:
-    """Raw rows in the order of `like`: the same rows, by batch and number."""
-    place = {key: k for k, key in enumerate(_keys(raw))}
-    return raw.take(np.array([place[key] for key in _keys(like)], np.int64))
-
-
-def _keys(rows: Rows) -> list[tuple[str, int]]:
-    return [(rows.batches[b], int(r)) for b, r in zip(rows.batch, rows.row, strict=True)]
 
 
 def _cost(base: Checkpoint | None, learned: Learned, data: Data, context: Context) -> Cost:
@@ -291,9 +205,9 @@ def _cost(base: Checkpoint | None, learned: Learned, data: Data, context: Contex
     )
 
 
-def retraining_cost(data: Data, epochs: int) -> int:
+def retraining_cost(base: Checkpoint | None, data: Data, epochs: int) -> int:
     """Multiply-adds of joint training on every learned row: forward, and twice that backward, each epoch."""
-    known = [f"{k}" for k in range(max(len(data.batch.names), 2))]
+    known = sorted({*(base.classes if base else ()), *data.batch.names})
     network = fresh(
         data.input, data.architecture, InputScale(torch.zeros(()), torch.ones(())), known, Run().generator()
     )

@@ -103,7 +103,7 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     data = _data(assignment, shelf, known, step.batches, run)
     chosen = choose(step.method, base, data)
     epochs = int(METHODS["retrain"].Params().model_dump()["epochs"])
-    context = replace(context, retraining=retraining_cost(data, epochs))
+    context = replace(context, retraining=retraining_cost(base, data, epochs))
     return Done(run_update(base, data, chosen.method, chosen.params, run, context), data, chosen)
 
 

@@ -1,0 +1,100 @@
+"""How any version of a lineage answers the same rows: trusted ones, and those of an update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from service.learning.architectures import Network, build
+from service.learning.batch import Rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.evaluation import Answers
+from service.learning.features import Space, feature_blocks, feature_width
+from service.learning.ledger import Ledger
+from service.learning.method import Data
+
+Logits = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Trusted rows and the update's own rows, as any version of the lineage answers them."""
+
+    data: Data
+    space: Space
+    ledger: Ledger
+
+    @property
+    def trusted(self) -> Rows:
+        """Facts of the trusted rows, with rounded features."""
+        return self.ledger.exam
+
+    @property
+    def batch(self) -> Rows:
+        """Facts of the update's own rows, with rounded features."""
+        return self.data.entry(self.space)
+
+    def on_trusted(self, version: Checkpoint) -> Answers:
+        """By the head that never saw a judging fold."""
+        network = build(version)
+        if self._shares(network):
+            features = features_of(self.trusted, self.space)
+        else:
+            features = _forward(network, _aligned(self.data.exam, self.trusted))
+        judge = version.parts.get("judge")
+        if judge is not None:
+            logits = features @ judge["weight"].double().numpy().T + judge["bias"].double().numpy()
+        else:
+            logits = _head(network, features)
+        return answers(version, logits)
+
+    def on_batch(self, version: Checkpoint) -> Answers:
+        """By the head that is served."""
+        network = build(version)
+        shared = self._shares(network)
+        features = features_of(self.batch, self.space) if shared else _forward(network, self.data.batch)
+        return answers(version, _head(network, features))
+
+    def _shares(self, network: Network) -> bool:
+        return network.layout.shift is not None and Space.of(network).id == self.space.id
+
+
+def answers(version: Checkpoint, logits: Logits) -> Answers:
+    """Probabilities of a version: softmax(logits / temperature). logits [n, C], rows of NaN stay."""
+    return softmax(version.classes, logits / version.layout.temperature)
+
+
+def softmax(classes: tuple[str, ...], logits: Logits) -> Answers:
+    """Probabilities of logits [n, C]; rows of NaN stay."""
+    top = logits.max(1, keepdims=True) if logits.size else logits
+    raised = np.exp(logits - top)
+    return Answers(classes, raised / raised.sum(1, keepdims=True))
+
+
+def features_of(rows: Rows, space: Space) -> Logits:
+    """Rounded features as numbers. -> [n, M]"""
+    return rows.inputs.astype(np.float64) * space.step
+
+
+def _forward(network: Network, rows: Rows) -> Logits:
+    """Features of raw rows by another version's extractor. -> [n, M]"""
+    blocks = [h.numpy() for _, h in feature_blocks(network, rows.inputs)]
+    return np.concatenate(blocks).astype(np.float64) if blocks else np.zeros((0, feature_width(network)))
+
+
+def _head(network: Network, features: Logits) -> Logits:
+    with torch.no_grad():
+        return network.logits(torch.from_numpy(features.astype(np.float32))).double().numpy()
+
+
+def _aligned(raw: Rows, like: Rows) -> Rows:
+    """Raw rows in the order of `like`: the same rows, by batch and number."""
+    place = {key: k for k, key in enumerate(_keys(raw))}
+    return raw.take(np.array([place[key] for key in _keys(like)], np.int64))
+
+
+def _keys(rows: Rows) -> list[tuple[str, int]]:
+    return [(rows.batches[b], int(r)) for b, r in zip(rows.batch, rows.row, strict=True)]
