@@ -16,7 +16,7 @@ from service.learning.ledger import Ledger
 from service.learning.solve import ABSENT, Head
 from service.learning.sums import Floats
 
-COLDEST, HOTTEST = 2.0**-8, 2.0**3
+COLDEST, HOTTEST = 2.0**-8, 2.0**8
 ENOUGH_ROWS = 50
 """Rows, of two classes and more, from which a temperature is fitted."""
 FEW_ROWS = 10
@@ -27,7 +27,7 @@ STEPS = 30
 
 
 def fit_temperature(logits: Floats, columns: Ints) -> float:
-    """The temperature in [2^-8, 2^3] with the least log loss. logits [n, C], columns [n]: each row's own class.
+    """The temperature in [2^-8, 2^8] with the least log loss. logits [n, C], columns [n]: each row's own class.
 
     Targets are smoothed by 1 / (n + 2) over the columns that can be answered: a few rows that are all right do not show
     that none will be wrong. The loss is convex in 1 / temperature, so its slope is halved down to nothing.
