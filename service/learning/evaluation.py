@@ -130,9 +130,14 @@ class Bits:
         """That version and the candidate on the rows both were asked about, over the columns that version had."""
         at = {batch: k for k, batch in enumerate(self.batches)}
         batch = np.array([at.get(b, -1) for b in rows.batches], np.int64)[rows.batch]
-        _, mine, theirs = np.intersect1d(
-            _key(batch, rows.row), _key(self.batch, self.row), assume_unique=True, return_indices=True
+        shared = np.flatnonzero(batch >= 0)
+        _, found, theirs = np.intersect1d(
+            _key(batch[shared], rows.row[shared]),
+            _key(self.batch, self.row),
+            assume_unique=True,
+            return_indices=True,
         )
+        mine = shared[found]
         answered = candidate.judged[mine]
         now = candidate.over(self.classes).right(rows)
         return Paired.of(self.right[theirs[answered]], now[mine[answered]])
