@@ -22,9 +22,14 @@ def model_area(model_id: int) -> str:
     return f"model-{model_id}"
 
 
+def is_name(area: str, digest: str) -> bool:
+    """Whether bytes can be stored there."""
+    return bool(_AREA.fullmatch(area) and _DIGEST.fullmatch(digest))
+
+
 def check_name(area: str, digest: str) -> None:
     """Nothing but our own areas and 64 hex digits ever becomes part of a path."""
-    if not _AREA.fullmatch(area) or not _DIGEST.fullmatch(digest):
+    if not is_name(area, digest):
         raise ValueError(f"not a name of the store: {area!r}, {digest!r}")
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.errors import CorruptArtifact, DiskFull
-from service.storage.artifacts import check_name
+from service.storage.artifacts import check_name, is_name
 
 TEMPORARY = "tmp"
 
@@ -79,8 +79,10 @@ class LocalArtifacts:
 
     def names(self) -> Iterator[tuple[str, str, float]]:
         for path in self._root.glob("*/[0-9a-f][0-9a-f]/*"):
+            area, digest = path.parent.parent.name, path.parent.name + path.name
             with suppress(FileNotFoundError):
-                yield path.parent.parent.name, path.parent.name + path.name, path.stat().st_mtime
+                if is_name(area, digest):
+                    yield area, digest, path.stat().st_mtime
 
     def clear_temporary(self, older_than: float) -> int:
         """Remove what writers that died have left; -> how many files."""

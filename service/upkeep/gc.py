@@ -27,19 +27,23 @@ class Collected:
 def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], None] = lambda done: None) -> Collected:
     """Mark from versions, batches and entries, then sweep what is unmarked and older than `gc_grace_seconds`.
 
-    The grace is longer than the longest update, whose new bytes no row names yet; storing existing bytes again touches
-    them. What is marked is read after what is listed, so nothing stored in between is taken for garbage.
+    The grace is longer than the longest update, whose new bytes no row names yet. Storing existing bytes again touches
+    them, and the sweep spares what was touched since it was listed.
     """
     oldest = now() - runtime.settings.gc_grace_seconds
     candidates = [(area, digest) for area, digest, touched in runtime.store.names() if touched < oldest]
     used = _used(runtime)
     garbage = [name for name in candidates if name not in used]
-    if not dry_run:
-        for done, (area, digest) in enumerate(garbage):
-            runtime.store.delete(area, digest)
-            progress(done + 1)
-        runtime.store.clear_temporary(oldest)
-    return Collected(garbage, len(candidates) - len(garbage))
+    kept = len(candidates) - len(garbage)
+    if dry_run:
+        return Collected(garbage, kept)
+    deleted = []
+    for area, digest in garbage:
+        if runtime.store.sweep(area, digest, oldest):
+            deleted.append((area, digest))
+            progress(len(deleted))
+    runtime.store.clear_temporary(oldest)
+    return Collected(deleted, kept)
 
 
 def _used(runtime: Runtime) -> Names:

@@ -1,0 +1,144 @@
+"""Garbage collection keeps everything that a row names and everything young, and deletes the rest."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.registry import batches, ledger, versions
+from service.runtime import Runtime
+from service.storage.artifacts import SHARDS, model_area
+from service.upkeep import gc
+from tests.registry.facts import arrival, learn, made, model
+
+OLD = 1000.0
+"""Seconds: long before the grace."""
+
+
+def aged(runtime: Runtime, seconds: float = OLD) -> None:
+    """Everything in the store was stored so long ago."""
+    at = time.time() - seconds
+    for path in runtime.settings.store_folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (at, at))
+
+
+def stored(runtime: Runtime) -> set[tuple[str, str]]:
+    return {(area, digest) for area, digest, _ in runtime.store.names()}
+
+
+class Facts:
+    """One model with a version, a batch and an entry; and garbage of every kind beside them."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        store = runtime.store
+        with runtime.database.writing() as session:
+            digits = model(session)
+            self.area = model_area(digits.id)
+            self.shard = (SHARDS, store.put(SHARDS, b"head"))
+            self.bits = (self.area, store.put(self.area, b"bits"))
+            self.rows = (self.area, store.put(self.area, b"rows"))
+            self.entry = (self.area, store.put(self.area, b"entry"))
+            batch, _ = batches.accept(session, digits, arrival(self.rows[1]))
+            ledger.add(session, batch.id, "s" * 64, self.entry[1], 4)
+            shard = {"part": "head", "digest": self.shard[1], "bytes": 4, "learned": [batch.id]}
+            update = learn(session, digits, [batch.id])
+            facts = replace(made([batch.id]), shards=[shard], bits=self.bits[1])
+            self.version_id = versions.add(session, digits, update, None, facts).id
+        self.garbage = {
+            (SHARDS, store.put(SHARDS, b"an update that was cancelled")),
+            (self.area, store.put(self.area, b"rows that no batch names")),
+            (SHARDS, store.put(SHARDS, b"rows")),  # the same bytes as the batch, where nothing names them
+            (model_area(99), store.put(model_area(99), b"rows")),
+        }
+
+    @property
+    def used(self) -> set[tuple[str, str]]:
+        return {self.shard, self.bits, self.rows, self.entry}
+
+
+@pytest.fixture
+def facts(runtime: Runtime) -> Facts:
+    return Facts(runtime)
+
+
+def test_what_a_row_names_stays_and_the_rest_goes(runtime: Runtime, facts: Facts) -> None:
+    aged(runtime)
+    found = gc.collect(runtime)
+    assert set(found.deleted) == facts.garbage
+    assert found.kept == len(facts.used)
+    assert stored(runtime) == facts.used
+    assert gc.collect(runtime).deleted == []
+
+
+def test_a_dry_run_lists_the_same_and_deletes_nothing(runtime: Runtime, facts: Facts) -> None:
+    aged(runtime)
+    before = stored(runtime)
+    found = gc.collect(runtime, dry_run=True)
+    assert stored(runtime) == before
+    assert gc.collect(runtime) == found
+
+
+def test_what_is_younger_than_the_grace_stays(runtime: Runtime, facts: Facts) -> None:
+    """An update that is running has stored its bytes, and no row names them yet."""
+    aged(runtime, seconds=50.0)
+    assert gc.collect(runtime).deleted == []
+    assert stored(runtime) == facts.used | facts.garbage
+
+
+def test_bytes_that_are_stored_again_during_the_collection_stay(
+    runtime: Runtime, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update comes to the bytes of an older, forgotten one after they were listed and before it has a row."""
+    aged(runtime)
+    marked = gc._used
+
+    def meanwhile(_: Runtime) -> gc.Names:
+        used = marked(runtime)
+        runtime.store.put(SHARDS, b"an update that was cancelled")
+        return used
+
+    monkeypatch.setattr(gc, "_used", meanwhile)
+    found = gc.collect(runtime)
+    [spared] = facts.garbage - set(found.deleted)
+    assert runtime.store.get(*spared) == b"an update that was cancelled"
+
+
+def test_the_bytes_of_an_erased_version_go(runtime: Runtime, facts: Facts) -> None:
+    with runtime.database.writing() as session:
+        versions.by_id(session, facts.version_id).erased_at = 1.0
+    aged(runtime)
+    gc.collect(runtime)
+    assert stored(runtime) == {facts.rows, facts.entry}
+
+
+def test_what_writers_that_died_have_left_goes_too(runtime: Runtime, facts: Facts) -> None:
+    folder: Path = runtime.settings.store_folder / "tmp"
+    (folder / "old").write_bytes(b"half")
+    aged(runtime)
+    (folder / "young").write_bytes(b"half")
+    gc.collect(runtime)
+    assert [path.name for path in folder.iterdir()] == ["young"]
+
+
+def test_files_that_are_not_ours_are_left_alone(runtime: Runtime, facts: Facts) -> None:
+    stray = [
+        runtime.settings.store_folder / place for place in ("README", "shards/ab/notes.txt", "other/ab/" + "0" * 62)
+    ]
+    for path in stray:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    aged(runtime)
+    assert set(gc.collect(runtime).deleted) == facts.garbage
+    assert all(path.exists() for path in stray)
+
+
+def test_progress_counts_what_was_deleted(runtime: Runtime, facts: Facts) -> None:
+    aged(runtime)
+    told: list[int] = []
+    gc.collect(runtime, progress=told.append)
+    assert told == [1, 2, 3, 4]
