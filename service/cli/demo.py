@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         sent, aside = digits()
         teller.say(
-            f"{len(sent)} images of handwritten digits are sent bit by bit to a service at {url}, through its HTTP\n"
+            f"{len(sent)} images of handwritten digits are sent bit by bit to a service at {url}, through its HTTP "
             f"interface alone. {len(aside)} more are kept aside, to measure what it can do."
         )
         new_classes(client, teller, sent, aside)

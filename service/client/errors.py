@@ -42,7 +42,7 @@ class Refused(ClientError):
     """The service said no. The message is its `detail`: what is wrong and what to do."""
 
     def __init__(self, problem: Problem) -> None:
-        where = "".join(f"\n  {e.pointer}: {e.detail}" for e in problem.errors if e.detail != problem.detail)
+        where = "".join(f"\n  {e.pointer}: {e.detail}" for e in problem.errors if e.detail not in problem.detail)
         super().__init__(problem.detail + where)
         self.problem = problem
 

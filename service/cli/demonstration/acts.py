@@ -24,7 +24,7 @@ def new_classes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None
     """0-4 are known; 5-9 arrive, and the old rows are not looked at again."""
     teller.heading(
         "1  New classes",
-        f"Each model knows 0 to 4. Now {len(sent.of(NEW))} rows of 5 to 9 arrive. Only {BOUND} reads old rows again.\n"
+        f"Each model knows 0 to 4. Now {len(sent.of(NEW))} rows of 5 to 9 arrive. Only {BOUND} reads old rows again. "
         f"Measured on {len(aside)} rows that no model has learned.",
     )
     first, then = sent.of(OLD), sent.of(NEW)
@@ -54,7 +54,7 @@ def shifted_world(client: Client, teller: Teller, sent: Rows, aside: Rows) -> No
     then, aside_then = moved_and_darker(rest), moved_and_darker(aside)
     teller.heading(
         "2  The world shifts",
-        f"Each model knows all ten digits. Now {len(then)} rows arrive that are moved by one pixel and darker.\n"
+        f"Each model knows all ten digits. Now {len(then)} rows arrive that are moved by one pixel and darker. "
         "old: the world as it was; new: the world as it is now.",
     )
     lines: list[Line] = []
@@ -104,7 +104,7 @@ def mistakes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
         taken = model.retract(customer.batches, "customer-17 asked for it", on_progress=progress)
     look("rows of customer-17 taken back", "as if they had never been here")
     teller.table(["what happened", "live version", "accuracy", "and so"], rows, left=("what happened", "and so"))
-    teller.verdict("slipped labels", bad)
+    teller.verdicts([("slipped labels", bad)])
     _certificate(teller, model, taken, never=1)
 
 
@@ -144,8 +144,7 @@ def _close(teller: Teller, lines: Sequence[Line]) -> None:
     """The table, then what the service said of each, then what to keep in mind."""
     teller.results(lines)
     told = [(line, line.update) for line in lines if line.update is not None]
-    for line, update in told:
-        teller.verdict(line.name, update)
+    teller.verdicts([(line.name, update) for line, update in told])
     live = [line.name for line, update in told if update.verdict == Verdict.PROMOTED]
     stopped = [line.name for line, update in told if update.verdict != Verdict.PROMOTED]
     teller.say(f"Live: {', '.join(live) or 'none'}. Stopped at the gate: {', '.join(stopped) or 'none'}.")
@@ -161,6 +160,6 @@ def _certificate(teller: Teller, model: RemoteModel, taken: Update, never: int) 
     if not certificate.ledger_digest == here == before:
         raise TsuikaError(f"The certificate says {certificate.ledger_digest}, recomputed: {here} and {before}.")
     teller.say(
-        f"Certificate of version {taken.version}: its sums have the digest {here[:16]}...; recomputed here from their\n"
+        f"Certificate of version {taken.version}: its sums have the digest {here[:16]}...; recomputed here from their "
         f"export: the same. Version {never}, which never saw these rows: the same, bit for bit."
     )

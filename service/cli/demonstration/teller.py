@@ -54,10 +54,11 @@ class Teller:
         """A command to copy: never wrapped."""
         self._out.print(f"   {escape(line)}", soft_wrap=True)
 
-    def verdict(self, name: str, update: Update) -> None:
-        """What became of an update, in the service's own words."""
+    def verdicts(self, updates: Sequence[tuple[str, Update]]) -> None:
+        """What became of each update, in the service's own words."""
         grid = Table.grid(padding=(0, 1))
-        grid.add_row("", MARKS[update.verdict or "superseded"], f"[bold]{name}[/]", escape(reason(update)))
+        for name, update in updates:
+            grid.add_row("", MARKS[update.verdict or "superseded"], f"[bold]{name}[/]", escape(reason(update)))
         self._out.print(grid)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
@@ -78,7 +79,8 @@ class Teller:
     def working(self, what: str) -> Iterator[OnProgress]:
         """A bar for one update. -> what to call with each look at it"""
         columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[phase]}"))
-        with Progress(*columns, console=self._err, transient=True) as bars:
+        hidden = not self._err.is_terminal
+        with Progress(*columns, console=self._err, transient=True, disable=hidden) as bars:
             bar = bars.add_task(f" {what}", total=None, phase="sending")
 
             def look(update: Update) -> None:

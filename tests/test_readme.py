@@ -1,0 +1,170 @@
+"""The README cannot lie: its commands are run, in order, against a real service; its tables are derived."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.learning.methods import METHODS
+from service.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+ADDRESS = "127.0.0.1:8000"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+INSTALLING, FIRST_HOUR = blocks("sh")[:2], blocks("sh")[2:]
+
+
+@dataclass
+class Newcomer:
+    """Somebody who types what the README says, in a folder with a `.venv`."""
+
+    folder: Path
+    port: int
+
+    def __post_init__(self) -> None:
+        bin = self.folder / ".venv" / "bin"
+        bin.mkdir(parents=True)
+        for name, module in (("python", ""), ("tsuika", "-m service.cli ")):
+            script = bin / name
+            script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module}"$@"\n')
+            script.chmod(0o755)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        address = f"127.0.0.1:{self.port}"
+        return {**kept, "PYTHONPATH": str(ROOT), "TSUIKA_PORT": str(self.port), "TSUIKA_URL": f"http://{address}"}
+
+    def types(self, program: list[str], text: str) -> str:
+        typed = text.replace(ADDRESS, f"127.0.0.1:{self.port}")
+        ran = subprocess.run(
+            program, input=typed, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+    """With the service running as the README starts it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    somebody = Newcomer(tmp_path_factory.mktemp("newcomer"), port)
+    (line,) = blocks("console")
+    command = shlex.split(line.removeprefix("$ "))
+    with (somebody.folder / "service.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=somebody.folder, env=somebody.environment, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 60
+        while not _ready(port):
+            assert process.poll() is None, (somebody.folder / "service.log").read_text()
+            assert time.monotonic() < until, "the service is not ready"
+            time.sleep(0.1)
+        yield somebody
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").is_success
+    except httpx.TransportError:
+        return False
+
+
+def answers(told: str) -> list[Any]:
+    """JSON documents that stand one after the other, and lines that are none."""
+    found, decoder = [], json.JSONDecoder()
+    while told := told.lstrip():
+        try:
+            document, end = decoder.raw_decode(told)
+        except json.JSONDecodeError:
+            document, _, rest = told.partition("\n")
+            end = len(told) - len(rest)
+        found.append(document)
+        told = told[end:]
+    return found
+
+
+def test_two_commands_install_and_show_and_test() -> None:
+    create = "python3 -m venv .venv && .venv/bin/pip install -e "
+    demo, tests = INSTALLING
+    assert demo == f"{create}. && .venv/bin/tsuika demo\n"
+    assert tests == f"{create}'.[test]' && .venv/bin/pytest\n"
+
+
+def test_the_first_hour_is_as_it_says(newcomer: Newcomer) -> None:
+    told = [answer for block in FIRST_HOUR for answer in answers(newcomer.types(["bash", "-eu"], block))]
+    model, first, more, prediction, refused, third, rolled_back, promoted, retraction, verified, digest = told
+    assert model["name"] == "wine"
+    assert [(u["state"], u["verdict"], u["version"]) for u in (first, more, third)] == [
+        ("succeeded", "promoted", 1),
+        ("succeeded", "promoted", 2),
+        ("succeeded", "promoted", 3),
+    ]
+    assert prediction["version"] == 2
+    assert refused["type"] == "/problems/unknown-labels"
+    assert (rolled_back["live_version"], promoted["version"]) == (2, 3)
+    assert (retraction["kind"], retraction["verdict"], retraction["version"]) == ("retract", "promoted", 4)
+    assert verified.startswith("Verified. wine version 4")
+    assert retraction["report"]["certificate"]["ledger_digest"] in digest
+    (snippet,) = blocks("python")
+    assert "grignolinno" in newcomer.types([str(newcomer.folder / ".venv" / "bin" / "python"), "-"], snippet)
+
+
+def test_every_setting_is_in_the_table() -> None:
+    assert settings_table() in README, f"README.md wants this table:\n{settings_table()}"
+
+
+def test_every_method_is_in_the_table() -> None:
+    assert methods_table() in README, f"README.md wants this table:\n{methods_table()}"
+
+
+def settings_table() -> str:
+    """What the README shows of the settings."""
+    rows = [f"| `{PREFIX}{name.upper()}` | {_default(name)} | {_description(name)} |" for name in Settings.model_fields]
+    return "\n".join(["| variable | default | what it is |", "| --- | --- | --- |", *rows, ""])
+
+
+def _default(name: str) -> str:
+    """As one would set it."""
+    default = Settings.model_fields[name].default
+    folders = {"database_url": "sqlite:///…/tsuika.db", "store_url": "file:///…/store", "data": "./tsuika-data"}
+    if name in folders:
+        return f"`{folders[name]}`"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, float):
+        return f"`{default:g}`"
+    return "" if default in (None, ()) else f"`{default}`"
+
+
+def _description(name: str) -> str:
+    return str(Settings.model_fields[name].description).replace("|", "\\|")
+
+
+def methods_table() -> str:
+    """What the README shows of the methods."""
+    rows = [f"| `{m.name}` | {m.family} | {m.summary} | {m.good_when} |" for m in METHODS.values()]
+    return "\n".join(["| method | family | what it does | good when |", "| --- | --- | --- | --- |", *rows, ""])
