@@ -1,0 +1,93 @@
+"""Temperature: found where it is known, and inherited or flagged where rows are few."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.learning.batch import Rows
+from service.learning.calibration import COLDEST, HOTTEST, fit_temperature, temperature_of
+from service.learning.ledger import Ledger
+from service.learning.solve import ABSENT, Head, out_of_fold, solve_ridge
+from service.learning.sums import Sums
+from tests.learning.exact_help import entry_of, space
+
+CLASSES = ("class 0", "class 1", "class 2")
+
+
+def sampled(temperature: float, n: int = 4000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and classes drawn from softmax(logits / temperature)."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, 4)) * temperature * 2
+    noisy = logits / temperature + rng.gumbel(size=logits.shape)
+    return logits, noisy.argmax(1)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0, 6.0])
+def test_a_planted_temperature_is_found(temperature: float) -> None:
+    assert fit_temperature(*sampled(temperature)) == pytest.approx(temperature, rel=0.07)
+
+
+def test_a_few_rows_that_are_all_right_do_not_make_it_sure() -> None:
+    right = np.arange(60) % 3
+    temperature = fit_temperature(np.eye(3)[right], right)
+    score = np.exp(1 / temperature) / (np.exp(1 / temperature) + 2)
+    assert score == pytest.approx(1 - 2 / 3 / 62, abs=1e-4)
+
+
+def test_it_stays_within_its_bounds() -> None:
+    wrong = np.arange(60) % 2
+    assert fit_temperature(np.eye(2)[1 - wrong], wrong) == pytest.approx(HOTTEST)
+    assert fit_temperature(np.eye(2)[wrong] * 1e-5, wrong) == pytest.approx(COLDEST)
+
+
+def test_columns_without_a_head_count_for_nothing() -> None:
+    logits, right = sampled(0.5)
+    with_absent = np.c_[logits, np.full(len(logits), ABSENT)]
+    assert fit_temperature(with_absent, right) == pytest.approx(fit_temperature(logits, right))
+
+
+def case(n: int, classes: int = 3) -> tuple[Ledger, Head, Rows, np.ndarray]:
+    rng = np.random.default_rng(n)
+    y = rng.integers(0, classes, n)
+    x = rng.normal(size=(3, 12))[y] + rng.normal(size=(n, 12))
+    entry = entry_of(np.rint(x * 256), [CLASSES[k] for k in y])
+    ledger = Ledger.empty(space()).with_entry(entry)
+
+    def solve(sums: Sums) -> Head:
+        return solve_ridge(sums, ledger.shift, 1e-2, 0.25)
+
+    return ledger, solve(ledger.learn), entry, out_of_fold(ledger.all, entry, ledger.shift, CLASSES, solve)
+
+
+def test_with_enough_selecting_rows_they_alone_decide_in_any_order() -> None:
+    ledger, head, entry, own = case(900)
+    told, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
+    assert doubt is None
+    assert told < 1
+    order = np.random.default_rng(0).permutation(900)
+    parts = [entry.take(order[:300]), entry.take(order[300:])]
+    moved = Ledger.empty(space()).with_entry(parts[0]).with_entry(parts[1])
+    again, _ = temperature_of(moved, head, entry, own[:1], CLASSES, inherited=None)
+    assert again == told, "the same bits"
+
+
+def test_with_few_selecting_rows_out_of_fold_answers_stand_in_and_say_so() -> None:
+    ledger, head, entry, own = case(80)
+    told, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
+    assert told < 1
+    assert doubt is not None
+    assert "out-of-fold" in doubt
+
+
+def test_with_fewer_it_is_inherited_then_fitted_on_ten_then_left_alone() -> None:
+    ledger, head, entry, own = case(30)
+    assert temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0) == (5.0, None)
+    told, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=None)
+    assert told < 1
+    assert doubt is not None
+    for few in (case(3), case(200, classes=1)):
+        told, doubt = temperature_of(*few, CLASSES, inherited=None)
+        assert told == 1
+        assert doubt is not None
+        assert "too few rows" in doubt

@@ -1,0 +1,80 @@
+"""Which lift `auto` takes: the one that does best on rows no judge sees, the smaller on a tie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.contract.inputs import ImageInput, InputSpec, RangeScale, VectorInput
+from service.learning import lift_choice
+from service.learning.batch import Rows, make_rows
+from service.learning.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
+from service.learning.lifts import candidate_lifts
+from service.learning.method import Run
+from service.learning.methods.lda import Discriminants
+from service.learning.methods.ridge import Ridge
+from service.learning.preprocessing import scale_for
+from service.learning.solve import ALPHAS
+from tests.learning.exact_help import SECRET, VECTOR
+
+PLANE = VectorInput(kind="vector", size=2, scale=RangeScale(range=(-1, 1)))
+SOLVER = Ridge(0.25, ALPHAS)
+
+
+def chosen(x: np.ndarray, y: list[str], spec: InputSpec = PLANE, solver: Ridge | Discriminants = SOLVER) -> LiftChoice:
+    rows = make_rows("bat_1", x.astype(np.float32), y, SECRET)
+    return choose_lifts(spec, scale_for(spec, rows.inputs)[0], rows, solver, Run())
+
+
+def corners(n: int) -> tuple[np.ndarray, list[str]]:
+    """What no line can tell apart."""
+    x = np.random.default_rng(0).uniform(-1, 1, (n, 2))
+    return x, ["same" if a * b > 0 else "other" for a, b in x]
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.learning.lifts.WIDTH", 60)
+
+
+@pytest.mark.parametrize("n", [60, 400])
+@pytest.mark.parametrize("solver", [SOLVER, Discriminants(0.0)])
+def test_curved_classes_get_random_features(n: int, solver: Ridge | Discriminants) -> None:
+    choice = chosen(*corners(n), solver=solver)
+    assert choice.lifts[0].kind in ("relu", "fourier")
+    assert list(choice.scores) == ["none 2", "relu 60", "fourier 60"]
+
+
+@pytest.mark.parametrize("selecting", [5, 10_000])
+def test_ties_go_to_the_smaller(monkeypatch: pytest.MonkeyPatch, selecting: int) -> None:
+    monkeypatch.setattr(lift_choice, "SELECTING_ROWS", selecting)
+    x = np.random.default_rng(0).uniform(0.4, 1, (300, 2)) * np.repeat([[1], [-1]], 150, 0)
+    choice = chosen(x, ["plus"] * 150 + ["minus"] * 150)
+    assert choice.lifts[0].kind == "none"
+    assert set(choice.scores.values()) == {1.0}
+
+
+def test_judging_rows_decide_nothing() -> None:
+    x, y = corners(200)
+    rows = make_rows("bat_1", x.astype(np.float32), y, SECRET)
+    scale, _ = scale_for(PLANE, rows.inputs)
+    without = rows.take(rows.folds > 1)
+    spoilt = Rows.concat([without, rows.take(rows.folds < 2).with_inputs(rows.inputs[rows.folds < 2] * 0)])
+    said = [choose_lifts(PLANE, scale, r, SOLVER, Run()).scores for r in (without, spoilt)]
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(("n", "classes"), [(8, 2), (90, 1)])
+def test_too_few_rows_tell_nothing(n: int, classes: int) -> None:
+    labels = [str(k % classes) for k in range(n)]
+    vector = chosen(np.random.default_rng(0).uniform(-1, 1, (n, 2)), labels)
+    assert ([lift.kind for lift in vector.lifts], vector.scores) == (["none"], {})
+    image = ImageInput(kind="image", channels=1, height=4, width=4)
+    choice = chosen(np.random.default_rng(0).uniform(0, 255, (n, 1, 4, 4)), labels, image)
+    assert ([lift.kind for lift in choice.lifts], choice.scores) == (["conv"], {})
+
+
+def test_balanced_accuracy_counts_classes_alike() -> None:
+    logits = np.array([[1.0, 0], [1, 0], [1, 0], [np.nan, np.nan]])
+    assert balanced_accuracy(logits, np.array([0, 0, 0, 1])) == 0.5
+    assert [len(lifts) for lifts in candidate_lifts(VECTOR, 5)] == [1, 1, 1]
