@@ -135,21 +135,15 @@ class Watcher:
         if not update_ids:
             return {}
         with self._runtime.database.reading() as session:
-            last = dict(
-                session.execute(
-                    select(UpdateEvent.update_id, func.max(UpdateEvent.id))
-                    .where(UpdateEvent.update_id.in_(update_ids))
-                    .group_by(UpdateEvent.update_id)
-                )
-                .tuples()
-                .all()
-            )
+            events = select(UpdateEvent.update_id, func.max(UpdateEvent.id))
+            events = events.where(UpdateEvent.update_id.in_(update_ids)).group_by(UpdateEvent.update_id)
+            last = dict(session.execute(events).all())
             found = session.execute(
                 select(Update.id, Update.state, Update.verdict, Update.progress, Model, Version.number)
                 .join(Model, Update.model_id == Model.id)
                 .outerjoin(Version, Model.live_version_id == Version.id)
                 .where(Update.id.in_(update_ids))
-            ).tuples()
+            )
             seen = {}
             for update_id, state, verdict, progress, model, live in found:
                 final = UpdateState(state) in states.FINAL

@@ -112,12 +112,12 @@ class LiveModels:
         """Follow what others moved: load and swap, drop archived models and erased versions."""
         with self._database.reading() as session:
             query = select(Model.name, Version).join(Version, Model.live_version_id == Version.id)
-            live = dict(session.execute(query.where(Model.archived_at.is_(None))).tuples().all())
+            live = dict(session.execute(query.where(Model.archived_at.is_(None))).all())
             warm = {(k.model_id, k.number) for k in list(self._warm.values())}
             erased = select(Version.model_id, Version.number).where(
                 Version.erased_at.is_not(None), Version.model_id.in_({model_id for model_id, _ in warm})
             )
-            gone = [pair for pair in session.execute(erased).tuples() if tuple(pair) in warm] if warm else []
+            gone = [(m, n) for m, n in session.execute(erased) if (m, n) in warm] if warm else []
         for model_id, number in gone:
             self.drop_versions(model_id, [number])
         for name in [n for n in self._table if n not in live]:

@@ -1,0 +1,185 @@
+"""The routing table: loaded before it answers, swapped at once, and never left behind the database."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from service.errors import CorruptArtifact, Erased, NotFound, NotLive
+from service.registry import deployments, models, versions
+from service.registry.database import now
+from service.runtime import Runtime
+from service.serving import live as live_module
+from service.serving.live import KEPT_WARM, Loaded
+from tests.making import make_model, make_version
+
+
+def prepared(runtime: Runtime, number: int, name: str = "digits") -> Loaded:
+    with runtime.database.reading() as session:
+        version = versions.get(session, models.get(session, name), number)
+    return runtime.live.prepare(version.model_id, name, number, version.layout, version.shards)
+
+
+def move_to(runtime: Runtime, number: int) -> None:
+    """Somebody else moves the pointer."""
+    with runtime.database.writing() as session:
+        model = models.get(session, "digits")
+        deployments.promote(session, model, versions.get(session, model, number), "", "anonymous")
+
+
+def test_unknown_models_and_models_without_a_live_version_are_told_apart(runtime: Runtime) -> None:
+    make_model(runtime)
+    with pytest.raises(NotFound):
+        runtime.live.get("digitz")
+    with pytest.raises(NotLive, match="no live version yet"):
+        runtime.live.get("digits")
+    assert runtime.live.serving_version("digits") is None
+
+
+def test_a_live_version_is_loaded_when_it_is_first_asked(runtime: Runtime) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    assert runtime.live.find("digits") is None
+    loaded = runtime.live.get("digits")
+    assert (loaded.number, loaded.predictor.names) == (1, ["a", "b"])
+    assert runtime.live.find("digits") is loaded is runtime.live.find("digits", 1)
+
+
+def test_a_loaded_version_is_looked_up_without_the_database(runtime: Runtime) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    loaded = runtime.live.get("digits")
+    runtime.database.close()
+    runtime.live._database = None  # type: ignore[assignment]
+    assert runtime.live.get("digits") is loaded is runtime.live.at("digits", 1)
+
+
+def test_the_version_before_stays_warm_after_a_swap(runtime: Runtime) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    first = runtime.live.get("digits")
+    make_version(runtime, seed=1)
+    second = prepared(runtime, 2)
+    assert runtime.live.get("digits") is first
+    runtime.live.swap(second)
+    assert runtime.live.get("digits") is second
+    assert runtime.live.find("digits", 1) is first is prepared(runtime, 1)
+
+
+def test_a_swap_that_comes_late_does_not_undo_a_rollback(runtime: Runtime) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    first = runtime.live.get("digits")
+    make_version(runtime, seed=1)
+    second = prepared(runtime, 2)
+    with runtime.database.writing() as session:
+        deployments.roll_back(session, models.get(session, "digits"), "", None, "anonymous")
+    runtime.live.swap(first)
+    runtime.live.swap(second)
+    assert runtime.live.get("digits") is first
+
+
+def test_refresh_follows_what_another_process_moved(runtime: Runtime) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    runtime.live.refresh()
+    make_version(runtime, seed=1)
+    runtime.live.refresh()
+    assert runtime.live.serving_version("digits") == 2
+    with runtime.database.writing() as session:
+        models.archive(session, models.get(session, "digits"))
+    runtime.live.refresh()
+    assert runtime.live.find("digits") is runtime.live.find("digits", 1) is None
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    runtime.live.refresh()
+    make_version(runtime, seed=1)
+    with runtime.database.reading() as session:
+        shard = next(s for s in versions.get(session, models.get(session, "digits"), 2).shards if s["part"] == "head.0")
+    path = tmp_path / "store" / "shards" / shard["digest"][:2] / shard["digest"][2:]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    runtime.live.refresh()
+    assert runtime.live.serving_version("digits") == 1
+    assert "Version 2" in runtime.live.troubles()["digits"]
+    with pytest.raises(CorruptArtifact):
+        runtime.live.at("digits", 2)
+    path.write_bytes(whole)
+    monkeypatch.setattr(live_module.time, "monotonic", lambda: 1e12)
+    runtime.live.refresh()
+    assert runtime.live.serving_version("digits") == 2
+    assert runtime.live.troubles() == {}
+
+
+def test_erased_versions_are_forgotten(runtime: Runtime) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    make_version(runtime, seed=1)
+    runtime.live.refresh()
+    runtime.live.at("digits", 1)
+    with runtime.database.writing() as session:
+        versions.get(session, models.get(session, "digits"), 1).erased_at = now()
+    runtime.live.refresh()
+    with pytest.raises(Erased):
+        runtime.live.at("digits", 1)
+
+
+def test_only_the_last_versions_stay_warm(runtime: Runtime) -> None:
+    make_model(runtime)
+    for seed in range(KEPT_WARM + 3):
+        make_version(runtime, seed=seed)
+    for number in range(1, KEPT_WARM + 3):
+        runtime.live.at("digits", number)
+    assert runtime.live.find("digits", 1) is None
+    assert runtime.live.find("digits", KEPT_WARM + 2) is not None
+
+
+def test_a_number_that_was_given_anew_does_not_bring_back_the_old_version(runtime: Runtime) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    first = prepared(runtime, 1)
+    again = runtime.live.prepare(first.model_id, "digits", 1, _layout(runtime), _other_shards(runtime))
+    assert again.fingerprint != first.fingerprint
+
+
+def _layout(runtime: Runtime) -> dict[str, object]:
+    with runtime.database.reading() as session:
+        return versions.get(session, models.get(session, "digits"), 1).layout
+
+
+def _other_shards(runtime: Runtime) -> list[dict[str, object]]:
+    make_version(runtime, seed=5, promote=False)
+    with runtime.database.reading() as session:
+        return versions.get(session, models.get(session, "digits"), 2).shards
+
+
+def test_many_movers_leave_the_table_where_the_database_is(runtime: Runtime) -> None:
+    make_model(runtime)
+    for seed in range(4):
+        make_version(runtime, seed=seed)
+
+    def mover(number: int) -> None:
+        for _ in range(5):
+            loaded = runtime.live.at("digits", number)
+            with runtime.database.writing() as session:
+                model = models.get(session, "digits")
+                if model.live_version_id != versions.get(session, model, number).id:
+                    deployments.promote(session, model, versions.get(session, model, number), "", "anonymous")
+            runtime.live.swap(loaded)
+
+    threads = [threading.Thread(target=mover, args=(n,)) for n in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with runtime.database.reading() as session:
+        live = models.live(session, models.get(session, "digits"))
+    assert live is not None
+    assert runtime.live.serving_version("digits") == live.number

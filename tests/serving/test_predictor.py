@@ -1,0 +1,82 @@
+"""A loaded version: probabilities that sum to one, ties by name, the same answer for any number of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from service.contract.inputs import Architecture, ImageInput, VectorInput
+from service.errors import CorruptArtifact, NotLive
+from service.learning.architectures import build, fresh, parts_of
+from service.learning.checkpoint import Checkpoint
+from service.learning.preprocessing import InputScale
+from service.serving.answers import predict, takes_long
+from service.serving.live import Loaded
+from service.serving.predictor import BLOCK_ROWS, Predictor
+
+SPEC = VectorInput(kind="vector", size=4)
+
+
+def checkpoint(classes: list[str], temperature: float = 1.0, spec: VectorInput | ImageInput = SPEC) -> Checkpoint:
+    scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
+    network = fresh(spec, Architecture(), scale, classes, torch.Generator().manual_seed(1))
+    layout = network.layout.model_copy(update={"temperature": temperature})
+    return Checkpoint(layout, parts_of(network))
+
+
+def loaded(made: Checkpoint) -> Loaded:
+    return Loaded(1, "digits", 3, "", Predictor(made))
+
+
+def test_scores_are_the_tempered_softmax_and_sum_to_one() -> None:
+    made = checkpoint(["b", "c", "a"], temperature=2.0)
+    rows = np.random.default_rng(0).normal(size=(2 * BLOCK_ROWS + 3, 4)).astype(np.float32)
+    shares = Predictor(made).probabilities(rows)
+    with torch.no_grad():
+        wanted = torch.softmax(build(made)(torch.from_numpy(rows)).double() / 2.0, 1).numpy()
+    assert np.allclose(shares, wanted[:, [2, 0, 1]], atol=1e-6)
+    assert np.allclose(shares.sum(1), 1, atol=1e-12)
+
+
+def test_extreme_rows_give_numbers() -> None:
+    rows = np.array([[3.4e38, -3.4e38, 0, 1e-45]], np.float32)
+    assert np.isfinite(Predictor(checkpoint(["a", "b"])).probabilities(rows)).all()
+
+
+@pytest.mark.parametrize("top", [1, 2, 9])
+def test_equal_scores_are_listed_by_name(top: int) -> None:
+    made = checkpoint(["zebra", "ant", "mouse"])
+    for name in made.parts["head.0"]:
+        made.parts["head.0"][name].zero_()
+    answer = predict(loaded(made), np.ones((2, 4), np.float32), top)
+    for prediction in answer.predictions:
+        assert [share.class_ for share in prediction.top] == ["ant", "mouse", "zebra"][:top]
+        assert prediction.class_ == "ant"
+        assert prediction.score == pytest.approx(1 / 3)
+    assert (answer.model, answer.version) == ("digits", 3)
+
+
+def test_images_of_bytes_are_taken_as_they_are() -> None:
+    spec = ImageInput(kind="image", channels=1, height=2, width=2)
+    predictor = Predictor(checkpoint(["a", "b"], spec=spec))
+    bytes_of = np.array([[[[0, 255], [3, 4]]]], np.uint8)
+    assert np.array_equal(predictor.probabilities(bytes_of), predictor.probabilities(bytes_of.astype(np.float32)))
+
+
+def test_a_version_that_answers_nothing_but_nan_is_not_served() -> None:
+    made = checkpoint(["a", "b"])
+    made.parts["head.0"]["weight"].fill_(float("nan"))
+    with pytest.raises(CorruptArtifact):
+        Predictor(made)
+
+
+def test_a_version_without_classes_says_so() -> None:
+    with pytest.raises(NotLive, match="knows no class"):
+        predict(loaded(checkpoint([])), np.ones((1, 4), np.float32), 1)
+
+
+def test_large_questions_are_known_to_take_long() -> None:
+    version = loaded(checkpoint(["a", "b"]))
+    assert takes_long(version, 10_000_000)
+    assert not takes_long(version, 0)
