@@ -37,7 +37,8 @@ class Stored(Fact):
 
 
 class Step(Fact):
-    """One call of a method: these batches, in this order of ids. No batches: solve anew from what is known."""
+    """One call of a method: these batches, in this order of ids. No batches: solve anew from what is known, where the
+    start still holds what is to be taken out; else the start is the answer as it is."""
 
     batches: list[str]
     method: dict[str, Any]

@@ -16,17 +16,16 @@ from service.storage.artifacts import SHARDS, model_area
 log = logging.getLogger("tsuika.worker")
 
 
-def erase(runtime: Runtime, update_id: str) -> None:
-    """Erase the batches of a finished retraction and every version that learned one of them."""
-    with runtime.database.writing() as session:
-        update = session.get_one(Update, update_id)
-        for batch_id in update.batches:
-            session.get_one(Batch, batch_id).erased_at = now()
-        model_id = update.model_id
-        for version in _holding(session, model_id, set(update.batches)):
-            version.erased_at = now()
-            version.report = None
-    finish(runtime, model_id)
+def mark(session: Session, update: Update) -> None:
+    """Tombstones for the batches of a retraction and for every version that learned one of them.
+
+    In the transaction that ends the retraction: from then on the erasure is made up for whatever happens.
+    """
+    for batch_id in update.batches:
+        session.get_one(Batch, batch_id).erased_at = now()
+    for version in _holding(session, update.model_id, set(update.batches)):
+        version.erased_at = now()
+        version.report = None
 
 
 def unfinished(session: Session) -> list[int]:
@@ -38,29 +37,24 @@ def unfinished(session: Session) -> list[int]:
 def finish(runtime: Runtime, model_id: int) -> None:
     """Delete the bytes of all erased batches and versions of a model, then forget their names. Safe to repeat."""
     area = model_area(model_id)
-    with runtime.database.reading() as session:
-        batches = list(session.scalars(select(Batch).where(Batch.model_id == model_id, Batch.erased_at.is_not(None))))
-        kept = versions.shards_in_use(session)
-        gone = [v for v in session.scalars(select(Version).where(Version.model_id == model_id)) if v.erased_at]
-        numbers = [v.number for v in gone]
-        name = session.get_one(Model, model_id).name
-    for version in gone:
-        for shard in version.shards:
-            if shard["digest"] not in kept:
-                runtime.store.delete(SHARDS, shard["digest"])
-        if version.bits is not None:
-            runtime.store.delete(area, version.bits)
-    with runtime.database.writing() as session:
-        digests = ledger.erase(session, [b.id for b in batches])
-        for digest in digests:
-            runtime.store.delete(area, digest)
-        for batch in batches:
-            if batch.stored_digest is not None:
-                runtime.store.delete(area, batch.stored_digest)
-                session.get_one(Batch, batch.id).stored_digest = None
     runtime.cache.forget(area)
+    with runtime.database.writing() as session:
+        # Whoever publishes looks for its shards in a transaction, too: it finds them, or stores them again.
+        batches = list(session.scalars(select(Batch).where(Batch.model_id == model_id, Batch.erased_at.is_not(None))))
+        here = list(session.scalars(select(Version).where(Version.model_id == model_id)))
+        gone = [v for v in here if v.erased_at is not None]
+        for digest in {s["digest"] for v in gone for s in v.shards} - versions.shards_in_use(session):
+            runtime.store.delete(SHARDS, digest)
+        bits = {v.bits for v in gone} - {v.bits for v in here if v.erased_at is None}
+        entries = ledger.erase(session, [b.id for b in batches])
+        for name in (*bits, *entries, *(b.stored_digest for b in batches)):
+            if name is not None:
+                runtime.store.delete(area, name)
+        for batch in batches:
+            batch.stored_digest = None
+        numbers, model = [v.number for v in gone], session.get_one(Model, model_id).name
     runtime.live.drop_versions(model_id, numbers)
-    log.info("%s: %d batches and %d versions erased", name, len(batches), len(numbers))
+    log.info("%s: %d batches and %d versions erased", model, len(batches), len(numbers))
 
 
 def _holding(session: Session, model_id: int, erased: set[str]) -> list[Version]:

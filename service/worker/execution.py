@@ -11,6 +11,7 @@ from service.contract.enums import UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
+from service.errors import Conflict
 from service.registry import batches, ledger, models, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
@@ -29,6 +30,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         new = _to_learn(session, update, base)
         if not new:
             return None
+        _require_clean(session, base)
         start, steps, removed = base, [_step(update, new)], list[str]()
     else:
         removed = [b for b in update.batches if base is not None and b in base.learned]
@@ -58,6 +60,15 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         lineage=_lineage(session, model, base),
         wait_seconds=max(0.0, (update.started_at or 0.0) - update.created_at),
     )
+
+
+def _require_clean(session: Session, base: Version | None) -> None:
+    """A retraction that ended without success left its mark: what learns on that version could never go live."""
+    if base is not None and (bad := versions.retracted_batches(session, base.learned)):
+        raise Conflict(
+            f"Version {base.number} is live and learned batch {bad[0]}, whose retraction has not succeeded. Retry the "
+            "retraction, then this update."
+        )
 
 
 def _to_learn(session: Session, update: Update, base: Version | None) -> list[str]:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ from service.worker.assignment import Assignment, Result
 
 log = logging.getLogger("tsuika.worker")
 
+CHILD = "service.worker.child"
+"""The program of the child."""
 CANCEL_GRACE_SECONDS = 1.0
 """How long a child may take to stop by itself before it is killed."""
 
@@ -124,12 +127,13 @@ class WarmChild:
     def _cancel(self) -> None:
         """Ask the child to stop at its next step; kill it when it does not."""
         self._send({"cancel": True})
+        until = time.monotonic() + CANCEL_GRACE_SECONDS
         try:
-            while (line := self._lines.get(timeout=CANCEL_GRACE_SECONDS)) is not None:
+            while (line := self._lines.get(timeout=max(0.0, until - time.monotonic()))) is not None:
                 if "progress" not in json.loads(line):
                     return
         except queue.Empty:
-            pass
+            log.warning("the learning process does not stop by itself and is ended")
         self.kill()
 
     def kill(self) -> None:
@@ -150,7 +154,7 @@ class WarmChild:
         threads = str(self._threads)
         caps = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "service.worker.child", threads],
+            [sys.executable, "-m", CHILD, threads],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

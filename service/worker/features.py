@@ -158,18 +158,15 @@ class StoredData:
         assert isinstance(found, Rows)
         return found
 
-    def remember(self, space: Space | None) -> list[tuple[str, bytes]]:
-        """Hold the exam, and the ledger of `space`, for the version that knows all; -> what the cache should keep."""
-        learned = self.learned
-        keep: list[tuple[str, bytes]] = []
+    def remember(self, space: Space) -> dict[str, Rows | Ledger]:
+        """Hold exam and ledger of `space` for the version that knows all; -> what the cache should keep, by name."""
         fresh = self.batch.take(self.batch.judging)
         exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
-        name = self._shelf.name("exam", learned=learned)
-        self._shelf.memory.hold(name, exam)
-        keep.append((name, pack_rows(exam)))
-        if space is not None:
-            ledger = self.ledger(space).with_entry(self.entry(space)) if self._new else self.ledger(space)
-            name = self._shelf.name("ledger", space.id, learned=learned)
-            self._shelf.memory.hold(name, ledger)
-            keep.append((name, ledger.pack()))
+        ledger = self.ledger(space).with_entry(self.entry(space))
+        keep: dict[str, Rows | Ledger] = {
+            self._shelf.name("exam", learned=self.learned): exam,
+            self._shelf.name("ledger", space.id, learned=self.learned): ledger,
+        }
+        for name, thing in keep.items():
+            self._shelf.memory.hold(name, thing)
         return keep

@@ -34,6 +34,8 @@ def replay(session: Session, base: Version, removed: Sequence[str]) -> tuple[Ver
         if new:
             steps.append(_step(session, version, new))
             known.update(new)
+    if start is not None and not steps:
+        steps = [_step(session, start, [])]  # nothing else was learned since: that version is the answer
     return start, steps
 
 

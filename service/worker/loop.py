@@ -10,7 +10,7 @@ import uuid
 from types import FrameType
 
 from service.contract.enums import UpdateState
-from service.errors import Cancelled, Conflict, Diverged, InvalidContent, LeaseLost, TsuikaError
+from service.errors import Busy, Cancelled, Conflict, Diverged, InvalidContent, LeaseLost, TsuikaError
 from service.registry import states, updates
 from service.registry.tables import Update
 from service.runtime import Runtime
@@ -51,25 +51,28 @@ class Worker:
         self._child.kill()
 
     def _run(self) -> None:
+        step = self._begin
         try:
-            self._child.warm()
-            self._finish_erasures()
             while not self._stop.is_set():
                 try:
-                    if not self._step():
+                    if not step():
                         self._runtime.work.wait(self._settings.poll_seconds)
                         self._runtime.work.clear()
+                    step = self._step
                 except Exception:
                     log.exception("the worker met an error and goes on")
                     self._stop.wait(1.0)
         finally:
             self._child.kill()
 
-    def _finish_erasures(self) -> None:
+    def _begin(self) -> bool:
+        """Start the child, and make up for erasures that a crash cut short."""
+        self._child.warm()
         with self._runtime.database.reading() as session:
             unfinished = erasure.unfinished(session)
         for model_id in unfinished:
             erasure.finish(self._runtime, model_id)
+        return True
 
     def _step(self) -> bool:
         """Rescue, claim, execute; -> whether there was anything to do."""
@@ -92,6 +95,8 @@ class Worker:
             log.warning("the lease of update %s was lost; nothing is published: %s", update.id, lost.detail)
         finally:
             self._runtime.changed()
+        if not self._stop.is_set():
+            self._child.warm()
         return True
 
     def _execute(self, update: Update) -> None:
@@ -99,13 +104,15 @@ class Worker:
         try:
             with self._runtime.database.reading() as session:
                 assignment = execution.assignment(self._runtime, session, update)
-            if assignment is None:
-                finish_empty(self._runtime, update.id, update.fence)
-                return
-            result = self._child.run(assignment, self._settings.poll_seconds, self._ticker(update))
-            publish(self._runtime, update.id, update.fence, result)
+            result = None
+            if assignment is not None:
+                result = self._child.run(assignment, self._settings.poll_seconds, self._ticker(update))
             if update.erase:
-                self._child.kill()  # its memory holds sums of the erased rows
+                self._child.kill()  # its memory holds sums of the rows that are erased now
+            if result is None:
+                finish_empty(self._runtime, update.id, update.fence)
+            else:
+                publish(self._runtime, update.id, update.fence, result)
         except Stopping:
             with self._runtime.database.writing() as session:
                 updates.hand_back(session, updates.owned(session, update.id, update.fence))
@@ -153,9 +160,13 @@ class _Ticker:
         self._looked = at
         fresh = progress is not None and progress != self._told and at - self._beaten >= min(1.0, settings.beat_seconds)
         if fresh or at - self._beaten >= settings.beat_seconds:
+            try:
+                with self._runtime.database.writing() as session:
+                    asked = updates.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
+            except Busy as busy:
+                log.warning("update %s: a heartbeat comes late: %s", self._update.id, busy.detail)
+                return False
             self._beaten, self._told = at, progress
-            with self._runtime.database.writing() as session:
-                asked = updates.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
             self._runtime.changed()
             return asked
         with self._runtime.database.reading() as session:

@@ -7,11 +7,13 @@ import logging
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
+from service.errors import CorruptArtifact
 from service.learning import sentences
 from service.registry import deployments, ledger, models, states, updates, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.live import Loaded
+from service.storage.artifacts import SHARDS
 from service.worker import erasure
 from service.worker.assignment import Result
 
@@ -30,14 +32,17 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
         model = models.lock(session, update.model_id)
         if _outdated(session, update, model, result):
             return None
+        _require_bytes(runtime, result)
         verdict = _record(session, update, model, result)
-        kind, erase, name = UpdateKind(update.kind), update.erase, model.name
+        if update.erase:
+            erasure.mark(session, update)
+        erase, name = update.erase, model.name
     runtime.crash("after_commit")
     if verdict is Verdict.PROMOTED and loaded is not None:
         runtime.live.swap(loaded)
     log.info("%s %s: %s", name, update_id, verdict)
-    if kind is UpdateKind.RETRACT and erase:
-        erasure.erase(runtime, update_id)
+    if erase:
+        erasure.finish(runtime, model.id)
     return verdict
 
 
@@ -52,9 +57,10 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
             else "The live version never learned these batches."
         )
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None)
-        erase = update.erase
-    if not learn and erase:
-        erasure.erase(runtime, update_id)
+        if update.erase:
+            erasure.mark(session, update)
+    if update.erase:
+        erasure.finish(runtime, update.model_id)
 
 
 def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
@@ -83,6 +89,13 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
         updates.hand_back(session, update, "queued again: the live version moved" if moved else "a batch was retracted")
         return True
     return False
+
+
+def _require_bytes(runtime: Runtime, result: Result) -> None:
+    """What the version names is in the store now, while nobody else can delete it. Raises CorruptArtifact."""
+    for shard in result.shards:
+        if not runtime.store.has(SHARDS, shard.digest):
+            raise CorruptArtifact(f"Part {shard.part} is missing from the store: it is made again.")
 
 
 def _record(session: Session, update: Update, model: Model, result: Result) -> Verdict:

@@ -13,13 +13,15 @@ from typing import Any
 from service.contract.enums import UpdateKind
 from service.contract.inputs import Strict
 from service.learning.assessment import Past
+from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout
 from service.learning.choice import auto
 from service.learning.evaluation import Bits
-from service.learning.method import Data, Method, Run
+from service.learning.ledger import Ledger
+from service.learning.method import Data, Learned, Method, Run
 from service.learning.methods import AUTO, METHODS, resolve
 from service.learning.retraction import blank, certify
-from service.learning.serialization import pack, pack_shard, unpack, unpack_shard
+from service.learning.serialization import pack, pack_rows, pack_shard, unpack, unpack_shard
 from service.learning.update import Candidate, Context, learn, retraining_cost, run_update
 from service.storage.artifacts import SHARDS, Artifacts
 from service.storage.cache import Cache
@@ -56,7 +58,7 @@ class Workshop:
 
     def __init__(self) -> None:
         self._memory = Memory()
-        self._keep: list[tuple[Cache, str, str, bytes]] = []
+        self._keep: list[tuple[Cache, str, str, Rows | Ledger]] = []
 
     def execute(
         self, assignment: Assignment, progress: Callable[[str, int, int], None], check: Callable[[], None]
@@ -87,13 +89,14 @@ class Workshop:
         execute = _learn if assignment.kind is UpdateKind.LEARN else _take_back
         done = execute(assignment, shelf, base, run, context)
         progress("storing", 0, 1)
-        self._keep = [(cache, places.area, *kept) for kept in done.data.remember(done.candidate.space)]
+        remembered = done.data.remember(done.candidate.space)
+        self._keep = [(cache, places.area, name, thing) for name, thing in remembered.items()]
         return _stored(assignment, done, shelf)
 
     def tidy(self) -> None:
         """What can wait until the result is told: write the new sums to the cache."""
-        for cache, area, name, packed in self._keep:
-            cache.put(area, name, packed)
+        for cache, area, name, thing in self._keep:
+            cache.put(area, name, thing.pack() if isinstance(thing, Ledger) else pack_rows(thing))
         self._keep = []
 
 
@@ -111,16 +114,17 @@ def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, ru
     """The lineage without the named batches, measured but not vetoed, with its certificate."""
     assert base is not None
     checkpoint = load(assignment.start, shelf.store) if assignment.start else None
-    known = [b for b in assignment.start.learned if b not in assignment.removed] if assignment.start else []
-    learned = chosen = None
+    before = assignment.start.learned if assignment.start else []
+    known = [b for b in before if b not in assignment.removed]
+    learned, chosen = Learned(checkpoint) if checkpoint else blank(assignment.input, base), None
     for step in assignment.steps:
         data = _data(assignment, shelf, known, step.batches, run)
         chosen = choose(step.method, checkpoint, data)
-        learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
+        if step.batches or len(known) < len(before):
+            learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
         checkpoint, known = learned.checkpoint, [*known, *step.batches]
     data = _data(assignment, shelf, known, [], run)
-    made = learned or blank(assignment.input, base)
-    return Done(certify(base, made, data, assignment.removed, run, context), data, chosen)
+    return Done(certify(base, learned, data, assignment.removed, run, context), data, chosen)
 
 
 def choose(request: dict[str, Any], base: Checkpoint | None, data: Data) -> Chosen:
