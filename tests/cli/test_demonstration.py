@@ -9,7 +9,9 @@ from rich.console import Console
 
 from service.cli.demonstration.data import NEW, OLD, Rows, digits, moved_and_darker, renumbered
 from service.cli.demonstration.measure import Answers, forgetting
-from service.cli.demonstration.teller import Line, Teller, percent
+from service.cli.demonstration.teller import Line, Teller
+from service.contract.report import Cost, Report
+from service.contract.resources import Update
 
 
 def answers(*told: tuple[str, dict[str, float]]) -> Answers:
@@ -49,11 +51,18 @@ def test_forgetting_is_measured_among_the_old_classes_and_intrusion_beside_it() 
     assert after.of(["1"]).labels == ("1",)
 
 
-def test_a_table_fits_in_eighty_columns_and_shows_a_dash_where_nothing_applies() -> None:
+def told(method: str, verdict: str, multiply_adds: int) -> Line:
+    """A line as wide as it gets."""
+    cost = Cost.model_construct(seconds=12.3, parameters_added=12_345, multiply_adds=multiply_adds)
+    report = Report.model_construct(cost=cost)
+    return Line(method, 1.0, 0.966, 0.5, 0.75, -0.0123, None, Update.model_construct(verdict=verdict, report=report))
+
+
+def test_a_table_fits_in_eighty_columns() -> None:
     sink = io.StringIO()
     teller = Teller(Console(file=sink, width=80, highlight=False), Console(file=io.StringIO()))
-    teller.results([Line("linear_probe", 0.974, 1.0, 0.98, -0.001), Line("ridge before", 0.974, 1.0, 0.98)])
-    lines = sink.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80
-    assert "97.4 %" in sink.getvalue()
-    assert percent(None) == "–"
+    teller.results([told("linear_probe", "rejected", 70), told("retrain", "promoted", 10)], "how to read it")
+    header, _, first, second = (line.split() for line in sink.getvalue().splitlines()[1:5])
+    assert len(header) == 10
+    assert first == "linear_probe 100.0→96.6 50.0 75.0 −1.2 – 12.3 12,345 700 ✕ rejected".split()
+    assert second[-3:] == ["100", "●", "live"]

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from service.client.model import OnProgress
+from service.contract.report import Cost
 from service.contract.resources import Update
 
 MARKS = {"promoted": "[green]●[/]", "held": "[yellow]◐[/]", "rejected": "[red]✕[/]", "superseded": "[dim]○[/]"}
@@ -22,15 +23,16 @@ WORDS = {"promoted": "live"}
 
 @dataclass(frozen=True)
 class Line:
-    """One row of an act's table. Shares are measured on rows kept aside; null: does not apply."""
+    """One row of an act's table: shares measured on rows kept aside (null: does not apply), and the update."""
 
     name: str
-    old: float | None
-    new: float | None
-    all: float | None
-    forgetting: float | None = None
-    intrusion: float | None = None
-    update: Update | None = None
+    before: float
+    old: float
+    new: float
+    all: float
+    forgetting: float
+    intrusion: float | None
+    update: Update
 
 
 class Teller:
@@ -63,17 +65,19 @@ class Teller:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
         """A table; numbers to the right, the columns in `left` to the left."""
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold", pad_edge=True)
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
         for name in columns:
-            table.add_column(name, justify="left" if name in left else "right", no_wrap=name not in left)
+            table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
         for row in rows:
             table.add_row(*row)
-        self._out.print(table)
+        self._out.print(Padding(table, (1, 0, 1, 1)))
 
-    def results(self, lines: Sequence[Line]) -> None:
-        """The table of an act that compares methods."""
-        columns = ["method", "old", "new", "all", "forgets", "intrudes", "seconds", "+params", "of retrain", "verdict"]
-        self.table(columns, [_cells(line) for line in lines], left=("method", "verdict"))
+    def results(self, lines: Sequence[Line], legend: str) -> None:
+        """The table of an act that compares methods. The last line is what its cost is compared with."""
+        columns = ["method", "old", "new", "all", "forgets", "intrudes", "s", "+params", "cost", "verdict"]
+        bound = _cost(lines[-1]).multiply_adds
+        self.table(columns, [_cells(line, bound) for line in lines], left=("method", "verdict"))
+        self._out.print(Padding(legend, (0, 0, 1, 1)), style="dim")
 
     @contextmanager
     def working(self, what: str) -> Iterator[OnProgress]:
@@ -98,21 +102,32 @@ def reason(update: Update) -> str:
     return (update.report.gate.why if update.report else update.why) or ""
 
 
-def percent(share: float | None) -> str:
-    """0.974 -> "97.4 %"; a dash where it does not apply."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+def percent(share: float) -> str:
+    """0.974 -> "97.4 %"."""
+    return f"{points(share)} %"
 
 
-def _cells(line: Line) -> list[str]:
-    shares = [percent(share) for share in (line.old, line.new, line.all, line.forgetting, line.intrusion)]
-    if line.update is None or line.update.report is None:
-        return [line.name, *shares, "", "", "", ""]
-    cost, verdict = line.update.report.cost, str(line.update.verdict)
+def points(share: float | None) -> str:
+    """0.974 -> "97.4"; a dash where it does not apply."""
+    return "–" if share is None else f"{100 * share:.1f}".replace("-", "−")
+
+
+def _cells(line: Line, bound: int) -> list[str]:
+    cost, verdict = _cost(line), str(line.update.verdict)
     return [
         line.name,
-        *shares,
-        f"{cost.seconds:.2f}",
+        f"{points(line.before)}→{points(line.old)}",
+        points(line.new),
+        points(line.all),
+        points(line.forgetting),
+        points(line.intrusion),
+        f"{cost.seconds:.1f}",
         f"{cost.parameters_added:,}",
-        percent(cost.share_of_retraining),
+        f"{100 * cost.multiply_adds / bound:.0f}" if bound else "–",
         f"{MARKS[verdict]} {WORDS.get(verdict, verdict)}",
     ]
+
+
+def _cost(line: Line) -> Cost:
+    assert line.update.report is not None
+    return line.update.report.cost
