@@ -61,6 +61,7 @@ class Worker:
                     step = self._step
                 except Exception:
                     log.exception("the worker met an error and goes on")
+                    step = self._begin
                     self._stop.wait(1.0)
         finally:
             self._child.kill()
@@ -68,11 +69,14 @@ class Worker:
     def _begin(self) -> bool:
         """Start the child, and make up for erasures that a crash cut short."""
         self._child.warm()
+        self._finish_erasures()
+        return True
+
+    def _finish_erasures(self) -> None:
         with self._runtime.database.reading() as session:
             unfinished = erasure.unfinished(session)
         for model_id in unfinished:
             erasure.finish(self._runtime, model_id)
-        return True
 
     def _step(self) -> bool:
         """Rescue, claim, execute; -> whether there was anything to do."""
@@ -95,6 +99,8 @@ class Worker:
             log.warning("the lease of update %s was lost; nothing is published: %s", update.id, lost.detail)
         finally:
             self._runtime.changed()
+        if update.erase:
+            self._finish_erasures()
         if not self._stop.is_set():
             self._child.warm()
         return True

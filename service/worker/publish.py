@@ -36,13 +36,10 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
         verdict = _record(session, update, model, result)
         if update.erase:
             erasure.mark(session, update)
-        erase, name = update.erase, model.name
     runtime.crash("after_commit")
     if verdict is Verdict.PROMOTED and loaded is not None:
         runtime.live.swap(loaded)
-    log.info("%s %s: %s", name, update_id, verdict)
-    if erase:
-        erasure.finish(runtime, model.id)
+    log.info("%s %s: %s", model.name, update_id, verdict)
     return verdict
 
 
@@ -59,8 +56,6 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None)
         if update.erase:
             erasure.mark(session, update)
-    if update.erase:
-        erasure.finish(runtime, update.model_id)
 
 
 def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
@@ -80,15 +75,20 @@ def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
 
 
 def _outdated(session: Session, update: Update, model: Model, result: Result) -> bool:
-    """Queue it again where it cannot stand: a retraction whose base moved, a batch retracted while it was learned."""
+    """Queue it again where it cannot stand: a retraction whose base moved, a batch retracted while it was learned.
+
+    Of a retraction other retracted batches are no hindrance: each waits for a retraction of its own.
+    """
     if model.archived_at is not None:
         updates.cancelled(session, update, reason="the model was archived")
         return True
-    moved = update.kind == UpdateKind.RETRACT and model.live_version_id != update.base_version_id
-    if moved or versions.retracted_batches(session, result.learned):
-        updates.hand_back(session, update, "queued again: the live version moved" if moved else "a batch was retracted")
-        return True
-    return False
+    if update.kind == UpdateKind.RETRACT:
+        why = "queued again: the live version moved" if model.live_version_id != update.base_version_id else None
+    else:
+        why = "queued again: a batch was retracted" if versions.retracted_batches(session, result.learned) else None
+    if why is not None:
+        updates.hand_back(session, update, why)
+    return why is not None
 
 
 def _require_bytes(runtime: Runtime, result: Result) -> None:

@@ -1,0 +1,41 @@
+"""A runtime with short leases, and results whose bytes are in its store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.registry.database import migrate
+from service.runtime import Runtime
+from service.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the tables of the first day and nothing in them."""
+    path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def runtime(migrated: Path, tmp_path: Path) -> Iterator[Runtime]:
+    """Leases of a second, retries after a twentieth of one."""
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.copy(migrated, data / "tsuika.db")
+    runtime = Runtime(
+        Settings(
+            data=data,
+            lease_seconds=1.0,
+            beat_seconds=0.1,
+            poll_seconds=0.02,
+            retry_delay_seconds=0.05,
+            progress_deadline_seconds=5.0,
+        )
+    )
+    yield runtime
+    runtime.close()

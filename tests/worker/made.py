@@ -1,0 +1,108 @@
+"""Batches with rows in the store, and results as a child tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sqlalchemy.orm import Session
+
+from service.contract.enums import Interference, Outcome
+from service.contract.inputs import Architecture, VectorInput
+from service.contract.report import BatchEvidence, Cost, GateReport, NewClassesScore, OldClasses, Pair, Report, Rule
+from service.learning.architectures import fresh, parts_of
+from service.learning.batch import make_rows
+from service.learning.preprocessing import InputScale
+from service.learning.serialization import pack_rows, pack_shard
+from service.registry import batches, models, updates
+from service.registry.tables import Batch, Update
+from service.runtime import Runtime
+from service.storage.artifacts import SHARDS, model_area
+from service.worker.assignment import Entry, Result, Shard
+from tests.registry.facts import LEASE
+
+COST = Cost(
+    seconds=0.1, wait_seconds=0.0, rows=8, parameters_added=0, bytes_added=0, share_of_retraining=None, multiply_adds=0
+)
+
+
+def store_batch(runtime: Runtime, session: Session, name: str = "digits", seed: int = 0) -> Batch:
+    """Eight rows of two numbers."""
+    model = models.get(session, name)
+    inputs = np.random.default_rng(seed).normal(size=(8, 2)).astype(np.float32)
+    batch_id = batches.new_batch_id()
+    rows = make_rows(batch_id, inputs, list("abababab"), b"secret")
+    digest = runtime.store.put(model_area(model.id), pack_rows(rows))
+    folds = {"a": [1, 0, 3, 0], "b": [1, 0, 3, 0]}
+    facts = batches.Arrival(batch_id, f"{seed:064x}", digest, 8, rows.counts(), folds, [], None, True)
+    return batches.accept(session, model, facts)[0]
+
+
+def result(
+    runtime: Runtime,
+    learned: Sequence[str],
+    outcome: Outcome = Outcome.PASS,
+    blames_batch: bool = False,
+    seed: int = 0,
+    area: str = model_area(1),
+    entries: Sequence[Entry] = (),
+) -> Result:
+    """An untrained head over two classes, its bytes in the store."""
+    generator = torch.Generator().manual_seed(seed)
+    scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
+    network = fresh(VectorInput(kind="vector", size=2), Architecture(), scale, ["a", "b"], generator)
+    shards = []
+    for part, tensors in parts_of(network).items():
+        data = pack_shard(tensors)
+        digest = runtime.store.put(SHARDS, data)
+        shards.append(Shard(part=part, digest=digest, bytes=len(data), learned=list(learned)))
+    return Result(
+        learned=list(learned),
+        layout=network.layout.model_dump(mode="json"),
+        shards=shards,
+        classes=["a", "b"],
+        feature_space="5" * 64,
+        ledger_digest="6" * 64,
+        bits=runtime.store.put(area, b"bits of " + str(seed).encode()),
+        parameters=6,
+        report=report(outcome),
+        outcome=outcome,
+        method={"name": "ridge"},
+        why="ridge: asked for by name.",
+        entries=list(entries),
+        learned_rows=6,
+        exam_rows=2,
+        blames_batch=blames_batch,
+    )
+
+
+def report(outcome: Outcome) -> Report:
+    """Nothing was measured."""
+    rule = Rule(name="forgets", number=5, limit=0.02, value=None, passed=outcome is Outcome.PASS, why="Why not.")
+    return Report(
+        before=None,
+        after=None,
+        old_classes=OldClasses(
+            before=None, after=None, interval=None, masked=Pair(before=None, after=None), intrusion=None
+        ),
+        new_classes=NewClassesScore(names=[], after=None, interval=None),
+        forgetting=None,
+        interference=Interference.NONE,
+        worst_class=None,
+        negative_flips=None,
+        positive_flips=None,
+        yardstick=None,
+        batch=BatchEvidence(conflicts=None),
+        cost=COST,
+        gate=GateReport(outcome=outcome, rules=[rule], why="Why not."),
+        exact=True,
+    )
+
+
+def claimed(runtime: Runtime, worker: str = "w1") -> Update:
+    """The next update, ours."""
+    with runtime.database.writing() as session:
+        update = updates.claim(session, worker, LEASE)
+    assert update is not None
+    return update

@@ -1,0 +1,259 @@
+"""Publication: one transaction, by the owner alone, with the verdict that the state of things asks for."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.contract.enums import Outcome, Promotion, UpdateState
+from service.errors import CorruptArtifact, LeaseLost
+from service.registry import batches, deployments, models, updates, versions
+from service.registry.tables import Batch, Deployment, LedgerEntry, Model, Update, Version
+from service.runtime import Runtime
+from service.storage.artifacts import SHARDS
+from service.worker.assignment import Entry
+from service.worker.publish import finish_empty, publish
+from tests.registry.facts import learn, live, model, retract, roll_back
+from tests.worker.made import claimed, result, store_batch
+
+
+@pytest.fixture
+def ids(runtime: Runtime) -> list[str]:
+    """The model "digits" without versions, and three batches of it."""
+    with runtime.database.writing() as session:
+        model(session)
+        return [store_batch(runtime, session, seed=k).id for k in range(3)]
+
+
+def order(runtime: Runtime, names: list[str]) -> Update:
+    with runtime.database.writing() as session:
+        learn(session, models.get(session, "digits"), names)
+    return claimed(runtime)
+
+
+def learned(runtime: Runtime, new: list[str], known: list[str], seed: int = 0) -> Update:
+    """An update that has gone live."""
+    update = order(runtime, new)
+    assert publish(runtime, update.id, update.fence, result(runtime, [*known, *new], seed=seed)) == "promoted"
+    return update
+
+
+def found(session: Session, update: Update) -> tuple[Update, Model]:
+    return session.get_one(Update, update.id), session.get_one(Model, update.model_id)
+
+
+def serving(runtime: Runtime) -> int | None:
+    return runtime.live.serving_version("digits")
+
+
+def test_a_version_that_passed_is_recorded_live_and_served_with_everything_it_names(
+    runtime: Runtime, ids: list[str]
+) -> None:
+    update = order(runtime, ids[:1])
+    entry = Entry(batch=ids[0], space="5" * 64, digest="7" * 64, rows=8)
+    made = result(runtime, ids[:1], entries=[entry])
+    assert publish(runtime, update.id, update.fence, made) == "promoted"
+    assert serving(runtime) == 1
+    with runtime.database.reading() as session:
+        row, digits = found(session, update)
+        version = models.live(session, digits)
+        assert version is not None
+        assert (version.number, version.learned, version.parent_id) == (1, ids[:1], None)
+        assert (version.update_id, row.version_id, row.state, row.verdict) == (
+            row.id,
+            version.id,
+            "succeeded",
+            "promoted",
+        )
+        assert (row.method, row.learned_rows, row.exam_rows) == ({"name": "ridge"}, 6, 2)
+        assert session.get(LedgerEntry, (ids[0], "5" * 64)) is not None
+        moved = session.query(Deployment).one()
+        assert (moved.version_id, moved.kind, moved.by) == (version.id, "promote", deployments.BY_GATE)
+        assert [e.kind for e in updates.events(session, row.id)] == ["queued", "claimed", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "promotion", "verdict"),
+    [
+        (Outcome.FAIL, Promotion.AUTO, "rejected"),
+        (Outcome.UNDECIDED, Promotion.AUTO, "held"),
+        (Outcome.PASS, Promotion.MANUAL, "held"),
+    ],
+)
+def test_a_version_that_may_not_go_live_is_kept_aside(
+    runtime: Runtime, ids: list[str], outcome: Outcome, promotion: Promotion, verdict: str
+) -> None:
+    learned(runtime, ids[:1], [])
+    with runtime.database.writing() as session:
+        models.get(session, "digits").promotion = promotion
+    update = order(runtime, ids[1:2])
+    assert publish(runtime, update.id, update.fence, result(runtime, ids[:2], outcome, seed=1)) == verdict
+    assert serving(runtime) == 1
+    with runtime.database.reading() as session:
+        row, digits = found(session, update)
+        assert (live(session, digits), row.verdict, row.state) == (1, verdict, "succeeded")
+        assert versions.get(session, digits, 2).learned == sorted(ids[:2])
+        assert batches.state(session.get_one(Batch, ids[1]), batches.live_learned(session, digits)) == "pending"
+
+
+def test_a_rejection_that_blames_the_batch_makes_it_rejected_until_it_passes(runtime: Runtime, ids: list[str]) -> None:
+    learned(runtime, ids[:1], [])
+    for blames, state in [(True, "rejected"), (False, "pending")]:
+        update = order(runtime, ids[1:2])
+        publish(runtime, update.id, update.fence, result(runtime, ids[:2], Outcome.FAIL, blames, seed=1))
+        with runtime.database.reading() as session:
+            known = batches.live_learned(session, models.get(session, "digits"))
+            assert batches.state(session.get_one(Batch, ids[1]), known) == state
+
+
+def test_after_a_rollback_meanwhile_the_version_is_superseded(runtime: Runtime, ids: list[str]) -> None:
+    learned(runtime, ids[:1], [])
+    learned(runtime, ids[1:2], ids[:1], seed=1)
+    update = order(runtime, ids[2:])
+    with runtime.database.writing() as session:
+        digits = models.lock(session, update.model_id)
+        roll_back(session, digits)
+        digits.promotion = Promotion.AUTO
+    assert publish(runtime, update.id, update.fence, result(runtime, ids, seed=2)) == "superseded"
+    with runtime.database.reading() as session:
+        row, digits = found(session, update)
+        assert live(session, digits) == 1
+        assert row.verdict == "superseded"
+        waiting = [b.id for b in batches.pending(session, digits)]
+        assert waiting == ids[1:]
+
+
+def test_whoever_lost_the_lease_publishes_nothing(runtime: Runtime, ids: list[str]) -> None:
+    update = order(runtime, ids[:1])
+    with runtime.database.writing() as session:
+        session.get_one(Update, update.id).lease_until = 0.0
+    with runtime.database.writing() as session:
+        updates.rescue(session, 3)
+    again = claimed(runtime, "w2")
+    made = result(runtime, ids[:1])
+    for refused in (publish, finish_empty):
+        with pytest.raises(LeaseLost):
+            refused(runtime, update.id, update.fence, *([made] if refused is publish else []))
+    with runtime.database.reading() as session:
+        assert session.query(Version).count() == 0
+    assert serving(runtime) is None
+    assert publish(runtime, again.id, again.fence, made) == "promoted"
+    with pytest.raises(LeaseLost):
+        publish(runtime, again.id, again.fence, made)
+    with runtime.database.reading() as session:
+        assert session.query(Version).count() == 1
+
+
+def test_bytes_that_are_gone_meanwhile_are_noticed_before_the_version_is_a_fact(
+    runtime: Runtime, ids: list[str]
+) -> None:
+    update = order(runtime, ids[:1])
+    made = result(runtime, ids[:1], Outcome.FAIL)
+    runtime.store.delete(SHARDS, made.shards[0].digest)
+    with pytest.raises(CorruptArtifact):
+        publish(runtime, update.id, update.fence, made)
+    with runtime.database.reading() as session:
+        assert session.query(Version).count() == 0
+        assert found(session, update)[0].state == "running"
+
+
+def test_a_batch_that_is_retracted_while_it_is_learned_has_the_update_learn_again(
+    runtime: Runtime, ids: list[str]
+) -> None:
+    update = order(runtime, ids[:2])
+    with runtime.database.writing() as session:
+        retract(session, models.get(session, "digits"), ids[:1])
+    assert publish(runtime, update.id, update.fence, result(runtime, ids[:2])) is None
+    with runtime.database.reading() as session:
+        row, _ = found(session, update)
+        assert (row.state, row.attempts) == ("queued", 0)
+        assert session.query(Version).count() == 0
+    assert claimed(runtime).kind == "retract"
+
+
+def test_a_retraction_whose_base_moved_is_queued_again_and_never_superseded(runtime: Runtime, ids: list[str]) -> None:
+    learned(runtime, ids[:1], [])
+    learned(runtime, ids[1:2], ids[:1], seed=1)
+    with runtime.database.writing() as session:
+        retract(session, models.get(session, "digits"), ids[1:2])
+    update = claimed(runtime)
+    with runtime.database.writing() as session:
+        roll_back(session, models.lock(session, update.model_id))
+    made = result(runtime, ids[:1], seed=2)
+    assert publish(runtime, update.id, update.fence, made) is None
+    again = claimed(runtime)
+    assert (again.id, again.attempts) == (update.id, 1)
+    assert publish(runtime, again.id, again.fence, made) == "promoted"
+    assert serving(runtime) == 3
+
+
+def test_a_retraction_goes_live_by_order_although_the_gate_and_the_mode_would_not(
+    runtime: Runtime, ids: list[str]
+) -> None:
+    learned(runtime, ids[:2], [])
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        digits.promotion = Promotion.MANUAL
+        retract(session, digits, ids[:1])
+    update = claimed(runtime)
+    assert publish(runtime, update.id, update.fence, result(runtime, ids[1:2], Outcome.FAIL, seed=1)) == "promoted"
+    with runtime.database.reading() as session:
+        digits = models.get(session, "digits")
+        assert live(session, digits) == 2
+        assert session.query(Deployment).order_by(Deployment.id.desc()).first().by == deployments.BY_ORDER  # type: ignore[union-attr]
+
+
+def test_two_retractions_that_wait_for_one_another_both_end(runtime: Runtime, ids: list[str]) -> None:
+    learned(runtime, ids, [])
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        retract(session, digits, ids[:1])
+        retract(session, digits, ids[1:2])
+    for left, seed in [(ids[1:], 1), (ids[2:], 2)]:
+        update = claimed(runtime)
+        assert publish(runtime, update.id, update.fence, result(runtime, left, seed=seed)) == "promoted"
+    with runtime.database.reading() as session:
+        assert session.query(Update).filter(Update.state != UpdateState.SUCCEEDED).count() == 0
+
+
+def test_an_archived_model_publishes_nothing(runtime: Runtime, ids: list[str]) -> None:
+    update = order(runtime, ids[:1])
+    with runtime.database.writing() as session:
+        models.archive(session, models.get(session, "digits"))
+    assert publish(runtime, update.id, update.fence, result(runtime, ids[:1])) is None
+    with runtime.database.reading() as session:
+        assert found(session, update)[0].state == "cancelled"
+        assert session.query(Version).count() == 0
+
+
+def test_nothing_left_to_learn_is_a_success_without_version_and_verdict(runtime: Runtime, ids: list[str]) -> None:
+    update = order(runtime, ids[:1])
+    finish_empty(runtime, update.id, update.fence)
+    with runtime.database.reading() as session:
+        row, _ = found(session, update)
+        assert (row.state, row.verdict, row.version_id) == ("succeeded", None, None)
+        assert row.why
+
+
+class PowerCut(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize(("point", "there"), [("before_commit", False), ("after_commit", True)])
+def test_power_cut_around_the_commit_shows_all_or_nothing(
+    runtime: Runtime, ids: list[str], monkeypatch: pytest.MonkeyPatch, point: str, there: bool
+) -> None:
+    update = order(runtime, ids[:1])
+
+    def cut(reached: str) -> None:
+        if reached == point:
+            raise PowerCut
+
+    monkeypatch.setattr(runtime, "crash", cut)
+    with pytest.raises(PowerCut):
+        publish(runtime, update.id, update.fence, result(runtime, ids[:1]))
+    with runtime.database.reading() as session:
+        row, digits = found(session, update)
+        assert (row.state == "succeeded") == there
+        assert (live(session, digits) == 1) == there
+        assert session.query(Version).count() == session.query(Deployment).count() == there
