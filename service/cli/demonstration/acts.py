@@ -51,7 +51,7 @@ def new_classes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None
         lines,
         "In %: old, the classes 0 to 4, before → after; new, 5 to 9; forgets, accuracy lost among the old classes "
         "alone; intrudes, old rows answered with a new class; cost, the share of retraining on all rows, in "
-        "multiply-adds (the exact head pays the same however long the history is).",
+        "multiply-adds (the exact head pays the same however long the history is). added: parameters.",
     )
 
 

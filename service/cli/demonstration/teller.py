@@ -65,7 +65,10 @@ class Teller:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> None:
         """A table; numbers to the right, the columns in `left` to the left."""
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        room = 1 if self._out.width >= 90 else 0
+        table = Table(
+            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, room, 0, 0), header_style="bold"
+        )
         for name in columns:
             table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
         for row in rows:
@@ -74,7 +77,7 @@ class Teller:
 
     def results(self, lines: Sequence[Line], legend: str) -> None:
         """The table of an act that compares methods. The last line is what its cost is compared with."""
-        columns = ["method", "old", "new", "all", "forgets", "intrudes", "s", "+params", "cost", "verdict"]
+        columns = ["method", "old", "new", "all", "forgets", "intrudes", "s", "added", "cost", "verdict"]
         bound = _cost(lines[-1]).multiply_adds
         self.table(columns, [_cells(line, bound) for line in lines], left=("method", "verdict"))
         self._out.print(Padding(legend, (0, 0, 1, 1)), style="dim")
