@@ -122,9 +122,9 @@ def fresh(
         width = widths[-1]
     elif isinstance(architecture.backbone, CnnBackbone):
         backbone = Convolutions(architecture.backbone.channels, spec.shape)
-        for p in backbone.parameters():
-            if p.ndim == 4:
-                _he(p, generator)
+        for layer in backbone.stages:
+            if isinstance(layer, nn.Conv2d):
+                _he(layer, generator)
         width = backbone.width
     else:
         backbone, width = Dense([], size), size
@@ -154,9 +154,13 @@ def new_block(
     return Block(rows, columns, weight, torch.zeros(rows[1] - rows[0]), part, key)
 
 
-def _he(p: nn.Parameter, generator: torch.Generator) -> None:
+def _he(layer: nn.Conv2d, generator: torch.Generator) -> None:
+    """Both tensors: what torch itself draws comes from a generator that nobody seeded."""
     with torch.no_grad():
-        p.copy_(torch.randn(p.shape, generator=generator) * (2.0 / p[0].numel()) ** 0.5)
+        weight = torch.randn(layer.weight.shape, generator=generator)
+        layer.weight.copy_(weight * (2.0 / weight[0].numel()) ** 0.5)
+        if layer.bias is not None:
+            layer.bias.zero_()
 
 
 def block_layouts(layer: GrownLinear) -> list[BlockLayout]:
