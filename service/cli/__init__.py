@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except TsuikaError as told:
-        print(f"tsuika {arguments.command}: {told.detail}", file=sys.stderr)
+        print(f"tsuika {arguments.command}: {told}", file=sys.stderr)
         return USAGE if isinstance(told, ImpossibleSettings) else ERROR
     return code
 

@@ -24,9 +24,10 @@ import httpx
 from pydantic import ValidationError
 
 from service.contract.resources import FieldProblem, Problem
+from service.errors import TsuikaError
 
 
-class ClientError(Exception):
+class ClientError(TsuikaError):
     """A call did not do what it was asked to do."""
 
 
@@ -44,15 +45,12 @@ class Refused(ClientError):
     def __init__(self, problem: Problem) -> None:
         where = "".join(f"\n  {e.pointer}: {e.detail}" for e in problem.errors if e.detail not in problem.detail)
         super().__init__(problem.detail + where)
+        self.detail = problem.detail
         self.problem = problem
 
     @property
     def status(self) -> int:
         return self.problem.status
-
-    @property
-    def detail(self) -> str:
-        return self.problem.detail
 
     @property
     def errors(self) -> list[FieldProblem]:
