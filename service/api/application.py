@@ -85,7 +85,7 @@ async def _no_such_call(request: Request, error: Exception) -> Response:
     """No such path, or no such method on it."""
     assert isinstance(error, HTTPException)
     path, request_id = request.url.path, request.scope["tsuika.request_id"]
-    if error.status_code != 405:
+    if error.status_code != 405 or path.endswith(":predict"):
         told = next(told for end, told in INSTEAD if path.endswith(end) or end == "/")
         return await _refused(request, NotFound(f"There is nothing at this address. {told}"))
     allowed = ", ".join(sorted(_methods(request)))

@@ -1,21 +1,85 @@
-"""A runtime of its own for every test."""
+"""The whole application in process, over a real database and store; no worker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from service.app import create_app
 from service.registry.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 
+MakeApi = Callable[..., "Api"]
+
+
+class Api:
+    """Calls the application; every call is one turn of its event loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.door = create_app(runtime)
+        self.runner = asyncio.Runner()
+        transport = httpx.ASGITransport(self.door)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
+
+    def __call__(self, method: str, path: str, json: Any = None, **options: Any) -> httpx.Response:
+        if json is not None:
+            options["json"] = json
+        return self.runner.run(self.http.request(method, path, **options))
+
+    def ok(self, method: str, path: str, json: Any = None, **options: Any) -> Any:
+        """The body of an answer that must be a good one."""
+        response = self(method, path, json, **options)
+        assert response.is_success, response.text
+        return response.json() if response.content else None
+
+    def close(self) -> None:
+        self.runner.run(self.door.context.watcher.stop())
+        self.runner.run(self.http.aclose())
+        self.runner.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with tables and nothing in them; migrated once, copied for every test."""
+    path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
 
 @pytest.fixture
-def runtime(tmp_path: Path) -> Iterator[Runtime]:
-    settings = Settings.from_environment({"TSUIKA_DATA": str(tmp_path)})
-    migrate(settings.database_url)
-    runtime = Runtime(settings)
-    yield runtime
-    runtime.close()
+def make_api(tmp_path: Path, migrated: Path) -> Iterator[MakeApi]:
+    """An application with settings of the test's own."""
+    made: list[Api] = []
+
+    def make(**settings: Any) -> Api:
+        chosen = Settings.from_environment({"TSUIKA_DATA": str(tmp_path)}, **settings)
+        shutil.copy(migrated, tmp_path / "tsuika.db")
+        made.append(Api(Runtime(chosen)))
+        return made[-1]
+
+    yield make
+    for api in made:
+        api.close()
+        api.runtime.close()
+
+
+@pytest.fixture
+def api(make_api: MakeApi) -> Api:
+    """An application with a model "digits" of three numbers a row."""
+    api = make_api()
+    api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}})
+    return api
+
+
+def pointers(response: httpx.Response) -> list[str]:
+    """Where a refusal points."""
+    assert response.headers["content-type"] == "application/problem+json"
+    return [error["pointer"] for error in response.json()["errors"]]

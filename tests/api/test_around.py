@@ -1,0 +1,192 @@
+"""Keys, hosts, health, documentation: what stands around the interface."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from service.api.application import ROOMS
+from service.errors import TsuikaError
+from tests.api.conftest import Api, MakeApi
+from tests.making import make_model, make_version
+
+ROUTES = [
+    (method, route.path)  # type: ignore[attr-defined]
+    for room in ROOMS
+    for route in room.routes.routes
+    for method in sorted(route.methods)  # type: ignore[attr-defined]
+]
+PUBLIC = {"/healthz", "/livez", "/health", "/ping", "/readyz", "/docs"}
+
+
+@pytest.mark.parametrize("given", [None, "Bearer wrong", "Basic secret", "Bearer", "Bearer secrets"])
+def test_every_route_needs_the_key(make_api: MakeApi, given: str | None) -> None:
+    api = make_api(key="secret")
+    make_model(api.runtime)
+    for method, path in ROUTES:
+        refused = api(method, path, headers={"Authorization": given} if given else {})
+        if path in PUBLIC:
+            assert refused.status_code == 200
+        else:
+            assert refused.status_code == 401, (method, path)
+            assert refused.headers["www-authenticate"].startswith("Bearer")
+        assert api(method, path, headers={"Authorization": "bearer secret"}).status_code != 401
+
+
+def test_with_a_key_any_host_is_good_and_the_description_is_public(make_api: MakeApi) -> None:
+    api = make_api(key="secret")
+    good = {"Authorization": "Bearer secret", "Host": "tsuika.example"}
+    assert api("GET", "/v1/models", headers=good).status_code == 200
+    assert api("GET", "/openapi.json").status_code == 200
+    make_model(api.runtime)
+    make_version(api.runtime)
+    make_version(api.runtime, seed=1)
+    api.ok("POST", "/v1/models/digits/rollback", headers={"Authorization": "Bearer secret"})
+    listed = api.ok("GET", "/v1/models/digits/deployments", headers={"Authorization": "Bearer secret"})
+    assert listed["items"][0]["by"] == "bootstrap key"
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:80", "[::1]:8000", "LOCALHOST", "shop.lan"])
+def test_without_a_key_loopback_and_allowed_hosts_are_answered(make_api: MakeApi, host: str) -> None:
+    api = make_api(allowed_hosts="shop.lan")
+    assert api("GET", "/v1/models", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.168.1.7", "127.0.0.1.nip.io", "[::2]"])
+def test_without_a_key_other_hosts_are_refused(make_api: MakeApi, host: str) -> None:
+    api = make_api()
+    refused = api("GET", "/v1/models", headers={"Host": host})
+    assert refused.status_code == 403
+    assert "TSUIKA_ALLOWED_HOSTS" in refused.json()["detail"]
+    assert api("GET", "/healthz", headers={"Host": host}).status_code == 200
+
+
+def test_a_page_of_another_origin_cannot_write(make_api: MakeApi) -> None:
+    api = make_api()
+    make_model(api.runtime)
+    for origin in ("https://evil.example", "null", "http://localhost:9999"):
+        assert api("POST", "/v1/models/digits/rollback", headers={"Origin": origin}).status_code == 403
+    own = api("POST", "/v1/models/digits/rollback", headers={"Origin": "http://localhost"})
+    assert own.status_code == 409
+    preflight = api("OPTIONS", "/v1/models", headers={"Origin": "https://evil.example"})
+    assert preflight.status_code == 405
+    assert not [name for name in preflight.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        None,
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonx",
+        "application/json; charset=latin-1",
+        "application/zip",
+    ],
+)
+def test_what_writes_comes_as_json(api: Api, media: str | None) -> None:
+    headers = {"Content-Type": media} if media else {}
+    refused = api(
+        "POST", "/v1/models", content=b'{"name": "x", "input": {"kind": "vector", "size": 1}}', headers=headers
+    )
+    assert refused.status_code == 415
+    assert api("GET", "/v1/models/x").status_code == 404
+
+
+def test_json_in_utf8_and_not_compressed(api: Api) -> None:
+    good = api("POST", "/v1/models", content=b"{}", headers={"Content-Type": 'Application/JSON; charset="UTF-8"'})
+    assert good.status_code == 422
+    packed = api(
+        "POST", "/v1/models", content=b"{}", headers={"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    )
+    assert packed.status_code == 415
+
+
+def test_every_answer_carries_a_request_id(api: Api) -> None:
+    assert len(api("GET", "/v1/models").headers["x-request-id"]) == 16
+    named = api("GET", "/nowhere", headers={"X-Request-Id": "mine-1"})
+    assert (named.headers["x-request-id"], named.json()["request_id"]) == ("mine-1", "mine-1")
+    assert api("GET", "/v1/models", headers={"X-Request-Id": "no spaces"}).headers["x-request-id"] != "no spaces"
+
+
+def test_unknown_addresses_name_the_right_one(api: Api) -> None:
+    for method, path in [("POST", "/v1/models/digits:predict"), ("POST", "/invocations"), ("POST", "/predict")]:
+        refused = api(method, path)
+        assert refused.status_code == 404
+        assert "/v1/models/{model}/predictions" in refused.json()["detail"]
+    wrong = api("PUT", "/v1/models/digits")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "DELETE, GET, PATCH")
+    importing = api("POST", "/v1/models/digits/versions", {})
+    assert importing.status_code == 405
+    assert "Importing" in importing.json()["detail"]
+
+
+def test_a_fault_of_ours_is_a_problem_without_details(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_: Any) -> None:
+        raise ZeroDivisionError("the secret reason")
+
+    monkeypatch.setattr("service.registry.models.page", breaks)
+    broken = api("GET", "/v1/models")
+    assert broken.status_code == 500
+    assert broken.headers["content-type"] == "application/problem+json"
+    assert "secret" not in broken.text
+    assert broken.json()["request_id"] in caplog.text
+    assert "the secret reason" in caplog.text
+    monkeypatch.setattr("service.serving.live.LiveModels.find", breaks)
+    assert api("GET", "/v1/models/digits/predictions?input=[1]").status_code == 500
+    monkeypatch.setattr("service.registry.models.get", lambda *_: (_ for _ in ()).throw(TsuikaError("unforeseen")))
+    assert api("GET", "/v1/models/digits").status_code == 500
+
+
+def test_health_has_all_its_usual_names(api: Api) -> None:
+    for path in ("/healthz", "/livez", "/health", "/ping"):
+        assert api.ok("GET", path) == {"status": "alive"}
+        assert api("HEAD", path).status_code == 200
+    assert api.ok("GET", "/readyz") == {"status": "ready"}
+    api.door.context.health.waiting_for = "the database"
+    starting = api("GET", "/readyz")
+    assert (starting.status_code, starting.json()["waiting_for"]) == (503, "the database")
+    api.door.context.health.stopping = True
+    assert api("GET", "/readyz").json() == {"status": "stopping"}
+    assert api("GET", "/v1/models").headers["connection"] == "close"
+
+
+def test_the_description_is_whole(api: Api) -> None:
+    document = api.ok("GET", "/openapi.json")
+    text = json.dumps(document)
+    for name in {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}:
+        assert name in document["components"]["schemas"], name
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation.get("description"), (method, path)
+            if path.startswith("/v1"):
+                assert "401" in operation["responses"], (method, path)
+                assert "HTTPValidationError" not in json.dumps(operation)
+            if method in ("post", "patch"):
+                assert {"400", "413", "415", "422"} <= operation["responses"].keys(), (method, path)
+    create = document["paths"]["/v1/models"]["post"]
+    assert create["requestBody"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/CreateModel"
+    }
+    assert document["components"]["schemas"]["CreateModel"]["examples"]
+    assert document["info"]["version"]
+
+
+def test_the_documentation_needs_no_other_server(api: Api) -> None:
+    page = api("GET", "/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/v1/models/{model}/rollback" in page.text
+    assert "<script" not in page.text
+    assert "http" not in page.text.replace("http-equiv", "").split("<body>")[0]
+
+
+def test_methods_are_described_with_their_parameters(api: Api) -> None:
+    methods = {m["name"]: m for m in api.ok("GET", "/v1/methods")["items"]}
+    assert {"ridge", "lda", "l2_sp", "den", "replay", "linear_probe", "fine_tune", "retrain"} <= methods.keys()
+    assert methods["l2_sp"]["params"]["properties"]["strength"]["description"]
+    assert api.ok("GET", "/version")["version"]

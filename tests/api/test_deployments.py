@@ -1,0 +1,164 @@
+"""What is live: promoted by hand, rolled back step by step, safe to repeat, in effect before the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.registry import models, versions
+from service.registry.database import now
+from service.registry.tables import Batch
+from tests.api.conftest import Api, pointers
+from tests.making import make_version
+
+MODEL = "/v1/models/digits"
+QUESTION = {"inputs": [[1, 2, 3]]}
+
+
+def served(api: Api) -> int:
+    """The version that answers."""
+    response = api("POST", f"{MODEL}/predictions", QUESTION)
+    version: int = response.json()["version"]
+    assert response.headers["tsuika-version"] == str(version)
+    return version
+
+
+def three_versions(api: Api) -> list[str]:
+    """Versions 1, 2, 3, each with one batch more; -> the batches."""
+    batches = [api.ok("POST", f"{MODEL}/batches", {"inputs": [[k, 0, 0]], "labels": ["a"]})["id"] for k in range(3)]
+    for k in range(3):
+        make_version(api.runtime, learned=batches[: k + 1], seed=k)
+    api.runtime.live.refresh()
+    return batches
+
+
+def test_rollbacks_walk_back_and_never_to_and_fro(api: Api) -> None:
+    batches = three_versions(api)
+    assert served(api) == 3
+    back = api.ok("POST", f"{MODEL}/rollback", {"reason": "wrong labels", "if_live": 3})
+    assert (back["live_version"], back["previous_version"], back["promotion"]) == (2, 3, "manual")
+    assert back["left_out"] == [batches[2]]
+    assert back["deployment"]["reason"] == "wrong labels"
+    assert served(api) == 2
+    assert api.ok("POST", f"{MODEL}/rollback")["live_version"] == 1
+    assert served(api) == 1
+    nothing = api("POST", f"{MODEL}/rollback", {})
+    assert nothing.status_code == 409
+    assert api.ok("GET", MODEL)["promotion"] == "manual"
+    kinds = [(d["kind"], d["version"], d["by"]) for d in api.ok("GET", f"{MODEL}/deployments")["items"]]
+    assert kinds[:2] == [("rollback", 1, "anonymous"), ("rollback", 2, "anonymous")]
+    assert kinds[2:] == [("promote", 3, "gate"), ("promote", 2, "gate"), ("promote", 1, "gate")]
+
+
+def test_a_rollback_goes_back_to_a_named_version(api: Api) -> None:
+    three_versions(api)
+    assert api("POST", f"{MODEL}/rollback", {"to": 3}).status_code == 409
+    assert api("POST", f"{MODEL}/rollback", {"to": 0}).status_code == 422
+    assert api("POST", f"{MODEL}/rollback", {"to": 10**30}).status_code == 409
+    assert api.ok("POST", f"{MODEL}/rollback", {"to": 1})["live_version"] == 1
+    assert served(api) == 1
+
+
+def test_a_call_with_an_old_view_changes_nothing(api: Api) -> None:
+    three_versions(api)
+    tag = api("GET", MODEL).headers["etag"]
+    for path, body in [("rollback", {"if_live": 2}), ("deployments", {"version": 1, "if_live": 2})]:
+        refused = api("POST", f"{MODEL}/{path}", body)
+        assert (refused.status_code, refused.json()["live_version"]) == (409, 3)
+        assert refused.json()["type"] == "/problems/live-moved"
+    assert api("POST", f"{MODEL}/rollback", headers={"If-Match": tag}).status_code == 200
+    stale = api("POST", f"{MODEL}/rollback", headers={"If-Match": tag})
+    assert (stale.status_code, stale.json()["live_version"]) == (412, 2)
+    assert served(api) == 2
+
+
+def test_a_version_is_promoted_by_hand_and_says_what_it_leaves_out(api: Api) -> None:
+    batches = three_versions(api)
+    response = api("POST", f"{MODEL}/deployments", {"version": 1, "reason": "steady"})
+    assert response.status_code == 201
+    made = response.json()
+    assert (made["version"], made["previous_version"], made["kind"]) == (1, 3, "promote")
+    assert made["left_out"] == batches[1:]
+    assert served(api) == 1
+    assert api("POST", f"{MODEL}/deployments", {"version": 1}).status_code == 409
+    unknown = api("POST", f"{MODEL}/deployments", {"version": 9})
+    assert (unknown.status_code, pointers(unknown)) == (422, ["/version"])
+    assert api("POST", f"{MODEL}/deployments", {"version": 10**30}).status_code == 422
+
+
+def test_with_rebase_the_update_is_learned_again(api: Api) -> None:
+    batches = three_versions(api)
+    response = api("POST", f"{MODEL}/deployments", {"version": 2, "rebase": True})
+    assert response.status_code == 202
+    update = response.json()
+    assert response.headers["location"] == f"/v1/updates/{update['id']}"
+    assert (update["kind"], update["state"], update["batches"]) == ("learn", "queued", batches[:2])
+    assert served(api) == 3
+
+
+def test_a_version_with_a_retracted_batch_goes_live_by_no_way(api: Api) -> None:
+    batches = three_versions(api)
+    api.ok("POST", f"{MODEL}/rollback", {"to": 1})
+    with api.runtime.database.writing() as session:
+        session.get_one(Batch, batches[1]).retracted_at = now()
+    refused = api("POST", f"{MODEL}/deployments", {"version": 3})
+    assert refused.status_code == 409
+    assert refused.json()["nearest_clean"] == 1
+    assert "version 1" in refused.json()["detail"].lower() or "is 1" in refused.json()["detail"]
+    assert served(api) == 1
+
+
+def test_an_erased_version_is_gone(api: Api) -> None:
+    three_versions(api)
+    with api.runtime.database.writing() as session:
+        versions.get(session, models.get(session, "digits"), 1).erased_at = now()
+    for method, path, body in [
+        ("POST", "deployments", {"version": 1}),
+        ("POST", "versions/1/predictions", QUESTION),
+        ("GET", "versions/1/weights", None),
+        ("GET", "versions/1/ledger", None),
+    ]:
+        assert api(method, f"{MODEL}/{path}", body).status_code == 410, path
+    assert api.ok("GET", f"{MODEL}/versions/1")["erased_at"] is not None
+
+
+def test_a_version_that_cannot_be_loaded_does_not_go_live(api: Api) -> None:
+    three_versions(api)
+    with api.runtime.database.reading() as session:
+        shards = versions.get(session, models.get(session, "digits"), 2).shards
+    api.runtime.live._warm.clear()
+    head = next(s["digest"] for s in shards if s["part"] == "head.0")
+    api.runtime.store.delete("shards", head)
+    for path, body in [("rollback", {}), ("deployments", {"version": 2})]:
+        refused = api("POST", f"{MODEL}/{path}", body)
+        assert refused.status_code == 503
+        assert refused.json()["type"] == "/problems/corrupt-artifact"
+    assert served(api) == 3
+    assert api.ok("GET", MODEL)["live_version"] == 3
+
+
+def test_versions_are_listed_with_their_lineage_and_weights(api: Api) -> None:
+    batches = three_versions(api)
+    listed = api.ok("GET", f"{MODEL}/versions?limit=2")
+    assert [v["number"] for v in listed["items"]] == [3, 2]
+    assert [v["number"] for v in api.ok("GET", f"{MODEL}/versions?cursor={listed['next_cursor']}")["items"]] == [1]
+    version = api.ok("GET", f"{MODEL}/versions/2")
+    assert (version["parent"], version["live"], version["batches"]) == (1, False, sorted(batches[:2]))
+    lineage = api.ok("GET", f"{MODEL}/lineage")
+    assert [(v["number"], v["parent"], v["live"]) for v in lineage["versions"]] == [
+        (1, None, False),
+        (2, 1, False),
+        (3, 2, True),
+    ]
+    weights = api("GET", f"{MODEL}/versions/2/weights")
+    tensors, meta = _unpacked(weights.content)
+    assert {"head.0/weight", "head.0/bias", "scale/mean"} <= tensors.keys()
+    assert (meta["classes"], meta["version"]) == (["a", "b"], 2)
+    assert api("GET", f"{MODEL}/versions/2/ledger").status_code == 409
+    for number in ("0", "-1", "x", "1.0", "9", "9" * 40, "%00"):
+        assert api("GET", f"{MODEL}/versions/{number}").status_code == 404, number
+
+
+def _unpacked(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    from service.learning.serialization import unpack
+
+    return unpack(data)

@@ -1,0 +1,127 @@
+"""Idempotency keys: one effect for many tries, the resource as it is now, a conflict for another body."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.api.posting import Act, Effect, Posts
+from service.errors import InProgress, NotFound
+from service.registry.idempotency import Attempt
+from tests.api.conftest import Api
+from tests.making import make_version
+
+MODEL = "/v1/models/digits"
+KEY = {"Idempotency-Key": "abc"}
+ROWS = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/models", {"name": "x", "input": {"kind": "vector", "size": 1}}),
+        (f"{MODEL}/batches", ROWS),
+        (f"{MODEL}/updates", {**ROWS, "again": True}),
+        (f"{MODEL}/classes", {"names": ["a"]}),
+        (f"{MODEL}/rollback", {"if_live": 2}),
+        (f"{MODEL}/deployments", {"version": 1}),
+    ],
+)
+def test_a_repeated_post_has_one_effect(api: Api, path: str, body: dict[str, Any]) -> None:
+    make_version(api.runtime)
+    make_version(api.runtime, seed=1)
+    first = api("POST", path, body, headers=KEY)
+    again = api("POST", path, body, headers=KEY)
+    assert first.is_success, first.text
+    assert again.status_code == first.status_code
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers.get("location") == first.headers.get("location")
+    assert again.json() == first.json()
+    assert len(api.ok("GET", f"{MODEL}/deployments")["items"]) in (2, 3)
+
+
+def test_a_replay_shows_the_resource_as_it_is_now(api: Api) -> None:
+    update = api.ok("POST", f"{MODEL}/updates", ROWS, headers=KEY)["id"]
+    api.ok("POST", f"/v1/updates/{update}/cancel")
+    again = api("POST", f"{MODEL}/updates", ROWS, headers=KEY)
+    assert (again.status_code, again.json()["state"]) == (202, "cancelled")
+
+
+def test_white_space_and_order_of_members_do_not_matter_and_numbers_do(api: Api) -> None:
+    send: Callable[[bytes], Any] = lambda content: api(  # noqa: E731
+        "POST", f"{MODEL}/batches", content=content, headers={**KEY, "Content-Type": "application/json"}
+    )
+    first = send(b'{"inputs": [[1, 2, 3]], "labels": ["a"]}')
+    again = send(b'{ "labels":["a"],\n "inputs":[[1.0,2,3.0]] }')
+    other = send(b'{"inputs": [[1, 2, 4]], "labels": ["a"]}')
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["id"] == first.json()["id"]
+    assert other.status_code == 409
+    assert api("POST", f"{MODEL}/updates", ROWS, headers=KEY).status_code == 409
+
+
+def test_a_refusal_is_not_kept(api: Api) -> None:
+    assert api("POST", f"{MODEL}/batches", {**ROWS, "labels": []}, headers=KEY).status_code == 422
+    assert api("POST", f"{MODEL}/batches", ROWS, headers=KEY).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\x7fb"])
+def test_keys_that_are_none_are_refused(api: Api, key: str) -> None:
+    assert api("POST", f"{MODEL}/batches", ROWS, headers={"Idempotency-Key": key}).status_code == 422
+
+
+def test_a_second_try_waits_for_the_first(api: Api) -> None:
+    posts = Posts(api.runtime.database)
+    attempt = Attempt("me", "k", "POST", "/x", "h")
+    inside, go_on = threading.Event(), threading.Event()
+    acts: list[int] = []
+
+    def begin() -> Act:
+        inside.set()
+        go_on.wait(10)
+
+        def act(_: Session) -> Effect:
+            acts.append(1)
+            return Effect(201, {"n": len(acts)})
+
+        return act
+
+    results: list[tuple[int, bool]] = []
+
+    def once() -> None:
+        done = posts.run(attempt, begin)
+        results.append((done.names["n"], done.replayed))
+
+    threads = [threading.Thread(target=once) for _ in range(5)]
+    threads[0].start()
+    inside.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [(1, False)] + [(1, True)] * 4
+    assert acts == [1]
+
+
+def test_a_second_try_does_not_wait_for_ever(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.api.posting.PATIENCE_SECONDS", 0.05)
+    posts = Posts(api.runtime.database)
+    attempt = Attempt("me", "k", "POST", "/x", "h")
+    refused: list[BaseException] = []
+
+    def begin() -> Act:
+        with pytest.raises(InProgress):
+            posts.run(attempt, begin)
+        refused.append(InProgress(""))
+        raise NotFound("the first try fails")
+
+    with pytest.raises(NotFound):
+        posts.run(attempt, begin)
+    assert refused
+    assert not posts.run(attempt, lambda: lambda _: Effect(201, {})).replayed

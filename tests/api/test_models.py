@@ -1,0 +1,105 @@
+"""Models: made once, looked at, changed under If-Match, archived."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Api, pointers
+from tests.making import make_version
+
+VECTOR = {"kind": "vector", "size": 3}
+
+
+def test_a_model_is_made_and_found(api: Api) -> None:
+    made = api("POST", "/v1/models", {"name": "letters", "input": VECTOR, "classes": ["a", " b "]})
+    assert made.status_code == 201
+    assert made.headers["location"] == "/v1/models/letters"
+    body = made.json()
+    assert body["classes"] == ["a", "b"]
+    assert body["live_version"] is body["serving_version"] is None
+    assert (body["promotion"], body["retention"], body["method"]) == ("auto", "all", {"name": "auto"})
+    assert body["pending"] == {"batches": 0, "rows": 0}
+    assert api.ok("GET", "/v1/models/letters") == body
+    assert [m["name"] for m in api.ok("GET", "/v1/models")["items"]] == ["letters", "digits"]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"name": "Digits"}, "/name"),
+        ({"name": ".."}, "/name"),
+        ({"name": "a" * 101}, "/name"),
+        ({"name": "a\x00"}, "/name"),
+        ({"input": {"kind": "vector", "size": 0}}, "/input/size"),
+        ({"input": {"kind": "vector", "size": "3"}}, "/input/size"),
+        ({"input": {"kind": "text"}}, "/input"),
+        ({"input": {"kind": "audio"}}, "/input/kind"),
+        ({"input": {**VECTOR, "scale": {"range": [1, 1]}}}, "/input/scale"),
+        ({"input": {**VECTOR, "scale": {"mean": [0, 0], "std": 1}}}, "/input/scale/mean"),
+        ({"architecture": {"backbone": {"name": "cnn"}}}, "/architecture/backbone/name"),
+        ({"architecture": {"backbone": {"name": "minilm"}}}, "/architecture/backbone"),
+        ({"classes": ["a", "b\u202e"]}, "/classes/1"),
+        ({"method": {"name": "ridg"}}, "/method/name"),
+        ({"method": {"name": "ridge", "lambda": 3}}, "/method/lambda"),
+        ({"method": {"name": "auto", "lr": 3}}, "/method/lr"),
+        ({"method": {"name": "den"}}, "/method/name"),
+        ({"gate": {"forgets": {"max_masked_drop": 2}}}, "/gate/forgets/max_masked_drop"),
+        ({"promotion": "never"}, "/promotion"),
+        ({"retention": "none"}, "/retention"),
+        ({"colour": "red"}, "/colour"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_pointed_at(api: Api, change: dict[str, Any], pointer: str) -> None:
+    refused = api("POST", "/v1/models", {"name": "letters", "input": VECTOR, **change})
+    assert refused.status_code == 422, refused.text
+    assert pointers(refused) == [pointer]
+    assert api("GET", "/v1/models/letters").status_code == 404
+
+
+def test_a_taken_name_is_a_conflict(api: Api) -> None:
+    assert api("POST", "/v1/models", {"name": "digits", "input": VECTOR}).status_code == 409
+
+
+def test_settings_change_only_while_the_etag_holds(api: Api) -> None:
+    tag = api("GET", "/v1/models/digits").headers["etag"]
+    changed = api("PATCH", "/v1/models/digits", {"promotion": "manual"}, headers={"If-Match": tag})
+    assert changed.json()["promotion"] == "manual"
+    assert changed.headers["etag"] != tag
+    stale = api("PATCH", "/v1/models/digits", {"promotion": "auto"}, headers={"If-Match": tag})
+    assert (stale.status_code, stale.json()["live_version"]) == (412, None)
+    assert api.ok("GET", "/v1/models/digits")["promotion"] == "manual"
+    assert api("PATCH", "/v1/models/digits", {"input": VECTOR}).status_code == 422
+    assert api("PATCH", "/v1/models/digits", {"method": {"name": "den"}}).status_code == 422
+
+
+def test_an_archived_model_answers_nothing_and_keeps_its_name(api: Api) -> None:
+    make_version(api.runtime)
+    queued = api.ok("POST", "/v1/models/digits/updates", {"inputs": [[1, 2, 3]], "labels": ["a"]})
+    question = {"inputs": [[1, 2, 3]]}
+    assert api("POST", "/v1/models/digits/predictions", question).status_code == 200
+    assert api("DELETE", "/v1/models/digits").status_code == 204
+    for path in ("", "/batches", "/versions", "/lineage", "/deployments"):
+        assert api("GET", f"/v1/models/digits{path}").status_code == 404
+    assert api("POST", "/v1/models/digits/predictions", question).status_code == 404
+    assert api("GET", f"/v1/updates/{queued['id']}").status_code == 404
+    assert api("POST", "/v1/models", {"name": "digits", "input": VECTOR}).status_code == 409
+    assert api.ok("GET", "/v1/models")["items"] == []
+
+
+def test_lists_come_in_pages(api: Api) -> None:
+    for k in range(4):
+        api.ok("POST", "/v1/models", {"name": f"m{k}", "input": VECTOR})
+    first = api.ok("GET", "/v1/models?limit=3")
+    second = api.ok("GET", f"/v1/models?limit=3&cursor={first['next_cursor']}")
+    assert [m["name"] for m in first["items"] + second["items"]] == ["m3", "m2", "m1", "m0", "digits"]
+    assert second["next_cursor"] is None
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "cursor=zz", "cursor=" + "9" * 30, "cursor=%00"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/digits/batches", "/v1/models/digits/deployments"])
+def test_pages_that_cannot_be_are_refused(api: Api, path: str, query: str) -> None:
+    refused = api("GET", f"{path}?{query}")
+    assert refused.status_code == 422
+    assert pointers(refused) == [f"/{query.partition('=')[0]}"]

@@ -1,0 +1,208 @@
+"""Updates and retractions: ordered once, seen, cancelled, retried, waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from service.contract.enums import UpdateState, Verdict
+from service.registry import states, updates
+from service.registry.tables import Update
+from tests.api.conftest import Api, pointers
+from tests.making import make_version
+
+ROWS = {"inputs": [[1, 2, 3], [4, 5, 6]], "labels": ["a", "b"]}
+UPDATES = "/v1/models/digits/updates"
+RETRACTIONS = "/v1/models/digits/retractions"
+
+
+def finish(api: Api, update_id: str, verdict: Verdict | None = None) -> None:
+    """A worker elsewhere finishes an update, and this process hears of it."""
+    with api.runtime.database.writing() as session:
+        update = session.get_one(Update, update_id)
+        states.advance(session, update, UpdateState.RUNNING, "claimed")
+        states.advance(session, update, UpdateState.SUCCEEDED, "succeeded")
+        update.verdict = verdict
+    api.runtime.changed()
+
+
+def test_rows_in_the_body_are_stored_and_ordered_at_once(api: Api) -> None:
+    response = api("POST", UPDATES, {**ROWS, "seed": 7})
+    assert response.status_code == 202
+    update = response.json()
+    assert response.headers["location"] == f"/v1/updates/{update['id']}"
+    assert (update["state"], update["kind"], update["seed"]) == ("queued", "learn", 7)
+    assert update["requested_method"] == {"name": "auto"}
+    assert update["version"] is update["verdict"] is update["report"] is None
+    batch = api.ok("GET", f"/v1/models/digits/batches/{update['batches'][0]}")
+    assert batch["updates"] == [update["id"]]
+    assert api.ok("GET", "/v1/models/digits")["updates"] == {"queued": 1, "running": 0}
+    assert api.runtime.work.is_set()
+
+
+def test_stored_batches_are_learned_by_name_or_all_that_is_pending(api: Api) -> None:
+    nothing = api("POST", UPDATES, {"batches": "pending"})
+    assert nothing.status_code == 409
+    first = api.ok("POST", "/v1/models/digits/batches", ROWS)["id"]
+    second = api.ok("POST", "/v1/models/digits/batches", {**ROWS, "labels": ["b", "a"]})["id"]
+    assert api.ok("POST", UPDATES, {"batches": [second, first, second]})["batches"] == [second, first]
+    assert api.ok("POST", UPDATES, {"batches": "pending"})["batches"] == [first, second]
+    listed = api.ok("GET", f"{UPDATES}?state=queued&kind=learn&limit=1")
+    assert listed["items"][0]["batches"] == [first, second]
+    assert api.ok("GET", f"{UPDATES}?state=failed")["items"] == []
+    assert api("GET", f"{UPDATES}?state=asleep").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"batches": ["bat_1"]}, "/batches/0"),
+        ({"batches": []}, "/batches"),
+        ({"batches": "all"}, "/batches"),
+        ({}, ""),
+        ({**ROWS, "batches": "pending"}, ""),
+        ({"inputs": [[1, 2, 3]]}, ""),
+        ({**ROWS, "seed": -1}, "/seed"),
+        ({**ROWS, "seed": True}, "/seed"),
+        ({**ROWS, "method": {"name": "magic"}}, "/method/name"),
+        ({**ROWS, "method": {"name": "ridge", "magic": 1}}, "/method/magic"),
+        ({**ROWS, "method": {"name": "den"}}, "/method/name"),
+        ({**ROWS, "method": {}}, "/method/name"),
+        ({**ROWS, "gate": {}}, "/gate"),
+        ({**ROWS, "exam": []}, "/exam"),
+    ],
+)
+def test_orders_that_cannot_be_are_refused_and_nothing_is_queued(api: Api, body: Any, pointer: str) -> None:
+    refused = api("POST", UPDATES, body)
+    assert refused.status_code == 422, refused.text
+    assert pointers(refused) == [pointer]
+    assert api.ok("GET", UPDATES)["items"] == []
+
+
+def test_an_unknown_method_is_answered_with_those_that_exist(api: Api) -> None:
+    detail = api("POST", UPDATES, {**ROWS, "method": {"name": "ridg"}}).json()["detail"]
+    assert 'Did you mean "ridge"?' in detail
+    assert "l2_sp" in detail
+
+
+def test_waiting_ends_when_the_update_is_final(api: Api) -> None:
+    update = api.ok("POST", UPDATES, ROWS)["id"]
+    again = {"Idempotency-Key": "k"}
+    worker = threading.Timer(0.2, finish, [api, update])
+    worker.start()
+    began = time.monotonic()
+    settled = api.runner.run(api.door.context.watcher.until_settled(update, 10))
+    worker.join()
+    assert settled
+    assert 0.1 < time.monotonic() - began < 2
+    late = api("POST", f"{UPDATES}?wait=0.1", {**ROWS, "again": True}, headers=again)
+    assert (late.status_code, late.json()["state"]) == (202, "queued")
+    finish(api, late.json()["id"])
+    now = api("POST", f"{UPDATES}?wait=5", {**ROWS, "again": True}, headers=again)
+    assert (now.status_code, now.json()["state"]) == (200, "succeeded")
+    assert now.headers["idempotency-replayed"] == "true"
+
+
+def test_a_promoted_update_is_waited_for_until_it_is_served_here(api: Api) -> None:
+    update = api.ok("POST", UPDATES, ROWS)["id"]
+    make_version(api.runtime)
+    finish(api, update, Verdict.PROMOTED)
+    assert api.runner.run(api.door.context.watcher.until_settled(update, 10))
+    assert api.runtime.live.serving_version("digits") == 1
+
+
+@pytest.mark.parametrize("wait", ["61", "-1", "nan", "inf", "soon"])
+def test_waits_that_cannot_be_are_refused(api: Api, wait: str) -> None:
+    refused = api("POST", f"{UPDATES}?wait={wait}", ROWS)
+    assert refused.status_code == 422
+    assert pointers(refused) == ["/wait"]
+
+
+def test_a_preference_to_wait_counts_as_well(api: Api) -> None:
+    began = time.monotonic()
+    assert api("POST", UPDATES, ROWS, headers={"Prefer": "respond-async, wait=0.3"}).status_code == 202
+    assert time.monotonic() - began >= 0.3
+    assert api("POST", UPDATES, ROWS, headers={"Prefer": "wait=600"}).status_code == 422
+
+
+def test_a_queued_update_is_cancelled_at_once_and_can_be_retried(api: Api) -> None:
+    update = api.ok("POST", UPDATES, ROWS)["id"]
+    cancelled = api("POST", f"/v1/updates/{update}/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert api("POST", f"/v1/updates/{update}/cancel").status_code == 409
+    retried = api("POST", f"/v1/updates/{update}/retry")
+    assert (retried.status_code, retried.json()["state"]) == (202, "queued")
+    assert api("POST", f"/v1/updates/{update}/retry").status_code == 409
+    assert api("POST", "/v1/updates/upd_0/cancel").status_code == 404
+
+
+def test_a_running_update_is_asked_to_stop(api: Api) -> None:
+    update = api.ok("POST", UPDATES, ROWS)["id"]
+    with api.runtime.database.writing() as session:
+        updates.claim(session, "worker", 30)
+    cancelled = api("POST", f"/v1/updates/{update}/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (202, "running")
+
+
+def test_events_are_streamed_until_the_update_is_final(api: Api) -> None:
+    update = api.ok("POST", UPDATES, ROWS)["id"]
+    worker = threading.Timer(0.2, finish, [api, update])
+    worker.start()
+    stream = api("GET", f"/v1/updates/{update}/events")
+    worker.join()
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    kinds = [line.removeprefix("event: ") for line in stream.text.splitlines() if line.startswith("event: ")]
+    assert kinds == ["queued", "claimed", "succeeded"]
+    ids = [line.removeprefix("id: ") for line in stream.text.splitlines() if line.startswith("id: ")]
+    rest = api("GET", f"/v1/updates/{update}/events", headers={"Last-Event-ID": ids[0]})
+    assert "event: queued" not in rest.text
+    assert "event: succeeded" in rest.text
+    assert api("GET", f"/v1/updates/{update}/events", headers={"Last-Event-ID": ids[-1]}).status_code == 204
+    assert api("GET", "/v1/updates/upd_0/events").status_code == 404
+
+
+def test_streams_and_waits_end_when_the_process_stops(api: Api) -> None:
+    update = api.ok("POST", UPDATES, ROWS)["id"]
+
+    async def both() -> tuple[Any, Any]:
+        stream = asyncio.create_task(api.http.get(f"/v1/updates/{update}/events"))
+        wait = asyncio.create_task(api.http.post(f"{UPDATES}?wait=60", json=ROWS))
+        await asyncio.sleep(0.3)
+        await api.door.context.watcher.stop()
+        return await stream, await wait
+
+    began = time.monotonic()
+    stream, wait = api.runner.run(both())
+    assert time.monotonic() - began < 3
+    assert "event: queued" in stream.text
+    assert (wait.status_code, wait.json()["state"]) == (202, "queued")
+
+
+def test_a_retraction_marks_its_batches_in_the_same_moment(api: Api) -> None:
+    first = api.ok("POST", "/v1/models/digits/batches", ROWS)["id"]
+    response = api("POST", RETRACTIONS, {"batches": [first], "reason": "wrong labels"})
+    assert response.status_code == 202
+    update = response.json()
+    assert (update["kind"], update["reason"], update["erase"]) == ("retract", "wrong labels", False)
+    assert api.ok("GET", f"/v1/models/digits/batches/{first}")["state"] == "retracted"
+    assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 0, "rows": 0}
+    assert "retracted already" in api("POST", RETRACTIONS, {"batches": [first]}).json()["detail"]
+    assert api("POST", RETRACTIONS, {"batches": [first]}).status_code == 409
+    assert api("POST", UPDATES, {"batches": [first]}).status_code == 409
+    assert api("POST", RETRACTIONS, {"batches": ["bat_0"]}).status_code == 422
+    assert api("POST", RETRACTIONS, {"batches": []}).status_code == 422
+    assert api("POST", RETRACTIONS, {"batches": [first], "erase": True}).status_code == 202
+    assert api("POST", "/v1/models/digits/batches", ROWS).json()["id"] != first
+
+
+def test_a_cancelled_retraction_gives_its_batches_back_until_it_is_retried(api: Api) -> None:
+    batch = api.ok("POST", "/v1/models/digits/batches", ROWS)["id"]
+    update = api.ok("POST", RETRACTIONS, {"batches": [batch]})["id"]
+    api.ok("POST", f"/v1/updates/{update}/cancel")
+    assert api.ok("GET", f"/v1/models/digits/batches/{batch}")["state"] == "pending"
+    api.ok("POST", f"/v1/updates/{update}/retry")
+    assert api.ok("GET", f"/v1/models/digits/batches/{batch}")["state"] == "retracted"
