@@ -23,18 +23,18 @@ def replay(session: Session, base: Version, removed: Sequence[str]) -> tuple[Ver
         return base, [_step(session, base, [])]
     final = set(base.learned) - set(removed)
     chain = versions.ancestors(session, base)
-    oldest = max(k for k, v in enumerate(chain) if not final.issuperset(v.learned))
-    start = chain[oldest + 1] if oldest + 1 < len(chain) else None
+    clean = next((k for k, v in enumerate(chain) if final.issuperset(v.learned)), len(chain))
+    start = chain[clean] if clean < len(chain) else None
     known = set(start.learned) if start else set()
     steps = []
-    for version in reversed(chain[: oldest + 1]):
+    for version in reversed(chain[:clean]):
         if _update(session, version).kind == UpdateKind.RETRACT:
             continue
         new = sorted((set(version.learned) & final) - known)
         if new:
             steps.append(_step(session, version, new))
             known.update(new)
-    if start is not None and not steps:
+    if start is not None and start.learned and not steps:
         steps = [_step(session, start, [])]  # nothing else was learned since: that version is the answer
     return start, steps
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,16 @@ def runtime(migrated: Path, tmp_path: Path) -> Iterator[Runtime]:
     )
     yield runtime
     runtime.close()
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], bool]], None]:
+    """Waits until a condition holds, at most ten seconds."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        until = time.monotonic() + 10.0
+        while not condition():
+            assert time.monotonic() < until, "it did not happen within ten seconds"
+            time.sleep(0.01)
+
+    return wait

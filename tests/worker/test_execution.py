@@ -1,0 +1,200 @@
+"""What a claimed update is given to do: the batches that are left, on the base of the claim; or the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.contract.enums import UpdateKind, UpdateState
+from service.errors import Conflict
+from service.registry import deployments, ledger, models, states, updates, versions
+from service.registry.tables import Batch, Model, Update, Version
+from service.runtime import Runtime
+from service.worker.assignment import Assignment, Step
+from service.worker.execution import assignment
+from service.worker.lineage import replay
+from tests.registry.facts import learn, made, model, promoted, retract, roll_back
+from tests.worker.made import claimed, store_batch
+
+RIDGE, TUNE = {"name": "ridge"}, {"name": "fine_tune", "epochs": 3}
+
+
+@pytest.fixture
+def ids(runtime: Runtime) -> list[str]:
+    with runtime.database.writing() as session:
+        model(session)
+        return [store_batch(runtime, session, seed=k).id for k in range(4)]
+
+
+def ordered(runtime: Runtime, names: Sequence[str], kind: UpdateKind = UpdateKind.LEARN) -> Assignment | None:
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        (learn if kind is UpdateKind.LEARN else retract)(session, digits, names)
+    update = claimed(runtime)
+    with runtime.database.reading() as session:
+        return assignment(runtime, session, update)
+
+
+def test_a_first_update_has_no_base_and_all_its_batches(runtime: Runtime, ids: list[str]) -> None:
+    given = ordered(runtime, ids[:2])
+    assert given is not None
+    assert (given.base, given.start, given.removed) == (None, None, [])
+    assert [step.batches for step in given.steps] == [ids[:2]]
+    assert given.counts == dict.fromkeys(ids[:2], 8)
+    assert set(given.rows) == set(ids[:2])
+
+
+def test_batches_that_the_base_holds_or_that_were_retracted_are_skipped(runtime: Runtime, ids: list[str]) -> None:
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        promoted(session, digits, ids[:1]).report = None
+        ledger.add(session, ids[0], "5" * 64, "6" * 64, 8)
+        ledger.add(session, ids[3], "5" * 64, "7" * 64, 8)
+        update = learn(session, digits, ids[:3])
+        session.flush()
+        session.get_one(Batch, ids[2]).retracted_at = 1.0
+    row = claimed(runtime)
+    assert row.id == update.id
+    with runtime.database.reading() as session:
+        given = assignment(runtime, session, row)
+    assert given is not None
+    assert given.base is not None
+    assert (given.base.number, given.base.learned) == (1, ids[:1])
+    assert [step.batches for step in given.steps] == [ids[1:2]]
+    assert [entry.batch for entry in given.entries] == ids[:1]
+
+
+def test_nothing_is_left_when_the_base_holds_everything(runtime: Runtime, ids: list[str]) -> None:
+    with runtime.database.writing() as session:
+        promoted(session, models.get(session, "digits"), ids[:2]).report = None
+    assert ordered(runtime, ids[:2]) is None
+
+
+@pytest.mark.parametrize("with_a_version", [True, False])
+def test_a_retraction_of_what_live_never_learned_has_nothing_to_do(
+    runtime: Runtime, ids: list[str], with_a_version: bool
+) -> None:
+    if with_a_version:
+        with runtime.database.writing() as session:
+            promoted(session, models.get(session, "digits"), ids[:1]).report = None
+    assert ordered(runtime, ids[1:2], UpdateKind.RETRACT) is None
+
+
+def test_learning_on_a_version_whose_retraction_ended_badly_is_refused(runtime: Runtime, ids: list[str]) -> None:
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        promoted(session, digits, ids[:1]).report = None
+        retract(session, digits, ids[:1]).state = UpdateState.FAILED
+    with pytest.raises(Conflict, match="Retry the retraction"):
+        ordered(runtime, ids[1:2])
+
+
+class Lineage:
+    """Versions one after another, each by a method, each promoted; `exact` heads are functions of the sums."""
+
+    def __init__(self, session: Session, digits: Model) -> None:
+        self.session, self.digits = session, digits
+
+    def step(
+        self,
+        learned: Sequence[str],
+        method: dict[str, Any],
+        kind: UpdateKind = UpdateKind.LEARN,
+        lift_by: Sequence[str] = (),
+        backbone_by: Sequence[str] = (),
+    ) -> Version:
+        order = updates.Order(kind, learned, method, seed=len(learned))
+        update = updates.enqueue(self.session, self.digits, order, by="somebody")
+        states.advance(self.session, update, UpdateState.RUNNING, "claimed")
+        update.method = method
+        exact = {"method": "ridge"} if method["name"] == "ridge" else None
+        parts = {"scale": lift_by, "lift.0": lift_by, "head.0": learned, "backbone.0": backbone_by}
+        shards = [{"part": p, "digest": "d" * 64, "bytes": 1, "learned": list(by)} for p, by in parts.items()]
+        facts = replace(made(learned), layout={"exact": exact}, shards=shards)
+        version = versions.add(self.session, self.digits, update, self.digits.live_version_id, facts)
+        states.advance(self.session, update, UpdateState.SUCCEEDED, "succeeded")
+        deployments.promote(self.session, self.digits, version, "", deployments.BY_ORDER)
+        return version
+
+
+@pytest.fixture
+def lineage(runtime: Runtime, ids: list[str]) -> Any:
+    with runtime.database.writing() as session:
+        yield Lineage(session, models.get(session, "digits"))
+        session.rollback()
+
+
+def told(found: tuple[Version | None, list[Step]]) -> tuple[int | None, list[tuple[list[str], str, int]]]:
+    start, steps = found
+    return start.number if start else None, [(s.batches, s.method["name"], s.seed) for s in steps]
+
+
+def test_an_exact_head_subtracts_also_what_decided_its_lift(lineage: Lineage, ids: list[str]) -> None:
+    a, b, _, _ = ids
+    lineage.step([a], RIDGE, lift_by=[a])
+    live = lineage.step([a, b], RIDGE, lift_by=[a])
+    assert told(replay(lineage.session, live, [a])) == (2, [([], "ridge", 2)])
+
+
+def test_an_exact_head_on_a_backbone_that_learned_the_batch_is_replayed(lineage: Lineage, ids: list[str]) -> None:
+    a, b, c, _ = ids
+    lineage.step([a], TUNE, backbone_by=[a])
+    lineage.step([a, b], TUNE, backbone_by=[a, b])
+    live = lineage.step([a, b, c], RIDGE, backbone_by=[a, b])
+    assert told(replay(lineage.session, live, [c])) == (3, [([], "ridge", 3)])
+    assert told(replay(lineage.session, live, [b])) == (1, [([c], "ridge", 3)])
+    assert told(replay(lineage.session, live, [a])) == (None, [([b], "fine_tune", 2), ([c], "ridge", 3)])
+
+
+def test_a_trained_lineage_is_replayed_from_the_last_version_without_the_batch(
+    lineage: Lineage, ids: list[str]
+) -> None:
+    a, b, c, d = ids
+    lineage.step([a], TUNE)
+    lineage.step([a, b], TUNE)
+    live = lineage.step([a, b, c, d], TUNE)
+    assert told(replay(lineage.session, live, [b])) == (1, [([c, d], "fine_tune", 4)])
+    assert told(replay(lineage.session, live, [c])) == (2, [([d], "fine_tune", 4)])
+    assert told(replay(lineage.session, live, [a, d])) == (None, [([b], "fine_tune", 2), ([c], "fine_tune", 4)])
+    assert told(replay(lineage.session, live, ids)) == (None, [])
+
+
+def test_when_nothing_was_learned_since_the_version_before_is_the_answer(lineage: Lineage, ids: list[str]) -> None:
+    a, b, _, _ = ids
+    lineage.step([a], TUNE)
+    live = lineage.step([a, b], TUNE)
+    assert told(replay(lineage.session, live, [b])) == (1, [([], "fine_tune", 1)])
+
+
+def test_an_earlier_retraction_in_the_lineage_is_no_step(lineage: Lineage, ids: list[str]) -> None:
+    a, b, c, _ = ids
+    lineage.step([a], TUNE)
+    lineage.step([a, b], TUNE)
+    lineage.step([a], TUNE, UpdateKind.RETRACT)
+    live = lineage.step([a, c], TUNE)
+    assert told(replay(lineage.session, live, [a])) == (None, [([c], "fine_tune", 2)])
+    assert told(replay(lineage.session, live, [c])) == (3, [([], "fine_tune", 1)])
+
+
+def test_after_everything_was_taken_back_the_lineage_begins_there(lineage: Lineage, ids: list[str]) -> None:
+    a, b, c, _ = ids
+    lineage.step([a], TUNE)
+    lineage.step([], TUNE, UpdateKind.RETRACT)
+    lineage.step([b], TUNE)
+    live = lineage.step([b, c], TUNE)
+    assert told(replay(lineage.session, live, [b])) == (2, [([c], "fine_tune", 2)])
+    assert told(replay(lineage.session, live, [b, c])) == (2, [])
+
+
+def test_a_version_that_was_rolled_back_is_not_part_of_the_lineage(lineage: Lineage, ids: list[str]) -> None:
+    a, b, c, _ = ids
+    lineage.step([a], TUNE)
+    lineage.step([a, b], TUNE)
+    roll_back(lineage.session, lineage.digits)
+    live = lineage.step([a, c], TUNE)
+    assert told(replay(lineage.session, live, [a])) == (None, [([c], "fine_tune", 2)])
+    assert lineage.session.query(Update).filter(Update.model_id == lineage.digits.id).count() == 3

@@ -1,0 +1,173 @@
+"""The child as its parent sees it: results, refusals, ends; cancelled in time, never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.contract.enums import UpdateKind
+from service.contract.inputs import Architecture, VectorInput
+from service.contract.policy import GatePolicy
+from service.errors import Cancelled, MethodRefused
+from service.runtime import Runtime
+from service.worker import executors
+from service.worker.assignment import Assignment, Places, Step
+from service.worker.executors import ChildFailed, ChildLost, NoProgress, WarmChild
+from tests.worker.made import result
+
+
+@pytest.fixture(autouse=True)
+def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "CHILD", "tests.worker.stand_in")
+
+
+@pytest.fixture
+def child() -> Iterator[WarmChild]:
+    child = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=0.5)
+    yield child
+    child.kill()
+
+
+def assignment(name: str, **params: Any) -> Assignment:
+    return Assignment(
+        update="upd_1",
+        kind=UpdateKind.LEARN,
+        places=Places(store="/nowhere", cache="/nowhere", cache_bytes=0, area="model-1"),
+        input=VectorInput(kind="vector", size=2),
+        architecture=Architecture(),
+        policy=GatePolicy(),
+        base=None,
+        start=None,
+        steps=[Step(batches=["bat_1"], method={"name": name, **params}, seed=0)],
+        rows={},
+        counts={},
+        entries=[],
+    )
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+
+
+def pid(child: WarmChild) -> int:
+    assert child._process is not None
+    return child._process.pid
+
+
+def quiet(progress: executors.Progress | None) -> bool:
+    return False
+
+
+def test_progress_comes_up_and_the_result_at_the_end(child: WarmChild, runtime: Runtime, tmp_path: Path) -> None:
+    told: list[executors.Progress | None] = []
+    made = result(runtime, ["bat_1"])
+    (tmp_path / "result.json").write_text(made.model_dump_json())
+
+    def tick(progress: executors.Progress | None) -> bool:
+        told.append(progress)
+        return False
+
+    answer = child.run(assignment("answer", result=str(tmp_path / "result.json")), 0.01, tick)
+    assert answer == made
+    assert {"phase": "training", "done": 1, "total": 2} in told
+
+
+def test_a_child_is_used_again_and_replaced_after_so_many_updates(
+    child: WarmChild, runtime: Runtime, tmp_path: Path
+) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(result(runtime, ["bat_1"]).model_dump_json())
+    child.warm()
+    first = pid(child)
+    child.run(assignment("answer", result=str(path)), 0.01, quiet)
+    assert pid(child) == first
+    child.run(assignment("answer", result=str(path)), 0.01, quiet)
+    assert not alive(first)
+    child.run(assignment("answer", result=str(path)), 0.01, quiet)
+    assert pid(child) != first
+
+
+@pytest.mark.parametrize(("name", "error"), [("fail", ChildFailed), ("refuse", MethodRefused)])
+def test_an_error_comes_up_as_its_kind_and_the_child_stays(child: WarmChild, name: str, error: type[Exception]) -> None:
+    child.warm()
+    first = pid(child)
+    with pytest.raises(error):
+        child.run(assignment(name), 0.01, quiet)
+    assert pid(child) == first
+
+
+def test_a_child_that_dies_is_told_and_replaced(child: WarmChild) -> None:
+    for _ in range(2):
+        with pytest.raises(ChildLost):
+            child.run(assignment("die"), 0.01, quiet)
+
+
+def test_a_child_that_died_while_idle_is_replaced(child: WarmChild, runtime: Runtime, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(result(runtime, ["bat_1"]).model_dump_json())
+    child.warm()
+    os.kill(pid(child), signal.SIGKILL)
+    while alive(pid(child)):
+        time.sleep(0.005)
+    assert child.run(assignment("answer", result=str(path)), 0.01, quiet).learned == ["bat_1"]
+
+
+def test_a_child_that_stands_still_is_ended_at_the_deadline(child: WarmChild) -> None:
+    child.warm()
+    first = pid(child)
+    began = time.monotonic()
+    with pytest.raises(NoProgress):
+        child.run(assignment("stand still"), 0.01, quiet)
+    assert 0.4 < time.monotonic() - began < 3.0
+    assert not alive(first)
+
+
+@pytest.mark.parametrize(("name", "stays"), [("go on", True), ("never listen", False)])
+def test_a_cancelled_child_stops_in_time_whether_it_listens_or_not(child: WarmChild, name: str, stays: bool) -> None:
+    child.warm()
+    first = pid(child)
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        child.run(assignment(name), 0.01, lambda progress: progress is not None)
+    assert time.monotonic() - began < 2.0
+    assert alive(first) == stays
+
+
+def test_what_the_tick_raises_ends_the_child(child: WarmChild) -> None:
+    class LostInterest(Exception):
+        pass
+
+    def tick(progress: executors.Progress | None) -> bool:
+        raise LostInterest
+
+    child.warm()
+    first = pid(child)
+    with pytest.raises(LostInterest):
+        child.run(assignment("go on"), 0.01, tick)
+    assert not alive(first)
+
+
+def test_a_child_ends_when_its_parent_is_gone(child: WarmChild, wait_for: Callable[[Callable[[], bool]], None]) -> None:
+    """The end of its input is the end of its parent, in the middle of an update, too."""
+    child.warm()
+    child._send({"assignment": assignment("never listen").model_dump(mode="json")})
+    first = pid(child)
+    assert child._process is not None
+    assert child._process.stdin is not None
+    child._process.stdin.close()
+    wait_for(lambda: not alive(first))
+
+
+def test_the_child_has_a_session_of_its_own(child: WarmChild) -> None:
+    child.warm()
+    assert os.getsid(pid(child)) == pid(child)

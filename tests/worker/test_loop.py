@@ -1,0 +1,244 @@
+"""The parent thread with a stand-in for its child: claims, delays, cancels, stops, and goes on after errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.contract.enums import UpdateKind
+from service.errors import Busy
+from service.registry import models, updates
+from service.registry.database import Database
+from service.registry.tables import Update, Version
+from service.registry.updates import Order
+from service.runtime import Runtime
+from service.worker import erasure, executors
+from service.worker.loop import Worker
+from tests.registry.facts import model, retract
+from tests.worker.made import result, store_batch
+from tests.worker.test_executors import alive
+
+WaitFor = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture(autouse=True)
+def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "CHILD", "tests.worker.stand_in")
+
+
+@pytest.fixture
+def worker(runtime: Runtime) -> Iterator[Worker]:
+    with runtime.database.writing() as session:
+        model(session)
+    worker = Worker(runtime)
+    worker.start()
+    yield worker
+    worker.stop(5.0)
+
+
+def order(runtime: Runtime, name: str, seed: int = 0, **params: str) -> str:
+    """An update of a fresh batch, by a method of the stand-in."""
+    with runtime.database.writing() as session:
+        batch = store_batch(runtime, session, seed=seed)
+        digits = models.get(session, "digits")
+        what = Order(UpdateKind.LEARN, [batch.id], {"name": name, **params})
+        update_id = updates.enqueue(session, digits, what, by="somebody").id
+    runtime.work.set()
+    return update_id
+
+
+def answered(runtime: Runtime, tmp_path: Path, seed: int = 0) -> str:
+    """An update that succeeds; what it learned is told afterwards, as the batch has no name before."""
+    path = tmp_path / f"result-{seed}.json"
+    with runtime.database.writing() as session:
+        batch = store_batch(runtime, session, seed=seed)
+        digits = models.get(session, "digits")
+        path.write_text(result(runtime, [batch.id], seed=seed).model_dump_json())
+        method = {"name": "answer", "result": str(path)}
+        what = Order(UpdateKind.LEARN, [batch.id], method)
+        update_id = updates.enqueue(session, digits, what, by="somebody").id
+    runtime.work.set()
+    return update_id
+
+
+def look(runtime: Runtime, update_id: str) -> Update:
+    with runtime.database.reading() as session:
+        return session.get_one(Update, update_id)
+
+
+def events(runtime: Runtime, update_id: str) -> list[str]:
+    with runtime.database.reading() as session:
+        return [event.kind for event in updates.events(session, update_id)]
+
+
+def test_an_update_is_claimed_learned_published_and_served(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    update_id = answered(runtime, tmp_path)
+    wait_for(lambda: runtime.live.serving_version("digits") == 1)
+    assert events(runtime, update_id) == ["queued", "claimed", "succeeded"]
+
+
+def test_an_update_that_always_fails_ends_after_growing_delays_and_the_next_one_runs(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    poison, behind = order(runtime, "fail"), answered(runtime, tmp_path, seed=1)
+    wait_for(lambda: look(runtime, poison).state == "failed")
+    wait_for(lambda: look(runtime, behind).state == "succeeded")
+    row = look(runtime, poison)
+    assert (row.attempts, row.error) == (3, {"title": "Learning failed", "detail": "the rows are damaged"})
+    with runtime.database.reading() as session:
+        at = {(e.kind, e.id): e.at.timestamp() for e in updates.events(session, poison)}
+    claims = [when for (kind, _), when in at.items() if kind == "claimed"]
+    assert claims[1] - claims[0] >= 0.05
+    assert claims[2] - claims[1] >= 0.1
+
+
+def test_an_update_whose_child_dies_every_time_ends(worker: Worker, runtime: Runtime, wait_for: WaitFor) -> None:
+    poison = order(runtime, "die")
+    wait_for(lambda: look(runtime, poison).state == "failed")
+    error = look(runtime, poison).error
+    assert error is not None
+    assert error["title"] == "The learning process was lost"
+
+
+def test_a_refusal_is_final_at_once(worker: Worker, runtime: Runtime, wait_for: WaitFor) -> None:
+    refused = order(runtime, "refuse")
+    wait_for(lambda: look(runtime, refused).state == "failed")
+    row = look(runtime, refused)
+    assert row.attempts == 1
+    assert row.error == {"title": "The method cannot do this", "detail": "not on this backbone"}
+
+
+@pytest.mark.parametrize("manner", ["go on", "never listen"])
+def test_a_running_update_is_cancelled_within_two_seconds(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor, manner: str
+) -> None:
+    update_id = order(runtime, manner, note=str(tmp_path / "pid"))
+    wait_for(lambda: look(runtime, update_id).progress is not None)
+    with runtime.database.writing() as session:
+        assert not updates.cancel(session, session.get_one(Update, update_id))
+    began = time.monotonic()
+    wait_for(lambda: look(runtime, update_id).state == "cancelled")
+    assert time.monotonic() - began < 2.0
+    if manner == "never listen":
+        assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_a_stopped_worker_hands_back_and_leaves_no_child(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    update_id = order(runtime, "never listen", note=str(tmp_path / "pid"))
+    wait_for(lambda: look(runtime, update_id).progress is not None)
+    began = time.monotonic()
+    worker.stop(5.0)
+    assert time.monotonic() - began < 1.0
+    row = look(runtime, update_id)
+    assert (row.state, row.attempts, row.worker) == ("queued", 0, None)
+    assert events(runtime, update_id)[-1] == "handed back"
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_a_worker_that_lost_its_lease_stops_the_child_and_says_so(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor, caplog: pytest.LogCaptureFixture
+) -> None:
+    update_id = order(runtime, "never listen", note=str(tmp_path / "pid"))
+    wait_for(lambda: look(runtime, update_id).progress is not None)
+    with runtime.database.writing() as session:  # as another worker would, after a pause of this one
+        row = session.get_one(Update, update_id)
+        row.lease_until = 0.0
+        updates.rescue(session, 3)
+        row.run_after += 1000.0
+    wait_for(lambda: "the lease of update" in caplog.text)
+    wait_for(lambda: not alive(int((tmp_path / "pid").read_text())))
+    assert look(runtime, update_id).state == "queued"
+    with runtime.database.reading() as session:
+        assert session.query(Version).count() == 0
+
+
+def test_a_heartbeat_that_has_to_wait_costs_no_attempt(
+    worker: Worker,
+    runtime: Runtime,
+    wait_for: WaitFor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Another process holds the database longer than a write waits, and shorter than the lease."""
+    update_id = order(runtime, "go on")
+    wait_for(lambda: look(runtime, update_id).progress is not None)
+    beat, late = updates.beat, [True]
+
+    def busy(*args: object) -> bool:
+        if late:
+            late.pop()
+            raise Busy("The database is held by another write; try again.")
+        return beat(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(updates, "beat", busy)
+    wait_for(lambda: "a heartbeat comes late" in caplog.text)
+    before = look(runtime, update_id).lease_until
+    assert before is not None
+    wait_for(lambda: (look(runtime, update_id).lease_until or 0.0) > before)
+    assert events(runtime, update_id) == ["queued", "claimed"]
+    with runtime.database.writing() as session:
+        updates.cancel(session, session.get_one(Update, update_id))
+    wait_for(lambda: look(runtime, update_id).state == "cancelled")
+
+
+def test_an_error_before_the_first_claim_does_not_end_the_worker(
+    runtime: Runtime, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with runtime.database.writing() as session:
+        model(session)
+    unfinished, broken = erasure.unfinished, [True]
+
+    def once(session: Session) -> list[int]:
+        if broken:
+            broken.pop()
+            raise Busy("The database is held by another write; try again.")
+        return unfinished(session)
+
+    monkeypatch.setattr(erasure, "unfinished", once)
+    worker = Worker(runtime)
+    worker.start()
+    update_id = answered(runtime, tmp_path)
+    wait_for(lambda: look(runtime, update_id).state == "succeeded")
+    worker.stop(5.0)
+
+
+def test_what_learns_on_a_version_whose_retraction_failed_is_refused_with_the_remedy(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    first = answered(runtime, tmp_path)
+    wait_for(lambda: look(runtime, first).state == "succeeded")
+    with runtime.database.writing() as session:
+        retract(session, models.get(session, "digits"), look(runtime, first).batches).state = "failed"
+    blocked = order(runtime, "go on", seed=2)
+    wait_for(lambda: look(runtime, blocked).state == "failed")
+    error = look(runtime, blocked).error
+    assert error is not None
+    assert "Retry the retraction" in error["detail"]
+
+
+def test_a_worker_elsewhere_rescues_what_nobody_beats_for(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    """Its owner died after the claim."""
+    other = Database(runtime.settings.database_url)
+    with runtime.database.writing() as session:
+        batch = store_batch(runtime, session)
+        digits = models.get(session, "digits")
+        path = tmp_path / "result.json"
+        path.write_text(result(runtime, [batch.id]).model_dump_json())
+        method = {"name": "answer", "result": str(path)}
+        what = Order(UpdateKind.LEARN, [batch.id], method)
+        update = updates.enqueue(session, digits, what, by="somebody")
+        assert updates.claim(session, "dead", 0.3) is update
+    other.close()
+    wait_for(lambda: look(runtime, update.id).state == "succeeded")
+    assert events(runtime, update.id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
+    assert look(runtime, update.id).attempts == 2
