@@ -28,9 +28,10 @@ def replay(session: Session, base: Version, removed: Sequence[str]) -> tuple[Ver
     known = set(start.learned) if start else set()
     steps = []
     for version in reversed(chain[:clean]):
-        if _update(session, version).kind == UpdateKind.RETRACT:
+        update = _update(session, version)
+        if update.kind == UpdateKind.RETRACT:
             continue
-        new = sorted((set(version.learned) & final) - known)
+        new = [b for b in update.batches if b in version.learned and b in final and b not in known]
         if new:
             steps.append(_step(session, version, new))
             known.update(new)

@@ -163,6 +163,13 @@ def test_a_trained_lineage_is_replayed_from_the_last_version_without_the_batch(
     assert told(replay(lineage.session, live, ids)) == (None, [])
 
 
+def test_batches_are_replayed_in_the_order_in_which_they_were_learned(lineage: Lineage, ids: list[str]) -> None:
+    a, b, c, d = ids
+    lineage.step([a], TUNE)
+    live = lineage.step([d, b, a, c], TUNE)
+    assert told(replay(lineage.session, live, [b])) == (1, [([d, c], "fine_tune", 4)])
+
+
 def test_when_nothing_was_learned_since_the_version_before_is_the_answer(lineage: Lineage, ids: list[str]) -> None:
     a, b, _, _ = ids
     lineage.step([a], TUNE)
