@@ -13,9 +13,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio.to_thread
 import uvicorn
@@ -93,10 +93,22 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    def stop_listening(self) -> None:
-        """No new connections; open ones go on."""
+    async def stop_listening(self, listener: socket.socket) -> None:
+        """No new connections; open ones go on, and those that wait to be accepted, which a bare close would cut."""
         for server in self.servers:
-            server.close()
+            server.close()  # a duplicate of the listener, which keeps the queue alive
+        waiting = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting.append(listener.accept()[0])
+        listener.close()
+        loop = asyncio.get_running_loop()
+        for accepted in waiting:
+            await loop.connect_accepted_socket(self._protocol, accepted)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state={})
 
 
 @dataclass
@@ -136,7 +148,7 @@ class _Process:
         asked = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop, asked)
-        serving = loop.create_task(self._server.serve(sockets=[self._listener]))
+        serving = loop.create_task(self._server.serve(sockets=[self._listener.dup()]))
         starting = loop.run_in_executor(None, self._start)
         try:
             started = await starting
@@ -196,7 +208,7 @@ class _Process:
         await started.door.context.watcher.stop()
         farewell = min(FAREWELL_SECONDS, patience / 10)
         await asyncio.sleep(farewell)
-        self._server.stop_listening()
+        await self._server.stop_listening(self._listener)
         until = loop.time() + patience * 0.5
         await asyncio.sleep(farewell)
         while started.door.open_requests and loop.time() < until:

@@ -30,6 +30,7 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
         try:
             listener.bind(address)
             listener.listen(BACKLOG)
+            listener.setblocking(False)
         except OSError as error:
             raise _cannot_listen(settings, error) from None
         yield listener

@@ -1,0 +1,285 @@
+"""The door of a real service: nothing that is sent to it stops it, fills it, or leaves anything behind."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server import ROOT, Server
+
+LIMIT = 2_000_000
+MODEL = {"name": "digits", "input": {"kind": "vector", "size": 3}}
+JSON = {"Content-Type": "application/json"}
+BATCHES = "/v1/models/digits/batches"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service without a worker, with a small limit and an impatient one."""
+    folder = tmp_path_factory.mktemp("door")
+    with Server(folder, worker=False, max_body_bytes=LIMIT, body_timeout_seconds=1) as server:
+        with server.client() as client:
+            assert client.post("/v1/models", json=MODEL).status_code == 201
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+def nothing_was_stored(client: httpx.Client) -> bool:
+    return client.get(BATCHES).json()["items"] == [] and client.get("/v1/models/digits").json()["classes"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "pointer"),
+    [
+        ('{"inputs": [[1, NaN, 3]], "labels": ["a"]}', 422, "/inputs/0/1"),
+        ('{"inputs": [[1, 2, 3], [1, 2, -Infinity]], "labels": ["a", "a"]}', 422, "/inputs/1/2"),
+        ('{"inputs": [[1, 2, 1e999]], "labels": ["a"]}', 422, "/inputs/0/2"),
+        ('{"inputs": [[1, 2, 1e39]], "labels": ["a"]}', 422, "/inputs/0/2"),
+        ('{"inputs": [[1, 2, 3], [1, 2]], "labels": ["a", "a"]}', 422, "/inputs/1"),
+        ('{"inputs": [[1, 2]], "labels": ["a"]}', 422, "/inputs/0"),
+        ('{"inputs": [[1, 2, "3"]], "labels": ["a"]}', 422, "/inputs/0/2"),
+        ('{"inputs": [1, 2, 3], "labels": ["a"]}', 422, "/inputs"),
+        ('{"inputs": [], "labels": []}', 422, "/inputs"),
+        ('{"inputs": [[1, 2, 3]], "labels": ["a", "b"]}', 422, "/labels"),
+        ('{"inputs": [[1, 2, 3]], "labels": ["\\ud800"]}', 422, "/labels/0"),
+        ('{"inputs": [[1, 2, 3]], "labels": [NaN]}', 422, "/labels/0"),
+        ('{"inputs": [[1, 2, 3]], "labels": ["a"], "labels": ["b"]}', 422, "/labels"),
+        ('{"inputs": [[1, 2, 3]], "labels": ["a"], "path": "/etc/passwd"}', 422, "/path"),
+        ('{"inputs": [[1, 2, 3]], "labels": ["a"]', 400, None),
+        ('{"inputs": ' + "[" * 50_000, 400, None),
+        ("", 400, None),
+        ("[]", 422, ""),
+    ],
+)
+def test_bad_content_is_refused_and_the_connection_stays_usable(
+    client: httpx.Client, body: str, status: int, pointer: str | None
+) -> None:
+    for path in (BATCHES, "/v1/models/digits/updates"):
+        refused = client.post(path, content=body.encode(), headers=JSON)
+        assert refused.status_code == status, refused.text
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert "connection" not in refused.headers
+        told = json.loads(refused.text, parse_constant=lambda word: pytest.fail(f"it echoes {word}"))
+        assert isinstance(told["detail"], str)
+        if pointer is not None:
+            assert told["errors"][0]["pointer"] == pointer
+    assert nothing_was_stored(client)
+
+
+NAMES = ["..", ".", "%2e%2e", "..%2f..%2fx", "a%2fb", "%5c..%5c", "%2fabs", "a" * 300, "a%00b", "%ff", "A", "é", "-"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_never_become_paths(server: Server, client: httpx.Client, name: str) -> None:
+    outside = {p for p in server.folder.rglob("*") if server.data not in p.parents}
+    made = client.post("/v1/models", json={**MODEL, "name": httpx.URL(f"http://x/{name}").path[1:]})
+    assert made.status_code == 422
+    for path in ("", "/batches", "/versions/1", "/versions/..", "/predictions?input=[1]"):
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:  # httpx would tidy the path up
+            address = f"/v1/models/{name}{path}".encode("latin-1", "replace")
+            raw.sendall(b"GET " + address + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            status = int(raw.recv(65536).split()[1])
+        assert 400 <= status < 500
+    assert {p for p in server.folder.rglob("*") if server.data not in p.parents} == outside
+
+
+def post_raw(server: Server, head: str, chunks: Iterator[bytes], seconds: float = 10.0) -> tuple[int, int]:
+    """Sends until it is answered; -> the status, and how many bytes of the body had been sent by then."""
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.settimeout(seconds)
+        raw.sendall(f"POST {BATCHES} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
+        answer: list[bytes] = []
+        reader = threading.Thread(target=lambda: answer.append(raw.recv(65536)))
+        reader.start()
+        sent = 0
+        for chunk in chunks:
+            if answer:
+                break
+            raw.sendall(chunk)
+            sent += len(chunk)
+        reader.join()
+        return int(answer[0].split()[1]), sent
+
+
+def endless(size: int = 16_384, pause: float = 0.002, limit: int = 50 * LIMIT) -> Iterator[bytes]:
+    for _ in range(limit // size):
+        yield b" " * size
+        time.sleep(pause)
+
+
+def chunked() -> Iterator[bytes]:
+    return (b"%x\r\n%b\r\n" % (len(piece), piece) for piece in endless())
+
+
+@pytest.mark.parametrize("way", ["declared", "chunked", "lying"])
+def test_a_body_over_the_limit_is_cut_before_it_is_read(server: Server, client: httpx.Client, way: str) -> None:
+    before = server.memory()
+    media = "Content-Type: application/json"
+    if way == "declared":
+        status, sent = post_raw(server, f"{media}\r\nContent-Length: {100 * LIMIT}", endless())
+        assert sent < LIMIT / 2
+    elif way == "chunked":
+        status, sent = post_raw(server, f"{media}\r\nTransfer-Encoding: chunked", chunked())
+        assert sent < LIMIT + 600_000  # what lies in the buffers of both sockets counts as sent
+    else:
+        status, sent = post_raw(server, f"{media}\r\nContent-Length: 10", iter([b" " * 10, b"x" * 100_000]))
+    assert status == (413 if way != "lying" else 400)
+    assert server.memory() - before < 50 * 2**20
+    assert client.get("/v1/models").status_code == 200
+
+
+def test_a_client_that_sends_all_first_reads_the_refusal(client: httpx.Client) -> None:
+    refused = client.post(BATCHES, content=b" " * (5 * LIMIT), headers=JSON)
+    assert refused.status_code == 413
+    assert "TSUIKA_MAX_BODY_BYTES" in refused.json()["detail"]
+    told = client.post(BATCHES, content=(b" " * 100_000 for _ in range(100)), headers=JSON)
+    assert told.status_code == 413
+
+
+def test_a_body_that_comes_slowly_is_cut(server: Server) -> None:
+    began = time.monotonic()
+    slowly = (b"x" for _ in iter(lambda: time.sleep(0.1), 1))
+    status, _ = post_raw(server, "Content-Type: application/json\r\nContent-Length: 1000", slowly)
+    assert status == 408
+    assert time.monotonic() - began < 3
+
+
+def test_a_page_in_the_users_browser_cannot_write(server: Server, client: httpx.Client) -> None:
+    body = json.dumps({"inputs": [[1, 2, 3]], "labels": ["a"]})
+    form = client.post(BATCHES, content=body, headers={"Content-Type": "text/plain", "Origin": "https://evil.example"})
+    assert form.status_code in (403, 415)
+    rebound = client.post(BATCHES, content=body, headers={**JSON, "Host": "evil.example"})
+    assert rebound.status_code == 403
+    crossed = client.post(BATCHES, content=body, headers={**JSON, "Origin": "https://evil.example"})
+    assert crossed.status_code == 403
+    assert nothing_was_stored(client)
+
+
+def test_the_same_key_from_twenty_threads_is_one_update(server: Server, client: httpx.Client) -> None:
+    client.post("/v1/models", json={**MODEL, "name": "twenty"})
+    answers: list[httpx.Response] = []
+
+    def send() -> None:
+        with server.client() as mine:
+            body = {"inputs": [[1, 2, 3]], "labels": ["a"], "again": True}
+            answers.append(mine.post("/v1/models/twenty/updates", json=body, headers={"Idempotency-Key": "once"}))
+
+    threads = [threading.Thread(target=send) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {a.status_code for a in answers} == {202}, [a.text for a in answers if a.status_code != 202]
+    assert len({a.json()["id"] for a in answers}) == 1
+    assert sum("idempotency-replayed" not in a.headers for a in answers) == 1
+    assert len(client.get("/v1/models/twenty/updates").json()["items"]) == 1
+    assert len(client.get("/v1/models/twenty/batches").json()["items"]) == 1
+
+
+def test_nothing_stored_is_ever_unpickled() -> None:
+    words = ("pickle.load", "torch.load(", "joblib.load", "allow_pickle=True", "import pickle", "import dill")
+    for path in (ROOT / "service").rglob("*.py"):
+        found = [word for word in words if word in path.read_text()]
+        assert not found, (path, found)
+
+
+def run_to_the_end(folder: Path, **settings: Any) -> tuple[int, str]:
+    """A service that does not start; -> exit code and what it said."""
+    server = Server(folder, wait=False, worker=False, **settings)
+    return server.process.wait(20), server.said()
+
+
+def test_a_second_serve_is_refused_with_the_remedy(server: Server, tmp_path: Path) -> None:
+    code, said = run_to_the_end(tmp_path, port=server.port)
+    assert code == 2
+    assert f"Port {server.port} is in use. Try: tsuika serve --port {server.port + 1}" in said
+    assert "Traceback" not in said
+    code, said = run_to_the_end(tmp_path, data=server.data)
+    assert code == 2
+    assert f"process {server.pid}" in said
+    assert "TSUIKA_DATA" in said
+
+
+def test_beyond_loopback_a_key_is_needed(tmp_path: Path) -> None:
+    code, said = run_to_the_end(tmp_path, host="0.0.0.0")
+    assert code == 2
+    assert "TSUIKA_KEY" in said
+    assert "--open" in said
+
+
+def test_the_port_opens_before_the_libraries_are_loaded(tmp_path: Path) -> None:
+    server = Server(tmp_path, wait=False, worker=False)
+    try:
+        while True:
+            try:
+                alive = httpx.get(f"{server.url}/healthz")
+                break
+            except httpx.ConnectError:
+                time.sleep(0.01)
+        took = time.monotonic() - server.started_at
+        ready = httpx.get(f"{server.url}/readyz")
+        early = httpx.get(f"{server.url}/v1/models")
+        assert alive.status_code == 200
+        assert (ready.status_code, early.status_code) == (503, 503)
+        assert ready.json()["waiting_for"]
+        assert early.headers["retry-after"] == "1"
+        assert took < 1.5
+        server.until_ready()
+    finally:
+        server.stop()
+
+
+def test_term_ends_streams_and_waits_and_breaks_no_answer(tmp_path: Path) -> None:
+    with Server(tmp_path, worker=False, stop_seconds=10) as server:
+        with server.client() as client:
+            client.post("/v1/models", json=MODEL)
+            order = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+            update = client.post("/v1/models/digits/updates", json=order).json()["id"]
+        answers: dict[str, list[int]] = {"stream": [], "wait": [], "load": []}
+        broken: list[str] = []
+        stop = threading.Event()
+
+        def stream() -> None:
+            with server.client() as mine:
+                answers["stream"].append(mine.get(f"/v1/updates/{update}/events").status_code)
+
+        def wait() -> None:
+            with server.client(timeout=90) as mine:
+                answers["wait"].append(mine.post("/v1/models/digits/updates?wait=60", json=order).status_code)
+
+        def load() -> None:
+            with server.client() as mine:
+                while not stop.is_set():
+                    try:
+                        answers["load"].append(mine.get("/v1/models/digits").status_code)
+                    except httpx.ConnectError:
+                        return  # the port is closed: nothing was promised
+                    except httpx.TransportError as error:
+                        broken.append(repr(error))
+
+        threads = [threading.Thread(target=work) for work in (stream, wait, load, load, load, load)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 10
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+        assert (answers["stream"], answers["wait"]) == ([200], [202])
+        assert broken == []
+        assert set(answers["load"]) == {200}
