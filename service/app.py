@@ -161,6 +161,7 @@ class _Process:
         if started.worker is not None:
             started.worker.start()
         anyio.to_thread.current_default_thread_limiter().total_tokens = HANDLER_THREADS
+        started.door.context.watcher.start()
         self._front.door, self._health.waiting_for = started.door, None
         log.info("ready")
         stopping = loop.create_task(asked.wait())
@@ -194,7 +195,7 @@ class _Process:
         if asked.is_set():
             os._exit(130)
         asked.set()
-        guard = threading.Timer(self._settings.stop_seconds - 0.3, os._exit, [1])
+        guard = threading.Timer(max(0.1, self._settings.stop_seconds - 0.3), os._exit, [1])
         guard.daemon = True
         guard.start()
 

@@ -55,7 +55,7 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
     app = FastAPI(title="Tsuika", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     health = health or Health()
     health.troubles = runtime.live.troubles
-    app.state.context = Context(runtime, health, Watcher(runtime), Posts(runtime.database))
+    app.state.context = Context(runtime, health, Watcher(runtime), Posts(runtime.database, runtime.crash))
     for room in ROOMS:
         app.include_router(room.routes)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

@@ -76,7 +76,7 @@ def list_classes(shared: Shared, model: str) -> Response:
     status_code=201,
     response_model=resources.Classes,
     responses=also(200, resources.Classes, "All were known.") | refusals(404, 409, writes=True),
-    openapi_extra=takes(requests.ClassNames, KEY),
+    openapi_extra=takes(requests.ClassNames, KEY, example={"names": ["5", "6"]}),
 )
 def declare_classes(request: Request, shared: Shared, model: str) -> Response:
     """Declare classes before there are rows of them."""

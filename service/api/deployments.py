@@ -27,7 +27,9 @@ routes = APIRouter(tags=["what is live"])
     response_model=resources.Deployment,
     responses=also(202, resources.Update, "With rebase: the update that learns it again.")
     | refusals(404, 409, 410, 412, writes=True),
-    openapi_extra=takes(requests.CreateDeployment, KEY, IF_MATCH),
+    openapi_extra=takes(
+        requests.CreateDeployment, KEY, IF_MATCH, example={"version": 2, "reason": "checked", "if_live": 3}
+    ),
 )
 def create_deployment(request: Request, shared: Shared, model: str) -> Response:
     """Make a version live by hand; `left_out` names the batches that it lacks. `rebase` learns it again instead."""
@@ -76,7 +78,9 @@ def list_deployments(shared: Shared, page: Page, model: str) -> Response:
     "/v1/models/{model}/rollback",
     response_model=resources.RolledBack,
     responses=refusals(404, 409, 410, 412, writes=True),
-    openapi_extra=takes(requests.Rollback, KEY, IF_MATCH, required=False),
+    openapi_extra=takes(
+        requests.Rollback, KEY, IF_MATCH, example={"reason": "wrong labels", "if_live": 2}, required=False
+    ),
 )
 def roll_back(request: Request, shared: Shared, model: str) -> Response:
     """Undo the latest promotion not yet undone: the version before answers now, and promotion becomes manual."""

@@ -53,21 +53,23 @@ def also(status: int, model: type[BaseModel], description: str) -> Responses:
 def refusals(*statuses: int, writes: bool = False) -> Responses:
     """The `responses` of a route: these, and those that every route may give."""
     all_of_them = sorted({*statuses, *EVERYWHERE, *(WRITING if writes else ())})
+    schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        status: {
-            "description": WORDS[status],
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
+        status: {"description": WORDS[status], "content": {"application/problem+json": {"schema": schema}}}
         for status in all_of_them
     }
 
 
-def takes(body: type[BaseModel] | None = None, *headers: dict[str, Any], required: bool = True) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads its body itself."""
+def takes(
+    body: type[BaseModel] | None, *headers: dict[str, Any], example: dict[str, Any] | None = None, required: bool = True
+) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its body itself. `example`: where the body's schema holds none."""
     extra: dict[str, Any] = {"parameters": list(headers)} if headers else {}
     if body is not None:
-        schema = {"$ref": f"#/components/schemas/{body.__name__}"}
-        extra["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
+        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+        if example is not None:
+            content["example"] = example
+        extra["requestBody"] = {"required": required, "content": {"application/json": content}}
         BODIES.add(body)
     return extra
 

@@ -61,7 +61,7 @@ def get_model(shared: Shared, model: str) -> Response:
     "/v1/models/{model}",
     response_model=resources.Model,
     responses=refusals(404, 412, writes=True),
-    openapi_extra=takes(requests.PatchModel, IF_MATCH),
+    openapi_extra=takes(requests.PatchModel, IF_MATCH, example={"promotion": "manual"}),
 )
 def patch_model(request: Request, shared: Shared, model: str) -> Response:
     """Change method, gate, promotion or retention; what is left out stays."""

@@ -25,6 +25,10 @@ def nothing() -> None:
     """No aftermath."""
 
 
+def no_crash(point: str) -> None:
+    """No crash points."""
+
+
 @dataclass(frozen=True)
 class Effect:
     """What a transaction did: the status to answer, names of what it made (JSON-able), and what follows its commit."""
@@ -54,8 +58,8 @@ Act = Callable[[Session], Effect]
 class Posts:
     """Runs the effects of POSTs, each once."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, crash: Callable[[str], None] = no_crash) -> None:
+        self._database, self._crash = database, crash
         self._running: set[tuple[str, str]] = set()
         self._ended = threading.Condition()
 
@@ -75,6 +79,7 @@ class Posts:
                 if attempt is not None:
                     record(session, attempt, effect.status, effect.names)
         effect.after()
+        self._crash("before_answer")
         return Done(effect.status, effect.names, False)
 
     @contextmanager

@@ -26,7 +26,9 @@ routes = APIRouter(tags=["updates"])
     status_code=202,
     response_model=resources.Update,
     responses=FINAL_HERE | refusals(404, 409, writes=True),
-    openapi_extra=takes(requests.CreateRetraction, KEY),
+    openapi_extra=takes(
+        requests.CreateRetraction, KEY, example={"batches": ["bat_0661051f1e3c4b"], "reason": "wrong labels"}
+    ),
 )
 async def create_retraction(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
     """Take batches back: marked now, out of what is served once this is final. `erase` deletes the bytes, too."""

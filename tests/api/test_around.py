@@ -169,6 +169,10 @@ def test_the_description_is_whole(api: Api) -> None:
                 assert "HTTPValidationError" not in json.dumps(operation)
             if method in ("post", "patch"):
                 assert {"400", "413", "415", "422"} <= operation["responses"].keys(), (method, path)
+            if "requestBody" in operation:
+                content = operation["requestBody"]["content"]["application/json"]
+                body = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+                assert "example" in content or "examples" in body, (method, path)
     create = document["paths"]["/v1/models"]["post"]
     assert create["requestBody"]["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/CreateModel"
