@@ -73,7 +73,7 @@ class WarmChild:
         tick: Callable[[Progress | None], bool],
     ) -> Result:
         """The result of an assignment. `tick` is called at least every `tick_seconds` with the latest progress; when it
-        answers True the child is stopped and Cancelled raised. What `tick` raises ends the child, too.
+        answers True the child is ended and Cancelled raised. What `tick` raises ends the child, too.
 
         Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged.
         """
@@ -125,15 +125,15 @@ class WarmChild:
                 yield message
 
     def _cancel(self) -> None:
-        """Ask the child to stop at its next step; kill it when it does not."""
+        """Ask the child to stop at its next step, then end it: whatever it had in hand goes with it."""
         self._send({"cancel": True})
         until = time.monotonic() + CANCEL_GRACE_SECONDS
         try:
             while (line := self._lines.get(timeout=max(0.0, until - time.monotonic()))) is not None:
                 if "progress" not in json.loads(line):
-                    return
+                    break
         except queue.Empty:
-            log.warning("the learning process does not stop by itself and is ended")
+            log.warning("the learning process did not stop by itself")
         self.kill()
 
     def kill(self) -> None:

@@ -68,6 +68,7 @@ class Worker:
 
     def _begin(self) -> bool:
         """Start the child, and make up for erasures that a crash cut short."""
+        log.info("%s begins", self._name)  # claims name it
         self._child.warm()
         self._finish_erasures()
         return True

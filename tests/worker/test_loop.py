@@ -125,8 +125,7 @@ def test_a_running_update_is_cancelled_within_two_seconds(
     began = time.monotonic()
     wait_for(lambda: look(runtime, update_id).state == "cancelled")
     assert time.monotonic() - began < 2.0
-    if manner == "never listen":
-        assert not alive(int((tmp_path / "pid").read_text()))
+    assert not alive(int((tmp_path / "pid").read_text()))
 
 
 def test_a_stopped_worker_hands_back_and_leaves_no_child(
