@@ -71,7 +71,7 @@ def temperature_of(
     fitted = fitted or _fit(out_of_fold, own, FEW_ROWS)
     if fitted is None:
         return 1.0, "Scores are not calibrated yet: there are too few rows to fit a temperature on."
-    return fitted, "Scores are calibrated on this batch's out-of-fold answers: fold 2 has fewer than 50 rows so far."
+    return fitted, "Scores are calibrated on out-of-fold answers: fewer than 50 rows are kept back for it so far."
 
 
 def _fit(logits: Floats, columns: Ints, least: int) -> float | None:

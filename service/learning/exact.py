@@ -16,15 +16,16 @@ from torch import Tensor
 
 from service.contract.inputs import Strict
 from service.learning.batch import Rows
-from service.learning.calibration import temperature_of
+from service.learning.calibration import ENOUGH_ROWS, temperature_of
 from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
+from service.learning.features import rounded
 from service.learning.ground import Ground
 from service.learning.ledger import Ledger
 from service.learning.lift_choice import Fitted, Solver
 from service.learning.lifts import LiftKind
 from service.learning.method import Data, Learned, Run
 from service.learning.solve import Head, out_of_fold
-from service.learning.sums import Sums
+from service.learning.sums import Floats, Sums
 
 
 class ExactParams(Strict):
@@ -41,7 +42,7 @@ class ExactParams(Strict):
         ge=1,
         le=8192,
         description="Features of a named lift; by default 1,000, for conv 64 filters (small images 32). auto takes "
-        "2,000 once there are more than 10,000 learning rows.",
+        "2,000 once there are more than 14,000 rows.",
     )
     prior: Literal["uniform", "counted"] | Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.25,
@@ -82,35 +83,20 @@ def learn_exactly(base: Checkpoint | None, data: Data, ground: Ground, form: For
 
     An empty batch solves the ledger anew: what is left after a retraction. Classes that have no rows any more leave.
     """
-    space, shift = ground.space, ground.space.shift
-    entry = data.entry(space)
+    entry = data.entry(ground.space)
     run.check()
-    ledger = data.ledger(space).with_entry(entry)
-    run.progress("solving", 0, 3)
-    fitted = form.solver.fit(ledger.learn, ledger.select, shift, run.check)
-
-    def solve(sums: Sums) -> Head:
-        return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
-
-    classes = _classes(base, ledger, entry)
-    run.progress("solving", 1, 3)
-    served, judged = solve(ledger.all), solve(ledger.unjudged)
-    run.check()
-    run.progress("solving", 2, 3)
-    own = out_of_fold(ledger.all, entry, shift, classes, solve, run.check)
-    inherited = base.layout.temperature if base is not None and base.layout.exact is not None else None
-    temperature, doubt = temperature_of(ledger, fitted.head, entry, own, classes, inherited)
-    run.progress("solving", 3, 3)
-
+    ledger = data.ledger(ground.space).with_entry(entry)
+    solved = _solve(base, data, ledger, entry, ground, form, run)
+    classes, width = solved.served.classes, ground.space.width
     layout = ground.layout.model_copy(
         update={
             "neck": [],
-            "head": [BlockLayout(rows=(0, len(classes)), columns=(0, space.width), part="head.0")] if classes else [],
+            "head": [BlockLayout(rows=(0, len(classes)), columns=(0, width), part="head.0")] if classes else [],
             "classes": list(classes),
-            "temperature": temperature,
+            "temperature": solved.temperature,
             "exact": ExactHead(
                 method=form.method,
-                alpha=fitted.alpha,
+                alpha=solved.fitted.alpha,
                 prior=form.prior,
                 lift_rows=ground.lift_rows,
                 lift_named=ground.lift_named,
@@ -121,20 +107,67 @@ def learn_exactly(base: Checkpoint | None, data: Data, ground: Ground, form: For
     return Learned(
         Checkpoint(
             layout,
-            {**ground.parts, "head.0": _tensors(served), "judge": _tensors(judged)},
+            {**ground.parts, "head.0": _tensors(solved.served), "judge": _tensors(solved.judged)},
             {**ground.learned, "head.0": learned, "judge": learned},
         ),
-        out_of_fold=own,
-        details={**ground.details, **_details(ground, fitted, temperature)},
-        notes=(*ground.notes, doubt) if doubt else ground.notes,
-        multiply_adds=_multiply_adds(ground, entry, fitted, len(classes)),
+        out_of_fold=solved.out_of_fold,
+        details={**ground.details, **_details(ground, solved)},
+        notes=(*ground.notes, solved.doubt) if solved.doubt else ground.notes,
+        multiply_adds=_multiply_adds(ground, entry, solved),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """All that comes out of the sums. `fitted`: the head of folds 3-9 and the strength that was chosen with it."""
+
+    fitted: Fitted
+    served: Head
+    judged: Head
+    out_of_fold: Floats
+    temperature: float
+    doubt: str | None
+
+
+def _solve(
+    base: Checkpoint | None, data: Data, ledger: Ledger, entry: Rows, ground: Ground, form: Form, run: Run
+) -> Solved:
+    classes, shift = _classes(base, ledger, entry), ledger.shift
+    run.progress("solving", 0, 3)
+    fitted = form.solver.fit(ledger.learn, ledger.select, shift, run.check)
+
+    def solve(sums: Sums) -> Head:
+        return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
+
+    run.progress("solving", 1, 3)
+    served, judged = solve(ledger.all), solve(ledger.unjudged)
+    run.check()
+    run.progress("solving", 2, 3)
+    own = out_of_fold(ledger.all, entry, shift, classes, solve, run.check)
+    rows, answers, inherited = entry, own, _inherited(base, form)
+    if not len(entry):
+        # what is left after a retraction inherits nothing: the rows that left may have decided it
+        inherited = None
+        if len(ledger.selected) < ENOUGH_ROWS:
+            kept = data.kept()
+            rows = kept.with_inputs(rounded(ground.space, kept.inputs, run.check))
+            answers = out_of_fold(ledger.all, rows, shift, classes, solve, run.check)
+    temperature, doubt = temperature_of(ledger, fitted.head, rows, answers, classes, inherited)
+    run.progress("solving", 3, 3)
+    return Solved(fitted, served, judged, own, temperature, doubt)
+
+
+def _inherited(base: Checkpoint | None, form: Form) -> float | None:
+    """The base's temperature, where its scores are of the same kind."""
+    exact = base.layout.exact if base is not None else None
+    return base.layout.temperature if base is not None and exact is not None and exact.method == form.method else None
 
 
 def _classes(base: Checkpoint | None, ledger: Ledger, entry: Rows) -> tuple[str, ...]:
     """Columns: the base's in their order, then new classes as they first appear in the update."""
+    there = frozenset(ledger.all.classes)
     named = (*(base.classes if base else ()), *entry.present(), *ledger.all.classes)
-    return tuple(name for name in dict.fromkeys(named) if name in set(ledger.all.classes))
+    return tuple(name for name in dict.fromkeys(named) if name in there)
 
 
 def _learned(base: Checkpoint | None, data: Data) -> frozenset[str]:
@@ -152,20 +185,21 @@ def _tensors(head: Head) -> dict[str, Tensor]:
     }
 
 
-def _details(ground: Ground, fitted: Fitted, temperature: float) -> dict[str, object]:
+def _details(ground: Ground, solved: Solved) -> dict[str, object]:
     return {
         "lift": [lift.kind for lift in ground.layout.lifts] or ["none"],
         "features": ground.space.width,
         "grid": ground.space.step,
-        "alpha": fitted.alpha,
-        "alphas_tried": {f"{alpha:g}": score for alpha, score in fitted.tried.items()},
-        "temperature": temperature,
+        "alpha": solved.fitted.alpha,
+        "alphas_tried": {f"{alpha:g}": score for alpha, score in solved.fitted.tried.items()},
+        "temperature": solved.temperature,
     }
 
 
-def _multiply_adds(ground: Ground, entry: Rows, fitted: Fitted, classes: int) -> int:
+def _multiply_adds(ground: Ground, entry: Rows, solved: Solved) -> int:
     """Features of the new rows, their sums (once by fold and once a group), and a Cholesky of M^3 / 6 a head."""
     width, groups = ground.space.width, len(np.unique(entry.folds // 2))
-    heads = max(len(fitted.tried), 1) + 2 + groups
+    heads = max(len(solved.fitted.tried), 1) + 2 + groups
     sums = 2 * len(entry) * (width + 1) ** 2
-    return len(entry) * ground.space.multiply_adds + sums + heads * (width**3 // 6 + width**2 * classes)
+    solving = heads * (width**3 // 6 + width**2 * len(solved.served.classes))
+    return len(entry) * ground.space.multiply_adds + sums + solving

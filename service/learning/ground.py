@@ -13,7 +13,7 @@ from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.features import Space, identity_network, largest_feature, shift_for
 from service.learning.lift_choice import Solver, choose_lifts
-from service.learning.lifts import Lift, LiftKind, make_lift
+from service.learning.lifts import WIDE_ROWS, Lift, LiftKind, make_lift
 from service.learning.method import Data, Run
 from service.learning.preprocessing import InputScale, input_reach, scale_for
 
@@ -45,7 +45,7 @@ def ground_for(
 
     `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
     features. Otherwise lifts of the scaled input: those asked for; or those of the base; or, for a first version and
-    whenever the rows have doubled since, those that do best on rows kept back for choosing.
+    whenever the rows have doubled since or allow for wider ones, those that do best on rows kept back for choosing.
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
     if base is not None and not isinstance(base.layout.backbone, IdentityBackbone):
@@ -64,12 +64,13 @@ def ground_for(
 
 
 def _stands(base: Checkpoint, data: Data) -> bool:
-    """Are the base's lifts still good: named, or chosen when there were more than half as many rows as now?"""
+    """Are the lifts of the base still good: named, or chosen from more than half as many rows, and as wide as now?"""
     exact = base.layout.exact
     if exact is None:
         return bool(base.layout.lifts)
     rows = data.known_rows + len(data.batch)
-    return exact.lift_named or not len(data.batch) or rows < 2 * exact.lift_rows
+    outgrown = rows >= 2 * exact.lift_rows or exact.lift_rows <= WIDE_ROWS < rows
+    return exact.lift_named or not len(data.batch) or not outgrown
 
 
 def _scale(base: Checkpoint | None, data: Data) -> tuple[InputScale, frozenset[str]]:

@@ -60,12 +60,11 @@ def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver,
     `rows`: raw inputs, all there are. With fewer than 200 rows in fold 2, out of fold over folds 2-9 instead (groups
     k = fold // 2); with fewer than 20 rows or one class: convolutions for images, none for vectors.
     """
-    learning = len(rows) - int((rows.folds <= SELECT_FOLD).sum())
     tried = rows.take(rows.folds >= SELECT_FOLD)
     tried = tried.take(np.argsort(tried.hashes, kind="stable")[:TRIED_ROWS])
     if len(tried) < LEAST_ROWS or len(tried.present()) < 2:
         return LiftChoice(_without_rows(spec), {})
-    candidates, scores = candidate_lifts(spec, learning), dict[str, float]()
+    candidates, scores = candidate_lifts(spec, len(rows)), dict[str, float]()
     best, chosen = -1.0, candidates[0]
     for k, lifts in enumerate(candidates):
         run.check()

@@ -29,8 +29,9 @@ LiftKind = Literal["none", "relu", "fourier", "conv"]
 LIFT_SEED = 20_250_915
 WIDTH = 1_000
 WIDE = 2_000
-"""Width of random features, and from `WIDE_ROWS` learning rows on."""
-WIDE_ROWS = 10_000
+"""Width of random features, and beyond `WIDE_ROWS` rows."""
+WIDE_ROWS = 14_000
+"""Of which about 10,000 learn."""
 BANDWIDTH = 1.4
 """Fourier: frequencies have the standard deviation BANDWIDTH / (spread x sqrt(inputs)), spread that of the inputs."""
 RANGED_SPREAD = 0.5
@@ -151,7 +152,7 @@ def _fields(shape: Sequence[int], kernel: int) -> tuple[int, int]:
 
 
 def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
-    """What `auto` tries for so many learning rows, smallest first: each is a list of lifts side by side."""
+    """What `auto` tries for so many rows, smallest first: each is a list of lifts side by side."""
     width, shape, reach = (WIDE if rows > WIDE_ROWS else WIDTH), spec.shape, input_reach(spec)
     kinds: list[LiftKind] = ["none", "relu", "fourier"]
     found = [[make_lift(kind, shape, width, reach=reach)] for kind in kinds]

@@ -138,6 +138,18 @@ def test_a_batch_taken_back_was_never_learned(method: Method) -> None:
     assert data.ledger(Space.of(left)).digest == data.ledger(Space.of(never)).digest
 
 
+def test_nothing_of_a_batch_taken_back_stays_in_the_temperature() -> None:
+    x, _ = labelled(30, seed=7)
+    good, said = batch("bat_1", range(90)), []
+    for labels in (["class 1"] * 30, ["class 2"] * 30):
+        wrong = make_rows("bat_wrong", x, labels, SECRET)
+        harmed = stream(ridge.METHOD, [wrong, good])
+        left = learn(ridge.METHOD, harmed, [good], Rows.empty(VECTOR.shape))
+        said.append(left.checkpoint.layout.temperature)
+        assert any("out-of-fold" in note for note in left.notes)
+    assert said[0] == said[1] < 1
+
+
 def test_the_served_head_is_the_ridge_of_all_rows_to_the_last_bits_of_float32() -> None:
     parts = [batch("bat_1", range(50)), batch("bat_2", range(50, 150))]
     checkpoint = stream(ridge.METHOD, parts, alpha=0.01)
