@@ -1,0 +1,77 @@
+"""Growing a network by blocks, and merging blocks that have the same inputs once they were trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from service.learning.architectures import Dense, Network, new_block
+from service.learning.heads import Block, GrownLinear
+
+LOUDEST = 1 / 8
+
+
+def grow_head(network: Network, columns: int, generator: torch.Generator) -> Block | None:
+    """Add rows for so many new classes as one block beside the old ones; old logits keep their bits.
+
+    New weights ~ N(0, s^2), s = the old rows' mean norm / sqrt(inputs), at most 1/8: as loud as the old ones, unless those
+    live on differences that are small among old rows and may be large among new ones. Null: none was added.
+    """
+    if not columns:
+        return None
+    known, inputs = network.head.out_features, network.head.in_features or network.neck.width
+    block = new_block((known, known + columns), (0, inputs), next_part(network.head, "head"), "", generator, gain=1.0)
+    if known:
+        block.weight.data *= min(float(matrix(network.head)[0].norm(dim=1).mean()), LOUDEST * inputs**0.5)
+    network.head.blocks.append(block)
+    return block
+
+
+def next_part(layers: GrownLinear | Iterable[GrownLinear], kind: str) -> str:
+    """The first unused shard name of that kind: "head.2" beside "head.0" and "head.1"."""
+    found = [layers] if isinstance(layers, GrownLinear) else layers
+    numbers = [int(b.part.split(".")[1]) for layer in found for b in layer if b.part.split(".")[0] == kind]
+    return f"{kind}.{max(numbers, default=-1) + 1}"
+
+
+@torch.no_grad()
+def matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:
+    """The layer as one matrix [out, in] and bias [out]; zero where no block reaches. A copy."""
+    weight = torch.zeros(layer.out_features, layer.in_features)
+    bias = torch.zeros(layer.out_features)
+    for block in layer:
+        weight[slice(*block.rows), slice(*block.columns)] += block.weight
+        if block.bias is not None:
+            bias[slice(*block.rows)] += block.bias
+    return weight, bias
+
+
+def merge(layer: GrownLinear, part: str) -> None:
+    """Make one block of all, in place, where all see the same inputs: serving then multiplies once."""
+    blocks = list(layer)
+    if len(blocks) > 1 and len({b.columns for b in blocks}) == 1:
+        weight, bias = matrix(layer)
+        layer.blocks = torch.nn.ModuleList(
+            [Block((0, layer.out_features), blocks[0].columns, weight, bias, part, blocks[0].key)]
+        )
+
+
+def new_neck(network: Network, hidden: Sequence[int], columns: int, generator: torch.Generator) -> None:
+    """Replace neck and head, in place: dense layers of these widths, then a head of so many columns, all untrained."""
+    widths = [network.neck.in_width, *hidden]
+    layers = [
+        GrownLinear([new_block((0, b), (0, a), "neck.0", f"{k}.", generator)])
+        for k, (a, b) in enumerate(pairwise(widths))
+    ]
+    network.neck = Dense(layers, widths[0])
+    network.head = GrownLinear([])
+    grow_head(network, columns, generator)
+
+
+def neck_widths(network: Network) -> list[int]:
+    """Units of each hidden layer of the head."""
+    return [cast(GrownLinear, layer).out_features for layer in network.neck.layers]

@@ -1,0 +1,33 @@
+"""Which kept rows are rehearsed: the smallest keyed hashes of each class, so that any order of arrival gives the same memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from service.learning.batch import Rows, hash_order
+
+
+def remember(rows: Rows, size: int) -> Rows:
+    """At most `size` of the rows, the same number a class where it has as many; what a small class leaves, others share.
+
+    Bottom-k by keyed hash (ties by batch id and row): order-free, and after a retraction it is the memory of never having
+    seen the batch. A smaller size gives a subset.
+    """
+    order = hash_order(rows)
+    present = np.flatnonzero(np.bincount(rows.labels, minlength=len(rows.names)))
+    by_name = sorted(present, key=lambda k: rows.names[k])
+    mine = [order[rows.labels[order] == k] for k in by_name]
+    taken = [m[:quota] for m, quota in zip(mine, quotas([len(m) for m in mine], size), strict=True)]
+    return rows.take(np.concatenate([np.zeros(0, np.int64), *taken]))
+
+
+def quotas(available: Sequence[int], size: int) -> list[int]:
+    """Rows a class: equal shares of `size`, never more than there are; the remainder goes to the first classes that have it."""
+    given = [0] * len(available)
+    while (hungry := [k for k, n in enumerate(available) if n > given[k]]) and (left := size - sum(given)) > 0:
+        share = left // len(hungry)
+        for k in hungry if share else hungry[:left]:
+            given[k] += min(max(share, 1), available[k] - given[k])
+    return given

@@ -1,0 +1,36 @@
+"""Fine-tuning: go on training all that can move, on the new rows alone.
+
+Nothing holds the old knowledge, so classes that the batch lacks are forgotten. It is the baseline that shows what the other
+methods are for; on known classes whose inputs have shifted a little it can be all that is needed.
+"""
+
+from __future__ import annotations
+
+from service.contract.enums import Family
+from service.learning.checkpoint import Checkpoint
+from service.learning.learner import Learner
+from service.learning.method import Data, GradientParams, Learned, Method, Run
+
+
+class Params(GradientParams):
+    """What every gradient method takes."""
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy on the batch's learning rows, from the base's weights."""
+    learner = Learner.start(base, data, run)
+    learner.fit(params)
+    return learner.finish()
+
+
+METHOD = Method(
+    name="fine_tune",
+    family=Family.BASELINE,
+    summary="Goes on training on the new rows alone; nothing holds what was known.",
+    paper="McCloskey, Cohen: Catastrophic interference in connectionist networks, 1989",
+    Params=Params,
+    update=update,
+    needs=frozenset(),
+    good_when="The batch holds every class, in a shape that the model has not met; or to see what forgetting looks like.",
+    limits="Classes that the batch lacks are forgotten within an epoch or two.",
+)

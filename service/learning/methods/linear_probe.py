@@ -1,0 +1,70 @@
+"""A linear probe: the trunk stands still, a head is trained on its features by gradient.
+
+Old classes whose rows are not at hand are stood in for by pseudo-features, drawn from what the exact ledger knows of each
+class (its mean, and the spread within classes). So new classes are learned without a stored row and the old ones stay.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from service.contract.enums import Family
+from service.learning.checkpoint import Checkpoint
+from service.learning.growth import neck_widths
+from service.learning.learner import Learner
+from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.training import Labelled
+
+
+class Params(GradientParams):
+    """What every gradient method takes; with another rate and more passes, since the trunk is passed only once."""
+
+    epochs: int = Field(30, ge=1, le=1000, description="Passes over the features.")
+    pseudo_features: bool = Field(True, description="Stand-ins for rows of the classes that were known.")
+    hidden: list[Annotated[int, Field(ge=1, le=4096)]] = Field(
+        default=[], max_length=3, description="Hidden layers of a new head; [] keeps the head that there is."
+    )
+
+    @model_validator(mode="after")
+    def _new_head_needs_old_classes(self) -> Params:
+        if self.hidden and not self.pseudo_features:
+            raise ValueError(
+                "a new head starts from nothing, so it needs pseudo_features of the classes that were known"
+            )
+        return self
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy of the head on features of the batch and pseudo-features of the known classes; early stop on fold 2."""
+    learner = Learner.start(base, data, run, freeze=True)
+    if params.hidden and params.hidden != neck_widths(learner.network):
+        learner.renew_head(params.hidden)
+    rows, drawn = learner.batch, 0
+    if params.pseudo_features:
+        pseudo = learner.stand_ins(rows)
+        rows, drawn = rows + pseudo, pseudo.rows
+    done = learner.fit(params, rows, selecting=_selecting(learner))
+    return learner.finish({"pseudo_features": drawn, "epochs": done.epochs})
+
+
+def _selecting(learner: Learner) -> Labelled | None:
+    """Selecting rows of history and batch, where each class of the batch has some; else nothing tells when to stop."""
+    own = learner.selecting
+    if set(learner.batch.y.tolist()) - set(own.y.tolist()):
+        return None
+    return own + learner.view.selected
+
+
+METHOD = Method(
+    name="linear_probe",
+    family=Family.FREEZE,
+    summary="Trains a head on frozen features; pseudo-features stand in for the classes that the batch lacks.",
+    paper="Zhu, Zhang, Wang, Yin, Liu: Prototype augmentation and self-supervision for incremental learning, 2021",
+    Params=Params,
+    update=update,
+    needs=frozenset({"ledger", "frozen"}),
+    good_when="The features are good, and a head that an exact method cannot give is wanted (hidden layers).",
+    limits="What the features do not show cannot be learned; classes are taken for one Gaussian each.",
+)

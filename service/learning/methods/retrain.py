@@ -1,0 +1,44 @@
+"""Joint retraining: a new network, trained on every kept row and the batch together.
+
+It forgets nothing and costs the whole history each time. It is the bound that the incremental methods are measured against,
+and the way out when a model has been patched too often.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service.contract.enums import Family
+from service.learning.checkpoint import Checkpoint
+from service.learning.learner import FROM_SCRATCH, Learner
+from service.learning.method import Data, GradientParams, Learned, Method, Run
+
+
+class Params(GradientParams):
+    """What every gradient method takes; from scratch on all classes a higher rate is stable."""
+
+    epochs: int = Field(20, ge=1, le=1000, description="Passes over all learning rows.")
+    lr: float = Field(0.1, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy on the learning rows of history and batch, from new weights of the model's architecture."""
+    learner = Learner.anew(base, data, run, data.batch)
+    if base is None:
+        learner.notes.append(FROM_SCRATCH)
+    old = learner.view.kept
+    learner.fit(params, learner.view.of(old.take(old.learning)) + learner.batch)
+    return learner.finish({"rows": {"history": int(old.learning.sum()), "batch": learner.batch.rows}})
+
+
+METHOD = Method(
+    name="retrain",
+    family=Family.BASELINE,
+    summary="Trains a new network on every kept row and the batch: the bound that the others are measured against.",
+    paper="Goodfellow, Bengio, Courville: Deep learning, 2016, chapter 8",
+    Params=Params,
+    update=update,
+    needs=frozenset({"kept"}),
+    good_when="There is time, all rows are kept, and the best accuracy is wanted.",
+    limits="Its cost grows with the history; every answer may change.",
+)

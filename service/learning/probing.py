@@ -1,0 +1,86 @@
+"""Where would new rows change a network? A scratch copy learns them and is thrown away; the units that moved are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from service.learning.expansion import drift, growing
+from service.learning.heads import GrownLinear
+from service.learning.learner import DRAWS, Learner
+from service.learning.losses import Pull
+from service.learning.method import GradientParams
+from service.learning.training import Labelled, accuracy
+
+EPOCHS = 3
+PULL = 1e-2
+"""Strength of the probe's pull to the old weights."""
+WORTH = 0.01
+"""Accuracy on the batch that moving old units must win before any unit counts as flagged."""
+NULL_DRIFTS = 2.0
+"""A unit is flagged beyond this many times the median drift of training as long on what was known already."""
+FALLBACK = 0.1
+"""Share of a layer that is flagged where nothing stands in for what was known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A trained scratch copy. drifts: [units] a layer · sigmas: the limits · accuracy on the batch with and `without` it."""
+
+    layers: Sequence[GrownLinear]
+    drifts: Sequence[Tensor]
+    sigmas: Sequence[float]
+    accuracy: float
+    without: float
+    multiply_adds: int
+
+    @property
+    def worth(self) -> bool:
+        """Does moving old units win enough?"""
+        return self.accuracy - self.without >= WORTH
+
+    def flagged(self) -> list[Tensor]:
+        """Units beyond the limit, the most drifted first, layer by layer; none where it is not worth it."""
+        return [
+            (order := d.argsort(descending=True, stable=True))[d[order] > (sigma if self.worth else torch.inf)]
+            for d, sigma in zip(self.drifts, self.sigmas, strict=True)
+        ]
+
+
+def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: GradientParams, grow: bool) -> Probe:
+    """Train three copies for three epochs: on `rows`, pulled to the old weights; on `rows`, but only the new columns (with
+    `grow`; else nothing); and on `old`, what was known, as long. The third says how far units move without any news."""
+    brief = params.model_copy(update={"epochs": EPOCHS})
+    before, moved, plain, null = start(), start(), start(), start()
+    pairs = zip(moved.body.parameters(), before.body.parameters(), strict=True)
+    added = {id(p) for p in moved.added.parameters()} if moved.added else set()
+    pull = Pull([(p, star.detach()) for p, star in pairs if id(p) not in added], PULL)
+    moved.fit(brief, rows, after_step=pull.step, phase="probing")
+    if grow and plain.added is not None:
+        plain.train_only([plain.added])
+        plain.fit(brief, rows, phase="comparing")
+    if old.rows:
+        again = torch.randint(old.rows, (rows.rows,), generator=null.run.generator(DRAWS))
+        null.fit(brief, Labelled(old.x[again], old.y[again]), phase="comparing")
+    layers = [growing(learner.network) for learner in (before, moved, null)]
+    drifts, usual = ([drift(a, b) for a, b in zip(layers[0], after, strict=True)] for after in layers[1:])
+    return Probe(
+        layers[1],
+        drifts,
+        [
+            NULL_DRIFTS * float(u.median()) if old.rows else float(d.quantile(1 - FALLBACK))
+            for d, u in zip(drifts, usual)
+        ],
+        _accuracy(moved),
+        _accuracy(plain),
+        sum(learner.multiply_adds for learner in (moved, plain, null)),
+    )
+
+
+def _accuracy(learner: Learner) -> float:
+    """On the batch's selecting rows, or without any on its learning rows."""
+    rows = learner.selecting if learner.selecting.rows else learner.batch
+    return accuracy(learner.body, rows, learner.run) or 0.0

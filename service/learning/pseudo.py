@@ -1,0 +1,71 @@
+"""Pseudo-features: rows of classes that are no longer at hand, drawn from what the exact sums say of them.
+
+Class k is N(mu_k, S_w), the within-class covariance shared by all: prototype augmentation (Zhu et al., CVPR 2021) with the
+covariance of linear discriminant analysis in place of a sphere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from service.learning.frame import Frame
+from service.learning.ledger import Ledger
+from service.learning.moments import Moments
+from service.learning.sums import Sums
+from service.learning.training import Labelled
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussians:
+    """One Gaussian a class, of rows of `shape`: `counts` were seen; means [C, M]; factor [M, M], factor factor' = S_w."""
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    means: Tensor
+    factor: Tensor
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of_ledger(cls, ledger: Ledger, frame: Frame, shape: tuple[int, ...]) -> Gaussians:
+        """Of the learning rows; with a class so small that it only lent some, of all rows. In a frame, as rows of `shape`."""
+        learn, every = ledger.learn, ledger.all
+        return cls.of(learn if len(learn.classes) == len(every.classes) else every, ledger.shift, frame, shape)
+
+    @classmethod
+    def of(cls, sums: Sums, shift: int, frame: Frame, shape: tuple[int, ...]) -> Gaussians:
+        """From sums on the grid 2^-shift: mu_k = q_k / n_k, S_w = (G - sum_k q_k q_k' / n_k) / (N - C)."""
+        mine, step = sums.sorted(), 2.0**-shift
+        if not mine.rows:
+            return cls((), (), torch.zeros(0, sums.width), torch.zeros(0, 0), shape)
+        moments = Moments.of(mine, prior=1.0)
+        means = torch.from_numpy(moments.means.T * step)
+        factor = _factor(torch.from_numpy(moments.within * step**2))
+        means, factor = frame.place(means).float(), (factor / frame.spread[:, None]).float()
+        return cls(mine.classes, tuple(int(k) for k in mine.n), means, factor, shape)
+
+    def draw(self, most: int, classes: Sequence[str], generator: torch.Generator) -> Labelled:
+        """At most `most` rows of each class, never more than were seen; y is the place in `classes`."""
+        at = {name: k for k, name in enumerate(classes)}
+        x, y = [torch.zeros(0, *self.shape)], [torch.zeros(0, dtype=torch.int64)]
+        for name, count, mean in zip(self.classes, self.counts, self.means, strict=True):
+            rows = min(count, most)
+            noise = torch.randn(rows, len(mean), generator=generator)
+            x.append((mean + noise @ self.factor.T).reshape(rows, *self.shape))
+            y.append(torch.full((rows,), at[name]))
+        return Labelled(torch.cat(x), torch.cat(y))
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """Cholesky factor; a covariance of fewer rows than features gets as much of a diagonal as it needs. float64"""
+    size = covariance.diagonal().mean().clamp(min=1e-12)
+    identity = torch.eye(len(covariance), dtype=covariance.dtype)
+    for power in range(-8, 3):
+        factor, info = torch.linalg.cholesky_ex(covariance + size * 10.0**power * identity)
+        if not info:
+            return cast(Tensor, factor)
+    raise ArithmeticError("sums of a ledger gave a covariance that is not one")

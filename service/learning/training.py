@@ -1,0 +1,229 @@
+"""`fit`, the only training loop: rows in memory, one permutation an epoch, SGD with momentum, the same bits for the same seed.
+
+A step whose loss is not finite starts the whole training again at a third of the rate, at most three times; then it is
+`Diverged`. A version full of NaN scores like a bad one, so none is ever made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.errors import Diverged
+from service.learning.heads import Block
+from service.learning.method import GradientParams, Run
+
+MOMENTUM = 0.9
+CLIP = 2.0
+"""Largest norm of a step's gradient: a rate that is stable on many classes is not on two."""
+RETRIES = 3
+PATIENCE = 3
+"""Epochs without a better loss on the selecting rows before training stops."""
+EVALUATED_AT_ONCE = 2048
+
+
+class Labelled(NamedTuple):
+    """Rows as the trained module takes them, [n, ...] float32, and their columns, [n] int64."""
+
+    x: Tensor
+    y: Tensor
+
+    def __add__(self, other: object) -> Labelled:
+        """Both, one after the other."""
+        assert isinstance(other, Labelled)
+        return Labelled(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
+
+    @property
+    def rows(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a training did: epochs until the weights that were kept, the rate it ended with, the work."""
+
+    epochs: int
+    lr: float
+    multiply_adds: int
+    notes: tuple[str, ...] = ()
+
+
+def fit(
+    body: nn.Module,
+    data: Labelled,
+    params: GradientParams,
+    run: Run,
+    *,
+    memory: Labelled | None = None,
+    selecting: Labelled | None = None,
+    after_step: Callable[[float], None] | None = None,
+    salt: int = 0,
+    phase: str = "training",
+) -> Fit:
+    """Train those parameters of `body` that ask for a gradient, in place, on the run's device; back on the CPU at the end.
+
+    `memory`: as many rows of it join each step. `selecting`: stop early by its loss and keep the best epoch's weights.
+    `after_step(lr)`: called after each step of the optimiser. `phase`: the word for progress. Raises Cancelled within a step, Diverged.
+    """
+    learning = [p for p in body.parameters() if p.requires_grad]
+    start = [p.detach().clone() for p in learning]
+    cost = forward_cost(body, data.x[:1]) * 3 if data.rows else 0
+    lr, work = params.lr, 0
+    for retry in range(RETRIES + 1):
+        once = _Training(body, learning, params.model_copy(update={"lr": lr}), run, salt, phase)
+        try:
+            epochs = once.run_epochs(data, memory, selecting, after_step)
+            notes = (f"Training left the finite numbers; it was done again at a rate of {lr:.3g}.",) if retry else ()
+            return Fit(epochs, lr, work + once.rows * cost, notes)
+        except FloatingPointError:
+            work += once.rows * cost
+            _copy(learning, start)
+            lr /= 3
+    raise Diverged(
+        f"Training left the finite numbers even at a rate of {lr * 3:.3g}: lower `lr`, or look for wild inputs."
+    )
+
+
+class _Training:
+    """One attempt at one rate; `rows` counts what went forward and back."""
+
+    def __init__(
+        self, body: nn.Module, learning: list[nn.Parameter], params: GradientParams, run: Run, salt: int, phase: str
+    ) -> None:
+        self.body, self.learning, self.params, self.run, self.salt, self.phase = (
+            body,
+            learning,
+            params,
+            run,
+            salt,
+            phase,
+        )
+        self.rows = 0
+
+    def run_epochs(
+        self,
+        data: Labelled,
+        memory: Labelled | None,
+        selecting: Labelled | None,
+        after_step: Callable[[float], None] | None,
+    ) -> int:
+        """Raises FloatingPointError where a number is no longer finite."""
+        device, params = self.run.device, self.params
+        if not data.rows or not self.learning:
+            return 0
+        self.body.to(device)
+        x, y = data.x.to(device), data.y.to(device)
+        generator = self.run.generator(self.salt)
+        optimiser = torch.optim.SGD(self.learning, lr=params.lr, momentum=MOMENTUM, fused=True)
+        best = _Best(self.body, self.learning, selecting, device) if selecting is not None and selecting.rows else None
+        for epoch in range(params.epochs):
+            self.run.progress(self.phase, epoch, params.epochs)
+            self.body.train()
+            order = torch.randperm(data.rows, generator=generator)
+            for start in range(0, data.rows, params.batch_size):
+                self.run.check()
+                i = order[start : start + params.batch_size]
+                rows, labels = x[i], y[i]
+                if memory is not None and memory.rows:
+                    j = torch.randint(memory.rows, (len(i),), generator=generator)
+                    rows = torch.cat([rows, memory.x[j].to(device)])
+                    labels = torch.cat([labels, memory.y[j].to(device)])
+                self._step(optimiser, rows, labels)
+                if after_step is not None:
+                    after_step(params.lr)
+            if best is not None and best.enough(epoch + 1):
+                break
+        self.run.progress(self.phase, params.epochs, params.epochs)
+        if best is not None:
+            best.restore()
+        if not all(bool(torch.isfinite(p).all()) for p in self.learning):
+            raise FloatingPointError
+        self.body.eval().cpu()
+        return best.epoch if best is not None else params.epochs
+
+    def _step(self, optimiser: torch.optim.SGD, rows: Tensor, labels: Tensor) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self.body(rows), labels)
+        if not torch.isfinite(loss):
+            raise FloatingPointError
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.learning, CLIP, foreach=True)
+        optimiser.step()
+        self.rows += len(labels)
+
+
+class _Best:
+    """The epoch with the least loss on the selecting rows."""
+
+    def __init__(
+        self, body: nn.Module, learning: list[nn.Parameter], selecting: Labelled, device: torch.device
+    ) -> None:
+        self.body, self.learning = body, learning
+        self.x, self.y = selecting.x.to(device), selecting.y.to(device)
+        self.epoch, self.loss = 0, self._loss()
+        self.weights = [p.detach().clone() for p in learning]
+
+    def _loss(self) -> float:
+        self.body.eval()
+        with torch.no_grad():
+            return float(F.cross_entropy(self.body(self.x), self.y))
+
+    def enough(self, epoch: int) -> bool:
+        """Look after an epoch; true once it no longer gets better."""
+        loss = self._loss()
+        if loss < self.loss:
+            self.epoch, self.loss = epoch, loss
+            self.weights = [p.detach().clone() for p in self.learning]
+        return epoch - self.epoch >= PATIENCE
+
+    def restore(self) -> None:
+        _copy(self.learning, self.weights)
+
+
+@torch.no_grad()
+def _copy(into: list[nn.Parameter], values: list[Tensor]) -> None:
+    for p, value in zip(into, values, strict=True):
+        p.copy_(value)
+
+
+@torch.no_grad()
+def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
+    """What a trained module answers, in eval mode, on the CPU. -> [n, C]"""
+    body.eval().to(run.device)
+    pieces = []
+    for start in range(0, max(len(x), 1), EVALUATED_AT_ONCE):
+        run.check()
+        pieces.append(body(x[start : start + EVALUATED_AT_ONCE].to(run.device)).cpu())
+    body.cpu()
+    return torch.cat(pieces)
+
+
+def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:
+    """Share of rows answered rightly; null without rows."""
+    if not rows.rows:
+        return None
+    return float((logits(body, rows.x, run).argmax(1) == rows.y).double().mean())
+
+
+@torch.no_grad()
+def forward_cost(body: nn.Module, row: Tensor) -> int:
+    """Multiply-adds of one row [1, ...] through the module, from its layers' shapes."""
+    cost = sum(m.weight.numel() for m in body.modules() if isinstance(m, Block))
+
+    def count(layer: nn.Module, _: object, y: Tensor) -> None:
+        nonlocal cost
+        assert isinstance(layer, nn.Conv2d)
+        cost += layer.weight.numel() * y[0, 0].numel()
+
+    convolutions = [m for m in body.modules() if isinstance(m, nn.Conv2d)]
+    hooks = [m.register_forward_hook(count) for m in convolutions]
+    if hooks:
+        body(row)
+    for hook in hooks:
+        hook.remove()
+    return cost

@@ -1,0 +1,85 @@
+"""learning.method.Data in memory: what the worker reads from its store, for tests that call methods in process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from service.contract.inputs import Architecture, InputSpec
+from service.learning.batch import Array, Rows, bounded, make_rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.features import Space, rounded
+from service.learning.ledger import Ledger
+from service.learning.method import Learned, Method, Run
+
+SECRET = b"a secret of tests"
+
+
+class MemoryData:
+    """`base_rows`: the batches of base.learned; `batch`: the update's own rows."""
+
+    def __init__(self, input: InputSpec, architecture: Architecture, base_rows: Sequence[Rows], batch: Rows) -> None:
+        self.input, self.architecture, self.batch = input, architecture, batch
+        self.base_rows = sorted(base_rows, key=lambda rows: rows.batches)
+
+    @property
+    def known_rows(self) -> int:
+        return sum(map(len, self.base_rows))
+
+    @cached_property
+    def exam(self) -> Rows:
+        kept = self.kept()
+        return bounded(kept.take(kept.judging))
+
+    def kept(self) -> Rows:
+        return Rows.concat([Rows.empty(self.input.shape), *self.base_rows])
+
+    def ledger(self, space: Space) -> Ledger:
+        ledger = Ledger.empty(space)
+        for rows in self.base_rows:
+            ledger = ledger.with_entry(in_space(rows, space))
+        return ledger
+
+    def entry(self, space: Space) -> Rows:
+        return in_space(self.batch, space)
+
+
+def in_space(rows: Rows, space: Space) -> Rows:
+    """The rows with rounded features as inputs."""
+    return rows.with_inputs(rounded(space, rows.inputs))
+
+
+class Stream:
+    """A model in process: batches come one after another, each is learned by a method on what stood before."""
+
+    def __init__(self, input: InputSpec, architecture: Architecture | None = None) -> None:
+        self.input, self.architecture = input, architecture or Architecture()
+        self.history: list[Rows] = []
+        self.checkpoint: Checkpoint | None = None
+
+    def rows(self, inputs: Array, labels: Sequence[str]) -> Rows:
+        """A batch as the door would store it."""
+        learning: dict[str, int] = {}
+        for old in self.history:
+            for name, n in old.take(old.learning).counts().items():
+                learning[name] = learning.get(name, 0) + n
+        name = f"bat_{len(self.history):03d}"
+        return make_rows(
+            name, np.asarray(inputs, np.float32), [str(label) for label in labels], SECRET, learning_rows=learning
+        )
+
+    def data(self, inputs: Array, labels: Sequence[str]) -> MemoryData:
+        """What a method would be given for this batch now."""
+        return MemoryData(self.input, self.architecture, self.history, self.rows(inputs, labels))
+
+    def learn(
+        self, method: Method, inputs: Array, labels: Sequence[str], run: Run | None = None, **params: object
+    ) -> Learned:
+        """Learn a batch for good."""
+        data = self.data(inputs, labels)
+        learned = method.update(self.checkpoint, data, method.Params.model_validate(params), run or Run())
+        self.history.append(data.batch)
+        self.checkpoint = learned.checkpoint
+        return learned
