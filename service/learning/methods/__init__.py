@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from service.contract.inputs import Strict
 from service.errors import MethodRefused
 from service.learning.method import Method
-from service.learning.methods import fine_tune, l2_sp, lda, linear_probe, replay, retrain, ridge
+from service.learning.methods import den, fine_tune, l2_sp, lda, linear_probe, replay, retrain, ridge
 
 METHODS: dict[str, Method] = {
     m.name: m
@@ -20,6 +20,7 @@ METHODS: dict[str, Method] = {
         lda.METHOD,
         linear_probe.METHOD,
         l2_sp.METHOD,
+        den.METHOD,
         replay.METHOD,
         fine_tune.METHOD,
         retrain.METHOD,
