@@ -13,11 +13,12 @@ from service.contract.requests import MethodChoice
 from service.errors import InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.methods import AUTO, resolve
 from service.registry import models
-from service.registry.tables import Model
+from service.registry.tables import Model, Version
 
 
-def check_method(choice: MethodChoice, architecture: Architecture, pointer: str = "/method") -> None:
-    """Raises MethodRefused for an unknown method or parameter, and for one that this architecture can never use."""
+def check_method(choice: MethodChoice, architecture: Architecture, live: Version | None = None) -> None:
+    """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version."""
+    pointer = "/method"
     if choice.name == AUTO:
         if choice.params:
             first = next(iter(choice.params))
@@ -25,7 +26,8 @@ def check_method(choice: MethodChoice, architecture: Architecture, pointer: str 
             raise MethodRefused(told, [(f"{pointer}/{first[:100]}", told)])
         return
     method, _ = resolve(choice.model_dump(), pointer)
-    if "dense" in method.needs and isinstance(architecture.backbone, IdentityBackbone | CnnBackbone):
+    no_layers = isinstance(architecture.backbone, IdentityBackbone | CnnBackbone)
+    if "dense" in method.needs and no_layers and not (live is not None and live.layout.get("neck")):
         told = (
             f"{method.name} grows hidden dense layers, and the backbone {architecture.backbone.name} has none. Make a "
             'model with {"backbone": {"name": "mlp", "hidden": [256]}}.'

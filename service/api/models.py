@@ -70,7 +70,7 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
         found = models.get(session, model)
         check_if_match(request, session, found)
         if order.method is not None:
-            check_method(order.method, Architecture.model_validate(found.architecture))
+            check_method(order.method, Architecture.model_validate(found.architecture), models.live(session, found))
         models.patch(session, found, order)
     return _shown(shared, model, 200, {})
 

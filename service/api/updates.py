@@ -45,8 +45,9 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     by = caller(request)
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
+        live = models.live(session, found)
     method = order.method or requests.MethodChoice.model_validate(found.method)
-    check_method(method, Architecture.model_validate(found.architecture))
+    check_method(method, Architecture.model_validate(found.architecture), live)
     delivery = arrivals.deliver(order, body, found) if order.batches is None else None
 
     def begin() -> Act:
