@@ -86,6 +86,7 @@ class WarmChild:
                     return Result.model_validate(message["result"])
                 if "error" in message:
                     raise _error(message["error"])
+            raise ChildLost("The learning process ended before it was done.")
         except Cancelled:
             self._cancel()
             raise
@@ -97,7 +98,6 @@ class WarmChild:
         finally:
             if self._done >= self._max_updates:
                 self.kill()
-        raise ChildLost("The learning process ended before it was done.")
 
     def _messages(self, tick_seconds: float, tick: Callable[[Progress | None], bool]) -> Iterator[dict[str, Any]]:
         """Messages of the child until its output ends; calls `tick` in between."""
