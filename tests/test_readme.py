@@ -26,11 +26,12 @@ README = (ROOT / "README.md").read_text()
 ADDRESS = "127.0.0.1:8000"
 
 
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+INSTALLING, FIRST_HOUR = BLOCK.findall(README)[:2], BLOCK.findall(README)[2:]
+
+
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
-
-
-INSTALLING, FIRST_HOUR = blocks("sh")[:2], blocks("sh")[2:]
+    return [text for name, text in FIRST_HOUR if name == language]
 
 
 @dataclass
@@ -107,30 +108,36 @@ def answers(told: str) -> list[Any]:
     return found
 
 
+def shown(part: Any, whole: Any) -> bool:
+    """Whether a shortened answer is part of the real one; numbers and digits in sentences may differ."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(k in whole and shown(v, whole[k]) for k, v in part.items())
+    if isinstance(part, list):
+        return isinstance(whole, list) and all(shown(a, b) for a, b in zip(part, whole, strict=True))
+    if isinstance(part, str) and isinstance(whole, str):
+        return re.sub(r"\d+(\.\d+)?", "#", part) == re.sub(r"\d+(\.\d+)?", "#", whole)
+    return part == whole or isinstance(part, float)
+
+
 def test_two_commands_install_and_show_and_test() -> None:
     create = "python3 -m venv .venv && .venv/bin/pip install -e "
     demo, tests = INSTALLING
-    assert demo == f"{create}. && .venv/bin/tsuika demo\n"
-    assert tests == f"{create}'.[test]' && .venv/bin/pytest\n"
+    assert demo == ("sh", f"{create}. && .venv/bin/tsuika demo\n")
+    assert tests == ("sh", f"{create}'.[test]' && .venv/bin/pytest\n")
 
 
 def test_the_first_hour_is_as_it_says(newcomer: Newcomer) -> None:
-    told = [answer for block in FIRST_HOUR for answer in answers(newcomer.types(["bash", "-eu"], block))]
-    model, first, more, prediction, refused, third, rolled_back, promoted, retraction, verified, digest = told
-    assert model["name"] == "wine"
-    assert [(u["state"], u["verdict"], u["version"]) for u in (first, more, third)] == [
-        ("succeeded", "promoted", 1),
-        ("succeeded", "promoted", 2),
-        ("succeeded", "promoted", 3),
-    ]
-    assert prediction["version"] == 2
-    assert refused["type"] == "/problems/unknown-labels"
-    assert (rolled_back["live_version"], promoted["version"]) == (2, 3)
-    assert (retraction["kind"], retraction["verdict"], retraction["version"]) == ("retract", "promoted", 4)
-    assert verified.startswith("Verified. wine version 4")
-    assert retraction["report"]["certificate"]["ledger_digest"] in digest
-    (snippet,) = blocks("python")
-    assert "grignolinno" in newcomer.types([str(newcomer.folder / ".venv" / "bin" / "python"), "-"], snippet)
+    told: list[Any] = []
+    for language, text in FIRST_HOUR:
+        if language == "sh":
+            told = answers(newcomer.types(["bash", "-eu"], text))
+        elif language == "json":
+            assert any(shown(json.loads(text), answer) for answer in told), (text, told)
+        elif language == "python":
+            assert "grignolino" in newcomer.types([str(newcomer.folder / ".venv/bin/python"), "-"], text)
+        if "tsuika verify" in text:
+            assert told[1].startswith("Verified. wine version 4: 113 rows of 2 batches")
+            assert told[0]["report"]["certificate"]["ledger_digest"] in told[2]
 
 
 def test_every_setting_is_in_the_table() -> None:

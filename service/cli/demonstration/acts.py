@@ -8,7 +8,7 @@ from typing import Any
 
 from service.cli.demonstration.data import INPUT, NEW, OLD, Rows, moved_and_darker, renumbered
 from service.cli.demonstration.measure import Answers, ask, forgetting
-from service.cli.demonstration.teller import Line, Teller, percent
+from service.cli.demonstration.teller import Line, Teller, percent, points
 from service.client import Client, RemoteModel, ledger_digest
 from service.contract.enums import UpdateState, Verdict
 from service.contract.resources import Update
@@ -81,6 +81,13 @@ def shifted_world(client: Client, teller: Teller, sent: Rows, aside: Rows) -> No
         lines,
         "old, the world as it was, before → after; new, the world as it is. Unprepared, "
         f"the network gets {percent(unprepared[BOUND])} of the new world right, {EXACT} {percent(unprepared[EXACT])}.",
+    )
+    free, pulled = lines[0], lines[1]
+    strength = pulled.report.method["strength"]
+    teller.say(
+        f"What constraining buys: of the old world fine_tune loses {points(free.before - free.old)} points, l2_sp "
+        f"{points(pulled.before - pulled.old)} at the strength that it searched ({strength:g}); of the new world they "
+        f"get {percent(free.new)} and {percent(pulled.new)} right."
     )
 
 

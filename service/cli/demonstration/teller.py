@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from service.client.model import OnProgress
-from service.contract.report import Cost
+from service.contract.report import Report
 from service.contract.resources import Update
 
 MARKS = {"promoted": "[green]●[/]", "held": "[yellow]◐[/]", "rejected": "[red]✕[/]", "superseded": "[dim]○[/]"}
@@ -33,6 +33,12 @@ class Line:
     forgetting: float
     intrusion: float | None
     update: Update
+
+    @property
+    def report(self) -> Report:
+        """What the update measured; one that made a version has a report."""
+        assert self.update.report is not None
+        return self.update.report
 
 
 class Teller:
@@ -78,7 +84,7 @@ class Teller:
     def results(self, lines: Sequence[Line], legend: str) -> None:
         """The table of an act that compares methods. The last line is what its cost is compared with."""
         columns = ["method", "old", "new", "all", "forgets", "intrudes", "s", "added", "cost", "verdict"]
-        bound = _cost(lines[-1]).multiply_adds
+        bound = lines[-1].report.cost.multiply_adds
         self.table(columns, [_cells(line, bound) for line in lines], left=("method", "verdict"))
         self._out.print(Padding(legend, (0, 0, 1, 1)), style="dim")
 
@@ -116,7 +122,7 @@ def points(share: float | None) -> str:
 
 
 def _cells(line: Line, bound: int) -> list[str]:
-    cost, verdict = _cost(line), str(line.update.verdict)
+    cost, verdict = line.report.cost, str(line.update.verdict)
     return [
         line.name,
         f"{points(line.before)}→{points(line.old)}",
@@ -129,8 +135,3 @@ def _cells(line: Line, bound: int) -> list[str]:
         f"{100 * cost.multiply_adds / bound:.0f}" if bound else "–",
         f"{MARKS[verdict]} {WORDS.get(verdict, verdict)}",
     ]
-
-
-def _cost(line: Line) -> Cost:
-    assert line.update.report is not None
-    return line.update.report.cost
