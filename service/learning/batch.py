@@ -240,5 +240,7 @@ def bounded(rows: Rows, per_class: int = EXAM_ROWS) -> Rows:
 def hash_order(rows: Rows) -> Ints:
     """Places of the rows by keyed hash, smallest first; ties by batch id and row: the same in any order of arrival."""
     rank = np.empty(len(rows.batches), np.int64)
-    rank[np.array(sorted(range(len(rows.batches)), key=lambda k: rows.batches[k]), np.int64)] = np.arange(len(rows.batches))
+    rank[np.array(sorted(range(len(rows.batches)), key=lambda k: rows.batches[k]), np.int64)] = np.arange(
+        len(rows.batches)
+    )
     return np.lexsort((rows.row, rank[rows.batch], rows.hashes))

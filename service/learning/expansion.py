@@ -1,7 +1,7 @@
 """Adding units to dense layers beside the old ones: which units moved, copies of them, and taking away what died.
 
-Old blocks are never written to. Added units see everything below them; old units and old outputs do not see them, unless
-`adapt` adds blocks from the new units to the old, which start at zero. Either way nothing changes until training.
+Old blocks are never written to. Added units see everything below them; old units and old outputs do not see them,
+unless `adapt` adds blocks from the new units to the old. Those start at zero, so nothing changes before training.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ EPSILON = 1e-6
 def drift(before: GrownLinear, after: GrownLinear) -> Tensor:
     """How far each unit's incoming weights and bias went, relative to their norm. -> [units]"""
     old, new = (torch.cat([w, b[:, None]], 1) for w, b in (matrix(before), matrix(after)))
-    return (new - old).norm(dim=1) / (old.norm(dim=1) + EPSILON)
+    relative: Tensor = (new - old).norm(dim=1) / (old.norm(dim=1) + EPSILON)
+    return relative
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Expansion:
-    """What was added. names: of the hidden layers that can grow · widths: their old ones · units: the block of each
-    one's new units, null: none · rows: the head's new rows · bridges: blocks from new units to old units and columns."""
+    """What was added to a network.
+
+    names: of the hidden layers that can grow · widths: their old ones · units: the block of each one's new units, null:
+    none · rows: the head's new rows · bridges: blocks from new units to old units and old columns.
+    """
 
     names: Sequence[str]
     layers: Sequence[GrownLinear]
@@ -86,7 +90,8 @@ class Expansion:
 
     def _keep(self, k: int, kept: Tensor) -> None:
         block, width = self.units[k], self.widths[k]
-        assert block is not None and block.bias is not None
+        assert block is not None
+        assert block.bias is not None
         stop = width + int(kept.sum())
         _resize(block, block.weight[kept], block.bias[kept], (width, stop), block.columns)
         if not kept.any():
@@ -113,8 +118,8 @@ def expand(
 ) -> Expansion:
     """Append copies of the probe's units `chosen` [k_l] to each hidden layer, in place.
 
-    A copy takes its weights over old inputs from the probe; where those came from units that were copied below, it listens
-    to the copies instead. New head rows `rows` get small random weights on the copies.
+    A copy takes its weights over old inputs from the probe; where those came from units that were copied below, it
+    listens to the copies instead. New head rows `rows` get small random weights on the copies.
     """
     layers = growing(network)
     kinds = _kinds(network)

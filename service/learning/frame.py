@@ -1,4 +1,4 @@
-"""Frozen features as training sees them: centred and of one spread, so that a learning rate means the same everywhere."""
+"""Features as training sees them: centred and of one spread, so that a learning rate means the same everywhere."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Frame:
     def of(cls, sums: Sums, shift: int, common: bool = False) -> Frame:
         """From integer sums on the grid 2^-shift, at least one row. `common`: all features keep their proportions.
 
-        Else each is brought to one spread; nearly constant ones count as a quarter of the median, so that a feature which
-        wakes up later does not blow up.
+        Else each is brought to one spread; nearly constant ones count as a quarter of the median, so that a feature
+        which wakes up later does not blow up.
         """
         rows, grid = float(sums.rows), 2.0**-shift
         mean = np.asarray(sums.Q[:-1].sum(1) / rows, np.float64)
@@ -63,7 +63,7 @@ class Frame:
 
 
 class Framed:
-    """A layer that trains in a frame. Every block of it sees all features and has a bias: the feature space is frozen."""
+    """A layer that trains in a frame; each of its blocks sees all features and has a bias."""
 
     def __init__(self, frame: Frame, layer: GrownLinear) -> None:
         self.frame, self.layer = frame, layer

@@ -18,8 +18,8 @@ LOUDEST = 1 / 8
 def grow_head(network: Network, columns: int, generator: torch.Generator) -> Block | None:
     """Add rows for so many new classes as one block beside the old ones; old logits keep their bits.
 
-    New weights ~ N(0, s^2), s = the old rows' mean norm / sqrt(inputs), at most 1/8: as loud as the old ones, unless those
-    live on differences that are small among old rows and may be large among new ones. Null: none was added.
+    New weights ~ N(0, s^2), s = the old rows' mean norm / sqrt(inputs), at most 1/8: as loud as the old ones, unless
+    those live on differences that are small among old rows and may be large among new ones. Null: no class is new.
     """
     if not columns:
         return None

@@ -1,7 +1,7 @@
 """A learner: the network that an update trains, the rows as it takes them, and the way back to a checkpoint.
 
-Two kinds. Where the trunk moves (an mlp or cnn backbone without lifts), everything trains on scaled inputs. Where it is
-frozen (the identity, lifts, or by wish), neck and head train on rounded features, and the feature space stays what it was.
+Two kinds. Where the trunk moves (an mlp or cnn backbone without lifts), everything trains, on scaled inputs. Where it
+is frozen (the identity, lifts, or by wish), neck and head train on its features, and the feature space stays as it was.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Learner:
 
     @classmethod
     def anew(cls, base: Checkpoint | None, data: Data, run: Run, rows: Rows) -> Learner:
-        """The model's architecture with new weights over all classes; the scale of the base, or one fitted on `rows`."""
+        """The model's architecture, all weights new, over all classes; the base's scale, or one fitted on `rows`."""
         known = base.classes if base else ()
         classes = [*known, *(name for name in data.batch.present() if name not in known)]
         scale = InputScale.load(base.parts["scale"]) if base else scale_for(data.input, rows.inputs)[0]
@@ -209,7 +209,7 @@ class Learner:
         return done
 
     def finish(self, details: Mapping[str, Any] | None = None, *, merged: bool = True) -> Learned:
-        """The trained network as a checkpoint; `merged`: its head as one block, where all blocks see the same inputs."""
+        """The trained network as a checkpoint. `merged`: its head as one block, where all see the same inputs."""
         self._to_one_unit()
         temperature = self._calibrated()
         self.view.leave()

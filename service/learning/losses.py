@@ -1,6 +1,6 @@
-"""What methods add to the cross-entropy, as a loss to report and as the proximal step that is taken instead of its gradient.
+"""What methods add to the cross-entropy: as a loss to report, and as the proximal step taken in place of its gradient.
 
-A proximal step is stable for every strength, where the gradient of the same penalty diverges once rate x strength nears 1.
+A proximal step is stable for every strength; the gradient of the same penalty diverges once rate x strength nears 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which kept rows are rehearsed: the smallest keyed hashes of each class, so that any order of arrival gives the same memory."""
+"""Which kept rows are rehearsed: the smallest keyed hashes of each class, the same whatever the order of arrival."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from service.learning.batch import Rows, hash_order
 
 
 def remember(rows: Rows, size: int) -> Rows:
-    """At most `size` of the rows, the same number a class where it has as many; what a small class leaves, others share.
+    """At most `size` of the rows, the same number a class; what a class has too few of, the others share.
 
-    Bottom-k by keyed hash (ties by batch id and row): order-free, and after a retraction it is the memory of never having
-    seen the batch. A smaller size gives a subset.
+    Bottom-k by keyed hash (ties by batch id and row): order-free, and after a retraction it is the memory of never
+    having seen the batch. A smaller size gives a subset.
     """
     order = hash_order(rows)
     present = np.flatnonzero(np.bincount(rows.labels, minlength=len(rows.names)))
@@ -24,7 +24,7 @@ def remember(rows: Rows, size: int) -> Rows:
 
 
 def quotas(available: Sequence[int], size: int) -> list[int]:
-    """Rows a class: equal shares of `size`, never more than there are; the remainder goes to the first classes that have it."""
+    """Rows a class: equal shares of `size`, never more than there are; a remainder goes to the first that have more."""
     given = [0] * len(available)
     while (hungry := [k for k, n in enumerate(available) if n > given[k]]) and (left := size - sum(given)) > 0:
         share = left // len(hungry)

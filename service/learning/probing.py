@@ -1,4 +1,4 @@
-"""Where would new rows change a network? A scratch copy learns them and is thrown away; the units that moved are told."""
+"""Where would new rows change a network? A scratch copy learns them; its units tell how far they went."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FALLBACK = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A trained scratch copy. drifts: [units] a layer · sigmas: the limits · accuracy on the batch with and `without` it."""
+    """A trained scratch copy. drifts: [units] a layer · sigmas: their limits · accuracy on the batch, `without` it."""
 
     layers: Sequence[GrownLinear]
     drifts: Sequence[Tensor]
@@ -51,8 +51,8 @@ class Probe:
 
 
 def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: GradientParams, grow: bool) -> Probe:
-    """Train three copies for three epochs: on `rows`, pulled to the old weights; on `rows`, but only the new columns (with
-    `grow`; else nothing); and on `old`, what was known, as long. The third says how far units move without any news."""
+    """Train three copies for three epochs: one on `rows`, pulled to the old weights; of one, what would be added in any
+    case (`grow`: the new columns); and one on `old`, which says how far units move without any news."""
     brief = params.model_copy(update={"epochs": EPOCHS})
     before, moved, plain, null = start(), start(), start(), start()
     pairs = zip(moved.body.parameters(), before.body.parameters(), strict=True)
@@ -72,7 +72,7 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
         drifts,
         [
             NULL_DRIFTS * float(u.median()) if old.rows else float(d.quantile(1 - FALLBACK))
-            for d, u in zip(drifts, usual)
+            for d, u in zip(drifts, usual, strict=True)
         ],
         _accuracy(moved),
         _accuracy(plain),

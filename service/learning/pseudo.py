@@ -1,7 +1,7 @@
 """Pseudo-features: rows of classes that are no longer at hand, drawn from what the exact sums say of them.
 
-Class k is N(mu_k, S_w), the within-class covariance shared by all: prototype augmentation (Zhu et al., CVPR 2021) with the
-covariance of linear discriminant analysis in place of a sphere.
+Class k is N(mu_k, S_w), the within-class covariance shared by all: prototype augmentation (Zhu et al., CVPR 2021) with
+the covariance of linear discriminant analysis in place of a sphere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from service.learning.training import Labelled
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
-    """One Gaussian a class, of rows of `shape`: `counts` were seen; means [C, M]; factor [M, M], factor factor' = S_w."""
+    """One Gaussian a class. counts: rows seen · means [C, M] · factor [M, M], F F' = S_w · shape: of a row."""
 
     classes: tuple[str, ...]
     counts: tuple[int, ...]
@@ -32,7 +32,7 @@ class Gaussians:
 
     @classmethod
     def of_ledger(cls, ledger: Ledger, frame: Frame, shape: tuple[int, ...]) -> Gaussians:
-        """Of the learning rows; with a class so small that it only lent some, of all rows. In a frame, as rows of `shape`."""
+        """Of the learning rows in a frame; with a class so small that it only lent some, of all rows."""
         learn, every = ledger.learn, ledger.all
         return cls.of(learn if len(learn.classes) == len(every.classes) else every, ledger.shift, frame, shape)
 

@@ -1,4 +1,4 @@
-"""`fit`, the only training loop: rows in memory, one permutation an epoch, SGD with momentum, the same bits for the same seed.
+"""`fit`, the only training loop: rows in memory, a permutation an epoch, SGD with momentum; a seed gives the same bits.
 
 A step whose loss is not finite starts the whole training again at a third of the rate, at most three times; then it is
 `Diverged`. A version full of NaN scores like a bad one, so none is ever made.
@@ -65,10 +65,11 @@ def fit(
     salt: int = 0,
     phase: str = "training",
 ) -> Fit:
-    """Train those parameters of `body` that ask for a gradient, in place, on the run's device; back on the CPU at the end.
+    """Train those parameters of `body` that ask for a gradient, in place, on the run's device; at the end on the CPU.
 
     `memory`: as many rows of it join each step. `selecting`: stop early by its loss and keep the best epoch's weights.
-    `after_step(lr)`: called after each step of the optimiser. `phase`: the word for progress. Raises Cancelled within a step, Diverged.
+    `after_step(lr)`: called after each step of the optimiser. `phase`: its word in the progress.
+    Raises Cancelled within a step, and Diverged.
     """
     learning = [p for p in body.parameters() if p.requires_grad]
     start = [p.detach().clone() for p in learning]

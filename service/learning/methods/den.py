@@ -59,7 +59,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.fit(slow)
         return learner.finish(merged=False)
 
-    found = probe(start, rows, old, slow, grow=protect)
+    found = probe(start, rows, old, params, grow=protect)
     chosen = _choose(found, protect)
     grown = expand(learner.network, chosen, found.layers, learner.added, run.generator(DRAWS), adapt=not protect)
     added = grown.added
@@ -105,7 +105,7 @@ def _choose(found: Probe, protect: bool) -> list[Tensor]:
 
 
 def _train(learner: Learner, grown: Expansion, rows: Labelled, params: GradientParams) -> tuple[list[int], list[int]]:
-    """Train what was added, and that alone. -> units a layer that died and were drawn anew, that were taken away again"""
+    """Train what was added, and that alone. -> units a layer that died and were drawn anew, and that were removed."""
     if not grown.blocks:
         return [0] * len(grown.units), [0] * len(grown.units)
     learner.train_only(grown.blocks)
@@ -156,19 +156,19 @@ def refuse(base: Checkpoint | None, data: Data) -> str | None:
         return None
     if backbone.name == "cnn":
         return (
-            "den adds units to dense layers; filters of a cnn backbone cannot grow yet. Use an mlp backbone, give the head "
+            "den adds units to dense layers; filters of a cnn backbone cannot grow. Use an mlp backbone, give the head "
             "hidden layers with linear_probe, or learn with replay or ridge."
         )
     return (
-        "den adds units to hidden dense layers, and this model has none. Use a model with an mlp backbone, give the head "
-        "hidden layers with linear_probe, or learn with ridge."
+        "den adds units to hidden dense layers, and this model has none. Use a model with an mlp backbone, give the "
+        "head hidden layers with linear_probe, or learn with ridge."
     )
 
 
 METHOD = Method(
     name="den",
     family=Family.EXPAND,
-    summary="Adds units where new rows would change old ones, and trains those alone; old scores can stay bit-identical.",
+    summary="Adds units where new rows would change old ones, and trains only those; old scores can keep their bits.",
     paper="Yoon, Yang, Lee, Hwang: Lifelong learning with dynamically expandable networks, 2018",
     Params=Params,
     update=update,

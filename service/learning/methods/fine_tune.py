@@ -1,7 +1,7 @@
 """Fine-tuning: go on training all that can move, on the new rows alone.
 
-Nothing holds the old knowledge, so classes that the batch lacks are forgotten. It is the baseline that shows what the other
-methods are for; on known classes whose inputs have shifted a little it can be all that is needed.
+Nothing holds the old knowledge, so classes that the batch lacks are forgotten. It is the baseline that shows what the
+other methods are for; on known classes whose inputs have shifted a little it can be all that is needed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ METHOD = Method(
     Params=Params,
     update=update,
     needs=frozenset(),
-    good_when="The batch holds every class, in a shape that the model has not met; or to see what forgetting looks like.",
+    good_when="The batch holds every class, in a shape that is new to the model; or to see forgetting.",
     limits="Classes that the batch lacks are forgotten within an epoch or two.",
 )

@@ -1,7 +1,8 @@
 """L2-SP, the elastic pull: weights may move, but are drawn back to where they started.
 
-The loss is the cross-entropy + strength x sum of (theta - theta*)^2 over the weights that were there before; theta* is the
-previous version, or the weights of the first training. Strong enough, nothing moves; at 0 it is fine-tuning, bit for bit.
+The loss is the cross-entropy + strength x sum of (theta - theta*)^2 over the weights that were there before; theta* is
+the previous version, or the weights of the first training. Strong enough, nothing moves; at 0 it is fine-tuning, to the
+last bit.
 """
 
 from __future__ import annotations

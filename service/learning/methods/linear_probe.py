@@ -1,7 +1,7 @@
 """A linear probe: the trunk stands still, a head is trained on its features by gradient.
 
-Old classes whose rows are not at hand are stood in for by pseudo-features, drawn from what the exact ledger knows of each
-class (its mean, and the spread within classes). So new classes are learned without a stored row and the old ones stay.
+Pseudo-features stand in for rows of the classes that were known, drawn from what the exact ledger knows of each class
+(its mean, and the spread within classes). So new classes are learned without a stored row and the old ones stay.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Params(GradientParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """Cross-entropy of the head on features of the batch and pseudo-features of the known classes; early stop on fold 2."""
+    """Cross-entropy of the head on the batch's features and pseudo-features of known classes; early stop on fold 2."""
     learner = Learner.start(base, data, run, freeze=True)
     if params.hidden and params.hidden != neck_widths(learner.network):
         learner.renew_head(params.hidden)

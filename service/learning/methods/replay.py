@@ -1,7 +1,7 @@
 """Experience replay: as many remembered rows as new ones in every step.
 
-The memory is the rows with the smallest keyed hash of each class, the same number a class: it does not depend on the order in
-which rows came, and after a retraction it is what it would have been without the batch. Plain replay is hard to beat.
+The memory is the rows with the smallest keyed hash of each class, the same number a class: it does not depend on the
+order in which rows came, and after a retraction it is what it would have been without the batch. It is hard to beat.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Joint retraining: a new network, trained on every kept row and the batch together.
 
-It forgets nothing and costs the whole history each time. It is the bound that the incremental methods are measured against,
-and the way out when a model has been patched too often.
+It forgets nothing and costs the whole history each time. It is the bound that the incremental methods are measured
+against, and the way out when a model has been patched too often.
 """
 
 from __future__ import annotations
