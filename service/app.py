@@ -49,7 +49,6 @@ def serve(settings: Settings) -> int:
     with listening(settings) as listener:
         url = address(settings, listener)
         first = not settings.data.exists()
-        settings.data.mkdir(parents=True, exist_ok=True)
         with locked(settings, url):
             _set_up_logs()
             print(_banner(settings, url, first), file=sys.stderr, flush=True)

@@ -49,7 +49,14 @@ def _cannot_listen(settings: Settings, error: OSError) -> ImpossibleSettings:
 @contextlib.contextmanager
 def locked(settings: Settings, url: str) -> Iterator[None]:
     """One `serve` a data folder; the lock goes with the process, however it ends."""
-    with (settings.data / LOCK_NAME).open("a+") as file:
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        file = (settings.data / LOCK_NAME).open("a+")
+    except OSError as error:
+        raise ImpossibleSettings(
+            f"The data folder {settings.data} cannot be used: {error.strerror}. Name another one in TSUIKA_DATA."
+        ) from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

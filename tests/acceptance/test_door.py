@@ -37,8 +37,9 @@ def client(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def nothing_was_stored(client: httpx.Client) -> bool:
-    return client.get(BATCHES).json()["items"] == [] and client.get("/v1/models/digits").json()["classes"] == []
+def stored(client: httpx.Client) -> list[Any]:
+    """Batches and classes of the model: none, if all goes well."""
+    return [*client.get(BATCHES).json()["items"], *client.get("/v1/models/digits").json()["classes"]]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_bad_content_is_refused_and_the_connection_stays_usable(
         assert isinstance(told["detail"], str)
         if pointer is not None:
             assert told["errors"][0]["pointer"] == pointer
-    assert nothing_was_stored(client)
+    assert stored(client) == []
 
 
 NAMES = ["..", ".", "%2e%2e", "..%2f..%2fx", "a%2fb", "%5c..%5c", "%2fabs", "a" * 300, "a%00b", "%ff", "A", "é", "-"]
@@ -165,7 +166,7 @@ def test_a_page_in_the_users_browser_cannot_write(server: Server, client: httpx.
     assert rebound.status_code == 403
     crossed = client.post(BATCHES, content=body, headers={**JSON, "Origin": "https://evil.example"})
     assert crossed.status_code == 403
-    assert nothing_was_stored(client)
+    assert stored(client) == []
 
 
 def test_the_same_key_from_twenty_threads_is_one_update(server: Server, client: httpx.Client) -> None:
@@ -283,3 +284,31 @@ def test_term_ends_streams_and_waits_and_breaks_no_answer(tmp_path: Path) -> Non
         assert (answers["stream"], answers["wait"]) == ([200], [202])
         assert broken == []
         assert set(answers["load"]) == {200}
+
+
+def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    code, said = run_to_the_end(tmp_path, data=tmp_path / "file" / "data")
+    assert code == 2
+    assert "TSUIKA_DATA" in said
+    assert "Traceback" not in said
+
+
+def test_a_crash_before_the_answer_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
+    order = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+    key = {"Idempotency-Key": "once"}
+    server = Server(tmp_path, worker=False)
+    with server.client() as client:
+        client.post("/v1/models", json=MODEL)
+    server.stop()
+    server.restart(crash_point="before_answer")
+    with server.client() as client, pytest.raises(httpx.TransportError):
+        client.post("/v1/models/digits/updates", json=order, headers=key)
+    server.process.wait(10)
+    server.settings.pop("crash_point")
+    server.restart()
+    with server, server.client() as client:
+        again = client.post("/v1/models/digits/updates", json=order, headers=key)
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (202, "true")
+        assert len(client.get("/v1/models/digits/updates").json()["items"]) == 1
+        assert client.get("/v1/models/digits").json()["pending"] == {"batches": 1, "rows": 1}

@@ -12,12 +12,7 @@ from service.errors import TsuikaError
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_model, make_version
 
-ROUTES = [
-    (method, route.path)  # type: ignore[attr-defined]
-    for room in ROOMS
-    for route in room.routes.routes
-    for method in sorted(route.methods)  # type: ignore[attr-defined]
-]
+ROUTES = [(method, route.path) for room in ROOMS for route in room.routes.routes for method in sorted(route.methods)]
 PUBLIC = {"/healthz", "/livez", "/health", "/ping", "/readyz", "/docs"}
 
 

@@ -11,7 +11,6 @@ from service.errors import CorruptArtifact, Erased, NotFound, NotLive
 from service.registry import deployments, models, versions
 from service.registry.database import now
 from service.runtime import Runtime
-from service.serving import live as live_module
 from service.serving.live import KEPT_WARM, Loaded
 from tests.making import make_model, make_version
 
@@ -112,7 +111,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
     with pytest.raises(CorruptArtifact):
         runtime.live.at("digits", 2)
     path.write_bytes(whole)
-    monkeypatch.setattr(live_module.time, "monotonic", lambda: 1e12)
+    monkeypatch.setattr("service.serving.live.time.monotonic", lambda: 1e12)
     runtime.live.refresh()
     assert runtime.live.serving_version("digits") == 2
     assert runtime.live.troubles() == {}
