@@ -69,7 +69,7 @@ async def _wait(
         Query(ge=0, le=LONGEST_WAIT, allow_inf_nan=False, description="Seconds to wait until it is final and served."),
     ] = None,
 ) -> float:
-    preferred = re.search(r"\bwait=([0-9.]{1,9})", request.headers.get("prefer", ""))
+    preferred = re.search(r"\bwait=(\d{1,9}(?:\.\d{1,9})?)", request.headers.get("prefer", ""))
     if wait is None and preferred and float(preferred[1]) > LONGEST_WAIT:
         raise InvalidContent.at("/wait", f"wait is at most {LONGEST_WAIT:g} seconds.")
     return wait if wait is not None else float(preferred[1]) if preferred else 0.0

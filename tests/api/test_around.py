@@ -61,7 +61,7 @@ def test_without_a_key_other_hosts_are_refused(make_api: MakeApi, host: str) -> 
 def test_a_page_of_another_origin_cannot_write(make_api: MakeApi) -> None:
     api = make_api()
     make_model(api.runtime)
-    for origin in ("https://evil.example", "null", "http://localhost:9999"):
+    for origin in ("https://evil.example", "null", "http://localhost:9999", "http://[", "http://localhost/x"):
         assert api("POST", "/v1/models/digits/rollback", headers={"Origin": origin}).status_code == 403
     own = api("POST", "/v1/models/digits/rollback", headers={"Origin": "http://localhost"})
     assert own.status_code == 409

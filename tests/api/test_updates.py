@@ -127,6 +127,7 @@ def test_a_preference_to_wait_counts_as_well(api: Api) -> None:
     assert api("POST", UPDATES, ROWS, headers={"Prefer": "respond-async, wait=0.3"}).status_code == 202
     assert time.monotonic() - began >= 0.3
     assert api("POST", UPDATES, ROWS, headers={"Prefer": "wait=600"}).status_code == 422
+    assert api("POST", UPDATES, ROWS, headers={"Prefer": "wait=0.1.2; wait=x"}).status_code == 202
 
 
 def test_a_queued_update_is_cancelled_at_once_and_can_be_retried(api: Api) -> None:
