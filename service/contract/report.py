@@ -95,8 +95,7 @@ class ClassEvidence(Fact):
 
     confident: int
     conflicts: int
-    expected: float = Field(description="Share of conflicts that trusted rows called this class make one expect.")
-    trusted: float = Field(default=2.0, description="Rows that this expectation rests on.")
+    expected: float = Field(description="Share of conflicts that trusted rows and the other classes make one expect.")
     toward: dict[str, int] = {}
 
 

@@ -38,8 +38,8 @@ class Past:
 class Assessment:
     """All that a report is made of.
 
-    `trusted` (T): exam rows of base.learned; `batch` (B): the update's own rows; where there is a ledger (the base's
-    sums in some space), their inputs are its rounded features, int16. `solve` fits the exact head to sums of that space.
+    `trusted` (T): exam rows of base.learned; `batch` (B): the update's own rows. `ledger`: the base's sums in some space;
+    where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its sums.
     `live`: number of the base. `base`, `candidate`, `yardstick`: answers on T by heads that never saw it.
     `..._on_batch`: answers on B, the base's by the head it serves, the others' out of fold; NaN where no head is left
     that never saw the row. The base is null for a first version, the yardstick where there is none.
@@ -193,8 +193,7 @@ def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
     found = Contradiction(
         rows=evidence.rows,
         conflicts=evidence.conflicts,
-        expected=evidence.expected.share,
-        trusted=evidence.expected.rows,
+        expected=evidence.expected,
         labels=len(np.unique(a.batch.labels[counted])),
         classes=evidence.classes,
         pooled=pooled([*last, evidence.classes]) if last else {},
@@ -204,7 +203,7 @@ def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
     if needs_learner(found, a.policy):
         found = replace(found, learner=learnable(a.batch, counted, a.ledger.shift, a.solve))
     if needs_reconciliation(found, a.policy):
-        joint = reconcile(a.trusted, a.batch, a.base_on_batch, evidence.conflict, a.ledger, a.solve)
+        joint = reconcile(a.batch, a.base_on_batch, evidence.conflict, a.ledger, a.solve)
         found = replace(found, reconciliation=joint)
     return found
 

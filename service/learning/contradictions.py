@@ -9,7 +9,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
 from service.learning.measured import Contradiction, Finding, Measured
 from service.learning.sentences import rows, whole_percent
-from service.learning.statistics import at_least_estimated
+from service.learning.statistics import at_least
 
 
 def needs_learner(found: Contradiction, policy: GatePolicy) -> bool:
@@ -19,8 +19,13 @@ def needs_learner(found: Contradiction, policy: GatePolicy) -> bool:
 
 
 def needs_reconciliation(found: Contradiction, policy: GatePolicy) -> bool:
-    """Whether rule 2, 3 or 4 can fire, so that a head of old and new rows together must be fitted."""
-    return _everything(found, policy) or _broadly(found, policy) or bool(disputed(found, policy))
+    """Whether one of the rules 1-4 can fire, so that a head of old and new rows together must be fitted."""
+    return (
+        needs_learner(found, policy)
+        or _everything(found, policy)
+        or _broadly(found, policy)
+        or bool(disputed(found, policy))
+    )
 
 
 def reconcilable(found: Contradiction, policy: GatePolicy) -> bool | None:
@@ -42,7 +47,7 @@ def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidenc
 def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy) -> dict[str, ClassEvidence]:
     rule = policy.contradicts_class
     tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
-    chance = {c: at_least_estimated(e.conflicts, e.confident, e.expected, e.trusted) for c, e in tested.items()}
+    chance = {c: at_least(e.conflicts, e.confident, e.expected) for c, e in tested.items()}
     guilty = [c for c, e in tested.items() if _over(e, policy) and chance[c] < rule.p / len(tested)]
     return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
 
@@ -64,7 +69,7 @@ def _broadly(found: Contradiction, policy: GatePolicy) -> bool:
 
 
 def _stands_out(found: Contradiction, excess: float, p: float) -> bool:
-    return found.excess >= excess and at_least_estimated(found.conflicts, found.rows, found.expected, found.trusted) < p
+    return found.excess >= excess and at_least(found.conflicts, found.rows, found.expected) < p
 
 
 def _of_batch(
@@ -91,6 +96,8 @@ def unlearnable(measured: Measured, found: Contradiction, policy: GatePolicy) ->
         return Finding(_counted(measured, found), found.excess, limit)
     if found.learner and found.learner.p < policy.unlearnable.learner_p:
         return Finding(f"{_counted(measured, found)} The labels follow a rule of their own.", found.excess, limit)
+    if reconcilable(found, policy):
+        return Finding(_shifted(found), found.excess, limit)
     return Finding(
         f"The labels look shuffled. {found.conflicts:,} of {rows(found.rows)} contradict version {measured.live}, "
         "and no rule links these rows to their labels.",

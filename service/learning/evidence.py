@@ -16,12 +16,12 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
-from service.learning.batch import Bools, Ints, Rows
+from service.learning.batch import SELECT_FOLD, Bools, Ints, Rows
 from service.learning.evaluation import Answers
 from service.learning.familiarity import is_familiar
 from service.learning.ledger import Ledger
 from service.learning.measured import Reconciliation
-from service.learning.statistics import Agreement, Paired
+from service.learning.statistics import Agreement
 from service.learning.sums import Sums
 
 if TYPE_CHECKING:
@@ -32,40 +32,25 @@ Solve = Callable[[Sums], "Head"]
 
 SUSPECT_ROWS = 100
 """Listed at most in a report."""
-PRIOR_ROWS = 2.0
+SURE_ROWS = 20
+"""How often a sure answer is wrong is drawn, class by class, toward all classes, as if by so many more rows: else a
+class with three trusted rows could never be contradicted."""
 QUANTILE_ROWS = 500
 """Trusted rows that say how far familiar rows lie: those with the smallest hash."""
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """How often the base's own mistakes make a conflict, and how many rows say so."""
-
-    share: float
-    rows: float
-
-    def for_group(self, wrong: int, rows: int) -> Expectation:
-        """Of a part of the rows: its own mistakes, drawn toward all of them as if by two more rows."""
-        return Expectation((wrong + PRIOR_ROWS * self.share) / (rows + PRIOR_ROWS), rows + PRIOR_ROWS)
-
-    @staticmethod
-    def of(wrong: int, rows: int) -> Expectation:
-        """Of all trusted rows (Laplace)."""
-        return Expectation((wrong + 1) / (rows + 2), rows + 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Masks over the batch's rows [n], and the counts of its familiar rows of known classes.
 
-    `expected`: what the base's own mistakes on trusted rows would give this mix of classes.
+    `expected`: share of conflicts that the base's own mistakes on trusted rows would give this mix of classes.
     `classes`: rows that the base confidently calls c, and how many of them carry another label.
     """
 
     known: Bools
     familiar: Bools
     conflict: Bools
-    expected: Expectation
+    expected: float
     classes: Mapping[str, ClassEvidence]
 
     @property
@@ -106,46 +91,46 @@ def weigh(
     )
 
 
-def _expected(trusted: Rows, base: Answers, counted: Rows) -> Expectation:
-    """For this mix of classes: sum over classes of share in the batch x share of mistakes on trusted rows."""
+def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
+    """Sum over classes of share in the batch x (wrong + 1) / (rows + 2) on trusted rows: cautious where those are few."""
+    if not len(counted):
+        return 0.0
     wrong = ~base.right(trusted)
-    overall = Expectation.of(int(wrong.sum()), len(trusted))
     rows = Counter(trusted.label_names())
     missed = Counter(name for name, w in zip(trusted.label_names(), wrong, strict=True) if w)
-    mix = {c: k / len(counted) for c, k in counted.counts().items()}
-    parts = {c: overall.for_group(missed[c], rows[c]) for c in mix}
-    if not mix:
-        return overall
-    spread = sum(mix[c] ** 2 / e.rows for c, e in parts.items())
-    return Expectation(sum(mix[c] * e.share for c, e in parts.items()), 1 / spread)
+    return sum(k * (missed[c] + 1) / (rows[c] + 2) for c, k in counted.counts().items()) / len(counted)
 
 
 def _by_class(
     trusted: Rows, base_on_trusted: Answers, batch: Rows, base_on_batch: Answers, counted: Bools, confident: float
 ) -> dict[str, ClassEvidence]:
     """Rule 3's counts for each class that the base is sure of in this batch."""
-    classes = base_on_batch.classes
+    sure_before = base_on_trusted.scores >= confident
+    before = Counter(_named(base_on_trusted, sure_before))
+    wrong = Counter(_named(base_on_trusted, sure_before & ~base_on_trusted.right(trusted)))
+    usual = (wrong.total() + 1) / (before.total() + 2)
+
     sure = counted & (base_on_batch.scores >= confident)
-    sure_trusted = base_on_trusted.scores >= confident
-    wrong = ~base_on_trusted.right(trusted)
-    overall = Expectation.of(int((sure_trusted & wrong).sum()), int(sure_trusted.sum()))
-    called_trusted = np.array(base_on_trusted.names(), object)
-    labels = np.array(batch.label_names(), object)
+    labels = np.array(batch.label_names(), object)[sure]
+    called = np.array(base_on_batch.names(), object)[sure]
     found = {}
-    for column in np.unique(base_on_batch.best[sure]):
-        name = classes[column]
-        mine = labels[sure & (base_on_batch.best == column)]
-        before = sure_trusted & (called_trusted == name)
-        expected = overall.for_group(int((before & wrong).sum()), int(before.sum()))
-        toward = Counter(label for label in mine if label != name)
+    for name in sorted(set(called)):
+        mine = called == name
+        toward = Counter(labels[mine & (labels != name)])
+        others = ~mine & (called != max(toward, key=lambda label: toward[label], default=name))
+        expected = (wrong[name] + SURE_ROWS * usual) / (before[name] + SURE_ROWS)
+        elsewhere = ((labels != called)[others].sum() + SURE_ROWS * usual) / (others.sum() + SURE_ROWS)
         found[name] = ClassEvidence(
-            confident=len(mine),
+            confident=int(mine.sum()),
             conflicts=toward.total(),
-            expected=expected.share,
-            trusted=expected.rows,
+            expected=float(max(expected, elsewhere)),
             toward=dict(toward.most_common()),
         )
     return found
+
+
+def _named(answers: Answers, which: Bools) -> list[str]:
+    return [answers.classes[k] for k in answers.best[which]]
 
 
 def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvidence]:
@@ -159,7 +144,6 @@ def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvi
                 confident=rows,
                 conflicts=old.conflicts + new.conflicts,
                 expected=(old.expected * old.confident + new.expected * new.confident) / rows if rows else new.expected,
-                trusted=max(old.trusted, new.trusted),
                 toward=dict(Counter(old.toward) + Counter(new.toward)),
             )
     return total
@@ -171,30 +155,30 @@ def learnable(batch: Rows, counted: Bools, shift: int, solve: Solve) -> Agreemen
     return Agreement.of(said, batch.labels[counted])
 
 
-def reconcile(
-    trusted: Rows, batch: Rows, base_on_batch: Answers, conflict: Bools, ledger: Ledger, solve: Solve
-) -> Reconciliation:
-    """Fits the ledger's head with the batch weighted to the mass of the old rows, out of fold."""
-    weight = max(1, round(ledger.all.rows / max(len(batch), 1)))
+def reconcile(batch: Rows, base_on_batch: Answers, conflict: Bools, ledger: Ledger, solve: Solve) -> Reconciliation:
+    """Fits the ledger's head with the batch weighted to the mass of the old rows, out of fold on both sides.
+
+    With swapped labels the same inputs have two labels in equal shares, so either half of them is lost.
+    """
 
     def joint(seen: Sums, rest: Rows) -> Head:
-        return solve(_together(seen, Sums.of(rest), weight))
+        return solve(_together(seen, Sums.of(rest)))
 
     said = _out_of_fold(batch, conflict, ledger.shift, lambda rest: joint(ledger.all, rest))
-    fixed = float((said == batch.labels[conflict]).mean())
-    concerned = {*batch.take(conflict).present(), *base_on_batch.take(conflict).names()}
-    old = trusted.take(np.isin(trusted.labels, [k for k, name in enumerate(trusted.names) if name in concerned]))
-    if not len(old):
-        return Reconciliation(fixed, 0.0)
-    before = _answers(solve(ledger.unjudged), old, ledger.shift)
-    after = _answers(joint(ledger.unjudged, batch.take(~batch.judging)), old, ledger.shift)
-    return Reconciliation(fixed, Paired.of(before.right(old), after.right(old)).drop)
+    old = Rows.concat([ledger.exam, ledger.selected])
+    before = _answers(solve(ledger.learn), old, ledger.shift)
+    after = _answers(joint(ledger.learn, batch.take(batch.folds > SELECT_FOLD)), old, ledger.shift)
+    lost = before.right(old).astype(np.int64) - after.right(old)
+    involved = Counter(batch.take(conflict).label_names() + base_on_batch.take(conflict).names())
+    weight = np.array([involved[name] for name in old.names])[old.labels] / np.bincount(old.labels)[old.labels]
+    loss = float((lost * weight).sum() / weight.sum()) if weight.any() else 0.0
+    return Reconciliation(fixed=float((said == batch.labels[conflict]).mean()), loss=loss)
 
 
-def _together(seen: Sums, more: Sums, weight: int) -> Sums:
-    """Sums in which each of the new rows stands for `weight` rows: for a look, not for the ledger."""
+def _together(seen: Sums, more: Sums) -> Sums:
+    """Sums in which both sides have the same mass: for a look, not for the ledger."""
     classes = tuple(dict.fromkeys((*seen.classes, *more.classes)))
-    a, b = seen.aligned(classes), more.aligned(classes)
+    a, b, weight = seen.aligned(classes), more.aligned(classes), seen.rows / max(more.rows, 1)
     return Sums(classes, a.G + weight * b.G, a.Q + weight * b.Q, a.n + weight * b.n)
 
 

@@ -53,15 +53,13 @@ class Reconciliation:
 class Contradiction:
     """The update's familiar rows of known classes against the base.
 
-    `expected`: share of conflicts that the base's own mistakes would give, `trusted`: rows that say so. `labels`: classes
-    among these rows.
+    `expected`: share of conflicts that the base's own mistakes would give. `labels`: classes among these rows.
     `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: null where no rule asks.
     """
 
     rows: int
     conflicts: int
     expected: float
-    trusted: float
     labels: int
     classes: Mapping[str, ClassEvidence] = field(default_factory=dict)
     pooled: Mapping[str, ClassEvidence] = field(default_factory=dict)

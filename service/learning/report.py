@@ -135,7 +135,7 @@ def _batch_evidence(a: Assessment, evidence: Evidence | None, found: Contradicti
     return BatchEvidence(
         conflicts=evidence.conflicts,
         familiar=evidence.rows,
-        expected=evidence.expected.share,
+        expected=evidence.expected,
         unfamiliar_share=evidence.unfamiliar_share,
         suspect_rows=listed,
         disputes=[dispute(c, e, a.batch, a.base_on_batch, evidence.conflict) for c, e in disputes.items()],

@@ -24,11 +24,15 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     if seen.rows < rule.min_rows:
         few = f"{rows(seen.rows)} {'is' if seen.rows == 1 else 'are'} too few to judge it."
         return Finding(few, limit=rule.p, evidence=False, unproven=True)
+    right = f"Of {rows(seen.rows)} it had not seen {percent(seen.right / seen.rows)} are right"
+    _, best = wilson(seen.right, seen.rows) or (0.0, 1.0)
+    if seen.p > rule.p and best >= seen.chance + rule.min_gain * (1 - seen.chance):
+        what = f"{right}, chance would give {percent(seen.chance)}: too few rows to judge it."
+        return Finding(what, seen.p, rule.p, evidence=False, unproven=True)
     if seen.p > rule.p:
         what = "The labels cannot be predicted from the inputs. "
         what += f'On {rows(seen.rows)} it did no better than always saying "{first.commonest}".'
         return Finding(what, seen.p, rule.p, Severity.HELD, "Do rows and labels still belong together?")
-    right = f"Of {rows(seen.rows)} it had not seen {percent(seen.right / seen.rows)} are right"
     return Finding(f"{right}; chance would give {percent(seen.chance)}.", seen.p, rule.p)
 
 
@@ -87,7 +91,7 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         )
     recall = total.hits / total.rows
     limit = None if total.yardstick_hits is None else rule.share_of_yardstick * total.yardstick_hits / total.rows
-    lost = [c for c in new if c.rows >= rule.min_rows and not c.hits]
+    lost = [c for c in new if c.rows >= rule.min_rows and not c.hits and not _too_hard(c, policy)]
     if lost or (limit is not None and recall < limit):
         missed = NewClass.together(lost) if lost else total
         names = listed([c.name for c in lost or new], quote=True)
@@ -97,10 +101,16 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         what += f"{'its' if one else 'their'} rows are recognised{could}."
         return Finding(what, recall, limit, Severity.HELD, "Send more rows, or use another method, such as ridge.")
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
-    few_rows = [f"{c.name} ({c.rows})" for c in new if c.rows < rule.min_rows]
-    if few_rows:
-        what += f" Too few rows to judge by: {listed(few_rows)}."
-    return Finding(what, recall, limit, unproven=bool(few_rows))
+    open_ = [f"{c.name} ({c.hits} of {c.rows})" for c in new if c.rows < rule.min_rows or not c.hits]
+    if open_:
+        what += f" Too few rows to judge by: {listed(open_)}."
+    return Finding(what, recall, limit, unproven=bool(open_))
+
+
+def _too_hard(new: NewClass, policy: GatePolicy) -> bool:
+    """Not even the exact head finds rows of this class yet: more rows are wanting, not another method."""
+    few = new.rows < 2 * policy.new_class_not_learned.min_rows
+    return few and new.yardstick_hits is not None and new.yardstick_hits < 2
 
 
 @_of_trusted

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc, betaln
+from scipy.special import bdtrc
 
 Bools = NDArray[np.bool_]
 Interval = tuple[float, float]
@@ -27,16 +27,6 @@ def at_least(k: int, n: int, p: float) -> float:
     if k > n or p <= 0:
         return 0.0
     return 1.0 if p >= 1 else float(bdtrc(k - 1, n, p))
-
-
-def at_least_estimated(k: int, n: int, p: float, rows: float) -> float:
-    """P(K >= k) of n when the share p is itself an estimate from so many rows (beta-binomial): few rows prove little."""
-    if k <= 0 or k > n or not 0 < p < 1:
-        return at_least(k, n, p)
-    counts = np.arange(k, n + 1)
-    a, b = p * rows, (1 - p) * rows
-    logs = -betaln(counts + 1, n - counts + 1) - math.log(n + 1) + betaln(counts + a, n - counts + b) - betaln(a, b)
-    return min(1.0, float(np.exp(logs).sum()))
 
 
 def wilson(k: int, n: int, z: float = Z95) -> Interval | None:
