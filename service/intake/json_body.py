@@ -39,7 +39,7 @@ def read_object(data: bytes) -> JsonBody:
     """The object that a body holds. Raises BrokenJSON, InvalidContent."""
     try:
         raws = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         members = _checked(data)  # says what is wrong, or knows better
         return JsonBody(members, data, members.get(ROWS))
     rows = raws.get(ROWS)
