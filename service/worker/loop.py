@@ -188,6 +188,7 @@ def _told(error: Exception) -> dict[str, str]:
 
 def work(settings: Settings) -> None:
     """`tsuika work`: a worker of its own, until TERM or INT. It never migrates."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     runtime = Runtime(settings)
     worker = Worker(runtime)
     stopped = threading.Event()

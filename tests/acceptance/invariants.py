@@ -1,0 +1,86 @@
+"""What must hold after every fault, read from the database and the store as they lie there.
+
+I1 every version that is not erased loads, and its shards hash to their digests
+I2 version numbers of a model have no gap and no duplicate; one update makes at most one version
+I3 the live pointer names a complete version that the gate passed, a person promoted, or an ordered retraction made
+I4 a batch that was answered 2xx is not lost, and counted once in what a version learned
+I5 no shard named by a version is missing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.registry import deployments, versions
+from service.registry.database import Database
+from service.registry.tables import Batch, Deployment, Model, Update, Version
+from service.serving import predictor
+from service.storage.artifacts import SHARDS, model_area
+from service.storage.local import LocalArtifacts
+
+
+def hold(data: Path, acknowledged: Iterable[str] = ()) -> None:
+    """Asserts I1 to I5 over a data folder; `acknowledged`: ids of batches that somebody was told of."""
+    database, store = Database(f"sqlite:///{data / 'tsuika.db'}"), LocalArtifacts(data / "store")
+    try:
+        with database.reading() as session:
+            for model in session.scalars(select(Model)):
+                found = list(session.scalars(select(Version).where(Version.model_id == model.id).order_by(Version.id)))
+                _versions_load(store, found)
+                _numbers_are_whole(found)
+                _pointer_is_earned(session, model)
+                _batches_are_there(session, store, model, found)
+            lost = set(acknowledged) - set(session.scalars(select(Batch.id)))
+            assert not lost, f"I4: acknowledged and lost: {lost}"
+    finally:
+        database.close()
+
+
+def _versions_load(store: LocalArtifacts, found: list[Version]) -> None:
+    for version in found:
+        if version.erased_at is not None:
+            continue
+        for shard in version.shards:
+            assert store.has(SHARDS, shard["digest"]), f"I5: version {version.number} lacks {shard['part']}"
+            store.get(SHARDS, shard["digest"])
+        predictor.load(version.layout, version.shards, lambda digest: store.get(SHARDS, digest))
+
+
+def _numbers_are_whole(found: list[Version]) -> None:
+    assert [v.number for v in found] == list(range(1, len(found) + 1)), "I2: numbers"
+    makers = [v.update_id for v in found]
+    assert len(set(makers)) == len(makers), "I2: two versions of one update"
+
+
+def _pointer_is_earned(session: Session, model: Model) -> None:
+    moves = list(session.scalars(select(Deployment).where(Deployment.model_id == model.id).order_by(Deployment.id)))
+    assert model.live_version_id == (moves[-1].version_id if moves else None), "I3: the pointer moved without a row"
+    assert all(after.previous_id == before.version_id for before, after in pairwise(moves)), "I3: a gap in the history"
+    for move in moves:
+        if move.kind == "rollback":
+            assert any(earlier.version_id == move.version_id for earlier in moves if earlier.id < move.id), "I3"
+            continue
+        update = session.get_one(Update, versions.by_id(session, move.version_id).update_id)
+        assert update.state == "succeeded", "I3: live without a finished update"
+        if move.by == deployments.BY_GATE:
+            assert (update.kind, update.verdict) == ("learn", "promoted"), "I3: the gate did not pass it"
+        if move.by == deployments.BY_ORDER:
+            assert (update.kind, update.verdict) == ("retract", "promoted"), "I3: nobody ordered it"
+    if model.live_version_id is not None:
+        assert versions.by_id(session, model.live_version_id).erased_at is None, "I3: an erased version is live"
+
+
+def _batches_are_there(session: Session, store: LocalArtifacts, model: Model, found: list[Version]) -> None:
+    known = {b.id: b for b in session.scalars(select(Batch).where(Batch.model_id == model.id))}
+    for batch in known.values():
+        if batch.erased_at is None:
+            assert batch.stored_digest is not None, f"I4: {batch.id} lost its rows"
+            store.get(model_area(model.id), batch.stored_digest)
+    for version in found:
+        assert len(set(version.learned)) == len(version.learned), f"I4: counted twice in version {version.number}"
+        assert set(version.learned) <= set(known), f"I4: version {version.number} learned what nobody sent"

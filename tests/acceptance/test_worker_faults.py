@@ -1,0 +1,121 @@
+"""Workers of their own beside a service: paused past the lease, killed in an epoch, told to cancel."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance import invariants
+from tests.acceptance.service import QUICK, Caller, WorkProcess, gone, history, kinds, slow, until
+from tests.server import Server
+
+LEASE = 2.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service without a worker of its own."""
+    with Server(tmp_path_factory.mktemp("faults"), worker=False, **QUICK) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def workers(server: Server) -> Iterator[list[WorkProcess]]:
+    """Two workers, both at work."""
+    workers = [WorkProcess(server, "one"), WorkProcess(server, "two")]
+    yield workers
+    for worker in workers:
+        worker.end()
+
+
+@pytest.fixture
+def caller(server: Server) -> Iterator[Caller]:
+    with Caller(server, "digits") as caller:
+        yield caller
+
+
+def owner(workers: list[WorkProcess], update_id: str) -> WorkProcess:
+    found: list[WorkProcess] = until(lambda: [w for w in workers if w.owns(update_id)], what="a claim")
+    return found[0]
+
+
+def test_a_worker_that_is_paused_past_its_lease_publishes_nothing(
+    server: Server, workers: list[WorkProcess], caller: Caller
+) -> None:
+    caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
+    batch = caller.batch(1)
+    update_id = caller.order([batch], method=slow(150))["id"]
+    paused = owner(workers, update_id)
+    caller.training(update_id)
+    paused.signal(signal.SIGSTOP)
+    until(lambda: kinds(server, update_id).count("claimed") == 2, what="the rescue")
+    done = caller.end(update_id)
+    assert (done["state"], done["attempts"], done["version"]) == ("succeeded", 2, 1)
+    assert owner(workers, update_id) is not paused
+    paused.signal(signal.SIGCONT)
+    until(lambda: f"the lease of update {update_id} was lost" in paused.said(), what="the notice")
+    assert caller.versions() == [1]
+    assert kinds(server, update_id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
+    invariants.hold(server.data, [batch])
+
+
+def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lease(
+    server: Server, workers: list[WorkProcess], caller: Caller
+) -> None:
+    before = caller.versions()
+    batch = caller.batch(2)
+    update_id = caller.order([batch], method=slow(150))["id"]
+    victim = owner(workers, update_id)
+    caller.training(update_id)
+    children = victim.children()
+    assert children
+    killed = time.time()
+    victim.end()
+    workers.remove(victim)
+    assert gone(children), "an orphan trains on"
+    done = caller.end(update_id)
+    assert (done["state"], done["attempts"]) == ("succeeded", 2)
+    claims = [e.at.timestamp() for e in history(server, update_id) if e.kind == "claimed"]
+    assert claims[-1] - killed < LEASE + 5.0
+    assert caller.versions() == [*before, len(before) + 1]
+    invariants.hold(server.data, [batch])
+
+
+def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(
+    server: Server, workers: list[WorkProcess], caller: Caller
+) -> None:
+    live, versions = caller.live(), caller.versions()
+    batch = caller.batch(3)
+    update_id = caller.order([batch], method=slow(1000))["id"]
+    worker = owner(workers, update_id)
+    caller.training(update_id)
+    children = worker.children()
+    asked = time.monotonic()
+    assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 202
+    done = caller.end(update_id)
+    assert done["state"] == "cancelled"
+    assert time.monotonic() - asked < 2.0
+    assert gone(children)
+    assert (caller.live(), caller.versions()) == (live, versions)
+    assert caller.state(batch) == "pending"
+    assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 409
+    invariants.hold(server.data, [batch])
+
+
+def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
+    server: Server, workers: list[WorkProcess], caller: Caller
+) -> None:
+    update_id = caller.order([caller.batch(4)], method=slow(1000))["id"]
+    worker = owner(workers, update_id)
+    children = worker.children()
+    worker.signal(signal.SIGTERM)
+    assert worker.process.wait(10.0) == 0
+    assert gone(children)
+    told = caller.update(update_id)
+    assert (told["state"], told["attempts"]) == ("queued", 0)
+    assert kinds(server, update_id)[-1] == "handed back"
+    assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 200
+    invariants.hold(server.data)
