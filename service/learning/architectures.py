@@ -1,7 +1,7 @@
 """The network of a checkpoint: scale -> backbone -> lifts -> neck -> head.
 
-Backbones here need torch alone: `identity` (the scaled input), `mlp` (dense, ReLU), `cnn` (3x3 convolutions with GroupNorm,
-so that no running statistics move behind a frozen extractor's back).
+Backbones here need torch alone: `identity` (the scaled input), `mlp` (dense, ReLU), `cnn` (3x3 convolutions with
+GroupNorm, so that no running statistics move behind a frozen extractor's back).
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class Dense(nn.Module):
 
 
 class Convolutions(nn.Module):
-    """Stages of convolution 3x3, GroupNorm, ReLU, max-pool; then means over at most 4x4 fields. [n, c, h, w] -> [n, width]"""
+    """Stages of 3x3 convolution, GroupNorm, ReLU, max-pool; then means over at most 4x4 fields.
+
+    [n, c, h, w] -> [n, width]
+    """
 
     def __init__(self, channels: Sequence[int], shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -63,7 +66,7 @@ class Convolutions(nn.Module):
 
 
 class Network(nn.Module):
-    """A version as a module. Raw inputs [n, ...] float32 -> logits [n, C]; probabilities = softmax(logits / temperature)."""
+    """A version as a module. Raw inputs [n, ...] -> logits [n, C]; probabilities = softmax(logits / temperature)."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Rows of labelled data, and the keyed hash that puts each row on one side of the folds for good.
 
 fold = HMAC-SHA256(installation secret, canonical bytes of the input, label left out), first 8 bytes big-endian, mod 10.
-Folds 0-1 judge, 2 selects (strengths, temperature, early stop), 3-9 learn. The same row always falls on the same side, in
-every model and batch, so a client cannot aim. Rows are numpy: the door hashes them before torch is needed.
+Folds 0-1 judge, 2 selects (strengths, temperature, early stop), 3-9 learn. The same row always falls on the same side,
+in every model and batch, so a client cannot aim. Rows are numpy: the door hashes them before torch is needed.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def make_rows(
     source: str | None = None,
     learning_rows: Mapping[str, int] | None = None,
 ) -> Rows:
-    """A batch as it is stored: hashes, folds, lent rows. `learning_rows`: what earlier batches of the model hold a class."""
+    """A batch as it is stored: hashes, folds, lent rows. `learning_rows`: those of earlier batches, by class."""
     hashes = row_hashes(inputs, secret)
     names = tuple(dict.fromkeys(labels))
     codes = np.array([names.index(n) for n in labels], np.int64) if len(names) < 50 else _codes(labels, names)

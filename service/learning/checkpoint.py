@@ -1,4 +1,4 @@
-"""A checkpoint: everything a version is, as named parts of tensors and one JSON-able layout. Never changed, only made anew."""
+"""A checkpoint: everything a version is, as named parts of tensors and one JSON-able layout. It never changes."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Layout(Strict):
     input: InputSpec
     backbone: Backbone = IdentityBackbone()
     layers: list[list[BlockLayout]] = Field(default=[], description="Dense layers of an mlp backbone, grown by blocks.")
-    lifts: list[LiftLayout] = []
+    lifts: list[LiftLayout] = Field(default=[], description="Side by side; none: the backbone's own features.")
     shift: int | None = Field(default=None, description="Grid of the features: rounded to 2^-shift; null: no ledger.")
     neck: list[list[BlockLayout]] = Field(default=[], description="Hidden layers of a trained head.")
-    head: list[BlockLayout] = []
+    head: list[BlockLayout] = Field(default=[], description="One block an update that grew it, or one of all.")
     classes: list[str]
     temperature: float = 1.0
     exact: ExactHead | None = None
@@ -60,8 +60,8 @@ class Layout(Strict):
 class Checkpoint:
     """`parts`: shard name -> tensors. `learned`: shard name -> the batches that had a hand in it.
 
-    Parts: `scale` · `backbone.<n>` · `lift.<n>` · `neck.<n>` · `head.<n>` · `judge` (exact heads: the head that never saw
-    the judging folds; weight [C, M], bias [C]) · `state.<method>`.
+    Parts: `scale` · `backbone.<n>` · `lift.<n>` · `neck.<n>` · `head.<n>` · `judge` (exact heads: the one that never
+    saw the judging folds; weight [C, M], bias [C]) · `state.<method>`.
     """
 
     layout: Layout

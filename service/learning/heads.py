@@ -1,7 +1,7 @@
 """Linear layers that grow by blocks.
 
-Growing one matrix changes the bits of the *old* columns (other shapes take other paths through BLAS), so a grown layer is
-a list of blocks: old tensors are multiplied alone, new ones beside them.
+Growing one matrix changes the bits of the *old* columns (other shapes take other paths through BLAS), so a grown layer
+is a list of blocks: old tensors are multiplied alone, new ones beside them.
 """
 
 from __future__ import annotations

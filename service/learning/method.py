@@ -84,8 +84,11 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What a method made. `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where none
-    did; null: the served head never saw the judging and selecting rows, so it may answer for those."""
+    """What a method made.
+
+    `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; null: the
+    served head never saw the judging and selecting rows, so it may answer for those.
+    """
 
     checkpoint: Checkpoint
     out_of_fold: NDArray[np.float64] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import count
@@ -97,9 +96,9 @@ def logits(checkpoint: Checkpoint, rows: Rows) -> torch.Tensor:
 
 
 @pytest.fixture(params=CASES, ids=lambda c: f"{c[0]}-{c[1]}")
-def case(request: pytest.FixtureRequest) -> Iterator[tuple[Method, str]]:
+def case(request: pytest.FixtureRequest) -> tuple[Method, str]:
     name, backbone = request.param
-    yield METHODS[name], backbone
+    return METHODS[name], backbone
 
 
 def test_every_kind_of_batch_is_learned_or_refused_with_the_remedy(case: tuple[Method, str]) -> None:
