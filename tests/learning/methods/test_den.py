@@ -1,0 +1,130 @@
+"""den: five steps, and what each promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from service.contract.inputs import Architecture, CnnBackbone, ImageInput
+from service.errors import MethodRefused
+from service.learning.checkpoint import Checkpoint
+from service.learning.method import Learned, Run
+from service.learning.methods import den, fine_tune, linear_probe, retrain, ridge
+from service.learning.serialization import pack_shard
+from tests.learning.memory_data import MemoryData, Stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
+
+
+def prepared(hidden: list[int]) -> tuple[Stream, Checkpoint]:
+    d, s = digits(), stream(hidden)
+    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    assert s.checkpoint is not None
+    return s, s.checkpoint
+
+
+def served(checkpoint: Checkpoint) -> dict[str, bytes]:
+    return {p: pack_shard(ts) for p, ts in checkpoint.parts.items() if p.split(".")[0] in ("scale", "backbone", "head")}
+
+
+def steps(learned: Learned) -> dict[str, dict[str, object]]:
+    return {step["step"]: step for step in learned.details["steps"]}
+
+
+def test_protect_keeps_old_bytes_and_old_scores_and_learns_the_new_classes() -> None:
+    d = digits()
+    s, base = prepared([256])
+    learned = s.learn(den.METHOD, *d.of(NEW)[:2])
+    got = learned.checkpoint
+    assert served(base).items() <= served(got).items()
+    assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X))
+    assert got.parameters > base.parameters
+    assert accuracy(got, d.held_X, d.held_y) > 0.85
+    assert {"backbone.1", "head.1"} <= set(got.parts)
+    assert got.learned["backbone.0"] == {"bat_000"}
+    assert got.learned["backbone.1"] == {"bat_000", "bat_001"}
+
+
+def test_it_tells_its_five_steps_with_numbers_for_each_layer() -> None:
+    s, _ = prepared([32, 24])
+    told = steps(s.learn(den.METHOD, *digits().of(NEW)[:2], epochs=3))
+    assert list(told) == ["probe", "detect", "add", "initialise", "train"]
+    detected = told["detect"]["layers"]
+    assert isinstance(detected, list)
+    assert [layer["layer"] for layer in detected] == ["backbone layer 1", "backbone layer 2"]
+    assert all(layer["largest"] >= layer["drift"] > 0 for layer in detected)
+    added = told["add"]["layers"]
+    assert isinstance(added, list)
+    assert all(0 < layer["added"] <= 32 for layer in added)
+    assert told["initialise"]["mode"] == "protect"
+    trained = told["train"]["layers"]
+    assert isinstance(trained, list)
+    assert set(trained[0]) == {"layer", "dead", "pruned"}
+
+
+def test_updates_go_on_from_a_grown_network() -> None:
+    """Twice expanded, then fine-tuned: stamps hold as long as only den learns."""
+    d = digits()
+    s, base = prepared([64])
+    middle = s.learn(den.METHOD, *d.of("567")[:2], epochs=5).checkpoint
+    last = s.learn(den.METHOD, *d.of("89")[:2], epochs=5).checkpoint
+    assert torch.equal(logits(last, d.held_X)[:, :8], logits(middle, d.held_X))
+    assert torch.equal(logits(last, d.held_X)[:, :5], logits(base, d.held_X))
+    assert served(middle).items() <= served(last).items()
+    tuned = s.learn(fine_tune.METHOD, d.X[:300], d.y[:300]).checkpoint
+    assert accuracy(tuned, d.held_X, d.held_y) > 0.9
+
+
+def test_adapt_moves_old_scores_and_no_old_weight() -> None:
+    d = digits()
+    s, base = prepared([64])
+    old = d.of(OLD)
+    darker, held = old.X * 0.5, old.held_X * 0.5
+    before = accuracy(base, held, old.held_y)
+    learned = s.learn(den.METHOD, darker[:200], old.y[:200])
+    got = learned.checkpoint
+    assert learned.details["mode"] == "adapt"
+    assert got.classes == base.classes
+    assert served(base).items() <= served(got).items()
+    if before < 0.95:
+        assert accuracy(got, held, old.held_y) > before
+
+
+def test_protect_without_a_new_class_is_refused_with_the_remedy() -> None:
+    s, base = prepared([16])
+    old = digits().of(OLD)
+    with pytest.raises(MethodRefused, match="adapt"):
+        den.update(base, s.data(old.X[:20], old.y[:20]), den.Params(mode="protect"), Run())
+
+
+def test_without_a_hidden_dense_layer_it_is_refused_with_the_remedy() -> None:
+    d, s = digits(), stream()
+    data = s.data(d.X[:20], d.y[:20])
+    assert "mlp" in (den.refuse(None, data) or "")
+    s.learn(ridge.METHOD, d.X[:200], d.y[:200])
+    assert "mlp" in (den.refuse(s.checkpoint, data) or "")
+    image = ImageInput(kind="image", channels=1, height=8, width=8)
+    architecture = Architecture(backbone=CnnBackbone(name="cnn"))
+    assert "cnn" in (den.refuse(None, MemoryData(image, architecture, [], data.batch)) or "")
+
+
+def test_hidden_layers_of_a_head_can_grow_too() -> None:
+    d, s = digits(), stream()
+    s.learn(ridge.METHOD, *d.of(OLD)[:2])
+    s.learn(linear_probe.METHOD, d.of(OLD).X[:300], d.of(OLD).y[:300], hidden=[48])
+    base = s.checkpoint
+    assert base is not None
+    data = s.data(*d.of(NEW)[:2])
+    assert den.refuse(base, data) is None
+    got = den.update(base, data, den.Params(), Run()).checkpoint
+    assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X))
+    assert got.parts.keys() >= {"neck.0", "head.1"}
+    assert accuracy(got, d.held_X, d.held_y) > 0.85
+
+
+def test_an_exact_head_on_a_trained_trunk_keeps_its_bits() -> None:
+    d = digits()
+    s, _ = prepared([64])
+    base = s.learn(ridge.METHOD, d.of(OLD).X[:100], d.of(OLD).y[:100]).checkpoint
+    got = s.learn(den.METHOD, *d.of(NEW)[:2]).checkpoint
+    assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X))
+    assert accuracy(got, d.held_X, d.held_y) > 0.85

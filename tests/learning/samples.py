@@ -1,0 +1,68 @@
+"""scikit-learn's digits as streams of new classes, and what a version answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from service.contract.inputs import Architecture, MlpBackbone, VectorInput
+from service.learning.architectures import build
+from service.learning.checkpoint import Checkpoint
+from tests.learning.memory_data import Stream
+
+Floats = NDArray[np.float32]
+OLD, NEW = "01234", "56789"
+SPEC = VectorInput(kind="vector", size=64)
+
+
+class Split(NamedTuple):
+    """Rows and labels to learn from and to look at."""
+
+    X: Floats
+    y: list[str]
+    held_X: Floats
+    held_y: list[str]
+
+    def of(self, classes: str) -> Split:
+        """The rows of some classes."""
+        mine, held = np.isin(self.y, list(classes)), np.isin(self.held_y, list(classes))
+        y, held_y = (list(np.array(labels)[m]) for labels, m in ((self.y, mine), (self.held_y, held)))
+        return Split(self.X[mine], [str(c) for c in y], self.held_X[held], [str(c) for c in held_y])
+
+
+@cache
+def digits(seed: int = 0) -> Split:
+    """Four fifths to learn from, a fifth held back."""
+    data = load_digits()
+    order = np.random.default_rng(seed).permutation(len(data.target))
+    X, y = data.data.astype(np.float32)[order], [str(c) for c in data.target[order]]
+    cut = len(y) // 5
+    return Split(X[cut:], y[cut:], X[:cut], y[:cut])
+
+
+def stream(hidden: Sequence[int] = ()) -> Stream:
+    """A model without a version; `hidden`: of an mlp backbone."""
+    return Stream(
+        SPEC, Architecture(backbone=MlpBackbone(name="mlp", hidden=list(hidden))) if hidden else Architecture()
+    )
+
+
+@torch.no_grad()
+def logits(checkpoint: Checkpoint, inputs: Floats) -> Tensor:
+    """What a version gives, before the temperature. -> [n, C]"""
+    answer: Tensor = build(checkpoint)(torch.from_numpy(inputs))
+    return answer
+
+
+def accuracy(checkpoint: Checkpoint | None, inputs: Floats, labels: Sequence[str]) -> float:
+    """Share of rows answered rightly."""
+    assert checkpoint is not None
+    best = logits(checkpoint, inputs).argmax(1).numpy()
+    return float((np.array(checkpoint.classes)[best] == np.array(labels)).mean())

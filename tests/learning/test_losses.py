@@ -1,0 +1,90 @@
+"""Penalties against numbers worked by hand, and their gradients against finite differences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from service.learning.heads import Block
+from service.learning.losses import GroupLasso, Pull, unit_norms
+
+
+def two_parameters() -> tuple[list[Tensor], Pull]:
+    """theta = (3, -1), theta* = (1, 1), strength 0.5."""
+    theta = [torch.tensor([3.0], dtype=torch.float64), torch.tensor([-1.0], dtype=torch.float64)]
+    stars = [torch.tensor([1.0], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)]
+    for p in theta:
+        p.requires_grad_(True)
+    return theta, Pull(list(zip(theta, stars, strict=True)), 0.5)
+
+
+def test_the_pull_is_the_sum_of_squares_without_a_half() -> None:
+    _, pull = two_parameters()
+    assert pull.distance().item() == 8  # 2^2 + 2^2
+    assert pull.loss().item() == 4  # 0.5 x 8
+
+
+def test_the_pulls_gradient_equals_finite_differences() -> None:
+    theta, pull = two_parameters()
+    torch.autograd.backward(pull.loss())
+    for p in theta:
+        assert p.grad is not None
+        with torch.no_grad():
+            p += 1e-6
+            above = pull.loss().item()
+            p -= 2e-6
+            below = pull.loss().item()
+            p += 1e-6
+        assert p.grad.item() == pytest.approx((above - below) / 2e-6, rel=1e-6)
+        assert p.grad.item() != 0
+
+
+def test_the_proximal_step_minimises_the_penalty_and_the_distance_travelled() -> None:
+    theta, pull = two_parameters()
+    pull.step(lr=0.25)
+    # theta* + (theta - theta*) / (1 + 2 x 0.25 x 0.5) = 1 + 2 / 1.25 and 1 - 2 / 1.25
+    assert [p.item() for p in theta] == pytest.approx([2.6, -0.6])
+
+
+def test_a_small_proximal_step_is_a_gradient_step() -> None:
+    theta, pull = two_parameters()
+    pull.step(lr=1e-6)
+    assert (3 - theta[0].item()) / 1e-6 == pytest.approx(2 * 0.5 * 2, rel=1e-5)
+
+
+def test_no_strength_touches_no_bit_and_a_huge_one_goes_home() -> None:
+    theta, pull = two_parameters()
+    free = Pull(pull.pairs, 0.0)
+    before = [p.detach().clone() for p in theta]
+    free.step(lr=0.1)
+    assert all(torch.equal(p, b) for p, b in zip(theta, before, strict=True))
+    Pull(pull.pairs, 1e30).step(lr=0.1)
+    assert all(torch.equal(p.detach(), star) for p, star in pull.pairs)
+
+
+def test_rows_that_came_later_are_not_pulled() -> None:
+    theta = torch.ones(3, 2)
+    Pull([(theta, torch.zeros(2, 2))], 1e12).step(lr=1.0)
+    assert theta.sum(1).tolist() == pytest.approx([0, 0, 2], abs=1e-9)
+
+
+def units() -> Block:
+    """Two units: incoming (3, 0) with bias 4, and (0.01, 0) with bias 0."""
+    weight, bias = torch.tensor([[3.0, 0.0], [0.01, 0.0]]), torch.tensor([4.0, 0.0])
+    return Block((0, 2), (0, 2), weight, bias, "backbone.1", "0.")
+
+
+def test_the_group_lasso_is_the_sum_of_norms() -> None:
+    block = units()
+    assert unit_norms(block).tolist() == pytest.approx([5, 0.01])
+    assert GroupLasso([block], 0.1).loss().item() == pytest.approx(0.501)
+
+
+def test_its_step_shortens_each_unit_by_the_same_length_and_ends_at_zero() -> None:
+    block = units()
+    GroupLasso([block], 0.5).step(lr=0.1)  # 0.05 off each norm
+    assert unit_norms(block).tolist() == pytest.approx([4.95, 0])
+    assert not block.weight[1].any()
+    GroupLasso([block], 0.5).step(lr=0.1)
+    assert torch.isfinite(block.weight).all()

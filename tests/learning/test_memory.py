@@ -1,0 +1,71 @@
+"""The memory of replay: balanced, and the same whatever the order in which rows came."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.learning.batch import Rows, make_rows
+from service.learning.memory import quotas, remember
+from tests.learning.memory_data import SECRET, Stream
+from tests.learning.samples import SPEC, digits
+
+
+def batch(name: str, start: int, n: int) -> Rows:
+    d = digits()
+    return make_rows(name, d.X[start : start + n], d.y[start : start + n], SECRET)
+
+
+def identities(rows: Rows) -> set[tuple[str, int]]:
+    return {(rows.batches[b], int(r)) for b, r in zip(rows.batch, rows.row, strict=True)}
+
+
+def test_any_order_of_arrival_gives_the_same_rows_in_the_same_order() -> None:
+    parts = [batch("a", 0, 80), batch("b", 80, 120), batch("c", 200, 60)]
+    one, other = remember(Rows.concat(parts), 50), remember(Rows.concat(parts[::-1]), 50)
+    assert np.array_equal(one.inputs, other.inputs)
+    assert one.label_names() == other.label_names()
+
+
+def test_a_retraction_leaves_the_memory_of_never_having_seen_the_batch() -> None:
+    a, b = batch("a", 0, 80), batch("b", 80, 120)
+    both = Rows.concat([a, b])
+    without = both.take(both.batch == 0)
+    assert identities(remember(without, 40)) == identities(remember(a, 40))
+
+
+def test_classes_share_alike_and_the_smallest_hashes_stay() -> None:
+    rows = batch("a", 0, 400)
+    memory = remember(rows, 100)
+    assert set(memory.counts().values()) == {10}
+    for name in memory.names:
+        mine = rows.hashes[np.array(rows.label_names()) == name]
+        kept = memory.hashes[np.array(memory.label_names()) == name]
+        assert set(kept) == set(np.sort(mine)[:10])
+
+
+def test_a_smaller_memory_is_a_part_of_a_larger_one() -> None:
+    rows = batch("a", 0, 300)
+    for small, large in ((1, 2), (9, 31), (31, 200), (200, 1000)):
+        assert identities(remember(rows, small)) <= identities(remember(rows, large))
+
+
+def test_no_rows_give_no_memory() -> None:
+    assert len(remember(Stream(SPEC).data(digits().X[:1], digits().y[:1]).kept(), 10)) == 0
+
+
+@given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 100))
+def test_quotas_use_all_the_room_there_is_evenly(available: list[int], size: int) -> None:
+    given_out = quotas(available, size)
+    assert sum(given_out) == min(size, sum(available))
+    assert all(0 <= g <= a for g, a in zip(given_out, available, strict=True))
+    hungry = [g for g, a in zip(given_out, available, strict=True) if g < a]
+    if hungry:
+        assert max(given_out) <= min(hungry) + 1
+
+
+@pytest.mark.parametrize(("size", "shares"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (20, [9, 2, 9])])
+def test_what_a_small_class_leaves_goes_to_the_others(size: int, shares: list[int]) -> None:
+    assert quotas([10, 2, 10], size) == shares
