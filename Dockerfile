@@ -4,10 +4,10 @@
 #   docker run -p 8000:8000 -v tsuika:/data -e TSUIKA_KEY=choose-a-secret tsuika
 #
 # Without TSUIKA_KEY it refuses to start: the port is open to others. PyTorch keeps wheels without CUDA in an index of its
-# own, a tenth of the size; name it when building: --build-arg TORCH_ARGS="--index-url <the CPU index that pytorch.org names>"
+# own, a tenth of the size; name it when building: --build-arg PIP_EXTRA_ARGS="--index-url <the CPU index that pytorch.org names>"
 FROM python:3.12-slim AS build
-ARG TORCH_ARGS=""
-RUN python -m venv /tsuika && /tsuika/bin/pip install --no-cache-dir "torch>=2.6" ${TORCH_ARGS}
+ARG PIP_EXTRA_ARGS=""
+RUN python -m venv /tsuika && /tsuika/bin/pip install --no-cache-dir "torch>=2.6" ${PIP_EXTRA_ARGS}
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY service service

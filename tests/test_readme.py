@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -20,8 +18,8 @@ import pytest
 
 from service.learning.methods import METHODS
 from service.settings import PREFIX, Settings
+from tests.server import ROOT, environment, free_port
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 ADDRESS = "127.0.0.1:8000"
 
@@ -51,9 +49,8 @@ class Newcomer:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        address = f"127.0.0.1:{self.port}"
-        return {**kept, "PYTHONPATH": str(ROOT), "TSUIKA_PORT": str(self.port), "TSUIKA_URL": f"http://{address}"}
+        here = environment(port=self.port, url=f"http://127.0.0.1:{self.port}")
+        return {**here, "PYTHONPATH": str(ROOT)}
 
     def types(self, program: list[str], text: str) -> str:
         typed = text.replace(ADDRESS, f"127.0.0.1:{self.port}")
@@ -67,9 +64,7 @@ class Newcomer:
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     """With the service running as the README starts it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     somebody = Newcomer(tmp_path_factory.mktemp("newcomer"), port)
     (line,) = blocks("console")
     command = shlex.split(line.removeprefix("$ "))

@@ -1,0 +1,115 @@
+"""Commands on the data of a service: a worker apart, garbage, and certificates that hold or do not."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+from service.cli.exits import DONE, ERROR, USAGE
+from service.cli.verify import told as verification
+from service.client import Client
+from service.upkeep.verify import Verified
+from tests.acceptance.service import WorkProcess
+from tests.server import Server
+
+INPUT = {"kind": "vector", "size": 2, "scale": {"range": [-1, 1]}}
+ROWS = [[k / 40 - 1, 1 - k / 40] for k in range(80)]
+LABELS = ["low" if k < 40 else "high" for k in range(80)]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Tsuika = Callable[..., Ended]
+
+
+@pytest.fixture
+def tsuika(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tsuika:
+    """Runs a command on a data folder, in this process: it spares an import of torch each."""
+
+    def run(data: Path, *arguments: str) -> Ended:
+        monkeypatch.setenv("TSUIKA_DATA", str(data))
+        code = main(arguments)
+        told = capsys.readouterr()
+        return Ended(code, told.out, told.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service without worker, and a worker beside it; one version of one model."""
+    with Server(tmp_path_factory.mktemp("service"), worker=False) as made:
+        worker = WorkProcess(made, "work")
+        try:
+            with Client(made.url) as client:
+                model = client.create_model("lines", INPUT, method={"name": "ridge", "lift": "none"})
+                assert model.update(ROWS, LABELS, new_classes="allow").version == 1
+            worker.signal(signal.SIGTERM)
+            assert worker.process.wait(20) == DONE
+        finally:
+            worker.end()
+        yield made
+
+
+def test_a_certificate_holds_until_a_stored_entry_changes(server: Server, tsuika: Tsuika) -> None:
+    held = tsuika(server.data, "verify", "lines", "1")
+    assert (held.code, held.out.splitlines()[0][:27]) == (DONE, "Verified. lines version 1: ")
+    stored = [path for path in (server.data / "store").rglob("*") if path.is_file()]
+    kept = {path: path.read_bytes() for path in stored}
+    try:
+        for path, data in kept.items():
+            path.chmod(0o644)
+            path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        broken = tsuika(server.data, "verify", "lines", "1")
+    finally:
+        for path, data in kept.items():
+            path.write_bytes(data)
+    assert broken.code == ERROR
+    assert "damaged" in broken.err or "hash" in broken.err
+
+
+def test_digests_that_differ_are_both_shown() -> None:
+    said = verification(Verified("lines", 1, recorded="abc", recomputed="def", rows=80, batches=1, shards=2))
+    assert said[0].startswith("NOT verified. lines version 1")
+    assert [line.split()[-1] for line in said[1:3]] == ["abc", "def"]
+
+
+def test_what_is_not_there_is_said(server: Server, tsuika: Tsuika, tmp_path: Path) -> None:
+    for arguments in (["lines", "9"], ["nobody", "1"]):
+        told = tsuika(server.data, "verify", *arguments)
+        assert (told.code, told.out) == (ERROR, "")
+        assert arguments[0] in told.err
+    assert "TSUIKA_DATA" in tsuika(tmp_path, "gc").err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_garbage_is_listed_before_it_goes(server: Server, tsuika: Tsuika) -> None:
+    told = tsuika(server.data, "gc", "--dry-run")
+    assert (told.code, told.out) == (DONE, "0 would go, 0 old ones are in use.\n")
+
+
+def test_a_taken_port_or_folder_is_said_with_the_remedy(server: Server, tsuika: Tsuika, tmp_path: Path) -> None:
+    port = tsuika(tmp_path, "serve", "--port", str(server.port))
+    assert port.code == USAGE
+    assert f"Port {server.port} is in use. Try: tsuika serve --port {server.port + 1}" in port.err
+    folder = tsuika(server.data, "serve", "--port", "0")
+    assert folder.code == USAGE
+    assert str(server.data) in folder.err
+
+
+def test_methods_are_listed(tsuika: Tsuika, tmp_path: Path) -> None:
+    told = tsuika(tmp_path, "methods")
+    assert told.code == DONE
+    assert all(f" {name} " in told.out for name in ("ridge", "lda", "den", "retrain"))

@@ -1,0 +1,153 @@
+"""The client against a real service: what a program of somebody's own would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import load
+
+from service.client import (
+    Client,
+    Conflict,
+    Erased,
+    LiveMoved,
+    MethodRefused,
+    NotFound,
+    NotLive,
+    RemoteModel,
+    Unauthorized,
+    UnknownLabels,
+    ledger_digest,
+)
+from service.contract.enums import BatchState, UpdateState, Verdict
+from tests.server import Server
+
+KEY = "a-key-for-tests"
+INPUT = {"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}}
+RIDGE = {"name": "ridge", "lift": "none"}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Server(tmp_path_factory.mktemp("service"), key=KEY) as server:
+        yield server.url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with Client(url, KEY) as made:
+        yield made
+
+
+def rows(seed: int, n: int = 60, classes: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Rows around one corner a class, and their numbers."""
+    labels = np.arange(n) % classes
+    noise = np.random.default_rng(seed).normal(0, 0.7, (n, 4))
+    return np.clip(5 * np.eye(4)[labels] + noise, -8, 8).astype(np.float32), labels
+
+
+@pytest.fixture
+def model(client: Client, request: pytest.FixtureRequest) -> RemoteModel:
+    """A model of its own for each test, with one version."""
+    name = request.node.name.removeprefix("test_").replace("_", "-")[:60]
+    made = client.create_model(name, INPUT, method=RIDGE)
+    assert made.update(*rows(0), new_classes="allow").verdict == Verdict.PROMOTED
+    return made
+
+
+def test_arrays_go_in_and_classes_come_out(model: RemoteModel) -> None:
+    inputs, labels = rows(1)
+    told = model.predict(inputs, top=2)
+    assert [p.class_ for p in told.predictions] == [str(label) for label in labels]
+    assert all(len(p.top) == 2 and p.score == p.top[0].score for p in told.predictions)
+    info = model.info()
+    assert (info.live_version, info.classes) == (1, ["0", "1", "2"])
+
+
+def test_a_stored_batch_waits_until_it_is_learned(model: RemoteModel) -> None:
+    batch = model.add_batch(*rows(2), source="shop-17")
+    assert model.info().pending.batches == 1
+    seen: list[UpdateState] = []
+    update = model.update(batches="pending", on_progress=lambda u: seen.append(u.state))
+    assert update.batches == [batch.id]
+    assert {*seen} <= {UpdateState.QUEUED, UpdateState.RUNNING}
+    assert model.predict([[5, 0, 0, 0]]).version == update.version == 2
+    assert [(b.id, b.state) for b in model.batches(source="shop-17")] == [(batch.id, BatchState.LEARNED)]
+
+
+def test_versions_move_by_hand_and_only_from_where_the_caller_thinks(model: RemoteModel) -> None:
+    model.update(*rows(3))
+    with pytest.raises(LiveMoved) as moved:
+        model.rollback("too late", if_live=1)
+    assert moved.value.live_version == 2
+    assert model.rollback("bad feeling", if_live=2).live_version == 1
+    assert model.promote(2, "it was fine").version == 2
+    assert [d.kind for d in model.deployments()] == ["promote", "rollback", "promote", "promote"]
+    assert [v.number for v in model.versions()] == [2, 1]
+    assert model.lineage().versions[1].parent == 1
+
+
+def test_a_batch_is_taken_back_bit_for_bit(model: RemoteModel) -> None:
+    before = ledger_digest(model.ledger(1))
+    added = model.update(*rows(4))
+    assert ledger_digest(model.ledger(2)) != before
+    taken = model.retract(added.batches, "wrong")
+    assert taken.version == 3
+    certificate = model.certificate(3)
+    assert certificate is not None
+    assert certificate.ledger_digest == ledger_digest(model.ledger(3)) == before
+    assert certificate.removed == added.batches
+    assert model.certificate(1) is None
+
+
+def test_what_is_erased_is_gone(model: RemoteModel) -> None:
+    added = model.update(*rows(5))
+    model.erase(added.batches, "asked for")
+    with pytest.raises(Erased):
+        model.predict([[0, 0, 0, 0]], version=2)
+    (batch,) = (b for b in model.batches() if b.id in added.batches)
+    assert batch.state == BatchState.ERASED
+
+
+def test_weights_are_safetensors(model: RemoteModel) -> None:
+    tensors = load(model.weights(1))
+    assert any(name.startswith("head") for name in tensors)
+
+
+def test_new_classes_and_settings(model: RemoteModel) -> None:
+    inputs, labels = rows(6, classes=4)
+    with pytest.raises(UnknownLabels, match='"3"'):
+        model.update(inputs, labels)
+    assert model.declare("3") == ["0", "1", "2", "3"]
+    assert model.configure(promotion="manual").promotion == "manual"
+    update = model.update(inputs, labels)
+    assert (update.verdict, model.info().live_version) == (Verdict.HELD, 1)
+
+
+def test_refusals_have_a_type(client: Client, url: str, model: RemoteModel) -> None:
+    empty = client.create_model("empty", INPUT)
+    with pytest.raises(NotLive):
+        empty.predict([[0, 0, 0, 0]])
+    with pytest.raises(NotFound):
+        client.model("nobody").info()
+    with pytest.raises(MethodRefused, match="ridge"):
+        model.update(*rows(7), method="rigde")
+    with pytest.raises(Conflict):
+        model.rollback("nothing before")
+    done = next(model.updates())
+    with pytest.raises(Conflict):
+        client.cancel(done.id)
+    with pytest.raises(Conflict):
+        client.retry(done.id)
+    with Client(url, "wrong") as stranger, pytest.raises(Unauthorized):
+        list(stranger.models())
+
+
+def test_the_service_tells_of_itself(client: Client, model: RemoteModel) -> None:
+    assert model.name in [m.name for m in client.models()]
+    assert {"ridge", "l2_sp", "den"} <= {m.name for m in client.methods()}
+    model.archive()
+    assert model.name not in [m.name for m in client.models()]
