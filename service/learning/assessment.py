@@ -38,7 +38,7 @@ class Past:
 class Assessment:
     """All that a report is made of.
 
-    `trusted` (T): exam rows of base.learned; `batch` (B): the update's own rows. `ledger`: the base's sums in some space;
+    `trusted` (T): exam rows of base.learned; `batch` (B): the update's own. `ledger`: the base's sums in some space;
     where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its sums.
     `live`: number of the base. `base`, `candidate`, `yardstick`: answers on T by heads that never saw it.
     `..._on_batch`: answers on B, the base's by the head it serves, the others' out of fold; NaN where no head is left
@@ -119,15 +119,15 @@ def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
     """Each class with enough trusted rows, the others together, and each source where there are several."""
     rows, least = a.trusted, a.policy.worst_class.min_rows
     counts = np.bincount(rows.labels, minlength=len(rows.names))
-    masks = [(f'"{name}"', rows.labels == k) for k, name in enumerate(rows.names) if counts[k] >= least]
+    masks = [(name, f'"{name}"', rows.labels == k) for k, name in enumerate(rows.names) if counts[k] >= least]
     rare = counts[rows.labels] < least
-    masks += [("the rare classes", rare)] if rare.any() else []
+    masks += [("rare classes", "the rare classes", rare)] if rare.any() else []
     if len(np.unique(rows.source)) > 1:
-        sources = [(name, rows.source == k) for k, name in enumerate(rows.sources)]
-        masks += [(f'the source "{name}"', mask) for name, mask in sources if name and mask.sum() >= least]
+        sources = [(name, f'the source "{name}"', rows.source == k) for k, name in enumerate(rows.sources) if name]
+        masks += [source for source in sources if source[2].sum() >= least]
     return [
-        Group(name, float(before[mask].mean()), float(after[mask].mean()), Paired.of(before[mask], after[mask]))
-        for name, mask in masks
+        Group(name, said, float(before[mask].mean()), float(after[mask].mean()), Paired.of(before[mask], after[mask]))
+        for name, said, mask in masks
     ]
 
 

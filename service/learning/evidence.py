@@ -92,7 +92,7 @@ def weigh(
 
 
 def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
-    """Sum over classes of share in the batch x (wrong + 1) / (rows + 2) on trusted rows: cautious where those are few."""
+    """Sum over classes of share in the batch x (wrong + 1) / (rows + 2) on trusted rows: careful where they are few."""
     if not len(counted):
         return 0.0
     wrong = ~base.right(trusted)

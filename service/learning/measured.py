@@ -21,9 +21,10 @@ class First:
 
 @dataclass(frozen=True)
 class Group:
-    """One class, the rare classes together, or one source, on trusted rows; `name` as a sentence says it."""
+    """One class, the rare classes together, or one source, on trusted rows; `said`: as a sentence names it."""
 
     name: str
+    said: str
     before: float
     after: float
     paired: Paired

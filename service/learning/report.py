@@ -38,7 +38,7 @@ def assess(a: Assessment) -> Report:
         new_classes=_new_classes_score(a),
         forgetting=_forgetting(a),
         interference=_interference(gate),
-        worst_class=WorstClassDrop(name=worst.name.strip('"'), drop=worst.paired.drop) if worst else None,
+        worst_class=WorstClassDrop(name=worst.name, drop=worst.paired.drop) if worst else None,
         negative_flips=paired.worse / paired.rows if paired else None,
         positive_flips=paired.better / paired.rows if paired else None,
         yardstick=_yardstick(a),

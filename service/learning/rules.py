@@ -68,11 +68,12 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     if not measured.new_classes:
         return Finding("No class is new.", 0.0, rule.margin)
     share = harm.intruded / harm.rows
-    usual = rule.without_yardstick - rule.margin
+    usual = surely = rule.without_yardstick - rule.margin
     if harm.yardstick_intruded is not None:
         usual = harm.yardstick_intruded / harm.rows
+        surely = (harm.yardstick_intruded + 1) / (harm.rows + 2)  # of a dozen rows a single one proves nothing
     lowest, _ = wilson(harm.intruded, harm.rows) or (0.0, 1.0)
-    if share <= usual + rule.margin or lowest <= usual:
+    if share <= usual + rule.margin or lowest <= surely:
         return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
     what = f"{whole_percent(share)} of the old rows would now be called {listed(harm.intruders, quote=True)}."
     return Finding(what, share, usual + rule.margin, Severity.REJECTED, KEEP_OLD)
@@ -124,13 +125,13 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     worst = max(worse or harm.groups, key=lambda g: g.paired.drop)
     change = f"{100 * worst.before:.0f} → {whole_percent(worst.after)} on {rows(worst.paired.rows)}"
     if not worse:
-        return Finding(f"Nothing stands out; the most lost {worst.name} ({change}).", worst.paired.drop, rule.max_drop)
+        return Finding(f"Nothing stands out; the most lost {worst.said} ({change}).", worst.paired.drop, rule.max_drop)
     fires = Severity.REJECTED if worst.paired.drop > rule.reject_drop else Severity.HELD
     others = len(worse) - 1
     rest = f"So did {others} more." if others else "The others did not."
-    remedy = f"Send more rows of {worst.name}, or look at its rows in this batch."
+    remedy = f"Send more rows of {worst.said}, or look at its rows in this batch."
     return Finding(
-        f"{worst.name[:1].upper()}{worst.name[1:]} got worse, {change}. {rest}",
+        f"{worst.said[:1].upper()}{worst.said[1:]} got worse, {change}. {rest}",
         worst.paired.drop,
         rule.max_drop,
         fires,

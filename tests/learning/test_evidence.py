@@ -1,0 +1,167 @@
+"""What a batch says against the base: familiar rows, conflicts, expectations, and the heads that tell causes apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.contract.policy import GatePolicy
+from service.contract.report import ClassEvidence
+from service.learning.batch import Rows, make_rows
+from service.learning.evaluation import Answers
+from service.learning.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
+from service.learning.familiarity import WIDTH, is_familiar
+from service.learning.ledger import Ledger
+from service.learning.solve import Head, solve_ridge
+from service.learning.sums import Sums
+
+POLICY = GatePolicy()
+SHIFT = 6
+CENTRES = {"a": (0.0, 0.0), "b": (8.0, 0.0), "c": (0.0, 8.0)}
+
+
+def solve(sums: Sums) -> Head:
+    return solve_ridge(sums, SHIFT, 1e-2, 0.25)
+
+
+def cloud(
+    batch: str, rows: int, seed: int, labels: dict[str, str] | None = None, at: tuple[float, float] = (0, 0)
+) -> Rows:
+    """Rows of three round classes on the grid; `labels` renames what they are called, `at` moves them."""
+    random = np.random.default_rng(seed)
+    truth = random.choice(list(CENTRES), rows)
+    points = np.array([CENTRES[c] for c in truth]) + at + random.normal(0, 0.7, (rows, 2))
+    named = [(labels or {}).get(c, c) for c in truth]
+    features = np.hstack([points, np.maximum(points, 4)])
+    return make_rows(batch, points.astype(np.float32), named, b"secret").with_inputs(
+        np.rint(features * 2**SHIFT).astype(np.int16)
+    )
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    none = Sums.empty(4)
+    return Ledger("space", SHIFT, none, none, none, Rows.empty((4,), np.int16), Rows.empty((4,), np.int16)).with_entry(
+        cloud("bat_0", 300, 0)
+    )
+
+
+def answered(ledger: Ledger, rows: Rows) -> Answers:
+    head = solve(ledger.unjudged)
+    logits = 20 * head.logits(rows.inputs / 2**SHIFT)
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    return Answers(head.classes, raised / raised.sum(1, keepdims=True))
+
+
+def test_rows_like_those_seen_are_familiar_and_strangers_are_not(ledger: Ledger) -> None:
+    same, far = cloud("bat_1", 200, 1), cloud("bat_2", 50, 2, at=(30, 30))
+    assert is_familiar(ledger.unjudged, ledger.exam.inputs, same.inputs, 0.99).mean() > 0.9
+    assert not is_familiar(ledger.unjudged, ledger.exam.inputs, far.inputs, 0.99).any()
+
+
+def test_everything_is_familiar_where_nothing_is_known() -> None:
+    rows = cloud("bat_1", 5, 1)
+    assert is_familiar(Sums.empty(4), rows.inputs, rows.inputs, 0.99).all()
+    assert is_familiar(Sums.of(rows.take(np.arange(1))), rows.inputs, rows.inputs, 0.99).all()
+    assert not len(is_familiar(Sums.of(rows), rows.inputs, rows.inputs[:0], 0.99))
+
+
+def test_wide_features_are_sampled_and_dead_ones_do_no_harm() -> None:
+    random = np.random.default_rng(0)
+    width = 3 * WIDTH
+    inputs = random.integers(-99, 99, (40, width)).astype(np.int16)
+    inputs[:, ::2] = 0
+    rows = make_rows("bat_0", random.random((40, 2), np.float32), ["a", "b"] * 20, b"secret").with_inputs(inputs)
+    found = is_familiar(Sums.of(rows.take(np.arange(30))), inputs[30:], inputs[30:], 0.99)
+    assert found.mean() >= 0.8
+
+
+def test_conflicts_are_familiar_rows_of_known_classes_with_another_label(ledger: Ledger) -> None:
+    batch = Rows.concat(
+        [
+            cloud("bat_1", 30, 1, {"a": "b", "b": "b", "c": "new"}),
+            cloud("bat_2", 10, 2, at=(30, 30)),
+        ]
+    )
+    truly_a = [name == "a" for name in cloud("bat_1", 30, 1).label_names()]
+    found = weigh(ledger.exam, answered(ledger, ledger.exam), batch, answered(ledger, batch), ledger, POLICY)
+    assert found is not None
+    assert set(batch.take(found.conflict).label_names()) == {"b"}
+    assert found.conflicts == pytest.approx(sum(truly_a), abs=1)
+    assert not found.known[[name == "new" for name in batch.label_names()]].any()
+    assert not found.familiar[30:].any()
+    assert found.unfamiliar_share is not None
+    assert 0.2 < found.unfamiliar_share < 0.5
+
+
+def test_expected_conflicts_follow_the_mix_of_classes(ledger: Ledger) -> None:
+    exam, only_a = ledger.exam, cloud("bat_1", 60, 1)
+    only_a = only_a.take(np.array([name == "a" for name in only_a.label_names()]))
+    right = answered(ledger, exam)
+    found = weigh(exam, right, only_a, answered(ledger, only_a), ledger, POLICY)
+    n = exam.counts()["a"]
+    assert found is not None
+    assert found.expected == pytest.approx(1 / (n + 2))
+
+
+def test_no_trusted_rows_no_evidence(ledger: Ledger) -> None:
+    none, batch = ledger.exam.take(np.zeros(0, np.int64)), cloud("bat_1", 9, 1)
+    assert weigh(none, answered(ledger, none), batch, answered(ledger, batch), ledger, POLICY) is None
+
+
+def test_counts_by_class_name_what_the_rows_say_instead(ledger: Ledger) -> None:
+    batch = cloud("bat_1", 90, 3, {"a": "b"})
+    said = answered(ledger, batch)
+    found = weigh(ledger.exam, answered(ledger, ledger.exam), batch, said, ledger, POLICY)
+    assert found is not None
+    assert found.classes["a"].toward == {"b": found.classes["a"].conflicts}
+    assert found.classes["a"].conflicts == found.classes["a"].confident > 10
+    assert found.classes["c"].conflicts == 0
+    assert found.classes["a"].expected < 0.1
+    said_instead = dispute("a", found.classes["a"], batch, said, found.conflict)
+    assert (said_instead.class_, said_instead.suggested, said_instead.source) == ("a", "b", None)
+    rows = suspects(batch, said, found.conflict, 0.8)
+    assert {(r.label, r.suggested, r.batch) for r in rows} == {("b", "a", "bat_1")}
+    assert [r.score for r in rows] == sorted((r.score for r in rows), reverse=True)
+
+
+def test_noise_everywhere_is_not_held_against_one_class(ledger: Ledger) -> None:
+    batch = cloud("bat_1", 300, 4)
+    random = np.random.default_rng(0)
+    noisy = [str(random.choice(["a", "b", "c"])) if random.random() < 0.3 else name for name in batch.label_names()]
+    mixed = make_rows("bat_1", batch.inputs.astype(np.float32), noisy, b"secret").with_inputs(batch.inputs)
+    found = weigh(ledger.exam, answered(ledger, ledger.exam), mixed, answered(ledger, mixed), ledger, POLICY)
+    assert found is not None
+    assert all(e.expected > 0.1 for e in found.classes.values())
+
+
+def test_pooled_counts_add_up_and_weigh_expectations() -> None:
+    one = {"a": ClassEvidence(confident=10, conflicts=2, expected=0.1, toward={"b": 2})}
+    two = {"a": ClassEvidence(confident=30, conflicts=4, expected=0.02, toward={"b": 3, "c": 1})}
+    both = pooled([one, two, {}])["a"]
+    assert (both.confident, both.conflicts, both.toward) == (40, 6, {"b": 5, "c": 1})
+    assert both.expected == pytest.approx((10 * 0.1 + 30 * 0.02) / 40)
+
+
+def test_a_head_of_the_batch_alone_finds_rules_and_only_rules() -> None:
+    batch = cloud("bat_1", 60, 5, {"a": "b", "b": "c", "c": "a"})
+    every = np.ones(60, bool)
+    assert learnable(batch, every, SHIFT, solve).p < 1e-6
+    shuffled = make_rows(
+        "bat_1", batch.inputs.astype(np.float32), list(np.random.default_rng(0).permutation(batch.label_names())), b"x"
+    ).with_inputs(batch.inputs)
+    assert learnable(shuffled, every, SHIFT, solve).p > 0.01
+    assert learnable(batch.take(np.arange(1)), every[:1], SHIFT, solve).right == 0
+
+
+def test_shifted_rows_are_reconciled_and_swapped_labels_are_not(ledger: Ledger) -> None:
+    swapped = cloud("bat_1", 200, 6, {"a": "b", "b": "a"})
+    said = answered(ledger, swapped)
+    both = reconcile(swapped, said, ~said.right(swapped), ledger, solve)
+    assert both.loss > 0.2, "one input has two labels: what the one side wins, the other loses"
+    assert both.fixed - both.loss < 0.3
+    moved = cloud("bat_2", 200, 7, at=(4.5, 4.5))
+    said = answered(ledger, moved)
+    both = reconcile(moved, said, ~said.right(moved), ledger, solve)
+    assert both.fixed > 0.6
+    assert both.loss < 0.1

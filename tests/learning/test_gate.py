@@ -1,0 +1,289 @@
+"""Every rule of the gate, alone: where it fires, where it is silent, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from service.contract.enums import Outcome, Severity
+from service.contract.policy import ContradictsClass, Forgets, GatePolicy
+from service.contract.report import ClassEvidence, Rule
+from service.learning.contradictions import disputed, needs_learner, needs_reconciliation
+from service.learning.gate import RULES, judge
+from service.learning.measured import Contradiction, First, Group, Harm, Measured, NewClass, Reconciliation
+from service.learning.statistics import Agreement, Paired
+
+POLICY = GatePolicy()
+LEARNABLE = Agreement(rows=100, right=80, chance=0.1)
+SHUFFLED = Agreement(rows=100, right=11, chance=0.1)
+SAME_INPUTS = Reconciliation(fixed=0.3, loss=0.3)
+SHIFTED = Reconciliation(fixed=0.9, loss=0.02)
+
+
+def fired(measured: Measured, policy: GatePolicy = POLICY) -> dict[int, Severity]:
+    return {r.number: r.severity for r in judge(measured, policy).rules if r.severity}
+
+
+def rule(measured: Measured, number: int) -> Rule:
+    return judge(measured, POLICY).rules[number]
+
+
+def against(conflicts: int, rows: int = 100, expected: float = 0.05, labels: int = 10) -> Measured:
+    found = Contradiction(rows, conflicts, expected, labels, learner=LEARNABLE, reconciliation=SAME_INPUTS)
+    return Measured(live=2, contradiction=found)
+
+
+def harm(worse: int, better: int, rows: int = 1000, new: bool = False) -> Measured:
+    classes = (NewClass("9", 40, 36, 36),) if new else ()
+    return Measured(live=2, harm=Harm(rows, Paired(rows, worse, better)), new_classes=classes)
+
+
+def test_all_rules_are_listed_and_silence_passes_with_a_flag() -> None:
+    report = judge(Measured(live=None), POLICY)
+    assert report.outcome is Outcome.PASS
+    assert [r.number for r in report.rules] == list(range(12))
+    assert [r.name for r in report.rules][:11] == list(GatePolicy.model_fields)[1:12]
+    assert {r.number for r in report.rules if r.passed is None} == {1, 2, 3, 4, 5, 6, 8, 9, 10, 11}
+    assert all(r.why for r in report.rules)
+    assert len(RULES) == 12
+
+
+def test_the_first_rule_of_the_highest_severity_decides() -> None:
+    both = replace(harm(61, 8, 1180), own=Paired(100, 30, 5))
+    assert fired(both) == {5: Severity.REJECTED, 10: Severity.HELD}
+    report = judge(both, POLICY)
+    assert report.outcome is Outcome.FAIL
+    assert report.why.startswith(
+        "Rejected: it forgot. Of 1,180 rows 61 are newly wrong and 8 newly right (−4.5 points; 2"
+    )
+    assert "Version 2 stays live." in report.why
+
+
+# 0
+
+
+def first(right: int, rows: int, chance: float = 0.1, classes: int = 10) -> Measured:
+    return Measured(live=None, first=First(Agreement(rows, right, chance), classes, "1"))
+
+
+def test_a_first_version_that_learned_nothing_is_held() -> None:
+    report = judge(first(24, 240), POLICY)
+    assert report.outcome is Outcome.UNDECIDED
+    assert report.why == (
+        "Held: the labels cannot be predicted from the inputs. On 240 rows it did no better than always saying "
+        '"1". No version is live yet. Do rows and labels still belong together?'
+    )
+
+
+def test_a_good_first_version_passes() -> None:
+    report = judge(first(200, 240), POLICY)
+    assert (report.outcome, report.unproven) == (Outcome.PASS, False)
+
+
+@pytest.mark.parametrize("measured", [first(1, 12), first(30, 30, 1.0, 1), first(7, 30, 0.1), first(36, 40, 0.82, 2)])
+def test_a_first_version_with_too_few_rows_is_unproven(measured: Measured) -> None:
+    report = judge(measured, POLICY)
+    assert report.outcome is Outcome.PASS
+    if report.rules[0].passed is None:
+        assert report.unproven
+    assert report.unproven == (report.rules[0].passed is None)
+
+
+# 1-4
+
+
+def test_labels_without_a_rule_of_their_own_are_rejected_as_shuffled() -> None:
+    measured = against(90, 100)
+    assert measured.contradiction is not None
+    shuffled = replace(measured, contradiction=replace(measured.contradiction, learner=SHUFFLED))
+    assert fired(shuffled)[1] is Severity.REJECTED
+    assert judge(shuffled, POLICY).why.startswith(
+        "Rejected: the labels look shuffled. 90 of 100 rows contradict version 2, and no rule links these rows to their"
+    )
+    assert 1 not in fired(measured)
+    reconciled = replace(
+        measured, contradiction=replace(measured.contradiction, learner=SHUFFLED, reconciliation=SHIFTED)
+    )
+    assert not fired(reconciled)
+
+
+def test_one_label_alone_cannot_look_shuffled() -> None:
+    assert not needs_learner(Contradiction(30, 30, 0.05, labels=1), POLICY)
+    assert needs_learner(Contradiction(30, 30, 0.05, labels=2), POLICY)
+    assert not needs_learner(Contradiction(4, 4, 0.05, labels=4), POLICY)
+
+
+def test_renumbered_classes_are_rejected() -> None:
+    assert fired(against(92)) == {2: Severity.REJECTED, 4: Severity.HELD}
+    assert "92 % of the rows say something else than version 2" in judge(against(92), POLICY).why
+
+
+def test_broad_disagreement_is_held() -> None:
+    assert fired(against(31, 120)) == {4: Severity.HELD}
+    assert judge(against(31, 120), POLICY).why.startswith(
+        "Held: 31 of 120 rows disagree with version 2; about 6 would be usual."
+    )
+    assert not fired(against(8, 120))
+
+
+def test_shifted_inputs_pass_where_old_and_new_can_both_be_right() -> None:
+    measured = against(92)
+    assert measured.contradiction is not None
+    shifted = replace(measured, contradiction=replace(measured.contradiction, reconciliation=SHIFTED))
+    assert not fired(shifted)
+    assert "Shifted inputs" in rule(shifted, 2).why
+    one_sided = replace(shifted, contradiction=replace(measured.contradiction, reconciliation=Reconciliation(0.9, 0.4)))
+    assert 2 in fired(one_sided)
+
+
+def evidence(conflicts: int, confident: int, expected: float = 0.02, toward: str = "3") -> ClassEvidence:
+    return ClassEvidence(
+        confident=confident, conflicts=conflicts, expected=expected, toward={toward: conflicts} if conflicts else {}
+    )
+
+
+def contradicting(
+    now: ClassEvidence, pooled: ClassEvidence | None = None, both: Reconciliation = SAME_INPUTS
+) -> Measured:
+    found = Contradiction(
+        100, 14, 0.05, 10, {"8": now}, {"8": pooled} if pooled else {}, learner=LEARNABLE, reconciliation=both
+    )
+    return Measured(live=7, contradiction=found)
+
+
+def test_a_contradicted_class_is_held_with_both_names() -> None:
+    report = judge(contradicting(evidence(14, 52)), POLICY)
+    assert report.outcome is Outcome.UNDECIDED
+    assert report.why == (
+        'Held: 14 of 52 rows say "3" where version 7 is sure of "8". Version 7 stays live. '
+        "Either the labels or the model is wrong; only a person can tell."
+    )
+    assert not fired(contradicting(evidence(14, 52), both=SHIFTED))
+
+
+@pytest.mark.parametrize("few", [evidence(2, 2), evidence(9, 52), evidence(14, 52, expected=0.1), evidence(2, 9)])
+def test_a_class_is_not_contradicted_by_few_rows_or_usual_mistakes(few: ClassEvidence) -> None:
+    assert not fired(contradicting(few))
+
+
+def test_slow_poison_is_held_by_pooled_counts_but_only_in_a_guilty_batch() -> None:
+    poisoned = contradicting(evidence(2, 9), evidence(14, 50))
+    assert fired(poisoned) == {3: Severity.HELD}
+    assert "of the last updates say" in judge(poisoned, POLICY).why
+    assert not fired(contradicting(evidence(0, 9), evidence(14, 50)))
+
+
+def test_many_classes_share_the_chance_of_a_false_alarm() -> None:
+    found = Contradiction(100, 5, 0.05, 10, {str(k): evidence(0, 9) for k in range(9)} | {"8": evidence(3, 9, 0.03)})
+    assert not disputed(found, POLICY)
+    alone = replace(found, classes={"8": evidence(3, 9, 0.02)})
+    strict = POLICY.model_copy(update={"contradicts_class": ContradictsClass(p=0.01)})
+    assert disputed(alone, strict)
+    assert needs_reconciliation(alone, strict)
+    assert not needs_reconciliation(found, POLICY)
+
+
+# 5-6
+
+
+def test_forgetting() -> None:
+    assert fired(harm(61, 8)) == {5: Severity.REJECTED}
+    assert not fired(harm(19, 0))
+    assert fired(harm(3, 0, 100)) == {}
+    assert fired(harm(4, 0, 100)) == {5: Severity.HELD}
+    assert fired(harm(8, 0, 100)) == {5: Severity.REJECTED}
+    assert fired(harm(28, 0, new=True)) == {}
+    assert fired(harm(31, 0, new=True)) == {5: Severity.REJECTED}
+
+
+def test_the_policy_sets_the_limit() -> None:
+    assert not fired(harm(61, 8), POLICY.model_copy(update={"forgets": Forgets(max_masked_drop=0.06)}))
+
+
+def intruded(rows: int, yardstick: int | None, of: int = 1000) -> Measured:
+    found = Harm(of, Paired(of, 0, 0), intruded=rows, intruders=("9",), yardstick_intruded=yardstick)
+    return Measured(live=2, harm=found, new_classes=(NewClass("9", 40, 36, 36),))
+
+
+def test_intrusion() -> None:
+    assert fired(intruded(90, 10)) == {6: Severity.REJECTED}
+    assert '9 % of the old rows would now be called "9".' in judge(intruded(90, 10), POLICY).why
+    assert not fired(intruded(60, 10))
+    assert not fired(intruded(100, None))
+    assert fired(intruded(101, None)) == {6: Severity.REJECTED}
+    assert not fired(intruded(1, 0, of=12))
+    assert fired(intruded(4, 0, of=12)) == {6: Severity.REJECTED}
+    assert not fired(replace(intruded(90, 10), new_classes=()))
+
+
+# 7
+
+
+def new(*classes: NewClass) -> Measured:
+    return Measured(live=2, new_classes=classes)
+
+
+def test_a_new_class_that_was_not_learned_is_held() -> None:
+    report = judge(new(NewClass("9", 40, 3, 31)), POLICY)
+    assert report.outcome is Outcome.UNDECIDED
+    assert report.why.startswith('Held: "9" was not learned: 3 of 40 of its rows are recognised, where 31 could be.')
+    assert not fired(new(NewClass("9", 40, 16, 31)))
+    assert not fired(new(NewClass("9", 40, 3, None)))
+
+
+def test_one_lost_class_is_held_though_the_others_were_learned() -> None:
+    assert fired(new(NewClass("8", 100, 95, 95), NewClass("9", 30, 0, 0))) == {7: Severity.HELD}
+    assert fired(new(NewClass("8", 100, 95, 95), NewClass("9", 12, 0, 6))) == {7: Severity.HELD}
+    assert fired(new(NewClass("9", 12, 0, None))) == {7: Severity.HELD}
+
+
+def test_new_classes_with_few_rows_are_unproven_and_named() -> None:
+    few = judge(new(NewClass("9", 4, 0, 0)), POLICY)
+    assert (few.outcome, few.unproven, few.why) == (Outcome.PASS, True, '4 rows of "9" are too few to judge it.')
+    mixed = judge(new(NewClass("8", 100, 95, 95), NewClass("9", 3, 1, 1)), POLICY)
+    assert mixed.unproven
+    assert "9 (1 of 3)" in mixed.why
+    hard = judge(new(NewClass("9", 12, 0, 0)), POLICY)
+    assert (hard.outcome, hard.unproven) == (Outcome.PASS, True)
+
+
+# 8-11
+
+
+def worst(worse: int, better: int, rows: int) -> Measured:
+    groups = (
+        Group("3", '"3"', 0.95, 0.95 - (worse - better) / rows, Paired(rows, worse, better)),
+        Group("4", '"4"', 0.9, 0.9, Paired(200, 1, 1)),
+    )
+    return Measured(live=2, harm=Harm(1000, Paired(1000, 2, 2), groups))
+
+
+def test_one_class_that_got_much_worse_is_held_and_rejected_where_it_collapsed() -> None:
+    assert fired(worst(9, 0, 60)) == {8: Severity.HELD}
+    assert fired(worst(30, 0, 60)) == {8: Severity.REJECTED}
+    assert fired(worst(6, 0, 60)) == {}
+    assert fired(worst(6, 0, 20)) == {}
+    assert judge(worst(9, 0, 60), POLICY).why.startswith(
+        'Held: "3" got worse, 95 → 80 % on 60 rows. The others did not.'
+    )
+
+
+def test_small_losses_add_up() -> None:
+    assert fired(Measured(live=15, since=(12, Paired(1000, 60, 17)))) == {9: Severity.HELD}
+    assert judge(Measured(live=15, since=(12, Paired(1000, 60, 17))), POLICY).why.startswith(
+        "Held: small losses add up: 4.3 points since version 12"
+    )
+    assert not fired(Measured(live=15, since=(12, Paired(1000, 50, 17))))
+    assert not fired(Measured(live=15, since=(12, Paired(50, 3, 0))))
+
+
+def test_nothing_learned() -> None:
+    assert fired(Measured(live=7, own=Paired(60, 9, 2))) == {10: Severity.HELD}
+    assert not fired(Measured(live=7, own=Paired(60, 9, 8)))
+    assert rule(Measured(live=7, own=Paired(40, 9, 0)), 10).passed is None
+
+
+def test_weights_that_do_not_load_are_rejected_and_are_not_judged_where_nobody_looked() -> None:
+    assert fired(Measured(live=7, sound=False)) == {11: Severity.REJECTED}
+    assert rule(Measured(live=7, sound=True), 11).passed

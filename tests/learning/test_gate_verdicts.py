@@ -1,0 +1,155 @@
+"""The gate on real rows through run_update, over twenty draws: honest updates go live, wrong labels do not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from service.contract.enums import Outcome
+from service.contract.inputs import Architecture, RangeScale, VectorInput
+from service.contract.report import Report
+from service.learning.batch import Rows, make_rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.method import Run
+from service.learning.methods import resolve
+from service.learning.update import Context, run_update
+from tests.learning.memory_data import MemoryData
+
+SEEDS = range(20)
+BASE_ROWS = 400
+INPUT = VectorInput(kind="vector", size=64, scale=RangeScale(range=(0, 16)))
+METHOD, PARAMS = resolve({"name": "ridge", "lift": "relu", "width": 128})
+
+Inputs = NDArray[np.float32]
+Labels = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One random order of the digits: a base of 400 rows that went live, and the rows after them."""
+
+    seed: int
+    base: Checkpoint
+    history: Rows
+    inputs: Inputs
+    labels: Labels
+
+    def update(self, inputs: Inputs, labels: Sequence[str]) -> Report:
+        """Learn these rows on the base and judge."""
+        rows = make_rows("bat_1", inputs, list(labels), self.secret, learning_rows=self.history.counts())
+        return _learned(self.base, [self.history], rows)[1]
+
+    @property
+    def secret(self) -> bytes:
+        return f"secret {self.seed}".encode()
+
+    @property
+    def random(self) -> np.random.Generator:
+        return np.random.default_rng(1000 + self.seed)
+
+
+def _learned(base: Checkpoint | None, history: Sequence[Rows], batch: Rows) -> tuple[Checkpoint, Report]:
+    data = MemoryData(INPUT, Architecture(), history, batch)
+    made = run_update(base, data, METHOD, PARAMS, Run(), Context(live=1 if base else None))
+    return made.checkpoint, made.report
+
+
+def _digits() -> tuple[Inputs, Labels]:
+    digits = load_digits()
+    return digits.data.astype(np.float32), digits.target.astype(str).astype(object)
+
+
+def _draw(seed: int, first: Callable[[Labels], NDArray[np.bool_]] | None = None) -> Draw:
+    inputs, labels = _digits()
+    order = np.random.default_rng(seed).permutation(len(labels))
+    inputs, labels = inputs[order], labels[order]
+    if first is not None:
+        early = first(labels)
+        inputs, labels = (
+            np.concatenate([inputs[early], inputs[~early]]),
+            np.concatenate([labels[early], labels[~early]]),
+        )
+    secret = f"secret {seed}".encode()
+    history = make_rows("bat_0", inputs[:BASE_ROWS], list(labels[:BASE_ROWS]), secret)
+    base, report = _learned(None, [], history)
+    assert report.gate.outcome is Outcome.PASS
+    return Draw(seed, base, history, inputs[BASE_ROWS:], labels[BASE_ROWS:])
+
+
+@pytest.fixture(scope="module")
+def draws() -> list[Draw]:
+    return [_draw(seed) for seed in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def early_draws() -> list[Draw]:
+    """Bases that know 0 to 7."""
+    return [_draw(seed, lambda labels: np.asarray((labels != "8") & (labels != "9"))) for seed in SEEDS]
+
+
+@pytest.mark.parametrize("rows", [1, 5, 20, 60, 200, 600])
+def test_honest_batches_go_live(draws: list[Draw], rows: int) -> None:
+    outcomes = Counter(d.update(d.inputs[:rows], d.labels[:rows]).gate.outcome for d in draws)
+    assert outcomes[Outcome.PASS] >= 19, outcomes
+
+
+@pytest.mark.parametrize("rows", [20, 60, 200])
+def test_shuffled_labels_are_rejected(draws: list[Draw], rows: int) -> None:
+    reports = [d.update(d.inputs[:rows], d.random.permutation(d.labels[:rows])) for d in draws]
+    assert {r.gate.outcome for r in reports} == {Outcome.FAIL}
+    assert sum("look shuffled" in r.gate.why for r in reports) >= 19
+
+
+@pytest.mark.parametrize("rows", [100, 300])
+def test_two_swapped_classes_never_go_live(draws: list[Draw], rows: int) -> None:
+    for draw in draws:
+        labels = draw.labels[:rows].copy()
+        a, b = draw.random.choice(np.unique(labels), 2, replace=False)
+        labels[draw.labels[:rows] == a], labels[draw.labels[:rows] == b] = b, a
+        report = draw.update(draw.inputs[:rows], labels)
+        assert report.gate.outcome is not Outcome.PASS
+        assert {a, b} & {d.class_ for d in report.batch.disputes} or report.gate.outcome is Outcome.FAIL
+
+
+def test_shifted_inputs_are_not_taken_for_wrong_labels(draws: list[Draw]) -> None:
+    shifted = [np.roll(d.inputs[:200].reshape(-1, 8, 8), 1, 2).reshape(-1, 64) for d in draws]
+    reports = [d.update(inputs, d.labels[:200]) for d, inputs in zip(draws, shifted, strict=True)]
+    assert Outcome.FAIL not in {r.gate.outcome for r in reports if not r.gate.why.startswith("Rejected: it forgot")}
+    assert sum(r.gate.outcome is Outcome.PASS for r in reports) >= 16
+
+
+@pytest.mark.parametrize("rows", [4, 60, 150])
+def test_new_classes_go_live(early_draws: list[Draw], rows: int) -> None:
+    reports = []
+    for draw in early_draws:
+        new = (draw.labels == "8") | (draw.labels == "9")
+        reports.append(draw.update(draw.inputs[new][:rows], draw.labels[new][:rows]))
+    assert sum(r.gate.outcome is Outcome.PASS for r in reports) >= 19
+    if rows < 10:
+        assert all(r.gate.unproven for r in reports)
+    if rows == 150:
+        assert not any(r.gate.unproven for r in reports)
+        assert min(r.new_classes.after or 0 for r in reports) > 0.5
+
+
+def test_a_first_batch_of_one_class_goes_live() -> None:
+    inputs, labels = _digits()
+    _, report = _learned(None, [], make_rows("bat_0", inputs[labels == "3"][:30], ["3"] * 30, b"secret"))
+    assert report.gate.outcome is Outcome.PASS
+    assert report.gate.unproven
+
+
+def test_a_first_batch_with_shuffled_labels_is_held() -> None:
+    inputs, labels = _digits()
+    held = 0
+    for seed in SEEDS:
+        shuffled = np.random.default_rng(seed).permutation(labels[:200])
+        _, report = _learned(None, [], make_rows("bat_0", inputs[:200], list(shuffled), f"secret {seed}".encode()))
+        held += report.gate.outcome is Outcome.UNDECIDED
+    assert held >= 19

@@ -1,0 +1,308 @@
+"""From answers to a report: every number by hand, every case without evidence, and how the verdict is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.contract.enums import Interference, Outcome, Verdict
+from service.contract.policy import GatePolicy, WorstClass
+from service.contract.report import Cost, Report
+from service.learning.assessment import Assessment, Past, remember
+from service.learning.batch import Rows, make_rows
+from service.learning.evaluation import Answers, Bits
+from service.learning.ledger import Ledger
+from service.learning.report import assess
+from service.learning.sentences import listed, points, verdict_sentence
+from service.learning.solve import solve_ridge
+from service.learning.sums import Sums
+
+COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)
+
+
+def rows(labels: str, batch: str, sources: str = "") -> Rows:
+    """One row a letter, all in the judging folds."""
+    inputs = np.arange(len(labels), dtype=np.float32)[:, None]
+    made = make_rows(batch, inputs, list(labels), batch.encode()) if labels else Rows.empty((1,))
+    made = replace(made, folds=np.zeros(len(labels), np.int64), lent=np.zeros(len(labels), bool))
+    if sources:
+        names = tuple(dict.fromkeys(sources))
+        made = replace(made, sources=names, source=np.array([names.index(s) for s in sources], np.int64))
+    return made
+
+
+def says(classes: str, named: str) -> Answers:
+    """One answer a letter; a dot was not judged. The runner-up is the first other class."""
+    found = np.full((len(named), len(classes)), 0.1)
+    for k, name in enumerate(named):
+        found[k] = np.nan if name == "." else found[k]
+        if name != ".":
+            found[k, classes.index(name)] = 0.9
+    return Answers(tuple(classes), found)
+
+
+def assessment(**changes: object) -> Assessment:
+    """Ten trusted rows of a and b, four rows of the new class n; the candidate is its own yardstick."""
+    candidate, own = says("abn", "aaaabbbbnb"), says("abn", "nnnb")
+    made = Assessment(
+        policy=GatePolicy(),
+        trusted=rows("aaaaabbbbb", "bat_0"),
+        batch=rows("nnnn", "bat_1"),
+        candidate=candidate,
+        candidate_on_batch=own,
+        cost=COST,
+        exact=True,
+        live=1,
+        base=says("ab", "aaaaabbbba"),
+        base_on_batch=says("ab", "aabb"),
+        yardstick=candidate,
+        yardstick_on_batch=own,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def first() -> Assessment:
+    nothing, own = Answers(("a", "b"), np.zeros((0, 2))), says("ab", "aabb" * 10)
+    return assessment(
+        trusted=rows("", "bat_0"),
+        batch=rows("aabb" * 10, "bat_1"),
+        candidate=nothing,
+        candidate_on_batch=own,
+        live=None,
+        base=None,
+        base_on_batch=None,
+        yardstick=nothing,
+        yardstick_on_batch=own,
+    )
+
+
+def test_every_number_by_hand() -> None:
+    """Row 5 (a -> b) is newly wrong, row 9 (b -> n, over old columns a) too, row 10 newly right."""
+    report = assess(assessment())
+    assert report.before is not None
+    assert report.after is not None
+    assert (report.before.accuracy, report.after.accuracy) == pytest.approx((0.9, 0.8))
+    assert report.after.classes["b"].accuracy == pytest.approx(0.8)
+    assert (report.negative_flips, report.positive_flips) == pytest.approx((0.2, 0.1))
+    old = report.old_classes
+    assert (old.before, old.after, old.intrusion) == pytest.approx((0.9, 0.8, 0.1))
+    assert (old.masked.before, old.masked.after) == pytest.approx((0.9, 0.8))
+    assert old.interval is not None
+    assert old.interval[0] < -0.1 < old.interval[1]
+    new = report.new_classes
+    assert (new.names, new.after, new.rows) == (["n"], 0.75, 4)
+    assert report.yardstick is not None
+    assert (report.yardstick.regret, report.yardstick.intrusion) == pytest.approx((0.0, 0.1))
+    assert report.gate.outcome is Outcome.PASS
+    assert report.gate.unproven
+    assert report.interference is Interference.NONE
+
+
+def test_forgetting_is_best_in_the_lineage_minus_now() -> None:
+    """Over old columns a has 4/5 now and had 5/5; b has 4/5 now (row 9 falls to a), had 4/5, and 1.0 in the lineage."""
+    report = assess(assessment(past=Past(best_masked={"b": 1.0, "gone": 0.5})))
+    assert report.forgetting == pytest.approx(((1.0 - 0.8) + (1.0 - 0.8)) / 2)
+    assert report.old_classes.masked_classes == pytest.approx({"a": 0.8, "b": 0.8})
+    assert report.old_classes.best_masked == pytest.approx({"a": 1.0, "b": 1.0, "gone": 0.5})
+
+
+def test_first_version_without_trusted_rows() -> None:
+    report = assess(first())
+    assert report.before is None
+    assert report.after is None
+    assert report.old_classes.before is None
+    assert report.forgetting is None
+    assert report.batch.conflicts is None
+    assert report.new_classes.names == ["a", "b"]
+    assert report.new_classes.after == 1.0
+    assert report.yardstick is not None
+    assert report.yardstick.accuracy is None
+    assert report.gate.outcome is Outcome.PASS
+    assert not report.gate.unproven
+
+
+def test_no_trusted_rows_is_no_evidence_but_not_a_first_version() -> None:
+    nothing = Answers(("a", "b", "n"), np.zeros((0, 3)))
+    report = assess(
+        assessment(
+            trusted=rows("", "bat_0"), candidate=nothing, yardstick=nothing, base=Answers(("a", "b"), np.zeros((0, 2)))
+        )
+    )
+    assert report.new_classes.names == ["n"]
+    assert report.after is None
+    assert report.worst_class is None
+    assert [r.passed for r in report.gate.rules if r.number in (5, 6, 8)] == [None] * 3
+
+
+def test_an_update_without_rows_and_with_fewer_classes_is_measured() -> None:
+    """A retraction: nothing new, a class less."""
+    gone = Answers(("a",), np.ones((5, 1)))
+    report = assess(
+        assessment(
+            trusted=rows("aaaaa", "bat_0"),
+            batch=rows("", "bat_1"),
+            base=says("ab", "aaaab"),
+            candidate=gone,
+            yardstick=gone,
+            candidate_on_batch=Answers(("a",), np.zeros((0, 1))),
+            base_on_batch=Answers(("a", "b"), np.zeros((0, 2))),
+            yardstick_on_batch=None,
+        )
+    )
+    assert report.new_classes.names == []
+    assert report.new_classes.after is None
+    assert report.old_classes.after == 1.0
+
+
+def test_without_a_yardstick_or_unjudged_rows() -> None:
+    report = assess(assessment(yardstick=None, yardstick_on_batch=None, candidate_on_batch=says("abn", "n..b")))
+    assert report.yardstick is None
+    assert (report.new_classes.after, report.new_classes.rows) == (0.5, 2)
+
+
+def test_worst_class_is_judged_over_old_columns_where_the_yardstick_gives_rows_away_too() -> None:
+    trusted = rows("a" * 30 + "b" * 30, "bat_0")
+    base, swallowed = says("ab", "a" * 30 + "b" * 30), says("anb", "a" * 30 + "n" * 30)
+    report = assess(assessment(trusted=trusted, base=base, candidate=swallowed, yardstick=swallowed))
+    assert report.worst_class is not None
+    assert (report.worst_class.name, report.worst_class.drop) == ("b", 1.0)
+    favours_b = Answers(("a", "b", "n"), np.array([[0.9, 0.1, 0.0]] * 30 + [[0.1, 0.4, 0.5]] * 30))
+    excused = assess(assessment(trusted=trusted, base=base, candidate=favours_b, yardstick=favours_b))
+    assert excused.worst_class is not None
+    assert excused.worst_class.drop == 0.0
+    accused = assess(assessment(trusted=trusted, base=base, candidate=favours_b, yardstick=base))
+    assert accused.worst_class is not None
+    assert (accused.worst_class.name, accused.worst_class.drop) == ("b", 1.0)
+    assert accused.interference is Interference.SUDDEN
+
+
+def test_rare_classes_are_one_group_and_sources_stand_alone() -> None:
+    policy = GatePolicy(worst_class=WorstClass(min_rows=5))
+    trusted = rows("aaaaaabbcc", "bat_0", "xxxxxyyyyy")
+    report = assess(
+        assessment(policy=policy, trusted=trusted, base=says("abc", "aaaaaabbcc"), candidate=says("abcn", "aaaaaabbaa"))
+    )
+    assert report.worst_class is not None
+    assert report.worst_class.name == "rare classes"
+    lost = assess(
+        assessment(policy=policy, trusted=trusted, base=says("abc", "aaaaaabbcc"), candidate=says("abcn", "bbaaaabbcc"))
+    )
+    assert lost.worst_class is not None
+    assert lost.worst_class.name == "x"
+
+
+def test_what_is_remembered_covers_the_rows_that_will_be_trusted() -> None:
+    kept = remember(assessment())
+    assert kept.classes == ("a", "b", "n")
+    assert kept.batches == ("bat_0", "bat_1")
+    assert kept.right.tolist() == [True] * 4 + [False] + [True] * 3 + [False, True] + [True] * 3 + [False]
+
+
+def test_small_losses_are_found_against_the_best_remembered_version() -> None:
+    trusted = rows("ab" * 100, "bat_0")
+    best = Bits.of(trusted, np.ones(200, bool), ("a", "b"))
+    middling = Bits.of(trusted, np.arange(200) % 20 > 0, ("a", "b"))
+    now = says("ab", "ab" * 90 + "ba" * 10)
+    report = assess(
+        assessment(trusted=trusted, base=now, candidate=now, yardstick=now, past=Past(bits=[(3, best), (4, middling)]))
+    )
+    rule = report.gate.rules[9]
+    assert rule.value == pytest.approx(0.1)
+    assert "since version 3" in rule.why
+    assert report.gate.outcome is Outcome.UNDECIDED
+    assert report.interference is Interference.GRADUAL
+
+
+def test_contradicting_rows_are_listed_and_disputed() -> None:
+    random = np.random.default_rng(0)
+    truth = ["ab"[k] for k in random.integers(0, 2, 120)]
+    points = np.array([[6.0 if t == "a" else -6.0] for t in truth]) + random.normal(0, 1, (120, 1))
+    features = np.rint(points * 64).astype(np.int16)
+    old = make_rows("bat_0", points[:80].astype(np.float32), truth[:80], b"s").with_inputs(features[:80])
+    none = Sums.empty(1)
+    empty = Rows.empty((1,), np.int16)
+    ledger = Ledger("space", 6, none, none, none, empty, empty).with_entry(old)
+    wrong = ["b"] * 40
+    batch = make_rows("bat_1", points[80:].astype(np.float32), wrong, b"s").with_inputs(features[80:])
+    said = "".join(truth[80:])
+    report = assess(
+        assessment(
+            trusted=ledger.exam,
+            batch=batch,
+            base=says("ab", "".join(ledger.exam.label_names())),
+            candidate=says("ab", "".join(ledger.exam.label_names())),
+            base_on_batch=says("ab", said),
+            candidate_on_batch=says("ab", "b" * 40),
+            yardstick=None,
+            yardstick_on_batch=None,
+            ledger=ledger,
+            solve=lambda sums: solve_ridge(sums, 6, 1e-2, 0.25),
+        )
+    )
+    assert report.gate.outcome is not Outcome.PASS
+    assert report.batch.reconcilable is False
+    assert report.batch.conflicts == said.count("a")
+    assert [(d.class_, d.suggested) for d in report.batch.disputes] == [("a", "b")]
+    assert {(r.label, r.suggested) for r in report.batch.suspect_rows} == {("b", "a")}
+    assert report.batch.notes[0].startswith(f"{said.count('a')} rows carry a label that version 1 is sure is another")
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+# How it is said
+
+
+def spoken(a: Assessment, verdict: Verdict = Verdict.PROMOTED) -> str:
+    return verdict_sentence(assess(a), verdict, 2, a.live)
+
+
+def test_a_promoted_version_says_what_it_knows_and_what_the_old_classes_lost() -> None:
+    trusted = rows("ab" * 200, "bat_0")
+    base, same = says("ab", "ab" * 195 + "ba" * 5), says("abn", "ab" * 194 + "ba" * 6)
+    a = assessment(
+        trusted=trusted,
+        base=base,
+        candidate=same,
+        yardstick=same,
+        batch=rows("n" * 20, "bat_1"),
+        candidate_on_batch=says("abn", "n" * 20),
+        base_on_batch=says("ab", "a" * 20),
+        yardstick_on_batch=says("abn", "n" * 20),
+    )
+    assert spoken(a) == (
+        "Live: version 2. It knows n; the old classes lost nothing measurable (97.5 → 97.0 %, within chance)."
+    )
+    assert spoken(a, Verdict.HELD) == "Ready: version 2 passed every check and waits for you."
+    assert spoken(a, Verdict.SUPERSEDED).startswith("Set aside: version 1 stopped being live while this was learning.")
+    better = replace(
+        a, base=says("ab", "ab" * 194 + "ba" * 6), candidate=says("abn", "ab" * 200), yardstick=says("abn", "ab" * 200)
+    )
+    assert "the old classes gained 3.0 points (97.0 → 100.0 %)" in spoken(better)
+    given = says("abn", "ab" * 194 + "nn" * 6)
+    costly = replace(a, base=says("ab", "ab" * 200), candidate=given, yardstick=given)
+    assert "the old classes lost 3.0 points, which is allowed (100.0 → 97.0 %)" in spoken(costly)
+
+
+def test_a_first_version_says_how_it_does_on_rows_it_has_not_seen() -> None:
+    assert spoken(first()) == "Live: version 2. It knows a and b, right on 100.0 % of 40 rows it had not seen."
+
+
+def test_an_unproven_version_says_why() -> None:
+    assert spoken(assessment()) == 'Live, but unproven: 4 rows of "n" are too few to judge it.'
+
+
+def test_a_version_that_the_gate_stopped_gives_the_gates_reason_also_when_it_went_live_by_order() -> None:
+    trusted = rows("ab" * 50, "bat_0")
+    bad = says("ab", "ba" * 50)
+    a = assessment(trusted=trusted, base=says("ab", "ab" * 50), candidate=bad, yardstick=None)
+    assert spoken(a, Verdict.REJECTED).startswith("Rejected: it forgot. Of 100 rows 100 are newly wrong")
+    assert spoken(a).startswith("Live: version 2, by order. The gate would have said: Rejected: it forgot.")
+    assert verdict_sentence(assess(a), None, None, 1).startswith("Nothing to do")
+
+
+def test_words() -> None:
+    assert listed(["8"]) == "8"
+    assert listed(["7", "8", "9"], quote=True) == '"7", "8" and "9"'
+    assert listed([str(k) for k in range(26)]) == "26 classes"
+    assert (points(-0.045), points(0.012)) == ("−4.5 points", "+1.2 points")
