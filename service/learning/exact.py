@@ -85,7 +85,7 @@ def learn_exactly(base: Checkpoint | None, data: Data, ground: Ground, form: For
     """
     entry = data.entry(ground.space)
     run.check()
-    ledger = data.ledger(ground.space).with_entry(entry)
+    ledger = data.grown(ground.space)
     solved = _solve(base, data, ledger, entry, ground, form, run)
     classes, width = solved.served.classes, ground.space.width
     layout = ground.layout.model_copy(

@@ -59,6 +59,10 @@ class Data(Protocol):
         """The update's own rows with rounded features (int16) as inputs, computed once a space."""
         ...
 
+    def grown(self, space: Space) -> Ledger:
+        """The ledger with the entry: sums of all that a version knows which learns everything. Computed once a space."""
+        ...
+
 
 def no_progress(phase: str, done: int, total: int) -> None:
     """For calls that nobody watches."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.batch import Array, Rows
+from service.learning.batch import Array, Ints, Rows
 
 Floats = NDArray[np.float64]
 
@@ -57,13 +57,14 @@ class Sums:
         """Of rows whose inputs are rounded features, int16 [n, M]. Raises MethodRefused beyond 2^53."""
         classes = entry.present()
         width, codes = entry.inputs.shape[1], entry.codes(classes)
-        G, Q = np.zeros((width + 1, width + 1)), np.zeros((width + 1, len(classes)))
-        for start in range(0, len(entry), CHUNK):
+        if not len(entry):
+            return cls.empty(width)
+        G, Q = _products(entry.inputs[:CHUNK], codes[:CHUNK], len(classes))
+        for start in range(CHUNK, len(entry), CHUNK):
             chunk = slice(start, start + CHUNK)
-            h = np.ones((len(codes[chunk]), width + 1))
-            h[:, :-1] = entry.inputs[chunk]
-            G += h.T @ h
-            Q += h.T @ np.eye(len(classes))[codes[chunk]]
+            more = _products(entry.inputs[chunk], codes[chunk], len(classes))
+            G += more[0]
+            Q += more[1]
         return _within_limit(cls(classes, G, Q, np.bincount(codes, minlength=len(classes)).astype(np.float64)))
 
     def __add__(self, other: Sums) -> Sums:
@@ -121,6 +122,13 @@ class Sums:
         sha.update(_int64(mine.Q.T))
         sha.update(_int64(triangle(mine.G)))
         return sha.hexdigest()
+
+
+def _products(inputs: Array, codes: Ints, classes: int) -> tuple[Floats, Floats]:
+    """h'h and h'y of rounded features [n, M] and columns [n]; at least one row."""
+    h = np.ones((len(inputs), inputs.shape[1] + 1))
+    h[:, :-1] = inputs
+    return h.T @ h, h.T @ np.eye(classes)[codes]
 
 
 def triangle(G: Floats) -> Floats:

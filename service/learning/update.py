@@ -128,7 +128,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         report=report.model_copy(update={"old_classes": old}),
         bits=remember(assessment),
         space=space,
-        ledger_digest=ledger.with_entry(view.batch).digest if exact else None,
+        ledger_digest=data.grown(space).digest if exact else None,
     )
 
 
@@ -164,7 +164,7 @@ class Yardstick:
 
 def _yardstick(view: View, run: Run) -> Yardstick | None:
     """Ridge in the view's space, judged like a candidate. Null where there are no rows at all."""
-    grown = view.ledger.with_entry(view.batch)
+    grown = view.data.grown(view.space)
     if not grown.all.rows:
         return None
     shift = view.space.shift

@@ -158,11 +158,19 @@ class StoredData:
         assert isinstance(found, Rows)
         return found
 
+    def grown(self, space: Space) -> Ledger:
+        if not self._new:
+            return self.ledger(space)
+        name = self._shelf.name("ledger", space.id, learned=self.learned)
+        found = self._shelf.memory.recall(name, lambda: self.ledger(space).with_entry(self.entry(space)))
+        assert isinstance(found, Ledger)
+        return found
+
     def remember(self, space: Space) -> dict[str, Rows | Ledger]:
         """Hold exam and ledger of `space` for the version that knows all; -> what the cache should keep, by name."""
         fresh = self.batch.take(self.batch.judging)
         exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
-        ledger = self.ledger(space).with_entry(self.entry(space))
+        ledger = self.grown(space)
         keep: dict[str, Rows | Ledger] = {
             self._shelf.name("exam", learned=self.learned): exam,
             self._shelf.name("ledger", space.id, learned=self.learned): ledger,

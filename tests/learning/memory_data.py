@@ -45,6 +45,9 @@ class MemoryData:
     def entry(self, space: Space) -> Rows:
         return in_space(self.batch, space)
 
+    def grown(self, space: Space) -> Ledger:
+        return self.ledger(space).with_entry(self.entry(space))
+
 
 def in_space(rows: Rows, space: Space) -> Rows:
     """The rows with rounded features as inputs."""
