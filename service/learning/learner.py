@@ -7,21 +7,23 @@ is frozen (the identity, lifts, or by wish), neck and head train on its features
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from service.learning.architectures import Network, build, fresh, layout_of, parts_of
-from service.learning.batch import Bools, Rows
+from service.learning.batch import Bools
 from service.learning.calibration import ENOUGH_ROWS, fit_temperature
 from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.features import identity_network, largest_feature, shift_for
-from service.learning.growth import grow_head, matrix, merge, new_neck
+from service.learning.growth import grow_head, merge, new_neck
 from service.learning.heads import Block
+from service.learning.log_odds import join, open_head, to_unit
 from service.learning.method import Data, GradientParams, Learned, Run
-from service.learning.preprocessing import InputScale, scale_for
-from service.learning.solve import ABSENT
+from service.learning.preprocessing import InputScale, declared_scale, scale_for
+from service.learning.provenance import learned_by_part, unchanged
 from service.learning.training import Fit, Labelled, fit, logits
 from service.learning.view import View
 
@@ -73,12 +75,11 @@ class Learner:
     ) -> Learner:
         """From the base, its head grown to the batch's new classes; without a base from scratch, and the notes say so.
 
-        An exact head is taken as the judge's, which never saw a judging row, divided by its temperature so that its
-        logits are log-odds. `keep_head` leaves it its bits and divides what it gives. `freeze`: a trunk that could move
-        does not.
+        `keep_head`: an exact head keeps its bits, and what it gives is divided by its temperature instead. `freeze`: a
+        trunk that could move does not.
         """
         if base is None:
-            learner = cls.anew(None, data, run, data.batch)
+            learner = cls.anew(None, data, run)
             learner.notes.append(FROM_SCRATCH)
             return learner
         network = build(base)
@@ -86,7 +87,8 @@ class Learner:
         learner = cls(network, [*base.classes, *new], base, data, run, trunk_trains(base) and not freeze)
         learner.known, learner.temperature = len(base.classes), base.layout.temperature
         if base.layout.exact is not None and not keep_head:
-            learner._open_exact_head(base.parts.get("judge"))
+            open_head(network.head, base.parts.get("judge"), learner.temperature)
+            learner.temperature = 1.0
         elif base.layout.exact is not None:
             learner.body.unit = torch.ones(len(learner.classes))
             learner.body.unit[: learner.known] /= learner.temperature
@@ -95,15 +97,15 @@ class Learner:
         learner.view.enter()
         learner.added = grow_head(network, len(new), run.generator(INIT))
         if learner.added is not None and learner.body.unit is not None:
-            learner._lift_to_exact_scores(learner.added)
+            join(learner.added, network.head, learner.known, learner.temperature)
         return learner
 
     @classmethod
-    def anew(cls, base: Checkpoint | None, data: Data, run: Run, rows: Rows) -> Learner:
-        """The model's architecture, all weights new, over all classes; the base's scale, or one fitted on `rows`."""
+    def anew(cls, base: Checkpoint | None, data: Data, run: Run) -> Learner:
+        """The model's architecture, all weights new, over all classes; the base's scale, or one of the batch."""
         known = base.classes if base else ()
         classes = [*known, *(name for name in data.batch.present() if name not in known)]
-        scale = InputScale.load(base.parts["scale"]) if base else scale_for(data.input, rows.inputs)[0]
+        scale = InputScale.load(base.parts["scale"]) if base else scale_for(data.input, data.batch.inputs)[0]
         moves, generator = data.architecture.backbone.name != "identity", run.generator(INIT)
         if moves:
             network = fresh(data.input, data.architecture, scale, classes, generator)
@@ -120,37 +122,15 @@ class Learner:
         generator = self.run.generator(INIT)
         new_neck(self.network, hidden, len(self.classes), generator)
         self.body = Body(self.network, self.moves)
-        self.temperature, self.known = 1.0, 0
+        self.temperature, self.known, self.added = 1.0, 0, None
         self.view.enter(generator)
 
-    @torch.no_grad()
-    def _open_exact_head(self, judge: Tensors | None) -> None:
-        for block in self.network.head:
-            assert block.bias is not None
-            if judge is not None:
-                block.weight.copy_(judge["weight"])
-                block.bias.copy_(judge["bias"])
-            seen = block.bias > ABSENT / 2
-            block.bias.copy_(torch.where(seen, block.bias, block.bias[seen].min() if seen.any() else 0.0))
-            # What all scores share says nothing among old columns, but would drown new ones beside them.
-            block.weight.copy_((block.weight - block.weight.mean(0)) / self.temperature)
-            block.bias.copy_((block.bias - block.bias.mean()) / self.temperature)
-        self.temperature = 1.0
-
-    @torch.no_grad()
-    def _lift_to_exact_scores(self, added: Block) -> None:
-        """Columns beside those of an exact head start from what its scores share."""
-        weight, bias = matrix(self.network.head)
-        added.weight.add_(weight[: self.known].mean(0) / self.temperature)
-        assert added.bias is not None
-        added.bias.add_(bias[: self.known].mean() / self.temperature)
-
-    @property
+    @cached_property
     def batch(self) -> Labelled:
         """The update's learning rows."""
         return _masked(self.view.own, self.data.batch.learning)
 
-    @property
+    @cached_property
     def selecting(self) -> Labelled:
         """The update's selecting rows."""
         return _masked(self.view.own, self.data.batch.selecting)
@@ -210,31 +190,29 @@ class Learner:
 
     def finish(self, details: Mapping[str, Any] | None = None, *, merged: bool = True) -> Learned:
         """The trained network as a checkpoint. `merged`: its head as one block, where all see the same inputs."""
-        self._to_one_unit()
+        if self.body.unit is not None:
+            self.body.unit = None
+            if self.added is not None:
+                to_unit(self.added, self.temperature)
         temperature = self._calibrated()
         self.view.leave()
         network = self.network.eval()
         if merged:
             merge(network.head, "head.0")
         changes: dict[str, Any] = {"temperature": temperature, "exact": None}
-        if self.moves:
-            changes |= {"shift": shift_for(largest_feature(network, self.data.batch.inputs)), "trained": True}
         parts: dict[str, Tensors] = dict(parts_of(network))
+        trunk = [part for part in parts if part.startswith("backbone")]
+        if self.moves and not all(unchanged(self.base, part, parts[part]) for part in trunk):
+            changes |= {"shift": shift_for(largest_feature(network, self.data.batch.inputs)), "trained": True}
         parts |= origin_of(network) if self.origin is None else self.origin
+        declared = declared_scale(self.data.input) is not None
+        learned = learned_by_part(self.base, parts, self.data.batch.batches, declared)
         return Learned(
-            Checkpoint(layout_of(network, self.classes, **changes), parts, self._learned(parts)),
+            Checkpoint(layout_of(network, self.classes, **changes), parts, learned),
             details=details or {},
             notes=tuple(self.notes),
             multiply_adds=self.multiply_adds + self.view.multiply_adds,
         )
-
-    def _to_one_unit(self) -> None:
-        """Columns that trained as log-odds beside those of an exact head go over to its unit."""
-        if self.body.unit is not None and self.added is not None:
-            with torch.no_grad():
-                for p in self.added.parameters():
-                    p.mul_(self.temperature)
-        self.body.unit = None
 
     def _calibrated(self) -> float:
         """From selecting rows of the batch and of the history, where there are enough; else what it was."""
@@ -242,17 +220,6 @@ class Learner:
         if rows.rows < ENOUGH_ROWS or int(rows.y.min()) == int(rows.y.max()):
             return self.temperature
         return fit_temperature(logits(self.body, rows.x, self.run).double().numpy(), rows.y.numpy())
-
-    def _learned(self, parts: Mapping[str, Tensors]) -> dict[str, frozenset[str]]:
-        """A part with the bits of the base's saw what that one saw; any other saw all of the history and the batch."""
-        base = self.base
-        everything = frozenset(self.data.batch.batches).union(*(base.learned.values() if base else ()))
-        return {
-            part: base.learned.get(part, frozenset())
-            if base and part in base.parts and same_bits(tensors, base.parts[part])
-            else everything
-            for part, tensors in parts.items()
-        }
 
 
 def origin_of(network: Network) -> dict[str, Tensors]:
@@ -263,11 +230,6 @@ def origin_of(network: Network) -> dict[str, Tensors]:
 def trunk_trains(base: Checkpoint) -> bool:
     """A backbone with weights, and no lift that fixes the feature space behind it."""
     return base.layout.backbone.name != "identity" and not base.layout.lifts
-
-
-def same_bits(a: Tensors, b: Tensors) -> bool:
-    """The same names and values."""
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def _masked(rows: Labelled, mask: Bools) -> Labelled:

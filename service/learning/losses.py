@@ -27,7 +27,7 @@ class Pull:
 
     def distance(self) -> Tensor:
         """Sum of (theta - theta*)^2, a scalar with gradient."""
-        return torch.stack([((p[: len(star)] - star) ** 2).sum() for p, star in self.pairs]).sum()
+        return torch.stack([((p[: len(star)] - star.to(p.device)) ** 2).sum() for p, star in self.pairs]).sum()
 
     def loss(self) -> Tensor:
         """The penalty itself."""
@@ -39,7 +39,7 @@ class Pull:
         if self.strength:
             kept = 1 / (1 + 2 * lr * self.strength)
             for p, star in self.pairs:
-                p[: len(star)] = torch.lerp(star, p[: len(star)], kept)
+                p[: len(star)] = torch.lerp(star.to(p.device), p[: len(star)], kept)
 
 
 @dataclass(frozen=True, eq=False)

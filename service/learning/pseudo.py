@@ -49,14 +49,14 @@ class Gaussians:
         return cls(mine.classes, tuple(int(k) for k in mine.n), means, factor, shape)
 
     def draw(self, most: int, classes: Sequence[str], generator: torch.Generator) -> Labelled:
-        """At most `most` rows of each class, never more than were seen; y is the place in `classes`."""
+        """At most `most` rows of each of `classes`, never more than were seen; y is the place in `classes`."""
         at = {name: k for k, name in enumerate(classes)}
         x, y = [torch.zeros(0, *self.shape)], [torch.zeros(0, dtype=torch.int64)]
         for name, count, mean in zip(self.classes, self.counts, self.means, strict=True):
-            rows = min(count, most)
+            rows = min(count, most if name in at else 0)
             noise = torch.randn(rows, len(mean), generator=generator)
             x.append((mean + noise @ self.factor.T).reshape(rows, *self.shape))
-            y.append(torch.full((rows,), at[name]))
+            y.append(torch.full((rows,), at.get(name, -1)))
         return Labelled(torch.cat(x), torch.cat(y))
 
 

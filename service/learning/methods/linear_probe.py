@@ -64,7 +64,7 @@ METHOD = Method(
     paper="Zhu, Zhang, Wang, Yin, Liu: Prototype augmentation and self-supervision for incremental learning, 2021",
     Params=Params,
     update=update,
-    needs=frozenset({"ledger", "frozen"}),
+    needs=frozenset({"ledger"}),
     good_when="The features are good, and a head that an exact method cannot give is wanted (hidden layers).",
     limits="What the features do not show cannot be learned; classes are taken for one Gaussian each.",
 )

@@ -23,7 +23,7 @@ class Params(GradientParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the learning rows of history and batch, from new weights of the model's architecture."""
-    learner = Learner.anew(base, data, run, data.batch)
+    learner = Learner.anew(base, data, run)
     if base is None:
         learner.notes.append(FROM_SCRATCH)
     old = learner.view.kept
