@@ -19,6 +19,7 @@ from service.registry.database import Database
 from tests.server import ROOT, Server, environment
 
 SIZE = 8
+SPEC = {"kind": "vector", "size": SIZE, "scale": {"range": [-8, 8]}}
 SECONDS = 40.0
 """How long anything may take on a machine that has other things to do."""
 
@@ -85,8 +86,7 @@ class Caller:
 
     def create(self, **fields: Any) -> Caller:
         """The model, with a declared scale."""
-        spec = {"kind": "vector", "size": SIZE, "scale": {"range": [-8, 8]}}
-        self.ok("POST", "/v1/models", {"name": self.name, "input": spec, "method": RIDGE, **fields})
+        self.ok("POST", "/v1/models", {"name": self.name, "input": SPEC, "method": RIDGE, **fields})
         return self
 
     def batch(self, seed: int, **options: Any) -> str:

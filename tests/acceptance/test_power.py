@@ -1,0 +1,183 @@
+"""The life of one service: the power is cut at each named point and in an epoch, and at last it is told to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from service.contract.requests import CreateModel
+from service.registry import models, updates
+from service.registry.database import Database, migrate
+from tests.acceptance import invariants
+from tests.acceptance.service import QUICK, RIDGE, SPEC, Caller, blobs, children_of, gone, history, kinds, slow, until
+from tests.server import Server
+
+POINTS = ["after_claim", "after_blob_temp", "after_blob_rename", "before_commit", "after_commit"]
+KEY = {"Idempotency-Key": "once"}
+LEASE = 0.6
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """It has the model "digits", and dies before it answers its first POST."""
+    folder = tmp_path_factory.mktemp("power")
+    (folder / "data").mkdir()
+    url = f"sqlite:///{folder / 'data' / 'tsuika.db'}"
+    migrate(url)
+    database = Database(url)
+    with database.writing() as session:
+        models.create(session, CreateModel.model_validate({"name": "digits", "input": SPEC, "method": RIDGE}))
+    database.close()
+    settings = {**QUICK, "lease_seconds": LEASE, "max_attempts": 20}
+    server = Server(folder, worker=False, crash_point="before_answer", **settings)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def caller(server: Server) -> Iterator[Caller]:
+    with Caller(server, "digits") as caller:
+        yield caller
+
+
+def until_it_dies(server: Server) -> None:
+    """The process kills itself at its point; nothing of it lives on."""
+    seen: dict[int, psutil.Process] = {}
+
+    def dead() -> bool:
+        try:
+            seen.update({p.pid: p for p in children_of(server.pid)})
+        except psutil.NoSuchProcess:
+            return True
+        return server.process.poll() is not None
+
+    until(dead, what=f"a crash at {server.settings['crash_point']}")
+    assert server.process.wait() == -9, server.said()
+    assert gone(seen.values()), "an orphan trains on"
+
+
+def post_once(caller: Caller) -> httpx.Response:
+    inputs, labels = blobs(1)
+    body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
+    return caller.http.post(f"{caller.path}/updates", json=body, headers=KEY)
+
+
+def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(server: Server, caller: Caller) -> None:
+    with pytest.raises(httpx.TransportError):
+        post_once(caller)
+    until_it_dies(server)
+    invariants.hold(server.data)
+    for point in POINTS:
+        server.restart(wait=False, worker=True, crash_point=point)
+        until_it_dies(server)
+        invariants.hold(server.data)
+
+    del server.settings["crash_point"]
+    server.restart()
+    again = post_once(caller)
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
+    done = caller.end(again.json()["id"])
+    assert (done["state"], done["verdict"], done["version"]) == ("succeeded", "promoted", 1)
+    told = kinds(server, done["id"])
+    assert (told[0], told[-1]) == ("queued", "succeeded")
+    assert told.count("claimed") == done["attempts"] == len(POINTS)
+    assert (caller.live(), caller.versions()) == (1, [1])
+    for what in ("updates", "batches"):
+        assert len(caller.ok("GET", f"{caller.path}/{what}")["items"]) == 1
+    assert caller.state(done["batches"][0]) == "learned"
+    invariants.hold(server.data, done["batches"])
+
+
+def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(server: Server, caller: Caller) -> None:
+    batch = caller.batch(2)
+    update_id = caller.order([batch], method=slow(150))["id"]
+    caller.training(update_id)
+    children = children_of(server.pid)
+    assert children
+    server.kill()
+    assert gone(children), "an orphan trains on"
+    invariants.hold(server.data, [batch])
+    server.restart()
+    back = time.time()
+    done = caller.end(update_id)
+    assert (done["state"], done["attempts"], done["version"]) == ("succeeded", 2, 2)
+    claims = [e.at.timestamp() for e in history(server, update_id) if e.kind == "claimed"]
+    assert claims[-1] - back < LEASE + 5.0
+    assert caller.versions() == [1, 2]
+    invariants.hold(server.data, [batch])
+
+
+class Client(threading.Thread):
+    """Predicts on one connection until the service is gone. `broken`: requests that got no answer."""
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(daemon=True)
+        self.caller, self.statuses, self.broken = Caller(caller.server, caller.name), list[int](), list[str]()
+
+    def run(self) -> None:
+        inputs, _ = blobs(3, rows=1)
+        with self.caller as caller:
+            while True:
+                try:
+                    answer = caller.http.post(f"{caller.path}/predictions", json={"inputs": inputs})
+                except httpx.ConnectError:
+                    return  # nobody listens any more: nothing was lost
+                except httpx.TransportError as error:
+                    self.broken.append(repr(error))
+                    return
+                self.statuses.append(answer.status_code)
+
+
+class Follower(threading.Thread):
+    """Keeps one request open: an event stream, or an update with `?wait`."""
+
+    def __init__(self, caller: Caller, method: str, path: str, json: Any = None) -> None:
+        super().__init__(daemon=True)
+        self.caller = Caller(caller.server, caller.name)
+        self.method, self.path, self.json = method, path, json
+        self.status, self.text = 0, ""
+
+    def run(self) -> None:
+        with self.caller as caller, caller.http.stream(self.method, self.path, json=self.json) as answer:
+            self.status = answer.status_code
+            for text in answer.iter_text():
+                self.text += text
+
+
+def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Server, caller: Caller) -> None:
+    update_id = caller.order([caller.batch(4)], method=slow(1000))["id"]
+    caller.training(update_id)
+    queued = caller.batch(5)
+    clients = [Client(caller) for _ in range(3)]
+    stream = Follower(caller, "GET", f"/v1/updates/{update_id}/events")
+    wait = Follower(caller, "POST", f"{caller.path}/updates?wait=60", {"batches": [queued]})
+    for thread in (*clients, stream, wait):
+        thread.start()
+    until(lambda: all(len(c.statuses) > 5 for c in clients) and "claimed" in stream.text, what="load")
+    until(lambda: len(caller.ok("GET", f"{caller.path}/updates?state=queued")["items"]) == 1, what="the waiting call")
+    children = children_of(server.pid)
+
+    asked = time.monotonic()
+    assert server.stop(10.0) == 0
+    assert time.monotonic() - asked < 10.0
+    for thread in (*clients, stream, wait):
+        thread.join(5.0)
+        assert not thread.is_alive()
+    assert [c.broken for c in clients] == [[], [], []]
+    assert {status for c in clients for status in c.statuses} == {200}
+    assert (stream.status, wait.status) == (200, 202)
+    assert gone(children)
+    told = kinds(server, update_id)
+    assert told[-1] == "handed back"
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        row = updates.find(session, update_id)
+        assert (row.state, row.attempts) == ("queued", 0)
+    database.close()
+    invariants.hold(server.data, [queued])
