@@ -60,7 +60,7 @@ class Data(Protocol):
         ...
 
     def grown(self, space: Space) -> Ledger:
-        """The ledger with the entry: sums of all that a version knows which learns everything. Computed once a space."""
+        """The ledger with the entry: what a version knows that learns everything. Computed once a space."""
         ...
 
 
