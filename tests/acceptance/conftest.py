@@ -1,0 +1,35 @@
+"""One service with its own worker for all tests that do not end it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.acceptance.service import QUICK, Caller
+from tests.server import Server
+
+NewModel = Callable[..., Caller]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Short delays, so that retries are seen."""
+    with Server(tmp_path_factory.mktemp("shared"), **QUICK) as server:
+        yield server
+
+
+@pytest.fixture
+def new_model(shared: Server, request: pytest.FixtureRequest) -> Iterator[NewModel]:
+    """Makes models of this test alone."""
+    made: list[Caller] = []
+    stem = re.sub(r"[^a-z0-9]+", "-", request.node.name)[-80:].strip("-")
+
+    def make(**fields: object) -> Caller:
+        made.append(Caller(shared, f"{stem}.{len(made)}"))
+        return made[-1].create(**fields)
+
+    yield make
+    for caller in made:
+        caller.http.close()

@@ -1,0 +1,204 @@
+"""What is live while others learn, promote and roll back; updates that cannot succeed; the same call many times."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.registry import batches, models
+from service.registry.database import Database
+from service.storage.artifacts import model_area
+from tests.acceptance import invariants
+from tests.acceptance.conftest import NewModel
+from tests.acceptance.service import Caller, blobs, history, kinds, slow, until
+from tests.server import Server
+
+ROWS, _ = blobs(99, rows=3)
+
+
+class Client(threading.Thread):
+    """Predicts again and again until told; keeps every answer."""
+
+    def __init__(self, caller: Caller, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.caller, self.stop = Caller(caller.server, caller.name), stop
+        self.answers: list[httpx.Response] = []
+
+    def run(self) -> None:
+        with self.caller as caller:
+            while not self.stop.is_set():
+                self.answers.append(caller.http.post(f"{caller.path}/predictions", json={"inputs": ROWS, "top": 10}))
+
+
+def is_subsequence(part: list[int], whole: list[int]) -> bool:
+    rest = iter(whole)
+    return all(step in rest for step in part)
+
+
+def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolled_back(
+    shared: Server, new_model: NewModel
+) -> None:
+    caller = new_model()
+    caller.learn(0)
+    caller.ok("PATCH", caller.path, {"promotion": "manual"})
+    for k in range(1, 6):
+        caller.learn(k)
+        caller.ok("POST", f"{caller.path}/deployments", {"version": k + 1, "reason": "to have it"})
+    caller.roll_back(to=1)
+    expected = {n: caller.predict(ROWS, n)["predictions"] for n in range(1, 7)}
+    assert len({str(answer) for answer in expected.values()}) == 6
+
+    stop = threading.Event()
+    clients = [Client(caller, stop) for _ in range(8)]
+    for client in clients:
+        client.start()
+
+    def seen() -> int:
+        return min(len(client.answers) for client in clients)
+
+    def seen_since(before: int) -> bool:
+        return seen() >= before + 3
+
+    walk = [1]
+    for target in (2, 3, 4, 5, 6, None, None):
+        here = seen()
+        until(partial(seen_since, here), what="predictions")
+        if target is not None:
+            moved = caller.ok("POST", f"{caller.path}/deployments", {"version": target, "if_live": walk[-1]})
+            walk.append(moved["version"])
+        else:
+            walk.append(caller.roll_back(if_live=walk[-1])["live_version"])
+        assert caller.predict(ROWS)["version"] == walk[-1], "it was answered before it had taken effect"
+    until(partial(seen_since, seen()), what="predictions")
+    stop.set()
+    for client in clients:
+        client.join(10.0)
+    assert walk == [1, 2, 3, 4, 5, 6, 5, 4]
+    for client in clients:
+        assert {answer.status_code for answer in client.answers} == {200}
+        told = [answer.json() for answer in client.answers]
+        for answer, body in zip(client.answers, told, strict=True):
+            assert answer.headers["Tsuika-Version"] == str(body["version"])
+            assert body["predictions"] == expected[body["version"]]
+        steps = [number for number, _ in groupby(body["version"] for body in told)]
+        assert is_subsequence(steps, walk), "a version came back without a rollback"
+        assert steps[-1] == 4
+    invariants.hold(shared.data)
+
+
+def test_after_a_rollback_nothing_that_was_under_way_undoes_it(shared: Server, new_model: NewModel) -> None:
+    caller = new_model(architecture={"backbone": {"name": "mlp", "hidden": [8]}})
+    caller.learn(0)
+    caller.learn(1)
+    assert caller.live() == 2
+    sent = [caller.batch(k) for k in range(2, 6)]
+    running = caller.order(sent[:1], method=slow(400))["id"]
+    queued = [caller.order([b])["id"] for b in sent[1:]]
+    caller.training(running)
+    told = caller.roll_back(if_live=2)
+    assert (told["live_version"], told["previous_version"], told["promotion"]) == (1, 2, "manual")
+
+    assert caller.end(running)["verdict"] == "superseded"
+    for update_id in queued:
+        done = caller.end(update_id)
+        assert (done["state"], done["verdict"], done["base_version"]) == ("succeeded", "held", 1)
+    assert caller.live() == 1
+    assert {caller.state(b) for b in sent} == {"pending"}
+
+    caller.ok("PATCH", caller.path, {"promotion": "auto"})
+    done = caller.end(caller.order("pending")["id"])
+    assert done["verdict"] == "promoted", done
+    assert set(sent) < set(caller.version(done["version"])["batches"])
+    assert {caller.state(b) for b in sent} == {"learned"}
+    assert caller.http.post(f"{caller.path}/updates", json={"batches": "pending"}).status_code == 409
+    invariants.hold(shared.data, sent)
+
+
+def rows_of(server: Server, caller: Caller, batch_id: str) -> Path:
+    """The file that holds the rows of a batch."""
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        model = models.get(session, caller.name)
+        digest, area = batches.get(session, model, batch_id).stored_digest, model_area(model.id)
+    database.close()
+    assert digest is not None
+    return server.data / "store" / area / digest[:2] / digest[2:]
+
+
+@pytest.mark.parametrize("damage", ["deleted", "a flipped bit"])
+def test_an_update_that_cannot_succeed_ends_with_its_reason_and_the_next_one_runs(
+    shared: Server, new_model: NewModel, damage: str
+) -> None:
+    caller = new_model()
+    poisoned = caller.batch(0)
+    path = rows_of(shared, caller, poisoned)
+    whole = path.read_bytes()
+    path.unlink()
+    if damage != "deleted":
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    poison = caller.order([poisoned])["id"]
+    behind = caller.order([caller.batch(1)])["id"]
+    assert caller.end(behind)["verdict"] == "promoted"
+    done = caller.end(poison)
+    assert (done["state"], done["attempts"], done["version"]) == ("failed", 3, None)
+    assert ("missing" if damage == "deleted" else "damaged") in done["error"]["detail"]
+    told = history(shared, poison)
+    assert [e.kind for e in told] == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
+    claims = [e.at.timestamp() for e in told if e.kind == "claimed"]
+    failures = [e.at.timestamp() for e in told if e.kind == "retried"]
+    assert claims[1] - failures[0] >= 0.2
+    assert claims[2] - failures[1] >= 0.4
+
+    path.write_bytes(whole)  # from a copy
+    assert caller.http.post(f"/v1/updates/{poison}/retry").status_code == 202
+    assert caller.end(poison)["verdict"] == "promoted"
+    invariants.hold(shared.data, [poisoned])
+
+
+def test_one_idempotency_key_from_twenty_threads_is_one_update(shared: Server, new_model: NewModel) -> None:
+    caller = new_model()
+    inputs, labels = blobs(0)
+    body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
+    headers = {"Idempotency-Key": f"{caller.name} once"}
+    start = threading.Barrier(20)
+    answers: list[httpx.Response] = []
+
+    def post() -> None:
+        with Caller(shared, caller.name) as mine:
+            start.wait()
+            answers.append(mine.http.post(f"{mine.path}/updates", json=body, headers=headers))
+
+    threads = [threading.Thread(target=post) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60.0)
+    assert [a.status_code for a in answers] == [202] * 20
+    assert len({a.json()["id"] for a in answers}) == 1
+    assert sum("Idempotency-Replayed" in a.headers for a in answers) == 19
+    other = caller.http.post(f"{caller.path}/updates", json={**body, "seed": 1}, headers=headers)
+    assert other.status_code == 409
+    done = caller.end(answers[0].json()["id"])
+    assert done["verdict"] == "promoted"
+    listed: dict[str, Any] = caller.ok("GET", f"{caller.path}/updates")
+    assert len(listed["items"]) == 1
+    assert caller.versions() == [1]
+    invariants.hold(shared.data, done["batches"])
+
+
+def test_an_archived_model_stops_what_it_was_learning(shared: Server, new_model: NewModel) -> None:
+    caller = new_model()
+    running = caller.order([caller.batch(0)], method=slow(1000))["id"]
+    queued = caller.order([caller.batch(1)])["id"]
+    caller.training(running)
+    assert caller.http.delete(caller.path).status_code == 204
+    until(lambda: kinds(shared, running)[-1] == "cancelled", what="the end")
+    assert kinds(shared, queued)[-1] == "cancelled"
+    assert caller.http.get(caller.path).status_code == 404
+    invariants.hold(shared.data)
