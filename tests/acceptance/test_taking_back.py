@@ -1,0 +1,216 @@
+"""Batches that are taken back: the same bits as if they had never come, a certificate, and bytes that are gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.registry import batches, ledger, models, versions
+from service.registry.database import Database
+from service.registry.tables import Version
+from service.runtime import Runtime
+from service.settings import Settings
+from service.storage.artifacts import model_area
+from service.upkeep.verify import verify
+from tests.acceptance import invariants
+from tests.acceptance.conftest import NewModel
+from tests.acceptance.service import Caller, blobs, slow
+from tests.server import Server
+
+MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
+
+
+def facts(server: Server, caller: Caller, number: int) -> Version:
+    """A version as the database has it."""
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        found = versions.get(session, models.get(session, caller.name), number)
+    database.close()
+    return found
+
+
+def parts(server: Server, caller: Caller, number: int) -> dict[str, str]:
+    """Part -> digest of its bytes."""
+    return {shard["part"]: shard["digest"] for shard in facts(server, caller, number).shards}
+
+
+def taken_back(caller: Caller, ids: list[str], **fields: Any) -> dict[str, Any]:
+    """A retraction that has made a version."""
+    done = caller.end(caller.retract(ids, **fields)["id"])
+    assert (done["state"], done["verdict"]) == ("succeeded", "promoted"), done
+    assert caller.live() == done["version"]
+    return done
+
+
+def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
+    shared: Server, new_model: NewModel
+) -> None:
+    with_it, without = new_model(), new_model()
+    for caller, seeds in ((with_it, (0, 1, 2)), (without, (0, 2))):
+        learned = {k: caller.learn(k)["batches"][0] for k in seeds}
+        if caller is with_it:
+            bad = learned[1]
+    before = with_it.live()
+    assert before == 3
+    done = taken_back(with_it, [bad])
+    after, never = facts(shared, with_it, 4), facts(shared, without, 2)
+    assert after.ledger_digest == never.ledger_digest
+    assert parts(shared, with_it, 4)["head.0"] == parts(shared, without, 2)["head.0"]
+    assert with_it.state(bad) == "retracted"
+    assert bad not in with_it.version(4)["batches"]
+
+    certificate = done["report"]["certificate"]
+    assert certificate["ledger_digest"] == after.ledger_digest
+    assert (certificate["removed"], certificate["rows"], certificate["exact"]) == ([bad], 120, True)
+    told = {fact["part"]: fact["status"] for fact in certificate["shards"]}
+    assert told["head.0"] == "recomputed"
+    assert {fact["part"]: fact["digest"] for fact in certificate["shards"]} == parts(shared, with_it, 4)
+    runtime = Runtime(Settings(data=shared.data))
+    for number in (before, 4):
+        assert verify(runtime, with_it.name, number).holds
+    runtime.close()
+
+    refused = with_it.http.post(f"{with_it.path}/rollback", json={"reason": "I liked it"})
+    assert refused.status_code == 409
+    again = with_it.http.post(f"{with_it.path}/deployments", json={"version": before, "reason": "I liked it"})
+    assert (again.status_code, again.json()["nearest_clean"]) == (409, 4)
+    invariants.hold(shared.data, list(learned.values()))
+
+
+def test_a_class_that_is_left_without_rows_leaves_the_columns(shared: Server, new_model: NewModel) -> None:
+    caller = new_model()
+    caller.learn(0, classes="ab")
+    typo = caller.learn(1, classes="abz")["batches"]
+    assert "z" in caller.version(2)["classes"]
+    done = taken_back(caller, typo)
+    assert sorted(caller.version(done["version"])["classes"]) == ["a", "b"]
+    inputs, _ = blobs(5, rows=3)
+    told = caller.predict(inputs)
+    assert {p["class"] for p in told["predictions"]} <= {"a", "b"}
+    assert parts(shared, caller, done["version"])["head.0"] == parts(shared, caller, 1)["head.0"]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_trained_lineage_is_the_same_bit_by_bit_without_the_batch(
+    shared: Server, new_model: NewModel, which: int
+) -> None:
+    with_it, without = new_model(architecture=MLP), new_model(architecture=MLP)
+    for caller in (with_it, without):
+        caller.ok("PATCH", caller.path, {"promotion": "manual"})
+        for number, k in enumerate(k for k in range(3) if caller is with_it or k != which):
+            done = caller.learn(k, method=slow(5))
+            assert done["version"] == number + 1
+            caller.ok("POST", f"{caller.path}/deployments", {"version": number + 1})
+    bad = with_it.version(which + 1)["batches"]
+    earlier = set(with_it.version(which)["batches"]) if which else set()
+    done = taken_back(with_it, [b for b in bad if b not in earlier])
+    assert done["version"] == 4
+    assert parts(shared, with_it, 4) == parts(shared, without, 2)
+    certificate = done["report"]["certificate"]
+    assert {fact["status"] for fact in certificate["shards"]} <= {"recomputed", "never saw it"}
+    assert not set(done["batches"]) & set(with_it.version(4)["batches"])
+    invariants.hold(shared.data)
+
+
+def test_everything_can_be_taken_back_and_learned_anew(shared: Server, new_model: NewModel) -> None:
+    caller = new_model()
+    first = caller.learn(0)["batches"]
+    done = taken_back(caller, first)
+    assert caller.version(done["version"])["classes"] == []
+    inputs, _ = blobs(5, rows=3)
+    assert caller.http.post(f"{caller.path}/predictions", json={"inputs": inputs}).status_code == 409
+    again = caller.learn(1)
+    assert (again["verdict"], caller.live()) == ("promoted", 3)
+    assert len(caller.predict(inputs)["predictions"]) == 3
+    invariants.hold(shared.data)
+
+
+def test_two_retractions_at_once_and_a_learning_update_between_them_all_end(
+    shared: Server, new_model: NewModel
+) -> None:
+    caller = new_model()
+    ids = [caller.learn(k)["batches"][0] for k in range(3)]
+    new = caller.batch(3)
+    running = caller.order([new], method=slow(300))["id"]
+    caller.training(running)
+    orders = [caller.retract([b], wait=0)["id"] for b in ids[:2]]
+    for update_id in orders:
+        assert caller.end(update_id)["verdict"] == "promoted"
+    done = caller.end(running)
+    assert done["state"] == "succeeded"
+    assert not set(ids[:2]) & set(caller.version(done["version"])["batches"])
+    live = caller.live()
+    assert live is not None
+    assert not set(ids[:2]) & set(caller.version(live)["batches"])
+    assert [caller.state(b) for b in ids] == ["retracted", "retracted", "learned"]
+    invariants.hold(shared.data, [*ids, new])
+
+
+def test_what_live_never_learned_is_taken_back_without_a_version(shared: Server, new_model: NewModel) -> None:
+    caller = new_model()
+    caller.learn(0)
+    waiting = caller.batch(1)
+    done = caller.end(caller.retract([waiting])["id"])
+    assert (done["state"], done["version"], done["verdict"]) == ("succeeded", None, None)
+    assert caller.state(waiting) == "retracted"
+    assert caller.versions() == [1]
+
+
+def test_a_cancelled_retraction_leaves_everything_as_it_was_until_it_is_tried_again(
+    shared: Server, new_model: NewModel
+) -> None:
+    caller = new_model()
+    bad = caller.learn(0)["batches"]
+    caller.learn(1)
+    blocker = caller.order([caller.batch(2)], method=slow(1000))["id"]
+    caller.training(blocker)
+    back = caller.retract(bad, wait=0)["id"]
+    assert caller.state(bad[0]) == "retracted"
+    assert caller.http.post(f"/v1/updates/{back}/cancel").status_code == 200
+    assert caller.state(bad[0]) == "learned"
+    assert caller.http.post(f"/v1/updates/{back}/retry").status_code == 202
+    assert caller.state(bad[0]) == "retracted"
+    caller.http.post(f"/v1/updates/{blocker}/cancel")
+    assert caller.end(back)["verdict"] == "promoted"
+    assert caller.state(bad[0]) == "retracted"
+
+
+def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_model: NewModel) -> None:
+    caller = new_model()
+    first = caller.learn(30)["batches"]
+    bad = caller.learn(31)["batches"]  # rows of no other model here: weights are shared
+    database = Database(f"sqlite:///{shared.data / 'tsuika.db'}")
+    with database.reading() as session:
+        model = models.get(session, caller.name)
+        area = model_area(model.id)
+        entries = [e.digest for e in ledger.entries(session, model) if e.batch_id in bad]
+        gone = [batches.get(session, model, b).stored_digest for b in bad] + entries
+        kept = [batches.get(session, model, b).stored_digest for b in first]
+        digests = {s["digest"] for s in versions.get(session, model, 2).shards}
+    database.close()
+    assert entries
+    done = taken_back(caller, bad, erase=True)
+    caller.learn(2)  # whatever the worker had left to do is done
+
+    assert caller.http.get(f"{caller.path}/batches/{bad[0]}").json()["state"] == "erased"
+    assert caller.http.get(f"{caller.path}/versions/2").json()["erased_at"] is not None
+    inputs, _ = blobs(5, rows=1)
+    assert caller.http.post(f"{caller.path}/versions/2/predictions", json={"inputs": inputs}).status_code == 410
+    assert caller.http.post(f"{caller.path}/deployments", json={"version": 2}).status_code == 410
+    assert caller.versions() == [1, 2, 3, 4]
+    store = shared.data / "store"
+    for digest in gone:
+        assert digest is not None
+        assert not (store / area / digest[:2] / digest[2:]).exists()
+    for digest in kept:
+        assert digest is not None
+        assert (store / area / digest[:2] / digest[2:]).exists()
+    left = {s["digest"] for n in (1, 3, 4) for s in facts(shared, caller, n).shards}
+    assert digests - left
+    for digest in digests - left:
+        assert not (store / "shards" / digest[:2] / digest[2:]).exists()
+    runtime = Runtime(Settings(data=shared.data))
+    assert verify(runtime, caller.name, done["version"]).holds
+    runtime.close()
+    invariants.hold(shared.data)
