@@ -239,8 +239,7 @@ def bounded(rows: Rows, per_class: int = EXAM_ROWS) -> Rows:
 
 def hash_order(rows: Rows) -> Ints:
     """Places of the rows by keyed hash, smallest first; ties by batch id and row: the same in any order of arrival."""
-    rank = np.empty(len(rows.batches), np.int64)
-    rank[np.array(sorted(range(len(rows.batches)), key=lambda k: rows.batches[k]), np.int64)] = np.arange(
-        len(rows.batches)
-    )
+    by_id = np.array(sorted(range(len(rows.batches)), key=rows.batches.__getitem__), np.int64)
+    rank = np.empty(len(by_id), np.int64)
+    rank[by_id] = np.arange(len(by_id))
     return np.lexsort((rows.row, rank[rows.batch], rows.hashes))

@@ -16,8 +16,9 @@ from service.learning.method import Data, GradientParams, Learned, Method, Run
 
 
 class Params(GradientParams):
-    """What every gradient method takes, and the size of the memory."""
+    """What every gradient method takes (beside remembered rows a higher rate is stable), and the size of the memory."""
 
+    lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
     memory_rows: int = Field(
         500, ge=1, le=100_000, description="Kept rows that are learned again, shared by the classes."
     )
