@@ -99,3 +99,15 @@ def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> Non
     assert answers[-1]["live_version"] == 1
     assert "Traceback" not in story + err.read_text()
     assert list(folder.iterdir()) == []
+
+
+def test_the_image_is_not_root_is_checked_and_asks_for_a_key() -> None:
+    image = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^USER (?!root)\w+$", image, re.M)
+    assert "HEALTHCHECK" in image
+    assert "TSUIKA_HOST=0.0.0.0" in image
+    assert not re.search(r"^[^#]*TSUIKA_(KEY|OPEN)", image, re.M)
+    copied = [name for line in re.findall(r"^COPY (?!--)(.+)$", image, re.M) for name in line.split()[:-1]]
+    assert all((ROOT / name).exists() for name in copied)
+    kept = (ROOT / ".dockerignore").read_text().split()
+    assert {f"!{name}" for name in copied} <= {*kept}
