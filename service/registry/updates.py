@@ -162,6 +162,9 @@ def rescue(session: Session, max_attempts: int) -> list[str]:
 def retry_later(session: Session, update: Update, error: dict[str, str], max_attempts: int, delay: float) -> bool:
     """After an error: queued again after `delay`, doubled with each attempt, or failed at the end. -> whether queued"""
     update.error = error
+    if update.cancel_requested:
+        cancelled(session, update, **error)
+        return False
     if update.attempts >= max_attempts:
         states.advance(session, update, UpdateState.FAILED, "failed", **error)
         return False
@@ -171,7 +174,10 @@ def retry_later(session: Session, update: Update, error: dict[str, str], max_att
 
 
 def hand_back(session: Session, update: Update, kind: str = "handed back") -> None:
-    """Queued again, the attempt not counted: a graceful stop, or a base that moved."""
+    """Queued again, the attempt not counted: a graceful stop, or a base that moved. Cancelled where somebody asked."""
+    if update.cancel_requested:
+        cancelled(session, update)
+        return
     states.advance(session, update, UpdateState.QUEUED, kind)
     update.attempts -= 1
     update.run_after = now()

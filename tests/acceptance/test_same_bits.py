@@ -30,6 +30,7 @@ CASES = [
     (MLP, slow(4)),
     (MLP, {"name": "l2_sp", "strength": 0.5, "epochs": 4}),
     (MLP, {"name": "replay", "epochs": 4}),
+    (MLP, {"name": "den", "epochs": 2}),
 ]
 
 

@@ -162,16 +162,6 @@ def test_an_update_whose_worker_is_lost_again_and_again_ends(
         assert claim(session).id == behind.id
 
 
-def test_a_lost_update_that_somebody_cancelled_is_cancelled(database: Database, clock: Callable[[float], None]) -> None:
-    with database.writing() as session:
-        learn(session, model(session))
-        update = claim(session)
-        updates.cancel(session, update)
-        clock(LEASE + 1)
-        updates.rescue(session, MOST)
-        assert update.state == "cancelled"
-
-
 def test_an_error_is_tried_again_with_growing_delays_and_an_end(
     database: Database, clock: Callable[[float], None]
 ) -> None:
@@ -213,6 +203,24 @@ def test_an_update_that_is_handed_back_has_lost_no_attempt(database: Database, c
             updates.hand_back(session, update)
             assert (update.state, update.attempts, update.run_after) == ("queued", 0, 1000.0)
         assert updates.events(session, update.id)[-1].kind == "handed back"
+
+
+@pytest.mark.parametrize("end", ["an error", "a stop", "a lost worker"])
+def test_whatever_ends_an_attempt_that_somebody_cancelled_cancels_the_update(
+    database: Database, clock: Callable[[float], None], end: str
+) -> None:
+    with database.writing() as session:
+        learn(session, model(session))
+        update = claim(session)
+        updates.cancel(session, update)
+        if end == "an error":
+            assert not updates.retry_later(session, update, ERROR, MOST, delay=2.0)
+        elif end == "a stop":
+            updates.hand_back(session, update)
+        else:
+            clock(LEASE + 1)
+            updates.rescue(session, MOST)
+        assert update.state == "cancelled"
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
