@@ -92,4 +92,6 @@ def test_auto_tries_the_smallest_first_and_convolutions_only_on_images() -> None
     assert kinds(candidate_lifts(vector, 10)) == ["none", "relu", "fourier"]
     assert kinds(candidate_lifts(image, 10)) == ["none", "conv", "relu"]
     assert max(lift.width for [lift] in candidate_lifts(vector, WIDE_ROWS)) == WIDTH
-    assert max(lift.width for [lift] in candidate_lifts(vector, WIDE_ROWS + 1)) == WIDE
+    wide = candidate_lifts(vector, WIDE_ROWS + 1)
+    assert max(sum(lift.width for lift in lifts) for lifts in wide) == WIDE
+    assert [[lift.kind for lift in lifts] for lifts in wide] == [["none"], ["relu"], ["fourier"], ["relu", "fourier"]]
