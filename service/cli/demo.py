@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         sent, aside = digits()
         teller.say(
             f"{len(sent)} images of handwritten digits are sent bit by bit to a service at {url}, through its HTTP "
-            f"interface alone. {len(aside)} more are kept aside, to measure what it can do. Which rows judge is decided "
-            "by a secret of the service, so a verdict near its limit may differ from run to run."
+            f"interface alone. {len(aside)} more are kept aside, to measure what it can do. Which rows judge is "
+            "decided by a secret of the service, so a verdict near its limit may differ from run to run."
         )
         new_classes(client, teller, sent, aside)
         shifted_world(client, teller, sent, aside)
