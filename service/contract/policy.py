@@ -107,7 +107,7 @@ class LearnedNothing(Strict):
     """Rule 10: on its own rows the new version is worse than the one before."""
 
     min_rows: int = Field(50, ge=1, description="Rows of the update from which the rule speaks.")
-    p: float = Field(0.05, gt=0, lt=1, description="Chance probability below which it is held.")
+    p: float = Field(0.01, gt=0, lt=1, description="Chance probability below which it is held.")
 
 
 class Reconcilable(Strict):

@@ -11,7 +11,7 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Cost
-from service.learning.batch import Bools, Rows
+from service.learning.batch import Bools, Ints, Rows
 from service.learning.contradictions import needs_learner, needs_reconciliation
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
@@ -74,6 +74,29 @@ class Assessment:
     def new(self) -> tuple[str, ...]:
         """Classes that this update brought."""
         return tuple(c for c in self.candidate.classes if c not in frozenset(self.old))
+
+    def distinct(self) -> Assessment:
+        """The same without repetitions of a row and label: copies are right or wrong together and prove nothing."""
+        t, b = _distinct(self.trusted), _distinct(self.batch)
+        return replace(
+            self,
+            trusted=self.trusted.take(t),
+            candidate=self.candidate.take(t),
+            base=self.base and self.base.take(t),
+            yardstick=self.yardstick and self.yardstick.take(t),
+            batch=self.batch.take(b),
+            candidate_on_batch=self.candidate_on_batch.take(b),
+            base_on_batch=self.base_on_batch and self.base_on_batch.take(b),
+            yardstick_on_batch=self.yardstick_on_batch and self.yardstick_on_batch.take(b),
+        )
+
+
+def _distinct(rows: Rows) -> Ints:
+    """The first of each row and label, in the order of the rows."""
+    order = np.lexsort((rows.labels, rows.hashes))
+    hashes, labels = rows.hashes[order], rows.labels[order]
+    fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0
+    return np.sort(order[fresh])
 
 
 def measure(a: Assessment) -> tuple[Measured, Evidence | None]:

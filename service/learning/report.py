@@ -24,8 +24,12 @@ from service.learning.measured import Contradiction, Harm
 from service.learning.statistics import Paired, wilson
 
 
-def assess(a: Assessment) -> Report:
-    """Measures, judges and words an update. What costs a fit is done only where a rule could come to ask for it."""
+def assess(assessment: Assessment) -> Report:
+    """Measures, judges and words an update. What costs a fit is done only where a rule could come to ask for it.
+
+    Repetitions of a row are counted once, in every number of the report but its cost.
+    """
+    a = assessment.distinct()
     measured, evidence = measure(a)
     gate = judge(measured, a.policy)
     harm = measured.harm

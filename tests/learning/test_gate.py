@@ -279,7 +279,7 @@ def test_small_losses_add_up() -> None:
 
 
 def test_nothing_learned() -> None:
-    assert fired(Measured(live=7, own=Paired(60, 9, 2))) == {10: Severity.HELD}
+    assert fired(Measured(live=7, own=Paired(60, 12, 2))) == {10: Severity.HELD}
     assert not fired(Measured(live=7, own=Paired(60, 9, 8)))
     assert rule(Measured(live=7, own=Paired(40, 9, 0)), 10).passed is None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ class Draw:
     inputs: Inputs
     labels: Labels
 
-    def update(self, inputs: Inputs, labels: Sequence[str]) -> Report:
+    def update(self, inputs: Inputs, labels: Iterable[str]) -> Report:
         """Learn these rows on the base and judge."""
         rows = make_rows("bat_1", inputs, list(labels), self.secret, learning_rows=self.history.counts())
         return _learned(self.base, [self.history], rows)[1]

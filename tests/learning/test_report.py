@@ -108,6 +108,18 @@ def test_forgetting_is_best_in_the_lineage_minus_now() -> None:
     assert report.old_classes.best_masked == pytest.approx({"a": 1.0, "b": 1.0, "gone": 0.5})
 
 
+def test_copies_of_a_row_count_once() -> None:
+    """Thirty copies of one row that is newly wrong are one row."""
+    one = rows("a", "bat_0")
+    copies = Rows.concat([rows("ab" * 10, "bat_2"), *([one] * 30)])
+    good, bad = says("ab", "ab" * 10 + "a" * 30), says("abn", "ab" * 10 + "b" * 30)
+    report = assess(assessment(trusted=copies, base=good, candidate=bad, yardstick=None))
+    assert report.after is not None
+    assert (report.after.rows, report.negative_flips) == pytest.approx((21, 1 / 21))
+    assert report.gate.outcome is Outcome.PASS
+    assert len(remember(assessment(trusted=copies, base=good, candidate=bad)).right) == 54
+
+
 def test_first_version_without_trusted_rows() -> None:
     report = assess(first())
     assert report.before is None

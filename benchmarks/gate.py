@@ -1,0 +1,213 @@
+"""How well the gate tells good updates from bad ones, by the service's own updates, on rows it never sees.
+
+    python -m benchmarks.gate [--data FOLDER] [--streams digits-images letter] [--seeds N] [--method auto] [--json FILE]
+
+Each update is learned on the same live version and judged; none of them is promoted. FOLDER (or TSUIKA_BENCH_DATA)
+holds letter.npz with X_train, y_train, X_test, y_test; digits come with scikit-learn. A bad update costs what accuracy
+falls on the test rows, against the version that was live.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.streams import STREAMS, Rows, Stream, load
+from benchmarks.telling import bar, reached, table
+from benchmarks.workbench import Model
+from service.contract.enums import Outcome
+from service.worker.assignment import Result
+
+BASE_ROWS = {"digits": 600, "letter": 4000}
+"""Rows of the live version; what is left of the training rows makes the updates."""
+NEW_CLASSES = 2
+COSTLY = 0.02
+"""Accuracy lost from which a bad update does harm."""
+VERDICTS = {Outcome.PASS: "promoted", Outcome.UNDECIDED: "held", Outcome.FAIL: "rejected"}
+
+Spoil = Callable[[Rows, np.random.Generator], Rows]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of update. `good`: it should go live; null: shown beside, whatever becomes of it."""
+
+    name: str
+    good: bool | None
+    sizes: tuple[int, ...]
+    spoil: Spoil
+    new: bool = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One update: what became of it, by which rules, and accuracy on test rows before and after."""
+
+    stream: str
+    kind: str
+    good: bool | None
+    rows: int
+    seed: int
+    verdict: str
+    rules: list[int]
+    before: float
+    after: float
+
+    @property
+    def harmful(self) -> bool:
+        return self.verdict == "promoted" and self.before - self.after >= COSTLY
+
+
+def honest(rows: Rows, random: np.random.Generator) -> Rows:
+    """As they are."""
+    return rows
+
+
+def shuffled(rows: Rows, random: np.random.Generator) -> Rows:
+    """Labels in any order."""
+    return Rows(rows.inputs, random.permutation(rows.labels))
+
+
+def swapped(rows: Rows, random: np.random.Generator) -> Rows:
+    """Two classes under each other's name."""
+    a, b = random.choice(np.unique(rows.labels), 2, replace=False)
+    return Rows(rows.inputs, np.where(rows.labels == a, b, np.where(rows.labels == b, a, rows.labels)))
+
+
+def rotated(rows: Rows, random: np.random.Generator) -> Rows:
+    """Every class under the next one's name."""
+    names = np.unique(rows.labels)
+    return Rows(rows.inputs, names[(np.searchsorted(names, rows.labels) + 1) % len(names)])
+
+
+def flipped(rows: Rows, random: np.random.Generator) -> Rows:
+    """Three in ten rows of one class under another's name."""
+    a, b = random.choice(np.unique(rows.labels), 2, replace=False)
+    return Rows(rows.inputs, np.where((rows.labels == a) & (random.random(len(rows)) < 0.3), b, rows.labels))
+
+
+def noisy(rows: Rows, random: np.random.Generator) -> Rows:
+    """One row in twenty under any name."""
+    wrong = random.random(len(rows)) < 0.05
+    return Rows(rows.inputs, np.where(wrong, random.choice(np.unique(rows.labels), len(rows)), rows.labels))
+
+
+def shifted(rows: Rows, random: np.random.Generator) -> Rows:
+    """Images moved by one pixel; of a table the first column larger by two."""
+    moved = rows.inputs.astype(np.float32)
+    if moved.ndim > 2:
+        moved[..., 1:], moved[..., 0] = rows.inputs[..., :-1], 0
+    else:
+        moved[:, 0] += 2
+    return Rows(moved, rows.labels)
+
+
+KINDS = (
+    Kind("honest", True, (1, 20, 100, 300, 600), honest),
+    Kind("new classes", True, (60, 200), honest, new=True),
+    Kind("shifted inputs", True, (200,), shifted),
+    Kind("shuffled labels", False, (100, 200, 300, 600), shuffled),
+    Kind("two classes swapped", False, (100, 200, 300, 600), swapped),
+    Kind("all labels rotated", None, (200,), rotated),
+    Kind("3 in 10 of a class flipped", None, (200,), flipped),
+    Kind("1 in 20 labels wrong", None, (200,), noisy),
+)
+"""Per stream and seed 8 good and 8 bad updates: with five seeds 40 of each."""
+
+
+def judged(stream: Stream, folder: Path | None, seed: int, method: str) -> Iterator[Judged]:
+    """Every kind and size on one draw of a stream."""
+    train, test = load(stream, folder, seed)
+    classes = np.unique(train.labels)
+    late = np.random.default_rng(seed).choice(classes, NEW_CLASSES, replace=False)
+    for new in (False, True):
+        known = train.of(np.setdiff1d(classes, late).tolist()) if new else train
+        some = np.arange(BASE_ROWS[stream.data])
+        fresh = train.of(late.tolist()) if new else known.take(np.arange(len(some), len(known)))
+        asked = test.of(np.unique(known.labels).tolist())
+        with Model(stream.input, secret=b"folds %d" % seed) as model:
+            base = known.take(some)
+            model.learn(base.inputs, base.labels.tolist(), method, seed=seed, promote=True)
+            before = float((model.predict(asked.inputs) == asked.labels).mean())
+            for kind in (k for k in KINDS if k.new == new):
+                for size in kind.sizes:
+                    random = np.random.default_rng([seed, size])
+                    rows = kind.spoil(fresh.take(random.permutation(len(fresh))[:size]), random)
+                    result = model.learn(rows.inputs, rows.labels.tolist(), method, seed=seed, promote=False)
+                    after = float((model.predict(asked.inputs, result) == asked.labels).mean())
+                    yield _judged(stream, kind, len(rows), seed, result, before, after)
+
+
+def _judged(stream: Stream, kind: Kind, rows: int, seed: int, result: Result, before: float, after: float) -> Judged:
+    gate = result.report.gate
+    rules = [rule.number for rule in gate.rules if rule.severity]
+    return Judged(stream.name, kind.name, kind.good, rows, seed, VERDICTS[gate.outcome], rules, before, after)
+
+
+def told(found: Sequence[Judged]) -> Iterator[str]:
+    """One table a stream, kind and size by verdict; then what was aimed at."""
+    for stream in dict.fromkeys(j.stream for j in found):
+        here = [j for j in found if j.stream == stream]
+        yield f"{stream}: accuracy {np.mean([j.before for j in here]):.3f} before"
+        yield table(
+            ("update", "rows", *VERDICTS.values(), "accuracy", "at worst", "rules that fired"), list(_lines(here))
+        )
+        yield ""
+        bad, good = ([j for j in here if j.good is want] for want in (False, True))
+        harmful, stopped = sum(j.harmful for j in bad), sum(j.verdict != "promoted" for j in good)
+        yield reached(f"{stream}: of {len(bad)} bad updates, promoted and costly", harmful, 0)
+        yield reached(f"{stream}: of {len(good)} good updates, not promoted", stopped, len(good) // 20)
+        yield ""
+
+
+def _lines(found: Sequence[Judged]) -> Iterator[list[str]]:
+    for kind, size in dict.fromkeys((j.kind, j.rows) for j in found):
+        mine = [j for j in found if (j.kind, j.rows) == (kind, size)]
+        change = [j.after - j.before for j in mine]
+        rules = sorted({number for j in mine for number in j.rules})
+        counts = [str(sum(j.verdict == v for j in mine)) for v in VERDICTS.values()]
+        yield [kind, str(size), *counts, f"{np.mean(change):+.3f}", f"{min(change):+.3f}", " ".join(map(str, rules))]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """-> exit code: 0, or 2 where the data are missing."""
+    arguments = _arguments(words)
+    torch.set_num_threads(1)
+    found: list[Judged] = []
+    rounds = [(STREAMS[name], seed) for name in arguments.streams for seed in range(arguments.seeds)]
+    try:
+        with bar(len(rounds)) as advance:
+            for stream, seed in rounds:
+                found += judged(stream, arguments.data, seed, arguments.method)
+                advance(f"{stream.name} {seed}")
+    except FileNotFoundError as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    print("\n".join(told(found)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(j) for j in found], indent=1) + "\n")
+    return 0
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("benchmarks.gate", description=__doc__.split("\n\n")[0] if __doc__ else None)
+    folder = os.environ.get("TSUIKA_BENCH_DATA")
+    usual = [name for name, stream in STREAMS.items() if stream.data in BASE_ROWS]
+    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of letter.npz")
+    parser.add_argument("--streams", nargs="+", choices=usual, default=["digits-images", "letter"], help="which data")
+    parser.add_argument("--seeds", type=int, default=5, help="draws of each stream")
+    parser.add_argument("--method", default="auto", help="how every update learns")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
