@@ -6,7 +6,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -67,9 +67,6 @@ class Settings(BaseModel):
     child_threads: int = Field(1, ge=1, le=256, description="Threads of the process that learns.")
     child_max_updates: int = Field(
         200, ge=1, description="Updates after which that process is replaced by a fresh one."
-    )
-    child_start: Literal["spawn", "forkserver"] = Field(
-        "spawn", description="How that process is started; never forked."
     )
 
     cache_bytes: int = Field(1024 * MiB, ge=0, description="Rebuildable bytes (features, sums) that are kept.")
