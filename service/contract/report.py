@@ -10,9 +10,9 @@ from service.contract.enums import Interference, Outcome, Severity
 
 
 class Fact(BaseModel):
-    """A frozen part of a report. All shares lie in [0, 1]; null means "no evidence"."""
+    """A frozen part of a report. All shares lie in [0, 1]; null means "no evidence". A newer service may tell more."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
 
 class ClassScore(Fact):
@@ -87,7 +87,7 @@ class Dispute(Fact):
     rows: int
     source: str | None
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class ClassEvidence(Fact):

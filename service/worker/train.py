@@ -52,6 +52,11 @@ class Done:
     data: StoredData
     chosen: Chosen | None
 
+    @property
+    def why(self) -> str:
+        """Why this method."""
+        return self.chosen.why if self.chosen else "Nothing was left to learn."
+
 
 class Workshop:
     """Executes assignments one after another and remembers the ledgers and exams it met."""
@@ -181,12 +186,23 @@ def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
         report=candidate.report,
         outcome=gate.outcome,
         method=done.chosen.request if done.chosen else None,
-        why=done.chosen.why if done.chosen else "Everything was taken back.",
+        why=_how_taken_back(assignment) if assignment.kind is UpdateKind.RETRACT else done.why,
         entries=shelf.made,
         learned_rows=int(done.data.batch.learning.sum()),
         exam_rows=len(done.data.exam),
         blames_batch=next((r.number in (1, 2) for r in gate.rules if r.severity == "rejected"), False),
     )
+
+
+def _how_taken_back(assignment: Assignment) -> str:
+    """Why the retraction could use the method it used."""
+    if not any(step.batches for step in assignment.steps):
+        if not assignment.steps and assignment.start is None:
+            return "Everything was taken back."
+        return "Subtracted: only the exact head had learned it, so the head was solved anew from what is left."
+    updates = len(assignment.steps)
+    count = "1 update was" if updates == 1 else f"{updates} updates were"
+    return f"Replayed: weights had learned it, so {count} run again without it."
 
 
 def _crasher(point: str | None) -> Callable[[str], None]:
