@@ -26,7 +26,7 @@ class Past:
 
     `bits`: (version number, right or wrong on its trusted rows) of the last promoted versions, see `remember`.
     `best_masked`: `old_classes.best_masked` of the base's report.
-    `evidence`: `batch.evidence` of the last updates' reports, whatever became of them.
+    `evidence`: `batch.evidence` of the reports of the base and the versions before it.
     """
 
     bits: Sequence[tuple[int, Bits]] = ()
