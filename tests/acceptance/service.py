@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import psutil
 
-from service.contract.resources import Event
-from service.registry import updates
-from service.registry.database import Database
 from tests.server import ROOT, Server, environment
 
 SIZE = 8
@@ -26,7 +26,7 @@ SECONDS = 40.0
 QUICK: dict[str, Any] = {
     "lease_seconds": 2.0,
     "beat_seconds": 0.2,
-    "poll_seconds": 0.05,
+    "poll_seconds": 0.1,
     "retry_delay_seconds": 0.2,
     "stop_seconds": 10.0,
 }
@@ -50,12 +50,12 @@ def blobs(seed: int, rows: int = 60, classes: str = "abcd") -> tuple[list[list[f
     return inputs, labels
 
 
-def until(condition: Callable[[], Any], seconds: float = SECONDS, what: str = "it") -> Any:
-    """The first true answer of `condition`; fails after `seconds`."""
+def until(condition: Callable[[], Any], seconds: float = SECONDS, what: str = "it", pause: float = 0.05) -> Any:
+    """The first true answer of `condition`, asked again after `pause`; fails after `seconds`."""
     end = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < end, f"{what} did not happen within {seconds:g} s"
-        time.sleep(0.02)
+        time.sleep(pause)
     return answer
 
 
@@ -197,13 +197,20 @@ class WorkProcess:
         self.process.wait()
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to an update. `at`: seconds since the epoch."""
+
+    kind: str
+    at: float
+    detail: dict[str, Any]
+
+
 def history(server: Server, update_id: str) -> list[Event]:
     """What happened to an update, oldest first, as the database has it."""
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
-        found = updates.events(session, update_id)
-    database.close()
-    return found
+    query = "SELECT kind, at, detail FROM update_events WHERE update_id = ? ORDER BY id"
+    with closing(sqlite3.connect(server.data / "tsuika.db", timeout=10.0)) as database:
+        return [Event(kind, at, json.loads(told)) for kind, at, told in database.execute(query, [update_id])]
 
 
 def kinds(server: Server, update_id: str) -> list[str]:

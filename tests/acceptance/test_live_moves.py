@@ -150,8 +150,8 @@ def test_an_update_that_cannot_succeed_ends_with_its_reason_and_the_next_one_run
     assert ("missing" if damage == "deleted" else "damaged") in done["error"]["detail"]
     told = history(shared, poison)
     assert [e.kind for e in told] == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
-    claims = [e.at.timestamp() for e in told if e.kind == "claimed"]
-    failures = [e.at.timestamp() for e in told if e.kind == "retried"]
+    claims = [e.at for e in told if e.kind == "claimed"]
+    failures = [e.at for e in told if e.kind == "retried"]
     assert claims[1] - failures[0] >= 0.2
     assert claims[2] - failures[1] >= 0.4
 

@@ -57,7 +57,7 @@ def until_it_dies(server: Server) -> None:
             return True
         return server.process.poll() is not None
 
-    until(dead, what=f"a crash at {server.settings['crash_point']}")
+    until(dead, what=f"a crash at {server.settings['crash_point']}", pause=0.2)
     assert server.process.wait() == -9, server.said()
     assert gone(seen.values()), "an orphan trains on"
 
@@ -107,7 +107,7 @@ def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(se
     back = time.time()
     done = caller.end(update_id)
     assert (done["state"], done["attempts"], done["version"]) == ("succeeded", 2, 2)
-    claims = [e.at.timestamp() for e in history(server, update_id) if e.kind == "claimed"]
+    claims = [e.at for e in history(server, update_id) if e.kind == "claimed"]
     assert claims[-1] - back < LEASE + 5.0
     assert caller.versions() == [1, 2]
     invariants.hold(server.data, [batch])

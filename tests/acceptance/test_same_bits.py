@@ -24,12 +24,10 @@ from tests.server import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
 CASES = [
-    ({}, {"name": "ridge", "lift": "none"}),
     ({}, {"name": "ridge"}),
     ({}, {"name": "lda"}),
     (MLP, slow(4)),
     (MLP, {"name": "l2_sp", "strength": 0.5, "epochs": 4}),
-    (MLP, {"name": "replay", "epochs": 4}),
     (MLP, {"name": "den", "epochs": 2}),
 ]
 

@@ -78,7 +78,7 @@ def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lea
     assert gone(children), "an orphan trains on"
     done = caller.end(update_id)
     assert (done["state"], done["attempts"]) == ("succeeded", 2)
-    claims = [e.at.timestamp() for e in history(server, update_id) if e.kind == "claimed"]
+    claims = [e.at for e in history(server, update_id) if e.kind == "claimed"]
     assert claims[-1] - killed < LEASE + 5.0
     assert caller.versions() == [*before, len(before) + 1]
     invariants.hold(server.data, [batch])

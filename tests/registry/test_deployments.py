@@ -338,7 +338,7 @@ def test_any_sequence_of_moves_agrees_with_a_model_in_memory(migrated: Path) -> 
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
+            max_examples=30,
             stateful_step_count=20,
             deadline=None,
             derandomize=True,
