@@ -67,6 +67,16 @@ class GroupLasso:
                 block.bias.mul_(kept)
 
 
+def log_shares(classes: int, *parts: Tensor) -> Tensor:
+    """Log of each class's share of a step that takes as many rows of each part; at least one row. -> [classes]
+
+    Added to the logits in the loss alone, it keeps the mix out of the scores: no class is favoured for its rows there
+    (balanced softmax). parts: columns [n] of the rows. Ren et al.: Balanced meta-softmax, 2020, eq. 4.
+    """
+    shares = [y.bincount(minlength=classes).clamp(min=1) / len(y) for y in parts if len(y)]
+    return torch.stack(shares).mean(0).log()
+
+
 def unit_norms(block: Block) -> Tensor:
     """Norm of each unit's incoming weights and bias. -> [units]"""
     squares: Iterable[Tensor] = [(block.weight**2).sum(1), *([] if block.bias is None else [block.bias**2])]

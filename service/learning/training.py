@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from service.errors import Diverged
 from service.learning.heads import Block
+from service.learning.losses import log_shares
 from service.learning.method import GradientParams, Run
 
 MOMENTUM = 0.9
@@ -67,7 +68,8 @@ def fit(
 ) -> Fit:
     """Train those parameters of `body` that ask for a gradient, in place, on the run's device; at the end on the CPU.
 
-    `memory`: as many rows of it join each step. `selecting`: stop early by its loss and keep the best epoch's weights.
+    `memory`: as many rows of it join each step, and the loss is a balanced softmax. `selecting`: stop early by its loss
+    and keep the best epoch's weights.
     `after_step(lr)`: called after each step of the optimiser. `phase`: its word in the progress.
     Raises Cancelled within a step, and Diverged.
     """
@@ -105,6 +107,7 @@ class _Training:
             phase,
         )
         self.rows = 0
+        self.shares: Tensor | None = None
 
     def run_epochs(
         self,
@@ -121,6 +124,9 @@ class _Training:
         x, y = data.x.to(device), data.y.to(device)
         generator = self.run.generator(self.salt)
         optimiser = torch.optim.SGD(self.learning, lr=params.lr, momentum=MOMENTUM, fused=True)
+        if memory is not None and memory.rows:
+            columns = self.body(x[:1]).shape[1]
+            self.shares = log_shares(columns, data.y, memory.y).to(device)
         best = _Best(self.body, self.learning, selecting, device) if selecting is not None and selecting.rows else None
         for epoch in range(params.epochs):
             self.run.progress(self.phase, epoch, params.epochs)
@@ -149,7 +155,8 @@ class _Training:
 
     def _step(self, optimiser: torch.optim.SGD, rows: Tensor, labels: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self.body(rows), labels)
+        logits = self.body(rows)
+        loss = F.cross_entropy(logits if self.shares is None else logits + self.shares, labels)
         if not torch.isfinite(loss):
             raise FloatingPointError
         torch.autograd.backward(loss)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from service.learning.heads import Block
-from service.learning.losses import GroupLasso, Pull, unit_norms
+from service.learning.losses import GroupLasso, Pull, log_shares, unit_norms
 
 
 def two_parameters() -> tuple[list[Tensor], Pull]:
@@ -88,3 +88,10 @@ def test_its_step_shortens_each_unit_by_the_same_length_and_ends_at_zero() -> No
     assert not block.weight[1].any()
     GroupLasso([block], 0.5).step(lr=0.1)
     assert torch.isfinite(block.weight).all()
+
+
+def test_shares_are_those_of_a_step_that_takes_as_many_rows_of_each_part() -> None:
+    new, old = torch.tensor([2, 2, 2, 2]), torch.tensor([0, 0, 1, 1, 1, 1, 1, 1])
+    shares = log_shares(3, new, old).exp()
+    assert shares.tolist() == pytest.approx([(0.25 + 0.25) / 2, (0.25 + 0.75) / 2, (1 + 0.125) / 2])  # at least one row
+    assert log_shares(2, torch.tensor([0, 1]), torch.zeros(0, dtype=torch.int64)).exp().tolist() == [0.5, 0.5]

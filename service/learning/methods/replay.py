@@ -1,7 +1,8 @@
 """Experience replay: as many remembered rows as new ones in every step.
 
 The memory is the rows with the smallest keyed hash of each class, the same number a class: it does not depend on the
-order in which rows came, and after a retraction it is what it would have been without the batch. It is hard to beat.
+order in which rows came, and after a retraction it is what it would have been without the batch. Its rows are few,
+so the loss is a balanced softmax: otherwise new classes would win for having more rows in every step.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Params(GradientParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """Cross-entropy on each step's new rows and as many rows of the memory."""
+    """Cross-entropy, balanced, on each step's new rows and as many rows of the memory."""
     learner = Learner.start(base, data, run)
     old = learner.view.kept
     memory = remember(old.take(old.learning), params.memory_rows)
@@ -37,7 +38,8 @@ METHOD = Method(
     name="replay",
     family=Family.REHEARSE,
     summary="Mixes remembered rows into every step: simple, and hard to beat where old rows are kept.",
-    paper="Rolnick, Ahuja, Schwarz, Lillicrap, Wayne: Experience replay for continual learning, 2019",
+    paper="Rolnick, Ahuja, Schwarz, Lillicrap, Wayne: Experience replay for continual learning, 2019; Ren et al.: "
+    "Balanced meta-softmax for long-tailed visual recognition, 2020",
     Params=Params,
     update=update,
     needs=frozenset({"kept"}),
