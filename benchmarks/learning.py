@@ -1,10 +1,9 @@
-"""How well each method learns classes that arrive in steps, through a real service, beside joint retraining.
+"""How well each method learns classes that arrive in steps, beside joint retraining, by the service's own updates.
 
-    python benchmarks/learning.py --data FOLDER [STREAM ...] [--methods auto ridge ...] [--seeds 0 1 2] [--out FILE]
+    python -m benchmarks.learning [--data FOLDER] [--streams digits,mnist10k,letter] [--methods auto,ridge] [--seeds N]
 
-FOLDER (or TSUIKA_BENCH_DATA) holds mnist10k.npz and letter.npz with X_train, y_train, X_test, y_test; digits come from
+FOLDER (or TSUIKA_BENCH_DATA) holds mnist10k.npz and letter.npz with X_train, y_train, X_test, y_test; digits come with
 scikit-learn. A version that the gate stops is promoted by hand and counted, so that each stream is learned to its end.
-Masked: old rows scored over old classes alone. Intrusion: share of old rows answered with a class of the step.
 """
 
 from __future__ import annotations
@@ -12,175 +11,229 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joint import joint
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from streams import STREAMS, load, shaped, steps
+import torch
 
-from service.cli.demonstration.data import Rows
-from service.cli.demonstration.measure import Answers, ask
-from service.cli.demonstration.process import running_service
-from service.client import Client, RemoteModel
-from service.contract.enums import UpdateState, Verdict
+from benchmarks.joint import joint, ridge_head
+from benchmarks.scores import Course
+from benchmarks.streams import STREAMS, Rows, Stream, load
+from benchmarks.targets import targets
+from benchmarks.telling import bar, table
+from benchmarks.workbench import Model
+from service.contract.inputs import Architecture, MlpBackbone
+from service.learning.features import Space, feature_blocks
+from service.learning.methods import AUTO, METHODS
+from service.worker.assignment import Result
 
-GRADIENT = ("retrain", "replay", "den", "linear_probe", "l2_sp", "fine_tune")
-METHODS = ("auto", "ridge", "lda", *GRADIENT)
-REPLAY_ROWS = 500
+EXACT = (AUTO, "ridge", "lda")
+"""Learn on the model's default architecture; the others train the network of joint retraining."""
+REQUESTS: dict[str, dict[str, Any]] = {"replay": {"memory_rows": 500}}
+"""What a method is asked for beside its defaults."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """One method on one stream and seed, after the last step."""
+class Learned:
+    """One method on one stream and seed, after the last step. `bytes`: of the version · `kept`: with rows and features.
+
+    `gate`: what the gate said of each update · `chosen`: the methods that learned · `numpy_ridge`: accuracy of a ridge
+    head that was fitted in numpy on the features of exactly the rows that a `ridge` learned.
+    """
 
     stream: str
     method: str
     seed: int
     accuracy: float
+    seconds: float
+    last_seconds: float
+    bytes: int
+    kept: int = 0
     forgetting: float | None = None
     masked_forgetting: float | None = None
     intrusion: float | None = None
-    seconds: float = 0.0
-    bytes: int = 0
-    stopped: int = 0
+    numpy_ridge: float | None = None
+    gate: list[str] = field(default_factory=list)
+    chosen: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def main() -> None:
-    arguments = _arguments()
-    console = Console(highlight=False)
-    results: list[Result] = []
-    for name in arguments.streams:
-        for seed in arguments.seeds:
-            train, test = load(STREAMS[name].data, arguments.data, seed)
-            accuracy, seconds, size = joint(STREAMS[name], train, test, seed)
-            results.append(Result(name, "joint", seed, accuracy, seconds=seconds, bytes=size))
-            with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as url, Client(url) as client:
-                for method in arguments.methods:
-                    results.append(learn(client, name, method, train, test, seed))
-                    console.print(asdict(results[-1]))
-        console.print(table(name, [r for r in results if r.stream == name]))
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps([asdict(r) for r in results], indent=1))
-
-
-def learn(client: Client, name: str, method: str, train: Rows, test: Rows, seed: int) -> Result:
-    """Send the stream step by step and ask after each."""
-    stream = STREAMS[name]
-    settings = (
-        {"architecture": {"backbone": {"name": "mlp", "hidden": list(stream.hidden)}}} if method in GRADIENT else {}
-    )
-    model = client.create_model(f"{name}-{method}-{seed}".replace("_", "-"), stream.input, **settings)
-    seen: list[str] = []
-    told: list[Answers] = []
-    intrusions: list[float] = []
-    seconds, stopped = 0.0, 0
-    for step in steps(train, stream):
-        chosen: dict[str, Any] = {"name": method} if seen or method not in GRADIENT else {"name": "retrain"}
-        if chosen["name"] == "replay":
-            chosen["memory_rows"] = REPLAY_ROWS
-        rows = train.of(step)
-        update = model.update(shaped(rows, stream), rows.labels, new_classes="allow", method=chosen, seed=seed)
-        if update.state != UpdateState.SUCCEEDED or update.version is None or update.report is None:
-            raise SystemExit(f"{name} {method}: {update.error}")
-        seconds += update.report.cost.seconds
-        if update.verdict != Verdict.PROMOTED:
-            stopped += 1
-            model.promote(update.version, "the benchmark goes on")
-        known = [*seen, *step]
-        answers = ask(model, update.version, Rows(shaped(test.of(known), stream), test.of(known).labels))
-        if seen:
-            intrusions.append(answers.of(seen).answered_with(step))
-        told.append(answers)
-        seen = known
-    return Result(
-        name,
-        method,
-        seed,
-        accuracy=told[-1].accuracy,
-        forgetting=_forgetting([by_class(a) for a in told]),
-        masked_forgetting=_masked_forgetting(told),
-        intrusion=float(np.mean(intrusions)),
-        seconds=seconds,
-        bytes=_bytes(model),
-        stopped=stopped,
-    )
-
-
-def by_class(answers: Answers) -> dict[str, float]:
-    """Accuracy of each class, all classes allowed."""
-    return answers.masked(sorted({name for row in answers.scores for name in row}))
-
-
-def _masked_forgetting(told: Sequence[Answers]) -> float:
-    """Best masked accuracy a class ever had minus what it has now, mean over the classes known before the last step."""
-    known: list[str] = []
-    scores: list[dict[str, float]] = []
-    for answers in told:
-        now = [name for name in dict.fromkeys(answers.labels) if name not in known]
-        scores.append((answers.of(known).masked(known) if known else {}) | answers.of(now).masked([*known, *now]))
-        known += now
-    return _forgetting(scores)
-
-
-def _forgetting(scores: Sequence[dict[str, float]]) -> float:
-    """Mean over the classes known before the last step of (best before - now)."""
-    *before, now = scores
-    return float(np.mean([max(s[c] for s in before if c in s) - now[c] for c in before[-1]]))
-
-
-def _bytes(model: RemoteModel) -> int:
-    """Bytes of what is served."""
-    live = model.info().live_version
-    assert live is not None
-    return model.version(live).bytes
-
-
-def table(name: str, results: Sequence[Result]) -> Table:
-    """Means over the seeds."""
-    made = Table(title=name, box=box.SIMPLE_HEAD)
-    columns = ("accuracy", "of joint", "forgetting", "masked", "intrusion", "seconds", "kB", "stopped")
-    for column in ("method", *columns):
-        made.add_column(column, justify="left" if column == "method" else "right")
-    bound = _mean([r.accuracy for r in results if r.method == "joint"])
-    for method in dict.fromkeys(r.method for r in results):
-        mine = [r for r in results if r.method == method]
-        made.add_row(
+def learn(stream: Stream, method: str, train: Rows, test: Rows, seed: int) -> Learned:
+    """The stream, step by step, each version promoted whatever the gate says of it."""
+    backbone = None if method in EXACT else Architecture(backbone=MlpBackbone(name="mlp", hidden=list(stream.hidden)))
+    request = {"name": method, **REQUESTS.get(method, {})}
+    course, results, seconds = Course(), list[Result](), list[float]()
+    with Model(stream.input, backbone, secret=b"folds %d" % seed) as model:
+        for step in stream.steps(set(train.labels)):
+            rows, asked = train.of(step), test.of([*course.known, *step])
+            began = time.perf_counter()
+            results.append(model.learn(rows.inputs, rows.labels.tolist(), request, seed=seed, promote=True))
+            seconds.append(time.perf_counter() - began)
+            predictor = model.predictor()
+            course.after(step, predictor.names, predictor.probabilities(asked.inputs), asked.labels)
+        return Learned(
+            stream.name,
             method,
-            f"{_mean([r.accuracy for r in mine]):.4f}",
-            f"{_mean([r.accuracy for r in mine]) / bound:.4f}",
-            *(
-                "–" if method == "joint" else f"{_mean([getattr(r, of) for r in mine]):.4f}"
-                for of in ("forgetting", "masked_forgetting", "intrusion")
-            ),
-            f"{_mean([r.seconds for r in mine]):.2f}",
-            f"{_mean([r.bytes for r in mine]) / 1000:.0f}",
-            "–" if method == "joint" else f"{_mean([r.stopped for r in mine]):.1f}",
+            seed,
+            accuracy=course.accuracy,
+            seconds=sum(seconds),
+            last_seconds=seconds[-1],
+            bytes=sum(s.bytes for s in results[-1].shards),
+            kept=model.kept_bytes,
+            forgetting=course.forgetting,
+            masked_forgetting=course.masked_forgetting,
+            intrusion=course.intrusion,
+            numpy_ridge=in_numpy(model, train, test) if method == "ridge" else None,
+            gate=[_verdict(r) for r in results],
+            chosen=[str(r.method["name"]) for r in results if r.method],
+            details=results[-1].report.method,
         )
-    return made
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("streams", nargs="*", default=list(STREAMS), metavar="STREAM", help=", ".join(STREAMS))
-    parser.add_argument(
-        "--data", type=Path, default=os.environ.get("TSUIKA_BENCH_DATA"), help="folder of the .npz files"
+def in_numpy(model: Model, train: Rows, test: Rows) -> float:
+    """Accuracy of a ridge head over the live version's features, with its strength and prior, in floats."""
+    checkpoint = model.checkpoint()
+    network, exact = Space.of(checkpoint).network, checkpoint.layout.exact
+    assert exact is not None
+    assert exact.alpha is not None
+    h, u = (
+        np.concatenate([f.double().numpy() for _, f in feature_blocks(network, rows.inputs)]) for rows in (train, test)
     )
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--out", help="file for the results, as JSON")
-    return parser.parse_args()
+    return float((ridge_head(h, train.labels, exact.alpha, exact.prior).answers(u) == test.labels).mean())
+
+
+def _verdict(result: Result) -> str:
+    """live, or what it was stopped by: "rejected by 5 forgets"."""
+    gate = result.report.gate
+    fired = [r for r in gate.rules if r.severity == "rejected"] or [r for r in gate.rules if r.severity]
+    return f"{fired[0].severity} by " + ", ".join(f"{r.number} {r.name}" for r in fired) if fired else "live"
+
+
+def run(arguments: argparse.Namespace) -> list[Learned]:
+    """All streams, seeds and methods."""
+    found: list[Learned] = []
+    rounds = [(s, seed) for s in arguments.streams for seed in range(arguments.seeds or s.seeds)]
+    with bar(len(rounds) * (1 + len(arguments.methods))) as advance:
+        for stream, seed in rounds:
+            train, test = load(stream, arguments.data, seed)
+            bound = joint(stream, train, test, seed)
+            found.append(
+                Learned(
+                    stream.name, "joint", seed, bound.accuracy, bound.seconds, bound.seconds, bound.bytes, bound.bytes
+                )
+            )
+            advance(f"{stream.name} {seed}: joint")
+            for method in arguments.methods:
+                found.append(learn(stream, method, train, test, seed))
+                advance(f"{stream.name} {seed}: {method}")
+    return found
+
+
+COLUMNS = (
+    "method",
+    "accuracy",
+    "of joint",
+    "forgetting",
+    "masked",
+    "intrusion",
+    "seconds",
+    "last",
+    "kB",
+    "kept kB",
+    "live",
+)
+
+
+def told(found: Sequence[Learned]) -> Iterator[str]:
+    """One table a stream, means over the seeds; then what was aimed at."""
+    for name in dict.fromkeys(r.stream for r in found):
+        here = [r for r in found if r.stream == name]
+        groups = {m: [r for r in here if r.method == m] for m in dict.fromkeys(r.method for r in here)}
+        seeds = len(groups["joint"])
+        yield f"{name}, {seeds} seed{'s' * (seeds > 1)}"
+        yield table(
+            COLUMNS, [_row(method, rows, _mean(groups["joint"], "accuracy")) for method, rows in groups.items()]
+        )
+        for method, rows in groups.items():
+            stopped = Counter(said for r in rows for said in r.gate if said != "live")
+            yield from (f"  {method}: {said}, {k} times" for said, k in stopped.most_common())
+        yield ""
+    yield from targets([asdict(r) for r in found])
+
+
+def _row(method: str, rows: Sequence[Learned], bound: float) -> list[str]:
+    measured = (
+        ["–"] * 3
+        if method == "joint"
+        else [f"{_mean(rows, name):.4f}" for name in ("forgetting", "masked_forgetting", "intrusion")]
+    )
+    said = [word for r in rows for word in r.gate]
+    return [
+        method,
+        f"{_mean(rows, 'accuracy'):.4f}",
+        f"{_mean(rows, 'accuracy') / bound:.4f}",
+        *measured,
+        f"{_mean(rows, 'seconds'):.2f}",
+        f"{_mean(rows, 'last_seconds'):.2f}",
+        f"{_mean(rows, 'bytes') / 1000:.0f}",
+        f"{_mean(rows, 'kept') / 1000:.0f}",
+        f"{said.count('live')} of {len(said)}" if said else "–",
+    ]
+
+
+def _mean(rows: Sequence[Learned], name: str) -> float:
+    return float(np.mean([getattr(r, name) for r in rows]))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """-> exit code: 0, or 2 where the data are missing."""
+    arguments = _arguments(words)
+    torch.set_num_threads(1)
+    try:
+        found = run(arguments)
+    except FileNotFoundError as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    print("\n".join(told(found)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(r) for r in found], indent=1) + "\n")
+    return 0
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("benchmarks.learning", description=__doc__.split("\n\n")[0] if __doc__ else None)
+    folder = os.environ.get("TSUIKA_BENCH_DATA")
+    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of mnist10k.npz, letter.npz")
+    parser.add_argument(
+        "--streams", type=_streams, default="digits,mnist10k,letter", help=f"of {', '.join(STREAMS)}; or a first word"
+    )
+    parser.add_argument("--methods", type=_methods, default=",".join([AUTO, *METHODS]), help="names, with commas")
+    parser.add_argument("--seeds", type=int, help="seeds (digits: splits); by default 5 for digits, 1 for the others")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    return parser.parse_args(words)
+
+
+def _streams(text: str) -> list[Stream]:
+    found = [s for word in text.split(",") for s in STREAMS.values() if word in (s.name, s.data)]
+    if not found:
+        raise argparse.ArgumentTypeError(f"there are {', '.join(STREAMS)}")
+    return found
+
+
+def _methods(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := {*names} - {AUTO, *METHODS}:
+        raise argparse.ArgumentTypeError(
+            f"no method {', '.join(sorted(unknown))}; there are {AUTO}, {', '.join(METHODS)}"
+        )
+    return names
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policy import GatePolicy
 from service.learning.batch import Array, make_rows
+from service.learning.checkpoint import Checkpoint
 from service.learning.method import no_check, no_progress
 from service.learning.serialization import pack_rows
 from service.serving.predictor import Predictor, load
@@ -21,12 +23,16 @@ from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Result, Step, Stored
 from service.worker.train import Workshop
+from service.worker.train import load as load_checkpoint
 
 SECRET = b"the folds of a benchmark"
 
 
 class Model:
-    """One model's lineage. `learn` makes and judges a version, which goes live as the service would let it."""
+    """One model's lineage. `learn` makes and judges a version, which goes live as the service would let it.
+
+    `secret`: keys the hash that puts rows into folds. Leave it with `close`, or use it as a context.
+    """
 
     def __init__(
         self,
@@ -34,7 +40,9 @@ class Model:
         architecture: Architecture | None = None,
         policy: GatePolicy | None = None,
         folder: Path | None = None,
+        secret: bytes = SECRET,
     ) -> None:
+        self._secret = secret
         self.input, self.architecture = input, architecture or Architecture()
         self.policy = policy or GatePolicy()
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
@@ -52,6 +60,19 @@ class Model:
         self.live: Stored | None = None
         self.number = 0
 
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete what was stored in a temporary folder."""
+        if self._temporary:
+            self._temporary.cleanup()
+
     def learn(
         self,
         inputs: Array,
@@ -63,7 +84,7 @@ class Model:
     ) -> Result:
         """One update. promote: None = as the gate says, True = by a person whatever it says, False = never."""
         batch = f"bat_{len(self._rows):06d}"
-        rows = make_rows(batch, inputs, list(labels), SECRET, source, self._learning)
+        rows = make_rows(batch, inputs, list(labels), self._secret, source, self._learning)
         for name, n in rows.take(rows.learning & ~rows.lent).counts().items():
             self._learning[name] = self._learning.get(name, 0) + n
         self._rows[batch] = self._store.put(self._places.area, pack_rows(rows))
@@ -93,8 +114,11 @@ class Model:
             self._promote(result)
         return result
 
+    def _stored(self, result: Result) -> Stored:
+        return Stored(number=self.number, layout=result.layout, shards=result.shards, learned=result.learned)
+
     def _promote(self, result: Result) -> None:
-        self.live = Stored(number=self.number, layout=result.layout, shards=result.shards, learned=result.learned)
+        self.live = self._stored(result)
         keep = self.policy.contradicts_class.pooled_batches - 1
         bits = [Bits(version=self.number, digest=result.bits)] if result.bits else []
         self._lineage = Lineage(
@@ -102,6 +126,18 @@ class Model:
             best_masked=result.report.old_classes.best_masked,
             evidence=[*self._lineage.evidence, result.report.batch.evidence][-keep:],
         )
+
+    def checkpoint(self, result: Result | None = None) -> Checkpoint:
+        """The live version, or the one that an update made, as a method finds it."""
+        stored = self._stored(result) if result else self._live
+        return load_checkpoint(stored, self._store)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of what the next update may need: the live version, the rows of its lineage and their rounded features."""
+        shards = sum(s.bytes for s in self._live.shards)
+        digests = {*self._rows.values(), *(e.digest for e in self._entries)}
+        return shards + sum(len(self._store.get(self._places.area, digest)) for digest in digests)
 
     def predictor(self, result: Result | None = None) -> Predictor:
         """The live version, or the one that an update made, as it is served."""
@@ -112,7 +148,7 @@ class Model:
         """The class of each row by the live version, or by the one that an update made. -> [n] names"""
         predictor = self.predictor(result)
         best = predictor.probabilities(inputs).argmax(1)
-        return np.array(predictor.names, object)[best]
+        return np.asarray(np.array(predictor.names, object)[best])
 
     @property
     def _live(self) -> Stored:
