@@ -21,32 +21,42 @@ from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
 from service.worker.assignment import Entry
 
-REMEMBERED = 12
+REMEMBERED_BYTES = 128 * 2**20
 """Ledgers and exams that a process keeps in memory."""
+REMEMBERED_LEAST = 6
+"""Kept however large: an update asks for exam and ledger of its base, its entry, and exam and ledger of what it makes."""
 
 
 class Memory:
     """The latest ledgers and exams of a process, by name; what falls out is read from the cache again."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, object] = OrderedDict()
+        self._held: OrderedDict[str, Rows | Ledger] = OrderedDict()
 
-    def recall(self, name: str, otherwise: Callable[[], object]) -> object:
+    def recall(self, name: str, otherwise: Callable[[], Rows | Ledger]) -> Rows | Ledger:
         """The thing of that name; made by `otherwise` where it is not held."""
         if name not in self._held:
             self.hold(name, otherwise())
         self._held.move_to_end(name)
         return self._held[name]
 
-    def hold(self, name: str, thing: object) -> None:
-        """Keep a thing, and let the oldest go."""
+    def hold(self, name: str, thing: Rows | Ledger) -> None:
+        """Keep a thing, and let those go that were not asked for longest."""
         self._held[name] = thing
-        while len(self._held) > REMEMBERED:
+        self._held.move_to_end(name)
+        while len(self._held) > REMEMBERED_LEAST and sum(map(_bytes, self._held.values())) > REMEMBERED_BYTES:
             self._held.popitem(last=False)
 
     def forget(self) -> None:
         """Drop everything: some of its rows were erased."""
         self._held.clear()
+
+
+def _bytes(thing: Rows | Ledger) -> int:
+    """Of a ledger with the two sums that it works out once they are asked for."""
+    if isinstance(thing, Rows):
+        return thing.inputs.nbytes
+    return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
 
 
 @dataclass

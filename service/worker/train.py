@@ -107,6 +107,7 @@ class Workshop:
 
 def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:
     [step] = assignment.steps
+    base = _knowing(base)
     known = assignment.base.learned if assignment.base else []
     data = _data(assignment, shelf, known, step.batches, run)
     chosen = choose(step.method, base, data)
@@ -118,10 +119,11 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
 def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:
     """The lineage without the named batches, measured but not vetoed, with its certificate."""
     assert base is not None
-    checkpoint = load(assignment.start, shelf.store) if assignment.start else None
+    start = load(assignment.start, shelf.store) if assignment.start else None
+    checkpoint = _knowing(start)
     before = assignment.start.learned if assignment.start else []
     known = [b for b in before if b not in assignment.removed]
-    learned, chosen = Learned(checkpoint) if checkpoint else blank(assignment.input, base), None
+    learned, chosen = Learned(start) if start else blank(assignment.input, base), None
     for step in assignment.steps:
         data = _data(assignment, shelf, known, step.batches, run)
         chosen = choose(step.method, checkpoint, data)
@@ -130,6 +132,11 @@ def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, ru
         checkpoint, known = learned.checkpoint, [*known, *step.batches]
     data = _data(assignment, shelf, known, [], run)
     return Done(certify(base, learned, data, assignment.removed, run, context), data, chosen)
+
+
+def _knowing(base: Checkpoint | None) -> Checkpoint | None:
+    """The base, unless everything was taken back from it: then learning begins as on a model without a version."""
+    return base if base is not None and base.classes else None
 
 
 def choose(request: dict[str, Any], base: Checkpoint | None, data: Data) -> Chosen:

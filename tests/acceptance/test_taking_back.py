@@ -15,7 +15,7 @@ from service.storage.artifacts import model_area
 from service.upkeep.verify import verify
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
-from tests.acceptance.service import Caller, blobs, slow
+from tests.acceptance.service import RIDGE, Caller, blobs, slow
 from tests.server import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
@@ -113,8 +113,11 @@ def test_a_trained_lineage_is_the_same_bit_by_bit_without_the_batch(
     invariants.hold(shared.data)
 
 
-def test_everything_can_be_taken_back_and_learned_anew(shared: Server, new_model: NewModel) -> None:
-    caller = new_model()
+@pytest.mark.parametrize("method", [RIDGE, {"name": "linear_probe", "epochs": 2}, {"name": "auto"}])
+def test_everything_can_be_taken_back_and_learned_anew(
+    shared: Server, new_model: NewModel, method: dict[str, Any]
+) -> None:
+    caller = new_model(method=method)
     first = caller.learn(0)["batches"]
     done = taken_back(caller, first)
     assert caller.version(done["version"])["classes"] == []
@@ -123,6 +126,8 @@ def test_everything_can_be_taken_back_and_learned_anew(shared: Server, new_model
     again = caller.learn(1)
     assert (again["verdict"], caller.live()) == ("promoted", 3)
     assert len(caller.predict(inputs)["predictions"]) == 3
+    taken_back(caller, again["batches"])
+    assert caller.version(4)["classes"] == []
     invariants.hold(shared.data)
 
 
