@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,7 +24,7 @@ from service.worker.assignment import Entry
 REMEMBERED_BYTES = 128 * 2**20
 """Ledgers and exams that a process keeps in memory."""
 REMEMBERED_LEAST = 6
-"""Kept however large: an update asks for exam and ledger of its base, its entry, and exam and ledger of what it makes."""
+"""Kept however large: an update asks for exam and ledger of its base, its entry, exam and ledger of what it makes."""
 
 
 class Memory:
@@ -180,7 +180,7 @@ class StoredData:
         """Hold exam and ledger of `space` for the version that knows all; -> what the cache should keep, by name."""
         fresh = self.batch.take(self.batch.judging)
         exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
-        ledger = self.grown(space)
+        ledger = replace(self.grown(space))  # without the sums that it has worked out: they are as large again
         keep: dict[str, Rows | Ledger] = {
             self._shelf.name("exam", learned=self.learned): exam,
             self._shelf.name("ledger", space.id, learned=self.learned): ledger,
