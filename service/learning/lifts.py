@@ -23,6 +23,7 @@ from service.contract.inputs import InputSpec
 from service.errors import MethodRefused
 from service.learning.checkpoint import LiftLayout
 from service.learning.preprocessing import CLIP, input_reach
+from service.learning.sums import WIDEST
 
 LiftKind = Literal["none", "relu", "fourier", "conv"]
 
@@ -160,7 +161,9 @@ def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
     """
     width, shape, reach = (WIDE if rows > WIDE_ROWS else WIDTH), spec.shape, input_reach(spec)
     image = len(shape) == 3 and min(shape[1:]) >= 3
-    kinds: list[LiftKind] = ["none", "relu"] if image else ["none", "relu", "fourier"]
+    kinds: list[LiftKind] = ["relu"] if image else ["relu", "fourier"]
+    if prod(shape) <= WIDEST:
+        kinds.insert(0, "none")
     found = [[make_lift(kind, shape, width, reach=reach)] for kind in kinds]
     if image:
         found.append([make_lift("conv", shape, reach=reach)])

@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 LARGEST_SUM = 2.0**53
 """Float64 holds every integer up to here."""
+WIDEST = 4096
+"""Features beyond which G alone, 8 (M + 1)^2 bytes, would not fit beside what else a process holds."""
 CHUNK = 8192
 """Rows that are multiplied at once."""
 
@@ -49,7 +51,12 @@ class Sums:
 
     @classmethod
     def empty(cls, width: int) -> Sums:
-        """No rows of that many features."""
+        """No rows of that many features. Raises MethodRefused where they are too many for exact sums."""
+        if width > WIDEST:
+            raise MethodRefused(
+                f"{width:,} features are too many for exact sums; {WIDEST:,} is the limit. Inputs as wide as this "
+                "learn through a lift: use a model with the identity backbone, and auto or ridge."
+            )
         return cls((), np.zeros((width + 1, width + 1)), np.zeros((width + 1, 0)), np.zeros(0))
 
     @classmethod

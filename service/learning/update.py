@@ -8,9 +8,7 @@ moves the backbone it is the scaled input.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +26,7 @@ from service.learning.features import Space, identity_network
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale
 from service.learning.report import assess
+from service.learning.serialization import pack_shard
 from service.learning.solve import DEFAULT_ALPHA, Head, choose_alpha, out_of_fold, solve_ridge
 from service.learning.sums import Sums
 from service.learning.training import forward_cost
@@ -120,12 +119,10 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         notes=[*learned.notes, *_scale_notes(candidate, data)],
     )
     report = assess(assessment)
-    best = {c: max(a, context.past.best_masked.get(c, 0.0)) for c, a in report.old_classes.masked_classes.items()}
-    old = report.old_classes.model_copy(update={"best_masked": {**context.past.best_masked, **best}})
     run.progress("judging", 1, 1)
     return Candidate(
         checkpoint=candidate,
-        report=report.model_copy(update={"old_classes": old}),
+        report=report,
         bits=remember(assessment),
         space=space,
         ledger_digest=data.grown(space).digest if exact else None,
@@ -185,21 +182,15 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
 
 def _cost(base: Checkpoint | None, learned: Learned, data: Data, context: Context) -> Cost:
     candidate = learned.checkpoint
-    before: Mapping[str, Any] = base.parts if base else {}
-    added = {
-        part: tensors
-        for part, tensors in candidate.parts.items()
-        if part not in before
-        or tensors.keys() != before[part].keys()
-        or not all(torch.equal(t, before[part][k]) for k, t in tensors.items())
-    }
+    before = {pack_shard(tensors) for tensors in base.parts.values()} if base else set()
+    added = {pack_shard(tensors) for tensors in candidate.parts.values()} - before
     share = learned.multiply_adds / context.retraining if context.retraining else None
     return Cost(
         seconds=time.perf_counter() - context.started,
         wait_seconds=context.wait_seconds,
         rows=len(data.batch),
         parameters_added=candidate.parameters - (base.parameters if base else 0),
-        bytes_added=sum(t.numel() * t.element_size() for ts in added.values() for t in ts.values()),
+        bytes_added=sum(map(len, added)),
         share_of_retraining=share,
         multiply_adds=learned.multiply_adds,
     )

@@ -73,7 +73,9 @@ def stored_sums(
     total: Sums | None = None
     for done, batch_id in enumerate(version.learned):
         if batch_id not in digests:
-            raise Conflict(f"Version {version.number} has no ledger: batch {batch_id} was never summed in its features.")
+            raise Conflict(
+                f"Version {version.number} has no ledger: batch {batch_id} was never summed in its features."
+            )
         sums = Sums.of(unpack_rows(runtime.store.get(model_area(model.id), digests[batch_id])))
         total = sums if total is None else total + sums
         progress(done + 1, len(version.learned))

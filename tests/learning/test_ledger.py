@@ -190,3 +190,8 @@ def test_a_packed_ledger_comes_back() -> None:
     assert equal(again.with_entry(batches()[5]), ledger.with_entry(batches()[5]))
     with pytest.raises(CorruptArtifact, match="no ledger"):
         Ledger.unpack(pack({}))
+
+
+def test_features_too_many_for_exact_sums_are_refused_with_the_remedy() -> None:
+    with pytest.raises(MethodRefused, match="identity backbone"):
+        Sums.empty(sums_module.WIDEST + 1)
