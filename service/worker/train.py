@@ -131,6 +131,7 @@ def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, ru
             learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
         checkpoint, known = learned.checkpoint, [*known, *step.batches]
     data = _data(assignment, shelf, known, [], run)
+    learned = replace(learned, out_of_fold=None)  # of the rows of the last step: here no rows are new
     return Done(certify(base, learned, data, assignment.removed, run, context), data, chosen)
 
 
