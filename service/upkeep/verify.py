@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.errors import Conflict
-from service.learning.serialization import unpack_rows
+from service.learning.serialization import unpack, unpack_rows
 from service.learning.sums import Sums
 from service.registry import ledger, models, versions
 from service.registry.tables import Model, Version
@@ -47,17 +47,11 @@ def verify(
                 "no digest to verify. Its shards are verified whenever they are loaded."
             )
     total = stored_sums(runtime, model, version, progress)
-    for shard in version.shards:
-        runtime.store.get(SHARDS, shard["digest"])
-    return Verified(
-        model_name,
-        number,
-        recorded,
-        total.digest(space) if total is not None else "",
-        total.rows if total is not None else 0,
-        len(version.learned),
-        len(version.shards),
-    )
+    parts = {shard["part"]: runtime.store.get(SHARDS, shard["digest"]) for shard in version.shards}
+    if total is None:
+        total = Sums.empty(unpack(parts["judge"])[0]["weight"].shape[1])  # everything was taken back
+    recomputed = total.digest(space)
+    return Verified(model_name, number, recorded, recomputed, total.rows, len(version.learned), len(parts))
 
 
 def stored_sums(

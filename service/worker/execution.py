@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydantic import TypeAdapter
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
@@ -64,11 +65,15 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
 
 def _require_clean(session: Session, base: Version | None) -> None:
     """A retraction that ended without success left its mark: what learns on that version could never go live."""
-    if base is not None and (bad := versions.retracted_batches(session, base.learned)):
-        raise Conflict(
-            f"Version {base.number} is live and learned batch {bad[0]}, whose retraction has not succeeded. Retry the "
-            "retraction, then this update."
-        )
+    if base is None or not (bad := versions.retracted_batches(session, base.learned)):
+        return
+    orders = select(Update).where(Update.model_id == base.model_id, Update.kind == UpdateKind.RETRACT)
+    order = next(o.id for o in session.scalars(orders.order_by(Update.id.desc())) if bad[0] in o.batches)
+    raise Conflict(
+        f"Version {base.number} is live and learned batch {bad[0]}, whose retraction {order} has not succeeded. Retry "
+        "the retraction, then this update.",
+        retraction=order,
+    )
 
 
 def _to_learn(session: Session, update: Update, base: Version | None) -> list[str]:

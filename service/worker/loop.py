@@ -16,7 +16,7 @@ from service.registry.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings
 from service.worker import erasure, execution
-from service.worker.executors import Progress, WarmChild
+from service.worker.executors import ChildFailed, Progress, WarmChild
 from service.worker.publish import finish_empty, publish
 
 log = logging.getLogger("tsuika.worker")
@@ -133,11 +133,12 @@ class Worker:
 
     def _fail(self, update: Update, error: Exception) -> None:
         """Record it: a refusal is final, anything else is tried again with growing delays. Raises LeaseLost."""
-        told = _told(error)
-        log.warning("update %s: %s: %s", update.id, told["title"], told["detail"], exc_info=error)
+        told, refused = _told(error), isinstance(error, InvalidContent | Conflict | Diverged)
+        unexpected = None if refused or isinstance(error, ChildFailed) else error
+        log.warning("update %s: %s: %s", update.id, told["title"], told["detail"], exc_info=unexpected)
         with self._runtime.database.writing() as session:
             owned = updates.owned(session, update.id, update.fence)
-            if isinstance(error, InvalidContent | Conflict | Diverged):
+            if refused:
                 owned.error = told
                 states.advance(session, owned, UpdateState.FAILED, "failed", **told)
             else:

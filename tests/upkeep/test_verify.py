@@ -10,9 +10,9 @@ from sqlalchemy import update
 
 from service.errors import Conflict, CorruptArtifact, Erased, NotFound
 from service.learning.batch import Rows, make_rows
-from service.learning.serialization import pack_rows
+from service.learning.serialization import pack, pack_rows
 from service.learning.sums import Sums
-from service.registry import batches, ledger, versions
+from service.registry import batches, ledger, models, versions
 from service.registry.tables import LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
@@ -122,8 +122,22 @@ def test_a_version_whose_entries_are_gone_from_the_registry_is_a_conflict(runtim
         verify(runtime, "digits", 1)
 
 
+def test_a_version_from_which_everything_was_taken_back_holds_the_digest_of_no_rows(
+    runtime: Runtime, facts: Facts
+) -> None:
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        judge = runtime.store.put(SHARDS, pack({"weight": np.zeros((0, 3), np.float32)}))
+        parts = [{"part": "judge", "digest": judge, "bytes": 4, "learned": []}]
+        empty = replace(made([], SPACE), ledger_digest=Sums.empty(3).digest(SPACE), shards=parts)
+        versions.add(session, digits, learn(session, digits, []), None, empty)
+    found = verify(runtime, "digits", 2)
+    assert found.holds
+    assert (found.rows, found.batches) == (0, 0)
+
+
 def test_an_unknown_model_or_version_is_not_found_and_an_erased_one_is_told(runtime: Runtime, facts: Facts) -> None:
-    for name, number in (("letters", 1), ("digits", 2)):
+    for name, number in (("letters", 1), ("digits", 9)):
         with pytest.raises(NotFound):
             verify(runtime, name, number)
     with runtime.database.writing() as session:
