@@ -68,7 +68,7 @@ def _require_clean(session: Session, base: Version | None) -> None:
     if base is None or not (bad := versions.retracted_batches(session, base.learned)):
         return
     orders = select(Update).where(Update.model_id == base.model_id, Update.kind == UpdateKind.RETRACT)
-    order = next(o.id for o in session.scalars(orders.order_by(Update.id.desc())) if bad[0] in o.batches)
+    order = next((o.id for o in session.scalars(orders.order_by(Update.id.desc())) if bad[0] in o.batches), None)
     raise Conflict(
         f"Version {base.number} is live and learned batch {bad[0]}, whose retraction {order} has not succeeded. Retry "
         "the retraction, then this update.",
