@@ -42,6 +42,7 @@ class Stream:
 
 
 INK = RangeScale(range=(0, 16))
+INK_VECTOR = VectorInput(kind="vector", size=64, scale=INK)
 STREAMS = {
     s.name: s
     for s in (
@@ -55,7 +56,7 @@ STREAMS = {
             0.1,
             SPLITS,
         ),
-        Stream("digits-vectors", "digits", VectorInput(kind="vector", size=64, scale=INK), 2, 2, (256,), 0.1, SPLITS),
+        Stream("digits-vectors", "digits", INK_VECTOR, 2, 2, (256,), 0.1, SPLITS),
         Stream(
             "mnist10k", "mnist10k", ImageInput(kind="image", channels=1, height=28, width=28), 2, 2, (400, 400), 0.1, 1
         ),
@@ -89,7 +90,11 @@ def load(stream: Stream, folder: Path | None, seed: int) -> tuple[Rows, Rows]:
     """
     train, test = _digits(seed % SPLITS) if stream.data == "digits" else _file(stream.data, folder)
     order = np.random.default_rng(seed).permutation(len(train))
-    return tuple(Rows(r.inputs.reshape(-1, *stream.input.shape), r.labels) for r in (train.take(order), test))  # type: ignore[return-value]
+    return _shaped(train.take(order), stream), _shaped(test, stream)
+
+
+def _shaped(rows: Rows, stream: Stream) -> Rows:
+    return Rows(rows.inputs.reshape(-1, *stream.input.shape), rows.labels)
 
 
 def _digits(split: int) -> tuple[Rows, Rows]:
@@ -115,3 +120,14 @@ def _file(name: str, folder: Path | None) -> tuple[Rows, Rows]:
         Rows(x if x.dtype == np.uint8 and x.ndim > 2 else x.astype(np.float32), y.astype(str)) for x, y in parts
     )
     return train, test
+
+
+def noisy_digits(rows: int, seed: int) -> Rows:
+    """Digits as vectors, drawn at random, each with a little noise of its own."""
+    from sklearn.datasets import load_digits
+
+    inputs, labels = load_digits(return_X_y=True)
+    random = np.random.default_rng(seed)
+    which = random.integers(0, len(labels), rows)
+    noisy = np.clip(inputs[which] + random.normal(0, 0.3, (rows, 64)), 0, 16)
+    return Rows(np.round(noisy, 2).astype(np.float32), labels[which].astype(str))

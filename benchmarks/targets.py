@@ -37,6 +37,7 @@ def _accuracy(m: Measured) -> float:
 
 TARGETS = (
     Target("digits-images", "auto", "accuracy, joint + 0.01", _accuracy, lambda m: m["joint"] + 0.01),
+    Target("digits-images", "auto", "forgetting", lambda m: m["forgetting"], lambda _: 0.01, most=True),
     Target("digits-images", "auto", "masked forgetting", lambda m: m["masked_forgetting"], lambda _: 0.01, most=True),
     Target("digits-vectors", "auto", "accuracy, joint", _accuracy, lambda m: m["joint"]),
     Target("mnist10k", "auto", "accuracy, joint", _accuracy, lambda m: m["joint"]),

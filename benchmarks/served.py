@@ -1,0 +1,144 @@
+"""A real `tsuika serve` in a folder of its own: updates posted with their rows, timed to the first answer."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.memory import pss_of_children
+from benchmarks.streams import INK_VECTOR, Rows, noisy_digits
+from benchmarks.telling import bar
+from service.cli.demonstration.process import running_service
+
+ASKED_EVERY_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Posted:
+    """One update over HTTP, in seconds: all of it, and where it went. `verdict`: its own, or "not served"."""
+
+    total: float
+    verdict: str
+    parts: dict[str, float]
+
+
+@dataclass
+class Asked:
+    """Predictions that somebody asked for all the while."""
+
+    seconds: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a real service did; memory in MB, of the service and its child together, null where it cannot be told."""
+
+    alone: list[Posted]
+    beside: list[Posted]
+    asked: Asked
+    memory_at_start: float | None
+    memory_after: float | None
+
+
+def served(updates: int, rows: int, before: int, settle: float) -> Served:
+    """A service that learned `before` rows, then updates alone, then as many beside somebody who asks.
+
+    `settle`: seconds for which memory must stand still before it is told.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_service(Path(folder)) as url,
+        httpx.Client(base_url=url, timeout=120) as http,
+        bar(2 * updates) as advance,
+    ):
+        _expect(http.post("/v1/models", json={"name": "digits", "input": INK_VECTOR.model_dump(mode="json")}))
+        at_start = _settled_memory(settle)
+        _post(http, noisy_digits(before, seed=1_000))
+        alone, beside = list[Posted](), list[Posted]()
+        for k in range(updates):
+            alone.append(_post(http, noisy_digits(rows, seed=2_000 + k)))
+            advance(f"update {k + 1}: {alone[-1].total:.3f} s")
+        with _somebody(url) as asked:
+            for k in range(updates):
+                beside.append(_post(http, noisy_digits(rows, seed=3_000 + k)))
+                advance(f"update {k + 1} beside predictions: {beside[-1].total:.3f} s")
+        return Served(alone, beside, asked, at_start, _settled_memory(settle))
+
+
+def _post(http: httpx.Client, rows: Rows) -> Posted:
+    """One update with its rows, until its version answers."""
+    body = {"inputs": rows.inputs.tolist(), "labels": rows.labels.tolist(), "new_classes": "allow"}
+    began = time.time()
+    update = _expect(http.post("/v1/models/digits/updates", params={"wait": 60}, json=body))
+    told = time.time()
+    if update["report"] is None:
+        raise RuntimeError(f"the update is {update['state']}: {update['error']}")
+    answer = _expect(http.post("/v1/models/digits/predictions", json={"inputs": body["inputs"][:1]}))
+    ended = time.time()
+    learned = update["report"]["cost"]["seconds"]
+    created, started, finished = (_seconds(update[name]) for name in ("created_at", "started_at", "finished_at"))
+    parts = {
+        "receive": created - began,
+        "queue": started - created,
+        "learn and judge": learned,
+        "publish": finished - started - learned,
+        "tell": told - finished,
+        "first answer": ended - told,
+    }
+    return Posted(ended - began, update["verdict"] if answer["version"] == update["version"] else "not served", parts)
+
+
+def _expect(response: httpx.Response) -> Any:
+    response.raise_for_status()
+    return response.json()
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+@contextmanager
+def _somebody(url: str) -> Iterator[Asked]:
+    """Asks for one prediction every 20 ms in a thread of its own."""
+    asked, stop = Asked(), threading.Event()
+    body = {"inputs": noisy_digits(1, seed=0).inputs.tolist()}
+
+    def ask() -> None:
+        with httpx.Client(base_url=url, timeout=30) as http:
+            while not stop.wait(ASKED_EVERY_SECONDS):
+                began = time.perf_counter()
+                try:
+                    _expect(http.post("/v1/models/digits/predictions", json=body))
+                    asked.seconds.append(time.perf_counter() - began)
+                except httpx.HTTPError as error:
+                    asked.failed.append(repr(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _settled_memory(seconds: float) -> float | None:
+    """MB of all children once it stands still so long: the warm child takes a while to load."""
+    before = pss_of_children()
+    for _ in range(60):
+        time.sleep(seconds)
+        now = pss_of_children()
+        if before is None or now is None or abs(now - before) < 1.0:
+            return now
+        before = now
+    return before

@@ -1,0 +1,75 @@
+"""The benchmarks run, at their smallest, and say what they measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import learning, updates
+from benchmarks.joint import ridge_head
+from benchmarks.scores import Course
+
+
+def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = tmp_path / "found.json"
+    words = ["--streams", "digits-images", "--methods", "ridge,fine_tune", "--seeds", "1", "--json", str(found)]
+    assert learning.main(words) == 0
+    said = capsys.readouterr()
+    assert "digits-images 0: ridge" in said.err
+    assert "reached  digits-images, ridge: accuracy, 0.995 of numpy's ridge" in said.out
+    joint, ridge, fine_tune = json.loads(found.read_text())
+    assert joint["method"] == "joint"
+    assert ridge["accuracy"] > joint["accuracy"] > fine_tune["accuracy"]
+    assert fine_tune["forgetting"] > 0.5 > 0.02 > ridge["forgetting"]
+    assert ridge["gate"] == ["live"] * 5
+    assert fine_tune["gate"][-1].startswith("rejected by")
+
+
+def test_a_stream_without_its_data_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TSUIKA_BENCH_DATA", raising=False)
+    assert learning.main(["--streams", "letter", "--methods", "ridge"]) == 2
+    assert "letter needs --data FOLDER" in capsys.readouterr().err
+    assert learning.main(["--streams", "letter", "--methods", "ridge", "--data", str(tmp_path)]) == 2
+
+
+def test_updates_are_timed_in_process_and_against_a_real_service(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = tmp_path / "found.json"
+    words = ["--batches=3", "--rows=40", "--before=100", "--updates=1", "--learned=100", "--settle=0.1"]
+    assert updates.main([*words, f"--json={found}"]) == 0
+    said = capsys.readouterr().out
+    assert "late / early" in said
+    assert "reached  failed predictions: 0" in said
+    measured = json.loads(found.read_text())
+    assert len(measured["flatness"]["seconds"]) == 3
+    [posted] = measured["served"]["alone"]
+    assert posted["total"] == pytest.approx(sum(posted["parts"].values()))
+
+
+def test_masked_forgetting_leaves_out_the_harder_question() -> None:
+    course = Course()
+    course.after(["a", "b"], ["a", "b"], np.array([[0.9, 0.1], [0.2, 0.8]]), np.array(["a", "b"]))
+    answers = np.array([[0.3, 0.1, 0.6], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
+    course.after(["c"], ["a", "b", "c"], answers, np.array(["a", "b", "c"]))
+    assert course.accuracy == pytest.approx(2 / 3)
+    assert course.forgetting == 0.5
+    assert course.masked_forgetting == 0.0
+    assert course.intrusion == 0.5
+
+
+def test_the_reference_is_plain_ridge_under_the_counted_prior() -> None:
+    """(H'H / N + alpha D) W = H'Y / N, but for the factor (N - C) / N on the spread within classes."""
+    draw = np.random.default_rng(0)
+    h, labels = draw.normal(size=(4000, 5)), draw.choice(["a", "b", "c"], 4000)
+    h[labels == "b"] += 1
+    found = ridge_head(h, labels, alpha=0.01, prior=1.0)
+    wide = np.hstack([h, np.ones((4000, 1))])
+    shrink = np.diag([*(0.01 * h.var(0)), 0.0])
+    plain = np.linalg.solve(wide.T @ wide / 4000 + shrink, wide.T @ (labels[:, None] == found.names) / 4000)
+    assert np.allclose(found.weight, plain, atol=1e-3)
