@@ -1,4 +1,4 @@
-"""One thread a test process: two of them share two cores, and numbers computed by several threads may differ in bits."""
+"""One thread a test process: two of them share two cores, and several threads may give other bits."""
 
 import os
 

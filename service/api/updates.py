@@ -18,8 +18,7 @@ from service.contract.enums import UpdateKind, UpdateState
 from service.contract.inputs import Architecture
 from service.errors import Conflict, InvalidContent
 from service.registry import batches, models, updates
-from service.registry.database import now
-from service.registry.tables import Batch, Model, Update
+from service.registry.tables import Model
 from service.registry.updates import Order
 
 routes = APIRouter(tags=["updates"])
@@ -154,16 +153,8 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
     def act(session: Session) -> Effect:
         found = updates.find(session, update)
         updates.retry(session, found)
-        _mark_again(session, found)
         return Effect(202, {"update": update}, lambda: announce(shared))
 
     done = shared.posts.run(attempt(request, None), lambda: act)
     headers = {"Location": f"/v1/updates/{update}", **done.headers}
     return answer(_update(shared, update), done.status, headers)
-
-
-def _mark_again(session: Session, update: Update) -> None:
-    """A retraction that was cancelled had given its batches back."""
-    if update.kind == UpdateKind.RETRACT:
-        for batch in (session.get_one(Batch, b) for b in update.batches):
-            batch.retracted_at = batch.retracted_at or now()

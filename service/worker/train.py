@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from service.contract.enums import UpdateKind
 from service.contract.inputs import Strict
+from service.errors import CorruptArtifact
 from service.learning.assessment import Past
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout
@@ -27,7 +29,10 @@ from service.storage.artifacts import SHARDS, Artifacts
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard, Stored
+from service.worker.assignment import Bits as Remembered
 from service.worker.features import Memory, Shelf, StoredData
+
+log = logging.getLogger("tsuika.child")
 
 
 @dataclass(frozen=True)
@@ -167,10 +172,19 @@ def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Seque
 def _past(assignment: Assignment, store: Artifacts) -> Past:
     lineage, area = assignment.lineage, assignment.places.area
     return Past(
-        bits=[(b.version, Bits.load(unpack(store.get(area, b.digest))[0])) for b in lineage.bits],
+        bits=[(b.version, bits) for b in lineage.bits if (bits := _bits(store, area, b)) is not None],
         best_masked=lineage.best_masked,
         evidence=lineage.evidence,
     )
+
+
+def _bits(store: Artifacts, area: str, remembered: Remembered) -> Bits | None:
+    """What a version got right; without it there is one version less to look back on, which is no reason to fail."""
+    try:
+        return Bits.load(unpack(store.get(area, remembered.digest))[0])
+    except CorruptArtifact as damaged:
+        log.warning("version %d is not looked back on: %s", remembered.version, damaged.detail)
+        return None
 
 
 def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
