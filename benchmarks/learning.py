@@ -162,7 +162,9 @@ def told(found: Sequence[Learned]) -> Iterator[str]:
         )
         for method, rows in groups.items():
             stopped = Counter(said for r in rows for said in r.gate if said != "live")
-            yield from (f"  {method}: {said}, {k} times" for said, k in stopped.most_common())
+            yield from (
+                f"  {method}: {said}, {'once' if k == 1 else f'{k} times'}" for said, k in stopped.most_common()
+            )
         yield ""
     yield from targets([asdict(r) for r in found])
 

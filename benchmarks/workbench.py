@@ -134,7 +134,7 @@ class Model:
 
     @property
     def kept_bytes(self) -> int:
-        """Of what the next update may need: the live version, the rows of its lineage and their rounded features."""
+        """Of the live version, of all rows, and of their rounded features in each space that it stood on."""
         shards = sum(s.bytes for s in self._live.shards)
         digests = {*self._rows.values(), *(e.digest for e in self._entries)}
         return shards + sum(len(self._store.get(self._places.area, digest)) for digest in digests)
