@@ -213,12 +213,15 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     folder = os.environ.get("TSUIKA_BENCH_DATA")
     parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of mnist10k.npz, letter.npz")
     parser.add_argument(
-        "--streams", type=_streams, default="digits,mnist10k,letter", help=f"of {', '.join(STREAMS)}; or a first word"
+        "--streams", type=_streams, help=f"of {', '.join(STREAMS)}, or a data set; by default all that have their data"
     )
     parser.add_argument("--methods", type=_methods, default=",".join([AUTO, *METHODS]), help="names, with commas")
     parser.add_argument("--seeds", type=int, help="seeds (digits: splits); by default 5 for digits, 1 for the others")
     parser.add_argument("--json", type=Path, help="file for the results")
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    if arguments.streams is None:
+        arguments.streams = _streams("digits,mnist10k,letter" if arguments.data else "digits")
+    return arguments
 
 
 def _streams(text: str) -> list[Stream]:
