@@ -37,6 +37,11 @@ class Unlearnable(Strict):
     learner_p: float = Field(
         0.01, gt=0, lt=1, description="A batch-only learner must beat its commonest class at this p."
     )
+    min_strange: int = Field(
+        50,
+        ge=1,
+        description="Rows unlike anything seen, and most of the batch, from which these alone must be learnable.",
+    )
 
 
 class ContradictsEverything(Strict):

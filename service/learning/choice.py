@@ -20,6 +20,9 @@ FEW_KNOWN = 20
 
 def auto(base: Checkpoint | None, data: Data) -> tuple[dict[str, Any], str]:
     """-> the method to use, by name, and the reason."""
+    network = data.architecture.backbone.name
+    if base is None and network != "identity":
+        return {"name": "retrain"}, f"auto: a first version of a model that names a backbone; its {network} is trained."
     if base is None:
         return {"name": "ridge"}, (
             "auto: a first version without a pretrained backbone; the exact head on the lift that does best on rows "

@@ -12,6 +12,11 @@ from service.learning.sentences import rows, whole_percent
 from service.learning.statistics import at_least
 
 
+def mostly_strange(found: Contradiction, policy: GatePolicy) -> bool:
+    """Whether most rows are unlike anything seen: only a head of their own can tell if labels belong to them."""
+    return found.strange >= max(policy.unlearnable.min_strange, found.rows)
+
+
 def needs_learner(found: Contradiction, policy: GatePolicy) -> bool:
     """Whether rule 1 can fire, so that a head of the batch alone must be fitted."""
     rule = policy.unlearnable
@@ -88,9 +93,18 @@ def _of_batch(
     return finding
 
 
+def unlearnable(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 1: the labels follow no rule of their own; of familiar rows, they contradict the base as well."""
+    found = measured.contradiction
+    if found is not None and found.strange_learner and found.strange_learner.p >= policy.unlearnable.learner_p:
+        what = f"{rows(found.strange)} are unlike anything seen before, and no rule links them to their labels."
+        return Finding(what, fires=Severity.HELD, remedy="Do rows and labels still belong together?")
+    return _unlearnable(measured, policy)
+
+
 @_of_batch
-def unlearnable(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
-    """Rule 1: the labels contradict the base and follow no rule of their own."""
+def _unlearnable(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
+    """Of familiar rows: the labels contradict the base and follow no rule of their own."""
     limit = policy.unlearnable.min_excess
     if not needs_learner(found, policy):
         return Finding(_counted(measured, found), found.excess, limit)

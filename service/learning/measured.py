@@ -56,6 +56,7 @@ class Contradiction:
 
     `expected`: share of conflicts that the base's own mistakes would give. `labels`: classes among these rows.
     `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: null where no rule asks.
+    `strange`: rows of known classes unlike anything seen; `strange_learner`: a head of those, where they are most.
     """
 
     rows: int
@@ -66,6 +67,8 @@ class Contradiction:
     pooled: Mapping[str, ClassEvidence] = field(default_factory=dict)
     learner: Agreement | None = None
     reconciliation: Reconciliation | None = None
+    strange: int = 0
+    strange_learner: Agreement | None = None
 
     @property
     def excess(self) -> float:

@@ -64,6 +64,9 @@ def _shard(part: str, base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -
 def _decided(base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -> list[str]:
     """What the removed batches had decided and still holds; strength and temperature are always chosen anew."""
     kept = [p for p in sorted(now.parts) if _may_decide(p) and gone & base.learned.get(p, frozenset())]
+    exact = now.layout.exact
+    if exact is not None and not exact.lift_named and not now.layout.lifts:
+        kept.append("lift")  # that none is used was chosen, too, and no part of it is stored that could tell by whom
     order = [c for c in base.classes if c in now.classes]
     return [*kept, "class order"] if order == list(now.classes) and len(order) > 1 else kept
 

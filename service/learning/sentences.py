@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from service.contract.enums import Outcome, Verdict
 from service.contract.report import OldClasses, Report
 
+VISIBLE = 0.02
+"""A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
 MANY = 8
 """More names than this are counted, not listed."""
 
@@ -75,23 +77,26 @@ def promoted(report: Report, version: int) -> str:
 
 def _gained(report: Report) -> str:
     new, old = report.new_classes, report.old_classes
-    knows = f"It knows {listed(new.names)}" if new.names else ""
+    knows = f"It knows {listed(sorted(new.names))}" if new.names else ""
     if report.before is None:
-        return (
-            f"{knows}, right on {percent(new.after)} of {rows(new.rows)} it had not seen." if new.after else f"{knows}."
-        )
-    kept = _kept(old)
+        how = ", cross-validated" if report.exact else " it had not seen"
+        if not knows:
+            return "There was nothing to compare it with."
+        return f"{knows}, right on {percent(new.after)} of {rows(new.rows)}{how}." if new.after else f"{knows}."
+    kept = _kept(old, report.before.rows)
     return f"{knows}; {kept}." if knows else f"{kept[:1].upper()}{kept[1:]}."
 
 
-def _kept(old: OldClasses) -> str:
-    """What became of the old classes."""
+def _kept(old: OldClasses, trusted: int) -> str:
+    """What became of the old classes, on so many trusted rows."""
     if old.before is None or old.after is None or old.interval is None:
         return "there are no trusted rows of the old classes"
     low, high = old.interval
     numbers = f"{100 * old.before:.1f} → {percent(old.after)}"
     if low > 0:
         return f"the old classes gained {100 * (old.after - old.before):.1f} points ({numbers})"
+    if high >= 0 and old.before - old.after > VISIBLE:
+        return f"on {rows(trusted)} a loss of the old classes cannot be told from chance ({numbers})"
     if high >= 0:
         return f"the old classes lost nothing measurable ({numbers}, within chance)"
     masked = old.masked

@@ -14,7 +14,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, TimeoutError
 from sqlalchemy.orm import Session
@@ -61,6 +61,10 @@ class Database:
             if "full" in words:
                 raise DiskFull("The database has no room left; nothing was stored.") from error
             raise
+
+    def ready(self) -> bool:
+        """Whether the tables are there."""
+        return inspect(self._readers).has_table("installation")
 
     def close(self) -> None:
         """Give all connections back."""

@@ -73,7 +73,13 @@ class LiveModels:
         if (loaded := self._table.get(name)) is not None:
             return loaded
         with self._database.reading() as session:
-            version = models.live(session, models.get(session, name))
+            model = models.get(session, name)
+            version, made = models.live(session, model), versions.next_number(session, model) - 1
+        if version is None and made:
+            raise NotLive(
+                f"{name} has no live version yet; version {made} was made and waits. Look at its report, then POST "
+                f'{{"version": {made}}} to /v1/models/{name}/deployments.'
+            )
         if version is None:
             raise NotLive(f"{name} has no live version yet. POST an update to /v1/models/{name}/updates first.")
         self._assign(self._load(name, version))

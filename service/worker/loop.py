@@ -10,7 +10,16 @@ import uuid
 from types import FrameType
 
 from service.contract.enums import UpdateState
-from service.errors import Busy, Cancelled, Conflict, Diverged, InvalidContent, LeaseLost, TsuikaError
+from service.errors import (
+    Busy,
+    Cancelled,
+    Conflict,
+    Diverged,
+    ImpossibleSettings,
+    InvalidContent,
+    LeaseLost,
+    TsuikaError,
+)
 from service.registry import states, updates
 from service.registry.tables import Update
 from service.runtime import Runtime
@@ -191,6 +200,8 @@ def work(settings: Settings) -> None:
     """`tsuika work`: a worker of its own, until TERM or INT. It never migrates."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     runtime = Runtime(settings)
+    if not runtime.database.ready():
+        raise ImpossibleSettings(f"The database in {settings.data} has no tables yet. Run: tsuika migrate")
     worker = Worker(runtime)
     stopped = threading.Event()
 

@@ -122,7 +122,7 @@ def mistakes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
     look("rolled back", f"one call, {1000 * (time.perf_counter() - started):.0f} ms")
     with teller.working("taking customer-17 back") as progress:
         taken = model.retract(customer.batches, "customer-17 asked for it", on_progress=progress)
-    look("rows of customer-17 taken back", "as if they had never been here")
+    look("rows of customer-17 taken back", "as if never sent")
     teller.table(["what happened", "live version", "accuracy", "and so"], rows, left=("what happened", "and so"))
     teller.verdicts([("slipped labels", bad)])
     _certificate(teller, model, taken, never=1)

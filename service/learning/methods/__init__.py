@@ -41,11 +41,21 @@ def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Metho
     try:
         return method, method.Params.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = "/".join(str(part) for part in first["loc"])
-        allowed = ", ".join(method.Params.model_fields) or "none"
-        message = f"{name} takes {allowed}; {field}: {first['msg']}."
+        field, message = _told(method, error)
         raise MethodRefused(message, [(f"{pointer}/{field}", message)]) from None
+
+
+def _told(method: Method, error: ValidationError) -> tuple[str, str]:
+    """The first field that is wrong, and what it takes: every form of it, or the parameters that there are."""
+    errors = error.errors(include_input=False, include_url=False)
+    field = str(errors[0]["loc"][0]) if errors[0]["loc"] else ""
+    allowed = list(method.Params.model_fields)
+    if errors[0]["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, allowed, 1)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        return field, f'{method.name} has no parameter "{field[:100]}".{hint} It takes {", ".join(allowed) or "none"}.'
+    said = dict.fromkeys(e["msg"].removeprefix("Input ") for e in errors if e["loc"][:1] == errors[0]["loc"][:1])
+    return field, f"{method.name}: {field} {', or '.join(said)}."
 
 
 def check_name(name: str, pointer: str) -> None:

@@ -154,6 +154,11 @@ def refuse(base: Checkpoint | None, data: Data) -> str | None:
     neck = bool(base and base.layout.neck)
     if neck or (backbone.name == "mlp" and not (base and base.layout.lifts)):
         return None
+    if data.architecture.backbone.name == "mlp":
+        return (
+            "den adds units to hidden dense layers, and no mlp was trained here yet: the live version is an exact "
+            "head. Learn once with retrain, then den can expand what it made."
+        )
     if backbone.name == "cnn":
         return (
             "den adds units to dense layers; filters of a cnn backbone cannot grow. Use an mlp backbone, give the head "
