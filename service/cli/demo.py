@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _keep(teller: Teller, url: str, aside: Rows) -> None:
     """What to try, until somebody presses Ctrl-C."""
-    row = json.dumps([int(value) for value in aside.inputs[0]], separators=(",", ":"))
+    row = json.dumps(aside.inputs[0].astype(int).tolist(), separators=(",", ":"))
     json_header = "-H 'Content-Type: application/json'"
     exact = f"{url}/v1/models/new-classes.ridge"
     teller.heading(f"Still running at {url}", "Try, in another terminal:")

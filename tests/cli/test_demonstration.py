@@ -33,13 +33,13 @@ def test_no_row_kept_aside_is_ever_sent() -> None:
 def test_the_shifted_world_is_one_pixel_to_the_right_and_darker() -> None:
     image = np.zeros((1, 8, 8))
     image[0, 3, 3] = 10
-    moved = moved_and_darker(Rows(image.reshape(1, 64), ("1",))).inputs.reshape(8, 8)
+    moved = moved_and_darker(Rows(image.reshape(1, 1, 8, 8), ("1",))).inputs.reshape(8, 8)
     assert moved[3, 4] == 6
     assert moved.sum() == 6
 
 
 def test_renumbered_labels_are_all_wrong() -> None:
-    rows = Rows(np.zeros((2, 64)), ("3", "9"))
+    rows = Rows(np.zeros((2, 1, 8, 8)), ("3", "9"))
     assert renumbered(rows).labels == ("4", "0")
 
 

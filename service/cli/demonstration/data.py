@@ -1,4 +1,4 @@
-"""Scikit-learn's digits (8x8 pixels of 0 to 16, as 64 numbers), cut into what is sent and what is kept aside."""
+"""Scikit-learn's digits (images of 8x8 pixels from 0 to 16), cut into what is sent and what is kept aside."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-INPUT = {"kind": "vector", "size": 64, "scale": {"range": [0, 16]}}
+INPUT = {"kind": "image", "channels": 1, "height": 8, "width": 8, "scale": {"range": [0, 16]}}
 OLD, NEW = ("0", "1", "2", "3", "4"), ("5", "6", "7", "8", "9")
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """inputs [n, 64] · labels [n]"""
+    """inputs [n, 1, 8, 8] · labels [n]"""
 
     inputs: NDArray[np.float64]
     labels: tuple[str, ...]
@@ -40,17 +40,16 @@ def digits() -> tuple[Rows, Rows]:
 
     inputs, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(labels))
-    rows = Rows(inputs[order], tuple(str(label) for label in labels[order]))
+    rows = Rows(inputs[order].reshape(-1, 1, 8, 8), tuple(str(label) for label in labels[order]))
     aside, sent = rows.cut(3 * len(rows) // 10)
     return sent, aside
 
 
 def moved_and_darker(rows: Rows) -> Rows:
     """The same digits, one pixel to the right and at six tenths of their ink."""
-    images = rows.inputs.reshape(-1, 8, 8)
-    moved = np.zeros_like(images)
-    moved[:, :, 1:] = images[:, :, :-1]
-    return Rows(np.rint(0.6 * moved).reshape(-1, 64), rows.labels)
+    moved = np.zeros_like(rows.inputs)
+    moved[..., 1:] = rows.inputs[..., :-1]
+    return Rows(np.rint(0.6 * moved), rows.labels)
 
 
 def renumbered(rows: Rows) -> Rows:
