@@ -111,6 +111,7 @@ def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
         own=_own(a),
         since=_since(a),
         sound=a.sound,
+        exact=a.exact,
     )
     return measured, evidence
 

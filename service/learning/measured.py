@@ -99,6 +99,7 @@ class Measured:
 
     `live`: number of the version that answers now (the base). `own`: base and candidate on the update's own rows.
     `since`: the best remembered version and the candidate. `sound`: weights are finite and load again.
+    `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself.
     """
 
     live: int | None
@@ -109,6 +110,7 @@ class Measured:
     own: Paired | None = None
     since: tuple[int, Paired] | None = None
     sound: bool | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True)

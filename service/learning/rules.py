@@ -11,6 +11,9 @@ from service.learning.sentences import listed, percent, points, rows, whole_perc
 from service.learning.statistics import holm, wilson
 
 KEEP_OLD = "Send some rows of the old classes along, or use a method that keeps them, such as ridge."
+LOOK_AT_LABELS = (
+    "The exact head still holds every old row: do the labels of these rows agree with those of the old ones?"
+)
 
 
 def first_version(measured: Measured, policy: GatePolicy) -> Finding:
@@ -58,7 +61,7 @@ def forgets(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     fires = Severity.REJECTED if masked.p_harm < rule.p_reject else Severity.HELD
     what = "It forgot. " if fires is Severity.REJECTED else "It may have forgotten. "
     what += f"{counts} ({points(-masked.drop)}; {100 * limit:g} are allowed)."
-    return Finding(what, masked.drop, limit, fires, KEEP_OLD)
+    return Finding(what, masked.drop, limit, fires, LOOK_AT_LABELS if measured.exact else KEEP_OLD)
 
 
 @_of_trusted
@@ -76,7 +79,8 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     if share <= usual + rule.margin or lowest <= surely:
         return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
     what = f"{whole_percent(share)} of the old rows would now be called {listed(harm.intruders, quote=True)}."
-    return Finding(what, share, usual + rule.margin, Severity.REJECTED, KEEP_OLD)
+    remedy = LOOK_AT_LABELS if measured.exact else KEEP_OLD
+    return Finding(what, share, usual + rule.margin, Severity.REJECTED, remedy)
 
 
 def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
