@@ -37,29 +37,43 @@ class View:
         """Facts of the update's own rows, with rounded features."""
         return self.data.entry(self.space)
 
-    def on_trusted(self, version: Checkpoint) -> Answers:
-        """By the head that never saw a judging fold."""
+    def asking(self, version: Checkpoint) -> Asked:
+        """A version that is to be asked about these rows."""
         network = build(version)
-        if self._shares(network):
-            features = features_of(self.trusted, self.space)
+        shares = network.layout.shift is not None and Space.of(network).id == self.space.id
+        return Asked(self, version, network, shares)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A version over a view. `shares`: its features are the view's, so nothing is computed but the head."""
+
+    view: View
+    version: Checkpoint
+    network: Network
+    shares: bool
+
+    def on_trusted(self) -> Answers:
+        """By the head that never saw a judging fold."""
+        trusted = self.view.trusted
+        if self.shares:
+            features = features_of(trusted, self.view.space)
         else:
-            features = _forward(network, _aligned(self.data.exam, self.trusted))
-        judge = version.parts.get("judge")
+            features = _forward(self.network, _aligned(self.view.data.exam, trusted))
+        judge = self.version.parts.get("judge")
         if judge is not None:
             logits = features @ judge["weight"].double().numpy().T + judge["bias"].double().numpy()
         else:
-            logits = _head(network, features)
-        return answers(version, logits)
+            logits = _head(self.network, features)
+        return answers(self.version, logits)
 
-    def on_batch(self, version: Checkpoint) -> Answers:
+    def on_batch(self) -> Answers:
         """By the head that is served."""
-        network = build(version)
-        shared = self._shares(network)
-        features = features_of(self.batch, self.space) if shared else _forward(network, self.data.batch)
-        return answers(version, _head(network, features))
-
-    def _shares(self, network: Network) -> bool:
-        return network.layout.shift is not None and Space.of(network).id == self.space.id
+        if self.shares:
+            features = features_of(self.view.batch, self.view.space)
+        else:
+            features = _forward(self.network, self.view.data.batch)
+        return answers(self.version, _head(self.network, features))
 
 
 def answers(version: Checkpoint, logits: Logits) -> Answers:

@@ -17,7 +17,7 @@ from service.contract.inputs import IdentityBackbone, Strict
 from service.contract.policy import GatePolicy
 from service.contract.report import Cost, Report
 from service.errors import MethodRefused
-from service.learning.answering import View, answers, features_of, softmax
+from service.learning.answering import Asked, View, answers, features_of, softmax
 from service.learning.architectures import fresh
 from service.learning.assessment import Assessment, Past, remember
 from service.learning.checkpoint import Checkpoint
@@ -90,7 +90,8 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     ledger = data.ledger(space)
     run.check()
     view = View(data, space, ledger)
-    on_trusted, on_batch = view.on_trusted(candidate), _own(candidate, learned, view)
+    asked, before = view.asking(candidate), view.asking(base) if base else None
+    on_trusted, on_batch = asked.on_trusted(), _own(asked, learned)
     exact = candidate.layout.exact
     if exact is not None and exact.alpha is not None and exact.prior == YARDSTICK_PRIOR:
         # a ridge with the usual prior is its own yardstick: it has no regret by construction
@@ -107,8 +108,8 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         cost=_cost(base, learned, data, context),
         exact=exact is not None,
         live=context.live,
-        base=view.on_trusted(base) if base else None,
-        base_on_batch=view.on_batch(base) if base else None,
+        base=before.on_trusted() if before else None,
+        base_on_batch=before.on_batch() if before else None,
         yardstick=yardstick.on_trusted if yardstick else None,
         yardstick_on_batch=yardstick.on_batch if yardstick else None,
         ledger=ledger,
@@ -141,12 +142,12 @@ def ledger_space(base: Checkpoint | None, candidate: Checkpoint) -> Space:
     return Space.of(identity_network(layout.input, InputScale.load(candidate.parts["scale"])))
 
 
-def _own(candidate: Checkpoint, learned: Learned, view: View) -> Answers:
+def _own(candidate: Asked, learned: Learned) -> Answers:
     """The candidate on the update's own rows, by heads that never saw them; NaN where there is none."""
     if learned.out_of_fold is not None:
-        return answers(candidate, learned.out_of_fold)
-    served = view.on_batch(candidate)
-    hidden = np.where(view.batch.judging[:, None], served.probabilities, np.nan)
+        return answers(candidate.version, learned.out_of_fold)
+    served = candidate.on_batch()
+    hidden = np.where(candidate.view.batch.judging[:, None], served.probabilities, np.nan)
     return Answers(served.classes, hidden)
 
 
