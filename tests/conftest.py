@@ -1,6 +1,21 @@
-"""One thread a test process: two of them share two cores, and several threads may give other bits."""
+"""One thread a test process, since two share two cores and threads may change bits; and a fresh database."""
+
+from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the tables of the first day and nothing in them: migrated once, copied for every test."""
+    from service.registry.database import migrate  # after the threads are capped
+
+    path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
+    migrate(f"sqlite:///{path}")
+    return path

@@ -50,15 +50,21 @@ INSTEAD = (
 """Ends of paths that people try, and where the thing is."""
 
 
+class Described(FastAPI):
+    """An application that is described with examples and every error."""
+
+    def openapi(self) -> dict[str, Any]:
+        return openapi.describe(self)
+
+
 def build(runtime: Runtime, health: Health | None = None) -> Door:
     """The application of a process; whoever calls it starts the worker."""
-    app = FastAPI(title="Tsuika", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Described(title="Tsuika", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     health = health or Health()
     health.troubles = runtime.live.troubles
     app.state.context = Context(runtime, health, Watcher(runtime), Posts(runtime.database, runtime.crash))
     for room in ROOMS:
         app.include_router(room.routes)
-    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     app.add_exception_handler(TsuikaError, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _no_such_call)

@@ -62,7 +62,6 @@ class ClassNames(Strict):
     names: list[str] = Field(min_length=1, max_length=10_000, examples=[["5", "6"]])
 
 
-Label = str | int | bool
 Inputs = Annotated[list[Any], Field(description="Rows: lists of numbers, or images as nested lists [c][h][w].")]
 Labels = Annotated[list[Any], Field(description="One label a row: strings; integers and booleans as their JSON text.")]
 

@@ -102,11 +102,6 @@ class Network(nn.Module):
         return [cast(GrownLinear, layer) for layer in [*backbone, *self.neck.layers]]
 
 
-def input_shape(spec: InputSpec) -> tuple[int, ...]:
-    """Shape of one row, as it reaches the network."""
-    return spec.shape
-
-
 def fresh(
     spec: InputSpec, architecture: Architecture, scale: InputScale, classes: Sequence[str], generator: torch.Generator
 ) -> Network:

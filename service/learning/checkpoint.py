@@ -13,6 +13,11 @@ from service.contract.inputs import Backbone, IdentityBackbone, InputSpec, Stric
 
 Tensors = Mapping[str, Tensor]
 
+DECIDED = ("scale", "lift")
+"""Parts that a batch may decide without being learned: they hold no weights that were fitted to labels."""
+SOLVED = ("head", "judge")
+"""Parts of an exact head that are a function of the sums alone."""
+
 
 class BlockLayout(Strict):
     """Where a block of a grown layer sits and which shard holds its tensors (`key` + "weight", `key` + "bias")."""

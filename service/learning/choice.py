@@ -11,7 +11,6 @@ from service.contract.inputs import IdentityBackbone
 from service.learning.checkpoint import Checkpoint
 from service.learning.method import Data
 
-NAME = "auto"
 FEW_NEW = 5
 """Learning rows of the rarest new class below which covariances are shared and shrunk."""
 FEW_KNOWN = 20

@@ -109,10 +109,6 @@ class GradientParams(Strict):
     lr: float = Field(0.03, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
 
 
-class NoParams(Strict):
-    """A method without parameters."""
-
-
 @dataclass(frozen=True)
 class Method:
     """One entry of METHODS: the function and what people are told about it.

@@ -9,13 +9,10 @@ import torch
 
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
-from service.learning.checkpoint import Checkpoint, Layout
+from service.learning.checkpoint import DECIDED, Checkpoint, Layout
 from service.learning.method import Data, Learned, Run
 from service.learning.serialization import digest, pack_shard
 from service.learning.update import Candidate, Context, examine
-
-DECIDED = ("scale", "lift")
-"""Parts that a batch may have decided without being learned: they hold no weights that were fitted to labels."""
 
 
 def certify(

@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
+from service.learning.checkpoint import DECIDED, SOLVED
 from service.registry import versions
 from service.registry.tables import Update, Version
 from service.worker.assignment import Step
-
-DECIDED = ("scale", "lift")
-"""Parts that a first batch may decide; they hold no learned weights, and the certificate names them."""
-SOLVED = ("head", "judge")
-"""Parts of an exact head that are a function of the sums alone."""
 
 
 def replay(session: Session, base: Version, removed: Sequence[str]) -> tuple[Version | None, list[Step]]:

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from service.app import create_app
-from service.registry.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -44,14 +43,6 @@ class Api:
         self.runner.run(self.door.context.watcher.stop())
         self.runner.run(self.http.aclose())
         self.runner.close()
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with tables and nothing in them; migrated once, copied for every test."""
-    path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
-    migrate(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

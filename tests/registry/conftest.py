@@ -8,15 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.registry.database import Database, migrate
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the tables of the first day and nothing in them."""
-    path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
-    migrate(f"sqlite:///{path}")
-    return path
+from service.registry.database import Database
 
 
 @pytest.fixture

@@ -9,17 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.registry.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the tables of the first day and nothing in them."""
-    path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
-    migrate(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture
