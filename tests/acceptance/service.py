@@ -127,7 +127,9 @@ class Caller:
         """The update once it is in the middle of its epochs."""
 
         def inside() -> bool:
-            progress = self.update(update_id)["progress"]
+            update = self.update(update_id)
+            assert update["state"] not in FINAL, f"it ended before it was seen training: give it more epochs: {update}"
+            progress = update["progress"]
             return bool(progress and progress["phase"] == "training" and progress["done"] > 0)
 
         until(inside, what="training")
