@@ -1,10 +1,10 @@
-"""What a model takes: vectors or images, and their scale."""
+"""What a model takes: vectors, images or texts; their scale; and the architecture of its first version."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 
 class Strict(BaseModel):
@@ -55,7 +55,7 @@ class VectorInput(Strict):
 
 
 class ImageInput(Strict):
-    """Images as nested lists [channels][height][width]."""
+    """Images: nested lists [channels][height][width] of numbers, or PNG or JPEG in base64."""
 
     kind: Literal["image"]
     channels: int = Field(ge=1, le=16)
@@ -68,7 +68,23 @@ class ImageInput(Strict):
         return (self.channels, self.height, self.width)
 
 
-InputSpec = Annotated[VectorInput | ImageInput, Field(discriminator="kind")]
+class TextInput(Strict):
+    """Texts: strings."""
+
+    kind: Literal["text"]
+    length: int = Field(default=2000, ge=1, le=20_000, description="Most characters a text may have.")
+
+    @property
+    def scale(self) -> None:
+        """Texts have none."""
+        return None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+
+InputSpec = Annotated[VectorInput | ImageInput | TextInput, Field(discriminator="kind")]
 
 
 class IdentityBackbone(Strict):
@@ -95,7 +111,33 @@ class CnnBackbone(Strict):
     )
 
 
-Backbone = Annotated[IdentityBackbone | MlpBackbone | CnnBackbone, Field(discriminator="name")]
+class PretrainedBackbone(Strict):
+    """A network whose weights were learned elsewhere: `efficientnet_lite0`, `minilm`, or an architecture of torchvision
+    or timm whose weights the operator named in the settings."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-zA-Z0-9_./-]{0,99}$", description="Its name.", examples=["efficientnet_lite0", "minilm"]
+    )
+    side: int | None = Field(
+        default=None, ge=16, le=1024, description="Images are resized to side x side pixels; by default as it likes."
+    )
+
+
+BUILT_IN = ("identity", "mlp", "cnn")
+
+
+def _kind_of_backbone(value: Any) -> str:
+    name = value.get("name", "identity") if isinstance(value, dict) else getattr(value, "name", None)
+    return name if name in BUILT_IN else "pretrained"
+
+
+Backbone = Annotated[
+    Annotated[IdentityBackbone, Tag("identity")]
+    | Annotated[MlpBackbone, Tag("mlp")]
+    | Annotated[CnnBackbone, Tag("cnn")]
+    | Annotated[PretrainedBackbone, Tag("pretrained")],
+    Discriminator(_kind_of_backbone),
+]
 
 
 class Architecture(Strict):

@@ -24,7 +24,7 @@ from service.learning.log_odds import join, open_head, to_unit
 from service.learning.method import Data, GradientParams, Learned, Run
 from service.learning.preprocessing import InputScale, declared_scale, scale_for
 from service.learning.provenance import learned_by_part, unchanged
-from service.learning.training import Fit, Labelled, fit, logits
+from service.learning.training import Fit, Labelled, Objective, fit, logits
 from service.learning.view import View
 
 ORIGIN = "state.origin."
@@ -157,6 +157,8 @@ class Learner:
         *,
         memory: Labelled | None = None,
         selecting: Labelled | None = None,
+        objective: Objective | None = None,
+        after_backward: Callable[[], None] | None = None,
         after_step: Callable[[float], None] | None = None,
         salt: int = TRAINING,
         phase: str = "training",
@@ -180,6 +182,8 @@ class Learner:
             self.run,
             memory=memory,
             selecting=selecting,
+            objective=objective,
+            after_backward=after_backward,
             after_step=after_step,
             salt=salt,
             phase=phase,
@@ -188,8 +192,17 @@ class Learner:
         self.notes += done.notes
         return done
 
-    def finish(self, details: Mapping[str, Any] | None = None, *, merged: bool = True) -> Learned:
-        """The trained network as a checkpoint. `merged`: its head as one block, where all see the same inputs."""
+    def finish(
+        self,
+        details: Mapping[str, Any] | None = None,
+        *,
+        merged: bool = True,
+        state: Mapping[str, Tensors] | None = None,
+    ) -> Learned:
+        """The trained network as a checkpoint. `merged`: its head as one block, where all see the same inputs.
+
+        `state`: what the method will want to know the next time, by part, each named "state.<method>...".
+        """
         if self.body.unit is not None:
             self.body.unit = None
             if self.added is not None:
@@ -205,6 +218,7 @@ class Learner:
         if self.moves and not all(unchanged(self.base, part, parts[part]) for part in trunk):
             changes |= {"shift": shift_for(largest_feature(network, self.data.batch.inputs)), "trained": True}
         parts |= origin_of(network) if self.origin is None else self.origin
+        parts |= state or {}
         declared = declared_scale(self.data.input) is not None
         learned = learned_by_part(self.base, parts, self.data.batch.batches, declared)
         return Learned(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale
+from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
 from service.errors import InvalidContent
 from service.learning.batch import Array
 
@@ -65,6 +65,7 @@ def declared_scale(spec: InputSpec) -> InputScale | None:
 def _along(spec: InputSpec, values: float | list[float], name: str) -> Tensor:
     if not isinstance(values, list):
         return torch.tensor(values)
+    assert not isinstance(spec, TextInput), "texts have no scale"
     columns, what = (spec.channels, "channels") if isinstance(spec, ImageInput) else (spec.size, "numbers")
     if len(values) != columns:
         raise InvalidContent.at(

@@ -28,6 +28,23 @@ PATIENCE = 3
 EVALUATED_AT_ONCE = 2048
 
 
+class Step(NamedTuple):
+    """The rows of one step, on the training device, and where they come from.
+
+    x [b, ...] and y [b]: the data's rows, then as many of the memory · at [d]: places of the former in the data ·
+    memory [m]: places of the latter in the memory, null without one.
+    """
+
+    x: Tensor
+    y: Tensor
+    at: Tensor
+    memory: Tensor | None
+
+
+Objective = Callable[[nn.Module, Step], Tensor]
+"""What a step minimises: body and step -> a scalar."""
+
+
 class Labelled(NamedTuple):
     """Rows as the trained module takes them, [n, ...] float32, and their columns, [n] int64."""
 
@@ -62,6 +79,8 @@ def fit(
     *,
     memory: Labelled | None = None,
     selecting: Labelled | None = None,
+    objective: Objective | None = None,
+    after_backward: Callable[[], None] | None = None,
     after_step: Callable[[float], None] | None = None,
     salt: int = 0,
     phase: str = "training",
@@ -69,8 +88,9 @@ def fit(
     """Train those parameters of `body` that ask for a gradient, in place, on the run's device; at the end on the CPU.
 
     `memory`: as many rows of it join each step, and the loss is a balanced softmax. `selecting`: stop early by its loss
-    and keep the best epoch's weights.
-    `after_step(lr)`: called after each step of the optimiser. `phase`: its word in the progress.
+    and keep the best epoch's weights. `objective`: minimised in place of the cross-entropy.
+    `after_backward()`: called when the gradients are there, before they are clipped. `after_step(lr)`: called after
+    each step of the optimiser. `phase`: its word in the progress.
     Raises Cancelled within a step, and Diverged.
     """
     learning = [p for p in body.parameters() if p.requires_grad]
@@ -78,9 +98,10 @@ def fit(
     cost = forward_cost(body, data.x[:1]) * 3 if data.rows else 0
     lr, work = params.lr, 0
     for retry in range(RETRIES + 1):
-        once = _Training(body, learning, params.model_copy(update={"lr": lr}), run, salt, phase)
+        hooks = _Hooks(objective, after_backward, after_step)
+        once = _Training(body, learning, params.model_copy(update={"lr": lr}), run, salt, phase, hooks)
         try:
-            epochs = once.run_epochs(data, memory, selecting, after_step)
+            epochs = once.run_epochs(data, memory, selecting)
             notes = (f"Training left the finite numbers; it was done again at a rate of {lr:.3g}.",) if retry else ()
             return Fit(epochs, lr, work + once.rows * cost, notes)
         except FloatingPointError:
@@ -92,30 +113,29 @@ def fit(
     )
 
 
+class _Hooks(NamedTuple):
+    """What a method puts into the loop; see `fit`."""
+
+    objective: Objective | None
+    after_backward: Callable[[], None] | None
+    after_step: Callable[[float], None] | None
+
+
+@dataclass(eq=False)
 class _Training:
     """One attempt at one rate; `rows` counts what went forward and back."""
 
-    def __init__(
-        self, body: nn.Module, learning: list[nn.Parameter], params: GradientParams, run: Run, salt: int, phase: str
-    ) -> None:
-        self.body, self.learning, self.params, self.run, self.salt, self.phase = (
-            body,
-            learning,
-            params,
-            run,
-            salt,
-            phase,
-        )
-        self.rows = 0
-        self.shares: Tensor | None = None
+    body: nn.Module
+    learning: list[nn.Parameter]
+    params: GradientParams
+    run: Run
+    salt: int
+    phase: str
+    hooks: _Hooks
+    rows: int = 0
+    shares: Tensor | None = None
 
-    def run_epochs(
-        self,
-        data: Labelled,
-        memory: Labelled | None,
-        selecting: Labelled | None,
-        after_step: Callable[[float], None] | None,
-    ) -> int:
+    def run_epochs(self, data: Labelled, memory: Labelled | None, selecting: Labelled | None) -> int:
         """Raises FloatingPointError where a number is no longer finite."""
         device, params = self.run.device, self.params
         if not data.rows or not self.learning:
@@ -134,15 +154,13 @@ class _Training:
             order = torch.randperm(data.rows, generator=generator)
             for start in range(0, data.rows, params.batch_size):
                 self.run.check()
-                i = order[start : start + params.batch_size]
+                i, j = order[start : start + params.batch_size], None
                 rows, labels = x[i], y[i]
                 if memory is not None and memory.rows:
                     j = torch.randint(memory.rows, (len(i),), generator=generator)
                     rows = torch.cat([rows, memory.x[j].to(device)])
                     labels = torch.cat([labels, memory.y[j].to(device)])
-                self._step(optimiser, rows, labels)
-                if after_step is not None:
-                    after_step(params.lr)
+                self._step(optimiser, Step(rows, labels, i, j))
             if best is not None and best.enough(epoch + 1):
                 break
         self.run.progress(self.phase, params.epochs, params.epochs)
@@ -153,16 +171,25 @@ class _Training:
         self.body.eval().cpu()
         return best.epoch if best is not None else params.epochs
 
-    def _step(self, optimiser: torch.optim.SGD, rows: Tensor, labels: Tensor) -> None:
+    def _step(self, optimiser: torch.optim.SGD, step: Step) -> None:
         optimiser.zero_grad(set_to_none=True)
-        logits = self.body(rows)
-        loss = F.cross_entropy(logits if self.shares is None else logits + self.shares, labels)
+        loss = self._loss(step)
         if not torch.isfinite(loss):
             raise FloatingPointError
         torch.autograd.backward(loss)
+        if self.hooks.after_backward is not None:
+            self.hooks.after_backward()
         nn.utils.clip_grad_norm_(self.learning, CLIP, foreach=True)
         optimiser.step()
-        self.rows += len(labels)
+        if self.hooks.after_step is not None:
+            self.hooks.after_step(self.params.lr)
+        self.rows += len(step.y)
+
+    def _loss(self, step: Step) -> Tensor:
+        if self.hooks.objective is not None:
+            return self.hooks.objective(self.body, step)
+        logits = self.body(step.x)
+        return F.cross_entropy(logits if self.shares is None else logits + self.shares, step.y)
 
 
 class _Best:

@@ -38,7 +38,7 @@ FINAL = ("succeeded", "failed", "cancelled")
 
 def slow(epochs: int) -> dict[str, Any]:
     """A method that takes its time: some milliseconds an epoch."""
-    return {"name": "fine_tune", "epochs": epochs, "batch_size": 8, "lr": 0.001}
+    return {"name": "fine_tune", "epochs": epochs, "batch_size": 4, "lr": 0.001}
 
 
 def blobs(seed: int, rows: int = 60, classes: str = "abcd") -> tuple[list[list[float]], list[str]]:

@@ -98,7 +98,7 @@ def test_after_a_rollback_nothing_that_was_under_way_undoes_it(shared: Server, n
     caller.learn(1)
     assert caller.live() == 2
     sent = [caller.batch(k) for k in range(2, 6)]
-    running = caller.order(sent[:1], method=slow(3000))["id"]
+    running = caller.order(sent[:1], method=slow(1000))["id"]
     queued = [caller.order([b])["id"] for b in sent[1:]]
     caller.training(running)
     told = caller.roll_back(if_live=2)
@@ -194,7 +194,7 @@ def test_one_idempotency_key_from_twenty_threads_is_one_update(shared: Server, n
 
 def test_an_archived_model_stops_what_it_was_learning(shared: Server, new_model: NewModel) -> None:
     caller = new_model()
-    running = caller.order([caller.batch(0)], method=slow(3000))["id"]
+    running = caller.order([caller.batch(0)], method=slow(1000))["id"]
     queued = caller.order([caller.batch(1)])["id"]
     caller.training(running)
     assert caller.http.delete(caller.path).status_code == 204

@@ -96,7 +96,7 @@ def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(server: Serve
 
 def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(server: Server, caller: Caller) -> None:
     batch = caller.batch(2)
-    update_id = caller.order([batch], method=slow(3000))["id"]
+    update_id = caller.order([batch], method=slow(1000))["id"]
     caller.training(update_id)
     children = children_of(server.pid)
     assert children
@@ -151,7 +151,7 @@ class Follower(threading.Thread):
 
 
 def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Server, caller: Caller) -> None:
-    update_id = caller.order([caller.batch(4)], method=slow(3000))["id"]
+    update_id = caller.order([caller.batch(4)], method=slow(1000))["id"]
     caller.training(update_id)
     queued = caller.batch(5)
     clients = [Client(caller) for _ in range(3)]

@@ -142,7 +142,7 @@ def test_two_retractions_at_once_and_a_learning_update_between_them_all_end(
     caller = new_model()
     ids = [caller.learn(k)["batches"][0] for k in range(3)]
     new = caller.batch(3)
-    running = caller.order([new], method=slow(3000))["id"]
+    running = caller.order([new], method=slow(1000))["id"]
     caller.training(running)
     orders = [caller.retract([b], wait=0)["id"] for b in ids[:2]]
     for update_id in orders:
@@ -173,7 +173,7 @@ def test_a_cancelled_retraction_leaves_everything_as_it_was_until_it_is_tried_ag
     caller = new_model()
     bad = caller.learn(0)["batches"]
     caller.learn(1)
-    blocker = caller.order([caller.batch(2)], method=slow(3000))["id"]
+    blocker = caller.order([caller.batch(2)], method=slow(1000))["id"]
     caller.training(blocker)
     back = caller.retract(bad, wait=0)["id"]
     assert caller.state(bad[0]) == "retracted"

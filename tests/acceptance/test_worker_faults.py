@@ -47,7 +47,7 @@ def test_a_worker_that_is_paused_past_its_lease_publishes_nothing(
 ) -> None:
     caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
     batch = caller.batch(1)
-    update_id = caller.order([batch], method=slow(3000))["id"]
+    update_id = caller.order([batch], method=slow(1000))["id"]
     paused = owner(workers, update_id)
     caller.training(update_id)
     paused.signal(signal.SIGSTOP)
@@ -67,7 +67,7 @@ def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lea
 ) -> None:
     before = caller.versions()
     batch = caller.batch(2)
-    update_id = caller.order([batch], method=slow(3000))["id"]
+    update_id = caller.order([batch], method=slow(1000))["id"]
     victim = owner(workers, update_id)
     caller.training(update_id)
     children = victim.children()
@@ -89,7 +89,7 @@ def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(
 ) -> None:
     live, versions = caller.live(), caller.versions()
     batch = caller.batch(3)
-    update_id = caller.order([batch], method=slow(3000))["id"]
+    update_id = caller.order([batch], method=slow(1000))["id"]
     worker = owner(workers, update_id)
     caller.training(update_id)
     children = worker.children()
@@ -108,7 +108,7 @@ def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(
 def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
     server: Server, workers: list[WorkProcess], caller: Caller
 ) -> None:
-    update_id = caller.order([caller.batch(4)], method=slow(3000))["id"]
+    update_id = caller.order([caller.batch(4)], method=slow(1000))["id"]
     worker = owner(workers, update_id)
     children = worker.children()
     worker.signal(signal.SIGTERM)
