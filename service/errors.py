@@ -207,6 +207,13 @@ class Cancelled(TsuikaError):
     title = "Cancelled"
 
 
+class BudgetSpent(TsuikaError):
+    """A challenger took longer than it was given."""
+
+    slug = "budget-spent"
+    title = "The budget is spent"
+
+
 class Diverged(TsuikaError):
     """Training left the finite numbers, also at lower rates."""
 

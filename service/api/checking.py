@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from service.contract.inputs import Architecture, CnnBackbone, IdentityBackbone, InputSpec, VectorInput
 from service.contract.requests import MethodChoice
 from service.errors import InvalidContent, MethodRefused, PreconditionFailed
-from service.learning.methods import AUTO, resolve
+from service.learning.choice import AutoParams
+from service.learning.methods import AUTO, check_params, resolve
 from service.registry import models
 from service.registry.tables import Model, Version
 
@@ -20,10 +21,7 @@ def check_method(choice: MethodChoice, architecture: Architecture, live: Version
     """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version."""
     pointer = "/method"
     if choice.name == AUTO:
-        if choice.params:
-            first = next(iter(choice.params))
-            told = f"auto takes no parameters; {first[:100]} belongs to a method. Name the method."
-            raise MethodRefused(told, [(f"{pointer}/{first[:100]}", told)])
+        check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, _ = resolve(choice.model_dump(), pointer)
     no_layers = isinstance(architecture.backbone, IdentityBackbone | CnnBackbone)

@@ -94,12 +94,15 @@ def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, int]:
     """Row and `top` of a query. Raises InvalidContent, TooLarge."""
     if len(query) > QUERY_BYTES:
         raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
-    given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    try:
+        given = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        raise InvalidContent.at("/input", "The query is not UTF-8 in percent signs. POST the row instead.") from None
     for name in given:
         if name not in ("input", "top"):
             raise InvalidContent.at("", f"{name[:100]} is not known here. Known are input and top.")
     if "input" not in given:
-        raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...].")
+        raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
     top = given.get("top", "1")
     if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_TOP):
         raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
@@ -112,7 +115,7 @@ QUERY: list[dict[str, Any]] = [
         "in": "query",
         "required": True,
         "schema": {"type": "string"},
-        "description": "One row as JSON: [0, 3, ...], or [c][h][w] of an image.",
+        "description": "One row as JSON: [0, 3, ...], or [c][h][w] of an image; a text as it is.",
         "example": "[0,3,7,1]",
     },
     {

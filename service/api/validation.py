@@ -25,7 +25,6 @@ FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type",
 LATER = {
     ("/retention", "exemplars"): 'retention "exemplars" is not available yet: "all" keeps every row. Leave it out.',
     ("/retention", "none"): 'retention "none" is not available yet: "all" keeps every row. Leave it out.',
-    ("/input", "text"): 'Inputs of kind "text" are not taken yet; "vector" and "image" are.',
     ("/architecture/backbone", "resnet"): 'The backbone "resnet" is not available yet; identity, mlp and cnn are.',
     ("/architecture/backbone", "minilm"): 'The backbone "minilm" is not available yet; identity, mlp and cnn are.',
 }

@@ -94,6 +94,7 @@ class Update(Resource):
     batches: list[str]
     method: dict[str, Any] | None
     requested_method: dict[str, Any] | None
+    challenges: str | None = Field(default=None, description="The update whose version this one challenges.")
     why: str | None = Field(description="Why this method, and what became of the version.")
     base_version: int | None
     version: int | None

@@ -31,7 +31,7 @@ Bools = NDArray[np.bool_]
 class Rows:
     """n labelled rows, from one batch or many; `inputs` are raw inputs, or features where a function says so.
 
-    inputs [n, ...] · labels [n] indexes `names` · folds [n] 0..9 · lent [n] · hashes [n] uint64 · batch [n] indexes
+    inputs [n, ...] (of texts: `str` in NFC, dtype object) · labels [n] indexes `names` · folds [n] 0..9 · lent [n] · hashes [n] uint64 · batch [n] indexes
     `batches` · row [n] number of the row within its batch · source [n] indexes `sources` ("" = none was given).
     """
 
@@ -197,8 +197,11 @@ def lend(
 
 
 def canonical_rows(inputs: Array) -> list[bytes]:
-    """Canonical bytes of each row: float32 little-endian with -0 as 0; images whose values are all bytes: uint8."""
+    """Canonical bytes of each row: float32 little-endian with -0 as 0; images whose values are all bytes: uint8;
+    texts: UTF-8 (they are in NFC)."""
     n = len(inputs)
+    if inputs.dtype == object:
+        return [text.encode() for text in inputs.tolist()]
     if inputs.dtype == np.uint8:
         flat = np.ascontiguousarray(inputs).reshape(n, -1)
         return [r.tobytes() for r in flat]
@@ -216,9 +219,15 @@ def row_hashes(inputs: Array, secret: bytes) -> NDArray[np.uint64]:
 
 
 def content_digest(inputs: Array, labels: Iterable[str]) -> str:
-    """SHA-256 of a batch: canonical bytes row by row, then each label's UTF-8 and a zero byte."""
+    """SHA-256 of a batch: canonical bytes row by row, then each label's UTF-8 and a zero byte.
+
+    A text's bytes come after their number (8 bytes, little-endian): rows of other lengths must not look alike.
+    """
     sha = hashlib.sha256()
+    texts = inputs.dtype == object
     for row in canonical_rows(inputs):
+        if texts:
+            sha.update(len(row).to_bytes(8, "little"))
         sha.update(row)
     for label in labels:
         sha.update(label.encode() + b"\0")

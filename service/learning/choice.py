@@ -1,13 +1,18 @@
-"""`auto`: the written table by which a method is chosen. First match wins; each row says why.
+"""`auto`: the written table by which a method is chosen, and who may challenge it. First match wins; each says why.
 
-The exact head comes first; a gradient method is chosen only where a net was trained end to end.
+The exact head comes first, and a gradient method must beat it: it is chosen at once only where a net was trained end to
+end, and otherwise runs afterwards, as a challenger of what already serves. den, branch, si, mas, ewc, lwf, der_pp and
+icarl are chosen by people, never by auto.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from service.contract.inputs import IdentityBackbone
+from pydantic import Field
+
+from service.contract.inputs import IdentityBackbone, ImageInput, PretrainedBackbone, Strict
 from service.learning.checkpoint import Checkpoint
 from service.learning.method import Data
 
@@ -15,36 +20,179 @@ FEW_NEW = 5
 """Learning rows of the rarest new class below which covariances are shared and shrunk."""
 FEW_KNOWN = 20
 """Rows a class below which only the head of a trained net is touched."""
+ENOUGH_TO_TRAIN = 2_000
+"""Rows from which on a net trained end to end may challenge the exact head."""
 
 
-def auto(base: Checkpoint | None, data: Data) -> tuple[dict[str, Any], str]:
-    """-> the method to use, by name, and the reason."""
-    network = data.architecture.backbone.name
-    if base is None and network != "identity":
-        return {"name": "retrain"}, f"auto: a first version of a model that names a backbone; its {network} is trained."
-    if base is None:
-        return {"name": "ridge"}, (
+class AutoParams(Strict):
+    """What a request may say to `auto`."""
+
+    stable_scores: bool = Field(
+        default=False,
+        description="Old scores keep their bits where classes are new: a trained net is expanded in protect mode, an "
+        "exact head gets new columns only.",
+    )
+    budget_seconds: float = Field(
+        default=30.0, ge=0, le=3600, description="Time of a challenger, in seconds; 0: nobody challenges."
+    )
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the table looks at besides base and data.
+
+    `keeps`: rows stay stored · `recent`: the policy trusts recent rows only · `challenged_rows`: rows behind the last
+    challenge, 0 without one.
+    """
+
+    keeps: bool = True
+    recent: bool = False
+    challenged_rows: int = 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The method to use, by name and parameters, and the reason; the challenger, if any, and its reason."""
+
+    request: dict[str, Any]
+    why: str
+    challenger: dict[str, Any] | None = None
+    challenge: str = ""
+
+
+def auto(
+    base: Checkpoint | None, data: Data, params: AutoParams | None = None, around: Surroundings | None = None
+) -> Choice:
+    """The table. Raises nothing: some row always matches."""
+    params, around = params or AutoParams(), around or Surroundings()
+    choice = _Table(base, data, params, around).choice()
+    return choice if params.budget_seconds else Choice(choice.request, choice.why)
+
+
+class _Table:
+    """The rows of the table, asked one after another."""
+
+    def __init__(self, base: Checkpoint | None, data: Data, params: AutoParams, around: Surroundings) -> None:
+        self.base, self.data, self.params, self.around = base, data, params, around
+        self.counts = data.batch.counts()
+        self.new = {name: n for name, n in self.counts.items() if base is None or name not in base.classes}
+        self.trained = base is not None and base.layout.trained and not _frozen_backbone(base)
+
+    def choice(self) -> Choice:
+        if not self.around.keeps:
+            return self._closed("rows are not kept, so only a head that its sums alone decide can go on")
+        if self.base is None:
+            return self._first()
+        if self.params.stable_scores and self.new:
+            return self._stable()
+        if self.around.recent:
+            return Choice(
+                {"name": "ridge"},
+                "auto: this model trusts recent rows only; older batches count less, as far as that helped.",
+                *self._retraining(),
+            )
+        if self.new:
+            return self._new_classes()
+        return self._known_classes()
+
+    def _first(self) -> Choice:
+        backbone = self.data.architecture.backbone
+        if isinstance(backbone, PretrainedBackbone):
+            return self._closed(f"a first version on the features of {backbone.name}, which stand still")
+        if not isinstance(backbone, IdentityBackbone):
+            return Choice(
+                {"name": "retrain"},
+                f"auto: a first version of a model that names a backbone; its {backbone.name} is trained.",
+            )
+        return Choice(
+            {"name": "ridge"},
             "auto: a first version without a pretrained backbone; the exact head on the lift that does best on rows "
-            "kept back for choosing."
+            "kept back for choosing.",
+            *self._retraining(),
         )
-    counts = data.batch.counts()
-    new = {name: n for name, n in counts.items() if name not in base.classes}
-    trained = base.layout.trained and not isinstance(base.layout.backbone, IdentityBackbone)
-    if new and min(new.values()) < FEW_NEW:
-        rarest = min(new, key=lambda name: (new[name], name))
-        return {"name": "lda"}, (
-            f'auto: "{rarest}" is new and has {new[rarest]} rows; one shrunk covariance for all classes is safest.'
+
+    def _stable(self) -> Choice:
+        if self.trained:
+            return Choice(
+                {"name": "den", "mode": "protect"},
+                "auto: old scores shall keep their bits; units are added for the new classes, old ones stand still.",
+            )
+        return Choice(
+            {"name": "ridge"},
+            "auto: old scores shall keep their bits; the exact head gets columns for the new classes alone.",
         )
-    if new:
-        return {"name": "ridge"}, "auto: new classes on features that stand still; the exact head forgets nothing."
-    if trained and min(counts.values()) < FEW_KNOWN:
-        return {"name": "linear_probe"}, (
-            f"auto: known classes, and fewer than {FEW_KNOWN} rows of some; only the head of the trained net moves."
+
+    def _new_classes(self) -> Choice:
+        if not self.trained:
+            rarest = min(self.new, key=lambda name: (self.new[name], name))
+            if self.new[rarest] < FEW_NEW:
+                return Choice(
+                    {"name": "lda"},
+                    f'auto: "{rarest}" is new and has {self.new[rarest]} rows; one shrunk covariance for all classes '
+                    "is safest.",
+                )
+            return self._closed("new classes on features that stand still; the exact head forgets nothing")
+        if self.data.kept_rows:
+            return Choice(
+                {"name": "replay"},
+                "auto: new classes for a net that was trained, and old rows are kept; they are learned again beside.",
+                {"name": "ridge"},
+                "the exact head on the features of the trained net",
+            )
+        return Choice(
+            {"name": "linear_probe"},
+            "auto: new classes for a net that was trained, and no old row is kept; its trunk stands still from now on. "
+            "Published accuracy without old rows is near that of fine-tuning.",
         )
-    if trained and data.known_rows:
-        return {"name": "replay"}, "auto: known classes, a trained net, and old rows are kept; they are learned again."
-    if trained:
-        return {"name": "l2_sp"}, (
-            "auto: known classes, a trained net, and no old row is kept; weights are held near where they were."
+
+    def _known_classes(self) -> Choice:
+        if not self.trained:
+            sources = [s for s in self.data.batch.sources if s]
+            if sources and not set(sources) <= set(self.data.known_sources):
+                return Choice(
+                    {"name": "ridge"},
+                    f'auto: known classes from a new source, "{sources[0]}"; the exact head, and one for each source '
+                    "where that does better.",
+                    *self._retraining(),
+                )
+            return self._closed("known classes on features that stand still; the exact head over everything")
+        if min(self.counts.values(), default=0) < FEW_KNOWN:
+            return Choice(
+                {"name": "linear_probe"},
+                f"auto: known classes, and fewer than {FEW_KNOWN} rows of some; only the head of the net moves.",
+            )
+        if self.data.kept_rows:
+            return Choice(
+                {"name": "replay"},
+                "auto: known classes, a trained net, and old rows are kept; they are learned again beside.",
+                {"name": "l2_sp"},
+                "weights held near where they were, in place of old rows",
+            )
+        return Choice(
+            {"name": "l2_sp"},
+            "auto: known classes, a trained net, and no old row is kept; weights are held near where they were.",
         )
-    return {"name": "ridge"}, "auto: known classes on features that stand still; the exact head over everything."
+
+    def _closed(self, why: str) -> Choice:
+        """ridge or lda, whichever does better out of fold on the same sums."""
+        return Choice({"name": "ridge"}, f"auto: {why}.", *self._retraining())
+
+    def _retraining(self) -> tuple[dict[str, Any], str] | tuple[()]:
+        """Joint training as challenger: once there is enough, and again whenever rows have doubled since."""
+        rows = self.data.known_rows + len(self.data.batch)
+        kept = self.data.kept_rows + len(self.data.batch)
+        if rows < max(ENOUGH_TO_TRAIN, 2 * self.around.challenged_rows) or kept < rows:
+            return ()
+        backbone = self.data.architecture.backbone
+        if isinstance(backbone, PretrainedBackbone):
+            return ()
+        request: dict[str, Any] = {"name": "retrain"}
+        if isinstance(backbone, IdentityBackbone):
+            image = isinstance(self.data.input, ImageInput)
+            request["backbone"] = {"name": "cnn"} if image else {"name": "mlp"}
+        name = request.get("backbone", {"name": backbone.name})["name"]
+        return request, f"joint training of a {name} on all {rows} rows"
+
+
+def _frozen_backbone(base: Checkpoint) -> bool:
+    return isinstance(base.layout.backbone, IdentityBackbone | PretrainedBackbone)

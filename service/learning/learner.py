@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from service.contract.inputs import Architecture
 from service.learning.architectures import Network, build, fresh, layout_of, parts_of
 from service.learning.batch import Bools
 from service.learning.calibration import ENOUGH_ROWS, fit_temperature
@@ -101,14 +102,15 @@ class Learner:
         return learner
 
     @classmethod
-    def anew(cls, base: Checkpoint | None, data: Data, run: Run) -> Learner:
-        """The model's architecture, all weights new, over all classes; the base's scale, or one of the batch."""
+    def anew(cls, base: Checkpoint | None, data: Data, run: Run, architecture: Architecture | None = None) -> Learner:
+        """The model's architecture, or another, all weights new, over all classes; the base's scale, or the batch's."""
+        architecture = architecture or data.architecture
         known = base.classes if base else ()
         classes = [*known, *(name for name in data.batch.present() if name not in known)]
         scale = InputScale.load(base.parts["scale"]) if base else scale_for(data.input, data.batch.inputs)[0]
-        moves, generator = data.architecture.backbone.name != "identity", run.generator(INIT)
+        moves, generator = architecture.backbone.name != "identity", run.generator(INIT)
         if moves:
-            network = fresh(data.input, data.architecture, scale, classes, generator)
+            network = fresh(data.input, architecture, scale, classes, generator)
         else:
             network = identity_network(data.input, scale)
             grow_head(network, len(classes), generator)

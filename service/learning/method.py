@@ -43,6 +43,16 @@ class Data(Protocol):
         ...
 
     @property
+    def kept_rows(self) -> int:
+        """Those of them whose raw inputs are still there."""
+        ...
+
+    @property
+    def known_sources(self) -> frozenset[str]:
+        """Where they came from, by name."""
+        ...
+
+    @property
     def exam(self) -> Rows:
         """Trusted rows: judging rows of base.learned, bounded a class and source; raw inputs."""
         ...
@@ -107,6 +117,12 @@ class GradientParams(Strict):
     epochs: int = Field(10, ge=1, le=1000, description="Passes over the learning rows.")
     batch_size: int = Field(64, ge=1, le=8192, description="Rows a step.")
     lr: float = Field(0.03, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+    balance: Balance = Field(
+        "none",
+        description="After training, against new classes that are answered too often: align their weights to the old "
+        "ones' norms; correct their scores on rows kept back; adjust every score by its class's share of the rows; "
+        "auto aligns where rows kept back show that it helps.",
+    )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from service.errors import CorruptArtifact
-from service.learning.batch import Rows
+from service.learning.batch import Array, Rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +68,7 @@ def unpack_shard(data: bytes) -> dict[str, Tensor]:
 def pack_rows(rows: Rows) -> bytes:
     """A batch, or a ledger entry (rounded features as inputs), as bytes."""
     columns = {
-        "inputs": rows.inputs,
+        **_input_columns(rows.inputs),
         "labels": rows.labels.astype(np.int32),
         "folds": rows.folds.astype(np.uint8),
         "lent": rows.lent,
@@ -85,7 +85,7 @@ def unpack_rows(data: bytes) -> Rows:
     columns, meta = unpack(data)
     try:
         return Rows(
-            inputs=columns["inputs"],
+            inputs=_inputs(columns),
             names=tuple(meta["names"]),
             labels=columns["labels"].astype(np.int64),
             folds=columns["folds"].astype(np.int64),
@@ -97,5 +97,24 @@ def unpack_rows(data: bytes) -> Rows:
             sources=tuple(meta["sources"]),
             source=columns["source"].astype(np.int64),
         )
-    except KeyError as error:
-        raise CorruptArtifact(f"The stored bytes are no rows: {error} is missing.") from error
+    except (KeyError, ValueError) as error:
+        raise CorruptArtifact(f"The stored bytes are no rows: {error}.") from error
+
+
+def _input_columns(inputs: Array, name: str = "inputs") -> dict[str, NDArray[Any]]:
+    """Inputs as tensors: numbers as they are; texts as UTF-8 one after the other, and where each ends."""
+    if inputs.dtype != object:
+        return {name: inputs}
+    texts = [text.encode() for text in inputs.tolist()]
+    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+    return {f"{name}.utf8": np.frombuffer(b"".join(texts), np.uint8), f"{name}.ends": ends}
+
+
+def _inputs(columns: Mapping[str, NDArray[Any]], name: str = "inputs") -> Array:
+    """Inverse of `_input_columns`. Raises KeyError, ValueError."""
+    if f"{name}.utf8" not in columns:
+        return columns[name]
+    data, ends = columns[f"{name}.utf8"].tobytes(), columns[f"{name}.ends"].tolist()
+    texts = np.empty(len(ends), object)
+    texts[:] = [data[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+    return texts

@@ -146,6 +146,7 @@ class Update(Table):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
     kind: Mapped[str]
     batches: Mapped[list[str]]
+    challenges: Mapped[str | None] = mapped_column(ForeignKey("updates.id"))
     requested_method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     why: Mapped[str | None]

@@ -41,6 +41,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         kind=order.kind,
         batches=list(order.batches),
         requested_method=order.method or (model.method if order.kind is UpdateKind.LEARN else None),
+        challenges=None,
         method=None,
         why=None,
         seed=order.seed,
@@ -73,11 +74,16 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     """The oldest queued update whose model has none running, now ours; its base is the version live at this moment.
 
-    What learns waits for the retractions of its model: on a version with a retracted batch it could not go live.
+    What learns waits for the retractions of its model: on a version with a retracted batch it could not go live. A
+    challenger waits until nothing else does; its base is that of the update it challenges.
     """
     at = now()
     update = session.scalars(
-        select(Update).where(_claimable(at)).order_by(Update.id).limit(1).with_for_update(skip_locked=True)
+        select(Update)
+        .where(_claimable(at))
+        .order_by(Update.challenges.is_not(None), Update.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
     ).first()
     if update is None:
         return None
@@ -87,7 +93,8 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     update.worker = worker
     update.lease_until = at + lease_seconds
     update.started_at = at
-    update.base_version_id = model.live_version_id
+    challenged = session.get_one(Update, update.challenges) if update.challenges is not None else None
+    update.base_version_id = challenged.base_version_id if challenged is not None else model.live_version_id
     update.error = None
     states.advance(session, update, UpdateState.RUNNING, "claimed", worker=worker, attempt=update.attempts)
     session.flush()
@@ -99,6 +106,34 @@ def something_to_do(session: Session) -> bool:
     at = now()
     lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at)
     return session.scalar(select(Update.id).where(_claimable(at) | lost).limit(1)) is not None
+
+
+def somebody_waits(session: Session) -> bool:
+    """Whether an update is due that is no challenger: then a running challenger makes room."""
+    due = (Update.state == UpdateState.QUEUED) & (Update.run_after <= now()) & Update.challenges.is_(None)
+    return session.scalar(select(Update.id).where(due).limit(1)) is not None
+
+
+def last_challenged(session: Session, model: Model) -> Version | None:
+    """The version that was challenged last, the challenge having come to an end."""
+    ended = (Update.state == UpdateState.SUCCEEDED) & Update.challenges.is_not(None)
+    query = select(Update.challenges).where(Update.model_id == model.id, ended).order_by(Update.id.desc())
+    champion = session.scalar(query.limit(1))
+    made = session.get_one(Update, champion).version_id if champion is not None else None
+    return session.get(Version, made) if made is not None else None
+
+
+def challenge(session: Session, model: Model, champion: Update, method: dict[str, Any], why: str) -> Update:
+    """Queue a challenger of the version that `champion` made, in place of one that still waits."""
+    waiting = select(Update).where(
+        Update.model_id == model.id, Update.state == UpdateState.QUEUED, Update.challenges.is_not(None)
+    )
+    for other in session.scalars(waiting):
+        cancelled(session, other, reason="a newer version is challenged")
+    order = Order(UpdateKind.LEARN, champion.batches, champion.requested_method, champion.seed)
+    update = enqueue(session, model, order, by="auto")
+    update.challenges, update.method, update.why = champion.id, method, why
+    return update
 
 
 def _claimable(at: float) -> ColumnElement[bool]:
@@ -270,6 +305,7 @@ def resource(session: Session, update: Update) -> resources.Update:
             "state": update.state,
             "batches": update.batches,
             "method": update.method,
+            "challenges": update.challenges,
             "requested_method": update.requested_method,
             "why": update.why,
             "base_version": base.number if base else None,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from service.contract.enums import Outcome, UpdateKind
+from service.contract.enums import Outcome, Retention, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Report
@@ -100,9 +100,26 @@ class Assignment(Fact):
     """Batch -> digest of its stored rows."""
     counts: dict[str, int]
     """Batch -> number of its rows."""
+    sources: dict[str, str] = {}
+    """Batch -> its source, where it has one."""
+    retention: Retention = Retention.ALL
+    champion: Stored | None = None
+    """The version that a challenger must beat, by the same rows; null: nobody is challenged."""
+    budget_seconds: float = 0.0
+    """Time that a challenger may take."""
+    challenged_rows: int = 0
+    """Rows behind the last challenge of the model."""
     entries: list[Entry]
     lineage: Lineage = Lineage()
     wait_seconds: float = 0.0
+
+
+class Challenge(Fact):
+    """Who may challenge the version that was made, and why."""
+
+    method: dict[str, Any]
+    why: str
+    budget_seconds: float
 
 
 class Result(Fact):
@@ -125,3 +142,6 @@ class Result(Fact):
     exam_rows: int
     blames_batch: bool
     """Rule 1 or 2 rejected it: these judge the batch itself."""
+    challenge: Challenge | None = None
+    lost: str | None = None
+    """Of a challenger that did not win: the comparison, in a sentence. Then no version is made of it."""

@@ -8,12 +8,13 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import UpdateKind
+from service.contract.enums import Retention, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.errors import Conflict
-from service.registry import batches, ledger, models, versions
+from service.learning.choice import AutoParams
+from service.registry import batches, ledger, models, updates, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
@@ -27,9 +28,10 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     """What the child needs to execute a claimed update; None when nothing is left to do."""
     model = models.by_id(session, update.model_id)
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
+    champion = _champion(session, model, update)
     if update.kind == UpdateKind.LEARN:
         new = _to_learn(session, update, base)
-        if not new:
+        if not new or (update.challenges is not None and champion is None):
             return None
         _require_clean(session, base)
         start, steps, removed = base, [_step(update, new)], list[str]()
@@ -53,12 +55,17 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         removed=removed,
         rows={b.id: b.stored_digest for b in rows.values() if b.stored_digest is not None},
         counts={b.id: b.rows for b in rows.values()},
+        sources={b.id: b.source for b in rows.values() if b.source},
         entries=[
             Entry(batch=e.batch_id, space=e.feature_space, digest=e.digest, rows=e.rows)
             for e in ledger.entries(session, model)
             if e.batch_id in known
         ],
         lineage=_lineage(session, model, base),
+        retention=Retention(model.retention),
+        champion=stored(champion) if champion else None,
+        budget_seconds=_budget(update),
+        challenged_rows=_challenged_rows(session, model),
         wait_seconds=max(0.0, (update.started_at or 0.0) - update.created_at),
     )
 
@@ -83,9 +90,32 @@ def _to_learn(session: Session, update: Update, base: Version | None) -> list[st
     return [b.id for b in found if b.retracted_at is None]
 
 
+def _champion(session: Session, model: Model, update: Update) -> Version | None:
+    """Whom a challenger must beat: the version that its opponent made, while that is live."""
+    if update.challenges is None:
+        return None
+    version_id = session.get_one(Update, update.challenges).version_id
+    return session.get_one(Version, version_id) if version_id == model.live_version_id else None
+
+
+def _budget(update: Update) -> float:
+    """What the request that it came from allows a challenger."""
+    if update.challenges is None or update.requested_method is None:
+        return 0.0
+    return AutoParams.model_validate({k: v for k, v in update.requested_method.items() if k != "name"}).budget_seconds
+
+
+def _challenged_rows(session: Session, model: Model) -> int:
+    """Rows behind the last challenge of the model."""
+    champion = updates.last_challenged(session, model)
+    return sum(session.get_one(Batch, b).rows for b in champion.learned) if champion else 0
+
+
 def _step(update: Update, new: Sequence[str]) -> Step:
-    assert update.requested_method is not None
-    return Step(batches=list(new), method=update.requested_method, seed=update.seed)
+    """A challenger's method was settled when it was queued."""
+    method = update.requested_method if update.challenges is None else update.method
+    assert method is not None
+    return Step(batches=list(new), method=method, seed=update.seed)
 
 
 def stored(version: Version) -> Stored:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from service.errors import Cancelled, Conflict, Diverged, InvalidContent, MethodRefused, TsuikaError
+from service.errors import BudgetSpent, Cancelled, Conflict, Diverged, InvalidContent, MethodRefused, TsuikaError
 from service.worker.assignment import Assignment, Result
 
 log = logging.getLogger("tsuika.worker")
@@ -50,6 +50,13 @@ class NoProgress(TsuikaError):
 
     slug = "no-progress"
     title = "Learning stood still"
+
+
+class Yielding(TsuikaError):
+    """A challenger makes room for an update that somebody waits for."""
+
+    slug = "yielding"
+    title = "Learning made room"
 
 
 class WarmChild:
@@ -87,10 +94,13 @@ class WarmChild:
                 if "error" in message:
                     raise _error(message["error"])
             raise ChildLost("The learning process ended before it was done.")
+        except Yielding:
+            self._cancel(keep=True)
+            raise
         except Cancelled:
             self._cancel()
             raise
-        except (ChildFailed, InvalidContent, Conflict, Diverged):
+        except (ChildFailed, InvalidContent, Conflict, Diverged, BudgetSpent):
             raise
         except BaseException:
             self.kill()
@@ -124,13 +134,16 @@ class WarmChild:
             else:
                 yield message
 
-    def _cancel(self) -> None:
-        """Ask the child to stop at its next step, then end it: whatever it had in hand goes with it."""
+    def _cancel(self, keep: bool = False) -> None:
+        """Ask the child to stop at its next step, then end it: whatever it had in hand goes with it. `keep`: one that
+        has stopped by itself stays warm."""
         self._send({"cancel": True})
         until = time.monotonic() + CANCEL_GRACE_SECONDS
         try:
             while (line := self._lines.get(timeout=max(0.0, until - time.monotonic()))) is not None:
                 if "progress" not in json.loads(line):
+                    if keep:
+                        return
                     break
         except queue.Empty:
             log.warning("the learning process did not stop by itself")
@@ -193,5 +206,6 @@ def _error(error: dict[str, Any]) -> TsuikaError:
         Conflict.slug: Conflict,
         Cancelled.slug: Cancelled,
         Diverged.slug: Diverged,
+        BudgetSpent.slug: BudgetSpent,
     }
     return kinds.get(error["slug"], ChildFailed)(error["detail"])

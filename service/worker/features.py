@@ -103,10 +103,14 @@ class StoredData:
         architecture: Architecture,
         known: Sequence[str],
         new: Sequence[str],
-        known_rows: int,
         run: Run,
+        *,
+        known_rows: int,
+        kept_rows: int,
+        known_sources: frozenset[str] = frozenset(),
     ) -> None:
-        self.input, self.architecture, self.known_rows = input, architecture, known_rows
+        self.input, self.architecture = input, architecture
+        self.known_rows, self.kept_rows, self.known_sources = known_rows, kept_rows, known_sources
         self._shelf, self._known, self._new, self._run = shelf, sorted(known), list(new), run
 
     @property

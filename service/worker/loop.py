@@ -11,6 +11,7 @@ from types import FrameType
 
 from service.contract.enums import UpdateState
 from service.errors import (
+    BudgetSpent,
     Busy,
     Cancelled,
     Conflict,
@@ -25,8 +26,8 @@ from service.registry.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings
 from service.worker import erasure, execution
-from service.worker.executors import ChildFailed, Progress, WarmChild
-from service.worker.publish import finish_empty, publish
+from service.worker.executors import ChildFailed, Progress, WarmChild, Yielding
+from service.worker.publish import finish_empty, finish_lost, publish
 
 log = logging.getLogger("tsuika.worker")
 
@@ -127,9 +128,13 @@ class Worker:
                 self._child.kill()  # its memory holds sums of the rows that are erased now
             if result is None:
                 finish_empty(self._runtime, update.id, update.fence)
+            elif result.lost is not None:
+                finish_lost(self._runtime, update.id, update.fence, result.lost)
             else:
                 publish(self._runtime, update.id, update.fence, result)
-        except Stopping:
+        except BudgetSpent as spent:
+            finish_lost(self._runtime, update.id, update.fence, spent.detail)
+        except (Stopping, Yielding):
             with self._runtime.database.writing() as session:
                 updates.hand_back(session, updates.owned(session, update.id, update.fence))
         except Cancelled:
@@ -160,7 +165,8 @@ class Worker:
 
 
 class _Ticker:
-    """Heartbeat, cancel and progress while the child learns. True: it shall stop. Raises Stopping, LeaseLost."""
+    """Heartbeat, cancel and progress while the child learns. True: it shall stop. Raises Stopping, Yielding,
+    LeaseLost."""
 
     def __init__(self, runtime: Runtime, update: Update, stop: threading.Event) -> None:
         self._runtime, self._update, self._stop = runtime, update, stop
@@ -187,6 +193,8 @@ class _Ticker:
             self._runtime.changed()
             return asked
         with self._runtime.database.reading() as session:
+            if self._update.challenges is not None and updates.somebody_waits(session):
+                raise Yielding("An update waits that somebody asked for.")
             return updates.cancel_requested(session, self._update.id)
 
 

@@ -58,6 +58,14 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
             erasure.mark(session, update)
 
 
+def finish_lost(runtime: Runtime, update_id: str, fence: int, why: str) -> None:
+    """A challenger that did not win: succeeded, with version and verdict null, and what was compared in `why`."""
+    with runtime.database.writing() as session:
+        update = updates.owned(session, update_id, fence)
+        update.why = f"auto: a challenger that did not win. {why}"
+        states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None, challenger=why)
+
+
 def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
     """The version loaded and warm before its row exists, when it may go live."""
     with runtime.database.reading() as session:
@@ -101,9 +109,8 @@ def _require_bytes(runtime: Runtime, result: Result) -> None:
 def _record(session: Session, update: Update, model: Model, result: Result) -> Verdict:
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
     kind = UpdateKind(update.kind)
-    verdict = states.verdict(
-        kind, result.outcome, Promotion(model.promotion), model.live_version_id == update.base_version_id
-    )
+    stands = model.live_version_id == _stands_on(session, update)
+    verdict = states.verdict(kind, result.outcome, Promotion(model.promotion), stands)
     number = versions.next_number(session, model)
     gate = result.report.gate.model_copy(
         update={"why": sentences.verdict_sentence(result.report, verdict, number, base.number if base else None)}
@@ -132,4 +139,13 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
         by = deployments.BY_GATE if kind is UpdateKind.LEARN else deployments.BY_ORDER
         deployments.promote(session, model, version, update.reason or gate.why, by)
     states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=verdict, version=version.number)
+    if verdict is Verdict.PROMOTED and result.challenge is not None:
+        updates.challenge(session, model, update, result.challenge.method, f"auto: {result.challenge.why} challenges.")
     return verdict
+
+
+def _stands_on(session: Session, update: Update) -> int | None:
+    """The version that must still be live: the base, or whom a challenger beats."""
+    if update.challenges is None:
+        return update.base_version_id
+    return session.get_one(Update, update.challenges).version_id

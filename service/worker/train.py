@@ -13,11 +13,12 @@ from typing import Any
 
 from service.contract.enums import UpdateKind
 from service.contract.inputs import Strict
-from service.errors import CorruptArtifact
+from service.errors import BudgetSpent, CorruptArtifact
 from service.learning.assessment import Past
 from service.learning.batch import Rows
+from service.learning.challenge import compare
 from service.learning.checkpoint import Checkpoint, Layout
-from service.learning.choice import auto
+from service.learning.choice import AutoParams, Surroundings, auto
 from service.learning.evaluation import Bits
 from service.learning.ledger import Ledger
 from service.learning.method import Data, Learned, Method, Run
@@ -28,7 +29,7 @@ from service.learning.update import Candidate, Context, learn, retraining_cost, 
 from service.storage.artifacts import SHARDS, Artifacts
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker.assignment import Assignment, Result, Shard, Stored
+from service.worker.assignment import Assignment, Challenge, Result, Shard, Stored
 from service.worker.assignment import Bits as Remembered
 from service.worker.features import Memory, Shelf, StoredData
 
@@ -42,6 +43,7 @@ class Chosen:
     method: Method
     params: Strict
     why: str
+    challenge: Challenge | None = None
 
     @property
     def request(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ class Done:
     candidate: Candidate
     data: StoredData
     chosen: Chosen | None
+    lost: str | None = None
 
     @property
     def why(self) -> str:
@@ -95,6 +98,8 @@ class Workshop:
         )
         base = load(assignment.base, store) if assignment.base else None
         seed = assignment.steps[-1].seed if assignment.steps else 0
+        if assignment.champion is not None:
+            check = _within(assignment.budget_seconds, started, check)
         run = Run(seed=seed, progress=progress, check=check)
         execute = _learn if assignment.kind is UpdateKind.LEARN else _take_back
         done = execute(assignment, shelf, base, run, context)
@@ -115,10 +120,38 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     base = _knowing(base)
     known = assignment.base.learned if assignment.base else []
     data = _data(assignment, shelf, known, step.batches, run)
-    chosen = choose(step.method, base, data)
+    chosen = choose(step.method, base, data, _around(assignment))
     epochs = int(METHODS["retrain"].Params().model_dump()["epochs"])
     context = replace(context, retraining=retraining_cost(base, data, epochs))
-    return Done(run_update(base, data, chosen.method, chosen.params, run, context), data, chosen)
+    done = Done(run_update(base, data, chosen.method, chosen.params, run, context), data, chosen)
+    return done if assignment.champion is None else _against(load(assignment.champion, shelf.store), done, run)
+
+
+def _within(budget_seconds: float, started: float, check: Callable[[], None]) -> Callable[[], None]:
+    """`check`, and the end of a challenger's budget: raises BudgetSpent."""
+
+    def both() -> None:
+        check()
+        if time.perf_counter() - started > budget_seconds:
+            raise BudgetSpent(f"The challenger ran out of its budget of {budget_seconds:g} s.")
+
+    return both
+
+
+def _against(champion: Checkpoint, done: Done, run: Run) -> Done:
+    """A challenger must do clearly better on rows kept back for choosing."""
+    assert done.chosen is not None
+    bout = compare(champion, done.candidate.checkpoint, done.data, run)
+    told = bout.told(done.chosen.method.name)
+    chosen = replace(done.chosen, why=f"auto: a challenger. {told}", challenge=None)
+    return replace(done, chosen=chosen, lost=None if bout.won else told)
+
+
+def _around(assignment: Assignment) -> Surroundings:
+    return Surroundings(
+        keeps=assignment.retention != "none",
+        challenged_rows=assignment.challenged_rows,
+    )
 
 
 def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:
@@ -145,14 +178,18 @@ def _knowing(base: Checkpoint | None) -> Checkpoint | None:
     return base if base is not None and base.classes else None
 
 
-def choose(request: dict[str, Any], base: Checkpoint | None, data: Data) -> Chosen:
+def choose(request: dict[str, Any], base: Checkpoint | None, data: Data, around: Surroundings | None = None) -> Chosen:
     """The method of a request; `auto` takes it from the written table. Raises MethodRefused."""
-    if request["name"] == AUTO:
-        request, why = auto(base, data)
-    else:
-        why = f"{request['name']}: asked for by name."
-    method, params = resolve(request)
-    return Chosen(method, params, why)
+    if request["name"] != AUTO:
+        method, params = resolve(request)
+        return Chosen(method, params, f"{method.name}: asked for by name.")
+    asked = AutoParams.model_validate({k: v for k, v in request.items() if k != "name"})
+    choice = auto(base, data, asked, around)
+    method, params = resolve(choice.request)
+    challenge = None
+    if choice.challenger is not None:
+        challenge = Challenge(method=choice.challenger, why=choice.challenge, budget_seconds=asked.budget_seconds)
+    return Chosen(method, params, choice.why, challenge)
 
 
 def load(stored: Stored, store: Artifacts) -> Checkpoint:
@@ -165,8 +202,18 @@ def load(stored: Stored, store: Artifacts) -> Checkpoint:
 
 
 def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Sequence[str], run: Run) -> StoredData:
-    rows = sum(assignment.counts[b] for b in known)
-    return StoredData(shelf, assignment.input, assignment.architecture, known, new, rows, run)
+    counts, sources = assignment.counts, assignment.sources
+    return StoredData(
+        shelf,
+        assignment.input,
+        assignment.architecture,
+        known,
+        new,
+        run,
+        known_rows=sum(counts[b] for b in known),
+        kept_rows=sum(counts[b] for b in known if b in assignment.rows),
+        known_sources=frozenset(sources[b] for b in known if b in sources),
+    )
 
 
 def _past(assignment: Assignment, store: Artifacts) -> Past:
@@ -191,7 +238,7 @@ def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
     """Bytes first: everything is in the store before anybody hears of it."""
     candidate, checkpoint = done.candidate, done.candidate.checkpoint
     shards = []
-    for part, tensors in checkpoint.parts.items():
+    for part, tensors in checkpoint.parts.items() if done.lost is None else ():
         data = pack_shard(tensors)
         learned = sorted(checkpoint.learned.get(part, frozenset()))
         shards.append(Shard(part=part, digest=shelf.store.put(SHARDS, data), bytes=len(data), learned=learned))
@@ -212,6 +259,8 @@ def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
         entries=shelf.made,
         learned_rows=int(done.data.batch.learning.sum()),
         exam_rows=len(done.data.exam),
+        challenge=done.chosen.challenge if done.chosen else None,
+        lost=done.lost,
         blames_batch=next((r.number in (1, 2) for r in gate.rules if r.severity == "rejected"), False),
     )
 

@@ -28,6 +28,14 @@ class MemoryData:
     def known_rows(self) -> int:
         return sum(map(len, self.base_rows))
 
+    @property
+    def kept_rows(self) -> int:
+        return self.known_rows
+
+    @property
+    def known_sources(self) -> frozenset[str]:
+        return frozenset(source for rows in self.base_rows for source in rows.sources if source)
+
     @cached_property
     def exam(self) -> Rows:
         kept = self.kept()

@@ -37,25 +37,29 @@ def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Metho
     name = str(request.get("name"))
     check_name(name, pointer)
     method = METHODS[name]
-    given = {k: v for k, v in request.items() if k != "name"}
+    return method, check_params(name, method.Params, {k: v for k, v in request.items() if k != "name"}, pointer)
+
+
+def check_params(name: str, params: type[Strict], given: Mapping[str, Any], pointer: str) -> Strict:
+    """The validated parameters. Raises MethodRefused with the pointer to the field and what there is."""
     try:
-        return method, method.Params.model_validate(given)
+        return params.model_validate(given)
     except ValidationError as error:
-        field, message = _told(method, error)
+        field, message = _told(name, params, error)
         raise MethodRefused(message, [(f"{pointer}/{field}", message)]) from None
 
 
-def _told(method: Method, error: ValidationError) -> tuple[str, str]:
+def _told(name: str, params: type[Strict], error: ValidationError) -> tuple[str, str]:
     """The first field that is wrong, and what it takes: every form of it, or the parameters that there are."""
     errors = error.errors(include_input=False, include_url=False)
     field = str(errors[0]["loc"][0]) if errors[0]["loc"] else ""
-    allowed = list(method.Params.model_fields)
+    allowed = list(params.model_fields)
     if errors[0]["type"] == "extra_forbidden":
         near = difflib.get_close_matches(field, allowed, 1)
         hint = f' Did you mean "{near[0]}"?' if near else ""
-        return field, f'{method.name} has no parameter "{field[:100]}".{hint} It takes {", ".join(allowed) or "none"}.'
+        return field, f'{name} has no parameter "{field[:100]}".{hint} It takes {", ".join(allowed) or "none"}.'
     said = dict.fromkeys(e["msg"].removeprefix("Input ") for e in errors if e["loc"][:1] == errors[0]["loc"][:1])
-    return field, f"{method.name}: {field} {', or '.join(said)}."
+    return field, f"{name}: {field} {', or '.join(said)}."
 
 
 def check_name(name: str, pointer: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from service.contract.enums import Family
+from service.contract.inputs import Architecture, Backbone
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import FROM_SCRATCH, Learner
 from service.learning.method import Data, GradientParams, Learned, Method, Run
@@ -18,12 +19,15 @@ class Params(GradientParams):
     """What every gradient method takes; from scratch on all classes a higher rate is stable."""
 
     epochs: int = Field(20, ge=1, le=1000, description="Passes over all learning rows.")
+    backbone: Backbone | None = Field(
+        None, description="Network to train in place of the model's own; null: that of its architecture."
+    )
     lr: float = Field(0.1, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the learning rows of history and batch, from new weights of the model's architecture."""
-    learner = Learner.anew(base, data, run)
+    learner = Learner.anew(base, data, run, Architecture(backbone=params.backbone) if params.backbone else None)
     if base is None:
         learner.notes.append(FROM_SCRATCH)
     old = learner.view.kept

@@ -1,0 +1,93 @@
+"""A challenger against what already serves: both answer rows kept back for choosing, and a paired test decides.
+
+Neither has learned those rows: an exact champion answers by the head of its learning folds alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from service.learning.architectures import build
+from service.learning.batch import Rows, bounded
+from service.learning.checkpoint import Checkpoint
+from service.learning.features import Space, feature_blocks
+from service.learning.method import Data, Run
+from service.learning.solve import DEFAULT_ALPHA, Head, solve_lda, solve_ridge
+from service.learning.statistics import Paired, at_least
+
+MARGIN = 0.01
+"""Accuracy that a challenger must win."""
+DOUBT = 0.05
+"""Largest chance that it was luck."""
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bout:
+    """Accuracy of both on the same n rows; p: the chance of a win as clear where there is no difference."""
+
+    rows: int
+    champion: float
+    challenger: float
+    p: float
+
+    @property
+    def won(self) -> bool:
+        """By more than a margin, and not by luck."""
+        return self.challenger - self.champion > MARGIN and self.p < DOUBT
+
+    def told(self, name: str) -> str:
+        """In a sentence."""
+        return (
+            f"{name} answers {self.challenger:.3f} of {self.rows} rows kept back for choosing, what serves "
+            f"{self.champion:.3f} (p = {self.p:.2g}); it takes more than {MARGIN:g} and p < {DOUBT:g} to win."
+        )
+
+
+def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Bout:
+    """Both on the selecting rows of history and batch, bounded a class and source. Reads the history."""
+    kept = Rows.concat([data.kept(), data.batch])
+    rows = bounded(kept.take(kept.selecting))
+    if not len(rows):
+        return Bout(0, 0.0, 0.0, 1.0)
+    truth = np.array(rows.label_names())
+    right = [
+        np.asarray(truth == np.array(version.classes)[_answers(version, rows, data, run)])
+        for version in (champion, challenger)
+    ]
+    paired = Paired.of(*right)
+    luck = at_least(paired.better, paired.worse + paired.better, 0.5)
+    return Bout(len(rows), float(right[0].mean()), float(right[1].mean()), luck)
+
+
+def _answers(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Places:
+    """The column that a version answers each row with. -> [n]"""
+    network = build(version)
+    head = _unselected(version, data)
+    found = []
+    for _, h in feature_blocks(network, rows.inputs):
+        run.check()
+        if head is not None:
+            found.append(head.logits(h.double().numpy()).argmax(1))
+        else:
+            with torch.no_grad():
+                found.append(network.logits(h).argmax(1).numpy())
+    return np.concatenate(found)
+
+
+def _unselected(version: Checkpoint, data: Data) -> Head | None:
+    """An exact version's head without the rows that choose; null: a trained one never learned them."""
+    exact = version.layout.exact
+    if exact is None:
+        return None
+    space = Space.of(version)
+    learn = data.grown(space).learn
+    if exact.method == "lda":
+        return solve_lda(learn, space.shift, exact.prior).aligned(version.classes)
+    alpha = DEFAULT_ALPHA if exact.alpha is None else exact.alpha
+    return solve_ridge(learn, space.shift, alpha, exact.prior).aligned(version.classes)
