@@ -23,8 +23,6 @@ NAME = (
 FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type", "dict_type", "model_type"})
 """Faults that say: this member of the union was not meant."""
 LATER = {
-    ("/retention", "exemplars"): 'retention "exemplars" is not available yet: "all" keeps every row. Leave it out.',
-    ("/retention", "none"): 'retention "none" is not available yet: "all" keeps every row. Leave it out.',
     ("/architecture/backbone", "resnet"): 'The backbone "resnet" is not available yet; identity, mlp and cnn are.',
     ("/architecture/backbone", "minilm"): 'The backbone "minilm" is not available yet; identity, mlp and cnn are.',
 }

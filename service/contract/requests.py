@@ -62,7 +62,7 @@ class ClassNames(Strict):
     names: list[str] = Field(min_length=1, max_length=10_000, examples=[["5", "6"]])
 
 
-Inputs = Annotated[list[Any], Field(description="Rows: lists of numbers, or images as nested lists [c][h][w].")]
+Inputs = Annotated[list[Any], Field(description="Rows: lists of numbers, images as nested lists [c][h][w], or texts.")]
 Labels = Annotated[list[Any], Field(description="One label a row: strings; integers and booleans as their JSON text.")]
 
 

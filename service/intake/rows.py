@@ -1,123 +1,51 @@
-"""Rows as JSON lists -> one array of the model's shape, or the place of the first fault and what to do about it.
-
-Good rows are decoded and converted without a Python step a number; only faulty ones are walked.
-"""
+"""Rows as JSON -> one array: numbers, images or texts, as the model takes them."""
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.inputs import ImageInput, InputSpec
+from service.contract.inputs import InputSpec, TextInput, VectorInput
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import read_value
-
-Vectors = list[list[float]]
-Images = list[list[list[list[float]]]]
-
-LARGEST = float(np.finfo(np.float32).max)
-TOO_LARGE = "This number is beyond what a float32 can hold (3.4e38)."
+from service.intake.numbers import depth, read_numbers
+from service.intake.texts import read_texts
 
 
 def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:
-    """`inputs` -> float32 [n, size], or images [n, c, h, w]: uint8 where all are whole numbers in 0..255, else float32.
+    """`inputs` -> vectors float32 [n, size], images uint8 or float32 [n, c, h, w], texts: an object array of str [n].
 
     Raises InvalidContent with the pointer of the first fault.
     """
-    shape = spec.shape
-    try:
-        numbers = np.array(_lists(rows, Images if len(shape) == 3 else Vectors), np.float64)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise _fault(rows, spec, model) from None
-    if not len(numbers) or numbers.shape[1:] != shape:
-        raise _fault(rows, spec, model)
-    if not (np.abs(numbers).max() <= LARGEST):
-        first = np.argwhere(~(np.abs(numbers) <= LARGEST))[0]
-        raise InvalidContent.at("/inputs/" + "/".join(str(k) for k in first), TOO_LARGE)
-    if len(shape) == 3 and numbers.min() >= 0 and numbers.max() <= 255 and (numbers == np.rint(numbers)).all():
-        return numbers.astype(np.uint8)
-    return numbers.astype(np.float32)
+    if isinstance(spec, TextInput):
+        return read_texts(rows, spec, model)
+    return read_numbers(rows, spec, model)
 
 
 def read_row(text: str, spec: InputSpec, model: str) -> NDArray[Any]:
-    """One bare row, as the query of a GET holds it. Raises BrokenJSON, InvalidContent."""
+    """One bare row, as the query of a GET holds it: JSON, or a text as it is. Raises InvalidContent."""
+    if isinstance(spec, TextInput):
+        return _alone(text, spec, model)
     try:
         row = read_value(text.encode("utf-8", "replace"), "/input")
     except BrokenJSON as error:
         raise InvalidContent.at("/input", error.detail.replace("The body", "input", 1)) from None
     if not isinstance(row, list):
-        raise InvalidContent.at("/input", "input is one row: a list of numbers, [...].")
-    if len(row) == 1 and _depth(row) == len(spec.shape) + 1:
+        what = "a list of numbers, [...]" if isinstance(spec, VectorInput) else "nested lists [c][h][w] of numbers"
+        raise InvalidContent.at("/input", f"input is one row: {what}.")
+    if len(row) == 1 and depth(row) == len(spec.shape) + 1:
         raise InvalidContent.at(
             "/input", "input is one bare row. POST a list of rows, or leave out the outer brackets."
         )
+    return _alone(row, spec, model)
+
+
+def _alone(row: Any, spec: InputSpec, model: str) -> NDArray[Any]:
+    """One row; faults point into `input`."""
     try:
         return read_rows([row], spec, model)
     except InvalidContent as error:
         moved = [("/input" + p.removeprefix("/inputs/0").removeprefix("/inputs"), told) for p, told in error.errors]
         raise InvalidContent(error.detail, moved) from None
-
-
-def _lists(rows: msgspec.Raw | Any, kind: type[Vectors] | type[Images]) -> Any:
-    if isinstance(rows, msgspec.Raw):
-        return msgspec.json.decode(rows, type=kind)
-    return msgspec.convert(rows, kind)
-
-
-def _fault(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> InvalidContent:
-    """What is wrong with rows that could not be converted."""
-    value = read_value(bytes(rows), "/inputs") if isinstance(rows, msgspec.Raw) else rows
-    what = "images [c][h][w]" if isinstance(spec, ImageInput) else "rows of numbers"
-    if not isinstance(value, list):
-        return InvalidContent.at("/inputs", f"inputs is a list of {what}: [[...], ...].")
-    if not value:
-        return InvalidContent.at("/inputs", "inputs is empty. Send at least one row.")
-    if _depth(value) == len(spec.shape) and not isinstance(value[0], str):
-        return InvalidContent.at(
-            "/inputs", "This is one bare row, and a list of rows is due: put it in brackets, [row]."
-        )
-    for k, row in enumerate(value):
-        if found := _fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model):
-            return found
-    return InvalidContent.at("/inputs", f"inputs is a list of {what}; {model} takes {prod(spec.shape)} numbers a row.")
-
-
-def _fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: str) -> InvalidContent | None:
-    if not shape:
-        if isinstance(row, int | float) and not isinstance(row, bool):
-            return InvalidContent.at(at, TOO_LARGE) if abs(row) > LARGEST else None
-        return InvalidContent.at(
-            at, f"{name} has {_word(row)} where a number is due. Send numbers, or leave the row out."
-        )
-    if isinstance(row, dict) and ("png" in row or "jpeg" in row):
-        return InvalidContent.at(at, "Images as PNG or JPEG are not taken yet. Send nested lists [c][h][w] of numbers.")
-    due = {1: "numbers", 2: "lines", 3: "channels"}[len(shape)]
-    if not isinstance(row, list):
-        return InvalidContent.at(at, f"{name} has {_word(row)} where a list of {shape[0]} {due} is due.")
-    if len(row) != shape[0]:
-        wanted = shape[0] if len(shape) == 1 else f"{shape[0]} (in all [{']['.join(str(s) for s in shape)}])"
-        return InvalidContent.at(at, f"{name} has {len(row)} {due}; {model} takes {wanted}.")
-    for k, item in enumerate(row):
-        if found := _fault_of_row(item, shape[1:], f"{at}/{k}", name, model):
-            return found
-    return None
-
-
-def _depth(value: Any) -> int:
-    """How many lists deep the first number lies."""
-    depth = 0
-    while isinstance(value, list) and value:
-        value, depth = value[0], depth + 1
-    return depth
-
-
-def _word(value: Any) -> str:
-    """A kind of value, never the value itself."""
-    if value is None:
-        return "null"
-    words = {bool: "true or false", str: "text", dict: "an object", list: "a list"}
-    return words.get(type(value), "a number")

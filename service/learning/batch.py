@@ -31,8 +31,9 @@ Bools = NDArray[np.bool_]
 class Rows:
     """n labelled rows, from one batch or many; `inputs` are raw inputs, or features where a function says so.
 
-    inputs [n, ...] (of texts: `str` in NFC, dtype object) · labels [n] indexes `names` · folds [n] 0..9 · lent [n] · hashes [n] uint64 · batch [n] indexes
-    `batches` · row [n] number of the row within its batch · source [n] indexes `sources` ("" = none was given).
+    inputs [n, ...], of texts `str` in NFC with dtype object · labels [n] indexes `names` · folds [n] 0..9 · lent [n] ·
+    hashes [n] uint64 · batch [n] indexes `batches` · row [n] number of the row within its batch · source [n] indexes
+    `sources` ("" = none was given).
     """
 
     inputs: Array

@@ -34,7 +34,7 @@ def test_a_model_is_made_and_found(api: Api) -> None:
         ({"name": "a\x00"}, "/name"),
         ({"input": {"kind": "vector", "size": 0}}, "/input/size"),
         ({"input": {"kind": "vector", "size": "3"}}, "/input/size"),
-        ({"input": {"kind": "text"}}, "/input"),
+        ({"input": {"kind": "text", "length": 0}}, "/input/length"),
         ({"input": {"kind": "audio"}}, "/input/kind"),
         ({"input": {**VECTOR, "scale": {"range": [1, 1]}}}, "/input/scale"),
         ({"input": {**VECTOR, "scale": {"mean": [0, 0], "std": 1}}}, "/input/scale/mean"),

@@ -47,7 +47,6 @@ def rows_of(inputs: Any, spec: InputSpec = VECTOR, long: bool = False) -> np.nda
         ([[[[1, 2], [3]]]], IMAGE, "/inputs/0/0/1", "Row 1 has 1 numbers; digits takes 2."),
         ([[[[1, 2]]]], IMAGE, "/inputs/0/0", "Row 1 has 1 lines"),
         ([[1, 2, 3, 4]], IMAGE, "/inputs/0", "4 channels; digits takes 1 (in all [1][2][2])"),
-        ([{"png": "aGk="}], IMAGE, "/inputs/0", "PNG or JPEG are not taken yet"),
     ],
 )
 def test_faults_are_named(inputs: Any, spec: InputSpec, pointer: str, told: str, long: bool) -> None:

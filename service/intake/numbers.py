@@ -1,0 +1,102 @@
+"""Rows of numbers as nested JSON lists -> one array, or the place of the first fault and what to do about it.
+
+Good rows are decoded and converted without a Python step a number; only faulty ones are walked.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.inputs import ImageInput, VectorInput
+from service.errors import InvalidContent
+from service.intake.json_body import read_value
+
+Vectors = list[list[float]]
+Images = list[list[list[list[float]]]]
+
+LARGEST = float(np.finfo(np.float32).max)
+TOO_LARGE = "This number is beyond what a float32 can hold (3.4e38)."
+
+
+def read_numbers(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model: str) -> NDArray[Any]:
+    """`inputs` -> float32 [n, size], or images [n, c, h, w]: uint8 where all are whole numbers in 0..255, else float32.
+
+    Raises InvalidContent with the pointer of the first fault.
+    """
+    shape = spec.shape
+    try:
+        numbers = np.array(_lists(rows, Images if len(shape) == 3 else Vectors), np.float64)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise fault(rows, spec, model) from None
+    if not len(numbers) or numbers.shape[1:] != shape:
+        raise fault(rows, spec, model)
+    if not (np.abs(numbers).max() <= LARGEST):
+        first = np.argwhere(~(np.abs(numbers) <= LARGEST))[0]
+        raise InvalidContent.at("/inputs/" + "/".join(str(k) for k in first), TOO_LARGE)
+    if len(shape) == 3 and numbers.min() >= 0 and numbers.max() <= 255 and (numbers == np.rint(numbers)).all():
+        return numbers.astype(np.uint8)
+    return numbers.astype(np.float32)
+
+
+def _lists(rows: msgspec.Raw | Any, kind: type[Vectors] | type[Images]) -> Any:
+    if isinstance(rows, msgspec.Raw):
+        return msgspec.json.decode(rows, type=kind)
+    return msgspec.convert(rows, kind)
+
+
+def fault(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model: str) -> InvalidContent:
+    """What is wrong with rows that could not be converted."""
+    value = read_value(bytes(rows), "/inputs") if isinstance(rows, msgspec.Raw) else rows
+    what = "images, each [c][h][w] or a PNG or JPEG," if isinstance(spec, ImageInput) else "rows of numbers"
+    if not isinstance(value, list):
+        return InvalidContent.at("/inputs", f"inputs is a list of {what}: [[...], ...].")
+    if not value:
+        return InvalidContent.at("/inputs", "inputs is empty. Send at least one row.")
+    if depth(value) == len(spec.shape) and not isinstance(value[0], str):
+        return InvalidContent.at(
+            "/inputs", "This is one bare row, and a list of rows is due: put it in brackets, [row]."
+        )
+    for k, row in enumerate(value):
+        if found := _fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model):
+            return found
+    return InvalidContent.at("/inputs", f"inputs is a list of {what}; {model} takes {prod(spec.shape)} numbers a row.")
+
+
+def _fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: str) -> InvalidContent | None:
+    if not shape:
+        if isinstance(row, int | float) and not isinstance(row, bool):
+            return InvalidContent.at(at, TOO_LARGE) if abs(row) > LARGEST else None
+        return InvalidContent.at(
+            at, f"{name} has {word(row)} where a number is due. Send numbers, or leave the row out."
+        )
+    due = {1: "numbers", 2: "lines", 3: "channels"}[len(shape)]
+    if not isinstance(row, list):
+        return InvalidContent.at(at, f"{name} has {word(row)} where a list of {shape[0]} {due} is due.")
+    if len(row) != shape[0]:
+        wanted = shape[0] if len(shape) == 1 else f"{shape[0]} (in all [{']['.join(str(s) for s in shape)}])"
+        return InvalidContent.at(at, f"{name} has {len(row)} {due}; {model} takes {wanted}.")
+    for k, item in enumerate(row):
+        if found := _fault_of_row(item, shape[1:], f"{at}/{k}", name, model):
+            return found
+    return None
+
+
+def depth(value: Any) -> int:
+    """How many lists deep the first number lies."""
+    depth = 0
+    while isinstance(value, list) and value:
+        value, depth = value[0], depth + 1
+    return depth
+
+
+def word(value: Any) -> str:
+    """A kind of value, never the value itself."""
+    if value is None:
+        return "null"
+    words = {bool: "true or false", str: "text", dict: "an object", list: "a list"}
+    return words.get(type(value), "a number")

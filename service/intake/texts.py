@@ -1,0 +1,92 @@
+"""Texts as JSON strings -> an object array of `str` in NFC, or the place of the first fault and what to do about it."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.inputs import TextInput
+from service.errors import InvalidContent
+from service.intake.json_body import read_value
+from service.intake.numbers import word
+
+MOST_MARKS = 30
+"""Combining marks in a row (Unicode's stream-safe format): putting k of them in order takes k x k steps."""
+
+
+def read_texts(rows: msgspec.Raw | Any, spec: TextInput, model: str) -> NDArray[Any]:
+    """`inputs` -> texts in NFC, an object array [n]. Raises InvalidContent with the pointer of the first fault."""
+    try:
+        if isinstance(rows, msgspec.Raw):
+            texts = msgspec.json.decode(rows, type=list[str])
+        else:
+            texts = msgspec.convert(rows, list[str])
+    except (msgspec.DecodeError, RecursionError):
+        raise _fault(rows, model) from None
+    if not texts:
+        raise InvalidContent.at("/inputs", "inputs is empty. Send at least one text.")
+    read = np.empty(len(texts), object)
+    read[:] = [_clean(text, k, spec.length, model) for k, text in enumerate(texts)]
+    return read
+
+
+def _clean(text: str, k: int, length: int, model: str) -> str:
+    """One text in NFC. Raises InvalidContent where it is empty, too long, or not text."""
+    if not text.isascii():
+        if _unencodable(text):
+            raise InvalidContent.at(f"/inputs/{k}", "This text holds half of a surrogate pair. Send whole characters.")
+        if _many_marks().search(text):
+            told = f"Text {k + 1} has more than {MOST_MARKS} combining marks in a row. Take them out."
+            raise InvalidContent.at(f"/inputs/{k}", told)
+        text = unicodedata.normalize("NFC", text)
+    if len(text) > length:
+        raise InvalidContent.at(
+            f"/inputs/{k}",
+            f"Text {k + 1} has {len(text):,} characters; {model} takes at most {length:,}. Shorten it, or split it.",
+        )
+    if not text or text.isspace():
+        raise InvalidContent.at(
+            f"/inputs/{k}", f"Text {k + 1} is empty. Send text that says something, or leave the row out."
+        )
+    return text
+
+
+def _fault(rows: msgspec.Raw | Any, model: str) -> InvalidContent:
+    """What is wrong with rows that are no list of strings."""
+    value = read_value(bytes(rows), "/inputs") if isinstance(rows, msgspec.Raw) else rows
+    if isinstance(value, str):
+        return InvalidContent.at(
+            "/inputs", "This is one bare text, and a list of texts is due: put it in brackets, [text]."
+        )
+    if not isinstance(value, list):
+        return InvalidContent.at("/inputs", f'inputs is a list of texts, and {model} takes strings: ["...", ...].')
+    for k, row in enumerate(value):
+        if not isinstance(row, str):
+            return InvalidContent.at(f"/inputs/{k}", f"Row {k + 1} has {word(row)} where a text is due. Send a string.")
+    return InvalidContent.at("/inputs", f'inputs is a list of texts, and {model} takes strings: ["...", ...].')
+
+
+def _unencodable(text: str) -> bool:
+    """Whether it holds half of a surrogate pair: no bytes stand for it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+@cache
+def _many_marks() -> re.Pattern[str]:
+    """Finds a run of combining marks beyond reason."""
+    marks = [c for c in range(sys.maxunicode + 1) if unicodedata.combining(chr(c))]
+    runs = [[c for _, c in run] for _, run in groupby(enumerate(marks), key=lambda pair: pair[1] - pair[0])]
+    ranges = "".join(f"{re.escape(chr(run[0]))}-{re.escape(chr(run[-1]))}" for run in runs)
+    return re.compile(f"[{ranges}]{{{MOST_MARKS + 1},}}")
