@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from service.contract.inputs import Architecture
 from service.learning.architectures import Network, build, fresh, layout_of, parts_of
+from service.learning.balance import ADJUSTED, Trained, give_back, rebalance
 from service.learning.batch import Bools
 from service.learning.calibration import ENOUGH_ROWS, fit_temperature
 from service.learning.checkpoint import Checkpoint, Tensors
@@ -22,7 +23,7 @@ from service.learning.features import identity_network, largest_feature, shift_f
 from service.learning.growth import grow_head, merge, new_neck
 from service.learning.heads import Block
 from service.learning.log_odds import join, open_head, to_unit
-from service.learning.method import Data, GradientParams, Learned, Run
+from service.learning.method import Balance, Data, GradientParams, Learned, Run
 from service.learning.preprocessing import InputScale, declared_scale, scale_for
 from service.learning.provenance import learned_by_part, unchanged
 from service.learning.training import Fit, Labelled, Objective, fit, logits
@@ -64,6 +65,9 @@ class Learner:
         self.network, self.classes, self.base, self.data, self.run = network, tuple(classes), base, data, run
         self.moves, self.known, self.temperature = moves, 0, 1.0
         self.notes: list[str] = []
+        self.balance: Balance = "none"
+        self.prior_free: str | None = None
+        self.adjusted: Tensors | None = None
         self.multiply_adds = 0
         self.origin: Mapping[str, Tensors] | None = None
         self.added: Block | None = None
@@ -93,6 +97,12 @@ class Learner:
         elif base.layout.exact is not None:
             learner.body.unit = torch.ones(len(learner.classes))
             learner.body.unit[: learner.known] /= learner.temperature
+        if base.layout.exact is not None:
+            learner.prior_free = "the head goes on from an exact one, whose prior is a parameter of its own"
+        elif keep_head:
+            learner.prior_free, learner.adjusted = "old scores are kept as they are", base.parts.get(ADJUSTED)
+        elif ADJUSTED in base.parts:
+            give_back(network.head, base.parts[ADJUSTED]["columns"])
         kept = {part: tensors for part, tensors in base.parts.items() if part.startswith(ORIGIN)}
         learner.origin = kept or origin_of(network)
         learner.view.enter()
@@ -192,6 +202,9 @@ class Learner:
         )
         self.multiply_adds += done.multiply_adds
         self.notes += done.notes
+        self.balance = params.balance
+        if memory is not None and memory.rows and objective is None:
+            self.prior_free = "training on a balanced softmax left no class favoured for its rows"
         return done
 
     def finish(
@@ -205,6 +218,7 @@ class Learner:
 
         `state`: what the method will want to know the next time, by part, each named "state.<method>...".
         """
+        balanced = self._balanced()
         if self.body.unit is not None:
             self.body.unit = None
             if self.added is not None:
@@ -221,21 +235,47 @@ class Learner:
             changes |= {"shift": shift_for(largest_feature(network, self.data.batch.inputs)), "trained": True}
         parts |= origin_of(network) if self.origin is None else self.origin
         parts |= state or {}
+        if self.adjusted is not None:
+            parts[ADJUSTED] = self.adjusted
         declared = declared_scale(self.data.input) is not None
         learned = learned_by_part(self.base, parts, self.data.batch.batches, declared)
         return Learned(
             Checkpoint(layout_of(network, self.classes, **changes), parts, learned),
-            details=details or {},
+            details={**(details or {}), **({"balance": balanced} if balanced else {})},
             notes=tuple(self.notes),
             multiply_adds=self.multiply_adds + self.view.multiply_adds,
         )
 
+    def _balanced(self) -> dict[str, Any]:
+        """What was done against a head that favours new classes, for the report."""
+        if self.balance == "none":
+            return {}
+        done = rebalance(
+            self.balance,
+            Trained(self.body.head, self.known, self.body.unit, self._chosen_on, self._seen, self.prior_free),
+        )
+        self.notes += [done.note] if done.note else []
+        if done.taken is not None:
+            self.adjusted = {"columns": done.taken}
+        return done.told
+
+    def _chosen_on(self) -> tuple[Tensor, Tensor]:
+        """Logits and columns of the selecting rows of batch and history."""
+        rows = self.selecting + self.view.selected
+        return logits(self.body, rows.x, self.run), rows.y
+
+    def _seen(self) -> list[int]:
+        """Rows of each class, of history and batch."""
+        known, own = self.view.ledger.all, self.data.batch.counts()
+        history = dict(zip(known.classes, known.n.tolist(), strict=True))
+        return [int(history.get(name, 0)) + own.get(name, 0) for name in self.classes]
+
     def _calibrated(self) -> float:
         """From selecting rows of the batch and of the history, where there are enough; else what it was."""
-        rows = self.selecting + self.view.selected
-        if rows.rows < ENOUGH_ROWS or int(rows.y.min()) == int(rows.y.max()):
+        columns = (self.selecting + self.view.selected).y
+        if len(columns) < ENOUGH_ROWS or int(columns.min()) == int(columns.max()):
             return self.temperature
-        return fit_temperature(logits(self.body, rows.x, self.run).double().numpy(), rows.y.numpy())
+        return fit_temperature(self._chosen_on()[0].double().numpy(), columns.numpy())
 
 
 def origin_of(network: Network) -> dict[str, Tensors]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from service.learning.checkpoint import Checkpoint
 if TYPE_CHECKING:
     from service.learning.features import Space
     from service.learning.ledger import Ledger
+    from service.learning.sums import Sums
+    from service.learning.weights import Steps, Weights
 
 
 class Data(Protocol):
@@ -73,6 +75,32 @@ class Data(Protocol):
         """The ledger with the entry: what a version knows that learns everything. Computed once a space."""
         ...
 
+    def steps(self, weights: Weights, own: bool = True) -> Steps:
+        """Every batch of base and update by id, with its weight; without `own` the update's weigh nothing."""
+        ...
+
+    def decayed(
+        self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True
+    ) -> Ledger:
+        """`grown` with each batch weighted by age and source; its selecting rows are those that still count."""
+        ...
+
+    def tested(
+        self,
+        space: Space,
+        decay: float,
+        source_weights: Mapping[str, float],
+        last: int,
+        key: str,
+        score: Callable[[Sums, Rows], float],
+    ) -> list[float]:
+        """`score` of each of the last batches by the weighted sums of those before it; remembered under `key`."""
+        ...
+
+    def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
+        """Trusted rows of the last batches of base.learned, bounded; raw inputs, or rounded features of a space."""
+        ...
+
 
 def no_progress(phase: str, done: int, total: int) -> None:
     """For calls that nobody watches."""
@@ -109,6 +137,9 @@ class Learned:
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     multiply_adds: int = 0
+
+
+Balance = Literal["none", "align", "correct", "adjust", "auto"]
 
 
 class GradientParams(Strict):

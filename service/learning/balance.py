@@ -1,0 +1,233 @@
+"""What is done after training against a head that favours new classes: three corrections, each folded into its weights.
+
+Weight aligning (Zhao, Xiao, Gan, Zhang, Xia: Maintaining discrimination and fairness in class incremental learning,
+CVPR 2020, eq. 4-6) · bias correction (Wu et al.: Large scale incremental learning, CVPR 2019, eq. 4-5) · logit
+adjustment (Menon et al.: Long-tail learning via logit adjustment, ICLR 2021, eq. 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from service.learning.batch import Ints
+from service.learning.growth import matrix
+from service.learning.heads import GrownLinear
+from service.learning.method import Balance
+from service.learning.statistics import at_least
+from service.learning.sums import Floats
+
+ADJUSTED = "state.balance"
+"""Part that remembers what was taken off each column, so that it can be given back before the next training."""
+NEWTON_STEPS = 50
+LEAST_SCALE, MOST_SCALE = 1 / 16, 16.0
+SHOWN = 0.05
+"""Chance below which old rows called new are more than rows called wrong either way."""
+
+
+@dataclass(frozen=True, eq=False)
+class Balanced:
+    """What was done to a head: for the report, and what was taken off each column (null: nothing)."""
+
+    told: dict[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    taken: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A head behind its body as training left it.
+
+    `known`: old columns · `unit` [C]: what each column is multiplied by behind the head, null: 1 · `selecting()`:
+    logits [n, C] and columns [n] of rows kept back · `counts()`: rows a class · `prior_free`: why its scores favour no
+    class for its rows, null: they do.
+    """
+
+    head: GrownLinear
+    known: int
+    unit: Tensor | None
+    selecting: Callable[[], tuple[Tensor, Tensor]]
+    counts: Callable[[], Sequence[int]]
+    prior_free: str | None = None
+
+
+def rebalance(how: Balance, trained: Trained) -> Balanced:
+    """Apply one correction to the head, in place; where it cannot be applied, the note says why."""
+    if how == "none":
+        return Balanced()
+    if how == "adjust":
+        return _adjust(trained)
+    head, known = trained.head, trained.known
+    if not 0 < known < head.out_features:
+        return Balanced(note=f"balance {how} was not applied: there are no new columns beside old ones.")
+    if how == "align":
+        return Balanced({"applied": "align", "gamma": align(head, known, trained.unit)})
+    logits, columns = trained.selecting()
+    if how == "correct":
+        fitted = fit_correction(logits.double().numpy(), columns.numpy(), known)
+        if fitted is None:
+            told = "no rows of both old and new classes are kept back for choosing"
+            return Balanced(note=f"balance correct was not applied: {told}.")
+        correct(head, known, *fitted)
+        return Balanced({"applied": "correct", "alpha": fitted[0], "beta": fitted[1], "rows": len(columns)})
+    return _align_if_shown(trained, logits, columns)
+
+
+def _adjust(trained: Trained) -> Balanced:
+    if trained.prior_free is not None:
+        return Balanced(note=f"balance adjust was not applied: {trained.prior_free}.")
+    taken = log_priors(trained.counts())
+    shift(trained.head, -taken)
+    return Balanced({"applied": "adjust", "log_priors": [round(float(v), 4) for v in taken]}, taken=taken)
+
+
+def _align_if_shown(trained: Trained, logits: Tensor, columns: Tensor) -> Balanced:
+    """Align where rows kept back show that new classes are favoured, and take it back where it did not help."""
+    crossings = Crossings.of(logits, columns, trained.known)
+    told: dict[str, Any] = {"applied": "none", "called_new": crossings.called_new, "called_old": crossings.called_old}
+    if not crossings.new_favoured:
+        return Balanced(told)
+    weights = [block.weight.detach().clone() for block in trained.head]
+    gamma = align(trained.head, trained.known, trained.unit)
+    before, after = balanced_accuracy(logits, columns), balanced_accuracy(*trained.selecting())
+    told |= {"gamma": gamma, "before": before, "after": after}
+    if after > before:
+        return Balanced(told | {"applied": "align"})
+    with torch.no_grad():
+        for block, weight in zip(trained.head, weights, strict=True):
+            block.weight.copy_(weight)
+    return Balanced(told)
+
+
+@torch.no_grad()
+def align(head: GrownLinear, known: int, unit: Tensor | None = None) -> float:
+    """Weight aligning: rows from `known` on times gamma = mean |w_old| / mean |w_new|, in place; biases as they are.
+
+    `unit` [C]: what each column is multiplied by behind the head. -> gamma; 1 when done again.
+    """
+    weight = matrix(head)[0] if unit is None else matrix(head)[0] * unit[:, None]
+    norms = weight.double().norm(dim=1)
+    old, new = float(norms[:known].mean()), float(norms[known:].mean())
+    gamma = old / new if new > 0 else 1.0
+    _scale(head, known, gamma)
+    return gamma
+
+
+@torch.no_grad()
+def correct(head: GrownLinear, known: int, scale: float, offset: float) -> None:
+    """Bias correction: columns from `known` on become scale z + offset, in place."""
+    _scale(head, known, scale, biases=True)
+    columns = torch.zeros(head.out_features)
+    columns[known:] = offset
+    shift(head, columns)
+
+
+def fit_correction(logits: Floats, columns: Ints, known: int) -> tuple[float, float] | None:
+    """(scale, offset) of the new columns with the least cross-entropy on rows that count alike for each class.
+
+    logits [n, C], columns [n]. Newton's method: the loss is convex in both; a prior worth one row holds them at (1, 0),
+    so that rows which are all right do not send them to infinity. Null where there are not both old and new rows.
+    """
+    if not len(columns) or columns.min() >= known or columns.max() < known:
+        return None
+    rows = np.bincount(columns, minlength=logits.shape[1])
+    weight = 1 / rows[columns] / (rows > 0).sum()
+    moves = np.stack([logits, np.ones_like(logits)], 2)
+    moves[:, :known] = 0
+    fixed = np.where(np.arange(logits.shape[1]) < known, logits, 0)
+    own, prior, start = moves[np.arange(len(columns)), columns], 1 / len(columns), np.array([1.0, 0.0])
+
+    def loss(at: Floats) -> float:
+        z = fixed + moves @ at
+        top = z.max(1)
+        right = z[np.arange(len(columns)), columns]
+        return float(
+            weight @ (np.log(np.exp(z - top[:, None]).sum(1)) + top - right) + prior * ((at - start) ** 2).sum()
+        )
+
+    at = start
+    for _ in range(NEWTON_STEPS):
+        z = fixed + moves @ at
+        p = np.exp(z - z.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        mean = np.einsum("nc,nck->nk", p, moves)
+        slope = weight @ (mean - own) + 2 * prior * (at - start)
+        bend = np.einsum("n,nc,nck,ncl->kl", weight, p, moves, moves) - np.einsum("n,nk,nl->kl", weight, mean, mean)
+        step = np.linalg.solve(bend + 2 * prior * np.eye(2), slope)
+        size, now = 1.0, loss(at)
+        while size > 1e-6 and loss(at - size * step) > now:
+            size /= 2
+        at = at - size * step
+        if np.abs(size * step).max() < 1e-10:
+            break
+    return float(np.clip(at[0], LEAST_SCALE, MOST_SCALE)), float(at[1])
+
+
+def log_priors(counts: Sequence[int]) -> Tensor:
+    """log pi of each class from its rows (one at least), their mean taken off. -> [C]"""
+    logs = torch.tensor([max(n, 1) for n in counts], dtype=torch.float64).log()
+    return (logs - logs.mean()).float()
+
+
+@torch.no_grad()
+def shift(head: GrownLinear, columns: Tensor) -> None:
+    """Add to each column's bias, in place. columns [C]"""
+    for block in head:
+        if block.bias is not None:
+            block.bias.add_(columns[slice(*block.rows)])
+
+
+def give_back(head: GrownLinear, taken: Tensor) -> None:
+    """Undo a logit adjustment before training goes on: it belongs to answers, not to what is learned. taken [<= C]"""
+    columns = torch.zeros(head.out_features)
+    columns[: len(taken)] = taken
+    shift(head, columns)
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """Rows kept back that were answered on the wrong side: old ones called new, new ones called old."""
+
+    old: int
+    new: int
+    called_new: int
+    called_old: int
+
+    @staticmethod
+    def of(logits: Tensor, columns: Tensor, known: int) -> Crossings:
+        """logits [n, C], columns [n]"""
+        is_new, called = columns >= known, logits.argmax(1) >= known
+        return Crossings(
+            int((~is_new).sum()), int(is_new.sum()), int((called & ~is_new).sum()), int((is_new & ~called).sum())
+        )
+
+    @property
+    def new_favoured(self) -> bool:
+        """Is a larger share of old rows called new than the other way round, by more than chance?"""
+        wrong = self.called_new + self.called_old
+        if not self.old or not self.new or not wrong:
+            return False
+        return at_least(self.called_new, wrong, self.old / (self.old + self.new)) < SHOWN
+
+
+def balanced_accuracy(logits: Tensor, columns: Tensor) -> float:
+    """Mean over the classes that have rows of the share answered rightly."""
+    right = (logits.argmax(1) == columns).double()
+    rows = columns.bincount()
+    return float(
+        (torch.zeros(len(rows), dtype=torch.float64).index_add_(0, columns, right) / rows.clamp(min=1))[rows > 0].mean()
+    )
+
+
+@torch.no_grad()
+def _scale(head: GrownLinear, first: int, by: float, biases: bool = False) -> None:
+    for block in head:
+        start = max(first - block.rows[0], 0)
+        block.weight[start:] *= by
+        if biases and block.bias is not None:
+            block.bias[start:] *= by
