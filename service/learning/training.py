@@ -1,11 +1,15 @@
 """`fit`, the only training loop: rows in memory, a permutation an epoch, SGD with momentum; a seed gives the same bits.
 
-A step whose loss is not finite starts the whole training again at a third of the rate, at most three times; then it is
-`Diverged`. A version full of NaN scores like a bad one, so none is ever made.
+A step whose loss or gradient is not finite starts the whole training again at a third of the rate, at most three times;
+then it is `Diverged`. A version full of NaN scores like a bad one, so none is ever made.
+
+What a loop of bare torch does not do costs little: rows are gathered for many steps at once, and the norm that clips a
+step also tells whether it is finite.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,13 +22,9 @@ from service.errors import Diverged
 from service.learning.heads import Block
 from service.learning.losses import log_shares
 from service.learning.method import GradientParams, Run
+from service.learning.steps import UNSEEN_STEPS, Best, Descent, clip, gathered, lay_out, memory_layout, precision, put
 
-MOMENTUM = 0.9
-CLIP = 2.0
-"""Largest norm of a step's gradient: a rate that is stable on many classes is not on two."""
 RETRIES = 3
-PATIENCE = 3
-"""Epochs without a better loss on the selecting rows before training stops."""
 EVALUATED_AT_ONCE = 2048
 
 
@@ -106,7 +106,7 @@ def fit(
             return Fit(epochs, lr, work + once.rows * cost, notes)
         except FloatingPointError:
             work += once.rows * cost
-            _copy(learning, start)
+            put(learning, start)
             lr /= 3
     raise Diverged(
         f"Training left the finite numbers even at a rate of {lr * 3:.3g}: lower `lr`, or look for wild inputs."
@@ -133,6 +133,7 @@ class _Training:
     phase: str
     hooks: _Hooks
     rows: int = 0
+    steps: int = 0
     shares: Tensor | None = None
 
     def run_epochs(self, data: Labelled, memory: Labelled | None, selecting: Labelled | None) -> int:
@@ -140,27 +141,30 @@ class _Training:
         device, params = self.run.device, self.params
         if not data.rows or not self.learning:
             return 0
+        layout = memory_layout(self.body)
         self.body.to(device)
+        lay_out(self.body, layout)
         x, y = data.x.to(device), data.y.to(device)
         generator = self.run.generator(self.salt)
-        optimiser = torch.optim.SGD(self.learning, lr=params.lr, momentum=MOMENTUM, fused=True)
+        descent = Descent(self.learning, params.lr)
         if memory is not None and memory.rows:
             columns = self.body(x[:1]).shape[1]
             self.shares = log_shares(columns, data.y, memory.y).to(device)
-        best = _Best(self.body, self.learning, selecting, device) if selecting is not None and selecting.rows else None
+        best = None
+        if selecting is not None and selecting.rows:
+            best = Best(self.body, self.learning, selecting.x.to(device), selecting.y.to(device))
         for epoch in range(params.epochs):
             self.run.progress(self.phase, epoch, params.epochs)
             self.body.train()
             order = torch.randperm(data.rows, generator=generator)
-            for start in range(0, data.rows, params.batch_size):
+            for i, rows, labels in gathered(x, y, order, params.batch_size, layout):
                 self.run.check()
-                i, j = order[start : start + params.batch_size], None
-                rows, labels = x[i], y[i]
+                j = None
                 if memory is not None and memory.rows:
                     j = torch.randint(memory.rows, (len(i),), generator=generator)
                     rows = torch.cat([rows, memory.x[j].to(device)])
                     labels = torch.cat([labels, memory.y[j].to(device)])
-                self._step(optimiser, Step(rows, labels, i, j))
+                self._step(descent, Step(rows, labels, i, j))
             if best is not None and best.enough(epoch + 1):
                 break
         self.run.progress(self.phase, params.epochs, params.epochs)
@@ -168,62 +172,31 @@ class _Training:
             best.restore()
         if not all(bool(torch.isfinite(p).all()) for p in self.learning):
             raise FloatingPointError
-        self.body.eval().cpu()
+        lay_out(self.body.eval().cpu(), torch.contiguous_format)
         return best.epoch if best is not None else params.epochs
 
-    def _step(self, optimiser: torch.optim.SGD, step: Step) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(step)
-        if not torch.isfinite(loss):
+    def _step(self, descent: Descent, step: Step) -> None:
+        descent.forget_gradients()
+        with precision(self.run.device):
+            loss = self._loss(step)
+        look = self.run.device.type == "cpu" or self.steps % UNSEEN_STEPS == 0
+        if look and not math.isfinite(loss.item()):
             raise FloatingPointError
         torch.autograd.backward(loss)
         if self.hooks.after_backward is not None:
             self.hooks.after_backward()
-        nn.utils.clip_grad_norm_(self.learning, CLIP, foreach=True)
-        optimiser.step()
+        clip(self.learning, look)
+        descent.step()
         if self.hooks.after_step is not None:
             self.hooks.after_step(self.params.lr)
         self.rows += len(step.y)
+        self.steps += 1
 
     def _loss(self, step: Step) -> Tensor:
         if self.hooks.objective is not None:
             return self.hooks.objective(self.body, step)
         logits = self.body(step.x)
         return F.cross_entropy(logits if self.shares is None else logits + self.shares, step.y)
-
-
-class _Best:
-    """The epoch with the least loss on the selecting rows."""
-
-    def __init__(
-        self, body: nn.Module, learning: list[nn.Parameter], selecting: Labelled, device: torch.device
-    ) -> None:
-        self.body, self.learning = body, learning
-        self.x, self.y = selecting.x.to(device), selecting.y.to(device)
-        self.epoch, self.loss = 0, self._loss()
-        self.weights = [p.detach().clone() for p in learning]
-
-    def _loss(self) -> float:
-        self.body.eval()
-        with torch.no_grad():
-            return float(F.cross_entropy(self.body(self.x), self.y))
-
-    def enough(self, epoch: int) -> bool:
-        """Look after an epoch; true once it no longer gets better."""
-        loss = self._loss()
-        if loss < self.loss:
-            self.epoch, self.loss = epoch, loss
-            self.weights = [p.detach().clone() for p in self.learning]
-        return epoch - self.epoch >= PATIENCE
-
-    def restore(self) -> None:
-        _copy(self.learning, self.weights)
-
-
-@torch.no_grad()
-def _copy(into: list[nn.Parameter], values: list[Tensor]) -> None:
-    for p, value in zip(into, values, strict=True):
-        p.copy_(value)
 
 
 @torch.no_grad()
