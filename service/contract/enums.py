@@ -59,6 +59,11 @@ class Retention(StrEnum):
     """Which raw rows are kept once they are learned."""
 
     ALL = "all"
+    """All of them."""
+    EXEMPLARS = "exemplars"
+    """A memory of so many a class, and the rows that judge."""
+    NONE = "none"
+    """None."""
 
 
 class BatchState(StrEnum):

@@ -44,7 +44,14 @@ class CreateModel(Strict):
     method: MethodChoice = Field(default=MethodChoice(name="auto"), description="What updates use when they name none.")
     gate: GatePolicy = GatePolicy()
     promotion: Promotion = Promotion.AUTO
-    retention: Retention = Retention.ALL
+    retention: Retention = Field(
+        default=Retention.ALL,
+        description="Rows that are kept once they are learned: all; exemplars, memory_rows of them and those that "
+        "judge; none.",
+    )
+    memory_rows: int = Field(
+        default=500, ge=1, le=100_000, description="Learning rows that exemplars keeps, shared by the classes."
+    )
 
 
 class PatchModel(Strict):
@@ -53,7 +60,12 @@ class PatchModel(Strict):
     method: MethodChoice | None = None
     gate: GatePolicy | None = None
     promotion: Promotion | None = None
-    retention: Retention | None = None
+    retention: Retention | None = Field(
+        default=None,
+        description="From all to exemplars or none: rows that were learned are deleted soon after the answer, for "
+        "good. Back to all: from then on; what was deleted stays deleted.",
+    )
+    memory_rows: int | None = Field(default=None, ge=1, le=100_000)
 
 
 class ClassNames(Strict):
@@ -62,7 +74,13 @@ class ClassNames(Strict):
     names: list[str] = Field(min_length=1, max_length=10_000, examples=[["5", "6"]])
 
 
-Inputs = Annotated[list[Any], Field(description="Rows: lists of numbers, images as nested lists [c][h][w], or texts.")]
+Inputs = Annotated[
+    list[Any],
+    Field(
+        description='Rows: lists of numbers; images as nested lists [c][h][w], {"png": base64} or {"jpeg": base64}; '
+        "or texts."
+    ),
+]
 Labels = Annotated[list[Any], Field(description="One label a row: strings; integers and booleans as their JSON text.")]
 
 

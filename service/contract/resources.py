@@ -49,6 +49,7 @@ class Model(Resource):
     gate: GatePolicy
     promotion: Promotion
     retention: Retention
+    memory_rows: int = Field(default=500, description="Learning rows that retention exemplars keeps.")
     pending: Pending
     updates: UpdateCounts
     created_at: datetime
@@ -66,6 +67,9 @@ class Batch(Resource):
     in_live: bool
     updates: list[str]
     lent: list[int] = Field(default=[], description="Rows of judging folds that were lent to learning.")
+    kept_rows: int | None = Field(
+        default=None, description="Rows that are still stored; fewer once the model's retention deleted the others."
+    )
     received_at: datetime
     retracted_at: datetime | None
     erased_at: datetime | None

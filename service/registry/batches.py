@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import BatchState
-from service.errors import InvalidContent, NotFound
+from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import listing
 from service.registry.database import now
 from service.registry.ids import new_id
@@ -37,14 +37,16 @@ class Arrival:
 
 
 def same(session: Session, model: Model, digest: str, source: str | None) -> Batch | None:
-    """The batch that has this content and source already and was not retracted."""
-    return session.scalars(
+    """The batch that has this content and source already and was not retracted.
+
+    One whose rows were deleted counts while the live version knows them; afterwards they can be sent anew."""
+    found = session.scalars(
         select(Batch)
         .where(Batch.model_id == model.id, Batch.digest == digest, Batch.retracted_at.is_(None))
         .where(Batch.source.is_(None) if source is None else Batch.source == source)
         .order_by(Batch.id)
-        .limit(1)
-    ).first()
+    )
+    return next((b for b in found if is_whole(b) or b.id in live_learned(session, model)), None)
 
 
 def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
@@ -61,6 +63,11 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
         folds={k: list(v) for k, v in arrival.folds.items()},
         lent=list(arrival.lent),
         source=arrival.source,
+        kept_rows=arrival.rows,
+        kept_as=None,
+        trusted=None,
+        settled_at=None,
+        doomed=None,
         rejected_by=None,
         received_at=now(),
         retracted_at=None,
@@ -128,10 +135,30 @@ def state(batch: Batch, learned: frozenset[str]) -> BatchState:
 
 
 def pending(session: Session, model: Model) -> list[Batch]:
-    """Batches that wait to be learned, oldest first."""
+    """Batches that wait to be learned and whose rows are there, oldest first."""
     learned = live_learned(session, model)
     query = select(Batch).where(Batch.model_id == model.id, Batch.retracted_at.is_(None), Batch.rejected_by.is_(None))
-    return [b for b in session.scalars(query.order_by(Batch.id)) if b.id not in learned]
+    return [b for b in session.scalars(query.order_by(Batch.id)) if b.id not in learned and is_whole(b)]
+
+
+def is_whole(batch: Batch) -> bool:
+    """Whether all of its rows are still stored, so that it can be learned."""
+    return batch.kept_rows == batch.rows
+
+
+def require_whole(session: Session, model: Model, batch: Batch) -> None:
+    """Refuse (Conflict) to learn a batch whose rows were deleted, naming the version that knows them."""
+    if is_whole(batch):
+        return
+    versions = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
+    newest = session.scalars(versions.order_by(Version.number.desc()))
+    number = next((v.number for v in newest if batch.id in v.learned), None)
+    known = f"Version {number} knows them: make it live again, or send" if number else "Send"
+    raise Conflict(
+        f"The rows of batch {batch.id} were deleted once they were learned (retention {batch.kept_as}). {known} the "
+        "rows anew.",
+        batch=batch.id,
+    )
 
 
 def learning_rows(session: Session, model: Model, names: Sequence[str], enough: int) -> dict[str, int]:
@@ -161,6 +188,7 @@ def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
         in_live=batch.id in learned,
         updates=[update_id for update_id, ids in updates if batch.id in ids],
         lent=batch.lent,
+        kept_rows=batch.kept_rows,
         received_at=moment(batch.received_at),
         retracted_at=moment(batch.retracted_at),
         erased_at=moment(batch.erased_at),

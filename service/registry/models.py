@@ -36,6 +36,7 @@ def create(session: Session, request: CreateModel) -> Model:
         gate=request.gate.model_dump(mode="json"),
         promotion=request.promotion,
         retention=request.retention,
+        memory_rows=request.memory_rows,
         created_at=now(),
         archived_at=None,
     )
@@ -77,6 +78,8 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
         model.promotion = request.promotion
     if request.retention is not None:
         model.retention = request.retention
+    if request.memory_rows is not None:
+        model.memory_rows = request.memory_rows
 
 
 def archive(session: Session, model: Model) -> None:
@@ -161,6 +164,7 @@ def resource(session: Session, model: Model, serving_version: int | None) -> res
             "gate": model.gate,
             "promotion": Promotion(model.promotion),
             "retention": model.retention,
+            "memory_rows": model.memory_rows,
             "pending": {"batches": len(waiting), "rows": sum(b.rows for b in waiting)},
             "updates": {"queued": counts.get(UpdateState.QUEUED, 0), "running": counts.get(UpdateState.RUNNING, 0)},
             "created_at": moment(model.created_at),

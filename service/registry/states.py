@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import Conflict
 from service.registry.database import now
-from service.registry.tables import Update, UpdateEvent
+from service.registry.tables import Batch, Update, UpdateEvent
 
 S = UpdateState
 MOVES: dict[UpdateState, frozenset[UpdateState]] = {
@@ -40,9 +41,27 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
         update.finished_at = now()
         update.lease_until = None
         update.progress = None
+        _settle(session, update)
     elif to is S.QUEUED:
         update.lease_until = update.worker = update.finished_at = update.progress = None
+        unsettle(session, update)
     note(session, update, kind, **detail)
+
+
+def unsettle(session: Session, update: Update) -> None:
+    """An update is on its way that names these batches: their rows must stay."""
+    for batch_id in update.batches:
+        session.get_one(Batch, batch_id).settled_at = None
+
+
+def _settle(session: Session, update: Update) -> None:
+    """Note of its batches that every update naming them is final, where that is so."""
+    on_their_way = select(Update.batches).where(
+        Update.model_id == update.model_id, Update.state.not_in(FINAL), Update.id != update.id
+    )
+    busy = {batch_id for ids in session.scalars(on_their_way) for batch_id in ids}
+    for batch_id in set(update.batches) - busy:
+        session.get_one(Batch, batch_id).settled_at = now()
 
 
 def note(session: Session, update: Update, kind: str, **detail: Any) -> None:

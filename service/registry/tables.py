@@ -62,6 +62,7 @@ class Model(Table):
     gate: Mapped[dict[str, Any]]
     promotion: Mapped[str]
     retention: Mapped[str]
+    memory_rows: Mapped[int]
     created_at: Mapped[float]
     archived_at: Mapped[float | None]
 
@@ -92,10 +93,19 @@ class Version(Table):
 
 
 class Batch(Table):
-    """Labelled rows under their model. `folds`: class -> [judging, selecting, learning, lent] rows."""
+    """Labelled rows under their model. `folds`: class -> [judging, selecting, learning, lent] rows.
+
+    `kept_rows`: those whose inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers
+    of the rows that judged and selected when it was learned · `settled_at`: since when every update that names it is
+    final · `doomed`: bytes that it no longer names and that may be there still; null: none.
+    """
 
     __tablename__ = "batches"
-    __table_args__ = (Index(None, "model_id", "digest"),)
+    __table_args__ = (
+        CheckConstraint("kept_as IS NULL OR " + one_of("kept_as", Retention), name="kept_as"),
+        Index(None, "model_id", "digest"),
+        Index(None, "model_id", "settled_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
@@ -106,6 +116,11 @@ class Batch(Table):
     folds: Mapped[dict[str, Any]]
     lent: Mapped[list[Any]]
     source: Mapped[str | None]
+    kept_rows: Mapped[int]
+    kept_as: Mapped[str | None]
+    trusted: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    settled_at: Mapped[float | None]
+    doomed: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     rejected_by: Mapped[str | None] = mapped_column(ForeignKey("updates.id", use_alter=True))
     received_at: Mapped[float]
     retracted_at: Mapped[float | None]

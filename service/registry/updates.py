@@ -1,4 +1,4 @@
-"""Updates: queued, claimed under a lease, finished once. Claim, beat and finish are guarded by (id, fence, state)."""
+"""Updates: queued, finished once, retried by a person. Claims and leases: leases.py."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
-from sqlalchemy import update as sql_update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import UpdateKind, UpdateState
-from service.errors import Conflict, LeaseLost, NotFound
+from service.errors import Conflict, NotFound
 from service.registry import listing, states
 from service.registry.database import LARGEST, now
 from service.registry.ids import new_id
@@ -67,51 +66,9 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
     )
     session.add(update)
     session.flush()
+    states.unsettle(session, update)
     states.note(session, update, "queued", by=by, batches=list(order.batches))
     return update
-
-
-def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
-    """The oldest queued update whose model has none running, now ours; its base is the version live at this moment.
-
-    What learns waits for the retractions of its model: on a version with a retracted batch it could not go live. A
-    challenger waits until nothing else does; its base is that of the update it challenges.
-    """
-    at = now()
-    update = session.scalars(
-        select(Update)
-        .where(_claimable(at))
-        .order_by(Update.challenges.is_not(None), Update.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).first()
-    if update is None:
-        return None
-    model = session.get_one(Model, update.model_id)
-    update.fence += 1
-    update.attempts += 1
-    update.worker = worker
-    update.lease_until = at + lease_seconds
-    update.started_at = at
-    challenged = session.get_one(Update, update.challenges) if update.challenges is not None else None
-    update.base_version_id = challenged.base_version_id if challenged is not None else model.live_version_id
-    update.error = None
-    states.advance(session, update, UpdateState.RUNNING, "claimed", worker=worker, attempt=update.attempts)
-    session.flush()
-    return update
-
-
-def something_to_do(session: Session) -> bool:
-    """Whether an update may be claimed or rescued: asked before the write lock is taken."""
-    at = now()
-    lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at)
-    return session.scalar(select(Update.id).where(_claimable(at) | lost).limit(1)) is not None
-
-
-def somebody_waits(session: Session) -> bool:
-    """Whether an update is due that is no challenger: then a running challenger makes room."""
-    due = (Update.state == UpdateState.QUEUED) & (Update.run_after <= now()) & Update.challenges.is_(None)
-    return session.scalar(select(Update.id).where(due).limit(1)) is not None
 
 
 def last_challenged(session: Session, model: Model) -> Version | None:
@@ -134,88 +91,6 @@ def challenge(session: Session, model: Model, champion: Update, method: dict[str
     update = enqueue(session, model, order, by="auto")
     update.challenges, update.method, update.why = champion.id, method, why
     return update
-
-
-def _claimable(at: float) -> ColumnElement[bool]:
-    running, back = aliased(Update), aliased(Update)
-    busy = select(running.model_id).where(running.state == UpdateState.RUNNING)
-    retracting = select(back.model_id).where(back.state == UpdateState.QUEUED, back.kind == UpdateKind.RETRACT)
-    due = (Update.state == UpdateState.QUEUED) & (Update.run_after <= at) & Update.model_id.not_in(busy)
-    return due & ((Update.kind == UpdateKind.RETRACT) | Update.model_id.not_in(retracting))
-
-
-def cancel_requested(session: Session, update_id: str) -> bool:
-    """Whether somebody asked a running update to stop."""
-    return bool(session.scalar(select(Update.cancel_requested).where(Update.id == update_id)))
-
-
-def beat(session: Session, update_id: str, fence: int, lease_seconds: float, progress: dict[str, Any] | None) -> bool:
-    """Prolong the lease and store progress; -> whether somebody asked to cancel. Raises LeaseLost."""
-    changed = session.execute(
-        sql_update(Update)
-        .where(Update.id == update_id, Update.fence == fence, Update.state == UpdateState.RUNNING)
-        .values(lease_until=now() + lease_seconds, progress=progress)
-        .returning(Update.cancel_requested)
-    ).scalar_one_or_none()
-    if changed is None:
-        raise LeaseLost(f"Update {update_id} has another owner now.")
-    return bool(changed)
-
-
-def owned(session: Session, update_id: str, fence: int) -> Update:
-    """The running update while the lease is still ours. Raises LeaseLost."""
-    update = session.scalars(
-        select(Update)
-        .where(Update.id == update_id, Update.fence == fence, Update.state == UpdateState.RUNNING)
-        .with_for_update()
-    ).one_or_none()
-    if update is None:
-        raise LeaseLost(f"Update {update_id} has another owner now.")
-    return update
-
-
-def rescue(session: Session, max_attempts: int) -> list[str]:
-    """Hand on the updates whose lease has expired; those out of attempts fail. -> their ids"""
-    at = now()
-    expired = session.scalars(select(Update).where(Update.state == UpdateState.RUNNING, Update.lease_until < at))
-    rescued = []
-    for update in expired:
-        rescued.append(update.id)
-        update.fence += 1
-        if update.cancel_requested:
-            cancelled(session, update, reason="its worker was lost")
-        elif update.attempts >= max_attempts:
-            why = f"its worker was lost {update.attempts} times"
-            update.error = {"title": "The worker was lost", "detail": f"It was tried {update.attempts} times; {why}."}
-            states.advance(session, update, UpdateState.FAILED, "failed", reason=why)
-        else:
-            states.advance(session, update, UpdateState.QUEUED, "rescued", lost=update.worker)
-            update.run_after = at
-    return rescued
-
-
-def retry_later(session: Session, update: Update, error: dict[str, str], max_attempts: int, delay: float) -> bool:
-    """After an error: queued again after `delay`, doubled with each attempt, or failed at the end. -> whether queued"""
-    update.error = error
-    if update.cancel_requested:
-        cancelled(session, update, **error)
-        return False
-    if update.attempts >= max_attempts:
-        states.advance(session, update, UpdateState.FAILED, "failed", **error)
-        return False
-    states.advance(session, update, UpdateState.QUEUED, "retried", **error)
-    update.run_after = now() + delay * 2 ** (update.attempts - 1)
-    return True
-
-
-def hand_back(session: Session, update: Update, kind: str = "handed back") -> None:
-    """Queued again, the attempt not counted: a graceful stop, or a base that moved. Cancelled where somebody asked."""
-    if update.cancel_requested:
-        cancelled(session, update)
-        return
-    states.advance(session, update, UpdateState.QUEUED, kind)
-    update.attempts -= 1
-    update.run_after = now()
 
 
 def cancelled(session: Session, update: Update, **detail: Any) -> None:

@@ -21,7 +21,7 @@ from service.errors import (
     LeaseLost,
     TsuikaError,
 )
-from service.registry import states, updates
+from service.registry import leases, states, updates
 from service.registry.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings
@@ -92,13 +92,13 @@ class Worker:
     def _step(self) -> bool:
         """Rescue, claim, execute; -> whether there was anything to do."""
         with self._runtime.database.reading() as session:
-            if not updates.something_to_do(session):
+            if not leases.something_to_do(session):
                 return False
         with self._runtime.database.writing() as session:
-            for lost in updates.rescue(session, self._settings.max_attempts):
+            for lost in leases.rescue(session, self._settings.max_attempts):
                 log.warning("update %s was rescued: its worker was not heard of", lost)
         with self._runtime.database.writing() as session:
-            update = updates.claim(session, self._name, self._settings.lease_seconds)
+            update = leases.claim(session, self._name, self._settings.lease_seconds)
         self._runtime.changed()
         if update is None:
             return False
@@ -136,10 +136,10 @@ class Worker:
             finish_lost(self._runtime, update.id, update.fence, spent.detail)
         except (Stopping, Yielding):
             with self._runtime.database.writing() as session:
-                updates.hand_back(session, updates.owned(session, update.id, update.fence))
+                leases.hand_back(session, leases.owned(session, update.id, update.fence))
         except Cancelled:
             with self._runtime.database.writing() as session:
-                updates.cancelled(session, updates.owned(session, update.id, update.fence))
+                updates.cancelled(session, leases.owned(session, update.id, update.fence))
         except LeaseLost:
             raise
         except Exception as error:
@@ -151,12 +151,12 @@ class Worker:
         unexpected = None if refused or isinstance(error, ChildFailed) else error
         log.warning("update %s: %s: %s", update.id, told["title"], told["detail"], exc_info=unexpected)
         with self._runtime.database.writing() as session:
-            owned = updates.owned(session, update.id, update.fence)
+            owned = leases.owned(session, update.id, update.fence)
             if refused:
                 owned.error = told
                 states.advance(session, owned, UpdateState.FAILED, "failed", **told)
             else:
-                updates.retry_later(
+                leases.retry_later(
                     session, owned, told, self._settings.max_attempts, self._settings.retry_delay_seconds
                 )
 
@@ -185,7 +185,7 @@ class _Ticker:
         if fresh or at - self._beaten >= settings.beat_seconds:
             try:
                 with self._runtime.database.writing() as session:
-                    asked = updates.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
+                    asked = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
             except Busy as busy:
                 log.warning("update %s: a heartbeat comes late: %s", self._update.id, busy.detail)
                 return False
@@ -193,9 +193,9 @@ class _Ticker:
             self._runtime.changed()
             return asked
         with self._runtime.database.reading() as session:
-            if self._update.challenges is not None and updates.somebody_waits(session):
+            if self._update.challenges is not None and leases.somebody_waits(session):
                 raise Yielding("An update waits that somebody asked for.")
-            return updates.cancel_requested(session, self._update.id)
+            return leases.cancel_requested(session, self._update.id)
 
 
 def _told(error: Exception) -> dict[str, str]:

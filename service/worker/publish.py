@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import CorruptArtifact
 from service.learning import sentences
-from service.registry import deployments, ledger, models, states, updates, versions
+from service.registry import deployments, leases, ledger, models, states, updates, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.live import Loaded
@@ -28,7 +28,7 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
     loaded = _warm(runtime, update_id, result)
     runtime.crash("before_commit")
     with runtime.database.writing() as session:
-        update = updates.owned(session, update_id, fence)
+        update = leases.owned(session, update_id, fence)
         model = models.lock(session, update.model_id)
         if _outdated(session, update, model, result):
             return None
@@ -46,7 +46,7 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
 def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
     """Nothing was left to learn or to take back: succeeded, with version and verdict null."""
     with runtime.database.writing() as session:
-        update = updates.owned(session, update_id, fence)
+        update = leases.owned(session, update_id, fence)
         learn = update.kind == UpdateKind.LEARN
         update.why = (
             "Nothing was left to learn: the live version holds these batches, or they were retracted."
@@ -61,7 +61,7 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
 def finish_lost(runtime: Runtime, update_id: str, fence: int, why: str) -> None:
     """A challenger that did not win: succeeded, with version and verdict null, and what was compared in `why`."""
     with runtime.database.writing() as session:
-        update = updates.owned(session, update_id, fence)
+        update = leases.owned(session, update_id, fence)
         update.why = f"auto: a challenger that did not win. {why}"
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None, challenger=why)
 
@@ -95,7 +95,7 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
     else:
         why = "queued again: a batch was retracted" if versions.retracted_batches(session, result.learned) else None
     if why is not None:
-        updates.hand_back(session, update, why)
+        leases.hand_back(session, update, why)
     return why is not None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.contract.enums import UpdateState, Verdict
-from service.registry import states, updates
+from service.registry import leases, states
 from service.registry.tables import Update
 from tests.api.conftest import Api, pointers
 from tests.making import make_version
@@ -144,7 +144,7 @@ def test_a_queued_update_is_cancelled_at_once_and_can_be_retried(api: Api) -> No
 def test_a_running_update_is_asked_to_stop(api: Api) -> None:
     update = api.ok("POST", UPDATES, ROWS)["id"]
     with api.runtime.database.writing() as session:
-        updates.claim(session, "worker", 30)
+        leases.claim(session, "worker", 30)
     cancelled = api("POST", f"/v1/updates/{update}/cancel")
     assert (cancelled.status_code, cancelled.json()["state"]) == (202, "running")
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service.contract.enums import UpdateKind, UpdateState
 from service.contract.inputs import VectorInput
 from service.contract.requests import CreateModel
-from service.registry import batches, deployments, models, states, updates, versions
+from service.registry import batches, deployments, leases, models, states, updates, versions
 from service.registry.tables import Batch, Deployment, Model, Update, Version
 
 LEASE = 30.0
@@ -59,7 +59,7 @@ def retract(session: Session, model: Model, ids: Sequence[str], erase: bool = Fa
 
 def claim(session: Session, worker: str = "w1") -> Update:
     """The next update, ours."""
-    update = updates.claim(session, worker, LEASE)
+    update = leases.claim(session, worker, LEASE)
     assert update is not None
     return update
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.contract.enums import UpdateState
 from service.errors import Conflict, LeaseLost
-from service.registry import deployments, states, updates
+from service.registry import deployments, leases, states, updates
 from service.registry.database import Database
 from service.registry.tables import Update
 from tests.registry.facts import LEASE, MOST, claim, learn, model, promoted, retract, version
@@ -23,7 +23,8 @@ ERROR = {"title": "Learning failed", "detail": "the rows are damaged"}
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Time stands at 1000 until it is moved on by so many seconds."""
     at = [1000.0]
-    monkeypatch.setattr(updates, "now", lambda: at[0])
+    for module in (updates, leases):
+        monkeypatch.setattr(module, "now", lambda: at[0])
     monkeypatch.setattr(states, "now", lambda: at[0])
 
     def wait(seconds: float) -> None:
@@ -38,8 +39,8 @@ def test_the_oldest_update_is_claimed_first_and_one_runs_per_model(database: Dat
         first, second, other = learn(session, digits), learn(session, digits), learn(session, letters)
     with database.writing() as session:
         assert [claim(session).id, claim(session).id] == [first.id, other.id]
-        assert updates.claim(session, "w2", LEASE) is None
-        states.advance(session, updates.owned(session, first.id, 1), UpdateState.SUCCEEDED, "succeeded")
+        assert leases.claim(session, "w2", LEASE) is None
+        states.advance(session, leases.owned(session, first.id, 1), UpdateState.SUCCEEDED, "succeeded")
         assert claim(session).id == second.id
 
 
@@ -79,13 +80,13 @@ def test_there_is_something_to_do_when_an_update_is_due_or_its_worker_is_lost(
     database: Database, clock: Callable[[float], None]
 ) -> None:
     with database.writing() as session:
-        assert not updates.something_to_do(session)
+        assert not leases.something_to_do(session)
         learn(session, model(session))
-        assert updates.something_to_do(session)
+        assert leases.something_to_do(session)
         claim(session)
-        assert not updates.something_to_do(session)
+        assert not leases.something_to_do(session)
         clock(LEASE + 1)
-        assert updates.something_to_do(session)
+        assert leases.something_to_do(session)
 
 
 def test_a_beat_prolongs_the_lease_and_tells_of_a_cancel(database: Database, clock: Callable[[float], None]) -> None:
@@ -94,12 +95,12 @@ def test_a_beat_prolongs_the_lease_and_tells_of_a_cancel(database: Database, clo
         update = claim(session)
         clock(20.0)
         told = {"phase": "training", "done": 3, "total": 9}
-        assert not updates.beat(session, update.id, update.fence, LEASE, told)
+        assert not leases.beat(session, update.id, update.fence, LEASE, told)
         session.refresh(update)
         assert (update.lease_until, update.progress) == (1020.0 + LEASE, told)
         assert not updates.cancel(session, update)
-        assert updates.cancel_requested(session, update.id)
-        assert updates.beat(session, update.id, update.fence, LEASE, told)
+        assert leases.cancel_requested(session, update.id)
+        assert leases.beat(session, update.id, update.fence, LEASE, told)
 
 
 def test_a_lease_that_is_kept_alive_is_not_rescued(database: Database, clock: Callable[[float], None]) -> None:
@@ -108,8 +109,8 @@ def test_a_lease_that_is_kept_alive_is_not_rescued(database: Database, clock: Ca
         update = claim(session)
         for _ in range(100):
             clock(LEASE - 1)
-            assert updates.rescue(session, MOST) == []
-            updates.beat(session, update.id, update.fence, LEASE, None)
+            assert leases.rescue(session, MOST) == []
+            leases.beat(session, update.id, update.fence, LEASE, None)
 
 
 def test_whoever_lost_the_lease_can_neither_beat_nor_finish(database: Database, clock: Callable[[float], None]) -> None:
@@ -118,18 +119,18 @@ def test_whoever_lost_the_lease_can_neither_beat_nor_finish(database: Database, 
         update = claim(session, "w1")
         old = update.fence
         clock(LEASE + 1)
-        assert updates.rescue(session, MOST) == [update.id]
+        assert leases.rescue(session, MOST) == [update.id]
     with database.writing() as session:
-        for refused in (lambda: updates.beat(session, update.id, old, LEASE, None),
-                        lambda: updates.owned(session, update.id, old)):  # fmt: skip
+        for refused in (lambda: leases.beat(session, update.id, old, LEASE, None),
+                        lambda: leases.owned(session, update.id, old)):  # fmt: skip
             with pytest.raises(LeaseLost):
                 refused()
     with database.writing() as session:
         again = claim(session, "w2")
         assert (again.id, again.worker, again.attempts) == (update.id, "w2", 2)
         with pytest.raises(LeaseLost):
-            updates.owned(session, update.id, old)
-        assert updates.owned(session, update.id, again.fence).id == update.id
+            leases.owned(session, update.id, old)
+        assert leases.owned(session, update.id, again.fence).id == update.id
 
 
 def test_a_final_update_has_no_owner(database: Database) -> None:
@@ -139,9 +140,9 @@ def test_a_final_update_has_no_owner(database: Database) -> None:
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded")
         session.flush()
         with pytest.raises(LeaseLost):
-            updates.owned(session, update.id, update.fence)
+            leases.owned(session, update.id, update.fence)
         with pytest.raises(LeaseLost):
-            updates.beat(session, update.id, update.fence, LEASE, None)
+            leases.beat(session, update.id, update.fence, LEASE, None)
 
 
 def test_an_update_whose_worker_is_lost_again_and_again_ends(
@@ -154,7 +155,7 @@ def test_an_update_whose_worker_is_lost_again_and_again_ends(
         for attempt in range(1, MOST + 1):
             assert claim(session).attempts == attempt
             clock(LEASE + 1)
-            assert updates.rescue(session, MOST) == [poison.id]
+            assert leases.rescue(session, MOST) == [poison.id]
         assert (poison.state, poison.error) == (
             "failed",
             {"title": "The worker was lost", "detail": "It was tried 3 times; its worker was lost 3 times."},
@@ -171,11 +172,11 @@ def test_an_error_is_tried_again_with_growing_delays_and_an_end(
         waits, now = [], 1000.0
         for attempt in range(1, MOST + 1):
             assert claim(session) is poison
-            queued = updates.retry_later(session, poison, ERROR, MOST, delay=2.0)
+            queued = leases.retry_later(session, poison, ERROR, MOST, delay=2.0)
             assert queued == (attempt < MOST)
             if queued:
                 waits.append(poison.run_after - now)
-                assert updates.claim(session, "w1", LEASE) is None
+                assert leases.claim(session, "w1", LEASE) is None
                 clock(waits[-1])
                 now = poison.run_after
         assert waits == [2.0, 4.0]
@@ -190,7 +191,7 @@ def test_the_next_update_runs_while_a_failed_one_waits(database: Database, clock
         digits = model(session)
         learn(session, digits)
         behind = learn(session, digits)
-        updates.retry_later(session, claim(session), ERROR, MOST, delay=2.0)
+        leases.retry_later(session, claim(session), ERROR, MOST, delay=2.0)
         assert claim(session) is behind
 
 
@@ -200,7 +201,7 @@ def test_an_update_that_is_handed_back_has_lost_no_attempt(database: Database, c
         for _ in range(2 * MOST):
             update = claim(session)
             assert update.attempts == 1
-            updates.hand_back(session, update)
+            leases.hand_back(session, update)
             assert (update.state, update.attempts, update.run_after) == ("queued", 0, 1000.0)
         assert updates.events(session, update.id)[-1].kind == "handed back"
 
@@ -214,12 +215,12 @@ def test_whatever_ends_an_attempt_that_somebody_cancelled_cancels_the_update(
         update = claim(session)
         updates.cancel(session, update)
         if end == "an error":
-            assert not updates.retry_later(session, update, ERROR, MOST, delay=2.0)
+            assert not leases.retry_later(session, update, ERROR, MOST, delay=2.0)
         elif end == "a stop":
-            updates.hand_back(session, update)
+            leases.hand_back(session, update)
         else:
             clock(LEASE + 1)
-            updates.rescue(session, MOST)
+            leases.rescue(session, MOST)
         assert update.state == "cancelled"
 
 
@@ -265,11 +266,11 @@ def test_workers_side_by_side_run_every_update_once(database: Database) -> None:
         own = Database(database.url)
         while True:
             with own.writing() as session:
-                update = updates.claim(session, name, LEASE)
+                update = leases.claim(session, name, LEASE)
             if update is not None:
                 ran.append(update.id)
                 with own.writing() as session:
-                    mine = updates.owned(session, update.id, update.fence)
+                    mine = leases.owned(session, update.id, update.fence)
                     states.advance(session, mine, UpdateState.SUCCEEDED, "succeeded")
                 continue
             with own.reading() as session:
@@ -303,8 +304,8 @@ def test_learning_waits_for_a_retraction_that_will_be_tried_again(
         digits = model(session)
         waiting = learn(session, digits)
         back = retract(session, digits, [])
-        updates.retry_later(session, claim(session), ERROR, MOST, delay=2.0)
-        assert updates.claim(session, "w1", LEASE) is None
+        leases.retry_later(session, claim(session), ERROR, MOST, delay=2.0)
+        assert leases.claim(session, "w1", LEASE) is None
         clock(2.0)
         assert claim(session) is back
         states.advance(session, back, UpdateState.FAILED, "failed")

@@ -8,7 +8,7 @@ import pytest
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import Conflict
-from service.registry import states, updates
+from service.registry import leases, states, updates
 from service.registry.database import Database
 from tests.registry.facts import learn, model
 
@@ -60,7 +60,7 @@ def test_a_forbidden_move_is_refused_and_leaves_no_trace(
 def test_a_final_update_holds_no_lease_and_tells_no_progress(database: Database, final: str) -> None:
     with database.writing() as session:
         update = learn(session, model(session))
-        claimed = updates.claim(session, "w1", 30.0)
+        claimed = leases.claim(session, "w1", 30.0)
         assert claimed is update
         update.progress = {"phase": "training", "done": 1, "total": 2}
         states.advance(session, update, UpdateState(final), final)
@@ -73,7 +73,7 @@ def test_a_final_update_holds_no_lease_and_tells_no_progress(database: Database,
 def test_an_update_that_is_queued_again_belongs_to_nobody(database: Database) -> None:
     with database.writing() as session:
         update = learn(session, model(session))
-        updates.claim(session, "w1", 30.0)
+        leases.claim(session, "w1", 30.0)
         states.advance(session, update, UpdateState.QUEUED, "handed back")
         assert not states.is_final(update)
         assert (update.worker, update.lease_until, update.progress, update.finished_at) == (None, None, None, None)

@@ -15,7 +15,7 @@ from service.learning.architectures import fresh, parts_of
 from service.learning.batch import make_rows
 from service.learning.preprocessing import InputScale
 from service.learning.serialization import pack_rows, pack_shard
-from service.registry import batches, models, updates
+from service.registry import batches, leases, models
 from service.registry.tables import Batch, Update
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
@@ -103,6 +103,6 @@ def report(outcome: Outcome) -> Report:
 def claimed(runtime: Runtime, worker: str = "w1") -> Update:
     """The next update, ours."""
     with runtime.database.writing() as session:
-        update = updates.claim(session, worker, LEASE)
+        update = leases.claim(session, worker, LEASE)
     assert update is not None
     return update

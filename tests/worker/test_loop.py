@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
 from service.errors import Busy
-from service.registry import models, updates
+from service.registry import leases, models, updates
 from service.registry.database import Database
 from service.registry.tables import Update, Version
 from service.registry.updates import Order
@@ -150,7 +150,7 @@ def test_a_worker_that_lost_its_lease_stops_the_child_and_says_so(
     with runtime.database.writing() as session:  # as another worker would, after a pause of this one
         row = session.get_one(Update, update_id)
         row.lease_until = 0.0
-        updates.rescue(session, 3)
+        leases.rescue(session, 3)
         row.run_after += 1000.0
     wait_for(lambda: "the lease of update" in caplog.text)
     wait_for(lambda: not alive(int((tmp_path / "pid").read_text())))
@@ -169,7 +169,7 @@ def test_a_heartbeat_that_has_to_wait_costs_no_attempt(
     """Another process holds the database longer than a write waits, and shorter than the lease."""
     update_id = order(runtime, "go on")
     wait_for(lambda: look(runtime, update_id).progress is not None)
-    beat, late = updates.beat, [True]
+    beat, late = leases.beat, [True]
 
     def busy(*args: object) -> bool:
         if late:
@@ -177,7 +177,7 @@ def test_a_heartbeat_that_has_to_wait_costs_no_attempt(
             raise Busy("The database is held by another write; try again.")
         return beat(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(updates, "beat", busy)
+    monkeypatch.setattr(leases, "beat", busy)
     wait_for(lambda: "a heartbeat comes late" in caplog.text)
     before = look(runtime, update_id).lease_until
     assert before is not None
@@ -236,7 +236,7 @@ def test_a_worker_elsewhere_rescues_what_nobody_beats_for(
         method = {"name": "answer", "result": str(path)}
         what = Order(UpdateKind.LEARN, [batch.id], method)
         update = updates.enqueue(session, digits, what, by="somebody")
-        assert updates.claim(session, "dead", 0.3) is update
+        assert leases.claim(session, "dead", 0.3) is update
     other.close()
     wait_for(lambda: look(runtime, update.id).state == "succeeded")
     assert events(runtime, update.id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateState
 from service.errors import CorruptArtifact, LeaseLost
-from service.registry import batches, deployments, models, updates, versions
+from service.registry import batches, deployments, leases, models, updates, versions
 from service.registry.tables import Batch, Deployment, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS
@@ -128,7 +128,7 @@ def test_whoever_lost_the_lease_publishes_nothing(runtime: Runtime, ids: list[st
     with runtime.database.writing() as session:
         session.get_one(Update, update.id).lease_until = 0.0
     with runtime.database.writing() as session:
-        updates.rescue(session, 3)
+        leases.rescue(session, 3)
     again = claimed(runtime, "w2")
     made = result(runtime, ids[:1])
     for refused in (publish, finish_empty):
