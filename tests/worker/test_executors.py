@@ -144,6 +144,20 @@ def test_a_cancelled_child_is_gone_in_time_whether_it_listens_or_not(child: Warm
     assert not alive(first)
 
 
+@pytest.mark.parametrize(("name", "stays"), [("go on", True), ("never listen", False)])
+def test_a_child_that_makes_room_stays_warm_if_it_stops_by_itself(child: WarmChild, name: str, stays: bool) -> None:
+    def tick(progress: executors.Progress | None) -> bool:
+        raise executors.Yielding("An update waits.")
+
+    child.warm()
+    first = pid(child)
+    with pytest.raises(executors.Yielding):
+        child.run(assignment(name), 0.01, tick)
+    assert alive(first) is stays
+    with pytest.raises(Cancelled):
+        child.run(assignment("go on"), 0.01, lambda progress: progress is not None)
+
+
 def test_what_the_tick_raises_ends_the_child(child: WarmChild) -> None:
     class LostInterest(Exception):
         pass
