@@ -28,6 +28,33 @@ class BlockLayout(Strict):
     key: str = ""
 
 
+class InsertedLayout(Strict):
+    """A layer put in behind hidden layer `layer` of the backbone or the neck; see heads.Inserted."""
+
+    of: Literal["backbone", "neck"]
+    layer: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    part: str
+    key: str = ""
+
+
+class LowRankLayout(Strict):
+    """A branch beside the layer of the backbone that is called `at`; see low_rank.LowRank."""
+
+    at: str
+    scale: float
+    part: str
+    key: str = ""
+
+
+class Stamp(Strict):
+    """Which units of each hidden layer these classes see, as runs [start, stop); first layer first."""
+
+    classes: list[str]
+    units: list[list[tuple[int, int]]]
+
+
 class LiftLayout(Strict):
     """A fixed, random map in front of the exact head; weights in part `lift.<n>`."""
 
@@ -43,6 +70,8 @@ class ExactHead(Strict):
     prior: float
     lift_rows: int = Field(description="Rows there were when the lift was chosen; it is chosen anew when they doubled.")
     lift_named: bool = False
+    decay: float = Field(default=1.0, description="What a batch counts less with every later one; 1: all alike.")
+    source_weights: dict[str, float] = Field(default={}, description="What a source counts, by name.")
 
 
 class Layout(Strict):
@@ -50,12 +79,17 @@ class Layout(Strict):
 
     input: InputSpec
     backbone: Backbone = IdentityBackbone()
-    layers: list[list[BlockLayout]] = Field(default=[], description="Dense layers of an mlp backbone, grown by blocks.")
+    layers: list[list[BlockLayout]] = Field(
+        default=[], description="Layers of an mlp backbone, or of a cnn that has grown, by blocks."
+    )
+    inserted: list[InsertedLayout] = Field(default=[], description="Layers put in behind others, in order.")
+    low_rank: list[LowRankLayout] = Field(default=[], description="Branches beside layers of the backbone, in order.")
     lifts: list[LiftLayout] = Field(default=[], description="Side by side; none: the backbone's own features.")
     shift: int | None = Field(default=None, description="Grid of the features: rounded to 2^-shift; null: no ledger.")
     neck: list[list[BlockLayout]] = Field(default=[], description="Hidden layers of a trained head.")
     head: list[BlockLayout] = Field(default=[], description="One block an update that grew it, or one of all.")
     classes: list[str]
+    stamps: list[Stamp] = Field(default=[], description="Units that each class sees; none: every class sees all.")
     temperature: float = 1.0
     exact: ExactHead | None = None
     trained: bool = Field(default=False, description="The backbone was trained here (not identity, not random).")

@@ -6,83 +6,38 @@ knows folds 2-9, and five others answer the update's own rows, each without its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor
 
-from service.contract.inputs import Strict
 from service.learning.batch import Rows
 from service.learning.calibration import ENOUGH_ROWS, temperature_of
 from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
-from service.learning.features import rounded
+from service.learning.closed_form import ExactParams, Form
+from service.learning.features import Space, rounded
 from service.learning.ground import Ground
 from service.learning.ledger import Ledger
-from service.learning.lift_choice import Fitted, Solver
-from service.learning.lifts import LiftKind
+from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Run
-from service.learning.solve import Head, out_of_fold
+from service.learning.sentences import listed
+from service.learning.solve import ABSENT, Head, out_of_fold
 from service.learning.sums import Floats, Sums
+from service.learning.weights import Weights, aged, out_of_fold_weighted
 
 
-class ExactParams(Strict):
-    """What every closed form takes. Everything has a default that looks at the data."""
-
-    lift: Literal["auto"] | LiftKind | Annotated[list[LiftKind], Field(min_length=1, max_length=4)] = Field(
-        default="auto",
-        description="Map in front of the head: none, relu or fourier (random features), conv (random convolutions, for "
-        "images), or a list of those side by side. auto: by rows kept back for choosing, and again when rows have "
-        "doubled. A named lift makes the head a function of the rows alone, whatever their order.",
-    )
-    width: int | None = Field(
-        default=None,
-        ge=1,
-        le=8192,
-        description="Features of a named lift; by default 1,000, for conv 64 filters (small images 32). auto takes "
-        "2,000 once there are more than 14,000 rows.",
-    )
-    prior: Literal["uniform", "counted"] | Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.25,
-        description="How much a class's rows count for its prior: their number to this power; uniform 0, counted 1.",
-    )
-
-    @field_validator("lift")
-    @classmethod
-    def _each_once(cls, lift: str | list[LiftKind]) -> str | list[LiftKind]:
-        if isinstance(lift, list) and len(set(lift)) < len(lift):
-            raise ValueError("a lift is named once")
-        return lift
-
-    @property
-    def kinds(self) -> list[LiftKind] | None:
-        """Lifts asked for by name; null: auto."""
-        if self.lift == "auto":
-            return None
-        return self.lift if isinstance(self.lift, list) else [self.lift]
-
-    @property
-    def tau(self) -> float:
-        """The prior as a power of the counts."""
-        return {"uniform": 0.0, "counted": 1.0}[self.prior] if isinstance(self.prior, str) else self.prior
-
-
-@dataclass(frozen=True, eq=False)
-class Form:
-    """A solver and what the layout tells of it."""
-
-    method: Literal["ridge", "lda"]
-    prior: float
-    solver: Solver
-
-
-def learn_exactly(base: Checkpoint | None, data: Data, ground: Ground, form: Form, run: Run) -> Learned:
+def learn_exactly(
+    base: Checkpoint | None, data: Data, ground: Ground, form: Form, params: ExactParams, run: Run
+) -> Learned:
     """The version that a closed form makes on `ground`.
 
     An empty batch solves the ledger anew: what is left after a retraction. Classes that have no rows any more leave.
     """
+    weights, searched = params.weights(data, ground.space, form)
+    form = replace(form, weights=weights)
     entry = data.entry(ground.space)
     run.check()
     ledger = data.grown(ground.space)
@@ -100,6 +55,8 @@ def learn_exactly(base: Checkpoint | None, data: Data, ground: Ground, form: For
                 prior=form.prior,
                 lift_rows=ground.lift_rows,
                 lift_named=ground.lift_named,
+                decay=weights.decay,
+                source_weights=dict(weights.sources),
             ),
         }
     )
@@ -111,8 +68,8 @@ def learn_exactly(base: Checkpoint | None, data: Data, ground: Ground, form: For
             {**ground.learned, "head.0": learned, "judge": learned},
         ),
         out_of_fold=solved.out_of_fold,
-        details={**ground.details, **_details(ground, solved)},
-        notes=(*ground.notes, solved.doubt) if solved.doubt else ground.notes,
+        details={**ground.details, **_details(ground, solved, weights, searched)},
+        notes=(*ground.notes, *([solved.doubt] if solved.doubt else []), *_weighed(ledger, weights, solved)),
         multiply_adds=_multiply_adds(ground, entry, solved),
     )
 
@@ -134,27 +91,66 @@ def _solve(
 ) -> Solved:
     classes, shift = _classes(base, ledger, entry), ledger.shift
     run.progress("solving", 0, 3)
-    fitted = form.solver.fit(ledger.learn, ledger.select, shift, run.check)
+    space, weights = ground.space, form.weights
+    weighed = ledger if weights.plain else data.decayed(space, weights.decay, weights.sources)
+    fitted = form.solver.fit(weighed.learn, weighed.select, shift, run.check)
 
     def solve(sums: Sums) -> Head:
         return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
 
     run.progress("solving", 1, 3)
-    served, judged = solve(ledger.all), solve(ledger.unjudged)
+    served, judged = solve(weighed.all), solve(weighed.unjudged)
     run.check()
     run.progress("solving", 2, 3)
-    own = out_of_fold(ledger.all, entry, shift, classes, solve, run.check)
+    apart = partial(_apart, data, space, ledger, weights, classes, solve, run)
+    own = apart(entry, own=True)
     rows, answers, inherited = entry, own, _inherited(base, form)
     if not len(entry):
         # what is left after a retraction inherits nothing: the rows that left may have decided it
         inherited = None
         if len(ledger.selected) < ENOUGH_ROWS:
             kept = data.kept()
-            rows = kept.with_inputs(rounded(ground.space, kept.inputs, run.check))
-            answers = out_of_fold(ledger.all, rows, shift, classes, solve, run.check)
-    temperature, doubt = temperature_of(ledger, fitted.head, rows, answers, classes, inherited)
+            rows = kept.with_inputs(rounded(space, kept.inputs, run.check))
+            answers = apart(rows, own=False)
+    temperature, doubt = temperature_of(weighed, fitted.head, rows, answers, classes, inherited)
     run.progress("solving", 3, 3)
     return Solved(fitted, served, judged, own, temperature, doubt)
+
+
+def _apart(
+    data: Data,
+    space: Space,
+    ledger: Ledger,
+    weights: Weights,
+    classes: Sequence[str],
+    solve: Callable[[Sums], Head],
+    run: Run,
+    rows: Rows,
+    *,
+    own: bool,
+) -> Floats:
+    """Out of fold: the update's `own` rows, or all that is known. -> [n, C]"""
+    if weights.plain:
+        return out_of_fold(ledger.all, rows, space.shift, classes, solve, run.check)
+    others = Sums.empty(space.width)
+    if own and len(rows):
+        others = data.decayed(space, weights.decay, weights.sources, own=False).all
+    counts = aged(weights.decay, data.steps(weights))
+    return out_of_fold_weighted(others, rows, counts, space.shift, classes, solve, run.check)
+
+
+def _weighed(ledger: Ledger, weights: Weights, solved: Solved) -> list[str]:
+    """What weights mean for what is promised, in sentences."""
+    notes = []
+    if not weights.whole:
+        notes.append(
+            f"Weighted: {weights.told()}. The head depends on the order of the batches, so it is not exact; the "
+            "certificate is of the unweighted sums."
+        )
+    gone = [name for k, name in enumerate(solved.served.classes) if solved.served.bias[k] == ABSENT]
+    if gone:
+        notes.append(f"No row of {listed(gone, quote=True)} counts any more: never answered.")
+    return notes
 
 
 def _inherited(base: Checkpoint | None, form: Form) -> float | None:
@@ -173,7 +169,7 @@ def _classes(base: Checkpoint | None, ledger: Ledger, entry: Rows) -> tuple[str,
 def _learned(base: Checkpoint | None, data: Data) -> frozenset[str]:
     """Batches behind the sums. Without new rows the base may know batches that were taken out: ask what is kept."""
     if not len(data.batch):
-        return frozenset(data.kept().batches)
+        return frozenset(data.known_batches)
     known = frozenset[str]().union(*base.learned.values()) if base is not None else frozenset[str]()
     return known | frozenset(data.batch.batches)
 
@@ -185,8 +181,11 @@ def _tensors(head: Head) -> dict[str, Tensor]:
     }
 
 
-def _details(ground: Ground, solved: Solved) -> dict[str, object]:
+def _details(ground: Ground, solved: Solved, weights: Weights, searched: dict[float, float]) -> dict[str, object]:
+    weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
+        **weighed,
+        **({"decays_tried": {f"{decay:g}": score for decay, score in searched.items()}} if searched else {}),
         "lift": [lift.kind for lift in ground.layout.lifts] or ["none"],
         "features": ground.space.width,
         "grid": ground.space.step,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from service.errors import CorruptArtifact
 from service.learning.batch import EXAM_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
 from service.learning.serialization import pack, pack_rows, unpack, unpack_rows
+from service.learning.summed import SummedEntry
 from service.learning.sums import Sums, square, triangle
 
 if TYPE_CHECKING:
@@ -65,8 +66,17 @@ class Ledger:
         """Of all rows; see `Sums.digest`."""
         return self.all.digest(self.space_id)
 
-    def with_entry(self, entry: Rows) -> Ledger:
-        """With more rows (rounded features of this space)."""
+    def with_entry(self, entry: Rows | SummedEntry) -> Ledger:
+        """With more rows (rounded features of this space), or with what is left of rows that were deleted."""
+        if isinstance(entry, SummedEntry):
+            return replace(
+                self,
+                judge=self.judge + entry.judge,
+                select=self.select + entry.select,
+                learn=self.learn + entry.learn,
+                exam=bounded(Rows.concat([self.exam, entry.exam])),
+                selected=bounded(Rows.concat([self.selected, entry.selected])),
+            )
         if not len(entry):
             return self
         judge, select, learn = _by_fold(entry)
@@ -101,6 +111,18 @@ class Ledger:
             selected=selected,
         )
 
+    def weighted(self, decay: float, entry: Rows | SummedEntry | None, weight: float) -> Ledger:
+        """One step of Horner's rule, sums alone: what there was counts `decay` times, the entry's rows `weight` times.
+
+        Bounded rows stay as they are. Exact only where both are 1; else the same bits for the same steps.
+        """
+        groups = ("judge", "select", "learn")
+        aged = {name: getattr(self, name).scaled(decay) for name in groups}
+        if weight and entry is not None:
+            for name, sums in zip(groups, _group_sums(entry), strict=True):
+                aged[name] += sums.scaled(weight)
+        return replace(self, **aged)
+
     def pack(self) -> bytes:
         """Bytes for a cache; G by its upper triangle."""
         tensors: dict[str, NDArray[Any]] = {
@@ -131,6 +153,13 @@ class Ledger:
             return cls(meta["space_id"], int(meta["shift"]), judge, select, learn, exam, selected)
         except KeyError as error:
             raise CorruptArtifact(f"The stored bytes are no ledger: {error} is missing.") from error
+
+
+def _group_sums(entry: Rows | SummedEntry) -> list[Sums]:
+    """Of the rows that judge, select and learn."""
+    if isinstance(entry, SummedEntry):
+        return [entry.judge, entry.select, entry.learn]
+    return [Sums.of(entry.take(mask)) for mask in _by_fold(entry)]
 
 
 def _by_fold(entry: Rows) -> tuple[Bools, Bools, Bools]:

@@ -24,12 +24,13 @@ class Moments:
 
     @classmethod
     def of(cls, sums: Sums, prior: float) -> Moments:
-        """pi_k ~ n_k^prior. At least one row."""
+        """pi_k ~ n_k^prior. Some row must weigh something."""
         mine = sums.sorted()
-        n, rows = mine.n, float(mine.rows)
+        n, rows = mine.n, mine.mass
         q = mine.Q[:-1]
-        within = np.multiply(mine.G[:-1, :-1], 1 / max(rows - len(n), 1.0), order="C")
-        add_outer(within, q / (-n * max(rows - len(n), 1.0)), q)
+        freedom = max(rows - float(np.minimum(n, 1).sum()), 1.0)  # a row that weighs less costs less
+        within = np.multiply(mine.G[:-1, :-1], 1 / freedom, order="C")
+        add_outer(within, q / (-n * freedom), q)
         total = q.sum(1) / rows
         variance = mine.G.diagonal()[:-1] / rows - total**2
         mean = float(variance.mean()) if variance.size else 0.0

@@ -86,7 +86,7 @@ def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
     `prior`: tau of pi_k ~ n_k^tau, 0 uniform, 1 counted (then it is plain ridge on all rows). No rows: no columns.
     Raises MethodRefused where alpha is too small for float64.
     """
-    if not sums.rows:
+    if not sums.mass:
         return Head((), np.zeros((0, sums.width)), np.zeros(0))
     return _in_features(_Ridge(Moments.of(sums, prior)).solve(alpha), sums, shift)
 
@@ -124,7 +124,7 @@ def choose_alpha(
         check()
         heads[alpha] = ridge.solve(alpha)
     scores = {alpha: truth.squared_error(head.weight, head.bias, head.classes) for alpha, head in heads.items()}
-    best = _best(scores, learn.rows > learn.width)
+    best = _best(scores, learn.mass > learn.width)
     return Choice(best, _in_features(heads[best], learn, shift), scores)
 
 
@@ -142,12 +142,12 @@ def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
     The shrinkage has a floor of 1e-6 of the mean square feature. With one row a class nothing spreads within classes:
     the spread over all rows stands in for it. No rows: no columns.
     """
-    if not sums.rows:
+    if not sums.mass:
         return Head((), np.zeros((0, sums.width)), np.zeros(0))
     moments = Moments.of(sums, prior)
-    freedom = sums.rows - len(moments.classes)
+    freedom = max(sums.mass - float(np.minimum(sums.n, 1).sum()), 0.0)
     shrunk, ridge = _oas(moments.within, freedom) if freedom else (0.0, float(moments.variance.mean()))
-    floor = 1e-6 * float(sums.G.diagonal()[:-1].mean()) / sums.rows
+    floor = 1e-6 * float(sums.G.diagonal()[:-1].mean()) / sums.mass
     diagonal = np.full(sums.width, max(ridge, floor) or 1.0)
     weight = _solve(moments.within * shrunk, diagonal, moments.means, ridge).T
     bias = np.log(moments.prior) - 0.5 * np.einsum("km,mk->k", weight, moments.means)
@@ -179,11 +179,11 @@ def out_of_fold(
     return logits
 
 
-def _oas(within: Floats, freedom: int) -> tuple[float, float]:
+def _oas(within: Floats, freedom: float) -> tuple[float, float]:
     """(1 - eps, eps tr(S) / M) of the oracle approximating shrinkage (Chen et al. 2010, eq. 23)."""
     size = max(len(within), 1)
     trace, square = float(np.trace(within)), float(np.sum(within * within))
-    below = (max(freedom, 0) + 1 - 2 / size) * (square - trace**2 / size)
+    below = (freedom + 1 - 2 / size) * (square - trace**2 / size)
     eps = min(1.0, max(((1 - 2 / size) * square + trace**2) / below, 0.0)) if below > 0 else 1.0
     return 1 - eps, eps * trace / size
 

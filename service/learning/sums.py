@@ -32,7 +32,7 @@ class Sums:
     """(G, Q, n) of rows h = [rounded features; 1], all integers held in float64. Never written to.
 
     classes: those that have rows, in order of first appearance · G = sum h h' [M+1, M+1], the bias last · Q [M+1, C],
-    column k = sum of the rows of class k · n [C] rows a class.
+    column k = sum of the rows of class k · n [C] rows a class. Once weighted (`scaled`) they are reals.
     """
 
     classes: tuple[str, ...]
@@ -48,6 +48,11 @@ class Sums:
     @property
     def rows(self) -> int:
         return int(self.n.sum())
+
+    @property
+    def mass(self) -> float:
+        """What the rows weigh together: their number, where each counts once."""
+        return float(self.n.sum())
 
     @classmethod
     def empty(cls, width: int) -> Sums:
@@ -91,6 +96,10 @@ class Sums:
                 "The ledger does not hold the rows to be taken out. Rebuild its sums from the entries."
             )
         return Sums(tuple(c for c, k in zip(classes, kept, strict=True) if k), G, Q[:, kept], n[kept])
+
+    def scaled(self, weight: float) -> Sums:
+        """Every row counted `weight` times; with a weight other than 0 and 1 no longer sums of integers."""
+        return self if weight == 1 else Sums(self.classes, weight * self.G, weight * self.Q, weight * self.n)
 
     def aligned(self, classes: Sequence[str]) -> Sums:
         """The same sums with columns in that order, zeros for a class without rows. `classes` holds all of ours."""

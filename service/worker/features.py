@@ -10,16 +10,22 @@ from functools import cached_property
 
 import numpy as np
 
+from service.contract.enums import Retention
 from service.contract.inputs import Architecture, InputSpec
+from service.errors import MethodRefused
 from service.learning import features
 from service.learning.batch import Rows, bounded
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Run
 from service.learning.serialization import pack_rows, unpack_rows
-from service.storage.artifacts import Artifacts
+from service.learning.summed import SummedEntry, unpack_entry
+from service.learning.sums import Sums
+from service.learning.weights import Steps, Weights, with_facts
+from service.storage.artifacts import Artifacts, exam_area
 from service.storage.cache import Cache
-from service.worker.assignment import Entry
+from service.worker.assignment import Entry, Trusted
+from service.worker.weighing import Weighing
 
 REMEMBERED_BYTES = 128 * 2**20
 """Ledgers and exams that a process keeps in memory."""
@@ -59,6 +65,11 @@ def _bytes(thing: Rows | Ledger) -> int:
     return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
 
 
+def _numbers(rows: Rows) -> dict[str, list[int]]:
+    """Batch -> numbers of the rows of it that are here."""
+    return {batch: sorted(rows.row[rows.batch == k].tolist()) for k, batch in enumerate(rows.batches)}
+
+
 @dataclass
 class Shelf:
     """The bytes of one model: its rows and entries in the store, its sums in the cache."""
@@ -69,17 +80,33 @@ class Shelf:
     rows: Mapping[str, str]
     entries: dict[tuple[str, str], str]
     memory: Memory
+    retention: Retention = Retention.ALL
     made: list[Entry] = field(default_factory=list)
 
     def batch(self, batch_id: str) -> Rows:
-        """Rows of a batch, raw inputs."""
+        """Rows of a batch that are still kept, raw inputs; one of which none is kept must not be asked for."""
         return unpack_rows(self.store.get(self.area, self.rows[batch_id]))
 
     def entry(self, batch_id: str, space: Space, run: Run) -> Rows:
-        """Rounded features of a batch; computed and stored where no entry is there."""
+        """Rounded features of a batch: of rows that were deleted those that judge and select alone."""
+        found = self.adds(batch_id, space, run)
+        return Rows.concat([found.exam, found.selected]) if isinstance(found, SummedEntry) else found
+
+    def adds(self, batch_id: str, space: Space, run: Run) -> Rows | SummedEntry:
+        """What a batch adds to a ledger; computed and stored where no entry is there.
+
+        Of exemplars alone where the others were deleted before this feature space was there. Raises MethodRefused
+        where no row is left to compute it from.
+        """
         key = (batch_id, space.id)
         if key in self.entries:
-            return unpack_rows(self.store.get(self.area, self.entries[key]))
+            return unpack_entry(self.store.get(self.area, self.entries[key]))
+        if batch_id not in self.rows:
+            raise MethodRefused(
+                f"The rows of batch {batch_id} were deleted once they were learned, and nothing is known of them in "
+                "the feature space that this needs. Use auto or ridge without a lift of another kind, on a version "
+                "that knows them; or retract the batch and send its rows anew."
+            )
         rows = self.batch(batch_id)
         entry = rows.with_inputs(features.rounded(space, rows.inputs, run.check, run.progress))
         digest = self.store.put(self.area, pack_rows(entry))
@@ -108,10 +135,18 @@ class StoredData:
         known_rows: int,
         kept_rows: int,
         known_sources: frozenset[str] = frozenset(),
+        sources: Mapping[str, str] | None = None,
     ) -> None:
         self.input, self.architecture = input, architecture
         self.known_rows, self.kept_rows, self.known_sources = known_rows, kept_rows, known_sources
         self._shelf, self._known, self._new, self._run = shelf, sorted(known), list(new), run
+        self._own = Memory()
+        self._weighing = Weighing(shelf, self._known, self._new, sources, run)
+
+    @property
+    def _lasting(self) -> bool:
+        """All rows are kept, and will be: what is read of them may be remembered."""
+        return self._shelf.retention is Retention.ALL and self.kept_rows == self.known_rows
 
     @property
     def learned(self) -> list[str]:
@@ -126,24 +161,37 @@ class StoredData:
 
     @property
     def exam(self) -> Rows:
+        if not self._lasting:
+            return self._exam_left
         name = self._shelf.name("exam", learned=self._known)
         found = self._shelf.memory.recall(name, lambda: self._read_exam(name))
         assert isinstance(found, Rows)
         return found
 
+    @cached_property
+    def _exam_left(self) -> Rows:
+        """Where rows are deleted, those that are left are not remembered any longer than the update takes."""
+        rows = self.kept()
+        return bounded(rows.take(rows.judging))
+
     def _read_exam(self, name: str) -> Rows:
-        cached = self._shelf.cache.get(self._shelf.area, name)
+        cached = self._shelf.cache.get(exam_area(self._shelf.area), name)
         if cached is not None:
             return unpack_rows(cached)
         rows = self.kept()
         exam = bounded(rows.take(rows.judging))
-        self._shelf.cache.put(self._shelf.area, name, pack_rows(exam))
+        self._shelf.cache.put(exam_area(self._shelf.area), name, pack_rows(exam))
         return exam
 
     def kept(self) -> Rows:
-        if not self._known:
+        there = [b for b in self._known if b in self._shelf.rows]
+        if not there:
             return Rows.empty(self.input.shape)
-        return Rows.concat([self._shelf.batch(b) for b in self._known])
+        return Rows.concat([self._shelf.batch(b) for b in there])
+
+    @property
+    def known_batches(self) -> tuple[str, ...]:
+        return tuple(self._known)
 
     def ledger(self, space: Space) -> Ledger:
         name = self._shelf.name("ledger", space.id, learned=self._known)
@@ -158,7 +206,7 @@ class StoredData:
         ledger = Ledger.empty(space)
         for k, batch_id in enumerate(self._known):
             self._run.check()
-            ledger = ledger.with_entry(self._shelf.entry(batch_id, space, self._run))
+            ledger = ledger.with_entry(self._shelf.adds(batch_id, space, self._run))
             self._run.progress("summing", k + 1, len(self._known))
         return ledger
 
@@ -166,7 +214,8 @@ class StoredData:
         if not self._new:
             return Rows.empty((space.width,), np.int16)
         name = self._shelf.name("entry", space.id, learned=self._new)
-        found = self._shelf.memory.recall(
+        memory = self._shelf.memory if self._lasting else self._own
+        found = memory.recall(
             name, lambda: Rows.concat([self._shelf.entry(b, space, self._run) for b in self._new])
         )
         assert isinstance(found, Rows)
@@ -180,15 +229,47 @@ class StoredData:
         assert isinstance(found, Ledger)
         return found
 
+    def steps(self, weights: Weights, own: bool = True) -> Steps:
+        return self._weighing.steps(weights, own)
+
+    def decayed(
+        self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True
+    ) -> Ledger:
+        steps = self.steps(Weights(decay, source_weights), own)
+        sums = self._weighing.sums(space, decay, steps, keep=own)
+        return with_facts(sums, self.grown(space), decay, steps, self._weighing.entry(space))
+
+    def tested(
+        self,
+        space: Space,
+        decay: float,
+        source_weights: Mapping[str, float],
+        last: int,
+        key: str,
+        score: Callable[[Sums, Rows], float],
+    ) -> list[float]:
+        return self._weighing.tested(space, decay, self.steps(Weights(decay, source_weights)), last, key, score)
+
+    def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
+        return self._weighing.recent_exam(batches, space)
+
+    def trusted(self, space: Space) -> dict[str, Trusted]:
+        """Numbers of the rows of new batches that judge and select in the ledger of what knows all."""
+        grown = self.grown(space)
+        exam, selected = _numbers(grown.exam), _numbers(grown.selected)
+        return {b: Trusted(exam=exam.get(b, []), selected=selected.get(b, [])) for b in self._new}
+
     def remember(self, space: Space) -> dict[str, Rows | Ledger]:
-        """Hold exam and ledger of `space` for the version that knows all; -> what the cache should keep, by name."""
-        fresh = self.batch.take(self.batch.judging)
-        exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
+        """Hold ledger and exam of `space` for the version that knows all; -> what the cache should keep, by name.
+
+        Where rows are deleted once they are learned, only the ledger is remembered."""
         ledger = replace(self.grown(space))  # without the sums that it has worked out: they are as large again
-        keep: dict[str, Rows | Ledger] = {
-            self._shelf.name("exam", learned=self.learned): exam,
-            self._shelf.name("ledger", space.id, learned=self.learned): ledger,
-        }
+        keep: dict[str, Rows | Ledger] = {self._shelf.name("ledger", space.id, learned=self.learned): ledger}
+        if self._lasting:
+            fresh = self.batch.take(self.batch.judging)
+            exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
+            keep[self._shelf.name("exam", learned=self.learned)] = exam
+        keep |= {name: replace(sums) for name, sums in self._weighing.made.items()}
         for name, thing in keep.items():
             self._shelf.memory.hold(name, thing)
         return keep

@@ -13,20 +13,21 @@ from typing import Any
 
 from service.contract.enums import UpdateKind
 from service.contract.inputs import Strict
-from service.errors import BudgetSpent, CorruptArtifact
+from service.errors import BudgetSpent, CorruptArtifact, MethodRefused
 from service.learning.assessment import Past
 from service.learning.batch import Rows
 from service.learning.challenge import compare
 from service.learning.checkpoint import Checkpoint, Layout
 from service.learning.choice import AutoParams, Surroundings, auto
 from service.learning.evaluation import Bits
+from service.learning.keeping import refused
 from service.learning.ledger import Ledger
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.methods import AUTO, METHODS, resolve
 from service.learning.retraction import blank, certify
 from service.learning.serialization import pack, pack_rows, pack_shard, unpack, unpack_shard
 from service.learning.update import Candidate, Context, learn, retraining_cost, run_update
-from service.storage.artifacts import SHARDS, Artifacts
+from service.storage.artifacts import SHARDS, Artifacts, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Challenge, Result, Shard, Stored
@@ -88,6 +89,7 @@ class Workshop:
             assignment.rows,
             {(e.batch, e.space): e.digest for e in assignment.entries},
             self._memory,
+            assignment.retention,
         )
         context = Context(
             policy=assignment.policy,
@@ -111,7 +113,10 @@ class Workshop:
     def tidy(self) -> None:
         """What can wait until the result is told: write the new sums to the cache."""
         for cache, area, name, thing in self._keep:
-            cache.put(area, name, thing.pack() if isinstance(thing, Ledger) else pack_rows(thing))
+            if isinstance(thing, Ledger):
+                cache.put(area, name, thing.pack())
+            else:
+                cache.put(exam_area(area), name, pack_rows(thing))
         self._keep = []
 
 
@@ -121,6 +126,9 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     known = assignment.base.learned if assignment.base else []
     data = _data(assignment, shelf, known, step.batches, run)
     chosen = choose(step.method, base, data, _around(assignment))
+    layout = base.layout if base is not None else None
+    if reason := refused(chosen.method, assignment.retention, assignment.architecture, layout):
+        raise MethodRefused(reason)
     epochs = int(METHODS["retrain"].Params().model_dump()["epochs"])
     context = replace(context, retraining=retraining_cost(base, data, epochs))
     done = Done(run_update(base, data, chosen.method, chosen.params, run, context), data, chosen)
@@ -211,8 +219,9 @@ def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Seque
         new,
         run,
         known_rows=sum(counts[b] for b in known),
-        kept_rows=sum(counts[b] for b in known if b in assignment.rows),
+        kept_rows=sum(assignment.kept.get(b, 0) for b in known),
         known_sources=frozenset(sources[b] for b in known if b in sources),
+        sources=sources,
     )
 
 
@@ -258,7 +267,8 @@ def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
         why=_how_taken_back(assignment) if assignment.kind is UpdateKind.RETRACT else done.why,
         entries=shelf.made,
         learned_rows=int(done.data.batch.learning.sum()),
-        exam_rows=len(done.data.exam),
+        exam_rows=len(done.data.ledger(candidate.space).exam),
+        trusted=done.data.trusted(candidate.space),
         challenge=done.chosen.challenge if done.chosen else None,
         lost=done.lost,
         blames_batch=next((r.number in (1, 2) for r in gate.rules if r.severity == "rejected"), False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,8 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space, rounded
 from service.learning.ledger import Ledger
 from service.learning.method import Learned, Method, Run
+from service.learning.sums import Sums
+from service.learning.weights import Steps, Weights, add_up, with_facts
 
 SECRET = b"a secret of tests"
 
@@ -28,9 +30,13 @@ class MemoryData:
     def known_rows(self) -> int:
         return sum(map(len, self.base_rows))
 
-    @property
+    @cached_property
     def kept_rows(self) -> int:
         return self.known_rows
+
+    @property
+    def known_batches(self) -> tuple[str, ...]:
+        return tuple(batch for rows in self.base_rows for batch in rows.batches)
 
     @property
     def known_sources(self) -> frozenset[str]:
@@ -55,6 +61,40 @@ class MemoryData:
 
     def grown(self, space: Space) -> Ledger:
         return self.ledger(space).with_entry(self.entry(space))
+
+    def steps(self, weights: Weights, own: bool = True) -> Steps:
+        source = {rows.batches[0]: rows.sources[0] for rows in [*self.base_rows, self.batch] if len(rows)}
+        batches = [*(b for rows in self.base_rows for b in rows.batches), *self.batch.batches]
+        return weights.steps(batches, lambda batch: source.get(batch, ""), () if own else self.batch.batches)
+
+    def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
+        steps, entry = self.steps(Weights(decay, source_weights), own), self._entries(space)
+        return with_facts(add_up(Ledger.empty(space), decay, steps, entry), self.grown(space), decay, steps, entry)
+
+    def tested(
+        self,
+        space: Space,
+        decay: float,
+        source_weights: Mapping[str, float],
+        last: int,
+        key: str,
+        score: Callable[[Sums, Rows], float],
+    ) -> list[float]:
+        steps, entry, ledger, found = self.steps(Weights(decay, source_weights)), self._entries(space), None, []
+        for k, (batch, _) in enumerate(steps):
+            if ledger is not None and k >= len(steps) - last:
+                found.append(score(ledger.all, entry(batch)))
+            ledger = add_up(ledger or Ledger.empty(space), decay, steps[k : k + 1], entry)
+        return found
+
+    def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
+        shape, dtype = ((space.width,), np.int16) if space else (self.input.shape, np.float32)
+        last = [rows.take(rows.judging) for rows in self.base_rows[-batches:]]
+        return bounded(Rows.concat([Rows.empty(shape, dtype), *(in_space(r, space) if space else r for r in last)]))
+
+    def _entries(self, space: Space) -> Callable[[str], Rows]:
+        rows = {r.batches[0]: r for r in [*self.base_rows, self.batch] if len(r)}
+        return lambda batch: in_space(rows[batch], space)
 
 
 def in_space(rows: Rows, space: Space) -> Rows:

@@ -342,7 +342,10 @@ def test_work_is_counted_told_and_can_be_stopped() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"decay": 0.9},
+        {"decay": 1.1},
+        {"decay": 0},
+        {"decay": 0.9, "half_life": 5},
+        {"source_weights": {"north": -1}},
         {"lift": "wavelet"},
         {"lift": []},
         {"lift": ["relu", "relu"]},

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.checkpoint import Checkpoint
-from service.learning.exact import ExactParams, Form, learn_exactly
+from service.learning.closed_form import ExactParams, Form
+from service.learning.exact import learn_exactly
 from service.learning.ground import ground_for
 from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Method, Run
@@ -49,7 +50,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
     discriminants = Discriminants(params.tau)
     ground = ground_for(base, data, params.kinds, params.width, discriminants, run)
-    return learn_exactly(base, data, ground, Form("lda", params.tau, discriminants), run)
+    return learn_exactly(base, data, ground, Form("lda", params.tau, discriminants), params, run)
 
 
 METHOD = Method(

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.checkpoint import Checkpoint
-from service.learning.exact import ExactParams, Form, learn_exactly
+from service.learning.closed_form import ExactParams, Form
+from service.learning.exact import learn_exactly
 from service.learning.features import Space
 from service.learning.ground import Ground, ground_for
 from service.learning.lift_choice import Fitted
@@ -57,7 +58,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     ground = ground_for(base, data, params.kinds, params.width, Ridge(params.tau, whole), run)
     settled = _settled(base, data, params, ground)
     ridge = Ridge(params.tau, whole if settled is None else (settled,))
-    return learn_exactly(base, data, ground, Form("ridge", params.tau, ridge), run)
+    return learn_exactly(base, data, ground, Form("ridge", params.tau, ridge), params, run)
 
 
 def _settled(base: Checkpoint | None, data: Data, params: Params, ground: Ground) -> float | None:

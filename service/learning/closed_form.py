@@ -1,0 +1,104 @@
+"""What a closed form is asked for: its parameters, and the solver with what batches count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from service.contract.inputs import Strict
+from service.learning.decay import DECAYS, choose_decay
+from service.learning.features import Space
+from service.learning.lift_choice import Solver
+from service.learning.lifts import LiftKind
+from service.learning.method import Data
+from service.learning.weights import Weights
+
+
+class ExactParams(Strict):
+    """What every closed form takes. Everything has a default that looks at the data."""
+
+    lift: Literal["auto"] | LiftKind | Annotated[list[LiftKind], Field(min_length=1, max_length=4)] = Field(
+        default="auto",
+        description="Map in front of the head: none, relu or fourier (random features), conv (random convolutions, for "
+        "images), or a list of those side by side. auto: by rows kept back for choosing, and again when rows have "
+        "doubled. A named lift makes the head a function of the rows alone, whatever their order.",
+    )
+    width: int | None = Field(
+        default=None,
+        ge=1,
+        le=8192,
+        description="Features of a named lift; by default 1,000, for conv 64 filters (small images 32). auto takes "
+        "2,000 once there are more than 14,000 rows.",
+    )
+    prior: Literal["uniform", "counted"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.25,
+        description="How much a class's rows count for its prior: their number to this power; uniform 0, counted 1.",
+    )
+
+    decay: Literal["search"] | Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="What a batch counts less with every later one, in the order of their ids. 1: all alike, exact and "
+        f"order-free. search: out of {', '.join(f'{decay:g}' for decay in DECAYS)}, by how each would have answered "
+        "the last batches before they were learned; 1 unless another is surely better.",
+    )
+    half_life: float | None = Field(
+        default=None, gt=0, le=1e6, description="The same in batches: a batch counts half as much after so many more."
+    )
+    source_weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] = Field(
+        default={},
+        max_length=1000,
+        description='What a source counts, by name; "*" stands for those that are not named, which count 1 otherwise. '
+        "0 leaves it out.",
+    )
+
+    @model_validator(mode="after")
+    def _one_decay(self) -> Self:
+        if self.half_life is not None and self.decay != 1:
+            raise ValueError("give decay or half_life, not both")
+        return self
+
+    @field_validator("lift")
+    @classmethod
+    def _each_once(cls, lift: str | list[LiftKind]) -> str | list[LiftKind]:
+        if isinstance(lift, list) and len(set(lift)) < len(lift):
+            raise ValueError("a lift is named once")
+        return lift
+
+    @property
+    def kinds(self) -> list[LiftKind] | None:
+        """Lifts asked for by name; null: auto."""
+        if self.lift == "auto":
+            return None
+        return self.lift if isinstance(self.lift, list) else [self.lift]
+
+    def weights(self, data: Data, space: Space, form: Form) -> tuple[Weights, dict[float, float]]:
+        """What batches count for a head of that form, and the score of each decay where they were searched."""
+        if self.half_life is not None:
+            return Weights(0.5 ** (1 / self.half_life), self.source_weights), {}
+        if self.decay != "search":
+            return Weights(self.decay, self.source_weights), {}
+        found = choose_decay(
+            data,
+            space,
+            self.source_weights,
+            f"{form.method} {form.prior!r}",
+            lambda sums: form.solver.solve(sums, space.shift, None),
+        )
+        return Weights(found.decay, self.source_weights), found.scores
+
+    @property
+    def tau(self) -> float:
+        """The prior as a power of the counts."""
+        return {"uniform": 0.0, "counted": 1.0}[self.prior] if isinstance(self.prior, str) else self.prior
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """A solver and what the layout tells of it; `weights`: what each batch counts."""
+
+    method: Literal["ridge", "lda"]
+    prior: float
+    solver: Solver
+    weights: Weights = field(default_factory=Weights)

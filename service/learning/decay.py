@@ -1,0 +1,55 @@
+"""How fast a stream forgets its past: the decay that would have answered the last batches best, each before it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.learning.batch import Rows
+from service.learning.features import Space
+from service.learning.method import Data
+from service.learning.solve import Head
+from service.learning.sums import Sums
+
+DECAYS = (1.0, 0.9, 0.7, 0.5)
+"""Tried, the exact one first."""
+LAST_BATCHES = 20
+"""Batches that are answered before they are learned."""
+LEAST_BATCHES = 3
+"""Below so many nothing can be told."""
+
+
+@dataclass(frozen=True)
+class Decay:
+    """The decay that was chosen, and the mean share of rows that each one answered rightly; none: too few batches."""
+
+    decay: float
+    scores: dict[float, float]
+
+
+def choose_decay(
+    data: Data, space: Space, sources: Mapping[str, float], key: str, solve: Callable[[Sums], Head]
+) -> Decay:
+    """Test, then train, over the last batches in the order of their ids: every row is answered before it is learned.
+
+    1 unless another is better by more than one standard error of the difference, batch by batch: 1 is exact and owes
+    nothing to the order. A function of the rows alone. `key` names the solver, for what is remembered.
+    """
+
+    def score(before: Sums, entry: Rows) -> float:
+        head = solve(before)
+        place = {name: k for k, name in enumerate(head.classes)}
+        columns = np.array([place.get(name, -1) for name in entry.names], np.int64)[entry.labels]
+        said = head.logits(entry.inputs.astype(np.float64) * space.step).argmax(1)
+        return float((said == columns).mean())
+
+    shares = {decay: data.tested(space, decay, sources, LAST_BATCHES, key, score) for decay in DECAYS}
+    if len(shares[1.0]) < LEAST_BATCHES:
+        return Decay(1.0, {})
+    scores = {decay: float(np.mean(found)) for decay, found in shares.items()}
+    best = max(scores, key=lambda decay: (scores[decay], decay))
+    gain = np.subtract(shares[best], shares[1.0])
+    surely = gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
+    return Decay(best if surely else 1.0, {decay: round(s, 4) for decay, s in scores.items()})

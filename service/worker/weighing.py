@@ -1,0 +1,107 @@
+"""Weighted sums of what the store holds: remembered by the steps that led to them, so a new batch is one step more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from service.learning.batch import Rows, bounded
+from service.learning.features import Space
+from service.learning.ledger import Ledger
+from service.learning.method import Run
+from service.learning.sums import Sums
+from service.learning.weights import Steps, Weights, add_up
+
+if TYPE_CHECKING:
+    from service.worker.features import Shelf
+
+
+class Weighing:
+    """Over the shelf of a model: `known` are the batches of the base, `new` those of the update."""
+
+    def __init__(
+        self, shelf: Shelf, known: Sequence[str], new: Sequence[str], sources: Mapping[str, str] | None, run: Run
+    ) -> None:
+        self._shelf, self._known, self._new, self._run = shelf, known, new, run
+        self._sources = dict(sources or {})
+        self.made: dict[str, Ledger] = {}
+        """Sums of all that a version knows, by name: what the cache should keep."""
+
+    def steps(self, weights: Weights, own: bool = True) -> Steps:
+        """Every batch by id with its weight; without `own` those of the update weigh nothing."""
+        batches = [*self._known, *self._new]
+        return weights.steps(batches, lambda batch: self._sources.get(batch, ""), () if own else self._new)
+
+    def sums(self, space: Space, decay: float, steps: Steps, keep: bool = False) -> Ledger:
+        """Of these steps. What was summed before the update is the start, where the new batches come last."""
+        found = self._summed(space, decay, steps, len(steps) - len(self._new))
+        if keep:
+            self.made[self._name(space, decay, steps)] = found
+        return found
+
+    def entry(self, space: Space) -> Callable[[str], Rows]:
+        """Rounded features of a batch."""
+        return lambda batch: self._shelf.entry(batch, space, self._run)
+
+    def tested(
+        self, space: Space, decay: float, steps: Steps, last: int, key: str, score: Callable[[Sums, Rows], float]
+    ) -> list[float]:
+        """`score` of each of the last batches with the sums of those before it; remembered in the cache."""
+        found = []
+        for k in range(max(1, len(steps) - last), len(steps)):
+            self._run.check()
+            name = f"{self._name(space, decay, steps[: k + 1])}{key}"
+            name = self._shelf.name("tested", name, learned=())
+            cached = self._shelf.cache.get(self._shelf.area, name)
+            if cached is not None:
+                found.append(float(json.loads(cached)))
+                continue
+            entry = self.entry(space)(steps[k][0])
+            before = self._summed(space, decay, steps[:k], k - 1).all
+            found.append(score(before, entry) if before.mass and len(entry) else 0.0)
+            self._shelf.cache.put(self._shelf.area, name, json.dumps(found[-1]).encode())
+        return found
+
+    def recent_exam(self, batches: int, space: Space | None) -> Rows:
+        """Trusted rows of the last batches of the base, bounded a class and source: raw inputs, or rounded features."""
+        last = list(self._known)[-batches:]
+        name = self._shelf.name("recent exam", space.id if space else "", learned=last)
+
+        def read() -> Rows:
+            if not last:
+                return Rows.empty((space.width,) if space else (), np.int16)
+            there = last if space else [b for b in last if b in self._shelf.rows]
+            found = [self.entry(space)(b) if space else self._shelf.batch(b) for b in there]
+            if not found:
+                return Rows.empty((), np.int16)
+            return bounded(Rows.concat([rows.take(rows.judging) for rows in found]))
+
+        rows = self._shelf.memory.recall(name, read)
+        assert isinstance(rows, Rows)
+        return rows
+
+    def _summed(self, space: Space, decay: float, steps: Steps, before: int) -> Ledger:
+        """By Horner's rule from the first `before` steps, where their sums are at hand or can be."""
+        name = self._name(space, decay, steps)
+
+        def make() -> Ledger:
+            cached = self._shelf.cache.get(self._shelf.area, name)
+            if cached is not None:
+                return Ledger.unpack(cached)
+            start, rest = Ledger.empty(space), steps
+            if 0 < before < len(steps):
+                start, rest = self._summed(space, decay, steps[:before], 0), steps[before:]
+            self._run.check()
+            return add_up(start, decay, rest, lambda batch: self._shelf.adds(batch, space, self._run))
+
+        found = self._shelf.memory.recall(name, make)
+        assert isinstance(found, Ledger)
+        return found
+
+    def _name(self, space: Space, decay: float, steps: Steps) -> str:
+        return self._shelf.name(
+            "weighted", space.id, repr(decay), learned=[f"{batch} {weight!r}" for batch, weight in steps]
+        )

@@ -1,0 +1,224 @@
+"""Batches that count less with age or by source: the same bits in any order of arrival, exactly taken out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.contract.inputs import Architecture
+from service.learning.batch import Rows, make_rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.decay import choose_decay
+from service.learning.ledger import Ledger
+from service.learning.method import Learned, Method, Run
+from service.learning.methods import lda, ridge
+from service.learning.serialization import pack_rows, pack_shard
+from service.learning.solve import ABSENT, Head, solve_ridge
+from service.learning.sums import Sums
+from service.learning.weights import Weights, add_up, aged, out_of_fold_weighted, weighted_sums
+from service.storage.artifacts import model_area
+from service.storage.cache import Cache
+from service.storage.local import LocalArtifacts
+from service.worker.features import Memory, Shelf, StoredData
+from tests.learning.exact_help import SECRET, VECTOR, labelled, random_entry, space
+from tests.learning.memory_data import MemoryData, Stream, in_space
+
+NAMED = {"lift": "relu", "width": 24}
+NORTH = {"north": 0.25, "*": 1.5}
+
+
+def batch(k: int, rows: int = 30, source: str | None = None, shift: int = 0) -> Rows:
+    x, y = labelled(rows, seed=k)
+    names = [f"class {(int(name[-1]) + shift) % 4}" for name in y]
+    return make_rows(f"bat_{k}", x, names, SECRET, source)
+
+
+def learn(method: Method, base: Checkpoint | None, known: Sequence[Rows], new: Rows, **params: object) -> Learned:
+    data = MemoryData(VECTOR, Architecture(), known, new)
+    return method.update(base, data, method.Params.model_validate({**NAMED, **params}), Run())
+
+
+def bits(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """Of the parts that are solved, columns by name, and the temperature."""
+    order = np.argsort(checkpoint.classes)
+    solved = {
+        part: pack_shard({name: tensor[order] for name, tensor in checkpoint.parts[part].items()})
+        for part in ("head.0", "judge")
+    }
+    return {**solved, "temperature": repr(checkpoint.layout.temperature).encode()}
+
+
+def same(a: Sums, b: Sums) -> bool:
+    one, two = a.sorted(), b.sorted()
+    return one.classes == two.classes and all(np.array_equal(getattr(one, k), getattr(two, k)) for k in "GQn")
+
+
+def test_weights_are_those_of_every_row() -> None:
+    entries = {f"bat_{k}": random_entry(12, width=4, seed=k, batch=f"bat_{k}") for k in range(4)}
+    weights = Weights(0.5, {"": 3.0})
+    steps = weights.steps(entries, lambda _: "")
+    assert aged(0.5, steps) == {"bat_0": 0.375, "bat_1": 0.75, "bat_2": 1.5, "bat_3": 3.0}
+    empty = Ledger(space().id, 0, *[Sums.empty(4)] * 3, Rows.empty((4,), np.int16), Rows.empty((4,), np.int16))
+    ledger = add_up(empty, 0.5, steps, entries.__getitem__)
+    rows = Rows.concat(list(entries.values()))
+    h = np.c_[rows.inputs.astype(float), np.ones(len(rows))]
+    counts = np.array([aged(0.5, steps)[rows.batches[b]] for b in rows.batch])
+    assert np.allclose(ledger.all.G, (h * counts[:, None]).T @ h, rtol=1e-12)
+    assert ledger.all.mass == pytest.approx(counts.sum(), rel=1e-12)
+    learning = rows.folds > 2
+    assert np.allclose(ledger.learn.n.sum(), counts[learning].sum())
+    assert np.allclose(weighted_sums(rows, aged(0.5, steps)).G, ledger.all.G, rtol=1e-12)
+
+
+def test_weights_of_zero_and_one_keep_the_certificate() -> None:
+    here = space()
+    parts = [batch(0, source="north"), batch(1, source="south"), batch(2)]
+    data = MemoryData(VECTOR, Architecture(), parts[:2], parts[2])
+    left = data.decayed(here, 1.0, {"north": 0})
+    never = MemoryData(VECTOR, Architecture(), parts[1:2], parts[2]).grown(here)
+    assert left.digest == never.digest
+    assert Weights(1.0, {"north": 0}).whole
+    assert not Weights(1.0, {"north": 0.5}).whole
+    assert {left.selected.batches[b] for b in left.selected.batch} <= {"bat_1", "bat_2"}
+    assert data.decayed(here, 1.0, {}).digest == data.grown(here).digest
+
+
+@given(order=st.permutations(range(4)), gone=st.integers(0, 3), named=st.sampled_from([{}, NORTH]))
+@settings(max_examples=12, deadline=None)
+def test_the_head_owes_nothing_to_the_order_of_arrival_and_forgets_what_is_taken_out(
+    order: Sequence[int], gone: int, named: Mapping[str, float]
+) -> None:
+    params = {"decay": 0.7, "source_weights": named}
+    parts = [batch(k, source=["north", "south"][k % 2]) for k in range(4)]
+
+    def arrived(which: Sequence[int]) -> Checkpoint:
+        checkpoint, known = None, list[Rows]()
+        for k in which:
+            checkpoint = learn(ridge.METHOD, checkpoint, known, parts[k], **params).checkpoint
+            known.append(parts[k])
+        assert checkpoint is not None
+        return checkpoint
+
+    all_of_it, shuffled = arrived(range(4)), arrived(order)
+    assert {**bits(shuffled), "temperature": b""} == {**bits(all_of_it), "temperature": b""}
+    left = [k for k in range(4) if k != gone]
+    none = Rows.empty(VECTOR.shape)
+    taken_back = learn(ridge.METHOD, shuffled, [parts[k] for k in left], none, **params).checkpoint
+    never = learn(ridge.METHOD, arrived(left), [parts[k] for k in left], none, **params).checkpoint
+    assert bits(taken_back) == bits(never)
+
+
+@pytest.mark.parametrize("method", [ridge.METHOD, lda.METHOD])
+def test_a_half_life_is_a_decay_and_a_decay_of_one_is_none(method: Method) -> None:
+    parts = [batch(0), batch(1)]
+    plain = learn(method, None, [], parts[0])
+    alone = learn(method, None, [], parts[0], decay=0.5)
+    assert bits(alone.checkpoint) == bits(plain.checkpoint), "one batch has no age"
+
+    def second(**params: object) -> Learned:
+        return learn(method, plain.checkpoint, parts[:1], parts[1], **params)
+
+    assert bits(second(half_life=1).checkpoint) == bits(second(decay=0.5).checkpoint)
+    assert bits(second(decay=1).checkpoint) == bits(second().checkpoint)
+    assert bits(second(decay=0.5).checkpoint) != bits(second().checkpoint)
+    weighted = second(decay=0.5)
+    assert weighted.checkpoint.layout.exact is not None
+    assert weighted.checkpoint.layout.exact.decay == 0.5
+    assert any("not exact" in note for note in weighted.notes)
+    assert not any("not exact" in note for note in second().notes)
+
+
+def test_a_class_that_no_row_counts_for_keeps_its_column_and_is_never_answered() -> None:
+    x, _ = labelled(40, seed=5)
+    odd = make_rows("bat_0", x, ["odd"] * 40, SECRET, "north")
+    base = learn(ridge.METHOD, None, [], odd).checkpoint
+    learned = learn(ridge.METHOD, base, [odd], batch(1), source_weights={"north": 0})
+    assert learned.checkpoint.classes[0] == "odd"
+    assert float(learned.checkpoint.parts["head.0"]["bias"][0]) == ABSENT
+    assert any('"odd"' in note for note in learned.notes)
+
+
+def test_out_of_fold_equals_heads_solved_without_the_group() -> None:
+    here, parts = space(), [batch(0), batch(1), batch(2)]
+    entries = {rows.batches[0]: in_space(rows, here) for rows in parts}
+    weight = {"bat_0": 0.25, "bat_1": 0.5, "bat_2": 1.0}
+    entry = Rows.concat([entries["bat_1"], entries["bat_2"]])
+    others, classes = weighted_sums(entries["bat_0"], weight), [f"class {k}" for k in range(4)]
+
+    def solve(sums: Sums) -> Head:
+        return solve_ridge(sums, here.shift, 0.1, 0.25)
+
+    found = out_of_fold_weighted(others, entry, weight, here.shift, classes, solve)
+    for k in range(5):
+        mine = entry.folds // 2 == k
+        rest = Rows.concat([entries["bat_0"], entry.take(~mine)])
+        head = solve(weighted_sums(rest, weight)).aligned(classes)
+        assert np.allclose(found[mine], head.logits(entry.inputs[mine] * here.step), atol=1e-9)
+
+
+def test_one_batch_more_is_one_step_more_with_the_same_bits(tmp_path: Path) -> None:
+    here, decay = space(), 0.7
+    store = LocalArtifacts(tmp_path / "store")
+    parts = [batch(k, source=["north", "south"][k % 2]) for k in range(5)]
+    digests = {rows.batches[0]: store.put(model_area(1), pack_rows(rows)) for rows in parts}
+    sources = {rows.batches[0]: rows.sources[0] for rows in parts}
+
+    def data(shelf: Shelf, known: int, new: int) -> StoredData:
+        ids = sorted(digests)
+        return StoredData(
+            shelf,
+            VECTOR,
+            Architecture(),
+            ids[:known],
+            ids[known : known + new],
+            Run(),
+            known_rows=30 * known,
+            kept_rows=30 * known,
+            sources=sources,
+        )
+
+    def shelf(name: str) -> Shelf:
+        return Shelf(store, Cache(tmp_path / name, 2**30), model_area(1), digests, {}, Memory())
+
+    warm = shelf("warm")
+    for k in range(5):
+        grown = data(warm, k, 1)
+        step = grown.decayed(here, decay, NORTH)
+        kept = [thing for thing in grown.remember(here).values() if isinstance(thing, Ledger)]
+        assert any(same(ledger.all, step.all) for ledger in kept)
+    scratch = data(shelf("cold"), 3, 2).decayed(here, decay, NORTH)
+    memory = MemoryData(VECTOR, Architecture(), parts[:3], Rows.concat(parts[3:]))
+    for group in ("judge", "select", "learn", "all"):
+        assert same(getattr(step, group), getattr(scratch, group))
+    assert len(step.selected) == len(scratch.selected)
+    assert aged(decay, memory.steps(Weights(decay, {}))) == pytest.approx(
+        {f"bat_{k}": decay ** (4 - k) for k in range(5)}
+    )
+
+
+@pytest.mark.parametrize(("turns", "least", "most"), [(0, 1.0, 1.0), (1, 0.5, 0.7)])
+def test_a_decay_is_searched_where_the_past_misleads(turns: int, least: float, most: float) -> None:
+    here = space()
+    parts = [batch(k, rows=60, shift=turns * (k // 4)) for k in range(10)]
+    data = MemoryData(VECTOR, Architecture(), parts[:-1], parts[-1])
+    found = choose_decay(data, here, {}, "ridge", lambda sums: solve_ridge(sums, here.shift, 1e-2, 0.25))
+    assert least <= found.decay <= most
+    assert set(found.scores) == {1.0, 0.9, 0.7, 0.5}
+    few = MemoryData(VECTOR, Architecture(), parts[:1], parts[1])
+    assert choose_decay(few, here, {}, "ridge", lambda s: solve_ridge(s, here.shift, 1e-2, 0.25)).scores == {}
+
+
+def test_search_is_a_parameter_that_the_layout_answers() -> None:
+    stream = Stream(VECTOR)
+    for k in range(10):
+        x, y = labelled(60, seed=k)
+        turned = [f"class {(int(name[-1]) + k // 4) % 4}" for name in y]
+        learned = stream.learn(ridge.METHOD, x, turned, **NAMED, decay="search")
+    assert learned.checkpoint.layout.exact is not None
+    assert learned.checkpoint.layout.exact.decay <= 0.7
+    assert set(learned.details["decays_tried"]) == {"1", "0.9", "0.7", "0.5"}
