@@ -37,7 +37,7 @@ class Delivery:
     """Rows as they were sent, decoded and checked on their own; the vocabulary is asked later."""
 
     inputs: NDArray[Any]
-    labels: list[str]
+    labels: list[str | None]
     source: str | None
     new_classes: NewClasses
     again: bool
@@ -45,7 +45,12 @@ class Delivery:
     @property
     def names(self) -> list[str]:
         """Each label once, in order of appearance."""
-        return list(dict.fromkeys(self.labels))
+        return [name for name in dict.fromkeys(self.labels) if name is not None]
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which rows have a label. -> [n]"""
+        return np.array([label is not None for label in self.labels])
 
     def identity(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
@@ -81,20 +86,28 @@ def store(runtime: Runtime, name: str, delivery: Delivery) -> Accept:
     if known is not None:
         return lambda session: _the_same(session, name, known)
     batch_id = batches.new_batch_id()
-    rows = make_rows(batch_id, delivery.inputs, delivery.labels, secret, delivery.source, held)
-    stored = runtime.store.put(model_area(model.id), pack_rows(rows))
+    rows = _rows(batch_id, delivery, secret, held)
+    stored = runtime.store.put(model_area(model.id), pack_rows(rows, delivery.inputs[~delivery.labelled]))
     arrival = Arrival(
         id=batch_id,
         digest=digest,
         stored_digest=stored,
         rows=len(rows),
+        unlabelled=len(delivery.labels) - len(rows),
         label_counts=rows.counts(),
         folds=_folds(rows),
-        lent=np.flatnonzero(rows.lent).tolist(),
+        lent=rows.row[rows.lent].tolist(),
         source=delivery.source,
         again=delivery.again,
     )
     return lambda session: _accept(session, name, delivery, arrival)
+
+
+def _rows(batch_id: str, delivery: Delivery, secret: bytes, held: Mapping[str, int]) -> Rows:
+    """The rows that have a label, with their numbers within the batch."""
+    numbers = np.flatnonzero(delivery.labelled)
+    labels = [label for label in delivery.labels if label is not None]
+    return make_rows(batch_id, delivery.inputs[numbers], labels, secret, delivery.source, held, numbers)
 
 
 def _accept(session: Session, name: str, delivery: Delivery, arrival: Arrival) -> tuple[Batch, bool]:

@@ -19,6 +19,7 @@ from service.api.describing import refusals, takes
 from service.api.limits import Scope
 from service.api.validation import validated
 from service.contract import requests, resources
+from service.contract.inputs import ImageInput
 from service.errors import InvalidContent, TooLarge
 from service.intake.json_body import JsonBody, read_object
 from service.intake.rows import read_row, read_rows
@@ -30,7 +31,7 @@ routes = APIRouter(tags=["predictions"])
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
 QUERY_BYTES = 8 * 1024
 SMALL_BODY_BYTES = 64 * 1024
-"""A longer body is decoded beside the event loop."""
+"""A longer body is decoded beside the event loop, and so is one with pictures in it."""
 MOST_TOP = 1000
 
 Rows = NDArray[Any]
@@ -59,7 +60,7 @@ async def ask(shared: Context, name: str, version: str | None, scope: Scope, bod
     loaded = await _loaded(shared, name, version)
     if scope["method"] == "GET":
         inputs, top = read_query(scope["query_string"], loaded)
-    elif len(body) <= SMALL_BODY_BYTES:
+    elif len(body) <= SMALL_BODY_BYTES and not (isinstance(loaded.input, ImageInput) and body.count(b"{") > 1):
         inputs, top = read_question(body, loaded)
     else:
         inputs, top = await asyncio.to_thread(read_question, body, loaded)
@@ -115,7 +116,7 @@ QUERY: list[dict[str, Any]] = [
         "in": "query",
         "required": True,
         "schema": {"type": "string"},
-        "description": "One row as JSON: [0, 3, ...], or [c][h][w] of an image; a text as it is.",
+        "description": "One row as JSON: [0, 3, ...], [c][h][w] or {\"png\": base64} of an image; a text as it is.",
         "example": "[0,3,7,1]",
     },
     {

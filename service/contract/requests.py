@@ -81,11 +81,13 @@ Inputs = Annotated[
         "or texts."
     ),
 ]
-Labels = Annotated[list[Any], Field(description="One label a row: strings; integers and booleans as their JSON text.")]
+Labels = Annotated[
+    list[Any], Field(description="One label a row: strings; numbers and booleans as their JSON text; null: not known.")
+]
 
 
 class CreateBatch(Strict):
-    """Labelled rows."""
+    """Rows with their labels."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -60,6 +60,7 @@ class Batch(Resource):
     id: str
     model: str
     rows: int
+    unlabelled: int = Field(default=0, description="Rows among them without a label.")
     label_counts: dict[str, int]
     digest: str
     source: str | None

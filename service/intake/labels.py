@@ -1,4 +1,4 @@
-"""Labels as JSON -> class names; those that a vocabulary does not have, with near matches."""
+"""Labels as JSON -> class names, or none for null; those that a vocabulary does not have, with near matches."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ NAMED = 10
 """Unknown labels that an answer names."""
 
 
-def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], str]) -> list[str]:
+def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], str]) -> list[str | None]:
     """One name a row: strings, integers and booleans as their JSON text; each cleaned by `clean`(name, pointer).
+    None where null says that nobody knows.
 
     Raises InvalidContent with the pointer of the first fault.
     """
     if len(labels) != rows:
-        raise InvalidContent.at("/labels", f"There are {rows} rows and {len(labels)} labels. Each row needs one label.")
+        raise InvalidContent.at(
+            "/labels", f"There are {rows} rows and {len(labels)} labels. Each row needs one, or null."
+        )
     if not set(map(type, labels)) <= {str}:
         labels = [_text(label, k) for k, label in enumerate(labels)]
     cleaned = {name: clean(name, f"/labels/{k}") for name, k in _first_places(labels).items()}
-    return [cleaned[name] for name in labels]
+    return [None if name is None else cleaned[name] for name in labels]
 
 
-def _first_places(labels: Sequence[str]) -> dict[str, int]:
+def _first_places(labels: Sequence[str | None]) -> dict[str, int]:
     """Every label with the row that has it first."""
     last = len(labels) - 1
-    return {label: last - k for k, label in enumerate(reversed(labels))}
+    return {label: last - k for k, label in enumerate(reversed(labels)) if label is not None}
 
 
-def _text(label: Any, k: int) -> str:
-    if isinstance(label, str):
+def _text(label: Any, k: int) -> str | None:
+    if label is None or isinstance(label, str):
         return label
     if isinstance(label, bool):
         return "true" if label else "false"
@@ -42,14 +45,15 @@ def _text(label: Any, k: int) -> str:
         raise InvalidContent.at(
             f"/labels/{k}", 'A label is text or a whole number, no fraction. Send 5 or "5", not 5.0.'
         )
-    raise InvalidContent.at(f"/labels/{k}", "A label is text or a whole number: the name of a class.")
+    raise InvalidContent.at(
+        f"/labels/{k}", "A label is text or a whole number: the name of a class. Not known? Send null."
+    )
 
 
-def unknown_labels(labels: Sequence[str], vocabulary: Collection[str], model: str) -> UnknownLabels | None:
+def unknown_labels(labels: Sequence[str | None], vocabulary: Collection[str], model: str) -> UnknownLabels | None:
     """The refusal of labels that the vocabulary does not have; None when it has them all."""
-    known = set(vocabulary)
-    unknown = [name for name in dict.fromkeys(labels) if name not in known]
-    place = _first_places(labels)
+    known, place = set(vocabulary), _first_places(labels)
+    unknown = [name for name in dict.fromkeys(labels) if name is not None and name not in known]
     if not unknown:
         return None
     near = {name: get_close_matches(name, vocabulary, n=3) for name in unknown[:NAMED]}

@@ -62,12 +62,13 @@ def fault(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model: str) -
             "/inputs", "This is one bare row, and a list of rows is due: put it in brackets, [row]."
         )
     for k, row in enumerate(value):
-        if found := _fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model):
+        if found := fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model):
             return found
     return InvalidContent.at("/inputs", f"inputs is a list of {what}; {model} takes {prod(spec.shape)} numbers a row.")
 
 
-def _fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: str) -> InvalidContent | None:
+def fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: str) -> InvalidContent | None:
+    """What is wrong with a row that is to be nested lists of that shape; null: nothing."""
     if not shape:
         if isinstance(row, int | float) and not isinstance(row, bool):
             return InvalidContent.at(at, TOO_LARGE) if abs(row) > LARGEST else None
@@ -81,7 +82,7 @@ def _fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: s
         wanted = shape[0] if len(shape) == 1 else f"{shape[0]} (in all [{']['.join(str(s) for s in shape)}])"
         return InvalidContent.at(at, f"{name} has {len(row)} {due}; {model} takes {wanted}.")
     for k, item in enumerate(row):
-        if found := _fault_of_row(item, shape[1:], f"{at}/{k}", name, model):
+        if found := fault_of_row(item, shape[1:], f"{at}/{k}", name, model):
             return found
     return None
 

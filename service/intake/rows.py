@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from service.contract.inputs import InputSpec, TextInput, VectorInput
+from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.errors import BrokenJSON, InvalidContent
+from service.intake.images import read_images
 from service.intake.json_body import read_value
 from service.intake.numbers import depth, read_numbers
 from service.intake.texts import read_texts
@@ -21,6 +22,8 @@ def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[A
     """
     if isinstance(spec, TextInput):
         return read_texts(rows, spec, model)
+    if isinstance(spec, ImageInput):
+        return read_images(rows, spec, model)
     return read_numbers(rows, spec, model)
 
 
@@ -32,10 +35,11 @@ def read_row(text: str, spec: InputSpec, model: str) -> NDArray[Any]:
         row = read_value(text.encode("utf-8", "replace"), "/input")
     except BrokenJSON as error:
         raise InvalidContent.at("/input", error.detail.replace("The body", "input", 1)) from None
-    if not isinstance(row, list):
-        what = "a list of numbers, [...]" if isinstance(spec, VectorInput) else "nested lists [c][h][w] of numbers"
+    picture = isinstance(spec, ImageInput)
+    if not isinstance(row, list) and not (picture and isinstance(row, dict)):
+        what = 'nested lists [c][h][w] of numbers, or {"png": base64}' if picture else "a list of numbers, [...]"
         raise InvalidContent.at("/input", f"input is one row: {what}.")
-    if len(row) == 1 and depth(row) == len(spec.shape) + 1:
+    if isinstance(row, list) and len(row) == 1 and depth(row) == len(spec.shape) + 1:
         raise InvalidContent.at(
             "/input", "input is one bare row. POST a list of rows, or leave out the outer brackets."
         )

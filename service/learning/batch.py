@@ -152,8 +152,10 @@ def make_rows(
     secret: bytes,
     source: str | None = None,
     learning_rows: Mapping[str, int] | None = None,
+    numbers: Ints | None = None,
 ) -> Rows:
-    """A batch as it is stored: hashes, folds, lent rows. `learning_rows`: those of earlier batches, by class."""
+    """A batch as it is stored: hashes, folds, lent rows. `learning_rows`: those of earlier batches, by class.
+    `numbers`: those of the rows within the batch, where some of its rows have no label."""
     hashes = row_hashes(inputs, secret)
     names = tuple(dict.fromkeys(labels))
     codes = np.array([names.index(n) for n in labels], np.int64) if len(names) < 50 else _codes(labels, names)
@@ -168,7 +170,7 @@ def make_rows(
         hashes,
         (batch,),
         np.zeros(n, np.int64),
-        np.arange(n),
+        np.arange(n) if numbers is None else numbers,
         (source or "",),
         np.zeros(n, np.int64),
     )
@@ -219,8 +221,9 @@ def row_hashes(inputs: Array, secret: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
-def content_digest(inputs: Array, labels: Iterable[str]) -> str:
-    """SHA-256 of a batch: canonical bytes row by row, then each label's UTF-8 and a zero byte.
+def content_digest(inputs: Array, labels: Iterable[str | None]) -> str:
+    """SHA-256 of a batch: canonical bytes row by row, then each label's UTF-8 and a zero byte (no label: that
+    byte alone).
 
     A text's bytes come after their number (8 bytes, little-endian): rows of other lengths must not look alike.
     """
@@ -231,7 +234,7 @@ def content_digest(inputs: Array, labels: Iterable[str]) -> str:
             sha.update(len(row).to_bytes(8, "little"))
         sha.update(row)
     for label in labels:
-        sha.update(label.encode() + b"\0")
+        sha.update((label or "").encode() + b"\0")
     return sha.hexdigest()
 
 

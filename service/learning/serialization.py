@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ENTRY = "tsuika"
 """The one entry of the metadata."""
+UNLABELLED = "unlabelled"
+"""Name of the inputs that have no label."""
 HEADER_LIMIT = 64 * 2**20
 """Bytes of a header beyond which nobody parses it."""
 
@@ -65,8 +67,9 @@ def unpack_shard(data: bytes) -> dict[str, Tensor]:
     return {name: torch.from_numpy(a.copy()) for name, a in unpack(data)[0].items()}
 
 
-def pack_rows(rows: Rows) -> bytes:
-    """A batch, or a ledger entry (rounded features as inputs), as bytes."""
+def pack_rows(rows: Rows, unlabelled: Array | None = None) -> bytes:
+    """A batch, or a ledger entry (rounded features as inputs), as bytes. `unlabelled`: inputs of rows without a label,
+    which are no Rows: nothing that learns from labels meets them."""
     columns = {
         **_input_columns(rows.inputs),
         "labels": rows.labels.astype(np.int32),
@@ -77,6 +80,8 @@ def pack_rows(rows: Rows) -> bytes:
         "row": rows.row.astype(np.int32),
         "source": rows.source.astype(np.int32),
     }
+    if unlabelled is not None and len(unlabelled):
+        columns |= _input_columns(unlabelled, UNLABELLED)
     return pack(columns, {"names": rows.names, "batches": rows.batches, "sources": rows.sources})
 
 
@@ -99,6 +104,15 @@ def unpack_rows(data: bytes) -> Rows:
         )
     except (KeyError, ValueError) as error:
         raise CorruptArtifact(f"The stored bytes are no rows: {error}.") from error
+
+
+def unpack_unlabelled(data: bytes) -> Array | None:
+    """Inputs of the rows without a label that were stored with a batch; null: it has none. Raises CorruptArtifact."""
+    columns, _ = unpack(data)
+    try:
+        return _inputs(columns, UNLABELLED) if any(name.startswith(UNLABELLED) for name in columns) else None
+    except (KeyError, ValueError) as error:
+        raise CorruptArtifact(f"The stored rows without a label cannot be read: {error}.") from error
 
 
 def _input_columns(inputs: Array, name: str = "inputs") -> dict[str, NDArray[Any]]:

@@ -34,6 +34,8 @@ class Arrival:
     lent: Sequence[int]
     source: str | None
     again: bool
+    unlabelled: int = 0
+    """Rows without a label; `rows` does not count them."""
 
 
 def same(session: Session, model: Model, digest: str, source: str | None) -> Batch | None:
@@ -59,6 +61,7 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
         digest=arrival.digest,
         stored_digest=arrival.stored_digest,
         rows=arrival.rows,
+        unlabelled=arrival.unlabelled,
         label_counts=dict(arrival.label_counts),
         folds={k: list(v) for k, v in arrival.folds.items()},
         lent=list(arrival.lent),
@@ -180,7 +183,8 @@ def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
     return resources.Batch(
         id=batch.id,
         model=model.name,
-        rows=batch.rows,
+        rows=batch.rows + batch.unlabelled,
+        unlabelled=batch.unlabelled,
         label_counts=batch.label_counts,
         digest=batch.digest,
         source=batch.source,

@@ -165,7 +165,7 @@ def resource(session: Session, model: Model, serving_version: int | None) -> res
             "promotion": Promotion(model.promotion),
             "retention": model.retention,
             "memory_rows": model.memory_rows,
-            "pending": {"batches": len(waiting), "rows": sum(b.rows for b in waiting)},
+            "pending": {"batches": len(waiting), "rows": sum(b.rows + b.unlabelled for b in waiting)},
             "updates": {"queued": counts.get(UpdateState.QUEUED, 0), "running": counts.get(UpdateState.RUNNING, 0)},
             "created_at": moment(model.created_at),
             "archived_at": moment(model.archived_at),

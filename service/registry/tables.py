@@ -93,11 +93,12 @@ class Version(Table):
 
 
 class Batch(Table):
-    """Labelled rows under their model. `folds`: class -> [judging, selecting, learning, lent] rows.
+    """Rows under their model. `folds`: class -> [judging, selecting, learning, lent] rows.
 
-    `kept_rows`: those whose inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers
-    of the rows that judged and selected when it was learned · `settled_at`: since when every update that names it is
-    final · `doomed`: bytes that it no longer names and that may be there still; null: none.
+    `rows`: those with a label · `unlabelled`: the others, stored beside them · `kept_rows`: those of `rows` whose
+    inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers of the rows that judged
+    and selected when it was learned · `settled_at`: since when every update that names it is final · `doomed`: bytes
+    that it no longer names and that may be there still; null: none.
     """
 
     __tablename__ = "batches"
@@ -112,6 +113,7 @@ class Batch(Table):
     digest: Mapped[str]
     stored_digest: Mapped[str | None]
     rows: Mapped[int]
+    unlabelled: Mapped[int]
     label_counts: Mapped[dict[str, Any]]
     folds: Mapped[dict[str, Any]]
     lent: Mapped[list[Any]]

@@ -11,16 +11,17 @@ from service.intake.labels import read_labels, unknown_labels
 from service.registry.models import clean_class_name
 
 
-def read(labels: list[Any]) -> list[str]:
+def read(labels: list[Any]) -> list[str | None]:
     return read_labels(labels, len(labels), clean_class_name)
 
 
 def test_labels_become_names() -> None:
     assert read(["a", 5, True, False, -3]) == ["a", "5", "true", "false", "-3"]
+    assert read(["a", None, "null", None]) == ["a", None, "null", None]
     assert read([" cafe\u0301 ", "caf\u00e9"]) == ["caf\u00e9", "caf\u00e9"]
 
 
-@pytest.mark.parametrize("label", [5.0, None, ["a"], {"a": 1}, "", "  ", "a\u0000", "a\u202eb", "x" * 201, "\ufeffa"])
+@pytest.mark.parametrize("label", [5.0, ["a"], {"a": 1}, "", "  ", "a\u0000", "a\u202eb", "x" * 201, "\ufeffa"])
 def test_other_labels_are_refused_at_their_place(label: Any) -> None:
     with pytest.raises(InvalidContent) as caught:
         read(["fine", label, label])
@@ -46,4 +47,7 @@ def test_unknown_labels_are_named_with_near_matches() -> None:
         ("/labels/2", '"zzz" is not a class of digits.'),
     ]
     assert '"new_classes": "allow"' in refused.detail
+    beside_null = unknown_labels([None, "sevn"], ["seven"], "digits")
+    assert beside_null is not None
+    assert beside_null.errors[0][0] == "/labels/1"
     assert refused.members == {"unknown": ["sevn", "zzz"], "near": {"sevn": ["seven"]}}

@@ -1,0 +1,102 @@
+"""Images as JSON -> one array: nested lists, {"png": base64} and {"jpeg": base64}, mixed as people like."""
+
+from __future__ import annotations
+
+import binascii
+from math import prod
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.inputs import ImageInput, RangeScale
+from service.errors import InvalidContent
+from service.intake.json_body import read_value
+from service.intake.numbers import fault_of_row, read_numbers, word
+from service.intake.pictures import MODES, NoPicture, read_picture
+
+KINDS = {"png": "PNG", "jpeg": "JPEG"}
+MOST_BYTES = 256 * 2**20
+"""Pixels that the pictures of one body may come to: a small file can hold many."""
+WHITE = 255
+
+
+def read_images(rows: msgspec.Raw | Any, spec: ImageInput, model: str) -> NDArray[Any]:
+    """`inputs` -> [n, c, h, w]: uint8 where all are whole numbers in 0..255, else float32.
+
+    Raises InvalidContent with the pointer of the first fault.
+    """
+    if isinstance(rows, msgspec.Raw):
+        if b"{" not in memoryview(rows).tobytes():
+            return read_numbers(rows, spec, model)
+        rows = read_value(bytes(rows), "/inputs")
+    if isinstance(rows, dict) and rows.keys() & KINDS.keys():
+        raise InvalidContent.at(
+            "/inputs", "This is one bare image, and a list of images is due: put it in brackets, [image]."
+        )
+    if not isinstance(rows, list) or not any(isinstance(row, dict) for row in rows):
+        return read_numbers(rows, spec, model)
+    return _mixed(rows, spec, model)
+
+
+def _mixed(rows: list[Any], spec: ImageInput, model: str) -> NDArray[Any]:
+    """Pictures and nested lists, in their order."""
+    pictures = [k for k, row in enumerate(rows) if isinstance(row, dict)]
+    if len(pictures) * prod(spec.shape) > MOST_BYTES:
+        most = MOST_BYTES // prod(spec.shape)
+        raise InvalidContent.at(
+            "/inputs", f"{len(pictures):,} pictures of that size are too much at once. Send at most {most:,}."
+        )
+    lists = [row for row in rows if not isinstance(row, dict)]
+    numbers = _lists(rows, lists, spec, model) if lists else np.zeros((0, *spec.shape), np.uint8)
+    read = np.empty((len(rows), *spec.shape), numbers.dtype)
+    read[[k for k, row in enumerate(rows) if not isinstance(row, dict)]] = numbers
+    for k in pictures:
+        read[k] = _picture(rows[k], spec, f"/inputs/{k}", f"Row {k + 1}", model)
+    return read
+
+
+def _lists(rows: list[Any], lists: list[Any], spec: ImageInput, model: str) -> NDArray[Any]:
+    """Those given as numbers. Raises InvalidContent; its pointer counts the pictures among them, too."""
+    try:
+        return read_numbers(lists, spec, model)
+    except InvalidContent:
+        for k, row in enumerate(rows):
+            if not isinstance(row, dict):
+                fault = fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model)
+                if fault:
+                    raise fault from None
+        raise
+
+
+def _picture(row: dict[str, Any], spec: ImageInput, at: str, name: str, model: str) -> NDArray[np.uint8]:
+    """One {"png": base64} or {"jpeg": base64}. Raises InvalidContent."""
+    if len(row) != 1 or not row.keys() <= KINDS.keys():
+        raise InvalidContent.at(
+            at, f'{name} is no image: send {{"png": base64}}, {{"jpeg": base64}}, or nested lists [c][h][w] of numbers.'
+        )
+    [(key, text)] = row.items()
+    kind, at = KINDS[key], f"{at}/{key}"
+    if spec.channels not in MODES:
+        raise InvalidContent.at(
+            at, f"{model} takes {spec.channels} channels, and a {kind} has 1, 3 or 4. Send nested lists [c][h][w]."
+        )
+    if isinstance(spec.scale, RangeScale) and (spec.scale.range[1] < WHITE or spec.scale.range[0] > 0):
+        low, high = spec.scale.range
+        raise InvalidContent.at(
+            at,
+            f"{model} takes numbers from {low:g} to {high:g}, and the pixels of a {kind} go from 0 to 255. Send nested "
+            'lists, or make a model whose scale is {"range": [0, 255]}.',
+        )
+    if not isinstance(text, str):
+        raise InvalidContent.at(at, f"{name} has {word(text)} where the file in base64 is due.")
+    try:
+        data = binascii.a2b_base64(text.encode(), strict_mode=True)
+    except (ValueError, UnicodeEncodeError):
+        begins = "without what comes before the comma" if text.startswith("data:") else "without spaces and line breaks"
+        raise InvalidContent.at(at, f"{name} is not base64. Send the file in base64, padded, {begins}.") from None
+    try:
+        return read_picture(data, kind, spec.shape, model)
+    except NoPicture as why:
+        raise InvalidContent.at(at, f"{name}: this {kind} {why}") from None

@@ -1,0 +1,94 @@
+"""A PNG or JPEG file -> pixels of the shape that a model takes, or a sentence that says why not.
+
+What a file claims is read before anything is decoded: a size that is not the model's costs nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Channels of a model -> how a picture is converted."""
+SIGNATURES = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
+_DEPTH_AT = 24
+"""Byte of a PNG that says how many bits a channel has."""
+_DEEP = ("I", "F")
+"""First letters of the modes with more than 8 bits."""
+
+Pixels = NDArray[np.uint8]
+
+
+class NoPicture(ValueError):
+    """A picture that cannot be taken; the message goes on after "This PNG" or "This JPEG"."""
+
+
+def read_picture(data: bytes, kind: str, shape: tuple[int, ...], model: str) -> Pixels:
+    """The pixels of a file of that kind ("PNG", "JPEG") -> uint8 [c, h, w], turned as its EXIF says.
+
+    Transparency lies over white, unless the model takes 4 channels. Raises NoPicture.
+    """
+    channels, height, width = shape
+    _check_signature(data, kind)
+    try:
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            if sorted(image.size) != sorted((width, height)):
+                raise NoPicture(_other_size(image.size, width, height, model))
+            if kind == "PNG" and getattr(image, "is_animated", False):
+                raise NoPicture("is animated. Send one picture of it.")
+            if image.mode[0] in _DEEP or (kind == "PNG" and data[_DEPTH_AT] > 8):
+                raise NoPicture("has 16 bits a channel; 8 are taken. Convert it before you send it.")
+            turned = ImageOps.exif_transpose(image)
+            if turned.size != (width, height):
+                raise NoPicture(_other_size(turned.size, width, height, model))
+            pixels = np.asarray(_converted(turned, MODES[channels]))
+    except NoPicture:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise NoPicture(f"is huge; {model} takes {width} x {height} pixels. Resize it before you send it.") from None
+    except (
+        EOFError,
+        OSError,
+        OverflowError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        LookupError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        raise NoPicture(f"cannot be decoded: it is broken or cut short ({type(error).__name__}).") from None
+    return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
+
+
+def _check_signature(data: bytes, kind: str) -> None:
+    """Raises NoPicture where the first bytes are of another kind of file."""
+    if data.startswith(SIGNATURES[kind]):
+        return
+    other = next((name for name, begins in SIGNATURES.items() if data.startswith(begins)), None)
+    if other:
+        raise NoPicture(f'is a {other}: send it as {{"{other.lower()}": ...}}.')
+    raise NoPicture(f"is none: its first bytes are not those of a {kind} file. PNG and JPEG are taken.")
+
+
+def _other_size(size: tuple[int, int], width: int, height: int, model: str) -> str:
+    return (
+        f"is {size[0]:,} x {size[1]:,} pixels (width x height); {model} takes {width} x {height}. Resize it before "
+        "you send it."
+    )
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """In the mode of the model."""
+    if mode == "RGBA":
+        return image.convert("RGBA")
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        white = Image.new("RGBA", over.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, over).convert("RGB")
+    return image.convert(mode)

@@ -1,0 +1,186 @@
+"""Images: nested lists, PNG and JPEG give the same pixels; what is broken, huge or of another size is named."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from service.contract.inputs import ImageInput, RangeScale
+from service.errors import BrokenJSON, InvalidContent
+from service.intake.json_body import read_object
+from service.intake.pictures import NoPicture, read_picture
+from service.intake.rows import read_row, read_rows
+from service.learning.batch import content_digest, row_hashes
+
+GREY = ImageInput(kind="image", channels=1, height=2, width=3)
+COLOUR = ImageInput(kind="image", channels=3, height=2, width=3)
+CLEAR = ImageInput(kind="image", channels=4, height=2, width=3)
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 3, 4), np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    held = io.BytesIO()
+    image.save(held, kind, **options)
+    return held.getvalue()
+
+
+def row(data: bytes, key: str = "png") -> dict[str, str]:
+    return {key: base64.b64encode(data).decode()}
+
+
+def images_of(inputs: Any, spec: ImageInput = GREY) -> np.ndarray:
+    return read_rows(read_object(json.dumps({"inputs": inputs}).encode()).rows, spec, "faces")
+
+
+def grey(size: tuple[int, int] = (3, 2)) -> Image.Image:
+    return Image.fromarray(np.arange(size[0] * size[1], dtype=np.uint8).reshape(size[1], size[0]))
+
+
+def test_a_png_and_nested_lists_are_the_same_row() -> None:
+    colour = Image.fromarray(PIXELS[:, :, :3])
+    lists = PIXELS[:, :, :3].transpose(2, 0, 1).tolist()
+    read = images_of([row(encoded(colour)), lists, row(encoded(colour))], COLOUR)
+    assert read.dtype == np.uint8
+    assert read.tolist() == [lists, lists, lists]
+    hashes = row_hashes(read, b"s")
+    assert len(set(hashes.tolist())) == 1
+    assert content_digest(read[:1], ["a"]) == content_digest(images_of([lists], COLOUR), ["a"])
+    with_fractions = images_of([row(encoded(colour)), (np.array(lists) / 2).tolist()], COLOUR)
+    assert with_fractions.dtype == np.float32
+    assert row_hashes(with_fractions, b"s")[0] == hashes[0]
+
+
+def test_pictures_are_converted_to_the_channels_of_the_model() -> None:
+    clear = Image.fromarray(PIXELS)
+    assert np.array_equal(images_of([row(encoded(clear))], CLEAR)[0], PIXELS.transpose(2, 0, 1))
+    alpha = PIXELS[:, :, 3:] / 255
+    over_white = PIXELS[:, :, :3] * alpha + 255 * (1 - alpha)
+    assert np.abs(images_of([row(encoded(clear))], COLOUR)[0] - over_white.transpose(2, 0, 1)).max() <= 1
+    nothing = Image.new("RGBA", (3, 2), (9, 9, 9, 0))
+    assert (images_of([row(encoded(nothing))], GREY) == 255).all()
+    palette = Image.fromarray(PIXELS[:, :, :3]).convert("P")
+    assert np.array_equal(
+        images_of([row(encoded(palette))], COLOUR)[0], np.asarray(palette.convert("RGB")).transpose(2, 0, 1)
+    )
+    assert images_of([row(encoded(grey()))], COLOUR)[0, 2].tolist() == [[0, 1, 2], [3, 4, 5]]
+    one_bit = Image.new("1", (3, 2), 1)
+    assert (images_of([row(encoded(one_bit))], GREY) == 255).all()
+
+
+def test_a_jpeg_is_read_and_turned_as_it_says() -> None:
+    data = encoded(grey(), "JPEG", quality=95)
+    assert np.array_equal(images_of([row(data, "jpeg")])[0, 0], np.asarray(Image.open(io.BytesIO(data))))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sideways = encoded(grey((2, 3)), "JPEG", quality=95, exif=exif)
+    stored = np.asarray(Image.open(io.BytesIO(sideways)))
+    assert np.array_equal(images_of([row(sideways, "jpeg")])[0, 0], np.rot90(stored, -1))
+    with pytest.raises(InvalidContent, match="2 x 3 pixels"):
+        images_of([row(encoded(grey(), "JPEG", exif=exif), "jpeg")])
+
+
+def header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds nothing."""
+    chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), b"IDAT" + zlib.compress(b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks
+    )
+
+
+ANIMATED = encoded(grey(), save_all=True, append_images=[grey().transpose(Image.Transpose.ROTATE_180)])
+DEEP = encoded(Image.fromarray(np.full((2, 3), 40_000, np.uint16)))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "spec", "pointer", "told"),
+    [
+        ([row(encoded(grey((5, 4))))], GREY, "/inputs/0/png", "is 5 x 4 pixels (width x height); faces takes 3 x 2"),
+        ([row(header(60_000, 60_000))], GREY, "/inputs/0/png", "is huge; faces takes 3 x 2"),
+        ([row(header(9_000, 9_000))], GREY, "/inputs/0/png", "9,000 x 9,000"),
+        ([row(encoded(grey())[:-30])], GREY, "/inputs/0/png", "broken or cut short"),
+        ([row(encoded(grey(), "JPEG")[:-40], "jpeg")], GREY, "/inputs/0/jpeg", "broken or cut short"),
+        ([row(encoded(grey(), "JPEG"))], GREY, "/inputs/0/png", 'is a JPEG: send it as {"jpeg": ...}'),
+        ([row(encoded(grey()), "jpeg")], GREY, "/inputs/0/jpeg", "is a PNG"),
+        ([row(encoded(grey(), "GIF"))], GREY, "/inputs/0/png", "PNG and JPEG are taken"),
+        ([row(ANIMATED)], GREY, "/inputs/0/png", "animated"),
+        ([row(DEEP)], GREY, "/inputs/0/png", "16 bits"),
+        ([row(b"")], GREY, "/inputs/0/png", "is none"),
+        ([{"png": 5}], GREY, "/inputs/0/png", "a number where the file in base64 is due"),
+        ([{"png": "a b"}], GREY, "/inputs/0/png", "without spaces"),
+        ([{"png": "data:image/png;base64,aGk="}], GREY, "/inputs/0/png", "before the comma"),
+        ([{"png": "é"}], GREY, "/inputs/0/png", "not base64"),
+        ([{"gif": "aGk="}], GREY, "/inputs/0", "is no image"),
+        ([{}], GREY, "/inputs/0", "is no image"),
+        ([{"png": "", "jpeg": ""}], GREY, "/inputs/0", "is no image"),
+        (row(encoded(grey())), GREY, "/inputs", "one bare image"),
+        ([row(encoded(grey())), [[[1, 2, 3]]]], GREY, "/inputs/1/0", "Row 2 has 1 lines"),
+        ([row(encoded(grey())), [[[1, 2, 3], [1, 2, "3"]]]], GREY, "/inputs/1/0/1/2", "Row 2 has text"),
+        ([row(encoded(grey())), 5], GREY, "/inputs/1", "a number where a list"),
+        ([row(encoded(grey())), [[[1, 2, 3], [1, 2, 1e39]]]], GREY, "/inputs/1/0/1/2", "float32"),
+        (
+            [row(encoded(grey()))],
+            ImageInput(kind="image", channels=2, height=2, width=3),
+            "/inputs/0/png",
+            "takes 2 channels, and a PNG has 1, 3 or 4",
+        ),
+        (
+            [row(encoded(grey()))],
+            ImageInput(kind="image", channels=1, height=2, width=3, scale=RangeScale(range=(0, 1))),
+            "/inputs/0/png",
+            "numbers from 0 to 1",
+        ),
+    ],
+)
+def test_faults_are_named(inputs: Any, spec: ImageInput, pointer: str, told: str) -> None:
+    with pytest.raises(InvalidContent) as caught:
+        images_of(inputs, spec)
+    assert [p for p, _ in caught.value.errors] == [pointer]
+    assert told in caught.value.detail
+
+
+def test_many_small_files_are_no_large_memory() -> None:
+    spec = ImageInput(kind="image", channels=4, height=1024, width=1024)
+    with pytest.raises(InvalidContent, match="at most 64"):
+        images_of([row(header(1024, 1024))] * 65, spec)
+
+
+def test_a_picture_in_a_query() -> None:
+    text = json.dumps(row(encoded(grey())))
+    assert read_row(text, GREY, "faces").tolist() == [[[[0, 1, 2], [3, 4, 5]]]]
+    with pytest.raises(InvalidContent) as caught:
+        read_row(json.dumps(row(b"no")), GREY, "faces")
+    assert caught.value.errors[0][0] == "/input/png"
+
+
+GOOD = [("PNG", encoded(Image.fromarray(PIXELS))), ("JPEG", encoded(grey(), "JPEG")), ("PNG", ANIMATED)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=300)
+@given(st.sampled_from(GOOD), st.data())
+def test_damaged_files_are_read_or_refused(good: tuple[str, bytes], draw: st.DataObject) -> None:
+    kind, data = good
+    damaged = bytearray(data)
+    for _ in range(draw.draw(st.integers(1, 4))):
+        damaged[draw.draw(st.integers(0, len(damaged) - 1))] = draw.draw(st.integers(0, 255))
+    start, end = draw.draw(st.integers(0, 2)), draw.draw(st.integers(0, len(damaged)))
+    for attempt in (bytes(damaged), bytes(damaged[:end]), bytes(damaged[start:]), data[:8] + draw.draw(st.binary())):
+        with contextlib.suppress(NoPicture):
+            assert read_picture(attempt, kind, (1, 2, 3), "faces").shape == (1, 2, 3)
+
+
+@given(st.dictionaries(st.sampled_from(["png", "jpeg", "x"]), st.text(max_size=8) | st.none() | st.integers()))
+def test_whatever_object_comes_is_refused(image: dict[str, Any]) -> None:
+    with pytest.raises((InvalidContent, BrokenJSON)):
+        images_of([image, [[[1, 2, 3], [4, 5, 6]]]])
