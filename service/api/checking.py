@@ -8,17 +8,27 @@ import json
 from fastapi import Request
 from sqlalchemy.orm import Session
 
+from service.contract.enums import Retention
 from service.contract.inputs import Architecture, CnnBackbone, IdentityBackbone, InputSpec, VectorInput
 from service.contract.requests import MethodChoice
-from service.errors import InvalidContent, MethodRefused, PreconditionFailed
+from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
+from service.learning.architectures import TRAINED_HERE
+from service.learning.checkpoint import Layout
 from service.learning.choice import AutoParams
-from service.learning.methods import AUTO, check_params, resolve
+from service.learning.keeping import refused
+from service.learning.methods import AUTO, METHODS, check_params, resolve
 from service.registry import models
 from service.registry.tables import Model, Version
 
 
-def check_method(choice: MethodChoice, architecture: Architecture, live: Version | None = None) -> None:
-    """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version."""
+def check_method(
+    choice: MethodChoice,
+    architecture: Architecture,
+    live: Version | None = None,
+    retention: Retention = Retention.ALL,
+) -> None:
+    """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version or
+    with the rows that are kept."""
     pointer = "/method"
     if choice.name == AUTO:
         check_params(AUTO, AutoParams, choice.params, pointer)
@@ -31,6 +41,32 @@ def check_method(choice: MethodChoice, architecture: Architecture, live: Version
             'model with {"backbone": {"name": "mlp", "hidden": [256]}}.'
         )
         raise MethodRefused(told, [(f"{pointer}/name", told)])
+    layout = Layout.model_validate(live.layout) if live is not None else None
+    if reason := refused(method, retention, architecture, layout):
+        raise MethodRefused(reason, [(f"{pointer}/name", reason)])
+
+
+def check_retention(retention: Retention, live: Version | None) -> None:
+    """Raises Conflict where a version could not go on without its rows."""
+    if retention is not Retention.NONE or live is None:
+        return
+    layout = Layout.model_validate(live.layout)
+    if isinstance(layout.backbone, TRAINED_HERE) and not layout.lifts:
+        raise Conflict(
+            f"Version {live.number} has a {layout.backbone.name} that was trained here: to learn on, it needs rows. "
+            'Use "exemplars", or make a version of ridge on the scaled input live first.'
+        )
+
+
+def check_labels(labelled: int, choice: MethodChoice, pointer: str) -> None:
+    """Raises InvalidContent where no row of an update has a label and its method cannot do without."""
+    if labelled or (choice.name in METHODS and METHODS[choice.name].unlabelled):
+        return
+    able = " and ".join(m.name for m in METHODS.values() if m.unlabelled)
+    other = f", or name a method that uses rows without one: {able}" if able else ""
+    raise InvalidContent.at(
+        pointer, f"None of these rows has a label, and {choice.name} learns from labels. Send some{other}."
+    )
 
 
 def check_architecture(spec: InputSpec, architecture: Architecture) -> None:

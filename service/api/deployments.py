@@ -13,7 +13,7 @@ from service.api.updates import announce
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import deployments, models, updates, versions
+from service.registry import batches, deployments, models, updates, versions
 from service.registry.tables import Deployment, Model, Update, Version
 from service.registry.updates import Order
 from service.serving.live import Loaded
@@ -45,7 +45,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
         found = _locked(request, session, model, order.if_live)
         version = _named(session, found, order.version)
         if order.rebase:
-            update = updates.enqueue(session, found, _again(session, version), by)
+            update = updates.enqueue(session, found, _again(session, found, version), by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
         made = deployments.promote(session, found, version, order.reason, by)
         loaded = _prepared(shared, found, version)
@@ -121,11 +121,15 @@ def _named(session: Session, model: Model, number: int) -> Version:
     raise InvalidContent.at("/version", f"{model.name} has no such version.")
 
 
-def _again(session: Session, version: Version) -> Order:
-    """The update that made a version, to be run on the version that is live when it is claimed."""
+def _again(session: Session, model: Model, version: Version) -> Order:
+    """The update that made a version, to be run on the version that is live when it is claimed. Raises Conflict."""
     made = session.get(Update, version.update_id) if version.update_id is not None else None
     if made is None or made.kind != UpdateKind.LEARN:
         raise Conflict(f"Version {version.number} was not made by learning; it cannot be learned again.")
+    learned = batches.live_learned(session, model)
+    for batch in batches.named(session, model, made.batches):
+        if batch.id not in learned:
+            batches.require_whole(session, model, batch)
     return Order(UpdateKind.LEARN, made.batches, made.method or made.requested_method, made.seed)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.checking import check_architecture, check_if_match, check_method, etag
+from service.api.checking import check_architecture, check_if_match, check_method, check_retention, etag
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.describing import IF_MATCH, KEY, refusals, takes
 from service.api.posting import Act, Effect
 from service.contract import requests, resources
+from service.contract.enums import Retention
 from service.contract.inputs import Architecture
+from service.contract.requests import MethodChoice
 from service.learning.preprocessing import declared_scale
 from service.registry import models
 
@@ -31,7 +33,7 @@ def create_model(request: Request, shared: Shared) -> Response:
     def begin() -> Act:
         declared_scale(order.input)
         check_architecture(order.input, order.architecture)
-        check_method(order.method, order.architecture)
+        check_method(order.method, order.architecture, retention=order.retention)
         return act
 
     def act(session: Session) -> Effect:
@@ -64,14 +66,22 @@ def get_model(shared: Shared, model: str) -> Response:
     openapi_extra=takes(requests.PatchModel, IF_MATCH, example={"promotion": "manual"}),
 )
 def patch_model(request: Request, shared: Shared, model: str) -> Response:
-    """Change method, gate, promotion or retention; what is left out stays."""
+    """Change method, gate, promotion or retention; what is left out stays.
+
+    From all to exemplars or none: learned rows are deleted soon after, by the worker, and nothing brings them back.
+    Back to all: rows that arrive from then on stay.
+    """
     order, _ = body_of(request, requests.PatchModel)
     with shared.runtime.database.writing() as session:
         found = models.get(session, model)
         check_if_match(request, session, found)
-        if order.method is not None:
-            check_method(order.method, Architecture.model_validate(found.architecture), models.live(session, found))
+        if order.method is not None or order.retention is not None:
+            live, retention = models.live(session, found), order.retention or Retention(found.retention)
+            method = order.method or MethodChoice.model_validate(found.method)
+            check_method(method, Architecture.model_validate(found.architecture), live, retention)
+            check_retention(retention, live)
         models.patch(session, found, order)
+    shared.runtime.work.set()
     return _shown(shared, model, 200, {})
 
 

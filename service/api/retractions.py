@@ -13,9 +13,10 @@ from service.api.updates import FINAL_HERE, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict
-from service.registry import batches, models, updates
+from service.learning.retraction import subtracts
+from service.registry import batches, lineage, models, updates
 from service.registry.database import now
-from service.registry.tables import Batch
+from service.registry.tables import Batch, Model
 from service.registry.updates import Order
 
 routes = APIRouter(tags=["updates"])
@@ -43,6 +44,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     def act(session: Session) -> Effect:
         found = models.get(session, model)
         named = batches.named(session, found, order.batches)
+        _check_rows(session, found, [b.id for b in named])
         for batch in named:
             _check_there(batch, order.erase)
             batch.retracted_at = batch.retracted_at or now()
@@ -52,6 +54,14 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         return Effect(202, {"update": update.id}, lambda: announce(shared))
 
     return shared.posts.run(attempt(request, body.members), lambda: act)
+
+
+def _check_rows(session: Session, model: Model, ids: list[str]) -> None:
+    """Raises Conflict where the live version cannot be learned again without these: rows of others were deleted."""
+    live = models.live(session, model)
+    removed = [b for b in ids if live is not None and b in live.learned]
+    if live is not None and removed and not subtracts(live.layout, live.shards, removed):
+        lineage.require_rows(session, model, live, removed)
 
 
 def _check_there(batch: Batch, erase: bool) -> None:

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api import arrivals
-from service.api.checking import check_method
+from service.api.checking import check_labels, check_method
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
 from service.api.describing import KEY, also, refusals, takes
 from service.api.posting import Act, Done, Effect
 from service.contract import requests, resources
-from service.contract.enums import UpdateKind, UpdateState
+from service.contract.enums import Retention, UpdateKind, UpdateState
 from service.contract.inputs import Architecture
 from service.errors import Conflict, InvalidContent
 from service.registry import batches, models, updates
@@ -46,8 +46,10 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         found = models.get(session, model)
         live = models.live(session, found)
     method = order.method or requests.MethodChoice.model_validate(found.method)
-    check_method(method, Architecture.model_validate(found.architecture), live)
+    check_method(method, Architecture.model_validate(found.architecture), live, Retention(found.retention))
     delivery = arrivals.deliver(order, body, found) if order.batches is None else None
+    if delivery:
+        check_labels(int(delivery.labelled.sum()), method, "/labels")
 
     def begin() -> Act:
         accept = arrivals.store(shared.runtime, model, delivery) if delivery else None
@@ -55,7 +57,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         def act(session: Session) -> Effect:
             new = accept(session)[0] if accept else None
             current = models.get(session, model)
-            ids = [new.id] if new else _stored(session, current, order)
+            ids = [new.id] if new else _stored(session, current, order, method)
             named = order.method.model_dump() if order.method else None
             what = Order(UpdateKind.LEARN, ids, named, order.seed)
             update = updates.enqueue(session, current, what, by)
@@ -67,17 +69,26 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     return shared.posts.run(attempt(request, identity), begin)
 
 
-def _stored(session: Session, model: Model, order: requests.CreateUpdate) -> list[str]:
-    """The batches that a body names. Raises Conflict when none is pending, or one of them was retracted."""
+def _stored(
+    session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice
+) -> list[str]:
+    """The batches that a body names. Raises Conflict when none is pending, or one of them was retracted; and
+    InvalidContent where they hold nothing that the method can learn from."""
     if order.batches == "pending":
         if not (waiting := batches.pending(session, model)):
             raise Conflict(f"Nothing is pending in {model.name}: POST a batch first, or send rows with the update.")
+        check_labels(sum(b.rows for b in waiting), method, "/batches")
         return [b.id for b in waiting]
     if not order.batches:
         raise InvalidContent.at("/batches", 'batches is empty. Name at least one, or say "pending".')
     found = batches.named(session, model, order.batches or [])
     if gone := [b.id for b in found if b.retracted_at is not None]:
         raise Conflict(f"Batch {gone[0]} was retracted. Leave it out, or send its rows anew.", batch=gone[0])
+    learned = batches.live_learned(session, model)
+    for batch in found:
+        if batch.id not in learned:
+            batches.require_whole(session, model, batch)
+    check_labels(sum(b.rows for b in found), method, "/batches")
     return [b.id for b in found]
 
 

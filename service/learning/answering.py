@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,25 +13,36 @@ from service.learning.architectures import Network, build
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.evaluation import Answers
-from service.learning.features import Space, feature_blocks, feature_width
+from service.learning.features import Space, extracted
 from service.learning.ledger import Ledger
 from service.learning.method import Data
 
 Logits = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class View:
-    """Trusted rows and the update's own rows, as any version of the lineage answers them."""
+    """Trusted rows and the update's own rows, as any version of the lineage answers them.
+
+    `raw`: one of those that are asked has features of its own, so raw inputs are needed.
+    """
 
     data: Data
     space: Space
     ledger: Ledger
+    raw: bool = False
 
-    @property
+    @cached_property
     def trusted(self) -> Rows:
-        """Facts of the trusted rows, with rounded features."""
-        return self.ledger.exam
+        """Facts of the trusted rows, with rounded features; asked for once it is known who will answer.
+
+        Where raw inputs are needed, those alone that are still kept: all must answer the same rows.
+        """
+        exam = self.ledger.exam
+        if not self.raw or self.data.kept_rows == self.data.known_rows:
+            return exam
+        there = frozenset(_keys(self.data.exam))
+        return exam.take(np.array([key in there for key in _keys(exam)], bool))
 
     @property
     def batch(self) -> Rows:
@@ -41,6 +53,7 @@ class View:
         """A version that is to be asked about these rows."""
         network = build(version)
         shares = network.layout.shift is not None and Space.of(network).id == self.space.id
+        self.raw = self.raw or not shares
         return Asked(self, version, network, shares)
 
 
@@ -95,8 +108,7 @@ def features_of(rows: Rows, space: Space) -> Logits:
 
 def _forward(network: Network, rows: Rows) -> Logits:
     """Features of raw rows by another version's extractor. -> [n, M]"""
-    blocks = [h.numpy() for _, h in feature_blocks(network, rows.inputs)]
-    return np.concatenate(blocks).astype(np.float64) if blocks else np.zeros((0, feature_width(network)))
+    return extracted(network, rows.inputs).double().numpy()
 
 
 def _head(network: Network, features: Logits) -> Logits:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.contract.inputs import IdentityBackbone
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.architectures import build, parts_of
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
-from service.learning.features import Space, identity_network, largest_feature, shift_for
+from service.learning.features import Space, identity_network, largest_feature, pretrained_network, shift_for
 from service.learning.lift_choice import Solver, choose_lifts
 from service.learning.lifts import WIDE_ROWS, Lift, LiftKind, make_lift
 from service.learning.method import Data, Run
@@ -44,19 +44,22 @@ def ground_for(
     """Where the head of this update stands.
 
     `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
-    features. Otherwise lifts of the scaled input: those asked for; or those of the base; or, for a first version and
+    features; one with a pretrained backbone on those, or on the lifts beside them that are asked for. Otherwise lifts of the scaled input: those asked for; or those of the base; or, for a first version and
     whenever the rows have doubled since or allow for wider ones, those that do best on rows kept back for choosing.
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
-    if base is not None and not isinstance(base.layout.backbone, IdentityBackbone):
+    backbone = base.layout.backbone if base is not None else data.architecture.backbone
+    if isinstance(backbone, PretrainedBackbone) and not (base is not None and moved(base.layout)):
+        return _pretrained(base, data, backbone, kinds, width)
+    if base is not None and not isinstance(backbone, IdentityBackbone):
         return _trained(base, data, kinds)
     if kinds is not None:
         reach = input_reach(data.input)
         return _lifted(
             base, data, [make_lift(kind, data.input.shape, width, reach=reach) for kind in kinds], named=True
         )
-    if base is not None and _stands(base, data):
-        return _as_base(base, data)
+    if base is not None and (_stands(base, data) or data.kept_rows < data.known_rows):
+        return _as_base(base, data)  # of rows that were deleted only the sums in this space are left
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     choice = choose_lifts(data.input, _scale(base, data)[0], rows, solver, run)
     decided = frozenset(rows.batches) if choice.scores else frozenset[str]()
@@ -90,23 +93,77 @@ def _lifted(
 ) -> Ground:
     """The scaled input behind these lifts. None alone needs no lift at all."""
     used = [] if [lift.kind for lift in lifts] == ["none"] else lifts
-    scale, fitted = _scale(base, data)
-    space = Space.of(identity_network(data.input, scale, used))
-    rows = data.known_rows + len(data.batch)
+    space = Space.of(identity_network(data.input, _scale(base, data)[0], used))
     details = {"lifts_tried": scores} if scores else {}
+    ground = _standing(base, data, space, named, decided, details)
+    if base is not None or data.architecture.backbone.name == "identity":
+        return ground
+    told = (
+        f"No {data.architecture.backbone.name} was trained: a first version by a closed form stands on the scaled "
+        "input. Use retrain to train the backbone."
+    )
+    return replace(ground, notes=(*ground.notes, told))
+
+
+def _pretrained(
+    base: Checkpoint | None,
+    data: Data,
+    backbone: PretrainedBackbone,
+    kinds: Sequence[LiftKind] | None,
+    width: int | None,
+) -> Ground:
+    """The features of a pretrained backbone, alone unless lifts are asked for by name."""
+    if base is not None and kinds is None:
+        return _as_base(base, data)
+    known = 2.0 ** (15 - base.layout.shift) if base is not None and base.layout.shift is not None else None
+    network = pretrained_network(
+        data.input,
+        _scale(base, data)[0],
+        backbone,
+        base.parts["backbone.0"] if base is not None else data.pretrained(),
+        kinds or ["none"],
+        width,
+        known,
+        data.batch,
+    )
+    details = {"backbone": backbone.name}
+    return _standing(base, data, Space.of(network), kinds is not None, frozenset(), details)
+
+
+def _standing(
+    base: Checkpoint | None,
+    data: Data,
+    space: Space,
+    named: bool,
+    decided: frozenset[str],
+    details: dict[str, Any],
+) -> Ground:
+    """Ground in this space; parts that the base has are the base's. `decided`: by which batches its lifts were."""
+    rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
         return Ground(space, _frozen(base), _learned(base), rows, named, details)
-    parts: dict[str, Tensors] = {p: t for p, t in parts_of(space.network).items() if p.split(".")[0] in FROZEN}
-    learned = {part: fitted if part == "scale" else decided for part in parts}
-    words = " and ".join(lift.kind for lift in lifts)
-    moved = base is not None and base.layout.lifts != space.network.layout.lifts
-    notes = [f"The feature space changed: its lift is now {words}."] if moved else []
-    if base is None and data.architecture.backbone.name != "identity":
-        notes.append(
-            f"No {data.architecture.backbone.name} was trained: a first version by a closed form stands on the scaled "
-            "input. Use retrain to train the backbone."
+    if base is not None and data.kept_rows < data.known_rows:
+        there = " and ".join(lift.kind for lift in base.layout.lifts) or "none"
+        raise MethodRefused.at(
+            "/method/lift",
+            f"The feature space cannot change: {data.known_rows - data.kept_rows:,} learned rows were deleted, and "
+            f'what is known of them is known in this one. Use "auto", or the lift that it has ({there}) in its width.',
         )
-    return Ground(space, parts, learned, rows, named, details, tuple(notes))
+    parts: dict[str, Tensors] = {p: t for p, t in parts_of(space.network).items() if p.split(".")[0] in FROZEN}
+    before = base.learned if base is not None else {}
+    learned = {
+        part: fitted if part == "scale" else decided if part.startswith("lift") else before.get(part, frozenset())
+        for part in parts
+    }
+    words = " and ".join(lift.kind for lift in space.network.layout.lifts) or "none"
+    changed = base is not None and base.layout.lifts != space.network.layout.lifts
+    notes = (f"The feature space changed: its lift is now {words}.",) if changed else ()
+    return Ground(space, parts, learned, rows, named, details, notes)
+
+
+def moved(layout: Layout) -> bool:
+    """Was a backbone that came with weights trained here?"""
+    return layout.trained or bool(layout.low_rank)
 
 
 def _as_base(base: Checkpoint, data: Data) -> Ground:

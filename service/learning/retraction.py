@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
-from service.learning.checkpoint import DECIDED, Checkpoint, Layout
+from service.learning.checkpoint import DECIDED, SOLVED, Checkpoint, Layout
 from service.learning.method import Data, Learned, Run
 from service.learning.serialization import digest, pack_shard
 from service.learning.update import Candidate, Context, examine
@@ -37,6 +38,13 @@ def certify(
         seed=run.seed,
     )
     return replace(candidate, report=candidate.report.model_copy(update={"certificate": certificate}))
+
+
+def subtracts(layout: Mapping[str, Any], shards: Iterable[Mapping[str, Any]], removed: Iterable[str]) -> bool:
+    """Whether every shard but the solved head never learned the batches: then the sums are enough."""
+    trained = [s for s in shards if s["part"].split(".")[0] not in (*DECIDED, *SOLVED)]
+    gone = frozenset(removed)
+    return layout.get("exact") is not None and not any(gone.intersection(s["learned"]) for s in trained)
 
 
 def blank(spec: InputSpec, base: Checkpoint) -> Learned:

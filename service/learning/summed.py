@@ -11,8 +11,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
 from service.learning.batch import SELECT_FOLD, Rows, bounded
@@ -57,13 +59,15 @@ class SummedEntry:
 
     def pack(self) -> bytes:
         """Bytes for the store; a group without rows takes none."""
-        tensors = {"exam": np.frombuffer(pack_rows(self.exam), np.uint8)}
-        tensors["selected"] = np.frombuffer(pack_rows(self.selected), np.uint8)
-        for name in GROUPS:
-            sums: Sums = getattr(self, name)
+        tensors: dict[str, NDArray[Any]] = {
+            "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
+            "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
+        }
+        groups = dict(zip(GROUPS, (self.judge, self.select, self.learn), strict=True))
+        for name, sums in groups.items():
             if sums.rows:
                 tensors |= {f"{name}.G": triangle(sums.G), f"{name}.Q": sums.Q, f"{name}.n": sums.n}
-        classes = {name: getattr(self, name).classes for name in GROUPS}
+        classes = {name: sums.classes for name, sums in groups.items()}
         return MAGIC + zlib.compress(pack(tensors, {"width": self.learn.width, "classes": classes}), LEVEL)
 
     @classmethod
@@ -71,8 +75,9 @@ class SummedEntry:
         """Inverse of `pack`. Raises CorruptArtifact."""
         try:
             tensors, meta = unpack(zlib.decompress(data[len(MAGIC) :]))
-            groups = [_sums(tensors, name, meta["classes"][name], int(meta["width"])) for name in GROUPS]
-            return cls(*groups, *(unpack_rows(tensors[name].tobytes()) for name in ("exam", "selected")))
+            judge, select, learn = (_sums(tensors, name, meta["classes"][name], int(meta["width"])) for name in GROUPS)
+            exam, selected = (unpack_rows(tensors[name].tobytes()) for name in ("exam", "selected"))
+            return cls(judge, select, learn, exam, selected)
         except (zlib.error, KeyError) as error:
             raise CorruptArtifact(f"The stored bytes are no sums of a batch: {error}.") from error
 
@@ -91,7 +96,7 @@ def _named(rows: Rows, numbers: Sequence[int] | None) -> Rows:
     return bounded(rows if numbers is None else rows.take(np.isin(rows.row, np.asarray(numbers, np.int64))))
 
 
-def _sums(tensors: Mapping[str, np.ndarray], name: str, classes: Sequence[str], width: int) -> Sums:
+def _sums(tensors: Mapping[str, NDArray[Any]], name: str, classes: Sequence[str], width: int) -> Sums:
     if f"{name}.n" not in tensors:
         return Sums.empty(width)
     upper, Q, n = (tensors[f"{name}.{part}"] for part in "GQn")

@@ -41,8 +41,7 @@ def due(session: Session, model: Model) -> list[Batch]:
     Every update that names the batch is final, and the rows are needed no more: the live version knows them, or the
     batch was rejected or retracted. A batch that is pending keeps its rows, for they are yet to be learned.
     """
-    running = select(Update.id).where(Update.model_id == model.id, Update.state == UpdateState.RUNNING)
-    if model.retention == Retention.ALL or session.scalar(running.limit(1)) is not None:
+    if model.retention == Retention.ALL or busy(session, model):
         return []
     learned = batches.live_learned(session, model)
     query = select(Batch).join(Model, Model.id == Batch.model_id).where(Batch.model_id == model.id, _open())
@@ -51,6 +50,12 @@ def due(session: Session, model: Model) -> list[Batch]:
         for b in session.scalars(query.order_by(Batch.id))
         if b.id in learned or b.rejected_by is not None or b.retracted_at is not None
     ]
+
+
+def busy(session: Session, model: Model) -> bool:
+    """Whether an update of the model runs: it may read any row or entry."""
+    running = select(Update.id).where(Update.model_id == model.id, Update.state == UpdateState.RUNNING)
+    return session.scalar(running.limit(1)) is not None
 
 
 def keeping(session: Session, model: Model) -> list[Batch]:

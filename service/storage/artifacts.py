@@ -13,13 +13,18 @@ from typing import Protocol
 SHARDS = "shards"
 """Area of weight shards."""
 
-_AREA = re.compile(r"shards|model-[0-9]{1,18}")
+_AREA = re.compile(r"shards|(model|exam)-[0-9]{1,18}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def model_area(model_id: int) -> str:
     """Area of one model's rows and of what is made of them."""
     return f"model-{model_id}"
+
+
+def exam_area(area: str) -> str:
+    """Area of the cache for rows of a model that judge, apart from its sums: it can be forgotten alone."""
+    return area.replace("model-", "exam-")
 
 
 def is_name(area: str, digest: str) -> bool:

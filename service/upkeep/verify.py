@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.errors import Conflict
-from service.learning.serialization import unpack, unpack_rows
+from service.learning.serialization import unpack
+from service.learning.summed import sums_of, unpack_entry
 from service.learning.sums import Sums
 from service.registry import ledger, models, versions
 from service.registry.tables import Model, Version
@@ -70,7 +71,7 @@ def stored_sums(
             raise Conflict(
                 f"Version {version.number} has no ledger: batch {batch_id} was never summed in its features."
             )
-        sums = Sums.of(unpack_rows(runtime.store.get(model_area(model.id), digests[batch_id])))
+        sums = sums_of(unpack_entry(runtime.store.get(model_area(model.id), digests[batch_id])))
         total = sums if total is None else total + sums
         progress(done + 1, len(version.learned))
     return total

@@ -100,6 +100,8 @@ class Assignment(Fact):
     """Batch -> digest of its stored rows."""
     counts: dict[str, int]
     """Batch -> number of its rows."""
+    kept: dict[str, int] = {}
+    """Batch -> rows of it that are still stored."""
     sources: dict[str, str] = {}
     """Batch -> its source, where it has one."""
     retention: Retention = Retention.ALL
@@ -112,6 +114,13 @@ class Assignment(Fact):
     entries: list[Entry]
     lineage: Lineage = Lineage()
     wait_seconds: float = 0.0
+
+
+class Trusted(Fact):
+    """Numbers of the rows of a batch that are among the bounded ones of a ledger."""
+
+    exam: list[int]
+    selected: list[int]
 
 
 class Challenge(Fact):
@@ -140,6 +149,8 @@ class Result(Fact):
     entries: list[Entry]
     learned_rows: int
     exam_rows: int
+    trusted: dict[str, Trusted] = {}
+    """Batch that was new -> its rows that judge and select in the ledger."""
     blames_batch: bool
     """Rule 1 or 2 rejected it: these judge the batch itself."""
     challenge: Challenge | None = None

@@ -11,7 +11,7 @@ from service.registry import ledger, versions
 from service.registry.database import now
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
-from service.storage.artifacts import SHARDS, model_area
+from service.storage.artifacts import SHARDS, exam_area, model_area
 
 log = logging.getLogger("tsuika.worker")
 
@@ -22,7 +22,8 @@ def mark(session: Session, update: Update) -> None:
     In the transaction that ends the retraction: from then on the erasure is made up for whatever happens.
     """
     for batch_id in update.batches:
-        session.get_one(Batch, batch_id).erased_at = now()
+        batch = session.get_one(Batch, batch_id)
+        batch.erased_at, batch.doomed = now(), batch.doomed or []
     for version in _holding(session, update.model_id, set(update.batches)):
         version.erased_at = now()
         version.report = None
@@ -30,7 +31,8 @@ def mark(session: Session, update: Update) -> None:
 
 def unfinished(session: Session) -> list[int]:
     """Models with batches whose erasure was begun and whose bytes may still be there."""
-    begun = select(Batch.model_id).where(Batch.erased_at.is_not(None), Batch.stored_digest.is_not(None))
+    still = Batch.stored_digest.is_not(None) | Batch.doomed.is_not(None)
+    begun = select(Batch.model_id).where(Batch.erased_at.is_not(None), still)
     return list(session.scalars(begun.distinct()))
 
 
@@ -38,6 +40,7 @@ def finish(runtime: Runtime, model_id: int) -> None:
     """Delete the bytes of all erased batches and versions of a model, then forget their names. Safe to repeat."""
     area = model_area(model_id)
     runtime.cache.forget(area)
+    runtime.cache.forget(exam_area(area))
     with runtime.database.writing() as session:
         # Whoever publishes looks for its shards in a transaction, too: it finds them, or stores them again.
         batches = list(session.scalars(select(Batch).where(Batch.model_id == model_id, Batch.erased_at.is_not(None))))
@@ -47,11 +50,12 @@ def finish(runtime: Runtime, model_id: int) -> None:
             runtime.store.delete(SHARDS, digest)
         bits = {v.bits for v in gone} - {v.bits for v in here if v.erased_at is None}
         entries = ledger.erase(session, [b.id for b in batches])
-        for name in (*bits, *entries, *(b.stored_digest for b in batches)):
+        left = [d for b in batches for d in (b.stored_digest, *(b.doomed or []))]
+        for name in (*bits, *entries, *left):
             if name is not None:
                 runtime.store.delete(area, name)
         for batch in batches:
-            batch.stored_digest = None
+            batch.stored_digest, batch.kept_rows, batch.doomed, batch.trusted = None, 0, None, None
         numbers, model = [v.number for v in gone], session.get_one(Model, model_id).name
     runtime.live.drop_versions(model_id, numbers)
     log.info("%s: %d batches and %d versions erased", model, len(batches), len(numbers))

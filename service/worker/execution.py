@@ -14,6 +14,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.errors import Conflict
 from service.learning.choice import AutoParams
+from service.learning.methods import METHODS
 from service.registry import batches, ledger, models, updates, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
@@ -30,7 +31,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
     champion = _champion(session, model, update)
     if update.kind == UpdateKind.LEARN:
-        new = _to_learn(session, update, base)
+        new = _to_learn(session, model, update, base)
         if not new or (update.challenges is not None and champion is None):
             return None
         _require_clean(session, base)
@@ -55,6 +56,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         removed=removed,
         rows={b.id: b.stored_digest for b in rows.values() if b.stored_digest is not None},
         counts={b.id: b.rows for b in rows.values()},
+        kept={b.id: b.kept_rows for b in rows.values()},
         sources={b.id: b.source for b in rows.values() if b.source},
         entries=[
             Entry(batch=e.batch_id, space=e.feature_space, digest=e.digest, rows=e.rows)
@@ -83,11 +85,17 @@ def _require_clean(session: Session, base: Version | None) -> None:
     )
 
 
-def _to_learn(session: Session, update: Update, base: Version | None) -> list[str]:
-    """Batches that the base does not hold; a retracted one is skipped."""
+def _to_learn(session: Session, model: Model, update: Update, base: Version | None) -> list[str]:
+    """Batches that the base does not hold; a retracted one is skipped. None where no row of them has a label and the
+    method needs labels. Raises Conflict where rows were deleted."""
     known = set(base.learned) if base else set()
     found = [session.get_one(Batch, b) for b in update.batches if b not in known]
-    return [b.id for b in found if b.retracted_at is None]
+    there = [b for b in found if b.retracted_at is None]
+    for batch in there:
+        batches.require_whole(session, model, batch)
+    name = str((update.requested_method or {}).get("name"))
+    able = name in METHODS and METHODS[name].unlabelled
+    return [b.id for b in there] if able or any(b.rows for b in there) else []
 
 
 def _champion(session: Session, model: Model, update: Update) -> Version | None:

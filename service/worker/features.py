@@ -14,11 +14,11 @@ from service.contract.enums import Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.errors import MethodRefused
 from service.learning import features
-from service.learning.batch import Rows, bounded
+from service.learning.batch import Array, Rows, bounded
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Run
-from service.learning.serialization import pack_rows, unpack_rows
+from service.learning.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.learning.summed import SummedEntry, unpack_entry
 from service.learning.sums import Sums
 from service.learning.weights import Steps, Weights, with_facts
@@ -86,6 +86,10 @@ class Shelf:
     def batch(self, batch_id: str) -> Rows:
         """Rows of a batch that are still kept, raw inputs; one of which none is kept must not be asked for."""
         return unpack_rows(self.store.get(self.area, self.rows[batch_id]))
+
+    def unlabelled(self, batch_id: str) -> Array | None:
+        """Raw inputs of the rows of a batch that have no label, where there are any and they are kept."""
+        return unpack_unlabelled(self.store.get(self.area, self.rows[batch_id])) if batch_id in self.rows else None
 
     def entry(self, batch_id: str, space: Space, run: Run) -> Rows:
         """Rounded features of a batch: of rows that were deleted those that judge and select alone."""
@@ -158,6 +162,11 @@ class StoredData:
         if not self._new:
             return Rows.empty(self.input.shape)
         return Rows.concat([self._shelf.batch(b) for b in self._new])
+
+    @cached_property
+    def unlabelled(self) -> Array:
+        found = [rows for b in self._new if (rows := self._shelf.unlabelled(b)) is not None]
+        return np.concatenate(found) if found else Rows.empty(self.input.shape).inputs
 
     @property
     def exam(self) -> Rows:

@@ -9,7 +9,7 @@ import time
 import uuid
 from types import FrameType
 
-from service.contract.enums import UpdateState
+from service.contract.enums import Retention, UpdateState
 from service.errors import (
     BudgetSpent,
     Busy,
@@ -21,10 +21,13 @@ from service.errors import (
     LeaseLost,
     TsuikaError,
 )
+from service.registry import keeping as registry
 from service.registry import leases, states, updates
 from service.registry.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings
+from service.storage.artifacts import exam_area, model_area
+from service.upkeep import keeping
 from service.worker import erasure, execution
 from service.worker.executors import ChildFailed, Progress, WarmChild, Yielding
 from service.worker.publish import finish_empty, finish_lost, publish
@@ -47,6 +50,9 @@ class Worker:
         self._child = WarmChild(
             self._settings.child_threads, self._settings.child_max_updates, self._settings.progress_deadline_seconds
         )
+        self._marks: tuple[object, ...] | None = None
+        self._lasting: set[int] = set()
+        """Models that the child has learned for while all of their rows were kept."""
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
@@ -81,7 +87,26 @@ class Worker:
         log.info("%s begins", self._name)  # claims name it
         self._child.warm()
         self._finish_erasures()
+        for model_id in keeping.unfinished(self._runtime):
+            keeping.finish(self._runtime, model_id)
+        self._let_go()
         return True
+
+    def _let_go(self) -> None:
+        """Delete the rows that retention no longer keeps, unless nothing has changed since they were last looked for.
+
+        A child that learned while all rows were kept may remember some of them: it goes, too.
+        """
+        with self._runtime.database.reading() as session:
+            marks = registry.marks(session)
+            waiting = registry.waiting(session) if marks != self._marks else []
+        for model_id in waiting:
+            if keeping.settle(self._runtime, model_id, self._stop.is_set) and model_id in self._lasting:
+                self._lasting.discard(model_id)
+                self._child.kill()
+                self._runtime.cache.forget(exam_area(model_area(model_id)))
+        if not self._stop.is_set():
+            self._marks = marks
 
     def _finish_erasures(self) -> None:
         with self._runtime.database.reading() as session:
@@ -92,8 +117,10 @@ class Worker:
     def _step(self) -> bool:
         """Rescue, claim, execute; -> whether there was anything to do."""
         with self._runtime.database.reading() as session:
-            if not leases.something_to_do(session):
-                return False
+            idle = not leases.something_to_do(session)
+        if idle:
+            self._let_go()
+            return False
         with self._runtime.database.writing() as session:
             for lost in leases.rescue(session, self._settings.max_attempts):
                 log.warning("update %s was rescued: its worker was not heard of", lost)
@@ -112,6 +139,7 @@ class Worker:
             self._runtime.changed()
         if update.erase:
             self._finish_erasures()
+        self._let_go()
         if not self._stop.is_set():
             self._child.warm()
         return True
@@ -123,6 +151,8 @@ class Worker:
                 assignment = execution.assignment(self._runtime, session, update)
             result = None
             if assignment is not None:
+                if assignment.retention == Retention.ALL:
+                    self._lasting.add(update.model_id)
                 result = self._child.run(assignment, self._settings.poll_seconds, self._ticker(update))
             if update.erase:
                 self._child.kill()  # its memory holds sums of the rows that are erased now

@@ -49,7 +49,8 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
         update = leases.owned(session, update_id, fence)
         learn = update.kind == UpdateKind.LEARN
         update.why = (
-            "Nothing was left to learn: the live version holds these batches, or they were retracted."
+            "Nothing was left to learn: the live version holds these batches, they were retracted, or their rows have "
+            "no label."
             if learn
             else "The live version never learned these batches."
         )
@@ -133,8 +134,11 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     update.method, update.why = result.method, result.why
     update.learned_rows, update.exam_rows = result.learned_rows, result.exam_rows
     for batch_id in update.batches:
+        batch = session.get_one(Batch, batch_id)
         blamed = verdict is Verdict.REJECTED and result.blames_batch
-        session.get_one(Batch, batch_id).rejected_by = update.id if blamed else None
+        batch.rejected_by = update.id if blamed else None
+        if batch_id in result.trusted:
+            batch.trusted = result.trusted[batch_id].model_dump()
     if verdict is Verdict.PROMOTED:
         by = deployments.BY_GATE if kind is UpdateKind.LEARN else deployments.BY_ORDER
         deployments.promote(session, model, version, update.reason or gate.why, by)

@@ -22,8 +22,16 @@ SECRET = b"a secret of tests"
 class MemoryData:
     """`base_rows`: the batches of base.learned; `batch`: the update's own rows."""
 
-    def __init__(self, input: InputSpec, architecture: Architecture, base_rows: Sequence[Rows], batch: Rows) -> None:
+    def __init__(
+        self,
+        input: InputSpec,
+        architecture: Architecture,
+        base_rows: Sequence[Rows],
+        batch: Rows,
+        unlabelled: Array | None = None,
+    ) -> None:
         self.input, self.architecture, self.batch = input, architecture, batch
+        self.unlabelled = Rows.empty(input.shape).inputs if unlabelled is None else unlabelled
         self.base_rows = sorted(base_rows, key=lambda rows: rows.batches)
 
     @property

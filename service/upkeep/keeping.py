@@ -1,0 +1,149 @@
+"""What retention asks for: rows that were learned are deleted, and sums stand in for their rounded features.
+
+Bytes first (what is left of a batch), row second (from then on the batch names only that), deletion last. A crash
+leaves at most bytes that no row names, and deletion is made up for; nothing is ever named that is not there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from service.contract.enums import Retention
+from service.learning.batch import Bools, Rows, bounded
+from service.learning.memory import remember
+from service.learning.serialization import pack_rows, unpack_rows
+from service.learning.summed import SummedEntry, unpack_entry
+from service.registry import keeping, ledger
+from service.registry.keeping import Rest
+from service.registry.tables import Batch, Model
+from service.runtime import Runtime
+from service.storage.artifacts import exam_area, model_area
+
+log = logging.getLogger("tsuika.upkeep")
+
+
+def settle(runtime: Runtime, model_id: int, check: Callable[[], bool] = lambda: False) -> int:
+    """Bring the batches of a model to what its retention keeps; -> how many changed. Safe to repeat.
+
+    `check`: asked between two batches; true stops there, and the rest waits for the next call.
+    """
+    with runtime.database.reading() as session:
+        model = session.get_one(Model, model_id)
+        due, before = keeping.due(session, model), keeping.keeping(session, model)
+        entries = _entries(session, model) if due else {}
+    if not due:
+        return 0
+    retention = Retention(model.retention)
+    keep = _memory(runtime, model, due, before) if retention is Retention.EXEMPLARS else {}
+    changed = 0
+    for batch in [*due, *(b for b in before if b.id in keep and b.id not in {d.id for d in due})]:
+        if check():
+            break
+        changed += _reduce(runtime, model_id, batch, entries.get(batch.id, {}), keep.get(batch.id, frozenset()))
+        finish(runtime, model_id)
+    if changed:
+        runtime.cache.forget(exam_area(model_area(model_id)))
+        log.info("%s: %d batches keep what retention %s says", model.name, changed, retention)
+    return changed
+
+
+def unfinished(runtime: Runtime) -> list[int]:
+    """Models with bytes that are to be deleted and may be there still."""
+    with runtime.database.reading() as session:
+        return sorted({batch.model_id for batch in keeping.doomed(session)})
+
+
+def finish(runtime: Runtime, model_id: int) -> None:
+    """Delete the bytes that batches of the model no longer name, then forget their names. Safe to repeat."""
+    with runtime.database.reading() as session:
+        names = {batch.id: list(batch.doomed or []) for batch in keeping.doomed(session, model_id)}
+    for digests in names.values():
+        for digest in digests:
+            runtime.store.delete(model_area(model_id), digest)
+    if not names:
+        return
+    runtime.crash("after_rows_deleted")
+    with runtime.database.writing() as session:
+        for batch in keeping.doomed(session, model_id):
+            left = [d for d in batch.doomed or [] if d not in names.get(batch.id, ())]
+            batch.doomed = left or None
+
+
+def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str, str], keep: frozenset[int]) -> bool:
+    """Store what is left of a batch and let it name that; -> whether it did: the batch is not needed elsewhere."""
+    area = model_area(model_id)
+    rows = unpack_rows(runtime.store.get(area, batch.stored_digest)) if batch.stored_digest is not None else None
+    left = rows.take(np.isin(rows.row, sorted(keep))) if rows is not None else None
+    if left is None or not len(left):
+        rest = Rest(None, 0, {s: _without_rows(runtime, area, batch, d) for s, d in entries.items()})
+    elif len(left) == batch.rows:
+        rest = Rest(batch.stored_digest, batch.rows)
+    else:
+        stored = runtime.store.put(area, pack_rows(left))
+        rest = Rest(stored, len(left), {s: _without_rows(runtime, area, batch, d) for s, d in entries.items()})
+    runtime.crash("before_rows_go")
+    with runtime.database.writing() as session:
+        now = session.get_one(Batch, batch.id)
+        model = session.get_one(Model, model_id)
+        if model.retention == Retention.ALL or now.settled_at is None or now.stored_digest != batch.stored_digest:
+            return False  # somebody asked for it meanwhile
+        if keeping.busy(session, model):
+            return False
+        keeping.replace(session, now, rest, Retention(model.retention))
+    runtime.crash("after_rows_go")
+    return True
+
+
+def _without_rows(runtime: Runtime, area: str, batch: Batch, digest: str) -> str:
+    """The same entry as sums, its bounded rows apart; -> its digest."""
+    entry = unpack_entry(runtime.store.get(area, digest))
+    if isinstance(entry, SummedEntry):
+        return digest
+    trusted = batch.trusted or {}
+    return runtime.store.put(area, SummedEntry.of(entry, trusted.get("exam"), trusted.get("selected")).pack())
+
+
+def _memory(runtime: Runtime, model: Model, due: Sequence[Batch], before: Sequence[Batch]) -> dict[str, frozenset[int]]:
+    """Batch -> numbers of the rows that exemplars keeps: of the due ones, and of those whose rows made room.
+
+    Learning rows: the smallest keyed hashes, the same number a class. Judging rows: those that judged in the ledger
+    when the batch was learned.
+    """
+    area = model_area(model.id)
+    old = [unpack_rows(runtime.store.get(area, b.stored_digest)) for b in before if b.stored_digest is not None]
+    new = [unpack_rows(runtime.store.get(area, b.stored_digest)) for b in due if b.stored_digest is not None]
+    both = Rows.concat([*old, *new]) if old or new else None
+    if both is None:
+        return {}
+    memory = _numbers(remember(both.take(both.learning), model.memory_rows))
+    keep = {}
+    for batch, rows in zip([b for b in due if b.stored_digest is not None], new, strict=True):
+        judging = rows.take(_judging(rows, (batch.trusted or {}).get("exam")))
+        keep[batch.id] = memory.get(batch.id, frozenset()) | frozenset(judging.row.tolist())
+    for batch, rows in zip([b for b in before if b.stored_digest is not None], old, strict=True):
+        left = memory.get(batch.id, frozenset()) | frozenset(rows.row[rows.judging].tolist())
+        if len(left) < len(rows):
+            keep[batch.id] = left
+    return keep
+
+
+def _judging(rows: Rows, numbers: Sequence[int] | None) -> Bools:
+    which = rows.row[rows.judging] if numbers is not None else bounded(rows.take(rows.judging)).row
+    wanted = which if numbers is None else which[np.isin(which, np.asarray(numbers, np.int64))]
+    return np.isin(rows.row, wanted)
+
+
+def _numbers(rows: Rows) -> dict[str, frozenset[int]]:
+    return {batch: frozenset(rows.row[rows.batch == k].tolist()) for k, batch in enumerate(rows.batches)}
+
+
+def _entries(session: Session, model: Model) -> dict[str, dict[str, str]]:
+    """Batch -> feature space -> digest of its entry."""
+    found: dict[str, dict[str, str]] = {}
+    for entry in ledger.entries(session, model):
+        found.setdefault(entry.batch_id, {})[entry.feature_space] = entry.digest
+    return found
