@@ -6,7 +6,7 @@ A proximal step is stable for every strength; the gradient of the same penalty d
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,30 +16,52 @@ from service.learning.heads import Block
 
 @dataclass(frozen=True, eq=False)
 class Pull:
-    """L2-SP: strength x sum of (theta - theta*)^2 over shared weights; no factor 1/2, nothing on new weights.
+    """strength x sum of stiffness (theta - theta*)^2 over shared weights; no factor 1/2, nothing on new weights.
 
     `pairs`: (theta, theta*). Where theta* has fewer rows (a head that has grown since), only those rows are pulled.
-    Li, Grandvalet, Davoine: Explicit inductive bias for transfer learning with convolutional networks, 2018, eq. 2.
+    `stiffness`: of each weight, in the shapes of theta*; null: 1 for all, which is L2-SP (Li, Grandvalet, Davoine:
+    Explicit inductive bias for transfer learning with convolutional networks, 2018, eq. 2).
     """
 
     pairs: Sequence[tuple[Tensor, Tensor]]
     strength: float
+    stiffness: Sequence[Tensor] | None = None
+    _prepared: dict[tuple[float, torch.device], tuple[list[Tensor], float | list[Tensor]]] = field(default_factory=dict)
 
     def distance(self) -> Tensor:
-        """Sum of (theta - theta*)^2, a scalar with gradient."""
-        return torch.stack([((p[: len(star)] - star.to(p.device)) ** 2).sum() for p, star in self.pairs]).sum()
+        """Sum of (theta - theta*)^2, stiffness left out; a scalar with gradient."""
+        return self._summed([None] * len(self.pairs))
 
     def loss(self) -> Tensor:
         """The penalty itself."""
-        return self.strength * self.distance()
+        return self.strength * self._summed(self.stiffness or [None] * len(self.pairs))
+
+    def _summed(self, stiffness: Sequence[Tensor | None]) -> Tensor:
+        total = torch.zeros(())
+        for (p, star), stiff in zip(self.pairs, stiffness, strict=True):
+            squares = (p[: len(star)] - star.to(p.device)) ** 2
+            total = total.to(p.device) + (squares if stiff is None else squares * stiff.to(p.device)).sum()
+        return total
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """theta <- theta* + (theta - theta*) / (1 + 2 lr strength). Strength 0 touches nothing."""
-        if self.strength:
-            kept = 1 / (1 + 2 * lr * self.strength)
-            for p, star in self.pairs:
-                p[: len(star)] = torch.lerp(star.to(p.device), p[: len(star)], kept)
+        """theta <- theta* + (theta - theta*) / (1 + 2 lr strength stiffness). Strength 0 touches nothing."""
+        if not self.strength or not self.pairs:
+            return
+        device = self.pairs[0][0].device
+        if (lr, device) not in self._prepared:
+            self._prepared[lr, device] = [star.to(device) for _, star in self.pairs], self._back(lr, device)
+        stars, back = self._prepared[lr, device]
+        shared = [p if len(p) == len(star) else p[: len(star)] for p, star in self.pairs]
+        torch._foreach_lerp_(shared, stars, back)
+
+    def _back(self, lr: float, device: torch.device) -> float | list[Tensor]:
+        """The share of the way back to theta*, 1 - 1 / (1 + 2 lr strength stiffness): one, or one a weight."""
+        pull = 2 * lr * self.strength
+        if self.stiffness is None:
+            return pull / (1 + pull)
+        pulls = [pull * stiff.to(device) for stiff in self.stiffness]
+        return [p / (1 + p) for p in pulls]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +84,25 @@ class GroupLasso:
         for block in self.blocks:
             norms = unit_norms(block)
             kept = (1 - lr * self.strength / norms.clamp(min=torch.finfo(norms.dtype).tiny)).clamp(min=0)
-            block.weight.mul_(kept[:, None])
+            block.weight.mul_(kept.view(-1, *[1] * (block.weight.ndim - 1)))
             if block.bias is not None:
                 block.bias.mul_(kept)
 
 
-def log_shares(classes: int, *parts: Tensor) -> Tensor:
+def log_shares(classes: int, *parts: Tensor, weights: Sequence[float] = ()) -> Tensor:
     """Log of each class's share of a step that takes as many rows of each part; at least one row. -> [classes]
 
     Added to the logits in the loss alone, it keeps the mix out of the scores: no class is favoured for its rows there
-    (balanced softmax). parts: columns [n] of the rows. Ren et al.: Balanced meta-softmax, 2020, eq. 4.
+    (balanced softmax). parts: columns [n] of the rows · weights: how much each part counts in the loss; all alike.
+    Ren et al.: Balanced meta-softmax, 2020, eq. 4.
     """
-    shares = [y.bincount(minlength=classes).clamp(min=1) / len(y) for y in parts if len(y)]
-    return torch.stack(shares).mean(0).log()
+    there = [(y, w) for y, w in zip(parts, weights or [1.0] * len(parts), strict=True) if len(y)]
+    shares = [w * y.bincount(minlength=classes).clamp(min=1) / len(y) for y, w in there]
+    total: Tensor = torch.stack(shares).sum(0) / sum(w for _, w in there)
+    return total.log()
 
 
 def unit_norms(block: Block) -> Tensor:
     """Norm of each unit's incoming weights and bias. -> [units]"""
-    squares: Iterable[Tensor] = [(block.weight**2).sum(1), *([] if block.bias is None else [block.bias**2])]
+    squares: Iterable[Tensor] = [(block.weight**2).flatten(1).sum(1), *([] if block.bias is None else [block.bias**2])]
     return torch.stack(list(squares)).sum(0).sqrt()

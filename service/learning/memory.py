@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.learning.batch import Rows, hash_order
+from service.learning.checkpoint import Checkpoint
+from service.learning.method import Data
 
 
 def remember(rows: Rows, size: int) -> Rows:
@@ -31,3 +33,13 @@ def quotas(available: Sequence[int], size: int) -> list[int]:
         for k in hungry if share else hungry[:left]:
             given[k] += min(max(share, 1), available[k] - given[k])
     return given
+
+
+def refuse_without_rows(name: str, base: Checkpoint | None, data: Data) -> str | None:
+    """Why a method of that name cannot rehearse: something is known and no row of it is kept."""
+    if base is None or not base.classes or data.kept_rows:
+        return None
+    return (
+        f"{name} learns kept rows again, and none is kept of what this model knows. ridge, lda and linear_probe need "
+        'none, lwf and l2_sp hold weights instead; a model with "retention": "all" keeps every row.'
+    )

@@ -7,12 +7,14 @@ so the loss is a balanced softmax: otherwise new classes would win for having mo
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
-from service.learning.memory import remember
+from service.learning.memory import refuse_without_rows, remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run
 
 
@@ -45,4 +47,5 @@ METHOD = Method(
     needs=frozenset({"kept"}),
     good_when="A trained network must learn new classes and rows of the old ones are kept.",
     limits="On a drifting stream the remembered rows are the wrong past; few remembered rows are learned by heart.",
+    refuse=partial(refuse_without_rows, "replay"),
 )

@@ -1,0 +1,105 @@
+"""Dark experience replay: remembered rows keep the scores they had when they were learned, and their labels.
+
+Each step draws twice from the memory: the first rows are held to the scores that the version gave which learned them,
+the second to their labels. Scores are kept with the columns there were then and compared on those alone; a row that
+comes from elsewhere (learned by another method) has those of the version before.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract.enums import Family
+from service.learning.batch import Rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.learner import DRAWS, Learner
+from service.learning.losses import log_shares
+from service.learning.memory import refuse_without_rows, remember
+from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.rehearsal import Scores, recall
+from service.learning.training import Labelled, Objective, Step, logits
+
+STATE = "state.der_pp"
+LEVEL = "training on a balanced softmax left no class favoured for its rows"
+
+
+class Params(GradientParams):
+    """What every gradient method takes, the size of the memory, and how much each draw from it counts."""
+
+    lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+    memory_rows: int = Field(
+        500, ge=1, le=100_000, description="Kept rows that are learned again, shared by the classes."
+    )
+    alpha: float = Field(0.1, ge=0, le=100, description="Weight of the squared distance to the scores that were.")
+    beta: float = Field(0.5, ge=0, le=100, description="Weight of the cross-entropy on remembered rows.")
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """CE(new rows) + alpha |z - z'|^2 + beta CE(remembered rows), the two draws independent."""
+    learner = Learner.start(base, data, run)
+    old = learner.view.kept
+    remembered = remember(old.take(old.learning), params.memory_rows)
+    memory = learner.view.of(remembered)
+    before = logits(learner.body, memory.x, run)[:, : learner.known] if memory.rows else torch.zeros(0, learner.known)
+    scores = recall(base.parts.get(STATE) if base else None, remembered, before)
+    objective = _objective(learner, memory, scores, params) if memory.rows else None
+    learner.fit(params, memory=memory, objective=objective)
+    told = {"memory": remembered.counts(), "columns_then": _tally(scores.width)}
+    return learner.finish(told, state={STATE: _noted(learner, remembered, scores, params)})
+
+
+def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Params) -> Objective:
+    """Of as many remembered rows as new ones: half of them for each draw. Both cross-entropies are balanced."""
+    generator, columns, there = learner.run.generator(DRAWS), scores.logits.shape[1], scores.mask
+    shares = log_shares(len(learner.classes), learner.batch.y, memory.y, weights=(1.0, params.beta))
+    learner.prior_free = LEVEL
+
+    def loss(body: nn.Module, step: Step) -> Tensor:
+        own, device = len(step.at), step.x.device
+        half = own + -(-own // 2)
+        j = torch.randint(memory.rows, (half - own,), generator=generator)
+        z = body(torch.cat([step.x[:half], memory.x[j].to(device)]))
+        labelled = z[:half] + shares.to(device)
+        there_then = there[j].to(device)
+        apart = (z[half:, :columns] - scores.logits[j].to(device)) ** 2 * there_then
+        held = apart.sum() / there_then.sum().clamp(min=1)
+        new = F.cross_entropy(labelled[:own], step.y[:own])
+        again = F.cross_entropy(labelled[own:], step.y[own:half])
+        return new + params.alpha * held + params.beta * again
+
+    return loss
+
+
+def _noted(learner: Learner, remembered: Rows, scores: Scores, params: Params) -> dict[str, Tensor]:
+    """The next memory with its scores: those that were, and of what this update taught, the ones it ended with."""
+    view, own = learner.view, learner.data.batch
+    rows = Rows.concat([view.kept, own])
+    chosen = remember(rows.take(rows.learning), params.memory_rows)
+    after = logits(learner.body, view.of(chosen).x, learner.run)
+    return recall(scores.noted(remembered), chosen, after).noted(chosen)
+
+
+def _tally(width: Tensor) -> dict[str, int]:
+    """Rows of the memory by how many columns there were when they were learned."""
+    counts = width.bincount()
+    return {str(k): int(counts[k]) for k in counts.nonzero().flatten().tolist()}
+
+
+METHOD = Method(
+    name="der_pp",
+    family=Family.REHEARSE,
+    summary="Holds remembered rows to the scores they had when they were learned, and to their labels.",
+    paper="Buzzega, Boschini, Porrello, Abati, Calderara: Dark experience for general continual learning: a strong, "
+    "simple baseline, NeurIPS 2020, eq. 6",
+    Params=Params,
+    update=update,
+    needs=frozenset({"kept"}),
+    good_when="A trained network must learn new classes, old rows are kept, and old scores shall change little.",
+    limits="What an old version got wrong is held on to as well; few remembered rows are learned by heart.",
+    refuse=partial(refuse_without_rows, "der_pp"),
+)
