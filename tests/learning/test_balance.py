@@ -1,0 +1,192 @@
+"""Balancing a head: norms made equal, a planted bias found again, priors taken off and given back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from service.learning.balance import (
+    ADJUSTED,
+    Crossings,
+    Trained,
+    align,
+    balanced_accuracy,
+    correct,
+    fit_correction,
+    log_priors,
+    rebalance,
+)
+from service.learning.growth import matrix
+from service.learning.heads import Block, GrownLinear
+from service.learning.method import Balance, Method, Run
+from service.learning.methods import den, fine_tune, lda, replay, retrain, ridge
+from tests.learning.memory_data import Stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
+
+
+def head(*sizes: int, inputs: int = 6) -> GrownLinear:
+    """Blocks one below the other; the last reaches two more inputs, as those of an expanded network do."""
+    generator, blocks, start = torch.Generator().manual_seed(1), [], 0
+    for k, n in enumerate(sizes):
+        weight = torch.randn(n, inputs, generator=generator) * (k + 1)
+        blocks.append(Block((start, start + n), (0, inputs), weight, torch.ones(n), f"head.{k}", ""))
+        start += n
+    extra = torch.randn(sizes[-1], 2, generator=generator)
+    blocks.append(Block((start - sizes[-1], start), (inputs, inputs + 2), extra, None, "head.9", ""))
+    return GrownLinear(blocks)
+
+
+@pytest.mark.parametrize("known", [3, 2])
+def test_aligned_rows_have_the_old_norm_and_again_changes_nothing(known: int) -> None:
+    """The boundary may lie inside a block."""
+    h = head(3, 4)
+    before = matrix(h)[0]
+    gamma = align(h, known)
+    after, bias = matrix(h)
+    norms = after.norm(dim=1)
+    assert float(norms[:known].mean() / norms[known:].mean()) == pytest.approx(1, abs=1e-5)
+    assert torch.equal(after[:known], before[:known])
+    assert torch.allclose(after[known:], before[known:] * gamma)
+    assert torch.equal(bias, torch.ones(7))
+    assert align(h, known) == pytest.approx(1, abs=1e-6)
+
+
+def planted(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are right as they are: labels drawn from their softmax. Columns 4 and on are new."""
+    random = np.random.default_rng(0)
+    z = random.normal(0, 1.5, (rows, 6))
+    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    return z, (p.cumsum(1) < random.random((rows, 1))).sum(1)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(0.5, -1.5), (2.0, 0.7)])
+def test_a_planted_bias_is_found(scale: float, offset: float) -> None:
+    z, y = planted()
+    spoiled = z.copy()
+    spoiled[:, 4:] = (z[:, 4:] - offset) / scale
+    found = fit_correction(spoiled, y, 4)
+    assert found is not None
+    assert found[0] == pytest.approx(scale, rel=0.1)
+    assert found[1] == pytest.approx(offset, abs=0.1)
+
+
+def test_a_correction_goes_into_the_head() -> None:
+    h = head(3, 4)
+    x = torch.randn(5, 8, generator=torch.Generator().manual_seed(2))
+    before = h(x)
+    correct(h, 3, 0.5, -2.0)
+    assert torch.equal(h(x)[:, :3], before[:, :3])
+    assert torch.allclose(h(x)[:, 3:], before[:, 3:] * 0.5 - 2, atol=1e-5)
+
+
+def test_a_correction_needs_rows_of_both_sides() -> None:
+    z, y = planted(50)
+    assert fit_correction(z[y < 4], y[y < 4], 4) is None
+    assert fit_correction(z[:0], y[:0], 4) is None
+
+
+def unequal() -> tuple[list[int], list[str]]:
+    """Rows of digits: all of 0 to 4, eight of each of the others."""
+    labels = np.array(digits().y)
+    places = [i for c in "0123456789" for i in np.flatnonzero(labels == c)[: None if c in OLD else 8]]
+    order = np.random.default_rng(0).permutation(places)
+    return [int(i) for i in order], [str(c) for c in labels[order]]
+
+
+def held_balanced(s: Stream) -> float:
+    d = digits()
+    assert s.checkpoint is not None
+    columns = torch.tensor([s.checkpoint.classes.index(c) for c in d.held_y])
+    return balanced_accuracy(logits(s.checkpoint, d.held_X), columns)
+
+
+def test_adjusting_lowers_the_balanced_error_where_classes_are_unequal() -> None:
+    d, (places, y) = digits(), unequal()
+    got = {}
+    for how in ("none", "adjust"):
+        s = stream([64])
+        s.learn(retrain.METHOD, d.X[places], y, balance=how)
+        got[how] = held_balanced(s)
+    assert got["adjust"] > got["none"] + 0.01
+
+
+def test_an_adjustment_is_given_back_before_the_next_training() -> None:
+    """A training that moves nothing: the head is the one that was trained, to the last rounding."""
+    d, (places, y) = digits(), unequal()
+    s, t = stream([16]), stream([16])
+    s.learn(retrain.METHOD, d.X[places], y, balance="adjust")
+    t.learn(retrain.METHOD, d.X[places], y)
+    assert s.checkpoint is not None
+    assert t.checkpoint is not None
+    taken = s.checkpoint.parts[ADJUSTED]["columns"]
+    plain, adjusted = logits(t.checkpoint, d.held_X), logits(s.checkpoint, d.held_X)
+    assert torch.allclose(adjusted, plain - taken, atol=1e-5)
+    after = s.learn(fine_tune.METHOD, d.X[:30], d.y[:30], lr=1e-9, epochs=1).checkpoint
+    assert torch.allclose(logits(after, d.held_X), plain, atol=1e-4)
+    assert ADJUSTED not in after.parts
+
+
+@pytest.mark.parametrize("exact", [lda.METHOD, ridge.METHOD], ids=["lda", "ridge"])
+def test_a_head_that_goes_on_from_an_exact_one_is_not_adjusted(exact: Method) -> None:
+    d, s = digits(), stream()
+    s.learn(exact, *d.of(OLD)[:2])
+    learned = s.learn(fine_tune.METHOD, *d.of(NEW)[:2], balance="adjust")
+    assert "balance" not in learned.details
+    assert any("adjust was not applied" in note for note in learned.notes)
+
+
+@pytest.mark.parametrize("how", ["align", "correct", "auto"])
+def test_every_way_is_told_with_its_numbers(how: Balance) -> None:
+    d, s = digits(), stream([64])
+    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    learned = s.learn(fine_tune.METHOD, *d.of(NEW)[:2], balance=how, epochs=2)
+    told = learned.details["balance"]
+    assert told["applied"] == ("align" if how == "align" else told["applied"])
+    assert {"align": "gamma", "correct": "alpha", "auto": "called_new"}[how] in told
+
+
+def test_correcting_wins_back_old_classes_after_fine_tuning() -> None:
+    d, s = digits(), stream([64])
+    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
+    plain = fine_tune.update(base, data, fine_tune.Params(epochs=3), Run()).checkpoint
+    corrected = fine_tune.update(base, data, fine_tune.Params(epochs=3, balance="correct"), Run()).checkpoint
+    assert accuracy(corrected, d.held_X, d.held_y) > accuracy(plain, d.held_X, d.held_y) + 0.03
+
+
+def test_auto_leaves_a_head_alone_that_favours_nobody() -> None:
+    d, s = digits(), stream([64])
+    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
+    plain = replay.update(base, data, replay.Params(), Run())
+    auto = replay.update(base, data, replay.Params(balance="auto"), Run())
+    assert auto.details["balance"]["applied"] == "none"
+    assert torch.equal(logits(auto.checkpoint, d.held_X), logits(plain.checkpoint, d.held_X))
+
+
+def test_protected_scores_keep_their_bits_when_new_columns_are_balanced() -> None:
+    d, s = digits(), stream([32])
+    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
+    assert base is not None
+    for how in ("align", "correct", "adjust"):
+        got = den.update(base, data, den.Params(epochs=2, balance=how), Run()).checkpoint
+        assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X)), how
+
+
+def test_new_classes_count_as_favoured_only_beyond_chance() -> None:
+    assert Crossings(100, 100, 12, 2).new_favoured
+    assert not Crossings(100, 100, 3, 2).new_favoured
+    assert not Crossings(400, 100, 12, 3).new_favoured, "four times the rows, four times the errors"
+    assert not Crossings(100, 0, 9, 0).new_favoured
+
+
+def test_nothing_new_leaves_everything_and_says_so() -> None:
+    h = head(2, 2)
+    trained = Trained(h, 4, None, lambda: (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)), lambda: [1] * 4)
+    before = matrix(h)[0]
+    done = rebalance("align", trained)
+    assert torch.equal(matrix(h)[0], before)
+    assert "no new columns" in (done.note or "")
+    assert log_priors([5, 5, 5]).tolist() == [0, 0, 0]
