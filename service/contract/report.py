@@ -46,6 +46,14 @@ class OldClasses(Fact):
     best_masked: dict[str, float] = Field(default={}, description="Best masked accuracy in the lineage, by class.")
 
 
+class Older(Fact):
+    """Trusted rows of batches that are too old to judge by, before and after: reported, not judged."""
+
+    before: float | None
+    after: float | None
+    rows: int
+
+
 class NewClassesScore(Fact):
     """Out-of-fold recall of the classes that this update brought. `interval` is Wilson's, 95 %."""
 
@@ -110,6 +118,10 @@ class BatchEvidence(Fact):
     disputes: list[Dispute] = []
     evidence: dict[str, ClassEvidence] = {}
     reconcilable: bool | None = None
+    unlabelled: int = Field(default=0, description="Rows that came without a label.")
+    unlabelled_unfamiliar_share: float | None = Field(
+        default=None, description="Share of them that is unlike anything that was learned."
+    )
     notes: list[str] = []
 
 
@@ -178,6 +190,7 @@ class Report(Fact):
     negative_flips: float | None
     positive_flips: float | None
     yardstick: Yardstick | None
+    older: Older | None = Field(default=None, description="Null where all trusted rows are judged by.")
     batch: BatchEvidence
     cost: Cost
     gate: GateReport

@@ -203,6 +203,8 @@ def canonical_rows(inputs: Array) -> list[bytes]:
     """Canonical bytes of each row: float32 little-endian with -0 as 0; images whose values are all bytes: uint8;
     texts: UTF-8 (they are in NFC)."""
     n = len(inputs)
+    if not n:
+        return []
     if inputs.dtype == object:
         return [text.encode() for text in inputs.tolist()]
     if inputs.dtype == np.uint8:

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, InputSpec, Strict
-from service.learning.batch import Rows
-from service.learning.checkpoint import Checkpoint
+from service.learning.batch import Array, Rows
+from service.learning.checkpoint import Checkpoint, Tensors
 
 if TYPE_CHECKING:
     from service.learning.features import Space
@@ -36,7 +36,12 @@ class Data(Protocol):
 
     @property
     def batch(self) -> Rows:
-        """The update's own rows, raw inputs."""
+        """The update's own rows, raw inputs; those with a label alone."""
+        ...
+
+    @property
+    def unlabelled(self) -> Array:
+        """Raw inputs of the update's rows that came without a label. [u, ...]"""
         ...
 
     @property
@@ -50,6 +55,11 @@ class Data(Protocol):
         ...
 
     @property
+    def known_batches(self) -> tuple[str, ...]:
+        """Batches of base.learned."""
+        ...
+
+    @property
     def known_sources(self) -> frozenset[str]:
         """Where they came from, by name."""
         ...
@@ -57,6 +67,10 @@ class Data(Protocol):
     @property
     def exam(self) -> Rows:
         """Trusted rows: judging rows of base.learned, bounded a class and source; raw inputs."""
+        ...
+
+    def pretrained(self) -> Tensors:
+        """Weights of the model's pretrained backbone, as a first version takes them. Raises MethodRefused."""
         ...
 
     def kept(self) -> Rows:
@@ -176,3 +190,5 @@ class Method:
     limits: str
     refuse: Callable[[Checkpoint | None, Data], str | None] | None = None
     """A sentence with the remedy where the method cannot work on this base and batch; null where it can."""
+    unlabelled: bool = False
+    """Whether it uses rows without a label, so that an update may bring nothing else."""

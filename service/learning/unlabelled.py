@@ -1,0 +1,53 @@
+"""Rows that came without a label: what they say of the world that the model is asked about."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.contract.policy import GatePolicy
+from service.contract.report import Report
+from service.learning.evidence import QUANTILE_ROWS
+from service.learning.familiarity import is_familiar
+from service.learning.features import Space, rounded
+from service.learning.ledger import Ledger
+from service.learning.method import Data, Run
+
+WORTH_LABELLING = 0.3
+"""From this share of unfamiliar rows on, the note says what to do about them."""
+
+
+def with_unlabelled(report: Report, data: Data, space: Space, ledger: Ledger, policy: GatePolicy, run: Run) -> Report:
+    """The report with what the update's rows without a label say: how many are unlike anything that was learned.
+
+    `ledger`: of the base, in `space`; without trusted rows nobody knows how far familiar rows lie.
+    """
+    rows = len(data.unlabelled)
+    if not rows:
+        return report
+    share = _unfamiliar_share(data, space, ledger, policy, run) if len(ledger.exam) else None
+    batch = report.batch.model_copy(
+        update={
+            "unlabelled": rows,
+            "unlabelled_unfamiliar_share": share,
+            "notes": [*report.batch.notes, _note(rows, share)],
+        }
+    )
+    return report.model_copy(update={"batch": batch})
+
+
+def _unfamiliar_share(data: Data, space: Space, ledger: Ledger, policy: GatePolicy, run: Run) -> float:
+    trusted = ledger.exam
+    sample = trusted.inputs[np.argsort(trusted.hashes)[:QUANTILE_ROWS]]
+    features = rounded(space, data.unlabelled, run.check)
+    familiar = is_familiar(ledger.unjudged, sample, features, policy.familiar.quantile)
+    return float(1 - familiar.mean())
+
+
+def _note(rows: int, share: float | None) -> str:
+    came = "1 row came" if rows == 1 else f"{rows:,} rows came"
+    told = f"{came} without a label: only the method mas uses such rows."
+    if share is None:
+        return told
+    strange = round(share * rows)
+    words = f" {strange:,} of them {'is' if strange == 1 else 'are'} unlike anything that was learned."
+    return told + words + (" Labels for some of those would teach most." if share >= WORTH_LABELLING else "")
