@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from service.contract.inputs import Strict
@@ -138,3 +140,10 @@ class GatePolicy(Strict):
     slow_loss: SlowLoss = SlowLoss()
     learned_nothing: LearnedNothing = LearnedNothing()
     reconcilable: Reconcilable = Reconcilable()
+    trusted: Literal["all", "recent"] = Field(
+        "all",
+        description="Which rows a new version must not lose: trusted rows of all that was learned; recent: of the last "
+        "batches alone, for streams whose past stops being true. Then older rows are reported, not judged, and auto "
+        "lets older batches count less as far as that would have helped.",
+    )
+    recent_batches: int = Field(20, ge=1, le=1000, description="Batches that are recent.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,13 +25,15 @@ Logits = NDArray[np.float64]
 class View:
     """Trusted rows and the update's own rows, as any version of the lineage answers them.
 
-    `raw`: one of those that are asked has features of its own, so raw inputs are needed.
+    `raw`: one of those that are asked has features of its own, so raw inputs are needed. `last`: rows of so many latest
+    batches alone are trusted; null: of all.
     """
 
     data: Data
     space: Space
     ledger: Ledger
     raw: bool = False
+    last: int | None = None
 
     @cached_property
     def trusted(self) -> Rows:
@@ -38,11 +41,24 @@ class View:
 
         Where raw inputs are needed, those alone that are still kept: all must answer the same rows.
         """
-        exam = self.ledger.exam
+        exam = self.ledger.exam if self.last is None else self.data.recent_exam(self.last, self.space)
         if not self.raw or self.data.kept_rows == self.data.known_rows:
             return exam
-        there = frozenset(_keys(self.data.exam))
+        there = frozenset(_keys(self.raw_trusted))
         return exam.take(np.array([key in there for key in _keys(exam)], bool))
+
+    @property
+    def raw_trusted(self) -> Rows:
+        """Trusted rows as they came, those that are still kept; in another order."""
+        return self.data.exam if self.last is None else self.data.recent_exam(self.last)
+
+    @property
+    def older(self) -> Rows:
+        """Trusted rows of batches that are too old to judge by, with rounded features."""
+        exam = self.ledger.exam
+        recent = frozenset(self.trusted.batches)
+        old = np.array([batch not in recent for batch in exam.batches], bool)
+        return exam.take(old[exam.batch]) if self.last is not None and len(exam) else exam.take(np.zeros(0, np.int64))
 
     @property
     def batch(self) -> Rows:
@@ -68,11 +84,19 @@ class Asked:
 
     def on_trusted(self) -> Answers:
         """By the head that never saw a judging fold."""
-        trusted = self.view.trusted
+        return self._judged(self.view.trusted, lambda: self.view.raw_trusted)
+
+    def on_older(self) -> Answers | None:
+        """The same of trusted rows that are too old to judge by; null where raw inputs are needed that were deleted."""
+        if not self.shares and self.view.data.kept_rows < self.view.data.known_rows:
+            return None
+        return self._judged(self.view.older, lambda: self.view.data.exam)
+
+    def _judged(self, trusted: Rows, raw: Callable[[], Rows]) -> Answers:
         if self.shares:
             features = features_of(trusted, self.view.space)
         else:
-            features = _forward(self.network, _aligned(self.view.data.exam, trusted))
+            features = _forward(self.network, _aligned(raw(), trusted))
         judge = self.version.parts.get("judge")
         if judge is not None:
             logits = features @ judge["weight"].double().numpy().T + judge["bias"].double().numpy()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence, Cost
+from service.contract.report import ClassEvidence, Cost, Older
 from service.learning.batch import Bools, Ints, Rows
 from service.learning.contradictions import mostly_strange, needs_learner, needs_reconciliation
 from service.learning.evaluation import Answers, Bits, class_scores
@@ -64,6 +64,7 @@ class Assessment:
     sound: bool | None = None
     method: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    older: Older | None = None
 
     @property
     def old(self) -> tuple[str, ...]:

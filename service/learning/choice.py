@@ -87,7 +87,7 @@ class _Table:
             return self._stable()
         if self.around.recent:
             return Choice(
-                {"name": "ridge"},
+                {"name": "ridge", "decay": "search"},
                 "auto: this model trusts recent rows only; older batches count less, as far as that helped.",
                 *self._retraining(),
             )

@@ -46,6 +46,7 @@ def assess(assessment: Assessment) -> Report:
         negative_flips=paired.worse / paired.rows if paired else None,
         positive_flips=paired.better / paired.rows if paired else None,
         yardstick=_yardstick(a),
+        older=a.older,
         batch=_batch_evidence(a, evidence, measured.contradiction),
         cost=a.cost,
         gate=gate,

@@ -32,7 +32,7 @@ def certify(
         removed=sorted(gone),
         shards=[_shard(part, base, candidate.checkpoint, gone) for part in sorted(candidate.checkpoint.parts)],
         decided=_decided(base, candidate.checkpoint, gone),
-        exact=candidate.checkpoint.layout.exact is not None,
+        exact=candidate.report.exact,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
         seed=run.seed,

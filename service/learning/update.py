@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from service.contract.inputs import IdentityBackbone, Strict
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
 from service.contract.policy import GatePolicy
-from service.contract.report import Cost, Report
+from service.contract.report import Cost, Older, Report
 from service.errors import MethodRefused
 from service.learning.answering import Asked, View, answers, features_of, softmax
 from service.learning.architectures import fresh
 from service.learning.assessment import Assessment, Past, remember
+from service.learning.backbones import bounded, facts, resolved
 from service.learning.checkpoint import Checkpoint
 from service.learning.evaluation import Answers, Bits
-from service.learning.features import Space, identity_network
+from service.learning.features import Space, examining_network, pretrained_network
+from service.learning.ground import moved
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale
 from service.learning.report import assess
@@ -30,6 +32,8 @@ from service.learning.serialization import pack_shard
 from service.learning.solve import DEFAULT_ALPHA, Head, choose_alpha, out_of_fold, solve_ridge
 from service.learning.sums import Sums
 from service.learning.training import forward_cost
+from service.learning.unlabelled import with_unlabelled
+from service.learning.weights import Weights
 
 YARDSTICK_PRIOR = 0.25
 LEARNING_SHARE = 0.7
@@ -86,27 +90,29 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     """Judge a version against the base on trusted rows and on the update's own."""
     run.progress("judging", 0, 1)
     candidate = learned.checkpoint
-    space = ledger_space(base, candidate)
+    space = ledger_space(base, candidate, data)
     ledger = data.ledger(space)
     run.check()
-    view = View(data, space, ledger)
+    policy = context.policy
+    view = View(data, space, ledger, last=policy.recent_batches if policy.trusted == "recent" else None)
     asked, before = view.asking(candidate), view.asking(base) if base else None
     on_trusted, on_batch = asked.on_trusted(), _own(asked, learned)
     exact = candidate.layout.exact
-    if exact is not None and exact.alpha is not None and exact.prior == YARDSTICK_PRIOR:
+    weights = Weights(exact.decay, exact.source_weights) if exact else Weights()
+    if exact is not None and exact.alpha is not None and exact.prior == YARDSTICK_PRIOR and weights.plain:
         # a ridge with the usual prior is its own yardstick: it has no regret by construction
         yardstick: Yardstick | None = Yardstick(exact.alpha, on_trusted, on_batch)
     else:
         yardstick = _yardstick(view, run)
     alpha = yardstick.alpha if yardstick else DEFAULT_ALPHA
     assessment = Assessment(
-        policy=context.policy,
+        policy=policy,
         trusted=view.trusted,
         batch=view.batch,
         candidate=on_trusted,
         candidate_on_batch=on_batch,
         cost=_cost(base, learned, data, context),
-        exact=exact is not None,
+        exact=exact is not None and weights.whole,
         live=context.live,
         base=before.on_trusted() if before else None,
         base_on_batch=before.on_batch() if before else None,
@@ -118,8 +124,9 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         sound=True,
         method=learned.details,
         notes=[*learned.notes, *_scale_notes(candidate, data)],
+        older=_older(asked, before) if view.last is not None else None,
     )
-    report = assess(assessment)
+    report = with_unlabelled(assess(assessment), data, space, ledger, context.policy, run)
     run.progress("judging", 1, 1)
     return Candidate(
         checkpoint=candidate,
@@ -130,16 +137,31 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     )
 
 
-def ledger_space(base: Checkpoint | None, candidate: Checkpoint) -> Space:
-    """The candidate's own feature space where the backbone stands still, else the scaled input."""
-    layout = candidate.layout
+def _older(candidate: Asked, base: Asked | None) -> Older:
+    """Accuracy on trusted rows that are too old to judge by."""
+    rows = candidate.view.older
+    shares = [asked.on_older() if asked and len(rows) else None for asked in (base, candidate)]
+    before, after = (float(a.right(rows).mean()) if a else None for a in shares)
+    return Older(before=before, after=after, rows=len(rows))
+
+
+def ledger_space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
+    """The candidate's own feature space where the backbone stands still.
+
+    Where training moved it: of a pretrained backbone that states a bound, the space of the weights it came with; else
+    the scaled input, of images random convolutions.
+    """
+    layout, scale = candidate.layout, InputScale.load(candidate.parts["scale"])
+    came = layout.backbone if isinstance(layout.backbone, PretrainedBackbone) else None
     if layout.shift is not None:
         space = Space.of(candidate)
-        if isinstance(layout.backbone, IdentityBackbone):
+        if isinstance(layout.backbone, IdentityBackbone) or (came is not None and not moved(layout)):
             return space
         if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
             return space
-    return Space.of(identity_network(layout.input, InputScale.load(candidate.parts["scale"])))
+    if came is not None and bounded(came):
+        return Space.of(pretrained_network(layout.input, scale, came, data.pretrained()))
+    return Space.of(examining_network(layout.input, scale))
 
 
 def _own(candidate: Asked, learned: Learned) -> Answers:
@@ -198,14 +220,19 @@ def _cost(base: Checkpoint | None, learned: Learned, data: Data, context: Contex
 
 
 def retraining_cost(base: Checkpoint | None, data: Data, epochs: int) -> int:
-    """Multiply-adds of joint training on every learned row: forward, and twice that backward, each epoch."""
+    """Multiply-adds of joint training on every learned row: forward, and twice that backward, each epoch. Through a
+    pretrained backbone each row passes once."""
     known = sorted({*(base.classes if base else ()), *data.batch.names})
+    rows = data.known_rows + len(data.batch)
+    backbone = data.architecture.backbone
+    if isinstance(backbone, PretrainedBackbone):
+        width, work = facts(resolved(data.input, backbone))
+        return int(work * rows + 3 * width * len(known) * epochs * rows * LEARNING_SHARE)
     network = fresh(
         data.input, data.architecture, InputScale(torch.zeros(()), torch.ones(())), known, Run().generator()
     )
     row = torch.zeros(1, *data.input.shape)
-    learning = (data.known_rows + len(data.batch)) * LEARNING_SHARE
-    return int(3 * forward_cost(network, row) * epochs * learning)
+    return int(3 * forward_cost(network, row) * epochs * rows * LEARNING_SHARE)
 
 
 def _scale_notes(candidate: Checkpoint, data: Data) -> list[str]:

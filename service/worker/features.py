@@ -14,6 +14,8 @@ from service.contract.enums import Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.errors import MethodRefused
 from service.learning import features
+from service.learning.backbones import starting_weights
+from service.learning.backbones.extractor import SharedWeights
 from service.learning.batch import Array, Rows, bounded
 from service.learning.features import Space
 from service.learning.ledger import Ledger
@@ -140,8 +142,9 @@ class StoredData:
         kept_rows: int,
         known_sources: frozenset[str] = frozenset(),
         sources: Mapping[str, str] | None = None,
+        weights: Mapping[str, str] | None = None,
     ) -> None:
-        self.input, self.architecture = input, architecture
+        self.input, self.architecture, self._weights = input, architecture, weights or {}
         self.known_rows, self.kept_rows, self.known_sources = known_rows, kept_rows, known_sources
         self._shelf, self._known, self._new, self._run = shelf, sorted(known), list(new), run
         self._own = Memory()
@@ -191,6 +194,9 @@ class StoredData:
         exam = bounded(rows.take(rows.judging))
         self._shelf.cache.put(exam_area(self._shelf.area), name, pack_rows(exam))
         return exam
+
+    def pretrained(self) -> SharedWeights:
+        return starting_weights(self.architecture.backbone, self._weights)
 
     def kept(self) -> Rows:
         there = [b for b in self._known if b in self._shelf.rows]
@@ -260,7 +266,8 @@ class StoredData:
         return self._weighing.tested(space, decay, self.steps(Weights(decay, source_weights)), last, key, score)
 
     def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
-        return self._weighing.recent_exam(batches, space)
+        rows = self._weighing.recent_exam(batches, space)
+        return rows if len(rows) or space else Rows.empty(self.input.shape)
 
     def trusted(self, space: Space) -> dict[str, Trusted]:
         """Numbers of the rows of new batches that judge and select in the ledger of what knows all."""

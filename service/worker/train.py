@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from service.contract.enums import UpdateKind
-from service.contract.inputs import Strict
+from service.contract.inputs import PretrainedBackbone, Strict
 from service.errors import BudgetSpent, CorruptArtifact, MethodRefused
 from service.learning.assessment import Past
+from service.learning.backbones.extractor import SharedWeights, shared
 from service.learning.batch import Rows
 from service.learning.challenge import compare
-from service.learning.checkpoint import Checkpoint, Layout
+from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.choice import AutoParams, Surroundings, auto
 from service.learning.evaluation import Bits
 from service.learning.keeping import refused
@@ -159,6 +160,7 @@ def _around(assignment: Assignment) -> Surroundings:
     return Surroundings(
         keeps=assignment.retention != "none",
         challenged_rows=assignment.challenged_rows,
+        recent=assignment.policy.trusted == "recent",
     )
 
 
@@ -201,12 +203,19 @@ def choose(request: dict[str, Any], base: Checkpoint | None, data: Data, around:
 
 
 def load(stored: Stored, store: Artifacts) -> Checkpoint:
-    """A version from its shards, each verified. Raises CorruptArtifact."""
+    """A version from its shards, each verified; weights of a pretrained backbone are shared. Raises CorruptArtifact."""
+    layout = Layout.model_validate(stored.layout)
     return Checkpoint(
-        layout=Layout.model_validate(stored.layout),
-        parts={s.part: unpack_shard(store.get(SHARDS, s.digest)) for s in stored.shards},
+        layout=layout,
+        parts={s.part: _part(layout, s, store) for s in stored.shards},
         learned={s.part: frozenset(s.learned) for s in stored.shards},
     )
+
+
+def _part(layout: Layout, shard: Shard, store: Artifacts) -> Tensors:
+    if shard.part == "backbone.0" and isinstance(layout.backbone, PretrainedBackbone):
+        return shared(shard.digest, lambda digest: store.get(SHARDS, digest))
+    return unpack_shard(store.get(SHARDS, shard.digest))
 
 
 def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Sequence[str], run: Run) -> StoredData:
@@ -222,6 +231,7 @@ def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Seque
         kept_rows=sum(assignment.kept.get(b, 0) for b in known),
         known_sources=frozenset(sources[b] for b in known if b in sources),
         sources=sources,
+        weights=assignment.weights,
     )
 
 
@@ -247,9 +257,13 @@ def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
     """Bytes first: everything is in the store before anybody hears of it."""
     candidate, checkpoint = done.candidate, done.candidate.checkpoint
     shards = []
+    there = {s.digest: s for s in assignment.base.shards} if assignment.base else {}
     for part, tensors in checkpoint.parts.items() if done.lost is None else ():
-        data = pack_shard(tensors)
         learned = sorted(checkpoint.learned.get(part, frozenset()))
+        if isinstance(tensors, SharedWeights) and tensors.digest in there:
+            shards.append(there[tensors.digest].model_copy(update={"part": part, "learned": learned}))
+            continue
+        data = pack_shard(tensors)
         shards.append(Shard(part=part, digest=shelf.store.put(SHARDS, data), bytes=len(data), learned=learned))
     gate = candidate.report.gate
     return Result(
