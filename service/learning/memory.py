@@ -1,10 +1,13 @@
-"""Which kept rows are rehearsed: the smallest keyed hashes of each class, the same whatever the order of arrival."""
+"""Which kept rows are rehearsed: the smallest keyed hashes of each class, or those whose mean is nearest to all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from service.learning.batch import Rows, hash_order
 from service.learning.checkpoint import Checkpoint
@@ -33,6 +36,25 @@ def quotas(available: Sequence[int], size: int) -> list[int]:
         for k in hungry if share else hungry[:left]:
             given[k] += min(max(share, 1), available[k] - given[k])
     return given
+
+
+def herd(features: Tensor, size: int) -> Tensor:
+    """Places of at most `size` rows, chosen one by one so that their mean stays nearest to the mean of all. -> [m]
+
+    features [n, d] are brought to norm 1 first. What is chosen first does not depend on `size`, so a memory shrinks
+    from its end. Ties go to the earlier row. Rebuffi et al.: iCaRL, CVPR 2017, algorithm 4.
+    """
+    v = F.normalize(features.double(), dim=1)
+    squares, mean, taken = (v**2).sum(1), v.mean(0), torch.zeros(len(v), dtype=torch.bool)
+    chosen, total = [], torch.zeros(v.shape[1], dtype=torch.float64)
+    for k in range(1, min(size, len(v)) + 1):
+        # |mean - (v + total) / k|^2, but for its factor 1 / k^2 and what all rows share
+        apart = squares - 2 * (v @ (k * mean - total))
+        apart[taken] = torch.inf
+        chosen.append(int(apart.argmin()))
+        taken[chosen[-1]] = True
+        total = total + v[chosen[-1]]
+    return torch.tensor(chosen, dtype=torch.int64)
 
 
 def refuse_without_rows(name: str, base: Checkpoint | None, data: Data) -> str | None:

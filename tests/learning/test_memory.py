@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from service.learning.batch import Rows, make_rows
-from service.learning.memory import quotas, remember
+from service.learning.memory import herd, quotas, remember
 from tests.learning.memory_data import SECRET, Stream
 from tests.learning.samples import SPEC, digits
 
@@ -69,3 +71,31 @@ def test_quotas_use_all_the_room_there_is_evenly(available: list[int], size: int
 @pytest.mark.parametrize(("size", "shares"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (20, [9, 2, 9])])
 def test_what_a_small_class_leaves_goes_to_the_others(size: int, shares: list[int]) -> None:
     assert quotas([10, 2, 10], size) == shares
+
+
+def test_herding_is_what_brute_force_chooses() -> None:
+    """At each step the row that brings the mean of the chosen nearest to the mean of all."""
+    features = torch.randn(30, 5, generator=torch.Generator().manual_seed(3)) + 1
+    v = F.normalize(features.double(), dim=1)
+    chosen: list[int] = []
+    for _ in range(12):
+        apart = {i: float((v.mean(0) - v[[*chosen, i]].mean(0)).norm()) for i in range(len(v)) if i not in chosen}
+        chosen.append(min(apart, key=lambda i: apart[i]))
+    assert herd(features, 12).tolist() == chosen
+
+
+def test_a_smaller_herd_is_the_beginning_of_a_larger_one() -> None:
+    features = torch.randn(40, 6, generator=torch.Generator().manual_seed(4))
+    most = herd(features, 100).tolist()
+    assert sorted(most) == list(range(40))
+    for size in (0, 1, 7, 39):
+        assert herd(features, size).tolist() == most[:size]
+
+
+def test_a_herd_stands_for_its_class_better_than_rows_by_chance() -> None:
+    features = torch.randn(200, 8, generator=torch.Generator().manual_seed(5)) + 0.5
+    v = F.normalize(features, dim=1)
+    mine = float((v[herd(features, 10)].mean(0) - v.mean(0)).norm())
+    draws = torch.Generator().manual_seed(6)
+    chance = [float((v[torch.randperm(200, generator=draws)[:10]].mean(0) - v.mean(0)).norm()) for _ in range(20)]
+    assert mine < sum(chance) / 20 / 3

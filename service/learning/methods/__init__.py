@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from service.contract.inputs import Strict
 from service.errors import MethodRefused
 from service.learning.method import Method
-from service.learning.methods import den, der_pp, fine_tune, l2_sp, lda, linear_probe, replay, retrain, ridge
+from service.learning.methods import den, der_pp, fine_tune, icarl, l2_sp, lda, linear_probe, replay, retrain, ridge
 
 METHODS: dict[str, Method] = {
     m.name: m
@@ -23,6 +23,7 @@ METHODS: dict[str, Method] = {
         den.METHOD,
         replay.METHOD,
         der_pp.METHOD,
+        icarl.METHOD,
         fine_tune.METHOD,
         retrain.METHOD,
     )

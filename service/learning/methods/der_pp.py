@@ -70,7 +70,8 @@ def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Param
         held = apart.sum() / there_then.sum().clamp(min=1)
         new = F.cross_entropy(labelled[:own], step.y[:own])
         again = F.cross_entropy(labelled[own:], step.y[own:half])
-        return new + params.alpha * held + params.beta * again
+        total: Tensor = new + params.alpha * held + params.beta * again
+        return total
 
     return loss
 
