@@ -1,0 +1,206 @@
+"""Models that keep some of their learned rows, or none: what is deleted is gone from the disk, and nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.learning.batch import FOLDS, SELECT_FOLD, row_hashes
+from service.registry import keeping, models, versions
+from service.registry.database import Database
+from service.registry.tables import Version
+from service.runtime import Runtime
+from service.settings import Settings
+from service.upkeep.verify import verify
+from tests.acceptance import invariants
+from tests.acceptance.conftest import NewModel
+from tests.acceptance.service import QUICK, Caller, blobs, slow, until
+from tests.acceptance.test_power import until_it_dies
+from tests.server import Server
+
+MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
+POINTS = ["before_rows_go", "after_rows_go", "after_rows_deleted"]
+
+
+def kept(caller: Caller, batch_id: str) -> int:
+    """Rows of a batch that are still stored."""
+    number: int = caller.ok("GET", f"{caller.path}/batches/{batch_id}")["kept_rows"]
+    return number
+
+
+def let_go(caller: Caller, batch_id: str, rows: int = 0) -> None:
+    until(lambda: kept(caller, batch_id) <= rows, what=f"{batch_id} is let go")
+
+
+def version(server: Server, caller: Caller, number: int) -> Version:
+    """A version as the database has it."""
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        found = versions.get(session, models.get(session, caller.name), number)
+    database.close()
+    return found
+
+
+def folds(server: Server, seed: int) -> NDArray[np.int64]:
+    """Of the rows that `blobs` makes."""
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        secret = models.installation_secret(session)
+    database.close()
+    return (row_hashes(np.asarray(blobs(seed)[0], np.float32), secret) % np.uint64(FOLDS)).astype(np.int64)
+
+
+def traces(server: Server, caller: Caller, seed: int) -> tuple[int, int]:
+    """How many learning rows of a batch, as they were sent and as they were rounded, lie under the data folder."""
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        area = f"-{models.get(session, caller.name).id}/"
+    database.close()
+    learning = np.asarray(blobs(seed)[0], np.float32)[folds(server, seed) > SELECT_FOLD]
+    assert len(learning) > 20
+    grid = np.rint(np.clip(learning / 8, -8, 8) * 2.0**12).astype("<i2")
+    there = [p for p in server.data.rglob("*") if p.is_file() and area in str(p.relative_to(server.data))]
+    written = b"".join(p.read_bytes() for p in there)
+    return sum(r.tobytes() in written for r in learning), sum(r.tobytes() in written for r in grid)
+
+
+def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new_model: NewModel) -> None:
+    every, none = new_model(), new_model(retention="none")
+    ids: dict[Caller, list[str]] = {}
+    for caller in (every, none):
+        ids[caller] = [caller.learn(seed)["batches"][0] for seed in (1, 2)]
+    for batch_id in ids[none]:
+        let_go(none, batch_id)
+    assert traces(shared, every, 1) == (int((folds(shared, 1) > SELECT_FOLD).sum()),) * 2
+    assert traces(shared, none, 1) == traces(shared, none, 2) == (0, 0)
+    last = {caller: caller.learn(3) for caller in (every, none)}
+    let_go(none, last[none]["batches"][0])
+    here, there = version(shared, every, 3), version(shared, none, 3)
+    assert here.ledger_digest == there.ledger_digest
+    assert last[every]["report"]["after"] == last[none]["report"]["after"]
+
+    taken = {caller: caller.retract(ids[caller][:1]) for caller in (every, none)}
+    assert [taken[c]["verdict"] for c in (every, none)] == ["promoted", "promoted"], taken
+    assert taken[none]["report"]["certificate"]["exact"]
+    digests = [taken[c]["report"]["certificate"]["ledger_digest"] for c in (every, none)]
+    assert digests[0] == digests[1]
+    runtime = Runtime(Settings(data=shared.data))
+    for number in (3, 4):
+        assert verify(runtime, none.name, number).holds
+    runtime.close()
+    assert none.http.get(f"{none.path}/versions/4/ledger").status_code == 200
+    invariants.hold(shared.data, [*ids[none], *ids[every]])
+
+
+@pytest.mark.parametrize("name", ["replay", "retrain"])
+def test_what_learns_from_kept_rows_is_refused_where_none_is_kept(new_model: NewModel, name: str) -> None:
+    caller = new_model(retention="none")
+    body = {"batches": [caller.batch(1)], "method": {"name": name}}
+    refused = caller.http.post(f"{caller.path}/updates", json=body)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/method/name")
+    assert "ridge" in refused.json()["detail"]
+    at_once = {"name": "other", "input": {"kind": "vector", "size": 2}, "retention": "none", "method": {"name": name}}
+    assert caller.http.post("/v1/models", json=at_once).status_code == 422
+    patched = new_model(method={"name": name}).http.patch(f"{caller.path[:-1]}1", json={"retention": "none"})
+    assert patched.status_code == 422
+
+
+def test_a_network_that_was_trained_here_does_not_go_on_without_rows(new_model: NewModel) -> None:
+    caller = new_model(architecture=MLP, retention="none")
+    body: dict[str, Any] = {"batches": [caller.batch(1)], "method": slow(2)}
+    assert caller.http.post(f"{caller.path}/updates", json=body).status_code == 422
+    trained = new_model(architecture=MLP, method=slow(2))
+    trained.learn(1)
+    assert trained.http.patch(trained.path, json={"retention": "none"}).status_code == 422
+    refused = trained.http.patch(trained.path, json={"retention": "none", "method": {"name": "auto"}})
+    assert (refused.status_code, "exemplars" in refused.json()["detail"]) == (409, True)
+
+
+def test_exemplars_are_rehearsed_and_what_was_trained_on_lost_rows_stays(shared: Server, new_model: NewModel) -> None:
+    caller = new_model(architecture=MLP, method=slow(2), retention="exemplars", memory_rows=12)
+    first = caller.learn(1)["batches"][0]
+    let_go(caller, first, 12 + int((folds(shared, 1) < SELECT_FOLD).sum()))
+    second = caller.learn(2, method={"name": "replay", "epochs": 2})
+    assert sum(second["report"]["method"]["memory"].values()) == 12
+    let_go(caller, second["batches"][0], 40)
+    judging = sum(int((folds(shared, seed) < SELECT_FOLD).sum()) for seed in (1, 2))
+    both = [first, second["batches"][0]]
+    until(lambda: sum(kept(caller, b) for b in both) == 12 + judging, what="room for rows of smaller hashes")
+    third = caller.learn(3)["batches"][0]
+    let_go(caller, third, 40)
+
+    refused = caller.http.post(f"{caller.path}/retractions", json={"batches": [second["batches"][0]], "reason": "bad"})
+    assert (refused.status_code, refused.json()["nearest_clean"]) == (409, 1), refused.text
+    assert caller.state(second["batches"][0]) == "learned"
+    caller.ok("POST", f"{caller.path}/deployments", {"version": 1, "reason": "clean"})
+    again = caller.http.post(f"{caller.path}/updates", json={"batches": [third]})
+    assert (again.status_code, "anew" in again.json()["detail"]) == (409, True)
+    assert caller.http.post(f"{caller.path}/updates", json={"batches": "pending"}).status_code == 409
+    assert caller.retract([second["batches"][0]], erase=True)["state"] == "succeeded"
+    assert caller.batch(3) != third
+    invariants.hold(shared.data, [first, third])
+
+
+def test_all_to_none_deletes_and_none_to_all_keeps_what_comes(shared: Server, new_model: NewModel) -> None:
+    caller = new_model(method={"name": "ridge", "lift": "auto"})
+    ids = [caller.learn(seed)["batches"][0] for seed in (1, 2)]
+    waits = caller.batch(3)
+    caller.ok("PATCH", caller.path, {"retention": "none"})
+    for batch_id in ids:
+        let_go(caller, batch_id)
+    assert traces(shared, caller, 1) == traces(shared, caller, 2) == (0, 0)
+    assert kept(caller, waits) == 60, "what waits is yet to be learned"
+    named = {"batches": [waits], "method": {"name": "ridge", "lift": "relu", "width": 37}}
+    failed = caller.end(caller.ok("POST", f"{caller.path}/updates", named)["id"])
+    assert (failed["state"], "feature space cannot change" in failed["error"]["detail"]) == ("failed", True)
+    space = caller.version(2)["feature_space"]
+    assert caller.end(caller.order("pending")["id"])["verdict"] == "promoted"
+    let_go(caller, waits)
+    caller.ok("PATCH", caller.path, {"retention": "all"})
+    later = caller.learn(4, rows=400)
+    assert (later["verdict"], caller.version(4)["feature_space"]) == ("promoted", space)
+    assert kept(caller, later["batches"][0]) == 400
+    assert [kept(caller, b) for b in ids] == [0, 0]
+    invariants.hold(shared.data, [*ids, waits, *later["batches"]])
+
+
+def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(tmp_path: Path) -> None:
+    server = Server(tmp_path, crash_point=POINTS[0], **QUICK)
+    try:
+        with Caller(server, "none") as none, Caller(server, "some") as some:
+            batches = {none: none.create(retention="none").batch(1)}
+            batches[some] = some.create(retention="exemplars", memory_rows=8).batch(2)
+            for caller, batch_id in batches.items():
+                caller.order([batch_id])
+            until_it_dies(server)
+            invariants.hold(server.data, batches.values())
+            for point in POINTS[1:]:
+                server.restart(wait=False, crash_point=point)
+                until_it_dies(server)
+                invariants.hold(server.data, batches.values())
+            del server.settings["crash_point"]
+            server.restart()
+            for caller, rows in ((none, 0), (some, 40)):
+                let_go(caller, batches[caller], rows)
+            until(lambda: not left_to_delete(server), what="every deletion")
+            assert traces(server, none, 1) == (0, 0)
+            for caller in (none, some):
+                learned = caller.learn(3)
+                assert (learned["verdict"], caller.versions()) == ("promoted", [1, 2])
+                let_go(caller, learned["batches"][0], 40)
+            assert server.stop() == 0
+            invariants.hold(server.data, batches.values())
+    finally:
+        server.kill()
+
+
+def left_to_delete(server: Server) -> bool:
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        found = bool(keeping.doomed(session))
+    database.close()
+    return found
