@@ -1,50 +1,92 @@
 """How a course of updates is scored on rows kept aside: accuracy, what was forgotten, who intrudes.
 
-*Masked*: rows of a class that was known before an update are scored over the classes known before it: what was
-forgotten, apart from the question having become harder. *Intrusion*: share of those rows that are answered with a class
-which the update brought.
+Rows are scored in groups that are learned together: the classes of a step, or a domain. *Masked*: rows that were asked
+before an update are scored over the classes known before it: what was forgotten, apart from the question having become
+harder. *Intrusion*: share of those rows that are answered with a class which the update brought.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Test rows that are asked once all of `keys` (classes, or a domain) have arrived. places [m]"""
+
+    keys: frozenset[str]
+    places: Places
+
 
 @dataclass
 class Course:
-    """Answers after each update, class by class."""
+    """Answers after each update, group by group. labels [n] of all test rows.
 
-    known: list[str] = field(default_factory=list)
-    accuracy: float = 0.0
-    plain: list[dict[str, float]] = field(default_factory=list)
-    masked: list[dict[str, float]] = field(default_factory=list)
+    alike: groups weigh alike in the accuracy (domains); otherwise rows do.
+    """
+
+    labels: NDArray[np.str_]
+    groups: Sequence[Group]
+    alike: bool = False
+    seen: set[str] = field(default_factory=set)
+    classes: list[list[str]] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    plain: list[dict[int, float]] = field(default_factory=list)
+    masked: list[dict[int, float]] = field(default_factory=list)
     intrusions: list[float] = field(default_factory=list)
 
-    def after(
-        self, new: Sequence[str], columns: Sequence[str], probabilities: NDArray[np.float64], labels: NDArray[np.str_]
-    ) -> None:
-        """One more update, which brought the classes `new`. probabilities [n, C] of the rows of all classes so far."""
+    def asked(self, arrived: Collection[str]) -> Places:
+        """Keys that an update brings -> the test rows to answer after it."""
+        self.seen |= set(arrived)
+        return np.concatenate([self.groups[k].places for k in self._open()] or [np.zeros(0, np.int64)])
+
+    def after(self, columns: Sequence[str], probabilities: NDArray[np.float64]) -> None:
+        """The update was made. probabilities [m, C] of the rows asked, `columns` their classes."""
         names = np.array(columns)
-        old = np.isin(names, self.known)
-        answers = names[probabilities.argmax(1)]
-        self.accuracy = float((answers == labels).mean())
-        self.plain.append(_by_class(answers, labels))
-        if self.known:
-            within = names[old][probabilities[:, old].argmax(1)]
-            mine = np.isin(labels, self.known)
-            self.masked.append(self.plain[-1] | _by_class(within[mine], labels[mine]))
-            self.intrusions.append(float(np.isin(answers[mine], list(new)).mean()))
-        else:
-            self.masked.append(self.plain[-1])
-        self.known += new
+        before = self.classes[-1] if self.classes else []
+        old, answers = np.isin(names, before), names[probabilities.argmax(1)]
+        within = names[old][probabilities[:, old].argmax(1)] if old.any() else answers
+        plain, masked, strange, asked_before, start = dict[int, float](), dict[int, float](), 0, 0, 0
+        for k in self._open():
+            places = self.groups[k].places
+            here, truth = slice(start, start + len(places)), self.labels[places]
+            start += len(places)
+            plain[k] = masked[k] = float((answers[here] == truth).mean())
+            if self.plain and k in self.plain[-1]:
+                known = np.isin(truth, before)
+                masked[k] = float((np.where(known, within[here], answers[here]) == truth).mean())
+                strange += int((~np.isin(answers[here], before)).sum())
+                asked_before += len(places)
+        if asked_before:
+            self.intrusions.append(strange / asked_before)
+        weights = [1 if self.alike else len(self.groups[k].places) for k in plain]
+        self.accuracies.append(float(np.average(list(plain.values()), weights=weights)) if plain else 0.0)
+        self.plain.append(plain)
+        self.masked.append(masked)
+        self.classes.append(list(columns))
+
+    def _open(self) -> list[int]:
+        return [k for k, group in enumerate(self.groups) if group.keys <= self.seen]
+
+    @property
+    def accuracy(self) -> float:
+        """After the last update, of every group that has arrived."""
+        return self.accuracies[-1]
+
+    @property
+    def average(self) -> float:
+        """Accuracy after an update, mean over the updates."""
+        return float(np.mean(self.accuracies))
 
     @property
     def forgetting(self) -> float:
-        """Mean over the classes known before the last update of (best accuracy before it - accuracy now)."""
+        """Mean over the groups known before the last update of (best accuracy before it - accuracy now)."""
         return _lost(self.plain)
 
     @property
@@ -53,17 +95,20 @@ class Course:
         return _lost(self.masked)
 
     @property
+    def backward(self) -> float:
+        """Backward transfer: mean over the same groups of (accuracy now - accuracy when it was new)."""
+        *before, now = self.plain
+        first = {k: then[k] for then in reversed(before) for k in then}
+        return float(np.mean([now[k] - first[k] for k in first])) if first else 0.0
+
+    @property
     def intrusion(self) -> float:
         """Mean over the updates."""
         return float(np.mean(self.intrusions)) if self.intrusions else 0.0
 
 
-def _by_class(answers: NDArray[np.str_], labels: NDArray[np.str_]) -> dict[str, float]:
-    return {str(name): float((answers[labels == name] == name).mean()) for name in np.unique(labels)}
-
-
-def _lost(course: Sequence[Mapping[str, float]]) -> float:
+def _lost(course: Sequence[Mapping[int, float]]) -> float:
     *before, now = course
     if not before:
         return 0.0
-    return float(np.mean([max(then[c] for then in before if c in then) - now[c] for c in before[-1]]))
+    return float(np.mean([max(then[k] for then in before if k in then) - now[k] for k in before[-1]]))

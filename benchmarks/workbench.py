@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policy import GatePolicy
+from service.errors import BudgetSpent
 from service.learning.batch import Array, make_rows
-from service.learning.checkpoint import Checkpoint
+from service.learning.checkpoint import DECIDED, SOLVED, Checkpoint
 from service.learning.method import no_check, no_progress
 from service.learning.serialization import pack_rows
 from service.serving.predictor import Predictor, load
@@ -31,7 +33,8 @@ SECRET = b"the folds of a benchmark"
 class Model:
     """One model's lineage. `learn` makes and judges a version, which goes live as the service would let it.
 
-    `secret`: keys the hash that puts rows into folds. Leave it with `close`, or use it as a context.
+    `challenges`: how each challenger of `auto` fared, `challenge_seconds`: theirs, of the processor. `secret`: keys the
+    hash that puts rows into folds. Leave it with `close`, or use it as a context.
     """
 
     def __init__(
@@ -54,11 +57,17 @@ class Model:
         self._workshop = Workshop()
         self._rows: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+        self._sources: dict[str, str] = {}
         self._learning: dict[str, int] = {}
         self._entries: list[Entry] = []
         self._lineage = Lineage()
+        self._step: Step | None = None
+        self._history: list[tuple[Stored, Step]] = []
+        self._challenged = 0
         self.live: Stored | None = None
         self.number = 0
+        self.challenges: list[str] = []
+        self.challenge_seconds = 0.0
 
     def __enter__(self) -> Model:
         return self
@@ -89,29 +98,91 @@ class Model:
             self._learning[name] = self._learning.get(name, 0) + n
         self._rows[batch] = self._store.put(self._places.area, pack_rows(rows))
         self._counts[batch] = len(rows)
+        if source:
+            self._sources[batch] = source
         request = {"name": method} if isinstance(method, str) else dict(method)
-        known = [*(self.live.learned if self.live else []), batch]
-        assignment = Assignment(
-            update=f"upd_{batch}",
-            kind=UpdateKind.LEARN,
+        step = Step(batches=[batch], method=request, seed=seed)
+        base = self.live
+        result = self._execute(self._assignment(UpdateKind.LEARN, base, [step]))
+        self.number += 1
+        if promote or (promote is None and result.outcome is Outcome.PASS):
+            self._promote(result)
+            if result.challenge is not None:
+                self._challenge(base, step, result, promote)
+        return result
+
+    def _challenge(self, base: Stored | None, step: Step, made: Result, promote: bool | None) -> None:
+        """The update that follows by itself: the challenger learns from the same base, and must beat what was made."""
+        assert made.challenge is not None
+        asked = self._assignment(
+            UpdateKind.LEARN,
+            base,
+            [step.model_copy(update={"method": made.challenge.method})],
+            champion=self.live,
+            budget_seconds=made.challenge.budget_seconds,
+        )
+        self._challenged = sum(self._counts[b] for b in made.learned)
+        began = time.process_time()
+        try:
+            result = self._execute(asked)
+        except BudgetSpent as spent:
+            self.challenges.append(spent.detail)
+        else:
+            self.number += 1
+            self.challenges.append(result.lost or result.why)
+            if result.lost is None and (promote or result.outcome is Outcome.PASS):
+                self._promote(result)
+        self.challenge_seconds += time.process_time() - began
+
+    def retract(self, batches: Sequence[str]) -> Result:
+        """Take batches back, named as `learned` names them; what comes out goes live, as the service would let it.
+
+        An exact head is solved anew; what weights have learned is replayed from the last version without the batches.
+        """
+        removed, base = set(batches), self._live
+        shards = [s for s in base.shards if s.part.split(".")[0] not in (*DECIDED, *SOLVED)]
+        if base.layout.get("exact") is not None and not any(removed.intersection(s.learned) for s in shards):
+            start: Stored | None = base
+            steps = [self._history[-1][1].model_copy(update={"batches": []})]
+        else:
+            clean = next((k for k, (v, _) in reversed([*enumerate(self._history)]) if not removed & {*v.learned}), -1)
+            start = self._history[clean][0] if clean >= 0 else None
+            later = [step for _, step in self._history[clean + 1 :]]
+            steps = [s.model_copy(update={"batches": [b for b in s.batches if b not in removed]}) for s in later]
+            steps = [s for s in steps if s.batches]
+        result = self._execute(self._assignment(UpdateKind.RETRACT, base, steps, start=start, removed=list(batches)))
+        self.number += 1
+        self._promote(result)
+        return result
+
+    def _assignment(self, kind: UpdateKind, base: Stored | None, steps: list[Step], **more: Any) -> Assignment:
+        known = {*(base.learned if base else []), *(b for s in steps for b in s.batches)}
+        return Assignment(
+            update=f"upd_{len(self._rows):06d}",
+            kind=kind,
             places=self._places,
             input=self.input,
             architecture=self.architecture,
             policy=self.policy,
-            base=self.live,
-            start=self.live,
-            steps=[Step(batches=[batch], method=request, seed=seed)],
-            rows={b: self._rows[b] for b in known},
-            counts={b: self._counts[b] for b in known},
+            base=base,
+            steps=steps,
+            rows={b: digest for b, digest in self._rows.items() if b in known},
+            counts={b: n for b, n in self._counts.items() if b in known},
+            kept={b: n for b, n in self._counts.items() if b in known},
+            sources={b: name for b, name in self._sources.items() if b in known},
             entries=[e for e in self._entries if e.batch in known],
             lineage=self._lineage,
+            challenged_rows=self._challenged,
+            **{"start": base, **more},
         )
+
+    def _execute(self, assignment: Assignment) -> Result:
         result = self._workshop.execute(assignment, no_progress, no_check)
         self._workshop.tidy()
-        self.number += 1
         self._entries += result.entries
-        if promote or (promote is None and result.outcome is Outcome.PASS):
-            self._promote(result)
+        self._step = assignment.steps[-1] if assignment.steps else None
+        if self._step and result.method:
+            self._step = self._step.model_copy(update={"method": result.method})
         return result
 
     def _stored(self, result: Result) -> Stored:
@@ -119,6 +190,8 @@ class Model:
 
     def _promote(self, result: Result) -> None:
         self.live = self._stored(result)
+        if self._step is not None:
+            self._history.append((self.live, self._step))
         keep = self.policy.contradicts_class.pooled_batches - 1
         bits = [Bits(version=self.number, digest=result.bits)] if result.bits else []
         self._lineage = Lineage(

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import learning, updates
 from benchmarks.joint import ridge_head
-from benchmarks.scores import Course
+from benchmarks.scores import Course, Group
 
 
 def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,7 +20,7 @@ def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: py
     said = capsys.readouterr()
     assert "digits-images 0: ridge" in said.err
     assert "reached  digits-images, ridge: accuracy, 0.995 of numpy's ridge" in said.out
-    joint, ridge, fine_tune = json.loads(found.read_text())
+    joint, ridge, fine_tune = (json.loads(line) for line in found.read_text().splitlines())
     assert joint["method"] == "joint"
     assert ridge["accuracy"] > joint["accuracy"] > fine_tune["accuracy"]
     assert fine_tune["forgetting"] > 0.5 > 0.02 > ridge["forgetting"]
@@ -53,12 +53,16 @@ def test_updates_are_timed_in_process_and_against_a_real_service(
 
 
 def test_masked_forgetting_leaves_out_the_harder_question() -> None:
-    course = Course()
-    course.after(["a", "b"], ["a", "b"], np.array([[0.9, 0.1], [0.2, 0.8]]), np.array(["a", "b"]))
-    answers = np.array([[0.3, 0.1, 0.6], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
-    course.after(["c"], ["a", "b", "c"], answers, np.array(["a", "b", "c"]))
-    assert course.accuracy == pytest.approx(2 / 3)
+    groups = [Group(frozenset("ab"), np.array([0, 1])), Group(frozenset("c"), np.array([2]))]
+    course = Course(np.array(["a", "b", "c"]), groups)
+    assert course.asked({"a", "b"}).tolist() == [0, 1]
+    course.after(["a", "b"], np.array([[0.9, 0.1], [0.2, 0.8]]))
+    assert course.asked({"c"}).tolist() == [0, 1, 2]
+    course.after(["a", "b", "c"], np.array([[0.3, 0.1, 0.6], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]))
+    assert course.accuracies == [1.0, pytest.approx(2 / 3)]
+    assert course.average == pytest.approx(5 / 6)
     assert course.forgetting == 0.5
+    assert course.backward == -0.5
     assert course.masked_forgetting == 0.0
     assert course.intrusion == 0.5
 

@@ -1,0 +1,51 @@
+"""Features of a stream's pretrained backbone, for who learns vectors: peers, published heads, joint retraining."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.streams import Rows, Stream, load
+from service.contract.inputs import PretrainedBackbone
+from service.learning.backbones import load as frozen
+from service.learning.backbones import pretrained
+from service.learning.batch import Array
+
+Floats = NDArray[np.float32]
+AT_ONCE = 64
+
+
+@cache
+def features(stream: Stream, data: Path | None, folder: Path | None) -> tuple[Array, Array]:
+    """-> features [n, L] of the training rows and of the test rows, in the order of the file.
+
+    folder: where NAME.npz keeps them (`train`, `test`); made if it is missing. Raises FileNotFoundError without data.
+    """
+    file = folder / f"{stream.data}.npz" if folder else None
+    if file is not None and file.is_file():
+        with np.load(file, allow_pickle=False) as there:
+            return there["train"].astype(np.float32), there["test"].astype(np.float32)
+    assert stream.backbone is not None
+    train, test = (extracted(rows, stream.backbone) for rows in load(stream, data, seed=None))
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, train=train, test=test)
+    return train, test
+
+
+def extracted(rows: Rows, backbone: PretrainedBackbone) -> Floats:
+    """By the service's own extractor; texts of similar length together, images of bytes in [-1, 1]. -> [n, L]"""
+    extractor = frozen(backbone, pretrained(backbone, {}))
+    texts = rows.inputs.dtype == object
+    order = np.argsort([len(t) for t in rows.inputs], kind="stable") if texts else np.arange(len(rows))
+    found = np.empty((len(rows), extractor.width), np.float32)
+    for start in range(0, len(rows), AT_ONCE):
+        which = order[start : start + AT_ONCE]
+        x = extractor.prepare(rows.inputs[which])
+        with torch.inference_mode():
+            found[which] = extractor(x if texts else x.float() / 127.5 - 1).numpy()
+    return found

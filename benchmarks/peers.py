@@ -1,0 +1,181 @@
+"""Avalanche and scikit-learn on the same streams, rows, epochs and memory: their figures as records beside ours.
+
+    python -m benchmarks.peers --peers-python PYTHON --peers FOLDER --json FILE [--streams mnist10k,letter]
+        [--methods replay,der++] [--seeds N] [--tuned FILE] [--memory ledger]
+
+PYTHON is an interpreter that has avalanche-lib; FOLDER holds the peers' `peers.py` and `scenarios.py`, called here.
+Peers get the kinder rules: outputs for all classes from the start, every row to train on, and with --tuned (lines with
+`scenario`, `method`, `hp`, `lr`) hyperparameters that were chosen on a validation split of the whole stream; without it
+their first ones. Class orders and the orders of rows are those of our seeds. Seconds are of the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import Learned, keep, kept
+from benchmarks.streams import STREAMS, WIDTHS, Stream
+
+SCENARIOS = {
+    "mnist10k": "mnist10k",
+    "letter": "letter",
+    "clinc150": "clinc150",
+    "emoji32-classes": "emoji32-class",
+    "emoji32-styles": "emoji32-domain",
+}
+METHODS = ("naive", "ewc", "si", "mas", "lwf", "replay", "gdumb", "der++", "er-ace", "icarl", "slda")
+REHEARSE = ("replay", "gdumb", "der++")
+FEATURES = {"mnist10k": 1152, "letter": 1000}
+"""Width of the exact head's features where it is not the backbone's."""
+
+DRIVER = """
+import json, sys, time, types
+task = json.loads(sys.argv[1])
+sys.path.insert(0, task["folder"])
+import numpy as np, torch
+import peers, scenarios
+scenarios.time = types.SimpleNamespace(perf_counter=time.process_time)
+steps, seed = scenarios.steps, task["seed"]
+scenarios.steps = lambda classes, first, then: steps(classes, first, then, seed=seed or None)
+if task["memory"]:
+    peers.MEM = task["memory"]
+stream = scenarios.Stream(task["scenario"])
+draw = torch.Generator().manual_seed(seed)
+for t, (x, y) in enumerate(stream.train):
+    order = torch.randperm(len(y), generator=draw)
+    stream.train[t] = x[order], y[order]
+for method, hyper in task["methods"].items():
+    try:
+        row = peers.run(method, stream, seed, hyper["lr"], hyper["hp"])
+    except Exception as error:
+        row = {"error": repr(error)[:300]}
+    print("RESULT " + json.dumps({"method": method, **row}), flush=True)
+"""
+
+
+def run(
+    python: str, folder: Path, features: Path | None, scenario: str, methods: Mapping[str, Any], seed: int, memory: int
+) -> Iterator[dict[str, Any]]:
+    """Each method's row as the peers tell it, as soon as it is there."""
+    task = {"folder": str(folder), "scenario": scenario, "methods": methods, "seed": seed, "memory": memory}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    if features is not None:
+        environment["IL_FEATS"] = str(features.absolute())
+    command = [python, "-W", "ignore", "-c", DRIVER, json.dumps(task)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("RESULT "):
+                yield json.loads(line.removeprefix("RESULT "))
+    if process.returncode:
+        raise SystemExit(f"{python} ended with {process.returncode} on {scenario}.")
+
+
+def record(stream: Stream, row: Mapping[str, Any], seed: int, memory: int) -> Learned:
+    """A peer's row as one of our records; names of methods with another memory say so."""
+    library = "scikit-learn" if row["method"].startswith("sk-") else "Avalanche"
+    name = f"{library} {row['method']}" + (f", {memory} rows" if memory and row["method"] in REHEARSE else "")
+    if "error" in row:
+        return Learned(stream.name, name, seed, refused=row["error"])
+    return Learned(
+        stream.name,
+        name,
+        seed,
+        accuracy=row["final"],
+        average=row.get("avg_inc"),
+        forgetting=row.get("forgetting"),
+        seconds=row["train_s"],
+        last_seconds=row["last_s"],
+        bytes=row["bytes"],
+        kept=row["bytes"],
+        details=row.get("hyper", {}),
+    )
+
+
+def ledger_rows(stream: Stream, rows: int) -> int:
+    """Rows that are as large as the exact head's sums, at most all of them: half of M x M and M x C, 8 bytes each."""
+    width = WIDTHS[stream.backbone.name] if stream.backbone else FEATURES[stream.name]
+    classes = {"mnist10k": 10, "letter": 26, "clinc150": 150}.get(stream.data, 54)
+    sums = 8 * ((width + 1) * (width + 2) // 2 + (width + 1) * classes)
+    row = {"mnist10k": 784, "letter": 64}.get(stream.name, 4 * width)
+    return min(rows, sums // row)
+
+
+ROWS = {"mnist10k": 8000, "letter": 18000, "clinc150": 18000, "emoji32": 4144}
+
+
+def tuned(file: Path | None, stream: str, method: str) -> Mapping[str, Any] | None:
+    """The hyperparameters of a line, or null."""
+    if file is None:
+        return None
+    lines: list[dict[str, Any]] = [json.loads(line) for line in file.read_text().splitlines() if line]
+    return next((r for r in lines if r["scenario"] == SCENARIOS[stream] and r["method"] == method), None)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """-> exit code"""
+    a = _arguments(words)
+    done = {(r.stream, r.method, r.seed) for r in kept(a.json)} if a.json.exists() else set()
+    for stream in a.streams:
+        memory = ledger_rows(stream, ROWS[stream.data]) if a.memory == "ledger" else 0
+        for seed in range(a.seeds):
+            todo = {}
+            for method in a.methods:
+                if (memory and method not in REHEARSE) or (stream.kind == "domains" and method == "icarl"):
+                    continue
+                hyper = tuned(a.tuned, stream.name, method) or {"lr": stream.lr, "hp": first(method)}
+                name = record(stream, {"method": method, "error": ""}, seed, memory).method
+                if (stream.name, name, seed) not in done:
+                    todo[method] = hyper
+            if todo:
+                for row in run(a.peers_python, a.peers, a.features, SCENARIOS[stream.name], todo, seed, memory):
+                    found = keep(record(stream, row, seed, memory), a.json)
+                    print(f"{stream.name} {seed}: {found.method}: {found.accuracy:.4f}", file=sys.stderr)
+    return 0
+
+
+def first(method: str) -> dict[str, Any]:
+    """The first point of the peers' own grid."""
+    slow = {"slow": 3}
+    return {
+        "ewc": {"lam": 1.0, **slow},
+        "si": {"lam": 1.0, **slow},
+        "mas": {"lam": 1e-3, **slow},
+        "lwf": {"lam": 1.0, "slow": 1},
+        "der++": {"alpha": 0.1, "beta": 0.5, **slow},
+        "gdumb": {"more": 1},
+        "slda": {"shrink": 1e-4},
+        "naive": {},
+    }.get(method, {"slow": 1})
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("benchmarks.peers", description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser.add_argument("--peers-python", required=True, help="an interpreter that has avalanche-lib")
+    parser.add_argument("--peers", type=Path, required=True, help="folder of the peers' peers.py and scenarios.py")
+    parser.add_argument("--features", type=Path, help="folder of the backbones' features, NAME.npz")
+    parser.add_argument("--tuned", type=Path, help="lines with scenario, method, hp, lr")
+    parser.add_argument("--memory", choices=("500", "ledger"), default="500", help="rows kept, or the ledger's bytes")
+    parser.add_argument("--streams", type=_streams, default=",".join(SCENARIOS), help="names, with commas")
+    parser.add_argument("--methods", type=lambda text: text.split(","), default=",".join(METHODS))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--json", type=Path, required=True, help="file for the results, a line each")
+    return parser.parse_args(words)
+
+
+def _streams(text: str) -> list[Stream]:
+    names = text.split(",")
+    if unknown := {*names} - {*SCENARIOS}:
+        raise argparse.ArgumentTypeError(f"no stream {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    return [STREAMS[name] for name in names]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
