@@ -17,12 +17,28 @@ PREFIX = "TSUIKA_"
 MiB = 1024 * 1024
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
+Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _listed(value: Any) -> Any:
     """ "a, b" -> ("a", "b"); anything but a string stays as it is."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _named(value: Any) -> Any:
+    """ "a=/x, b=/y" -> {"a": "/x", "b": "/y"}; anything but a string stays as it is."""
+    if not isinstance(value, str):
+        return value
+    named: dict[str, str] = {}
+    for part in _listed(value):
+        name, _, path = (word.strip() for word in part.partition("="))
+        if not (name and path.endswith(".safetensors") and Path(path).is_absolute()):
+            raise ValueError(f'"{part}" is not name=/absolute/path/to/file.safetensors')
+        if name in named:
+            raise ValueError(f"{name} is named twice")
+        named[name] = path
+    return named
 
 
 class Settings(BaseModel):
@@ -67,6 +83,13 @@ class Settings(BaseModel):
     child_threads: int = Field(1, ge=1, le=256, description="Threads of the process that learns.")
     child_max_updates: int = Field(
         200, ge=1, description="Updates after which that process is replaced by a fresh one."
+    )
+
+    weights: Files = Field(
+        {},
+        validate_default=False,
+        description="Weights of pretrained backbones, as name=/path/to/file.safetensors, several with commas: "
+        "architectures of torchvision (resnet18) and timm (timm/vit_tiny_patch16_224).",
     )
 
     cache_bytes: int = Field(1024 * MiB, ge=0, description="Rebuildable bytes (features, sums) that are kept.")

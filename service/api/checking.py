@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from fastapi import Request
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention
-from service.contract.inputs import Architecture, CnnBackbone, IdentityBackbone, InputSpec, VectorInput
+from service.contract.inputs import (
+    Architecture,
+    CnnBackbone,
+    IdentityBackbone,
+    InputSpec,
+    PretrainedBackbone,
+    TextInput,
+    VectorInput,
+)
 from service.contract.requests import MethodChoice
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
+from service.learning import backbones
 from service.learning.architectures import TRAINED_HERE
 from service.learning.checkpoint import Layout
 from service.learning.choice import AutoParams
@@ -34,7 +44,7 @@ def check_method(
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, _ = resolve(choice.model_dump(), pointer)
-    no_layers = isinstance(architecture.backbone, IdentityBackbone | CnnBackbone)
+    no_layers = isinstance(architecture.backbone, IdentityBackbone | CnnBackbone | PretrainedBackbone)
     if "dense" in method.needs and no_layers and not (live is not None and live.layout.get("neck")):
         told = (
             f"{method.name} grows hidden dense layers, and the backbone {architecture.backbone.name} has none. Make a "
@@ -69,9 +79,16 @@ def check_labels(labelled: int, choice: MethodChoice, pointer: str) -> None:
     )
 
 
-def check_architecture(spec: InputSpec, architecture: Architecture) -> None:
-    """Raises InvalidContent where the backbone cannot take such inputs."""
-    if isinstance(spec, VectorInput) and isinstance(architecture.backbone, CnnBackbone):
+def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> None:
+    """Raises InvalidContent where the backbone cannot take such inputs, or has no `weights` (name -> file) here."""
+    if isinstance(architecture.backbone, PretrainedBackbone):
+        backbones.check(spec, architecture.backbone, weights)
+    elif isinstance(spec, TextInput):
+        raise InvalidContent.at(
+            "/architecture/backbone/name",
+            f"{architecture.backbone.name} takes numbers; for texts there is minilm, which they have by default.",
+        )
+    elif isinstance(spec, VectorInput) and isinstance(architecture.backbone, CnnBackbone):
         raise InvalidContent.at(
             "/architecture/backbone/name", "cnn takes images; for vectors there are identity and mlp."
         )

@@ -32,7 +32,7 @@ def create_model(request: Request, shared: Shared) -> Response:
 
     def begin() -> Act:
         declared_scale(order.input)
-        check_architecture(order.input, order.architecture)
+        check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
         check_method(order.method, order.architecture, retention=order.retention)
         return act
 

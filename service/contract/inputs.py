@@ -144,3 +144,8 @@ class Architecture(Strict):
     """What a first version uses."""
 
     backbone: Backbone = IdentityBackbone()
+
+    @classmethod
+    def usual(cls, spec: InputSpec | None) -> Architecture:
+        """What a model has that names none: minilm for texts, else the identity."""
+        return cls(backbone=PretrainedBackbone(name="minilm") if isinstance(spec, TextInput) else IdentityBackbone())

@@ -39,7 +39,10 @@ class CreateModel(Strict):
 
     name: ModelName
     input: InputSpec
-    architecture: Architecture = Architecture()
+    architecture: Architecture = Field(
+        default_factory=lambda known: Architecture.usual(known.get("input")),
+        description="What a first version uses; by default minilm for texts, else the identity.",
+    )
     classes: list[str] = Field(default=[], max_length=10_000, description="Classes declared before any data.")
     method: MethodChoice = Field(default=MethodChoice(name="auto"), description="What updates use when they name none.")
     gate: GatePolicy = GatePolicy()

@@ -1,23 +1,50 @@
 """The network of a checkpoint: scale -> backbone -> lifts -> neck -> head.
 
-Backbones here need torch alone: `identity` (the scaled input), `mlp` (dense, ReLU), `cnn` (3x3 convolutions with
-GroupNorm, so that no running statistics move behind a frozen extractor's back).
+Pretrained backbones are those of `backbones`; the others need torch alone: `identity` (the scaled input), `mlp` (dense,
+ReLU), `cnn` (3x3 convolutions with GroupNorm, so that no running statistics move behind a frozen extractor's back).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBackbone
+from service.contract.inputs import (
+    Architecture,
+    CnnBackbone,
+    InputSpec,
+    MlpBackbone,
+    PretrainedBackbone,
+    TextInput,
+)
+from service.learning.backbones import load, resolved
+from service.learning.backbones.extractor import Extractor, SharedWeights
+from service.learning.batch import Array
 from service.learning.checkpoint import BlockLayout, Checkpoint, Layout, LiftLayout, Tensors
-from service.learning.heads import Block, GrownLinear
+from service.learning.convolutions import Convolutions, fresh_stages
+from service.learning.heads import Block, GrownLinear, Inserted
+from service.learning.layers import (
+    block_layouts,
+    inserted_layouts,
+    load_additions,
+    load_layer,
+    load_stages,
+    low_rank_layouts,
+    stage_layouts,
+    stamps,
+    stored,
+)
 from service.learning.lifts import Lift, load_lift
+from service.learning.low_rank import LowRank
 from service.learning.preprocessing import InputScale
+
+TRAINED_HERE = (MlpBackbone, CnnBackbone)
+"""Backbones whose weights are learned here; any other stands still."""
 
 
 class Dense(nn.Module):
@@ -36,33 +63,8 @@ class Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)
         for layer in self.layers:
-            x = torch.relu(layer(x))
+            x = cast(GrownLinear, layer).activated(x)
         return x
-
-
-class Convolutions(nn.Module):
-    """Stages of 3x3 convolution, GroupNorm, ReLU, max-pool; then means over at most 4x4 fields.
-
-    [n, c, h, w] -> [n, width]
-    """
-
-    def __init__(self, channels: Sequence[int], shape: tuple[int, ...]) -> None:
-        super().__init__()
-        stages: list[nn.Module] = []
-        depth, height, width = shape
-        for filters in channels:
-            groups = next(g for g in (8, 4, 2, 1) if filters % g == 0)
-            stages += [nn.Conv2d(depth, filters, 3, padding=1), nn.GroupNorm(groups, filters), nn.ReLU()]
-            if min(height, width) >= 4:
-                stages.append(nn.MaxPool2d(2))
-                height, width = height // 2, width // 2
-            depth = filters
-        fields = (min(4, height), min(4, width))
-        self.stages = nn.Sequential(*stages, nn.AdaptiveAvgPool2d(fields), nn.Flatten())
-        self.width = depth * fields[0] * fields[1]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.stages(x))
 
 
 class Network(nn.Module):
@@ -81,32 +83,65 @@ class Network(nn.Module):
         self.layout = layout
         self.scale, self.backbone, self.neck, self.head = scale, backbone, neck, head
         self.lifts = nn.ModuleList(lifts)
+        self.low_rank = nn.ModuleList()
 
-    def features(self, inputs: Tensor) -> Tensor:
-        """What the exact head works on: backbone features, or the lifts of them side by side. [n, ...] -> [n, M]"""
-        x = self.backbone(self.scale(inputs))
+    def prepare(self, inputs: Array) -> Tensor:
+        """Raw rows as a tensor: numbers as they are, texts as token ids. [n, ...]"""
+        if isinstance(self.backbone, Extractor):
+            return self.backbone.prepare(inputs)
+        return torch.from_numpy(np.ascontiguousarray(inputs))
+
+    def features(self, prepared: Tensor) -> Tensor:
+        """What the exact head works on: backbone features, or lifts side by side. [n, ...] -> [n, M]
+
+        Random convolutions look at the scaled image, any other lift at the backbone's features.
+        """
+        scaled = prepared if isinstance(self.layout.input, TextInput) else self.scale(prepared)
+        x = self.backbone(scaled)
         if not len(self.lifts):
             return cast(Tensor, x.flatten(1))
-        return torch.cat([lift(x) for lift in self.lifts], 1)
+        return torch.cat([lift(scaled if lift.kind == "conv" else x) for lift in self.lifts], 1)
+
+    def answer(self, inputs: Array) -> Tensor:
+        """Logits of raw rows; texts of one length pass together. [n, ...] -> [n, C]"""
+        prepared = self.prepare(inputs)
+        if not isinstance(self.backbone, Extractor):
+            return cast(Tensor, self(prepared))
+        found = prepared.new_empty(len(prepared), self.head.out_features, dtype=torch.float32)
+        companions = self.backbone.companions(prepared)
+        for kind in set(companions.tolist()):
+            found[companions == kind] = self(prepared[companions == kind])
+        return found
 
     def logits(self, features: Tensor) -> Tensor:
         """[n, M] -> [n, C]"""
         return cast(Tensor, self.head(self.neck(features)))
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.logits(self.features(inputs))
+    def forward(self, prepared: Tensor) -> Tensor:
+        return self.logits(self.features(prepared))
 
-    def dense_layers(self) -> list[GrownLinear]:
-        """Hidden dense layers, in order: those of an mlp backbone, then the neck's."""
-        backbone = list(self.backbone.layers) if isinstance(self.backbone, Dense) else []
+    def hidden_layers(self) -> list[GrownLinear]:
+        """Layers that are made of blocks, in order: those of an mlp or cnn backbone, then the neck's."""
+        backbone = list(self.backbone.layers) if isinstance(self.backbone, Dense | Convolutions) else []
         return [cast(GrownLinear, layer) for layer in [*backbone, *self.neck.layers]]
+
+    def stored(self) -> Iterator[Block | Inserted | LowRank]:
+        """Blocks, inserted layers and branches: all that grows, each with the part that keeps its tensors."""
+        return stored([*self.hidden_layers(), self.head], self.low_rank)
 
 
 def fresh(
-    spec: InputSpec, architecture: Architecture, scale: InputScale, classes: Sequence[str], generator: torch.Generator
+    spec: InputSpec,
+    architecture: Architecture,
+    scale: InputScale,
+    classes: Sequence[str],
+    generator: torch.Generator,
+    pretrained: Tensors | None = None,
 ) -> Network:
-    """An untrained network: He initialisation, a head of one block over `classes`."""
+    """An untrained network: He initialisation, a head of one block over `classes`. `pretrained`: weights of a
+    pretrained backbone, which it needs."""
     backbone: nn.Module
+    named = architecture.backbone
     layouts: list[list[BlockLayout]] = []
     size = int(torch.tensor(spec.shape).prod())
     if isinstance(architecture.backbone, MlpBackbone):
@@ -119,21 +154,23 @@ def fresh(
         layouts = [block_layouts(layer) for layer in layers]
         width = widths[-1]
     elif isinstance(architecture.backbone, CnnBackbone):
-        backbone = Convolutions(architecture.backbone.channels, spec.shape)
-        for layer in backbone.stages:
-            if isinstance(layer, nn.Conv2d):
-                _he(layer, generator)
+        backbone = fresh_stages(architecture.backbone.channels, spec.shape, generator)
+        width = backbone.width
+    elif isinstance(architecture.backbone, PretrainedBackbone):
+        assert pretrained is not None, "a pretrained backbone needs its weights"
+        named = resolved(spec, architecture.backbone)
+        backbone = load(named, pretrained)
         width = backbone.width
     else:
         backbone, width = Dense([], size), size
     head = GrownLinear([new_block((0, len(classes)), (0, width), "head.0", "", generator, gain=1.0)] if classes else [])
     layout = Layout(
         input=spec,
-        backbone=architecture.backbone,
+        backbone=named,
         layers=layouts,
         head=block_layouts(head),
         classes=list(classes),
-        trained=architecture.backbone.name != "identity",
+        trained=isinstance(architecture.backbone, TRAINED_HERE),
     )
     return Network(layout, scale, backbone, [], Dense([], width), head)
 
@@ -152,76 +189,59 @@ def new_block(
     return Block(rows, columns, weight, torch.zeros(rows[1] - rows[0]), part, key)
 
 
-def _he(layer: nn.Conv2d, generator: torch.Generator) -> None:
-    """Both tensors: what torch itself draws comes from a generator that nobody seeded."""
-    with torch.no_grad():
-        weight = torch.randn(layer.weight.shape, generator=generator)
-        layer.weight.copy_(weight * (2.0 / weight[0].numel()) ** 0.5)
-        if layer.bias is not None:
-            layer.bias.zero_()
-
-
-def block_layouts(layer: GrownLinear) -> list[BlockLayout]:
-    """The layout of a layer as it stands."""
-    return [BlockLayout(rows=b.rows, columns=b.columns, part=b.part, key=b.key) for b in layer]
-
-
 def build(checkpoint: Checkpoint) -> Network:
-    """The network of a checkpoint, in eval mode, weights copied: training it leaves the checkpoint as it was."""
+    """The network of a checkpoint, in eval mode, weights copied: training it leaves the checkpoint as it was. Those of
+    a pretrained backbone are shared; it copies what `thaw` lets train."""
     layout, parts = checkpoint.layout, checkpoint.parts
     backbone: nn.Module
     if isinstance(layout.backbone, CnnBackbone):
-        backbone = Convolutions(layout.backbone.channels, layout.input.shape)
-        backbone.load_state_dict(dict(parts["backbone.0"]))
+        backbone = load_stages(layout, parts)
+        width = backbone.width
+    elif isinstance(layout.backbone, PretrainedBackbone):
+        backbone = load(layout.backbone, parts["backbone.0"])
         width = backbone.width
     else:
         size = int(torch.tensor(layout.input.shape).prod())
-        backbone = Dense([_layer(blocks, parts) for blocks in layout.layers], size)
+        backbone = Dense([load_layer(blocks, parts) for blocks in layout.layers], size)
         width = backbone.width
     lifts = [load_lift(lift, parts[f"lift.{k}"]) for k, lift in enumerate(layout.lifts)]
     width = sum(lift.width for lift in layout.lifts) or width
-    neck = Dense([_layer(blocks, parts) for blocks in layout.neck], width)
-    network = Network(layout, InputScale.load(parts["scale"]), backbone, lifts, neck, _layer(layout.head, parts))
+    neck = Dense([load_layer(blocks, parts) for blocks in layout.neck], width)
+    network = Network(layout, InputScale.load(parts["scale"]), backbone, lifts, neck, load_layer(layout.head, parts))
+    network.low_rank = load_additions(backbone, neck, layout, parts)
     return network.eval()
 
 
-def _layer(blocks: Sequence[BlockLayout], parts: dict[str, Tensors] | object) -> GrownLinear:
-    shards = cast("dict[str, Tensors]", parts)
-    return GrownLinear(
-        [
-            Block(
-                b.rows,
-                b.columns,
-                shards[b.part][f"{b.key}weight"].clone(),
-                bias.clone() if (bias := shards[b.part].get(f"{b.key}bias")) is not None else None,
-                b.part,
-                b.key,
-            )
-            for b in blocks
-        ]
-    )
-
-
-def parts_of(network: Network) -> dict[str, dict[str, Tensor]]:
-    """The served parts of a network, cloned and contiguous, by shard name. Inverse of `build`."""
+def parts_of(network: Network) -> dict[str, Tensors]:
+    """The served parts of a network, by shard name, cloned and contiguous but for the weights that a frozen pretrained
+    backbone shares. Inverse of `build`."""
     parts: dict[str, dict[str, Tensor]] = {"scale": network.scale.tensors()}
-    if isinstance(network.backbone, Convolutions):
-        parts["backbone.0"] = dict(network.backbone.state_dict())
-    for layer in [*network.dense_layers(), network.head]:
-        for block in layer:
-            parts.setdefault(block.part, {}).update(block.tensors())
+    shared: dict[str, Tensors] = {}
+    if isinstance(network.backbone, Extractor):
+        weights = network.backbone.tensors()
+        if isinstance(weights, SharedWeights):
+            shared["backbone.0"] = weights
+        else:
+            parts["backbone.0"] = dict(weights)
+    for owner in network.stored():
+        parts.setdefault(owner.part, {}).update(owner.tensors())
     for k, lift in enumerate(network.lifts):
         parts[f"lift.{k}"] = cast(Lift, lift).tensors()
-    return {p: {k: t.detach().clone().contiguous() for k, t in ts.items()} for p, ts in parts.items()}
+    return shared | {p: {k: t.detach().clone().contiguous() for k, t in ts.items()} for p, ts in parts.items()}
 
 
 def layout_of(network: Network, classes: Sequence[str], **changes: object) -> Layout:
     """The layout of a network as it stands now (its blocks may have grown), with `changes` to other fields."""
     backbone = network.backbone
     layers = [block_layouts(cast(GrownLinear, x)) for x in backbone.layers] if isinstance(backbone, Dense) else []
+    hidden = network.neck.layers if len(network.lifts) else network.hidden_layers()
+    fields = backbone.fields if isinstance(backbone, Convolutions) else 1
     return network.layout.model_copy(
         update={
-            "layers": layers,
+            "layers": stage_layouts(backbone) if isinstance(backbone, Convolutions) else layers,
+            "inserted": inserted_layouts(backbone, network.neck),
+            "low_rank": low_rank_layouts(network.low_rank),
+            "stamps": stamps([cast(GrownLinear, x) for x in hidden], network.head, network.low_rank, classes, fields),
             "neck": [block_layouts(cast(GrownLinear, x)) for x in network.neck.layers],
             "head": block_layouts(network.head),
             "classes": list(classes),

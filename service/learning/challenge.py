@@ -69,15 +69,15 @@ def _answers(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Places:
     """The column that a version answers each row with. -> [n]"""
     network = build(version)
     head = _unselected(version, data)
-    found = []
-    for _, h in feature_blocks(network, rows.inputs):
+    found = np.zeros(len(rows), np.int64)
+    for places, h in feature_blocks(network, rows.inputs):
         run.check()
         if head is not None:
-            found.append(head.logits(h.double().numpy()).argmax(1))
+            found[places] = head.logits(h.double().numpy()).argmax(1)
         else:
             with torch.no_grad():
-                found.append(network.logits(h).argmax(1).numpy())
-    return np.concatenate(found)
+                found[places] = network.logits(h).argmax(1).numpy()
+    return found
 
 
 def _unselected(version: Checkpoint, data: Data) -> Head | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,21 +13,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.contract.inputs import IdentityBackbone, InputSpec
-from service.learning.architectures import Dense, Network, build, lift_layouts, parts_of
-from service.learning.batch import Array
+from service.contract.inputs import Backbone, IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone
+from service.learning.architectures import Dense, Network, build, lift_layouts
+from service.learning.backbones import load, resolved
+from service.learning.backbones.extractor import Extractor
+from service.learning.batch import Array, Ints, Rows, hash_order
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.convolutions import Convolutions
 from service.learning.heads import GrownLinear
-from service.learning.lifts import Lift
-from service.learning.method import no_check, no_progress
-from service.learning.preprocessing import CLIP, InputScale
+from service.learning.lifts import Lift, LiftKind, make_lift
+from service.learning.method import Data, no_check, no_progress
+from service.learning.preprocessing import CLIP, InputScale, input_reach
+from service.learning.space_id import space_id
 
 BLOCK = 64
 """Rows that go through the extractor at once, the last block padded: a row's bits owe nothing to its companions."""
 GRID_LIMIT = 2**15 - 1
 """Largest rounded feature: what int16 holds on both sides of zero."""
 HEADROOM = 4.0
-"""A trained backbone states no bound: this many times the largest feature of the first batch."""
+"""A backbone that states no bound: this many times the largest feature of the first batch."""
+SAMPLED = 256
+"""Rows of a first batch, those with the smallest hash, that tell the grid of a pretrained backbone without a bound."""
+PREPARED = 4096
+"""Texts that are prepared at once: those of one length among them share blocks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +84,73 @@ def identity_network(spec: InputSpec, scale: InputScale, lifts: Sequence[Lift] =
     return Network(layout, scale, Dense([], size), lifts, Dense([], width), GrownLinear([])).eval()
 
 
+def pretrained_network(
+    spec: InputSpec,
+    scale: InputScale,
+    backbone: PretrainedBackbone,
+    weights: Tensors,
+    kinds: Sequence[LiftKind] = ("none",),
+    width: int | None = None,
+    known: float | None = None,
+    first: Rows | None = None,
+) -> Network:
+    """A frozen pretrained backbone, alone or behind lifts, on its grid, without a head.
+
+    A backbone that states no bound has the `known` one, or that of its features of the `first` batch. The lift "conv"
+    is of the image, beside the features; "relu" and "fourier" are of the features. Raises MethodRefused where a lift
+    cannot be.
+    """
+    named = resolved(spec, backbone)
+    extractor = load(named, weights)
+    bound, lifts = extractor.bound, list[Lift]()
+    if bound is None:
+        bound = known if known is not None else _first_bound(spec, named, scale, extractor, first)
+    if list(kinds) != ["none"]:
+        lifts = [_beside(extractor, spec, kind, width, bound) for kind in kinds]
+    bounds = [lift.bound for lift in lifts] or [bound]
+    layout = Layout(
+        input=spec, backbone=named, lifts=lift_layouts(lifts), shift=shift_for(max(bounds)), classes=[]
+    )
+    features = sum(lift.width for lift in lifts) or extractor.width
+    return Network(layout, scale, extractor, lifts, Dense([], features), GrownLinear([])).eval()
+
+
+def _first_bound(
+    spec: InputSpec, backbone: PretrainedBackbone, scale: InputScale, extractor: Extractor, first: Rows | None
+) -> float:
+    """Of a backbone that states none: what its features of the first batch tell."""
+    layout = Layout(input=spec, backbone=backbone, classes=[])
+    alone = Network(layout, scale, extractor, [], Dense([], extractor.width), GrownLinear([])).eval()
+    return largest_feature(alone, first.take(hash_order(first)[:SAMPLED]).inputs if first is not None else np.zeros(0))
+
+
+def _beside(extractor: Extractor, spec: InputSpec, kind: LiftKind, width: int | None, bound: float) -> Lift:
+    if kind == "conv":
+        return make_lift(kind, spec.shape, width, reach=input_reach(spec))
+    reach = extractor.reach if extractor.bound is not None else bound
+    return make_lift(kind, (extractor.width,), width, reach=reach, spread=extractor.spread)
+
+
+def frozen_trunk(base: Checkpoint | None, data: Data, scale: InputScale, backbone: Backbone) -> Network:
+    """What stands still below a head that is made anew: the base's where it has the same pretrained backbone, else the
+    backbone itself. On its grid, without neck and head."""
+    if not isinstance(backbone, PretrainedBackbone):
+        return identity_network(data.input, scale)
+    other = base is None or base.layout.backbone != resolved(data.input, backbone)
+    if base is None or other or base.layout.trained or base.layout.low_rank:
+        return pretrained_network(data.input, scale, backbone, data.pretrained(), first=data.batch)
+    network = build(base)
+    network.neck, network.head = Dense([], feature_width(network)), GrownLinear([])
+    return network
+
+
+def examining_network(spec: InputSpec, scale: InputScale) -> Network:
+    """Where a network that was trained here is examined: the scaled input, of images random convolutions."""
+    image = isinstance(spec, ImageInput) and min(spec.height, spec.width) >= 3
+    lifts = [make_lift("conv", spec.shape, reach=input_reach(spec))] if image else []
+    return identity_network(spec, scale, lifts)
+
+
 def feature_width(network: Network) -> int:
     """M, the features of one row."""
     if len(network.lifts):
@@ -87,48 +160,20 @@ def feature_width(network: Network) -> int:
 
 def backbone_multiply_adds(network: Network) -> int:
     """Of one row's way through the backbone: weights of dense blocks, weights of filters once a place."""
+    if isinstance(network.backbone, Extractor):
+        return network.backbone.multiply_adds
     if isinstance(network.backbone, Dense):
         return sum(p.numel() for p in network.backbone.parameters() if p.ndim > 1)
     total = 0
     _, height, width = network.layout.input.shape
+    if isinstance(network.backbone, Convolutions):
+        return sum(b.weight.numel() * b.places for stage in network.backbone for b in stage)
     for layer in network.backbone.modules():
         if isinstance(layer, nn.Conv2d):
             total += layer.weight.numel() * height * width
         elif isinstance(layer, nn.MaxPool2d):
             height, width = height // 2, width // 2
     return total
-
-
-def space_id(network: Network) -> str:
-    """SHA-256 of everything that decides a rounded feature, 64 hexadecimal digits.
-
-    Bytes hashed, in this order: (1) sorted compact JSON, UTF-8, of {"input": shape, "backbone": its layout, "layers":
-    its blocks, "lifts": [[kind, width], ...], "shift": s}, then a zero byte; (2) for each part out of `scale`,
-    `backbone.<n>`, `lift.<n>`, sorted by name, and each of its tensors, sorted by name: "part/tensor" UTF-8, a zero
-    byte, the dtype's name ("float32") and a zero byte, the number of dimensions and each of them as int64, then the
-    values row by row. All numbers little-endian.
-    """
-    layout = network.layout
-    told = {
-        "input": layout.input.shape,
-        "backbone": layout.backbone.model_dump(mode="json"),
-        "layers": [[block.model_dump(mode="json") for block in layer] for layer in layout.layers],
-        "lifts": [[lift.kind, lift.width] for lift in layout.lifts],
-        "shift": layout.shift,
-    }
-    sha = hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode() + b"\0")
-    for part, tensors in sorted(parts_of(network).items()):
-        if part.split(".")[0] in ("scale", "backbone", "lift"):
-            _hash_part(sha, part, tensors)
-    return sha.hexdigest()
-
-
-def _hash_part(sha: hashlib._Hash, part: str, tensors: Tensors) -> None:
-    for name, tensor in sorted(tensors.items()):
-        values = tensor.numpy()
-        sha.update(f"{part}/{name}\0{values.dtype.name}\0".encode())
-        sha.update(np.array([values.ndim, *values.shape], "<i8").tobytes())
-        sha.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
 
 
 def rounded(
@@ -139,30 +184,59 @@ def rounded(
 ) -> NDArray[np.int16]:
     """Features of raw inputs [n, ...] on the grid. -> [n, M] int16; clip(rint(h x 2^shift)).
 
-    Computed in padded blocks of 64 rows on one thread: so a row has the same bits whatever it arrives with.
+    Computed in padded blocks of one shape on one thread: so a row has the same bits whatever it arrives with.
     """
-    found = np.empty((len(inputs), space.width), np.int16)
-    for start, h in feature_blocks(space.network, inputs):
+    found, done = np.empty((len(inputs), space.width), np.int16), 0
+    for places, h in feature_blocks(space.network, inputs):
         check()
         on_grid = torch.round(h * 2.0**space.shift).clamp_(-GRID_LIMIT, GRID_LIMIT)
-        found[start : start + len(h)] = on_grid.to(torch.int16).numpy()
-        progress("features", start + len(h), len(inputs))
+        found[places] = on_grid.to(torch.int16).numpy()
+        done += len(places)
+        progress("features", done, len(inputs))
     return found
 
 
-def feature_blocks(network: Network, inputs: Array) -> Iterator[tuple[int, Tensor]]:
-    """(first row, features [<= 64, M] float32), block after block."""
-    for start in range(0, len(inputs), BLOCK):
-        rows = np.ascontiguousarray(inputs[start : start + BLOCK])
-        block = np.zeros((BLOCK, *rows.shape[1:]), rows.dtype)
-        block[: len(rows)] = rows
+def extracted(network: Network, inputs: Array) -> Tensor:
+    """Of raw rows, not rounded. [n, ...] -> [n, M] float32"""
+    found = torch.zeros(len(inputs), feature_width(network))
+    for places, h in feature_blocks(network, inputs):
+        found[torch.from_numpy(places)] = h
+    return found
+
+
+def feature_blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor]]:
+    """(places of some rows, their features [b, M] float32), block after block, each row once.
+
+    Blocks have 64 rows; fewer where a pretrained backbone asks for it, and of texts those of one length."""
+    for places, prepared, rows in _blocks(network, inputs):
+        block = prepared.new_zeros(rows, *prepared.shape[1:])
+        block[: len(prepared)] = prepared
         with _one_thread(), torch.no_grad():
-            h = network.features(torch.from_numpy(block))
-        yield start, h[: len(rows)]
+            h = network.features(block)
+        yield places, h[: len(places)]
+
+
+def _blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor, int]]:
+    """(places, prepared rows, rows of a full block)"""
+    backbone = network.backbone
+    if not isinstance(backbone, Extractor) or inputs.dtype != object:
+        rows = backbone.rows_at_once(0) if isinstance(backbone, Extractor) else BLOCK
+        for start in range(0, len(inputs), rows):
+            block = inputs[start : start + rows]
+            yield np.arange(start, start + len(block)), network.prepare(block), rows
+        return
+    for start in range(0, len(inputs), PREPARED):
+        prepared = network.prepare(inputs[start : start + PREPARED])
+        companions = backbone.companions(prepared)
+        for kind in sorted(set(companions.tolist())):
+            mine, rows = torch.nonzero(companions == kind)[:, 0], backbone.rows_at_once(kind)
+            for first in range(0, len(mine), rows):
+                at = mine[first : first + rows]
+                yield start + at.numpy(), prepared[at, :kind], rows
 
 
 def largest_feature(network: Network, inputs: Array) -> float:
-    """The bound that a trained backbone states: 4 x the largest |feature| of these inputs."""
+    """The bound of a backbone that states none: 4 x the largest |feature| of these inputs."""
     return HEADROOM * max((float(h.abs().max()) for _, h in feature_blocks(network, inputs)), default=1.0)
 
 

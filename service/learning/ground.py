@@ -44,8 +44,9 @@ def ground_for(
     """Where the head of this update stands.
 
     `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
-    features; one with a pretrained backbone on those, or on the lifts beside them that are asked for. Otherwise lifts of the scaled input: those asked for; or those of the base; or, for a first version and
-    whenever the rows have doubled since or allow for wider ones, those that do best on rows kept back for choosing.
+    features; one with a pretrained backbone on those, or on the lifts beside them that are asked for. Otherwise lifts
+    of the scaled input: those asked for; or those of the base; or, for a first version and whenever the rows have
+    doubled since or allow for wider ones, those that do best on rows kept back for choosing.
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone

@@ -13,13 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from service.contract.inputs import Architecture
-from service.learning.architectures import Network, build, fresh, layout_of, parts_of
-from service.learning.balance import ADJUSTED, Trained, give_back, rebalance
+from service.contract.inputs import Architecture, PretrainedBackbone
+from service.learning.architectures import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
+from service.learning.backbones.extractor import Extractor, SharedWeights
+from service.learning.balance import ADJUSTED, LEVEL, Trained, give_back, rebalance
 from service.learning.batch import Bools
+from service.learning.body import Body
 from service.learning.calibration import ENOUGH_ROWS, fit_temperature
 from service.learning.checkpoint import Checkpoint, Tensors
-from service.learning.features import identity_network, largest_feature, shift_for
+from service.learning.features import frozen_trunk, largest_feature, shift_for
 from service.learning.growth import grow_head, merge, new_neck
 from service.learning.heads import Block
 from service.learning.log_odds import join, open_head, to_unit
@@ -36,20 +38,6 @@ INIT, TRAINING, DRAWS = 1, 2, 3
 STAND_INS = 200
 """Pseudo-rows of a known class, unless the batch has a larger one."""
 FROM_SCRATCH = "This model had no version: all was trained from scratch."
-
-
-class Body(nn.Module):
-    """What trains. Scaled inputs or framed features [n, ...] -> logits [n, C], each column times its `unit`."""
-
-    def __init__(self, network: Network, moves: bool) -> None:
-        super().__init__()
-        self.trunk = network.backbone if moves else nn.Flatten()
-        self.neck, self.head = network.neck, network.head
-        self.unit: Tensor | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.head(self.neck(self.trunk(x).flatten(1)))
-        return y if self.unit is None else y * self.unit.to(y.device)
 
 
 class Learner:
@@ -73,23 +61,32 @@ class Learner:
         self.added: Block | None = None
         self.body = Body(network, moves)
         self.view = View(network, self.classes, data, run, moves)
+        if self.view.thawed:
+            self.body.frame = self.view.frame
 
     @classmethod
     def start(
-        cls, base: Checkpoint | None, data: Data, run: Run, *, freeze: bool = False, keep_head: bool = False
+        cls,
+        base: Checkpoint | None,
+        data: Data,
+        run: Run,
+        *,
+        freeze: bool = False,
+        keep_head: bool = False,
+        thaw: bool = False,
     ) -> Learner:
         """From the base, its head grown to the batch's new classes; without a base from scratch, and the notes say so.
 
         `keep_head`: an exact head keeps its bits, and what it gives is divided by its temperature instead. `freeze`: a
-        trunk that could move does not.
+        trunk that could move does not. `thaw`: a pretrained trunk moves too, as far as its parameters ask for gradients.
         """
         if base is None:
-            learner = cls.anew(None, data, run)
+            learner = cls.anew(None, data, run, thaw=thaw)
             learner.notes.append(FROM_SCRATCH)
             return learner
         network = build(base)
         new = [name for name in data.batch.present() if name not in base.classes]
-        learner = cls(network, [*base.classes, *new], base, data, run, trunk_trains(base) and not freeze)
+        learner = cls(network, [*base.classes, *new], base, data, run, trunk_trains(base, thaw) and not freeze)
         learner.known, learner.temperature = len(base.classes), base.layout.temperature
         if base.layout.exact is not None and not keep_head:
             open_head(network.head, base.parts.get("judge"), learner.temperature)
@@ -112,18 +109,27 @@ class Learner:
         return learner
 
     @classmethod
-    def anew(cls, base: Checkpoint | None, data: Data, run: Run, architecture: Architecture | None = None) -> Learner:
+    def anew(
+        cls,
+        base: Checkpoint | None,
+        data: Data,
+        run: Run,
+        architecture: Architecture | None = None,
+        *,
+        thaw: bool = False,
+    ) -> Learner:
         """The model's architecture, or another, all weights new, over all classes; the base's scale, or the batch's."""
         architecture = architecture or data.architecture
         known = base.classes if base else ()
         classes = [*known, *(name for name in data.batch.present() if name not in known)]
         scale = InputScale.load(base.parts["scale"]) if base else scale_for(data.input, data.batch.inputs)[0]
-        moves, generator = architecture.backbone.name != "identity", run.generator(INIT)
+        moves, generator = isinstance(architecture.backbone, TRAINED_HERE), run.generator(INIT)
         if moves:
             network = fresh(data.input, architecture, scale, classes, generator)
         else:
-            network = identity_network(data.input, scale)
+            network = frozen_trunk(base, data, scale, architecture.backbone)
             grow_head(network, len(classes), generator)
+            moves = thaw and isinstance(network.backbone, Extractor)
         learner = cls(network, classes, base, data, run, moves)
         learner.view.enter(generator)
         return learner
@@ -133,7 +139,9 @@ class Learner:
         self.view.leave()
         generator = self.run.generator(INIT)
         new_neck(self.network, hidden, len(self.classes), generator)
+        frame = self.body.frame
         self.body = Body(self.network, self.moves)
+        self.body.frame = frame
         self.temperature, self.known, self.added = 1.0, 0, None
         self.view.enter(generator)
 
@@ -152,9 +160,9 @@ class Learner:
         if self.base is None or not rows.rows:
             return Labelled(rows.x[:0], rows.y[:0])
         most = max(STAND_INS, int(rows.y.bincount().max()))
-        return self.view.gaussians.draw(most, self.classes, self.run.generator(DRAWS))
+        return self.view.stand_ins(most, self.run.generator(DRAWS))
 
-    def train_only(self, blocks: Sequence[Block]) -> None:
+    def train_only(self, blocks: Sequence[nn.Module]) -> None:
         """Everything but these blocks stands still."""
         for p in self.body.parameters():
             p.requires_grad_(False)
@@ -204,7 +212,7 @@ class Learner:
         self.notes += done.notes
         self.balance = params.balance
         if memory is not None and memory.rows and objective is None:
-            self.prior_free = "training on a balanced softmax left no class favoured for its rows"
+            self.prior_free = LEVEL
         return done
 
     def finish(
@@ -266,7 +274,7 @@ class Learner:
 
     def _seen(self) -> list[int]:
         """Rows of each class, of history and batch."""
-        known, own = self.view.ledger.all, self.data.batch.counts()
+        known, own = self.view.counted.all, self.data.batch.counts()
         history = dict(zip(known.classes, known.n.tolist(), strict=True))
         return [int(history.get(name, 0)) + own.get(name, 0) for name in self.classes]
 
@@ -279,13 +287,19 @@ class Learner:
 
 
 def origin_of(network: Network) -> dict[str, Tensors]:
-    """The weights of a network under the names that keep them for good."""
-    return {ORIGIN + p: ts for p, ts in parts_of(network).items() if p.split(".")[0] in ("backbone", "neck", "head")}
+    """The weights of a network under the names that keep them for good; pretrained ones stay where they are."""
+    return {
+        ORIGIN + p: ts
+        for p, ts in parts_of(network).items()
+        if p.split(".")[0] in ("backbone", "neck", "head") and not isinstance(ts, SharedWeights)
+    }
 
 
-def trunk_trains(base: Checkpoint) -> bool:
-    """A backbone with weights, and no lift that fixes the feature space behind it."""
-    return base.layout.backbone.name != "identity" and not base.layout.lifts
+def trunk_trains(base: Checkpoint, thaw: bool = False) -> bool:
+    """A backbone whose weights were learned here, or to `thaw` a pretrained one, and no lift that fixes the feature
+    space behind it."""
+    kinds = (*TRAINED_HERE, PretrainedBackbone) if thaw else TRAINED_HERE
+    return isinstance(base.layout.backbone, kinds) and not base.layout.lifts
 
 
 def _masked(rows: Labelled, mask: Bools) -> Labelled:

@@ -100,15 +100,22 @@ def load_lift(layout: LiftLayout, tensors: Mapping[str, Tensor]) -> Lift:
 
 
 def make_lift(
-    kind: LiftKind, shape: Sequence[int], width: int | None = None, seed: int = LIFT_SEED, reach: float = CLIP
+    kind: LiftKind,
+    shape: Sequence[int],
+    width: int | None = None,
+    seed: int = LIFT_SEED,
+    reach: float = CLIP,
+    spread: float | None = None,
 ) -> Lift:
     """The lift of that kind over rows of `shape`, whose scaled values reach `reach` (`preprocessing.input_reach`).
+
+    `spread`: their standard deviation; null: 1, of inputs whose range is declared 1/2.
 
     `width`: features wanted; null: 1,000, for convolutions 64 filters 5x5 (small images 32 of 3x3, large ones 7x7). A
     convolution gives the nearest multiple of 18 at or below. Raises MethodRefused where `conv` meets no image.
     """
     if kind == "none":
-        return Lift(kind, shape, torch.zeros(0), torch.zeros(0), CLIP)
+        return Lift(kind, shape, torch.zeros(0), torch.zeros(0), CLIP if spread is None else reach)
     draw = np.random.RandomState(seed)
     if kind == "conv":
         return _convolutions(shape, width, draw, reach)
@@ -118,7 +125,7 @@ def make_lift(
         bound = min(reach * sqrt(inputs) * float(np.linalg.norm(weight, axis=1).max()), RELU_REACH)
         return Lift(kind, shape, _tensor(weight), torch.zeros(0), float(np.float32(bound)))
     phase = np.random.RandomState(seed + 1).uniform(0, 2 * pi, len(weight))
-    frequency = weight * BANDWIDTH / (1.0 if reach >= CLIP else RANGED_SPREAD)
+    frequency = weight * BANDWIDTH / (spread or (1.0 if reach >= CLIP else RANGED_SPREAD))
     return Lift(kind, shape, _tensor(frequency), _tensor(phase), 1.0)
 
 

@@ -49,8 +49,12 @@ class InputScale(nn.Module):
 def declared_scale(spec: InputSpec) -> InputScale | None:
     """The scale that the model declares, known before any data; null: a vector input without one.
 
+    Texts have none: theirs is 0 and 1, and nobody applies it.
+
     Raises InvalidContent where `mean` or `std` lists another number of values than the input has columns (channels).
     """
+    if isinstance(spec, TextInput):
+        return InputScale(torch.tensor(0.0), torch.tensor(1.0))
     scale = spec.scale
     if scale is None:
         if not isinstance(spec, ImageInput):
@@ -108,7 +112,7 @@ def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str |
 
     `reach`: see `input_reach`. At the clip itself values count as beyond: they were cut.
     """
-    if not len(inputs):
+    if not len(inputs) or inputs.dtype == object:
         return None
     with torch.no_grad():
         scaled = scale(torch.from_numpy(np.ascontiguousarray(inputs))).abs().flatten(1).amax(1)

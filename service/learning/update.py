@@ -102,9 +102,11 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     if exact is not None and exact.alpha is not None and exact.prior == YARDSTICK_PRIOR and weights.plain:
         # a ridge with the usual prior is its own yardstick: it has no regret by construction
         yardstick: Yardstick | None = Yardstick(exact.alpha, on_trusted, on_batch)
+    elif base is not None and not weights.plain and set(candidate.classes) <= set(base.classes):
+        yardstick = None  # the joint solution over a past that counts less: of use to rules on new classes alone
     else:
         yardstick = _yardstick(view, run)
-    alpha = yardstick.alpha if yardstick else DEFAULT_ALPHA
+    alpha = yardstick.alpha if yardstick else exact.alpha if exact and exact.alpha else DEFAULT_ALPHA
     assessment = Assessment(
         policy=policy,
         trusted=view.trusted,

@@ -9,14 +9,17 @@ from functools import cached_property
 from typing import cast
 
 import torch
-from torch import nn
 
-from service.learning.architectures import Convolutions, Dense, Network
-from service.learning.batch import Rows
-from service.learning.features import Space, identity_network, rounded
+from service.contract.inputs import TextInput
+from service.learning.architectures import Dense, Network
+from service.learning.backbones.extractor import Extractor
+from service.learning.batch import Rows, bounded
+from service.learning.convolutions import Convolutions, Stage
+from service.learning.features import Space, examining_network, identity_network, rounded
 from service.learning.frame import Frame, Framed
 from service.learning.heads import GrownLinear
 from service.learning.ledger import Ledger
+from service.learning.memory import remember
 from service.learning.method import Data, Run
 from service.learning.pseudo import Gaussians
 from service.learning.sums import Sums
@@ -26,21 +29,42 @@ from service.learning.training import Labelled
 class View:
     """One update's rows as its network takes them for training; y is the place in `classes`.
 
-    `moves`: the trunk trains too. Convolutions see scaled inputs as they are; any other first layer sees its frame.
+    `moves`: the trunk trains too. Convolutions see scaled images as they are, without a ledger: of the history they
+    have the rows that are kept; so does a pretrained network (`thawed`), in whose features as they were the head has
+    its frame. Any other first layer sees its frame.
     `multiply_adds`: what making features has cost so far.
     """
 
     def __init__(self, network: Network, classes: tuple[str, ...], data: Data, run: Run, moves: bool) -> None:
         self.network, self.classes, self.data, self.run, self.moves = network, classes, data, run, moves
-        self.space = Space.of(identity_network(data.input, network.scale) if moves else network)
-        self.shape = network.layout.input.shape if moves else (self.space.width,)
+        self.thawed = moves and isinstance(network.backbone, Extractor)
+        self.images = moves and isinstance(network.backbone, Convolutions | Extractor)
         self.multiply_adds = 0
         self._framed: Framed | None = None
+
+    @cached_property
+    def space(self) -> Space:
+        """Where rows are rounded before training; not of images."""
+        assert not self.images or self.thawed
+        frozen = self.thawed or not self.moves
+        return Space.of(self.network if frozen else identity_network(self.data.input, self.network.scale))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a row as it is trained on."""
+        return self.network.layout.input.shape if self.moves and not self.thawed else (self.space.width,)
 
     @cached_property
     def ledger(self) -> Ledger:
         """Sums of the history."""
         return self.data.ledger(self.space)
+
+    @property
+    def counted(self) -> Ledger:
+        """Sums of the history in some space: they count its rows."""
+        if not self.images or self.thawed:
+            return self.ledger
+        return self.data.ledger(Space.of(examining_network(self.data.input, self.network.scale)))
 
     @cached_property
     def kept(self) -> Rows:
@@ -56,11 +80,13 @@ class View:
     @cached_property
     def own(self) -> Labelled:
         """The update's rows, in their order."""
-        return self._in_frame(self.entry)
+        return self._scaled(self.data.batch) if self.images else self._in_frame(self.entry)
 
     @property
     def selected(self) -> Labelled:
         """Selecting rows of the history, bounded a class and source."""
+        if self.images:
+            return self._scaled(bounded(self.kept.take(self.kept.selecting)))
         rows = self.ledger.selected
         return self._in_frame(rows.take(rows.selecting))
 
@@ -69,8 +95,18 @@ class View:
         """What the learning rows of the history look like, class by class."""
         return Gaussians.of_ledger(self.ledger, self.frame, self.shape)
 
+    def stand_ins(self, most: int, generator: torch.Generator) -> Labelled:
+        """At most `most` rows of each known class, never more than it had: pseudo-rows; of images, which no Gaussian
+        draws, kept ones with the smallest hash."""
+        if not self.images:
+            return self.gaussians.draw(most, self.classes, generator)
+        rows = self.kept.take(self.kept.learning)
+        return self._scaled(remember(rows, sum(min(n, most) for n in rows.counts().values())))
+
     def of(self, rows: Rows) -> Labelled:
         """Any rows of raw inputs."""
+        if self.images:
+            return self._scaled(rows)
         self.multiply_adds += len(rows) * self.space.multiply_adds
         return self._in_frame(rows.with_inputs(rounded(self.space, rows.inputs, self.run.check, self.run.progress)))
 
@@ -78,33 +114,36 @@ class View:
         x = self.frame.features(entry.inputs).reshape(len(entry), *self.shape)
         return Labelled(x, torch.from_numpy(entry.codes(self.classes)))
 
+    def _scaled(self, rows: Rows) -> Labelled:
+        with torch.no_grad():
+            x = self.network.prepare(rows.inputs)
+            if not isinstance(self.data.input, TextInput):
+                x = self.network.scale(x)
+        return Labelled(x, torch.from_numpy(rows.codes(self.classes)))
+
     @cached_property
     def frame(self) -> Frame:
         """From the learning rows of the history; a first version's, from its own."""
-        if isinstance(self.first_layer, nn.Conv2d):
-            return Frame.none(self.space.width, self.space.shift)
         own = self.entry
         every = (self.ledger.learn, Sums.of(own.take(own.learning)), self.ledger.all, Sums.of(own))
         known = next((sums for sums in every if sums.rows), None)
         return (
-            Frame.of(known, self.space.shift, common=self.moves)
+            Frame.of(known, self.space.shift, common=self.moves and not self.thawed)
             if known
             else Frame.none(self.space.width, self.space.shift)
         )
 
     @property
-    def first_layer(self) -> GrownLinear | nn.Conv2d:
+    def first_layer(self) -> GrownLinear:
         """The first layer that trains."""
-        if self.moves and isinstance(self.network.backbone, Convolutions):
-            return cast(nn.Conv2d, self.network.backbone.stages[0])
-        trunk = [*cast(Dense, self.network.backbone).layers] if self.moves else []
+        trunk = [*cast(Dense | Convolutions, self.network.backbone).layers] if self.moves and not self.thawed else []
         return cast(GrownLinear, [*trunk, *self.network.neck.layers, self.network.head][0])
 
     def enter(self, generator: torch.Generator | None = None) -> None:
         """Before training: the first layer takes rows in the frame. With a generator it is drawn anew there."""
         layer = self.first_layer
-        if isinstance(layer, GrownLinear):
-            self._framed = Framed(self.frame, layer)
+        if not isinstance(layer, Stage):
+            self._framed = Framed(self.frame, layer, self.network.low_rank)
             if generator is not None:
                 self._framed.draw(generator, gain=1.0 if layer is self.network.head else 2.0)
 

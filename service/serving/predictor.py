@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.errors import CorruptArtifact
+from service.contract.inputs import PretrainedBackbone, TextInput
+from service.errors import CorruptArtifact, InvalidContent
 from service.learning.architectures import build
+from service.learning.backbones.extractor import shared
 from service.learning.batch import Array
-from service.learning.checkpoint import Checkpoint, Layout
+from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.serialization import unpack_shard
 
 SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
@@ -21,6 +23,7 @@ SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
 BLOCK_ROWS = 128
 """Rows that pass the network at once: a large request does not need large memory."""
 WARM_ROWS = 32
+WARM_TEXT = "a text of about as many words as people send"
 
 
 class Predictor:
@@ -50,12 +53,14 @@ class Predictor:
 
     def _logits(self, inputs: Array) -> NDArray[np.float64]:
         with torch.inference_mode():
-            logits: NDArray[np.float64] = self._network(torch.from_numpy(inputs)).double().numpy()
+            logits: NDArray[np.float64] = self._network.answer(inputs).double().numpy()
         return logits
 
     def _warm(self) -> float:
         """Answers twice, so that the first caller does not pay for it; -> seconds a row. Raises CorruptArtifact."""
-        rows = np.zeros((WARM_ROWS, *self.input.shape), np.float32)
+        rows: Array = np.zeros((WARM_ROWS, *self.input.shape), np.float32)
+        if isinstance(self.input, TextInput):
+            rows = np.full(WARM_ROWS, WARM_TEXT, object)
         if not self.names:
             return 0.0
         self.probabilities(rows)
@@ -67,9 +72,20 @@ class Predictor:
 
 
 def load(layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]], get: Callable[[str], bytes]) -> Predictor:
-    """The predictor of a version's layout and shards; `get` reads verified bytes by digest. Raises CorruptArtifact."""
-    parts = {s["part"]: unpack_shard(get(s["digest"])) for s in shards if s["part"].partition(".")[0] in SERVED}
+    """The predictor of a version's layout and shards; `get` reads verified bytes by digest. Raises CorruptArtifact.
+
+    Versions that have a pretrained backbone in common share its weights.
+    """
+    told = Layout.model_validate(layout)
+    frozen = isinstance(told.backbone, PretrainedBackbone)
+    parts: dict[str, Tensors] = {}
+    for shard in shards:
+        part, digest = shard["part"], shard["digest"]
+        if part.partition(".")[0] in SERVED:
+            parts[part] = shared(digest, get) if frozen and part == "backbone.0" else unpack_shard(get(digest))
     try:
-        return Predictor(Checkpoint(Layout.model_validate(layout), parts))
+        return Predictor(Checkpoint(told, parts))
+    except InvalidContent as missing:
+        raise CorruptArtifact(f"The version cannot be served: {missing.detail}") from missing
     except (KeyError, RuntimeError, ValueError) as error:
         raise CorruptArtifact(f"The parts of the version do not fit together: {error}.") from error

@@ -104,6 +104,8 @@ class Assignment(Fact):
     """Batch -> rows of it that are still stored."""
     sources: dict[str, str] = {}
     """Batch -> its source, where it has one."""
+    weights: dict[str, str] = {}
+    """Pretrained backbone -> file of its weights, where the operator named one."""
     retention: Retention = Retention.ALL
     champion: Stored | None = None
     """The version that a challenger must beat, by the same rows; null: nobody is challenged."""

@@ -9,10 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateKind
-from service.contract.inputs import Architecture, InputSpec
+from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.errors import Conflict
+from service.learning.backbones import check
 from service.learning.choice import AutoParams
 from service.learning.methods import METHODS
 from service.registry import batches, ledger, models, updates, versions
@@ -58,6 +59,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         counts={b.id: b.rows for b in rows.values()},
         kept={b.id: b.kept_rows for b in rows.values()},
         sources={b.id: b.source for b in rows.values() if b.source},
+        weights=_weights(runtime, model, start),
         entries=[
             Entry(batch=e.batch_id, space=e.feature_space, digest=e.digest, rows=e.rows)
             for e in ledger.entries(session, model)
@@ -70,6 +72,16 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         challenged_rows=_challenged_rows(session, model),
         wait_seconds=max(0.0, (update.started_at or 0.0) - update.created_at),
     )
+
+
+def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str, str]:
+    """The file of the model's pretrained backbone. Raises InvalidContent where it cannot be used here any more."""
+    backbone = Architecture.model_validate(model.architecture).backbone
+    files = runtime.settings.weights
+    if not isinstance(backbone, PretrainedBackbone):
+        return {}
+    check(INPUT.validate_python(model.input), backbone, files, weights=start is None)
+    return {backbone.name: files[backbone.name]} if backbone.name in files else {}
 
 
 def _require_clean(session: Session, base: Version | None) -> None:

