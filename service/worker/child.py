@@ -74,6 +74,7 @@ def main() -> None:
 
     torch.set_num_threads(int(sys.argv[1]))
     workshop = train.Workshop()
+    line.say(ready=True)
     while True:
         assignment = Assignment.model_validate(line.assignments.get())
         try:

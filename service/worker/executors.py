@@ -25,6 +25,8 @@ log = logging.getLogger("tsuika.worker")
 
 CHILD = "service.worker.child"
 """The program of the child."""
+START_SECONDS = 120.0
+"""How long a child may take to be ready, at least: what it loads then is no update's lack of progress."""
 CANCEL_GRACE_SECONDS = 1.0
 """How long a child may take to stop by itself before it is killed."""
 
@@ -67,6 +69,7 @@ class WarmChild:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._done = 0
+        self._ready = False
 
     def warm(self) -> None:
         """Start the child ahead of its first assignment."""
@@ -110,29 +113,35 @@ class WarmChild:
                 self.kill()
 
     def _messages(self, tick_seconds: float, tick: Callable[[Progress | None], bool]) -> Iterator[dict[str, Any]]:
-        """Messages of the child until its output ends; calls `tick` in between."""
+        """Messages of the child until its output ends; calls `tick` in between.
+
+        The same progress told again is none. Time is counted while we look, at most a tick at once: a parent that was
+        paused blames no child. Raises NoProgress past the deadline, however well the heartbeats go.
+        """
         progress: Progress | None = None
-        still = 0.0
+        still, looked = 0.0, time.monotonic()
         while True:
             try:
-                line = self._lines.get(timeout=tick_seconds)
+                line: str | None = self._lines.get(timeout=tick_seconds)
             except queue.Empty:
-                still += tick_seconds
-                if still >= self._deadline:
-                    raise NoProgress(f"No progress for {self._deadline:g} s; the process was ended.") from None
-                if tick(progress):
-                    raise Cancelled("Somebody asked it to stop.") from None
-                continue
-            still = 0.0
+                line = ""
+            at = time.monotonic()
+            still, looked = still + min(at - looked, tick_seconds), at
             if line is None:
                 return
-            message = json.loads(line)
-            if "progress" in message:
-                progress = message["progress"]
-                if tick(progress):
-                    raise Cancelled("Somebody asked it to stop.")
-            else:
+            message = json.loads(line) if line else {}
+            if "ready" in message:
+                self._ready, still = True, 0.0
+            elif message and "progress" not in message:
                 yield message
+                continue
+            elif message.get("progress", progress) != progress:
+                progress, still = message["progress"], 0.0
+            deadline = self._deadline if self._ready else max(self._deadline, START_SECONDS)
+            if still >= deadline:
+                raise NoProgress(f"No progress for {deadline:g} s; the process was ended.")
+            if tick(progress):
+                raise Cancelled("Somebody asked it to stop.")
 
     def _cancel(self, keep: bool = False) -> None:
         """Ask the child to stop at its next step, then end it: whatever it had in hand goes with it. `keep`: one that
@@ -141,7 +150,7 @@ class WarmChild:
         until = time.monotonic() + CANCEL_GRACE_SECONDS
         try:
             while (line := self._lines.get(timeout=max(0.0, until - time.monotonic()))) is not None:
-                if "progress" not in json.loads(line):
+                if not {"progress", "ready"}.intersection(json.loads(line)):
                     if keep:
                         return
                     break
@@ -154,7 +163,7 @@ class WarmChild:
         process, self._process = self._process, None
         if process is None:
             return
-        self._done = 0
+        self._done, self._ready = 0, False
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

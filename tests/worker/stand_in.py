@@ -26,6 +26,7 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
+    say(ready=True)
     while True:
         assignment = messages.get().get("assignment")
         if assignment is None:
@@ -40,6 +41,10 @@ def main() -> None:
                 say(error={"slug": "method-refused", "detail": "not on this backbone"})
             case "stand still":
                 time.sleep(600)
+            case "say the same":
+                while True:
+                    say(progress={"phase": "training", "done": 1, "total": 2})
+                    time.sleep(0.01)
             case "answer":
                 say(progress={"phase": "training", "done": 1, "total": 2})
                 say(result=json.loads(Path(method["result"]).read_text()))

@@ -122,13 +122,14 @@ def test_a_child_that_died_while_idle_is_replaced(child: WarmChild, runtime: Run
     assert child.run(assignment("answer", result=str(path)), 0.01, quiet).learned == ["bat_1"]
 
 
-def test_a_child_that_stands_still_is_ended_at_the_deadline() -> None:
+@pytest.mark.parametrize("name", ["stand still", "say the same"])
+def test_a_child_that_stands_still_is_ended_at_the_deadline(name: str) -> None:
     child = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=0.5)
     child.warm()
     first = pid(child)
     began = time.monotonic()
     with pytest.raises(NoProgress):
-        child.run(assignment("stand still"), 0.01, quiet)
+        child.run(assignment(name), 0.01, quiet)
     assert 0.4 < time.monotonic() - began < 3.0
     assert not alive(first)
 
