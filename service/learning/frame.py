@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from service.learning.batch import Array
 from service.learning.heads import Block, GrownLinear
+from service.learning.low_rank import LowRank
 from service.learning.sums import Floats, Sums
 
 NORM = 64.0
 """Mean square of a row's norm in the frame, at most: wider features are shrunk, so that steps stay stable."""
+
+Owner = Block | LowRank
+"""What multiplies the features with weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +60,7 @@ class Frame:
 
     def place(self, h: Tensor) -> Tensor:
         """Features in the frame. [n, M]"""
-        return (h - self.mean) / self.spread
+        return (h - self.mean.to(h.device)) / self.spread.to(h.device)
 
     def weights(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """A layer's weight [out, M] and bias [out] so that in the frame it gives what it gave outside."""
@@ -63,15 +68,21 @@ class Frame:
 
 
 class Framed:
-    """A layer that trains in a frame; each of its blocks sees all features and has a bias."""
+    """A layer that trains in a frame; each of its blocks sees all features and has a bias. `low_rank`: branches of the
+    network, of which some may stand beside the layer, now or later."""
 
-    def __init__(self, frame: Frame, layer: GrownLinear) -> None:
-        self.frame, self.layer = frame, layer
-        self._before: dict[Block, tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]] = {}
-        for block in layer:
-            outside = _tensors(block)
-            _put(block, *frame.weights(*outside))
-            self._before[block] = outside, _tensors(block)
+    def __init__(self, frame: Frame, layer: GrownLinear, low_rank: nn.ModuleList) -> None:
+        self.frame, self.layer, self.low_rank = frame, layer, low_rank
+        self._before: dict[Owner, tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]] = {}
+        for owner in self._owners():
+            outside = _tensors(owner)
+            _put(owner, *frame.weights(*outside))
+            self._before[owner] = outside, _tensors(owner)
+
+    def _owners(self) -> list[Owner]:
+        """What sees the features."""
+        branches = [cast(LowRank, branch) for branch in self.low_rank]
+        return [*self.layer, *(branch for branch in branches if self.layer in branch.layers)]
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator, gain: float) -> None:
@@ -84,13 +95,13 @@ class Framed:
 
     def leave(self) -> None:
         """Back outside. Only what training moved is translated, so a weight that stood still keeps its bits."""
-        for block in self.layer:
-            now = _tensors(block)
+        for owner in self._owners():
+            now = _tensors(owner)
             zero = torch.zeros_like(now[0]), torch.zeros_like(now[1])
-            (weight, bias), (framed_weight, framed_bias) = self._before.get(block, (zero, zero))
+            (weight, bias), (framed_weight, framed_bias) = self._before.get(owner, (zero, zero))
             moved = (now[0] - framed_weight) / self.frame.spread
             shifted = (now[1] - framed_bias) - moved @ self.frame.mean
-            _put(block, _add(weight, moved), _add(bias, shifted))
+            _put(owner, _add(weight, moved), _add(bias, shifted))
 
 
 def _single(values: Floats) -> Tensor:
@@ -102,13 +113,19 @@ def _add(value: Tensor, change: Tensor) -> Tensor:
     return torch.where(change == 0, value, value + change)
 
 
-def _tensors(block: Block) -> tuple[Tensor, Tensor]:
+def _tensors(block: Owner) -> tuple[Tensor, Tensor]:
+    if isinstance(block, LowRank):
+        return block.down.detach().clone(), block.offset.clone()
     assert block.bias is not None, "a block on frozen features owns its rows"
     return block.weight.detach().clone(), block.bias.detach().clone()
 
 
 @torch.no_grad()
-def _put(block: Block, weight: Tensor, bias: Tensor) -> None:
+def _put(block: Owner, weight: Tensor, bias: Tensor) -> None:
+    if isinstance(block, LowRank):
+        block.down.copy_(weight)
+        block.offset.copy_(bias)
+        return
     assert block.bias is not None
     block.weight.copy_(weight)
     block.bias.copy_(bias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from service.learning.architectures import Dense, Network, new_block
+from service.learning.convolutions import Convolutions
 from service.learning.heads import Block, GrownLinear
 
 LOUDEST = 1 / 8
@@ -24,24 +25,28 @@ def grow_head(network: Network, columns: int, generator: torch.Generator) -> Blo
     if not columns:
         return None
     known, inputs = network.head.out_features, network.head.in_features or network.neck.width
-    block = new_block((known, known + columns), (0, inputs), next_part(network.head, "head"), "", generator, gain=1.0)
+    block = new_block((known, known + columns), (0, inputs), next_part(network, "head"), "", generator, gain=1.0)
     if known:
         block.weight.data *= min(float(matrix(network.head)[0].norm(dim=1).mean()), LOUDEST * inputs**0.5)
     network.head.blocks.append(block)
     return block
 
 
-def next_part(layers: GrownLinear | Iterable[GrownLinear], kind: str) -> str:
+def next_part(network: Network, kind: str) -> str:
     """The first unused shard name of that kind: "head.2" beside "head.0" and "head.1"."""
-    found = [layers] if isinstance(layers, GrownLinear) else layers
-    numbers = [int(b.part.split(".")[1]) for layer in found for b in layer if b.part.split(".")[0] == kind]
+    used = {owner.part for owner in network.stored()}
+    if not isinstance(network.backbone, Dense | Convolutions):
+        used.add("backbone.0")
+    numbers = [int(part.split(".")[1]) for part in used if part.split(".")[0] == kind]
     return f"{kind}.{max(numbers, default=-1) + 1}"
 
 
 @torch.no_grad()
 def matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:
-    """The layer as one matrix [out, in] and bias [out]; zero where no block reaches. A copy."""
-    weight = torch.zeros(layer.out_features, layer.in_features)
+    """The layer as one matrix [out, in] (of filters [out, in, 3, 3]) and bias [out]; zero where no block reaches. A
+    copy."""
+    kernel = next(iter(layer)).weight.shape[2:] if len(layer.blocks) else ()
+    weight = torch.zeros(layer.out_features, layer.in_features, *kernel)
     bias = torch.zeros(layer.out_features)
     for block in layer:
         weight[slice(*block.rows), slice(*block.columns)] += block.weight

@@ -1,4 +1,4 @@
-"""Linear layers that grow by blocks.
+"""Layers that grow by blocks: dense ones here, and what every kind of them shares.
 
 Growing one matrix changes the bits of the *old* columns (other shapes take other paths through BLAS), so a grown layer
 is a list of blocks: old tensors are multiplied alone, new ones beside them.
@@ -6,7 +6,7 @@ is a list of blocks: old tensors are multiplied alone, new ones beside them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
@@ -19,11 +19,18 @@ Span = tuple[int, int]
 class Block(nn.Module):
     """Outputs `rows` computed from inputs `columns`. Without a bias it adds to the block that owns those rows."""
 
+    places = 1
+    """How often a row of inputs is multiplied with the weights."""
+
     def __init__(self, rows: Span, columns: Span, weight: Tensor, bias: Tensor | None, part: str, key: str) -> None:
         super().__init__()
         self.rows, self.columns, self.part, self.key = rows, columns, part, key
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(bias) if bias is not None else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, columns] -> [n, rows]"""
+        return F.linear(x, self.weight, self.bias)
 
     def tensors(self) -> dict[str, Tensor]:
         """This block's tensors under the names that its shard gives them."""
@@ -33,12 +40,35 @@ class Block(nn.Module):
         return found
 
 
-class GrownLinear(nn.Module):
-    """y = W x + b as a list of blocks. x [n, in] -> y [n, out]."""
+class Inserted(nn.Module):
+    """A layer put in behind another one: h + V relu(U h + u), h = the first `columns` of what that one gives.
 
-    def __init__(self, blocks: list[Block]) -> None:
+    V = 0 changes nothing. `rows` = `columns`: it stands in for h; else it is given beside h, for who looks there.
+    down: U [r, columns] and u [r] · up: V [columns, r]; 1x1 filters of those sizes behind a convolution.
+    """
+
+    def __init__(self, rows: Span, columns: Span, down: Tensor, bias: Tensor, up: Tensor, part: str, key: str) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
+        self.rows, self.columns, self.part, self.key = rows, columns, part, key
+        self.down, self.bias, self.up = nn.Parameter(down), nn.Parameter(bias), nn.Parameter(up)
+
+    def forward(self, h: Tensor) -> Tensor:
+        if self.down.ndim == 2:
+            return h + F.linear(torch.relu(F.linear(h, self.down, self.bias)), self.up)
+        return h + F.conv2d(torch.relu(F.conv2d(h, self.down, self.bias)), self.up)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors under the names that its shard gives them."""
+        named = {"down.weight": self.down, "down.bias": self.bias, "up.weight": self.up}
+        return {f"{self.key}{name}": tensor.detach() for name, tensor in named.items()}
+
+
+class GrownLinear(nn.Module):
+    """y = W x + b as a list of blocks. x [n, in] -> y [n, out]; a hidden layer gives `activated` of it."""
+
+    def __init__(self, blocks: Sequence[Block], inserted: Sequence[Inserted] = ()) -> None:
+        super().__init__()
+        self.blocks, self.inserted = nn.ModuleList(blocks), nn.ModuleList(inserted)
 
     def __iter__(self) -> Iterator[Block]:
         return (cast(Block, b) for b in self.blocks)
@@ -49,15 +79,35 @@ class GrownLinear(nn.Module):
 
     @property
     def out_features(self) -> int:
-        return max((b.rows[1] for b in self), default=0)
+        """Of a hidden layer, what it gives: its units, and what inserted layers give beside them."""
+        return max((b.rows[1] for b in [*self, *self.insertions]), default=0)
+
+    @property
+    def insertions(self) -> list[Inserted]:
+        """Layers put in behind this one, in order."""
+        return [cast(Inserted, layer) for layer in self.inserted]
 
     def forward(self, x: Tensor) -> Tensor:
         pieces: dict[Span, Tensor] = {}
         for block in self:
             start, stop = block.columns
             seen = x if (start, stop) == (0, x.shape[1]) else x[:, start:stop].contiguous()
-            y = F.linear(seen, block.weight, block.bias)
+            y = block(seen)
             pieces[block.rows] = pieces[block.rows] + y if block.rows in pieces else y
         if not pieces:
             return x.new_zeros(len(x), 0)
         return next(iter(pieces.values())) if len(pieces) == 1 else torch.cat(list(pieces.values()), 1)
+
+    def activated(self, x: Tensor) -> Tensor:
+        """What a hidden layer gives: its units behind a ReLU, and the inserted layers. [n, in] -> [n, out]"""
+        return self.through(torch.relu(self(x)))
+
+    def through(self, units: Tensor) -> Tensor:
+        """Units [n, own, ...], in order, with the layers put in among them. -> [n, out, ...]"""
+        out, at = units[:, :0], 0
+        for layer in self.insertions:
+            more = layer.columns[1] - out.shape[1]
+            out = torch.cat([out, units[:, at : at + more]], 1)
+            at += more
+            out = layer(out) if layer.rows == layer.columns else torch.cat([out, layer(out)], 1)
+        return torch.cat([out, units[:, at:]], 1) if at else units

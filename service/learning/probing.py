@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from service.learning.expansion import drift, growing
 from service.learning.heads import GrownLinear
 from service.learning.learner import DRAWS, Learner
 from service.learning.losses import Pull
-from service.learning.method import GradientParams
+from service.learning.method import GradientParams, Run
 from service.learning.training import Labelled, accuracy
 
 EPOCHS = 3
@@ -22,15 +23,20 @@ WORTH = 0.01
 """Accuracy on the batch that moving old units must win before any unit counts as flagged."""
 NULL_DRIFTS = 2.0
 """A unit is flagged beyond this many times the median drift of training as long on what was known already."""
+MOST_ROWS = 2000
+"""Rows of each of the probe's trainings at most: they tell where weights move, not what the new rows are."""
 FALLBACK = 0.1
 """Share of a layer that is flagged where nothing stands in for what was known."""
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A trained scratch copy. drifts: [units] a layer · sigmas: their limits · accuracy on the batch, `without` it."""
+    """A trained scratch copy. units: a layer · drifts: [outputs] a layer, see `drift` · sigmas: their limits ·
+    accuracy on the batch, `without` it.
+    """
 
     layers: Sequence[GrownLinear]
+    units: Sequence[int]
     drifts: Sequence[Tensor]
     sigmas: Sequence[float]
     accuracy: float
@@ -49,12 +55,24 @@ class Probe:
             for d, sigma in zip(self.drifts, self.sigmas, strict=True)
         ]
 
+    def told(self) -> dict[str, Sequence[Any]]:
+        """Numbers a layer: its units, how far they went, the limit, and how many are beyond it."""
+        own = [d[d >= 0] for d in self.drifts]
+        return {
+            "units": self.units,
+            "drift": [float(d.median()) for d in own],
+            "largest": [float(d.max()) for d in own],
+            "sigma": self.sigmas,
+            "flagged": [len(f) for f in self.flagged()],
+        }
+
 
 def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: GradientParams, grow: bool) -> Probe:
     """Train three copies for three epochs: one on `rows`, pulled to the old weights; of one, what would be added in any
     case (`grow`: the new columns); and one on `old`, which says how far units move without any news."""
     brief = params.model_copy(update={"epochs": EPOCHS})
     before, moved, plain, null = start(), start(), start(), start()
+    rows, old = _some(rows, before.run), _some(old, before.run)
     pairs = zip(moved.body.parameters(), before.body.parameters(), strict=True)
     added = {id(p) for p in moved.added.parameters()} if moved.added else set()
     pull = Pull([(p, star.detach()) for p, star in pairs if id(p) not in added], PULL)
@@ -65,19 +83,28 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
     if old.rows:
         again = torch.randint(old.rows, (rows.rows,), generator=null.run.generator(DRAWS))
         null.fit(brief, Labelled(old.x[again], old.y[again]), phase="comparing")
-    layers = [growing(learner.network) for learner in (before, moved, null)]
+    layers = [[place.layer for place in growing(learner.network)] for learner in (before, moved, null)]
     drifts, usual = ([drift(a, b) for a, b in zip(layers[0], after, strict=True)] for after in layers[1:])
     return Probe(
         layers[1],
+        [int((d >= 0).sum()) for d in drifts],
         drifts,
         [
-            NULL_DRIFTS * float(u.median()) if old.rows else float(d.quantile(1 - FALLBACK))
+            NULL_DRIFTS * float(u[u >= 0].median()) if old.rows else float(d[d >= 0].quantile(1 - FALLBACK))
             for d, u in zip(drifts, usual, strict=True)
         ],
         _accuracy(moved),
         _accuracy(plain),
         sum(learner.multiply_adds for learner in (moved, plain, null)),
     )
+
+
+def _some(rows: Labelled, run: Run) -> Labelled:
+    """At most so many of the rows, drawn."""
+    if rows.rows <= MOST_ROWS:
+        return rows
+    drawn = torch.randperm(rows.rows, generator=run.generator(DRAWS))[:MOST_ROWS]
+    return Labelled(rows.x[drawn], rows.y[drawn])
 
 
 def _accuracy(learner: Learner) -> float:

@@ -108,9 +108,21 @@ def fit(
             work += once.rows * cost
             put(learning, start)
             lr /= 3
-    raise Diverged(
-        f"Training left the finite numbers even at a rate of {lr * 3:.3g}: lower `lr`, or look for wild inputs."
-    )
+    raise Diverged(_what_diverged(once, data, lr * 3))
+
+
+def _what_diverged(once: _Training, data: Labelled, lr: float) -> str:
+    """At which step, and the likely cause."""
+    each, largest = -(-data.rows // once.params.batch_size), float(data.x.abs().max())
+    epoch = min(once.steps // each + 1, once.params.epochs)
+    where = f"step {min(once.steps + 1, each * once.params.epochs)} (epoch {epoch} of {once.params.epochs})"
+    cause = f"the rate is too high for these rows: lower `lr` far below {lr:.3g}, or take a larger `batch_size`"
+    if once.steps == 0:
+        cause = (
+            f"no weight had moved yet, so inputs are wild (the largest is {largest:.3g} once scaled), or a strength is: "
+            "look at the rows, declare the input's `scale`"
+        )
+    return f"Training left the finite numbers at {where}, even at a rate of {lr:.3g}. The likely cause: {cause}."
 
 
 class _Hooks(NamedTuple):
@@ -221,7 +233,7 @@ def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:
 @torch.no_grad()
 def forward_cost(body: nn.Module, row: Tensor) -> int:
     """Multiply-adds of one row [1, ...] through the module, from its layers' shapes."""
-    cost = sum(m.weight.numel() for m in body.modules() if isinstance(m, Block))
+    cost = sum(m.weight.numel() * m.places for m in body.modules() if isinstance(m, Block))
 
     def count(layer: nn.Module, _: object, y: Tensor) -> None:
         nonlocal cost

@@ -71,14 +71,16 @@ def test_blocks_that_see_different_inputs_stay_apart() -> None:
     merge(layer, "head.0")
     assert len(list(layer)) == 2
     assert matrix(layer)[0].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
-    assert next_part(layer, "head") == "head.2"
+    whole = network()
+    whole.head = layer
+    assert next_part(whole, "head") == "head.2"
 
 
 def test_a_new_neck_comes_with_a_new_head() -> None:
     grown = network()
     new_neck(grown, [8, 4], 6, torch.Generator().manual_seed(0))
     assert grown(torch.randn(3, 17)).shape == (3, 6)
-    assert [layer.out_features for layer in grown.dense_layers()] == [33, 8, 4]
+    assert [layer.out_features for layer in grown.hidden_layers()] == [33, 8, 4]
 
 
 def framed() -> tuple[GrownLinear, Frame]:
@@ -101,7 +103,7 @@ def test_a_layer_gives_in_its_frame_what_it_gave_outside() -> None:
     layer, frame = framed()
     h = torch.from_numpy((digits().X[:50] * 100).astype("int16")).float() / 64
     before = layer(h)
-    inside = Framed(frame, layer)
+    inside = Framed(frame, layer, torch.nn.ModuleList())
     assert torch.allclose(layer(frame.place(h)), before, atol=1e-2)
     with torch.no_grad():
         next(iter(layer)).weight[1] += 1
@@ -115,7 +117,7 @@ def test_weights_that_stood_still_come_back_with_their_bits() -> None:
     block = next(iter(layer))
     block.weight.data[0, 0] = -0.0
     before = [p.detach().clone() for p in layer.parameters()]
-    inside = Framed(frame, layer)
+    inside = Framed(frame, layer, torch.nn.ModuleList())
     with torch.no_grad():
         block.weight[2, 5] += 1
     inside.leave()

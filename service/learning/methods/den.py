@@ -2,6 +2,8 @@
 
 Old weights are never written to. In `protect` (the default when classes are new) old scores stay bit-identical: nothing
 that is new reaches an old output. In `adapt` added units correct the old outputs, starting from no correction at all.
+Units are those of dense layers and filters of convolutions. Where more than half of a layer would have moved, units
+beside the old ones are not enough: a layer is put in behind it, and begins as the identity.
 """
 
 from __future__ import annotations
@@ -10,21 +12,33 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
 from service.errors import MethodRefused
+from service.learning.beside import Inside, training_beside
 from service.learning.checkpoint import Checkpoint
-from service.learning.expansion import Expansion, expand
+from service.learning.expansion import Expansion, expand, growing
 from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import GroupLasso
+from service.learning.memory import remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run
 from service.learning.probing import EPOCHS, Probe, probe
 from service.learning.training import Labelled
 
+GROWS = ("mlp", "cnn")
+"""Backbones with layers that can grow."""
 MOST_UNITS = 32
-"""Units added to a layer at most."""
+"""Units added to a layer at most, and of a layer that is put in."""
+CROWDED = 0.5
+"""Share of a layer that must be flagged for a layer to be put in behind it; once a layer, since its width doubles."""
+NEGATIVES = 4
+"""Pseudo-rows of known classes for each row of the batch, at most; and at least so many a class:"""
+LEAST_NEGATIVES = 20
+REHEARSED = 0.3
+"""Remembered rows for each pseudo-row."""
 SPARSITY = 1e-3
 """Strength of the group lasso on added units."""
 SLOWER = 3
@@ -34,12 +48,18 @@ WARM = 3
 
 
 class Params(GradientParams):
-    """What every gradient method takes, and what may happen to old scores."""
+    """What every gradient method takes, what may happen to old scores, and the size of the memory."""
 
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the learning rows for what was added.")
     mode: Literal["auto", "protect", "adapt"] = Field(
         "auto",
         description="protect: old scores keep their bits; adapt: they may move; auto: protect if classes are new.",
+    )
+    memory_rows: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Kept rows that are learned again beside pseudo-rows; of a cnn, which has none, 0 takes all.",
     )
 
 
@@ -50,35 +70,38 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.fit(params)
         return learner.finish()
     protect = _protects(base, data, params)
-    start = partial(Learner.start, base, data, run, freeze=base.layout.backbone.name != "mlp")
+    start = partial(Learner.start, base, data, run, freeze=base.layout.backbone.name not in GROWS)
     learner = start(keep_head=protect)
-    old = learner.stand_ins(learner.batch)
-    rows = learner.batch + old
     slow = params.model_copy(update={"lr": params.lr / SLOWER})
     if not learner.batch.rows:
         learner.fit(slow)
         return learner.finish(merged=False)
 
+    old = _known(learner, params)
+    rows = learner.batch + old
     found = probe(start, rows, old, params, grow=protect)
-    chosen = _choose(found, protect)
-    grown = expand(learner.network, chosen, found.layers, learner.added, run.generator(DRAWS), adapt=not protect)
+    chosen, inside = _choose(found, learner, protect), Inside(learner)
+    within = inside.of(rows) if protect and inside.fits(rows.rows) else rows
+    put_in = _put_in(found, learner)
+    layers, rng = found.layers, run.generator(DRAWS)
+    grown = expand(learner.network, chosen, layers, learner.added, rng, adapt=not protect, insert=put_in)
     added = grown.added
     if not any(added):
         learner.notes.append(_nothing_added(found, protect))
-    dead, pruned = _train(learner, grown, rows, slow)
+    dead, pruned = _train(learner, grown, rows.x, within, inside.widths, slow)
     learner.multiply_adds += found.multiply_adds
     mode = "protect" if protect else "adapt"
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"step": "probe", "epochs": EPOCHS, "accuracy": found.accuracy, "without": found.without, "worth": found.worth},
-        {"step": "detect", "layers": _layers(grown, **_drifts(found))},
-        {"step": "add", "layers": _layers(grown, added=added)},
+        {"step": "detect", "layers": grown.told(**found.told())},
+        {"step": "add", "layers": grown.told(added=added, inserted=put_in)},
         {"step": "initialise", "mode": mode, "copied": added, "new_rows": len(learner.classes) - learner.known},
         {
             "step": "train",
             "epochs": slow.epochs,
             "lr": slow.lr,
             "negatives": old.rows,
-            "layers": _layers(grown, dead=dead, pruned=pruned),
+            "layers": grown.told(dead=dead, pruned=pruned, insertion=grown.insertion_norms),
         },
     ]
     return learner.finish({"mode": mode, "steps": steps}, merged=False)
@@ -93,18 +116,52 @@ def _protects(base: Checkpoint, data: Data, params: Params) -> bool:
     return bool(new) if params.mode == "auto" else params.mode == "protect"
 
 
-def _choose(found: Probe, protect: bool) -> list[Tensor]:
-    """The most drifted of the flagged units, at most 32 a layer. What protected units find must reach the new columns
-    through units that see them, so each layer above gets as many, flagged or not."""
+def _known(learner: Learner, params: Params) -> Labelled:
+    """Rows of known classes beside the batch: pseudo-rows, and remembered ones if asked for, a third as often: few rows
+    say exactly where a class is, many drawn ones how far it reaches."""
+    most = max(NEGATIVES * learner.batch.rows, LEAST_NEGATIVES * learner.known)
+    drawn = learner.stand_ins(learner.batch)
+    which = torch.randperm(drawn.rows, generator=learner.run.generator(DRAWS))[:most]
+    found = Labelled(drawn.x[which], drawn.y[which])
+    if not params.memory_rows:
+        return found
+    kept = learner.view.kept
+    memory = learner.view.of(remember(kept.take(kept.learning), params.memory_rows))
+    if not memory.rows:
+        learner.notes.append("den: no row of the known classes is kept, so pseudo-rows stood in for memory_rows.")
+        return found
+    if learner.view.images:
+        # a convolution has no pseudo-rows: what stood in for them were kept rows, more than were asked for
+        found = Labelled(found.x[:0], found.y[:0])
+    times = max(1, round((found.rows * REHEARSED or most) / memory.rows))
+    return Labelled(torch.cat([found.x, *[memory.x] * times]), torch.cat([found.y, *[memory.y] * times]))
+
+
+def _choose(found: Probe, learner: Learner, protect: bool) -> list[Tensor]:
+    """The most drifted of the flagged units, at most 32 a layer, filters in fours. What protected units find must reach
+    the new columns through units that see them, so each layer above gets as many, flagged or not."""
     chosen: list[Tensor] = []
-    for flagged, drift in zip(found.flagged(), found.drifts, strict=True):
-        least = len(chosen[-1]) if chosen and protect else 0
-        most = drift.argsort(descending=True, stable=True)
-        chosen.append(most[: max(min(len(flagged), MOST_UNITS), min(least, len(most)))])
+    for place, flagged, drift, own in zip(
+        growing(learner.network), found.flagged(), found.drifts, found.units, strict=True
+    ):
+        least = min(len(chosen[-1]), MOST_UNITS) if chosen and protect else 0
+        units = max(min(len(flagged), MOST_UNITS), least)
+        units = min(-(-units // place.group) * place.group, own)
+        chosen.append(drift.argsort(descending=True, stable=True)[:units])
     return chosen
 
 
-def _train(learner: Learner, grown: Expansion, rows: Labelled, params: GradientParams) -> tuple[list[int], list[int]]:
+def _put_in(found: Probe, learner: Learner) -> list[int]:
+    """Units of the layer to put in behind each layer, 0: none."""
+    return [
+        MOST_UNITS if len(flagged) > CROWDED * units and not place.layer.insertions else 0
+        for flagged, units, place in zip(found.flagged(), found.units, growing(learner.network), strict=True)
+    ]
+
+
+def _train(
+    learner: Learner, grown: Expansion, x: Tensor, within: Labelled, widths: Sequence[int], params: Params
+) -> tuple[list[int], list[int]]:
     """Train what was added, and that alone. -> units a layer that died and were drawn anew, and that were removed."""
     if not grown.blocks:
         return [0] * len(grown.units), [0] * len(grown.units)
@@ -112,32 +169,14 @@ def _train(learner: Learner, grown: Expansion, rows: Labelled, params: GradientP
     lasso = GroupLasso([block for block in grown.units if block is not None], SPARSITY)
     warm = -(-params.epochs // WARM)
     for epochs, salt in ((warm, TRAINING), (params.epochs - warm, TRAINING + 1)):
+        part = params.model_copy(update={"epochs": epochs})
+        phase = "training" if salt > TRAINING else "warming up"
         if epochs:
-            part = params.model_copy(update={"epochs": epochs})
-            learner.fit(
-                part, rows, after_step=lasso.step, salt=salt, phase="training" if salt > TRAINING else "warming up"
-            )
+            with training_beside(learner, grown, widths):
+                learner.fit(part, within, after_step=lasso.step, salt=salt, phase=phase)
         if salt == TRAINING:
-            dead = grown.revive(grown.firing(rows.x), learner.run.generator(DRAWS))
-    return dead, grown.prune(grown.firing(rows.x))
-
-
-def _layers(grown: Expansion, **numbers: Sequence[Any]) -> list[dict[str, Any]]:
-    """One dict a hidden layer, with its name and its number of each kind."""
-    rows = zip(*numbers.values(), strict=True)
-    return [
-        {"layer": name, **dict(zip(numbers, row, strict=True))} for name, row in zip(grown.names, rows, strict=True)
-    ]
-
-
-def _drifts(found: Probe) -> dict[str, Sequence[Any]]:
-    return {
-        "units": [len(d) for d in found.drifts],
-        "drift": [float(d.median()) for d in found.drifts],
-        "largest": [float(d.max()) for d in found.drifts],
-        "sigma": found.sigmas,
-        "flagged": [len(f) for f in found.flagged()],
-    }
+            dead = grown.revive(grown.firing(x), learner.run.generator(DRAWS))
+    return dead, grown.prune(grown.firing(x))
 
 
 def _nothing_added(found: Probe, protect: bool) -> str:
@@ -149,24 +188,18 @@ def _nothing_added(found: Probe, protect: bool) -> str:
 
 
 def refuse(base: Checkpoint | None, data: Data) -> str | None:
-    """Where there is no hidden dense layer that could grow."""
+    """Where there is no hidden layer that could grow."""
     backbone = base.layout.backbone if base else data.architecture.backbone
-    neck = bool(base and base.layout.neck)
-    if neck or (backbone.name == "mlp" and not (base and base.layout.lifts)):
+    if (base and base.layout.neck) or (backbone.name in GROWS and not (base and base.layout.lifts)):
         return None
-    if data.architecture.backbone.name == "mlp":
+    if data.architecture.backbone.name in GROWS:
         return (
-            "den adds units to hidden dense layers, and no mlp was trained here yet: the live version is an exact "
-            "head. Learn once with retrain, then den can expand what it made."
-        )
-    if backbone.name == "cnn":
-        return (
-            "den adds units to dense layers; filters of a cnn backbone cannot grow. Use an mlp backbone, give the head "
-            "hidden layers with linear_probe, or learn with replay or ridge."
+            f"den adds units to hidden layers, and no {data.architecture.backbone.name} was trained here yet: the live "
+            "version is an exact head. Learn once with retrain, then den can expand what it made."
         )
     return (
-        "den adds units to hidden dense layers, and this model has none. Use a model with an mlp backbone, give the "
-        "head hidden layers with linear_probe, or learn with ridge."
+        "den adds units to hidden layers of an mlp or filters to a cnn, and this model has neither. Use a model with "
+        "such a backbone, give the head hidden layers with linear_probe, or learn with ridge."
     )
 
 
@@ -179,6 +212,7 @@ METHOD = Method(
     update=update,
     needs=frozenset({"dense", "ledger"}),
     good_when="Old weights and old scores must not move, and the network may grow.",
-    limits="A new class can still win on an old row. Dense layers only; the network grows with each update.",
+    limits="A new class can still win on an old row (the exam counts intrusion). The network grows with each update "
+    "(parameters_added tells). Mistakes among old classes stay (masked accuracy does not rise).",
     refuse=refuse,
 )

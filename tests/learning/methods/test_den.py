@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from service.contract.inputs import Architecture, CnnBackbone, ImageInput
+from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
 from service.learning.checkpoint import Checkpoint
 from service.learning.method import Learned, Run
 from service.learning.methods import den, fine_tune, linear_probe, retrain, ridge
 from service.learning.serialization import pack_shard
-from tests.learning.memory_data import MemoryData, Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
+from tests.learning.memory_data import Stream
+from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream
 
 
 def prepared(hidden: list[int]) -> tuple[Stream, Checkpoint]:
@@ -26,7 +28,7 @@ def served(checkpoint: Checkpoint) -> dict[str, bytes]:
     return {p: pack_shard(ts) for p, ts in checkpoint.parts.items() if p.split(".")[0] in ("scale", "backbone", "head")}
 
 
-def steps(learned: Learned) -> dict[str, dict[str, object]]:
+def steps(learned: Learned) -> dict[str, dict[str, Any]]:
     return {step["step"]: step for step in learned.details["steps"]}
 
 
@@ -58,7 +60,7 @@ def test_it_tells_its_five_steps_with_numbers_for_each_layer() -> None:
     assert told["initialise"]["mode"] == "protect"
     trained = told["train"]["layers"]
     assert isinstance(trained, list)
-    assert set(trained[0]) == {"layer", "dead", "pruned"}
+    assert set(trained[0]) == {"layer", "dead", "pruned", "insertion"}
 
 
 def test_updates_go_on_from_a_grown_network() -> None:
@@ -96,15 +98,75 @@ def test_protect_without_a_new_class_is_refused_with_the_remedy() -> None:
         den.update(base, s.data(old.X[:20], old.y[:20]), den.Params(mode="protect"), Run())
 
 
-def test_without_a_hidden_dense_layer_it_is_refused_with_the_remedy() -> None:
+def test_without_a_layer_that_could_grow_it_is_refused_with_the_remedy() -> None:
     d, s = digits(), stream()
     data = s.data(d.X[:20], d.y[:20])
     assert "mlp" in (den.refuse(None, data) or "")
-    s.learn(ridge.METHOD, d.X[:200], d.y[:200])
+    s.learn(ridge.METHOD, d.X[:60], d.y[:60], lift="none")
     assert "mlp" in (den.refuse(s.checkpoint, data) or "")
-    image = ImageInput(kind="image", channels=1, height=8, width=8)
-    architecture = Architecture(backbone=CnnBackbone(name="cnn"))
-    assert "cnn" in (den.refuse(None, MemoryData(image, architecture, [], data.batch)) or "")
+    exact = stream([16])
+    exact.learn(ridge.METHOD, d.X[:60], d.y[:60], lift="none")
+    assert "retrain" in (den.refuse(exact.checkpoint, exact.data(d.X[:20], d.y[:20])) or "")
+
+
+def images(channels: list[int]) -> Stream:
+    spec = ImageInput(kind="image", channels=1, height=8, width=8, scale=RangeScale(range=(0, 16)))
+    return Stream(spec, Architecture(backbone=CnnBackbone(name="cnn", channels=channels)))
+
+
+def as_images(X: Floats) -> Floats:
+    return X.reshape(-1, 1, 8, 8)
+
+
+def test_filters_grow_beside_the_old_ones_which_keep_their_bytes() -> None:
+    d, s = digits(), images([8, 16])
+    old, new, held = d.of(OLD), d.of(NEW), as_images(d.held_X)
+    base = s.learn(retrain.METHOD, as_images(old.X), old.y, epochs=8).checkpoint
+    learned = s.learn(den.METHOD, as_images(new.X), new.y, epochs=12, memory_rows=200)
+    got = learned.checkpoint
+    assert served(base).items() <= served(got).items()
+    assert torch.equal(logits(got, held)[:, :5], logits(base, held))
+    assert got.parameters > base.parameters
+    assert accuracy(got, held, d.held_y) > 0.8
+    assert [[b.part for b in stage] for stage in got.layout.layers] == [["backbone.0", "backbone.1"]] * 2
+    assert [layer["layer"] for layer in steps(learned)["add"]["layers"]] == ["backbone layer 1", "backbone layer 2"]
+
+
+def test_remembered_rows_are_learned_beside_pseudo_rows() -> None:
+    d, old = digits(), digits().of(OLD)
+    found = []
+    for rows in (0, 200):
+        s, _ = prepared([32])
+        learned = s.learn(den.METHOD, *d.of(NEW)[:2], epochs=10, memory_rows=rows)
+        found.append((steps(learned)["train"]["negatives"], accuracy(learned.checkpoint, old.held_X, old.held_y)))
+    assert found[1][0] >= found[0][0] + 200
+    assert found[1][1] >= found[0][1]
+
+
+def test_a_crowded_layer_gets_a_layer_behind_it_and_old_scores_keep_their_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(den, "CROWDED", 0.0)
+    d = digits()
+    s, base = prepared([24])
+    learned = s.learn(den.METHOD, *d.of(NEW)[:2], epochs=5)
+    got = learned.checkpoint
+    assert steps(learned)["add"]["layers"][0]["inserted"] == den.MOST_UNITS
+    assert steps(learned)["train"]["layers"][0]["insertion"] > 0
+    assert [(i.rows, i.columns) for i in got.layout.inserted] == [((24, 48), (0, 24))]
+    assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X))
+    again = s.learn(den.METHOD, d.X[:200], ["z" if y == "0" else y for y in d.y[:200]], epochs=2)
+    assert again.checkpoint.layout.inserted == got.layout.inserted, "once a layer"
+    assert torch.equal(logits(again.checkpoint, d.held_X)[:, :10], logits(got, d.held_X))
+
+
+def test_stamps_say_what_each_class_sees() -> None:
+    s, _ = prepared([32])
+    got = s.learn(den.METHOD, *digits().of("56")[:2], epochs=2).checkpoint
+    old, new = got.layout.stamps
+    assert (old.classes, old.units) == (list(got.classes[:5]), [[(0, 32)]])
+    assert new.classes == list(got.classes[5:])
+    assert new.units[0][-1][1] > 32
 
 
 def test_hidden_layers_of_a_head_can_grow_too() -> None:

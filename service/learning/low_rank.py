@@ -1,0 +1,135 @@
+"""Low-rank branches beside the layers of a backbone: y = W0 x + sum over updates of (alpha / r) B A x.
+
+B starts at zero, so a new branch changes nothing; what was learned before is never written to (Hu et al.: LoRA, 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.learning.convolutions import KERNEL, Stage
+from service.learning.heads import Block, GrownLinear
+
+Target = nn.Linear | nn.Conv2d | GrownLinear
+
+
+class LowRank(nn.Module):
+    """One update's branch beside one layer. `at`: the layer's name in its backbone · scale: alpha / r.
+
+    down: A [r, in], or filters [r, in, kh, kw] like the layer's · up: B [out, r], or [out, r, 1, 1] · offset: [r], what
+    is added to A x: 0, but where A was trained on centred inputs, whose mean it takes off.
+    """
+
+    offset: Tensor
+
+    def __init__(
+        self, at: str, down: Tensor, up: Tensor, scale: float, part: str, key: str, offset: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.at, self.scale, self.part, self.key = at, scale, part, key
+        self.down, self.up = nn.Parameter(down), nn.Parameter(up)
+        self.register_buffer("offset", torch.zeros(len(down)) if offset is None else offset)
+        self.layers: tuple[nn.Module, ...] = ()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors under the names that its shard gives them."""
+        named = {"down.weight": self.down, "down.bias": self.offset, "up.weight": self.up}
+        return {f"{self.key}{name}": tensor.detach() for name, tensor in named.items()}
+
+    def beside(self, layer: nn.Module, given: tuple[Tensor, ...], y: Tensor) -> Tensor:
+        """What the layer gave, and the branch on top. A layer that has grown since gives more columns: those stay."""
+        x, outputs = given[0], len(self.up)
+        if isinstance(layer, nn.Linear):
+            return y + self._dense(x)
+        inputs = self.down.shape[1]
+        x = x if x.shape[1] == inputs else x[:, :inputs].contiguous()
+        if isinstance(layer, nn.Conv2d):
+            assert isinstance(layer.padding, tuple)
+            inner = F.conv2d(x, self.down, None, layer.stride, layer.padding, layer.dilation)
+            return y + self.scale * F.conv2d(inner, self.up)
+        if self.down.ndim == 2:
+            more = self._dense(x)
+        else:
+            more = self.scale * F.conv2d(F.conv2d(x, self.down, padding=KERNEL // 2), self.up)
+        return y + more if y.shape[1] == outputs else torch.cat([y[:, :outputs] + more, y[:, outputs:]], 1)
+
+    def _dense(self, x: Tensor) -> Tensor:
+        return self.scale * F.linear(F.linear(x, self.down, self.offset), self.up)
+
+    @property
+    def product(self) -> Tensor:
+        """(alpha / r) B A, of the layer's own shape."""
+        return self.scale * torch.einsum("or,r...->o...", self.up.detach().flatten(1), self.down.detach())
+
+
+def attach(backbone: nn.Module, branch: LowRank) -> LowRank:
+    """Let a branch speak beside its layer."""
+    layer = backbone.get_submodule(branch.at)
+    layer.register_forward_hook(branch.beside)
+    branch.layers = (layer,)
+    return branch
+
+
+def targets(backbone: nn.Module) -> Iterator[tuple[str, Target]]:
+    """Layers that can have a branch, with their names: dense ones and convolutions without groups.
+
+    Layers inside torch's own attention are left out: it reads their weights and never calls them.
+    """
+    hidden = tuple(f"{name}." for name, m in backbone.named_modules() if isinstance(m, nn.MultiheadAttention))
+    for name, module in backbone.named_modules():
+        if name.startswith(hidden):
+            continue
+        plain = isinstance(module, nn.Conv2d) and module.groups == 1 and isinstance(module.padding, tuple)
+        if isinstance(module, nn.Linear | GrownLinear) or plain:
+            yield name, module
+
+
+def new_branch(at: str, layer: Target, rank: int, alpha: float, part: str, generator: torch.Generator) -> LowRank:
+    """A branch beside a layer: A ~ U(-b, b), b = 1 / sqrt(inputs) (Kaiming's uniform with a = sqrt 5), and B = 0."""
+    kernel: tuple[int, ...]
+    if isinstance(layer, GrownLinear):
+        kernel = (KERNEL, KERNEL) if isinstance(layer, Stage) else ()
+        inputs, outputs = layer.in_features, max(b.rows[1] for b in layer)
+    else:
+        kernel, (outputs, inputs) = tuple(layer.weight.shape[2:]), layer.weight.shape[:2]
+    down = torch.rand(rank, inputs, *kernel, generator=generator) * 2 - 1
+    down = down / down[0].numel() ** 0.5
+    up = torch.zeros(outputs, rank, *(1 for _ in kernel))
+    return LowRank(at, down, up, alpha / rank, part, f"{at}.")
+
+
+@torch.no_grad()
+def fold(backbone: nn.Module, branches: nn.ModuleList) -> None:
+    """Add all branches to the weights beside which they stand, in place, and take them away.
+
+    Raises ValueError where a layer has grown by blocks (see `grown_beside`): no one matrix holds the sum there.
+    """
+    found = [branch for branch in branches if isinstance(branch, LowRank)]
+    for branch, owner in [(branch, _owner(backbone.get_submodule(branch.at), branch)) for branch in found]:
+        owner.weight.add_(branch.product)
+        if bool(branch.offset.any()):
+            assert owner.bias is not None
+            owner.bias.add_(branch.scale * branch.up @ branch.offset)
+        branch.layers[0]._forward_hooks.clear()
+    del branches[:]
+
+
+def grown_beside(backbone: nn.Module, branches: nn.ModuleList) -> str | None:
+    """The name of a layer that has grown by blocks, so that no one matrix could take its branch; null: none."""
+    for branch in branches:
+        assert isinstance(branch, LowRank)
+        layer = backbone.get_submodule(branch.at)
+        if isinstance(layer, GrownLinear) and len(layer.blocks) > 1:
+            return branch.at
+    return None
+
+
+def _owner(layer: nn.Module, branch: LowRank) -> nn.Linear | nn.Conv2d | Block:
+    owner = next(iter(layer)) if isinstance(layer, GrownLinear) and len(layer.blocks) == 1 else layer
+    if not isinstance(owner, nn.Linear | nn.Conv2d | Block):
+        raise ValueError(f"{branch.at} has grown by blocks, so its branch cannot be folded in.")
+    return owner

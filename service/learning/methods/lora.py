@@ -1,0 +1,156 @@
+"""Low-rank branches, one an update: y = W0 x + sum over updates of (alpha / r) B A x.
+
+The newest branch and the head train; the trunk and earlier branches stand still, to the last bit. B begins at zero, so
+an update starts from what the base answers. The features move all the same: scores of old classes with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract.enums import Family
+from service.contract.inputs import IdentityBackbone
+from service.errors import MethodRefused
+from service.learning.architectures import Network
+from service.learning.checkpoint import Checkpoint
+from service.learning.growth import next_part
+from service.learning.learner import INIT, Learner
+from service.learning.losses import log_shares
+from service.learning.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
+from service.learning.memory import remember
+from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.training import Labelled, Step
+
+
+class Params(GradientParams):
+    """What every gradient method takes, the size of a branch and what becomes of it."""
+
+    rank: int = Field(8, ge=1, le=256, description="Rank of a branch, r.")
+    alpha: float = Field(8.0, gt=0, le=1024, description="A branch counts alpha / rank.")
+    orthogonality: float = Field(
+        0.0, ge=0, le=1e4, description="Strength of a penalty on what A shares with those of earlier branches."
+    )
+    fold: bool = Field(
+        False, description="Add the branches to the weights that they stand beside: the trunk changes, nothing grows."
+    )
+    memory_rows: int = Field(
+        0, ge=0, le=100_000, description="Kept rows learned again in every step; 0: stand-ins of known classes."
+    )
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy on the batch and what stands in for known classes, over the new branch and the head."""
+    learner = Learner.start(base, data, run, thaw=True)
+    if base is None and data.architecture.backbone.name in ("mlp", "cnn"):
+        learner.fit(params)
+        return learner.finish()
+    earlier = [branch for branch in learner.network.low_rank if isinstance(branch, LowRank)]
+    mine = _branch(learner.network, params, run.generator(INIT + len(earlier)))
+    if params.fold and (grown := grown_beside(learner.network.backbone, learner.network.low_rank)):
+        raise MethodRefused.at(
+            "/method/fold", f"{grown} has grown by blocks, so no one matrix could take its branch. Leave fold out."
+        )
+    learner.train_only([*mine, learner.network.neck, learner.network.head])
+    rows, memory = _beside(learner, params)
+    shares = None if memory is None else log_shares(len(learner.classes), rows.y, memory.y)
+    apart = _Apart(mine, earlier, params.orthogonality, shares)
+    learner.fit(params, rows, memory=memory, objective=apart.objective if params.orthogonality else None)
+    told = {
+        "branches": 0 if params.fold else (len(earlier) + len(mine)) // max(len(mine), 1),
+        "layers": len(mine),
+        "norm": float(torch.stack([branch.product.norm() for branch in mine]).norm()),
+        "overlap": float(apart.overlap().detach()),
+        "stand_ins": rows.rows - learner.batch.rows,
+        "memory": 0 if memory is None else memory.rows,
+    }
+    if params.fold:
+        fold(learner.network.backbone, learner.network.low_rank)
+    return learner.finish(told)
+
+
+def _branch(network: Network, params: Params, generator: torch.Generator) -> list[LowRank]:
+    """One update's branch: its piece beside each layer, put in its place."""
+    part = next_part(network, "backbone")
+    found = [
+        attach(network.backbone, new_branch(name, layer, params.rank, params.alpha, part, generator))
+        for name, layer in targets(network.backbone)
+    ]
+    network.low_rank.extend(found)
+    return found
+
+
+def _beside(learner: Learner, params: Params) -> tuple[Labelled, Labelled | None]:
+    """Rows to learn from, and the memory."""
+    if not params.memory_rows:
+        return learner.batch + learner.stand_ins(learner.batch), None
+    kept = learner.view.kept
+    return learner.batch, learner.view.of(remember(kept.take(kept.learning), params.memory_rows))
+
+
+class _Apart:
+    """O-LoRA: strength x sum over layers and earlier branches of |A_t A'|^2 (Wang et al., 2023, eq. 8)."""
+
+    def __init__(
+        self, mine: Sequence[LowRank], earlier: Sequence[LowRank], strength: float, shares: Tensor | None
+    ) -> None:
+        self.pairs = [(one, other) for one in mine for other in earlier if other.at == one.at]
+        self.strength, self.shares = strength, shares
+
+    def overlap(self) -> Tensor:
+        """The sum itself, a scalar with gradient."""
+        shared = [
+            (one.down.flatten(1) @ other.down[:, : one.down.shape[1]].flatten(1).T).square().sum()
+            for one, other in self.pairs
+            if one.down.shape[1:] == other.down.shape[1:]
+        ]
+        return torch.stack(shared).sum() if shared else torch.zeros(())
+
+    def objective(self, body: nn.Module, step: Step) -> Tensor:
+        """The loss of a step with the penalty; `shares`: of each class where a memory is learned beside the rows."""
+        logits = body(step.x)
+        if self.shares is not None:
+            logits = logits + self.shares.to(logits.device)
+        return F.cross_entropy(logits, step.y) + self.strength * self.overlap()
+
+
+def refuse(base: Checkpoint | None, data: Data) -> str | None:
+    """Where there is no layer of a backbone beside which a branch could stand."""
+    layout = base.layout if base else None
+    if isinstance(layout.backbone if layout else data.architecture.backbone, IdentityBackbone):
+        if not isinstance(data.architecture.backbone, IdentityBackbone):
+            return (
+                f"lora puts branches beside layers of a backbone, and no {data.architecture.backbone.name} was trained "
+                "here yet: the live version is an exact head. Learn once with retrain, then lora can go on from it."
+            )
+        return (
+            "lora puts branches beside layers of a backbone, and this model has none: its backbone is the identity. "
+            "Learn with ridge, lda or linear_probe, or use a model with an mlp, cnn or pretrained backbone."
+        )
+    if layout and layout.lifts:
+        return (
+            "lora moves the backbone, and this version's head stands on random lifts of its features. Learn with "
+            'ridge {"lift": "none"} or linear_probe first, or stay with ridge.'
+        )
+    return None
+
+
+METHOD = Method(
+    name="lora",
+    family=Family.EXPAND,
+    summary="Puts a low-rank branch beside every layer of the backbone and trains only that and the head.",
+    paper="Hu et al.: LoRA: low-rank adaptation of large language models, 2021; Wang et al.: Orthogonal subspace "
+    "learning for language model continual learning, 2023",
+    Params=Params,
+    update=update,
+    needs=frozenset(),
+    good_when="A pretrained backbone should come closer to its task, and its weights should stay as they are.",
+    limits="Features move, so old scores do too (masked accuracy tells), and what an exact head knew of the old feature "
+    "space is void (the ledger is built anew). Every update makes the network larger unless it is folded "
+    "(parameters_added tells). torch's own attention takes branches in its dense layers only.",
+    refuse=refuse,
+)
