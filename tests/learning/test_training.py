@@ -140,6 +140,13 @@ def test_inputs_that_no_rate_can_learn_are_refused_with_the_remedy() -> None:
     data = rows()
     data.x[7, 2] = torch.nan
     trained = body()
-    with pytest.raises(Diverged, match="lr"):
+    with pytest.raises(Diverged, match=r"at step \d+ \(epoch 1 of \d+\).*lr"):
         fit(trained, data, PARAMS, Run())
     assert same(trained, body()), "what was there before is there again"
+
+
+def test_weights_that_never_moved_blame_the_inputs() -> None:
+    data = rows()
+    wild = Labelled(torch.full_like(data.x, torch.inf), data.y)
+    with pytest.raises(Diverged, match=r"at step 1 .*inputs are wild .*scale"):
+        fit(body(), wild, PARAMS, Run())

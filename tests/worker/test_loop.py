@@ -114,6 +114,21 @@ def test_a_refusal_is_final_at_once(worker: Worker, runtime: Runtime, wait_for: 
     assert row.error == {"title": "The method cannot do this", "detail": "not on this backbone"}
 
 
+def test_a_training_that_diverged_fails_at_once_with_the_step_and_the_base_stays_live(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    answered(runtime, tmp_path)
+    wait_for(lambda: runtime.live.serving_version("digits") == 1)
+    diverged = order(runtime, "diverge", seed=1)
+    wait_for(lambda: look(runtime, diverged).state == "failed")
+    row = look(runtime, diverged)
+    assert (row.attempts, row.error) == (1, {"title": "Training diverged", "detail": "at step 3 (epoch 1 of 2)"})
+    with runtime.database.reading() as session:
+        digits = models.get(session, "digits")
+        assert models.resource(session, digits, runtime.live.serving_version("digits")).live_version == 1
+    assert runtime.live.serving_version("digits") == 1
+
+
 @pytest.mark.parametrize("manner", ["go on", "never listen"])
 def test_a_running_update_is_cancelled_within_two_seconds(
     worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor, manner: str
