@@ -111,7 +111,7 @@ def lay_out(body: nn.Module, layout: torch.memory_format) -> None:
 
 def memory_layout(body: nn.Module) -> torch.memory_format:
     """The order of numbers in memory that trains this module fastest."""
-    widest = max((m.out_channels for m in body.modules() if isinstance(m, nn.Conv2d)), default=0)
+    widest = max((len(p) for p in body.parameters() if p.ndim == 4), default=0)
     return torch.channels_last if widest >= CHANNELS_LAST else torch.contiguous_format
 
 

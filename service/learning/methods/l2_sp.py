@@ -7,22 +7,18 @@ last bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from service.contract.enums import Family
+from service.learning.anchor import Anchor, Pulled, Strength, choose
 from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.learner import ORIGIN, Learner
-from service.learning.losses import Pull
 from service.learning.method import Data, GradientParams, Learned, Method, Run
-from service.learning.search import search
-from service.learning.training import Labelled, accuracy
-
-Strength = Annotated[float, Field(ge=0, le=1e12)]
+from service.learning.search import STRENGTHS
 
 
 class Params(GradientParams):
@@ -36,49 +32,20 @@ class Params(GradientParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows; after each step shared weights go back towards theta*."""
+    start = Learner.start(base, data, run)
     if base is None:
-        learner = Learner.start(base, data, run)
-        learner.fit(params)
-        return learner.finish()
-    anchor = Learner.start(base if params.anchor == "previous" else _origin(base), data, run)
-    stars = {name: p.detach().clone() for name, p in anchor.body.named_parameters()}
+        start.fit(params)
+        return start.finish()
+    anchor = Anchor.of(start if params.anchor == "previous" else Learner.start(_origin(base), data, run))
 
-    def train(strength: float, run: Run) -> Trained:
+    def train(strength: float, run: Run) -> Pulled:
         learner = Learner.start(base, data, run)
-        pull = Pull(_shared(learner, stars), strength)
+        pull = anchor.pull(learner, strength)
         learner.fit(params, after_step=pull.step)
-        return Trained(learner, pull)
+        return Pulled(learner, pull)
 
-    if params.strength != "search":
-        return train(params.strength, run).finish(params)
-    old, new = _selecting(anchor)
-    found = search(train, lambda t: (accuracy(t.learner.body, old, run), accuracy(t.learner.body, new, run)), run)
-    return found.best.finish(params, [point.told() for point in found.points])
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A learner that was trained under a pull."""
-
-    learner: Learner
-    pull: Pull
-
-    def finish(self, params: Params, points: list[dict[str, float | None]] | None = None) -> Learned:
-        """The version, with how far it went and what that cost."""
-        told = {
-            "strength": self.pull.strength,
-            "anchor": params.anchor,
-            "distance": float(self.pull.distance().detach()),
-            "penalty": float(self.pull.loss().detach()),
-        }
-        self.learner.multiply_adds *= len(points or [0])
-        return self.learner.finish(told | ({"points": points} if points else {}))
-
-
-def _shared(learner: Learner, stars: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """(theta, theta*) of the weights that the base had."""
-    added = set() if learner.added is None else {id(p) for p in learner.added.parameters()}
-    return [(p, stars[name]) for name, p in learner.body.named_parameters() if id(p) not in added]
+    best, points = choose(train, params.strength, STRENGTHS, start, run)
+    return best.learner.finish({"anchor": params.anchor, **best.told(points)})
 
 
 def _origin(base: Checkpoint) -> Checkpoint:
@@ -99,12 +66,6 @@ def _overlaid(now: Tensors, first: Tensors) -> Tensors:
     return found
 
 
-def _selecting(learner: Learner) -> tuple[Labelled, Labelled]:
-    """Selecting rows of what was known (pseudo-rows where there are none) and of the batch (else its learning rows)."""
-    old, new = learner.view.selected, learner.selecting
-    return old if old.rows else learner.stand_ins(learner.batch), new if new.rows else learner.batch
-
-
 METHOD = Method(
     name="l2_sp",
     family=Family.CONSTRAIN,
@@ -114,5 +75,6 @@ METHOD = Method(
     update=update,
     needs=frozenset(),
     good_when="Known classes whose inputs have shifted, on a trained network, with few rows.",
-    limits="All weights are equally stiff; it does nothing for the balance between old classes and new ones.",
+    limits="All weights are equally stiff; it does nothing for the balance between old classes and new ones. The "
+    "report notes when the search ends at its weakest pull, and the share of old rows that new classes have taken.",
 )

@@ -1,0 +1,128 @@
+"""Learning without forgetting: on the new rows the network goes on saying what it said of the old classes.
+
+The loss is the cross-entropy + strength T^2 KL(old answers || new answers) over the old columns, both softened by T;
+the old answers are those of the base, computed once before training. Rows of new classes are scored over the new
+columns alone: else every new row would push all old classes down.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract.enums import Family
+from service.learning.anchor import taken_over
+from service.learning.checkpoint import Checkpoint
+from service.learning.learner import Learner
+from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.training import Step, logits
+
+RANDOM = 0.9
+"""Entropy of the teacher's answers, as a share of a coin with as many sides as old classes, from which it is random."""
+
+
+class Params(GradientParams):
+    """What every gradient method takes, how strongly old answers are kept, and how softened."""
+
+    strength: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of T^2 x the divergence from the old answers; 0 is fine-tuning."
+    )
+    temperature: float = Field(2.0, gt=0, le=100, description="T, by which both answers are softened.")
+
+
+@dataclass(frozen=True, eq=False)
+class Distillation:
+    """A step's loss. teacher [n, known]: the base's logits of the batch's learning rows, null without a base."""
+
+    teacher: Tensor | None
+    known: int
+    strength: float
+    temperature: float
+    masks: bool
+
+    def loss(self, body: nn.Module, step: Step) -> Tensor:
+        """Of the rows of one step."""
+        z = body(step.x)
+        loss = F.cross_entropy(self.masked(z, step.y) if self.masks else z, step.y)
+        if self.teacher is None or not self.strength:
+            return loss
+        return loss + self.strength * self.divergence(z[:, : self.known], self.teacher[step.at].to(z.device))
+
+    def masked(self, z: Tensor, y: Tensor) -> Tensor:
+        """Rows of new classes without the old columns, the others with all. [n, C]"""
+        away = torch.zeros_like(z, dtype=torch.bool)
+        away[:, : self.known] = (y >= self.known)[:, None]
+        return z.masked_fill(away, -math.inf)
+
+    def divergence(self, z: Tensor, teacher: Tensor) -> Tensor:
+        """T^2 KL(softmax(teacher / T) || softmax(z / T)), mean over rows; its gradient is of one size for every T."""
+        t = self.temperature
+        old, now = F.log_softmax(teacher / t, 1), F.log_softmax(z / t, 1)
+        return t * t * F.kl_div(now, old, reduction="batchmean", log_target=True)
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy and the divergence from the base's own answers, on the batch's learning rows."""
+    learner = Learner.start(base, data, run)
+    rows, known = learner.batch, learner.known
+    teacher = logits(learner.body, rows.x, run)[:, :known] if known and rows.rows else None
+    fresh = set(rows.y[rows.y >= known].tolist())
+    masks = bool(known) and len(fresh) > 1
+    loss = Distillation(teacher, known, params.strength, params.temperature, masks)
+    learner.notes += _notes(learner, teacher)
+    learner.fit(params, objective=loss.loss)
+    told: dict[str, object] = {"strength": params.strength, "temperature": params.temperature, "masked": masks}
+    if teacher is not None:
+        learner.multiply_adds += learner.multiply_adds // (3 * params.epochs)
+        with torch.no_grad():
+            now = logits(learner.body, rows.x, run)[:, :known]
+            told |= {
+                "teacher_entropy": _entropy(teacher, learner.temperature),
+                "divergence": float(loss.divergence(now, teacher)),
+            }
+        learner.notes += taken_over(learner, learner)
+    return learner.finish(told)
+
+
+def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
+    """Where the teacher has nothing to say of the new rows."""
+    if teacher is None:
+        return []
+    if learner.known == 1:
+        return ["The base knows one class, so it has no answers to keep: this is fine-tuning. ridge keeps one class."]
+    entropy, y = _entropy(teacher, learner.temperature), learner.batch.y
+    old = y < learner.known
+    right = float((teacher[old].argmax(1) == y[old]).double().mean()) if old.any() else None
+    if entropy > RANDOM or (right is not None and right < 1.5 / learner.known):
+        return [
+            f"The base answers the new rows nearly at random (entropy {entropy:.2f} of at most 1"
+            + (f", {right:.2f} of the known ones right" if right is not None else "")
+            + "), so keeping its answers there keeps little of what it knows. ewc, l2_sp and replay hold it otherwise."
+        ]
+    return []
+
+
+def _entropy(z: Tensor, temperature: float) -> float:
+    """Mean entropy of the answers, as a share of the largest there can be."""
+    shares = F.log_softmax(z.double() / temperature, 1)
+    return float(-(shares.exp() * shares).sum(1).mean()) / math.log(max(z.shape[1], 2))
+
+
+METHOD = Method(
+    name="lwf",
+    family=Family.CONSTRAIN,
+    summary="Keeps the old network's answers on the new rows while it learns them; nothing is stored between updates.",
+    paper="Li, Hoiem: Learning without forgetting, 2016, eq. 1-4; Hinton, Vinyals, Dean: Distilling the knowledge in a "
+    "neural network, 2015 (T^2)",
+    Params=Params,
+    update=update,
+    needs=frozenset(),
+    good_when="New rows look like the old ones, so the old answers on them are worth keeping; no old row is there.",
+    limits="Where new rows look different the old answers are noise, and the report notes a teacher that is nearly "
+    "random on them; it also notes the share of old rows that new classes have taken.",
+)
