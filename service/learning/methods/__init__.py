@@ -11,7 +11,25 @@ from pydantic import ValidationError
 from service.contract.inputs import Strict
 from service.errors import MethodRefused
 from service.learning.method import Method
-from service.learning.methods import den, der_pp, fine_tune, icarl, l2_sp, lda, linear_probe, replay, retrain, ridge
+from service.learning.methods import (
+    branch,
+    den,
+    der_pp,
+    ewc,
+    fine_tune,
+    icarl,
+    interpolate,
+    l2_sp,
+    lda,
+    linear_probe,
+    lora,
+    lwf,
+    mas,
+    replay,
+    retrain,
+    ridge,
+    si,
+)
 
 METHODS: dict[str, Method] = {
     m.name: m
@@ -20,7 +38,14 @@ METHODS: dict[str, Method] = {
         lda.METHOD,
         linear_probe.METHOD,
         l2_sp.METHOD,
+        ewc.METHOD,
+        si.METHOD,
+        mas.METHOD,
+        lwf.METHOD,
+        interpolate.METHOD,
         den.METHOD,
+        lora.METHOD,
+        branch.METHOD,
         replay.METHOD,
         der_pp.METHOD,
         icarl.METHOD,
