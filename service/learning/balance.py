@@ -24,6 +24,8 @@ from service.learning.sums import Floats
 
 ADJUSTED = "state.balance"
 """Part that remembers what was taken off each column, so that it can be given back before the next training."""
+LEVEL = "training on a balanced softmax left no class favoured for its rows"
+"""Why there is no prior to take off after such a training."""
 NEWTON_STEPS = 50
 LEAST_SCALE, MOST_SCALE = 1 / 16, 16.0
 SHOWN = 0.05

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from service.learning.batch import Ints, Rows, hash_order
+from service.learning.body import BeforeHead
 from service.learning.checkpoint import Tensors
-from service.learning.learner import Body, Learner
+from service.learning.learner import Learner
 from service.learning.memory import herd
 from service.learning.rehearsal import places
 from service.learning.training import logits
@@ -73,12 +74,7 @@ def chosen(learner: Learner, rows: Rows, quota: int) -> Exemplars:
 
 def seen(learner: Learner, rows: Rows) -> Tensor:
     """What the head sees of raw rows. -> [n, M]"""
-    return logits(before_head(learner.body), learner.view.of(rows).x, learner.run)
-
-
-def before_head(body: Body) -> nn.Module:
-    """All of a body but its head."""
-    return nn.Sequential(body.trunk, nn.Flatten(), body.neck)
+    return logits(BeforeHead(learner.body), learner.view.of(rows).x, learner.run)
 
 
 def nearest_mean(features: dict[str, Tensor], classes: Sequence[str]) -> tuple[Tensor, Tensor]:

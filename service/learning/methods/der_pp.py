@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
+from service.learning.balance import LEVEL
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import DRAWS, Learner
@@ -25,7 +26,6 @@ from service.learning.rehearsal import Scores, recall
 from service.learning.training import Labelled, Objective, Step, logits
 
 STATE = "state.der_pp"
-LEVEL = "training on a balanced softmax left no class favoured for its rows"
 
 
 class Params(GradientParams):

@@ -1,0 +1,44 @@
+"""What trains: the trunk where it moves, neck and head, as one module over rows in the form in which they train."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from service.learning.architectures import Network
+from service.learning.frame import Frame
+
+
+class Body(nn.Module):
+    """What trains. Scaled inputs or framed features [n, ...] -> logits [n, C], each column times its `unit`.
+
+    `frame`: where the head sees what a pretrained network that moves gives.
+    """
+
+    def __init__(self, network: Network, moves: bool) -> None:
+        super().__init__()
+        self.trunk = network.backbone if moves else nn.Flatten()
+        self.low_rank = network.low_rank if moves else nn.ModuleList()
+        self.neck, self.head = network.neck, network.head
+        self.unit: Tensor | None = None
+        self.frame: Frame | None = None
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the head sees. -> [n, M]"""
+        h = self.trunk(x).flatten(1)
+        y: Tensor = self.neck(h if self.frame is None else self.frame.place(h))
+        return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(self.features(x))
+        return y if self.unit is None else y * self.unit.to(y.device)
+
+
+class BeforeHead(nn.Module):
+    """All of a body but its head. [n, ...] -> [n, M]"""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body.features(x)

@@ -1,0 +1,112 @@
+"""Extractors side by side in one backbone: each is the blocks of one part, and sees nothing of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import cast
+
+import torch
+from torch import nn
+
+from service.learning.architectures import Dense, Network
+from service.learning.convolutions import Convolutions
+from service.learning.growth import matrix, next_part
+from service.learning.heads import Block, GrownLinear
+
+
+def layers_of(network: Network) -> list[GrownLinear]:
+    """Layers of the backbone."""
+    assert isinstance(network.backbone, Dense | Convolutions)
+    return [cast(GrownLinear, layer) for layer in network.backbone.layers]
+
+
+def branches(network: Network) -> list[str] | None:
+    """The part of each extractor, oldest first; null where the backbone is none of them side by side."""
+    layers = layers_of(network) if isinstance(network.backbone, Dense | Convolutions) else []
+    if not layers or len(network.low_rank) or any(layer.insertions for layer in layers):
+        return None
+    parts = [block.part for block in layers[0]]
+    below = {part: block.columns for part, block in zip(parts, layers[0], strict=True)}
+    for k, layer in enumerate(layers):
+        blocks = {block.part: block for block in layer}
+        alone = all(block.bias is not None and block.columns == below.get(block.part) for block in layer)
+        if list(blocks) != parts or len(blocks) != len(layer.blocks) or not alone:
+            return None
+        if k == 0 and len(set(below.values())) > 1:
+            return None
+        below = {part: block.rows for part, block in blocks.items()}
+    return parts
+
+
+def add_branch(network: Network) -> list[Block]:
+    """Put a copy of the newest extractor beside the others, in place. -> its blocks, one a layer"""
+    part, added, below = next_part(network, "backbone"), [], (0, 0)
+    for k, layer in enumerate(layers_of(network)):
+        block = _copy(list(layer)[-1], part)
+        start = layer.out_features
+        block.rows = (start, start + len(block.weight))
+        block.columns = block.columns if k == 0 else below
+        layer.blocks.append(block)
+        below = block.rows
+        added.append(block)
+    _resized(network)
+    return added
+
+
+def keep_newest(network: Network) -> list[Block]:
+    """Drop all extractors but the newest, in place; it takes the place of the first. -> its blocks"""
+    kept: list[Block] = []
+    for layer in layers_of(network):
+        block = list(layer)[-1]
+        block.rows, block.part = (0, len(block.weight)), "backbone.0"
+        block.columns = kept[-1].rows if kept else block.columns
+        layer.blocks = nn.ModuleList([block])
+        kept.append(block)
+    _resized(network)
+    return kept
+
+
+@torch.no_grad()
+def widened_head(network: Network, new: int, generator: torch.Generator) -> Block:
+    """One block in place of the head's: old weights as they are, old columns 0 on what is new, the `new` last columns
+    small and random there. -> the block"""
+    weight, bias = matrix(network.head)
+    more = network.neck.in_width - weight.shape[1]
+    fresh = torch.zeros(len(weight), more)
+    if new:
+        spread = weight[-new:].norm(dim=1).mean() / weight.shape[1] ** 0.5
+        fresh[-new:] = torch.randn(new, more, generator=generator) * spread
+    return _put_head(network, torch.cat([weight, fresh], 1), bias)
+
+
+@torch.no_grad()
+def narrowed_head(network: Network) -> Block:
+    """One block in place of the head's, on the last features that it saw. -> the block"""
+    weight, bias = matrix(network.head)
+    return _put_head(network, weight[:, -network.neck.in_width :].clone(), bias)
+
+
+def _put_head(network: Network, weight: torch.Tensor, bias: torch.Tensor) -> Block:
+    block = Block((0, len(weight)), (0, weight.shape[1]), weight, bias, "head.0", "")
+    network.head.blocks = nn.ModuleList([block])
+    return block
+
+
+def _copy(block: Block, part: str) -> Block:
+    copied = deepcopy(block)
+    copied.part = part
+    for p in copied.parameters():
+        p.requires_grad_(True)
+    return copied
+
+
+def _resized(network: Network) -> None:
+    """The head's input is as wide as what the backbone gives."""
+    assert isinstance(network.backbone, Dense | Convolutions)
+    network.neck.in_width = network.backbone.width
+
+
+def widths(blocks: Sequence[Block]) -> list[int]:
+    """Units a layer."""
+    return [len(block.weight) for block in blocks]
