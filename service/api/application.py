@@ -96,8 +96,6 @@ async def _no_such_call(request: Request, error: Exception) -> Response:
         return await _refused(request, NotFound(f"There is nothing at this address. {told}"))
     allowed = ", ".join(sorted(_methods(request)))
     told = f"{request.method} is no call on this address; there is {allowed}."
-    if request.method == "POST" and path.endswith("/versions"):
-        told = "Importing a version is not available yet; versions are made by updates."
     body = problems.plain_problem(405, "method-not-allowed", "No such call", told, request_id)
     return _problem(405, body, {"Allow": allowed})
 

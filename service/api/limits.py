@@ -21,6 +21,8 @@ IN_MEMORY_BYTES = 1024 * 1024
 """A longer body waits on disk until it is whole, so that one that is refused in the end has cost no memory."""
 LINGER_SECONDS = 2.0
 """How long a refused sender may go on sending, so that it reads the refusal instead of a broken connection."""
+IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
+"""How a version that was trained elsewhere is sent."""
 LATER_TYPES = (
     "text/csv",
     "application/x-ndjson",
@@ -86,7 +88,13 @@ def check_content_type(scope: Scope) -> None:
     if media in LATER_TYPES:
         raise UnsupportedMedia(f"{media} is not taken yet. Send application/json.")
     charset = parameters.lower().replace('"', "").replace(" ", "")
-    if media != "application/json" or ("charset=" in charset and "charset=utf-8" not in charset):
+    json = media == "application/json" and ("charset=" not in charset or "charset=utf-8" in charset)
+    if scope["method"] == "POST" and scope["path"].endswith("/versions"):
+        if media not in IMPORT_TYPES:
+            raise UnsupportedMedia(
+                f"Send the safetensors file as {IMPORT_TYPES[0]}, or in a part of multipart/form-data."
+            )
+    elif not json:
         raise UnsupportedMedia("Send JSON in UTF-8, with the header Content-Type: application/json.")
     if (header(scope, b"content-encoding") or "identity").lower() != "identity":
         raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")

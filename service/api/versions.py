@@ -1,16 +1,24 @@
-"""Versions over HTTP: facts, weights, the exact ledger, and who descends from whom."""
+"""Versions over HTTP: facts, weights in and out, the exact ledger, and who descends from whom."""
 
 from __future__ import annotations
 
-import numpy as np
-from fastapi import APIRouter, Response
+import hashlib
+from typing import Annotated, Any
 
-from service.api.context import Page, Shared, answer, version_number
-from service.api.describing import gives, refusals
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from service.api.arrivals import SPEC, check_room
+from service.api.context import Context, Page, Shared, answer, attempt, caller, version_number
+from service.api.describing import KEY, gives, refusals
+from service.api.imports import MULTIPART, read_import
+from service.api.posting import Act, Effect
 from service.contract import resources
 from service.errors import Conflict
-from service.learning.serialization import pack, unpack
-from service.registry import models, versions
+from service.learning.checkpoint import Checkpoint
+from service.learning.serialization import pack, pack_shard, unpack
+from service.registry import deployments, models, versions
 from service.storage.artifacts import SHARDS
 from service.upkeep.verify import stored_sums
 
@@ -86,6 +94,107 @@ def get_lineage(shared: Shared, model: str) -> Response:
     """All versions with their parents, oldest first."""
     with shared.runtime.database.reading() as session:
         return answer(versions.lineage(session, models.get(session, model)))
+
+
+FILE = {"type": "string", "format": "binary", "description": "safetensors; tensors are named part/name."}
+IMPORT: dict[str, Any] = {
+    "parameters": [KEY],
+    "requestBody": {
+        "required": True,
+        "content": {
+            SAFETENSORS: {"schema": FILE},
+            "application/x-safetensors": {"schema": FILE},
+            MULTIPART: {
+                "schema": {
+                    "type": "object",
+                    "required": ["weights"],
+                    "properties": {
+                        "weights": FILE,
+                        "architecture": {
+                            "type": "string",
+                            "description": 'JSON: {"backbone": {"name": "mlp", "hidden": [256]}}. Without it, the file '
+                            "is one that GET .../weights gave.",
+                        },
+                        "classes": {"type": "string", "description": 'JSON: the columns in order, ["a", "b"].'},
+                        "scale": {"type": "string", "description": "JSON: as a model declares its scale."},
+                    },
+                }
+            },
+        },
+    },
+}
+
+
+@routes.post(
+    "/v1/models/{model}/versions",
+    status_code=201,
+    response_model=resources.Version,
+    responses=refusals(404, 409, writes=True),
+    openapi_extra=IMPORT,
+)
+def import_version(
+    request: Request,
+    shared: Shared,
+    model: str,
+    promote: Annotated[bool, Query(description="Make it live at once; else only a deployment does.")] = False,
+    reason: Annotated[str, Query(max_length=2000, description="Why, for the history of what was live.")] = "",
+) -> Response:
+    """Take in a model that was trained elsewhere as a version: weights as safetensors, an architecture by name.
+
+    The file says what it is in its metadata, or the other parts of a multipart body do: `architecture`, `classes` and,
+    where the model declares none, `scale`, each as JSON. A file that GET .../weights gave says it already.
+    """
+    data: bytes = request.scope["tsuika.body"]
+    by, runtime = caller(request), shared.runtime
+    with runtime.database.reading() as session:
+        found = models.get(session, model)
+    identity = {"body": hashlib.sha256(data).hexdigest(), "promote": promote, "reason": reason}
+
+    def begin() -> Act:
+        media = request.headers.get("content-type", "")
+        checkpoint = read_import(data, media, SPEC.validate_python(found.input), runtime.settings.weights)
+        made = _stored(shared, checkpoint)
+
+        def act(session: Session) -> Effect:
+            current = models.lock(session, models.get(session, model).id)
+            check_room(current, made.classes, "/classes")
+            models.add_classes(session, current, made.classes)
+            version = versions.add(session, current, None, None, made)
+            names = {"version": version.number}
+            if not promote:
+                return Effect(201, names, runtime.changed)
+            deployments.promote(session, current, version, reason or "imported", by)
+            loaded = runtime.live.prepare(current.id, model, version.number, version.layout, version.shards)
+            return Effect(201, names, lambda: runtime.live.swap(loaded))
+
+        return act
+
+    done = shared.posts.run(attempt(request, identity), begin)
+    number = done.names["version"]
+    with runtime.database.reading() as session:
+        found = models.get(session, model)
+        resource = versions.resource(session, found, versions.get(session, found, number))
+    return answer(resource, done.status, {"Location": f"/v1/models/{model}/versions/{number}", **done.headers})
+
+
+def _stored(shared: Context, checkpoint: Checkpoint) -> versions.Made:
+    """Bytes first: the parts of a version are in the store before its row is written."""
+    shards = []
+    for part, tensors in checkpoint.parts.items():
+        data = pack_shard(tensors)
+        digest = shared.runtime.store.put(SHARDS, data)
+        shards.append({"part": part, "digest": digest, "bytes": len(data), "learned": []})
+    return versions.Made(
+        learned=[],
+        layout=checkpoint.layout.model_dump(mode="json"),
+        shards=shards,
+        classes=checkpoint.classes,
+        feature_space=None,
+        ledger_digest=None,
+        bits=None,
+        parameters=checkpoint.parameters,
+        report=None,
+    )
 
 
 def _file(data: bytes, name: str) -> Response:

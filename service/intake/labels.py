@@ -23,7 +23,7 @@ def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], st
             "/labels", f"There are {rows} rows and {len(labels)} labels. Each row needs one, or null."
         )
     if not set(map(type, labels)) <= {str}:
-        labels = [_text(label, k) for k, label in enumerate(labels)]
+        labels = [None if label is None else text_of(label, f"/labels/{k}") for k, label in enumerate(labels)]
     cleaned = {name: clean(name, f"/labels/{k}") for name, k in _first_places(labels).items()}
     return [None if name is None else cleaned[name] for name in labels]
 
@@ -34,19 +34,18 @@ def _first_places(labels: Sequence[str | None]) -> dict[str, int]:
     return {label: last - k for k, label in enumerate(reversed(labels)) if label is not None}
 
 
-def _text(label: Any, k: int) -> str | None:
-    if label is None or isinstance(label, str):
+def text_of(label: Any, pointer: str) -> str:
+    """The name that a JSON value gives a class. Raises InvalidContent."""
+    if isinstance(label, str):
         return label
     if isinstance(label, bool):
         return "true" if label else "false"
     if isinstance(label, int):
         return str(label)
     if isinstance(label, float):
-        raise InvalidContent.at(
-            f"/labels/{k}", 'A label is text or a whole number, no fraction. Send 5 or "5", not 5.0.'
-        )
+        raise InvalidContent.at(pointer, 'A label is text or a whole number, no fraction. Send 5 or "5", not 5.0.')
     raise InvalidContent.at(
-        f"/labels/{k}", "A label is text or a whole number: the name of a class. Not known? Send null."
+        pointer, "A label is text or a whole number: the name of a class. Of a row that has none, send null."
     )
 
 

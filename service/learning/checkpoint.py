@@ -93,6 +93,7 @@ class Layout(Strict):
     temperature: float = 1.0
     exact: ExactHead | None = None
     trained: bool = Field(default=False, description="The backbone was trained here (not identity, not random).")
+    imported: list[str] = Field(default=[], description="Classes that came with weights from elsewhere, without rows.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,16 +29,16 @@ class Made:
     ledger_digest: str | None
     bits: str | None
     parameters: int
-    report: dict[str, Any]
+    report: dict[str, Any] | None
 
 
-def add(session: Session, model: Model, update: Update, parent_id: int | None, made: Made) -> Version:
+def add(session: Session, model: Model, update: Update | None, parent_id: int | None, made: Made) -> Version:
     """The next version of the model; the caller holds the lock of the model row."""
     version = Version(
         model_id=model.id,
         number=next_number(session, model),
         parent_id=parent_id,
-        update_id=update.id,
+        update_id=update.id if update is not None else None,
         learned=sorted(made.learned),
         layout=made.layout,
         shards=list(made.shards),

@@ -1,0 +1,120 @@
+"""A safetensors file that somebody sends -> arrays and metadata, each claim of its header checked before it is used.
+
+Layout: 8 bytes, little-endian: the length of a JSON header; the header: name -> {"dtype", "shape", "data_offsets"}, and
+"__metadata__": text -> text; then the bytes of the tensors, without gaps. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import BrokenJSON, InvalidContent
+from service.intake.json_body import read_value
+
+AT = "/weights"
+"""Where faults of the file point."""
+HEADER_LIMIT = 16 * 2**20
+MOST_TENSORS = 20_000
+MOST_DIMENSIONS = 8
+DTYPES: dict[str, str] = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "<i1",
+    "U8": "<u1",
+    "BOOL": "<u1",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a file holds. Fractions are float32 whatever they were, and finite."""
+
+    tensors: dict[str, NDArray[Any]]
+    metadata: dict[str, str]
+
+
+def read_weights(data: bytes) -> Weights:
+    """The tensors of a file. Raises InvalidContent with the reason."""
+    header, start = _header(data)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise _broken("its __metadata__ is not text by name")
+    if len(header) > MOST_TENSORS:
+        raise _broken(f"it has more than {MOST_TENSORS:,} tensors")
+    spans = {name: _span(name, told) for name, told in header.items()}
+    at = 0
+    for name, (_, _, begin, end) in sorted(spans.items(), key=lambda item: item[1][2:]):
+        if begin != at:
+            raise _broken("its tensors overlap or leave gaps", name)
+        at = end
+    if at != len(data) - start:
+        raise _broken(f"its tensors take {at:,} bytes, and {len(data) - start:,} follow the header")
+    view = memoryview(data)[start:]
+    return Weights({name: _array(view, name, *span) for name, span in spans.items()}, metadata)
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    """-> the parsed header, and where the tensors begin"""
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > len(data) - 8:
+        raise _broken("its bytes are too few for its header. Is it a safetensors file, and whole?")
+    if size > HEADER_LIMIT:
+        raise _broken(f"its header is over {HEADER_LIMIT:,} bytes")
+    try:
+        header = read_value(data[8 : 8 + size], AT)
+    except BrokenJSON as error:
+        raise _broken("its header is not JSON: " + error.detail.removeprefix("The body is ")) from None
+    if not isinstance(header, dict):
+        raise _broken("its header is not an object")
+    return header, 8 + size
+
+
+def _span(name: str, told: Any) -> tuple[str, tuple[int, ...], int, int]:
+    """-> dtype, shape, first byte, byte behind the last"""
+    if not isinstance(told, dict) or told.keys() != {"dtype", "shape", "data_offsets"}:
+        raise _broken("it has no dtype, shape and data_offsets", name)
+    dtype, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise _broken(f"its type is none of {', '.join(DTYPES)}", name)
+    if not _counts(shape) or len(shape) > MOST_DIMENSIONS:
+        raise _broken("its shape is not a short list of whole numbers", name)
+    if not _counts(offsets) or len(offsets) != 2:
+        raise _broken("its data_offsets are not two whole numbers", name)
+    begin, end = offsets
+    if end - begin != prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
+        raise _broken("its shape and its bytes do not agree", name)
+    return dtype, tuple(shape), begin, end
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(n) is int and 0 <= n <= 2**48 for n in value)
+
+
+def _array(view: memoryview, name: str, dtype: str, shape: tuple[int, ...], begin: int, end: int) -> NDArray[Any]:
+    raw: NDArray[Any] = np.frombuffer(view[begin:end], DTYPES[dtype])
+    if dtype == "BF16":
+        raw = (raw.astype(np.uint32) << 16).view(np.float32)
+    if raw.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            raw = raw.astype(np.float32)
+        if not np.isfinite(raw).all():
+            raise _broken("it holds numbers that are not finite, or beyond a float32", name)
+    return raw.reshape(shape)
+
+
+def _broken(why: str, tensor: str | None = None) -> InvalidContent:
+    if tensor is None:
+        return InvalidContent.at(AT, f"The safetensors file cannot be read: {why}.")
+    short = tensor[:100]
+    pointer = f"{AT}/{short.replace('~', '~0').replace('/', '~1')}"
+    return InvalidContent.at(pointer, f'The safetensors file cannot be read: tensor "{short}": {why}.')

@@ -1,0 +1,200 @@
+"""Models that were trained elsewhere become versions: checked, not live by themselves, and learned on from there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from service.contract.inputs import ImageInput
+from tests.api.conftest import Api, MakeApi, pointers
+from tests.making import make_version
+
+CHANCE = np.random.default_rng(0)
+MLP = {
+    "backbone.0/0.weight": CHANCE.normal(size=(5, 3)).astype(np.float32),
+    "backbone.0/0.bias": CHANCE.normal(size=5).astype(np.float32),
+    "head.0/weight": CHANCE.normal(size=(2, 5)).astype(np.float32),
+    "head.0/bias": CHANCE.normal(size=2).astype(np.float32),
+}
+TOLD = {
+    "architecture": '{"backbone": {"name": "mlp", "hidden": [5]}}',
+    "classes": '["cat", "dog"]',
+    "scale": '{"range": [-1, 1]}',
+}
+VERSIONS = "/v1/models/digits/versions"
+ROW = [0.25, -0.5, 1.0]
+
+
+def send(api: Api, data: bytes, path: str = VERSIONS, **headers: str) -> Any:
+    return api("POST", path, content=data, headers={"Content-Type": "application/octet-stream", **headers})
+
+
+def mlp(**changes: Any) -> bytes:
+    tensors = {**MLP, **{k: v for k, v in changes.items() if "/" in k}}
+    told = {**TOLD, **{k: v for k, v in changes.items() if "/" not in k}}
+    return save({k: v for k, v in tensors.items() if v is not None}, {k: v for k, v in told.items() if v is not None})
+
+
+def by_hand(row: list[float]) -> np.ndarray:
+    hidden = np.maximum(MLP["backbone.0/0.weight"] @ row + MLP["backbone.0/0.bias"], 0)
+    z = MLP["head.0/weight"] @ hidden + MLP["head.0/bias"]
+    return np.exp(z) / np.exp(z).sum()
+
+
+def test_an_import_answers_once_somebody_makes_it_live(api: Api) -> None:
+    made = send(api, mlp())
+    assert made.status_code == 201, made.text
+    version = made.json()
+    assert made.headers["location"] == f"{VERSIONS}/1"
+    assert (version["parent"], version["update"], version["batches"], version["report"]) == (None, None, [], None)
+    assert (version["classes"], version["live"], version["parameters"]) == (["cat", "dog"], False, 34)
+    assert api.ok("GET", "/v1/models/digits")["classes"] == ["cat", "dog"]
+    assert api("GET", "/v1/models/digits/predictions?input=[0,0,0]").status_code == 409
+    asked = api.ok("POST", f"{VERSIONS}/1/predictions", {"inputs": [ROW], "top": 2})["predictions"][0]
+    assert {s["class"]: s["score"] for s in asked["top"]} == pytest.approx(
+        dict(zip(["cat", "dog"], by_hand(ROW), strict=True)), abs=1e-6
+    )
+    assert api("POST", "/v1/models/digits/deployments", {"version": 1}).status_code == 201
+    assert api.ok("GET", "/v1/models/digits/predictions?input=[0.25,-0.5,1]")["version"] == 1
+    assert api.ok("GET", "/v1/models/digits/lineage")["versions"][0]["update"] is None
+
+
+def test_promote_makes_it_live_at_once_and_a_key_makes_it_once(api: Api) -> None:
+    data = mlp()
+    first = send(api, data, f"{VERSIONS}?promote=true&reason=from+the+lab", **{"Idempotency-Key": "k"})
+    again = send(api, data, f"{VERSIONS}?promote=true&reason=from+the+lab", **{"Idempotency-Key": "k"})
+    assert (first.json()["live"], again.json()["number"], again.headers["idempotency-replayed"]) == (True, 1, "true")
+    assert api.ok("GET", "/v1/models/digits/predictions?input=[0,0,0]")["version"] == 1
+    assert api.ok("GET", "/v1/models/digits/deployments")["items"][0]["reason"] == "from the lab"
+    assert send(api, mlp(classes='["x", "y"]'), VERSIONS, **{"Idempotency-Key": "k"}).status_code == 409
+
+
+def test_the_architecture_may_come_in_parts(api: Api) -> None:
+    names = {k.replace("/", "."): v for k, v in MLP.items()}
+    parts = {"weights": ("m.safetensors", save(names)), **{k: (None, v) for k, v in TOLD.items()}}
+    made = api("POST", VERSIONS, files=parts)
+    assert made.status_code == 201, made.text
+    assert made.json()["classes"] == ["cat", "dog"]
+    bare = {**parts, "architecture": (None, '{"name": "mlp", "hidden": [5]}')}
+    assert api("POST", VERSIONS, files=bare).json()["number"] == 2
+    assert pointers(api("POST", VERSIONS, files={**parts, "other": (None, "1")})) == [""]
+    assert pointers(api("POST", VERSIONS, files={"classes": (None, "[]")})) == ["/weights"]
+
+
+@pytest.mark.parametrize(
+    ("data", "pointer", "told"),
+    [
+        (b"", "/weights", "too few"),
+        (b"PK\x03\x04 no safetensors at all", "/weights", "cannot be read"),
+        (mlp(architecture=None), "/architecture", "does not say what it is"),
+        (mlp(architecture="{"), "/architecture", "not JSON"),
+        (mlp(architecture='{"backbone": {"name": "mlp", "hidden": [0]}}'), "/architecture/backbone/hidden/0", ""),
+        (mlp(architecture='{"backbone": {"name": "nothing-like-it"}}'), "/architecture/backbone/name", ""),
+        (mlp(architecture='{"backbone": {"name": "cnn"}}'), "/architecture/backbone/name", "cnn takes images"),
+        (mlp(architecture='{"backbone": {"name": "mlp", "hidden": [4096, 4096]}}'), "/weights", "needs at least"),
+        (mlp(classes=None), "/classes", "classes is missing"),
+        (mlp(classes='["cat", "cat "]'), "/classes/1", "name of column 1 already"),
+        (mlp(classes='["cat", null]'), "/classes/1", "A label is text"),
+        (mlp(classes='["cat", "a\\u0000"]'), "/classes/1", "control"),
+        (mlp(classes='["cat"]'), "/weights", "has the shape [2, 5]"),
+        (mlp(scale=None), "/scale", "Nobody says how inputs are scaled"),
+        (mlp(scale='{"range": [1, 0]}'), "/scale", "lo < hi"),
+        (mlp(scale='{"mean": [1, 2], "std": 1}'), "/input/scale/mean", "lists 2 values"),
+        (mlp(**{"head.0/bias": None}), "/weights", '"head.0/bias" is missing'),
+        (mlp(**{"head.0/bias": np.zeros(3, np.float32)}), "/weights", "has the shape [3]"),
+        (mlp(**{"head.0/bias": np.full(2, np.inf, np.float32)}), "/weights/head.0~1bias", "not finite"),
+        (mlp(**{"more/weight": np.zeros(3, np.float32)}), "/weights", 'no tensor "more/weight"'),
+        (mlp(**{"head.0/weight": np.full((2, 5), 3e38, np.float32)}), "/weights", "not finite"),
+    ],
+)
+def test_what_is_wrong_is_pointed_at_and_leaves_nothing(api: Api, data: bytes, pointer: str, told: str) -> None:
+    refused = send(api, data)
+    assert refused.status_code == 422, refused.text
+    assert pointers(refused) == [pointer]
+    assert told in refused.json()["detail"]
+    assert api.ok("GET", VERSIONS)["items"] == []
+    assert api.ok("GET", "/v1/models/digits")["classes"] == []
+
+
+def test_what_one_model_gives_another_takes(api: Api) -> None:
+    make_version(api.runtime, classes=["c", "a", "b"])
+    file = api("GET", f"{VERSIONS}/1/weights").content
+    api.ok("POST", "/v1/models", {"name": "other", "input": {"kind": "vector", "size": 3}})
+    made = send(api, file, "/v1/models/other/versions?promote=true")
+    assert made.status_code == 201, made.text
+    assert made.json()["classes"] == ["c", "a", "b"]
+    ours, theirs = (api.ok("GET", f"/v1/models/{m}/predictions?input=[1,2,3]&top=3") for m in ("digits", "other"))
+    assert ours["predictions"] == theirs["predictions"]
+    assert load(api("GET", "/v1/models/other/versions/1/weights").content).keys() == load(file).keys()
+    renamed = api("POST", "/v1/models/other/versions", files={"weights": file, "classes": (None, '["x", "y", "z"]')})
+    assert renamed.json()["classes"] == ["x", "y", "z"]
+    for spec in (
+        {"kind": "vector", "size": 4},
+        {"kind": "text"},
+        {"kind": "vector", "size": 3, "scale": {"range": [0, 9]}},
+    ):
+        name = f"m{len(json.dumps(spec))}"
+        api.ok("POST", "/v1/models", {"name": name, "input": spec})
+        assert send(api, file, f"/v1/models/{name}/versions").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 0},
+        {"shift": 10**6},
+        {"classes": ["a"]},
+        {"head": []},
+        {"head": [{"rows": [0, 10**9], "columns": [0, 3], "part": "head.0"}]},
+        {"head": [{"rows": [5, 7], "columns": [0, 3], "part": "head.0"}]},
+        {"head": [{"rows": [0, 2], "columns": [10**9, 10**9 + 3], "part": "head.0"}]},
+        {"head": [{"rows": [0, 2], "columns": [1, 4], "part": "head.0"}]},
+        {"head": [{"rows": [0, 2], "columns": [0, 3], "part": "nowhere"}]},
+        {"neck": [[{"rows": [0, 2], "columns": [0, 3], "part": "head.0"}]]},
+        {"lifts": [{"kind": "relu", "width": 5}]},
+        {"backbone": {"name": "mlp", "hidden": [4]}, "layers": [[]]},
+        {"backbone": {"name": "cnn"}},
+        {"backbone": {"name": "minilm"}},
+        {"inserted": [{"of": "backbone", "layer": 0, "rows": [0, 1], "columns": [0, 1], "part": "head.0"}]},
+        {"low_rank": [{"at": "layers.0", "scale": 1, "part": "head.0"}]},
+        {"low_rank": [{"at": "__class__", "scale": 1, "part": "head.0"}]},
+        {"input": {"kind": "vector", "size": 4}},
+        {"extra": 1},
+        {"stamps": [{"classes": ["zz"], "units": [[[0, 10**9]]]}], "head": 5},
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused(api: Api, change: dict[str, Any]) -> None:
+    make_version(api.runtime)
+    file = api("GET", f"{VERSIONS}/1/weights").content
+    length = int.from_bytes(file[:8], "little")
+    told = json.loads(json.loads(file[8 : 8 + length])["__metadata__"]["tsuika"])
+    told["layout"] |= change
+    changed = save(load(file), {"tsuika": json.dumps(told)})
+    refused = send(api, changed)
+    assert refused.status_code == 422, refused.text
+    assert len(api.ok("GET", VERSIONS)["items"]) == 1
+
+
+def test_a_convolutional_network_is_taken(make_api: MakeApi) -> None:
+    api = make_api()
+    spec = ImageInput(kind="image", channels=1, height=8, width=8)
+    api.ok("POST", "/v1/models", {"name": "faces", "input": spec.model_dump()})
+    told = {"architecture": '{"name": "cnn", "channels": [2]}', "classes": '["a", "b", "c"]'}
+    refused = send(api, save({"x": np.zeros(999, np.float32)}, told), "/v1/models/faces/versions")
+    due = dict(part.rsplit(" [", 1) for part in refused.json()["detail"].partition(" has ")[2][:-1].split("], "))
+    tensors = {
+        name: CHANCE.normal(size=json.loads("[" + shape.rstrip("]") + "]")).astype(np.float32)
+        for name, shape in due.items()
+    }
+    made = send(api, save(tensors, told), "/v1/models/faces/versions?promote=true")
+    assert made.status_code == 201, made.text
+    assert len(api.ok("POST", "/v1/models/faces/predictions", {"inputs": [np.zeros((1, 8, 8)).tolist()]})) == 3
+
+
+def test_other_content_types_are_refused(api: Api) -> None:
+    assert send(api, mlp(), **{"Content-Type": "application/json"}).status_code == 415
+    assert send(api, mlp(), "/v1/models/digits/batches").status_code == 415
