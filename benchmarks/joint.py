@@ -38,7 +38,7 @@ def joint(stream: Stream, train: Rows, test: Rows, seed: int) -> Joint:
     names, codes = np.unique(train.labels, return_inverse=True)
     x, u = (torch.from_numpy(scaled(stream, rows.inputs, train.inputs)) for rows in (train, test))
     y = torch.from_numpy(codes.reshape(-1))
-    network = _network((x.shape[1], *stream.hidden, len(names)), seed)
+    network = network_of((x.shape[1], *stream.hidden, len(names)), seed)
     began = time.process_time()
     _fit(network, x, y, stream.lr, stream.epochs, seed)
     seconds = time.process_time() - began
@@ -58,7 +58,7 @@ def _fit(network: torch.nn.Sequential, x: torch.Tensor, y: torch.Tensor, lr: flo
             optimizer.step()
 
 
-def _network(widths: Sequence[int], seed: int) -> torch.nn.Sequential:
+def network_of(widths: Sequence[int], seed: int) -> torch.nn.Sequential:
     torch.manual_seed(seed)
     layers: list[torch.nn.Module] = []
     for a, b in pairwise(widths):

@@ -144,7 +144,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def first(method: str) -> dict[str, Any]:
     """The first point of the peers' own grid."""
     slow = {"slow": 3}
-    return {
+    points: dict[str, dict[str, Any]] = {
         "ewc": {"lam": 1.0, **slow},
         "si": {"lam": 1.0, **slow},
         "mas": {"lam": 1e-3, **slow},
@@ -153,7 +153,8 @@ def first(method: str) -> dict[str, Any]:
         "gdumb": {"more": 1},
         "slda": {"shrink": 1e-4},
         "naive": {},
-    }.get(method, {"slow": 1})
+    }
+    return points.get(method, {"slow": 1})
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:

@@ -33,8 +33,9 @@ SECRET = b"the folds of a benchmark"
 class Model:
     """One model's lineage. `learn` makes and judges a version, which goes live as the service would let it.
 
-    `challenges`: how each challenger of `auto` fared, `challenge_seconds`: theirs, of the processor. `secret`: keys the
-    hash that puts rows into folds. Leave it with `close`, or use it as a context.
+    made: what the last update came to · newest: the last batch · challenges: how each challenger of `auto` fared,
+    challenge_seconds: theirs, of the processor · secret: keys the hash that puts rows into folds. Leave it with
+    `close`, or use it as a context.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class Model:
         self._history: list[tuple[Stored, Step]] = []
         self._challenged = 0
         self.live: Stored | None = None
+        self.made: Result | None = None
+        self.newest = ""
         self.number = 0
         self.challenges: list[str] = []
         self.challenge_seconds = 0.0
@@ -92,7 +95,7 @@ class Model:
         source: str | None = None,
     ) -> Result:
         """One update. promote: None = as the gate says, True = by a person whatever it says, False = never."""
-        batch = f"bat_{len(self._rows):06d}"
+        self.newest = batch = f"bat_{len(self._rows):06d}"
         rows = make_rows(batch, inputs, list(labels), self._secret, source, self._learning)
         for name, n in rows.take(rows.learning & ~rows.lent).counts().items():
             self._learning[name] = self._learning.get(name, 0) + n
@@ -180,6 +183,7 @@ class Model:
         result = self._workshop.execute(assignment, no_progress, no_check)
         self._workshop.tidy()
         self._entries += result.entries
+        self.made = result
         self._step = assignment.steps[-1] if assignment.steps else None
         if self._step and result.method:
             self._step = self._step.model_copy(update={"method": result.method})

@@ -1,0 +1,192 @@
+"""How fast `fit`, the service's only training loop, is: beside a bare torch loop, and beside Avalanche's if it is here.
+
+    python -m benchmarks.fit [--data FOLDER] [--repeats N] [--peers-python PYTHON --peers FOLDER] [--json FILE]
+
+The same network, rows, batch size and optimiser (SGD with momentum) on mnist10k's rows and layers and on letter's. The
+loops take turns, so that a busy machine slows all of them; medians, and the median of the ratios. The bare loop's step
+is fused, too, and it has nothing but the step; `fit` also clips, looks for numbers that are not finite, and can be
+stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.joint import MOMENTUM, network_of, scaled
+from benchmarks.streams import STREAMS, load
+from benchmarks.telling import bar, reached, table
+from service.learning.method import GradientParams, Run
+from service.learning.training import Labelled, fit
+
+BATCH, LR = 64, 0.03
+BARE = 0.9
+AVALANCHE = {"mnist10k": 1.25, "letter": 1.7}
+"""What is aimed at: times the rows a second of the others."""
+
+DRIVER = """
+import json, sys, time
+task = json.loads(sys.argv[1])
+sys.path.insert(0, task["folder"])
+import peers, scenarios, torch
+from avalanche.training import Naive
+stream = scenarios.Stream(task["stream"])
+x, y = stream.joint()
+stream.train = [(x, y)]
+experience = next(iter(peers.benchmark(stream).train_stream))
+for line in sys.stdin:
+    net = scenarios.mlp(stream.L, stream.hidden, stream.C, 0)
+    optimizer = torch.optim.SGD(net.parameters(), lr=task["lr"], momentum=0.9)
+    naive = Naive(model=net, optimizer=optimizer, criterion=torch.nn.CrossEntropyLoss(), train_mb_size=task["batch"],
+                  train_epochs=task["epochs"], evaluator=None)
+    began = time.process_time()
+    naive.train(experience)
+    print("RESULT", task["epochs"] * len(x) / (time.process_time() - began), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Rows of one training a core-second, of each turn."""
+
+    stream: str
+    fit: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+    avalanche: list[float] = field(default_factory=list)
+
+    def times(self, other: str) -> float:
+        """Median over the turns of fit / other."""
+        return float(np.median(np.array(self.fit) / np.array(getattr(self, other))))
+
+
+class Avalanche:
+    """Its Naive strategy in an interpreter of its own, which trains once whenever it is asked."""
+
+    def __init__(self, python: str, folder: Path, stream: str, epochs: int) -> None:
+        task = {"folder": str(folder), "stream": stream, "epochs": epochs, "batch": BATCH, "lr": LR}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        self._process = subprocess.Popen(
+            [python, "-W", "ignore", "-c", DRIVER, json.dumps(task)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def __call__(self) -> float:
+        """-> rows a core-second. Raises RuntimeError where the interpreter ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("RESULT "):
+                return float(line.split()[1])
+        raise RuntimeError("The peers' interpreter ended; its own words are above.")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def measured(name: str, data: Path | None, repeats: int, epochs: int, avalanche: Avalanche | None) -> Iterator[Speed]:
+    """One turn after another; a first one that is not counted. Raises FileNotFoundError."""
+    stream = STREAMS[name]
+    train, _ = load(stream, data, seed=0)
+    names, codes = np.unique(train.labels, return_inverse=True)
+    rows = Labelled(
+        torch.from_numpy(scaled(stream, train.inputs, train.inputs)), torch.from_numpy(codes.astype(np.int64))
+    )
+    widths = (rows.x.shape[1], *stream.hidden, len(names))
+    loops: dict[str, Callable[[], float]] = {
+        "fit": lambda: _timed(
+            lambda net: fit(net, rows, GradientParams(epochs=epochs, lr=LR), Run()), widths, rows, epochs
+        ),
+        "bare": lambda: _timed(lambda net: _bare(net, rows, epochs), widths, rows, epochs),
+    }
+    if avalanche is not None:
+        loops["avalanche"] = avalanche
+    speed = Speed(name)
+    for turn in range(repeats + 1):
+        for loop, go in loops.items():
+            found = go()
+            if turn:
+                getattr(speed, loop).append(found)
+        yield speed
+
+
+def _timed(go: Callable[[torch.nn.Sequential], Any], widths: Sequence[int], rows: Labelled, epochs: int) -> float:
+    network = network_of(widths, 0)
+    began = time.process_time()
+    go(network)
+    return epochs * rows.rows / (time.process_time() - began)
+
+
+def _bare(network: torch.nn.Sequential, rows: Labelled, epochs: int) -> None:
+    optimizer = torch.optim.SGD(network.parameters(), lr=LR, momentum=MOMENTUM, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(epochs):
+        for i in torch.randperm(rows.rows, generator=generator).split(BATCH):
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(torch.nn.functional.cross_entropy(network(rows.x[i]), rows.y[i]))
+            optimizer.step()
+
+
+def told(speeds: Sequence[Speed]) -> Iterator[str]:
+    """One table, and what was aimed at."""
+    loops = ("fit", "bare", "avalanche")
+    yield table(
+        ("rows a core-second", *loops),
+        [[s.stream, *(f"{np.median(v):.0f}" if (v := getattr(s, loop)) else "–" for loop in loops)] for s in speeds],
+    )
+    for s in speeds:
+        yield reached(f"{s.stream}: times a bare loop", s.times("bare"), BARE, most=False)
+        if s.avalanche:
+            yield reached(f"{s.stream}: times Avalanche's Naive", s.times("avalanche"), AVALANCHE[s.stream], most=False)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """-> exit code: 0, or 2 where the data are missing."""
+    parser = argparse.ArgumentParser("benchmarks.fit", description=__doc__.split("\n\n")[0] if __doc__ else None)
+    folder = os.environ.get("TSUIKA_BENCH_DATA")
+    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of mnist10k.npz, letter.npz")
+    parser.add_argument("--streams", type=lambda text: text.split(","), default="mnist10k,letter")
+    parser.add_argument("--repeats", type=int, default=9, help="turns of each loop")
+    parser.add_argument("--epochs", type=int, default=1, help="epochs of a turn")
+    parser.add_argument("--peers-python", help="an interpreter that has avalanche-lib")
+    parser.add_argument("--peers", type=Path, help="folder of the peers' peers.py and scenarios.py")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    a = parser.parse_args(words)
+    torch.set_num_threads(1)
+    speeds = []
+    try:
+        with bar(len(a.streams) * (a.repeats + 1)) as advance:
+            for name in a.streams:
+                beside = Avalanche(a.peers_python, a.peers, name, a.epochs) if a.peers_python else None
+                for speed in measured(name, a.data, a.repeats, a.epochs, beside):
+                    advance(name)
+                speeds.append(speed)
+                if beside is not None:
+                    beside.close()
+    except FileNotFoundError as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    print("\n".join(told(speeds)))
+    if a.json:
+        a.json.write_text(json.dumps([asdict(s) for s in speeds], indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
