@@ -2,7 +2,7 @@
 
 The exact head comes first, and a gradient method must beat it: it is chosen at once only where a net was trained end to
 end, and otherwise runs afterwards, as a challenger of what already serves. den, branch, si, mas, ewc, lwf, der_pp and
-icarl are chosen by people, never by auto.
+icarl are chosen by people, never by auto; but for mas on an imported version, whose rows are not here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 
 from pydantic import Field
 
-from service.contract.inputs import IdentityBackbone, ImageInput, PretrainedBackbone, Strict
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
 from service.learning.checkpoint import Checkpoint
+from service.learning.cost import joint_backbone
 from service.learning.method import Data
+from service.learning.unseen import without_rows
 
 FEW_NEW = 5
 """Learning rows of the rarest new class below which covariances are shared and shrunk."""
@@ -83,6 +85,12 @@ class _Table:
             return self._closed("rows are not kept, so only a head that its sums alone decide can go on")
         if self.base is None:
             return self._first()
+        if without_rows(self.base, self.data):
+            return Choice(
+                {"name": "mas"},
+                "auto: classes came with an imported version and no row of them is here; weights that its answers "
+                "depend on are held.",
+            )
         if self.params.stable_scores and self.new:
             return self._stable()
         if self.around.recent:
@@ -183,15 +191,13 @@ class _Table:
         kept = self.data.kept_rows + len(self.data.batch)
         if rows < max(ENOUGH_TO_TRAIN, 2 * self.around.challenged_rows) or kept < rows:
             return ()
-        backbone = self.data.architecture.backbone
+        backbone = joint_backbone(self.data.input, self.data.architecture)
         if isinstance(backbone, PretrainedBackbone):
             return ()
         request: dict[str, Any] = {"name": "retrain"}
-        if isinstance(backbone, IdentityBackbone):
-            image = isinstance(self.data.input, ImageInput)
-            request["backbone"] = {"name": "cnn"} if image else {"name": "mlp"}
-        name = request.get("backbone", {"name": backbone.name})["name"]
-        return request, f"joint training of a {name} on all {rows} rows"
+        if backbone != self.data.architecture.backbone:
+            request["backbone"] = {"name": backbone.name}
+        return request, f"joint training of a {backbone.name} on all {rows} rows"
 
 
 def _frozen_backbone(base: Checkpoint) -> bool:

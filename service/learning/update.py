@@ -15,29 +15,26 @@ import torch
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
 from service.contract.policy import GatePolicy
-from service.contract.report import Cost, Older, Report
+from service.contract.report import Older, Report
 from service.errors import MethodRefused
 from service.learning.answering import Asked, View, answers, features_of, softmax
-from service.learning.architectures import fresh
 from service.learning.assessment import Assessment, Past, remember
-from service.learning.backbones import bounded, facts, resolved
+from service.learning.backbones import bounded
 from service.learning.checkpoint import Checkpoint
+from service.learning.cost import cost_of
 from service.learning.evaluation import Answers, Bits
 from service.learning.features import Space, examining_network, pretrained_network
 from service.learning.ground import moved
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale
 from service.learning.report import assess
-from service.learning.serialization import pack_shard
 from service.learning.solve import DEFAULT_ALPHA, Head, choose_alpha, out_of_fold, solve_ridge
 from service.learning.sums import Sums
-from service.learning.training import forward_cost
 from service.learning.unlabelled import with_unlabelled
+from service.learning.unseen import refuse_to_forget
 from service.learning.weights import Weights
 
 YARDSTICK_PRIOR = 0.25
-LEARNING_SHARE = 0.7
-"""Of all rows, by the folds: 3-9 of 0-9."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +47,7 @@ class Context:
     wait_seconds: float = 0.0
     started: float = field(default_factory=time.perf_counter)
     retraining: int | None = None
-    """Multiply-adds that joint retraining on all learned rows would take, counted."""
+    """Multiply-adds that joint retraining on all learned rows would take; see `cost.retraining_cost`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +76,7 @@ def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, r
     """The method alone, without a judgement. Raises MethodRefused, Cancelled."""
     if method.refuse is not None and (reason := method.refuse(base, data)):
         raise MethodRefused(reason)
+    refuse_to_forget(method, base, data)
     learned = method.update(base, data, params, run)
     for part, tensors in learned.checkpoint.parts.items():
         if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
@@ -113,7 +111,14 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         batch=view.batch,
         candidate=on_trusted,
         candidate_on_batch=on_batch,
-        cost=_cost(base, learned, data, context),
+        cost=cost_of(
+            base,
+            learned,
+            data,
+            started=context.started,
+            wait_seconds=context.wait_seconds,
+            retraining=context.retraining,
+        ),
         exact=exact is not None and weights.whole,
         live=context.live,
         base=before.on_trusted() if before else None,
@@ -203,38 +208,6 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
         softmax(classes, judge.logits(features_of(view.trusted, view.space))),
         softmax(classes, own),
     )
-
-
-def _cost(base: Checkpoint | None, learned: Learned, data: Data, context: Context) -> Cost:
-    candidate = learned.checkpoint
-    before = {pack_shard(tensors) for tensors in base.parts.values()} if base else set()
-    added = {pack_shard(tensors) for tensors in candidate.parts.values()} - before
-    share = learned.multiply_adds / context.retraining if context.retraining else None
-    return Cost(
-        seconds=time.perf_counter() - context.started,
-        wait_seconds=context.wait_seconds,
-        rows=len(data.batch),
-        parameters_added=candidate.parameters - (base.parameters if base else 0),
-        bytes_added=sum(map(len, added)),
-        share_of_retraining=share,
-        multiply_adds=learned.multiply_adds,
-    )
-
-
-def retraining_cost(base: Checkpoint | None, data: Data, epochs: int) -> int:
-    """Multiply-adds of joint training on every learned row: forward, and twice that backward, each epoch. Through a
-    pretrained backbone each row passes once."""
-    known = sorted({*(base.classes if base else ()), *data.batch.names})
-    rows = data.known_rows + len(data.batch)
-    backbone = data.architecture.backbone
-    if isinstance(backbone, PretrainedBackbone):
-        width, work = facts(resolved(data.input, backbone))
-        return int(work * rows + 3 * width * len(known) * epochs * rows * LEARNING_SHARE)
-    network = fresh(
-        data.input, data.architecture, InputScale(torch.zeros(()), torch.ones(())), known, Run().generator()
-    )
-    row = torch.zeros(1, *data.input.shape)
-    return int(3 * forward_cost(network, row) * epochs * rows * LEARNING_SHARE)
 
 
 def _scale_notes(candidate: Checkpoint, data: Data) -> list[str]:

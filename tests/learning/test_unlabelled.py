@@ -1,0 +1,55 @@
+"""Rows without a label change nothing that is learned; the report says how strange they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from service.contract.inputs import Architecture, VectorInput
+from service.learning.batch import Array, make_rows
+from service.learning.method import Run
+from service.learning.methods import METHODS
+from service.learning.update import Candidate, Context, run_update
+from tests.learning.memory_data import SECRET, MemoryData
+
+SPEC = VectorInput.model_validate({"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}})
+
+
+def corners(seed: int, n: int = 90) -> tuple[Array, list[str]]:
+    labels = np.arange(n) % 3
+    noise = np.random.default_rng(seed).normal(0, 0.7, (n, 4))
+    return (5 * np.eye(4)[labels] + noise).astype(np.float32), [str(k) for k in labels]
+
+
+def second_update(unlabelled: Array | None) -> Candidate:
+    """What a second batch comes to on top of a first one."""
+    ridge = METHODS["ridge"]
+    params = ridge.Params.model_validate({"lift": "none"})
+    first = make_rows("bat_1", *corners(0), SECRET)
+    base = run_update(None, MemoryData(SPEC, Architecture(), [], first), ridge, params, Run(), Context()).checkpoint
+    data = MemoryData(SPEC, Architecture(), [first], make_rows("bat_2", *corners(1), SECRET), unlabelled)
+    return run_update(base, data, ridge, params, Run(), Context(live=1))
+
+
+def test_they_are_reported_and_learned_by_nobody() -> None:
+    alike, strange = corners(2, 60)[0], np.full((40, 4), -7, np.float32)
+    with_them, without = second_update(np.concatenate([alike, strange])), second_update(None)
+    told = with_them.report.batch
+    assert told.unlabelled == 100
+    assert told.unlabelled_unfamiliar_share is not None
+    assert 0.38 <= told.unlabelled_unfamiliar_share <= 0.5
+    assert "100 rows came without a label" in told.notes[-1]
+    assert "would teach most" in told.notes[-1]
+    assert (without.report.batch.unlabelled, without.report.batch.unlabelled_unfamiliar_share) == (0, None)
+    assert with_them.ledger_digest == without.ledger_digest
+    for part, tensors in with_them.checkpoint.parts.items():
+        assert all(torch.equal(t, without.checkpoint.parts[part][name]) for name, t in tensors.items())
+
+
+def test_without_anything_learned_nothing_is_called_strange() -> None:
+    ridge = METHODS["ridge"]
+    data = MemoryData(SPEC, Architecture(), [], make_rows("bat_1", *corners(0), SECRET), corners(1, 1)[0])
+    params = ridge.Params.model_validate({"lift": "none"})
+    report = run_update(None, data, ridge, params, Run(), Context()).report
+    assert (report.batch.unlabelled, report.batch.unlabelled_unfamiliar_share) == (1, None)
+    assert report.batch.notes[-1].startswith("1 row came without a label")
