@@ -1,4 +1,4 @@
-"""Updates go on from a version that was trained elsewhere: what cannot keep its classes refuses, auto finds what can."""
+"""Updates go on from a version that was trained elsewhere: what cannot keep its classes refuses, auto takes mas."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_import_learned_nothing_of_ours_and_says_what_it_brought(foreign: Che
 def test_every_method_goes_on_or_says_why_not(foreign: Checkpoint, name: str) -> None:
     given = data([], corners(2, [2], 60))
     if name not in KEEPS:
-        with pytest.raises(MethodRefused, match="lwf|mas"):
+        with pytest.raises(MethodRefused, match=r"lwf|mas"):
             learned(foreign, name, given)
         return
     candidate = learned(foreign, name, given)
