@@ -131,7 +131,10 @@ class Cost(Fact):
     rows: int
     parameters_added: int
     bytes_added: int
-    share_of_retraining: float | None
+    share_of_retraining: float | None = Field(
+        description="Multiply-adds of this update / those of joint retraining on all learned rows, both counted: of "
+        "the model's own network, or where it names none of the mlp (for images cnn) that auto would retrain."
+    )
     multiply_adds: int = 0
 
 

@@ -20,6 +20,7 @@ from service.learning.batch import Rows
 from service.learning.challenge import compare
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.choice import AutoParams, Surroundings, auto
+from service.learning.cost import retraining_cost
 from service.learning.evaluation import Bits
 from service.learning.keeping import refused
 from service.learning.ledger import Ledger
@@ -27,7 +28,7 @@ from service.learning.method import Data, Learned, Method, Run
 from service.learning.methods import AUTO, METHODS, resolve
 from service.learning.retraction import blank, certify
 from service.learning.serialization import pack, pack_rows, pack_shard, unpack, unpack_shard
-from service.learning.update import Candidate, Context, learn, retraining_cost, run_update
+from service.learning.update import Candidate, Context, learn, run_update
 from service.storage.artifacts import SHARDS, Artifacts, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts

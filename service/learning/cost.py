@@ -1,0 +1,83 @@
+"""What an update cost, beside what joint retraining would have: multiply-adds, counted from shapes, not timed."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from service.contract.inputs import (
+    Architecture,
+    Backbone,
+    CnnBackbone,
+    IdentityBackbone,
+    ImageInput,
+    InputSpec,
+    MlpBackbone,
+    PretrainedBackbone,
+)
+from service.contract.report import Cost
+from service.learning.architectures import fresh
+from service.learning.backbones import facts, resolved
+from service.learning.checkpoint import Checkpoint
+from service.learning.method import Data, Learned, Run
+from service.learning.preprocessing import InputScale
+from service.learning.serialization import pack_shard
+from service.learning.training import forward_cost
+
+LEARNING_SHARE = 0.7
+"""Of all rows, by the folds: 3-9 of 0-9."""
+LEAST_SIDE = 4
+"""Of an image that the default cnn can take."""
+
+
+def cost_of(
+    base: Checkpoint | None,
+    learned: Learned,
+    data: Data,
+    *,
+    started: float,
+    wait_seconds: float,
+    retraining: int | None,
+) -> Cost:
+    """`started`: by the performance counter · `retraining`: multiply-adds of joint retraining, see below."""
+    candidate = learned.checkpoint
+    before = {pack_shard(tensors) for tensors in base.parts.values()} if base else set()
+    added = {pack_shard(tensors) for tensors in candidate.parts.values()} - before
+    return Cost(
+        seconds=time.perf_counter() - started,
+        wait_seconds=wait_seconds,
+        rows=len(data.batch),
+        parameters_added=candidate.parameters - (base.parameters if base else 0),
+        bytes_added=sum(map(len, added)),
+        share_of_retraining=learned.multiply_adds / retraining if retraining else None,
+        multiply_adds=learned.multiply_adds,
+    )
+
+
+def retraining_cost(base: Checkpoint | None, data: Data, epochs: int) -> int:
+    """Multiply-adds of joint training on every learned row: forward, and twice that backward, each epoch. Through a
+    pretrained backbone each row passes once.
+
+    Of the network that joint retraining would train (`joint_backbone`), for every method alike: beside a linear head on
+    the scaled input, which nobody would retrain, every update looks dear.
+    """
+    known = sorted({*(base.classes if base else ()), *data.batch.names})
+    rows = data.known_rows + len(data.batch)
+    backbone = joint_backbone(data.input, data.architecture)
+    if isinstance(backbone, PretrainedBackbone):
+        width, work = facts(resolved(data.input, backbone))
+        return int(work * rows + 3 * width * len(known) * epochs * rows * LEARNING_SHARE)
+    scale = InputScale(torch.zeros(()), torch.ones(()))
+    network = fresh(data.input, Architecture(backbone=backbone), scale, known, Run().generator())
+    row = torch.zeros(1, *data.input.shape)
+    return int(3 * forward_cost(network, row) * epochs * rows * LEARNING_SHARE)
+
+
+def joint_backbone(spec: InputSpec, architecture: Architecture) -> Backbone:
+    """What joint retraining trains: the model's own network; where it names none, a cnn for images, else an mlp."""
+    if not isinstance(architecture.backbone, IdentityBackbone):
+        return architecture.backbone
+    if isinstance(spec, ImageInput) and min(spec.height, spec.width) >= LEAST_SIDE:
+        return CnnBackbone(name="cnn")
+    return MlpBackbone(name="mlp")
