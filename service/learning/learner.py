@@ -11,28 +11,27 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from service.contract.inputs import Architecture, PretrainedBackbone
+from service.contract.inputs import Architecture
+from service.learning.afterwards import balance, calibrate
 from service.learning.architectures import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
-from service.learning.backbones.extractor import Extractor, SharedWeights
-from service.learning.balance import ADJUSTED, LEVEL, Trained, give_back, rebalance
+from service.learning.backbones.extractor import Extractor
+from service.learning.balance import ADJUSTED, LEVEL, give_back
 from service.learning.batch import Bools
 from service.learning.body import Body
-from service.learning.calibration import ENOUGH_ROWS, fit_temperature
 from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.features import frozen_trunk, largest_feature, shift_for
 from service.learning.growth import grow_head, merge, new_neck
 from service.learning.heads import Block
 from service.learning.log_odds import join, open_head, to_unit
 from service.learning.method import Balance, Data, GradientParams, Learned, Run
+from service.learning.origin import ORIGIN, origin_of, trunk_trains
 from service.learning.preprocessing import InputScale, declared_scale, scale_for
 from service.learning.provenance import learned_by_part, unchanged
-from service.learning.training import Fit, Labelled, Objective, fit, logits
+from service.learning.training import Fit, Labelled, Objective, fit
 from service.learning.view import View
 
-ORIGIN = "state.origin."
-"""Parts that keep the weights of the first training: what `anchor: base` pulls to."""
 INIT, TRAINING, DRAWS = 1, 2, 3
 """Salts of the run's generators."""
 STAND_INS = 200
@@ -78,7 +77,7 @@ class Learner:
         """From the base, its head grown to the batch's new classes; without a base from scratch, and the notes say so.
 
         `keep_head`: an exact head keeps its bits, and what it gives is divided by its temperature instead. `freeze`: a
-        trunk that could move does not. `thaw`: a pretrained trunk moves too, as far as its parameters ask for gradients.
+        trunk that could move does not. `thaw`: a pretrained trunk moves too, where its parameters ask for gradients.
         """
         if base is None:
             learner = cls.anew(None, data, run, thaw=thaw)
@@ -155,6 +154,11 @@ class Learner:
         """The update's selecting rows."""
         return _masked(self.view.own, self.data.batch.selecting)
 
+    @cached_property
+    def kept_back(self) -> Labelled:
+        """Selecting rows of batch and history."""
+        return self.selecting + self.view.selected
+
     def stand_ins(self, rows: Labelled) -> Labelled:
         """Pseudo-rows of each known class: as many as it had, at most 200 or what the largest class of `rows` has."""
         if self.base is None or not rows.rows:
@@ -226,12 +230,12 @@ class Learner:
 
         `state`: what the method will want to know the next time, by part, each named "state.<method>...".
         """
-        balanced = self._balanced()
+        balanced = balance(self)
         if self.body.unit is not None:
             self.body.unit = None
             if self.added is not None:
                 to_unit(self.added, self.temperature)
-        temperature = self._calibrated()
+        temperature = calibrate(self)
         self.view.leave()
         network = self.network.eval()
         if merged:
@@ -253,53 +257,6 @@ class Learner:
             notes=tuple(self.notes),
             multiply_adds=self.multiply_adds + self.view.multiply_adds,
         )
-
-    def _balanced(self) -> dict[str, Any]:
-        """What was done against a head that favours new classes, for the report."""
-        if self.balance == "none":
-            return {}
-        done = rebalance(
-            self.balance,
-            Trained(self.body.head, self.known, self.body.unit, self._chosen_on, self._seen, self.prior_free),
-        )
-        self.notes += [done.note] if done.note else []
-        if done.taken is not None:
-            self.adjusted = {"columns": done.taken}
-        return done.told
-
-    def _chosen_on(self) -> tuple[Tensor, Tensor]:
-        """Logits and columns of the selecting rows of batch and history."""
-        rows = self.selecting + self.view.selected
-        return logits(self.body, rows.x, self.run), rows.y
-
-    def _seen(self) -> list[int]:
-        """Rows of each class, of history and batch."""
-        known, own = self.view.counted.all, self.data.batch.counts()
-        history = dict(zip(known.classes, known.n.tolist(), strict=True))
-        return [int(history.get(name, 0)) + own.get(name, 0) for name in self.classes]
-
-    def _calibrated(self) -> float:
-        """From selecting rows of the batch and of the history, where there are enough; else what it was."""
-        columns = (self.selecting + self.view.selected).y
-        if len(columns) < ENOUGH_ROWS or int(columns.min()) == int(columns.max()):
-            return self.temperature
-        return fit_temperature(self._chosen_on()[0].double().numpy(), columns.numpy())
-
-
-def origin_of(network: Network) -> dict[str, Tensors]:
-    """The weights of a network under the names that keep them for good; pretrained ones stay where they are."""
-    return {
-        ORIGIN + p: ts
-        for p, ts in parts_of(network).items()
-        if p.split(".")[0] in ("backbone", "neck", "head") and not isinstance(ts, SharedWeights)
-    }
-
-
-def trunk_trains(base: Checkpoint, thaw: bool = False) -> bool:
-    """A backbone whose weights were learned here, or to `thaw` a pretrained one, and no lift that fixes the feature
-    space behind it."""
-    kinds = (*TRAINED_HERE, PretrainedBackbone) if thaw else TRAINED_HERE
-    return isinstance(base.layout.backbone, kinds) and not base.layout.lifts
 
 
 def _masked(rows: Labelled, mask: Bools) -> Labelled:

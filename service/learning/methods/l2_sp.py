@@ -16,8 +16,9 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.learning.anchor import Anchor, Pulled, Strength, choose
 from service.learning.checkpoint import Checkpoint, Tensors
-from service.learning.learner import ORIGIN, Learner
+from service.learning.learner import Learner
 from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.origin import ORIGIN
 from service.learning.search import STRENGTHS
 
 
