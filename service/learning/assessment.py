@@ -199,10 +199,15 @@ def _own(a: Assessment) -> Paired | None:
 
 
 def _since(a: Assessment) -> tuple[int, Paired] | None:
-    """The remembered version that the candidate lost most against, on rows and columns that both have."""
+    """The remembered version that the candidate lost most against, on rows and columns that both have.
+
+    Where recent rows alone are trusted, of the versions that were asked about most of them: what an older one has in
+    common with them is a batch or two that is about to leave.
+    """
     last = a.past.bits[-a.policy.slow_loss.versions :]
     found = [(number, bits.against(a.candidate, a.trusted)) for number, bits in last]
-    return max(((n, p) for n, p in found if p.rows), key=lambda item: item[1].drop, default=None)
+    least = len(a.trusted) / 2 if a.policy.trusted == "recent" else 1
+    return max(((n, p) for n, p in found if p.rows >= least), key=lambda item: item[1].drop, default=None)
 
 
 def _evidence(a: Assessment) -> Evidence | None:

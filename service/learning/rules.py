@@ -8,9 +8,11 @@ from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
 from service.learning.measured import Finding, Harm, Measured, NewClass
 from service.learning.sentences import listed, percent, points, rows, whole_percent
-from service.learning.statistics import holm, wilson
+from service.learning.statistics import at_least, holm, wilson
 
 KEEP_OLD = "Send some rows of the old classes along, or use a method that keeps them, such as ridge."
+SURELY = 0.05
+"""Chance below which a gain on the update's own rows is no luck."""
 LOOK_AT_LABELS = (
     "The exact head still holds every old row: do the labels of these rows agree with those of the old ones?"
 )
@@ -50,6 +52,23 @@ def _of_trusted(rule: Callable[[Measured, Harm, GatePolicy], Finding]) -> Callab
     return finding
 
 
+def moved_on(measured: Measured, policy: GatePolicy) -> bool:
+    """Where recent rows alone are trusted: what it lost on them it surely won on the update's own, out of fold.
+
+    That is how a stream moves. Wrong labels would look alike here: rules 1-4 judge those.
+    """
+    own, harm = measured.own, measured.harm
+    if policy.trusted != "recent" or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
+        return False
+    surely = at_least(own.better, own.better + own.worse, 0.5) < SURELY
+    return surely and -own.drop >= harm.masked.drop
+
+
+def _won(measured: Measured) -> str:
+    assert measured.own is not None
+    return f"On its own {rows(measured.own.rows)} it won as much ({points(-measured.own.drop)}): the stream moves."
+
+
 @_of_trusted
 def forgets(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     """Rule 5: accuracy of old rows over old columns fell."""
@@ -58,6 +77,8 @@ def forgets(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     counts = f"Of {rows(harm.rows)} {masked.worse:,} are newly wrong and {masked.better:,} newly right"
     if masked.drop <= limit or masked.p_harm >= rule.p_hold:
         return Finding(f"{counts} ({points(-masked.drop)}).", masked.drop, limit)
+    if moved_on(measured, policy):
+        return Finding(f"{counts} ({points(-masked.drop)}). {_won(measured)}", masked.drop, limit)
     fires = Severity.REJECTED if masked.p_harm < rule.p_reject else Severity.HELD
     what = "It forgot. " if fires is Severity.REJECTED else "It may have forgotten. "
     what += f"{counts} ({points(-masked.drop)}; {100 * limit:g} are allowed)."
@@ -130,6 +151,9 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     change = f"{100 * worst.before:.0f} → {whole_percent(worst.after)} on {rows(worst.paired.rows)}"
     if not worse:
         return Finding(f"Nothing stands out; the most lost {worst.said} ({change}).", worst.paired.drop, rule.max_drop)
+    if moved_on(measured, policy):
+        what = f"{worst.said[:1].upper()}{worst.said[1:]} got worse, {change}. {_won(measured)}"
+        return Finding(what, worst.paired.drop, rule.max_drop)
     fires = Severity.REJECTED if worst.paired.drop > rule.reject_drop else Severity.HELD
     others = len(worse) - 1
     rest = f"So did {others} more." if others else "The others did not."
