@@ -27,8 +27,6 @@ from service.learning.training import forward_cost
 
 LEARNING_SHARE = 0.7
 """Of all rows, by the folds: 3-9 of 0-9."""
-LEAST_SIDE = 4
-"""Of an image that the default cnn can take."""
 
 
 def cost_of(
@@ -78,6 +76,4 @@ def joint_backbone(spec: InputSpec, architecture: Architecture) -> Backbone:
     """What joint retraining trains: the model's own network; where it names none, a cnn for images, else an mlp."""
     if not isinstance(architecture.backbone, IdentityBackbone):
         return architecture.backbone
-    if isinstance(spec, ImageInput) and min(spec.height, spec.width) >= LEAST_SIDE:
-        return CnnBackbone(name="cnn")
-    return MlpBackbone(name="mlp")
+    return CnnBackbone(name="cnn") if isinstance(spec, ImageInput) else MlpBackbone(name="mlp")

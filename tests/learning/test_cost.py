@@ -21,7 +21,6 @@ def image(side: int) -> ImageInput:
     [
         (VECTOR, Architecture(), "mlp"),
         (image(8), Architecture(), "cnn"),
-        (image(2), Architecture(), "mlp"),
         (image(8), Architecture(backbone=MlpBackbone(name="mlp", hidden=[5])), "mlp"),
     ],
 )
