@@ -17,6 +17,7 @@ from service.learning.evaluation import Answers
 from service.learning.features import Space, extracted
 from service.learning.ledger import Ledger
 from service.learning.method import Data
+from service.learning.sources import answered_by_source
 
 Logits = NDArray[np.float64]
 
@@ -102,6 +103,8 @@ class Asked:
             logits = features @ judge["weight"].double().numpy().T + judge["bias"].double().numpy()
         else:
             logits = _head(self.network, features)
+        if judge is not None:
+            logits = answered_by_source(self.version, "judge", trusted, features, logits)
         return answers(self.version, logits)
 
     def on_batch(self) -> Answers:
@@ -110,7 +113,8 @@ class Asked:
             features = features_of(self.view.batch, self.view.space)
         else:
             features = _forward(self.network, self.view.data.batch)
-        return answers(self.version, _head(self.network, features))
+        logits = _head(self.network, features)
+        return answers(self.version, answered_by_source(self.version, "head", self.view.batch, features, logits))
 
 
 def answers(version: Checkpoint, logits: Logits) -> Answers:

@@ -89,6 +89,7 @@ class Layout(Strict):
     neck: list[list[BlockLayout]] = Field(default=[], description="Hidden layers of a trained head.")
     head: list[BlockLayout] = Field(default=[], description="One block an update that grew it, or one of all.")
     classes: list[str]
+    sources: list[str] = Field(default=[], description="Those with a head of their own: part head.source.<place here>.")
     stamps: list[Stamp] = Field(default=[], description="Units that each class sees; none: every class sees all.")
     temperature: float = 1.0
     exact: ExactHead | None = None

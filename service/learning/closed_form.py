@@ -53,6 +53,12 @@ class ExactParams(Strict):
         "0 leaves it out.",
     )
 
+    per_source: Literal["auto"] | bool = Field(
+        default="auto",
+        description="A head for each source, pulled to the shared one, for predictions that name their source. auto: "
+        "where two sources have enough rows and the shared head does no better on rows kept back for choosing.",
+    )
+
     @model_validator(mode="after")
     def _one_decay(self) -> Self:
         if self.half_life is not None and self.decay != 1:
@@ -87,6 +93,11 @@ class ExactParams(Strict):
             lambda sums: form.solver.solve(sums, space.shift, None),
         )
         return Weights(found.decay, self.source_weights), found.scores
+
+    @property
+    def fades(self) -> bool:
+        """Whether older batches may count less."""
+        return self.decay != 1 or self.half_life is not None
 
     @property
     def tau(self) -> float:

@@ -25,6 +25,7 @@ from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Run
 from service.learning.sentences import listed
 from service.learning.solve import ABSENT, Head, out_of_fold
+from service.learning.sources import PULLS, SourceHeads, own_out_of_fold, source_heads
 from service.learning.sums import Floats, Sums
 from service.learning.weights import Weights, aged, out_of_fold_weighted
 
@@ -41,13 +42,15 @@ def learn_exactly(
     entry = data.entry(ground.space)
     run.check()
     ledger = data.grown(ground.space)
-    solved = _solve(base, data, ledger, entry, ground, form, run)
+    solved = _solve(base, data, ledger, entry, ground, form, params, run)
+    sources = solved.sources
     classes, width = solved.served.classes, ground.space.width
     layout = ground.layout.model_copy(
         update={
             "neck": [],
             "head": [BlockLayout(rows=(0, len(classes)), columns=(0, width), part="head.0")] if classes else [],
             "classes": list(classes),
+            "sources": list(sources.names) if sources else [],
             "temperature": solved.temperature,
             "exact": ExactHead(
                 method=form.method,
@@ -61,11 +64,15 @@ def learn_exactly(
         }
     )
     learned = _learned(base, data)
+    parts = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
+    for k in range(len(sources.names) if sources else 0):
+        assert sources is not None
+        parts |= {f"head.source.{k}": _tensors(sources.served[k]), f"judge.source.{k}": _tensors(sources.judged[k])}
     return Learned(
         Checkpoint(
             layout,
-            {**ground.parts, "head.0": _tensors(solved.served), "judge": _tensors(solved.judged)},
-            {**ground.learned, "head.0": learned, "judge": learned},
+            {**ground.parts, **parts},
+            {**ground.learned, **dict.fromkeys(parts, learned)},
         ),
         out_of_fold=solved.out_of_fold,
         details={**ground.details, **_details(ground, solved, weights, searched)},
@@ -84,10 +91,18 @@ class Solved:
     out_of_fold: Floats
     temperature: float
     doubt: str | None
+    sources: SourceHeads | None = None
 
 
 def _solve(
-    base: Checkpoint | None, data: Data, ledger: Ledger, entry: Rows, ground: Ground, form: Form, run: Run
+    base: Checkpoint | None,
+    data: Data,
+    ledger: Ledger,
+    entry: Rows,
+    ground: Ground,
+    form: Form,
+    params: ExactParams,
+    run: Run,
 ) -> Solved:
     classes, shift = _classes(base, ledger, entry), ledger.shift
     run.progress("solving", 0, 3)
@@ -104,6 +119,9 @@ def _solve(
     run.progress("solving", 2, 3)
     apart = partial(_apart, data, space, ledger, weights, classes, solve, run)
     own = apart(entry, own=True)
+    sources = source_heads(params.per_source, data, space, weights, weighed, fitted.head.aligned(classes), solve, run)
+    if sources is not None and len(entry):
+        own = own_out_of_fold(sources, own, data, space, weights, entry, classes, solve, run)
     rows, answers, inherited = entry, own, _inherited(base, form)
     if not len(entry):
         # what is left after a retraction inherits nothing: the rows that left may have decided it
@@ -114,7 +132,7 @@ def _solve(
             answers = apart(rows, own=False)
     temperature, doubt = temperature_of(weighed, fitted.head, rows, answers, classes, inherited)
     run.progress("solving", 3, 3)
-    return Solved(fitted, served, judged, own, temperature, doubt)
+    return Solved(fitted, served, judged, own, temperature, doubt, sources)
 
 
 def _apart(
@@ -141,7 +159,7 @@ def _apart(
 
 def _weighed(ledger: Ledger, weights: Weights, solved: Solved) -> list[str]:
     """What weights mean for what is promised, in sentences."""
-    notes = []
+    notes = [solved.sources.note] if solved.sources else []
     if not weights.whole:
         notes.append(
             f"Weighted: {weights.told()}. The head depends on the order of the batches, so it is not exact; the "
@@ -182,9 +200,11 @@ def _tensors(head: Head) -> dict[str, Tensor]:
 
 
 def _details(ground: Ground, solved: Solved, weights: Weights, searched: dict[float, float]) -> dict[str, object]:
+    by = solved.sources
     weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
         **weighed,
+        **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
         **({"decays_tried": {f"{decay:g}": score for decay, score in searched.items()}} if searched else {}),
         "lift": [lift.kind for lift in ground.layout.lifts] or ["none"],
         "features": ground.space.width,
@@ -199,6 +219,7 @@ def _multiply_adds(ground: Ground, entry: Rows, solved: Solved) -> int:
     """Features of the new rows, their sums (once by fold and once a group), and a Cholesky of M^3 / 6 a head."""
     width, groups = ground.space.width, len(np.unique(entry.folds // 2))
     heads = max(len(solved.fitted.tried), 1) + 2 + groups
+    heads += (len(PULLS) + 2) * len(solved.sources.names) if solved.sources else 0
     sums = 2 * len(entry) * (width + 1) ** 2
     solving = heads * (width**3 // 6 + width**2 * len(solved.served.classes))
     return len(entry) * ground.space.multiply_adds + sums + solving

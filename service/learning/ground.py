@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.architectures import build, parts_of
@@ -39,14 +41,21 @@ class Ground:
 
 
 def ground_for(
-    base: Checkpoint | None, data: Data, kinds: Sequence[LiftKind] | None, width: int | None, solver: Solver, run: Run
+    base: Checkpoint | None,
+    data: Data,
+    kinds: Sequence[LiftKind] | None,
+    width: int | None,
+    solver: Solver,
+    run: Run,
+    fading: bool = False,
 ) -> Ground:
     """Where the head of this update stands.
 
     `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
     features; one with a pretrained backbone on those, or on the lifts beside them that are asked for. Otherwise lifts
     of the scaled input: those asked for; or those of the base; or, for a first version and whenever the rows have
-    doubled since or allow for wider ones, those that do best on rows kept back for choosing.
+    doubled since or allow for wider ones, those that do best on rows kept back for choosing. `fading`: old batches
+    count less, so the latest rows choose, and never are there enough of them for wider ones.
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone
@@ -59,20 +68,24 @@ def ground_for(
         return _lifted(
             base, data, [make_lift(kind, data.input.shape, width, reach=reach) for kind in kinds], named=True
         )
-    if base is not None and (_stands(base, data) or data.kept_rows < data.known_rows):
+    if base is not None and (_stands(base, data, fading) or data.kept_rows < data.known_rows):
         return _as_base(base, data)  # of rows that were deleted only the sums in this space are left
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
+    if fading:
+        rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
     choice = choose_lifts(data.input, _scale(base, data)[0], rows, solver, run)
     decided = frozenset(rows.batches) if choice.scores else frozenset[str]()
     return _lifted(base, data, choice.lifts, decided=decided, scores=choice.scores)
 
 
-def _stands(base: Checkpoint, data: Data) -> bool:
+def _stands(base: Checkpoint, data: Data, fading: bool) -> bool:
     """Are the lifts of the base still good: named, or chosen from more than half as many rows, and as wide as now?"""
     exact = base.layout.exact
     if exact is None:
         return bool(base.layout.lifts)
     rows = data.known_rows + len(data.batch)
+    if fading:
+        rows = min(rows, WIDE_ROWS)
     outgrown = rows >= 2 * exact.lift_rows or exact.lift_rows <= WIDE_ROWS < rows
     return exact.lift_named or not len(data.batch) or not outgrown
 

@@ -240,7 +240,7 @@ class Learner:
         network = self.network.eval()
         if merged:
             merge(network.head, "head.0")
-        changes: dict[str, Any] = {"temperature": temperature, "exact": None}
+        changes: dict[str, Any] = {"temperature": temperature, "exact": None, "sources": []}
         parts: dict[str, Tensors] = dict(parts_of(network))
         trunk = [part for part in parts if part.startswith("backbone")]
         if self.moves and not all(unchanged(self.base, part, parts[part]) for part in trunk):

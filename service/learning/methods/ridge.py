@@ -55,7 +55,7 @@ class Ridge:
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
     whole = ALPHAS if params.alpha == "search" else (params.alpha,)
-    ground = ground_for(base, data, params.kinds, params.width, Ridge(params.tau, whole), run)
+    ground = ground_for(base, data, params.kinds, params.width, Ridge(params.tau, whole), run, params.fades)
     settled = _settled(base, data, params, ground)
     ridge = Ridge(params.tau, whole if settled is None else (settled,))
     return learn_exactly(base, data, ground, Form("ridge", params.tau, ridge), params, run)

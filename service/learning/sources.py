@@ -1,0 +1,169 @@
+"""A head for each source: the shared one, with the source's own rows counting more.
+
+Where the caller names the source of a row, its own region, style or site answers. What the source has never shown, the
+others' rows still say, since they stay in the equations; so each head is pulled toward the shared one, the harder the
+fewer rows the source has. How much more its own rows count is one number, chosen on rows kept back for choosing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from service.learning.batch import Bools, Rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.features import Space
+from service.learning.ledger import Ledger
+from service.learning.method import Data, Run
+from service.learning.sentences import listed, percent
+from service.learning.solve import Head
+from service.learning.sums import Floats, Sums
+from service.learning.weights import OTHERS, Weights, aged, out_of_fold_weighted
+
+PULLS = (1.0, 3.0, 10.0)
+"""How much more the source's own rows count, tried in this order; ties go to the first."""
+LEAST_ROWS = 5
+"""Rows of a source kept back for choosing, of two classes and more, from which it may have a head."""
+MOST_WORK = 4e10
+"""Of the cubes of the width: narrow heads may be 40, wide ones four."""
+FEWEST = 4
+
+Wish = Literal["auto"] | bool
+Solve = Callable[[Sums], Head]
+
+
+@dataclass(frozen=True, eq=False)
+class SourceHeads:
+    """Of each source by name: the head that is served and the one that never saw the judging folds."""
+
+    names: tuple[str, ...]
+    pull: float
+    served: list[Head]
+    judged: list[Head]
+    scores: dict[str, float]
+    note: str
+
+
+def source_heads(
+    wish: Wish, data: Data, space: Space, weights: Weights, weighed: Ledger, shared: Head, solve: Solve, run: Run
+) -> SourceHeads | None:
+    """Null where fewer than two sources have enough rows; or, on "auto", where the shared head does better.
+
+    `weighed`: weighted sums of everything · `shared`: the head of its learning rows · `solve`: aligns the classes.
+    """
+    selected = weighed.selected
+    names = _with_rows(selected, weighed.width) if wish else ()
+    if len(names) < 2:
+        return None
+    own = [data.decayed(space, weights.decay, {name: weights.of(name), OTHERS: 0.0}) for name in names]
+    rows = selected.take(np.isin(selected.source, [selected.sources.index(name) for name in names]))
+    scores = {"shared": _share(rows, [shared] * len(names), names, space)}
+    for pull in PULLS:
+        run.check()
+        learned = [solve(pulled(weighed.learn, mine.learn, pull)) for mine in own]
+        scores[f"{pull:g}"] = _share(rows, learned, names, space)
+    best = max(PULLS, key=lambda pull: (scores[f"{pull:g}"], -pull))
+    if wish == "auto" and scores[f"{best:g}"] < scores["shared"]:
+        return None
+    run.check()
+    judged = [solve(pulled(weighed.unjudged, mine.unjudged, best)) for mine in own]
+    served = [solve(pulled(weighed.all, mine.all, best)) for mine in own]
+    told = {name: round(share, 4) for name, share in scores.items()}
+    return SourceHeads(
+        names, best, served, judged, told, _note(names, weighed.exam, judged, solve(weighed.unjudged), space)
+    )
+
+
+def pulled(total: Sums, own: Sums, pull: float) -> Sums:
+    """The sums in which a source's own rows count `pull` times more. For a head, not for the ledger."""
+    classes = tuple(dict.fromkeys((*total.classes, *own.classes)))
+    a, b = total.aligned(classes), own.aligned(classes)
+    return Sums(classes, a.G + pull * b.G, a.Q + pull * b.Q, a.n + pull * b.n)
+
+
+def own_out_of_fold(
+    heads: SourceHeads,
+    logits: Floats,
+    data: Data,
+    space: Space,
+    weights: Weights,
+    entry: Rows,
+    classes: Sequence[str],
+    solve: Solve,
+    run: Run,
+) -> Floats:
+    """Out-of-fold logits of the update's rows, each by the head of its source. -> [n, C]
+
+    `logits`: those of the shared head, which answers for sources without one.
+    """
+    found, total = logits.copy(), aged(weights.decay, data.steps(weights))
+    for name, mask in by_source(heads.names, entry):
+        alone = {name: weights.of(name), OTHERS: 0.0}
+        mine = aged(weights.decay, data.steps(Weights(weights.decay, alone)))
+        counts = {batch: total.get(batch, 0.0) + heads.pull * mine.get(batch, 0.0) for batch in entry.batches}
+        others = pulled(
+            data.decayed(space, weights.decay, weights.sources, own=False).all,
+            data.decayed(space, weights.decay, alone, own=False).all,
+            heads.pull,
+        )
+        answered = out_of_fold_weighted(others, entry, counts, space.shift, classes, solve, run.check)
+        found[mask] = answered[mask]
+    return found
+
+
+def by_source(names: Sequence[str], rows: Rows) -> list[tuple[str, Bools]]:
+    """The rows of each of these sources that has some. -> masks [n]"""
+    at = {source: k for k, source in enumerate(rows.sources)}
+    masks = [(name, np.asarray(rows.source == at[name], bool)) for name in names if name in at]
+    return [(name, mask) for name, mask in masks if mask.any()]
+
+
+def answered_by_source(version: Checkpoint, part: str, rows: Rows, features: Floats, logits: Floats) -> Floats:
+    """Logits [n, C], rows of a source that has a head (`part`.source.<k>) answered by that. features [n, M]"""
+    found = logits.copy() if version.layout.sources else logits
+    for name, mask in by_source(version.layout.sources, rows):
+        head = version.parts[f"{part}.source.{version.layout.sources.index(name)}"]
+        found[mask] = features[mask] @ head["weight"].double().numpy().T + head["bias"].double().numpy()
+    return found
+
+
+def _with_rows(selected: Rows, width: int) -> tuple[str, ...]:
+    """Sources with enough rows kept back, those with most of them, by name."""
+    rows = Counter(selected.sources[k] for k in selected.source)
+    labels = {name: len(np.unique(selected.labels[mask])) for name, mask in by_source(selected.sources, selected)}
+    enough = [name for name, n in rows.items() if name and n >= LEAST_ROWS and labels[name] > 1]
+    most = max(int(MOST_WORK / max(width, 1) ** 3), FEWEST)
+    return tuple(sorted(sorted(enough, key=lambda name: (-rows[name], name))[:most]))
+
+
+def _right(rows: Rows, heads: Sequence[Head], names: Sequence[str], space: Space) -> Bools:
+    """Which rows are answered rightly, each by the head of its source. -> [n]"""
+    right = np.zeros(len(rows), bool)
+    for name, mask in by_source(names, rows):
+        head = heads[names.index(name)]
+        mine = rows.take(mask)
+        said = head.logits(mine.inputs.astype(np.float64) * space.step).argmax(1)
+        right[mask] = said == mine.codes(head.classes)
+    return right
+
+
+def _share(rows: Rows, heads: Sequence[Head], names: Sequence[str], space: Space) -> float:
+    return float(_right(rows, heads, names, space).mean())
+
+
+def _note(names: Sequence[str], exam: Rows, judged: Sequence[Head], shared: Head, space: Space) -> str:
+    """What naming the source is worth, on trusted rows."""
+    note = f"{listed(names, quote=True)} have heads of their own, for predictions that name their source"
+    named = np.zeros(len(exam), bool)
+    for _, mask in by_source(names, exam):
+        named |= mask
+    rows = exam.take(named)
+    if not len(rows):
+        return f"{note}; all others are answered by the shared one."
+    with_source, without = _share(rows, judged, names, space), _share(rows, [shared] * len(names), names, space)
+    note += f": right on {percent(with_source)} of their trusted rows,"
+    return f"{note} where the shared head is on {percent(without)}."
