@@ -3,9 +3,9 @@
     python -m benchmarks.drift [--data FOLDER] [--methods auto,ridge,lda,fine_tune] [--weeks N] [--json FILE]
 
 FOLDER (or TSUIKA_BENCH_DATA) holds elec2.npz with X_train, y_train in order of time, a row each half hour. Labels come
-with the end of the week, as a batch; the gate alone decides what goes live, on a model with `trusted: recent`. Beside it
-stand the last known label (elec2's labels come in runs), the label of the same half hour a week ago, the commonest label
-so far, and joint retraining on everything after every eighth week.
+with the end of the week, as a batch; the gate alone decides what goes live, on a model with `trusted: recent`. Beside
+it stand the last known label (elec2's labels come in runs), the label of the same half hour a week ago, the commonest
+label so far, and joint retraining on everything after every eighth week.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from benchmarks.joint import joint
-from benchmarks.learners import verdict
+from benchmarks.learners import ON_BACKBONE, request, verdict
 from benchmarks.streams import Rows, Stream, load
 from benchmarks.telling import bar, reached, table
 from benchmarks.workbench import Model
@@ -34,13 +33,12 @@ from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.contract.policy import GatePolicy
 from service.learning.methods import AUTO, METHODS
 
-ELEC2 = Stream("elec2", "elec2", VectorInput(kind="vector", size=6), (128, 128), 0.1, ordered=True)
+ELEC2 = Stream("elec2", "elec2", VectorInput(kind="vector", size=6), (128, 128), 0.1, epochs=5, ordered=True)
 WEEK = 336
 AIM = 0.770
 """Accuracy aimed at by `auto`."""
 RETRAINED = 8
 """Weeks between two joint retrainings."""
-REQUESTS: dict[str, dict[str, Any]] = {"fine_tune": {"epochs": 5}}
 
 Labels = NDArray[np.str_]
 
@@ -66,9 +64,10 @@ def weeks_of(rows: Rows, most: int | None) -> list[Rows]:
     return cut[:most]
 
 
-def by_service(weeks: Sequence[Rows], method: str, name: str, asked: dict[str, Any]) -> Course:
-    """Each week is answered by the live version, then posted as a batch."""
-    exact = method in (AUTO, "ridge", "lda")
+def by_service(weeks: Sequence[Rows], words: str) -> Course:
+    """Each week is answered by the live version, then posted as a batch. words: see `learners.request`."""
+    wanted = request(words, ELEC2)
+    exact = wanted["name"] in ON_BACKBONE
     architecture = None if exact else Architecture(backbone=MlpBackbone(name="mlp", hidden=list(ELEC2.hidden)))
     policy = GatePolicy.model_validate({"trusted": "recent"})
     hits, seconds, gate, chosen = list[float](), list[float](), list[str](), Counter[str]()
@@ -77,12 +76,12 @@ def by_service(weeks: Sequence[Rows], method: str, name: str, asked: dict[str, A
             if model.live is not None:
                 hits.append(float((model.predict(rows.inputs) == rows.labels).mean()))
             began, before = time.process_time(), model.challenge_seconds
-            made = model.learn(rows.inputs, rows.labels.tolist(), {"name": method, **asked})
+            made = model.learn(rows.inputs, rows.labels.tolist(), wanted)
             seconds.append(time.process_time() - began - (model.challenge_seconds - before))
             gate.append(verdict(made))
             chosen[str(made.method["name"]) if made.method else "none"] += 1
         challengers = model.challenge_seconds
-    return Course(name, _mean(hits, weeks), sum(seconds), seconds[-1], challengers, gate, dict(chosen), hits)
+    return Course(words, _mean(hits, weeks), sum(seconds), seconds[-1], challengers, gate, dict(chosen), hits)
 
 
 def by_rule(weeks: Sequence[Rows], name: str, answer: Callable[[Labels, int], Labels]) -> Course:
@@ -136,16 +135,9 @@ def run(arguments: argparse.Namespace) -> list[Course]:
         found.append(by_joint(weeks))
         advance("joint")
         for words in arguments.methods:
-            method, _, more = words.partition(":")
-            asked = REQUESTS.get(method, {}) | dict([_parameter(p) for p in more.split(":") if p])
-            found.append(by_service(weeks, method, words, asked))
+            found.append(by_service(weeks, words))
             advance(words)
     return found
-
-
-def _parameter(words: str) -> tuple[str, Any]:
-    name, _, value = words.partition("=")
-    return name, json.loads(value)
 
 
 def told(found: Sequence[Course]) -> Iterator[str]:

@@ -137,7 +137,7 @@ def _bare(network: torch.nn.Sequential, rows: Labelled, epochs: int) -> None:
     optimizer = torch.optim.SGD(network.parameters(), lr=LR, momentum=MOMENTUM, fused=True)
     generator = torch.Generator().manual_seed(0)
     for _ in range(epochs):
-        for i in torch.randperm(rows.rows, generator=generator).split(BATCH):
+        for i in torch.randperm(rows.rows, generator=generator).split(BATCH):  # type: ignore[no-untyped-call]
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(torch.nn.functional.cross_entropy(network(rows.x[i]), rows.y[i]))
             optimizer.step()
@@ -174,8 +174,8 @@ def main(words: Sequence[str] | None = None) -> int:
         with bar(len(a.streams) * (a.repeats + 1)) as advance:
             for name in a.streams:
                 beside = Avalanche(a.peers_python, a.peers, name, a.epochs) if a.peers_python else None
-                for speed in measured(name, a.data, a.repeats, a.epochs, beside):
-                    advance(name)
+                turns = measured(name, a.data, a.repeats, a.epochs, beside)
+                *_, speed = (advance(name) or s for s in turns)
                 speeds.append(speed)
                 if beside is not None:
                     beside.close()

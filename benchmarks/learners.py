@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,24 @@ ON_BACKBONE = (AUTO, "ridge", "lda", "lora")
 MEMORY_ROWS = 500
 
 
-def request(method: str, stream: Stream) -> dict[str, Any]:
-    """What a method is asked for beside its defaults: joint retraining's epochs, 500 kept rows."""
+def request(words: str, stream: Stream) -> dict[str, Any]:
+    """A name, or a name with parameters in JSON behind colons: ridge:lift=["none","conv"].
+
+    Beside its defaults a method gets joint retraining's epochs and 500 kept rows, where it takes them.
+    """
+    method, _, more = words.partition(":")
+    given = {k: json.loads(v) for k, _, v in (p.partition("=") for p in more.split(":") if p)}
     if method == AUTO:
-        return {"name": AUTO}
+        return {"name": AUTO, **given}
     asked = {"epochs": stream.epochs, "memory_rows": MEMORY_ROWS}
     fields = METHODS[method].Params.model_fields
-    return {"name": method, **{k: v for k, v in asked.items() if k in fields and method not in ("retrain",)}}
+    return {"name": method, **{k: v for k, v in asked.items() if k in fields}, **given}
 
 
-def by_service(laid: Laid, method: str, asked: Mapping[str, Any] | None = None, name: str | None = None) -> Learned:
-    """The stream, step by step, each version promoted whatever the gate says of it. asked: the request, as it is."""
+def by_service(laid: Laid, words: str) -> Learned:
+    """The stream, step by step, each version promoted whatever the gate says of it. words: see `request`."""
+    wanted = request(words, laid.stream)
+    method = wanted["name"]
     if method not in ON_BACKBONE:
         laid = laid.on_features
     stream = laid.stream
@@ -44,7 +51,6 @@ def by_service(laid: Laid, method: str, asked: Mapping[str, Any] | None = None, 
     else:
         architecture = Architecture(backbone=MlpBackbone(name="mlp", hidden=list(stream.hidden)))
     course, results, seconds = laid.course(), list[Result](), list[float]()
-    wanted = {"name": method, **asked} if asked is not None else request(method, stream)
     with Model(stream.input, architecture, secret=b"folds %d" % laid.seed) as model:
         for arrival in laid.arrivals:
             rows, places = arrival.rows, course.asked(stream.keys(arrival.rows))
@@ -56,12 +62,12 @@ def by_service(laid: Laid, method: str, asked: Mapping[str, Any] | None = None, 
                     )
                 )
             except MethodRefused as refused:
-                return Learned(stream.name, name or method, laid.seed, refused=refused.detail)
+                return Learned(stream.name, words, laid.seed, refused=refused.detail)
             seconds.append(time.process_time() - began - (model.challenge_seconds - before))
             course.after(*answers(model, laid.test.take(places), arrival))
         return scored(
             stream.name,
-            name or method,
+            words,
             laid.seed,
             course,
             seconds,

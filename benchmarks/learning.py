@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,12 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--streams", type=_streams, help=f"of {', '.join(STREAMS)}, or a data set; by default all that have their data"
     )
-    parser.add_argument("--methods", type=_methods, default=",".join([AUTO, *METHODS]), help="names, with commas")
+    parser.add_argument(
+        "--methods",
+        type=_methods,
+        default=",".join([AUTO, *METHODS]),
+        help="names, with commas; parameters behind colons: den:memory_rows=200",
+    )
     parser.add_argument("--seeds", type=int, help="seeds (splits of digits, class orders); by default 5 where cheap")
     parser.add_argument("--json", type=Path, help="file for the results, a line each; what it has is not run again")
     arguments = parser.parse_args(words)
@@ -107,8 +113,8 @@ def _streams(text: str) -> list[Stream]:
 
 
 def _methods(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := {*names} - {*NAMES}:
+    names = [n for n in re.split(r",(?![^\[]*\])", text) if n]
+    if unknown := {n.partition(":")[0] for n in names} - {*NAMES}:
         raise argparse.ArgumentTypeError(f"no method {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     return names
 

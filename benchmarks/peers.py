@@ -1,7 +1,7 @@
 """Avalanche and scikit-learn on the same streams, rows, epochs and memory: their figures as records beside ours.
 
     python -m benchmarks.peers --peers-python PYTHON --peers FOLDER --json FILE [--streams mnist10k,letter]
-        [--methods replay,der++] [--seeds N] [--tuned FILE] [--memory ledger]
+        [--methods replay,der++] [--seeds N] [--tuned FILE] [--memory ledger] [--share 0.7]
 
 PYTHON is an interpreter that has avalanche-lib; FOLDER holds the peers' `peers.py` and `scenarios.py`, called here.
 Peers get the kinder rules: outputs for all classes from the start, every row to train on, and with --tuned (lines with
@@ -49,7 +49,7 @@ if task["memory"]:
 stream = scenarios.Stream(task["scenario"])
 draw = torch.Generator().manual_seed(seed)
 for t, (x, y) in enumerate(stream.train):
-    order = torch.randperm(len(y), generator=draw)
+    order = torch.randperm(len(y), generator=draw)[: round(task["share"] * len(y))]
     stream.train[t] = x[order], y[order]
 for method, hyper in task["methods"].items():
     try:
@@ -61,10 +61,24 @@ for method, hyper in task["methods"].items():
 
 
 def run(
-    python: str, folder: Path, features: Path | None, scenario: str, methods: Mapping[str, Any], seed: int, memory: int
+    python: str,
+    folder: Path,
+    features: Path | None,
+    scenario: str,
+    methods: Mapping[str, Any],
+    seed: int,
+    memory: int,
+    share: float,
 ) -> Iterator[dict[str, Any]]:
     """Each method's row as the peers tell it, as soon as it is there."""
-    task = {"folder": str(folder), "scenario": scenario, "methods": methods, "seed": seed, "memory": memory}
+    task = {
+        "folder": str(folder),
+        "scenario": scenario,
+        "methods": methods,
+        "seed": seed,
+        "memory": memory,
+        "share": share,
+    }
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     if features is not None:
         environment["IL_FEATS"] = str(features.absolute())
@@ -78,10 +92,11 @@ def run(
         raise SystemExit(f"{python} ended with {process.returncode} on {scenario}.")
 
 
-def record(stream: Stream, row: Mapping[str, Any], seed: int, memory: int) -> Learned:
-    """A peer's row as one of our records; names of methods with another memory say so."""
+def record(stream: Stream, row: Mapping[str, Any], seed: int, memory: int, share: float) -> Learned:
+    """A peer's row as one of our records; names of methods with another memory or with fewer rows say so."""
     library = "scikit-learn" if row["method"].startswith("sk-") else "Avalanche"
     name = f"{library} {row['method']}" + (f", {memory} rows" if memory and row["method"] in REHEARSE else "")
+    name += f", {share:g} of the rows" if share < 1 else ""
     if "error" in row:
         return Learned(stream.name, name, seed, refused=row["error"])
     return Learned(
@@ -131,12 +146,13 @@ def main(words: Sequence[str] | None = None) -> int:
                 if (memory and method not in REHEARSE) or (stream.kind == "domains" and method == "icarl"):
                     continue
                 hyper = tuned(a.tuned, stream.name, method) or {"lr": stream.lr, "hp": first(method)}
-                name = record(stream, {"method": method, "error": ""}, seed, memory).method
+                name = record(stream, {"method": method, "error": ""}, seed, memory, a.share).method
                 if (stream.name, name, seed) not in done:
                     todo[method] = hyper
             if todo:
-                for row in run(a.peers_python, a.peers, a.features, SCENARIOS[stream.name], todo, seed, memory):
-                    found = keep(record(stream, row, seed, memory), a.json)
+                scenario = SCENARIOS[stream.name]
+                for row in run(a.peers_python, a.peers, a.features, scenario, todo, seed, memory, a.share):
+                    found = keep(record(stream, row, seed, memory, a.share), a.json)
                     print(f"{stream.name} {seed}: {found.method}: {found.accuracy:.4f}", file=sys.stderr)
     return 0
 
@@ -164,6 +180,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--features", type=Path, help="folder of the backbones' features, NAME.npz")
     parser.add_argument("--tuned", type=Path, help="lines with scenario, method, hp, lr")
     parser.add_argument("--memory", choices=("500", "ledger"), default="500", help="rows kept, or the ledger's bytes")
+    parser.add_argument("--share", type=float, default=1.0, help="of each step's rows; 0.7: as many as ours train on")
     parser.add_argument("--streams", type=_streams, default=",".join(SCENARIOS), help="names, with commas")
     parser.add_argument("--methods", type=lambda text: text.split(","), default=",".join(METHODS))
     parser.add_argument("--seeds", type=int, default=1)

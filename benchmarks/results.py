@@ -170,7 +170,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("benchmarks.results", description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("files", type=Path, nargs="+", help="files of JSON lines that --json of other commands wrote")
     found = [r for file in parser.parse_args(words).files for r in kept(file)]
-    print("\n".join(told(found)))
+    from benchmarks.pairs import told as pairs_told
+
+    print("\n".join([*told(found), "", *pairs_told(found)]))
     return 0
 
 

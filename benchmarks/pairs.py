@@ -1,0 +1,103 @@
+"""Each method beside the same method of Avalanche, at equal memory and epochs; and what is aimed at against the peers.
+
+Avalanche's train on every row; ours keep three rows in ten back for the judge, and their seconds include the judging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from benchmarks.results import Learned
+from benchmarks.telling import reached, table
+from service.learning.methods import METHODS
+
+PEERS = {"replay": "replay", "der_pp": "der++", "icarl": "icarl", "ewc": "ewc", "lwf": "lwf", "mas": "mas", "si": "si"}
+"""Our method -> Avalanche's."""
+EVEN = ", 0.7 of the rows"
+POINT, SHARE = 1.0, 0.8
+"""Points of accuracy that may be lost, and seconds that may be taken, against Avalanche's."""
+AHEAD = {"mnist10k": 3.0, "letter": 13.0, "clinc150": 1.0, "emoji32-styles": 1.0}
+"""Points by which `auto` shall beat the best strategy of Avalanche that keeps 500 rows."""
+
+
+def told(found: Sequence[Learned]) -> Iterator[str]:
+    """A table a stream, and lines of what was reached."""
+    for stream in dict.fromkeys(r.stream for r in found):
+        here = {m: [r for r in found if r.stream == stream and r.method == m] for m in {r.method for r in found}}
+        here = {m: rows for m, rows in here.items() if rows and not rows[0].refused}
+        if any(m.startswith("Avalanche ") for m in here):
+            yield from _pairs(stream, here)
+        yield from _within(stream, here)
+
+
+def _pairs(stream: str, here: dict[str, list[Learned]]) -> Iterator[str]:
+    lines, said = [], []
+    for method in METHODS:
+        full = f"Avalanche {PEERS.get(method, '')}"
+        if method not in here or full not in here:
+            continue
+        ours, theirs = _same_seeds(here[method], here[full])
+        even = here.get(full + EVEN, [])
+        share = _mean(ours, "seconds") / _mean(theirs, "seconds")
+        lines.append(
+            [
+                method,
+                *(f"{_mean(r, 'accuracy'):.4f}" if r else "–" for r in (ours, theirs, even)),
+                *(f"{_mean(r, 'forgetting'):.4f}" if r else "–" for r in (ours, theirs, even)),
+                f"{share:.2f}",
+            ]
+        )
+        if method != "si":
+            for name, rows in (("", theirs), (EVEN, even)):
+                if rows:
+                    gain = 100 * (_mean(ours, "accuracy") - _mean(rows, "accuracy"))
+                    said.append(reached(f"{stream}, {method} against {full}{name}, points", gain, -POINT, most=False))
+            said.append(reached(f"{stream}, {method}: core-seconds, times Avalanche's", share, SHARE))
+    if lines:
+        yield f"{stream}, method by method: ours, Avalanche's, Avalanche's with as many rows to train on as ours"
+        headings = ("method", "ours", "theirs", "0.7", "forgets", "theirs", "0.7", "core s, times theirs")
+        yield table(headings, lines)
+        yield from said
+    if "auto" in here and stream in AHEAD:
+        rivals = {m: rows for m, rows in here.items() if m.startswith("Avalanche ") and "rows" not in m}
+        best = max(rivals, key=lambda m: _mean(rivals[m], "accuracy"))
+        ours, theirs = _same_seeds(here["auto"], rivals[best])
+        gain = 100 * (_mean(ours, "accuracy") - _mean(theirs, "accuracy"))
+        yield reached(f"{stream}, auto against {best}, points", gain, AHEAD[stream], most=False)
+    yield ""
+
+
+def _within(stream: str, here: dict[str, list[Learned]]) -> Iterator[str]:
+    """Comparisons of ours with ours."""
+    base = here.get("fine_tune")
+    if stream == "emoji32-styles" and base:
+        lost, accuracy = _mean(base, "forgetting"), _mean(base, "accuracy")
+        if "si" in here:
+            yield reached(f"{stream}, si forgets less than fine_tune", _mean(here["si"], "forgetting"), lost)
+        for method, share in (("l2_sp", 0.8), ("interpolate", 0.4)):
+            if method in here:
+                words = f"{stream}, {method}"
+                forgotten = _mean(here[method], "forgetting")
+                yield reached(f"{words}: accuracy, fine_tune's", _mean(here[method], "accuracy"), accuracy, most=False)
+                yield reached(f"{words}: forgetting, {share:g} of fine_tune's", forgotten, share * lost)
+    kept = here.get("den:memory_rows=500")
+    if kept and "replay" in here:
+        a, b = _same_seeds(kept, here["replay"])
+        words = f"{stream}, den with 500 rows: within 3 points of replay"
+        yield reached(words, _mean(a, "accuracy"), _mean(b, "accuracy") - 0.03, most=False)
+    probe, beside = here.get("joint"), here.get('ridge:lift=["none","conv"]')
+    if probe and beside:
+        words = f"{stream}, convolutions beside the backbone: 1.07 of joint"
+        yield reached(words, _mean(beside, "accuracy"), 1.07 * _mean(probe, "accuracy"), most=False)
+
+
+def _same_seeds(a: Sequence[Learned], b: Sequence[Learned]) -> tuple[list[Learned], list[Learned]]:
+    both = {r.seed for r in a} & {r.seed for r in b}
+    return [r for r in a if r.seed in both], [r for r in b if r.seed in both]
+
+
+def _mean(rows: Sequence[Learned], name: str) -> float:
+    there = [v for r in rows if (v := getattr(r, name)) is not None]
+    return float(np.mean(there)) if there else float("nan")
