@@ -17,6 +17,7 @@ from service.contract.enums import Family
 from service.contract.inputs import IdentityBackbone
 from service.errors import MethodRefused
 from service.learning.architectures import Network
+from service.learning.backbones.extractor import Extractor
 from service.learning.checkpoint import Checkpoint
 from service.learning.growth import next_part
 from service.learning.learner import INIT, Learner
@@ -69,7 +70,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         "memory": 0 if memory is None else memory.rows,
     }
     if params.fold:
-        fold(learner.network.backbone, learner.network.low_rank)
+        _fold(learner.network)
     return learner.finish(told)
 
 
@@ -82,6 +83,16 @@ def _branch(network: Network, params: Params, generator: torch.Generator) -> lis
     ]
     network.low_rank.extend(found)
     return found
+
+
+def _fold(network: Network) -> None:
+    """Into the weights, which a pretrained network shares with other versions: then into copies."""
+    if isinstance(network.backbone, Extractor):
+        layers = [
+            network.backbone.get_submodule(branch.at) for branch in network.low_rank if isinstance(branch, LowRank)
+        ]
+        network.backbone.thaw(layers)
+    fold(network.backbone, network.low_rank)
 
 
 def _beside(learner: Learner, params: Params) -> tuple[Labelled, Labelled | None]:
@@ -149,8 +160,8 @@ METHOD = Method(
     update=update,
     needs=frozenset(),
     good_when="A pretrained backbone should come closer to its task, and its weights should stay as they are.",
-    limits="Features move, so old scores do too (masked accuracy tells), and what an exact head knew of the old feature "
-    "space is void (the ledger is built anew). Every update makes the network larger unless it is folded "
+    limits="Features move, so old scores do too (masked accuracy tells), and what an exact head knew of the old ones is "
+    "void (the ledger is built anew). Every update makes the network larger unless it is folded "
     "(parameters_added tells). torch's own attention takes branches in its dense layers only.",
     refuse=refuse,
 )

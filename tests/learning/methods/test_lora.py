@@ -175,7 +175,10 @@ def test_nothing_changes_where_nothing_is_trained() -> None:
     got = learned(s, "mlp", NEW, epochs=1)
     d = digits()
     learner = Learner.start(got, s.data(d.X[:50], d.y[:50]), Run())
-    assert not torch.equal(learner.network.low_rank[0].down, build(got).low_rank[0].down)
+    first, before = learner.network.low_rank[0], build(got).low_rank[0]
+    assert isinstance(first, LowRank)
+    assert isinstance(before, LowRank)
+    assert not torch.equal(first.down, before.down)
     learner.view.leave()
     for now, before in zip(learner.network.low_rank, build(got).low_rank, strict=True):
         assert isinstance(now, LowRank)
