@@ -23,12 +23,16 @@ from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import log_shares
 from service.learning.memory import refuse_without_rows, remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, fit, logits
 
 HEAD_EPOCHS, HEAD_TEMPERATURE = 30, 5.0
 """The head is fitted once more, on as many rows of each class, against scores that are softened so much."""
 DISTILLED_AT = 2.0
 """Temperature at which one extractor learns what several answered."""
+
+ALIKE = 0.95
+"""Share of rows that one extractor answers as all did, below which the report says so."""
 
 
 class Params(GradientParams):
@@ -56,7 +60,9 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     aux = _aux(learner, added[-1])
     learner.train_only([*added, head, aux])
     learner.body.add_module("aux", aux)
+    watch = Watch.before(learner, memory)
     learner.fit(params, memory=memory, objective=_objective(learner, memory, aux))
+    watch.after()
     del learner.body.aux
     _fit_head(learner, old, params)
     told: dict[str, object] = {"memory": remembered.counts(), "units": widths(added)}
@@ -127,7 +133,14 @@ def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
         return DISTILLED_AT**2 * F.cross_entropy(body(step.x) / DISTILLED_AT, wanted)
 
     learner.fit(params, rows, objective=loss, salt=TRAINING + 2, phase="distilling")
-    return float((logits(learner.body, rows.x, learner.run).argmax(1) == taught.argmax(1)).double().mean())
+    alike = (logits(learner.body, rows.x, learner.run).argmax(1) == taught.argmax(1)).double()
+    agreement = float(alike.mean()) if len(alike) else 1.0
+    if agreement < ALIKE:
+        learner.notes.append(
+            f"One extractor answers {agreement:.0%} of the rows as all of them did: it may be too small for what they "
+            "knew. More epochs, or retrain on a wider network, win it back."
+        )
+    return agreement
 
 
 def refuse(base: Checkpoint | None, data: Data) -> str | None:

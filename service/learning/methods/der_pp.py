@@ -23,9 +23,12 @@ from service.learning.losses import log_shares
 from service.learning.memory import refuse_without_rows, remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run
 from service.learning.rehearsal import Scores, recall
+from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, logits
 
 STATE = "state.der_pp"
+MANY_WRONG = 0.1
+"""Share of remembered scores that name another class than the row's label, from which the report says so."""
 
 
 class Params(GradientParams):
@@ -48,7 +51,15 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     before = logits(learner.body, memory.x, run)[:, : learner.known] if memory.rows else torch.zeros(0, learner.known)
     scores = recall(base.parts.get(STATE) if base else None, remembered, before)
     objective = _objective(learner, memory, scores, params) if memory.rows else None
+    watch = Watch.before(learner, memory)
     learner.fit(params, memory=memory, objective=objective)
+    watch.after()
+    wrong = _wrongly_held(scores, memory)
+    if wrong > MANY_WRONG:
+        learner.notes.append(
+            f"{wrong:.0%} of the remembered scores name another class than the row's label, and are held on to. A "
+            "smaller alpha holds less, replay holds none."
+        )
     told = {"memory": remembered.counts(), "columns_then": _tally(scores.width)}
     return learner.finish(told, state={STATE: _noted(learner, remembered, scores, params)})
 
@@ -83,6 +94,15 @@ def _noted(learner: Learner, remembered: Rows, scores: Scores, params: Params) -
     chosen = remember(rows.take(rows.learning), params.memory_rows)
     after = logits(learner.body, view.of(chosen).x, learner.run)
     return recall(scores.noted(remembered), chosen, after).noted(chosen)
+
+
+def _wrongly_held(scores: Scores, memory: Labelled) -> float:
+    """Share of rows whose own class had a column when they were learned, and another one scored higher."""
+    there = memory.y < scores.width
+    if not bool(there.any()):
+        return 0.0
+    best = scores.logits.masked_fill(scores.mask == 0, -torch.inf).argmax(1)
+    return float((best != memory.y)[there].double().mean())
 
 
 def _tally(width: Tensor) -> dict[str, int]:

@@ -16,6 +16,7 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.memory import refuse_without_rows, remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.rehearsed import Watch
 
 
 class Params(GradientParams):
@@ -31,9 +32,12 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     """Cross-entropy, balanced, on each step's new rows and as many rows of the memory."""
     learner = Learner.start(base, data, run)
     old = learner.view.kept
-    memory = remember(old.take(old.learning), params.memory_rows)
-    learner.fit(params, memory=learner.view.of(memory))
-    return learner.finish({"memory": memory.counts()})
+    remembered = remember(old.take(old.learning), params.memory_rows)
+    memory = learner.view.of(remembered)
+    watch = Watch.before(learner, memory)
+    learner.fit(params, memory=memory)
+    watch.after()
+    return learner.finish({"memory": remembered.counts()})
 
 
 METHOD = Method(

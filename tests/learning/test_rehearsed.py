@@ -1,0 +1,64 @@
+"""What the report notes where a rehearsing method meets its limits, and that it is silent elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.learning.learner import Learner
+from service.learning.method import Method, Run
+from service.learning.methods import branch, der_pp, icarl, replay, retrain
+from tests.learning.memory_data import Stream
+from tests.learning.samples import NEW, OLD, digits, stream
+
+
+def prepared(hidden: int = 64) -> Stream:
+    s = stream([hidden])
+    s.learn(retrain.METHOD, *digits().of(OLD)[:2])
+    return s
+
+
+def said(notes: tuple[str, ...] | list[str], words: str) -> bool:
+    return any(words in note for note in notes)
+
+
+@pytest.mark.parametrize("method", [replay.METHOD, der_pp.METHOD, icarl.METHOD, branch.METHOD], ids=lambda m: m.name)
+def test_an_ordinary_update_is_not_remarked_upon(method: Method) -> None:
+    learned = prepared().learn(method, *digits().of(NEW)[:2])
+    assert not learned.notes
+
+
+@pytest.mark.parametrize("method", [replay.METHOD, der_pp.METHOD], ids=lambda m: m.name)
+def test_known_classes_in_another_shape_are_noticed(method: Method) -> None:
+    old = digits().of(OLD)
+    learned = prepared().learn(method, np.ascontiguousarray(old.X[:, ::-1]), old.y, epochs=2)
+    assert said(learned.notes, "the wrong past")
+
+
+def test_a_memory_that_was_learned_by_heart_is_noticed() -> None:
+    learned = prepared().learn(replay.METHOD, *digits().of(NEW)[:2], memory_rows=30, epochs=30)
+    assert said(learned.notes, "by heart")
+
+
+def test_scores_that_were_wrong_are_noticed_by_der_pp() -> None:
+    d, s = digits(), stream([16])
+    labels = [str(k) for k in np.random.default_rng(0).integers(0, 3, len(d.y))]
+    s.learn(retrain.METHOD, d.X, labels, epochs=1)
+    learned = s.learn(der_pp.METHOD, d.X[:100], ["9"] * 100, epochs=1)
+    assert said(learned.notes, "name another class")
+
+
+def test_means_that_answer_worse_than_the_trained_head_are_noticed_by_icarl() -> None:
+    learner = Learner.start(prepared().checkpoint, prepared().data(*digits().of(OLD)[:2]), Run())
+    icarl._compare(learner, 0.95, 0.94)
+    assert not learner.notes
+    icarl._compare(learner, 0.95, 0.9)
+    assert said(learner.notes, "no one middle")
+
+
+def test_what_distilling_loses_is_noticed() -> None:
+    s = prepared()
+    s.learn(branch.METHOD, *digits().of("56")[:2])
+    learned = s.learn(branch.METHOD, *digits().of("789")[:2], most=1, epochs=1, lr=1e-4)
+    assert learned.details["agreement"] < 0.95
+    assert said(learned.notes, "One extractor answers")
