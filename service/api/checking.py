@@ -21,8 +21,8 @@ from service.contract.inputs import (
 )
 from service.contract.requests import MethodChoice
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
-from service.learning import backbones
 from service.learning.architectures import TRAINED_HERE
+from service.learning.backbones import admission
 from service.learning.checkpoint import Layout
 from service.learning.choice import AutoParams
 from service.learning.keeping import refused
@@ -68,12 +68,16 @@ def check_retention(retention: Retention, live: Version | None) -> None:
         )
 
 
-def check_labels(labelled: int, choice: MethodChoice, pointer: str) -> None:
-    """Raises InvalidContent where no row of an update has a label and its method cannot do without."""
-    if labelled or (choice.name in METHODS and METHODS[choice.name].unlabelled):
+def check_labels(labelled: int, choice: MethodChoice, live: Version | None, pointer: str) -> None:
+    """Raises InvalidContent where no row of an update has a label and its method cannot do without, or nothing is live
+    that it could start from."""
+    able = live is not None and choice.name in METHODS and METHODS[choice.name].unlabelled
+    if labelled or able:
         return
-    able = " and ".join(m.name for m in METHODS.values() if m.unlabelled)
-    other = f", or name a method that uses rows without one: {able}" if able else ""
+    if live is None:
+        raise InvalidContent.at(pointer, "None of these rows has a label, and a first version needs some. Send labels.")
+    others = " and ".join(m.name for m in METHODS.values() if m.unlabelled)
+    other = f", or name a method that uses rows without one: {others}" if others else ""
     raise InvalidContent.at(
         pointer, f"None of these rows has a label, and {choice.name} learns from labels. Send some{other}."
     )
@@ -82,7 +86,7 @@ def check_labels(labelled: int, choice: MethodChoice, pointer: str) -> None:
 def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> None:
     """Raises InvalidContent where the backbone cannot take such inputs, or has no `weights` (name -> file) here."""
     if isinstance(architecture.backbone, PretrainedBackbone):
-        backbones.check(spec, architecture.backbone, weights)
+        admission.check(spec, architecture.backbone, weights)
     elif isinstance(spec, TextInput):
         raise InvalidContent.at(
             "/architecture/backbone/name",

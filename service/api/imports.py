@@ -15,8 +15,7 @@ from service.intake.json_body import read_value
 from service.intake.labels import text_of
 from service.intake.multipart import read_parts
 from service.intake.weights import Weights, read_weights
-from service.learning import backbones
-from service.learning.backbones import starting_weights
+from service.learning.backbones import admission, starting_weights
 from service.learning.checkpoint import Checkpoint
 from service.learning.imported import Foreign, imported
 from service.learning.preprocessing import InputScale, declared_scale
@@ -104,7 +103,7 @@ def _architecture(said: Any, spec: InputSpec, weights: Weights, files: Mapping[s
         found = invalid(error.errors(include_url=False), whole, Architecture)
         raise InvalidContent(found.detail, [("/architecture" + at, why) for at, why in found.errors]) from None
     if isinstance(architecture.backbone, PretrainedBackbone) and _holds_backbone(weights):
-        backbones.check(spec, architecture.backbone, files, weights=False)
+        admission.check(spec, architecture.backbone, files, weights=False)
     else:
         check_architecture(spec, architecture, files)
     return architecture

@@ -49,7 +49,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     check_method(method, Architecture.model_validate(found.architecture), live, Retention(found.retention))
     delivery = arrivals.deliver(order, body, found) if order.batches is None else None
     if delivery:
-        check_labels(int(delivery.labelled.sum()), method, "/labels")
+        check_labels(int(delivery.labelled.sum()), method, live, "/labels")
 
     def begin() -> Act:
         accept = arrivals.store(shared.runtime, model, delivery) if delivery else None
@@ -77,7 +77,7 @@ def _stored(
     if order.batches == "pending":
         if not (waiting := batches.pending(session, model)):
             raise Conflict(f"Nothing is pending in {model.name}: POST a batch first, or send rows with the update.")
-        check_labels(sum(b.rows for b in waiting), method, "/batches")
+        check_labels(sum(b.rows for b in waiting), method, models.live(session, model), "/batches")
         return [b.id for b in waiting]
     if not order.batches:
         raise InvalidContent.at("/batches", 'batches is empty. Name at least one, or say "pending".')
@@ -88,7 +88,7 @@ def _stored(
     for batch in found:
         if batch.id not in learned:
             batches.require_whole(session, model, batch)
-    check_labels(sum(b.rows for b in found), method, "/batches")
+    check_labels(sum(b.rows for b in found), method, models.live(session, model), "/batches")
     return [b.id for b in found]
 
 

@@ -22,6 +22,7 @@ from service.learning.assessment import Assessment, Past, remember
 from service.learning.backbones import bounded
 from service.learning.checkpoint import Checkpoint
 from service.learning.cost import cost_of
+from service.learning.curve import learning_curve
 from service.learning.evaluation import Answers, Bits
 from service.learning.features import Space, examining_network, pretrained_network
 from service.learning.ground import moved
@@ -32,6 +33,7 @@ from service.learning.solve import DEFAULT_ALPHA, Head, choose_alpha, out_of_fol
 from service.learning.sums import Sums
 from service.learning.unlabelled import with_unlabelled
 from service.learning.unseen import refuse_to_forget
+from service.learning.usefulness import backbone_note
 from service.learning.weights import Weights
 
 YARDSTICK_PRIOR = 0.25
@@ -68,6 +70,7 @@ def run_update(
 
     Raises MethodRefused where the method cannot work here or its weights are not finite, Cancelled.
     """
+    refuse_to_forget(method, base, data)
     learned = learn(base, data, method, params, run)
     return examine(base, learned, data, run, context)
 
@@ -76,7 +79,8 @@ def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, r
     """The method alone, without a judgement. Raises MethodRefused, Cancelled."""
     if method.refuse is not None and (reason := method.refuse(base, data)):
         raise MethodRefused(reason)
-    refuse_to_forget(method, base, data)
+    if base is None and not len(data.batch):
+        raise MethodRefused("No row has a label, and there is no version to start from. Send rows with labels first.")
     learned = method.update(base, data, params, run)
     for part, tensors in learned.checkpoint.parts.items():
         if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
@@ -105,6 +109,10 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     else:
         yardstick = _yardstick(view, run)
     alpha = yardstick.alpha if yardstick else exact.alpha if exact and exact.alpha else DEFAULT_ALPHA
+
+    def solve(sums: Sums) -> Head:
+        return solve_ridge(sums, space.shift, alpha, YARDSTICK_PRIOR)
+
     assessment = Assessment(
         policy=policy,
         trusted=view.trusted,
@@ -126,14 +134,15 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         yardstick=yardstick.on_trusted if yardstick else None,
         yardstick_on_batch=yardstick.on_batch if yardstick else None,
         ledger=ledger,
-        solve=lambda sums: solve_ridge(sums, space.shift, alpha, YARDSTICK_PRIOR),
+        solve=solve,
         past=context.past,
         sound=True,
         method=learned.details,
-        notes=[*learned.notes, *_scale_notes(candidate, data)],
+        notes=[*learned.notes, *_notes(base, candidate, data, run)],
         older=_older(asked, before) if view.last is not None else None,
     )
     report = with_unlabelled(assess(assessment), data, space, ledger, context.policy, run)
+    report = report.model_copy(update={"learning_curve": learning_curve(ledger, view.batch, view.trusted, solve)})
     run.progress("judging", 1, 1)
     return Candidate(
         checkpoint=candidate,
@@ -210,8 +219,8 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
     )
 
 
-def _scale_notes(candidate: Checkpoint, data: Data) -> list[str]:
+def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run) -> list[str]:
     if not len(data.batch):
         return []
-    note = leaves_scale(InputScale.load(candidate.parts["scale"]), data.batch.inputs)
-    return [note] if note else []
+    outside = leaves_scale(InputScale.load(candidate.parts["scale"]), data.batch.inputs)
+    return [note for note in (outside, backbone_note(candidate, data, run) if base is None else None) if note]

@@ -176,9 +176,10 @@ def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, ru
     for step in assignment.steps:
         data = _data(assignment, shelf, known, step.batches, run)
         chosen = choose(step.method, checkpoint, data)
-        if step.batches or len(known) < len(before):
+        something = len(data.batch) if checkpoint is None else step.batches or len(known) < len(before)
+        if something:
             learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
-        checkpoint, known = learned.checkpoint, [*known, *step.batches]
+        checkpoint, known = _knowing(learned.checkpoint), [*known, *step.batches]
     data = _data(assignment, shelf, known, [], run)
     learned = replace(learned, out_of_fold=None)  # of the rows of the last step: here no rows are new
     return Done(certify(base, learned, data, assignment.removed, run, context), data, chosen)

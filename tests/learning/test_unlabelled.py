@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from service.contract.inputs import Architecture, VectorInput
+from service.contract.inputs import Architecture, MlpBackbone, VectorInput
+from service.errors import MethodRefused
 from service.learning.batch import Array, make_rows
 from service.learning.method import Run
-from service.learning.methods import METHODS
+from service.learning.methods import METHODS, resolve
 from service.learning.update import Candidate, Context, run_update
 from tests.learning.memory_data import SECRET, MemoryData
 
@@ -53,3 +55,28 @@ def test_without_anything_learned_nothing_is_called_strange() -> None:
     report = run_update(None, data, ridge, params, Run(), Context()).report
     assert (report.batch.unlabelled, report.batch.unlabelled_unfamiliar_share) == (1, None)
     assert report.batch.notes[-1].startswith("1 row came without a label")
+
+
+@pytest.mark.parametrize("rows_of_a_base", [True, False])
+def test_mas_can_do_with_them_alone(rows_of_a_base: bool) -> None:
+    first = make_rows("bat_1", *corners(0), SECRET)
+    method, params = resolve({"name": "mas"})
+    architecture = Architecture(backbone=MlpBackbone(name="mlp", hidden=[8]))
+    base = None
+    if rows_of_a_base:
+        base = run_update(
+            None, MemoryData(SPEC, architecture, [], first), method, params, Run(), Context()
+        ).checkpoint
+    nothing = first.take(np.zeros(len(first), bool))
+    data = MemoryData(SPEC, architecture, [first] if base else [], nothing, corners(2)[0])
+    if base is None:
+        with pytest.raises(MethodRefused, match="label"):
+            run_update(base, data, method, params, Run(), Context())
+        return
+    candidate = run_update(base, data, method, params, Run(), Context(live=1))
+    assert candidate.checkpoint.classes == base.classes
+    assert candidate.report.batch.unlabelled == 90
+    assert candidate.report.method["sensitivity"]["unlabelled"] == 90
+    for part in ("backbone.0", "head.0"):
+        for name, tensor in candidate.checkpoint.parts[part].items():
+            assert torch.equal(tensor, base.parts[part][name])
