@@ -27,6 +27,11 @@ class Score(Fact):
     balanced_accuracy: float
     rows: int
     classes: dict[str, ClassScore]
+    ece: float | None = Field(
+        default=None,
+        description="Expected calibration error: how far the top scores lie from the share that is right, over 15 bins "
+        "of equal width.",
+    )
 
 
 class Pair(Fact):
@@ -125,6 +130,34 @@ class BatchEvidence(Fact):
     notes: list[str] = []
 
 
+class MoreRows(Fact):
+    """What more learning rows of a class would bring its recall, by the exact head. `interval` is of `gain`, 95 %."""
+
+    class_: str = Field(serialization_alias="class", validation_alias="class")
+    rows: int = Field(description="Learning rows that it has.")
+    judged: int = Field(description="Rows that judge it.")
+    more: int = Field(description="Rows more: 20, or as many again.")
+    gain: float | None = Field(description="Null: too few rows to tell.")
+    interval: tuple[float, float] | None
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class CurvePoint(Fact):
+    """Accuracy of the exact head of so many learning rows."""
+
+    rows: int
+    accuracy: float
+
+
+class LearningCurve(Fact):
+    """The exact head of some of the update's folds, and of all, on rows that it never learned."""
+
+    points: list[CurvePoint]
+    classes: list[MoreRows]
+    told: list[str] = Field(description="In plain sentences.")
+
+
 class Cost(Fact):
     seconds: float
     wait_seconds: float
@@ -198,6 +231,7 @@ class Report(Fact):
     cost: Cost
     gate: GateReport
     exact: bool
+    learning_curve: LearningCurve | None = Field(default=None, description="What more rows would bring.")
     certificate: Certificate | None = None
     method: dict[str, Any] = Field(default={}, description="What the method itself has to tell: steps, search points.")
     notes: list[str] = []

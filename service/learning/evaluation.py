@@ -20,6 +20,7 @@ from service.learning.batch import Bools, Ints, Rows
 from service.learning.statistics import Paired
 
 Floats = NDArray[np.float64]
+CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,27 @@ def score(right: Bools, rows: Rows) -> Score | None:
         rows=len(rows),
         classes=classes,
     )
+
+
+def scored(answers: Answers, rows: Rows) -> Score | None:
+    """The same of answers, with how far their scores can be trusted."""
+    plain = score(answers.right(rows), rows)
+    return plain and plain.model_copy(update={"ece": calibration_error(answers, rows)})
+
+
+def calibration_error(answers: Answers, rows: Rows) -> float | None:
+    """Expected calibration error: over bins of the top score, |share right - mean score|, weighted by their rows.
+
+    15 bins of equal width (Guo et al., "On calibration of modern neural networks", ICML 2017); null where nothing was
+    judged. answers [n], rows [n]
+    """
+    judged = answers.judged
+    if not judged.any():
+        return None
+    top, right = answers.scores[judged], answers.right(rows)[judged]
+    place = np.clip(np.ceil(top * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
+    apart = np.bincount(place, weights=right - top, minlength=CALIBRATION_BINS)
+    return float(np.abs(apart).sum() / len(top))
 
 
 def class_scores(right: Bools, rows: Rows) -> dict[str, ClassScore]:

@@ -17,7 +17,7 @@ from service.contract.report import (
 )
 from service.learning.assessment import Assessment, measure, new_rows
 from service.learning.contradictions import disputed, reconcilable
-from service.learning.evaluation import class_scores, score
+from service.learning.evaluation import class_scores, scored
 from service.learning.evidence import Evidence, dispute, suspects
 from service.learning.gate import judge
 from service.learning.measured import Contradiction, Harm
@@ -36,8 +36,8 @@ def assess(assessment: Assessment) -> Report:
     worst = max(harm.groups, key=lambda g: g.paired.drop, default=None) if harm else None
     paired = _unmasked(a)
     return Report(
-        before=score(a.base.right(a.trusted), a.trusted) if a.base else None,
-        after=score(a.candidate.right(a.trusted), a.trusted),
+        before=scored(a.base, a.trusted) if a.base else None,
+        after=scored(a.candidate, a.trusted),
         old_classes=_old_classes(a, harm),
         new_classes=_new_classes_score(a),
         forgetting=_forgetting(a),

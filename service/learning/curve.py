@@ -1,0 +1,105 @@
+"""What more rows would bring: the exact head of some folds beside that of all, on rows that neither learned.
+
+Accuracy is taken to rise by the same amount with every multiplication of a class's rows, which is what power laws look
+like over a small range (Hestness et al., "Deep learning scaling is predictable, empirically", 2017). Nothing is read
+again: both heads come from the sums of the history and of the update's own rows, so the cost does not grow with the
+history.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from service.contract.report import CurvePoint, LearningCurve, MoreRows
+from service.learning.batch import SELECT_FOLD, Bools, Rows
+from service.learning.ledger import Ledger
+from service.learning.sentences import listed, points
+from service.learning.sentences import rows as counted
+from service.learning.solve import Head
+from service.learning.statistics import Paired
+from service.learning.sums import Sums
+
+SOME_FOLDS = 5
+"""The smaller head learns folds 3 to 5 of the update's rows, the other 3 to 9."""
+WIDEST = 1200
+"""Features beyond which two more heads would cost too much of an update."""
+MORE = 20
+"""Rows asked about: so many, or for a class that has more, as many again."""
+LEAST_JUDGED = 10
+"""Judged rows of a class below which nothing is told of it."""
+SAID = 3
+"""Classes that get a sentence."""
+
+
+def learning_curve(known: Ledger, entry: Rows, trusted: Rows, solve: Callable[[Sums], Head]) -> LearningCurve | None:
+    """Of the classes that the update has rows of. `known`: sums of the history; `entry`, `trusted`: rounded features.
+
+    Null where the update has no learning rows or the features are too many.
+    """
+    learning = entry.take(entry.folds > SELECT_FOLD)
+    if not len(learning) or known.width > WIDEST:
+        return None
+    less = known.learn + Sums.of(learning.take(learning.folds <= SOME_FOLDS))
+    more = known.learn + Sums.of(learning)
+    judged = Rows.concat([trusted, entry.take((entry.folds <= SELECT_FOLD) & ~entry.lent)])
+    before, after = (_right(sums, judged, known.shift, solve) for sums in (less, more))
+    had, has = (dict(zip(sums.classes, sums.n.astype(int).tolist(), strict=True)) for sums in (less, more))
+    classes = [
+        _more_rows(name, had.get(name, 0), has[name], before[mask], after[mask])
+        for name in sorted(learning.present())
+        for mask in [judged.codes([name]) == 0]
+    ]
+    curve = [
+        CurvePoint(rows=sums.rows, accuracy=float(right.mean()))
+        for sums, right in ((less, before), (more, after))
+        if len(judged)
+    ]
+    return LearningCurve(points=curve, classes=classes, told=_told(classes))
+
+
+def _right(sums: Sums, rows: Rows, shift: int, solve: Callable[[Sums], Head]) -> Bools:
+    if not sums.rows or not len(rows):
+        return np.zeros(len(rows), bool)
+    head = solve(sums)
+    said = head.logits(rows.inputs.astype(np.float64) * 2.0**-shift).argmax(1)
+    return np.asarray(said == rows.codes(head.classes))
+
+
+def _more_rows(name: str, had: int, has: int, before: Bools, after: Bools) -> MoreRows:
+    more = max(MORE, has)
+    none = MoreRows(class_=name, rows=has, judged=len(after), more=more, gain=None, interval=None)
+    if len(after) < LEAST_JUDGED or not 0 < had < has:
+        return none
+    paired = Paired.of(before, after)
+    interval = paired.interval
+    assert interval is not None
+    steps = min(math.log((has + more) / has) / math.log(has / had), 2.0)
+    room = 1 - float(after.mean())
+    gain, low, high = (min(steps * change, room) for change in (-paired.drop, *interval))
+    return none.model_copy(update={"gain": gain, "interval": (low, high)})
+
+
+def _told(classes: Sequence[MoreRows]) -> list[str]:
+    """In plain sentences: the classes that surely gain first; then those of which nothing can be told."""
+    told = []
+    surely = [c for c in classes if c.interval is not None and c.interval[0] > 0]
+    for c in sorted(surely, key=lambda c: (-(c.gain or 0.0), c.class_))[:SAID]:
+        assert c.gain is not None
+        assert c.interval is not None
+        low, high = (f"{100 * bound:.0f}" for bound in c.interval)
+        told.append(f'{c.more:,} more rows of "{c.class_}" would bring about {points(c.gain)} there ({low} to {high}).')
+    few = [c for c in classes if c.gain is None]
+    if few:
+        least = min(few, key=lambda c: (c.rows, c.class_))
+        names = listed([c.class_ for c in few], quote=True)
+        told.append(
+            f"What more rows of {names} would bring cannot be told yet: "
+            f'"{least.class_}" has {counted(least.rows)} to learn from and {counted(least.judged)} to judge by. '
+            f"Send {MORE} or more of a class."
+        )
+    if not surely and len(few) < len(classes):
+        told.append("No class of this update surely gained from its latest rows: more of the same would bring little.")
+    return told

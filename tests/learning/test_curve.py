@@ -1,0 +1,111 @@
+"""What more rows would bring is told from sums, with intervals that hold, and not where it cannot be told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.contract.inputs import VectorInput
+from service.contract.report import LearningCurve
+from service.learning import curve
+from service.learning.batch import Rows
+from service.learning.curve import learning_curve
+from service.learning.features import Space, identity_network
+from service.learning.ledger import Ledger
+from service.learning.preprocessing import declared_scale
+from service.learning.solve import Head, solve_ridge
+from service.learning.sums import Sums
+from tests.learning.memory_data import Stream, in_space
+
+SIZE = 24
+SPEC = VectorInput.model_validate({"kind": "vector", "size": SIZE, "scale": {"range": [-8, 8]}})
+SCALE = declared_scale(SPEC)
+assert SCALE is not None
+SPACE = Space.of(identity_network(SPEC, SCALE))
+
+
+def solve(sums: Sums) -> Head:
+    return solve_ridge(sums, SPACE.shift, 1e-3, 0.25)
+
+
+def rows(n: int, seed: int, classes: str = "ab", apart: float = 0.35) -> Rows:
+    """`n` rows a class, so near to each other that many are needed to tell them apart."""
+    random = np.random.default_rng(seed)
+    labels = [c for c in classes for _ in range(n)]
+    centre = {c: np.random.default_rng(ord(c)).normal(size=SIZE) * apart for c in classes}
+    inputs = np.array([centre[c] + random.normal(size=SIZE) for c in labels])
+    return in_space(Stream(SPEC).rows(np.clip(inputs, -8, 8), labels), SPACE)
+
+
+def of(n: int, seed: int = 0, known: Ledger | None = None) -> LearningCurve:
+    known = known or Ledger.empty(SPACE)
+    found = learning_curve(known, rows(n, seed), known.exam, solve)
+    assert found is not None
+    return found
+
+
+def test_where_more_rows_help_the_gain_is_told_for_each_class_and_comes_true() -> None:
+    now, inside = of(150), 0
+    assert now.points[0].rows < now.points[1].rows
+    later = rows(1000, seed=99)
+    for told in now.classes:
+        assert told.gain is not None
+        assert told.interval is not None
+        assert told.interval[0] <= told.gain <= told.interval[1]
+        assert told.more == told.rows, "as many again"
+    for seed in range(10):
+        found, true = of(150, seed), []
+        for factor in (1, 2):
+            sums = sum((Sums.of(r.take(r.folds > 2)) for r in _some(seed, factor)), Sums.empty(SIZE))
+            head = solve(sums)
+            right = head.logits(later.inputs * SPACE.step).argmax(1) == later.codes(head.classes)
+            true.append({c: right[later.codes([c]) == 0].mean() for c in "ab"})
+        for told in found.classes:
+            assert told.interval is not None
+            inside += told.interval[0] <= true[1][told.class_] - true[0][told.class_] <= told.interval[1]
+    assert inside >= 17, "of 20"
+
+
+def _some(seed: int, batches: int) -> list[Rows]:
+    return [rows(150, seed + 1000 * k) for k in range(batches)]
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_of_one_or_five_rows_a_class_nothing_is_claimed_and_a_number_to_send_is_named(n: int) -> None:
+    found = of(n)
+    assert [(c.class_, c.gain, c.interval) for c in found.classes] == [
+        (c, None, None) for c in sorted(c.class_ for c in found.classes)
+    ]
+    [said] = found.told
+    assert "cannot be told yet" in said
+    assert "20 or more" in said
+
+
+def test_twenty_rows_a_class_are_told_once_there_is_enough_to_judge_by() -> None:
+    known = Ledger.empty(SPACE).with_entry(rows(200, seed=3))
+    found = of(20, known=known)
+    assert all(c.judged >= curve.LEAST_JUDGED and c.gain is not None for c in found.classes)
+
+
+def test_classes_that_are_told_apart_already_gain_nothing() -> None:
+    entry = rows(100, seed=0, apart=3.0)
+    found = learning_curve(Ledger.empty(SPACE), entry, Ledger.empty(SPACE).exam, solve)
+    assert found is not None
+    assert found.told == [
+        "No class of this update surely gained from its latest rows: more of the same would bring little."
+    ]
+    assert found.points[1].accuracy > 0.99
+
+
+def test_wide_features_and_updates_without_learning_rows_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = Ledger.empty(SPACE)
+    entry = rows(30, seed=0)
+    assert learning_curve(none, entry.take(entry.folds <= 2), none.exam, solve) is None
+    monkeypatch.setattr(curve, "WIDEST", SIZE - 1)
+    assert learning_curve(none, entry, none.exam, solve) is None
+
+
+def test_a_sentence_names_rows_class_and_interval() -> None:
+    told = [c for seed in range(12) for c in of(60, seed).told if "would bring about" in c]
+    assert told, "none of twelve samples showed a gain"
+    assert all("more rows of" in t and "points" in t and " to " in t for t in told)
