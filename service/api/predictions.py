@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -33,6 +33,7 @@ QUERY_BYTES = 8 * 1024
 SMALL_BODY_BYTES = 64 * 1024
 """A longer body is decoded beside the event loop, and so is one with pictures in it."""
 MOST_TOP = 1000
+MOST_SOURCE = 200
 
 Rows = NDArray[Any]
 
@@ -42,6 +43,14 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
 
     inputs: Any
     top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] = 1
+    source: Annotated[str, msgspec.Meta(max_length=MOST_SOURCE)] | None = None
+
+
+class Wish(NamedTuple):
+    """How rows are to be answered."""
+
+    top: int
+    source: str | None = None
 
 
 encode = msgspec.json.Encoder().encode
@@ -59,14 +68,14 @@ async def ask(shared: Context, name: str, version: str | None, scope: Scope, bod
     """Answer a GET or POST. Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge."""
     loaded = await _loaded(shared, name, version)
     if scope["method"] == "GET":
-        inputs, top = read_query(scope["query_string"], loaded)
+        inputs, wish = read_query(scope["query_string"], loaded)
     elif len(body) <= SMALL_BODY_BYTES and not (isinstance(loaded.input, ImageInput) and body.count(b"{") > 1):
-        inputs, top = read_question(body, loaded)
+        inputs, wish = read_question(body, loaded)
     else:
-        inputs, top = await asyncio.to_thread(read_question, body, loaded)
+        inputs, wish = await asyncio.to_thread(read_question, body, loaded)
     if takes_long(loaded, len(inputs)):
-        return await asyncio.to_thread(predict, loaded, inputs, top)
-    return predict(loaded, inputs, top)
+        return await asyncio.to_thread(predict, loaded, inputs, wish.top, wish.source)
+    return predict(loaded, inputs, wish.top, wish.source)
 
 
 async def _loaded(shared: Context, name: str, version: str | None) -> Loaded:
@@ -76,23 +85,25 @@ async def _loaded(shared: Context, name: str, version: str | None) -> Loaded:
     return await asyncio.to_thread(live.get, name) if number is None else await asyncio.to_thread(live.at, name, number)
 
 
-def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, int]:
-    """Rows and `top` of a body. Raises BrokenJSON, InvalidContent."""
+def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
+    """Rows of a body, and how to answer them. Raises BrokenJSON, InvalidContent."""
     body = read_object(data)
-    top = read_top(body)
-    return read_rows(body.rows, loaded.input, loaded.model), top
+    wish = read_wish(body)
+    return read_rows(body.rows, loaded.input, loaded.model), wish
 
 
-def read_top(body: JsonBody) -> int:
-    """`top` of a body. The quick reader only ever says yes; what it does not take, pydantic explains."""
+def read_wish(body: JsonBody) -> Wish:
+    """`top` and `source` of a body. The quick reader only ever says yes; what it does not take, pydantic explains."""
     try:
-        return msgspec.convert(body.members, Question).top
+        quick = msgspec.convert(body.members, Question)
+        return Wish(quick.top, quick.source)
     except msgspec.ValidationError:
-        return validated(requests.Predict, body).top
+        slow = validated(requests.Predict, body)
+        return Wish(slow.top, slow.source)
 
 
-def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, int]:
-    """Row and `top` of a query. Raises InvalidContent, TooLarge."""
+def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
+    """Row of a query, and how to answer it. Raises InvalidContent, TooLarge."""
     if len(query) > QUERY_BYTES:
         raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
     try:
@@ -100,14 +111,16 @@ def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, int]:
     except UnicodeDecodeError:
         raise InvalidContent.at("/input", "The query is not UTF-8 in percent signs. POST the row instead.") from None
     for name in given:
-        if name not in ("input", "top"):
-            raise InvalidContent.at("", f"{name[:100]} is not known here. Known are input and top.")
+        if name not in ("input", "top", "source"):
+            raise InvalidContent.at("", f"{name[:100]} is not known here. Known are input, top and source.")
     if "input" not in given:
         raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
     top = given.get("top", "1")
     if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_TOP):
         raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
-    return read_row(given["input"], loaded.input, loaded.model), int(top)
+    if len(given.get("source", "")) > MOST_SOURCE:
+        raise InvalidContent.at("/source", f"source has at most {MOST_SOURCE} characters.")
+    return read_row(given["input"], loaded.input, loaded.model), Wish(int(top), given.get("source"))
 
 
 QUERY: list[dict[str, Any]] = [
@@ -116,7 +129,7 @@ QUERY: list[dict[str, Any]] = [
         "in": "query",
         "required": True,
         "schema": {"type": "string"},
-        "description": "One row as JSON: [0, 3, ...], [c][h][w] or {\"png\": base64} of an image; a text as it is.",
+        "description": 'One row as JSON: [0, 3, ...], [c][h][w] or {"png": base64} of an image; a text as it is.',
         "example": "[0,3,7,1]",
     },
     {
@@ -124,6 +137,12 @@ QUERY: list[dict[str, Any]] = [
         "in": "query",
         "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": 1},
         "description": "Best classes to list.",
+    },
+    {
+        "name": "source",
+        "in": "query",
+        "schema": {"type": "string", "maxLength": MOST_SOURCE},
+        "description": "Where the row comes from: its own head answers where the version has one.",
     },
 ]
 TOLD: dict[str, Any] = {

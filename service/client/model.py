@@ -126,10 +126,13 @@ class RemoteModel:
 
     # Asking
 
-    def predict(self, inputs: Any, *, top: int | None = None, version: int | None = None) -> Predictions:
-        """Best classes of n rows, by the live version or by another. `top` lists more than the best one."""
+    def predict(
+        self, inputs: Any, *, top: int | None = None, version: int | None = None, source: str | None = None
+    ) -> Predictions:
+        """Best classes of n rows, by the live version or by another. `top` lists more than the best one; `source` says
+        where the rows come from, whose own head answers where there is one."""
         path = self._path if version is None else f"{self._path}/versions/{version}"
-        body = _given(inputs=plain(inputs), top=top)
+        body = _given(inputs=plain(inputs), top=top, source=source)
         return self._transport.call("POST", f"{path}/predictions", Predictions, body)
 
     # What is live

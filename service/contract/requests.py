@@ -171,3 +171,8 @@ class Predict(Strict):
 
     inputs: Inputs
     top: int = Field(default=1, ge=1, le=1000, description="Best classes to list a row.")
+    source: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Where the rows come from: its own head answers where the version has one, else the shared head.",
+    )

@@ -42,12 +42,15 @@ def takes_long(loaded: Loaded, rows: int) -> bool:
     return loaded.predictor.seconds_a_row * rows > BLOCKING_SECONDS
 
 
-def predict(loaded: Loaded, inputs: Array, top: int) -> Answer:
-    """The best `top` classes of each row; equal scores are listed by name. Raises NotLive where it knows no class."""
+def predict(loaded: Loaded, inputs: Array, top: int, source: str | None = None) -> Answer:
+    """The best `top` classes of each row, by the head of their source if it has one; equal scores by name.
+
+    Raises NotLive where it knows no class.
+    """
     names = loaded.predictor.names
     if not names:
         raise NotLive(f"Version {loaded.number} of {loaded.model} knows no class. POST an update with rows first.")
-    shares = loaded.predictor.probabilities(inputs)
+    shares = loaded.predictor.probabilities(inputs, source)
     best = _best(shares, min(top, len(names)))
     scores = np.take_along_axis(shares, best, 1).tolist()
     return Answer(
