@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from service.learning.batch import Rows, make_rows
-from service.learning.evaluation import Answers, Bits, backward_transfer, class_scores, forgetting, score
+from service.learning.evaluation import (
+    Answers,
+    Bits,
+    backward_transfer,
+    calibration_error,
+    class_scores,
+    forgetting,
+    score,
+    scored,
+)
 from service.learning.statistics import Paired
 
 
@@ -111,3 +120,25 @@ def test_bits_survive_a_shard() -> None:
         assert (getattr(again, field) == getattr(kept, field)).all()
     empty = Bits.load(Bits.of(Rows.empty((1,)), np.zeros(0, bool), ()).arrays())
     assert empty.against(answers("a", [1.0]), rows("a")) == Paired(0, 0, 0)
+
+
+def test_calibration_error_is_the_gap_between_scores_and_the_share_that_is_right() -> None:
+    said = answers("ab", [0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6])
+    right = rows("aaabab")  # of four at 0.9 three are right, of two at 0.6 both
+    assert calibration_error(said, right) == pytest.approx((4 * abs(0.75 - 0.9) + 2 * abs(1 - 0.6)) / 6)
+    found = scored(said, right)
+    assert found is not None
+    assert (found.accuracy, found.ece) == (pytest.approx(5 / 6), calibration_error(said, right))
+
+
+def test_calibration_bins_are_fifteen_and_their_gaps_do_not_cancel() -> None:
+    said = answers("ab", [1.0, 0.0], [0.0, 1.0], [0.54, 0.46], [0.55, 0.45])  # the last two share a bin
+    assert calibration_error(said, rows("abba")) == pytest.approx(abs(1 - 0.54 - 0.55) / 4)
+    edges = answers("ab", [8 / 15, 7 / 15], [8 / 15 + 1e-6, 7 / 15 - 1e-6])  # these two do not
+    assert calibration_error(edges, rows("ab")) == pytest.approx(((1 - 8 / 15) + 8 / 15) / 2, abs=1e-5)
+
+
+def test_calibration_error_of_what_nobody_judged_is_unknown() -> None:
+    assert calibration_error(answers("ab", [np.nan, np.nan]), rows("a")) is None
+    assert calibration_error(answers("ab", [np.nan, np.nan], [1.0, 0.0]), rows("aa")) == 0
+    assert scored(answers("ab"), Rows.empty((1,))) is None
