@@ -142,7 +142,7 @@ class _Table:
             return self._closed("new classes on features that stand still; the exact head forgets nothing")
         if self.data.kept_rows:
             return Choice(
-                {"name": "replay"},
+                {"name": "replay", "balance": "auto"},
                 "auto: new classes for a net that was trained, and old rows are kept; they are learned again beside.",
                 {"name": "ridge"},
                 "the exact head on the features of the trained net",
