@@ -108,9 +108,7 @@ def pretrained_network(
     if list(kinds) != ["none"]:
         lifts = [_beside(extractor, spec, kind, width, bound) for kind in kinds]
     bounds = [lift.bound for lift in lifts] or [bound]
-    layout = Layout(
-        input=spec, backbone=named, lifts=lift_layouts(lifts), shift=shift_for(max(bounds)), classes=[]
-    )
+    layout = Layout(input=spec, backbone=named, lifts=lift_layouts(lifts), shift=shift_for(max(bounds)), classes=[])
     features = sum(lift.width for lift in lifts) or extractor.width
     return Network(layout, scale, extractor, lifts, Dense([], features), GrownLinear([])).eval()
 

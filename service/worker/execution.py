@@ -13,7 +13,7 @@ from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.errors import Conflict
-from service.learning.backbones import check
+from service.learning.backbones.admission import check
 from service.learning.choice import AutoParams
 from service.learning.methods import METHODS
 from service.registry import batches, ledger, models, updates, versions

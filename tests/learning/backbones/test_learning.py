@@ -1,0 +1,183 @@
+"""Learning on pretrained backbones: what stands still, what is stored, which lifts go beside, and when none is needed."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
+from service.errors import MethodRefused
+from service.learning.architectures import build
+from service.learning.backbones.extractor import SharedWeights
+from service.learning.features import Space
+from service.learning.method import Learned, Run
+from service.learning.methods import METHODS, resolve
+from service.learning.retraction import blank
+from service.learning.serialization import digest, pack_shard
+from service.learning.update import Context, examine, run_update
+from service.serving.predictor import Predictor
+from tests.learning.backbones.made import IMAGE, LITE, TEXT, TINY, files_of
+from tests.learning.memory_data import Stream
+
+RIDGE = METHODS["ridge"]
+PHRASES = {
+    "weather": "will it rain tomorrow in the city or is it sunny",
+    "music": "play the new song of the band loud and again",
+    "bank": "send money from my account to the other card",
+}
+
+
+def pictures(classes: str, n: int, spec: ImageInput = IMAGE) -> tuple[np.ndarray, list[str]]:
+    """Each class is a colour pattern under noise. -> uint8 [n x classes, c, h, w]"""
+    draw = np.random.default_rng(len(classes) + n)
+    labels = [c for c in classes for _ in range(n)]
+    patterns = {c: np.random.default_rng(ord(c)).integers(40, 215, (spec.channels, 4, 4)) for c in classes}
+    grow = (spec.height // 4, spec.width // 4)
+    X = np.stack([np.kron(patterns[c], np.ones(grow)) for c in labels]) + draw.normal(0, 30, (len(labels), *spec.shape))
+    order = draw.permutation(len(labels))
+    return np.clip(X, 0, 255).astype(np.uint8)[order], [labels[k] for k in order]
+
+
+def sentences(classes: list[str], n: int) -> tuple[np.ndarray, list[str]]:
+    draw = np.random.default_rng(n)
+    labels = [c for c in classes for _ in range(n)]
+    return np.array([" ".join(draw.permutation(PHRASES[c].split())[:6]) for c in labels], object), labels
+
+
+def tiny() -> Stream:
+    return Stream(IMAGE, Architecture(backbone=TINY), files_of("resnet18"))
+
+
+@cache
+def first() -> tuple[Stream, Learned]:
+    stream = tiny()
+    return stream, stream.learn(RIDGE, *pictures("abc", 20))
+
+
+def test_a_first_version_stores_the_weights_and_owes_them_to_no_batch() -> None:
+    stream, learned = first()
+    made = learned.checkpoint
+    assert set(made.parts) == {"scale", "backbone.0", "head.0", "judge"}
+    assert made.learned["backbone.0"] == made.learned["scale"] == frozenset()
+    assert made.learned["head.0"] == {"bat_000"}
+    assert made.layout.backbone == TINY
+    assert not made.layout.trained
+    assert isinstance(made.parts["backbone.0"], SharedWeights)
+    assert stream.checkpoint is made
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_stands_still_in_every_method(name: str) -> None:
+    """Batch-norm statistics among the rest: not one bit of a ResNet moves."""
+    stream, learned = first()
+    base, data = learned.checkpoint, stream.data(*pictures("cd", 12))
+    method = METHODS[name]
+    if method.refuse is not None and method.refuse(base, data):
+        return
+    fast = {"epochs": 1} if "epochs" in method.Params.model_fields else {}
+    got = method.update(base, data, resolve({"name": name, **fast})[1], Run()).checkpoint
+    before, after = base.parts["backbone.0"], got.parts["backbone.0"]
+    assert any(k.endswith("running_var") for k in before)
+    assert digest(pack_shard(after)) == digest(pack_shard(before))
+    assert not got.learned["backbone.0"]
+    assert set("abcd") == set(got.classes)
+
+
+def test_retraining_from_nothing_stands_on_the_same_features() -> None:
+    for name in ("retrain", "linear_probe", "fine_tune"):
+        stream = tiny()
+        made = stream.learn(METHODS[name], *pictures("ab", 12), epochs=2).checkpoint
+        assert made.learned["backbone.0"] == frozenset()
+        assert made.layout.shift is not None
+        again = stream.learn(RIDGE, *pictures("bc", 12)).checkpoint
+        assert Space.of(again).id == Space.of(made).id, "the ledger of a trained head serves an exact one"
+
+
+def test_conv_goes_beside_the_features_and_others_behind_them() -> None:
+    stream, learned = first()
+    data = stream.data(*pictures("ab", 10))
+    both = RIDGE.update(learned.checkpoint, data, resolve({"name": "ridge", "lift": ["none", "conv"]})[1], Run())
+    layout, network = both.checkpoint.layout, build(both.checkpoint)
+    assert [lift.kind for lift in layout.lifts] == ["none", "conv"]
+    assert layout.lifts[0].width == 512
+    assert any("feature space changed" in note for note in both.notes)
+    assert both.checkpoint.parts["backbone.0"] is learned.checkpoint.parts["backbone.0"]
+    x = torch.from_numpy(data.batch.inputs[:4])
+    with torch.no_grad():
+        h = network.features(x)
+        assert torch.equal(h[:, :512], network.backbone(network.scale(x)))
+        assert torch.equal(h[:, 512:], network.lifts[1](network.scale(x)))
+    relu = RIDGE.update(learned.checkpoint, data, resolve({"name": "ridge", "lift": "relu", "width": 64})[1], Run())
+    assert relu.checkpoint.parts["lift.0"]["weight"].shape == (64, 512)
+    same = RIDGE.update(learned.checkpoint, data, resolve({"name": "ridge", "lift": "none"})[1], Run())
+    assert Space.of(same.checkpoint).id == Space.of(learned.checkpoint).id
+
+
+def test_texts_learn_new_classes_are_served_and_taken_back() -> None:
+    stream = Stream(TEXT, Architecture.usual(TEXT))
+    for classes in (["weather", "music"], ["bank"]):
+        data = stream.data(*sentences(classes, 8))
+        done = run_update(stream.checkpoint, data, RIDGE, resolve({"name": "ridge"})[1], Run(), Context())
+        stream.history.append(data.batch)
+        stream.checkpoint = done.checkpoint
+    predictor = Predictor(done.checkpoint)
+    asked = np.array(["is there rain", "play a song of this band", "money on my card", "sunny " * 50], object)
+    answers = [predictor.names[k] for k in predictor.probabilities(asked).argmax(1)]
+    assert answers == ["weather", "music", "bank", "weather"]
+    with pytest.raises(MethodRefused, match="conv"):
+        RIDGE.update(None, data, resolve({"name": "ridge", "lift": ["none", "conv"]})[1], Run())
+    nothing = stream.data(*sentences([], 0))
+    nothing.base_rows, nothing.batch = [], nothing.batch.take(np.zeros(0, np.int64))
+    assert examine(done.checkpoint, blank(TEXT, done.checkpoint), nothing, Run(), Context()).checkpoint.classes == ()
+
+
+def test_the_report_says_when_a_backbone_does_not_help() -> None:
+    data = tiny().data(*pictures("abcd", 90))
+    done = run_update(None, data, RIDGE, resolve({"name": "ridge"})[1], Run(), Context())
+    [note] = [n for n in done.report.notes if "does not help" in n]
+    assert "resnet18" in note, "random weights are no better than random convolutions"
+    assert "random convolutions of the images" in note
+    few = tiny().data(*pictures("ab", 20))
+    done = run_update(None, few, RIDGE, resolve({"name": "ridge"})[1], Run(), Context())
+    assert not any("does not help" in n for n in done.report.notes), "too few rows can tell"
+
+
+def test_a_backbone_that_helps_is_not_reported() -> None:
+    """Nested squares have no value of a pixel in common, but a network that was trained in sums of them tells them."""
+    spec = VectorInput(kind="vector", size=8)
+    X = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float32)
+    y = ["in" if inside else "out" for inside in (X[:, :2] ** 2).sum(1) < 1.4]
+    stream = Stream(spec, Architecture(backbone=MlpBackbone(name="mlp", hidden=[64])))
+    done = run_update(None, stream.data(X, y), METHODS["retrain"], resolve({"name": "retrain"})[1], Run(), Context())
+    assert not any("does not help" in n for n in done.report.notes)
+
+
+def test_a_cnn_learns_images_of_more_numbers_than_exact_sums_take() -> None:
+    spec = ImageInput(kind="image", channels=3, height=64, width=64)
+    stream = Stream(spec, Architecture(backbone=CnnBackbone(name="cnn", channels=[8])))
+    for name, classes in (("retrain", "abc"), ("linear_probe", "d"), ("replay", "cd")):
+        data, method = stream.data(*pictures(classes, 8, spec)), METHODS[name]
+        params = resolve({"name": name, "epochs": 3})[1]
+        done = run_update(stream.checkpoint, data, method, params, Run(), Context())
+        stream.history.append(data.batch)
+        stream.checkpoint = done.checkpoint
+        assert done.space.width == 1152 or name == "linear_probe", "examined behind random convolutions"
+    assert set(done.checkpoint.classes) == set("abcd")
+
+
+def test_stand_ins_of_images_are_kept_rows() -> None:
+    from service.learning.learner import Learner
+
+    stream = Stream(IMAGE, Architecture(backbone=CnnBackbone(name="cnn", channels=[4])))
+    stream.learn(METHODS["retrain"], *pictures("ab", 15), epochs=1)
+    learner = Learner.start(stream.checkpoint, stream.data(*pictures("c", 10)), Run())
+    found = learner.stand_ins(learner.batch)
+    kept = learner.view.kept
+    scaled = learner.network.scale(torch.from_numpy(kept.take(kept.learning).inputs))
+    assert found.rows == int(kept.learning.sum())
+    assert {x.numpy().tobytes() for x in found.x} == {x.numpy().tobytes() for x in scaled}
+    assert learner.view.selected.rows == int(kept.selecting.sum())
+    assert LITE.backbone.name == "efficientnet_lite0"
