@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from service.client.values import plain, plain_labels
 from service.contract.enums import NewClasses, UpdateState
 from service.contract.report import Certificate
 from service.contract.resources import (
@@ -68,14 +69,15 @@ class RemoteModel:
     ) -> Update:
         """Learn from rows, from stored batches (ids) or from everything that waits ("pending").
 
-        inputs: n rows, lists or arrays; labels: n names. `method`: a name, or {"name": ..., parameter: ...}.
+        inputs: n rows, lists or arrays; texts; images as arrays [n, c, h, w] or the bytes of PNG or JPEG files. labels:
+        n names, None where nobody knows. `method`: a name, or {"name": ..., parameter: ...}.
         Returns the update once it is final, with verdict and report; with `wait=None` at once, queued.
         Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
         them).
         """
         body = _given(
             inputs=plain(inputs),
-            labels=plain(labels),
+            labels=plain_labels(labels),
             batches=batches if batches is None or isinstance(batches, str) else list(batches),
             new_classes=new_classes,
             source=source,
@@ -93,8 +95,10 @@ class RemoteModel:
         source: str | None = None,
         again: bool | None = None,
     ) -> Batch:
-        """Store labelled rows without learning them yet."""
-        body = _given(inputs=plain(inputs), labels=plain(labels), new_classes=new_classes, source=source, again=again)
+        """Store rows without learning them yet; rows whose label is None are no class's."""
+        body = _given(
+            inputs=plain(inputs), labels=plain_labels(labels), new_classes=new_classes, source=source, again=again
+        )
         return self._transport.call("POST", f"{self._path}/batches", Batch, body)
 
     def declare(self, *names: str) -> list[str]:
@@ -179,23 +183,32 @@ class RemoteModel:
         return report.certificate if report else None
 
     def weights(self, version: int) -> bytes:
-        """The version as safetensors."""
+        """The version as safetensors: what `import_version` of another model of the same input takes."""
         return self._transport.send("GET", f"{self._path}/versions/{version}/weights").content
+
+    def import_version(
+        self,
+        weights: bytes,
+        *,
+        architecture: dict[str, Any] | None = None,
+        classes: Sequence[str] | None = None,
+        scale: dict[str, Any] | None = None,
+        promote: bool = False,
+        reason: str | None = None,
+    ) -> Version:
+        """Take in a safetensors file as a version; live only by `promote`, here or later.
+
+        A file that `weights` gave says what it is. Of any other, name the architecture, such as {"backbone": {"name":
+        "mlp", "hidden": [256]}}, and the classes in the order of its outputs; or its metadata names them.
+        """
+        told = _given(architecture=architecture, classes=None if classes is None else list(classes), scale=scale)
+        params = _given(promote="true" if promote else None, reason=reason)
+        answer = self._transport.upload(f"{self._path}/versions", weights, told, **params)
+        return Version.model_validate_json(answer.content)
 
     def ledger(self, version: int) -> bytes:
         """(G, Q, n) and the class names of everything that the version holds, as safetensors."""
         return self._transport.send("GET", f"{self._path}/versions/{version}/ledger").content
-
-
-def plain(value: Any) -> Any:
-    """Arrays, tensors and frames as nested lists; what is plain already stays as it is."""
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return value
 
 
 def _given(**members: Any) -> dict[str, Any]:

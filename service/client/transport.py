@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -48,8 +49,18 @@ class Transport:
 
     def send(self, method: str, path: str, body: Any = None, **params: Any) -> httpx.Response:
         """Sends until somebody answers, or there is no attempt left; params that are None are left out."""
-        request = self._request(method, path, body, params)
-        if method == "POST":
+        return self._sent(self._request(method, path, body, params))
+
+    def upload(self, path: str, file: bytes, told: dict[str, Any], **params: Any) -> httpx.Response:
+        """POSTs a file of weights; `told`: what is said beside it, each a part of its own as JSON."""
+        parts = {name: (None, json.dumps(value)) for name, value in told.items()}
+        files: Any = {"weights": ("weights.safetensors", file, "application/octet-stream"), **parts}
+        request = self._http.build_request("POST", path, params=params, files=files)
+        request.read()  # so that it can be sent again
+        return self._sent(request)
+
+    def _sent(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
             request.headers["Idempotency-Key"] = uuid.uuid4().hex
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1

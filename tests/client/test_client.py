@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,7 +26,8 @@ from service.client import (
     UnknownLabels,
     Unreachable,
 )
-from service.client.model import plain
+from service.client.values import plain, plain_labels
+from service.intake.multipart import read_parts
 
 Answer = httpx.Response | Exception
 NOW = "2026-01-02T03:04:05Z"
@@ -232,3 +234,43 @@ def test_a_name_never_becomes_a_path() -> None:
     with pytest.raises(NotFound):
         client(door).model("../x").info()
     assert door.asked[0].url.raw_path == b"/v1/models/..%2Fx"
+
+
+def test_texts_files_and_missing_labels_travel() -> None:
+    png, jpeg = b"\x89PNG\r\n\x1a\n...", b"\xff\xd8\xff..."
+    assert plain(["a text", "another"]) == ["a text", "another"]
+    assert plain(np.array(["a", "b"])) == ["a", "b"]
+    assert plain([png, bytearray(jpeg), memoryview(png)]) == [
+        {"png": base64.b64encode(png).decode()},
+        {"jpeg": base64.b64encode(jpeg).decode()},
+        {"png": base64.b64encode(png).decode()},
+    ]
+    assert plain(np.zeros((1, 1, 2, 2), np.uint8)) == [[[[0, 0], [0, 0]]]]
+    with pytest.raises(ValueError, match="neither a PNG nor a JPEG"):
+        plain([b"GIF89a"])
+    assert plain_labels(np.array(["a", None], object)) == ["a", None]
+    assert plain_labels([1, float("nan"), "x"]) == [1, None, "x"]
+    assert plain_labels(None) is None
+
+
+def test_a_version_is_sent_with_what_says_what_it_is() -> None:
+    version = {
+        "number": 3, "model": "m", "parent": None, "update": None, "batches": [], "method": None, "classes": ["a"],
+        "parameters": 1, "bytes": 1, "feature_space": None, "shards": [], "architecture": {}, "report": None,
+        "live": True, "created_at": NOW, "erased_at": None,
+    }  # fmt: skip
+    door = Door(httpx.ConnectError("broken"), ok(version, 201), ok(version, 201))
+    model = client(door).model("m")
+    made = model.import_version(b"bytes", architecture={"name": "mlp"}, classes=("a",), promote=True, reason="new")
+    assert made.number == 3
+    first, again = door.asked[0], door.asked[1]
+    assert first.url.query == b"promote=true&reason=new"
+    assert first.headers["idempotency-key"] == again.headers["idempotency-key"]
+    assert again.content == first.content
+    parts = read_parts(first.content, first.headers["content-type"])
+    assert parts == {"weights": b"bytes", "architecture": b'{"name": "mlp"}', "classes": b'["a"]'}
+    model.import_version(b"bytes")
+    assert (door.asked[2].url.query, read_parts(door.asked[2].content, door.asked[2].headers["content-type"])) == (
+        b"",
+        {"weights": b"bytes"},
+    )
