@@ -58,7 +58,7 @@ def test_where_more_rows_help_the_gain_is_told_for_each_class_and_comes_true() -
         for factor in (1, 2):
             sums = sum((Sums.of(r.take(r.folds > 2)) for r in _some(seed, factor)), Sums.empty(SIZE))
             head = solve(sums)
-            right = head.logits(later.inputs * SPACE.step).argmax(1) == later.codes(head.classes)
+            right = head.logits(later.inputs.astype(np.float64) * SPACE.step).argmax(1) == later.codes(head.classes)
             true.append({c: right[later.codes([c]) == 0].mean() for c in "ab"})
         for told in found.classes:
             assert told.interval is not None
