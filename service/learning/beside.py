@@ -13,8 +13,9 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor, nn
 
-from service.learning.expansion import LOOKED_AT_ONCE, Expansion, growing, passing
+from service.learning.expansion import LOOKED_AT_ONCE, Expansion
 from service.learning.learner import Learner
+from service.learning.places import growing, passing
 from service.learning.training import Labelled
 
 MOST_BYTES = 2**29

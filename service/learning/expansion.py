@@ -7,60 +7,21 @@ old. Those start at zero, so nothing changes before training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from service.learning.architectures import Network, new_block
-from service.learning.convolutions import GROUP, Convolutions, Filters, Stage
+from service.learning.convolutions import Filters, Stage
 from service.learning.growth import matrix, next_part
 from service.learning.heads import Block, GrownLinear, Inserted, Span
+from service.learning.places import Place, growing, passing
 
-EPSILON = 1e-6
 LOOKED_AT_ONCE = 512
 """Rows that pass the network together when its units are watched."""
-
-
-class Place(NamedTuple):
-    """A hidden layer that can grow. of, number: where it is · share: numbers that a unit of it is for what follows."""
-
-    of: str
-    number: int
-    layer: GrownLinear
-    share: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.of} layer {self.number + 1}"
-
-    @property
-    def group(self) -> int:
-        """Units that are added and taken away together: filters share a norm."""
-        return GROUP if isinstance(self.layer, Stage) else 1
-
-
-def growing(network: Network) -> list[Place]:
-    """Hidden layers that can grow: those in front of a lift cannot, the lift has a fixed number of inputs."""
-    backbone = [] if len(network.lifts) else network.hidden_layers()[: -len(network.neck.layers) or None]
-    fields = network.backbone.fields if isinstance(network.backbone, Convolutions) else 1
-    found = [Place("backbone", k, layer, 1) for k, layer in enumerate(backbone)]
-    if found:
-        found[-1] = found[-1]._replace(share=fields)
-    return found + [Place("neck", k, cast(GrownLinear, layer), 1) for k, layer in enumerate(network.neck.layers)]
-
-
-def drift(before: GrownLinear, after: GrownLinear) -> Tensor:
-    """How far each unit's incoming weights and bias went, relative to their norm. -> [outputs], -1: no unit of its own
-    but what an inserted layer gives"""
-    old, new = (torch.cat([w.flatten(1), b[:, None]], 1) for w, b in (matrix(before), matrix(after)))
-    relative: Tensor = (new - old).norm(dim=1) / (old.norm(dim=1) + EPSILON)
-    for inserted in before.insertions:
-        if inserted.rows != inserted.columns:
-            relative[slice(*inserted.rows)] = -1
-    return relative
 
 
 @dataclass(eq=False)
@@ -165,18 +126,6 @@ class Expansion:
                 if not columns.any():
                     _drop(self.consumers(k), user)
                     self.bridges.remove(user)
-
-
-def passing(network: Network, places: Sequence[Place], x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """What each of the places takes and gives, one after the other. x: as the first of them takes it, or flat."""
-    for k, place in enumerate(places):
-        if k and isinstance(places[k - 1].layer, Stage) and not isinstance(place.layer, Stage):
-            x = cast(Convolutions, network.backbone).pooled(x)
-        elif not isinstance(place.layer, Stage):
-            x = x.flatten(1)
-        given = x
-        x = place.layer.activated(x)
-        yield given, x
 
 
 def expand(

@@ -9,13 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from service.learning.expansion import drift, growing
 from service.learning.heads import GrownLinear
 from service.learning.learner import DRAWS, Learner
 from service.learning.losses import Pull
 from service.learning.method import GradientParams, Run
+from service.learning.places import Place, drift, growing
 from service.learning.training import Labelled, accuracy
 
+MOST_UNITS = 32
+"""Units added to a layer at most, and of a layer that is put in."""
+CROWDED = 0.5
+"""Share of a layer that must be flagged for a layer to be put in behind it; once a layer, since its width doubles."""
 EPOCHS = 3
 PULL = 1e-2
 """Strength of the probe's pull to the old weights."""
@@ -53,6 +57,24 @@ class Probe:
         return [
             (order := d.argsort(descending=True, stable=True))[d[order] > (sigma if self.worth else torch.inf)]
             for d, sigma in zip(self.drifts, self.sigmas, strict=True)
+        ]
+
+    def chosen(self, places: Sequence[Place], through: bool) -> list[Tensor]:
+        """The most drifted of the flagged units, at most 32 a layer, filters in fours. `through`: each layer above gets
+        as many, flagged or not: what protected units find must reach the new columns through units that see them."""
+        chosen: list[Tensor] = []
+        for place, flagged, went, own in zip(places, self.flagged(), self.drifts, self.units, strict=True):
+            least = min(len(chosen[-1]), MOST_UNITS) if chosen and through else 0
+            units = max(min(len(flagged), MOST_UNITS), least)
+            units = min(-(-units // place.group) * place.group, own)
+            chosen.append(went.argsort(descending=True, stable=True)[:units])
+        return chosen
+
+    def put_in(self, places: Sequence[Place]) -> list[int]:
+        """Units of the layer to put in behind each layer, 0: none."""
+        return [
+            MOST_UNITS if len(flagged) > CROWDED * units and not place.layer.insertions else 0
+            for flagged, units, place in zip(self.flagged(), self.units, places, strict=True)
         ]
 
     def told(self) -> dict[str, Sequence[Any]]:

@@ -10,9 +10,10 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBa
 from service.learning.architectures import Network, build, fresh, layout_of, parts_of
 from service.learning.checkpoint import Checkpoint
 from service.learning.convolutions import Filters
-from service.learning.expansion import Expansion, drift, expand, growing
+from service.learning.expansion import Expansion, expand
 from service.learning.growth import grow_head
 from service.learning.heads import GrownLinear
+from service.learning.places import drift, growing
 from service.learning.preprocessing import InputScale
 
 X = torch.randn(64, 12, generator=torch.Generator().manual_seed(9))

@@ -20,20 +20,17 @@ from service.contract.enums import Family
 from service.errors import MethodRefused
 from service.learning.beside import Inside, training_beside
 from service.learning.checkpoint import Checkpoint
-from service.learning.expansion import Expansion, expand, growing
+from service.learning.expansion import Expansion, expand
 from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import GroupLasso
 from service.learning.memory import remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.places import growing
 from service.learning.probing import EPOCHS, Probe, probe
 from service.learning.training import Labelled
 
 GROWS = ("mlp", "cnn")
 """Backbones with layers that can grow."""
-MOST_UNITS = 32
-"""Units added to a layer at most, and of a layer that is put in."""
-CROWDED = 0.5
-"""Share of a layer that must be flagged for a layer to be put in behind it; once a layer, since its width doubles."""
 NEGATIVES = 4
 """Pseudo-rows of known classes for each row of the batch, at most; and at least so many a class:"""
 LEAST_NEGATIVES = 20
@@ -80,9 +77,9 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     old = _known(learner, params)
     rows = learner.batch + old
     found = probe(start, rows, old, params, grow=protect)
-    chosen, inside = _choose(found, learner, protect), Inside(learner)
+    places, inside = growing(learner.network), Inside(learner)
+    chosen, put_in = found.chosen(places, through=protect), found.put_in(places)
     within = inside.of(rows) if protect and inside.fits(rows.rows) else rows
-    put_in = _put_in(found, learner)
     layers, rng = found.layers, run.generator(DRAWS)
     grown = expand(learner.network, chosen, layers, learner.added, rng, adapt=not protect, insert=put_in)
     added = grown.added
@@ -135,28 +132,6 @@ def _known(learner: Learner, params: Params) -> Labelled:
         found = Labelled(found.x[:0], found.y[:0])
     times = max(1, round((found.rows * REHEARSED or most) / memory.rows))
     return Labelled(torch.cat([found.x, *[memory.x] * times]), torch.cat([found.y, *[memory.y] * times]))
-
-
-def _choose(found: Probe, learner: Learner, protect: bool) -> list[Tensor]:
-    """The most drifted of the flagged units, at most 32 a layer, filters in fours. What protected units find must reach
-    the new columns through units that see them, so each layer above gets as many, flagged or not."""
-    chosen: list[Tensor] = []
-    for place, flagged, drift, own in zip(
-        growing(learner.network), found.flagged(), found.drifts, found.units, strict=True
-    ):
-        least = min(len(chosen[-1]), MOST_UNITS) if chosen and protect else 0
-        units = max(min(len(flagged), MOST_UNITS), least)
-        units = min(-(-units // place.group) * place.group, own)
-        chosen.append(drift.argsort(descending=True, stable=True)[:units])
-    return chosen
-
-
-def _put_in(found: Probe, learner: Learner) -> list[int]:
-    """Units of the layer to put in behind each layer, 0: none."""
-    return [
-        MOST_UNITS if len(flagged) > CROWDED * units and not place.layer.insertions else 0
-        for flagged, units, place in zip(found.flagged(), found.units, growing(learner.network), strict=True)
-    ]
 
 
 def _train(

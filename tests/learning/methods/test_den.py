@@ -9,6 +9,7 @@ import torch
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
+from service.learning import probing
 from service.learning.checkpoint import Checkpoint
 from service.learning.method import Learned, Run
 from service.learning.methods import den, fine_tune, linear_probe, retrain, ridge
@@ -146,12 +147,12 @@ def test_remembered_rows_are_learned_beside_pseudo_rows() -> None:
 def test_a_crowded_layer_gets_a_layer_behind_it_and_old_scores_keep_their_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(den, "CROWDED", 0.0)
+    monkeypatch.setattr(probing, "CROWDED", 0.0)
     d = digits()
     s, base = prepared([24])
     learned = s.learn(den.METHOD, *d.of(NEW)[:2], epochs=5)
     got = learned.checkpoint
-    assert steps(learned)["add"]["layers"][0]["inserted"] == den.MOST_UNITS
+    assert steps(learned)["add"]["layers"][0]["inserted"] == probing.MOST_UNITS
     assert steps(learned)["train"]["layers"][0]["insertion"] > 0
     assert [(i.rows, i.columns) for i in got.layout.inserted] == [((24, 48), (0, 24))]
     assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X))
