@@ -29,6 +29,8 @@ def test_get_post_and_named_versions_say_the_same(answering: Api) -> None:
     answers = [
         answering("POST", PATH, {"inputs": [[1, 2, 3]], "top": 3}),
         answering("GET", f"{PATH}?input=[1,2,3]&top=3"),
+        answering("POST", PATH, {"inputs": [[1, 2, 3]], "top": 3, "source": "somewhere"}),
+        answering("GET", f"{PATH}?input=[1,2,3]&top=3&source=somewhere"),
         answering("POST", "/v1/models/digits/versions/1/predictions", {"inputs": [[1, 2, 3]], "top": 3}),
         answering("GET", "/v1/models/digits/versions/1/predictions?top=3&input=%5B1%2C%202%2C%203%5D"),
     ]
@@ -66,6 +68,10 @@ BODIES: list[Any] = [
     {"inputs": [[1]], "top": None},
     {"inputs": [[1]], "top": 10**30},
     {"inputs": [[1]], "topp": 3},
+    {"inputs": [[1]], "source": "north"},
+    {"inputs": [[1]], "source": None},
+    {"inputs": [[1]], "source": "n" * 201},
+    {"inputs": [[1]], "source": 3},
     {"top": 3},
     {},
     {"inputs": {"a": 1}},
