@@ -9,7 +9,7 @@ from service.learning.learner import Learner
 from service.learning.method import Method, Run
 from service.learning.methods import branch, der_pp, icarl, replay, retrain
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, digits, stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 
 
 def prepared(hidden: int = 64) -> Stream:
@@ -62,3 +62,14 @@ def test_what_distilling_loses_is_noticed() -> None:
     learned = s.learn(branch.METHOD, *digits().of("789")[:2], most=1, epochs=1, lr=1e-4)
     assert learned.details["agreement"] < 0.95
     assert said(learned.notes, "One extractor answers")
+
+
+@pytest.mark.parametrize("method", [replay.METHOD, der_pp.METHOD, icarl.METHOD, branch.METHOD], ids=lambda m: m.name)
+def test_a_rare_new_class_is_learned_beside_a_common_one(method: Method) -> None:
+    """Ten rows of one, 140 of the other."""
+    d, s = digits(), prepared()
+    rare, common = d.of("6"), d.of("7")
+    s.learn(method, np.concatenate([rare.X[:10], common.X]), [*rare.y[:10], *common.y])
+    assert accuracy(s.checkpoint, rare.held_X, rare.held_y) > 0.5
+    known = d.of(OLD + "7")
+    assert accuracy(s.checkpoint, known.held_X, known.held_y) > 0.85
