@@ -22,7 +22,7 @@ LITE = Architecture(backbone=PretrainedBackbone(name="efficientnet_lite0"))
 
 
 def classifier(name: str) -> nn.Module:
-    """The network with its classes, auxiliary outputs and all; weights by a seed, running statistics away from 0 and 1."""
+    """The network with its classes and auxiliary outputs; weights by a seed, running statistics away from 0 and 1."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if name.startswith("timm/"):

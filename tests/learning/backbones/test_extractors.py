@@ -1,4 +1,4 @@
-"""Frozen networks: the features of the libraries they come from, one row's bits whatever its company, shared weights."""
+"""Frozen networks: the features of their libraries, one row's bits whatever its company, shared weights."""
 
 from __future__ import annotations
 

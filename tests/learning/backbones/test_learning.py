@@ -1,4 +1,4 @@
-"""Learning on pretrained backbones: what stands still, what is stored, which lifts go beside, and when none is needed."""
+"""Learning on pretrained backbones: what stands still, what is stored, which lifts go beside, when none is needed."""
 
 from __future__ import annotations
 

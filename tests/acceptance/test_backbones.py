@@ -1,0 +1,159 @@
+"""Pretrained backbones over HTTP: images and texts are learned and answered; what cannot be used is refused at the door."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.learning.backbones.made import weights_of
+from tests.server import Server
+
+IMAGE = {"kind": "image", "channels": 3, "height": 16, "width": 16}
+PHRASES = {
+    "weather": "will it rain tomorrow in the city or is it sunny",
+    "music": "play the new song of the band loud and again",
+    "bank": "send money from my account to the other card",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("backbones")
+    late(folder).write_bytes(Path(weights_of("mobilenet_v3_small")).read_bytes())
+    named = {
+        "resnet18": weights_of("resnet18"),
+        "resnet34": folder / "gone.safetensors",
+        "mobilenet_v3_small": late(folder),
+    }
+    with Server(folder, weights=", ".join(f"{name}={file}" for name, file in named.items())) as server:
+        yield server
+
+
+def late(folder: Path) -> Path:
+    """A file that goes away."""
+    return folder / "late.safetensors"
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client(timeout=90.0) as client:
+        yield client
+
+
+def pictures(classes: str, n: int) -> dict[str, Any]:
+    """Each class is a colour pattern under noise, as whole numbers in nested lists."""
+    draw, labels = np.random.default_rng(n), [c for c in classes for _ in range(n)]
+    patterns = {c: np.random.default_rng(ord(c)).integers(40, 215, (3, 4, 4)) for c in classes}
+    X = np.stack([np.kron(patterns[c], np.ones((4, 4))) for c in labels]) + draw.normal(0, 20, (len(labels), 3, 16, 16))
+    return {"inputs": np.clip(X, 0, 255).astype(int).tolist(), "labels": labels, "new_classes": "allow"}
+
+
+def sentences(classes: list[str], n: int) -> dict[str, Any]:
+    draw, labels = np.random.default_rng(n), [c for c in classes for _ in range(n)]
+    inputs = [" ".join(draw.permutation(PHRASES[c].split())[:6]) for c in labels]
+    return {"inputs": inputs, "labels": labels, "new_classes": "allow"}
+
+
+def create(client: httpx.Client, name: str, input: dict[str, Any], backbone: dict[str, Any] | None = None) -> Any:
+    architecture = {"architecture": {"backbone": backbone}} if backbone else {}
+    return client.post("/v1/models", json={"name": name, "input": input, **architecture})
+
+
+def learn(client: httpx.Client, model: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post(f"/v1/models/{model}/updates?wait=60", json=body)
+    update: dict[str, Any] = answer.json()
+    assert answer.status_code == 200, update
+    assert (update["state"], update["verdict"]) == ("succeeded", "promoted"), update
+    return update
+
+
+def ask(client: httpx.Client, model: str, inputs: list[Any]) -> list[str]:
+    answer = client.post(f"/v1/models/{model}/predictions", json={"inputs": inputs})
+    assert answer.status_code == 200, answer.text
+    return [p["class"] for p in answer.json()["predictions"]]
+
+
+def shards(server: Server, model: str) -> list[str]:
+    """Digests of the backbone of each version."""
+    with sqlite3.connect(server.data / "tsuika.db") as facts:
+        rows = facts.execute(
+            "select json_extract(s.value, '$.digest') from versions v join models m on m.id = v.model_id, "
+            "json_each(v.shards) s where m.name = ? and json_extract(s.value, '$.part') = 'backbone.0'",
+            (model,),
+        )
+        return [digest for (digest,) in rows]
+
+
+def test_images_are_learned_on_efficientnet_class_by_class(server: Server, client: httpx.Client) -> None:
+    made = create(client, "emoji", IMAGE, {"name": "efficientnet_lite0"})
+    assert made.status_code == 201, made.text
+    first = learn(client, "emoji", pictures("ab", 20))
+    assert first["method"]["name"] in ("ridge", "lda")
+    second = learn(client, "emoji", pictures("cd", 20))
+    assert second["report"]["cost"]["bytes_added"] < 2_000_000, "the weights are stored once"
+    asked = pictures("abcd", 3)
+    right = np.array(ask(client, "emoji", asked["inputs"])) == np.array(asked["labels"])
+    assert right.mean() >= 0.9
+    digests = shards(server, "emoji")
+    assert len(digests) == 2
+    assert len(set(digests)) == 1
+    taken = client.post("/v1/models/emoji/retractions?wait=60", json={"batches": second["batches"], "reason": "test"})
+    assert taken.json()["verdict"] == "promoted", taken.text
+    certificate = taken.json()["report"]["certificate"]
+    assert {s["part"]: s["status"] for s in certificate["shards"]}["backbone.0"] == "never saw it"
+    assert set(ask(client, "emoji", asked["inputs"])) <= {"a", "b"}
+
+
+def test_texts_are_learned_on_minilm_by_default(client: httpx.Client) -> None:
+    made = create(client, "intents", {"kind": "text"})
+    assert made.status_code == 201, made.text
+    assert made.json()["architecture"]["backbone"]["name"] == "minilm"
+    learn(client, "intents", sentences(["weather", "music"], 12))
+    learn(client, "intents", sentences(["bank"], 12))
+    asked = ["is it sunny tomorrow", "play a song of this band", "money for my card", "rain " * 100]
+    assert ask(client, "intents", asked) == ["weather", "music", "bank", "weather"]
+
+
+def test_weights_that_the_operator_named_are_used(client: httpx.Client) -> None:
+    assert create(client, "own", IMAGE, {"name": "resnet18", "side": 32}).status_code == 201
+    learn(client, "own", pictures("ab", 15))
+    asked = pictures("ab", 3)
+    assert ask(client, "own", asked["inputs"]) == asked["labels"]
+
+
+@pytest.mark.parametrize(
+    ("input", "backbone", "pointer", "remedy"),
+    [
+        (IMAGE, {"name": "resnet9000"}, "/architecture/backbone/name", "efficientnet_lite0"),
+        (IMAGE, {"name": "resnet50"}, "/architecture/backbone/name", "TSUIKA_WEIGHTS=resnet50="),
+        (IMAGE, {"name": "resnet34"}, "/architecture/backbone/name", "there is no such file"),
+        (IMAGE, {"name": "minilm"}, "/architecture/backbone/name", "efficientnet_lite0"),
+        (IMAGE, {"name": "../../etc/passwd"}, "/architecture/backbone", ""),
+        ({"kind": "text"}, {"name": "cnn"}, "/architecture/backbone/name", "minilm"),
+        ({"kind": "vector", "size": 4}, {"name": "efficientnet_lite0"}, "/architecture/backbone/name", "identity"),
+        ({**IMAGE, "channels": 4}, {"name": "efficientnet_lite0"}, "/input/channels", "3 channels"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_when_the_model_is_made(
+    client: httpx.Client, input: dict[str, Any], backbone: dict[str, Any], pointer: str, remedy: str
+) -> None:
+    answer = create(client, "refused", input, backbone)
+    assert answer.status_code == 422, answer.text
+    [error] = answer.json()["errors"]
+    assert error["pointer"].startswith(pointer)
+    assert remedy in error["detail"]
+    assert "/gone" not in answer.text, "a file is the operator's business"
+
+
+def test_weights_that_went_away_are_told_when_the_update_is_claimed(server: Server, client: httpx.Client) -> None:
+    assert create(client, "late", IMAGE, {"name": "mobilenet_v3_small", "side": 32}).status_code == 201
+    late(server.folder).unlink()
+    update = client.post("/v1/models/late/updates?wait=60", json=pictures("ab", 5)).json()
+    assert update["state"] == "failed"
+    assert "there is no such file" in update["error"]["detail"]
