@@ -294,8 +294,10 @@ def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
 def _how_taken_back(assignment: Assignment) -> str:
     """Why the retraction could use the method it used."""
     if not any(step.batches for step in assignment.steps):
-        if not assignment.steps and assignment.start is None:
-            return "Everything was taken back."
+        if not assignment.steps:
+            start = assignment.start
+            nothing = "Everything was taken back."
+            return f"Version {start.number} stands: nothing else was learned since." if start else nothing
         return "Subtracted: only the exact head had learned it, so the head was solved anew from what is left."
     updates = len(assignment.steps)
     count = "1 update was" if updates == 1 else f"{updates} updates were"
