@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import Field
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
+from service.learning.better_form import better_form
 from service.learning.checkpoint import Checkpoint
 from service.learning.cost import joint_backbone
-from service.learning.method import Data
+from service.learning.method import Data, Run
 from service.learning.unseen import without_rows
 
 FEW_NEW = 5
@@ -157,11 +158,9 @@ class _Table:
         if not self.trained:
             sources = [s for s in self.data.batch.sources if s]
             if sources and not set(sources) <= set(self.data.known_sources):
-                return Choice(
-                    {"name": "ridge"},
-                    f'auto: known classes from a new source, "{sources[0]}"; the exact head, and one for each source '
-                    "where that does better.",
-                    *self._retraining(),
+                return self._closed(
+                    f'known classes from a new source, "{sources[0]}"; the exact head, and one for each source where '
+                    "that does better"
                 )
             return self._closed("known classes on features that stand still; the exact head over everything")
         if min(self.counts.values(), default=0) < FEW_KNOWN:
@@ -183,7 +182,9 @@ class _Table:
 
     def _closed(self, why: str) -> Choice:
         """ridge or lda, whichever does better out of fold on the same sums."""
-        return Choice({"name": "ridge"}, f"auto: {why}.", *self._retraining())
+        form = better_form(self.base, self.data, Run())
+        found = f"; {form.told()}" if form.scores else ""
+        return Choice({"name": form.name}, f"auto: {why}{found}.", *self._retraining())
 
     def _retraining(self) -> tuple[dict[str, Any], str] | tuple[()]:
         """Joint training as challenger: once there is enough, and again whenever rows have doubled since."""
