@@ -32,7 +32,8 @@ routes = APIRouter(tags=["updates"])
     ),
 )
 async def create_retraction(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
-    """Take batches back: marked now, out of what is served once this is final. `erase` deletes the bytes, too."""
+    """Take batches back: marked now, out of what is served once this is final. `erase` deletes the bytes, too; of an
+    archived model it deletes every version that learned them as well, and learns nothing again."""
     done = await run_in_threadpool(_order, request, shared, model)
     return await answer_update(shared, done, wait)
 
@@ -42,9 +43,10 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     by = caller(request)
 
     def act(session: Session) -> Effect:
-        found = models.get(session, model)
+        found = models.get(session, model, archived_too=order.erase)
         named = batches.named(session, found, order.batches)
-        _check_rows(session, found, [b.id for b in named])
+        if found.archived_at is None:
+            _check_rows(session, found, [b.id for b in named])
         for batch in named:
             _check_there(batch, order.erase)
             batch.retracted_at = batch.retracted_at or now()

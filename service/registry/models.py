@@ -45,10 +45,10 @@ def create(session: Session, request: CreateModel) -> Model:
     return model
 
 
-def get(session: Session, name: str) -> Model:
-    """The model of that name. Raises NotFound, also when it is archived."""
+def get(session: Session, name: str, archived_too: bool = False) -> Model:
+    """The model of that name. Raises NotFound, also when it is archived, unless those are asked for."""
     model = session.scalar(select(Model).where(Model.name == name))
-    if model is None or model.archived_at is not None:
+    if model is None or (model.archived_at is not None and not archived_too):
         raise NotFound(f'There is no model "{name[:100]}".')
     return model
 
@@ -83,9 +83,10 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
 
 
 def archive(session: Session, model: Model) -> None:
-    """Stop serving and learning; the name stays taken, the history stays."""
+    """Stop serving and learning; the name stays taken, the history stays. What was to be erased still is."""
     model.archived_at = now()
-    for update in session.scalars(select(Update).where(Update.model_id == model.id, Update.finished_at.is_(None))):
+    going = select(Update).where(Update.model_id == model.id, Update.finished_at.is_(None), Update.erase.is_(False))
+    for update in session.scalars(going):
         if update.state == UpdateState.QUEUED:
             states.advance(session, update, UpdateState.CANCELLED, "cancelled", reason="the model was archived")
         else:

@@ -140,9 +140,10 @@ def retry(session: Session, update: Update) -> None:
 
 
 def find(session: Session, update_id: str) -> Update:
-    """Raises NotFound."""
+    """Raises NotFound, also for an update of an archived model, unless it erases."""
     update = session.get(Update, update_id)
-    if update is None or session.get_one(Model, update.model_id).archived_at is not None:
+    hidden = update is not None and not update.erase
+    if update is None or (hidden and session.get_one(Model, update.model_id).archived_at is not None):
         raise NotFound(f'There is no update "{update_id[:64]}".')
     return update
 

@@ -24,9 +24,12 @@ def mark(session: Session, update: Update) -> None:
     for batch_id in update.batches:
         batch = session.get_one(Batch, batch_id)
         batch.erased_at, batch.doomed = now(), batch.doomed or []
+    model = session.get_one(Model, update.model_id)
     for version in _holding(session, update.model_id, set(update.batches)):
         version.erased_at = now()
         version.report = None
+        if version.id == model.live_version_id:
+            model.live_version_id = None  # of an archived model alone: any other has a version without them by now
 
 
 def unfinished(session: Session) -> list[int]:

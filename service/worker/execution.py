@@ -37,6 +37,8 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
             return None
         _require_clean(session, base)
         start, steps, removed = base, [_step(update, new)], list[str]()
+    elif model.archived_at is not None:
+        return None  # nothing answers any more: what is to be erased is erased from every version
     else:
         removed = [b for b in update.batches if base is not None and b in base.learned]
         if not removed or base is None:

@@ -53,6 +53,8 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
             "no label."
             if learn
             else "The live version never learned these batches."
+            if models.by_id(session, update.model_id).archived_at is None
+            else "The model is archived, so nothing was learned again."
         )
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None)
         if update.erase:
@@ -89,7 +91,10 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
     Of a retraction other retracted batches are no hindrance: each waits for a retraction of its own.
     """
     if model.archived_at is not None:
-        updates.cancelled(session, update, reason="the model was archived")
+        if update.erase:
+            leases.hand_back(session, update, "queued again: the model was archived")
+        else:
+            updates.cancelled(session, update, reason="the model was archived")
         return True
     if update.kind == UpdateKind.RETRACT:
         why = "queued again: the live version moved" if model.live_version_id != update.base_version_id else None

@@ -8,14 +8,15 @@ import pytest
 
 from service.registry import batches, ledger, models, versions
 from service.registry.database import Database
-from service.registry.tables import Version
+from service.registry.tables import Batch, Version
 from service.runtime import Runtime
 from service.settings import Settings
 from service.storage.artifacts import model_area
 from service.upkeep.verify import verify
+from service.worker import erasure
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
-from tests.acceptance.service import RIDGE, Caller, blobs, slow
+from tests.acceptance.service import RIDGE, Caller, blobs, slow, until
 from tests.server import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
@@ -224,3 +225,37 @@ def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_
     assert verify(runtime, caller.name, done["version"]).holds
     runtime.close()
     invariants.hold(shared.data)
+
+
+def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model: NewModel) -> None:
+    caller = new_model()
+    first, second = (caller.learn(seed)["batches"][0] for seed in (1, 2))
+    assert caller.http.delete(caller.path).status_code == 204
+    plain = {"batches": [second], "reason": "moved out"}
+    assert caller.http.post(f"{caller.path}/retractions", json=plain).status_code == 404
+    answer = caller.ok("POST", f"{caller.path}/retractions?wait=30", {**plain, "erase": True})
+    done = caller.end(answer["id"])
+    assert (done["state"], done["version"]) == ("succeeded", None), done
+    assert "archived" in done["why"]
+
+    runtime = Runtime(Settings(data=shared.data))
+    with runtime.database.reading() as session:
+        model = models.get(session, caller.name, archived_too=True)
+        there = session.query(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
+        assert ([v.number for v in there], model.live_version_id) == ([1], None)
+        area = model_area(model.id)
+    until(lambda: not unfinished(runtime), what="the deletion")
+    with runtime.database.reading() as session:
+        kept, gone = (session.get_one(Batch, b) for b in (first, second))
+        assert gone.stored_digest is None
+        entries = [e.digest for e in ledger.entries(session, model)]
+        named = {kept.stored_digest, *entries, *(v.bits for v in session.query(Version) if v.erased_at is None)}
+    assert {digest for where, digest, _ in runtime.store.names() if where == area} <= named
+    runtime.close()
+    assert caller.http.get(caller.path).status_code == 404
+    invariants.hold(shared.data)
+
+
+def unfinished(runtime: Runtime) -> list[int]:
+    with runtime.database.reading() as session:
+        return erasure.unfinished(session)
