@@ -29,7 +29,7 @@ LEVEL = "training on a balanced softmax left no class favoured for its rows"
 NEWTON_STEPS = 50
 LEAST_SCALE, MOST_SCALE = 1 / 16, 16.0
 SHOWN = 0.05
-"""Chance below which old rows called new are more than rows called wrong either way."""
+"""Chance below which more rows kept back are won than lost."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def rebalance(how: Balance, trained: Trained) -> Balanced:
             return Balanced(note=f"balance correct was not applied: {told}.")
         correct(head, known, *fitted)
         return Balanced({"applied": "correct", "alpha": fitted[0], "beta": fitted[1], "rows": len(columns)})
-    return _align_if_shown(trained, logits, columns)
+    return _if_shown(trained, logits, columns)
 
 
 def _adjust(trained: Trained) -> Balanced:
@@ -88,21 +88,31 @@ def _adjust(trained: Trained) -> Balanced:
     return Balanced({"applied": "adjust", "log_priors": [round(float(v), 4) for v in taken]}, taken=taken)
 
 
-def _align_if_shown(trained: Trained, logits: Tensor, columns: Tensor) -> Balanced:
-    """Align where rows kept back show that new classes are favoured, and take it back where it did not help."""
-    crossings = Crossings.of(logits, columns, trained.known)
-    told: dict[str, Any] = {"applied": "none", "called_new": crossings.called_new, "called_old": crossings.called_old}
-    if not crossings.new_favoured:
+def _if_shown(trained: Trained, logits: Tensor, columns: Tensor) -> Balanced:
+    """Align or correct, whichever rows kept back show to help by more than chance; else all stays as it is."""
+    head, known, right = trained.head, trained.known, logits.argmax(1) == columns
+    told: dict[str, Any] = {"applied": "none", **crossings(logits, columns, known)}
+    fitted = fit_correction(logits.double().numpy(), columns.numpy(), known)
+    if fitted is None:
         return Balanced(told)
-    weights = [block.weight.detach().clone() for block in trained.head]
-    gamma = align(trained.head, trained.known, trained.unit)
-    before, after = balanced_accuracy(logits, columns), balanced_accuracy(*trained.selecting())
-    told |= {"gamma": gamma, "before": before, "after": after}
-    if after > before:
-        return Balanced(told | {"applied": "align"})
-    with torch.no_grad():
-        for block, weight in zip(trained.head, weights, strict=True):
-            block.weight.copy_(weight)
+    told["accuracy"], before = {"none": balanced_accuracy(logits, columns)}, _values(head)
+    best: tuple[float, str, list[Tensor]] | None = None
+    for name in ("align", "correct"):
+        if name == "align":
+            told["gamma"] = align(head, known, trained.unit)
+        else:
+            correct(head, known, *fitted)
+            told["alpha"], told["beta"] = fitted
+        now = trained.selecting()[0]
+        better, score = now.argmax(1) == columns, balanced_accuracy(now, columns)
+        told["accuracy"][name] = score
+        won, lost = int((better & ~right).sum()), int((right & ~better).sum())
+        if at_least(won, won + lost, 0.5) < SHOWN and (best is None or score > best[0]):
+            best = score, name, _values(head)
+        _set(head, before)
+    if best is not None:
+        _set(head, best[2])
+        told["applied"] = best[1]
     return Balanced(told)
 
 
@@ -191,30 +201,10 @@ def give_back(head: GrownLinear, taken: Tensor) -> None:
     shift(head, columns)
 
 
-@dataclass(frozen=True)
-class Crossings:
-    """Rows kept back that were answered on the wrong side: old ones called new, new ones called old."""
-
-    old: int
-    new: int
-    called_new: int
-    called_old: int
-
-    @staticmethod
-    def of(logits: Tensor, columns: Tensor, known: int) -> Crossings:
-        """logits [n, C], columns [n]"""
-        is_new, called = columns >= known, logits.argmax(1) >= known
-        return Crossings(
-            int((~is_new).sum()), int(is_new.sum()), int((called & ~is_new).sum()), int((is_new & ~called).sum())
-        )
-
-    @property
-    def new_favoured(self) -> bool:
-        """Is a larger share of old rows called new than the other way round, by more than chance?"""
-        wrong = self.called_new + self.called_old
-        if not self.old or not self.new or not wrong:
-            return False
-        return at_least(self.called_new, wrong, self.old / (self.old + self.new)) < SHOWN
+def crossings(logits: Tensor, columns: Tensor, known: int) -> dict[str, int]:
+    """Rows answered on the wrong side: old ones called new, new ones called old. logits [n, C], columns [n]"""
+    is_new, called = columns >= known, logits.argmax(1) >= known
+    return {"called_new": int((called & ~is_new).sum()), "called_old": int((is_new & ~called).sum())}
 
 
 def balanced_accuracy(logits: Tensor, columns: Tensor) -> float:
@@ -224,6 +214,16 @@ def balanced_accuracy(logits: Tensor, columns: Tensor) -> float:
     return float(
         (torch.zeros(len(rows), dtype=torch.float64).index_add_(0, columns, right) / rows.clamp(min=1))[rows > 0].mean()
     )
+
+
+def _values(head: GrownLinear) -> list[Tensor]:
+    return [p.detach().clone() for p in head.parameters()]
+
+
+@torch.no_grad()
+def _set(head: GrownLinear, values: Sequence[Tensor]) -> None:
+    for p, value in zip(head.parameters(), values, strict=True):
+        p.copy_(value)
 
 
 @torch.no_grad()

@@ -93,9 +93,7 @@ class Data(Protocol):
         """Every batch of base and update by id, with its weight; without `own` the update's weigh nothing."""
         ...
 
-    def decayed(
-        self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True
-    ) -> Ledger:
+    def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
         """`grown` with each batch weighted by age and source; its selecting rows are those that still count."""
         ...
 
@@ -166,7 +164,7 @@ class GradientParams(Strict):
         "none",
         description="After training, against new classes that are answered too often: align their weights to the old "
         "ones' norms; correct their scores on rows kept back; adjust every score by its class's share of the rows; "
-        "auto aligns where rows kept back show that it helps.",
+        "auto aligns or corrects where rows kept back show that it helps.",
     )
 
 

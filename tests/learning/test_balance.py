@@ -8,14 +8,15 @@ import torch
 
 from service.learning.balance import (
     ADJUSTED,
-    Crossings,
     Trained,
     align,
     balanced_accuracy,
     correct,
+    crossings,
     fit_correction,
     log_priors,
     rebalance,
+    shift,
 )
 from service.learning.growth import matrix
 from service.learning.heads import Block, GrownLinear
@@ -175,11 +176,28 @@ def test_protected_scores_keep_their_bits_when_new_columns_are_balanced() -> Non
         assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X)), how
 
 
-def test_new_classes_count_as_favoured_only_beyond_chance() -> None:
-    assert Crossings(100, 100, 12, 2).new_favoured
-    assert not Crossings(100, 100, 3, 2).new_favoured
-    assert not Crossings(400, 100, 12, 3).new_favoured, "four times the rows, four times the errors"
-    assert not Crossings(100, 0, 9, 0).new_favoured
+@pytest.mark.parametrize(("offset", "applied"), [(3.0, "correct"), (0.0, "none")])
+def test_auto_applies_what_rows_kept_back_show_to_help(offset: float, applied: str) -> None:
+    """Columns 4 and 5 were raised by `offset` too much; aligning norms that are alike cannot help."""
+    z, y = planted(600)
+    h = GrownLinear([Block((0, 6), (0, 6), torch.eye(6), torch.zeros(6), "head.0", "")])
+    before = matrix(h)[0]
+    shift(h, torch.tensor([0, 0, 0, 0, offset, offset]))
+    rows = torch.from_numpy(z).float()
+    trained = Trained(h, 4, None, lambda: (h(rows).detach(), torch.from_numpy(y)), lambda: [1] * 6)
+    told = rebalance("auto", trained).told
+    assert told["applied"] == applied
+    assert told["accuracy"]["correct"] >= told["accuracy"]["none"] - 0.02
+    if applied == "none":
+        assert torch.equal(matrix(h)[0], before)
+    else:
+        assert told["called_new"] > told["called_old"]
+        assert float(matrix(h)[1][4]) < 1
+
+
+def test_rows_on_the_wrong_side_are_counted() -> None:
+    logits = torch.eye(4)[[0, 3, 2, 1, 3]]
+    assert crossings(logits, torch.tensor([0, 1, 0, 3, 2]), 2) == {"called_new": 2, "called_old": 1}
 
 
 def test_nothing_new_leaves_everything_and_says_so() -> None:
