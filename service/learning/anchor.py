@@ -14,11 +14,13 @@ from service.learning.learner import Learner
 from service.learning.losses import Pull
 from service.learning.method import GradientParams, Run
 from service.learning.search import Point, search
-from service.learning.training import Labelled, accuracy, logits
+from service.learning.training import Labelled, logits, rights
 
 Strength = Annotated[float, Field(ge=0, le=1e12)]
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Of pulls whose importances have mean 1."""
+USUAL = 1.0
+"""Of those, where rows kept back do not tell them apart."""
 TAKEN_OVER = 0.1
 """Share of old rows that are answered with a new class from which the report says so."""
 
@@ -29,7 +31,8 @@ class PulledParams(GradientParams):
     strength: Literal["search"] | Strength = Field(
         "search",
         description="Strength of the pull in units of the mean importance; search takes it from "
-        f"{', '.join(f'{s:g}' for s in STRENGTHS)} by rows kept back for choosing.",
+        f"{', '.join(f'{s:g}' for s in STRENGTHS)} by rows kept back for choosing, and "
+        f"{USUAL:g} where they do not tell.",
     )
 
 
@@ -78,11 +81,12 @@ T = TypeVar("T", bound=Pulled)
 def choose(
     train: Callable[[float, Run], T],
     strength: Literal["search"] | float,
-    strengths: Sequence[float],
     start: Learner,
     run: Run,
+    strengths: Sequence[float] = STRENGTHS,
+    usual: float = USUAL,
 ) -> tuple[T, tuple[Point, ...]]:
-    """Train at the strength, or at each of `strengths` and keep the best by rows kept back. -> it, and what was tried.
+    """Train at the strength, or at each of `strengths` and keep one by rows kept back. -> it, and what was tried.
 
     `start`: a learner that has not trained, for its rows.
     """
@@ -92,7 +96,7 @@ def choose(
         return best, ()
     old, new = selecting_rows(start)
     found = search(
-        train, lambda t: (accuracy(t.learner.body, old, run), accuracy(t.learner.body, new, run)), run, strengths
+        train, lambda t: (rights(t.learner.body, old, run), rights(t.learner.body, new, run)), run, strengths
     )
     best = found.best
     best.learner.notes += [*search_notes(found.points, found.strength), *taken_over(best.learner, start)]
@@ -110,7 +114,7 @@ def search_notes(points: Sequence[Point], strength: float) -> list[str]:
     if points[0].old is None:
         return ["No row of what was known is at hand, so the new rows alone chose the strength; set it to hold more."]
     if len({point.score for point in points}) == 1:
-        return ["Every strength did the same on the rows kept back; the strongest pull was taken."]
+        return ["Every strength did the same on the rows kept back; the usual one was taken."]
     tried = [point.strength for point in points]
     if strength == min(tried):
         return [

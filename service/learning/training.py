@@ -119,7 +119,7 @@ def _what_diverged(once: _Training, data: Labelled, lr: float) -> str:
     cause = f"the rate is too high for these rows: lower `lr` far below {lr:.3g}, or take a larger `batch_size`"
     if once.steps == 0:
         cause = (
-            f"no weight had moved yet, so inputs are wild (the largest is {largest:.3g} once scaled), or a strength is: "
+            f"no weight had moved yet, so inputs are wild (the largest is {largest:.3g} scaled), or a strength is: "
             "look at the rows, declare the input's `scale`"
         )
     return f"Training left the finite numbers at {where}, even at a rate of {lr:.3g}. The likely cause: {cause}."
@@ -223,11 +223,15 @@ def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
     return torch.cat(pieces)
 
 
+def rights(body: nn.Module, rows: Labelled, run: Run) -> Tensor | None:
+    """Which rows are answered rightly, [n] bool; null without rows."""
+    return logits(body, rows.x, run).argmax(1) == rows.y if rows.rows else None
+
+
 def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:
     """Share of rows answered rightly; null without rows."""
-    if not rows.rows:
-        return None
-    return float((logits(body, rows.x, run).argmax(1) == rows.y).double().mean())
+    right = rights(body, rows, run)
+    return None if right is None else float(right.double().mean())
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.anchor import STRENGTHS, Anchor, Pulled, PulledParams, choose
+from service.learning.anchor import Anchor, Pulled, PulledParams, choose
 from service.learning.checkpoint import Checkpoint
 from service.learning.importance import LABELS, Importance, mean_of, old_rows, sample_of
 from service.learning.learner import Learner
@@ -46,7 +46,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.fit(params, after_step=pull.step)
         return Pulled(learner, pull)
 
-    best, points = choose(train, params.strength, STRENGTHS, start, run)
+    best, points = choose(train, params.strength, start, run)
     details = best.told(points) | {"held_by": told}
     best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
     best.learner.multiply_adds += start.multiply_adds

@@ -1,7 +1,8 @@
-"""Interpolation of weights: fine-tune, then go back part of the way to the base, as far as rows kept back like best.
+"""Interpolation of weights: fine-tune, then go back to the base as far as rows kept back allow.
 
 theta(alpha) = (1 - alpha) theta* + alpha theta_tuned for shared weights; what is new is kept as it was tuned. Between
-two networks of one basin every point is a network, and the best one often beats both ends.
+two networks of one basin every point is a network, and the best one often beats both ends. Of points that are as good
+as the best, to one standard error, the one nearest to the middle is taken.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from service.learning.anchor import selecting_rows, taken_over
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.method import Data, GradientParams, Learned, Method, Run
-from service.learning.search import Point
-from service.learning.training import accuracy
+from service.learning.search import Point, preferred
+from service.learning.training import rights
 
+MIDDLE = 0.5
 ALPHAS = tuple(k / 10 for k in range(11))
 BARRIER = 0.02
 """How far below both ends a point may fall before the two networks are said to share no basin."""
@@ -31,7 +33,8 @@ class Params(GradientParams):
 
     alpha: Literal["search"] | Annotated[float, Field(ge=0, le=1)] = Field(
         "search",
-        description="0 keeps the base, 1 is fine-tuning; search takes it from 0, 0.1, ... 1 by rows kept back.",
+        description="0 keeps the base, 1 is fine-tuning; search takes it from 0, 0.1, ... 1 by rows kept back for "
+        f"choosing, and {MIDDLE:g} where they do not tell.",
     )
 
 
@@ -67,23 +70,19 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
     def score(alpha: float) -> Point:
         between.go(alpha)
-        return Point(alpha, accuracy(learner.body, old, run), accuracy(learner.body, new, run))
+        return Point(alpha, (rights(learner.body, old, run), rights(learner.body, new, run)))
 
     tried = ALPHAS if params.alpha == "search" else sorted({0.0, params.alpha, 1.0})
     points = [score(alpha) for alpha in tried]
-    alpha = best_of(points) if params.alpha == "search" else params.alpha
+    alpha = preferred(points, _away).strength if params.alpha == "search" else params.alpha
     between.go(alpha)
     learner.notes += [*_notes(points, alpha, params.alpha == "search"), *taken_over(learner, learner)]
     return learner.finish({"alpha": alpha, "points": [_told(point) for point in points]})
 
 
-def best_of(points: Sequence[Point]) -> float:
-    """The best mean of old and new; ties go to the larger minimum of both, then to the one nearer to the base."""
-    return max(points, key=lambda p: (p.score, min(_there(p), default=0.0), -p.strength)).strength
-
-
-def _there(point: Point) -> list[float]:
-    return [a for a in (point.old, point.new) if a is not None]
+def _away(point: Point) -> float:
+    """From the middle; a little less on the base's side."""
+    return abs(point.strength - MIDDLE + 1e-6)
 
 
 def _told(point: Point) -> dict[str, Any]:

@@ -19,13 +19,17 @@ from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.learner import Learner
 from service.learning.method import Data, GradientParams, Learned, Method, Run
 from service.learning.origin import ORIGIN
-from service.learning.search import STRENGTHS
+from service.learning.search import STRENGTHS, USUAL
 
 
 class Params(GradientParams):
     """What every gradient method takes, how strong the pull is, and where to."""
 
-    strength: Literal["search"] | Strength = Field("search", description="Strength of the pull; searched on fold 2.")
+    strength: Literal["search"] | Strength = Field(
+        "search",
+        description=f"Strength of the pull; search takes it from {', '.join(f'{s:g}' for s in STRENGTHS)} by rows kept "
+        f"back for choosing, and {USUAL:g} where they do not tell.",
+    )
     anchor: Literal["previous", "base"] = Field(
         "previous", description="Pulled to the previous version, or to the weights of the first training."
     )
@@ -45,7 +49,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.fit(params, after_step=pull.step)
         return Pulled(learner, pull)
 
-    best, points = choose(train, params.strength, STRENGTHS, start, run)
+    best, points = choose(train, params.strength, start, run, STRENGTHS, USUAL)
     return best.learner.finish({"anchor": params.anchor, **best.told(points)})
 
 

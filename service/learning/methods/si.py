@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.anchor import STRENGTHS, Anchor, Pulled, PulledParams, choose
+from service.learning.anchor import Anchor, Pulled, PulledParams, choose
 from service.learning.checkpoint import Checkpoint
 from service.learning.importance import Importance, trained
 from service.learning.learner import Learner
@@ -105,7 +105,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
     if held is None:
         return _finish(train(0.0, run), None, params, {})
-    best, points = choose(train, params.strength, STRENGTHS, start, run)
+    best, points = choose(train, params.strength, start, run)
     best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
     return _finish(best, held, params, best.told(points))
 
@@ -153,7 +153,7 @@ METHOD = Method(
     paper="Zenke, Poole, Ganguli: Continual learning through synaptic intelligence, 2017, eq. 4-5",
     Params=Params,
     update=update,
-    needs=frozenset(),
+    needs=frozenset({"path"}),
     good_when="Known classes in a new region or style, on a network that si trained from its first version on.",
     limits="It depends on the optimiser's path, and the report notes when the loss did not fall along it; a base that "
     "another method made has no path, and the report says what was done instead. Imported versions are refused.",
