@@ -1,4 +1,4 @@
-"""Pretrained backbones over HTTP: images and texts are learned and answered; what cannot be used is refused at the door."""
+"""Pretrained backbones over HTTP: images and texts are learned and answered; others are refused at the door."""
 
 from __future__ import annotations
 
