@@ -125,8 +125,10 @@ def search_notes(points: Sequence[Point], strength: float) -> list[str]:
 
 def taken_over(learner: Learner, start: Learner) -> list[str]:
     """A note where new classes have taken old rows: a pull holds weights, not the balance between classes."""
+    if not learner.known or learner.known == len(learner.classes):
+        return []
     old = selecting_rows(start)[0]
-    if not old.rows or not learner.known or learner.known == len(learner.classes):
+    if not old.rows:
         return []
     share = float((logits(learner.body, old.x, learner.run).argmax(1) >= learner.known).double().mean())
     if share <= TAKEN_OVER:

@@ -69,6 +69,38 @@ def test_rows_that_came_later_are_not_pulled() -> None:
     assert theta.sum(1).tolist() == pytest.approx([0, 0, 2], abs=1e-9)
 
 
+def stiff_pair(strength: float = 0.5) -> tuple[list[Tensor], Pull]:
+    """theta = (3, -1), theta* = (1, 1), stiffness (4, 0.25)."""
+    theta, pull = two_parameters()
+    stiffness = [torch.tensor([4.0], dtype=torch.float64), torch.tensor([0.25], dtype=torch.float64)]
+    return theta, Pull(pull.pairs, strength, stiffness)
+
+
+def test_a_stiff_pull_weighs_each_square() -> None:
+    theta, pull = stiff_pair()
+    assert pull.distance().item() == 8
+    assert pull.loss().item() == 0.5 * (4 * 4 + 0.25 * 4)
+    torch.autograd.backward(pull.loss())
+    assert [p.grad.item() for p in theta if p.grad is not None] == [2 * 0.5 * 4 * 2, 2 * 0.5 * 0.25 * -2]
+
+
+def test_its_step_goes_back_weight_by_weight() -> None:
+    theta, pull = stiff_pair()
+    pull.step(lr=0.25)
+    # theta* + (theta - theta*) / (1 + 2 x 0.25 x 0.5 x stiffness): 1 + 2 / 2 and 1 - 2 / 1.0625
+    assert [p.item() for p in theta] == pytest.approx([2.0, 1 - 2 / 1.0625])
+    pull.step(lr=1.0)  # another rate has another share: 1 + 1 / 5 and 1 - 1.88 / 1.25
+    assert [p.item() for p in theta] == pytest.approx([1.2, 1 - 2 / 1.0625 / 1.25])
+
+
+def test_a_weight_without_stiffness_keeps_its_bits_and_a_huge_strength_moves_no_number_away() -> None:
+    theta = torch.tensor([0.1, 0.7, -3.3])
+    before, star = theta.clone(), torch.zeros(3)
+    Pull([(theta, star)], 1e12, [torch.tensor([0.0, 1e3, 1e-3])]).step(lr=10.0)
+    assert theta[0] == before[0]
+    assert theta[1:].tolist() == pytest.approx([0, 0], abs=1e-8)
+
+
 def units() -> Block:
     """Two units: incoming (3, 0) with bias 4, and (0.01, 0) with bias 0."""
     weight, bias = torch.tensor([[3.0, 0.0], [0.01, 0.0]]), torch.tensor([4.0, 0.0])

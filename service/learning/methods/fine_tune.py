@@ -7,6 +7,7 @@ other methods are for; on known classes whose inputs have shifted a little it ca
 from __future__ import annotations
 
 from service.contract.enums import Family
+from service.learning.anchor import taken_over
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.method import Data, GradientParams, Learned, Method, Run
@@ -20,6 +21,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     """Cross-entropy on the batch's learning rows, from the base's weights."""
     learner = Learner.start(base, data, run)
     learner.fit(params)
+    learner.notes += taken_over(learner, learner)
     return learner.finish()
 
 
@@ -32,5 +34,6 @@ METHOD = Method(
     update=update,
     needs=frozenset(),
     good_when="The batch holds every class, in a shape that is new to the model; or to see forgetting.",
-    limits="Classes that the batch lacks are forgotten within an epoch or two.",
+    limits="Classes that the batch lacks are forgotten within an epoch or two; the report notes the share of old rows "
+    "that new classes have taken.",
 )
