@@ -11,6 +11,9 @@ from service.learning.measured import Contradiction, Finding, Measured
 from service.learning.sentences import rows, whole_percent
 from service.learning.statistics import at_least
 
+MANY_ROWS = 100
+"""Familiar rows from which a batch must itself show as many rows of a class as the rule speaks of."""
+
 
 def mostly_strange(found: Contradiction, policy: GatePolicy) -> bool:
     """Whether most rows are unlike anything seen: only a head of their own can tell if labels belong to them."""
@@ -42,11 +45,15 @@ def reconcilable(found: Contradiction, policy: GatePolicy) -> bool | None:
 def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
     """Classes that the batch contradicts, surest first: by this batch alone, else with the last ones pooled.
 
-    Pooled counts accuse only a batch that itself shows such a share: honest rows do not answer for earlier ones.
+    Pooled counts accuse only a batch that itself shows such a share: honest rows do not answer for earlier ones, and
+    two rows out of hundreds are no share.
     """
+    rule = policy.contradicts_class
+    least = rule.min_rows if found.rows >= MANY_ROWS else 1
     alone = _contradicted(found.classes, policy)
     together = _contradicted({c: e for c, e in found.pooled.items() if c in found.classes}, policy)
-    return alone | {c: e for c, e in together.items() if c not in alone and _over(found.classes[c], policy)}
+    shown = {c for c, e in found.classes.items() if e.confident >= least and _over(e, policy)}
+    return alone | {c: e for c, e in together.items() if c not in alone and c in shown}
 
 
 def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy) -> dict[str, ClassEvidence]:
