@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from fastapi import Request
 from sqlalchemy.orm import Session
@@ -27,6 +27,7 @@ from service.learning.checkpoint import Layout
 from service.learning.choice import AutoParams
 from service.learning.keeping import refused
 from service.learning.methods import AUTO, METHODS, check_params, resolve
+from service.learning.unseen import missing, would_lose
 from service.registry import models
 from service.registry.tables import Model, Version
 
@@ -44,16 +45,33 @@ def check_method(
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, _ = resolve(choice.model_dump(), pointer)
-    no_layers = isinstance(architecture.backbone, IdentityBackbone | CnnBackbone | PretrainedBackbone)
+    layout = Layout.model_validate(live.layout) if live is not None else None
+    backbone = layout.backbone if layout is not None else architecture.backbone
+    no_layers = isinstance(backbone, IdentityBackbone | CnnBackbone | PretrainedBackbone)
     if "dense" in method.needs and no_layers and not (live is not None and live.layout.get("neck")):
         told = (
-            f"{method.name} grows hidden dense layers, and the backbone {architecture.backbone.name} has none. Make a "
+            f"{method.name} grows hidden dense layers, and the backbone {backbone.name} has none. Make a "
             'model with {"backbone": {"name": "mlp", "hidden": [256]}}.'
         )
         raise MethodRefused(told, [(f"{pointer}/name", told)])
-    layout = Layout.model_validate(live.layout) if live is not None else None
     if reason := refused(method, retention, architecture, layout):
         raise MethodRefused(reason, [(f"{pointer}/name", reason)])
+
+
+def check_import(choice: MethodChoice, live: Version | None, there: Collection[str]) -> None:
+    """Raises MethodRefused for a method that cannot go on from an imported version. `there`: classes that the update
+    and what the live version learned have rows of."""
+    if live is None or choice.name not in METHODS:
+        return
+    method = METHODS[choice.name]
+    reason = would_lose(method, missing(Layout.model_validate(live.layout), there))
+    if live.update_id is None and "path" in method.needs:
+        reason = (
+            f"{method.name} needs the path of the training that made the version, and version {live.number} was "
+            "imported. Use mas, which measures the weights on any rows, or l2_sp."
+        )
+    if reason:
+        raise MethodRefused(reason, [("/method/name", reason)])
 
 
 def check_retention(retention: Retention, live: Version | None) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api import arrivals
-from service.api.checking import check_labels, check_method
+from service.api.checking import check_import, check_labels, check_method
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
 from service.api.describing import KEY, also, refusals, takes
 from service.api.posting import Act, Done, Effect
@@ -58,6 +58,8 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             new = accept(session)[0] if accept else None
             current = models.get(session, model)
             ids = [new.id] if new else _stored(session, current, order, method)
+            live = models.live(session, current)
+            check_import(method, live, batches.classes_of(session, [*ids, *(live.learned if live else ())]))
             named = order.method.model_dump() if order.method else None
             what = Order(UpdateKind.LEARN, ids, named, order.seed)
             update = updates.enqueue(session, current, what, by)

@@ -23,6 +23,8 @@ FEW_NEW = 5
 """Learning rows of the rarest new class below which covariances are shared and shrunk."""
 FEW_KNOWN = 20
 """Rows a class below which only the head of a trained net is touched."""
+IMPORTED_STRENGTH = 1.0
+"""How stiffly weights are held that came without rows: no row is there by which a strength could be chosen."""
 ENOUGH_TO_TRAIN = 2_000
 """Rows from which on a net trained end to end may challenge the exact head."""
 
@@ -88,7 +90,7 @@ class _Table:
             return self._first()
         if without_rows(self.base, self.data):
             return Choice(
-                {"name": "mas"},
+                {"name": "mas", "strength": IMPORTED_STRENGTH},
                 "auto: classes came with an imported version and no row of them is here; weights that its answers "
                 "depend on are held.",
             )

