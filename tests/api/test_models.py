@@ -47,7 +47,9 @@ def test_a_model_is_made_and_found(api: Api) -> None:
         ({"method": {"name": "den"}}, "/method/name"),
         ({"gate": {"forgets": {"max_masked_drop": 2}}}, "/gate/forgets/max_masked_drop"),
         ({"promotion": "never"}, "/promotion"),
-        ({"retention": "none"}, "/retention"),
+        ({"retention": "some"}, "/retention"),
+        ({"retention": "none", "method": {"name": "replay"}}, "/method/name"),
+        ({"memory_rows": 0}, "/memory_rows"),
         ({"colour": "red"}, "/colour"),
     ],
 )
