@@ -230,6 +230,6 @@ def test_a_first_version_is_made_from_nothing(case: tuple[Method, str]) -> None:
 def test_a_method_says_what_it_is(method: Method) -> None:
     for text in (method.summary, method.paper, method.good_when, method.limits):
         assert len(text) > 10
-    assert method.needs <= {"base", "kept", "ledger", "dense", "frozen"}
+    assert method.needs <= {"base", "kept", "ledger", "dense", "frozen", "path"}
     for name, described in method.Params.model_fields.items():
         assert described.description, name
