@@ -91,7 +91,13 @@ class Stage(GrownLinear):
         if len(owners) == 1:
             return owners[0].normalised(y)
         pieces = torch.split(y, [len(b.weight) for b in owners], 1)
-        return torch.cat([b.normalised(piece.contiguous()) for b, piece in zip(owners, pieces, strict=True)], 1)
+        return torch.cat(
+            [
+                b.normalised(piece.clone(memory_format=torch.contiguous_format))
+                for b, piece in zip(owners, pieces, strict=True)
+            ],
+            1,
+        )
 
 
 class Convolutions(nn.Module):

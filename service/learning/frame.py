@@ -68,40 +68,59 @@ class Frame:
 
 
 class Framed:
-    """A layer that trains in a frame; each of its blocks sees all features and has a bias. `low_rank`: branches of the
-    network, of which some may stand beside the layer, now or later."""
+    """A layer that trains in a frame. A block sees all features or some; one without a bias leaves what the mean gives
+    to the bias of those rows. `low_rank`: branches of the network, of which some may stand beside the layer."""
 
     def __init__(self, frame: Frame, layer: GrownLinear, low_rank: nn.ModuleList) -> None:
         self.frame, self.layer, self.low_rank = frame, layer, low_rank
-        self._before: dict[Owner, tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]] = {}
+        self._outside = self._copied()
         for owner in self._owners():
-            outside = _tensors(owner)
-            _put(owner, *frame.weights(*outside))
-            self._before[owner] = outside, _tensors(owner)
+            weight, (mean, spread) = _tensors(owner)[0], self._seen(owner)
+            _tensors(self._home(owner))[-1].data.add_(weight.detach() @ mean)
+            weight.data.mul_(spread)
+        self._framed = self._copied()
 
     def _owners(self) -> list[Owner]:
-        """What sees the features."""
+        """What multiplies the features."""
         branches = [cast(LowRank, branch) for branch in self.low_rank]
         return [*self.layer, *(branch for branch in branches if self.layer in branch.layers)]
+
+    def _copied(self) -> dict[tuple[Owner, int], Tensor]:
+        """Weights and biases as they are now."""
+        return {(owner, k): p.detach().clone() for owner in self._owners() for k, p in enumerate(_tensors(owner))}
+
+    def _home(self, owner: Owner) -> Owner:
+        """In whose bias belongs what the mean gives: its own, or that of the block whose rows it adds to."""
+        if isinstance(owner, LowRank) or owner.bias is not None:
+            return owner
+        return next(b for b in self.layer if b.rows == owner.rows and b.bias is not None)
+
+    def _seen(self, owner: Owner) -> tuple[Tensor, Tensor]:
+        """Mean and spread of the features that it sees."""
+        start, stop = (0, owner.down.shape[1]) if isinstance(owner, LowRank) else owner.columns
+        return self.frame.mean[start:stop], self.frame.spread[start:stop]
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator, gain: float) -> None:
         """Weights ~ N(0, gain / mean square of a row's norm in the frame), biases 0: as good a start for any input."""
         deviation = (gain / min(len(self.frame.mean), NORM)) ** 0.5
         for block in self.layer:
-            _put(
-                block, torch.randn(block.weight.shape, generator=generator) * deviation, torch.zeros(len(block.weight))
-            )
+            block.weight.copy_(torch.randn(block.weight.shape, generator=generator) * deviation)
+            if block.bias is not None:
+                block.bias.zero_()
 
+    @torch.no_grad()
     def leave(self) -> None:
         """Back outside. Only what training moved is translated, so a weight that stood still keeps its bits."""
+        now = self._copied()
+        shifts = {at: value - self._framed.get(at, torch.zeros_like(value)) for at, value in now.items()}
         for owner in self._owners():
-            now = _tensors(owner)
-            zero = torch.zeros_like(now[0]), torch.zeros_like(now[1])
-            (weight, bias), (framed_weight, framed_bias) = self._before.get(owner, (zero, zero))
-            moved = (now[0] - framed_weight) / self.frame.spread
-            shifted = (now[1] - framed_bias) - moved @ self.frame.mean
-            _put(owner, _add(weight, moved), _add(bias, shifted))
+            home, (mean, spread) = (self._home(owner), 1), self._seen(owner)
+            shifts[owner, 0] = shifts[owner, 0] / spread
+            shifts[home] = shifts[home] - shifts[owner, 0] @ mean
+        for (owner, k), change in shifts.items():
+            outside = self._outside.get((owner, k), torch.zeros_like(change))
+            _tensors(owner)[k].copy_(_add(outside, change))
 
 
 def _single(values: Floats) -> Tensor:
@@ -113,19 +132,8 @@ def _add(value: Tensor, change: Tensor) -> Tensor:
     return torch.where(change == 0, value, value + change)
 
 
-def _tensors(block: Owner) -> tuple[Tensor, Tensor]:
-    if isinstance(block, LowRank):
-        return block.down.detach().clone(), block.offset.clone()
-    assert block.bias is not None, "a block on frozen features owns its rows"
-    return block.weight.detach().clone(), block.bias.detach().clone()
-
-
-@torch.no_grad()
-def _put(block: Owner, weight: Tensor, bias: Tensor) -> None:
-    if isinstance(block, LowRank):
-        block.down.copy_(weight)
-        block.offset.copy_(bias)
-        return
-    assert block.bias is not None
-    block.weight.copy_(weight)
-    block.bias.copy_(bias)
+def _tensors(owner: Owner) -> list[Tensor]:
+    """The weights that multiply features, then the bias beside them where there is one."""
+    if isinstance(owner, LowRank):
+        return [owner.down, owner.offset]
+    return [owner.weight] if owner.bias is None else [owner.weight, owner.bias]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import cast
 
 from torch import Tensor, nn
@@ -117,8 +118,13 @@ def stamps(
 def _inputs(layer: GrownLinear, branches: nn.ModuleList, rows: set[int]) -> set[int]:
     """Inputs that reach any of these rows."""
     spans = [(b.rows, b.columns) for b in layer]
-    beside = [b for b in (cast(LowRank, branch) for branch in branches) if layer in b.layers]
-    spans += [((0, len(b.up)), (0, b.down.shape[1])) for b in beside]
+    owners = [b for b in layer if b.bias is not None]
+    for branch in (cast(LowRank, branch) for branch in branches):
+        if layer in branch.layers:
+            # what a branch gives is counted in the layer's own units, in order, without what was put in among them
+            ends = accumulate(len(b.weight) for b in owners)
+            under = [b.rows for b, end in zip(owners, ends, strict=True) if end <= len(branch.up)]
+            spans += [(rows, (0, branch.down.shape[1])) for rows in under]
     return {k for reached, inputs in spans if not rows.isdisjoint(range(*reached)) for k in range(*inputs)}
 
 

@@ -41,7 +41,7 @@ class LowRank(nn.Module):
         return {f"{self.key}{name}": tensor.detach() for name, tensor in named.items()}
 
     def beside(self, layer: nn.Module, given: tuple[Tensor, ...], y: Tensor) -> Tensor:
-        """What the layer gave, and the branch on top. A layer that has grown since gives more columns: those stay."""
+        """What the layer gave, and the branch on top. A layer that has grown since gives more units: those stay."""
         x, outputs = given[0], len(self.up)
         if isinstance(layer, nn.Linear):
             return y + self._dense(x)
@@ -93,7 +93,7 @@ def new_branch(at: str, layer: Target, rank: int, alpha: float, part: str, gener
     kernel: tuple[int, ...]
     if isinstance(layer, GrownLinear):
         kernel = (KERNEL, KERNEL) if isinstance(layer, Stage) else ()
-        inputs, outputs = layer.in_features, max(b.rows[1] for b in layer)
+        inputs, outputs = layer.in_features, sum(len(b.weight) for b in layer if b.bias is not None)
     else:
         kernel, (outputs, inputs) = tuple(layer.weight.shape[2:]), layer.weight.shape[:2]
     down = torch.rand(rank, inputs, *kernel, generator=generator) * 2 - 1
