@@ -20,6 +20,8 @@ NAME = (
     "A model's name has lower-case letters, digits, dots, dashes and underscores; it begins with a letter or digit and "
     "has at most 100 characters."
 )
+FOLLOWS = "default_factory_not_called"
+"""A default that depends on a field that is wrong: no fault of its own."""
 FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type", "dict_type", "model_type"})
 """Faults that say: this member of the union was not meant."""
 LATER = {
@@ -39,7 +41,8 @@ def validated(kind: type[M], body: JsonBody) -> M:
 
 def invalid(found: Sequence[Any], body: Any, kind: type[BaseModel] | None = None) -> InvalidContent:
     """pydantic's list of faults in `body` as one refusal."""
-    found = _likeliest_branch(found, body)
+    found = [f for f in found if f["type"] != "default_factory_not_called"] or found  # what follows from another fault
+    found = _likeliest_branch([fault for fault in found if fault["type"] != FOLLOWS], body)
     told = list(dict.fromkeys(_told(fault, body, kind) for fault in found[:LISTED]))
     more = f" ({len(found) - 1} more.)" if len(found) > 1 else ""
     return InvalidContent(told[0][1] + more, told)
