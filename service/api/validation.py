@@ -41,7 +41,6 @@ def validated(kind: type[M], body: JsonBody) -> M:
 
 def invalid(found: Sequence[Any], body: Any, kind: type[BaseModel] | None = None) -> InvalidContent:
     """pydantic's list of faults in `body` as one refusal."""
-    found = [f for f in found if f["type"] != "default_factory_not_called"] or found  # what follows from another fault
     found = _likeliest_branch([fault for fault in found if fault["type"] != FOLLOWS], body)
     told = list(dict.fromkeys(_told(fault, body, kind) for fault in found[:LISTED]))
     more = f" ({len(found) - 1} more.)" if len(found) > 1 else ""
