@@ -146,3 +146,15 @@ def put(into: list[nn.Parameter], values: list[Tensor]) -> None:
     """Write values into parameters, in place."""
     for p, value in zip(into, values, strict=True):
         p.copy_(value)
+
+
+def why_diverged(steps: int, each: int, epochs: int, largest: float, lr: float) -> str:
+    """At which step, and the likely cause: after so many steps, `each` an epoch; the largest input, the last rate."""
+    where = f"step {min(steps + 1, each * epochs)} (epoch {min(steps // each + 1, epochs)} of {epochs})"
+    cause = f"the rate is too high for these rows: lower `lr` far below {lr:.3g}, or take a larger `batch_size`"
+    if steps == 0:
+        cause = (
+            f"no weight had moved yet, so inputs are wild (the largest is {largest:.3g} scaled), or a strength is: "
+            "look at the rows, declare the input's `scale`"
+        )
+    return f"Training left the finite numbers at {where}, even at a rate of {lr:.3g}. The likely cause: {cause}."

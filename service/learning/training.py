@@ -22,7 +22,18 @@ from service.errors import Diverged
 from service.learning.heads import Block
 from service.learning.losses import log_shares
 from service.learning.method import GradientParams, Run
-from service.learning.steps import UNSEEN_STEPS, Best, Descent, clip, gathered, lay_out, memory_layout, precision, put
+from service.learning.steps import (
+    UNSEEN_STEPS,
+    Best,
+    Descent,
+    clip,
+    gathered,
+    lay_out,
+    memory_layout,
+    precision,
+    put,
+    why_diverged,
+)
 
 RETRIES = 3
 EVALUATED_AT_ONCE = 2048
@@ -108,21 +119,8 @@ def fit(
             work += once.rows * cost
             put(learning, start)
             lr /= 3
-    raise Diverged(_what_diverged(once, data, lr * 3))
-
-
-def _what_diverged(once: _Training, data: Labelled, lr: float) -> str:
-    """At which step, and the likely cause."""
-    each, largest = -(-data.rows // once.params.batch_size), float(data.x.abs().max())
-    epoch = min(once.steps // each + 1, once.params.epochs)
-    where = f"step {min(once.steps + 1, each * once.params.epochs)} (epoch {epoch} of {once.params.epochs})"
-    cause = f"the rate is too high for these rows: lower `lr` far below {lr:.3g}, or take a larger `batch_size`"
-    if once.steps == 0:
-        cause = (
-            f"no weight had moved yet, so inputs are wild (the largest is {largest:.3g} scaled), or a strength is: "
-            "look at the rows, declare the input's `scale`"
-        )
-    return f"Training left the finite numbers at {where}, even at a rate of {lr:.3g}. The likely cause: {cause}."
+    each = -(-data.rows // params.batch_size)
+    raise Diverged(why_diverged(once.steps, each, params.epochs, float(data.x.abs().max()), lr * 3))
 
 
 class _Hooks(NamedTuple):
