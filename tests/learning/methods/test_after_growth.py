@@ -1,0 +1,58 @@
+"""Whatever a network has grown by, every method goes on from it or refuses."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageInput, MlpBackbone, RangeScale
+from service.learning import probing
+from service.learning.method import Method, Run
+from service.learning.methods import METHODS, den, lora, retrain
+from tests.learning.memory_data import Stream
+from tests.learning.samples import Floats, digits, logits
+
+BACKBONES: dict[str, Backbone] = {
+    "mlp": MlpBackbone(name="mlp", hidden=[24, 16]),
+    "cnn": CnnBackbone(name="cnn", channels=[8, 8]),
+}
+SPEC = ImageInput(kind="image", channels=1, height=8, width=8, scale=RangeScale(range=(0, 16)))
+
+
+def batch(classes: str, rows: int) -> tuple[Floats, list[str]]:
+    d = digits().of(classes)
+    return d.X[:rows].reshape(-1, 1, 8, 8), d.y[:rows]
+
+
+@cache
+def grown(backbone: str) -> Stream:
+    """A branch, then new units and a layer put in behind each hidden layer."""
+    s = Stream(SPEC, Architecture(backbone=BACKBONES[backbone]))
+    s.learn(retrain.METHOD, *batch("0123", 200), epochs=2)
+    s.learn(lora.METHOD, *batch("45", 60), epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probing, "CROWDED", -1.0)
+        s.learn(den.METHOD, *batch("67", 60), epochs=1)
+    assert s.checkpoint is not None
+    assert s.checkpoint.layout.low_rank
+    assert len(s.checkpoint.layout.inserted) == 2
+    return s
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+def test_a_method_goes_on_from_a_grown_network_or_refuses(method: Method, backbone: str) -> None:
+    s = grown(backbone)
+    base = s.checkpoint
+    assert base is not None
+    data = s.data(*batch("0678", 40))
+    if method.refuse is not None and method.refuse(base, data):
+        return
+    given = {"epochs": 1} if "epochs" in method.Params.model_fields else {}
+    got = method.update(base, data, method.Params.model_validate(given), Run()).checkpoint
+    answer = logits(got, np.asarray(data.batch.inputs))
+    assert answer.shape == (40, 9)
+    assert torch.isfinite(answer).all()
