@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -116,6 +117,7 @@ class Checkpoint:
 
     @property
     def parameters(self) -> int:
-        """Numbers stored in what is served: the judge's head and method state do not count."""
+        """Numbers stored in what is served: the judge's head, method state and bytes (a tokenizer) do not count."""
         served = ("scale", "backbone", "lift", "neck", "head")
-        return sum(t.numel() for p, ts in self.parts.items() if p.split(".")[0] in served for t in ts.values())
+        tensors = (t for p, ts in self.parts.items() if p.split(".")[0] in served for t in ts.values())
+        return sum(t.numel() for t in tensors if t.dtype != torch.uint8)

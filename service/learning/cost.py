@@ -40,8 +40,10 @@ def cost_of(
 ) -> Cost:
     """`started`: by the performance counter · `retraining`: multiply-adds of joint retraining, see below."""
     candidate = learned.checkpoint
-    before = {pack_shard(tensors) for tensors in base.parts.values()} if base else set()
-    added = {pack_shard(tensors) for tensors in candidate.parts.values()} - before
+    there = base.parts if base else {}
+    before = {pack_shard(tensors) for part, tensors in there.items() if candidate.parts.get(part) is not tensors}
+    made = {pack_shard(tensors) for part, tensors in candidate.parts.items() if there.get(part) is not tensors}
+    added = made - before
     return Cost(
         seconds=time.perf_counter() - started,
         wait_seconds=wait_seconds,

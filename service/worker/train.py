@@ -75,6 +75,7 @@ class Workshop:
     def __init__(self) -> None:
         self._memory = Memory()
         self._keep: list[tuple[Cache, str, str, Rows | Ledger]] = []
+        self._weights: list[SharedWeights] = []
 
     def execute(
         self, assignment: Assignment, progress: Callable[[str, int, int], None], check: Callable[[], None]
@@ -101,6 +102,8 @@ class Workshop:
             started=started,
         )
         base = load(assignment.base, store) if assignment.base else None
+        if base is not None:  # held, so that the next update of such a model does not read them again
+            self._weights = [tensors for tensors in base.parts.values() if isinstance(tensors, SharedWeights)]
         seed = assignment.steps[-1].seed if assignment.steps else 0
         if assignment.champion is not None:
             check = _within(assignment.budget_seconds, started, check)
