@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from service.learning.architectures import Dense, Network
-from service.learning.convolutions import Convolutions
+from service.learning.body import BeforeHead
+from service.learning.convolutions import Convolutions, Filters, Stage
 from service.learning.growth import matrix, next_part
 from service.learning.heads import Block, GrownLinear
+from service.learning.learner import Learner
+from service.learning.training import Fit, Labelled, Step, forward_cost, logits
 
 
 def layers_of(network: Network) -> list[GrownLinear]:
@@ -54,6 +59,21 @@ def add_branch(network: Network) -> list[Block]:
     return added
 
 
+def newest(network: Network, x: Tensor) -> Tensor:
+    """What the newest extractor alone gives. [n, ...] -> [n, features]"""
+    backbone = network.backbone
+    x = x.flatten(1) if isinstance(backbone, Dense) else x
+    for layer in layers_of(network):
+        block = list(layer)[-1]
+        y = block(x)
+        if isinstance(layer, Stage) and isinstance(block, Filters):
+            y = block.normalised(y)
+        x = torch.relu(y)
+        if isinstance(layer, Stage) and layer.pools:
+            x = F.max_pool2d(x, 2)
+    return backbone.pooled(x) if isinstance(backbone, Convolutions) else x
+
+
 def keep_newest(network: Network) -> list[Block]:
     """Drop all extractors but the newest, in place; it takes the place of the first. -> its blocks"""
     kept: list[Block] = []
@@ -87,7 +107,7 @@ def narrowed_head(network: Network) -> Block:
     return _put_head(network, weight[:, -network.neck.in_width :].clone(), bias)
 
 
-def _put_head(network: Network, weight: torch.Tensor, bias: torch.Tensor) -> Block:
+def _put_head(network: Network, weight: Tensor, bias: Tensor) -> Block:
     block = Block((0, len(weight)), (0, weight.shape[1]), weight, bias, "head.0", "")
     network.head.blocks = nn.ModuleList([block])
     return block
@@ -110,3 +130,32 @@ def _resized(network: Network) -> None:
 def widths(blocks: Sequence[Block]) -> list[int]:
     """Units a layer."""
     return [len(block.weight) for block in blocks]
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """What the old extractors give for the batch [n, M] and the memory [m, M]: computed once. `cost`: of one row."""
+
+    batch: Tensor
+    memory: Tensor
+    cost: int
+
+    @classmethod
+    def of(cls, learner: Learner, memory: Labelled) -> Frozen:
+        before = BeforeHead(learner.body)
+        batch, memory_too = (logits(before, rows.x, learner.run) for rows in (learner.batch, memory))
+        head = sum(block.weight.numel() for block in learner.body.head)
+        cost = forward_cost(learner.body, learner.batch.x[:1]) - head if learner.batch.rows else 0
+        return cls(batch, memory_too, cost)
+
+    def beside(self, step: Step, new: Tensor) -> Tensor:
+        """Old features of a step's rows, and the new ones. -> [b, M + new]"""
+        old = self.batch[step.at]
+        if step.memory is not None:
+            old = torch.cat([old, self.memory[step.memory]])
+        return torch.cat([old.to(new.device), new], 1)
+
+    def spared(self, learner: Learner, done: Fit) -> int:
+        """Multiply-adds that were counted for the old extractors in each step, but for the one time."""
+        whole = 3 * forward_cost(learner.body, learner.batch.x[:1]) if learner.batch.rows else 1
+        return self.cost * (3 * (done.multiply_adds // whole) - len(self.batch) - len(self.memory))

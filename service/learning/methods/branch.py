@@ -16,7 +16,16 @@ from service.learning.architectures import build, new_block
 from service.learning.balance import LEVEL
 from service.learning.batch import Rows
 from service.learning.body import BeforeHead, Body
-from service.learning.branches import add_branch, branches, keep_newest, narrowed_head, widened_head, widths
+from service.learning.branches import (
+    Frozen,
+    add_branch,
+    branches,
+    keep_newest,
+    narrowed_head,
+    newest,
+    widened_head,
+    widths,
+)
 from service.learning.checkpoint import Checkpoint
 from service.learning.heads import Block
 from service.learning.learner import DRAWS, TRAINING, Learner
@@ -55,13 +64,15 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     remembered = remember(old.take(old.learning), params.memory_rows)
     memory = learner.view.of(remembered)
     new = len(learner.classes) - learner.known
+    frozen = Frozen.of(learner, memory)
     added = add_branch(learner.network)
     head = widened_head(learner.network, new, run.generator(DRAWS))
     aux = _aux(learner, added[-1])
     learner.train_only([*added, head, aux])
     learner.body.add_module("aux", aux)
     watch = Watch.before(learner, memory)
-    learner.fit(params, memory=memory, objective=_objective(learner, memory, aux))
+    done = learner.fit(params, memory=memory, objective=_objective(learner, memory, aux, frozen))
+    learner.multiply_adds -= frozen.spared(learner, done)
     watch.after()
     del learner.body.aux
     _fit_head(learner, old, params)
@@ -81,9 +92,9 @@ def _aux(learner: Learner, newest: Block) -> Block:
     return new_block((0, columns), (0, features), "", "", learner.run.generator(DRAWS + 1), gain=1.0)
 
 
-def _objective(learner: Learner, memory: Labelled, aux: Block) -> Objective:
+def _objective(learner: Learner, memory: Labelled, aux: Block, frozen: Frozen) -> Objective:
     """CE(all extractors) + CE(the newest alone); both balanced."""
-    known, features = learner.known, aux.columns[1]
+    known = learner.known
     learner.prior_free = LEVEL
 
     def own(y: Tensor) -> Tensor:
@@ -95,9 +106,9 @@ def _objective(learner: Learner, memory: Labelled, aux: Block) -> Objective:
 
     def loss(body: nn.Module, step: Step) -> Tensor:
         assert isinstance(body, Body)
-        h = body.features(step.x)
-        whole = F.cross_entropy(body.head(h) + shares.to(h.device), step.y)
-        alone = F.cross_entropy(aux(h[:, -features:]) + own_shares.to(h.device), own(step.y))
+        new = newest(learner.network, step.x)
+        whole = F.cross_entropy(body.head(frozen.beside(step, new)) + shares.to(new.device), step.y)
+        alone = F.cross_entropy(aux(new) + own_shares.to(new.device), own(step.y))
         return whole + alone
 
     return loss

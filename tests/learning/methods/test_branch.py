@@ -10,7 +10,7 @@ import torch
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.learning.architectures import build
-from service.learning.branches import add_branch, branches, keep_newest
+from service.learning.branches import add_branch, branches, keep_newest, newest
 from service.learning.checkpoint import Checkpoint
 from service.learning.method import Method
 from service.learning.methods import branch, den, linear_probe, replay, retrain, ridge
@@ -110,6 +110,8 @@ def test_a_new_extractor_starts_as_the_newest_was(kind: str) -> None:
         both = network.features(x)
         assert torch.equal(both[:, : before.shape[1]], before)
         assert torch.allclose(both[:, before.shape[1] :], before, atol=1e-5)
+        scaled = network.scale(x)
+        assert torch.allclose(newest(network, scaled), both[:, before.shape[1] :], atol=1e-5)
         assert branches(network) == ["backbone.0", "backbone.1"]
         keep_newest(network)
         assert torch.allclose(network.features(x), before, atol=1e-5)
