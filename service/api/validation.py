@@ -24,11 +24,6 @@ FOLLOWS = "default_factory_not_called"
 """A default that depends on a field that is wrong: no fault of its own."""
 FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type", "dict_type", "model_type"})
 """Faults that say: this member of the union was not meant."""
-LATER = {
-    ("/architecture/backbone", "resnet"): 'The backbone "resnet" is not available yet; identity, mlp and cnn are.',
-    ("/architecture/backbone", "minilm"): 'The backbone "minilm" is not available yet; identity, mlp and cnn are.',
-}
-"""What is named in the contract and comes later: refused by name."""
 
 
 def validated(kind: type[M], body: JsonBody) -> M:
@@ -49,11 +44,8 @@ def invalid(found: Sequence[Any], body: Any, kind: type[BaseModel] | None = None
 
 def _told(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> tuple[str, str]:
     """-> pointer, sentence"""
-    steps, value, _ = _walk(fault["loc"], body, fault["type"] == "missing")
+    steps, _, _ = _walk(fault["loc"], body, fault["type"] == "missing")
     pointer = "".join("/" + str(s)[:100].replace("~", "~0").replace("/", "~1") for s in steps)
-    word = value.get("kind", value.get("name")) if isinstance(value, dict) else value
-    if isinstance(word, str) and (later := LATER.get((pointer, word))):
-        return pointer, later
     name = ".".join(str(s)[:100] for s in steps)
     match fault["type"]:
         case "extra_forbidden":
