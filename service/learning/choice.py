@@ -192,7 +192,8 @@ class _Table:
         """Joint training as challenger: once there is enough, and again whenever rows have doubled since."""
         rows = self.data.known_rows + len(self.data.batch)
         kept = self.data.kept_rows + len(self.data.batch)
-        if rows < max(ENOUGH_TO_TRAIN, 2 * self.around.challenged_rows) or kept < rows:
+        enough = rows >= max(ENOUGH_TO_TRAIN, 2 * self.around.challenged_rows)
+        if not enough or kept < rows or not self.around.keeps:
             return ()
         backbone = joint_backbone(self.data.input, self.data.architecture)
         if isinstance(backbone, PretrainedBackbone):

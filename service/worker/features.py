@@ -2,128 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture, InputSpec
-from service.errors import MethodRefused
-from service.learning import features
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.batch import Array, Rows, bounded
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Run
-from service.learning.serialization import pack_rows, unpack_rows, unpack_unlabelled
-from service.learning.summed import SummedEntry, unpack_entry
+from service.learning.serialization import pack_rows, unpack_rows
 from service.learning.sums import Sums
 from service.learning.weights import Steps, Weights, with_facts
-from service.storage.artifacts import Artifacts, exam_area
-from service.storage.cache import Cache
-from service.worker.assignment import Entry, Trusted
+from service.storage.artifacts import exam_area
+from service.worker.assignment import Trusted
+from service.worker.shelf import Memory, Shelf
 from service.worker.weighing import Weighing
-
-REMEMBERED_BYTES = 128 * 2**20
-"""Ledgers and exams that a process keeps in memory."""
-REMEMBERED_LEAST = 6
-"""Kept however large: an update asks for exam and ledger of its base, its entry, exam and ledger of what it makes."""
-
-
-class Memory:
-    """The latest ledgers and exams of a process, by name; what falls out is read from the cache again."""
-
-    def __init__(self) -> None:
-        self._held: OrderedDict[str, Rows | Ledger] = OrderedDict()
-
-    def recall(self, name: str, otherwise: Callable[[], Rows | Ledger]) -> Rows | Ledger:
-        """The thing of that name; made by `otherwise` where it is not held."""
-        if name not in self._held:
-            self.hold(name, otherwise())
-        self._held.move_to_end(name)
-        return self._held[name]
-
-    def hold(self, name: str, thing: Rows | Ledger) -> None:
-        """Keep a thing, and let those go that were not asked for longest."""
-        self._held[name] = thing
-        self._held.move_to_end(name)
-        while len(self._held) > REMEMBERED_LEAST and sum(map(_bytes, self._held.values())) > REMEMBERED_BYTES:
-            self._held.popitem(last=False)
-
-    def forget(self) -> None:
-        """Drop everything: some of its rows were erased."""
-        self._held.clear()
-
-
-def _bytes(thing: Rows | Ledger) -> int:
-    """Of a ledger with the two sums that it works out once they are asked for."""
-    if isinstance(thing, Rows):
-        return thing.inputs.nbytes
-    return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
-
-
-def _numbers(rows: Rows) -> dict[str, list[int]]:
-    """Batch -> numbers of the rows of it that are here."""
-    return {batch: sorted(rows.row[rows.batch == k].tolist()) for k, batch in enumerate(rows.batches)}
-
-
-@dataclass
-class Shelf:
-    """The bytes of one model: its rows and entries in the store, its sums in the cache."""
-
-    store: Artifacts
-    cache: Cache
-    area: str
-    rows: Mapping[str, str]
-    entries: dict[tuple[str, str], str]
-    memory: Memory
-    retention: Retention = Retention.ALL
-    made: list[Entry] = field(default_factory=list)
-
-    def batch(self, batch_id: str) -> Rows:
-        """Rows of a batch that are still kept, raw inputs; one of which none is kept must not be asked for."""
-        return unpack_rows(self.store.get(self.area, self.rows[batch_id]))
-
-    def unlabelled(self, batch_id: str) -> Array | None:
-        """Raw inputs of the rows of a batch that have no label, where there are any and they are kept."""
-        return unpack_unlabelled(self.store.get(self.area, self.rows[batch_id])) if batch_id in self.rows else None
-
-    def entry(self, batch_id: str, space: Space, run: Run) -> Rows:
-        """Rounded features of a batch: of rows that were deleted those that judge and select alone."""
-        found = self.adds(batch_id, space, run)
-        return Rows.concat([found.exam, found.selected]) if isinstance(found, SummedEntry) else found
-
-    def adds(self, batch_id: str, space: Space, run: Run) -> Rows | SummedEntry:
-        """What a batch adds to a ledger; computed and stored where no entry is there.
-
-        Of exemplars alone where the others were deleted before this feature space was there. Raises MethodRefused
-        where no row is left to compute it from.
-        """
-        key = (batch_id, space.id)
-        if key in self.entries:
-            return unpack_entry(self.store.get(self.area, self.entries[key]))
-        if batch_id not in self.rows:
-            raise MethodRefused(
-                f"The rows of batch {batch_id} were deleted once they were learned, and nothing is known of them in "
-                "the feature space that this needs. Use auto or ridge without a lift of another kind, on a version "
-                "that knows them; or retract the batch and send its rows anew."
-            )
-        rows = self.batch(batch_id)
-        entry = rows.with_inputs(features.rounded(space, rows.inputs, run.check, run.progress))
-        digest = self.store.put(self.area, pack_rows(entry))
-        self.entries[key] = digest
-        self.made.append(Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry)))
-        return entry
-
-    def name(self, *words: str, learned: Iterable[str]) -> str:
-        """Name of something that is a function of a set of batches."""
-        text = "\n".join([self.area, *words, *sorted(learned)])
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class StoredData:
@@ -230,9 +129,7 @@ class StoredData:
             return Rows.empty((space.width,), np.int16)
         name = self._shelf.name("entry", space.id, learned=self._new)
         memory = self._shelf.memory if self._lasting else self._own
-        found = memory.recall(
-            name, lambda: Rows.concat([self._shelf.entry(b, space, self._run) for b in self._new])
-        )
+        found = memory.recall(name, lambda: Rows.concat([self._shelf.entry(b, space, self._run) for b in self._new]))
         assert isinstance(found, Rows)
         return found
 
@@ -247,9 +144,7 @@ class StoredData:
     def steps(self, weights: Weights, own: bool = True) -> Steps:
         return self._weighing.steps(weights, own)
 
-    def decayed(
-        self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True
-    ) -> Ledger:
+    def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
         steps = self.steps(Weights(decay, source_weights), own)
         sums = self._weighing.sums(space, decay, steps, keep=own)
         return with_facts(sums, self.grown(space), decay, steps, self._weighing.entry(space))
@@ -289,3 +184,8 @@ class StoredData:
         for name, thing in keep.items():
             self._shelf.memory.hold(name, thing)
         return keep
+
+
+def _numbers(rows: Rows) -> dict[str, list[int]]:
+    """Batch -> numbers of the rows of it that are here."""
+    return {batch: sorted(rows.row[rows.batch == k].tolist()) for k, batch in enumerate(rows.batches)}

@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 import uuid
 from types import FrameType
 
 from service.contract.enums import Retention, UpdateState
 from service.errors import (
     BudgetSpent,
-    Busy,
     Cancelled,
     Conflict,
     Diverged,
@@ -29,14 +27,11 @@ from service.settings import Settings
 from service.storage.artifacts import exam_area, model_area
 from service.upkeep import keeping
 from service.worker import erasure, execution
-from service.worker.executors import ChildFailed, Progress, WarmChild, Yielding
+from service.worker.executors import ChildFailed, WarmChild, Yielding
 from service.worker.publish import finish_empty, finish_lost, publish
+from service.worker.ticker import Stopping, Ticker
 
 log = logging.getLogger("tsuika.worker")
-
-
-class Stopping(Exception):
-    """The worker was told to stop in the middle of an update."""
 
 
 class Worker:
@@ -190,42 +185,8 @@ class Worker:
                     session, owned, told, self._settings.max_attempts, self._settings.retry_delay_seconds
                 )
 
-    def _ticker(self, update: Update) -> _Ticker:
-        return _Ticker(self._runtime, update, self._stop)
-
-
-class _Ticker:
-    """Heartbeat, cancel and progress while the child learns. True: it shall stop. Raises Stopping, Yielding,
-    LeaseLost."""
-
-    def __init__(self, runtime: Runtime, update: Update, stop: threading.Event) -> None:
-        self._runtime, self._update, self._stop = runtime, update, stop
-        self._beaten = time.monotonic()
-        self._looked = 0.0
-        self._told: Progress | None = None
-
-    def __call__(self, progress: Progress | None) -> bool:
-        if self._stop.is_set():
-            raise Stopping
-        at, settings = time.monotonic(), self._runtime.settings
-        if at - self._looked < settings.poll_seconds:
-            return False
-        self._looked = at
-        fresh = progress is not None and progress != self._told and at - self._beaten >= min(1.0, settings.beat_seconds)
-        if fresh or at - self._beaten >= settings.beat_seconds:
-            try:
-                with self._runtime.database.writing() as session:
-                    asked = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
-            except Busy as busy:
-                log.warning("update %s: a heartbeat comes late: %s", self._update.id, busy.detail)
-                return False
-            self._beaten, self._told = at, progress
-            self._runtime.changed()
-            return asked
-        with self._runtime.database.reading() as session:
-            if self._update.challenges is not None and leases.somebody_waits(session):
-                raise Yielding("An update waits that somebody asked for.")
-            return leases.cancel_requested(session, self._update.id)
+    def _ticker(self, update: Update) -> Ticker:
+        return Ticker(self._runtime, update, self._stop)
 
 
 def _told(error: Exception) -> dict[str, str]:

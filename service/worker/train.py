@@ -34,7 +34,8 @@ from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Challenge, Result, Shard, Stored
 from service.worker.assignment import Bits as Remembered
-from service.worker.features import Memory, Shelf, StoredData
+from service.worker.features import StoredData
+from service.worker.shelf import Memory, Shelf
 
 log = logging.getLogger("tsuika.child")
 

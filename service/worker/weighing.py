@@ -16,7 +16,7 @@ from service.learning.sums import Sums
 from service.learning.weights import Steps, Weights, add_up
 
 if TYPE_CHECKING:
-    from service.worker.features import Shelf
+    from service.worker.shelf import Shelf
 
 
 class Weighing:

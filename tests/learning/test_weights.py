@@ -24,7 +24,8 @@ from service.learning.weights import Weights, add_up, aged, out_of_fold_weighted
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker.features import Memory, Shelf, StoredData
+from service.worker.features import StoredData
+from service.worker.shelf import Memory, Shelf
 from tests.learning.exact_help import SECRET, VECTOR, labelled, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream, in_space
 

@@ -1,0 +1,53 @@
+"""What the parent does while its child learns: it beats, tells progress, and looks whether to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from service.errors import Busy
+from service.registry import leases
+from service.registry.tables import Update
+from service.runtime import Runtime
+from service.worker.executors import Progress, Yielding
+
+log = logging.getLogger("tsuika.worker")
+
+
+class Stopping(Exception):
+    """The worker was told to stop in the middle of an update."""
+
+
+class Ticker:
+    """Heartbeat, cancel and progress while the child learns. True: it shall stop. Raises Stopping, Yielding,
+    LeaseLost."""
+
+    def __init__(self, runtime: Runtime, update: Update, stop: threading.Event) -> None:
+        self._runtime, self._update, self._stop = runtime, update, stop
+        self._beaten = time.monotonic()
+        self._looked = 0.0
+        self._told: Progress | None = None
+
+    def __call__(self, progress: Progress | None) -> bool:
+        if self._stop.is_set():
+            raise Stopping
+        at, settings = time.monotonic(), self._runtime.settings
+        if at - self._looked < settings.poll_seconds:
+            return False
+        self._looked = at
+        fresh = progress is not None and progress != self._told and at - self._beaten >= min(1.0, settings.beat_seconds)
+        if fresh or at - self._beaten >= settings.beat_seconds:
+            try:
+                with self._runtime.database.writing() as session:
+                    asked = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
+            except Busy as busy:
+                log.warning("update %s: a heartbeat comes late: %s", self._update.id, busy.detail)
+                return False
+            self._beaten, self._told = at, progress
+            self._runtime.changed()
+            return asked
+        with self._runtime.database.reading() as session:
+            if self._update.challenges is not None and leases.somebody_waits(session):
+                raise Yielding("An update waits that somebody asked for.")
+            return leases.cancel_requested(session, self._update.id)
