@@ -162,7 +162,7 @@ def expand(
         found.units.append(_copies(trained, mine, below, at, part, f"{place.number}.") if len(mine) else None)
         if found.units[-1] is not None:
             if isinstance(layer, Stage):
-                found.units[-1].places = next(iter(layer)).places
+                found.units[-1].places = layer.places
             layer.blocks.append(found.units[-1])
         below = (mine[:, None] * place.share + torch.arange(place.share)).flatten()
         more = (beside + len(mine)) * place.share
@@ -195,6 +195,7 @@ def _insert(
     down = torch.randn(inner, width, *kernel, generator=generator) * (2.0 / width) ** 0.5
     rows = (0, width) if in_place else (width, 2 * width)
     made = Inserted(rows, (0, width), down, torch.zeros(inner), torch.zeros(width, inner, *kernel), part, key)
+    made.places = layer.places
     layer.inserted.append(made)
     return made
 

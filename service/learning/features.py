@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from service.contract.inputs import Backbone, IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone
 from service.learning.architectures import Dense, Network, build, lift_layouts
@@ -19,8 +19,8 @@ from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor
 from service.learning.batch import Array, Ints, Rows, hash_order
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
-from service.learning.convolutions import Convolutions
 from service.learning.heads import GrownLinear
+from service.learning.layers import stored
 from service.learning.lifts import Lift, LiftKind, make_lift
 from service.learning.method import Data, no_check, no_progress
 from service.learning.preprocessing import CLIP, InputScale, input_reach
@@ -157,21 +157,11 @@ def feature_width(network: Network) -> int:
 
 
 def backbone_multiply_adds(network: Network) -> int:
-    """Of one row's way through the backbone: weights of dense blocks, weights of filters once a place."""
+    """Of one row's way through the backbone: weights of dense blocks, weights of filters once a place, and branches."""
     if isinstance(network.backbone, Extractor):
         return network.backbone.multiply_adds
-    if isinstance(network.backbone, Dense):
-        return sum(p.numel() for p in network.backbone.parameters() if p.ndim > 1)
-    total = 0
-    _, height, width = network.layout.input.shape
-    if isinstance(network.backbone, Convolutions):
-        return sum(b.weight.numel() * b.places for stage in network.backbone for b in stage)
-    for layer in network.backbone.modules():
-        if isinstance(layer, nn.Conv2d):
-            total += layer.weight.numel() * height * width
-        elif isinstance(layer, nn.MaxPool2d):
-            height, width = height // 2, width // 2
-    return total
+    layers = network.hidden_layers()[: -len(network.neck.layers) or None]
+    return sum(owner.multiply_adds for owner in stored(layers, network.low_rank))
 
 
 def rounded(

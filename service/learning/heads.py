@@ -28,6 +28,11 @@ class Block(nn.Module):
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(bias) if bias is not None else None
 
+    @property
+    def multiply_adds(self) -> int:
+        """Of one row."""
+        return self.weight.numel() * self.places
+
     def forward(self, x: Tensor) -> Tensor:
         """[n, columns] -> [n, rows]"""
         return F.linear(x, self.weight, self.bias)
@@ -51,6 +56,12 @@ class Inserted(nn.Module):
         super().__init__()
         self.rows, self.columns, self.part, self.key = rows, columns, part, key
         self.down, self.bias, self.up = nn.Parameter(down), nn.Parameter(bias), nn.Parameter(up)
+        self.places = 1
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one row."""
+        return (self.down.numel() + self.up.numel()) * self.places
 
     def forward(self, h: Tensor) -> Tensor:
         if self.down.ndim == 2:
@@ -81,6 +92,11 @@ class GrownLinear(nn.Module):
     def out_features(self) -> int:
         """Of a hidden layer, what it gives: its units, and what inserted layers give beside them."""
         return max((b.rows[1] for b in [*self, *self.insertions]), default=0)
+
+    @property
+    def places(self) -> int:
+        """How often a row of inputs is multiplied with the weights."""
+        return max((b.places for b in self), default=1)
 
     @property
     def insertions(self) -> list[Inserted]:

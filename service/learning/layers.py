@@ -41,14 +41,16 @@ def load_additions(backbone: nn.Module, neck: nn.Module, layout: Layout, parts: 
         down, bias, up = (
             parts[told.part][f"{told.key}{name}"].clone() for name in ("down.weight", "down.bias", "up.weight")
         )
-        layer.inserted.append(Inserted(told.rows, told.columns, down, bias, up, told.part, told.key))
+        made = Inserted(told.rows, told.columns, down, bias, up, told.part, told.key)
+        made.places = layer.places
+        layer.inserted.append(made)
     branches = nn.ModuleList()
     for branch in layout.low_rank:
         down, up, offset = (
             parts[branch.part][f"{branch.key}{name}"].clone() for name in ("down.weight", "up.weight", "down.bias")
         )
-        made = LowRank(branch.at, down, up, branch.scale, branch.part, branch.key, offset)
-        branches.append(attach(backbone, made))
+        beside = LowRank(branch.at, down, up, branch.scale, branch.part, branch.key, offset)
+        branches.append(attach(backbone, beside))
     return branches
 
 

@@ -34,6 +34,12 @@ class LowRank(nn.Module):
         self.down, self.up = nn.Parameter(down), nn.Parameter(up)
         self.register_buffer("offset", torch.zeros(len(down)) if offset is None else offset)
         self.layers: tuple[nn.Module, ...] = ()
+        self.places = 1
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one row; beside a layer of a pretrained network, of one place or token of it."""
+        return (self.down.numel() + self.up.numel()) * self.places
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors under the names that its shard gives them."""
@@ -71,6 +77,8 @@ def attach(backbone: nn.Module, branch: LowRank) -> LowRank:
     layer = backbone.get_submodule(branch.at)
     layer.register_forward_hook(branch.beside)
     branch.layers = (layer,)
+    if isinstance(layer, GrownLinear):
+        branch.places = layer.places
     return branch
 
 

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.errors import Diverged
-from service.learning.heads import Block
+from service.learning.backbones.extractor import Extractor
+from service.learning.heads import Block, Inserted
 from service.learning.losses import log_shares
+from service.learning.low_rank import LowRank
 from service.learning.method import GradientParams, Run
 from service.learning.steps import (
     UNSEEN_STEPS,
@@ -235,7 +237,9 @@ def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:
 @torch.no_grad()
 def forward_cost(body: nn.Module, row: Tensor) -> int:
     """Multiply-adds of one row [1, ...] through the module, from its layers' shapes."""
-    cost = sum(m.weight.numel() * m.places for m in body.modules() if isinstance(m, Block))
+    cost = sum(m.multiply_adds for m in body.modules() if isinstance(m, Block | Inserted | LowRank | Extractor))
+    if any(isinstance(m, Extractor) for m in body.modules()):
+        return cost
 
     def count(layer: nn.Module, _: object, y: Tensor) -> None:
         nonlocal cost
