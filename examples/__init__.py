@@ -1,0 +1,1 @@
+"""Programs of somebody who uses a Tsuika service."""

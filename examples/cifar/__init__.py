@@ -1,0 +1,1 @@
+"""CIFAR-10, then ninety classes of CIFAR-100, in one update."""
