@@ -16,6 +16,7 @@ from service.learning.contradictions import mostly_strange, needs_learner, needs
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
 from service.learning.ledger import Ledger
+from service.learning.looking_back import pooled_before, since
 from service.learning.measured import Contradiction, First, Group, Harm, Measured, NewClass
 from service.learning.statistics import Agreement, Paired
 
@@ -42,7 +43,8 @@ class Assessment:
     where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its sums.
     `live`: number of the base. `base`, `candidate`, `yardstick`: answers on T by heads that never saw it.
     `..._on_batch`: answers on B, the base's by the head it serves, the others' out of fold; NaN where no head is left
-    that never saw the row. The base is null for a first version, the yardstick where there is none.
+    that never saw the row. The base is null for a first version, the yardstick where there is none. `faded`: batches
+    that count less than half of what the newest counts.
     """
 
     policy: GatePolicy
@@ -65,6 +67,7 @@ class Assessment:
     method: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     older: Older | None = None
+    faded: frozenset[str] | None = None
 
     @property
     def old(self) -> tuple[str, ...]:
@@ -110,7 +113,7 @@ def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
         contradiction=_contradiction(a, evidence) if evidence else None,
         new_classes=_new_classes(a) if a.base else (),
         own=_own(a),
-        since=_since(a),
+        since=since(a),
         sound=a.sound,
         exact=a.exact,
     )
@@ -198,18 +201,6 @@ def _own(a: Assessment) -> Paired | None:
     return Paired.of(a.base_on_batch.right(a.batch)[both], a.candidate_on_batch.right(a.batch)[both])
 
 
-def _since(a: Assessment) -> tuple[int, Paired] | None:
-    """The remembered version that the candidate lost most against, on rows and columns that both have.
-
-    Where recent rows alone are trusted, of the versions that were asked about most of them: what an older one has in
-    common with them is a batch or two that is about to leave.
-    """
-    last = a.past.bits[-a.policy.slow_loss.versions :]
-    found = [(number, bits.against(a.candidate, a.trusted)) for number, bits in last]
-    least = len(a.trusted) / 2 if a.policy.trusted == "recent" else 1
-    return max(((n, p) for n, p in found if p.rows >= least), key=lambda item: item[1].drop, default=None)
-
-
 def _evidence(a: Assessment) -> Evidence | None:
     if not a.base or not a.base_on_batch or not a.ledger:
         return None
@@ -219,7 +210,7 @@ def _evidence(a: Assessment) -> Evidence | None:
 def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
     """Counts of the evidence; the two heads that tell its causes apart are fitted only where a rule asks."""
     counted = evidence.known & evidence.familiar
-    last = a.past.evidence[-(a.policy.contradicts_class.pooled_batches - 1) :]
+    last = a.past.evidence[max(len(a.past.evidence) - pooled_before(a.policy), 0) :]
     found = Contradiction(
         rows=evidence.rows,
         conflicts=evidence.conflicts,
@@ -240,15 +231,3 @@ def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
         joint = reconcile(a.batch, a.base_on_batch, evidence.conflict, a.ledger, a.solve)
         found = replace(found, reconciliation=joint)
     return found
-
-
-def remember(a: Assessment) -> Bits:
-    """Right or wrong of the candidate on what will be trusted rows once it is live: T, and the judging rows of B."""
-    mine = a.batch.judging & a.candidate_on_batch.judged
-    rows = Rows.concat([_bare(a.trusted), _bare(a.batch.take(mine))])
-    right = np.concatenate([a.candidate.right(a.trusted), a.candidate_on_batch.right(a.batch)[mine]])
-    return Bits.of(rows, right, a.candidate.classes)
-
-
-def _bare(rows: Rows) -> Rows:
-    return rows.with_inputs(np.zeros((len(rows), 0), np.int16))

@@ -121,10 +121,10 @@ def _unlearnable(measured: Measured, found: Contradiction, policy: GatePolicy) -
         return Finding(_shifted(found), found.excess, limit)
     return Finding(
         f"The labels look shuffled. {found.conflicts:,} of {rows(found.rows)} contradict version {measured.live}, "
-        "and no rule links these rows to their labels.",
+        f"and no rule links these rows to their labels.{_unlike(found)}",
         found.excess,
         limit,
-        Severity.REJECTED,
+        _blame(found),
         "Do rows and labels still belong together?",
     )
 
@@ -141,7 +141,8 @@ def contradicts_everything(measured: Measured, found: Contradiction, policy: Gat
     what = (
         f"{share} of the rows say something else than version {measured.live} ({found.conflicts:,} of {found.rows:,})."
     )
-    return Finding(what, found.excess, limit, Severity.REJECTED, "Were the class names renumbered?")
+    asked = "Were the class names renumbered?" if _blame(found) is Severity.REJECTED else "Did the inputs change?"
+    return Finding(f"{what}{_unlike(found)}", found.excess, limit, _blame(found), asked)
 
 
 @_of_batch
@@ -180,6 +181,15 @@ def disagrees_broadly(measured: Measured, found: Contradiction, policy: GatePoli
         return Finding(_shifted(found), found.excess, limit)
     remedy = "Look at the listed rows, then promote it or retract the batch."
     return Finding(_counted(measured, found), found.excess, limit, Severity.HELD, remedy)
+
+
+def _blame(found: Contradiction) -> Severity:
+    """Most rows are unlike anything seen: then inputs have shifted, and the few that are not condemn nobody."""
+    return Severity.HELD if found.strange > found.rows else Severity.REJECTED
+
+
+def _unlike(found: Contradiction) -> str:
+    return f" {found.strange:,} more are unlike anything seen before." if found.strange > found.rows else ""
 
 
 def _counted(measured: Measured, found: Contradiction) -> str:

@@ -18,7 +18,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import Older, Report
 from service.errors import MethodRefused
 from service.learning.answering import Asked, View, answers, features_of, softmax
-from service.learning.assessment import Assessment, Past, remember
+from service.learning.assessment import Assessment, Past
 from service.learning.backbones import bounded
 from service.learning.checkpoint import Checkpoint
 from service.learning.cost import cost_of
@@ -26,6 +26,7 @@ from service.learning.curve import learning_curve
 from service.learning.evaluation import Answers, Bits
 from service.learning.features import Space, examining_network, pretrained_network
 from service.learning.ground import moved
+from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale
 from service.learning.report import assess
@@ -34,9 +35,11 @@ from service.learning.sums import Sums
 from service.learning.unlabelled import with_unlabelled
 from service.learning.unseen import refuse_to_forget
 from service.learning.usefulness import backbone_note
-from service.learning.weights import Weights
+from service.learning.weights import Weights, aged
 
 YARDSTICK_PRIOR = 0.25
+HALF = 0.5
+"""A batch that counts less than so much is meant to be forgotten."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         method=learned.details,
         notes=[*learned.notes, *_notes(base, candidate, data, run)],
         older=_older(asked, before) if view.last is not None else None,
+        faded=frozenset(b for b, counts in aged(weights.decay, data.steps(weights)).items() if counts < HALF),
     )
     report = with_unlabelled(assess(assessment), data, space, ledger, context.policy, run)
     report = report.model_copy(update={"learning_curve": learning_curve(ledger, view.batch, view.trusted, solve)})

@@ -10,10 +10,11 @@ import pytest
 from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
-from service.learning.assessment import Assessment, Past, remember
+from service.learning.assessment import Assessment, Past
 from service.learning.batch import Rows, make_rows
 from service.learning.evaluation import Answers, Bits
 from service.learning.ledger import Ledger
+from service.learning.looking_back import remember
 from service.learning.report import assess
 from service.learning.sentences import listed, points, verdict_sentence
 from service.learning.solve import solve_ridge
