@@ -37,6 +37,7 @@ INIT, TRAINING, DRAWS = 1, 2, 3
 STAND_INS = 200
 """Pseudo-rows of a known class, unless the batch has a larger one."""
 FROM_SCRATCH = "This model had no version: all was trained from scratch."
+HEAD_FROM_SCRATCH = "This model had no version: a head was trained from scratch on its pretrained backbone."
 
 
 class Learner:
@@ -81,7 +82,8 @@ class Learner:
         """
         if base is None:
             learner = cls.anew(None, data, run, thaw=thaw)
-            learner.notes.append(FROM_SCRATCH)
+            pretrained = isinstance(learner.network.backbone, Extractor)
+            learner.notes.append(HEAD_FROM_SCRATCH if pretrained else FROM_SCRATCH)
             return learner
         network = build(base)
         new = [name for name in data.batch.present() if name not in base.classes]

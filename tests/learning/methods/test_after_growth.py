@@ -11,7 +11,7 @@ import torch
 from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageInput, MlpBackbone, RangeScale
 from service.learning import probing
 from service.learning.method import Method, Run
-from service.learning.methods import METHODS, den, lora, retrain
+from service.learning.methods import METHODS, den, linear_probe, lora, retrain
 from tests.learning.memory_data import Stream
 from tests.learning.samples import Floats, digits, logits
 
@@ -56,3 +56,21 @@ def test_a_method_goes_on_from_a_grown_network_or_refuses(method: Method, backbo
     answer = logits(got, np.asarray(data.batch.inputs))
     assert answer.shape == (40, 9)
     assert torch.isfinite(answer).all()
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("method", [den.METHOD, lora.METHOD, linear_probe.METHOD], ids=lambda m: m.name)
+def test_a_batch_of_very_unequal_classes_is_learned(method: Method, backbone: str) -> None:
+    """80 rows of one new class, 2 of another, 1 of a known one."""
+    s = grown(backbone)
+    base = s.checkpoint
+    assert base is not None
+    pieces = [batch("8", 80), batch("9", 2), batch("0", 1)]
+    X, y = np.concatenate([x for x, _ in pieces]), [label for _, labels in pieces for label in labels]
+    data = s.data(X, y)
+    got = method.update(base, data, method.Params.model_validate({"epochs": 3}), Run()).checkpoint
+    answer = logits(got, np.asarray(data.batch.inputs))
+    assert got.classes == (*base.classes, "8", "9")
+    assert torch.isfinite(answer).all()
+    if method is den.METHOD:
+        assert torch.equal(answer[:, : len(base.classes)], logits(base, np.asarray(data.batch.inputs)))
