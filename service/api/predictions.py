@@ -19,7 +19,6 @@ from service.api.describing import refusals, takes
 from service.api.limits import Scope
 from service.api.validation import validated
 from service.contract import requests, resources
-from service.contract.inputs import ImageInput
 from service.errors import InvalidContent, TooLarge
 from service.intake.json_body import JsonBody, read_object
 from service.intake.rows import read_row, read_rows
@@ -67,15 +66,20 @@ def asked(scope: Scope) -> tuple[str, str | None] | None:
 async def ask(shared: Context, name: str, version: str | None, scope: Scope, body: bytes) -> Answer:
     """Answer a GET or POST. Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge."""
     loaded = await _loaded(shared, name, version)
-    if scope["method"] == "GET":
-        inputs, wish = read_query(scope["query_string"], loaded)
-    elif len(body) <= SMALL_BODY_BYTES and not (isinstance(loaded.input, ImageInput) and body.count(b"{") > 1):
-        inputs, wish = read_question(body, loaded)
+    posted = scope["method"] == "POST"
+    read, body = (read_question, body) if posted else (read_query, scope["query_string"])
+    if len(body) > SMALL_BODY_BYTES or (loaded.input.kind == "image" and _holds_pictures(body, posted)):
+        inputs, wish = await asyncio.to_thread(read, body, loaded)
     else:
-        inputs, wish = await asyncio.to_thread(read_question, body, loaded)
+        inputs, wish = read(body, loaded)
     if takes_long(loaded, len(inputs)):
         return await asyncio.to_thread(predict, loaded, inputs, wish.top, wish.source)
     return predict(loaded, inputs, wish.top, wish.source)
+
+
+def _holds_pictures(body: bytes, posted: bool) -> bool:
+    """Whether there may be files to decode: an object within a body, or in a query."""
+    return body.count(b"{") > 1 if posted else b"{" in body or b"%7B" in body.upper()
 
 
 async def _loaded(shared: Context, name: str, version: str | None) -> Loaded:

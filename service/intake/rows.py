@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from service.contract.inputs import ImageInput, InputSpec, TextInput
+from service.contract.inputs import InputSpec
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.images import read_images
 from service.intake.json_body import read_value
@@ -20,22 +20,22 @@ def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[A
 
     Raises InvalidContent with the pointer of the first fault.
     """
-    if isinstance(spec, TextInput):
-        return read_texts(rows, spec, model)
-    if isinstance(spec, ImageInput):
+    if spec.kind == "vector":  # asked this way, and first: the quickest question on the busiest path
+        return read_numbers(rows, spec, model)
+    if spec.kind == "image":
         return read_images(rows, spec, model)
-    return read_numbers(rows, spec, model)
+    return read_texts(rows, spec, model)
 
 
 def read_row(text: str, spec: InputSpec, model: str) -> NDArray[Any]:
     """One bare row, as the query of a GET holds it: JSON, or a text as it is. Raises InvalidContent."""
-    if isinstance(spec, TextInput):
+    if spec.kind == "text":
         return _alone(text, spec, model)
     try:
         row = read_value(text.encode("utf-8", "replace"), "/input")
     except BrokenJSON as error:
         raise InvalidContent.at("/input", error.detail.replace("The body", "input", 1)) from None
-    picture = isinstance(spec, ImageInput)
+    picture = spec.kind == "image"
     if not isinstance(row, list) and not (picture and isinstance(row, dict)):
         what = 'nested lists [c][h][w] of numbers, or {"png": base64}' if picture else "a list of numbers, [...]"
         raise InvalidContent.at("/input", f"input is one row: {what}.")
