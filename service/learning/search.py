@@ -19,8 +19,8 @@ from service.learning.method import Run
 
 Trained = TypeVar("Trained")
 
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
-USUAL = 0.1
+STRENGTHS = (2e-3, 2e-2, 2e-1, 2.0)
+USUAL = 0.2
 ERRORS = 1.0
 """Standard errors below the best that still count as good as it."""
 
