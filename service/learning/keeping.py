@@ -6,6 +6,7 @@ from service.contract.enums import Retention
 from service.contract.inputs import Architecture
 from service.learning.architectures import TRAINED_HERE
 from service.learning.checkpoint import Layout
+from service.learning.ledger import Ledger
 from service.learning.method import GradientParams, Method
 
 KEEPS_TRUNK = frozenset({"linear_probe"})
@@ -32,3 +33,14 @@ def refused(method: Method, retention: Retention, architecture: Architecture, ba
             'no rows to sum again (retention none). Use auto, ridge or lda; or set "retention": "exemplars".'
         )
     return None
+
+
+def lacking(ledger: Ledger, known_rows: int) -> list[str]:
+    """A note where a ledger was summed anew from the rows that are left, so that it does not hold all."""
+    held = ledger.judge.rows + ledger.select.rows + ledger.learn.rows
+    if held >= known_rows:
+        return []
+    return [
+        f"The sums in this feature space were made from the {held:,} rows that are kept of {known_rows:,} learned "
+        "ones: the others were deleted, and what was summed of them was summed in another space."
+    ]

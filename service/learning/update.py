@@ -26,6 +26,7 @@ from service.learning.curve import learning_curve
 from service.learning.evaluation import Answers, Bits
 from service.learning.features import Space, examining_network, pretrained_network
 from service.learning.ground import moved
+from service.learning.keeping import lacking
 from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale
@@ -141,7 +142,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         past=context.past,
         sound=True,
         method=learned.details,
-        notes=[*learned.notes, *_notes(base, candidate, data, run)],
+        notes=[*learned.notes, *_notes(base, candidate, data, run), *lacking(ledger, data.known_rows)],
         older=_older(asked, before) if view.last is not None else None,
         faded=frozenset(b for b, counts in aged(weights.decay, data.steps(weights)).items() if counts < HALF),
     )
