@@ -33,7 +33,7 @@ def known_only() -> tuple[Checkpoint, MemoryData]:
 
 def at(alpha: float | str) -> Checkpoint:
     base, data = known_only()
-    return interpolate.update(base, data, interpolate.Params(alpha=alpha), Run(seed=5)).checkpoint  # type: ignore[arg-type]
+    return interpolate.update(base, data, interpolate.Params(alpha=alpha), Run(seed=5)).checkpoint
 
 
 def test_the_ends_have_the_bits_of_both_networks() -> None:
