@@ -222,7 +222,9 @@ def _bare(name: str, side: int | None, device: str = "meta") -> Extractor:
 
 
 def told(error: Exception) -> str:
-    """An error in a line."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    # the path is the operator's own business
-    return "there is no such file" if isinstance(error, FileNotFoundError) else text[:200]
+    """An error in a line, without the path of a file: that is the operator's own business."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError):
+        return error.strerror or "the file cannot be read"
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

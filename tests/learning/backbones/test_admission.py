@@ -84,7 +84,10 @@ def test_a_file_that_does_not_fit_is_refused_without_its_path(tmp_path: Path) ->
     save_file({"conv1.weight": torch.zeros(1)}, other)
     cut.write_bytes(b"nonsense")
     gone = tmp_path / "gone.safetensors"
-    for file, why in ((empty, "no tensor conv1.weight"), (other, "another shape"), (gone, "no such file"), (cut, "")):
+    folder = tmp_path / "folder.safetensors"
+    folder.mkdir()
+    reasons = {empty: "no tensor conv1.weight", other: "another shape", gone: "no such file", cut: "", folder: ""}
+    for file, why in reasons.items():
         pointer, detail = refused(IMAGE, "resnet18", {"resnet18": str(file)})
         assert pointer == "/architecture/backbone/name"
         assert why in detail
