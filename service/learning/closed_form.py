@@ -89,7 +89,7 @@ class ExactParams(Strict):
             data,
             space,
             self.source_weights,
-            f"{form.method} {form.prior!r}",
+            repr(form.solver),
             lambda sums: form.solver.solve(sums, space.shift, None),
         )
         return Weights(found.decay, self.source_weights), found.scores
