@@ -31,8 +31,9 @@ from service.learning.training import Labelled
 
 GROWS = ("mlp", "cnn")
 """Backbones with layers that can grow."""
-NEGATIVES = 4
-"""Pseudo-rows of known classes for each row of the batch, at most; and at least so many a class:"""
+NEGATIVES, NEGATIVE_IMAGES = 12, 4
+"""Pseudo-rows of known classes for each row of the batch at most, kept images for each image; at least so many a class:
+"""
 LEAST_NEGATIVES = 20
 REHEARSED = 0.3
 """Remembered rows for each pseudo-row."""
@@ -116,7 +117,8 @@ def _protects(base: Checkpoint, data: Data, params: Params) -> bool:
 def _known(learner: Learner, params: Params) -> Labelled:
     """Rows of known classes beside the batch: pseudo-rows, and remembered ones if asked for, a third as often: few rows
     say exactly where a class is, many drawn ones how far it reaches."""
-    most = max(NEGATIVES * learner.batch.rows, LEAST_NEGATIVES * learner.known)
+    each = NEGATIVE_IMAGES if learner.view.images else NEGATIVES
+    most = max(each * learner.batch.rows, LEAST_NEGATIVES * learner.known)
     drawn = learner.stand_ins(learner.batch)
     which = torch.randperm(drawn.rows, generator=learner.run.generator(DRAWS))[:most]
     found = Labelled(drawn.x[which], drawn.y[which])
