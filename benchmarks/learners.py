@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.frozen import remembering
+from benchmarks.heads import Floats
 from benchmarks.heads import run as run_published
 from benchmarks.joint import joint, ridge_head, scaled
 from benchmarks.layout import Laid
@@ -51,6 +53,7 @@ def by_service(laid: Laid, words: str) -> Learned:
     else:
         architecture = Architecture(backbone=MlpBackbone(name="mlp", hidden=list(stream.hidden)))
     course, results, seconds = laid.course(), list[Result](), list[float]()
+    training = list[float]()
     with Model(stream.input, architecture, secret=b"folds %d" % laid.seed) as model:
         for arrival in laid.arrivals:
             rows, places = arrival.rows, course.asked(stream.keys(arrival.rows))
@@ -64,7 +67,8 @@ def by_service(laid: Laid, words: str) -> Learned:
             except MethodRefused as refused:
                 return Learned(stream.name, words, laid.seed, refused=refused.detail)
             seconds.append(time.process_time() - began - (model.challenge_seconds - before))
-            course.after(*answers(model, laid.test.take(places), arrival))
+            training.append(model.method_seconds)
+            course.after(*answers(model, laid, laid.test.take(places)))
         return scored(
             stream.name,
             words,
@@ -73,6 +77,7 @@ def by_service(laid: Laid, words: str) -> Learned:
             seconds,
             bytes=sum(s.bytes for s in results[-1].shards),
             kept=model.kept_bytes,
+            training_seconds=sum(training),
             numpy_ridge=in_numpy(model, laid) if method == "ridge" and not stream.sourced else None,
             gate=[verdict(r) for r in results],
             chosen=[str(r.method["name"]) for r in results if r.method],
@@ -81,10 +86,16 @@ def by_service(laid: Laid, words: str) -> Learned:
         )
 
 
-def answers(model: Model, rows: Rows, arrival: Arrival) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float64]]]:
-    """Classes and probabilities of rows by the live version."""
-    predictor = model.predictor()
-    return predictor.names, predictor.probabilities(rows.inputs)
+def answers(model: Model, laid: Laid, rows: Rows) -> tuple[list[str], Floats]:
+    """Classes and probabilities of rows by the live version; by the head of their domain where that is told."""
+    predictor = remembering(model.predictor())
+    if not laid.stream.sourced:
+        return predictor.names, predictor.probabilities(rows.inputs)
+    found = np.zeros((len(rows), len(predictor.names)))
+    for domain in np.unique(rows.domain):
+        mine = rows.domain == domain
+        found[mine] = predictor.probabilities(rows.inputs[mine], source=str(domain))
+    return predictor.names, found
 
 
 def in_numpy(model: Model, laid: Laid) -> float | None:

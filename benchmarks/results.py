@@ -27,7 +27,8 @@ JOINT = "joint"
 class Learned:
     """One method on one stream and seed, after the last step. `bytes`: of the version · `kept`: with rows and features.
 
-    accuracies: after each update · seconds: of the processor, all updates and the last one · `gate`: what the gate said
+    accuracies: after each update · seconds: of the processor, all updates and the last one,
+    training_seconds: of all, without the judging · `gate`: what the gate said
     of each update · `chosen`: the methods that learned · `numpy_ridge`: accuracy of a ridge head that was fitted in
     numpy on the features of exactly the rows that a `ridge` learned · `refused`: why the method cannot run here.
     """
@@ -38,6 +39,7 @@ class Learned:
     accuracy: float = 0.0
     seconds: float = 0.0
     last_seconds: float = 0.0
+    training_seconds: float | None = None
     bytes: int = 0
     kept: int = 0
     average: float | None = None

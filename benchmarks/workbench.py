@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.timing import timed_methods
 from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policy import GatePolicy
@@ -33,9 +34,9 @@ SECRET = b"the folds of a benchmark"
 class Model:
     """One model's lineage. `learn` makes and judges a version, which goes live as the service would let it.
 
-    made: what the last update came to · newest: the last batch · challenges: how each challenger of `auto` fared,
-    challenge_seconds: theirs, of the processor · secret: keys the hash that puts rows into folds. Leave it with
-    `close`, or use it as a context.
+    made: what the last update came to · newest: the last batch · challenges: how each challenger of `auto` fared ·
+    challenge_seconds, method_seconds: of the processor, of all challengers and of the last update's method alone ·
+    secret: keys the hash that puts rows into folds. Leave it with `close`, or use it as a context.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Model:
         self.newest = ""
         self.number = 0
         self.challenges: list[str] = []
-        self.challenge_seconds = 0.0
+        self.challenge_seconds = self.method_seconds = 0.0
 
     def __enter__(self) -> Model:
         return self
@@ -180,8 +181,10 @@ class Model:
         )
 
     def _execute(self, assignment: Assignment) -> Result:
-        result = self._workshop.execute(assignment, no_progress, no_check)
+        with timed_methods() as spent:
+            result = self._workshop.execute(assignment, no_progress, no_check)
         self._workshop.tidy()
+        self.method_seconds = sum(spent)
         self._entries += result.entries
         self.made = result
         self._step = assignment.steps[-1] if assignment.steps else None
