@@ -18,6 +18,7 @@ from service.learning.features import Space, feature_blocks
 from service.learning.method import Data, Run
 from service.learning.solve import DEFAULT_ALPHA, Head, solve_lda, solve_ridge
 from service.learning.statistics import Paired, at_least
+from service.learning.weights import Weights
 
 MARGIN = 0.01
 """Accuracy that a challenger must win."""
@@ -86,7 +87,9 @@ def _unselected(version: Checkpoint, data: Data) -> Head | None:
     if exact is None:
         return None
     space = Space.of(version)
-    learn = data.grown(space).learn
+    weights = Weights(exact.decay, exact.source_weights)
+    whole = data.grown(space) if weights.plain else data.decayed(space, weights.decay, weights.sources)
+    learn = whole.learn
     if exact.method == "lda":
         return solve_lda(learn, space.shift, exact.prior).aligned(version.classes)
     alpha = DEFAULT_ALPHA if exact.alpha is None else exact.alpha
