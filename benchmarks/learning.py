@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> list[Learned]:
     file: Path | None = arguments.json
     found = kept(file) if file is not None and file.exists() else []
     done = {(r.stream, r.method, r.seed) for r in found}
-    rounds = [(s, seed) for s in arguments.streams for seed in range(arguments.seeds or s.seeds)]
+    rounds = [(s, seed) for s in arguments.streams for seed in arguments.seeds or range(s.seeds)]
     methods = list(dict.fromkeys([JOINT, *arguments.methods]))
     with bar(len(rounds) * len(methods)) as advance:
         for stream, seed in rounds:
@@ -92,13 +92,21 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         default=",".join([AUTO, *METHODS]),
         help="names, with commas; parameters behind colons: den:memory_rows=200",
     )
-    parser.add_argument("--seeds", type=int, help="seeds (splits of digits, class orders); by default 5 where cheap")
+    parser.add_argument(
+        "--seeds", type=seeds, help="how many, or 1-4: splits of digits, class orders; by default 5 where cheap"
+    )
     parser.add_argument("--json", type=Path, help="file for the results, a line each; what it has is not run again")
     arguments = parser.parse_args(words)
     if arguments.streams is None:
         there = [s for s in STREAMS.values() if s.data == "digits" or _has(arguments.data, s)]
         arguments.streams = there
     return arguments
+
+
+def seeds(text: str) -> range:
+    """ "3" is 0 to 2, "1-4" is 1 to 4."""
+    first, dash, last = text.partition("-")
+    return range(int(first), int(last) + 1) if dash else range(int(first))
 
 
 def _has(folder: Path | None, stream: Stream) -> bool:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.learning import seeds
 from benchmarks.results import Learned, keep, kept
 from benchmarks.streams import STREAMS, WIDTHS, Stream
 
@@ -140,7 +141,7 @@ def main(words: Sequence[str] | None = None) -> int:
     done = {(r.stream, r.method, r.seed) for r in kept(a.json)} if a.json.exists() else set()
     for stream in a.streams:
         memory = ledger_rows(stream, ROWS[stream.data]) if a.memory == "ledger" else 0
-        for seed in range(a.seeds):
+        for seed in a.seeds:
             todo = {}
             for method in a.methods:
                 if (memory and method not in REHEARSE) or (stream.kind == "domains" and method == "icarl"):
@@ -183,7 +184,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=1.0, help="of each step's rows; 0.7: as many as ours train on")
     parser.add_argument("--streams", type=_streams, default=",".join(SCENARIOS), help="names, with commas")
     parser.add_argument("--methods", type=lambda text: text.split(","), default=",".join(METHODS))
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=seeds, default="1", help="how many, or 1-4")
     parser.add_argument("--json", type=Path, required=True, help="file for the results, a line each")
     return parser.parse_args(words)
 
