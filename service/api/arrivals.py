@@ -20,7 +20,8 @@ from service.errors import Busy, InvalidContent
 from service.intake.json_body import JsonBody
 from service.intake.labels import read_labels, unknown_labels
 from service.intake.rows import read_rows
-from service.learning.batch import LEARNING_ROWS, SELECT_FOLD, Rows, content_digest, make_rows
+from service.learning.batch import LEARNING_ROWS, SELECT_FOLD, Rows, make_rows
+from service.learning.identity import content_digest
 from service.learning.serialization import pack_rows
 from service.registry import batches, models
 from service.registry.batches import Arrival

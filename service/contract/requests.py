@@ -95,7 +95,13 @@ class CreateBatch(Strict):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        json_schema_extra={"examples": [{"inputs": [[0, 3, 7, 1]], "labels": ["4"], "new_classes": "allow"}]},
+        json_schema_extra={
+            "examples": [
+                {"inputs": [[0, 3, 7, 1]], "labels": ["4"], "new_classes": "allow"},
+                {"inputs": ["where is my order"], "labels": ["order"]},
+                {"inputs": [{"png": "iVBORw0KGgo..."}, [[[0, 255], [255, 0]]]], "labels": ["cat", None]},
+            ]
+        },
     )
 
     inputs: Inputs
@@ -166,7 +172,9 @@ class Predict(Strict):
     """Rows to classify."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_extra={"examples": [{"inputs": [[0, 3, 7, 1]], "top": 3}]}
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"inputs": [[0, 3, 7, 1]], "top": 3}, {"inputs": ["where is my order"]}]},
     )
 
     inputs: Inputs

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.learning.batch import FOLDS, SELECT_FOLD, row_hashes
+from service.learning.batch import FOLDS, SELECT_FOLD
+from service.learning.identity import row_hashes
 from service.registry import keeping, models, versions
 from service.registry.database import Database
 from service.registry.tables import Version

@@ -17,7 +17,8 @@ from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import LEFT_RAW_BYTES, read_object
 from service.intake.rows import read_row, read_rows
 from service.intake.texts import MOST_MARKS
-from service.learning.batch import canonical_rows, content_digest, make_rows, row_hashes
+from service.learning.batch import make_rows
+from service.learning.identity import canonical_rows, content_digest, row_hashes
 from service.learning.serialization import pack_rows, unpack_rows
 
 TEXT = TextInput(kind="text", length=20)

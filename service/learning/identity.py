@@ -1,0 +1,53 @@
+"""What makes a row the same row: its canonical bytes, their keyed hash, and the digest of a batch."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+
+
+def canonical_rows(inputs: Array) -> list[bytes]:
+    """Canonical bytes of each row: float32 little-endian with -0 as 0; images whose values are all bytes: uint8;
+    texts: UTF-8 (they are in NFC)."""
+    n = len(inputs)
+    if not n:
+        return []
+    if inputs.dtype == object:
+        return [text.encode() for text in inputs.tolist()]
+    if inputs.dtype == np.uint8:
+        flat = np.ascontiguousarray(inputs).reshape(n, -1)
+        return [r.tobytes() for r in flat]
+    floats = np.ascontiguousarray(inputs, "<f4").reshape(n, -1) + np.float32(0)  # -0 + 0 = 0
+    if inputs.ndim == 2:
+        return [r.tobytes() for r in floats]
+    whole = ((floats >= 0) & (floats <= 255) & (floats == np.rint(floats))).all(1)
+    return [r.astype(np.uint8).tobytes() if w else r.tobytes() for r, w in zip(floats, whole, strict=True)]
+
+
+def row_hashes(inputs: Array, secret: bytes) -> NDArray[np.uint64]:
+    """Keyed hash of each input: the first 8 bytes, big-endian. -> [n] uint64"""
+    digests = (hmac.digest(secret, row, "sha256")[:8] for row in canonical_rows(inputs))
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+
+
+def content_digest(inputs: Array, labels: Iterable[str | None]) -> str:
+    """SHA-256 of a batch: canonical bytes row by row, then each label's UTF-8 and a zero byte (no label: that
+    byte alone).
+
+    A text's bytes come after their number (8 bytes, little-endian): rows of other lengths must not look alike.
+    """
+    sha = hashlib.sha256()
+    texts = inputs.dtype == object
+    for row in canonical_rows(inputs):
+        if texts:
+            sha.update(len(row).to_bytes(8, "little"))
+        sha.update(row)
+    for label in labels:
+        sha.update((label or "").encode() + b"\0")
+    return sha.hexdigest()
