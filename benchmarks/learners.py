@@ -30,7 +30,7 @@ MEMORY_ROWS = 500
 def request(words: str, stream: Stream) -> dict[str, Any]:
     """A name, or a name with parameters in JSON behind colons: ridge:lift=["none","conv"].
 
-    Beside its defaults a method gets joint retraining's epochs and 500 kept rows, where it takes them.
+    Beside its defaults a method gets joint retraining's epochs and 500 kept rows, where it keeps some.
     """
     method, _, more = words.partition(":")
     given = {k: json.loads(v) for k, _, v in (p.partition("=") for p in more.split(":") if p)}
@@ -38,7 +38,7 @@ def request(words: str, stream: Stream) -> dict[str, Any]:
         return {"name": AUTO, **given}
     asked = {"epochs": stream.epochs, "memory_rows": MEMORY_ROWS}
     fields = METHODS[method].Params.model_fields
-    return {"name": method, **{k: v for k, v in asked.items() if k in fields}, **given}
+    return {"name": method, **{k: v for k, v in asked.items() if k in fields and fields[k].default}, **given}
 
 
 def by_service(laid: Laid, words: str) -> Learned:
