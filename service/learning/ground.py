@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from service.contract.inputs import IdentityBackbone, PretrainedBackbone
+from service.contract.inputs import IdentityBackbone, ImageInput, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.architectures import build, parts_of
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.features import Space, identity_network, largest_feature, pretrained_network, shift_for
-from service.learning.lift_choice import Solver, choose_lifts
+from service.learning.lift_choice import Solver, choose_lifts, worth_beside
 from service.learning.lifts import WIDE_ROWS, Lift, LiftKind, make_lift
 from service.learning.method import Data, Run
 from service.learning.preprocessing import InputScale, input_reach, scale_for
 
 FROZEN = ("scale", "backbone", "lift")
 """Parts of a version that an exact head leaves as they are."""
+SMALLEST_IMAGE = 16
+"""Side in pixels from which on random convolutions are tried beside a pretrained backbone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +54,16 @@ def ground_for(
     """Where the head of this update stands.
 
     `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
-    features; one with a pretrained backbone on those, or on the lifts beside them that are asked for. Otherwise lifts
-    of the scaled input: those asked for; or those of the base; or, for a first version and whenever the rows have
-    doubled since or allow for wider ones, those that do best on rows kept back for choosing. `fading`: old batches
-    count less, so the latest rows choose, and never are there enough of them for wider ones.
+    features; one with a pretrained backbone on those, with the lifts beside them that are asked for, or with
+    convolutions of the images where that does better. Otherwise lifts of the scaled input: those asked for; or those of
+    the base; or, for a first version and whenever the rows have doubled since or allow for wider ones, those that do
+    best on rows kept back for choosing. `fading`: old batches count less, so the latest rows choose, and never are
+    there enough of them for wider ones.
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone
     if isinstance(backbone, PretrainedBackbone) and not (base is not None and moved(base.layout)):
-        return _pretrained(base, data, backbone, kinds, width)
+        return _pretrained(base, data, backbone, kinds, width, solver, run)
     if base is not None and not isinstance(backbone, IdentityBackbone):
         return _trained(base, data, kinds)
     if kinds is not None:
@@ -125,23 +128,30 @@ def _pretrained(
     backbone: PretrainedBackbone,
     kinds: Sequence[LiftKind] | None,
     width: int | None,
+    solver: Solver,
+    run: Run,
 ) -> Ground:
-    """The features of a pretrained backbone, alone unless lifts are asked for by name."""
+    """The features of a pretrained backbone; lifts beside them as asked for by name, or as far as they help."""
     if base is not None and kinds is None:
-        return _as_base(base, data)
+        stands = base.layout.exact is None or _stands(base, data, False)
+        if stands or data.kept_rows < data.known_rows:
+            return _as_base(base, data)
     known = 2.0 ** (15 - base.layout.shift) if base is not None and base.layout.shift is not None else None
-    network = pretrained_network(
-        data.input,
-        _scale(base, data)[0],
-        backbone,
-        base.parts["backbone.0"] if base is not None else data.pretrained(),
-        kinds or ["none"],
-        width,
-        known,
-        data.batch,
-    )
-    details = {"backbone": backbone.name}
-    return _standing(base, data, Space.of(network), kinds is not None, frozenset(), details)
+    weights = base.parts["backbone.0"] if base is not None else data.pretrained()
+
+    def space(lifts: Sequence[LiftKind]) -> Space:
+        scale = _scale(base, data)[0]
+        return Space.of(pretrained_network(data.input, scale, backbone, weights, lifts, width, known, data.batch))
+
+    found, details = space(kinds or ["none"]), {"backbone": backbone.name}
+    if kinds is not None or not (isinstance(data.input, ImageInput) and min(data.input.shape[1:]) >= SMALLEST_IMAGE):
+        return _standing(base, data, found, kinds is not None, frozenset(), details)
+    both = space(["none", "conv"])
+    rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
+    helps, scores = worth_beside(both, found.width, rows, solver, run)
+    decided = frozenset(rows.batches) if scores else frozenset[str]()
+    tried = {"lifts_tried": scores} if scores else {}
+    return _standing(base, data, both if helps else found, False, decided, details | tried)
 
 
 def _standing(

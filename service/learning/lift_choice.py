@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +23,8 @@ SELECTING_ROWS = 200
 """Rows of fold 2 from which they alone decide; until then all rows but the judges' do, out of fold."""
 LEAST_ROWS = 20
 """Rows below which nothing can be told: the lift that owes nothing to the rows."""
+WORTH = 0.01
+"""Balanced accuracy that convolutions beside a pretrained backbone must win: they double the width of the head."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +62,42 @@ def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver,
     `rows`: raw inputs, all there are. With fewer than 200 rows in fold 2, out of fold over folds 2-9 instead (groups
     k = fold // 2); with fewer than 20 rows or one class: convolutions for images, none for vectors.
     """
-    tried = rows.take(rows.folds >= SELECT_FOLD)
-    tried = tried.take(np.argsort(tried.hashes, kind="stable")[:TRIED_ROWS])
-    if len(tried) < LEAST_ROWS or len(tried.present()) < 2:
+    tried = _tried(rows)
+    if not _can_tell(tried):
         return LiftChoice(_without_rows(spec), {})
     candidates, scores = candidate_lifts(spec, len(rows)), dict[str, float]()
     best, chosen = -1.0, candidates[0]
     for k, lifts in enumerate(candidates):
         run.check()
         run.progress("choosing a lift", k, len(candidates))
-        score = _score(spec, scale, lifts, tried, solver, run)
+        space = Space.of(identity_network(spec, scale, lifts))
+        score = _score(tried.with_inputs(rounded(space, tried.inputs, run.check)), space.shift, solver, run)
         scores[" + ".join(f"{lift.kind} {lift.width}" for lift in lifts)] = round(score, 4)
         if score > best:
             best, chosen = score, lifts
     return LiftChoice(chosen, scores)
+
+
+def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) -> tuple[bool, dict[str, float]]:
+    """Do lifts beside the first `alone` features of the space win enough? -> that, and both scores, as `choose_lifts`
+    has them; without rows that could tell: no, and none."""
+    tried = _tried(rows)
+    if not _can_tell(tried):
+        return False, {}
+    entry = tried.with_inputs(rounded(both, tried.inputs, run.check, run.progress))
+    scores = [_score(entry.with_inputs(entry.inputs[:, :m]), both.shift, solver, run) for m in (alone, both.width)]
+    told = {f"{m} features": round(s, 4) for m, s in zip((alone, both.width), scores, strict=True)}
+    return scores[1] > scores[0] + WORTH, told
+
+
+def _tried(rows: Rows) -> Rows:
+    """Rows that no judge will see, those with the smallest hash."""
+    tried = rows.take(rows.folds >= SELECT_FOLD)
+    return tried.take(np.argsort(tried.hashes, kind="stable")[:TRIED_ROWS])
+
+
+def _can_tell(tried: Rows) -> bool:
+    return len(tried) >= LEAST_ROWS and len(tried.present()) >= 2
 
 
 def _without_rows(spec: InputSpec) -> list[Lift]:
@@ -81,21 +105,20 @@ def _without_rows(spec: InputSpec) -> list[Lift]:
     return [make_lift("conv" if image else "none", spec.shape, reach=input_reach(spec))]
 
 
-def _score(spec: InputSpec, scale: InputScale, lifts: Sequence[Lift], tried: Rows, solver: Solver, run: Run) -> float:
-    space = Space.of(identity_network(spec, scale, lifts))
-    entry = tried.with_inputs(rounded(space, tried.inputs, run.check))
+def _score(entry: Rows, shift: int, solver: Solver, run: Run) -> float:
+    """Balanced accuracy on rows whose inputs are features rounded to the grid 2^-shift."""
     selecting = entry.take(entry.folds == SELECT_FOLD)
     learn, select = Sums.of(entry.take(entry.folds > SELECT_FOLD)), Sums.of(selecting)
-    fitted = solver.fit(learn, select, space.shift, run.check)
+    fitted = solver.fit(learn, select, shift, run.check)
     if len(selecting) >= SELECTING_ROWS:
-        logits = fitted.head.aligned(entry.names).logits(selecting.inputs.astype(np.float64) * space.step)
+        logits = fitted.head.aligned(entry.names).logits(selecting.inputs.astype(np.float64) * 2.0**-shift)
         return balanced_accuracy(logits, selecting.labels)
     answers = out_of_fold(
         learn + select,
         entry,
-        space.shift,
+        shift,
         entry.names,
-        lambda sums: solver.solve(sums, space.shift, fitted.alpha),
+        lambda sums: solver.solve(sums, shift, fitted.alpha),
         run.check,
     )
     return balanced_accuracy(answers, entry.labels)

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
 from service.errors import MethodRefused
@@ -51,6 +52,14 @@ def tiny() -> Stream:
     return Stream(IMAGE, Architecture(backbone=TINY), files_of("resnet18"))
 
 
+def figures(classes: str, n: int) -> tuple[np.ndarray, list[str]]:
+    """scikit-learn's digits, twice as large, in three channels. -> uint8 [n x classes, 3, 16, 16]"""
+    found = load_digits()
+    rows = np.concatenate([np.flatnonzero(found.target == int(c))[:n] for c in classes])
+    images = np.kron(found.images[rows], np.ones((2, 2))) * 15
+    return np.repeat(images[:, None], 3, 1).astype(np.uint8), [str(c) for c in found.target[rows]]
+
+
 @cache
 def first() -> tuple[Stream, Learned]:
     stream = tiny()
@@ -67,6 +76,18 @@ def test_a_first_version_stores_the_weights_and_owes_them_to_no_batch() -> None:
     assert not made.layout.trained
     assert isinstance(made.parts["backbone.0"], SharedWeights)
     assert stream.checkpoint is made
+
+
+def test_convolutions_go_beside_where_rows_kept_back_show_that_they_help() -> None:
+    stream = tiny()
+    learned = stream.learn(RIDGE, *figures("0123456789", 40))
+    alone, both = learned.details["lifts_tried"].values()
+    assert both > alone + 0.01
+    assert [lift.kind for lift in learned.checkpoint.layout.lifts] == ["none", "conv"]
+    assert learned.checkpoint.learned["lift.1"] == {"bat_000"}
+    again = stream.learn(RIDGE, *figures("01", 10)).checkpoint
+    assert Space.of(again).id == Space.of(learned.checkpoint).id, "it is asked again once rows have doubled"
+    assert "lifts_tried" not in stream.learn(RIDGE, *figures("2", 5)).details
 
 
 @pytest.mark.parametrize("name", METHODS)
