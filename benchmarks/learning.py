@@ -114,9 +114,13 @@ def _has(folder: Path | None, stream: Stream) -> bool:
 
 
 def _streams(text: str) -> list[Stream]:
-    found = [s for word in text.split(",") for s in STREAMS.values() if word in (s.name, s.data)]
-    if not found:
-        raise argparse.ArgumentTypeError(f"there are {', '.join(STREAMS)}")
+    """By name, or all of a data set that is no stream's name."""
+    found: list[Stream] = []
+    for word in text.split(","):
+        mine = [STREAMS[word]] if word in STREAMS else [s for s in STREAMS.values() if s.data == word]
+        if not mine:
+            raise argparse.ArgumentTypeError(f"no stream {word}; there are {', '.join(STREAMS)}")
+        found += mine
     return found
 
 
