@@ -71,9 +71,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     return shared.posts.run(attempt(request, identity), begin)
 
 
-def _stored(
-    session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice
-) -> list[str]:
+def _stored(session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice) -> list[str]:
     """The batches that a body names. Raises Conflict when none is pending, or one of them was retracted; and
     InvalidContent where they hold nothing that the method can learn from."""
     if order.batches == "pending":

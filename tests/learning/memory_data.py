@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -118,9 +119,15 @@ def _typed(inputs: Array) -> Array:
     return given if given.dtype in (np.uint8, object) else given.astype(np.float32)
 
 
+_ENTRIES: WeakKeyDictionary[Rows, dict[str, Rows]] = WeakKeyDictionary()
+
+
 def in_space(rows: Rows, space: Space) -> Rows:
-    """The rows with rounded features as inputs."""
-    return rows.with_inputs(rounded(space, rows.inputs))
+    """The rows with rounded features as inputs; computed once a space, as the store does."""
+    entries = _ENTRIES.setdefault(rows, {})
+    if space.id not in entries:
+        entries[space.id] = rows.with_inputs(rounded(space, rows.inputs))
+    return entries[space.id]
 
 
 class Stream:
@@ -143,9 +150,7 @@ class Stream:
             for name, n in old.take(old.learning).counts().items():
                 learning[name] = learning.get(name, 0) + n
         name = f"bat_{len(self.history):03d}"
-        return make_rows(
-            name, _typed(inputs), [str(label) for label in labels], SECRET, learning_rows=learning
-        )
+        return make_rows(name, _typed(inputs), [str(label) for label in labels], SECRET, learning_rows=learning)
 
     def data(self, inputs: Array, labels: Sequence[str]) -> MemoryData:
         """What a method would be given for this batch now."""

@@ -28,15 +28,18 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.method import Learned, Method, Run
 from service.learning.methods import METHODS, resolve
 from service.learning.serialization import pack_shard, unpack_shard
+from tests.learning.backbones.made import TINY, files_of
 from tests.learning.memory_data import MemoryData, Stream
 
 SCALE = RangeScale(range=(0, 16))
 VECTOR = VectorInput(kind="vector", size=64, scale=SCALE)
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8, scale=SCALE)
+COLOUR = ImageInput(kind="image", channels=3, height=8, width=8, scale=SCALE)
 BACKBONES = {
     "identity": (VECTOR, Architecture(backbone=IdentityBackbone())),
     "mlp": (VECTOR, Architecture(backbone=MlpBackbone(name="mlp", hidden=[32]))),
     "cnn": (IMAGE, Architecture(backbone=CnnBackbone(name="cnn", channels=[8]))),
+    "resnet18": (COLOUR, Architecture(backbone=TINY)),
 }
 CASES = [(name, backbone) for name in METHODS for backbone in BACKBONES]
 BATCHES = {"only new": "5678", "only old": "0123", "a mix": "3456", "one new class": "7", "one old class": "2"}
@@ -57,17 +60,27 @@ def rows_of(classes: str, n: int, skip: int = 0) -> tuple[np.ndarray, list[str]]
 
 
 def shaped(X: np.ndarray, backbone: str) -> np.ndarray:
-    return X.reshape(-1, *BACKBONES[backbone][0].shape)
+    shape = BACKBONES[backbone][0].shape
+    return X.reshape(-1, *shape) if backbone != "resnet18" else np.repeat(X.reshape(-1, 1, *shape[1:]), 3, 1)
+
+
+def files(backbone: str) -> dict[str, str]:
+    """What the operator would have to name."""
+    return files_of(backbone) if backbone == "resnet18" else {}
 
 
 @cache
 def first(backbone: str) -> Stream:
     """A model that knows 0-4: a trained net, or an exact head where nothing trains."""
     spec, architecture = BACKBONES[backbone]
-    stream = Stream(spec, architecture)
+    stream = Stream(spec, architecture, files(backbone))
     X, y = rows_of("01234", 40)
-    how = METHODS["ridge" if backbone == "identity" else "retrain"]
-    stream.learn(how, shaped(X, backbone), y)
+    if backbone == "identity":
+        stream.learn(METHODS["ridge"], shaped(X, backbone), y, lift="none")
+    elif backbone == "resnet18":
+        stream.learn(METHODS["linear_probe"], shaped(X, backbone), y, epochs=5)
+    else:
+        stream.learn(METHODS["retrain"], shaped(X, backbone), y)
     return stream
 
 
@@ -82,7 +95,8 @@ def learn(method: Method, base: Checkpoint | None, data: MemoryData, run: Run | 
     """What the method made, or the sentence it refuses with."""
     if method.refuse is not None and (reason := method.refuse(base, data)):
         return reason
-    _, params = resolve({"name": method.name})
+    brief = {"epochs": 2} if base is not None and data.files and "epochs" in method.Params.model_fields else {}
+    _, params = resolve({"name": method.name, **brief})
     return method.update(base, data, params, run or Run(seed=1))
 
 
@@ -216,7 +230,7 @@ def test_a_first_version_is_made_from_nothing(case: tuple[Method, str]) -> None:
     method, backbone = case
     spec, architecture = BACKBONES[backbone]
     X, y = rows_of("012", 20)
-    data = Stream(spec, architecture).data(shaped(X, backbone), y)
+    data = Stream(spec, architecture, files(backbone)).data(shaped(X, backbone), y)
     made = learn(method, None, data)
     if isinstance(made, Learned):
         best = logits(made.checkpoint, data.batch).argmax(1).numpy()

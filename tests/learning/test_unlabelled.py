@@ -64,9 +64,7 @@ def test_mas_can_do_with_them_alone(rows_of_a_base: bool) -> None:
     architecture = Architecture(backbone=MlpBackbone(name="mlp", hidden=[8]))
     base = None
     if rows_of_a_base:
-        base = run_update(
-            None, MemoryData(SPEC, architecture, [], first), method, params, Run(), Context()
-        ).checkpoint
+        base = run_update(None, MemoryData(SPEC, architecture, [], first), method, params, Run(), Context()).checkpoint
     nothing = first.take(np.zeros(len(first), bool))
     data = MemoryData(SPEC, architecture, [first] if base else [], nothing, corners(2)[0])
     if base is None:

@@ -161,7 +161,10 @@ def test_other_methods_go_on_from_a_branched_network() -> None:
     tuned = s.learn(fine_tune.METHOD, d.X[:400], d.y[:400]).checkpoint
     assert tuned.layout.low_rank == got.layout.low_rank
     assert accuracy(tuned, d.held_X, d.held_y) > 0.9
-    grown = s.learn(den.METHOD, d.X[:200], ["z" if y == "0" else y for y in d.y[:200]], epochs=2).checkpoint
+    parity = ["odd" if int(y) % 2 else "even" for y in d.y[400:700]]
+    expanded = s.learn(den.METHOD, d.X[400:700, ::-1].copy(), parity, epochs=2)
+    grown = expanded.checkpoint
+    assert any(layer["added"] for layer in expanded.details["steps"][2]["layers"])
     assert torch.equal(logits(grown, d.held_X)[:, :10], logits(tuned, d.held_X))
     again = s.learn(lora.METHOD, d.X[:100], d.y[:100], epochs=1).checkpoint
     assert len(again.layout.low_rank) == 4
