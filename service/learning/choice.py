@@ -34,8 +34,7 @@ class AutoParams(Strict):
 
     stable_scores: bool = Field(
         default=False,
-        description="Old scores keep their bits where classes are new: a trained net is expanded in protect mode, an "
-        "exact head gets new columns only.",
+        description="Old scores of a trained net keep their bits where classes are new: it is expanded.",
     )
     budget_seconds: float = Field(
         default=30.0, ge=0, le=3600, description="Time of a challenger, in seconds; 0: nobody challenges."
@@ -130,7 +129,8 @@ class _Table:
             )
         return Choice(
             {"name": "ridge"},
-            "auto: old scores shall keep their bits; the exact head gets columns for the new classes alone.",
+            "auto: new classes on features that stand still; an exact head is solved whole, so its old scores move a "
+            "little. Scores that keep their bits take a trained net.",
         )
 
     def _new_classes(self) -> Choice:
@@ -180,6 +180,8 @@ class _Table:
         return Choice(
             {"name": "l2_sp"},
             "auto: known classes, a trained net, and no old row is kept; weights are held near where they were.",
+            {"name": "interpolate"},
+            "the best place on the way from the old weights to fine-tuned ones",
         )
 
     def _closed(self, why: str) -> Choice:

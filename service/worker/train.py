@@ -9,50 +9,34 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from service.contract.enums import UpdateKind
-from service.contract.inputs import PretrainedBackbone, Strict
 from service.errors import BudgetSpent, CorruptArtifact, MethodRefused
 from service.learning.assessment import Past
-from service.learning.backbones.extractor import SharedWeights, shared
+from service.learning.backbones.extractor import SharedWeights
 from service.learning.batch import Rows
 from service.learning.challenge import compare
-from service.learning.checkpoint import Checkpoint, Layout, Tensors
-from service.learning.choice import AutoParams, Surroundings, auto
+from service.learning.checkpoint import Checkpoint
 from service.learning.cost import retraining_cost
 from service.learning.evaluation import Bits
 from service.learning.keeping import refused
 from service.learning.ledger import Ledger
-from service.learning.method import Data, Learned, Method, Run
-from service.learning.methods import AUTO, METHODS, resolve
+from service.learning.method import Learned, Run
+from service.learning.methods import METHODS
 from service.learning.retraction import blank, certify
-from service.learning.serialization import pack, pack_rows, pack_shard, unpack, unpack_shard
+from service.learning.serialization import pack, pack_rows, pack_shard, unpack
 from service.learning.update import Candidate, Context, learn, run_update
 from service.storage.artifacts import SHARDS, Artifacts, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker.assignment import Assignment, Challenge, Result, Shard, Stored
+from service.worker.assignment import Assignment, Result, Shard
 from service.worker.assignment import Bits as Remembered
+from service.worker.choosing import Chosen, around, choose
 from service.worker.features import StoredData
+from service.worker.loading import load
 from service.worker.shelf import Memory, Shelf
 
 log = logging.getLogger("tsuika.child")
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The method of a step, resolved: by name, or by `auto` with its reason."""
-
-    method: Method
-    params: Strict
-    why: str
-    challenge: Challenge | None = None
-
-    @property
-    def request(self) -> dict[str, Any]:
-        """As it is stored, and replayed from."""
-        return {"name": self.method.name, **self.params.model_dump(mode="json")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +115,7 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     base = _knowing(base)
     known = assignment.base.learned if assignment.base else []
     data = _data(assignment, shelf, known, step.batches, run)
-    chosen = choose(step.method, base, data, _around(assignment))
+    chosen = choose(step.method, base, data, around(assignment))
     layout = base.layout if base is not None else None
     if reason := refused(chosen.method, assignment.retention, assignment.architecture, layout):
         raise MethodRefused(reason)
@@ -161,14 +145,6 @@ def _against(champion: Checkpoint, done: Done, run: Run) -> Done:
     return replace(done, chosen=chosen, lost=None if bout.won else told)
 
 
-def _around(assignment: Assignment) -> Surroundings:
-    return Surroundings(
-        keeps=assignment.retention != "none",
-        challenged_rows=assignment.challenged_rows,
-        recent=assignment.policy.trusted == "recent",
-    )
-
-
 def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:
     """The lineage without the named batches, measured but not vetoed, with its certificate."""
     assert base is not None
@@ -192,36 +168,6 @@ def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, ru
 def _knowing(base: Checkpoint | None) -> Checkpoint | None:
     """The base, unless everything was taken back from it: then learning begins as on a model without a version."""
     return base if base is not None and base.classes else None
-
-
-def choose(request: dict[str, Any], base: Checkpoint | None, data: Data, around: Surroundings | None = None) -> Chosen:
-    """The method of a request; `auto` takes it from the written table. Raises MethodRefused."""
-    if request["name"] != AUTO:
-        method, params = resolve(request)
-        return Chosen(method, params, f"{method.name}: asked for by name.")
-    asked = AutoParams.model_validate({k: v for k, v in request.items() if k != "name"})
-    choice = auto(base, data, asked, around)
-    method, params = resolve(choice.request)
-    challenge = None
-    if choice.challenger is not None:
-        challenge = Challenge(method=choice.challenger, why=choice.challenge, budget_seconds=asked.budget_seconds)
-    return Chosen(method, params, choice.why, challenge)
-
-
-def load(stored: Stored, store: Artifacts) -> Checkpoint:
-    """A version from its shards, each verified; weights of a pretrained backbone are shared. Raises CorruptArtifact."""
-    layout = Layout.model_validate(stored.layout)
-    return Checkpoint(
-        layout=layout,
-        parts={s.part: _part(layout, s, store) for s in stored.shards},
-        learned={s.part: frozenset(s.learned) for s in stored.shards},
-    )
-
-
-def _part(layout: Layout, shard: Shard, store: Artifacts) -> Tensors:
-    if shard.part == "backbone.0" and isinstance(layout.backbone, PretrainedBackbone):
-        return shared(shard.digest, lambda digest: store.get(SHARDS, digest))
-    return unpack_shard(store.get(SHARDS, shard.digest))
 
 
 def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Sequence[str], run: Run) -> StoredData:
