@@ -120,7 +120,13 @@ class LearnedNothing(Strict):
 class Reconcilable(Strict):
     """Honest shift against swapped labels: can old and new rows both be right?"""
 
-    min_fixed: float = Field(0.6, ge=0, le=1, description="Share of conflicting rows a joint head must get right.")
+    min_fixed: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="Share of conflicting rows that a joint head must get "
+        "right, of the share of trusted rows that the live version gets right.",
+    )
     max_old_loss: float = Field(0.10, ge=0, le=1, description="Loss allowed on old rows of those classes.")
 
 

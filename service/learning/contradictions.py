@@ -37,9 +37,15 @@ def needs_reconciliation(found: Contradiction, policy: GatePolicy) -> bool:
 
 
 def reconcilable(found: Contradiction, policy: GatePolicy) -> bool | None:
-    """Whether old and new rows can both be right; null where it was not asked."""
+    """Whether old and new rows can both be right; null where it was not asked.
+
+    Of conflicting rows no more can be asked than the model gets right of any: where half of all trusted rows are
+    answered wrongly, half of the honest conflicts stay.
+    """
     both, rule = found.reconciliation, policy.reconcilable
-    return None if both is None else both.fixed >= rule.min_fixed and both.loss <= rule.max_old_loss
+    if both is None:
+        return None
+    return both.fixed >= rule.min_fixed * (1 - found.expected) and both.loss <= rule.max_old_loss
 
 
 def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
