@@ -162,7 +162,7 @@ STREAMS = {
         Stream("letter", "letter", VectorInput(kind="vector", size=16), (256, 256), 0.03, first=6, seeds=5),
         Stream("clinc150", "clinc150", TextInput(kind="text"), (256,), 0.01, 15, 15, backbone=MINILM),
         Stream("emoji32-classes", "emoji32", EMOJI, (256,), 0.03, 14, 10, epochs=20, backbone=EFFICIENTNET),
-        Stream("emoji32-pixels", "emoji32", EMOJI, (256,), 0.03, 14, 10, epochs=20),
+        Stream("emoji32-pixels", "emoji32", EMOJI, (256,), 0.01, 14, 10, epochs=20),
         Stream(
             "emoji32-styles", "emoji32", EMOJI, (256,), 0.01, kind="domains", then=1, epochs=20, backbone=EFFICIENTNET
         ),
