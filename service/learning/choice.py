@@ -144,11 +144,11 @@ class _Table:
                 )
             return self._closed("new classes on features that stand still; the exact head forgets nothing")
         if self.data.kept_rows:
+            exact = {"name": "ridge"}, "the exact head on the features of the trained net"
             return Choice(
                 {"name": "replay", "balance": "auto"},
                 "auto: new classes for a net that was trained, and old rows are kept; they are learned again beside.",
-                {"name": "ridge"},
-                "the exact head on the features of the trained net",
+                *(self._retraining() or exact),
             )
         return Choice(
             {"name": "linear_probe"},
@@ -169,13 +169,14 @@ class _Table:
             return Choice(
                 {"name": "linear_probe"},
                 f"auto: known classes, and fewer than {FEW_KNOWN} rows of some; only the head of the net moves.",
+                *self._retraining(),
             )
         if self.data.kept_rows:
+            held = {"name": "l2_sp"}, "weights held near where they were, in place of old rows"
             return Choice(
                 {"name": "replay"},
                 "auto: known classes, a trained net, and old rows are kept; they are learned again beside.",
-                {"name": "l2_sp"},
-                "weights held near where they were, in place of old rows",
+                *(self._retraining() or held),
             )
         return Choice(
             {"name": "l2_sp"},

@@ -126,10 +126,12 @@ def _solve(
     if not len(entry):
         # what is left after a retraction inherits nothing: the rows that left may have decided it
         inherited = None
-        if len(ledger.selected) < ENOUGH_ROWS:
-            kept = data.kept()
-            rows = kept.with_inputs(rounded(space, kept.inputs, run.check))
-            answers = apart(rows, own=False)
+    other_kind = bool(data.known_rows) and inherited is None and weights.plain and data.kept_rows == data.known_rows
+    if len(ledger.selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
+        kept = data.kept()
+        everything = kept.with_inputs(rounded(space, kept.inputs, run.check))
+        rows = Rows.concat([everything, entry]) if len(entry) else everything
+        answers = apart(rows, own=False)
     temperature, doubt = temperature_of(weighed, fitted.head, rows, answers, classes, inherited)
     run.progress("solving", 3, 3)
     return Solved(fitted, served, judged, own, temperature, doubt, sources)
