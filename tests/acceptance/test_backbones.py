@@ -14,7 +14,7 @@ import pytest
 from tests.learning.backbones.made import weights_of
 from tests.server import Server
 
-IMAGE = {"kind": "image", "channels": 3, "height": 16, "width": 16}
+IMAGE = {"kind": "image", "channels": 3, "height": 12, "width": 12}
 PHRASES = {
     "weather": "will it rain tomorrow in the city or is it sunny",
     "music": "play the new song of the band loud and again",
@@ -50,7 +50,7 @@ def pictures(classes: str, n: int) -> dict[str, Any]:
     """Each class is a colour pattern under noise, as whole numbers in nested lists."""
     draw, labels = np.random.default_rng(n), [c for c in classes for _ in range(n)]
     patterns = {c: np.random.default_rng(ord(c)).integers(40, 215, (3, 4, 4)) for c in classes}
-    X = np.stack([np.kron(patterns[c], np.ones((4, 4))) for c in labels]) + draw.normal(0, 20, (len(labels), 3, 16, 16))
+    X = np.stack([np.kron(patterns[c], np.ones((3, 3))) for c in labels]) + draw.normal(0, 20, (len(labels), 3, 12, 12))
     return {"inputs": np.clip(X, 0, 255).astype(int).tolist(), "labels": labels, "new_classes": "allow"}
 
 

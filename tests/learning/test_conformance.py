@@ -100,6 +100,13 @@ def learn(method: Method, base: Checkpoint | None, data: MemoryData, run: Run | 
     return method.update(base, data, params, run or Run(seed=1))
 
 
+@cache
+def mixed(name: str, backbone: str) -> tuple[Checkpoint, MemoryData, Learned | str]:
+    """What a method makes of a batch of known and new classes: base, data, and the outcome."""
+    base, data = offered(backbone, "3456")
+    return base, data, learn(METHODS[name], base, data)
+
+
 def bits(parts: Checkpoint) -> dict[str, bytes]:
     return {part: pack_shard(tensors) for part, tensors in parts.parts.items()}
 
@@ -150,8 +157,8 @@ def test_inputs_stay_as_they_were(case: tuple[Method, str]) -> None:
 
 def test_the_same_seed_gives_the_same_bits(case: tuple[Method, str]) -> None:
     method, backbone = case
-    base, data = offered(backbone, "3456")
-    one, two = learn(method, base, data), learn(method, base, data)
+    base, data, one = mixed(method.name, backbone)
+    two = learn(method, base, data)
     if isinstance(one, Learned) and isinstance(two, Learned):
         assert bits(one.checkpoint) == bits(two.checkpoint)
         assert one.checkpoint.layout == two.checkpoint.layout
@@ -159,8 +166,7 @@ def test_the_same_seed_gives_the_same_bits(case: tuple[Method, str]) -> None:
 
 def test_saved_loaded_and_predicting_the_same(case: tuple[Method, str]) -> None:
     method, backbone = case
-    base, data = offered(backbone, "3456")
-    made = learn(method, base, data)
+    _, data, made = mixed(method.name, backbone)
     if isinstance(made, Learned):
         again = replace(
             made.checkpoint,
@@ -187,8 +193,7 @@ def test_a_cancelled_update_stops_at_its_next_check(case: tuple[Method, str]) ->
 
 def test_a_changed_part_says_which_batch_changed_it(case: tuple[Method, str]) -> None:
     method, backbone = case
-    base, data = offered(backbone, "3456")
-    made = learn(method, base, data)
+    base, data, made = mixed(method.name, backbone)
     if isinstance(made, Learned):
         before, after = bits(base), bits(made.checkpoint)
         assert set(made.checkpoint.learned) == set(after)
