@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 from torch import Tensor
 
+from service.learning.checkpoint import Checkpoint
 from service.learning.importance import Importance
 from service.learning.learner import Learner
 from service.learning.losses import Pull
-from service.learning.method import GradientParams, Run
+from service.learning.method import Data, GradientParams, Run
 from service.learning.search import Point, search
 from service.learning.training import Labelled, logits, rights
 
@@ -101,6 +102,34 @@ def choose(
     best = found.best
     best.learner.notes += [*search_notes(found.points, found.strength), *taken_over(best.learner, start)]
     return best, found.points
+
+
+def train_held(
+    base: Checkpoint,
+    data: Data,
+    params: PulledParams,
+    start: Learner,
+    held: Importance,
+    told: str,
+    run: Run,
+) -> tuple[Pulled, dict[str, Any]]:
+    """Cross-entropy under a pull to where `start` stands, stiff by `held`. -> the best, and what the report tells.
+
+    `told`: where the importances come from, in words. What measuring them cost `start` counts.
+    """
+    anchor = Anchor.of(start, held)
+
+    def train(strength: float, run: Run) -> Pulled:
+        learner = Learner.start(base, data, run)
+        pull = anchor.pull(learner, strength)
+        learner.fit(params, after_step=pull.step)
+        return Pulled(learner, pull)
+
+    best, points = choose(train, params.strength, start, run)
+    details = best.told(points) | {"held_by": told}
+    best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
+    best.learner.multiply_adds += start.multiply_adds
+    return best, details
 
 
 def selecting_rows(learner: Learner) -> tuple[Labelled, Labelled]:

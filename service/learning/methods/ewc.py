@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.anchor import Anchor, Pulled, PulledParams, choose
+from service.learning.anchor import Anchor, Pulled, PulledParams, train_held
 from service.learning.checkpoint import Checkpoint
 from service.learning.importance import LABELS, Importance, mean_of, old_rows, sample_of
 from service.learning.learner import Learner
@@ -38,18 +38,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         start.fit(params)
         return _finish(Pulled(start, Anchor.of(start).pull(start, 0.0)), None, {})
     held, told = _held(start)
-    anchor = Anchor.of(start, held)
-
-    def train(strength: float, run: Run) -> Pulled:
-        learner = Learner.start(base, data, run)
-        pull = anchor.pull(learner, strength)
-        learner.fit(params, after_step=pull.step)
-        return Pulled(learner, pull)
-
-    best, points = choose(train, params.strength, start, run)
-    details = best.told(points) | {"held_by": told}
-    best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
-    best.learner.multiply_adds += start.multiply_adds
+    best, details = train_held(base, data, params, start, held, told, run)
     return _finish(best, held, details)
 
 

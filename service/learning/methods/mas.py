@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.anchor import Anchor, Pulled, PulledParams, choose
+from service.learning.anchor import Anchor, Pulled, PulledParams, train_held
 from service.learning.checkpoint import Checkpoint
 from service.learning.importance import Importance, old_rows, sample_of, unlabelled_rows
 from service.learning.learner import Learner
@@ -37,18 +37,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         start.fit(params)
         return _finish(Pulled(start, Anchor.of(start).pull(start, 0.0)), None, params, {})
     held, told = _held(start)
-    anchor = Anchor.of(start, held)
-
-    def train(strength: float, run: Run) -> Pulled:
-        learner = Learner.start(base, data, run)
-        pull = anchor.pull(learner, strength)
-        learner.fit(params, after_step=pull.step)
-        return Pulled(learner, pull)
-
-    best, points = choose(train, params.strength, start, run)
-    details = best.told(points) | {"held_by": told}
-    best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
-    best.learner.multiply_adds += start.multiply_adds
+    best, details = train_held(base, data, params, start, held, told, run)
     return _finish(best, held, params, details)
 
 
