@@ -95,7 +95,7 @@ def _space(base: Checkpoint | None, data: Data, run: Run) -> Space | None:
     if base is not None and base.layout.shift is not None:
         return Space.of(base)
     if base is None and isinstance(data.architecture.backbone, PretrainedBackbone):
-        return ground_for(None, data, None, None, _Unasked(), run).space
+        return ground_for(None, data, ["none"], None, _Unasked(), run).space
     return None
 
 
