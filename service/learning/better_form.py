@@ -15,7 +15,8 @@ from service.learning.features import Space
 from service.learning.ground import ground_for
 from service.learning.lift_choice import SELECTING_ROWS, Fitted, balanced_accuracy
 from service.learning.method import Data, Run
-from service.learning.solve import Head, choose_alpha, out_of_fold, solve_lda, solve_ridge
+from service.learning.solve import Head, out_of_fold, solve_lda, solve_ridge
+from service.learning.strength import choose_alpha
 from service.learning.sums import Sums
 
 Name = Literal["ridge", "lda"]

@@ -16,8 +16,9 @@ from service.learning.batch import Rows, bounded
 from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space, feature_blocks
 from service.learning.method import Data, Run
-from service.learning.solve import DEFAULT_ALPHA, Head, solve_lda, solve_ridge
+from service.learning.solve import Head, solve_lda, solve_ridge
 from service.learning.statistics import Paired, at_least
+from service.learning.strength import DEFAULT_ALPHA
 from service.learning.weights import Weights
 
 MARGIN = 0.01

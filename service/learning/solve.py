@@ -10,7 +10,7 @@ the same bits on one machine however the rows arrived. All of it is float64; no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,16 +21,6 @@ from service.learning.batch import Array, Rows
 from service.learning.moments import Moments, add_outer
 from service.learning.sums import Floats, Sums
 
-ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""The grid of the ridge's strength, in units of each feature's own variance."""
-DEFAULT_ALPHA = 1e-2
-"""Used until there are rows to choose on."""
-TIE = 1e-6
-"""Scores so near to the best (relative) are equal: the larger alpha wins, so that rounding chooses nothing."""
-NEAR = 0.1
-"""With more rows than features the smallest alpha wins whose score is at most this much worse (relative): squared error
-asks for more shrinkage than the answers do. Measured on eight data sets of 100 to 18,000 rows: at most 0.5 points of
-accuracy lost, 1 to 5 gained where classes are many."""
 ABSENT = -1e9
 """Score of a column whose class the head has never seen."""
 
@@ -59,7 +49,7 @@ class Head:
         return Head(tuple(classes), weight, bias)
 
 
-class _Ridge:
+class RidgeEquations:
     """The equations of one prior, solved for any alpha: (B + alpha D) w_k = pi_k (mu_k - mu), the bias eliminated.
 
     With G_b = S_w + sum_k pi_k mu_k mu_k' over h = [features; 1] and mu = sum_k pi_k mu_k, the bias row of G_b is
@@ -88,52 +78,7 @@ def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
     """
     if not sums.mass:
         return Head((), np.zeros((0, sums.width)), np.zeros(0))
-    return _in_features(_Ridge(Moments.of(sums, prior)).solve(alpha), sums, shift)
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """The alpha that was chosen, the head of the learning rows with it, and the score of every alpha that was tried."""
-
-    alpha: float
-    head: Head
-    scores: dict[float, float]
-
-
-def choose_alpha(
-    learn: Sums,
-    select: Sums,
-    shift: int,
-    prior: float,
-    grid: Sequence[float] = ALPHAS,
-    check: Callable[[], None] = lambda: None,
-) -> Choice:
-    """Solves `learn` (folds 3-9) with every alpha of the grid and takes the least squared error on `select` (fold 2).
-
-    From sums alone, so a pure function of them. Ties within 1e-6 go to the larger alpha; then, with more learning rows
-    than features, the smallest alpha that is nearly as good (`NEAR`) is taken. With a grid of one, or where the two
-    share no class, nothing is tried: the one alpha, or 1e-2.
-    """
-    shared = set(learn.classes) & set(select.classes)
-    if len(grid) == 1 or not shared:
-        alpha = grid[0] if len(grid) == 1 else DEFAULT_ALPHA
-        return Choice(alpha, solve_ridge(learn, shift, alpha, prior), {})
-    ridge, truth = _Ridge(Moments.of(learn, prior)), Moments.of(select, prior)
-    heads: dict[float, Head] = {}
-    for alpha in grid:
-        check()
-        heads[alpha] = ridge.solve(alpha)
-    scores = {alpha: truth.squared_error(head.weight, head.bias, head.classes) for alpha, head in heads.items()}
-    best = _best(scores, learn.mass > learn.width)
-    return Choice(best, _in_features(heads[best], learn, shift), scores)
-
-
-def _best(scores: Mapping[float, float], many_rows: bool) -> float:
-    least = min(scores.values())
-    tied = [alpha for alpha, score in scores.items() if score <= least * (1 + TIE)]
-    if many_rows and len(tied) < len(scores):
-        return min(alpha for alpha, score in scores.items() if score <= least * (1 + NEAR))
-    return max(tied)
+    return in_features(RidgeEquations(Moments.of(sums, prior)).solve(alpha), sums, shift)
 
 
 def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
@@ -151,7 +96,7 @@ def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
     diagonal = np.full(sums.width, max(ridge, floor) or 1.0)
     weight = _solve(moments.within * shrunk, diagonal, moments.means, ridge).T
     bias = np.log(moments.prior) - 0.5 * np.einsum("km,mk->k", weight, moments.means)
-    return _in_features(Head(moments.classes, weight, bias), sums, shift)
+    return in_features(Head(moments.classes, weight, bias), sums, shift)
 
 
 def out_of_fold(
@@ -201,7 +146,7 @@ def _solve(matrix: Floats, diagonal: Floats, right: Floats, alpha: float) -> Flo
     return solution
 
 
-def _in_features(head: Head, sums: Sums, shift: int) -> Head:
+def in_features(head: Head, sums: Sums, shift: int) -> Head:
     """From grid units to feature units (a power of two: exact), columns in the order of the sums."""
     order = [name for name in sums.classes if name in set(head.classes)]
     return Head(head.classes, head.weight * 2.0**shift, head.bias).aligned(order)

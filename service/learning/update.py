@@ -31,7 +31,8 @@ from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale
 from service.learning.report import assess
-from service.learning.solve import DEFAULT_ALPHA, Head, choose_alpha, out_of_fold, solve_ridge
+from service.learning.solve import Head, out_of_fold, solve_ridge
+from service.learning.strength import DEFAULT_ALPHA, choose_alpha
 from service.learning.sums import Sums
 from service.learning.unlabelled import with_unlabelled
 from service.learning.unseen import refuse_to_forget

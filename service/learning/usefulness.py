@@ -11,7 +11,7 @@ from service.learning.features import Space, examining_network, rounded
 from service.learning.lift_choice import balanced_accuracy
 from service.learning.method import Data, Run
 from service.learning.preprocessing import InputScale
-from service.learning.solve import choose_alpha
+from service.learning.strength import choose_alpha
 from service.learning.sums import WIDEST, Sums
 
 LOOKED_AT = 2000

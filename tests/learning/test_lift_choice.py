@@ -14,7 +14,7 @@ from service.learning.method import Run
 from service.learning.methods.lda import Discriminants
 from service.learning.methods.ridge import Ridge
 from service.learning.preprocessing import scale_for
-from service.learning.solve import ALPHAS
+from service.learning.strength import ALPHAS
 from tests.learning.exact_help import SECRET, VECTOR
 
 PLANE = VectorInput(kind="vector", size=2, scale=RangeScale(range=(-1, 1)))

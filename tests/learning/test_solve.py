@@ -12,14 +12,12 @@ from service.learning.batch import Rows
 from service.learning.moments import Moments
 from service.learning.solve import (
     ABSENT,
-    ALPHAS,
-    DEFAULT_ALPHA,
     Head,
-    choose_alpha,
     out_of_fold,
     solve_lda,
     solve_ridge,
 )
+from service.learning.strength import ALPHAS, DEFAULT_ALPHA, choose_alpha
 from service.learning.sums import Sums
 from tests.learning.exact_help import entry_of, labelled
 

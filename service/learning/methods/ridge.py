@@ -20,7 +20,8 @@ from service.learning.features import Space
 from service.learning.ground import Ground, ground_for
 from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Method, Run
-from service.learning.solve import ALPHAS, DEFAULT_ALPHA, Head, choose_alpha, solve_ridge
+from service.learning.solve import Head, solve_ridge
+from service.learning.strength import ALPHAS, DEFAULT_ALPHA, choose_alpha
 from service.learning.sums import Sums
 
 SEARCHED_WIDTH = 1200
