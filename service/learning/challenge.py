@@ -43,10 +43,10 @@ class Bout:
         """By more than a margin, and not by luck."""
         return self.challenger - self.champion > MARGIN and self.p < DOUBT
 
-    def told(self, name: str) -> str:
+    def told(self, name: str, champion: str = "what serves") -> str:
         """In a sentence."""
         return (
-            f"{name} answers {self.challenger:.3f} of {self.rows} rows kept back for choosing, what serves "
+            f"{name} answers {self.challenger:.3f} of {self.rows} rows kept back for choosing, {champion} "
             f"{self.champion:.3f} (p = {self.p:.2g}); it takes more than {MARGIN:g} and p < {DOUBT:g} to win."
         )
 

@@ -1,13 +1,17 @@
 """`auto`: the written table by which a method is chosen, and who may challenge it. First match wins; each says why.
 
-The exact head comes first, and a gradient method must beat it: it is chosen at once only where a net was trained end to
-end, and otherwise runs afterwards, as a challenger of what already serves. den, branch, si, mas, ewc, lwf, der_pp and
-icarl are chosen by people, never by auto; but for mas on an imported version, whose rows are not here.
+The exact head comes first, and a gradient method must beat it: it is chosen at once only where a person asked for a net
+that is trained end to end, and otherwise runs afterwards, as a challenger of what already serves. A net that won so
+goes on with replay, but each of its updates must beat the exact head of the same rows again, by the test by which it
+came; else that head takes over. For one win may be luck, and a net that is patched drifts away from what won.
+
+den, branch, si, mas, ewc, lwf, der_pp and icarl are chosen by people, never by auto; but for mas on an imported
+version, whose rows are not here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field
@@ -56,12 +60,16 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Choice:
-    """The method to use, by name and parameters, and the reason; the challenger, if any, and its reason."""
+    """The method to use, by name and parameters, and the reason; the challenger, if any, and its reason.
+
+    `unless`: what is used instead unless the method beats it at once, on rows kept back for choosing.
+    """
 
     request: dict[str, Any]
     why: str
     challenger: dict[str, Any] | None = None
     challenge: str = ""
+    unless: dict[str, Any] | None = None
 
 
 def auto(
@@ -70,7 +78,7 @@ def auto(
     """The table. Raises nothing: some row always matches."""
     params, around = params or AutoParams(), around or Surroundings()
     choice = _Table(base, data, params, around).choice()
-    return choice if params.budget_seconds else Choice(choice.request, choice.why)
+    return choice if params.budget_seconds else replace(choice, challenger=None, challenge="")
 
 
 class _Table:
@@ -101,9 +109,21 @@ class _Table:
                 "auto: this model trusts recent rows only; older batches count less, as far as that helped.",
                 *self._retraining(),
             )
+        if self._brought_in():
+            choice = Choice(
+                {"name": "replay", "balance": "auto"} if self.new else {"name": "replay"},
+                "auto: a net that a challenger brought in; it goes on as long as it beats the exact head.",
+                *self._retraining(),
+            )
+            return replace(choice, unless={"name": "ridge", "features": "input"})
         if self.new:
             return self._new_classes()
         return self._known_classes()
+
+    def _brought_in(self) -> bool:
+        """A trained net on a model that names none; with every row still there, the exact head can take over."""
+        named = not isinstance(self.data.architecture.backbone, IdentityBackbone)
+        return self.trained and not named and self.data.kept_rows == self.data.known_rows
 
     def _first(self) -> Choice:
         backbone = self.data.architecture.backbone

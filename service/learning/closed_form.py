@@ -8,6 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from service.contract.inputs import Strict
+from service.errors import MethodRefused
+from service.learning.architectures import TRAINED_HERE
+from service.learning.checkpoint import Checkpoint, Layout
 from service.learning.decay import DECAYS, choose_decay
 from service.learning.features import Space
 from service.learning.lift_choice import Solver
@@ -31,6 +34,11 @@ class ExactParams(Strict):
         le=8192,
         description="Features of a named lift; by default 1,000, for conv 64 filters (small images 32). auto takes "
         "2,000 once there are more than 14,000 rows.",
+    )
+    features: Literal["version", "input"] = Field(
+        default="version",
+        description="What the head stands on where the version has a network that was trained here: its features, or "
+        "the scaled input and its lifts, as in a model that never trained one.",
     )
     prior: Literal["uniform", "counted"] | Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.25,
@@ -78,6 +86,23 @@ class ExactParams(Strict):
         if self.lift == "auto":
             return None
         return self.lift if isinstance(self.lift, list) else [self.lift]
+
+    def under(self, base: Checkpoint | None, data: Data) -> Checkpoint | None:
+        """What the head goes on from: the base, or where its network is not wanted its scale and classes alone.
+
+        Raises MethodRefused where rows are gone that would have to be summed anew.
+        """
+        if base is None or self.features == "version" or not isinstance(base.layout.backbone, TRAINED_HERE):
+            return base
+        if data.kept_rows < data.known_rows:
+            raise MethodRefused.at(
+                "/method/features",
+                f"{data.known_rows - data.kept_rows:,} learned rows were deleted, and nothing is known of their scaled "
+                "input. Leave features out: then the head stands on the version's own.",
+            )
+        layout = Layout(input=base.layout.input, classes=list(base.classes))
+        known = {"scale": base.learned.get("scale", frozenset())}
+        return Checkpoint(layout, {"scale": base.parts["scale"]}, known)
 
     def weights(self, data: Data, space: Space, form: Form) -> tuple[Weights, dict[float, float]]:
         """What batches count for a head of that form, and the score of each decay where they were searched."""

@@ -63,7 +63,7 @@ def learn_exactly(
             ),
         }
     )
-    learned = _learned(base, data)
+    learned = _learned(data)
     parts = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
     for k in range(len(sources.names) if sources else 0):
         assert sources is not None
@@ -186,12 +186,9 @@ def _classes(base: Checkpoint | None, ledger: Ledger, entry: Rows) -> tuple[str,
     return tuple(name for name in dict.fromkeys(named) if name in there)
 
 
-def _learned(base: Checkpoint | None, data: Data) -> frozenset[str]:
-    """Batches behind the sums. Without new rows the base may know batches that were taken out: ask what is kept."""
-    if not len(data.batch):
-        return frozenset(data.known_batches)
-    known = frozenset[str]().union(*base.learned.values()) if base is not None else frozenset[str]()
-    return known | frozenset(data.batch.batches)
+def _learned(data: Data) -> frozenset[str]:
+    """Batches behind the sums."""
+    return frozenset(data.known_batches) | frozenset(data.batch.batches)
 
 
 def _tensors(head: Head) -> dict[str, Tensor]:

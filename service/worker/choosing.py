@@ -15,12 +15,13 @@ from service.worker.assignment import Assignment, Challenge
 
 @dataclass(frozen=True)
 class Chosen:
-    """The method of a step, resolved: by name, or by `auto` with its reason."""
+    """The method of a step, resolved: by name, or by `auto` with its reason. `unless`: which it must beat at once."""
 
     method: Method
     params: Strict
     why: str
     challenge: Challenge | None = None
+    unless: Chosen | None = None
 
     @property
     def request(self) -> dict[str, Any]:
@@ -41,7 +42,8 @@ def choose(
     challenge = None
     if choice.challenger is not None:
         challenge = Challenge(method=choice.challenger, why=choice.challenge, budget_seconds=asked.budget_seconds)
-    return Chosen(method, params, choice.why, challenge)
+    unless = Chosen(*resolve(choice.unless), choice.why, challenge) if choice.unless is not None else None
+    return Chosen(method, params, choice.why, challenge, unless)
 
 
 def around(assignment: Assignment) -> Surroundings:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.contract.enums import UpdateKind
-from service.errors import BudgetSpent, CorruptArtifact, MethodRefused
+from service.errors import CorruptArtifact, MethodRefused
 from service.learning.assessment import Past
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.batch import Rows
-from service.learning.challenge import compare
 from service.learning.checkpoint import Checkpoint
 from service.learning.cost import retraining_cost
 from service.learning.evaluation import Bits
@@ -25,12 +24,14 @@ from service.learning.method import Learned, Run
 from service.learning.methods import METHODS
 from service.learning.retraction import blank, certify
 from service.learning.serialization import pack, pack_rows, pack_shard, unpack
-from service.learning.update import Candidate, Context, learn, run_update
+from service.learning.unseen import refuse_to_forget
+from service.learning.update import Candidate, Context, examine, learn
 from service.storage.artifacts import SHARDS, Artifacts, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard
 from service.worker.assignment import Bits as Remembered
+from service.worker.challenging import against, better, within
 from service.worker.choosing import Chosen, around, choose
 from service.worker.features import StoredData
 from service.worker.loading import load
@@ -91,7 +92,7 @@ class Workshop:
             self._weights = [tensors for tensors in base.parts.values() if isinstance(tensors, SharedWeights)]
         seed = assignment.steps[-1].seed if assignment.steps else 0
         if assignment.champion is not None:
-            check = _within(assignment.budget_seconds, started, check)
+            check = within(assignment.budget_seconds, started, check)
         run = Run(seed=seed, progress=progress, check=check)
         execute = _learn if assignment.kind is UpdateKind.LEARN else _take_back
         done = execute(assignment, shelf, base, run, context)
@@ -121,28 +122,16 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
         raise MethodRefused(reason)
     epochs = int(METHODS["retrain"].Params().model_dump()["epochs"])
     context = replace(context, retraining=retraining_cost(base, data, epochs))
-    done = Done(run_update(base, data, chosen.method, chosen.params, run, context), data, chosen)
-    return done if assignment.champion is None else _against(load(assignment.champion, shelf.store), done, run)
-
-
-def _within(budget_seconds: float, started: float, check: Callable[[], None]) -> Callable[[], None]:
-    """`check`, and the end of a challenger's budget: raises BudgetSpent."""
-
-    def both() -> None:
-        check()
-        if time.perf_counter() - started > budget_seconds:
-            raise BudgetSpent(f"The challenger ran out of its budget of {budget_seconds:g} s.")
-
-    return both
-
-
-def _against(champion: Checkpoint, done: Done, run: Run) -> Done:
-    """A challenger must do clearly better on rows kept back for choosing."""
-    assert done.chosen is not None
-    bout = compare(champion, done.candidate.checkpoint, done.data, run)
-    told = bout.told(done.chosen.method.name)
-    chosen = replace(done.chosen, why=f"auto: a challenger. {told}", challenge=None)
-    return replace(done, chosen=chosen, lost=None if bout.won else told)
+    refuse_to_forget(chosen.method, base, data)
+    learned = learn(base, data, chosen.method, chosen.params, run)
+    if chosen.unless is not None:
+        learned, chosen = better(base, data, (learned, chosen), chosen.unless, run)
+    done = Done(examine(base, learned, data, run, context), data, chosen)
+    if assignment.champion is None:
+        return done
+    champion = load(assignment.champion, shelf.store)
+    chosen, lost = against(champion, done.candidate.checkpoint, data, chosen, run)
+    return replace(done, chosen=chosen, lost=lost)
 
 
 def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:

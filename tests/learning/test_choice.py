@@ -79,6 +79,18 @@ def test_a_trained_net_whose_rows_are_gone_keeps_its_trunk_or_its_place() -> Non
         assert name(auto(stream.checkpoint, data).request) == method
 
 
+def test_a_net_that_a_challenger_brought_in_must_beat_the_exact_head() -> None:
+    stream = Stream(SPEC)
+    stream.learn(METHODS["retrain"], *rows("abc", 30), epochs=2, backbone={"name": "mlp", "hidden": [8]})
+    for classes, balance in (("abc", None), ("de", "auto")):
+        found = chosen(stream, classes)
+        assert (name(found.request), found.request.get("balance"), found.challenger) == ("replay", balance, None)
+        assert found.unless == {"name": "ridge", "features": "input"}
+    data = stream.data(*rows("abc", 30, seed=1))
+    data.kept_rows = 89
+    assert auto(stream.checkpoint, data).unless is None, "of deleted rows nothing is known on the scaled input"
+
+
 def test_a_few_rows_of_a_new_class_share_one_covariance() -> None:
     found = chosen(known("ridge"), "d", n=3)
     assert name(found.request) == "lda"
@@ -114,7 +126,7 @@ def test_every_request_of_the_table_is_one_that_can_be_made() -> None:
         chosen(known("retrain", MLP), "de", params={"stable_scores": True}),
     ]
     for choice in situations:
-        for request in (choice.request, choice.challenger):
+        for request in (choice.request, choice.challenger, choice.unless):
             if request is not None:
                 resolve(request)
         assert choice.why.startswith("auto: ")

@@ -48,6 +48,7 @@ class Discriminants:
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
+    base = params.under(base, data)
     discriminants = Discriminants(params.tau)
     ground = ground_for(base, data, params.kinds, params.width, discriminants, run, params.fades)
     return learn_exactly(base, data, ground, Form("lda", params.tau, discriminants), params, run)

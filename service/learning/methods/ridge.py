@@ -60,6 +60,7 @@ class Ridge:
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
+    base = params.under(base, data)
     whole = (params.alpha,) if params.alpha != "search" else (FADING_ALPHA,) if params.fades else ALPHAS
     ground = ground_for(base, data, params.kinds, params.width, Ridge(params.tau, whole), run, params.fades)
     settled = _settled(base, data, params, ground)

@@ -1,0 +1,53 @@
+"""A net that a challenger brought in goes on only while it beats the exact head of the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.contract.inputs import VectorInput
+from service.learning.method import Run
+from service.learning.methods import METHODS
+from service.learning.update import learn
+from service.worker.challenging import better
+from service.worker.choosing import choose
+from tests.learning.memory_data import Stream
+
+SPEC = VectorInput(kind="vector", size=12, scale={"range": [-1, 1]})
+NET = {"backbone": {"name": "mlp", "hidden": [64]}}
+
+
+def rows(label: Callable[[Any], bool], n: int, seed: int) -> tuple[Any, list[str]]:
+    """n rows of twelve columns, of two classes."""
+    X = np.random.default_rng(seed).uniform(-1, 1, (n, 12)).astype(np.float32)
+    return X, ["odd" if label(x) else "even" for x in X]
+
+
+@pytest.mark.parametrize(
+    ("label", "n", "method"),
+    [(lambda x: np.prod(x[:3]) > 0, 1500, "replay"), (lambda x: x[0] > 0, 300, "ridge")],
+    ids=["what a linear head cannot see", "what it sees"],
+)
+def test_the_net_stays_where_it_is_better_and_else_the_exact_head_takes_over(
+    label: Callable[[Any], bool], n: int, method: str
+) -> None:
+    stream = Stream(SPEC)
+    stream.learn(METHODS["retrain"], *rows(label, n, 0), epochs=15, **NET)
+    base, data = stream.checkpoint, stream.data(*rows(label, 300, 1))
+    chosen = choose({"name": "auto"}, base, data)
+    assert (chosen.method.name, chosen.unless is not None) == ("replay", True)
+    learned = learn(base, data, chosen.method, chosen.params, Run())
+    assert chosen.unless is not None
+    made, taken = better(base, data, (learned, chosen), chosen.unless, Run())
+    assert taken.method.name == method, taken.why
+    assert "replay answers" in taken.why
+    assert "rows kept back for choosing, ridge" in taken.why
+    assert made.multiply_adds > learned.multiply_adds
+    if method == "ridge":
+        assert made.checkpoint.layout.backbone.name == "identity"
+        assert made.checkpoint.learned["head.0"] == {*data.known_batches, *data.batch.batches}
+    else:
+        assert made.checkpoint is learned.checkpoint
