@@ -40,6 +40,8 @@ RANGED_SPREAD = 0.5
 POOLED = 3
 """Random convolutions are averaged over at most 3 x 3 fields."""
 RELU_REACH = 32.0
+CACHED = 2**20
+"""Numbers of maps that are made at once: 4 MiB."""
 
 
 class Lift(nn.Module):
@@ -74,14 +76,29 @@ class Lift(nn.Module):
         if self.kind == "none":
             return x.flatten(1)
         if self.kind == "conv":
-            maps = F.conv2d(x.reshape(len(x), *self.shape), self.weight, stride=_stride(self.shape))
-            both = torch.cat([maps.relu(), (-maps).relu()], 1)
-            h = F.adaptive_avg_pool2d(both, _fields(self.shape, self.weight.shape[-1])).flatten(1)
+            images = x.reshape(len(x), *self.shape)
+            h = torch.cat([self._convolved(some) for some in images.split(self._at_once)])
         elif self.kind == "relu":
             h = F.linear(x.flatten(1), self.weight).relu()
         else:
             h = torch.cos(F.linear(x.flatten(1), self.weight, self.bias))
         return h.clamp(-self.bound, self.bound)
+
+    @property
+    def _at_once(self) -> int:
+        """Images whose maps fit a processor's cache together: a power of two, so that it divides any block."""
+        one = len(self.weight) * prod(_maps(self.shape, self.weight.shape[-1]))
+        return 1 << (max(CACHED // one, 1).bit_length() - 1)
+
+    def _convolved(self, images: Tensor) -> Tensor:
+        """Means of both signs of each filter. Channels last: the means are taken many filters at once.
+        [n, c, h, w] -> [n, width]"""
+        last = torch.channels_last
+        x = torch.empty_like(images, memory_format=last).copy_(images)
+        maps = F.conv2d(x, self.weight.contiguous(memory_format=last), stride=_stride(self.shape))
+        fields = _fields(self.shape, self.weight.shape[-1])
+        positive = F.adaptive_avg_pool2d(maps.relu(), fields)
+        return torch.cat([positive, F.adaptive_avg_pool2d(maps.neg_().relu_(), fields)], 1).flatten(1)
 
     def tensors(self) -> dict[str, Tensor]:
         """What the shard `lift.<n>` holds."""
