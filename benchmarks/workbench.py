@@ -20,6 +20,7 @@ from service.errors import BudgetSpent
 from service.learning.batch import Array, make_rows
 from service.learning.checkpoint import DECIDED, SOLVED, Checkpoint
 from service.learning.method import no_check, no_progress
+from service.learning.methods import AUTO
 from service.learning.serialization import pack_rows
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
@@ -189,7 +190,8 @@ class Model:
         self.made = result
         self._step = assignment.steps[-1] if assignment.steps else None
         if self._step and result.method:
-            self._step = self._step.model_copy(update={"method": result.method})
+            by_auto = self._step.by_auto or self._step.method["name"] == AUTO
+            self._step = self._step.model_copy(update={"method": result.method, "by_auto": by_auto})
         return result
 
     def _stored(self, result: Result) -> Stored:

@@ -206,7 +206,9 @@ class Certificate(Fact):
     rows: int
     removed: list[str] = Field(description="The batches taken back.")
     shards: list[ShardFact]
-    decided: list[str] = Field(description="What else the batches had decided: scale, lift, class order.")
+    decided: list[str] = Field(
+        description="What else the batches had decided: scale, lift, class order, or the method that auto chose."
+    )
     exact: bool
     torch: str
     threads: int

@@ -17,11 +17,19 @@ from service.learning.update import Candidate, Context, examine
 
 
 def certify(
-    base: Checkpoint, learned: Learned, data: Data, removed: Sequence[str], run: Run, context: Context
+    base: Checkpoint,
+    learned: Learned,
+    data: Data,
+    removed: Sequence[str],
+    run: Run,
+    context: Context,
+    by_auto: bool = False,
 ) -> Candidate:
     """Measure the version that came out, and certify it. The caller ordered it: the gate reports, it does not veto.
 
-    base: the version that learned `removed`. data: the known rows without them, and no new ones.
+    base: the version that learned `removed`. data: the known rows without them, and no new ones. by_auto: `auto` had
+    chosen the method, or one of them, with these batches among the rows it looked at; without them it might have
+    chosen another closed form, or another way to train. It is not asked again, and the certificate says so.
     """
     candidate = examine(base, learned, data, run, context)
     gone = frozenset(removed)
@@ -31,7 +39,7 @@ def certify(
         rows=data.known_rows,
         removed=sorted(gone),
         shards=[_shard(part, base, candidate.checkpoint, gone) for part in sorted(candidate.checkpoint.parts)],
-        decided=_decided(base, candidate.checkpoint, gone),
+        decided=[*_decided(base, candidate.checkpoint, gone), *(["method"] if by_auto else [])],
         exact=candidate.report.exact,
         torch=torch.__version__,
         threads=torch.get_num_threads(),

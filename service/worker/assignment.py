@@ -43,6 +43,8 @@ class Step(Fact):
     batches: list[str]
     method: dict[str, Any]
     seed: int
+    by_auto: bool = False
+    """The method was chosen by `auto`, from the rows that there were when it was learned first."""
 
 
 class Entry(Fact):

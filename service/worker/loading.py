@@ -1,13 +1,21 @@
-"""A version out of the store: its shards, verified, as a checkpoint."""
+"""Out of the store: a version as a checkpoint, its shards verified, and what its lineage remembers."""
 
 from __future__ import annotations
 
+import logging
+
 from service.contract.inputs import PretrainedBackbone
+from service.errors import CorruptArtifact
+from service.learning.assessment import Past
 from service.learning.backbones.extractor import shared
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
-from service.learning.serialization import unpack_shard
+from service.learning.evaluation import Bits
+from service.learning.serialization import unpack, unpack_shard
 from service.storage.artifacts import SHARDS, Artifacts
-from service.worker.assignment import Shard, Stored
+from service.worker.assignment import Assignment, Shard, Stored
+from service.worker.assignment import Bits as Remembered
+
+log = logging.getLogger("tsuika.child")
 
 
 def load(stored: Stored, store: Artifacts) -> Checkpoint:
@@ -18,6 +26,25 @@ def load(stored: Stored, store: Artifacts) -> Checkpoint:
         parts={s.part: _part(layout, s, store) for s in stored.shards},
         learned={s.part: frozenset(s.learned) for s in stored.shards},
     )
+
+
+def past(assignment: Assignment, store: Artifacts) -> Past:
+    """What the lineage remembers, read where it is stored."""
+    lineage, area = assignment.lineage, assignment.places.area
+    return Past(
+        bits=[(b.version, bits) for b in lineage.bits if (bits := _bits(store, area, b)) is not None],
+        best_masked=lineage.best_masked,
+        evidence=lineage.evidence,
+    )
+
+
+def _bits(store: Artifacts, area: str, remembered: Remembered) -> Bits | None:
+    """What a version got right; without it there is one version less to look back on, which is no reason to fail."""
+    try:
+        return Bits.load(unpack(store.get(area, remembered.digest))[0])
+    except CorruptArtifact as damaged:
+        log.warning("version %d is not looked back on: %s", remembered.version, damaged.detail)
+        return None
 
 
 def _part(layout: Layout, shard: Shard, store: Artifacts) -> Tensors:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import time
@@ -11,33 +10,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.contract.enums import UpdateKind
-from service.errors import CorruptArtifact, MethodRefused
-from service.learning.assessment import Past
+from service.errors import MethodRefused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.cost import retraining_cost
-from service.learning.evaluation import Bits
 from service.learning.keeping import refused
 from service.learning.ledger import Ledger
 from service.learning.method import Learned, Run
 from service.learning.methods import METHODS
 from service.learning.retraction import blank, certify
-from service.learning.serialization import pack, pack_rows, pack_shard, unpack
+from service.learning.serialization import pack, pack_rows, pack_shard
 from service.learning.unseen import refuse_to_forget
 from service.learning.update import Candidate, Context, examine, learn
-from service.storage.artifacts import SHARDS, Artifacts, exam_area
+from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard
-from service.worker.assignment import Bits as Remembered
 from service.worker.challenging import against, better, within
 from service.worker.choosing import Chosen, around, choose
 from service.worker.features import StoredData
-from service.worker.loading import load
+from service.worker.loading import load, past
 from service.worker.shelf import Memory, Shelf
-
-log = logging.getLogger("tsuika.child")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +76,7 @@ class Workshop:
         )
         context = Context(
             policy=assignment.policy,
-            past=_past(assignment, store),
+            past=past(assignment, store),
             live=assignment.base.number if assignment.base else None,
             wait_seconds=assignment.wait_seconds,
             started=started,
@@ -141,17 +135,18 @@ def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, ru
     checkpoint = _knowing(start)
     before = assignment.start.learned if assignment.start else []
     known = [b for b in before if b not in assignment.removed]
-    learned, chosen = Learned(start) if start else blank(assignment.input, base), None
+    learned, chosen, by_auto = Learned(start) if start else blank(assignment.input, base), None, False
     for step in assignment.steps:
         data = _data(assignment, shelf, known, step.batches, run)
         chosen = choose(step.method, checkpoint, data)
         something = len(data.batch) if checkpoint is None else step.batches or len(known) < len(before)
         if something:
             learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
+            by_auto = by_auto or step.by_auto
         checkpoint, known = _knowing(learned.checkpoint), [*known, *step.batches]
     data = _data(assignment, shelf, known, [], run)
     learned = replace(learned, out_of_fold=None)  # of the rows of the last step: here no rows are new
-    return Done(certify(base, learned, data, assignment.removed, run, context), data, chosen)
+    return Done(certify(base, learned, data, assignment.removed, run, context, by_auto), data, chosen)
 
 
 def _knowing(base: Checkpoint | None) -> Checkpoint | None:
@@ -174,24 +169,6 @@ def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Seque
         sources=sources,
         weights=assignment.weights,
     )
-
-
-def _past(assignment: Assignment, store: Artifacts) -> Past:
-    lineage, area = assignment.lineage, assignment.places.area
-    return Past(
-        bits=[(b.version, bits) for b in lineage.bits if (bits := _bits(store, area, b)) is not None],
-        best_masked=lineage.best_masked,
-        evidence=lineage.evidence,
-    )
-
-
-def _bits(store: Artifacts, area: str, remembered: Remembered) -> Bits | None:
-    """What a version got right; without it there is one version less to look back on, which is no reason to fail."""
-    try:
-        return Bits.load(unpack(store.get(area, remembered.digest))[0])
-    except CorruptArtifact as damaged:
-        log.warning("version %d is not looked back on: %s", remembered.version, damaged.detail)
-        return None
 
 
 def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:

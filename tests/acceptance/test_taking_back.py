@@ -132,8 +132,11 @@ def test_everything_can_be_taken_back_and_learned_anew(
     again = caller.learn(1)
     assert (again["verdict"], caller.live()) == ("promoted", 3)
     assert len(caller.predict(inputs)["predictions"]) == 3
-    taken_back(caller, again["batches"])
-    assert caller.version(4)["classes"] == []
+    more = caller.learn(2)
+    certificate = taken_back(caller, again["batches"])["report"]["certificate"]
+    assert ("method" in certificate["decided"]) == (method["name"] == "auto")
+    taken_back(caller, more["batches"])
+    assert caller.version(6)["classes"] == []
     invariants.hold(shared.data)
 
 

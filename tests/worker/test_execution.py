@@ -106,8 +106,10 @@ class Lineage:
         kind: UpdateKind = UpdateKind.LEARN,
         lift_by: Sequence[str] = (),
         backbone_by: Sequence[str] = (),
+        asked: dict[str, Any] | None = None,
     ) -> Version:
-        order = updates.Order(kind, learned, method, seed=len(learned))
+        asked = None if kind is UpdateKind.RETRACT else asked or method
+        order = updates.Order(kind, learned, asked, seed=len(learned))
         update = updates.enqueue(self.session, self.digits, order, by="somebody")
         states.advance(self.session, update, UpdateState.RUNNING, "claimed")
         update.method = method
@@ -138,6 +140,16 @@ def test_an_exact_head_subtracts_also_what_decided_its_lift(lineage: Lineage, id
     lineage.step([a], RIDGE, lift_by=[a])
     live = lineage.step([a, b], RIDGE, lift_by=[a])
     assert told(replay(lineage.session, live, [a])) == (2, [([], "ridge", 2)])
+
+
+def test_a_step_knows_that_auto_chose_its_method_also_after_a_retraction(lineage: Lineage, ids: list[str]) -> None:
+    a, b, c, _ = ids
+    lineage.step([a], RIDGE)
+    lineage.step([a, b], RIDGE, asked={"name": "auto"})
+    live = lineage.step([a, b, c], RIDGE, UpdateKind.RETRACT)
+    assert [step.by_auto for step in replay(lineage.session, live, [b])[1]] == [True]
+    live = lineage.step([a, b, c], RIDGE)
+    assert [step.by_auto for step in replay(lineage.session, live, [b])[1]] == [False]
 
 
 def test_an_exact_head_on_a_backbone_that_learned_the_batch_is_replayed(lineage: Lineage, ids: list[str]) -> None:
