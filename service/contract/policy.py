@@ -130,6 +130,14 @@ class Reconcilable(Strict):
     max_old_loss: float = Field(0.10, ge=0, le=1, description="Loss allowed on old rows of those classes.")
 
 
+class Disputes(Strict):
+    """When a later batch settles what one batch disputed: confirmed by the p of rule 3, or refuted."""
+
+    min_rows: int = Field(5, ge=1, description="Rows that the model surely calls c, from which a batch refutes.")
+    max_share: float = Field(0.1, gt=0, le=1, description="Conflict share of those below which it does.")
+    hours: float = Field(24, ge=0, description="A batch of the same key confirms only so long after the first.")
+
+
 class GatePolicy(Strict):
     """All rules. A model that names no policy gets these numbers."""
 
@@ -146,6 +154,7 @@ class GatePolicy(Strict):
     slow_loss: SlowLoss = SlowLoss()
     learned_nothing: LearnedNothing = LearnedNothing()
     reconcilable: Reconcilable = Reconcilable()
+    disputes: Disputes = Disputes()
     trusted: Literal["all", "recent"] = Field(
         "all",
         description="Which rows a new version must not lose: trusted rows of all that was learned; recent: of the last "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -93,7 +93,7 @@ class SuspectRow(Fact):
 
 
 class Dispute(Fact):
-    """Rows the model is sure of carry another label; a person settles it by promoting or retracting."""
+    """Rows the model is sure of carry another label; a later batch settles it, or a person who promotes or retracts."""
 
     class_: str = Field(serialization_alias="class", validation_alias="class")
     suggested: str
@@ -101,6 +101,16 @@ class Dispute(Fact):
     source: str | None
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Settled(Dispute):
+    """What this batch says about a dispute that another update had opened. Of the `sure` rows that the live version
+    surely calls by the class, `rows` carry the suggested label, or, refuting, any other; `p`: by chance."""
+
+    update: str
+    verdict: Literal["confirmed", "refuted"]
+    sure: int
+    p: float
 
 
 class ClassEvidence(Fact):
@@ -121,6 +131,7 @@ class BatchEvidence(Fact):
     unfamiliar_share: float | None = None
     suspect_rows: list[SuspectRow] = []
     disputes: list[Dispute] = []
+    settled: list[Settled] = []
     evidence: dict[str, ClassEvidence] = {}
     reconcilable: bool | None = None
     unlabelled: int = Field(default=0, description="Rows that came without a label.")

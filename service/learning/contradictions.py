@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence
+from service.contract.report import ClassEvidence, Dispute, Settled
 from service.learning.measured import Contradiction, Finding, Measured
 from service.learning.sentences import rows, whole_percent
 from service.learning.statistics import at_least
@@ -60,6 +61,25 @@ def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidenc
     together = _contradicted({c: e for c, e in found.pooled.items() if c in found.classes}, policy)
     shown = {c for c, e in found.classes.items() if e.confident >= least and _over(e, policy)}
     return alone | {c: e for c, e in together.items() if c not in alone and c in shown}
+
+
+def settles(
+    update: str, opened: Dispute, evidence: ClassEvidence, policy: GatePolicy, independent: bool
+) -> Settled | None:
+    """Whether what a later batch shows of the class confirms or refutes what the `update` disputed; null: neither.
+
+    Rows of another key, or of another day, that say the same are no slip of one sender: then the concept has moved, or
+    two people are wrong alike. Enough rows of the class that agree with the model refute it, whoever sent them.
+    """
+    rule, rows, alike = policy.disputes, evidence.confident, evidence.toward.get(opened.suggested, 0)
+    facts: dict[str, Any] = {"update": update, "class_": opened.class_, "suggested": opened.suggested, "sure": rows}
+    p = at_least(alike, rows, evidence.expected)
+    if independent and rows >= policy.contradicts_class.min_rows and p < policy.contradicts_class.p:
+        return Settled(verdict="confirmed", rows=alike, source=None, p=p, **facts)
+    if rows >= rule.min_rows and evidence.conflicts < rule.max_share * rows:
+        p = at_least(evidence.conflicts, rows, evidence.expected)
+        return Settled(verdict="refuted", rows=evidence.conflicts, source=None, p=p, **facts)
+    return None
 
 
 def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy) -> dict[str, ClassEvidence]:

@@ -14,7 +14,7 @@ from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.live import Loaded
 from service.storage.artifacts import SHARDS
-from service.worker import erasure
+from service.worker import disputes, erasure
 from service.worker.assignment import Result
 
 log = logging.getLogger("tsuika.worker")
@@ -118,6 +118,9 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     stands = model.live_version_id == _stands_on(session, update)
     verdict = states.verdict(kind, result.outcome, Promotion(model.promotion), stands)
     number = versions.next_number(session, model)
+    settled = disputes.settle(session, model, update, result.report.batch)
+    notes = [*result.report.batch.notes, *map(disputes.told, settled)]
+    batch = result.report.batch.model_copy(update={"settled": settled, "notes": notes})
     gate = result.report.gate.model_copy(
         update={"why": sentences.verdict_sentence(result.report, verdict, number, base.number if base else None)}
     )
@@ -130,7 +133,7 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
         ledger_digest=result.ledger_digest,
         bits=result.bits,
         parameters=result.parameters,
-        report=result.report.model_copy(update={"gate": gate}).model_dump(mode="json"),
+        report=result.report.model_copy(update={"gate": gate, "batch": batch}).model_dump(mode="json"),
     )
     version = versions.add(session, model, update, base.id if base else None, made)
     for entry in result.entries:
@@ -139,11 +142,11 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     update.method, update.why = result.method, result.why
     update.learned_rows, update.exam_rows = result.learned_rows, result.exam_rows
     for batch_id in update.batches:
-        batch = session.get_one(Batch, batch_id)
+        stored = session.get_one(Batch, batch_id)
         blamed = verdict is Verdict.REJECTED and result.blames_batch
-        batch.rejected_by = update.id if blamed else None
+        stored.rejected_by = update.id if blamed else None
         if batch_id in result.trusted:
-            batch.trusted = result.trusted[batch_id].model_dump()
+            stored.trusted = result.trusted[batch_id].model_dump()
     if verdict is Verdict.PROMOTED:
         by = deployments.BY_GATE if kind is UpdateKind.LEARN else deployments.BY_ORDER
         deployments.promote(session, model, version, update.reason or gate.why, by)

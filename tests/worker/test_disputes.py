@@ -1,0 +1,87 @@
+"""A dispute stays open until a batch that owes nothing to the first one, or a person, says who is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.contract.enums import Outcome
+from service.contract.report import BatchEvidence, ClassEvidence, Dispute
+from service.registry import deployments, models, updates
+from service.registry.tables import Update, Version
+from service.runtime import Runtime
+from service.worker.publish import publish
+from tests.registry.facts import learn, model
+from tests.worker.made import claimed, result, store_batch
+
+DAY = 24 * 3600.0
+SAYS_B = ClassEvidence(confident=10, conflicts=9, expected=0.02, toward={"b": 9})
+SAYS_A = ClassEvidence(confident=30, conflicts=1, expected=0.02, toward={"b": 1})
+
+
+@pytest.fixture
+def ids(runtime: Runtime) -> list[str]:
+    """The model "digits" and three batches of it."""
+    with runtime.database.writing() as session:
+        model(session)
+        return [store_batch(runtime, session, seed=k).id for k in range(3)]
+
+
+def judged(runtime: Runtime, batch: str, evidence: ClassEvidence, later: float = 0.0) -> tuple[Update, dict[str, Any]]:
+    """An update whose batch says this of rows that are surely "a"; held where they say something else. -> its report"""
+    with runtime.database.writing() as session:
+        learn(session, models.get(session, "digits"), [batch]).created_at += later
+    update, contradicts = claimed(runtime), evidence is SAYS_B
+    dispute = Dispute(class_="a", suggested="b", rows=evidence.conflicts, source=None)
+    said = BatchEvidence(conflicts=None, disputes=[dispute] if contradicts else [], evidence={"a": evidence})
+    made = result(runtime, [batch], Outcome.UNDECIDED if contradicts else Outcome.FAIL)
+    made = made.model_copy(update={"report": made.report.model_copy(update={"batch": said})})
+    publish(runtime, update.id, update.fence, made)
+    with runtime.database.reading() as session:
+        version = session.query(Version).filter(Version.update_id == update.id).one()
+        assert version.report is not None
+        return update, dict(version.report["batch"])
+
+
+def told(runtime: Runtime, update: Update) -> list[dict[str, Any]]:
+    """What became of what the update disputed, by its events."""
+    with runtime.database.reading() as session:
+        return [{"kind": e.kind, **e.detail} for e in updates.events(session, update.id) if "dispute" in e.kind]
+
+
+def test_the_same_key_confirms_nothing_on_the_same_day_and_does_so_a_day_later(
+    runtime: Runtime, ids: list[str]
+) -> None:
+    first, said = judged(runtime, ids[0], SAYS_B)
+    assert said["settled"] == []
+    _, said = judged(runtime, ids[1], SAYS_B, later=DAY / 2)
+    assert (said["settled"], told(runtime, first)) == ([], [])
+    third, said = judged(runtime, ids[2], SAYS_B, later=DAY + 60)
+    confirmed = said["settled"][0]
+    facts = {key: confirmed[key] for key in ("update", "class", "suggested", "verdict", "rows", "sure")}
+    assert facts == {
+        "update": first.id, "class": "a", "suggested": "b", "verdict": "confirmed", "rows": 9, "sure": 10,
+    }  # fmt: skip
+    assert confirmed["p"] < 1e-9
+    assert any("Confirmed" in note and '9 of 10 rows that are surely "a" say "b"' in note for note in said["notes"])
+    [event] = told(runtime, first)
+    assert (event["kind"], event["by_update"], event["rows"]) == ("dispute confirmed", third.id, 9)
+
+
+def test_rows_that_agree_with_the_model_refute_it_once(runtime: Runtime, ids: list[str]) -> None:
+    first, _ = judged(runtime, ids[0], SAYS_B)
+    second, said = judged(runtime, ids[1], SAYS_A)
+    assert [(s["verdict"], s["rows"], s["sure"]) for s in said["settled"]] == [("refuted", 1, 30)]
+    assert any(note.startswith("Refuted") and "Take its batch back" in note for note in said["notes"])
+    assert [event["kind"] for event in told(runtime, first)] == ["dispute refuted"]
+    assert judged(runtime, ids[2], SAYS_A)[1]["settled"] == []
+    assert told(runtime, second) == []
+
+
+def test_what_a_person_promoted_is_disputed_no_more(runtime: Runtime, ids: list[str]) -> None:
+    first, _ = judged(runtime, ids[0], SAYS_B)
+    with runtime.database.writing() as session:
+        version = session.query(Version).filter(Version.update_id == first.id).one()
+        deployments.promote(session, models.get(session, "digits"), version, "I know better", "somebody")
+    assert judged(runtime, ids[1], SAYS_A)[1]["settled"] == []
