@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg.blas import dgemm
+from scipy.linalg.blas import dgemm, dsyrk
 
 from service.learning.sums import Floats, Sums
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What sums say of the classes, in grid units, by name: prior pi [C] · means [M, C] · within S_w [M, M]."""
+    """What sums say of the classes, in grid units, by name: prior pi [C] · means [M, C] · n [C] rows.
+
+    products: sum h h' over the rows [M, M] · freedom: rows less classes, at least 1.
+    """
 
     classes: tuple[str, ...]
     prior: Floats
     means: Floats
-    within: Floats
+    n: Floats
+    products: Floats
+    freedom: float
     variance: Floats
     """Of each feature over all rows, floored at 1e-6 of its mean: the D of the ridge. [M]"""
 
@@ -26,17 +32,24 @@ class Moments:
     def of(cls, sums: Sums, prior: float) -> Moments:
         """pi_k ~ n_k^prior. Some row must weigh something."""
         mine = sums.sorted()
-        n, rows = mine.n, mine.mass
-        q = mine.Q[:-1]
-        freedom = max(rows - float(np.minimum(n, 1).sum()), 1.0)  # a row that weighs less costs less
-        within = np.multiply(mine.G[:-1, :-1], 1 / freedom, order="C")
-        add_outer(within, q / (-n * freedom), q)
-        total = q.sum(1) / rows
-        variance = mine.G.diagonal()[:-1] / rows - total**2
-        mean = float(variance.mean()) if variance.size else 0.0
-        floored = np.maximum(variance, 1e-6 * mean) if mean > 0 else np.ones_like(variance)
+        n, rows, q, G = mine.n, mine.mass, mine.Q[:-1], mine.G[:-1, :-1]
         weight = n**prior
-        return cls(mine.classes, weight / weight.sum(), q / n, within, floored)
+        variance = floored_variance(G.diagonal(), q.sum(1), rows)
+        return cls(mine.classes, weight / weight.sum(), q / n, n, G, freedom_of(n), variance)
+
+    @cached_property
+    def within(self) -> Floats:
+        """S_w: the spread within classes, symmetric. [M, M]"""
+        found: Floats = np.multiply(self.products, 1 / self.freedom, order="C")
+        right = self.means * self.n
+        dgemm(1.0, right, self.means / -self.freedom, 1.0, found.T, trans_b=True, overwrite_c=True)
+        return found
+
+    def half(self) -> Floats:
+        """S_w anew, of which the triangle on and below the diagonal alone means something. [M, M] Fortran-ordered"""
+        found: Floats = np.multiply(self.products, 1 / self.freedom, order="C").T
+        add_square(found, self.means * np.sqrt(self.n / self.freedom), -1.0)
+        return found
 
     def squared_error(self, weight: Floats, bias: Floats, columns: Sequence[str]) -> float:
         """Mean squared error of one-hot targets, each class weighted by pi. weight [C, M] in grid units, bias [C].
@@ -44,14 +57,28 @@ class Moments:
         = tr(W S_w W') + sum_k pi_k |W mu_k + b - e_k|^2: the squared error of the rows behind these sums, each row of
         class k weighted n_k^(prior - 1), with the spread within classes pooled as in the head's own equations.
         """
-        spread = float(np.sum((weight @ self.within) * weight))
-        miss = weight @ self.means + bias[:, None] - _one_hot(self.classes, columns)
-        return spread + float(self.prior @ np.sum(miss**2, 0))
+        answered = weight @ self.means
+        spread = float(np.sum((weight @ self.products) * weight)) - float(self.n @ np.sum(answered**2, 0))
+        miss = answered + bias[:, None] - _one_hot(self.classes, columns)
+        return spread / self.freedom + float(self.prior @ np.sum(miss**2, 0))
 
 
-def add_outer(onto: Floats, left: Floats, right: Floats) -> None:
-    """onto += left right', in place; `onto` symmetric and C-ordered, which BLAS reads as its own transpose."""
-    dgemm(1.0, right, left, 1.0, onto.T, trans_b=True, overwrite_c=True)
+def freedom_of(n: Floats) -> float:
+    """Rows less classes, at least 1; a row that weighs less costs less. n [C]"""
+    return max(float(n.sum()) - float(np.minimum(n, 1).sum()), 1.0)
+
+
+def floored_variance(squares: Floats, sums: Floats, rows: float) -> Floats:
+    """Of each feature, from sums over the rows of its square and of itself [M]; floored at 1e-6 of its mean."""
+    variance = squares / rows - (sums / rows) ** 2
+    mean = float(variance.mean()) if variance.size else 0.0
+    return np.maximum(variance, 1e-6 * mean) if mean > 0 else np.ones_like(variance)
+
+
+def add_square(onto: Floats, columns: Floats, sign: float) -> None:
+    """onto += sign columns columns', in place, its triangle on and below the diagonal alone. onto [M, M]
+    Fortran-ordered, columns [M, C] in C's order."""
+    dsyrk(sign, columns.T, 1.0, onto, trans=True, lower=True, overwrite_c=True)
 
 
 def _one_hot(classes: Sequence[str], columns: Sequence[str]) -> Floats:

@@ -12,17 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from service.errors import MethodRefused
 from service.learning.batch import Array, Rows
-from service.learning.moments import Moments, add_outer
+from service.learning.moments import Moments, add_square
 from service.learning.sums import Floats, Sums
 
 ABSENT = -1e9
 """Score of a column whose class the head has never seen."""
+
+
+_SOLVED: WeakKeyDictionary[Sums, dict[tuple[int, float, float], Head]] = WeakKeyDictionary()
+"""Ridge heads of sums that are still held, by shift, alpha and prior: the method, its judge and the learning curve ask
+for the same ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +65,25 @@ class RidgeEquations:
     def __init__(self, moments: Moments) -> None:
         self.moments = moments
         self.centre = moments.means @ moments.prior
-        apart = moments.means - self.centre[:, None]
-        self.target = apart * moments.prior
-        self.B = moments.within.copy()
-        add_outer(self.B, self.target, apart)
+        self.apart = moments.means - self.centre[:, None]
+        self.target = self.apart * moments.prior
+        self._half = moments.half()
+        add_square(self._half, self.apart * np.sqrt(moments.prior), 1.0)
 
-    def solve(self, alpha: float) -> Head:
+    def factor(self, alpha: float, last: bool = False) -> Floats:
+        """L of (B + alpha D) = L L', below the diagonal; what is above means nothing. With `last` the equations are
+        used up. Raises MethodRefused."""
+        left = self._half if last else self._half.copy("F")
+        return _factor(left, alpha * self.moments.variance, alpha)
+
+    def head(self, factor: Floats) -> Head:
         """In grid units."""
-        weight = _solve(self.B, alpha * self.moments.variance, self.target, alpha).T
+        weight = _solved(factor, self.target).T
         return Head(self.moments.classes, weight, self.moments.prior - weight @ self.centre)
+
+    def solve(self, alpha: float, last: bool = False) -> Head:
+        """In grid units."""
+        return self.head(self.factor(alpha, last))
 
 
 def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
@@ -78,7 +94,11 @@ def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
     """
     if not sums.mass:
         return Head((), np.zeros((0, sums.width)), np.zeros(0))
-    return in_features(RidgeEquations(Moments.of(sums, prior)).solve(alpha), sums, shift)
+    solved = _SOLVED.setdefault(sums, {})
+    key = (shift, alpha, prior)
+    if key not in solved:
+        solved[key] = in_features(RidgeEquations(Moments.of(sums, prior)).solve(alpha, last=True), sums, shift)
+    return solved[key]
 
 
 def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
@@ -94,7 +114,7 @@ def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
     shrunk, ridge = _oas(moments.within, freedom) if freedom else (0.0, float(moments.variance.mean()))
     floor = 1e-6 * float(sums.G.diagonal()[:-1].mean()) / sums.mass
     diagonal = np.full(sums.width, max(ridge, floor) or 1.0)
-    weight = _solve(moments.within * shrunk, diagonal, moments.means, ridge).T
+    weight = _solved(_factor((moments.within * shrunk).T, diagonal, ridge), moments.means).T
     bias = np.log(moments.prior) - 0.5 * np.einsum("km,mk->k", weight, moments.means)
     return in_features(Head(moments.classes, weight, bias), sums, shift)
 
@@ -133,17 +153,18 @@ def _oas(within: Floats, freedom: float) -> tuple[float, float]:
     return 1 - eps, eps * trace / size
 
 
-def _solve(matrix: Floats, diagonal: Floats, right: Floats, alpha: float) -> Floats:
-    """(matrix + diag) x = right by Cholesky; `matrix` is left as it is. [M, M], [M], [M, C] -> [M, C]"""
-    if not len(matrix):
-        return right
-    left = matrix.copy()
-    left.ravel()[:: len(left) + 1] += diagonal
-    factor, failed = dpotrf(left.T, lower=True, overwrite_a=True, clean=False)
+def _factor(left: Floats, diagonal: Floats, alpha: float) -> Floats:
+    """Cholesky of left + diag, in its place. left [M, M] Fortran-ordered, its lower triangle. Raises MethodRefused"""
+    left.ravel("K")[:: len(left) + 1] += diagonal
+    factor, failed = dpotrf(left, lower=True, overwrite_a=True, clean=False) if len(left) else (left, 0)
     if failed:
         raise MethodRefused(f"The equations of the head cannot be solved with alpha {alpha:g}: take a larger one.")
-    solution: Floats = dpotrs(factor, right, lower=True)[0]
-    return solution
+    return np.asarray(factor)
+
+
+def _solved(factor: Floats, right: Floats) -> Floats:
+    """x of L L' x = right. [M, M], [M, C] -> [M, C]"""
+    return np.asarray(dpotrs(factor, right, lower=True)[0]) if len(factor) else right
 
 
 def in_features(head: Head, sums: Sums, shift: int) -> Head:
