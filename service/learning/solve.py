@@ -25,7 +25,6 @@ from service.learning.sums import Floats, Sums
 ABSENT = -1e9
 """Score of a column whose class the head has never seen."""
 
-
 _SOLVED: WeakKeyDictionary[Sums, dict[tuple[int, float, float], Head]] = WeakKeyDictionary()
 """Ridge heads of sums that are still held, by shift, alpha and prior: the method, its judge and the learning curve ask
 for the same ones."""
@@ -110,13 +109,27 @@ def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
     if not sums.mass:
         return Head((), np.zeros((0, sums.width)), np.zeros(0))
     moments = Moments.of(sums, prior)
+    return in_features(lda_head(moments, lda_factor(moments, *lda_shrinkage(sums, moments))), sums, shift)
+
+
+def lda_shrinkage(sums: Sums, moments: Moments) -> tuple[float, float]:
+    """(a, d): discriminants take a S_w + d I for the spread within classes."""
     freedom = max(sums.mass - float(np.minimum(sums.n, 1).sum()), 0.0)
     shrunk, ridge = _oas(moments.within, freedom) if freedom else (0.0, float(moments.variance.mean()))
     floor = 1e-6 * float(sums.G.diagonal()[:-1].mean()) / sums.mass
-    diagonal = np.full(sums.width, max(ridge, floor) or 1.0)
-    weight = _solved(_factor((moments.within * shrunk).T, diagonal, ridge), moments.means).T
+    return shrunk, max(ridge, floor) or 1.0
+
+
+def lda_factor(moments: Moments, shrunk: float, diagonal: float) -> Floats:
+    """L of a S_w + d I = L L', below the diagonal; what is above means nothing."""
+    return _factor((moments.within * shrunk).T, np.full(len(moments.within), diagonal), diagonal)
+
+
+def lda_head(moments: Moments, factor: Floats) -> Head:
+    """In grid units."""
+    weight = _solved(factor, moments.means).T
     bias = np.log(moments.prior) - 0.5 * np.einsum("km,mk->k", weight, moments.means)
-    return in_features(Head(moments.classes, weight, bias), sums, shift)
+    return Head(moments.classes, weight, bias)
 
 
 def out_of_fold(

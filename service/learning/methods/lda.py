@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.contract.enums import Family
+from service.learning.apart import LeftOut, lda_apart
+from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.closed_form import ExactParams, Form
 from service.learning.exact import learn_exactly
@@ -44,6 +46,11 @@ class Discriminants:
 
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
         return solve_lda(sums, shift, self.prior)
+
+    def apart(
+        self, total: Sums, entry: Rows, shift: int, alpha: float | None, check: Callable[[], None]
+    ) -> tuple[Head, list[LeftOut]]:
+        return lda_apart(total, entry, shift, self.prior, check)
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:

@@ -1,0 +1,227 @@
+"""Out-of-fold answers of closed-form heads from the equations of all rows, not from a head for each group of folds.
+
+Taking n_k rows out changes scatter and means by a matrix of rank n_k + C. So with A = L L' of all rows, what the head
+without a group answers follows from inner products of that group's rows in the metric of L^-1 (Woodbury, "Inverting
+modified matrices", 1950). One triangular solution serves all groups: n M^2 for n rows, where heads of their own take
+M^3 / 3 each. Shrinkage is that of all rows, alpha D and (1 - eps, eps tr / M) over the scatter that is left: it says
+nothing of labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from scipy.linalg.blas import dsyrk, dtrsm
+
+from service.learning.batch import Ints, Rows
+from service.learning.method import no_check
+from service.learning.moments import Moments, freedom_of
+from service.learning.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
+from service.learning.sums import Floats, Sums
+
+FEW = 2
+"""Groups of so many times fewer rows than there are features are cheaper by this way."""
+
+
+class Equations(Protocol):
+    """Those of all rows, A w_k = r_k. `spread`: what S_w counts in A."""
+
+    moments: Moments
+    spread: float
+
+    def factor(self) -> Floats:
+        """L of A = L L', its lower triangle. Raises MethodRefused."""
+        ...
+
+    def head(self, factor: Floats) -> Head:
+        """In grid units."""
+        ...
+
+    def alone(self, rest: Sums) -> Equations:
+        """Of some of the rows, with the shrinkage of all."""
+        ...
+
+    def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
+        """In coordinates of V, for classes that have n [C] rows left and the coordinates `means` [v, C]: by how much A
+        changes but for S_w, [v, v]; the right side [v, C], both times `scale`; and the bias, from V' w."""
+        ...
+
+
+class RidgeApart:
+    """Ridge: A = S_w + sum_k pi_k (mu_k - mu)(mu_k - mu)' + alpha D."""
+
+    spread = 1.0
+
+    def __init__(self, moments: Moments, alpha: float, prior: float) -> None:
+        self.moments, self._alpha, self._prior = moments, alpha, prior
+        self._equations = RidgeEquations(moments)
+
+    def factor(self) -> Floats:
+        return self._equations.factor(self._alpha, last=True)
+
+    def head(self, factor: Floats) -> Head:
+        return self._equations.head(factor)
+
+    def alone(self, rest: Sums) -> RidgeApart:
+        mine = Moments.of(rest, self._prior)
+        kept = self.moments.variance * (self.moments.freedom / mine.freedom)
+        return RidgeApart(replace(mine, variance=kept), self._alpha, self._prior)
+
+    def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
+        prior = n**self._prior / (n**self._prior).sum()
+        centre = means @ prior
+        away = means - centre[:, None]
+        right = scale * away * prior
+        change = right @ away.T
+        classes = slice(-1 - len(self.moments.classes), -1)
+        change[classes, classes] -= np.diag(self.moments.prior)
+        return change, right, lambda answers: prior - centre @ answers
+
+
+class LdaApart:
+    """Discriminants: A = a S_w + d I."""
+
+    def __init__(self, moments: Moments, prior: float, spread: float, diagonal: float) -> None:
+        self.moments, self._prior, self.spread, self._diagonal = moments, prior, spread, diagonal
+
+    def factor(self) -> Floats:
+        return lda_factor(self.moments, self.spread, self._diagonal)
+
+    def head(self, factor: Floats) -> Head:
+        return lda_head(self.moments, factor)
+
+    def alone(self, rest: Sums) -> LdaApart:
+        mine = Moments.of(rest, self._prior)
+        return LdaApart(mine, self._prior, self.spread, self._diagonal * self.moments.freedom / mine.freedom)
+
+    def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
+        prior = np.log(n**self._prior / (n**self._prior).sum())
+        change = np.zeros((len(means), len(means)))
+        return change, scale * means, lambda answers: prior - 0.5 * np.einsum("vk,vk->k", means, answers)
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """What the head without one group of folds answers.
+
+    rows [n_k]: places in the entry · classes: those that have rows without it · logits [n_k, C] of those rows ·
+    at_means [C, C]: of the class means without the group, one a row.
+    """
+
+    rows: Ints
+    classes: tuple[str, ...]
+    logits: Floats
+    at_means: Floats
+
+
+def ridge_apart(
+    total: Sums,
+    entry: Rows,
+    shift: int,
+    alpha: float,
+    prior: float,
+    check: Callable[[], None] = no_check,
+) -> tuple[Head, list[LeftOut]]:
+    """The ridge head of all rows, as `solve_ridge` has it, and the answers to the entry's; some row must be there."""
+    return _apart(RidgeApart(Moments.of(total, prior), alpha, prior), total, entry, shift, check)
+
+
+def lda_apart(
+    total: Sums,
+    entry: Rows,
+    shift: int,
+    prior: float,
+    check: Callable[[], None] = no_check,
+) -> tuple[Head, list[LeftOut]]:
+    """The same of discriminants, as `solve_lda` has them."""
+    moments = Moments.of(total, prior)
+    return _apart(LdaApart(moments, prior, *lda_shrinkage(total, moments)), total, entry, shift, check)
+
+
+def blended(some: Sequence[LeftOut], others: Sequence[LeftOut]) -> list[LeftOut]:
+    """The sum of both heads of each group, the other one in the scale of the first: that of how far the best answer at
+    each class mean is above the next best."""
+    found = []
+    for one, other in zip(some, others, strict=True):
+        unit, theirs = _set_apart(one.at_means), _set_apart(other.at_means)
+        scale = unit / theirs if unit and theirs else 0.0
+        logits, at_means = one.logits + scale * other.logits, one.at_means + scale * other.at_means
+        found.append(LeftOut(one.rows, one.classes, logits, at_means))
+    return found
+
+
+def _set_apart(at_means: Floats) -> float:
+    if len(at_means) < 2:
+        return 0.0
+    others = np.where(np.eye(len(at_means), dtype=bool), -np.inf, at_means).max(1)
+    return float(np.sqrt(np.mean((at_means.diagonal() - others) ** 2)))
+
+
+def _apart(
+    equations: Equations, total: Sums, entry: Rows, shift: int, check: Callable[[], None]
+) -> tuple[Head, list[LeftOut]]:
+    factor = equations.factor()
+    head = in_features(equations.head(factor), total, shift)
+    check()
+    return head, left_out(equations, factor, total, entry, check)
+
+
+def left_out(
+    equations: Equations, factor: Floats, total: Sums, entry: Rows, check: Callable[[], None] = no_check
+) -> list[LeftOut]:
+    """For each group of folds k = fold // 2 of the entry (rounded features), which `total` holds, and behind which
+    `equations` and their `factor` are. A group without which nothing is left is not answered."""
+    moments, group = equations.moments, entry.folds // 2
+    groups = [np.flatnonzero(group == k) for k in np.unique(group)]
+    groups = [mine for mine in groups if len(mine) < total.rows]
+    if FEW * max(map(len, groups), default=0) + len(total.classes) > total.width:
+        return [_by_itself(equations, total, entry, mine, check) for mine in groups]
+    labels, centre = entry.codes(moments.classes), moments.means @ moments.prior
+    centred = np.vstack([entry.inputs.astype(np.float64) - moments.means.T[labels], moments.means.T - centre, centre])
+    inner = np.asarray(dtrsm(1.0, factor, centred.T, lower=True, overwrite_b=True))
+    always = np.arange(len(entry), len(centred))
+    found = []
+    for mine in groups:
+        check()
+        found.append(_by_rows(equations, mine, labels[mine], inner[:, np.concatenate([mine, always])]))
+    return found
+
+
+def out_of_fold_logits(found: Sequence[LeftOut], rows: int, classes: Sequence[str]) -> Floats:
+    """-> [rows, C]; -1e9 in the column of a class that a head has not seen, NaN in rows that none answers."""
+    logits, place = np.full((rows, len(classes)), np.nan), {name: k for k, name in enumerate(classes)}
+    for group in found:
+        logits[group.rows] = ABSENT
+        logits[np.ix_(group.rows, [place[name] for name in group.classes])] = group.logits
+    return logits
+
+
+def _by_itself(equations: Equations, total: Sums, entry: Rows, mine: Ints, check: Callable[[], None]) -> LeftOut:
+    check()
+    rows = entry.take(mine)
+    alone = equations.alone(total - Sums.of(rows))
+    head = alone.head(alone.factor())
+    return LeftOut(mine, head.classes, head.logits(rows.inputs), head.logits(alone.moments.means.T))
+
+
+def _by_rows(equations: Equations, mine: Ints, labels: Ints, z: Floats) -> LeftOut:
+    """z [M, n_k + C + 1] = L^-1 V, V the group's rows less their class means, the class means less the centre, and the
+    centre. Without the group, and times (its freedom / that of all), the equations are A + V S V', right V R."""
+    moments, size, C = equations.moments, len(labels), len(equations.moments.classes)
+    belongs = np.eye(C)[labels]
+    n = moments.n - belongs.sum(0)
+    left = np.flatnonzero(n)
+    shared = np.divide(belongs, n, out=np.zeros_like(belongs), where=n > 0)
+    means = np.vstack([-shared, np.eye(C), np.ones(C)])[:, left]  # a class mean moves away from the rows that leave
+    S, right, bias = equations.without(n[left], means, freedom_of(n[left]) / moments.freedom)
+    S[:size, :size] -= equations.spread * (np.eye(size) + shared @ belongs.T) / moments.freedom
+    K = dsyrk(1.0, z, trans=True, lower=True)
+    K = np.tril(K) + np.tril(K, -1).T
+    answers = K @ np.linalg.solve(np.eye(len(K)) + S @ K, right)
+    asked = np.hstack([np.eye(size), belongs, np.ones((size, 1))])
+    constant = bias(answers)
+    classes = tuple(moments.classes[c] for c in left)
+    return LeftOut(mine, classes, asked @ answers + constant, means.T @ answers + constant)
