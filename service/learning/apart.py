@@ -141,25 +141,6 @@ def lda_apart(
     return _apart(LdaApart(moments, prior, *lda_shrinkage(total, moments)), total, entry, shift, check)
 
 
-def blended(some: Sequence[LeftOut], others: Sequence[LeftOut]) -> list[LeftOut]:
-    """The sum of both heads of each group, the other one in the scale of the first: that of how far the best answer at
-    each class mean is above the next best."""
-    found = []
-    for one, other in zip(some, others, strict=True):
-        unit, theirs = _set_apart(one.at_means), _set_apart(other.at_means)
-        scale = unit / theirs if unit and theirs else 0.0
-        logits, at_means = one.logits + scale * other.logits, one.at_means + scale * other.at_means
-        found.append(LeftOut(one.rows, one.classes, logits, at_means))
-    return found
-
-
-def _set_apart(at_means: Floats) -> float:
-    if len(at_means) < 2:
-        return 0.0
-    others = np.where(np.eye(len(at_means), dtype=bool), -np.inf, at_means).max(1)
-    return float(np.sqrt(np.mean((at_means.diagonal() - others) ** 2)))
-
-
 def _apart(
     equations: Equations, total: Sums, entry: Rows, shift: int, check: Callable[[], None]
 ) -> tuple[Head, list[LeftOut]]:
@@ -195,7 +176,7 @@ def out_of_fold_logits(found: Sequence[LeftOut], rows: int, classes: Sequence[st
     logits, place = np.full((rows, len(classes)), np.nan), {name: k for k, name in enumerate(classes)}
     for group in found:
         logits[group.rows] = ABSENT
-        logits[np.ix_(group.rows, [place[name] for name in group.classes])] = group.logits
+        logits[np.ix_(group.rows, np.array([place[name] for name in group.classes]))] = group.logits
     return logits
 
 
