@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.learning.architectures import build
 from service.learning.batch import Rows, bounded
+from service.learning.blend import with_discriminants
 from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space, feature_blocks
 from service.learning.method import Data, Run
@@ -94,4 +95,7 @@ def _unselected(version: Checkpoint, data: Data) -> Head | None:
     if exact.method == "lda":
         return solve_lda(learn, space.shift, exact.prior).aligned(version.classes)
     alpha = DEFAULT_ALPHA if exact.alpha is None else exact.alpha
-    return solve_ridge(learn, space.shift, alpha, exact.prior).aligned(version.classes)
+    head = solve_ridge(learn, space.shift, alpha, exact.prior)
+    if exact.method == "both":
+        head = with_discriminants(head, learn, space.shift)
+    return head.aligned(version.classes)

@@ -66,11 +66,12 @@ class LiftLayout(Strict):
 class ExactHead(Strict):
     """How a closed-form head was solved; null in a layout whose head was trained."""
 
-    method: Literal["ridge", "lda"]
+    method: Literal["ridge", "lda", "both"] = Field(description="both: ridge and the discriminants beside it.")
     alpha: float | None
     prior: float
     lift_rows: int = Field(description="Rows there were when the lift was chosen; it is chosen anew when they doubled.")
     lift_named: bool = False
+    kept_columns: int = Field(default=0, description="First columns that an earlier version solved, kept as they were.")
     decay: float = Field(default=1.0, description="What a batch counts less with every later one; 1: all alike.")
     source_weights: dict[str, float] = Field(default={}, description="What a source counts, by name.")
 

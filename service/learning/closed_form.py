@@ -134,7 +134,7 @@ class ExactParams(Strict):
 class Form:
     """A solver and what the layout tells of it; `weights`: what each batch counts."""
 
-    method: Literal["ridge", "lda"]
+    method: Literal["ridge", "lda", "both"]
     prior: float
     solver: Solver
     weights: Weights = field(default_factory=Weights)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from service.contract.inputs import IdentityBackbone, ImageInput, PretrainedBackbone
+from service.contract.inputs import IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone, TextInput
 from service.errors import MethodRefused
 from service.learning.architectures import build, parts_of
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.features import Space, identity_network, largest_feature, pretrained_network, shift_for
 from service.learning.lift_choice import Solver, choose_lifts, worth_beside
-from service.learning.lifts import WIDE_ROWS, Lift, LiftKind, make_lift
+from service.learning.lifts import WIDE, WIDE_ROWS, WIDTH, Lift, LiftKind, make_lift
 from service.learning.method import Data, Run
 from service.learning.preprocessing import InputScale, input_reach, scale_for
 
@@ -54,11 +54,11 @@ def ground_for(
     """Where the head of this update stands.
 
     `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
-    features; one with a pretrained backbone on those, with the lifts beside them that are asked for, or with
-    convolutions of the images where that does better. Otherwise lifts of the scaled input: those asked for; or those of
-    the base; or, for a first version and whenever the rows have doubled since or allow for wider ones, those that do
-    best on rows kept back for choosing. `fading`: old batches count less, so the latest rows choose, and never are
-    there enough of them for wider ones.
+    features; one with a pretrained backbone on those, with the lifts beside them that are asked for, or where that does
+    better with convolutions of the images, or of texts with random ReLU features, which then stay. Otherwise lifts of
+    the scaled input: those asked for; or those of the base; or, for a first version and whenever the rows have doubled
+    since or allow for wider ones, those that do best on rows kept back for choosing. `fading`: old batches count less,
+    so the latest rows choose, and never are there enough of them for wider ones.
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone
@@ -133,25 +133,35 @@ def _pretrained(
 ) -> Ground:
     """The features of a pretrained backbone; lifts beside them as asked for by name, or as far as they help."""
     if base is not None and kinds is None:
-        stands = base.layout.exact is None or _stands(base, data, False)
+        stands = base.layout.exact is None or base.layout.lifts or _stands(base, data, False)
         if stands or data.kept_rows < data.known_rows:
             return _as_base(base, data)
     known = 2.0 ** (15 - base.layout.shift) if base is not None and base.layout.shift is not None else None
     weights = base.parts["backbone.0"] if base is not None else data.pretrained()
 
-    def space(lifts: Sequence[LiftKind]) -> Space:
+    def space(lifts: Sequence[LiftKind], width: int | None = width) -> Space:
         scale = _scale(base, data)[0]
         return Space.of(pretrained_network(data.input, scale, backbone, weights, lifts, width, known, data.batch))
 
     found, details = space(kinds or ["none"]), {"backbone": backbone.name}
-    if kinds is not None or not (isinstance(data.input, ImageInput) and min(data.input.shape[1:]) >= SMALLEST_IMAGE):
+    number = data.known_rows + len(data.batch)
+    beside = _worth_trying(data.input, number)
+    if kinds is not None or beside is None:
         return _standing(base, data, found, kinds is not None, frozenset(), details)
-    both = space(["none", "conv"])
+    both = space(["none", beside], None if beside == "conv" else WIDE if number > WIDE_ROWS else WIDTH)
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     helps, scores = worth_beside(both, found.width, rows, solver, run)
     decided = frozenset(rows.batches) if scores else frozenset[str]()
     tried = {"lifts_tried": scores} if scores else {}
     return _standing(base, data, both if helps else found, False, decided, details | tried)
+
+
+def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
+    """The lift to try beside a pretrained backbone's features. Random ReLU features of a text's: the linear head is the
+    limit once rows are many (RanPAC); of few rows they cost more than they give."""
+    if isinstance(spec, ImageInput) and min(spec.shape[1:]) >= SMALLEST_IMAGE:
+        return "conv"
+    return "relu" if isinstance(spec, TextInput) and rows >= WIDTH else None
 
 
 def _standing(

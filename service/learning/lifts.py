@@ -4,7 +4,8 @@ Random weights come from a fixed constant, not from an update's seed, through a 
 good (numpy's RandomState, NEP 19), and are stored all the same. So the same lift arises in every service.
 
 Random ReLU and Fourier features: Rahimi and Recht, "Random Features for Large-Scale Kernel Machines", 2007.
-Random convolutions: Saxe et al., "On Random Weights and Unsupervised Feature Learning", 2011.
+Random convolutions: Saxe et al., "On Random Weights and Unsupervised Feature Learning", 2011; the square root of what
+is pooled: Perronnin et al., "Improving the Fisher Kernel for Large-Scale Image Classification", 2010.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ RANGED_SPREAD = 0.5
 POOLED = 3
 """Random convolutions are averaged over at most 3 x 3 fields."""
 RELU_REACH = 32.0
+FLAT = 1e-6
+"""Mean of a filter's answers that rounding alone leaves of a flat patch: taken off before the root, which has no bound
+on how it stretches what is near 0."""
 CACHED = 2**20
 """Numbers of maps that are made at once: 4 MiB."""
 
@@ -91,14 +95,15 @@ class Lift(nn.Module):
         return 1 << (max(CACHED // one, 1).bit_length() - 1)
 
     def _convolved(self, images: Tensor) -> Tensor:
-        """Means of both signs of each filter. Channels last: the means are taken many filters at once.
+        """Roots of the means of both signs of each filter. Channels last: the means are taken many filters at once.
         [n, c, h, w] -> [n, width]"""
         last = torch.channels_last
         x = torch.empty_like(images, memory_format=last).copy_(images)
         maps = F.conv2d(x, self.weight.contiguous(memory_format=last), stride=_stride(self.shape))
         fields = _fields(self.shape, self.weight.shape[-1])
         positive = F.adaptive_avg_pool2d(maps.relu(), fields)
-        return torch.cat([positive, F.adaptive_avg_pool2d(maps.neg_().relu_(), fields)], 1).flatten(1)
+        means = torch.cat([positive, F.adaptive_avg_pool2d(maps.neg_().relu_(), fields)], 1).flatten(1)
+        return means.sub_(FLAT).relu_().sqrt_()
 
     def tensors(self) -> dict[str, Tensor]:
         """What the shard `lift.<n>` holds."""
@@ -147,7 +152,7 @@ def make_lift(
 
 
 def _convolutions(shape: Sequence[int], width: int | None, draw: np.random.RandomState, reach: float) -> Lift:
-    """Zero-mean unit filters: |z| <= sqrt(k^2 c) x reach by Cauchy-Schwarz, whatever the image."""
+    """Zero-mean unit filters: |z| <= sqrt(k^2 c) x reach by Cauchy-Schwarz, whatever the image; features are roots."""
     if len(shape) != 3 or min(shape[1:]) < 3:
         raise MethodRefused.at(
             "/method/lift", 'lift "conv" takes images of 3x3 and more; here "relu" or "fourier" work.'
@@ -159,7 +164,8 @@ def _convolutions(shape: Sequence[int], width: int | None, draw: np.random.Rando
     weight = draw.standard_normal((filters, shape[0], kernel, kernel))
     weight -= weight.mean((1, 2, 3), keepdims=True)
     weight /= np.sqrt((weight**2).sum((1, 2, 3), keepdims=True))
-    return Lift("conv", shape, _tensor(weight), torch.zeros(0), float(np.float32(kernel * sqrt(shape[0]) * reach)))
+    bound = float(np.float32(sqrt(kernel * sqrt(shape[0]) * reach)))
+    return Lift("conv", shape, _tensor(weight), torch.zeros(0), bound)
 
 
 def _stride(shape: Sequence[int]) -> int:

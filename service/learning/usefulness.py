@@ -8,11 +8,11 @@ from service.contract.inputs import IdentityBackbone, PretrainedBackbone, TextIn
 from service.learning.batch import SELECT_FOLD, Rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space, examining_network, rounded
-from service.learning.lift_choice import balanced_accuracy
+from service.learning.lift_choice import unseen_accuracy
 from service.learning.method import Data, Run
 from service.learning.preprocessing import InputScale
-from service.learning.strength import choose_alpha
-from service.learning.sums import WIDEST, Sums
+from service.learning.strength import Ridge
+from service.learning.sums import WIDEST
 
 LOOKED_AT = 2000
 """Rows, those with the smallest hash."""
@@ -23,7 +23,7 @@ PRIOR = 0.25
 
 def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
     """A sentence where the features of a first version's backbone are no better than the scaled input (of images: than
-    random convolutions), by balanced accuracy on fold 2 of heads that learned folds 3-9.
+    random convolutions), by balanced accuracy on rows that the heads of both had not seen.
 
     Null where they are better, where too few rows can tell, and for texts, which have no features of their own.
     """
@@ -33,8 +33,7 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
     order = np.argsort(data.batch.hashes, kind="stable")
     order = order[data.batch.folds[order] >= SELECT_FOLD][:LOOKED_AT]
     rows = data.batch.take(order)
-    chosen = rows.folds == SELECT_FOLD
-    if int(chosen.sum()) < LEAST or len(set(rows.labels[chosen].tolist())) < 2:
+    if int((rows.folds == SELECT_FOLD).sum()) < LEAST or len(rows.present()) < 2:
         return None
     plain = Space.of(examining_network(layout.input, InputScale.load(candidate.parts["scale"])))
     own = Space.of(candidate)
@@ -42,7 +41,9 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
         return None
     standing = isinstance(layout.backbone, PretrainedBackbone)
     entry = data.entry(own).take(order) if standing else _entry(own, rows, run)
-    with_it, without = _score(own, entry, run), _score(plain, _entry(plain, rows, run), run)
+    solver = Ridge(PRIOR)
+    with_it = unseen_accuracy(entry, own.shift, solver, run)
+    without = unseen_accuracy(_entry(plain, rows, run), plain.shift, solver, run)
     if with_it > without:
         return None
     told = "random convolutions of the images" if plain.network.lifts else "the inputs themselves"
@@ -55,11 +56,3 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
 
 def _entry(space: Space, rows: Rows, run: Run) -> Rows:
     return rows.with_inputs(rounded(space, rows.inputs, run.check))
-
-
-def _score(space: Space, entry: Rows, run: Run) -> float:
-    chosen = entry.take(entry.folds == SELECT_FOLD)
-    learn, select = Sums.of(entry.take(entry.folds > SELECT_FOLD)), Sums.of(chosen)
-    head = choose_alpha(learn, select, space.shift, PRIOR, check=run.check).head
-    logits = head.aligned(entry.names).logits(chosen.inputs.astype(np.float64) * space.step)
-    return balanced_accuracy(logits, chosen.labels)

@@ -12,13 +12,12 @@ from service.learning.lift_choice import LiftChoice, balanced_accuracy, choose_l
 from service.learning.lifts import candidate_lifts
 from service.learning.method import Run
 from service.learning.methods.lda import Discriminants
-from service.learning.methods.ridge import Ridge
 from service.learning.preprocessing import scale_for
-from service.learning.strength import ALPHAS
+from service.learning.strength import Ridge
 from tests.learning.exact_help import SECRET, VECTOR
 
 PLANE = VectorInput(kind="vector", size=2, scale=RangeScale(range=(-1, 1)))
-SOLVER = Ridge(0.25, ALPHAS)
+SOLVER = Ridge(0.25)
 
 
 def chosen(x: np.ndarray, y: list[str], spec: InputSpec = PLANE, solver: Ridge | Discriminants = SOLVER) -> LiftChoice:

@@ -6,8 +6,7 @@ batch can be taken out again exactly. A tempered prior keeps rare classes answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,11 +17,8 @@ from service.learning.closed_form import ExactParams, Form
 from service.learning.exact import learn_exactly
 from service.learning.features import Space
 from service.learning.ground import Ground, ground_for
-from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Method, Run
-from service.learning.solve import Head, solve_ridge
-from service.learning.strength import ALPHAS, DEFAULT_ALPHA, choose_alpha
-from service.learning.sums import Sums
+from service.learning.strength import ALPHAS, Ridge
 
 SEARCHED_WIDTH = 1200
 """Features up to which the whole grid is searched at every update; above, when the rows pass a power of two."""
@@ -40,32 +36,23 @@ class Params(ExactParams):
         description="Strength of the ridge, in units of each feature's variance; search takes it from "
         f"{', '.join(f'{alpha:g}' for alpha in ALPHAS)} by rows kept back for choosing; {FADING_ALPHA:g} with a decay.",
     )
-
-
-@dataclass(frozen=True)
-class Ridge:
-    """(G_b + alpha D) W = [pi_1 mu_1 ... pi_C mu_C], alpha from `grid`."""
-
-    prior: float
-    grid: Sequence[float]
-
-    def fit(self, learn: Sums, select: Sums, shift: int, check: Callable[[], None]) -> Fitted:
-        choice = choose_alpha(learn, select, shift, self.prior, self.grid, check)
-        return Fitted(choice.head, choice.alpha, choice.scores)
-
-    def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
-        usual = self.grid[0] if len(self.grid) == 1 else DEFAULT_ALPHA
-        return solve_ridge(sums, shift, usual if alpha is None else alpha, self.prior)
+    discriminants: bool = Field(
+        default=False,
+        description="Add linear discriminants of the same sums, both in one scale: a second solution, more often right.",
+    )
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
     base = params.under(base, data)
     whole = (params.alpha,) if params.alpha != "search" else (FADING_ALPHA,) if params.fades else ALPHAS
-    ground = ground_for(base, data, params.kinds, params.width, Ridge(params.tau, whole), run, params.fades)
+    ridge = Ridge(params.tau, whole, params.discriminants)
+    ground = ground_for(base, data, params.kinds, params.width, ridge, run, params.fades)
     settled = _settled(base, data, params, ground)
-    ridge = Ridge(params.tau, whole if settled is None else (settled,))
-    return learn_exactly(base, data, ground, Form("ridge", params.tau, ridge), params, run)
+    if settled is not None:
+        ridge = replace(ridge, grid=(settled,))
+    form = Form("both" if params.discriminants else "ridge", params.tau, ridge)
+    return learn_exactly(base, data, ground, form, params, run)
 
 
 def _settled(base: Checkpoint | None, data: Data, params: Params, ground: Ground) -> float | None:

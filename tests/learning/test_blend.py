@@ -1,0 +1,69 @@
+"""Ridge and discriminants in one head: exact as either, and right where one of them is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.learning.apart import out_of_fold_logits
+from service.learning.batch import Rows, make_rows
+from service.learning.blend import unit_of, with_discriminants
+from service.learning.solve import out_of_fold, solve_lda, solve_ridge
+from service.learning.strength import Ridge
+from service.learning.sums import Sums
+from tests.learning.exact_help import SECRET
+
+SHIFT = 8
+
+
+def in_a_row(rows: int = 300, seed: int = 0) -> Rows:
+    """Five classes side by side, of which one-hot regression cannot answer the middle ones."""
+    random = np.random.default_rng(seed)
+    y = random.integers(0, 5, rows)
+    x = np.c_[y + 0.1 * random.standard_normal(rows), random.standard_normal((rows, 5))]
+    return make_rows("bat_1", np.rint(x * 2**SHIFT).astype(np.int16), [f"class {k}" for k in y], SECRET)
+
+
+def test_it_is_right_where_one_hot_regression_masks_the_middle() -> None:
+    learned, asked = in_a_row(), in_a_row(seed=1)
+    x, sums = asked.inputs * 2.0**-SHIFT, Sums.of(learned)
+    ridge = solve_ridge(sums, SHIFT, 1e-3, 0.25)
+    share = [
+        float((head.logits(x).argmax(1) == asked.codes(head.classes)).mean())
+        for head in (ridge, with_discriminants(ridge, sums, SHIFT))
+    ]
+    assert share[0] < 0.8
+    assert share[1] > share[0] + 0.1
+
+
+def test_it_is_the_sum_of_both_in_one_unit_and_owes_nothing_to_the_order_of_arrival() -> None:
+    rows = in_a_row()
+    sums, other = Sums.of(rows), Sums.of(rows.take(np.arange(len(rows))[::-1]))
+    assert sums.classes != other.classes
+    ridge, lda = solve_ridge(sums, SHIFT, 0.1, 0.25), solve_lda(sums, SHIFT)
+    means = (sums.Q[:-1] / sums.n).T * 2.0**-SHIFT
+    unit = unit_of(ridge.logits(means), lda.logits(means))
+    found = with_discriminants(ridge, sums, SHIFT)
+    assert np.allclose(found.weight, ridge.weight + unit * lda.weight)
+    assert np.allclose(found.bias, ridge.bias + unit * lda.bias)
+    again = with_discriminants(solve_ridge(other, SHIFT, 0.1, 0.25), other, SHIFT).aligned(found.classes)
+    assert np.array_equal(found.weight, again.weight)
+
+
+def test_out_of_fold_it_is_what_heads_without_the_group_answer() -> None:
+    rows = in_a_row(60)
+    total, solver = Sums.of(rows), Ridge(0.25, (0.1,), discriminants=True)
+    head, found = solver.apart(total, rows, SHIFT, 0.1, lambda: None)
+    assert np.allclose(head.weight, solver.solve(total, SHIFT, 0.1).weight)
+    mine = out_of_fold_logits(found, len(rows), total.classes)
+    alone = out_of_fold(total, rows, SHIFT, total.classes, lambda sums: solver.solve(sums, SHIFT, 0.1))
+    assert np.mean(mine.argmax(1) == alone.argmax(1)) > 0.97
+    assert np.corrcoef(mine.ravel(), alone.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("labels", ["aaaaaa", "abcabc"])
+def test_where_one_sets_nothing_apart_the_ridge_stands_alone(labels: str) -> None:
+    rows = make_rows("bat_1", np.ones((6, 4), np.int16), list(labels), SECRET)
+    sums = Sums.of(rows)
+    ridge = solve_ridge(sums, SHIFT, 0.1, 0.25)
+    assert np.allclose(with_discriminants(ridge, sums, SHIFT).weight, ridge.weight)
