@@ -34,8 +34,11 @@ SAID = 3
 """Classes that get a sentence."""
 
 
-def learning_curve(known: Ledger, entry: Rows, trusted: Rows, solve: Callable[[Sums], Head]) -> LearningCurve | None:
-    """Of the classes that the update has rows of. `known`: sums of the history; `entry`, `trusted`: rounded features.
+def learning_curve(
+    known: Ledger, grown: Ledger, entry: Rows, trusted: Rows, solve: Callable[[Sums], Head]
+) -> LearningCurve | None:
+    """Of the classes that the update has rows of. `known`: sums of the history, `grown`: with the entry; `entry`,
+    `trusted`: rounded features.
 
     Null where the update has no learning rows or the features are too many.
     """
@@ -43,7 +46,7 @@ def learning_curve(known: Ledger, entry: Rows, trusted: Rows, solve: Callable[[S
     if not len(learning) or known.width > WIDEST:
         return None
     less = known.learn + Sums.of(learning.take(learning.folds <= SOME_FOLDS))
-    more = known.learn + Sums.of(learning)
+    more = grown.learn
     judged = Rows.concat([trusted, entry.take((entry.folds <= SELECT_FOLD) & ~entry.lent)])
     before, after = (_right(sums, judged, known.shift, solve) for sums in (less, more))
     had, has = (dict(zip(sums.classes, sums.n.astype(int).tolist(), strict=True)) for sums in (less, more))

@@ -6,7 +6,7 @@ knows folds 2-9, and five others answer the update's own rows, each without its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from service.learning.apart import out_of_fold_logits
 from service.learning.batch import Rows
 from service.learning.calibration import ENOUGH_ROWS, temperature_of
 from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
@@ -24,7 +25,7 @@ from service.learning.ledger import Ledger
 from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Run
 from service.learning.sentences import listed
-from service.learning.solve import ABSENT, Head, out_of_fold
+from service.learning.solve import ABSENT, Head
 from service.learning.sources import PULLS, SourceHeads, own_out_of_fold, source_heads
 from service.learning.sums import Floats, Sums
 from service.learning.weights import Weights, aged, out_of_fold_weighted
@@ -114,11 +115,11 @@ def _solve(
         return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
 
     run.progress("solving", 1, 3)
-    served, judged = solve(weighed.all), solve(weighed.unjudged)
-    run.check()
+    apart = partial(_apart, data, ledger, weighed, ground.space, form, fitted.alpha, classes, run)
+    served, own = apart(entry, own=True)
     run.progress("solving", 2, 3)
-    apart = partial(_apart, data, space, ledger, weights, classes, solve, run)
-    own = apart(entry, own=True)
+    judged = solve(weighed.unjudged)
+    run.check()
     sources = source_heads(params.per_source, data, space, weights, weighed, fitted.head.aligned(classes), solve, run)
     if sources is not None and len(entry):
         own = own_out_of_fold(sources, own, data, space, weights, entry, classes, solve, run)
@@ -131,7 +132,7 @@ def _solve(
         kept = data.kept()
         everything = kept.with_inputs(rounded(space, kept.inputs, run.check))
         rows = Rows.concat([everything, entry]) if len(entry) else everything
-        answers = apart(rows, own=False)
+        _, answers = apart(rows, own=False)
     temperature, doubt = temperature_of(weighed, fitted.head, rows, answers, classes, inherited)
     run.progress("solving", 3, 3)
     return Solved(fitted, served, judged, own, temperature, doubt, sources)
@@ -139,24 +140,32 @@ def _solve(
 
 def _apart(
     data: Data,
-    space: Space,
     ledger: Ledger,
-    weights: Weights,
+    weighed: Ledger,
+    space: Space,
+    form: Form,
+    alpha: float | None,
     classes: Sequence[str],
-    solve: Callable[[Sums], Head],
     run: Run,
     rows: Rows,
     *,
     own: bool,
-) -> Floats:
-    """Out of fold: the update's `own` rows, or all that is known. -> [n, C]"""
-    if weights.plain:
-        return out_of_fold(ledger.all, rows, space.shift, classes, solve, run.check)
+) -> tuple[Head, Floats]:
+    """The head of everything, and logits out of fold of the update's `own` rows, or of all that is known. -> [n, C]"""
+    weights, shift = form.weights, space.shift
+    if weights.plain and ledger.all.mass and len(rows):
+        head, found = form.solver.apart(ledger.all, rows, shift, alpha, run.check)
+        return head.aligned(classes), out_of_fold_logits(found, len(rows), classes)
+
+    def solve(sums: Sums) -> Head:
+        return form.solver.solve(sums, shift, alpha).aligned(classes)
+
     others = Sums.empty(space.width)
     if own and len(rows):
         others = data.decayed(space, weights.decay, weights.sources, own=False).all
     counts = aged(weights.decay, data.steps(weights))
-    return out_of_fold_weighted(others, rows, counts, space.shift, classes, solve, run.check)
+    answers = out_of_fold_weighted(others, rows, counts, shift, classes, solve, run.check)
+    return solve(weighed.all), answers
 
 
 def _weighed(ledger: Ledger, weights: Weights, solved: Solved) -> list[str]:

@@ -93,10 +93,16 @@ def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
     """
     if not sums.mass:
         return Head((), np.zeros((0, sums.width)), np.zeros(0))
-    solved = _SOLVED.setdefault(sums, {})
-    key = (shift, alpha, prior)
+    return ridge_once(
+        sums, shift, alpha, prior, lambda: RidgeEquations(Moments.of(sums, prior)).solve(alpha, last=True)
+    )
+
+
+def ridge_once(sums: Sums, shift: int, alpha: float, prior: float, solve: Callable[[], Head]) -> Head:
+    """The ridge head of these rows, by `solve` in grid units where it was not solved before."""
+    solved, key = _SOLVED.setdefault(sums, {}), (shift, alpha, prior)
     if key not in solved:
-        solved[key] = in_features(RidgeEquations(Moments.of(sums, prior)).solve(alpha, last=True), sums, shift)
+        solved[key] = in_features(solve(), sums, shift)
     return solved[key]
 
 

@@ -10,7 +10,7 @@ from service.learning.batch import Rows
 from service.learning.blend import blended, blended_apart, with_discriminants
 from service.learning.lift_choice import Fitted
 from service.learning.moments import Moments
-from service.learning.solve import Head, RidgeEquations, in_features, solve_ridge
+from service.learning.solve import Head, RidgeEquations, ridge_once, solve_ridge
 from service.learning.sums import Sums
 
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)
@@ -63,7 +63,7 @@ def choose_alpha(
 
     scores = _searched(error, grid)
     best = _best(scores)
-    return Choice(best, in_features(heads[best], learn, shift), scores)
+    return Choice(best, ridge_once(learn, shift, best, prior, lambda: heads[best]), scores)
 
 
 def _searched(error: Callable[[float], float], grid: Sequence[float]) -> dict[float, float]:

@@ -8,6 +8,7 @@ moves the backbone it is the scaled input.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +16,10 @@ import torch
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
 from service.contract.policy import GatePolicy
-from service.contract.report import Older, Report
+from service.contract.report import LearningCurve, Older, Report
 from service.errors import MethodRefused
 from service.learning.answering import Asked, View, answers, features_of, softmax
+from service.learning.apart import out_of_fold_logits, ridge_apart
 from service.learning.assessment import Assessment, Past
 from service.learning.backbones import bounded
 from service.learning.checkpoint import Checkpoint
@@ -31,7 +33,7 @@ from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale
 from service.learning.report import assess
-from service.learning.solve import Head, out_of_fold, solve_ridge
+from service.learning.solve import Head, solve_ridge
 from service.learning.strength import DEFAULT_ALPHA, choose_alpha
 from service.learning.sums import Sums
 from service.learning.unlabelled import with_unlabelled
@@ -148,7 +150,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         faded=frozenset(b for b, counts in aged(weights.decay, data.steps(weights)).items() if counts < HALF),
     )
     report = with_unlabelled(assess(assessment), data, space, ledger, context.policy, run)
-    report = report.model_copy(update={"learning_curve": learning_curve(ledger, view.batch, view.trusted, solve)})
+    report = report.model_copy(update={"learning_curve": _curve(view, solve)})
     run.progress("judging", 1, 1)
     return Candidate(
         checkpoint=candidate,
@@ -157,6 +159,11 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         space=space,
         ledger_digest=data.grown(space).digest if exact else None,
     )
+
+
+def _curve(view: View, solve: Callable[[Sums], Head]) -> LearningCurve | None:
+    grown = view.data.grown(view.space)
+    return learning_curve(view.ledger, grown, view.batch, view.trusted, solve)
 
 
 def _older(candidate: Asked, base: Asked | None) -> Older:
@@ -217,11 +224,11 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
 
     classes = grown.all.classes
     judge = solve(grown.unjudged).aligned(classes)
-    own = out_of_fold(grown.all, view.batch, shift, classes, solve, check=run.check)
+    _, found = ridge_apart(grown.all, view.batch, shift, alpha, YARDSTICK_PRIOR, run.check)
     return Yardstick(
         alpha,
         softmax(classes, judge.logits(features_of(view.trusted, view.space))),
-        softmax(classes, own),
+        softmax(classes, out_of_fold_logits(found, len(view.batch), classes)),
     )
 
 

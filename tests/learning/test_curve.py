@@ -38,8 +38,8 @@ def rows(n: int, seed: int, classes: str = "ab", apart: float = 0.35) -> Rows:
 
 
 def of(n: int, seed: int = 0, known: Ledger | None = None) -> LearningCurve:
-    known = known or Ledger.empty(SPACE)
-    found = learning_curve(known, rows(n, seed), known.exam, solve)
+    known, entry = known or Ledger.empty(SPACE), rows(n, seed)
+    found = learning_curve(known, known.with_entry(entry), entry, known.exam, solve)
     assert found is not None
     return found
 
@@ -89,7 +89,8 @@ def test_twenty_rows_a_class_are_told_once_there_is_enough_to_judge_by() -> None
 
 def test_classes_that_are_told_apart_already_gain_nothing() -> None:
     entry = rows(100, seed=0, apart=3.0)
-    found = learning_curve(Ledger.empty(SPACE), entry, Ledger.empty(SPACE).exam, solve)
+    none = Ledger.empty(SPACE)
+    found = learning_curve(none, none.with_entry(entry), entry, none.exam, solve)
     assert found is not None
     assert found.told == [
         "No class of this update surely gained from its latest rows: more of the same would bring little."
@@ -100,9 +101,10 @@ def test_classes_that_are_told_apart_already_gain_nothing() -> None:
 def test_wide_features_and_updates_without_learning_rows_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     none = Ledger.empty(SPACE)
     entry = rows(30, seed=0)
-    assert learning_curve(none, entry.take(entry.folds <= 2), none.exam, solve) is None
+    grown, kept_back = none.with_entry(entry), entry.take(entry.folds <= 2)
+    assert learning_curve(none, none.with_entry(kept_back), kept_back, none.exam, solve) is None
     monkeypatch.setattr(curve, "WIDEST", SIZE - 1)
-    assert learning_curve(none, entry, none.exam, solve) is None
+    assert learning_curve(none, grown, entry, none.exam, solve) is None
 
 
 def test_a_sentence_names_rows_class_and_interval() -> None:
