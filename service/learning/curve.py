@@ -24,8 +24,8 @@ from service.learning.sums import Sums
 
 SOME_FOLDS = 5
 """The smaller head learns folds 3 to 5 of the update's rows, the other 3 to 9."""
-WIDEST = 1200
-"""Features beyond which two more heads would cost too much of an update."""
+WIDEST = 2500
+"""Features beyond which one more head, which nothing else asks for, would cost too much of an update: half a second."""
 MORE = 20
 """Rows asked about: so many, or for a class that has more, as many again."""
 LEAST_JUDGED = 10

@@ -40,6 +40,8 @@ RANGED_SPREAD = 0.5
 """Spread of inputs whose declared range is mapped to [-1, 1]; inputs with a mean and std have 1."""
 POOLED = 3
 """Random convolutions are averaged over at most 3 x 3 fields."""
+SMALL = 16
+"""Side in pixels below which an image gets fewer and smaller filters."""
 RELU_REACH = 32.0
 FLAT = 1e-6
 """Mean of a filter's answers that rounding alone leaves of a flat patch: taken off before the root, which has no bound
@@ -158,7 +160,7 @@ def _convolutions(shape: Sequence[int], width: int | None, draw: np.random.Rando
             "/method/lift", 'lift "conv" takes images of 3x3 and more; here "relu" or "fourier" work.'
         )
     side = min(shape[1:])
-    kernel, filters = (3, 32) if side < 16 else (5, 64) if side < 64 else (7, 64)
+    kernel, filters = (3, 32) if side < SMALL else (5, 64) if side < 64 else (7, 64)
     if width is not None:
         filters = max(width // (2 * prod(_fields(shape, kernel))), 1)
     weight = draw.standard_normal((filters, shape[0], kernel, kernel))
@@ -200,6 +202,13 @@ def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
     elif width == WIDE:
         found.append([make_lift(kind, shape, width // 2, reach=reach) for kind in ("relu", "fourier")])
     return sorted(found, key=lambda lifts: sum(lift.width for lift in lifts))
+
+
+def twice_the_filters(spec: InputSpec, lifts: Sequence[Lift], rows: int) -> list[Lift] | None:
+    """The same convolutions with as many again; null for other lifts, for small images and for few rows."""
+    if [lift.kind for lift in lifts] != ["conv"] or rows < WIDTH or min(spec.shape[1:]) < SMALL:
+        return None
+    return [make_lift("conv", spec.shape, 2 * lifts[0].width, reach=input_reach(spec))]
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:

@@ -44,6 +44,17 @@ def test_curved_classes_get_random_features(n: int, solver: Ridge | Discriminant
     assert list(choice.scores) == ["none 2", "relu 60", "fourier 60"]
 
 
+def test_more_filters_are_taken_where_they_help_and_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.learning.lifts.SMALL", 5)
+    spec = ImageInput(kind="image", channels=1, height=5, width=5)
+    images = np.random.default_rng(0).uniform(0, 255, (90, 1, 5, 5))
+    labels = [str(k % 2) for k in range(90)]
+    for some, twice, width in ((0.5, 0.52, 256), (0.5, 0.504, 128), (0.95, 0.99, 128)):
+        scores = iter([0.4, 0.3, some, twice])
+        monkeypatch.setattr(lift_choice, "unseen_accuracy", lambda *_, scores=scores: next(scores))
+        assert chosen(images, labels, spec).lifts[0].width == width
+
+
 @pytest.mark.parametrize("selecting", [5, 10_000])
 def test_ties_go_to_the_smaller(monkeypatch: pytest.MonkeyPatch, selecting: int) -> None:
     monkeypatch.setattr(lift_choice, "SELECTING_ROWS", selecting)
