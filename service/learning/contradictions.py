@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence, Dispute, Settled
+from service.contract.report import ClassEvidence
 from service.learning.measured import Contradiction, Finding, Measured
 from service.learning.sentences import rows, whole_percent
 from service.learning.statistics import at_least
@@ -43,10 +42,26 @@ def reconcilable(found: Contradiction, policy: GatePolicy) -> bool | None:
     Of conflicting rows no more can be asked than the model gets right of any: where half of all trusted rows are
     answered wrongly, half of the honest conflicts stay.
     """
+    return _both_right(found, policy, 1 - found.expected)
+
+
+def shifted(found: Contradiction, policy: GatePolicy) -> bool | None:
+    """The same for rules that speak of the whole batch; null where it was not asked.
+
+    Conflicting rows are the hard ones of a hard problem: no more of them can be asked than a head of the batch alone
+    gets right. Where that is less than half of what the model gets right of any row, labels are noise, and it is no
+    excuse. With swapped labels such a head gets them right, and the joint one does not.
+    """
+    both, usual = found.reconciliation, 1 - found.expected
+    hard = both is not None and usual / 2 <= both.alone < usual
+    return _both_right(found, policy, both.alone if both is not None and hard else usual)
+
+
+def _both_right(found: Contradiction, policy: GatePolicy, possible: float) -> bool | None:
     both, rule = found.reconciliation, policy.reconcilable
     if both is None:
         return None
-    return both.fixed >= rule.min_fixed * (1 - found.expected) and both.loss <= rule.max_old_loss
+    return both.fixed >= rule.min_fixed * possible and both.loss <= rule.max_old_loss
 
 
 def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
@@ -63,35 +78,22 @@ def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidenc
     return alone | {c: e for c, e in together.items() if c not in alone and c in shown}
 
 
-def settles(
-    update: str, opened: Dispute, evidence: ClassEvidence, policy: GatePolicy, independent: bool
-) -> Settled | None:
-    """Whether what a later batch shows of the class confirms or refutes what the `update` disputed; null: neither.
-
-    Rows of another key, or of another day, that say the same are no slip of one sender: then the concept has moved, or
-    two people are wrong alike. Enough rows of the class that agree with the model refute it, whoever sent them.
-    """
-    rule, rows, alike = policy.disputes, evidence.confident, evidence.toward.get(opened.suggested, 0)
-    facts: dict[str, Any] = {"update": update, "class_": opened.class_, "suggested": opened.suggested, "sure": rows}
-    p = at_least(alike, rows, evidence.expected)
-    if independent and rows >= policy.contradicts_class.min_rows and p < policy.contradicts_class.p:
-        return Settled(verdict="confirmed", rows=alike, source=None, p=p, **facts)
-    if rows >= rule.min_rows and evidence.conflicts < rule.max_share * rows:
-        p = at_least(evidence.conflicts, rows, evidence.expected)
-        return Settled(verdict="refuted", rows=evidence.conflicts, source=None, p=p, **facts)
-    return None
-
-
 def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy) -> dict[str, ClassEvidence]:
     rule = policy.contradicts_class
     tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
-    chance = {c: at_least(e.conflicts, e.confident, e.expected) for c, e in tested.items()}
+    chance = {c: at_least(_alike(e), e.confident, e.expected) for c, e in tested.items()}
     guilty = [c for c, e in tested.items() if _over(e, policy) and chance[c] < rule.p / len(tested)]
     return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
 
 
 def _over(evidence: ClassEvidence, policy: GatePolicy) -> bool:
-    return evidence.conflicts >= _limit(evidence, policy) * evidence.confident > 0
+    return _alike(evidence) >= _limit(evidence, policy) * evidence.confident > 0
+
+
+def _alike(evidence: ClassEvidence) -> int:
+    """Conflicts that agree with one another. A class that was renamed has one other name; rows of another style that
+    only look like it have many, each the right one."""
+    return max(evidence.toward.values(), default=0)
 
 
 def _limit(evidence: ClassEvidence, policy: GatePolicy) -> float:
@@ -161,7 +163,7 @@ def contradicts_everything(measured: Measured, found: Contradiction, policy: Gat
     limit = policy.contradicts_everything.min_excess
     if not _everything(found, policy):
         return Finding(_counted(measured, found), found.excess, limit)
-    if reconcilable(found, policy):
+    if shifted(found, policy):
         return Finding(_shifted(found), found.excess, limit)
     share = whole_percent(found.conflicts / found.rows)
     what = (
@@ -176,19 +178,18 @@ def contradicts_class(measured: Measured, found: Contradiction, policy: GatePoli
     """Rule 3: rows that the base is sure of carry another label, in this batch or pooled over the last ones."""
     guilty = disputed(found, policy)
     if not guilty:
-        surest = max(found.classes.values(), key=lambda e: e.conflicts / max(e.confident, 1), default=None)
+        surest = max(found.classes.values(), key=lambda e: _alike(e) / max(e.confident, 1), default=None)
         if surest is None:
             return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
-        value = surest.conflicts / max(surest.confident, 1)
+        value = _alike(surest) / max(surest.confident, 1)
         return Finding("No class is contradicted more than chance explains.", value, _limit(surest, policy))
     name, evidence = next(iter(guilty.items()))
-    value, limit = evidence.conflicts / evidence.confident, _limit(evidence, policy)
+    value, limit = _alike(evidence) / evidence.confident, _limit(evidence, policy)
     if reconcilable(found, policy):
         return Finding(_shifted(found), value, limit)
     said = max(evidence.toward, key=lambda label: evidence.toward[label])
-    label = f'"{said}"' if len(evidence.toward) == 1 else f'something else, mostly "{said}",'
     when = "" if evidence is found.classes.get(name) else " of the last updates"
-    what = f"{evidence.conflicts:,} of {rows(evidence.confident)}{when} say {label} "
+    what = f'{_alike(evidence):,} of {rows(evidence.confident)}{when} say "{said}" '
     what += f'where version {measured.live} is sure of "{name}".'
     others = len(guilty) - 1
     if others:
@@ -203,7 +204,7 @@ def disagrees_broadly(measured: Measured, found: Contradiction, policy: GatePoli
     limit = policy.disagrees_broadly.min_excess
     if not _broadly(found, policy):
         return Finding(_counted(measured, found), found.excess, limit)
-    if reconcilable(found, policy):
+    if shifted(found, policy):
         return Finding(_shifted(found), found.excess, limit)
     remedy = "Look at the listed rows, then promote it or retract the batch."
     return Finding(_counted(measured, found), found.excess, limit, Severity.HELD, remedy)

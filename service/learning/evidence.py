@@ -165,6 +165,8 @@ def reconcile(batch: Rows, base_on_batch: Answers, conflict: Bools, ledger: Ledg
         return solve(_together(seen, Sums.of(rest)))
 
     said = _out_of_fold(batch, conflict, ledger.shift, lambda rest: joint(ledger.all, rest))
+    alone = _out_of_fold(batch, conflict, ledger.shift, lambda rest: solve(Sums.of(rest)))
+    truth = batch.labels[conflict]
     old = Rows.concat([ledger.exam, ledger.selected])
     before = _answers(solve(ledger.learn), old, ledger.shift)
     after = _answers(joint(ledger.learn, batch.take(batch.folds > SELECT_FOLD)), old, ledger.shift)
@@ -172,7 +174,7 @@ def reconcile(batch: Rows, base_on_batch: Answers, conflict: Bools, ledger: Ledg
     involved = Counter(batch.take(conflict).label_names() + base_on_batch.take(conflict).names())
     weight = np.array([involved[name] for name in old.names])[old.labels] / np.bincount(old.labels)[old.labels]
     loss = float((lost * weight).sum() / weight.sum()) if weight.any() else 0.0
-    return Reconciliation(fixed=float((said == batch.labels[conflict]).mean()), loss=loss)
+    return Reconciliation(fixed=float((said == truth).mean()), loss=loss, alone=float((alone == truth).mean()))
 
 
 def _together(seen: Sums, more: Sums) -> Sums:

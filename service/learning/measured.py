@@ -44,10 +44,13 @@ class Harm:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What a joint head makes of both: `fixed` of the conflicting rows right, `loss` on old rows of those classes."""
+    """What a joint head makes of both: `fixed` of the conflicting rows right, `loss` on old rows of those classes.
+
+    `alone`: the share of the conflicting rows that a head of the batch alone gets right, out of fold."""
 
     fixed: float
     loss: float
+    alone: float = 0.0
 
 
 @dataclass(frozen=True)

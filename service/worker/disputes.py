@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind, Verdict
 from service.contract.policy import GatePolicy
-from service.contract.report import BatchEvidence, Dispute, Report, Settled
-from service.learning.contradictions import settles
+from service.contract.report import BatchEvidence, ClassEvidence, Dispute, Report, Settled
+from service.learning.statistics import at_least
 from service.registry import states
 from service.registry.tables import Batch, Deployment, Model, Update, UpdateEvent, Version
 
@@ -32,7 +33,7 @@ def settle(session: Session, model: Model, update: Update, said: BatchEvidence) 
         independent = _by(session, opened) != _by(session, update) or (
             update.created_at - opened.created_at >= timedelta(hours=policy.disputes.hours).total_seconds()
         )
-        settled = settles(opened.id, dispute, evidence, policy, independent) if evidence else None
+        settled = _settles(opened.id, dispute, evidence, policy, independent) if evidence else None
         if settled is not None:
             facts = settled.model_dump(mode="json", exclude={"source", "update", "verdict"})
             states.note(
@@ -55,6 +56,25 @@ def told(settled: Settled) -> str:
         f'Refuted what update {settled.update} disputed ("{settled.suggested}"): only {said} say anything else here. '
         "Take its batch back."
     )
+
+
+def _settles(
+    update: str, opened: Dispute, evidence: ClassEvidence, policy: GatePolicy, independent: bool
+) -> Settled | None:
+    """Whether what a later batch shows of the class confirms or refutes what the `update` disputed; null: neither.
+
+    Rows of another key, or of another day, that say the same are no slip of one sender: then the concept has moved, or
+    two people are wrong alike. Enough rows of the class that agree with the model refute it, whoever sent them.
+    """
+    rule, rows, alike = policy.disputes, evidence.confident, evidence.toward.get(opened.suggested, 0)
+    facts: dict[str, Any] = {"update": update, "class_": opened.class_, "suggested": opened.suggested, "sure": rows}
+    p = at_least(alike, rows, evidence.expected)
+    if independent and rows >= policy.contradicts_class.min_rows and p < policy.contradicts_class.p:
+        return Settled(verdict="confirmed", rows=alike, source=None, p=p, **facts)
+    if rows >= rule.min_rows and evidence.conflicts < rule.max_share * rows:
+        p = at_least(evidence.conflicts, rows, evidence.expected)
+        return Settled(verdict="refuted", rows=evidence.conflicts, source=None, p=p, **facts)
+    return None
 
 
 def _open(session: Session, model: Model, update: Update) -> Iterator[tuple[Update, Dispute]]:

@@ -137,6 +137,18 @@ def test_shifted_inputs_pass_where_old_and_new_can_both_be_right() -> None:
     assert 2 in fired(one_sided)
 
 
+@pytest.mark.parametrize(
+    ("fixed", "alone", "fires"), [(0.27, 0.34, {}), (0.27, 0.6, {4}), (0.15, 0.34, {4}), (0.10, 0.12, {4})]
+)
+def test_of_hard_rows_no_more_is_asked_than_the_batch_alone_can_tell(
+    fixed: float, alone: float, fires: set[int]
+) -> None:
+    # of a model that is right of six in ten: honest rows of a new style · swapped · neither · wrong at random
+    found = Contradiction(1087, 612, 0.40, labels=54, learner=LEARNABLE)
+    found = replace(found, reconciliation=Reconciliation(fixed, 0.0, alone))
+    assert set(fired(Measured(live=3, contradiction=found))) == set(fires)
+
+
 def evidence(conflicts: int, confident: int, expected: float = 0.02, toward: str = "3") -> ClassEvidence:
     return ClassEvidence(
         confident=confident, conflicts=conflicts, expected=expected, toward={toward: conflicts} if conflicts else {}
@@ -165,6 +177,12 @@ def test_a_contradicted_class_is_held_with_both_names() -> None:
 @pytest.mark.parametrize("few", [evidence(2, 2), evidence(9, 52), evidence(14, 52, expected=0.1), evidence(2, 9)])
 def test_a_class_is_not_contradicted_by_few_rows_or_usual_mistakes(few: ClassEvidence) -> None:
     assert not fired(contradicting(few))
+
+
+def test_conflicts_that_agree_on_no_other_class_are_no_dispute() -> None:
+    scattered = ClassEvidence(confident=39, conflicts=29, expected=0.17, toward={"5": 13, "51": 6, "6": 6, "0": 4})
+    assert not fired(contradicting(scattered))
+    assert set(fired(contradicting(scattered.model_copy(update={"toward": {"5": 29}})))) == {3}
 
 
 def test_slow_poison_is_held_by_pooled_counts_but_only_in_a_guilty_batch() -> None:
