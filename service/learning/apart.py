@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from scipy.linalg.blas import dsyrk, dtrsm
 
-from service.learning.batch import Ints, Rows
+from service.learning.batch import Ints, Rows, bounded
 from service.learning.method import no_check
 from service.learning.moments import Moments, freedom_of
 from service.learning.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
@@ -169,6 +169,18 @@ def left_out(
         check()
         found.append(_by_rows(equations, mine, labels[mine], inner[:, np.concatenate([mine, always])]))
     return found
+
+
+def judged_apart(
+    apart: Callable[[Rows], tuple[Head, list[LeftOut]]], entry: Rows, classes: Sequence[str]
+) -> tuple[Head, Floats]:
+    """Of at most 200 rows a class and source, as of trusted rows: those alone are left out, by `apart`, and more would
+    tell little more. -> its head, logits [n, C], NaN in the other rows"""
+    asked = np.sort(bounded(entry.with_inputs(np.arange(len(entry)))).inputs.astype(np.int64))
+    head, found = apart(entry.take(asked))
+    logits = np.full((len(entry), len(classes)), np.nan)
+    logits[asked] = out_of_fold_logits(found, len(asked), classes)
+    return head, logits
 
 
 def out_of_fold_logits(found: Sequence[LeftOut], rows: int, classes: Sequence[str]) -> Floats:

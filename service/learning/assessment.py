@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence, Cost, Older
+from service.contract.report import ClassEvidence, ClassScore, Cost, Older
 from service.learning.batch import Bools, Ints, Rows
 from service.learning.contradictions import mostly_strange, needs_learner, needs_reconciliation
 from service.learning.evaluation import Answers, Bits, class_scores
@@ -183,11 +183,12 @@ def _new_classes(a: Assessment) -> tuple[NewClass, ...]:
     which = new_rows(a)
     rows, hits = a.batch.take(which), a.candidate_on_batch.take(which)
     mine = class_scores(hits.right(rows), rows)
-    theirs = None
-    if a.yardstick_on_batch and a.yardstick_on_batch.take(which).judged.all():
-        theirs = class_scores(a.yardstick_on_batch.take(which).right(rows), rows)
+    theirs: Mapping[str, ClassScore] = {}
+    if a.yardstick_on_batch:
+        both = which & a.yardstick_on_batch.judged
+        theirs = class_scores(a.yardstick_on_batch.take(both).right(a.batch.take(both)), a.batch.take(both))
     return tuple(
-        NewClass(c, s.rows, round(s.accuracy * s.rows), round(theirs[c].accuracy * s.rows) if theirs else None)
+        NewClass(c, s.rows, round(s.accuracy * s.rows), round(theirs[c].accuracy * s.rows) if c in theirs else None)
         if (s := mine.get(c))
         else NewClass(c, 0, 0, 0)
         for c in a.new

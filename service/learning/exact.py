@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from service.learning.apart import out_of_fold_logits
+from service.learning.apart import judged_apart
 from service.learning.batch import Rows
 from service.learning.calibration import ENOUGH_ROWS, temperature_of
 from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
@@ -154,8 +154,10 @@ def _apart(
     """The head of everything, and logits out of fold of the update's `own` rows, or of all that is known. -> [n, C]"""
     weights, shift = form.weights, space.shift
     if weights.plain and ledger.all.mass and len(rows):
-        head, found = form.solver.apart(ledger.all, rows, shift, alpha, run.check)
-        return head.aligned(classes), out_of_fold_logits(found, len(rows), classes)
+        head, answers = judged_apart(
+            lambda asked: form.solver.apart(ledger.all, asked, shift, alpha, run.check), rows, classes
+        )
+        return head.aligned(classes), answers
 
     def solve(sums: Sums) -> Head:
         return form.solver.solve(sums, shift, alpha).aligned(classes)

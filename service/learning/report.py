@@ -120,6 +120,7 @@ def _yardstick(a: Assessment) -> Yardstick | None:
         return None
     rows, which = a.trusted, new_rows(a)
     accuracy = float(a.yardstick.right(rows).mean()) if len(rows) else None
+    which = which & a.yardstick_on_batch.judged if a.yardstick_on_batch else which
     seen = a.yardstick_on_batch.take(which) if a.yardstick_on_batch else None
     return Yardstick(
         method=a.yardstick_method,

@@ -19,7 +19,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import LearningCurve, Older, Report
 from service.errors import MethodRefused
 from service.learning.answering import Asked, View, answers, features_of, softmax
-from service.learning.apart import out_of_fold_logits, ridge_apart
+from service.learning.apart import judged_apart, ridge_apart
 from service.learning.assessment import Assessment, Past
 from service.learning.backbones import bounded
 from service.learning.checkpoint import Checkpoint
@@ -108,7 +108,13 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     on_trusted, on_batch = asked.on_trusted(), _own(asked, learned)
     exact = candidate.layout.exact
     weights = Weights(exact.decay, exact.source_weights) if exact else Weights()
-    if exact is not None and exact.alpha is not None and exact.prior == YARDSTICK_PRIOR and weights.plain:
+    if (
+        exact is not None
+        and exact.alpha is not None
+        and exact.prior == YARDSTICK_PRIOR
+        and weights.plain
+        and not exact.kept_columns
+    ):
         # a ridge with the usual prior is its own yardstick: it has no regret by construction
         yardstick: Yardstick | None = Yardstick(exact.alpha, on_trusted, on_batch)
     elif base is not None and not weights.plain and set(candidate.classes) <= set(base.classes):
@@ -134,7 +140,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
             wait_seconds=context.wait_seconds,
             retraining=context.retraining,
         ),
-        exact=exact is not None and weights.whole,
+        exact=exact is not None and weights.whole and not exact.kept_columns,
         live=context.live,
         base=before.on_trusted() if before else None,
         base_on_batch=before.on_batch() if before else None,
@@ -224,11 +230,13 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
 
     classes = grown.all.classes
     judge = solve(grown.unjudged).aligned(classes)
-    _, found = ridge_apart(grown.all, view.batch, shift, alpha, YARDSTICK_PRIOR, run.check)
+    _, own = judged_apart(
+        lambda asked: ridge_apart(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), view.batch, classes
+    )
     return Yardstick(
         alpha,
         softmax(classes, judge.logits(features_of(view.trusted, view.space))),
-        softmax(classes, out_of_fold_logits(found, len(view.batch), classes)),
+        softmax(classes, own),
     )
 
 

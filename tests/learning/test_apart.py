@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.learning import apart
-from service.learning.apart import lda_apart, out_of_fold_logits, ridge_apart
+from service.learning.apart import judged_apart, lda_apart, out_of_fold_logits, ridge_apart
 from service.learning.batch import Rows
 from service.learning.solve import ABSENT, Head, solve_lda, solve_ridge
 from service.learning.sums import Sums
@@ -89,3 +89,15 @@ def test_a_class_without_rows_is_absent_and_a_group_that_is_all_there_is_stays_u
     logits = out_of_fold_logits(found, len(known), ("class 9", "class 0", "class 1"))
     assert (logits[:, 0] == ABSENT).all()
     assert np.isfinite(logits).all()
+
+
+def test_of_many_rows_those_of_the_smallest_hashes_are_left_out_and_asked() -> None:
+    entry = rows_of(700, 2, 4, "bat_0")
+    total = Sums.of(entry)
+    _, logits = judged_apart(lambda asked: ridge_apart(total, asked, SHIFT, 0.1, 0.25), entry, ("class 0", "class 1"))
+    answered = ~np.isnan(logits).any(1)
+    assert entry.take(answered).counts() == {name: min(n, 200) for name, n in entry.counts().items()}
+    assert entry.counts()["class 0"] > 400
+    for name in entry.counts():
+        mine = entry.codes([name]) == 0
+        assert (entry.hashes[mine & ~answered].min(initial=2**64 - 1) > entry.hashes[mine & answered]).all()
