@@ -20,6 +20,7 @@ from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
 from service.learning.checkpoint import Checkpoint
 from service.learning.cost import joint_backbone
 from service.learning.method import Data
+from service.learning.new_columns import can_stay
 from service.learning.unseen import without_rows
 
 EXACT = {"name": "ridge", "discriminants": True}
@@ -40,7 +41,8 @@ class AutoParams(Strict):
 
     stable_scores: bool = Field(
         default=False,
-        description="Old scores of a trained net keep their bits where classes are new: it is expanded.",
+        description="Old scores keep their bits where classes are new: a trained net is expanded; an exact head gets "
+        "new columns beside the old ones, which costs accuracy.",
     )
     budget_seconds: float = Field(
         default=30.0, ge=0, le=3600, description="Time of a challenger, in seconds; 0: nobody challenges."
@@ -106,10 +108,11 @@ class _Table:
         if self.params.stable_scores and self.new:
             return self._stable()
         if self.around.recent:
+            tuned = {"name": "fine_tune", "epochs": 5}, "the net, trained on with the rows of this update alone"
             return Choice(
                 {"name": "ridge", "decay": "search"},
                 "auto: this model trusts recent rows only; older batches count less, as far as that helped.",
-                *self._retraining(),
+                *(tuned if self.trained else self._retraining()),
             )
         if self._brought_in():
             choice = Choice(
@@ -149,10 +152,15 @@ class _Table:
                 {"name": "den", "mode": "protect"},
                 "auto: old scores shall keep their bits; units are added for the new classes, old ones stand still.",
             )
+        if can_stay(self.base, self.data):
+            return Choice(
+                EXACT | {"stable_scores": True},
+                "auto: old scores shall keep their bits; the exact head gets new columns beside the old ones, which "
+                "never learn that the new rows are not theirs. That costs accuracy, more with every repetition.",
+            )
         return Choice(
             EXACT,
-            "auto: new classes on features that stand still; an exact head is solved whole, so its old scores move a "
-            "little. Scores that keep their bits take a trained net.",
+            "auto: new classes on features that stand still, where all columns must be solved; old scores move.",
         )
 
     def _new_classes(self) -> Choice:

@@ -72,7 +72,7 @@ def ground_for(
             base, data, [make_lift(kind, data.input.shape, width, reach=reach) for kind in kinds], named=True
         )
     if base is not None and (_stands(base, data, fading) or data.kept_rows < data.known_rows):
-        return _as_base(base, data)  # of rows that were deleted only the sums in this space are left
+        return as_base(base, data)  # of rows that were deleted only the sums in this space are left
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     if fading:
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
@@ -135,7 +135,7 @@ def _pretrained(
     if base is not None and kinds is None:
         stands = base.layout.exact is None or base.layout.lifts or _stands(base, data, False)
         if stands or data.kept_rows < data.known_rows:
-            return _as_base(base, data)
+            return as_base(base, data)
     known = 2.0 ** (15 - base.layout.shift) if base is not None and base.layout.shift is not None else None
     weights = base.parts["backbone.0"] if base is not None else data.pretrained()
 
@@ -200,7 +200,8 @@ def moved(layout: Layout) -> bool:
     return layout.trained or bool(layout.low_rank)
 
 
-def _as_base(base: Checkpoint, data: Data) -> Ground:
+def as_base(base: Checkpoint, data: Data) -> Ground:
+    """The ground of the base, whatever else might do better by now."""
     exact = base.layout.exact
     rows = exact.lift_rows if exact else data.known_rows + len(data.batch)
     return Ground(Space.of(base), _frozen(base), _learned(base), rows, bool(exact and exact.lift_named))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from service.learning.checkpoint import Tensors
-from service.learning.growth import matrix
+from service.learning.growth import matrix, merge
 from service.learning.heads import Block, GrownLinear
 from service.learning.solve import ABSENT
 
@@ -13,6 +13,7 @@ from service.learning.solve import ABSENT
 @torch.no_grad()
 def open_head(head: GrownLinear, judge: Tensors | None, temperature: float) -> None:
     """Make an exact head one to train, in place: at temperature 1, and as the judge's, which saw no judging row."""
+    merge(head, "head.0")
     for block in head:
         assert block.bias is not None
         if judge is not None:

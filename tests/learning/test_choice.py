@@ -102,6 +102,13 @@ def test_stable_scores_expand_a_net() -> None:
     assert found.request == {"name": "den", "mode": "protect"}
 
 
+def test_stable_scores_of_an_exact_head_get_new_columns_alone() -> None:
+    stream = known("ridge")
+    found = chosen(stream, "de", params={"stable_scores": True})
+    assert found.request == {"name": "ridge", "discriminants": True, "stable_scores": True}
+    assert chosen(stream, "ab", params={"stable_scores": True}).request.get("stable_scores") is None
+
+
 def test_joint_training_challenges_again_when_rows_have_doubled() -> None:
     stream = known("ridge", n=500, classes="abcd")
     assert chosen(stream, "abcd", 10, challenged_rows=2000).challenger is None
@@ -122,6 +129,7 @@ def test_every_request_of_the_table_is_one_that_can_be_made() -> None:
         chosen(known("ridge"), "de", recent=True),
         chosen(known("ridge"), "de", params={"stable_scores": True}),
         chosen(known("retrain", MLP), "de"),
+        chosen(known("retrain", MLP), "de", recent=True),
         chosen(known("retrain", MLP), "abc"),
         chosen(known("retrain", MLP), "de", params={"stable_scores": True}),
     ]

@@ -16,8 +16,9 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.closed_form import ExactParams, Form
 from service.learning.exact import learn_exactly
 from service.learning.features import Space
-from service.learning.ground import Ground, ground_for
+from service.learning.ground import Ground, as_base, ground_for
 from service.learning.method import Data, Learned, Method, Run
+from service.learning.new_columns import can_stay, with_old_columns
 from service.learning.strength import ALPHAS, Ridge
 
 SEARCHED_WIDTH = 1200
@@ -38,7 +39,11 @@ class Params(ExactParams):
     )
     discriminants: bool = Field(
         default=False,
-        description="Add linear discriminants of the same sums, both in one scale: a second solution, more often right.",
+        description="Add linear discriminants of the same sums, in one scale: a second solution, more often right.",
+    )
+    stable_scores: bool = Field(
+        default=False,
+        description="Where classes are new, the scores of old ones keep their bits, at some cost in accuracy.",
     )
 
 
@@ -47,12 +52,20 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     base = params.under(base, data)
     whole = (params.alpha,) if params.alpha != "search" else (FADING_ALPHA,) if params.fades else ALPHAS
     ridge = Ridge(params.tau, whole, params.discriminants)
-    ground = ground_for(base, data, params.kinds, params.width, ridge, run, params.fades)
+    kept = base if base is not None and params.stable_scores and can_stay(base, data) else None
+    ground = (
+        as_base(kept, data)
+        if kept is not None
+        else ground_for(base, data, params.kinds, params.width, ridge, run, params.fades)
+    )
     settled = _settled(base, data, params, ground)
     if settled is not None:
         ridge = replace(ridge, grid=(settled,))
     form = Form("both" if params.discriminants else "ridge", params.tau, ridge)
-    return learn_exactly(base, data, ground, form, params, run)
+    if kept is None:
+        return learn_exactly(base, data, ground, form, params, run)
+    whole_head = learn_exactly(base, data, ground, form, params.model_copy(update={"per_source": False}), run)
+    return with_old_columns(kept, whole_head, data)
 
 
 def _settled(base: Checkpoint | None, data: Data, params: Params, ground: Ground) -> float | None:
