@@ -15,6 +15,7 @@ from service.learning.convolutions import KERNEL, Stage
 from service.learning.heads import Block, GrownLinear
 
 Target = nn.Linear | nn.Conv2d | GrownLinear
+BORDERS = (nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
 
 
 class LowRank(nn.Module):
@@ -54,8 +55,7 @@ class LowRank(nn.Module):
         inputs = self.down.shape[1]
         x = x if x.shape[1] == inputs else x[:, :inputs].contiguous()
         if isinstance(layer, nn.Conv2d):
-            assert isinstance(layer.padding, tuple)
-            inner = F.conv2d(x, self.down, None, layer.stride, layer.padding, layer.dilation)
+            inner = F.conv2d(_padded(layer, x, y), self.down, None, layer.stride, layer.padding, layer.dilation)
             return y + self.scale * F.conv2d(inner, self.up)
         if self.down.ndim == 2:
             more = self._dense(x)
@@ -70,6 +70,24 @@ class LowRank(nn.Module):
     def product(self) -> Tensor:
         """(alpha / r) B A, of the layer's own shape."""
         return self.scale * torch.einsum("or,r...->o...", self.up.detach().flatten(1), self.down.detach())
+
+
+def _padded(layer: nn.Conv2d, x: Tensor, y: Tensor) -> Tensor:
+    """What a convolution took, with the border that it gave its filters beyond its own `padding` when it gave y.
+
+    Some pad by a module of their own (EfficientNet-Lite), some by hand as TensorFlow's "same" does (timm's
+    Conv2dSame): as much as the places of y ask for, an odd one behind.
+    """
+    for child in layer.children():
+        x = child(x) if isinstance(child, BORDERS) else x
+    assert isinstance(layer.padding, tuple)
+    high, wide = (
+        max((there - 1) * step + (kernel - 1) * apart + 1 - given - 2 * padding, 0)
+        for there, step, kernel, apart, given, padding in zip(
+            y.shape[-2:], layer.stride, layer.kernel_size, layer.dilation, x.shape[-2:], layer.padding, strict=True
+        )
+    )
+    return F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2)) if high or wide else x
 
 
 def attach(backbone: nn.Module, branch: LowRank) -> LowRank:

@@ -18,7 +18,9 @@ from service.contract.inputs import (
     IdentityBackbone,
     ImageInput,
     MlpBackbone,
+    PretrainedBackbone,
     RangeScale,
+    TextInput,
     VectorInput,
 )
 from service.errors import Cancelled
@@ -253,6 +255,22 @@ def test_a_first_version_is_made_from_nothing(case: tuple[Method, str]) -> None:
         assert right.mean() > 0.6
     else:
         assert any(other in made for other in [*METHODS, *BACKBONES] if other != method.name)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "minilm"])
+def test_a_pretrained_trunk_moves_whatever_its_layers_pad(name: str) -> None:
+    """Convolutions whose border is no number of theirs; texts of unlike length, in one step."""
+    spec, side = (COLOUR, 32) if name == "efficientnet_lite0" else (TextInput(kind="text"), None)
+    stream = Stream(spec, Architecture(backbone=PretrainedBackbone(name=name, side=side)))
+    X, y = rows_of("01", 6)
+    if spec is COLOUR:
+        inputs = shaped(X, "resnet18")
+    else:
+        inputs = np.array(["good news " * (12 if k == 2 else 1 + int(c)) for k, c in enumerate(y)], object)
+    stream.learn(METHODS["ridge"], inputs[:6], y[:6], lift="none")
+    made = stream.learn(METHODS["lora"], inputs[6:], y[6:], epochs=1)
+    assert made.details["norm"] > 0
+    assert made.details["stand_ins"] > 0
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))

@@ -99,9 +99,10 @@ class MiniLM(Extractor):
         return held if held is self.weights else {"tokenizer": self.weights["tokenizer"], **held}
 
     def prepare(self, inputs: Array) -> Tensor:
-        """Texts [n] -> token ids [n, 8 to 128], -1 behind the last."""
+        """Texts [n] -> token ids [n, 128], -1 behind the last: one width for all, so that any rows can be put together.
+        How far a block is computed, its longest row says."""
         found = [self.tokenizer.encode(str(text)).ids for text in inputs]
-        ids = np.full((len(found), bucket(max(map(len, found), default=0))), -1, np.int64)
+        ids = np.full((len(found), BUCKETS[-1]), -1, np.int64)
         for row, tokens in zip(ids, found, strict=True):
             row[: len(tokens)] = tokens
         return torch.from_numpy(ids)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from efficientnet_lite_pytorch.utils import Conv2dStaticSamePadding
+from timm.layers import Conv2dSame
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
@@ -136,6 +138,22 @@ def test_branches_of_pretrained_layers_are_those_of_the_formula() -> None:
     kernel = filters.weight + made["filters"].product
     told = torch.nn.functional.conv2d(images, kernel, filters.bias, 2, 1)
     assert torch.allclose(filters(images), told, atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [7, 8, 9])
+def test_a_branch_sees_the_border_that_its_layer_sees(side: int) -> None:
+    """As TensorFlow's "same" pads: by a module of EfficientNet-Lite's, by hand in timm's."""
+    static = Conv2dStaticSamePadding(3, 4, 3, stride=2, image_size=side)
+    body = torch.nn.ModuleDict({"static": static, "by_hand": Conv2dSame(3, 4, 3, stride=2)})
+    generator, images = torch.Generator().manual_seed(0), torch.randn(2, 3, side, side)
+    for name, layer in targets(body):
+        before = layer(images)
+        branch = attach(body, new_branch(name, layer, 2, 6.0, "backbone.1", generator))
+        branch.up.data.normal_(generator=generator)
+        beside = layer(images)
+        assert not torch.allclose(beside, before)
+        fold(body, torch.nn.ModuleList([branch]))
+        assert torch.allclose(layer(images), beside, atol=1e-4)
 
 
 def test_layers_that_torch_never_calls_get_no_branch() -> None:
