@@ -28,6 +28,8 @@ WIDEST = 2500
 """Features beyond which one more head, which nothing else asks for, would cost too much of an update: half a second."""
 MORE = 20
 """Rows asked about: so many, or for a class that has more, as many again."""
+ENOUGH = 500
+"""Learning rows of a class from which as many again bring less than can be told from a few hundred that judge."""
 LEAST_JUDGED = 10
 """Judged rows of a class below which nothing is told of it."""
 SAID = 3
@@ -40,16 +42,18 @@ def learning_curve(
     """Of the classes that the update has rows of. `known`: sums of the history, `grown`: with the entry; `entry`,
     `trusted`: rounded features.
 
-    Null where the update has no learning rows or the features are too many.
+    Null where the update has no learning rows, each of its classes has many, or the features are too many.
     """
     learning = entry.take(entry.folds > SELECT_FOLD)
     if not len(learning) or known.width > WIDEST:
         return None
-    less = known.learn + Sums.of(learning.take(learning.folds <= SOME_FOLDS))
-    more = grown.learn
+    more, has = grown.learn, _rows(grown.learn)
+    if all(has[name] >= ENOUGH for name in learning.present()):
+        return None
+    less = known.learn.with_rows(learning.take(learning.folds <= SOME_FOLDS))
+    had = _rows(less)
     judged = Rows.concat([trusted, entry.take((entry.folds <= SELECT_FOLD) & ~entry.lent)])
     before, after = (_right(sums, judged, known.shift, solve) for sums in (less, more))
-    had, has = (dict(zip(sums.classes, sums.n.astype(int).tolist(), strict=True)) for sums in (less, more))
     classes = [
         _more_rows(name, had.get(name, 0), has[name], before[mask], after[mask])
         for name in sorted(learning.present())
@@ -61,6 +65,11 @@ def learning_curve(
         if len(judged)
     ]
     return LearningCurve(points=curve, classes=classes, told=_told(classes))
+
+
+def _rows(sums: Sums) -> dict[str, int]:
+    """Of each class."""
+    return dict(zip(sums.classes, sums.n.astype(int).tolist(), strict=True))
 
 
 def _right(sums: Sums, rows: Rows, shift: int, solve: Callable[[Sums], Head]) -> Bools:

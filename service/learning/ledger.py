@@ -82,9 +82,9 @@ class Ledger:
         judge, select, learn = _by_fold(entry)
         return replace(
             self,
-            judge=self.judge + Sums.of(entry.take(judge)),
-            select=self.select + Sums.of(entry.take(select)),
-            learn=self.learn + Sums.of(entry.take(learn)),
+            judge=self.judge.with_rows(entry.take(judge)),
+            select=self.select.with_rows(entry.take(select)),
+            learn=self.learn.with_rows(entry.take(learn)),
             exam=bounded(Rows.concat([self.exam, entry.take(entry.judging)])),
             selected=bounded(Rows.concat([self.selected, entry.take(select)])),
         )

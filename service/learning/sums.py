@@ -85,6 +85,17 @@ class Sums:
         a, b = self.aligned(classes), other.aligned(classes)
         return _within_limit(Sums(classes, a.G + b.G, a.Q + b.Q, a.n + b.n))
 
+    def with_rows(self, entry: Rows) -> Sums:
+        """With more rows, as `of` takes them: added to their own sums in place, since one more matrix costs."""
+        if not len(entry):
+            return self
+        more = Sums.of(entry)
+        classes = tuple(dict.fromkeys((*self.classes, *more.classes)))
+        a, b = self.aligned(classes), more.aligned(classes)
+        G = more.G
+        G += self.G
+        return _within_limit(Sums(classes, G, a.Q + b.Q, a.n + b.n))
+
     def __sub__(self, other: Sums) -> Sums:
         """Without `other`; a class left without rows leaves. Raises CorruptArtifact where `other` was never in."""
         classes = tuple(dict.fromkeys((*self.classes, *other.classes)))

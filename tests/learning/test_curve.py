@@ -98,11 +98,16 @@ def test_classes_that_are_told_apart_already_gain_nothing() -> None:
     assert found.points[1].accuracy > 0.99
 
 
-def test_wide_features_and_updates_without_learning_rows_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wide_features_classes_of_many_rows_and_updates_without_learning_rows_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     none = Ledger.empty(SPACE)
     entry = rows(30, seed=0)
     grown, kept_back = none.with_entry(entry), entry.take(entry.folds <= 2)
     assert learning_curve(none, none.with_entry(kept_back), kept_back, none.exam, solve) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(curve, "ENOUGH", min(grown.learn.n))
+        assert learning_curve(none, grown, entry, none.exam, solve) is None
     monkeypatch.setattr(curve, "WIDEST", SIZE - 1)
     assert learning_curve(none, grown, entry, none.exam, solve) is None
 
