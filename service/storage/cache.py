@@ -30,7 +30,9 @@ class Cache:
         temporary = path.with_name(f"{name}.{secrets.token_hex(4)}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(hashlib.sha256(data).digest() + data)
+            with temporary.open("wb") as file:
+                file.write(hashlib.sha256(data).digest())
+                file.write(data)
             temporary.replace(path)
         except OSError as error:
             log.warning("nothing is cached: %s", error)
