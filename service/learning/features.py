@@ -138,8 +138,19 @@ def frozen_trunk(base: Checkpoint | None, data: Data, scale: InputScale, backbon
     if base is None or other or base.layout.trained or base.layout.low_rank:
         return pretrained_network(data.input, scale, backbone, data.pretrained(), first=data.batch)
     network = build(base)
+    give_grid(network, data.batch)
     network.neck, network.head = Dense([], feature_width(network)), GrownLinear([])
     return network
+
+
+def give_grid(network: Network, first: Rows) -> None:
+    """A grid for a version that has none, as it came from elsewhere or training moved its features: by the bound of
+    its features, where one is stated, else by those of the `first` rows that it learns."""
+    if network.layout.shift is None:
+        bound = network.backbone.bound if isinstance(network.backbone, Extractor) else None
+        bound = CLIP if isinstance(network.layout.backbone, IdentityBackbone) else bound
+        shift = shift_for(largest_feature(network, first.inputs) if bound is None else bound)
+        network.layout = network.layout.model_copy(update={"shift": shift})
 
 
 def examining_network(spec: InputSpec, scale: InputScale) -> Network:

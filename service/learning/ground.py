@@ -13,7 +13,7 @@ from service.errors import MethodRefused
 from service.learning.architectures import build, parts_of
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
-from service.learning.features import Space, identity_network, largest_feature, pretrained_network, shift_for
+from service.learning.features import Space, give_grid, identity_network, pretrained_network
 from service.learning.lift_choice import Solver, choose_lifts, worth_beside
 from service.learning.lifts import WIDE, WIDE_ROWS, WIDTH, Lift, LiftKind, make_lift
 from service.learning.method import Data, Run
@@ -204,7 +204,9 @@ def as_base(base: Checkpoint, data: Data) -> Ground:
     """The ground of the base, whatever else might do better by now."""
     exact = base.layout.exact
     rows = exact.lift_rows if exact else data.known_rows + len(data.batch)
-    return Ground(Space.of(base), _frozen(base), _learned(base), rows, bool(exact and exact.lift_named))
+    network = build(base)
+    give_grid(network, data.batch)
+    return Ground(Space.of(network), _frozen(base), _learned(base), rows, bool(exact and exact.lift_named))
 
 
 def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> Ground:
@@ -214,9 +216,7 @@ def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> 
             "/method/lift", 'This version has a trained backbone, whose features need no lift: use "auto" or "none".'
         )
     network = build(base)
-    if base.layout.shift is None:
-        shift = shift_for(largest_feature(network, data.batch.inputs))
-        network.layout = base.layout.model_copy(update={"shift": shift})
+    give_grid(network, data.batch)
     rows = data.known_rows + len(data.batch)
     return Ground(Space.of(network), _frozen(base), _learned(base), rows, lift_named=True)
 

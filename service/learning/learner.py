@@ -21,7 +21,7 @@ from service.learning.balance import ADJUSTED, LEVEL, give_back
 from service.learning.batch import Bools
 from service.learning.body import Body
 from service.learning.checkpoint import Checkpoint, Tensors
-from service.learning.features import frozen_trunk, largest_feature, shift_for
+from service.learning.features import frozen_trunk, give_grid, largest_feature, shift_for
 from service.learning.growth import grow_head, merge, new_neck
 from service.learning.heads import Block
 from service.learning.log_odds import join, open_head, to_unit
@@ -85,9 +85,11 @@ class Learner:
             pretrained = isinstance(learner.network.backbone, Extractor)
             learner.notes.append(HEAD_FROM_SCRATCH if pretrained else FROM_SCRATCH)
             return learner
-        network = build(base)
+        network, moves = build(base), trunk_trains(base, thaw) and not freeze
+        if not moves or isinstance(network.backbone, Extractor):
+            give_grid(network, data.batch)
         new = [name for name in data.batch.present() if name not in base.classes]
-        learner = cls(network, [*base.classes, *new], base, data, run, trunk_trains(base, thaw) and not freeze)
+        learner = cls(network, [*base.classes, *new], base, data, run, moves)
         learner.known, learner.temperature = len(base.classes), base.layout.temperature
         if base.layout.exact is not None and not keep_head:
             open_head(network.head, base.parts.get("judge"), learner.temperature)

@@ -67,6 +67,16 @@ def test_an_import_learned_nothing_of_ours_and_says_what_it_brought(foreign: Che
     assert share(foreign, corners(1, [0, 1])) > 0.97
 
 
+def test_a_plain_net_gets_its_grid_from_the_first_rows_that_it_learns(foreign: Checkpoint) -> None:
+    served = {p: ts for p, ts in foreign.parts.items() if p.split(".")[0] in ("backbone", "head")}
+    tensors = {f"{p}/{n}": t.numpy() for p, ts in served.items() for n, t in ts.items()}
+    plain = imported(Foreign(tensors, foreign.classes, architecture=MLP), SPEC, lambda _: {})
+    assert plain.layout.shift is None
+    candidate = learned(plain, "linear_probe", data([], corners(2, [0, 1])))
+    assert candidate.checkpoint.layout.shift is not None
+    assert share(candidate.checkpoint, corners(3, [0, 1])) > 0.97
+
+
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_method_goes_on_or_says_why_not(foreign: Checkpoint, name: str) -> None:
     given = data([], corners(2, [2], 60))
