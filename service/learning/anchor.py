@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from service.learning.checkpoint import Checkpoint
 from service.learning.importance import Importance
 from service.learning.learner import Learner
-from service.learning.losses import Pull
+from service.learning.losses import Pull, without_old
 from service.learning.method import Data, GradientParams, Run
 from service.learning.search import Point, search
-from service.learning.training import Labelled, logits, rights
+from service.learning.training import Labelled, Objective, Step, logits, rights
 
 Strength = Annotated[float, Field(ge=0, le=1e12)]
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
@@ -67,7 +68,6 @@ class Pulled:
 
     def told(self, points: Sequence[Point] = ()) -> dict[str, Any]:
         """For the report: the strength, how far the weights went, what that cost, and what else was tried."""
-        self.learner.multiply_adds *= max(len(points), 1)
         told: dict[str, Any] = {
             "strength": self.pull.strength,
             "distance": float(self.pull.distance().detach()),
@@ -77,31 +77,59 @@ class Pulled:
 
 
 T = TypeVar("T", bound=Pulled)
+P = TypeVar("P", bound=PulledParams)
 
 
 def choose(
-    train: Callable[[float, Run], T],
-    strength: Literal["search"] | float,
+    train: Callable[[float, P, Run], T],
+    params: P,
     start: Learner,
     run: Run,
     strengths: Sequence[float] = STRENGTHS,
     usual: float = USUAL,
 ) -> tuple[T, tuple[Point, ...]]:
-    """Train at the strength, or at each of `strengths` and keep one by rows kept back. -> it, and what was tried.
+    """Train at the strength, or at one of `strengths` that rows kept back choose. -> it, and what was tried.
 
-    `start`: a learner that has not trained, for its rows.
+    All that is tried costs together about as much as one training: each point gets its part of the epochs. `start`: a
+    learner that has not trained, for its rows.
     """
-    if strength != "search":
-        best = train(strength, run)
+    if params.strength != "search":
+        best = train(params.strength, params, run)
         best.learner.notes += taken_over(best.learner, start)
         return best, ()
-    old, new = selecting_rows(start)
-    found = search(
-        train, lambda t: (rights(t.learner.body, old, run), rights(t.learner.body, new, run)), run, strengths
-    )
-    best = found.best
-    best.learner.notes += [*search_notes(found.points, found.strength), *taken_over(best.learner, start)]
-    return best, found.points
+    brief = params.model_copy(update={"epochs": max(round(params.epochs / len(strengths)), 1)})
+    (old, new), share, spent = selecting_rows(start), new_share(start), 0
+
+    def look(strength: float, run: Run) -> Point:
+        nonlocal spent
+        learner = train(strength, brief, run).learner
+        spent += learner.multiply_adds
+        return Point(strength, (rights(learner.body, old, run), rights(learner.body, new, run)), share)
+
+    strength, points = search(look, run, strengths, usual)
+    best = train(strength, params, run)
+    best.learner.multiply_adds += spent
+    best.learner.notes += [*search_notes(points, strength), *taken_over(best.learner, start)]
+    return best, points
+
+
+def asks_new_alone(learner: Learner) -> bool:
+    """Are new classes to be told from each other alone? Not one new class by itself: that would teach nothing."""
+    y = learner.batch.y
+    return learner.known > 0 and len(set(y[y >= learner.known].tolist())) > 1
+
+
+def objective(learner: Learner, strength: float) -> Objective | None:
+    """Of a training under a pull: new rows are scored without the old columns, which they would push down however stiff
+    the weights are. Null where it is the cross-entropy as ever: at strength 0 all is fine-tuning."""
+    if not strength or not asks_new_alone(learner):
+        return None
+    known = learner.known
+
+    def loss(body: nn.Module, step: Step) -> Tensor:
+        return F.cross_entropy(without_old(body(step.x), step.y, known), step.y)
+
+    return loss
 
 
 def train_held(
@@ -119,13 +147,13 @@ def train_held(
     """
     anchor = Anchor.of(start, held)
 
-    def train(strength: float, run: Run) -> Pulled:
+    def train(strength: float, params: PulledParams, run: Run) -> Pulled:
         learner = Learner.start(base, data, run)
         pull = anchor.pull(learner, strength)
-        learner.fit(params, after_step=pull.step)
+        learner.fit(params, objective=objective(learner, strength), after_step=pull.step)
         return Pulled(learner, pull)
 
-    best, points = choose(train, params.strength, start, run)
+    best, points = choose(train, params, start, run)
     details = best.told(points) | {"held_by": told}
     best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
     best.learner.multiply_adds += start.multiply_adds
@@ -138,6 +166,14 @@ def selecting_rows(learner: Learner) -> tuple[Labelled, Labelled]:
     return old if old.rows else learner.stand_ins(learner.batch), new if new.rows else learner.batch
 
 
+def new_share(learner: Learner) -> float:
+    """How much the batch counts beside what was known: half, and where it brings new classes each class alike."""
+    if not 0 < learner.known < len(learner.classes):
+        return 0.5
+    own = len(learner.data.batch.present())
+    return own / (own + learner.known)
+
+
 def search_notes(points: Sequence[Point], strength: float) -> list[str]:
     """What a search could not see, and whether it ended at an end of its grid."""
     if points[0].old is None:
@@ -145,6 +181,11 @@ def search_notes(points: Sequence[Point], strength: float) -> list[str]:
     if len({point.score for point in points}) == 1:
         return ["Every strength did the same on the rows kept back; the usual one was taken."]
     tried = [point.strength for point in points]
+    if strength == max(tried) and points[0].share < 0.5:
+        return [
+            f"The search ended at its strongest pull, {strength:g}: new classes would have cost the old ones more than "
+            "they bring, so they are hardly learned. ridge, replay and linear_probe learn them."
+        ]
     if strength == min(tried):
         return [
             f"The search ended at its weakest pull, {strength:g}: the new rows need weights that the old ones held."

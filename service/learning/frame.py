@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +16,7 @@ from service.learning.low_rank import LowRank
 from service.learning.sums import Floats, Sums
 
 NORM = 64.0
-"""Mean square of a row's norm in the frame, at most: wider features are shrunk, so that steps stay stable."""
+"""Mean square of a row's norm for which a learning rate is meant."""
 
 Owner = Block | LowRank
 """What multiplies the features with weights."""
@@ -23,18 +24,28 @@ Owner = Block | LowRank
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """h -> (h - mean) / spread, from the exact sums of a feature space. mean, spread [M] float32."""
+    """h -> (h - mean) / spread, from the exact sums of a feature space. mean, spread [M] float32.
+
+    square: mean square of a row's norm in the frame.
+    """
 
     mean: Tensor
     spread: Tensor
     grid: float
+    square: float
+
+    @property
+    def rate(self) -> float:
+        """What a learning rate is multiplied by, so that its steps stay stable on wide rows."""
+        return math.sqrt(min(NORM / self.square, 1.0))
 
     @classmethod
     def of(cls, sums: Sums, shift: int, common: bool = False) -> Frame:
         """From integer sums on the grid 2^-shift, at least one row. `common`: all features keep their proportions.
 
         Else each is brought to one spread; nearly constant ones count as a quarter of the median, so that a feature
-        which wakes up later does not blow up.
+        which wakes up later does not blow up; and wide rows are shrunk to a mean square norm of 64. Where a hidden
+        layer sees them they are not: shrunk rows would leave its weights nearly where they were drawn.
         """
         rows, grid = float(sums.rows), 2.0**-shift
         mean = np.asarray(sums.Q[:-1].sum(1) / rows, np.float64)
@@ -46,13 +57,13 @@ class Frame:
             spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))
         else:
             spread = np.maximum(spread, np.median(varies) / 4)
-        shrink = max(len(mean) / NORM, 1.0) ** 0.5
-        return cls(_single(mean * grid), _single(spread * shrink * grid), grid)
+        square = float(len(mean)) if common else min(len(mean), NORM)
+        return cls(_single(mean * grid), _single(spread * (len(mean) / square) ** 0.5 * grid), grid, square)
 
     @classmethod
     def none(cls, width: int, shift: int) -> Frame:
         """Features as they are."""
-        return cls(torch.zeros(width), torch.ones(width), 2.0**-shift)
+        return cls(torch.zeros(width), torch.ones(width), 2.0**-shift, min(width, NORM))
 
     def features(self, rounded: Array) -> Tensor:
         """Rounded features, int16 [n, M], in the frame. -> [n, M] float32"""
@@ -103,7 +114,7 @@ class Framed:
     @torch.no_grad()
     def draw(self, generator: torch.Generator, gain: float) -> None:
         """Weights ~ N(0, gain / mean square of a row's norm in the frame), biases 0: as good a start for any input."""
-        deviation = (gain / min(len(self.frame.mean), NORM)) ** 0.5
+        deviation = (gain / self.frame.square) ** 0.5
         for block in self.layer:
             block.weight.copy_(torch.randn(block.weight.shape, generator=generator) * deviation)
             if block.bias is not None:

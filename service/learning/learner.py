@@ -206,7 +206,7 @@ class Learner:
         done = fit(
             self.body,
             rows,
-            params,
+            params.model_copy(update={"lr": params.lr * self.view.rate}),
             self.run,
             memory=memory,
             selecting=selecting,

@@ -5,6 +5,7 @@ A proximal step is stable for every strength; the gradient of the same penalty d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -100,6 +101,17 @@ def log_shares(classes: int, *parts: Tensor, weights: Sequence[float] = ()) -> T
     shares = [w * y.bincount(minlength=classes).clamp(min=1) / len(y) for y, w in there]
     total: Tensor = torch.stack(shares).sum(0) / sum(w for _, w in there)
     return total.log()
+
+
+def without_old(z: Tensor, y: Tensor, known: int) -> Tensor:
+    """Scores [n, C] of rows of new classes without the `known` old columns, of the others with all. y [n]
+
+    In a cross-entropy a new row then asks only which of the new classes it is, and pushes no old class down (Li, Hoiem:
+    Learning without forgetting, 2016, section 3).
+    """
+    away = torch.zeros_like(z, dtype=torch.bool)
+    away[:, :known] = (y >= known)[:, None]
+    return z.masked_fill(away, -math.inf)
 
 
 def unit_norms(block: Block) -> Tensor:

@@ -25,6 +25,10 @@ from service.learning.pseudo import Gaussians
 from service.learning.sums import Sums
 from service.learning.training import Labelled
 
+HIDDEN_GAIN = 1 / 3
+"""Variance of what a first hidden layer gives for a row, as it is drawn: small, so that what it learns outweighs what
+it was drawn with."""
+
 
 class View:
     """One update's rows as its network takes them for training; y is the place in `classes`.
@@ -134,6 +138,11 @@ class View:
         )
 
     @property
+    def rate(self) -> float:
+        """What a learning rate is multiplied by for these rows."""
+        return 1.0 if self._framed is None else self.frame.rate
+
+    @property
     def first_layer(self) -> GrownLinear:
         """The first layer that trains."""
         trunk = [*cast(Dense | Convolutions, self.network.backbone).layers] if self.moves and not self.thawed else []
@@ -145,7 +154,7 @@ class View:
         if not isinstance(layer, Stage):
             self._framed = Framed(self.frame, layer, self.network.low_rank)
             if generator is not None:
-                self._framed.draw(generator, gain=1.0 if layer is self.network.head else 2.0)
+                self._framed.draw(generator, gain=1.0 if layer is self.network.head else HIDDEN_GAIN)
 
     def leave(self) -> None:
         """After training: it takes them as the network does."""

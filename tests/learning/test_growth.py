@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -97,6 +98,14 @@ def test_in_the_frame_features_are_centred_and_of_one_size() -> None:
     x = frame.features((d.X[:200] * 100).astype("int16"))
     assert x.mean(0).abs().max() < 1e-4
     assert float((x**2).sum(1).mean()) <= NORM * 1.01
+
+
+def test_rows_before_a_hidden_layer_keep_their_width_and_the_rate_makes_up_for_it() -> None:
+    x = np.random.default_rng(0).normal(0, 50, (100, 256)).astype("int16")
+    frame = Frame.of(Sums.of(make_rows("a", x, ["0"] * 100, SECRET)), shift=6, common=True)
+    assert float((frame.features(x) ** 2).sum(1).mean()) == pytest.approx(256, rel=1e-3)
+    assert frame.rate == 0.5
+    assert framed()[1].rate == 1
 
 
 def test_a_layer_gives_in_its_frame_what_it_gave_outside() -> None:

@@ -2,7 +2,7 @@
 
 theta(alpha) = (1 - alpha) theta* + alpha theta_tuned for shared weights; what is new is kept as it was tuned. Between
 two networks of one basin every point is a network, and the best one often beats both ends. Of points that are as good
-as the best, to one standard error, the one nearest to the middle is taken.
+as the best, to two standard errors, the one nearest to the middle is taken.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.anchor import selecting_rows, taken_over
+from service.learning.anchor import new_share, selecting_rows, taken_over
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.method import Data, GradientParams, Learned, Method, Run
@@ -66,11 +66,11 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     if base is None:
         return learner.finish()
     between.arrive()
-    old, new = selecting_rows(learner)
+    (old, new), share = selecting_rows(learner), new_share(learner)
 
     def score(alpha: float) -> Point:
         between.go(alpha)
-        return Point(alpha, (rights(learner.body, old, run), rights(learner.body, new, run)))
+        return Point(alpha, (rights(learner.body, old, run), rights(learner.body, new, run)), share)
 
     tried = ALPHAS if params.alpha == "search" else sorted({0.0, params.alpha, 1.0})
     points = [score(alpha) for alpha in tried]

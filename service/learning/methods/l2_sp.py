@@ -14,15 +14,17 @@ import torch
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.learning.anchor import Anchor, Pulled, Strength, choose
+from service.learning.anchor import Anchor, Pulled, PulledParams, Strength, choose, objective
 from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.learner import Learner
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, Learned, Method, Run
 from service.learning.origin import ORIGIN
-from service.learning.search import STRENGTHS, USUAL
+
+STRENGTHS = (0.01, 0.1, 1.0, 10.0)
+USUAL = 1.0
 
 
-class Params(GradientParams):
+class Params(PulledParams):
     """What every gradient method takes, how strong the pull is, and where to."""
 
     strength: Literal["search"] | Strength = Field(
@@ -43,13 +45,13 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         return start.finish()
     anchor = Anchor.of(start if params.anchor == "previous" else Learner.start(_origin(base), data, run))
 
-    def train(strength: float, run: Run) -> Pulled:
+    def train(strength: float, params: Params, run: Run) -> Pulled:
         learner = Learner.start(base, data, run)
         pull = anchor.pull(learner, strength)
-        learner.fit(params, after_step=pull.step)
+        learner.fit(params, objective=objective(learner, strength), after_step=pull.step)
         return Pulled(learner, pull)
 
-    best, points = choose(train, params.strength, start, run, STRENGTHS, USUAL)
+    best, points = choose(train, params, start, run, STRENGTHS, USUAL)
     return best.learner.finish({"anchor": params.anchor, **best.told(points)})
 
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.anchor import taken_over
+from service.learning.anchor import asks_new_alone, taken_over
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
+from service.learning.losses import without_old
 from service.learning.method import Data, GradientParams, Learned, Method, Run
 from service.learning.training import Step, logits
 
@@ -48,16 +49,10 @@ class Distillation:
     def loss(self, body: nn.Module, step: Step) -> Tensor:
         """Of the rows of one step."""
         z = body(step.x)
-        loss = F.cross_entropy(self.masked(z, step.y) if self.masks else z, step.y)
+        loss = F.cross_entropy(without_old(z, step.y, self.known) if self.masks else z, step.y)
         if self.teacher is None or not self.strength:
             return loss
         return loss + self.strength * self.divergence(z[:, : self.known], self.teacher[step.at].to(z.device))
-
-    def masked(self, z: Tensor, y: Tensor) -> Tensor:
-        """Rows of new classes without the old columns, the others with all. [n, C]"""
-        away = torch.zeros_like(z, dtype=torch.bool)
-        away[:, : self.known] = (y >= self.known)[:, None]
-        return z.masked_fill(away, -math.inf)
 
     def divergence(self, z: Tensor, teacher: Tensor) -> Tensor:
         """T^2 KL(softmax(teacher / T) || softmax(z / T)), mean over rows; its gradient is of one size for every T."""
@@ -71,8 +66,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     learner = Learner.start(base, data, run)
     rows, known = learner.batch, learner.known
     teacher = logits(learner.body, rows.x, run)[:, :known] if known and rows.rows else None
-    fresh = set(rows.y[rows.y >= known].tolist())
-    masks = bool(known) and len(fresh) > 1
+    masks = asks_new_alone(learner)
     loss = Distillation(teacher, known, params.strength, params.temperature, masks)
     learner.notes += _notes(learner, teacher)
     learner.fit(params, objective=loss.loss)

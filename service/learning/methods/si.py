@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.anchor import Anchor, Pulled, PulledParams, choose
+from service.learning.anchor import Anchor, Pulled, PulledParams, choose, objective
 from service.learning.checkpoint import Checkpoint
 from service.learning.importance import Importance, trained
 from service.learning.learner import Learner
@@ -92,7 +92,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     held = None if base is None else _held(start)
     anchor = Anchor.of(start, held)
 
-    def train(strength: float, run: Run) -> Walked:
+    def train(strength: float, params: Params, run: Run) -> Walked:
         learner = Learner.start(base, data, run)
         pull, path = anchor.pull(learner, strength), Path(learner)
 
@@ -100,12 +100,13 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
             path.after_step(lr)
             pull.step(lr)
 
-        learner.fit(params, after_backward=path.before_step, after_step=after_step)
+        loss = objective(learner, strength)
+        learner.fit(params, objective=loss, after_backward=path.before_step, after_step=after_step)
         return Walked(learner, pull, path)
 
     if held is None:
-        return _finish(train(0.0, run), None, params, {})
-    best, points = choose(train, params.strength, start, run)
+        return _finish(train(0.0, params, run), None, params, {})
+    best, points = choose(train, params, start, run)
     best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
     return _finish(best, held, params, best.told(points))
 

