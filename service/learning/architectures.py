@@ -27,7 +27,7 @@ from service.learning.backbones.extractor import Extractor, SharedWeights
 from service.learning.batch import Array
 from service.learning.checkpoint import BlockLayout, Checkpoint, Layout, LiftLayout, Tensors
 from service.learning.convolutions import Convolutions, fresh_stages
-from service.learning.heads import Block, GrownLinear, Inserted
+from service.learning.heads import Block, GrownLinear, Inserted, new_block
 from service.learning.layers import (
     block_layouts,
     inserted_layouts,
@@ -173,20 +173,6 @@ def fresh(
         trained=isinstance(architecture.backbone, TRAINED_HERE),
     )
     return Network(layout, scale, backbone, [], Dense([], width), head)
-
-
-def new_block(
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-    part: str,
-    key: str,
-    generator: torch.Generator,
-    gain: float = 2.0,
-) -> Block:
-    """A block with weights ~ N(0, gain / inputs) and a zero bias."""
-    n_in = max(columns[1] - columns[0], 1)
-    weight = torch.randn(rows[1] - rows[0], columns[1] - columns[0], generator=generator) * (gain / n_in) ** 0.5
-    return Block(rows, columns, weight, torch.zeros(rows[1] - rows[0]), part, key)
 
 
 def build(checkpoint: Checkpoint) -> Network:

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from service.learning.architectures import Dense, Network
 from service.learning.body import BeforeHead
 from service.learning.convolutions import Convolutions, Filters, Stage
+from service.learning.forward_cost import forward_cost
 from service.learning.growth import matrix, next_part
 from service.learning.heads import Block, GrownLinear
 from service.learning.learner import Learner
-from service.learning.training import Fit, Labelled, Step, forward_cost, logits
+from service.learning.training import Fit, Labelled, Step, logits
 
 
 def layers_of(network: Network) -> list[GrownLinear]:

@@ -9,9 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from service.learning.architectures import Dense, Network, new_block
+from service.learning.architectures import Dense, Network
 from service.learning.convolutions import Convolutions
-from service.learning.heads import Block, GrownLinear
+from service.learning.heads import Block, GrownLinear, new_block
 
 LOUDEST = 1 / 8
 

@@ -127,3 +127,17 @@ class GrownLinear(nn.Module):
             at += more
             out = layer(out) if layer.rows == layer.columns else torch.cat([out, layer(out)], 1)
         return torch.cat([out, units[:, at:]], 1) if at else units
+
+
+def new_block(
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    part: str,
+    key: str,
+    generator: torch.Generator,
+    gain: float = 2.0,
+) -> Block:
+    """A block with weights ~ N(0, gain / inputs) and a zero bias."""
+    n_in = max(columns[1] - columns[0], 1)
+    weight = torch.randn(rows[1] - rows[0], columns[1] - columns[0], generator=generator) * (gain / n_in) ** 0.5
+    return Block(rows, columns, weight, torch.zeros(rows[1] - rows[0]), part, key)

@@ -19,10 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.errors import Diverged
-from service.learning.backbones.extractor import Extractor
-from service.learning.heads import Block, Inserted
+from service.learning.forward_cost import forward_cost
 from service.learning.losses import log_shares
-from service.learning.low_rank import LowRank
 from service.learning.method import GradientParams, Run
 from service.learning.steps import (
     UNSEEN_STEPS,
@@ -232,24 +230,3 @@ def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:
     """Share of rows answered rightly; null without rows."""
     right = rights(body, rows, run)
     return None if right is None else float(right.double().mean())
-
-
-@torch.no_grad()
-def forward_cost(body: nn.Module, row: Tensor) -> int:
-    """Multiply-adds of one row [1, ...] through the module, from its layers' shapes."""
-    cost = sum(m.multiply_adds for m in body.modules() if isinstance(m, Block | Inserted | LowRank | Extractor))
-    if any(isinstance(m, Extractor) for m in body.modules()):
-        return cost
-
-    def count(layer: nn.Module, _: object, y: Tensor) -> None:
-        nonlocal cost
-        assert isinstance(layer, nn.Conv2d)
-        cost += layer.weight.numel() * y[0, 0].numel()
-
-    convolutions = [m for m in body.modules() if isinstance(m, nn.Conv2d)]
-    hooks = [m.register_forward_hook(count) for m in convolutions]
-    if hooks:
-        body(row)
-    for hook in hooks:
-        hook.remove()
-    return cost

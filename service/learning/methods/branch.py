@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.architectures import build, new_block
+from service.learning.architectures import build
 from service.learning.balance import LEVEL
 from service.learning.batch import Rows
 from service.learning.body import BeforeHead, Body
@@ -27,7 +27,7 @@ from service.learning.branches import (
     widths,
 )
 from service.learning.checkpoint import Checkpoint
-from service.learning.heads import Block
+from service.learning.heads import Block, new_block
 from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import log_shares
 from service.learning.memory import refuse_without_rows, remember
