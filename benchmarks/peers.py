@@ -1,12 +1,13 @@
 """Avalanche and scikit-learn on the same streams, rows, epochs and memory: their figures as records beside ours.
 
     python -m benchmarks.peers --peers-python PYTHON --peers FOLDER --json FILE [--streams mnist10k,letter]
-        [--methods replay,der++] [--seeds N] [--tuned FILE] [--memory ledger] [--share 0.7]
+        [--methods replay,der++] [--seeds N] [--tuned FILE] [--bytes FILE] [--share 0.7]
 
 PYTHON is an interpreter that has avalanche-lib; FOLDER holds the peers' `peers.py` and `scenarios.py`, called here.
 Peers get the kinder rules: outputs for all classes from the start, every row to train on, and with --tuned (lines with
 `scenario`, `method`, `hp`, `lr`) hyperparameters that were chosen on a validation split of the whole stream; without it
-their first ones. Class orders and the orders of rows are those of our seeds. Seconds are of the processor.
+their first ones. Classes come in the order of our seed. Seconds are of the processor. With --bytes (lines of ours, with
+`ridge` or `auto`) who rehearses keeps as many raw rows as fit into all that our exact head's lineage stored.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ SCENARIOS = {
 }
 METHODS = ("naive", "ewc", "si", "mas", "lwf", "replay", "gdumb", "der++", "er-ace", "icarl", "slda")
 REHEARSE = ("replay", "gdumb", "der++")
-FEATURES = {"mnist10k": 1152, "letter": 1000}
-"""Width of the exact head's features where it is not the backbone's."""
+EXACT = ("ridge", "auto")
+"""Ours whose bytes count, the first that is there."""
 
 DRIVER = """
 import json, sys, time, types
@@ -96,7 +97,7 @@ def run(
 def record(stream: Stream, row: Mapping[str, Any], seed: int, memory: int, share: float) -> Learned:
     """A peer's row as one of our records; names of methods with another memory or with fewer rows say so."""
     library = "scikit-learn" if row["method"].startswith("sk-") else "Avalanche"
-    name = f"{library} {row['method']}" + (f", {memory} rows" if memory and row["method"] in REHEARSE else "")
+    name = f"{library} {row['method']}" + (", rows in our bytes" if memory and row["method"] in REHEARSE else "")
     name += f", {share:g} of the rows" if share < 1 else ""
     if "error" in row:
         return Learned(stream.name, name, seed, refused=row["error"])
@@ -111,20 +112,24 @@ def record(stream: Stream, row: Mapping[str, Any], seed: int, memory: int, share
         last_seconds=row["last_s"],
         bytes=row["bytes"],
         kept=row["bytes"],
-        details=row.get("hyper", {}),
+        details=row.get("hyper", {}) | ({"memory_rows": memory} if memory else {}),
     )
 
 
-def ledger_rows(stream: Stream, rows: int) -> int:
-    """Rows that are as large as the exact head's sums, at most all of them: half of M x M and M x C, 8 bytes each."""
-    width = WIDTHS[stream.backbone.name] if stream.backbone else FEATURES[stream.name]
-    classes = {"mnist10k": 10, "letter": 26, "clinc150": 150}.get(stream.data, 54)
-    sums = 8 * ((width + 1) * (width + 2) // 2 + (width + 1) * classes)
-    row = {"mnist10k": 784, "letter": 64}.get(stream.name, 4 * width)
-    return min(rows, sums // row)
-
-
 ROWS = {"mnist10k": 8000, "letter": 18000, "clinc150": 18000, "emoji32": 4144}
+
+
+def rows_in_bytes(stream: Stream, seed: int, ours: Sequence[Learned]) -> int:
+    """Raw rows that are as large as all that our exact head stored on that stream and seed, at most all there are.
+
+    Raises SystemExit where none of ours is among the records.
+    """
+    there = {r.method: r.kept for r in ours if (r.stream, r.seed) == (stream.name, seed) and not r.refused}
+    kept_bytes = next((there[name] for name in EXACT if name in there), None)
+    if kept_bytes is None:
+        raise SystemExit(f"No {' or '.join(EXACT)} of {stream.name}, seed {seed}, is in the file of --bytes.")
+    width = WIDTHS[stream.backbone.name] if stream.backbone else 0
+    return min(ROWS[stream.data], kept_bytes // {"mnist10k": 784, "letter": 64}.get(stream.name, 4 * width))
 
 
 def tuned(file: Path | None, stream: str, method: str) -> Mapping[str, Any] | None:
@@ -140,8 +145,8 @@ def main(words: Sequence[str] | None = None) -> int:
     a = _arguments(words)
     done = {(r.stream, r.method, r.seed) for r in kept(a.json)} if a.json.exists() else set()
     for stream in a.streams:
-        memory = ledger_rows(stream, ROWS[stream.data]) if a.memory == "ledger" else 0
         for seed in a.seeds:
+            memory = rows_in_bytes(stream, seed, kept(a.bytes)) if a.bytes else 0
             todo = {}
             for method in a.methods:
                 if (memory and method not in REHEARSE) or (stream.kind == "domains" and method == "icarl"):
@@ -180,7 +185,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, required=True, help="folder of the peers' peers.py and scenarios.py")
     parser.add_argument("--features", type=Path, help="folder of the backbones' features, NAME.npz")
     parser.add_argument("--tuned", type=Path, help="lines with scenario, method, hp, lr")
-    parser.add_argument("--memory", choices=("500", "ledger"), default="500", help="rows kept, or the ledger's bytes")
+    parser.add_argument("--bytes", type=Path, help="lines of ours: as many rows as fit into what our exact head stored")
     parser.add_argument("--share", type=float, default=1.0, help="of each step's rows; 0.7: as many as ours train on")
     parser.add_argument("--streams", type=_streams, default=",".join(SCENARIOS), help="names, with commas")
     parser.add_argument("--methods", type=lambda text: text.split(","), default=",".join(METHODS))

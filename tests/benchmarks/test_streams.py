@@ -102,6 +102,14 @@ def test_the_training_loop_is_timed_beside_a_bare_one(tmp_path: Path, capsys: py
     assert not speed["avalanche"]
 
 
+def test_peers_may_keep_as_many_rows_as_fit_into_our_bytes() -> None:
+    ours = [Learned("letter", "auto", 0, kept=10**9), Learned("letter", "ridge", 1, kept=64 * 700 + 63)]
+    assert peers.rows_in_bytes(STREAMS["letter"], 0, ours) == 18_000
+    assert peers.rows_in_bytes(STREAMS["letter"], 1, ours) == 700
+    with pytest.raises(SystemExit, match="No ridge or auto of letter, seed 2"):
+        peers.rows_in_bytes(STREAMS["letter"], 2, ours)
+
+
 def test_peers_run_in_an_interpreter_of_their_own_and_stand_beside_ours(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
