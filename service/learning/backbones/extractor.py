@@ -150,7 +150,7 @@ class ImageExtractor(Extractor):
         return cast(Tensor, self.body(x))
 
     def rows_at_once(self, companions: int) -> int:
-        return 64 if self.side <= 64 else 16 if self.side <= 128 else 4
+        return 16 if self.side <= 128 else 4
 
 
 def stages(module: nn.Module, parameters: int) -> Blocks:
