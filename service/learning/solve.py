@@ -166,7 +166,7 @@ def out_of_fold(
 def _oas(within: Floats, freedom: float) -> tuple[float, float]:
     """(1 - eps, eps tr(S) / M) of the oracle approximating shrinkage (Chen et al. 2010, eq. 23)."""
     size = max(len(within), 1)
-    trace, square = float(np.trace(within)), float(np.sum(within * within))
+    trace, square = float(np.trace(within)), float(np.vdot(within, within))
     below = (freedom + 1 - 2 / size) * (square - trace**2 / size)
     eps = min(1.0, max(((1 - 2 / size) * square + trace**2) / below, 0.0)) if below > 0 else 1.0
     return 1 - eps, eps * trace / size
