@@ -22,7 +22,7 @@ def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: py
     assert "reached  digits-images, ridge: accuracy, 0.995 of numpy's ridge" in said.out
     joint, ridge, fine_tune = (json.loads(line) for line in found.read_text().splitlines())
     assert joint["method"] == "joint"
-    assert ridge["accuracy"] > joint["accuracy"] > fine_tune["accuracy"]
+    assert ridge["accuracy"] >= joint["accuracy"] > fine_tune["accuracy"]
     assert fine_tune["forgetting"] > 0.5 > 0.02 > ridge["forgetting"]
     assert ridge["gate"] == ["live"] * 5
     assert fine_tune["gate"][-1].startswith("rejected by")
