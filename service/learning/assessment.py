@@ -44,7 +44,8 @@ class Assessment:
     `live`: number of the base. `base`, `candidate`, `yardstick`: answers on T by heads that never saw it.
     `..._on_batch`: answers on B, the base's by the head it serves, the others' out of fold; NaN where no head is left
     that never saw the row. The base is null for a first version, the yardstick where there is none. `faded`: batches
-    that count less than half of what the newest counts.
+    that count less than half of what the newest counts. `foreign`: classes whose weights the base has from elsewhere,
+    and `replaced`: the candidate has them no more.
     """
 
     policy: GatePolicy
@@ -68,6 +69,8 @@ class Assessment:
     notes: Sequence[str] = ()
     older: Older | None = None
     faded: frozenset[str] | None = None
+    foreign: Sequence[str] = ()
+    replaced: bool = False
 
     @property
     def old(self) -> tuple[str, ...]:
@@ -105,7 +108,7 @@ def _distinct(rows: Rows) -> Ints:
 
 def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
     """The numbers for the gate, and the rows behind its rules 1-4."""
-    evidence = _evidence(a)
+    evidence, trusted = _evidence(a), a.trusted.counts()
     measured = Measured(
         live=a.live,
         first=None if a.base else _first(a),
@@ -116,6 +119,8 @@ def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
         since=since(a),
         sound=a.sound,
         exact=a.exact,
+        foreign=tuple(name for name in a.foreign if name not in trusted),
+        replaced=a.replaced,
     )
     return measured, evidence
 

@@ -21,7 +21,7 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.cost import joint_backbone
 from service.learning.method import Data
 from service.learning.new_columns import can_stay
-from service.learning.unseen import without_rows
+from service.learning.unseen import foreign, without_rows
 
 EXACT = {"name": "ridge", "discriminants": True}
 """The exact head: both closed forms in one, which on ten feature sets was above the better of the two, chosen by rows
@@ -30,8 +30,9 @@ FEW_NEW = 5
 """Learning rows of the rarest new class below which covariances are shared and shrunk."""
 FEW_KNOWN = 20
 """Rows a class below which only the head of a trained net is touched."""
-IMPORTED_STRENGTH = 1.0
-"""How stiffly weights are held that came without rows: no row is there by which a strength could be chosen."""
+IMPORTED_STRENGTH, IMPORTED_STIFFLY = 1.0, 10.0
+"""How stiffly weights are held that came without rows, and where no class is new: no row is there by which a strength
+could be chosen."""
 ENOUGH_TO_TRAIN = 2_000
 """Rows from which on a net trained end to end may challenge the exact head."""
 
@@ -92,19 +93,16 @@ class _Table:
         self.base, self.data, self.params, self.around = base, data, params, around
         self.counts = data.batch.counts()
         self.new = {name: n for name, n in self.counts.items() if base is None or name not in base.classes}
+        self._missing = without_rows(base, data)
         self.trained = base is not None and base.layout.trained and not _frozen_backbone(base)
 
     def choice(self) -> Choice:
+        if foreign(self.base) and not (self.params.stable_scores and self.new and self.trained and not self._missing):
+            return self._imported()
         if not self.around.keeps:
             return self._closed("rows are not kept, so only a head that its sums alone decide can go on")
         if self.base is None:
             return self._first()
-        if without_rows(self.base, self.data):
-            return Choice(
-                {"name": "mas", "strength": IMPORTED_STRENGTH},
-                "auto: classes came with an imported version and no row of them is here; weights that its answers "
-                "depend on are held.",
-            )
         if self.params.stable_scores and self.new:
             return self._stable()
         if self.around.recent:
@@ -124,6 +122,16 @@ class _Table:
         if self.new:
             return self._new_classes()
         return self._known_classes()
+
+    def _imported(self) -> Choice:
+        """Weights from elsewhere know more than the rows here can show; the exact head of these must win first."""
+        exact = EXACT, "the exact head on the rows that are here"
+        return Choice(
+            {"name": "mas", "strength": IMPORTED_STRENGTH if self.new else IMPORTED_STIFFLY},
+            "auto: weights came with an imported version, and the rows that they were learned from are not here; what "
+            "its answers depend on is held.",
+            *(() if self._missing or not self.around.keeps else self._retraining() or exact),
+        )
 
     def _brought_in(self) -> bool:
         """A trained net on a model that names none; with every row still there, the exact head can take over."""

@@ -102,7 +102,9 @@ class Measured:
 
     `live`: number of the version that answers now (the base). `own`: base and candidate on the update's own rows.
     `since`: the best remembered version and the candidate. `sound`: weights are finite and load again.
-    `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself.
+    `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself. `foreign`:
+    classes that came with an imported version and have no trusted row · `replaced`: the candidate keeps none of
+    their weights.
     """
 
     live: int | None
@@ -114,6 +116,8 @@ class Measured:
     since: tuple[int, Paired] | None = None
     sound: bool | None = None
     exact: bool = False
+    foreign: tuple[str, ...] = ()
+    replaced: bool = False
 
 
 @dataclass(frozen=True)

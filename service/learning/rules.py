@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
@@ -69,9 +70,18 @@ def _won(measured: Measured) -> str:
     return f"On its own {rows(measured.own.rows)} it won as much ({points(-measured.own.drop)}): the stream moves."
 
 
+def forgets(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 5: accuracy of old rows over old columns fell. Of classes that came from elsewhere no row may tell."""
+    found = _forgotten(measured, policy)
+    if found.fires is not None or not measured.foreign:
+        return found
+    names = listed(measured.foreign, quote=True)
+    came = f"Nothing trusted tells what {names} lost, which came with an imported version."
+    return replace(found, what=came if measured.harm is None else f"{found.what} {came}", unproven=True)
+
+
 @_of_trusted
-def forgets(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
-    """Rule 5: accuracy of old rows over old columns fell."""
+def _forgotten(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     rule, masked = policy.forgets, harm.masked
     limit = rule.max_masked_drop_new if measured.new_classes else rule.max_masked_drop
     counts = f"Of {rows(harm.rows)} {masked.worse:,} are newly wrong and {masked.better:,} newly right"
@@ -183,9 +193,16 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
 
 
 def learned_nothing(measured: Measured, policy: GatePolicy) -> Finding:
-    """Rule 10: on its own rows the new version is worse than the one before."""
+    """Rule 10: on its own rows the new version is worse than the one before. Where that came from elsewhere, these
+    rows are all there is to compare by, however few."""
     rule, own = policy.learned_nothing, measured.own
-    if own is None or own.rows < rule.min_rows:
+    enough = own is not None and own.rows >= rule.min_rows
+    if measured.replaced and not enough:
+        what = f"It keeps no weight of version {measured.live}, which came from elsewhere, and "
+        what += f"{rows(own.rows) if own else 'no rows'} that both answered are too few to tell whether it is as good."
+        remedy = "Send more rows, or use mas or l2_sp, which go on from its weights."
+        return Finding(what, None, rule.p, Severity.HELD, remedy)
+    if own is None or not own.rows or not (enough or measured.foreign):
         few = f"{rows(own.rows) if own else 'No rows'} of its own that both versions answered: too few to compare."
         return Finding(few, limit=rule.p, evidence=False)
     counts = f"{own.worse:,} of its own {rows(own.rows)} are newly wrong and {own.better:,} newly right"

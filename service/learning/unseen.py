@@ -1,5 +1,5 @@
 """Classes that came with an imported version: their weights are here, and no row of them. What learns from rows or sums
-alone would lose them, and no trusted row would tell."""
+alone would lose them, and no trusted row would tell. A few rows of them here are not what they were learned from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from service.errors import MethodRefused
 from service.learning.checkpoint import Checkpoint, Layout
 from service.learning.method import Data, Method
 from service.learning.sentences import listed
+
+
+def foreign(base: Checkpoint | None) -> list[str]:
+    """Classes whose weights came with an imported version: how well they were known, no row here can tell. None where
+    an exact head took their place, which knows its classes by sums of rows that were here."""
+    if base is None or base.layout.exact is not None:
+        return []
+    return [name for name in base.layout.imported if name in base.classes]
 
 
 def missing(layout: Layout, there: Collection[str]) -> list[str]:

@@ -37,7 +37,7 @@ from service.learning.solve import Head, solve_ridge
 from service.learning.strength import DEFAULT_ALPHA, choose_alpha
 from service.learning.sums import Sums
 from service.learning.unlabelled import with_unlabelled
-from service.learning.unseen import refuse_to_forget
+from service.learning.unseen import foreign, refuse_to_forget
 from service.learning.usefulness import backbone_note
 from service.learning.weights import Weights, aged
 
@@ -152,6 +152,8 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         sound=True,
         method=learned.details,
         notes=[*learned.notes, *_notes(base, candidate, data, run), *lacking(ledger, data.known_rows)],
+        foreign=foreign(base),
+        replaced=bool(foreign(base)) and not foreign(candidate),
         older=_older(asked, before) if view.last is not None else None,
         faded=frozenset(b for b, counts in aged(weights.decay, data.steps(weights)).items() if counts < HALF),
     )

@@ -104,10 +104,25 @@ def test_auto_takes_what_keeps_the_imported_classes(foreign: Checkpoint) -> None
         learned(made, "ridge", again)
 
 
+def test_a_few_rows_of_every_class_overwrite_nothing(foreign: Checkpoint) -> None:
+    given = data([], corners(2, [0, 1], 20))
+    choice = auto(foreign, given)
+    assert (choice.request["name"], choice.challenger and choice.challenger["name"]) == ("mas", "ridge")
+    verdicts = {name: learned(foreign, name, given).report.gate for name in ("l2_sp", "ridge", "retrain")}
+    assert {name: gate.outcome for name, gate in verdicts.items()} == {
+        "l2_sp": "pass",
+        "ridge": "undecided",
+        "retrain": "undecided",
+    }
+    assert all(gate.unproven for gate in verdicts.values())
+    assert "keeps no weight of version 1" in verdicts["retrain"].why
+
+
 def test_rows_of_every_class_set_the_exact_head_free(foreign: Checkpoint) -> None:
     given = data([], corners(2, [0, 1, 2]))
     candidate = learned(foreign, "ridge", given)
     assert candidate.report.exact
+    assert candidate.report.gate.unproven, "of the rows that it was learned from none is here"
     assert share(candidate.checkpoint, corners(3, [0, 1, 2])) > 0.95
     later = data([corners(2, [0, 1, 2])], corners(4, [3], 60))
     assert learned(candidate.checkpoint, "ridge", later).checkpoint.classes == ("c0", "c1", "c2", "c3")
