@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from service.errors import MethodRefused
-from service.learning.batch import Array, Rows
+from service.learning.batch import Array
 from service.learning.moments import Moments, add_square
 from service.learning.sums import Floats, Sums
 
@@ -136,31 +136,6 @@ def lda_head(moments: Moments, factor: Floats) -> Head:
     weight = _solved(factor, moments.means).T
     bias = np.log(moments.prior) - 0.5 * np.einsum("km,mk->k", weight, moments.means)
     return Head(moments.classes, weight, bias)
-
-
-def out_of_fold(
-    total: Sums,
-    entry: Rows,
-    shift: int,
-    classes: Sequence[str],
-    solve: Callable[[Sums], Head],
-    check: Callable[[], None] = lambda: None,
-) -> Floats:
-    """Logits of the entry's rows by heads that never saw their group of folds k = fold // 2. -> [n, C] float64
-
-    `total` holds the entry (rounded features): group k is answered by solve(total - group k). -1e9 in the column of a
-    class that such a head has not seen, NaN in the rows of a group without which nothing is left.
-    """
-    logits = np.full((len(entry), len(classes)), np.nan)
-    group = entry.folds // 2
-    for k in np.unique(group):
-        check()
-        mine = entry.take(group == k)
-        rest = total - Sums.of(mine)
-        if rest.rows:
-            head = solve(rest).aligned(classes)
-            logits[group == k] = head.logits(mine.inputs.astype(np.float64) * 2.0**-shift)
-    return logits
 
 
 def _oas(within: Floats, freedom: float) -> tuple[float, float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from service.learning.apart import out_of_fold_logits, ridge_apart
 from service.learning.batch import Rows
 from service.learning.calibration import COLDEST, HOTTEST, fit_temperature, temperature_of
 from service.learning.ledger import Ledger
-from service.learning.solve import ABSENT, Head, out_of_fold, solve_ridge
-from service.learning.sums import Sums
+from service.learning.solve import ABSENT, Head, solve_ridge
 from tests.learning.exact_help import entry_of, space
 
 CLASSES = ("class 0", "class 1", "class 2")
@@ -54,10 +54,9 @@ def case(n: int, classes: int = 3) -> tuple[Ledger, Head, Rows, np.ndarray]:
     entry = entry_of(np.rint(x * 256), [CLASSES[k] for k in y])
     ledger = Ledger.empty(space()).with_entry(entry)
 
-    def solve(sums: Sums) -> Head:
-        return solve_ridge(sums, ledger.shift, 1e-2, 0.25)
-
-    return ledger, solve(ledger.learn), entry, out_of_fold(ledger.all, entry, ledger.shift, CLASSES, solve)
+    _, found = ridge_apart(ledger.all, entry, ledger.shift, 1e-2, 0.25)
+    head = solve_ridge(ledger.learn, ledger.shift, 1e-2, 0.25)
+    return ledger, head, entry, out_of_fold_logits(found, len(entry), CLASSES)
 
 
 def test_with_enough_selecting_rows_they_alone_decide_in_any_order() -> None:

@@ -13,7 +13,6 @@ from service.learning.moments import Moments
 from service.learning.solve import (
     ABSENT,
     Head,
-    out_of_fold,
     solve_lda,
     solve_ridge,
 )
@@ -188,31 +187,6 @@ def test_without_selecting_rows_alpha_is_the_default_and_ties_go_to_the_larger()
     assert choose_alpha(Sums.of(learn), Sums.of(select), SHIFT, 0.25, [0.5]).alpha == 0.5
     alone = Sums.of(entry_of(np.ones((4, 8)), ["a"] * 4))
     assert choose_alpha(alone, alone, SHIFT, 0.25).alpha == max(ALPHAS)
-
-
-def test_out_of_fold_answers_come_from_heads_that_never_saw_the_group() -> None:
-    rows, other = rows_of(60), rows_of(40, seed=1)
-    total = Sums.of(other) + Sums.of(rows)
-
-    def solve(sums: Sums) -> Head:
-        return solve_ridge(sums, SHIFT, 1e-2, 0.25)
-
-    classes = tuple(sorted(total.classes))
-    said = out_of_fold(total, rows, SHIFT, classes, solve)
-    for k in range(5):
-        mine = rows.folds // 2 == k
-        rest = Sums.of(Rows.concat([other, rows.take(~mine)]))
-        assert np.allclose(
-            said[mine], solve(rest).aligned(classes).logits(features(rows.take(mine))), rtol=0, atol=1e-9
-        )
-
-
-def test_out_of_fold_says_what_nobody_could_know() -> None:
-    one = entry_of([[1, 2]], ["a"])
-    assert np.isnan(out_of_fold(Sums.of(one), one, SHIFT, ("a",), lambda s: solve_lda(s, SHIFT))).all()
-    base = entry_of([[3, 4], [5, 6]], ["b", "b"])
-    [said] = out_of_fold(Sums.of(base) + Sums.of(one), one, SHIFT, ("b", "a"), lambda s: solve_ridge(s, SHIFT, 1, 0))
-    assert said.tolist() == [1.0, ABSENT]
 
 
 def test_a_head_can_be_aligned_to_other_columns() -> None:
