@@ -83,7 +83,7 @@ class Lift(nn.Module):
             return x.flatten(1)
         if self.kind == "conv":
             images = x.reshape(len(x), *self.shape)
-            h = torch.cat([self._convolved(some) for some in images.split(self._at_once)])
+            h = torch.cat([self._convolved(some) for some in torch.split(images, self._at_once)])
         elif self.kind == "relu":
             h = F.linear(x.flatten(1), self.weight).relu()
         else:

@@ -95,7 +95,7 @@ def out_of_fold_weighted(
     solve: Callable[[Sums], Head],
     check: Callable[[], None] = no_check,
 ) -> Floats:
-    """Logits of the entry's rows by heads without their group of folds k = fold // 2, where rows are weighted. -> [n, C]
+    """Of weighted rows: logits of the entry by heads without each group of folds k = fold // 2. -> [n, C]
 
     `others`: weighted sums of everything but the entry · `weight`: of each batch, its age included. Nothing is taken
     out of sums: a class that only the group itself has is truly unknown to its head.
