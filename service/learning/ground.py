@@ -15,7 +15,7 @@ from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.features import Space, give_grid, identity_network, pretrained_network
 from service.learning.lift_choice import Solver, choose_lifts, worth_beside
-from service.learning.lifts import WIDE, WIDE_ROWS, WIDTH, Lift, LiftKind, make_lift
+from service.learning.lifts import WIDE, WIDE_ROWS, Lift, LiftKind, make_lift
 from service.learning.method import Data, Run
 from service.learning.preprocessing import InputScale, input_reach, scale_for
 
@@ -148,7 +148,7 @@ def _pretrained(
     beside = _worth_trying(data.input, number)
     if kinds is not None or beside is None:
         return _standing(base, data, found, kinds is not None, frozenset(), details)
-    both = space(["none", beside], None if beside == "conv" else WIDE if number > WIDE_ROWS else WIDTH)
+    both = space(["none", beside], WIDE if beside == "relu" else None)
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     helps, scores = worth_beside(both, found.width, rows, solver, run)
     decided = frozenset(rows.batches) if scores else frozenset[str]()
@@ -161,7 +161,7 @@ def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
     limit once rows are many (RanPAC); of few rows they cost more than they give."""
     if isinstance(spec, ImageInput) and min(spec.shape[1:]) >= SMALLEST_IMAGE:
         return "conv"
-    return "relu" if isinstance(spec, TextInput) and rows >= WIDTH else None
+    return "relu" if isinstance(spec, TextInput) and rows >= WIDE else None
 
 
 def _standing(

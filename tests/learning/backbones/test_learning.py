@@ -137,6 +137,24 @@ def test_conv_goes_beside_the_features_and_others_behind_them() -> None:
     assert Space.of(same.checkpoint).id == Space.of(learned.checkpoint).id
 
 
+def test_a_text_gets_random_features_beside_once_rows_are_as_many_and_show_that_they_help(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.learning.ground.WIDE", 18)
+    stream, tried = Stream(TEXT, Architecture.usual(TEXT)), []
+
+    def helps(both: Space, alone: int, *_: object) -> tuple[bool, dict[str, float]]:
+        tried.append((alone, both.width))
+        return True, {"384 features": 0.5, "402 features": 0.6}
+
+    monkeypatch.setattr("service.learning.ground.worth_beside", helps)
+    few, many = (stream.learn(RIDGE, *sentences(["weather", "music"], n)).checkpoint for n in (3, 6))
+    assert [lift.kind for lift in few.layout.lifts] == []
+    assert [lift.kind for lift in many.layout.lifts] == ["none", "relu"]
+    stream.learn(RIDGE, *sentences(["bank"], 18))
+    assert tried == [(384, 402)], "not of few rows; what helped stays when rows have doubled"
+
+
 def test_texts_learn_new_classes_are_served_and_taken_back() -> None:
     stream = Stream(TEXT, Architecture.usual(TEXT))
     for classes in (["weather", "music"], ["bank"]):
