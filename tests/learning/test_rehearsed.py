@@ -36,7 +36,10 @@ def test_known_classes_in_another_shape_are_noticed(method: Method) -> None:
 
 
 def test_a_memory_that_was_learned_by_heart_is_noticed() -> None:
-    learned = prepared().learn(replay.METHOD, *digits().of(NEW)[:2], memory_rows=30, epochs=30)
+    d, s = digits().of(OLD), stream([64])
+    labels = np.random.default_rng(0).integers(0, 3, len(d.y))
+    s.learn(retrain.METHOD, d.X, [str(k) for k in labels], epochs=1)
+    learned = s.learn(replay.METHOD, *digits().of("56")[:2], memory_rows=30, epochs=30)
     assert said(learned.notes, "by heart")
 
 
