@@ -34,11 +34,12 @@ def make_version(
     seed: int = 0,
     promote: bool = True,
     spec: InputSpec = VECTOR,
+    architecture: Architecture | None = None,
 ) -> int:
     """-> its number. Promoted as the gate does it; the routing table is not told."""
     generator = torch.Generator().manual_seed(seed)
     scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
-    network = fresh(spec, Architecture(), scale, classes, generator)
+    network = fresh(spec, architecture or Architecture(), scale, classes, generator)
     packed = {part: pack_shard(tensors) for part, tensors in parts_of(network).items()}
     shards = [
         {"part": part, "digest": runtime.store.put(SHARDS, data), "bytes": len(data), "learned": list(learned)}

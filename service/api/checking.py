@@ -10,15 +10,7 @@ from fastapi import Request
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention
-from service.contract.inputs import (
-    Architecture,
-    CnnBackbone,
-    IdentityBackbone,
-    InputSpec,
-    PretrainedBackbone,
-    TextInput,
-    VectorInput,
-)
+from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, misfit
 from service.contract.requests import MethodChoice
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.architectures import TRAINED_HERE
@@ -26,6 +18,7 @@ from service.learning.backbones import admission
 from service.learning.checkpoint import Layout
 from service.learning.choice import AutoParams
 from service.learning.keeping import refused
+from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
 from service.learning.unseen import missing, would_lose
 from service.registry import models
@@ -34,6 +27,7 @@ from service.registry.tables import Model, Version
 
 def check_method(
     choice: MethodChoice,
+    spec: InputSpec,
     architecture: Architecture,
     live: Version | None = None,
     retention: Retention = Retention.ALL,
@@ -44,16 +38,11 @@ def check_method(
     if choice.name == AUTO:
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
-    method, _ = resolve(choice.model_dump(), pointer)
+    method, params = resolve(choice.model_dump(), pointer)
     layout = Layout.model_validate(live.layout) if live is not None else None
-    backbone = layout.backbone if layout is not None else architecture.backbone
-    no_layers = isinstance(backbone, IdentityBackbone | CnnBackbone | PretrainedBackbone)
-    if "dense" in method.needs and no_layers and not (live is not None and live.layout.get("neck")):
-        told = (
-            f"{method.name} grows hidden dense layers, and the backbone {backbone.name} has none. Make a "
-            'model with {"backbone": {"name": "mlp", "hidden": [256]}}.'
-        )
-        raise MethodRefused(told, [(f"{pointer}/name", told)])
+    setting = Setting(spec, architecture, layout, retention is not Retention.NONE)
+    if method.unfit is not None and (told := method.unfit(setting, params)):
+        raise MethodRefused(told[1], [(f"{pointer}/{told[0]}", told[1])])
     if reason := refused(method, retention, architecture, layout):
         raise MethodRefused(reason, [(f"{pointer}/name", reason)])
 
@@ -105,15 +94,8 @@ def check_architecture(spec: InputSpec, architecture: Architecture, weights: Map
     """Raises InvalidContent where the backbone cannot take such inputs, or has no `weights` (name -> file) here."""
     if isinstance(architecture.backbone, PretrainedBackbone):
         admission.check(spec, architecture.backbone, weights)
-    elif isinstance(spec, TextInput):
-        raise InvalidContent.at(
-            "/architecture/backbone/name",
-            f"{architecture.backbone.name} takes numbers; for texts there is minilm, which they have by default.",
-        )
-    elif isinstance(spec, VectorInput) and isinstance(architecture.backbone, CnnBackbone):
-        raise InvalidContent.at(
-            "/architecture/backbone/name", "cnn takes images; for vectors there are identity and mlp."
-        )
+    elif reason := misfit(spec, architecture.backbone):
+        raise InvalidContent.at("/architecture/backbone/name", reason)
 
 
 def etag(session: Session, model: Model) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
+from service.api.arrivals import SPEC
 from service.api.checking import check_architecture, check_if_match, check_method, check_retention, etag
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.describing import IF_MATCH, KEY, refusals, takes
@@ -33,7 +34,7 @@ def create_model(request: Request, shared: Shared) -> Response:
     def begin() -> Act:
         declared_scale(order.input)
         check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
-        check_method(order.method, order.architecture, retention=order.retention)
+        check_method(order.method, order.input, order.architecture, retention=order.retention)
         return act
 
     def act(session: Session) -> Effect:
@@ -78,7 +79,13 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
         if order.method is not None or order.retention is not None:
             live, retention = models.live(session, found), order.retention or Retention(found.retention)
             method = order.method or MethodChoice.model_validate(found.method)
-            check_method(method, Architecture.model_validate(found.architecture), live, retention)
+            check_method(
+                method,
+                SPEC.validate_python(found.input),
+                Architecture.model_validate(found.architecture),
+                live,
+                retention,
+            )
             check_retention(retention, live)
         models.patch(session, found, order)
     shared.runtime.work.set()

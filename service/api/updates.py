@@ -46,7 +46,8 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         found = models.get(session, model)
         live = models.live(session, found)
     method = order.method or requests.MethodChoice.model_validate(found.method)
-    check_method(method, Architecture.model_validate(found.architecture), live, Retention(found.retention))
+    spec, architecture = arrivals.SPEC.validate_python(found.input), Architecture.model_validate(found.architecture)
+    check_method(method, spec, architecture, live, Retention(found.retention))
     delivery = arrivals.deliver(order, body, found) if order.batches is None else None
     if delivery:
         check_labels(int(delivery.labelled.sum()), method, live, "/labels")

@@ -140,6 +140,17 @@ Backbone = Annotated[
 ]
 
 
+def misfit(spec: InputSpec, backbone: Backbone) -> str | None:
+    """Why a built-in backbone cannot take such inputs, and what can; null: it can."""
+    if isinstance(backbone, PretrainedBackbone):
+        return None
+    if isinstance(spec, TextInput):
+        return f"{backbone.name} takes numbers; for texts there is minilm, which they have by default."
+    if isinstance(spec, VectorInput) and isinstance(backbone, CnnBackbone):
+        return "cnn takes images; for vectors there are identity and mlp."
+    return None
+
+
 class Architecture(Strict):
     """What a first version uses."""
 

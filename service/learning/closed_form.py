@@ -13,9 +13,10 @@ from service.learning.architectures import TRAINED_HERE
 from service.learning.checkpoint import Checkpoint, Layout
 from service.learning.decay import DECAYS, choose_decay
 from service.learning.features import Space
+from service.learning.ground import NO_LIFT, moved
 from service.learning.lift_choice import Solver
-from service.learning.lifts import LiftKind
-from service.learning.method import Data
+from service.learning.lifts import NO_IMAGE, LiftKind
+from service.learning.method import Data, Setting
 from service.learning.weights import Weights
 
 
@@ -128,6 +129,15 @@ class ExactParams(Strict):
     def tau(self) -> float:
         """The prior as a power of the counts."""
         return {"uniform": 0.0, "counted": 1.0}[self.prior] if isinstance(self.prior, str) else self.prior
+
+
+def unfit(setting: Setting, params: ExactParams) -> tuple[str, str] | None:
+    """Where a named lift cannot be: convolutions of what is no image, any lift of a backbone that was trained here."""
+    kinds, shape, live = params.kinds or ["none"], setting.input.shape, setting.live
+    trained = live is not None and (isinstance(live.backbone, TRAINED_HERE) or moved(live))
+    if trained and params.features == "version" and kinds != ["none"]:
+        return "lift", NO_LIFT
+    return ("lift", NO_IMAGE) if "conv" in kinds and (len(shape) != 3 or min(shape[1:]) < 3) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ FROZEN = ("scale", "backbone", "lift")
 """Parts of a version that an exact head leaves as they are."""
 SMALLEST_IMAGE = 16
 """Side in pixels from which on random convolutions are tried beside a pretrained backbone."""
+NO_LIFT = 'This version has a trained backbone, whose features need no lift: use "auto" or "none".'
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ def _lifted(
         return ground
     told = (
         f"No {data.architecture.backbone.name} was trained: a first version by a closed form stands on the scaled "
-        "input. Use retrain to train the backbone."
+        "input. retrain trains the backbone, on a model that keeps rows."
     )
     return replace(ground, notes=(*ground.notes, told))
 
@@ -212,9 +213,7 @@ def as_base(base: Checkpoint, data: Data) -> Ground:
 def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> Ground:
     """Frozen features of a trained backbone, on the grid that its largest features ask for."""
     if kinds is not None and list(kinds) != ["none"]:
-        raise MethodRefused.at(
-            "/method/lift", 'This version has a trained backbone, whose features need no lift: use "auto" or "none".'
-        )
+        raise MethodRefused.at("/method/lift", NO_LIFT)
     network = build(base)
     give_grid(network, data.batch)
     rows = data.known_rows + len(data.batch)

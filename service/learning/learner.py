@@ -201,7 +201,7 @@ class Learner:
             params = params.model_copy(update={"epochs": 1})
             self.notes.append(
                 f'All learning rows are "{self.classes[int(seen[0])]}": trained for one epoch, so that not everything '
-                "is called that. ridge, linear_probe and replay learn one class alone."
+                "is called that. ridge and replay learn one class alone."
             )
         done = fit(
             self.body,

@@ -48,6 +48,7 @@ FLAT = 1e-6
 on how it stretches what is near 0."""
 CACHED = 2**20
 """Numbers of maps that are made at once: 4 MiB."""
+NO_IMAGE = 'lift "conv" takes images of 3x3 and more; here "relu" or "fourier" work.'
 
 
 class Lift(nn.Module):
@@ -156,9 +157,7 @@ def make_lift(
 def _convolutions(shape: Sequence[int], width: int | None, draw: np.random.RandomState, reach: float) -> Lift:
     """Zero-mean unit filters: |z| <= sqrt(k^2 c) x reach by Cauchy-Schwarz, whatever the image; features are roots."""
     if len(shape) != 3 or min(shape[1:]) < 3:
-        raise MethodRefused.at(
-            "/method/lift", 'lift "conv" takes images of 3x3 and more; here "relu" or "fourier" work.'
-        )
+        raise MethodRefused.at("/method/lift", NO_IMAGE)
     side = min(shape[1:])
     kernel, filters = (3, 32) if side < SMALL else (5, 64) if side < 64 else (7, 64)
     if width is not None:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.contract.inputs import Architecture, InputSpec, Strict
+from service.contract.inputs import Architecture, Backbone, InputSpec, Strict
+from service.errors import MethodRefused
 from service.learning.batch import Array, Rows
-from service.learning.checkpoint import Checkpoint, Tensors
+from service.learning.checkpoint import Checkpoint, Layout, Tensors
 
 if TYPE_CHECKING:
     from service.learning.features import Space
@@ -169,6 +170,35 @@ class GradientParams(Strict):
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What is known of an update before it is queued. `live`: layout of the live version · `keeps`: rows stay."""
+
+    input: InputSpec
+    architecture: Architecture
+    live: Layout | None = None
+    keeps: bool = True
+
+    @classmethod
+    def of(cls, base: Checkpoint | None, data: Data) -> Setting:
+        """As it is when the update is learned."""
+        return cls(data.input, data.architecture, base.layout if base is not None else None)
+
+    @property
+    def backbone(self) -> Backbone:
+        """Of the live version, else of the model."""
+        return self.live.backbone if self.live is not None else self.architecture.backbone
+
+    def train_first(self, name: str) -> str:
+        """What to do where the live version is an exact head and the model's own backbone was never trained."""
+        if self.keeps:
+            return f"Learn once with retrain, then {name} can go on from it."
+        return (
+            "retrain could train it, but this model keeps no rows (retention none): stay with ridge or lda, or set "
+            '"retention": "exemplars", send rows and learn them with retrain.'
+        )
+
+
+@dataclass(frozen=True)
 class Method:
     """One entry of METHODS: the function and what people are told about it.
 
@@ -188,5 +218,14 @@ class Method:
     limits: str
     refuse: Callable[[Checkpoint | None, Data], str | None] | None = None
     """A sentence with the remedy where the method cannot work on this base and batch; null where it can."""
+    unfit: Callable[[Setting, Any], tuple[str, str] | None] | None = None
+    """The same of what can be told from layouts and parameters alone: the field of the request, and the sentence."""
     unlabelled: bool = False
     """Whether it uses rows without a label, so that an update may bring nothing else."""
+
+    def check(self, base: Checkpoint | None, data: Data, params: Strict) -> None:
+        """Raises MethodRefused where it cannot work here."""
+        if self.refuse is not None and (reason := self.refuse(base, data)):
+            raise MethodRefused(reason)
+        if self.unfit is not None and (told := self.unfit(Setting.of(base, data), params)):
+            raise MethodRefused.at(f"/method/{told[0]}", told[1])

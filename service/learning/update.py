@@ -84,8 +84,7 @@ def run_update(
 
 def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run) -> Learned:
     """The method alone, without a judgement. Raises MethodRefused, Cancelled."""
-    if method.refuse is not None and (reason := method.refuse(base, data)):
-        raise MethodRefused(reason)
+    method.check(base, data, params)
     if base is None and not len(data.batch):
         raise MethodRefused("No row has a label, and there is no version to start from. Send rows with labels first.")
     learned = method.update(base, data, params, run)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from service.contract.enums import UpdateState, Verdict
+from service.contract.inputs import Architecture
 from service.registry import leases, states
 from service.registry.tables import Update
 from tests.api.conftest import Api, pointers
-from tests.making import make_version
+from tests.making import make_model, make_version
 
 ROWS = {"inputs": [[1, 2, 3], [4, 5, 6]], "labels": ["a", "b"]}
 UPDATES = "/v1/models/digits/updates"
@@ -81,6 +82,36 @@ def test_orders_that_cannot_be_are_refused_and_nothing_is_queued(api: Api, body:
     assert refused.status_code == 422, refused.text
     assert pointers(refused) == [pointer]
     assert api.ok("GET", UPDATES)["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "method", "pointer", "remedy"),
+    [
+        (False, {"name": "lora"}, "/method/name", "retrain"),
+        (False, {"name": "branch"}, "/method/name", "retrain"),
+        (False, {"name": "linear_probe", "unfreeze": 1}, "/method/unfreeze", "Leave unfreeze out"),
+        (True, {"name": "lda", "lift": "relu"}, "/method/lift", '"none"'),
+    ],
+)
+def test_what_the_live_version_rules_out_is_refused_at_once(
+    api: Api, trained: bool, method: dict[str, Any], pointer: str, remedy: str
+) -> None:
+    mlp = Architecture.model_validate({"backbone": {"name": "mlp", "hidden": [4]}})
+    make_model(api.runtime, "named", architecture=mlp)
+    make_version(api.runtime, "named", architecture=mlp if trained else Architecture())
+    refused = api("POST", "/v1/models/named/updates", {**ROWS, "method": method})
+    assert (refused.status_code, pointers(refused)) == (422, [pointer])
+    assert remedy in refused.json()["detail"]
+
+
+def test_a_model_without_rows_is_not_sent_to_retrain(api: Api) -> None:
+    mlp = Architecture.model_validate({"backbone": {"name": "mlp", "hidden": [4]}})
+    make_model(api.runtime, "named", architecture=mlp, retention="none")
+    make_version(api.runtime, "named")
+    for name in ("lora", "den"):
+        detail = api("POST", "/v1/models/named/updates", {**ROWS, "method": {"name": name}}).json()["detail"]
+        assert "keeps no rows" in detail
+        assert "ridge" in detail
 
 
 def test_an_unknown_method_is_answered_with_those_that_exist(api: Api) -> None:

@@ -31,7 +31,7 @@ from service.learning.heads import Block, new_block
 from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import log_shares
 from service.learning.memory import refuse_without_rows, remember
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, fit, logits
 
@@ -154,14 +154,26 @@ def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
     return agreement
 
 
-def refuse(base: Checkpoint | None, data: Data) -> str | None:
-    """Where there is no extractor to put another one beside, or no row to rehearse."""
-    name = (base.layout.backbone if base else data.architecture.backbone).name
-    if name not in ("mlp", "cnn") or (base is not None and base.layout.lifts):
-        return (
-            "branch puts a new extractor beside those that were trained here, and this model has none. Use ridge, or a "
-            "model with an mlp or cnn backbone; where it has one and an exact head, learn once with retrain."
+def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
+    """Where there is no extractor to put another one beside."""
+    live, own = setting.live, setting.architecture.backbone
+    if setting.backbone.name in ("mlp", "cnn") and not (live is not None and live.lifts):
+        return None
+    if own.name in ("mlp", "cnn"):
+        return "name", (
+            f"branch puts a new extractor beside those that were trained here, and no {own.name} was yet: the live "
+            f"version is an exact head. {setting.train_first('branch')}"
         )
+    return "name", (
+        "branch puts a new extractor beside those that were trained here, and this model has none. Use ridge, or a "
+        "model with an mlp or cnn backbone."
+    )
+
+
+def refuse(base: Checkpoint | None, data: Data) -> str | None:
+    """The same once the update is learned, or where no row is there to rehearse."""
+    if told := unfit(Setting.of(base, data)):
+        return told[1]
     if base is not None and (base.layout.neck or branches(build(base)) is None):
         return (
             "branch takes a network whose head looks at the extractors themselves, none of them grown by den or lora. "
@@ -181,4 +193,5 @@ METHOD = Method(
     good_when="New classes need features that the old ones lack, old rows are kept, and the network may grow.",
     limits="Predicting costs one more extractor an update, until all are distilled; what that loses is in the report.",
     refuse=refuse,
+    unfit=unfit,
 )

@@ -24,7 +24,7 @@ from service.learning.expansion import Expansion, expand
 from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import GroupLasso
 from service.learning.memory import remember
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.places import growing
 from service.learning.probing import EPOCHS, Probe, probe
 from service.learning.training import Labelled
@@ -164,20 +164,26 @@ def _nothing_added(found: Probe, protect: bool) -> str:
     return f"den: {reason}, so {rest}."
 
 
-def refuse(base: Checkpoint | None, data: Data) -> str | None:
+def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
     """Where there is no hidden layer that could grow."""
-    backbone = base.layout.backbone if base else data.architecture.backbone
-    if (base and base.layout.neck) or (backbone.name in GROWS and not (base and base.layout.lifts)):
+    live, own = setting.live, setting.architecture.backbone
+    if (live and live.neck) or (setting.backbone.name in GROWS and not (live and live.lifts)):
         return None
-    if data.architecture.backbone.name in GROWS:
-        return (
-            f"den adds units to hidden layers, and no {data.architecture.backbone.name} was trained here yet: the live "
-            "version is an exact head. Learn once with retrain, then den can expand what it made."
+    if own.name in GROWS:
+        return "name", (
+            f"den adds units to hidden layers, and no {own.name} was trained here yet: the live version is an exact "
+            f"head. {setting.train_first('den')}"
         )
-    return (
+    return "name", (
         "den adds units to hidden layers of an mlp or filters to a cnn, and this model has neither. Use a model with "
         "such a backbone, give the head hidden layers with linear_probe, or learn with ridge."
     )
+
+
+def refuse(base: Checkpoint | None, data: Data) -> str | None:
+    """The same, once the update is learned."""
+    told = unfit(Setting.of(base, data))
+    return told and told[1]
 
 
 METHOD = Method(
@@ -192,4 +198,5 @@ METHOD = Method(
     limits="A new class can still win on an old row (the exam counts intrusion). The network grows with each update "
     "(parameters_added tells). Mistakes among old classes stay (masked accuracy does not rise).",
     refuse=refuse,
+    unfit=unfit,
 )

@@ -16,7 +16,7 @@ from service.contract.enums import Family
 from service.learning.apart import LeftOut, lda_apart
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
-from service.learning.closed_form import ExactParams, Form
+from service.learning.closed_form import ExactParams, Form, unfit
 from service.learning.exact import learn_exactly
 from service.learning.ground import ground_for
 from service.learning.lift_choice import Fitted
@@ -72,4 +72,5 @@ METHOD = Method(
     needs=frozenset(),
     good_when="A new class has fewer than five rows, or the features are those of a good pretrained backbone.",
     limits="Each class is taken for one Gaussian, all of one shape; the features stand still.",
+    unfit=unfit,
 )

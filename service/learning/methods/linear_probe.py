@@ -14,17 +14,22 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from service.contract.enums import Family
+from service.contract.inputs import IdentityBackbone
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import Blocks, Extractor
 from service.learning.checkpoint import Checkpoint
 from service.learning.convolutions import Convolutions
 from service.learning.growth import neck_widths
 from service.learning.learner import Learner
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.training import Labelled
 
 SLOWER = 0.1
 """The rate of unfrozen blocks, of the head's."""
+NO_BLOCKS = (
+    "This version has no backbone whose blocks could train: its head stands on the scaled input or on random lifts. "
+    "Leave unfreeze out, learn with ridge, or with retrain on an mlp or cnn."
+)
 
 
 class Params(GradientParams):
@@ -73,11 +78,7 @@ def last_blocks(learner: Learner, count: int) -> Blocks:
     """The last blocks of the trunk, with their names. Raises MethodRefused where there is none."""
     backbone = learner.network.backbone
     if not learner.moves:
-        raise MethodRefused.at(
-            "/method/unfreeze",
-            "This version has no backbone whose blocks could train: its head stands on the scaled input or on random "
-            "lifts. Leave unfreeze out, learn with ridge, or with retrain on an mlp or cnn.",
-        )
+        raise MethodRefused.at("/method/unfreeze", NO_BLOCKS)
     if isinstance(backbone, Extractor):
         # a norm behind the last block is no block: it comes along
         blocks = backbone.blocks()
@@ -116,6 +117,14 @@ def _selecting(learner: Learner) -> Labelled | None:
     return own + learner.view.selected
 
 
+def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
+    """Where there is no block to unfreeze."""
+    live = setting.live
+    if not params.unfreeze or live is None or not (live.lifts or isinstance(live.backbone, IdentityBackbone)):
+        return None
+    return "unfreeze", NO_BLOCKS
+
+
 METHOD = Method(
     name="linear_probe",
     family=Family.FREEZE,
@@ -127,4 +136,5 @@ METHOD = Method(
     good_when="The features are good, and a head that an exact method cannot give is wanted (hidden layers).",
     limits="What the features do not show cannot be learned (regret tells). Classes are taken "
     "for one Gaussian each (masked accuracy tells). Unfrozen blocks move old scores too, and the ledger is built anew.",
+    unfit=unfit,
 )

@@ -24,7 +24,7 @@ from service.learning.learner import INIT, Learner
 from service.learning.losses import log_shares
 from service.learning.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
 from service.learning.memory import remember
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.training import Labelled, Step
 
 
@@ -129,25 +129,31 @@ class _Apart:
         return F.cross_entropy(logits, step.y) + self.strength * self.overlap()
 
 
-def refuse(base: Checkpoint | None, data: Data) -> str | None:
+def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
     """Where there is no layer of a backbone beside which a branch could stand."""
-    layout = base.layout if base else None
-    if isinstance(layout.backbone if layout else data.architecture.backbone, IdentityBackbone):
-        if not isinstance(data.architecture.backbone, IdentityBackbone):
-            return (
-                f"lora puts branches beside layers of a backbone, and no {data.architecture.backbone.name} was trained "
-                "here yet: the live version is an exact head. Learn once with retrain, then lora can go on from it."
+    own = setting.architecture.backbone
+    if isinstance(setting.backbone, IdentityBackbone):
+        if not isinstance(own, IdentityBackbone):
+            return "name", (
+                f"lora puts branches beside layers of a backbone, and no {own.name} was trained here yet: the live "
+                f"version is an exact head. {setting.train_first('lora')}"
             )
-        return (
+        return "name", (
             "lora puts branches beside layers of a backbone, and this model has none: its backbone is the identity. "
             "Learn with ridge, lda or linear_probe, or use a model with an mlp, cnn or pretrained backbone."
         )
-    if layout and layout.lifts:
-        return (
+    if setting.live is not None and setting.live.lifts:
+        return "name", (
             "lora moves the backbone, and this version's head stands on random lifts of its features. Learn with "
-            'ridge {"lift": "none"} or linear_probe first, or stay with ridge.'
+            'ridge {"lift": "none"} first, or stay with ridge.'
         )
     return None
+
+
+def refuse(base: Checkpoint | None, data: Data) -> str | None:
+    """The same, once the update is learned."""
+    told = unfit(Setting.of(base, data))
+    return told and told[1]
 
 
 METHOD = Method(
@@ -164,4 +170,5 @@ METHOD = Method(
     "void (the ledger is built anew). Every update makes the network larger unless folded (parameters_added tells). "
     "torch's own attention takes branches in its dense layers only.",
     refuse=refuse,
+    unfit=unfit,
 )

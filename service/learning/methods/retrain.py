@@ -9,10 +9,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.contract.inputs import Architecture, Backbone
+from service.contract.inputs import Architecture, Backbone, PretrainedBackbone, misfit
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import FROM_SCRATCH, Learner
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 
 
 class Params(GradientParams):
@@ -35,6 +35,22 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     return learner.finish({"rows": {"history": int(old.learning.sum()), "batch": learner.batch.rows}})
 
 
+def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
+    """Where the named backbone cannot take such inputs, or came with weights that this model does not have."""
+    named, own = params.backbone, setting.architecture.backbone
+    if named is None:
+        return None
+    if reason := misfit(setting.input, named):
+        return "backbone", reason
+    if isinstance(named, PretrainedBackbone) and named.name != own.name:
+        return "backbone", (
+            f"retrain has the weights of the model's own backbone alone, which is {own.name}. Leave backbone out, name "
+            f'identity, mlp or cnn as far as they take such inputs, or make a model with {{"backbone": {{"name": '
+            f'"{named.name}"}}}}.'
+        )
+    return None
+
+
 METHOD = Method(
     name="retrain",
     family=Family.BASELINE,
@@ -45,4 +61,5 @@ METHOD = Method(
     needs=frozenset({"kept"}),
     good_when="There is time, all rows are kept, and the best accuracy is wanted.",
     limits="Its cost grows with the history; every answer may change.",
+    unfit=unfit,
 )

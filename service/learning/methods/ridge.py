@@ -13,7 +13,7 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.checkpoint import Checkpoint
-from service.learning.closed_form import ExactParams, Form
+from service.learning.closed_form import ExactParams, Form, unfit
 from service.learning.exact import learn_exactly
 from service.learning.features import Space
 from service.learning.ground import Ground, as_base, ground_for
@@ -90,4 +90,5 @@ METHOD = Method(
     needs=frozenset(),
     good_when="Nearly always: new classes, known classes, few rows or many; an update takes a fraction of a second.",
     limits="The features stand still: what the lift or the frozen backbone does not show cannot be learned.",
+    unfit=unfit,
 )
