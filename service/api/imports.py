@@ -16,6 +16,7 @@ from service.intake.labels import text_of
 from service.intake.multipart import read_parts
 from service.intake.weights import Weights, read_weights
 from service.learning.backbones import admission, starting_weights
+from service.learning.backbones.extractor import SharedWeights
 from service.learning.checkpoint import Checkpoint
 from service.learning.imported import Foreign, imported
 from service.learning.preprocessing import InputScale, declared_scale
@@ -23,6 +24,10 @@ from service.learning.serialization import ENTRY
 from service.registry.models import clean_class_name
 
 MULTIPART = "multipart/form-data"
+BACKBONE = "backbone.0"
+"""The part that holds the weights of a pretrained backbone."""
+LEFT_OUT = "left_out"
+"""Of the metadata of an exported file: parts that are not in it, each with the digest of its shard."""
 TOLD = ("architecture", "classes", "scale")
 """What may be said beside the weights, each as JSON: in the metadata of the file, or as parts of a multipart body."""
 SCALE: TypeAdapter[Scale] = TypeAdapter(Scale)
@@ -57,7 +62,26 @@ def read_import(data: bytes, content_type: str, spec: InputSpec, files: Mapping[
     )
     if layout is not None:
         _check_backbone(layout, spec, weights, files)
-    return imported(sent, spec, lambda backbone: starting_weights(backbone, files))
+    digest = _left_out(exported)
+
+    def here(backbone: PretrainedBackbone) -> SharedWeights:
+        found = starting_weights(backbone, files)
+        if digest is not None and found.digest != digest:
+            raise InvalidContent.at(
+                "/weights",
+                f"The file leaves out the weights of {backbone.name} (SHA-256 {digest[:16]}…), and those that are here "
+                f"are others ({found.digest[:16]}…). Send the whole file, as GET .../weights?whole=true gives it.",
+            )
+        return found
+
+    return imported(sent, spec, here)
+
+
+def _left_out(exported: Any) -> str | None:
+    """The digest of a backbone's weights that an exported file names in place of holding them."""
+    left_out = exported.get(LEFT_OUT) if isinstance(exported, dict) else None
+    digest = left_out.get(BACKBONE) if isinstance(left_out, dict) else None
+    return digest if isinstance(digest, str) else None
 
 
 def _parts(data: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
@@ -115,7 +139,7 @@ def _check_backbone(layout: Mapping[str, Any], spec: InputSpec, weights: Weights
 
 
 def _holds_backbone(weights: Weights) -> bool:
-    return any(name.startswith("backbone.") for name in weights.tensors)
+    return any(name.startswith((f"{BACKBONE}/", f"{BACKBONE}.")) for name in weights.tensors)
 
 
 def _scale(said: Any, spec: InputSpec) -> InputScale | None:

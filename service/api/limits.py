@@ -23,6 +23,11 @@ LINGER_SECONDS = 2.0
 """How long a refused sender may go on sending, so that it reads the refusal instead of a broken connection."""
 IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
 """How a version that was trained elsewhere is sent."""
+SMALLER_BATCH = "Send it in several batches."
+SMALLER_FILE = (
+    "Leave out the weights of a pretrained backbone, as GET .../weights?whole=false does, or ask who runs the service "
+    "to raise the limit."
+)
 LATER_TYPES = (
     "text/csv",
     "application/x-ndjson",
@@ -89,7 +94,7 @@ def check_content_type(scope: Scope) -> None:
         raise UnsupportedMedia(f"{media} is not taken yet. Send application/json.")
     charset = parameters.lower().replace('"', "").replace(" ", "")
     json = media == "application/json" and ("charset=" not in charset or "charset=utf-8" in charset)
-    if scope["method"] == "POST" and scope["path"].endswith("/versions"):
+    if is_import(scope):
         if media not in IMPORT_TYPES:
             raise UnsupportedMedia(
                 f"Send the safetensors file as {IMPORT_TYPES[0]}, or in a part of multipart/form-data."
@@ -100,18 +105,23 @@ def check_content_type(scope: Scope) -> None:
         raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")
 
 
+def is_import(scope: Scope) -> bool:
+    """Whether a version is sent that was trained elsewhere."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith("/versions"))
+
+
 def _has_body(scope: Scope) -> bool:
     return header(scope, b"transfer-encoding") is not None or header(scope, b"content-length") not in (None, "0")
 
 
 async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes:
     """The whole body of a request that writes. Raises TooLarge while it streams, BodyTimeout, SenderGone."""
-    limit = settings.max_body_bytes
+    limit, remedy = settings.max_body_bytes, SMALLER_FILE if is_import(scope) else SMALLER_BATCH
     declared = header(scope, b"content-length")
     if not _has_body(scope):
         return b""
     if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
+        raise _too_large(limit, remedy)
     with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
         total, more = 0, True
         try:
@@ -122,7 +132,7 @@ async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes
                         raise SenderGone
                     total += len(message.get("body", b""))
                     if total > limit:
-                        raise _too_large(limit)
+                        raise _too_large(limit, remedy)
                     spool.write(message.get("body", b""))
                     more = message.get("more_body", False)
         except TimeoutError:
@@ -133,10 +143,8 @@ async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes
         return spool.read()
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(
-        f"The body is over {limit:,} bytes (TSUIKA_MAX_BODY_BYTES). Send it in several batches.", limit=limit
-    )
+def _too_large(limit: int, remedy: str) -> TooLarge:
+    return TooLarge(f"The body is over {limit:,} bytes (TSUIKA_MAX_BODY_BYTES). {remedy}", limit=limit)
 
 
 async def linger(receive: Receive) -> None:

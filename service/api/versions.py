@@ -12,13 +12,15 @@ from sqlalchemy.orm import Session
 from service.api.arrivals import SPEC, check_room
 from service.api.context import Context, Page, Shared, answer, attempt, caller, version_number
 from service.api.describing import KEY, gives, refusals
-from service.api.imports import MULTIPART, read_import
+from service.api.imports import BACKBONE, LEFT_OUT, MULTIPART, read_import
 from service.api.posting import Act, Effect
 from service.contract import resources
+from service.contract.inputs import BUILT_IN
 from service.errors import Conflict
 from service.learning.checkpoint import Checkpoint
 from service.learning.serialization import pack, pack_shard, unpack
 from service.registry import deployments, models, versions
+from service.registry.tables import Version
 from service.storage.artifacts import SHARDS
 from service.upkeep.verify import stored_sums
 
@@ -50,17 +52,30 @@ def get_version(shared: Shared, model: str, version: str) -> Response:
     response_class=Response,
     responses=gives(SAFETENSORS, "safetensors: every tensor as `part/name`.") | refusals(404, 410),
 )
-def get_weights(shared: Shared, model: str, version: str) -> Response:
+def get_weights(
+    shared: Shared,
+    model: str,
+    version: str,
+    whole: Annotated[
+        bool,
+        Query(
+            description="false: without the weights of a pretrained backbone that no batch changed; named by digest."
+        ),
+    ] = True,
+) -> Response:
     """All parts of a version as one safetensors file; the metadata holds layout and classes."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
         facts = versions.present(session, found, version_number(version))
+    left_out = {} if whole else _pretrained(facts)
     tensors = {
         f"{shard['part']}/{name}": array
         for shard in facts.shards
+        if shard["part"] not in left_out
         for name, array in unpack(shared.runtime.store.get(SHARDS, shard["digest"]))[0].items()
     }
     meta = {"model": model, "version": facts.number, "classes": facts.classes, "layout": facts.layout}
+    meta |= {LEFT_OUT: left_out} if left_out else {}
     return _file(pack(tensors, meta), f"{model}-{facts.number}.safetensors")
 
 
@@ -94,6 +109,13 @@ def get_lineage(shared: Shared, model: str) -> Response:
     """All versions with their parents, oldest first."""
     with shared.runtime.database.reading() as session:
         return answer(versions.lineage(session, models.get(session, model)))
+
+
+def _pretrained(facts: Version) -> dict[str, str]:
+    """The part that holds the weights of a pretrained backbone as it came, and its digest; none where there is none."""
+    if facts.layout["backbone"]["name"] in BUILT_IN:
+        return {}
+    return {s["part"]: s["digest"] for s in facts.shards if s["part"] == BACKBONE and not s["learned"]}
 
 
 FILE = {"type": "string", "format": "binary", "description": "safetensors; tensors are named part/name."}

@@ -182,9 +182,13 @@ class RemoteModel:
         report = self.version(version).report
         return report.certificate if report else None
 
-    def weights(self, version: int) -> bytes:
-        """The version as safetensors: what `import_version` of another model of the same input takes."""
-        return self._transport.send("GET", f"{self._path}/versions/{version}/weights").content
+    def weights(self, version: int, *, whole: bool = True) -> bytes:
+        """The version as safetensors: what `import_version` of another model of the same input takes.
+
+        whole=False leaves out the weights of a pretrained backbone that no batch changed: the other service has them.
+        """
+        told = None if whole else "false"
+        return self._transport.send("GET", f"{self._path}/versions/{version}/weights", whole=told).content
 
     def import_version(
         self,

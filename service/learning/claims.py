@@ -8,6 +8,8 @@ from math import isfinite
 from service.errors import InvalidContent
 from service.learning.checkpoint import BlockLayout, Layout, Tensors
 
+SOURCE = "head.source."
+"""Parts that are heads of sources, by the place of each in the layout."""
 LARGEST_LAYER = 2**28
 """Numbers of a dense layer, were it full."""
 
@@ -38,6 +40,17 @@ def check_blocks(layout: Layout, parts: Mapping[str, Tensors]) -> None:
         rows, columns = max((b.rows[1] for b in layer), default=0), max((b.columns[1] for b in layer), default=0)
         if rows * columns > LARGEST_LAYER:
             raise InvalidContent.at("/layout", f"Layer {k + 1} has {rows:,} x {columns:,} numbers, which is too much.")
+
+
+def check_sources(layout: Layout, parts: Mapping[str, Tensors]) -> dict[str, Tensors]:
+    """The heads of their own that sources have, each of the size of the shared one. Raises InvalidContent."""
+    found = {f"{SOURCE}{k}": parts.get(f"{SOURCE}{k}", {}) for k in range(len(layout.sources))}
+    columns = max((block.columns[1] for block in layout.head), default=0)
+    wanted = {"weight": (len(layout.classes), columns), "bias": (len(layout.classes),)}
+    for part, tensors in found.items():
+        if {name: tuple(t.shape) for name, t in tensors.items()} != wanted:
+            raise InvalidContent.at("/layout", f'A source has the head "{part}", which is not in the file as claimed.')
+    return found
 
 
 def _tiles(layer: Sequence[BlockLayout]) -> bool:

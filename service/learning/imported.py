@@ -21,7 +21,7 @@ from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBac
 from service.errors import InvalidContent
 from service.learning.architectures import build, fresh, layout_of, parts_of
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
-from service.learning.claims import check_blocks, check_numbers
+from service.learning.claims import check_blocks, check_numbers, check_sources
 from service.learning.preprocessing import InputScale, declared_scale
 
 SERVED = ("scale", "backbone", "lift", "neck", "head")
@@ -161,10 +161,11 @@ def _exported(sent: Foreign, spec: InputSpec, shared: Shared) -> Checkpoint:
     layout = layout.model_copy(update={"input": spec, "classes": list(sent.classes)})
     made = Checkpoint(layout, parts, {part: frozenset() for part in parts})
     check_blocks(layout, parts)
+    heads = check_sources(layout, parts)
     try:
         _scale(sent, spec)
         network = build(made)
-        again, layout = parts_of(network), layout_of(network, sent.classes)
+        again, layout = parts_of(network) | heads, layout_of(network, sent.classes)
     except UNFIT as error:
         raise _unfit(error) from None
     for part in sorted(again.keys() | parts.keys()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -211,9 +212,27 @@ def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
     assert made.status_code == 201, made.text
     answer = api.ok("GET", "/v1/models/intents/predictions?input=where+is+my+order%3F")["predictions"][0]
     assert (answer["class"], answer["score"]) == ("b", pytest.approx(np.e / (np.e + 1)))
+    whole = api("GET", "/v1/models/intents/versions/1/weights").content
+    small = api("GET", "/v1/models/intents/versions/1/weights?whole=false").content
+    assert len(small) < len(whole) / 1000
+    again = send(api, small, "/v1/models/intents/versions?promote=true")
+    assert again.status_code == 201, again.text
+    same = api.ok("GET", "/v1/models/intents/predictions?input=where+is+my+order%3F")["predictions"][0]
+    assert same == answer
+    other = re.sub(rb'(left_out\\":\{\\"backbone.0\\":\\")....', rb"\1abcd", small)
+    assert other != small
+    assert "are others" in send(api, other, "/v1/models/intents/versions").json()["detail"]
     assert (
         send(api, save(head, {**told, "scale": '{"range": [0, 1]}'}), "/v1/models/intents/versions").status_code == 422
     )
+
+
+def test_a_file_that_is_too_large_is_told_how_to_be_smaller(make_api: MakeApi) -> None:
+    api = make_api(max_body_bytes=1024)
+    refused = send(api, b" " * 2000)
+    assert refused.status_code == 413
+    assert "whole=false" in refused.json()["detail"]
+    assert "batches" not in refused.json()["detail"]
 
 
 def test_a_convolutional_network_is_taken(make_api: MakeApi) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture
+from service.errors import InvalidContent
 from service.learning.batch import Rows, make_rows
 from service.learning.checkpoint import Checkpoint, Layout
+from service.learning.imported import Foreign, imported
 from service.learning.method import Learned, Method, Run
 from service.learning.methods import fine_tune, lda, ridge
 from service.learning.serialization import pack_shard
@@ -80,6 +82,13 @@ def test_each_region_is_answered_by_its_own_head_and_no_region_by_the_shared_one
     assert pack_shard(plain.parts["head.0"]) == pack_shard(checkpoint.parts["head.0"]), "the shared head is the same"
     assert any("heads of their own" in note for note in made.notes)
     assert made.out_of_fold is not None
+    tensors = {f"{p}/{n}": t.numpy() for p, ts in checkpoint.parts.items() for n, t in ts.items()}
+    layout = checkpoint.layout.model_dump(mode="json")
+    again = imported(Foreign(tensors, checkpoint.classes, layout), VECTOR, lambda _: {})
+    assert accuracy(again, south, "south") == accuracy(checkpoint, south, "south"), "it goes out and comes in"
+    del tensors["head.source.1/bias"]
+    with pytest.raises(InvalidContent, match=r"head\.source\.1"):
+        imported(Foreign(tensors, checkpoint.classes, layout), VECTOR, lambda _: {})
     right = np.array(checkpoint.classes)[made.out_of_fold.argmax(1)] == np.array(regions()[-1].label_names())
     assert right.mean() > 0.9, "out of fold by the head of the source, too"
 
