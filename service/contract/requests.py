@@ -61,7 +61,9 @@ class PatchModel(Strict):
     """What may change on a model."""
 
     method: MethodChoice | None = None
-    gate: GatePolicy | None = None
+    gate: GatePolicy | None = Field(
+        default=None, description="Thresholds to change, however deep; those that are left out stay as they are."
+    )
     promotion: Promotion | None = None
     retention: Retention | None = Field(
         default=None,

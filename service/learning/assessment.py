@@ -12,7 +12,7 @@ import numpy as np
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, ClassScore, Cost, Older
 from service.learning.batch import Bools, Ints, Rows
-from service.learning.contradictions import mostly_strange, needs_learner, needs_reconciliation
+from service.learning.contradictions import needs_learner, needs_reconciliation, strange_can_tell
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
 from service.learning.ledger import Ledger
@@ -228,8 +228,9 @@ def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
     if a.ledger is None or a.solve is None or a.base_on_batch is None:
         return found
     strange = evidence.known & ~evidence.familiar
-    found = replace(found, strange=int(strange.sum()))
-    if mostly_strange(found, a.policy):
+    most = int(np.bincount(a.batch.labels[strange]).max(initial=0))
+    found = replace(found, strange=int(strange.sum()), strange_others=int(strange.sum()) - most)
+    if strange_can_tell(found, a.policy):
         found = replace(found, strange_learner=learnable(a.batch, strange, a.ledger.shift, a.solve))
     if needs_learner(found, a.policy):
         found = replace(found, learner=learnable(a.batch, counted, a.ledger.shift, a.solve))

@@ -29,7 +29,7 @@ kept back, as often as not. A first version tries it on every lift, none include
 FEW_NEW = 5
 """Learning rows of the rarest new class below which covariances are shared and shrunk."""
 FEW_KNOWN = 20
-"""Rows a class below which only the head of a trained net is touched."""
+"""Rows a class below which only the head of a trained net is touched, where no old row is kept to learn beside."""
 IMPORTED_STRENGTH, IMPORTED_STIFFLY = 1.0, 10.0
 """How stiffly weights are held that came without rows, and where no class is new: no row is there by which a strength
 could be chosen."""
@@ -203,18 +203,18 @@ class _Table:
                     "that does better"
                 )
             return self._closed("known classes on features that stand still; the exact head over everything")
-        if min(self.counts.values(), default=0) < FEW_KNOWN:
-            return Choice(
-                {"name": "linear_probe"},
-                f"auto: known classes, and fewer than {FEW_KNOWN} rows of some; only the head of the net moves.",
-                *self._retraining(),
-            )
         if self.data.kept_rows:
             held = {"name": "l2_sp"}, "weights held near where they were, in place of old rows"
             return Choice(
                 {"name": "replay"},
                 "auto: known classes, a trained net, and old rows are kept; they are learned again beside.",
                 *(self._retraining() or held),
+            )
+        if min(self.counts.values(), default=0) < FEW_KNOWN:
+            return Choice(
+                {"name": "linear_probe"},
+                f"auto: known classes, fewer than {FEW_KNOWN} rows of some, and no old row is kept; only the head of the "
+                "net moves.",
             )
         return Choice(
             {"name": "l2_sp"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
@@ -15,9 +16,19 @@ MANY_ROWS = 100
 """Familiar rows from which a batch must itself show as many rows of a class as the rule speaks of."""
 
 
+LEAST_OTHERS = 10
+"""Strange rows outside their commonest class from which a rule between rows and labels can show."""
+
+
 def mostly_strange(found: Contradiction, policy: GatePolicy) -> bool:
     """Whether most rows are unlike anything seen: only a head of their own can tell if labels belong to them."""
     return found.strange >= max(policy.unlearnable.min_strange, found.rows)
+
+
+def strange_can_tell(found: Contradiction, policy: GatePolicy) -> bool:
+    """Whether such rows have labels enough to be told apart. Of one class alone, every label is as good as another:
+    no head can do better than to say it always, and that is no evidence against it."""
+    return mostly_strange(found, policy) and found.strange_others >= LEAST_OTHERS
 
 
 def needs_learner(found: Contradiction, policy: GatePolicy) -> bool:
@@ -134,7 +145,11 @@ def unlearnable(measured: Measured, policy: GatePolicy) -> Finding:
     if found is not None and found.strange_learner and found.strange_learner.p >= policy.unlearnable.learner_p:
         what = f"{rows(found.strange)} are unlike anything seen before, and no rule links them to their labels."
         return Finding(what, fires=Severity.HELD, remedy="Do rows and labels still belong together?")
-    return _unlearnable(measured, policy)
+    finding = _unlearnable(measured, policy)
+    if found is None or not mostly_strange(found, policy) or found.strange_learner or finding.fires:
+        return finding
+    what = f"{rows(found.strange)} are unlike anything seen before and of nearly one class, so nothing can be told of "
+    return replace(finding, what=f"{what}their labels.", unproven=True)
 
 
 @_of_batch

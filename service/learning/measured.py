@@ -59,7 +59,8 @@ class Contradiction:
 
     `expected`: share of conflicts that the base's own mistakes would give. `labels`: classes among these rows.
     `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: null where no rule asks.
-    `strange`: rows of known classes unlike anything seen; `strange_learner`: a head of those, where they are most.
+    `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;
+    `strange_learner`: a head of those, where they are most and can tell.
     """
 
     rows: int
@@ -71,6 +72,7 @@ class Contradiction:
     learner: Agreement | None = None
     reconciliation: Reconciliation | None = None
     strange: int = 0
+    strange_others: int = 0
     strange_learner: Agreement | None = None
 
     @property

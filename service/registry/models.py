@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -69,17 +70,25 @@ def page(session: Session, limit: int, cursor: str | None) -> tuple[list[Model],
 
 
 def patch(session: Session, model: Model, request: PatchModel) -> None:
-    """Change what may change; absent fields stay."""
+    """Change what may change; absent fields stay, thresholds of the gate one by one."""
     if request.method is not None:
         model.method = request.method.model_dump()
     if request.gate is not None:
-        model.gate = request.gate.model_dump(mode="json")
+        model.gate = _merged(model.gate, request.gate.model_dump(mode="json", exclude_unset=True))
     if request.promotion is not None:
         model.promotion = request.promotion
     if request.retention is not None:
         model.retention = request.retention
     if request.memory_rows is not None:
         model.memory_rows = request.memory_rows
+
+
+def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """`stored` with the members of `sent` in their places; objects are merged, all else is replaced."""
+    merged = dict(stored)
+    for name, value in sent.items():
+        merged[name] = _merged(merged.get(name, {}), value) if isinstance(value, Mapping) else value
+    return merged
 
 
 def archive(session: Session, model: Model) -> None:

@@ -81,6 +81,13 @@ def test_settings_change_only_while_the_etag_holds(api: Api) -> None:
     assert api("PATCH", "/v1/models/digits", {"method": {"name": "den"}}).status_code == 422
 
 
+def test_one_threshold_changes_and_the_others_stay(api: Api) -> None:
+    for sent in ({"forgets": {"p_hold": 0.5}}, {"trusted": "recent"}, {"forgets": {"p_reject": 0.2}}, {}):
+        gate = api.ok("PATCH", "/v1/models/digits", {"gate": sent})["gate"]
+    assert (gate["forgets"]["p_hold"], gate["forgets"]["p_reject"], gate["trusted"]) == (0.5, 0.2, "recent")
+    assert gate["forgets"]["max_masked_drop"] == 0.02
+
+
 def test_an_archived_model_answers_nothing_and_keeps_its_name(api: Api) -> None:
     make_version(api.runtime)
     queued = api.ok("POST", "/v1/models/digits/updates", {"inputs": [[1, 2, 3]], "labels": ["a"]})

@@ -63,7 +63,7 @@ def test_a_model_that_names_a_network_gets_it_trained() -> None:
 
 @pytest.mark.parametrize(
     ("classes", "n", "method", "challenger"),
-    [("de", 30, "replay", "ridge"), ("abc", 30, "replay", "l2_sp"), ("ab", 5, "linear_probe", None)],
+    [("de", 30, "replay", "ridge"), ("abc", 30, "replay", "l2_sp"), ("ab", 5, "replay", "l2_sp")],
     ids=["new classes", "known classes", "few rows of known classes"],
 )
 def test_a_trained_net_goes_on_as_a_net(classes: str, n: int, method: str, challenger: str | None) -> None:
@@ -73,8 +73,8 @@ def test_a_trained_net_goes_on_as_a_net(classes: str, n: int, method: str, chall
 
 def test_a_trained_net_whose_rows_are_gone_keeps_its_trunk_or_its_place() -> None:
     stream = known("retrain", MLP)
-    for classes, method in (("de", "linear_probe"), ("abc", "l2_sp")):
-        data = stream.data(*rows(classes, 30, seed=1))
+    for classes, n, method in (("de", 30, "linear_probe"), ("abc", 30, "l2_sp"), ("abc", 5, "linear_probe")):
+        data = stream.data(*rows(classes, n, seed=1))
         data.kept_rows = 0
         assert name(auto(stream.checkpoint, data).request) == method
 

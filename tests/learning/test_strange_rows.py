@@ -27,3 +27,16 @@ def test_noise_with_labels_at_random_is_held_and_a_strange_but_honest_world_is_n
     inverted = 16 - X[600:900]
     honest = model.learn(inverted, y[600:900], {"name": "ridge", "lift": "none"})
     assert "unlike anything seen before, and no rule" not in honest.report.gate.why
+
+
+def test_one_class_in_another_style_is_no_noise_but_unproven(tmp_path: Path) -> None:
+    X, y = load_digits(return_X_y=True)
+    X, y = X.astype(np.float32), y.astype(str)
+    model = Model(SPEC, folder=tmp_path)
+    model.learn(X[:600], y[:600], {"name": "ridge", "lift": "none"})
+    threes, fours = (np.flatnonzero(y[600:] == name) + 600 for name in "34")
+    rows = np.r_[threes[:60], fours[:2]]
+    made = model.learn(16 - X[rows], y[rows], {"name": "ridge", "lift": "none"})
+    assert made.outcome is Outcome.PASS, made.report.gate.why
+    assert "nearly one class, so nothing can be told of their labels" in made.report.gate.why
+    assert made.report.gate.unproven
