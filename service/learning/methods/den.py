@@ -27,7 +27,7 @@ from service.learning.memory import remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.places import growing
 from service.learning.probing import EPOCHS, Probe, probe
-from service.learning.training import Labelled
+from service.learning.training import Labelled, logits
 
 GROWS = ("mlp", "cnn")
 """Backbones with layers that can grow."""
@@ -41,6 +41,8 @@ SPARSITY = 1e-3
 """Strength of the group lasso on added units."""
 SLOWER = 3
 """What is added trains at a third of the rate: at a rate that suits a whole network half of the new units die."""
+MISSED, MISSED_SHARE = 10, 0.2
+"""Rows of known classes that the base answers wrongly, and their share, from which on old scores need correcting."""
 WARM = 3
 """After a third of the epochs, units that no row wakes are drawn anew."""
 
@@ -51,7 +53,8 @@ class Params(GradientParams):
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the learning rows for what was added.")
     mode: Literal["auto", "protect", "adapt"] = Field(
         "auto",
-        description="protect: old scores keep their bits; adapt: they may move; auto: protect if classes are new.",
+        description="protect: old scores keep their bits; adapt: they may move; auto: protect if classes are new, "
+        "unless the update's rows of known classes are often answered wrongly.",
     )
     memory_rows: int = Field(
         0,
@@ -70,6 +73,10 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     protect = _protects(base, data, params)
     start = partial(Learner.start, base, data, run, freeze=base.layout.backbone.name not in GROWS)
     learner = start(keep_head=protect)
+    before, ours = _wrong(learner), learner.batch.y < learner.known
+    badly = before >= max(MISSED, MISSED_SHARE * int(ours.sum()))
+    if protect and badly and params.mode == "auto":
+        protect, learner = False, start(keep_head=False)
     slow = params.model_copy(update={"lr": params.lr / SLOWER})
     if not learner.batch.rows:
         learner.fit(slow)
@@ -88,6 +95,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.notes.append(_nothing_added(found, protect))
     dead, pruned = _train(learner, grown, rows.x, within, inside.widths, slow)
     learner.multiply_adds += found.multiply_adds
+    if badly and len(learner.classes) > learner.known:
+        learner.notes.append(_about_known(int(ours.sum()), before, _wrong(learner), protect))
     mode = "protect" if protect else "adapt"
     steps: list[dict[str, Any]] = [
         {"step": "probe", "epochs": EPOCHS, "accuracy": found.accuracy, "without": found.without, "worth": found.worth},
@@ -103,6 +112,23 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         },
     ]
     return learner.finish({"mode": mode, "steps": steps}, merged=False)
+
+
+def _wrong(learner: Learner) -> int:
+    """Rows of the batch whose class was known and that another known class answers."""
+    mine = learner.batch.y < learner.known
+    if not bool(mine.any()):
+        return 0
+    answered = logits(learner.body, learner.batch.x[mine], learner.run)[:, : learner.known].argmax(1)
+    return int((answered != learner.batch.y[mine]).sum())
+
+
+def _about_known(rows: int, before: int, after: int, protect: bool) -> str:
+    """What became of the update's own rows of known classes, which were often answered wrongly."""
+    said = f"Of its {rows:,} rows of known classes {before:,} were answered with another known class"
+    if protect:
+        return f"{said}, and still are: protect keeps old scores as they are. Use adapt, or ridge or replay."
+    return f"{said}, so old scores were adapted beside the new classes; now {after:,} are."
 
 
 def _protects(base: Checkpoint, data: Data, params: Params) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,6 +46,22 @@ def test_protect_keeps_old_bytes_and_old_scores_and_learns_the_new_classes() -> 
     assert {"backbone.1", "head.1"} <= set(got.parts)
     assert got.learned["backbone.0"] == {"bat_000"}
     assert got.learned["backbone.1"] == {"bat_000", "bat_001"}
+
+
+def test_rows_of_known_classes_that_the_base_gets_wrong_are_learned_beside_new_ones() -> None:
+    """Old ones upside down beside a new class: protect could only leave them wrong, and says so."""
+    d, found = digits(), {}
+    new, three = d.of("5"), d.of("3")
+    X, y = np.concatenate([16 - three.X, new.X]), [*three.y, *new.y]
+    for mode in ("auto", "protect"):
+        s, _ = prepared([64])
+        found[mode] = s.learn(den.METHOD, X[::2], y[::2], mode=mode, epochs=12)
+        right = accuracy(found[mode].checkpoint, 16 - three.held_X, three.held_y)
+        assert right > 0.8 if mode == "auto" else right < 0.5
+    assert found["auto"].details["mode"] == "adapt"
+    [note], [kept] = ([n for n in found[m].notes if "rows of known classes" in n] for m in ("auto", "protect"))
+    assert "were adapted" in note
+    assert "still are" in kept
 
 
 def test_it_tells_its_five_steps_with_numbers_for_each_layer() -> None:
