@@ -186,6 +186,11 @@ def search_notes(points: Sequence[Point], strength: float) -> list[str]:
             f"The search ended at its strongest pull, {strength:g}: new classes would have cost the old ones more than "
             "they bring, so they are hardly learned. ridge, replay and linear_probe learn them."
         ]
+    if strength == max(tried):
+        return [
+            f"The search ended at its strongest pull, {strength:g}: a stiffer one may do better still. Name a larger "
+            "strength, or use interpolate, which looks for the best place on the way."
+        ]
     if strength == min(tried):
         return [
             f"The search ended at its weakest pull, {strength:g}: the new rows need weights that the old ones held."

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from service.learning.anchor import search_notes
 from service.learning.method import Run
 from service.learning.search import Point, preferred, search
 
@@ -35,6 +36,13 @@ def test_the_best_mean_wins_and_every_point_is_told() -> None:
 def test_ties_go_to_the_usual_strength_and_beside_it_to_the_stronger() -> None:
     assert searched({s: pair(50, 50) for s in (10.0, 1.0, 0.1)}) == 1.0
     assert searched({s: pair(50, 50) for s in (0.1, 10.0)}) == 10.0
+
+
+def test_an_end_of_the_grid_is_told() -> None:
+    points = [Point(0.1, pair(50, 50)), Point(1.0, pair(70, 70)), Point(10.0, pair(90, 90))]
+    assert "stiffer one" in " ".join(search_notes(points, 10.0))
+    assert "weakest" in " ".join(search_notes(points, 0.1))
+    assert search_notes(points, 1.0) == []
 
 
 def test_what_chance_explains_is_a_tie() -> None:

@@ -74,11 +74,20 @@ def _held(start: Learner) -> tuple[Importance, str]:
             f"{rows.rows} {'kept rows' if len(start.view.kept) else 'pseudo-rows'} of what was known."
         )
         return measured, "the Fisher information of the base on rows of what was known"
-    start.notes.append(
-        "Nothing tells which of the base's weights matter: it was not made by ewc and no row of what was known is at "
-        "hand. All are held alike, as l2_sp does."
-    )
+    start.notes.append(f"{_nothing_known(start, rows)} All are held alike, as l2_sp does.")
     return Importance.alike(start.body, known), "nothing; all weights alike"
+
+
+def _nothing_known(start: Learner, rows: Labelled) -> str:
+    """Why no weight of the base is known to matter more than another."""
+    if not rows.rows:
+        return (
+            "Nothing tells which of the base's weights matter: it was not made by ewc and no row of what was known is "
+            "at hand."
+        )
+    if start.known == 1:
+        return "The base knows one class and answers every row with it, so its answer rests on no weight."
+    return f"The base is so sure of {rows.rows} rows of what was known that no weight seems to matter to its answers."
 
 
 def _finish(best: Pulled, held: Importance | None, details: dict[str, object]) -> Learned:

@@ -35,7 +35,7 @@ class Params(GradientParams):
     """What every gradient method takes, and the size of the memory; means of exemplars need no balancing."""
 
     lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
-    memory_rows: int = Field(500, ge=1, le=100_000, description="Exemplars, the same number a class.")
+    memory_rows: int = Field(500, ge=1, le=100_000, description="Exemplars, the same number a class, at least one.")
     balance: Literal["none"] = Field("none", description="Means of exemplars favour no class: there is nothing to do.")
 
 
@@ -120,6 +120,11 @@ def _objective(learner: Learner, memory: Labelled, asked: bool) -> Objective:
 def _exemplars(learner: Learner, old: Exemplars, params: Params) -> Exemplars:
     """After training: old classes keep the first of theirs; new ones, and old ones with new rows, are herded."""
     quota = max(params.memory_rows // max(len(learner.classes), 1), 1)
+    if params.memory_rows < len(learner.classes):
+        learner.notes.append(
+            f"memory_rows {params.memory_rows:,} is fewer than the {len(learner.classes):,} classes: one exemplar of "
+            "each is kept all the same, since a class without one is answered no more."
+        )
     own = learner.data.batch
     rows = dict(old.shrunk(quota).rows)
     for name in own.take(own.learning).present():

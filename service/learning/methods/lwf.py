@@ -23,6 +23,8 @@ from service.learning.losses import without_old
 from service.learning.method import Data, GradientParams, Learned, Method, Run
 from service.learning.training import Step, logits
 
+HALF = 0.5
+"""Share of the new classes' own rows below which they are not learned."""
 RANDOM = 0.9
 """Entropy of the teacher's answers, as a share of a coin with as many sides as old classes, from which it is random."""
 
@@ -79,7 +81,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
                 "teacher_entropy": _entropy(teacher, learner.temperature),
                 "divergence": float(loss.divergence(now, teacher)),
             }
-        learner.notes += taken_over(learner, learner)
+        learner.notes += [*taken_over(learner, learner), *_overheard(learner)]
     return learner.finish(told)
 
 
@@ -99,6 +101,21 @@ def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
             + "), so keeping its answers there keeps little of what it knows. ewc, l2_sp and replay hold it otherwise."
         ]
     return []
+
+
+def _overheard(learner: Learner) -> list[str]:
+    """A note where rows of new classes go on saying what the base said of them: an old class."""
+    new = learner.batch.y >= learner.known
+    if not bool(new.any()):
+        return []
+    answered = logits(learner.body, learner.batch.x[new], learner.run).argmax(1)
+    share = float((answered == learner.batch.y[new]).double().mean())
+    if share >= HALF:
+        return []
+    return [
+        f"Of {int(new.sum()):,} rows of new classes that it learned from {share:.0%} are answered rightly: kept "
+        "answers speak for old classes on them, too. A smaller strength, more epochs, or replay or ridge learn them."
+    ]
 
 
 def _entropy(z: Tensor, temperature: float) -> float:

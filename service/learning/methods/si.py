@@ -116,6 +116,12 @@ def _held(start: Learner) -> Importance:
     recalled = Importance.recalled(start, STATE)
     if recalled is not None:
         return recalled
+    if start.known == 1:
+        start.notes.append(
+            "The base knows one class, so the loss did not fall along its path, and no weight is credited with "
+            "anything. All are held alike, as l2_sp does; from this update on the path is remembered."
+        )
+        return Importance.alike(start.body, float(max(start.data.known_rows, 1)))
     start.notes.append(
         "The base was not made by si, so the path of its training is not known. Its weights are held alike, as l2_sp "
         "does; from this update on the path is remembered. ewc and mas can measure such a base."

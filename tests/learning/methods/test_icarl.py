@@ -105,8 +105,10 @@ def test_it_goes_on_from_another_method_and_another_from_it(first: Method) -> No
 
 
 def test_fewer_rows_than_classes_is_one_exemplar_each() -> None:
-    s = streamed(OLD, memory_rows=2)
+    s, d = stream([8]), digits().of(OLD)
+    notes = s.learn(icarl.METHOD, d.X[:100], d.y[:100], memory_rows=2, epochs=1).notes
     assert part(s)["columns"].bincount().tolist() == [1] * 5
+    assert any("fewer than the 5 classes" in note for note in notes)
 
 
 def test_scores_mean_something() -> None:

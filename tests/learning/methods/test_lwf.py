@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -139,6 +140,17 @@ def test_one_new_class_alone_is_scored_over_all_columns() -> None:
     assert made.details["masked"] is False
     before = Learner.start(base, s.data(d.X[:30], d.y[:30]), Run()).network.head
     assert not torch.equal(list(before)[1].weight, made.checkpoint.parts["head.0"]["weight"][5:])
+
+
+def test_a_new_class_that_kept_answers_drown_is_told() -> None:
+    s, _ = prepared()
+    old, new = digits().of(OLD), digits().of("9")
+    X, y = np.concatenate([old.X[400:450], new.X[:20]]), [*old.y[400:450], *new.y[:20]]
+    drowned, heard = (s.data(X, y), s.data(X, y))
+    notes = lwf.update(s.checkpoint, drowned, lwf.Params(strength=100.0, epochs=3), Run()).notes
+    assert any("kept answers speak for old classes" in note for note in notes)
+    notes = lwf.update(s.checkpoint, heard, lwf.Params(strength=0.0, epochs=20), Run()).notes
+    assert not any("kept answers" in note for note in notes)
 
 
 def test_a_teacher_that_has_nothing_to_say_is_told() -> None:
