@@ -33,6 +33,7 @@ from service.api.validation import invalid
 from service.api.watching import Watcher
 from service.errors import NotFound, TsuikaError
 from service.runtime import Runtime
+from service.serving.batching import Batcher
 
 log = logging.getLogger("tsuika.requests")
 
@@ -62,7 +63,8 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
     app = Described(title="Tsuika", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     health = health or Health()
     health.troubles = runtime.live.troubles
-    app.state.context = Context(runtime, health, Watcher(runtime), Posts(runtime.database, runtime.crash))
+    posts = Posts(runtime.database, runtime.crash)
+    app.state.context = Context(runtime, health, Watcher(runtime), posts, Batcher(runtime.settings.queue_seconds))
     for room in ROOMS:
         app.include_router(room.routes)
     app.add_exception_handler(TsuikaError, _refused)

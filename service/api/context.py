@@ -17,6 +17,7 @@ from service.errors import InvalidContent, NotFound
 from service.intake.json_body import JsonBody, read_object
 from service.registry.idempotency import Attempt
 from service.runtime import Runtime
+from service.serving.batching import Batcher
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -32,6 +33,7 @@ class Context:
     health: Health
     watcher: Watcher
     posts: Posts
+    batcher: Batcher
 
 
 async def _context(request: Request) -> Context:

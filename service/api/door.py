@@ -5,6 +5,7 @@ host and origin -> key -> content type -> body (limit, pace) -> route. What fail
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import secrets
@@ -20,6 +21,8 @@ from service.errors import TooLarge, TsuikaError
 log = logging.getLogger("tsuika.requests")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
+"""A request id is the process and the number of the request: a random one for each costs more."""
 
 
 class Door:
@@ -38,7 +41,7 @@ class Door:
         try:
             await self._answer(scope, receive, answer)
         except SenderGone:
-            log.info("%s hung up while it sent", answer.request_id)
+            log.info("%s hung up before it was answered", answer.request_id)
         except TsuikaError as error:
             await answer.problem(*problems.problem(error, answer.request_id), receive if _unread(error) else None)
         except Exception:
@@ -65,9 +68,9 @@ class Door:
             limits.check_content_type(scope)
             scope["tsuika.body"] = await limits.read_body(scope, receive, settings)
         if (question := predictions.asked(scope)) is not None:
-            told = await predictions.ask(self.context, *question, scope, scope["tsuika.body"])
-            version = (b"tsuika-version", str(told.version).encode())
-            await answer.whole(200, b"application/json", predictions.encode(told), [version])
+            told = await predictions.ask(self.context, *question, scope, scope["tsuika.body"], receive)
+            version = (b"tsuika-version", b"%d" % told.version)
+            await answer.whole(200, b"application/json", told.data, [version])
             return
         await self.app(scope, receive, answer.send)
 
@@ -82,7 +85,7 @@ class _Answering:
 
     def __init__(self, scope: Scope, send: Send, context: Context) -> None:
         told = header(scope, b"x-request-id") or ""
-        self.request_id = told if _REQUEST_ID.fullmatch(told) else secrets.token_hex(8)
+        self.request_id = told if told and _REQUEST_ID.fullmatch(told) else f"{_PROCESS}{next(_numbers):08x}"
         self.status = 0
         self.complete = False
         self._scope, self._send, self._context = scope, send, context
@@ -120,17 +123,12 @@ class _Answering:
 
     def log(self) -> None:
         """One line a request, without the query: it may hold rows. Answered predictions are not worth one."""
-        raw: bytes = self._scope.get("raw_path") or self._scope["path"].encode("ascii", "replace")
-        quiet = self.status < 400 and (
-            raw.endswith((b"/predictions", b"z")) and self._scope["method"] in ("GET", "POST")
-        )
+        path: str = self._scope["path"]
+        quiet = self.status < 400 and path.endswith(("/predictions", "z")) and self._scope["method"] in ("GET", "POST")
+        level = logging.DEBUG if quiet else logging.INFO
+        if not log.isEnabledFor(level):
+            return
+        raw: bytes = self._scope.get("raw_path") or path.encode("ascii", "replace")
         milliseconds = (time.perf_counter() - self._began) * 1000
-        log.log(
-            logging.DEBUG if quiet else logging.INFO,
-            "%s %s %d %.1f ms %s",
-            self._scope["method"],
-            raw.decode("ascii", "replace"),
-            self.status,
-            milliseconds,
-            self.request_id,
-        )
+        told = raw.decode("ascii", "replace")
+        log.log(level, "%s %s %d %.1f ms %s", self._scope["method"], told, self.status, milliseconds, self.request_id)

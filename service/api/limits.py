@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from functools import partial
 from tempfile import SpooledTemporaryFile
-from typing import Any
+from typing import Any, cast
 
 from service.errors import BodyTimeout, ForbiddenHost, TooLarge, UnsupportedMedia
 from service.settings import Settings
@@ -33,12 +34,16 @@ LATER_TYPES = (
 
 
 class SenderGone(Exception):
-    """The sender hung up before the body was whole: nobody waits for an answer."""
+    """The sender hung up before it was answered: nobody waits for it."""
 
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of that (lower-case) name."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+    found: dict[bytes, bytes] | None = scope.get("tsuika.headers")
+    if found is None:
+        found = scope["tsuika.headers"] = dict(reversed(scope["headers"]))
+    value = found.get(name)
+    return None if value is None else str(value, "latin-1")
 
 
 def check_host(scope: Scope, settings: Settings) -> None:
@@ -81,6 +86,8 @@ def check_content_type(scope: Scope) -> None:
     if scope["method"] not in WRITES:
         return
     told = header(scope, b"content-type")
+    if told == "application/json" and header(scope, b"content-encoding") is None and not _imports(scope):
+        return
     if told is None and not _has_body(scope):
         return
     media, _, parameters = (told or "").partition(";")
@@ -89,7 +96,7 @@ def check_content_type(scope: Scope) -> None:
         raise UnsupportedMedia(f"{media} is not taken yet. Send application/json.")
     charset = parameters.lower().replace('"', "").replace(" ", "")
     json = media == "application/json" and ("charset=" not in charset or "charset=utf-8" in charset)
-    if scope["method"] == "POST" and scope["path"].endswith("/versions"):
+    if _imports(scope):
         if media not in IMPORT_TYPES:
             raise UnsupportedMedia(
                 f"Send the safetensors file as {IMPORT_TYPES[0]}, or in a part of multipart/form-data."
@@ -98,6 +105,11 @@ def check_content_type(scope: Scope) -> None:
         raise UnsupportedMedia("Send JSON in UTF-8, with the header Content-Type: application/json.")
     if (header(scope, b"content-encoding") or "identity").lower() != "identity":
         raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")
+
+
+def _imports(scope: Scope) -> bool:
+    """Whether the body is a version that was trained elsewhere."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith("/versions"))
 
 
 def _has_body(scope: Scope) -> bool:
@@ -112,12 +124,16 @@ async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes
         return b""
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
+    first, waits = _begun(receive())
+    if first is not None and not first.get("more_body", False) and len(first.get("body", b"")) <= limit:
+        return bytes(first["body"])
     with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
         total, more = 0, True
         try:
             async with asyncio.timeout(settings.body_timeout_seconds):
                 while more:
-                    message = await receive()
+                    message = first or await (waits or receive())
+                    first = waits = None
                     if message["type"] == "http.disconnect":
                         raise SenderGone
                     total += len(message.get("body", b""))
@@ -133,10 +149,59 @@ async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes
         return spool.read()
 
 
+class _Waits:
+    """A coroutine that has begun and waits: awaiting this goes on with it."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Message], waits_for: Any) -> None:
+        self._coroutine, self._waits_for = coroutine, waits_for
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                told = yield waits_for
+            except BaseException as error:
+                step: Callable[[], Any] = partial(self._coroutine.throw, error)
+            else:
+                step = partial(self._coroutine.send, told)
+            try:
+                waits_for = step()
+            except StopIteration as done:
+                return cast(Message, done.value)
+
+
+def _begun(receiving: Awaitable[Message]) -> tuple[Message | None, _Waits | None]:
+    """The message, where it is there already: then no timer is needed, which costs more than reading a small body."""
+    coroutine = cast("Coroutine[Any, Any, Message]", receiving)
+    try:
+        waits_for = coroutine.send(None)
+    except StopIteration as done:
+        return cast(Message, done.value), None
+    return None, _Waits(coroutine, waits_for)
+
+
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(
         f"The body is over {limit:,} bytes (TSUIKA_MAX_BODY_BYTES). Send it in several batches.", limit=limit
     )
+
+
+async def unless_gone(waiting: asyncio.Future[Any], receive: Receive) -> None:
+    """Returns once `waiting` is done; where the sender hangs up before, it is cancelled. Raises SenderGone."""
+    listening = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait([waiting, listening], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        listening.cancel()
+    if not waiting.done():
+        waiting.cancel()
+        raise SenderGone
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns once the sender has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def linger(receive: Receive) -> None:

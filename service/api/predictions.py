@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from service.api.context import Context, Shared, version_number
 from service.api.describing import refusals, takes
-from service.api.limits import Scope
+from service.api.limits import Receive, Scope, header, unless_gone
 from service.api.validation import validated
 from service.contract import requests, resources
 from service.errors import InvalidContent, TooLarge
 from service.intake.json_body import JsonBody, read_object
+from service.intake.numbers import not_finite
+from service.intake.quick import read_vectors
 from service.intake.rows import read_row, read_rows
-from service.serving.answers import Answer, predict, takes_long
+from service.serving.answers import Answer, check_classes
+from service.serving.batching import NotFinite
 from service.serving.live import Loaded
 
 routes = APIRouter(tags=["predictions"])
@@ -33,6 +36,9 @@ SMALL_BODY_BYTES = 64 * 1024
 """A longer body is decoded beside the event loop, and so is one with pictures in it."""
 MOST_TOP = 1000
 MOST_SOURCE = 200
+TIMEOUT = b"tsuika-timeout-ms"
+"""Header: milliseconds from now on after which the sender wants no answer any more."""
+MOST_DIGITS = 8
 
 Rows = NDArray[Any]
 
@@ -52,7 +58,11 @@ class Wish(NamedTuple):
     source: str | None = None
 
 
-encode = msgspec.json.Encoder().encode
+class Told(NamedTuple):
+    """A whole answer."""
+
+    version: int
+    data: bytes
 
 
 def asked(scope: Scope) -> tuple[str, str | None] | None:
@@ -63,18 +73,47 @@ def asked(scope: Scope) -> tuple[str, str | None] | None:
     return (found[1], found[2]) if found else None
 
 
-async def ask(shared: Context, name: str, version: str | None, scope: Scope, body: bytes) -> Answer:
-    """Answer a GET or POST. Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge."""
+async def ask(shared: Context, name: str, version: str | None, scope: Scope, body: bytes, receive: Receive) -> Told:
+    """Answer a GET or POST.
+
+    Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, Busy, DeadlinePassed, SenderGone.
+    """
     loaded = await _loaded(shared, name, version)
+    shared.batcher.admit()
+    until = deadline(scope)
     posted = scope["method"] == "POST"
     read, body = (read_question, body) if posted else (read_query, scope["query_string"])
     if len(body) > SMALL_BODY_BYTES or (loaded.input.kind == "image" and _holds_pictures(body, posted)):
         inputs, wish = await asyncio.to_thread(read, body, loaded)
     else:
         inputs, wish = read(body, loaded)
-    if takes_long(loaded, len(inputs)):
-        return await asyncio.to_thread(predict, loaded, inputs, wish.top, wish.source)
-    return predict(loaded, inputs, wish.top, wish.source)
+    found = await answered(shared, loaded, inputs, wish.source, until, receive)
+    return Told(found.version, found.json(wish.top))
+
+
+async def answered(
+    shared: Context, loaded: Loaded, inputs: Rows, source: str | None, until: float | None, receive: Receive
+) -> Answer:
+    """Rows by a version, together with those of others. Raises NotLive, InvalidContent, DeadlinePassed, SenderGone."""
+    check_classes(loaded)
+    batcher = shared.batcher
+    waiting = batcher.ask(loaded.predictor, inputs, source, until)
+    try:
+        if batcher.crowded:
+            await unless_gone(waiting, receive)
+        return Answer(loaded, await waiting)
+    except NotFinite as fault:
+        raise not_finite(fault.row, fault.place, loaded.input) from None
+
+
+def deadline(scope: Scope) -> float | None:
+    """When the sender wants no answer any more, on the clock of the loop. Raises InvalidContent."""
+    told = header(scope, TIMEOUT)
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdigit() and len(told) <= MOST_DIGITS):
+        raise InvalidContent(f"Tsuika-Timeout-Ms is a whole number of milliseconds, with at most {MOST_DIGITS} digits.")
+    return asyncio.get_running_loop().time() + int(told) / 1000
 
 
 def _holds_pictures(body: bytes, posted: bool) -> bool:
@@ -91,6 +130,10 @@ async def _loaded(shared: Context, name: str, version: str | None) -> Loaded:
 
 def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
     """Rows of a body, and how to answer them. Raises BrokenJSON, InvalidContent."""
+    if loaded.input.kind == "vector" and (quick := read_vectors(data, loaded.input.size)) is not None:
+        rows, top = quick
+        if 1 <= top <= MOST_TOP:
+            return rows, Wish(top)
     body = read_object(data)
     wish = read_wish(body)
     return read_rows(body.rows, loaded.input, loaded.model), wish
@@ -166,26 +209,26 @@ TOLD_POST: dict[str, Any] = {
 @routes.get("/v1/models/{model}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
 async def predict_row(request: Request, shared: Shared, model: str) -> Response:
     """Classify one row by the live version; for small inputs."""
-    return _told(await ask(shared, model, None, request.scope, b""))
+    return _told(await ask(shared, model, None, request.scope, b"", request.receive))
 
 
 @routes.post("/v1/models/{model}/predictions", **TOLD_POST)
 async def predict_rows(request: Request, shared: Shared, model: str) -> Response:
     """Classify rows by the live version."""
-    return _told(await ask(shared, model, None, request.scope, request.scope["tsuika.body"]))
+    return _told(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
 
 
 @routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
 async def predict_row_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify one row by any version."""
-    return _told(await ask(shared, model, version, request.scope, b""))
+    return _told(await ask(shared, model, version, request.scope, b"", request.receive))
 
 
 @routes.post("/v1/models/{model}/versions/{version}/predictions", **TOLD_POST)
 async def predict_rows_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify rows by any version."""
-    return _told(await ask(shared, model, version, request.scope, request.scope["tsuika.body"]))
+    return _told(await ask(shared, model, version, request.scope, request.scope["tsuika.body"], request.receive))
 
 
-def _told(answer: Answer) -> Response:
-    return Response(encode(answer), 200, {"Tsuika-Version": str(answer.version)}, "application/json")
+def _told(told: Told) -> Response:
+    return Response(told.data, 200, {"Tsuika-Version": str(told.version)}, "application/json")

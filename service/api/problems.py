@@ -22,6 +22,7 @@ STATUS: dict[type[TsuikaError], int] = {
     errors.InvalidContent: 422,
     errors.Busy: 503,
     errors.CorruptArtifact: 503,
+    errors.DeadlinePassed: 504,
     errors.DiskFull: 507,
 }
 """A kind that is not here is answered like the kind above it; one without any is a fault of ours: 500."""

@@ -102,7 +102,9 @@ class LiveModels:
         if known is not None and known.fingerprint == fingerprint:
             return known
         with self._warming:
-            predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest))
+            live = self._table.get(name)
+            like = live.predictor if live is not None else None
+            predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest), like)
         return Loaded(model_id, name, number, fingerprint, predictor)
 
     def swap(self, loaded: Loaded) -> None:

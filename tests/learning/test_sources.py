@@ -166,4 +166,4 @@ def test_versions_from_before_know_no_sources() -> None:
     assert Layout.model_validate(old).sources == []
     loaded = Loaded(1, "m", 1, "", Predictor(checkpoint))
     rows = batch(3, None).inputs[:4]
-    assert predict(loaded, rows, 2, "north") == predict(loaded, rows, 2)
+    assert predict(loaded, rows, "north").json(2) == predict(loaded, rows).json(2)

@@ -1,0 +1,48 @@
+"""How long a version takes for so many rows, measured while it is warmed: what may run on the event loop, and how many
+rows pass at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+AT_ONCE_SECONDS = 0.02
+"""Most time of one pass: others wait behind it."""
+MOST_ROWS = 256
+"""Rows a pass at most: beyond it nothing gets faster, and memory grows."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of one pass of n rows are near `fixed` + n x `a_row`. `cap`: rows a pass at most, a power of two."""
+
+    fixed: float
+    a_row: float
+    cap: int
+
+    def seconds(self, rows: int) -> float:
+        """Of a pass of so many rows, about."""
+        return self.fixed + rows * self.a_row
+
+    @classmethod
+    def measured(cls, answer: Callable[[int], object]) -> Pace:
+        """`answer(n)` computes n rows; it is called for 1, 2, 4 ... rows until a pass takes half of the limit."""
+        answer(1)  # the first call pays for what is made once
+        rows, took = 1, _timed(answer, 1)
+        one = took
+        while rows < MOST_ROWS and 2 * took < AT_ONCE_SECONDS:
+            rows *= 2
+            took = _timed(answer, rows)
+        a_row = max(took - one, 0.0) / (rows - 1) if rows > 1 else one
+        return cls(max(one - a_row, 0.0), a_row, rows)
+
+
+def _timed(answer: Callable[[int], object], rows: int) -> float:
+    """Of two, the one that less came between."""
+    took = []
+    for _ in range(2):
+        began = time.perf_counter()
+        answer(rows)
+        took.append(time.perf_counter() - began)
+    return min(took)
