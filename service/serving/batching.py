@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -208,8 +209,11 @@ class _Pass(NamedTuple):
 
 def _computed(line: _Line, rows: Array) -> _Pass | Exception:
     """One pass. A row does not touch the others, so that one which is not finite spoils its own answer alone."""
+    began = time.perf_counter()
     try:
-        return _Pass(line.predictor.pass_of(rows, line.step), _not_finite(rows))
+        found = line.predictor.pass_of(rows, line.step)
+        line.predictor.pace.seen(len(rows), time.perf_counter() - began)
+        return _Pass(found, _not_finite(rows))
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error
 

@@ -1,5 +1,7 @@
-"""How long a version takes for so many rows, measured while it is warmed: what may run on the event loop, and how many
-rows pass at once."""
+"""How long a version takes for so many rows: what may run on the event loop, and how many rows pass at once.
+
+Measured while the version is warmed, and corrected while it serves: a machine that was busy then is not busy for ever.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ MOST_ROWS = 256
 """Rows a pass at most: beyond it nothing gets faster, and memory grows."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Pace:
     """Seconds of one pass of n rows are near `fixed` + n x `a_row`. `cap`: rows a pass at most, a power of two."""
 
@@ -24,6 +26,16 @@ class Pace:
     def seconds(self, rows: int) -> float:
         """Of a pass of so many rows, about."""
         return self.fixed + rows * self.a_row
+
+    def seen(self, rows: int, seconds: float) -> None:
+        """A pass took so long. Quicker ones than expected are believed: slower ones had company on the processor."""
+        if (spare := self.seconds(rows) - seconds) > 0:
+            if rows * self.a_row > self.fixed:
+                self.a_row = max(self.a_row - spare / rows, 0.0)
+            else:
+                self.fixed = max(self.fixed - spare, 0.0)
+        if rows >= self.cap and self.cap < MOST_ROWS and self.seconds(2 * rows) < AT_ONCE_SECONDS:
+            self.cap *= 2
 
     @classmethod
     def measured(cls, answer: Callable[[int], object]) -> Pace:

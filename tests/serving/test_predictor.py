@@ -15,7 +15,7 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.preprocessing import InputScale
 from service.serving.answers import predict
 from service.serving.live import Loaded
-from service.serving.pace import MOST_ROWS
+from service.serving.pace import MOST_ROWS, Pace
 from service.serving.predictor import Predictor
 
 SPEC = VectorInput(kind="vector", size=4)
@@ -77,3 +77,13 @@ def test_a_version_that_answers_nothing_but_nan_is_not_served() -> None:
 def test_a_version_without_classes_says_so() -> None:
     with pytest.raises(NotLive, match="knows no class"):
         predict(loaded(checkpoint([])), np.ones((1, 4), np.float32))
+
+
+def test_the_pace_of_a_busy_moment_is_corrected_while_it_serves() -> None:
+    pace = Pace(fixed=0.0, a_row=0.01, cap=2)
+    for _ in range(20):
+        pace.seen(pace.cap, 1e-5 * pace.cap)
+    assert pace.cap == MOST_ROWS
+    assert pace.seconds(100) == pytest.approx(1e-3, rel=0.1)
+    pace.seen(100, 5.0)
+    assert pace.seconds(100) < 2e-3
