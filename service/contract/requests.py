@@ -160,6 +160,12 @@ class CreateDeployment(Strict):
     rebase: bool = Field(default=False, description="Re-run its update on the version that is live instead.")
 
 
+class PutAlias(Strict):
+    """Point a name at a version."""
+
+    version: int = Field(ge=1, examples=[3])
+
+
 class Rollback(Strict):
     """Undo the latest promotion that is not yet undone."""
 

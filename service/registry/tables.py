@@ -225,6 +225,20 @@ class Deployment(Table):
     at: Mapped[float]
 
 
+class Alias(Table):
+    """A name that a person gave to a version: `by` whom, and when (`at`) it was pointed there."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (UniqueConstraint("model_id", "name"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    name: Mapped[str]
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
+    by: Mapped[str]
+    at: Mapped[float]
+
+
 class IdempotencyKey(Table):
     """What a POST under a key answered; written in the transaction of its effect."""
 

@@ -167,6 +167,7 @@ def resource(session: Session, model: Model, version: Version) -> resources.Vers
             "architecture": version.layout,
             "report": version.report,
             "live": version.id == model.live_version_id,
+            "aliases": aliases,
             "created_at": moment(version.created_at),
             "erased_at": moment(version.erased_at),
         }

@@ -79,7 +79,8 @@ class Predictor:
         self._network = build(checkpoint)
         self._network.requires_grad_(False)
         if isinstance(checkpoint.layout.backbone, CnnBackbone):
-            self._network.backbone.to(memory_format=torch.channels_last)  # a fifth to a third quicker on a processor
+            for weight in (p for p in self._network.backbone.parameters() if p.ndim == 4):  # a fifth to a third quicker
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         parts, temperature = checkpoint.parts, checkpoint.layout.temperature
         self._forward = forward(self._network, by_name, temperature)
         self._of_source = {
