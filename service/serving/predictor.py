@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from torch import Tensor
 from service.contract.inputs import CnnBackbone, PretrainedBackbone, TextInput
 from service.errors import CorruptArtifact, InvalidContent
 from service.learning.architectures import Network, build
-from service.learning.backbones.extractor import Extractor, shared
+from service.learning.backbones.extractor import Extractor, SharedWeights, shared
 from service.learning.batch import Array
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.heads import Block, GrownLinear
@@ -69,6 +68,7 @@ class Predictor:
     """A version that answers. Safe to call from several threads: nothing in it changes.
 
     names: its classes by name, which is also the order of the columns of `probabilities`; quoted: as JSON.
+    bytes: memory that its weights take, those of a shared backbone left out.
     `like`: a version of the same model; where it is of about the same size its pace is taken over, and one row is
     answered to warm up.
     """
@@ -90,6 +90,8 @@ class Predictor:
         self.names = [classes[k] for k in by_name]
         self.quoted = [msgspec.json.encode(name).decode() for name in self.names]
         self.input = checkpoint.layout.input
+        self.bytes = _own_bytes(self._network)
+        self._network.head = GrownLinear([])  # its matrix is in the steps by now, columns by name
         self.pace = self._warmed(like)
 
     def answer(self, inputs: Array, source: str | None = None) -> Shares:
@@ -120,15 +122,11 @@ class Predictor:
                 found[companions == kind] = step(prepared[companions == kind])
             return Shares.of(found)
 
-    @cached_property
-    def bytes(self) -> int:
-        """Memory that its weights take, those of a shared backbone left out."""
+    @property
+    def shared(self) -> SharedWeights | None:
+        """Weights of its backbone that other versions hold, too."""
         backbone = self._network.backbone
-        apart = set()
-        if isinstance(backbone, Extractor):
-            apart = {t.untyped_storage().data_ptr() for t in backbone.tensors().values()}
-        stored = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in _tensors(self._network)}
-        return sum(size for at, size in stored.items() if at not in apart)
+        return backbone.weights if isinstance(backbone, Extractor) else None
 
     def _warmed(self, like: Predictor | None) -> Pace:
         """Raises CorruptArtifact where the answer is no number."""
@@ -146,8 +144,13 @@ class Predictor:
         return np.zeros((n, *self.input.shape), np.float32)
 
 
-def _tensors(network: Network) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
+def _own_bytes(network: Network) -> int:
+    backbone, apart = network.backbone, set[int]()
+    if isinstance(backbone, Extractor) and backbone.weights is not None:
+        apart = {t.untyped_storage().data_ptr() for t in backbone.weights.values()}
+    tensors = (*network.parameters(), *network.buffers())
+    stored = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return sum(size for at, size in stored.items() if at not in apart)
 
 
 def _with_head(network: Network, head: Tensors) -> Network:
