@@ -12,6 +12,7 @@ from starlette.routing import Match, Route
 
 from service import __version__
 from service.api import (
+    aliases,
     batches,
     deployments,
     events,
@@ -37,7 +38,7 @@ from service.serving.batching import Batcher
 
 log = logging.getLogger("tsuika.requests")
 
-ROOMS = (models, batches, updates, events, retractions, versions, deployments, predictions, methods, pages)
+ROOMS = (models, batches, updates, events, retractions, versions, aliases, deployments, predictions, methods, pages)
 
 INSTEAD = (
     (":predict", "Predictions are at POST /v1/models/{model}/predictions."),

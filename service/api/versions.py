@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.arrivals import SPEC, check_room
-from service.api.context import Context, Page, Shared, answer, attempt, caller, version_number
+from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.describing import KEY, gives, refusals
 from service.api.imports import MULTIPART, read_import
 from service.api.posting import Act, Effect
@@ -18,7 +18,7 @@ from service.contract import resources
 from service.errors import Conflict
 from service.learning.checkpoint import Checkpoint
 from service.learning.serialization import pack, pack_shard, unpack
-from service.registry import deployments, models, versions
+from service.registry import aliases, deployments, models, versions
 from service.storage.artifacts import SHARDS
 from service.upkeep.verify import stored_sums
 
@@ -42,7 +42,7 @@ def get_version(shared: Shared, model: str, version: str) -> Response:
     """A version: what it learned, from which parent, and what was measured."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        return answer(versions.resource(session, found, versions.get(session, found, version_number(version))))
+        return answer(versions.resource(session, found, aliases.version(session, found, version)))
 
 
 @routes.get(
@@ -54,7 +54,7 @@ def get_weights(shared: Shared, model: str, version: str) -> Response:
     """All parts of a version as one safetensors file; the metadata holds layout and classes."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        facts = versions.present(session, found, version_number(version))
+        facts = aliases.present(session, found, version)
     tensors = {
         f"{shard['part']}/{name}": array
         for shard in facts.shards
@@ -74,7 +74,7 @@ def get_ledger(shared: Shared, model: str, version: str) -> Response:
     """The exact sums of a version: anybody can solve the head from them. The metadata holds the class names."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        facts = versions.present(session, found, version_number(version))
+        facts = aliases.present(session, found, version)
     sums = stored_sums(shared.runtime, found, facts) if facts.feature_space is not None else None
     if sums is None:
         raise Conflict(f"Version {facts.number} has no ledger: no exact sums stand behind it.")

@@ -71,7 +71,17 @@ class Version(Table):
     """What a model was at one point. `learned` is the set of its batches, sorted."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("model_id", "number"), UniqueConstraint("update_id"))
+    __table_args__ = (
+        UniqueConstraint("model_id", "number"),
+        UniqueConstraint("update_id"),
+        Index(
+            "ix_versions_erased",
+            "model_id",
+            "number",
+            sqlite_where=text("erased_at IS NOT NULL"),
+            postgresql_where=text("erased_at IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))

@@ -8,8 +8,8 @@ import numpy as np
 
 from service.errors import NotLive
 from service.learning.batch import Array
-from service.serving.live import Loaded
 from service.serving.predictor import Shares
+from service.serving.shelf import Loaded
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from service.learning import sentences
 from service.registry import deployments, leases, ledger, models, states, updates, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
-from service.serving.live import Loaded
+from service.serving.shelf import Loaded
 from service.storage.artifacts import SHARDS
 from service.worker import erasure
 from service.worker.assignment import Result
