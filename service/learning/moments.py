@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.blas import dgemm
 
 from service.learning.sums import Floats, Sums
 
@@ -51,6 +50,8 @@ class Moments:
 
 def add_outer(onto: Floats, left: Floats, right: Floats) -> None:
     """onto += left right', in place; `onto` symmetric and C-ordered, which BLAS reads as its own transpose."""
+    from scipy.linalg.blas import dgemm  # of no use to a process that only serves
+
     dgemm(1.0, right, left, 1.0, onto.T, trans_b=True, overwrite_c=True)
 
 

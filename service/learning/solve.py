@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from service.errors import MethodRefused
 from service.learning.batch import Array, Rows
@@ -190,6 +189,8 @@ def _oas(within: Floats, freedom: float) -> tuple[float, float]:
 
 def _solve(matrix: Floats, diagonal: Floats, right: Floats, alpha: float) -> Floats:
     """(matrix + diag) x = right by Cholesky; `matrix` is left as it is. [M, M], [M], [M, C] -> [M, C]"""
+    from scipy.linalg.lapack import dpotrf, dpotrs  # of no use to a process that only serves
+
     if not len(matrix):
         return right
     left = matrix.copy()

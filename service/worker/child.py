@@ -68,6 +68,8 @@ def main() -> None:
     line = Line(sys.stdin, sink)
     threading.Thread(target=line.listen, daemon=True, name="parent").start()
 
+    import scipy.linalg
+    import scipy.special  # noqa: F401  # what solves and judges: the first update does not wait for it
     import torch
 
     from service.worker import train
