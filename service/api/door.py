@@ -69,8 +69,7 @@ class Door:
             scope["tsuika.body"] = await limits.read_body(scope, receive, settings)
         if (question := predictions.asked(scope)) is not None:
             told = await predictions.ask(self.context, *question, scope, scope["tsuika.body"], receive)
-            version = (b"tsuika-version", b"%d" % told.version)
-            await answer.whole(200, b"application/json", told.data, [version])
+            await answer.whole(200, told.media, told.data, told.headers)
             return
         await self.app(scope, receive, answer.send)
 

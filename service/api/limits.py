@@ -9,6 +9,7 @@ from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import Any, cast
 
+from service.contract.media import JSON, ROWS
 from service.errors import BodyTimeout, ForbiddenHost, TooLarge, UnsupportedMedia
 from service.settings import Settings
 
@@ -82,29 +83,55 @@ def _host_name(host: str) -> str:
 
 
 def check_content_type(scope: Scope) -> None:
-    """A request that writes comes as JSON. Raises UnsupportedMedia."""
+    """A request that writes comes as JSON, but for routes that take other bodies, too. Raises UnsupportedMedia."""
     if scope["method"] not in WRITES:
         return
     told = header(scope, b"content-type")
-    if told == "application/json" and header(scope, b"content-encoding") is None and not _imports(scope):
+    if told == JSON and header(scope, b"content-encoding") is None and not _imports(scope):
         return
     if told is None and not _has_body(scope):
         return
+    _check_taken(scope, told)
+    if (header(scope, b"content-encoding") or "identity").lower() != "identity":
+        raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")
+
+
+def _check_taken(scope: Scope, told: str | None) -> None:
     media, _, parameters = (told or "").partition(";")
     media = media.strip().lower()
     if media in LATER_TYPES:
         raise UnsupportedMedia(f"{media} is not taken yet. Send application/json.")
-    charset = parameters.lower().replace('"', "").replace(" ", "")
-    json = media == "application/json" and ("charset=" not in charset or "charset=utf-8" in charset)
     if _imports(scope):
         if media not in IMPORT_TYPES:
             raise UnsupportedMedia(
                 f"Send the safetensors file as {IMPORT_TYPES[0]}, or in a part of multipart/form-data."
             )
-    elif not json:
-        raise UnsupportedMedia("Send JSON in UTF-8, with the header Content-Type: application/json.")
-    if (header(scope, b"content-encoding") or "identity").lower() != "identity":
-        raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")
+        return
+    # clients of the Open Inference Protocol leave the header out
+    if _infers(scope) and media in ("", "application/octet-stream"):
+        return
+    if _predicts(scope) and media in ROWS:
+        return
+    charset = parameters.lower().replace('"', "").replace(" ", "")
+    if media != JSON or ("charset=" in charset and "charset=utf-8" not in charset):
+        also = f" Taken here, too: {', '.join(ROWS)}." if _predicts(scope) else ""
+        raise UnsupportedMedia(f"Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
+
+
+def media_type(scope: Scope) -> str:
+    """Of the body, in lower case, without parameters; JSON where none is said."""
+    told = header(scope, b"content-type")
+    return JSON if told is None or told == JSON else told.partition(";")[0].strip().lower()
+
+
+def _predicts(scope: Scope) -> bool:
+    """Whether the body is rows to answer."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith("/predictions"))
+
+
+def _infers(scope: Scope) -> bool:
+    """The same, by the Open Inference Protocol."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith("/infer"))
 
 
 def _imports(scope: Scope) -> bool:

@@ -5,64 +5,35 @@ The same routes are declared in the framework too, for the description of the in
 
 from __future__ import annotations
 
-import asyncio
 import re
-from typing import Annotated, Any, NamedTuple
-from urllib.parse import parse_qsl
+from typing import Any, NamedTuple
 
-import msgspec
 from fastapi import APIRouter, Request, Response
-from numpy.typing import NDArray
 
-from service.api.context import Context, Shared, version_number
+from service.api import questions
+from service.api.context import Context, Shared
 from service.api.describing import refusals, takes
-from service.api.limits import Receive, Scope, header, unless_gone
-from service.api.validation import validated
+from service.api.limits import Receive, Scope, unless_gone
+from service.api.problems import Headers
+from service.api.questions import MOST_SOURCE, MOST_TOP, Rows
 from service.contract import requests, resources
-from service.errors import InvalidContent, TooLarge
-from service.intake.json_body import JsonBody, read_object
+from service.contract.media import JPEG, NPY, PNG, RAW
 from service.intake.numbers import not_finite
-from service.intake.quick import read_vectors
-from service.intake.rows import read_row, read_rows
 from service.serving.answers import Answer, check_classes
 from service.serving.batching import NotFinite
-from service.serving.live import Loaded
+from service.serving.shelf import Loaded
 
 routes = APIRouter(tags=["predictions"])
 
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
-QUERY_BYTES = 8 * 1024
-SMALL_BODY_BYTES = 64 * 1024
-"""A longer body is decoded beside the event loop, and so is one with pictures in it."""
-MOST_TOP = 1000
-MOST_SOURCE = 200
-TIMEOUT = b"tsuika-timeout-ms"
-"""Header: milliseconds from now on after which the sender wants no answer any more."""
-MOST_DIGITS = 8
-
-Rows = NDArray[Any]
-
-
-class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a prediction, but for its rows. What it lets pass, requests.Predict lets pass, too."""
-
-    inputs: Any
-    top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] = 1
-    source: Annotated[str, msgspec.Meta(max_length=MOST_SOURCE)] | None = None
-
-
-class Wish(NamedTuple):
-    """How rows are to be answered."""
-
-    top: int
-    source: str | None = None
 
 
 class Told(NamedTuple):
-    """A whole answer."""
+    """A whole answer, with status 200."""
 
-    version: int
     data: bytes
+    headers: Headers
+    media: bytes = b"application/json"
 
 
 def asked(scope: Scope) -> tuple[str, str | None] | None:
@@ -76,19 +47,20 @@ def asked(scope: Scope) -> tuple[str, str | None] | None:
 async def ask(shared: Context, name: str, version: str | None, scope: Scope, body: bytes, receive: Receive) -> Told:
     """Answer a GET or POST.
 
-    Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, Busy, DeadlinePassed, SenderGone.
+    Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, UnsupportedMedia, Busy, DeadlinePassed,
+    SenderGone.
     """
-    loaded = await _loaded(shared, name, version)
+    loaded = await shared.runtime.live.asked(name, version)
     shared.batcher.admit()
-    until = deadline(scope)
-    posted = scope["method"] == "POST"
-    read, body = (read_question, body) if posted else (read_query, scope["query_string"])
-    if len(body) > SMALL_BODY_BYTES or (loaded.input.kind == "image" and _holds_pictures(body, posted)):
-        inputs, wish = await asyncio.to_thread(read, body, loaded)
-    else:
-        inputs, wish = read(body, loaded)
+    until = questions.deadline(scope)
+    inputs, wish = await questions.read(scope, body, loaded)
     found = await answered(shared, loaded, inputs, wish.source, until, receive)
-    return Told(found.version, found.json(wish.top))
+    return Told(found.json(wish.top), [version_header(found)])
+
+
+def version_header(answer: Answer) -> tuple[bytes, bytes]:
+    """Which version answered."""
+    return b"tsuika-version", b"%d" % answer.version
 
 
 async def answered(
@@ -106,70 +78,6 @@ async def answered(
         raise not_finite(fault.row, fault.place, loaded.input) from None
 
 
-def deadline(scope: Scope) -> float | None:
-    """When the sender wants no answer any more, on the clock of the loop. Raises InvalidContent."""
-    told = header(scope, TIMEOUT)
-    if told is None:
-        return None
-    if not (told.isascii() and told.isdigit() and len(told) <= MOST_DIGITS):
-        raise InvalidContent(f"Tsuika-Timeout-Ms is a whole number of milliseconds, with at most {MOST_DIGITS} digits.")
-    return asyncio.get_running_loop().time() + int(told) / 1000
-
-
-def _holds_pictures(body: bytes, posted: bool) -> bool:
-    """Whether there may be files to decode: an object within a body, or in a query."""
-    return body.count(b"{") > 1 if posted else b"{" in body or b"%7B" in body.upper()
-
-
-async def _loaded(shared: Context, name: str, version: str | None) -> Loaded:
-    live, number = shared.runtime.live, version_number(version) if version is not None else None
-    if (loaded := live.find(name, number)) is not None:
-        return loaded
-    return await asyncio.to_thread(live.get, name) if number is None else await asyncio.to_thread(live.at, name, number)
-
-
-def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """Rows of a body, and how to answer them. Raises BrokenJSON, InvalidContent."""
-    if loaded.input.kind == "vector" and (quick := read_vectors(data, loaded.input.size)) is not None:
-        rows, top = quick
-        if 1 <= top <= MOST_TOP:
-            return rows, Wish(top)
-    body = read_object(data)
-    wish = read_wish(body)
-    return read_rows(body.rows, loaded.input, loaded.model), wish
-
-
-def read_wish(body: JsonBody) -> Wish:
-    """`top` and `source` of a body. The quick reader only ever says yes; what it does not take, pydantic explains."""
-    try:
-        quick = msgspec.convert(body.members, Question)
-        return Wish(quick.top, quick.source)
-    except msgspec.ValidationError:
-        slow = validated(requests.Predict, body)
-        return Wish(slow.top, slow.source)
-
-
-def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """Row of a query, and how to answer it. Raises InvalidContent, TooLarge."""
-    if len(query) > QUERY_BYTES:
-        raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
-    try:
-        given = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
-    except UnicodeDecodeError:
-        raise InvalidContent.at("/input", "The query is not UTF-8 in percent signs. POST the row instead.") from None
-    for name in given:
-        if name not in ("input", "top", "source"):
-            raise InvalidContent.at("", f"{name[:100]} is not known here. Known are input, top and source.")
-    if "input" not in given:
-        raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
-    top = given.get("top", "1")
-    if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_TOP):
-        raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
-    if len(given.get("source", "")) > MOST_SOURCE:
-        raise InvalidContent.at("/source", f"source has at most {MOST_SOURCE} characters.")
-    return read_row(given["input"], loaded.input, loaded.model), Wish(int(top), given.get("source"))
-
-
 QUERY: list[dict[str, Any]] = [
     {
         "name": "input",
@@ -183,13 +91,13 @@ QUERY: list[dict[str, Any]] = [
         "name": "top",
         "in": "query",
         "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": 1},
-        "description": "Best classes to list.",
+        "description": "Best classes to list. A JSON body says it itself.",
     },
     {
         "name": "source",
         "in": "query",
         "schema": {"type": "string", "maxLength": MOST_SOURCE},
-        "description": "Where the row comes from: its own head answers where the version has one.",
+        "description": "Where the rows come from: their own head answers where the version has one.",
     },
 ]
 TOLD: dict[str, Any] = {
@@ -199,36 +107,55 @@ TOLD: dict[str, Any] = {
         **refusals(404, 409, 410, 413),
     },
 }
+BARE = {
+    RAW: "Rows of little-endian float32, one after the other.",
+    NPY: "A numpy file: float32, float64 or uint8, (rows, ...).",
+    PNG: "One image, for a model of images.",
+    JPEG: "One image, for a model of images.",
+}
+
+
+def _takes_rows() -> dict[str, Any]:
+    """Bodies of a POST: JSON, or rows alone, whose `top` and `source` stand in the query."""
+    extra = takes(requests.Predict, *QUERY[1:])
+    content = extra["requestBody"]["content"]
+    for media, what in BARE.items():
+        content[media] = {"schema": {"type": "string", "format": "binary", "description": what}}
+    return extra
+
+
 TOLD_POST: dict[str, Any] = {
     **TOLD,
     "responses": {**TOLD["responses"], **refusals(404, 409, 410, writes=True)},
-    "openapi_extra": takes(requests.Predict),
+    "openapi_extra": _takes_rows(),
 }
 
 
 @routes.get("/v1/models/{model}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
 async def predict_row(request: Request, shared: Shared, model: str) -> Response:
     """Classify one row by the live version; for small inputs."""
-    return _told(await ask(shared, model, None, request.scope, b"", request.receive))
+    return response(await ask(shared, model, None, request.scope, b"", request.receive))
 
 
 @routes.post("/v1/models/{model}/predictions", **TOLD_POST)
 async def predict_rows(request: Request, shared: Shared, model: str) -> Response:
     """Classify rows by the live version."""
-    return _told(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
+    return response(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
 
 
 @routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
 async def predict_row_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify one row by any version."""
-    return _told(await ask(shared, model, version, request.scope, b"", request.receive))
+    return response(await ask(shared, model, version, request.scope, b"", request.receive))
 
 
 @routes.post("/v1/models/{model}/versions/{version}/predictions", **TOLD_POST)
 async def predict_rows_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify rows by any version."""
-    return _told(await ask(shared, model, version, request.scope, request.scope["tsuika.body"], request.receive))
+    return response(await ask(shared, model, version, request.scope, request.scope["tsuika.body"], request.receive))
 
 
-def _told(told: Told) -> Response:
-    return Response(told.data, 200, {"Tsuika-Version": str(told.version)}, "application/json")
+def response(told: Told) -> Response:
+    """An answer for the framework."""
+    headers = {name.decode(): value.decode() for name, value in told.headers}
+    return Response(told.data, 200, headers, told.media.decode())

@@ -46,7 +46,8 @@ def read_numbers(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model:
 def not_finite(row: int, place: int, spec: InputSpec) -> InvalidContent:
     """The refusal of a row whose number `place`, counted through the row, is NaN, infinite or beyond a float32."""
     at = "/".join(str(k) for k in np.unravel_index(place, spec.shape))
-    return InvalidContent.at(f"/inputs/{row}/{at}", TOO_LARGE)
+    told = f"Row {row + 1} has a number that is NaN, infinite or beyond what a float32 can hold (3.4e38)."
+    return InvalidContent.at(f"/inputs/{row}/{at}", told)
 
 
 def _lists(rows: msgspec.Raw | Any, kind: type[Vectors] | type[Images]) -> Any:

@@ -1,0 +1,96 @@
+"""Bodies that are rows without JSON around them: raw float32, a numpy array, one PNG or JPEG file -> one array."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from service.contract.inputs import ImageInput, InputSpec, TextInput
+from service.contract.media import JPEG, NPY, PNG, RAW
+from service.errors import InvalidContent, UnsupportedMedia
+from service.intake.images import read_file
+
+HEADER_BYTES = 1024
+"""Of a numpy file: a plain array's takes about a hundred."""
+READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+TAKEN = {("f", 4), ("f", 8), ("u", 1)}
+"""Kind and bytes of the numbers that a numpy file may hold, in either byte order."""
+
+
+def read_raw(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """float32, little-endian, one row after the other -> float32 [n, ...]. Raises InvalidContent, UnsupportedMedia."""
+    shape = _shape(spec, model)
+    row = 4 * prod(shape)
+    rows, rest = divmod(len(body), row)
+    if rest or not rows:
+        raise InvalidContent.at(
+            "", f"The body has {len(body):,} bytes. {model} takes rows of {prod(shape):,} float32, {row:,} bytes each."
+        )
+    return np.frombuffer(body, "<f4").reshape(rows, *shape).astype(np.float32)
+
+
+def read_npy(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """A numpy file of float32, float64 or uint8 -> float32 [n, ...], or uint8 of images.
+
+    Nothing is made before the header fits the model and the length of the body. A number beyond float32 is infinite.
+    Raises InvalidContent, UnsupportedMedia.
+    """
+    due = _shape(spec, model)
+    file = io.BytesIO(body)
+    try:
+        shape, fortran, dtype = READ_HEADER[npy.read_magic(file)](file, HEADER_BYTES)
+    except (ValueError, KeyError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError, Warning):
+        told = "The body is no numpy file, or its header is broken or long. Send what numpy.save writes of one array."
+        raise InvalidContent.at("", told) from None
+    if dtype.fields is not None or dtype.subdtype is not None or (dtype.kind, dtype.itemsize) not in TAKEN:
+        raise InvalidContent.at("", f"An array of {str(dtype)[:60]} is not taken. Send float32, float64 or uint8.")
+    if tuple(shape) == due:
+        raise InvalidContent.at("", "This is one bare row, and an array of rows is due: send row[None].")
+    if len(shape) != 1 + len(due) or tuple(shape[1:]) != due or not shape[0] > 0:
+        wanted = ", ".join(str(k) for k in due)
+        raise InvalidContent.at("", f"The array has shape {str(shape)[:100]}; {model} takes (rows, {wanted}).")
+    data = memoryview(body)[file.tell() :]
+    if len(data) != prod(shape) * dtype.itemsize:
+        due_bytes = prod(shape) * dtype.itemsize
+        raise InvalidContent.at("", f"The array needs {due_bytes:,} bytes, and {len(data):,} follow its header.")
+    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    with np.errstate(over="ignore"):
+        return array.astype(np.uint8 if dtype.kind == "u" and isinstance(spec, ImageInput) else np.float32)
+
+
+def read_png(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """One PNG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
+    return _file(body, "PNG", spec, model)
+
+
+def read_jpeg(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """One JPEG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
+    return _file(body, "JPEG", spec, model)
+
+
+READERS: dict[str, Callable[[bytes, InputSpec, str], NDArray[Any]]] = {
+    RAW: read_raw,
+    NPY: read_npy,
+    PNG: read_png,
+    JPEG: read_jpeg,
+}
+"""Content type -> what reads it."""
+
+
+def _file(body: bytes, kind: str, spec: InputSpec, model: str) -> NDArray[Any]:
+    if not isinstance(spec, ImageInput):
+        what = "texts" if isinstance(spec, TextInput) else "rows of numbers"
+        raise UnsupportedMedia(f"{model} takes {what}, not images. Send application/json.")
+    return read_file(body, spec, "", "The body", model, kind)[None]
+
+
+def _shape(spec: InputSpec, model: str) -> tuple[int, ...]:
+    if isinstance(spec, TextInput):
+        raise UnsupportedMedia(f"{model} takes texts. Send them as application/json.")
+    return spec.shape
