@@ -30,6 +30,7 @@ from service.api.context import Context
 from service.api.door import Door
 from service.api.health import Health
 from service.api.posting import Posts
+from service.api.reader import Reader
 from service.api.validation import invalid
 from service.api.watching import Watcher
 from service.errors import NotFound, TsuikaError
@@ -65,7 +66,10 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
     health = health or Health()
     health.troubles = runtime.live.troubles
     posts = Posts(runtime.database, runtime.crash)
-    app.state.context = Context(runtime, health, Watcher(runtime), posts, Batcher(runtime.settings.queue_seconds))
+    settings = runtime.settings
+    app.state.context = Context(
+        runtime, health, Watcher(runtime), posts, Batcher(settings.queue_seconds), Reader(settings)
+    )
     for room in ROOMS:
         app.include_router(room.routes)
     app.add_exception_handler(TsuikaError, _refused)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from service.api.health import Health
 from service.api.posting import Posts, attempt_of
+from service.api.reader import Reader
 from service.api.validation import validated
 from service.api.watching import Watcher
 from service.errors import InvalidContent
@@ -34,6 +35,7 @@ class Context:
     watcher: Watcher
     posts: Posts
     batcher: Batcher
+    reader: Reader
 
 
 async def _context(request: Request) -> Context:

@@ -5,6 +5,7 @@ host and origin -> key -> content type -> body (limit, pace) -> route. What fail
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import re
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from service.api import auth, limits, predictions, problems
 from service.api.context import Context
 from service.api.limits import WRITES, Message, Receive, Scope, Send, SenderGone, header
+from service.api.spool import Spooled
 from service.errors import TooLarge, TsuikaError
 
 log = logging.getLogger("tsuika.requests")
@@ -53,6 +55,8 @@ class Door:
             await answer.problem(500, problems.fault(answer.request_id), [], None)
         finally:
             self.open_requests -= 1
+            if isinstance(body := scope.get("tsuika.body"), Spooled):
+                asyncio.get_running_loop().run_in_executor(None, body.remove)
             answer.log()
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
@@ -66,7 +70,7 @@ class Door:
         scope["tsuika.body"] = b""
         if scope["method"] in WRITES:
             limits.check_content_type(scope)
-            scope["tsuika.body"] = await limits.read_body(scope, receive, settings)
+            scope["tsuika.body"] = await limits.read_body(scope, receive, settings, self.context.reader.spool)
         if (question := predictions.asked(scope)) is not None:
             told = await predictions.ask(self.context, *question, scope, scope["tsuika.body"], receive)
             await answer.whole(200, told.media, told.data, told.headers)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from contextlib import ExitStack
 from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import Any, cast
 
+from service.api.spool import LARGE_BYTES, Spooled
 from service.contract.media import JSON, ROWS
 from service.errors import BodyTimeout, ForbiddenHost, TooLarge, UnsupportedMedia
 from service.settings import Settings
@@ -134,6 +136,11 @@ def _infers(scope: Scope) -> bool:
     return bool(scope["method"] == "POST" and scope["path"].endswith("/infer"))
 
 
+def _brings_rows(scope: Scope) -> bool:
+    """Whether the body is JSON with rows in it."""
+    return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")) and media_type(scope) == JSON)
+
+
 def _imports(scope: Scope) -> bool:
     """Whether the body is a version that was trained elsewhere."""
     return bool(scope["method"] == "POST" and scope["path"].endswith("/versions"))
@@ -143,8 +150,13 @@ def _has_body(scope: Scope) -> bool:
     return header(scope, b"transfer-encoding") is not None or header(scope, b"content-length") not in (None, "0")
 
 
-async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes:
-    """The whole body of a request that writes. Raises TooLarge while it streams, BodyTimeout, SenderGone."""
+async def read_body(
+    scope: Scope, receive: Receive, settings: Settings, spool: Callable[[], Spooled]
+) -> bytes | Spooled:
+    """The whole body of a request that writes; a large one that brings rows as JSON stays on disk, in `spool()`.
+
+    Raises TooLarge while it streams, BodyTimeout, SenderGone, DiskFull.
+    """
     limit = settings.max_body_bytes
     declared = header(scope, b"content-length")
     if not _has_body(scope):
@@ -152,9 +164,13 @@ async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
     first, waits = _begun(receive())
-    if first is not None and not first.get("more_body", False) and len(first.get("body", b"")) <= limit:
+    most = min(limit, LARGE_BYTES)
+    if first is not None and not first.get("more_body", False) and len(first.get("body", b"")) <= most:
         return bytes(first["body"])
-    with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
+    with ExitStack() as stack:
+        spooled: Spooled | None = None
+        sink: Spooled | SpooledTemporaryFile[bytes]
+        sink = memory = stack.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))
         total, more = 0, True
         try:
             async with asyncio.timeout(settings.body_timeout_seconds):
@@ -166,14 +182,20 @@ async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes
                     total += len(message.get("body", b""))
                     if total > limit:
                         raise _too_large(limit)
-                    spool.write(message.get("body", b""))
+                    sink.write(message.get("body", b""))
+                    if total > LARGE_BYTES and spooled is None and _brings_rows(scope):
+                        sink = spooled = stack.enter_context(spool())
+                        memory.seek(0)
+                        spooled.write(memory.read())
                     more = message.get("more_body", False)
         except TimeoutError:
             raise BodyTimeout(
                 f"The body was not whole after {settings.body_timeout_seconds:g} s. Send smaller batches."
             ) from None
-        spool.seek(0)
-        return spool.read()
+        if spooled is not None:
+            return spooled
+        memory.seek(0)
+        return memory.read()
 
 
 class _Waits:

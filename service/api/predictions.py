@@ -5,17 +5,19 @@ The same routes are declared in the framework too, for the description of the in
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
-from service.api import questions
+from service.api import questions, sent
 from service.api.context import Context, Shared
 from service.api.describing import refusals, takes
 from service.api.limits import Receive, Scope, unless_gone
 from service.api.problems import Headers
 from service.api.questions import MOST_SOURCE, MOST_TOP, Rows
+from service.api.spool import Spooled
 from service.contract import requests, resources
 from service.contract.media import JPEG, NPY, PNG, RAW
 from service.intake.numbers import not_finite
@@ -26,6 +28,8 @@ from service.serving.shelf import Loaded
 routes = APIRouter(tags=["predictions"])
 
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
+FEW_ROWS = 256
+"""The answer to more rows is written beside the event loop."""
 
 
 class Told(NamedTuple):
@@ -44,18 +48,24 @@ def asked(scope: Scope) -> tuple[str, str | None] | None:
     return (found[1], found[2]) if found else None
 
 
-async def ask(shared: Context, name: str, version: str | None, scope: Scope, body: bytes, receive: Receive) -> Told:
+async def ask(
+    shared: Context, name: str, version: str | None, scope: Scope, body: bytes | Spooled, receive: Receive
+) -> Told:
     """Answer a GET or POST.
 
     Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, UnsupportedMedia, Busy, DeadlinePassed,
-    SenderGone.
+    DiskFull, SenderGone.
     """
     loaded = await shared.runtime.live.asked(name, version)
     shared.batcher.admit()
     until = questions.deadline(scope)
-    inputs, wish = await questions.read(scope, body, loaded)
+    if isinstance(body, Spooled):
+        inputs, wish = await sent.question(shared, body, loaded)
+    else:
+        inputs, wish = await questions.read(scope, body, loaded)
     found = await answered(shared, loaded, inputs, wish.source, until, receive)
-    return Told(found.json(wish.top), [version_header(found)])
+    told = found.json(wish.top) if len(inputs) <= FEW_ROWS else await asyncio.to_thread(found.json, wish.top)
+    return Told(told, [version_header(found)])
 
 
 def version_header(answer: Answer) -> tuple[bytes, bytes]:

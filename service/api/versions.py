@@ -9,11 +9,12 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.arrivals import SPEC, check_room
+from service.api.arrivals import check_room
 from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.describing import KEY, gives, refusals
 from service.api.imports import MULTIPART, read_import
 from service.api.posting import Act, Effect
+from service.api.sent import SPEC
 from service.contract import resources
 from service.errors import Conflict
 from service.learning.checkpoint import Checkpoint
