@@ -61,19 +61,22 @@ def _unknown(model: str, text: str) -> NotFound:
     )
 
 
+_live, _previous, _named = aliased(Version), aliased(Version), aliased(Version)
+_last = select(func.max(Deployment.id)).where(Deployment.model_id == Model.id).correlate(Model).scalar_subquery()
+_POINTERS = (  # made once: it is asked for at every poll and swap, and making it takes longer than its answer
+    select(Model.name, Model.id, _live.number, _previous.number, Alias.name, _named.number)
+    .outerjoin(_live, _live.id == Model.live_version_id)
+    .outerjoin(Deployment, Deployment.id == _last)
+    .outerjoin(_previous, _previous.id == Deployment.previous_id)
+    .outerjoin(Alias, Alias.model_id == Model.id)
+    .outerjoin(_named, _named.id == Alias.version_id)
+    .where(Model.archived_at.is_(None))
+)
+
+
 def pointers(session: Session, name: str | None = None) -> dict[str, Pointers]:
     """Of every model that is not archived, or of one of them, by name: one query."""
-    live, previous, named = aliased(Version), aliased(Version), aliased(Version)
-    last = select(func.max(Deployment.id)).where(Deployment.model_id == Model.id).correlate(Model).scalar_subquery()
-    query = (
-        select(Model.name, Model.id, live.number, previous.number, Alias.name, named.number)
-        .outerjoin(live, live.id == Model.live_version_id)
-        .outerjoin(Deployment, Deployment.id == last)
-        .outerjoin(previous, previous.id == Deployment.previous_id)
-        .outerjoin(Alias, Alias.model_id == Model.id)
-        .outerjoin(named, named.id == Alias.version_id)
-        .where(Model.archived_at.is_(None))
-    )
+    query = _POINTERS
     if name is not None:
         query = query.where(Model.name == name)
     found: dict[str, Pointers] = {}
