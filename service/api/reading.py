@@ -30,6 +30,7 @@ from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, Tsuik
 from service.intake.json_body import ROWS, read_object
 from service.intake.quick import read_vectors
 from service.intake.rows import read_rows
+from service.priority import step_aside
 from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS, LABELS = "rows.npy", "rows.jsonl", "members.json", "labels.json"
@@ -144,7 +145,7 @@ def main() -> None:
     """Tasks until the parent is gone, at low priority."""
     sink = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever prints must not garble the talk
-    os.nice(19)
+    step_aside()
     limit = int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     store = LocalArtifacts(Path(sys.argv[1]))

@@ -187,3 +187,24 @@ def test_a_child_ends_when_its_parent_is_gone(child: WarmChild, wait_for: Callab
 def test_the_child_has_a_session_of_its_own(child: WarmChild) -> None:
     child.warm()
     assert os.getsid(pid(child)) == pid(child)
+
+
+def test_the_child_learns_at_idle_priority_away_from_the_core_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real child: what it does first is to step aside, before torch makes threads."""
+    monkeypatch.setattr(executors, "CHILD", "service.worker.child")
+    mine = sorted(os.sched_getaffinity(0))
+    for cores in (mine, mine[:1]):
+        os.sched_setaffinity(0, cores)  # as taskset does, and as its children inherit it
+        child = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=20.0)
+        try:
+            child.warm()
+            until = time.monotonic() + 10.0
+            while os.sched_getscheduler(pid(child)) != os.SCHED_IDLE:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            assert sorted(os.sched_getaffinity(pid(child))) == (cores[1:] or cores)
+            group = Path(f"/proc/{pid(child)}/autogroup")  # sessions share a core before processes do
+            assert not group.exists() or "nice 10" in group.read_text()
+        finally:
+            os.sched_setaffinity(0, mine)
+            child.kill()
