@@ -21,7 +21,7 @@ NAME = re.compile(r"(?![0-9]+$)[a-z0-9][a-z0-9._-]{0,99}")
     "/v1/models/{model}/aliases/{name}",
     response_model=resources.Alias,
     responses=also(201, resources.Alias, "The name is new.") | refusals(404, 409, 410, writes=True),
-    openapi_extra=takes(requests.PutAlias),
+    openapi_extra=takes(requests.PutAlias, example={"version": 3}),
 )
 def put_alias(request: Request, shared: Shared, model: str, name: str) -> Response:
     """Point a name at a version: from now on it stands for the number in every path. 201 when the name is new."""

@@ -163,7 +163,7 @@ class CreateDeployment(Strict):
 class PutAlias(Strict):
     """Point a name at a version."""
 
-    version: int = Field(ge=1, examples=[3])
+    version: int = Field(ge=1)
 
 
 class Rollback(Strict):
