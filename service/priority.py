@@ -22,11 +22,11 @@ def step_aside(idle: bool = False) -> None:
     The first core that the process may use is left to predictions. The serving process itself is not pinned: its event
     loop, inference thread and handlers would share that core.
     """
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        if len(cores) > 1:
-            os.sched_setaffinity(0, cores[1:])
-    _lower_group()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) > 1:
+        os.sched_setaffinity(0, cores[1:])
+    else:
+        _lower_group()  # on another core that would favour strangers, not predictions
     if not idle:
         os.nice(NICE)
         return
