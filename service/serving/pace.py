@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 AT_ONCE_SECONDS = 0.02
 """Most time of one pass: others wait behind it."""
+MEASURING_SECONDS = 0.005
+"""Most time that measuring takes: it holds up the versions that serve already. The rest shows while it serves."""
 MOST_ROWS = 256
 """Rows a pass at most: beyond it nothing gets faster, and memory grows."""
 
@@ -39,13 +41,14 @@ class Pace:
 
     @classmethod
     def measured(cls, answer: Callable[[int], object]) -> Pace:
-        """`answer(n)` computes n rows; it is called for 1, 2, 4 ... rows until a pass takes half of the limit."""
+        """`answer(n)` computes n rows; it is called for 1, 2, 4 ... rows while that is quick."""
         answer(1)  # the first call pays for what is made once
         rows, took = 1, _timed(answer, 1)
-        one = took
-        while rows < MOST_ROWS and 2 * took < AT_ONCE_SECONDS:
+        one = spent = took
+        while rows < MOST_ROWS and 2 * took < AT_ONCE_SECONDS and spent + 2 * took < MEASURING_SECONDS / 2:
             rows *= 2
             took = _timed(answer, rows)
+            spent += took
         a_row = max(took - one, 0.0) / (rows - 1) if rows > 1 else one
         return cls(max(one - a_row, 0.0), a_row, rows)
 
