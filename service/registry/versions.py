@@ -97,10 +97,9 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
 
 
 def retracted_batches(session: Session, learned: Iterable[str]) -> list[str]:
-    """Those of `learned` that were retracted."""
-    return [
-        b.id for batch_id in learned if (b := session.get(Batch, batch_id)) is not None and b.retracted_at is not None
-    ]
+    """Those of `learned` that were retracted, in that order."""
+    gone = set(session.scalars(select(Batch.id).where(Batch.retracted_at.is_not(None))))
+    return [batch_id for batch_id in learned if batch_id in gone]
 
 
 def require_clean(session: Session, model: Model, version: Version) -> None:

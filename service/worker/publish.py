@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from sqlalchemy.orm import Session
 
@@ -25,7 +26,9 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
 
     Raises LeaseLost when another worker owns the update by now: nothing is published then.
     """
+    began = time.perf_counter()
     loaded = _warm(runtime, update_id, result)
+    result = result.timed({"loading": time.perf_counter() - began})
     runtime.crash("before_commit")
     with runtime.database.writing() as session:
         update = leases.owned(session, update_id, fence)

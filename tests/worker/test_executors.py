@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,6 +172,27 @@ def test_what_the_tick_raises_ends_the_child(child: WarmChild) -> None:
     with pytest.raises(LostInterest):
         child.run(assignment("go on"), 0.01, tick)
     assert not alive(first)
+
+
+def test_a_child_that_says_nothing_is_looked_after_at_once_when_something_has_changed(child: WarmChild) -> None:
+    """Nobody waits for the next tick: of a challenger that makes room, of an update that is cancelled."""
+    child.warm()
+    ticks: list[float] = []
+
+    def tick(progress: executors.Progress | None) -> bool:
+        ticks.append(time.monotonic())
+        return len(ticks) > 1  # the first is that of its being ready
+
+    timer = threading.Timer(0.5, child.wake)
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        child.run(assignment("stand still"), 30.0, tick)
+    timer.join()
+    assert time.monotonic() - began < 10.0
+    before = child._lines.qsize()
+    child.wake()  # nothing runs: nothing is left for the next one
+    assert child._lines.qsize() == before
 
 
 def test_a_child_ends_when_its_parent_is_gone(child: WarmChild, wait_for: Callable[[Callable[[], bool]], None]) -> None:
