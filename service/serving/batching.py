@@ -80,19 +80,23 @@ class Batcher:
         self._queue_seconds = queue_seconds
         self._lines: dict[Step, _Line] = {}
         self._turns: deque[_Line] = deque()
-        self._backlog = 0.0
         self._busy: _Line | None = None
         self._called = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     @property
+    def backlog(self) -> float:
+        """Seconds of work that waits, by the pace of each version as it is known now."""
+        return sum(line.rows * line.predictor.pace.a_row for line in self._lines.values())
+
+    @property
     def crowded(self) -> bool:
         """Whether a question asked now may wait noticeably: its sender may be gone by then."""
-        return self._busy is not None or self._backlog > ON_LOOP_SECONDS
+        return self._busy is not None or self.backlog > ON_LOOP_SECONDS
 
     def admit(self) -> None:
         """Raises Busy where more waits than may wait; asked before a body is decoded."""
-        if self._backlog > self._queue_seconds:
+        if self.backlog > self._queue_seconds:
             raise Busy(
                 f"More predictions wait than this process answers in {self._queue_seconds:g} s. Ask again in a moment.",
                 retry_after=1,
@@ -115,7 +119,6 @@ class Batcher:
             self._turns.append(line)
         line.waiting.append(question)
         line.rows += len(rows)
-        self._backlog += len(rows) * predictor.pace.a_row
         self._call(loop)
         return question.answer
 
@@ -134,18 +137,19 @@ class Batcher:
         line = self._next()
         if line is None:
             return  # all wait for the inference thread, which calls when it is free
-        pieces, rows = self._gather(line, loop.time())
+        pieces = self._gather(line, loop.time())
+        rows = sum(piece.stop - piece.start for piece in pieces)
         if line.waiting:
             self._turns.append(line)
         else:
             self._lines.pop(line.step, None)
-        if rows is None:
+        if not pieces:
             pass
-        elif line.predictor.pace.seconds(len(rows)) <= ON_LOOP_SECONDS:
-            _deliver(pieces, _computed(line, rows))
+        elif line.predictor.pace.seconds(rows) <= ON_LOOP_SECONDS:
+            _deliver(pieces, _computed(line, pieces))
         else:
             self._busy = line
-            work = self._thread.submit(_computed, line, rows)
+            work = self._thread.submit(_computed, line, pieces)
             work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, loop, pieces, done))
         self._call(loop)
 
@@ -164,7 +168,7 @@ class Batcher:
         _deliver(pieces, done.result())
         self._call(loop)
 
-    def _gather(self, line: _Line, now: float) -> tuple[list[_Piece], Array | None]:
+    def _gather(self, line: _Line, now: float) -> list[_Piece]:
         """Rows of the next pass, a share of each question in turn, until the cap is full or nothing waits."""
         room, pieces = line.predictor.pace.cap, list[_Piece]()
         crowd = len(line.waiting) > 1
@@ -176,28 +180,20 @@ class Batcher:
             pieces.append(_Piece(question, question.taken, question.taken + n))
             question.taken += n
             room -= n
-            self._count(line, n)
+            line.rows -= n
             if question.left:
                 line.waiting.append(question)
-        if not pieces:
-            return [], None
-        chosen = [piece.question.rows[piece.start : piece.stop] for piece in pieces]
-        return pieces, chosen[0] if len(chosen) == 1 else np.concatenate(chosen)
+        return pieces
 
     def _unwanted(self, line: _Line, question: Question, now: float) -> bool:
         """Whether nobody waits for it any more: its sender went away, it has failed, or its time is over."""
         late = question.until is not None and now > question.until
         if not late and not question.answer.done():
             return False
-        self._count(line, question.left)
+        line.rows -= question.left
         if not question.answer.done():
             question.answer.set_exception(DeadlinePassed("The time that the request gave was over before its turn."))
         return True
-
-    def _count(self, line: _Line, rows: int) -> None:
-        """So many rows wait no more; where none waits the sum starts from zero, so that rounding does not add up."""
-        line.rows -= rows
-        self._backlog = self._backlog - rows * line.predictor.pace.a_row if self._turns or line.rows else 0.0
 
 
 class _Pass(NamedTuple):
@@ -207,10 +203,12 @@ class _Pass(NamedTuple):
     faulty: dict[int, int]
 
 
-def _computed(line: _Line, rows: Array) -> _Pass | Exception:
+def _computed(line: _Line, pieces: list[_Piece]) -> _Pass | Exception:
     """One pass. A row does not touch the others, so that one which is not finite spoils its own answer alone."""
     began = time.perf_counter()
     try:
+        chosen = [piece.question.rows[piece.start : piece.stop] for piece in pieces]
+        rows = chosen[0] if len(chosen) == 1 else np.concatenate(chosen)
         found = line.predictor.pass_of(rows, line.step)
         line.predictor.pace.seen(len(rows), time.perf_counter() - began)
         return _Pass(found, _not_finite(rows))
@@ -219,8 +217,9 @@ def _computed(line: _Line, rows: Array) -> _Pass | Exception:
 
 
 def _not_finite(rows: Array) -> dict[int, int]:
-    if rows.dtype != np.float32 or math.isfinite(float(rows.sum())):
-        return {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        if rows.dtype != np.float32 or math.isfinite(float(rows.sum())):
+            return {}
     flat = rows.reshape(len(rows), -1)
     return {int(k): int(np.argmin(np.isfinite(flat[k]))) for k in np.flatnonzero(~np.isfinite(flat).all(1))}
 
