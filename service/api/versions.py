@@ -40,7 +40,7 @@ def list_versions(shared: Shared, page: Page, model: str) -> Response:
 
 @routes.get("/v1/models/{model}/versions/{version}", response_model=resources.Version, responses=refusals(404))
 def get_version(shared: Shared, model: str, version: str) -> Response:
-    """A version: what it learned, from which parent, and what was measured."""
+    """A version, by number, live, previous or an alias: what it learned, from which parent, and what was measured."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
         return answer(versions.resource(session, found, aliases.version(session, found, version)))

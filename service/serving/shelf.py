@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from service.contract.inputs import InputSpec
 from service.serving.predictor import Predictor
 
-OVERHEAD_BYTES = 96 * 1024
+OVERHEAD_BYTES = 48 * 1024
 """Of a loaded version besides its weights: modules, layout, names; measured."""
 
 Key = tuple[str, int]
