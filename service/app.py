@@ -78,8 +78,8 @@ class _Front:
         else:
             told = Busy(f"The service is starting: it waits for {self.health.waiting_for}.", retry_after=1)
             status, body, headers = problems.problem(told, "starting")
-            data = problems.encoded(body)
-            kind = (b"content-type", b"application/problem+json")
+            media, data = problems.written(scope["path"], body)
+            kind = (b"content-type", media)
             length = (b"content-length", str(len(data)).encode())
             await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers]})
             await send({"type": "http.response.body", "body": data})

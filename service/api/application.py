@@ -16,6 +16,7 @@ from service.api import (
     batches,
     deployments,
     events,
+    inference,
     methods,
     models,
     openapi,
@@ -39,13 +40,26 @@ from service.serving.batching import Batcher
 
 log = logging.getLogger("tsuika.requests")
 
-ROOMS = (models, batches, updates, events, retractions, versions, aliases, deployments, predictions, methods, pages)
+ROOMS = (
+    models,
+    batches,
+    updates,
+    events,
+    retractions,
+    versions,
+    aliases,
+    deployments,
+    predictions,
+    inference,
+    methods,
+    pages,
+)
 
 INSTEAD = (
     (":predict", "Predictions are at POST /v1/models/{model}/predictions."),
     ("/predict", "Predictions are at POST /v1/models/{model}/predictions."),
     ("/invocations", "Predictions are at POST /v1/models/{model}/predictions."),
-    ("/infer", "Predictions are at POST /v1/models/{model}/predictions."),
+    ("/infer", "The Open Inference Protocol is at POST /v2/models/{model}/infer."),
     ("/metrics", "There are no metrics yet."),
     ("/v1", "The models are at /v1/models; the whole interface is at /docs."),
     ("/", "The interface is described at /docs."),
@@ -84,7 +98,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if problems.status_of(type(error)) == 500:
         raise error
     status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])
-    return _problem(status, body, {k.decode(): v.decode() for k, v in headers})
+    return _problem(request, status, body, {k.decode(): v.decode() for k, v in headers})
 
 
 async def _not_valid(request: Request, error: Exception) -> Response:
@@ -104,7 +118,7 @@ async def _no_such_call(request: Request, error: Exception) -> Response:
     allowed = ", ".join(sorted(_methods(request)))
     told = f"{request.method} is no call on this address; there is {allowed}."
     body = problems.plain_problem(405, "method-not-allowed", "No such call", told, request_id)
-    return _problem(405, body, {"Allow": allowed})
+    return _problem(request, 405, body, {"Allow": allowed})
 
 
 def _methods(request: Request) -> set[str]:
@@ -118,8 +132,9 @@ def _methods(request: Request) -> set[str]:
 
 async def _failed(request: Request, _error: Exception) -> Response:
     """Anything unexpected; the door writes the log."""
-    return _problem(500, problems.fault(request.scope["tsuika.request_id"]), {})
+    return _problem(request, 500, problems.fault(request.scope["tsuika.request_id"]), {})
 
 
-def _problem(status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:
-    return Response(problems.encoded(body), status, headers, "application/problem+json")
+def _problem(request: Request, status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:
+    media, data = problems.written(request.url.path, body)
+    return Response(data, status, headers, media.decode())

@@ -14,7 +14,7 @@ import time
 
 from fastapi import FastAPI
 
-from service.api import auth, limits, predictions, problems
+from service.api import auth, bodies, inference, limits, predictions, problems
 from service.api.context import Context
 from service.api.limits import WRITES, Message, Receive, Scope, Send, SenderGone, header
 from service.api.spool import Spooled
@@ -22,6 +22,8 @@ from service.errors import TooLarge, TsuikaError
 
 log = logging.getLogger("tsuika.requests")
 
+QUIET = ("/predictions", "/infer", "z", "/live", "/ready")
+"""Ends of paths whose good answers are not worth a line in the log."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
 """A request id is the process and the number of the request: a random one for each costs more."""
@@ -70,12 +72,16 @@ class Door:
         scope["tsuika.body"] = b""
         if scope["method"] in WRITES:
             limits.check_content_type(scope)
-            scope["tsuika.body"] = await limits.read_body(scope, receive, settings, self.context.reader.spool)
+            scope["tsuika.body"] = await bodies.read_body(scope, receive, settings, self.context.reader.spool)
+        body = scope["tsuika.body"]
         if (question := predictions.asked(scope)) is not None:
-            told = await predictions.ask(self.context, *question, scope, scope["tsuika.body"], receive)
-            await answer.whole(200, told.media, told.data, told.headers)
+            told = await predictions.ask(self.context, *question, scope, body, receive)
+        elif (question := inference.asked(scope)) is not None:
+            told = await inference.ask(self.context, *question, scope, body, receive)
+        else:
+            await self.app(scope, receive, answer.send)
             return
-        await self.app(scope, receive, answer.send)
+        await answer.whole(200, told.media, told.data, told.headers)
 
 
 def _unread(error: TsuikaError) -> bool:
@@ -118,16 +124,16 @@ class _Answering:
         """A refusal. `unread`: the rest of a body, thrown away so that the sender gets to read this."""
         if self.status:
             return
-        data = problems.encoded(body)
-        await self.whole(status, b"application/problem+json", data, headers, more=unread is not None)
+        media, data = problems.written(self._scope["path"], body)
+        await self.whole(status, media, data, headers, more=unread is not None)
         if unread is not None:
             await limits.linger(unread)
             await self.send({"type": "http.response.body", "body": b""})
 
     def log(self) -> None:
-        """One line a request, without the query: it may hold rows. Answered predictions are not worth one."""
+        """One line a request, without the query: it may hold rows."""
         path: str = self._scope["path"]
-        quiet = self.status < 400 and path.endswith(("/predictions", "z")) and self._scope["method"] in ("GET", "POST")
+        quiet = self.status < 400 and path.endswith(QUIET) and self._scope["method"] in ("GET", "POST")
         level = logging.DEBUG if quiet else logging.INFO
         if not log.isEnabledFor(level):
             return

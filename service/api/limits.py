@@ -1,18 +1,14 @@
-"""What a request must keep to before anybody reads it: host, origin, content type, size and pace of the body."""
+"""What a request must keep to before its body is read: host, origin, content type; and what becomes of its sender."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
-from contextlib import ExitStack
-from functools import partial
-from tempfile import SpooledTemporaryFile
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
-from service.api.spool import LARGE_BYTES, Spooled
 from service.contract.media import JSON, ROWS
-from service.errors import BodyTimeout, ForbiddenHost, TooLarge, UnsupportedMedia
+from service.errors import ForbiddenHost, UnsupportedMedia
 from service.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -21,8 +17,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-IN_MEMORY_BYTES = 1024 * 1024
-"""A longer body waits on disk until it is whole, so that one that is refused in the end has cost no memory."""
 LINGER_SECONDS = 2.0
 """How long a refused sender may go on sending, so that it reads the refusal instead of a broken connection."""
 IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
@@ -91,7 +85,7 @@ def check_content_type(scope: Scope) -> None:
     told = header(scope, b"content-type")
     if told == JSON and header(scope, b"content-encoding") is None and not _imports(scope):
         return
-    if told is None and not _has_body(scope):
+    if told is None and not has_body(scope):
         return
     _check_taken(scope, told)
     if (header(scope, b"content-encoding") or "identity").lower() != "identity":
@@ -136,7 +130,7 @@ def _infers(scope: Scope) -> bool:
     return bool(scope["method"] == "POST" and scope["path"].endswith("/infer"))
 
 
-def _brings_rows(scope: Scope) -> bool:
+def brings_rows(scope: Scope) -> bool:
     """Whether the body is JSON with rows in it."""
     return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")) and media_type(scope) == JSON)
 
@@ -146,93 +140,9 @@ def _imports(scope: Scope) -> bool:
     return bool(scope["method"] == "POST" and scope["path"].endswith("/versions"))
 
 
-def _has_body(scope: Scope) -> bool:
+def has_body(scope: Scope) -> bool:
+    """Whether a body comes."""
     return header(scope, b"transfer-encoding") is not None or header(scope, b"content-length") not in (None, "0")
-
-
-async def read_body(
-    scope: Scope, receive: Receive, settings: Settings, spool: Callable[[], Spooled]
-) -> bytes | Spooled:
-    """The whole body of a request that writes; a large one that brings rows as JSON stays on disk, in `spool()`.
-
-    Raises TooLarge while it streams, BodyTimeout, SenderGone, DiskFull.
-    """
-    limit = settings.max_body_bytes
-    declared = header(scope, b"content-length")
-    if not _has_body(scope):
-        return b""
-    if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
-    first, waits = _begun(receive())
-    most = min(limit, LARGE_BYTES)
-    if first is not None and not first.get("more_body", False) and len(first.get("body", b"")) <= most:
-        return bytes(first["body"])
-    with ExitStack() as stack:
-        spooled: Spooled | None = None
-        sink: Spooled | SpooledTemporaryFile[bytes]
-        sink = memory = stack.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))
-        total, more = 0, True
-        try:
-            async with asyncio.timeout(settings.body_timeout_seconds):
-                while more:
-                    message = first or await (waits or receive())
-                    first = waits = None
-                    if message["type"] == "http.disconnect":
-                        raise SenderGone
-                    total += len(message.get("body", b""))
-                    if total > limit:
-                        raise _too_large(limit)
-                    sink.write(message.get("body", b""))
-                    if total > LARGE_BYTES and spooled is None and _brings_rows(scope):
-                        sink = spooled = stack.enter_context(spool())
-                        memory.seek(0)
-                        spooled.write(memory.read())
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise BodyTimeout(
-                f"The body was not whole after {settings.body_timeout_seconds:g} s. Send smaller batches."
-            ) from None
-        if spooled is not None:
-            return spooled
-        memory.seek(0)
-        return memory.read()
-
-
-class _Waits:
-    """A coroutine that has begun and waits: awaiting this goes on with it."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Message], waits_for: Any) -> None:
-        self._coroutine, self._waits_for = coroutine, waits_for
-
-    def __await__(self) -> Generator[Any, Any, Message]:
-        waits_for = self._waits_for
-        while True:
-            try:
-                told = yield waits_for
-            except BaseException as error:
-                step: Callable[[], Any] = partial(self._coroutine.throw, error)
-            else:
-                step = partial(self._coroutine.send, told)
-            try:
-                waits_for = step()
-            except StopIteration as done:
-                return cast(Message, done.value)
-
-
-def _begun(receiving: Awaitable[Message]) -> tuple[Message | None, _Waits | None]:
-    """The message, where it is there already: then no timer is needed, which costs more than reading a small body."""
-    coroutine = cast("Coroutine[Any, Any, Message]", receiving)
-    try:
-        waits_for = coroutine.send(None)
-    except StopIteration as done:
-        return cast(Message, done.value), None
-    return None, _Waits(coroutine, waits_for)
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(
-        f"The body is over {limit:,} bytes (TSUIKA_MAX_BODY_BYTES). Send it in several batches.", limit=limit
-    )
 
 
 async def unless_gone(waiting: asyncio.Future[Any], receive: Receive) -> None:

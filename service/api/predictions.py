@@ -16,7 +16,7 @@ from service.api.context import Context, Shared
 from service.api.describing import refusals, takes
 from service.api.limits import Receive, Scope, unless_gone
 from service.api.problems import Headers
-from service.api.questions import MOST_SOURCE, MOST_TOP, Rows
+from service.api.questions import MOST_TOP, Rows
 from service.api.spool import Spooled
 from service.contract import requests, resources
 from service.contract.media import JPEG, NPY, PNG, RAW
@@ -106,7 +106,7 @@ QUERY: list[dict[str, Any]] = [
     {
         "name": "source",
         "in": "query",
-        "schema": {"type": "string", "maxLength": MOST_SOURCE},
+        "schema": {"type": "string", "maxLength": requests.LONGEST_SOURCE},
         "description": "Where the rows come from: their own head answers where the version has one.",
     },
 ]

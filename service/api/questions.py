@@ -13,6 +13,7 @@ from service.api.limits import Scope, header, media_type
 from service.api.validation import validated
 from service.contract import requests
 from service.contract.media import JPEG, PNG
+from service.contract.requests import LONGEST_SOURCE
 from service.errors import InvalidContent, TooLarge
 from service.intake.json_body import JsonBody, read_object
 from service.intake.quick import read_vectors
@@ -26,7 +27,6 @@ SMALL_BODY_BYTES = 64 * 1024
 SMALL_ARRAY_BYTES = 1024 * 1024
 """The same of a body that is copied, not parsed."""
 MOST_TOP = 1000
-MOST_SOURCE = 200
 TIMEOUT = b"tsuika-timeout-ms"
 """Header: milliseconds from now on after which the sender wants no answer any more."""
 MOST_DIGITS = 8
@@ -39,7 +39,7 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
 
     inputs: Any
     top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] = 1
-    source: Annotated[str, msgspec.Meta(max_length=MOST_SOURCE)] | None = None
+    source: Annotated[str, msgspec.Meta(max_length=LONGEST_SOURCE)] | None = None
 
 
 class Wish(NamedTuple):
@@ -125,8 +125,8 @@ def _wish(given: dict[str, str]) -> Wish:
     top = given.get("top", "1")
     if not (top.isascii() and top.isdigit() and len(top) <= MOST_DIGITS and 1 <= int(top) <= MOST_TOP):
         raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
-    if len(given.get("source", "")) > MOST_SOURCE:
-        raise InvalidContent.at("/source", f"source has at most {MOST_SOURCE} characters.")
+    if len(given.get("source", "")) > LONGEST_SOURCE:
+        raise InvalidContent.at("/source", f"source has at most {LONGEST_SOURCE} characters.")
     return Wish(int(top), given.get("source"))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api import limits, reader
+from service.api import reader, spool
 from service.api.reader import Reader
 from service.api.spool import Spooled
 from service.contract.inputs import ImageInput
@@ -116,9 +116,9 @@ def send(api: Api, model: str, path: str, body: str) -> httpx.Response:
 def test_the_reading_process_says_what_a_handler_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also: a batch that was stored by one way is there already by the other, so its bytes count as the same."""
     for model, path, body in BODIES:
-        monkeypatch.setattr(limits, "LARGE_BYTES", 256 * 1024)
+        monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 256 * 1024)
         here = send(api, model, path, body)
-        monkeypatch.setattr(limits, "LARGE_BYTES", 0)
+        monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 0)
         aside = send(api, model, path, body)
         if here.status_code == 201:
             assert aside.status_code == 200, body
@@ -131,13 +131,13 @@ def test_rows_that_were_read_aside_are_stored_as_others_are(api: Api, monkeypatc
     body = f'{{"inputs": {LONG}, "labels": {LABELS}, "again": true}}'
     here = send(api, "digits", "batches", body).json()
     key = {"Idempotency-Key": "k", "Content-Type": "application/json"}
-    monkeypatch.setattr(limits, "LARGE_BYTES", 0)
+    monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 0)
     aside = api("POST", "/v1/models/digits/batches", content=body, headers=key).json()
     assert {k: here[k] for k in ("rows", "digest", "label_counts")} == {
         k: aside[k] for k in ("rows", "digest", "label_counts")
     }
     assert aside["id"] != here["id"]
-    monkeypatch.setattr(limits, "LARGE_BYTES", 256 * 1024)  # the key knows the rows, however they were read
+    monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 256 * 1024)  # the key knows the rows, however they were read
     again = api("POST", "/v1/models/digits/batches", content=body, headers=key)
     assert (again.status_code, again.json()["id"]) == (201, aside["id"])
 
@@ -145,7 +145,7 @@ def test_rows_that_were_read_aside_are_stored_as_others_are(api: Api, monkeypatc
 def test_a_large_body_leaves_no_file(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = json.dumps({"inputs": [[1, 2, 3]] * 40_000})
     answer = send(api, "digits", "predictions", large)
-    assert len(large) > limits.LARGE_BYTES
+    assert len(large) > spool.LARGE_BYTES
     assert len(answer.json()["predictions"]) == 40_000
     assert api.door.context.reader._process is not None
     until = time.monotonic() + 5.0
