@@ -8,40 +8,22 @@ share of their rows to a pass, so that small ones beside them do not wait for al
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-import numpy as np
 
 from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
 from service.serving.forward import Step
+from service.serving.passes import Pass, Piece, Question, computed
 from service.serving.predictor import Predictor, Shares
 
 ON_LOOP_SECONDS = 0.002
 """A pass that takes longer runs on the inference thread."""
 SHARE = 16
 """Rows that one question gives to a pass while others wait beside it."""
-
-
-@dataclass(eq=False)
-class Question:
-    """Rows that wait for their answer. `until`: when nobody wants it any more, on the clock of the loop."""
-
-    rows: Array
-    answer: asyncio.Future[Shares]
-    until: float | None
-    taken: int = 0
-    parts: list[Shares] = field(default_factory=list)
-
-    @property
-    def left(self) -> int:
-        """Rows that no pass has taken yet."""
-        return len(self.rows) - self.taken
+SMOOTHING, MOST_SLOWER = 0.1, 20.0
+"""Weight of a pass in how much slower than their pace passes are, and the most that one says of it."""
 
 
 class NotFinite(Exception):
@@ -50,14 +32,6 @@ class NotFinite(Exception):
     def __init__(self, row: int, place: int) -> None:
         super().__init__(row, place)
         self.row, self.place = row, place
-
-
-class _Piece(NamedTuple):
-    """Rows of a question within a pass."""
-
-    question: Question
-    start: int
-    stop: int
 
 
 @dataclass(eq=False)
@@ -80,14 +54,16 @@ class Batcher:
         self._queue_seconds = queue_seconds
         self._lines: dict[Step, _Line] = {}
         self._turns: deque[_Line] = deque()
+        self._slower = 1.0
         self._busy: _Line | None = None
         self._called = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     @property
     def backlog(self) -> float:
-        """Seconds of work that waits, by the pace of each version as it is known now."""
-        return sum(line.rows * line.predictor.pace.a_row for line in self._lines.values())
+        """Seconds until the work that waits is done: by the pace of each version, and by how much slower than that
+        passes are at the moment, because others use the processor, too."""
+        return self._slower * sum(line.rows * line.predictor.pace.a_row for line in self._lines.values())
 
     @property
     def crowded(self) -> bool:
@@ -146,10 +122,10 @@ class Batcher:
         if not pieces:
             pass
         elif line.predictor.pace.seconds(rows) <= ON_LOOP_SECONDS:
-            _deliver(pieces, _computed(line, pieces))
+            self._told(line, pieces, computed(line.predictor, line.step, pieces))
         else:
             self._busy = line
-            work = self._thread.submit(_computed, line, pieces)
+            work = self._thread.submit(computed, line.predictor, line.step, pieces)
             work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, loop, pieces, done))
         self._call(loop)
 
@@ -163,21 +139,31 @@ class Batcher:
             self._turns.append(line)
         return None
 
-    def _back(self, loop: asyncio.AbstractEventLoop, pieces: list[_Piece], done: Future[_Pass | Exception]) -> None:
-        self._busy = None
-        _deliver(pieces, done.result())
+    def _back(self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], done: Future[Pass | Exception]) -> None:
+        line, self._busy = self._busy, None
+        assert line is not None
+        self._told(line, pieces, done.result())
         self._call(loop)
 
-    def _gather(self, line: _Line, now: float) -> list[_Piece]:
+    def _told(self, line: _Line, pieces: list[Piece], found: Pass | Exception) -> None:
+        if isinstance(found, Pass):
+            expected = line.predictor.pace.seconds(len(found.shares.best))
+            if expected > 0:
+                seen = min(max(found.seconds / expected, 1.0), MOST_SLOWER)
+                weight = SMOOTHING * min(found.seconds / ON_LOOP_SECONDS, 1.0)  # a short one says little
+                self._slower += weight * (seen - self._slower)
+        _deliver(pieces, found)
+
+    def _gather(self, line: _Line, now: float) -> list[Piece]:
         """Rows of the next pass, a share of each question in turn, until the cap is full or nothing waits."""
-        room, pieces = line.predictor.pace.cap, list[_Piece]()
+        room, pieces = line.predictor.pace.cap, list[Piece]()
         crowd = len(line.waiting) > 1
         while line.waiting and room:
             question = line.waiting.popleft()
             if self._unwanted(line, question, now):
                 continue
             n = min(question.left, room, SHARE if crowd else room)
-            pieces.append(_Piece(question, question.taken, question.taken + n))
+            pieces.append(Piece(question, question.taken, question.taken + n))
             question.taken += n
             room -= n
             line.rows -= n
@@ -196,35 +182,7 @@ class Batcher:
         return True
 
 
-class _Pass(NamedTuple):
-    """What a pass found; `faulty`: the first number that is not finite, of each row that has one."""
-
-    shares: Shares
-    faulty: dict[int, int]
-
-
-def _computed(line: _Line, pieces: list[_Piece]) -> _Pass | Exception:
-    """One pass. A row does not touch the others, so that one which is not finite spoils its own answer alone."""
-    began = time.perf_counter()
-    try:
-        chosen = [piece.question.rows[piece.start : piece.stop] for piece in pieces]
-        rows = chosen[0] if len(chosen) == 1 else np.concatenate(chosen)
-        found = line.predictor.pass_of(rows, line.step)
-        line.predictor.pace.seen(len(rows), time.perf_counter() - began)
-        return _Pass(found, _not_finite(rows))
-    except Exception as error:  # told to every question of the pass: none is left waiting
-        return error
-
-
-def _not_finite(rows: Array) -> dict[int, int]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        if rows.dtype != np.float32 or math.isfinite(float(rows.sum())):
-            return {}
-    flat = rows.reshape(len(rows), -1)
-    return {int(k): int(np.argmin(np.isfinite(flat[k]))) for k in np.flatnonzero(~np.isfinite(flat).all(1))}
-
-
-def _deliver(pieces: list[_Piece], found: _Pass | Exception) -> None:
+def _deliver(pieces: list[Piece], found: Pass | Exception) -> None:
     """Every question of a pass gets its part, or its own fault."""
     at = 0
     for question, start, stop in pieces:

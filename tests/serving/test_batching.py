@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Coroutine, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
+from service.serving import passes
 from service.serving.batching import Batcher, NotFinite
 from service.serving.forward import Step
 from service.serving.pace import Pace
@@ -222,6 +224,31 @@ def test_more_work_than_may_wait_is_refused_until_some_of_it_is_done(batcher: Ba
         assert not batcher.crowded
 
     run(go())
+
+
+def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pace is what a version can do; a pass that took thrice as long tells what it does now."""
+    clock, takes = [0.0], [3 * SLOW]
+    monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    class Shared(Noted):
+        def pass_of(self, inputs: Array, step: Step) -> Shares:
+            clock[0] += takes[0]
+            return super().pass_of(inputs, step)
+
+    predictor = Shared(SLOW, cap=1)
+
+    async def a_row() -> float:
+        for _ in range(60):
+            await batcher.ask(predictor, rows(1))
+        waiting = batcher.ask(predictor, rows(10))
+        seconds = batcher.backlog / 10
+        await waiting
+        return seconds
+
+    assert run(a_row()) == pytest.approx(3 * SLOW, rel=0.05)
+    takes[0] = SLOW / 2
+    assert run(a_row()) == pytest.approx(SLOW, rel=0.05)
 
 
 @pytest.mark.parametrize("seed", range(4))
