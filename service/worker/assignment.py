@@ -161,8 +161,8 @@ class Result(Fact):
     """Of a challenger that did not win: the comparison, in a sentence. Then no version is made of it."""
 
     def timed(self, parts: Mapping[str, float], seconds: float | None = None) -> Result:
-        """With seconds of more parts of the way, in order of it, and of all that the child did."""
+        """With these seconds of the parts of its way, in order, and those of all that the child did."""
         cost = self.report.cost
-        update = {"parts": {**cost.parts, **parts}, "seconds": cost.seconds if seconds is None else seconds}
+        update = {"parts": dict(parts), "seconds": cost.seconds if seconds is None else seconds}
         report = self.report.model_copy(update={"cost": cost.model_copy(update=update)})
         return self.model_copy(update={"report": report})

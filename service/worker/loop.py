@@ -162,7 +162,7 @@ class Worker:
             else:
                 cost = result.report.cost
                 around = {"queue": cost.wait_seconds, "handover": took - cost.seconds}
-                publish(self._runtime, update.id, update.fence, result.timed(around))
+                publish(self._runtime, update.id, update.fence, result.timed({**around, **cost.parts}))
         except BudgetSpent as spent:
             finish_lost(self._runtime, update.id, update.fence, spent.detail)
         except (Stopping, Yielding):

@@ -28,7 +28,7 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
     """
     began = time.perf_counter()
     loaded = _warm(runtime, update_id, result)
-    result = result.timed({"loading": time.perf_counter() - began})
+    result = result.timed({**result.report.cost.parts, "loading": time.perf_counter() - began})
     runtime.crash("before_commit")
     with runtime.database.writing() as session:
         update = leases.owned(session, update_id, fence)
