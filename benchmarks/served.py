@@ -85,13 +85,13 @@ def _post(http: httpx.Client, rows: Rows) -> Posted:
         raise RuntimeError(f"the update is {update['state']}: {update['error']}")
     answer = _expect(http.post("/v1/models/digits/predictions", json={"inputs": body["inputs"][:1]}))
     ended = time.time()
-    learned = update["report"]["cost"]["seconds"]
+    cost = update["report"]["cost"]
     created, started, finished = (_seconds(update[name]) for name in ("created_at", "started_at", "finished_at"))
+    since_claimed = sum(cost["parts"].values()) - cost["parts"]["queue"]
     parts = {
         "receive": created - began,
-        "queue": started - created,
-        "learn and judge": learned,
-        "publish": finished - started - learned,
+        **cost["parts"],
+        "record": finished - started - since_claimed,
         "tell": told - finished,
         "first answer": ended - told,
     }

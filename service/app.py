@@ -78,8 +78,8 @@ class _Front:
         else:
             told = Busy(f"The service is starting: it waits for {self.health.waiting_for}.", retry_after=1)
             status, body, headers = problems.problem(told, "starting")
-            data = problems.encoded(body)
-            kind = (b"content-type", b"application/problem+json")
+            media, data = problems.written(scope["path"], body)
+            kind = (b"content-type", media)
             length = (b"content-length", str(len(data)).encode())
             await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers]})
             await send({"type": "http.response.body", "body": data})
@@ -169,12 +169,13 @@ class _Process:
         return 0
 
     def _start(self) -> _Started:
-        """Beside the event loop: import, migrate, load what is live."""
+        """Beside the event loop: import, migrate, look at what is live."""
         import torch
 
         from service.api.application import build
         from service.registry.database import migrate
         from service.runtime import Runtime
+        from service.serving.freezing import freeze
 
         torch.set_num_threads(1)  # the other cores learn
         self._health.waiting_for = "the database"
@@ -182,12 +183,15 @@ class _Process:
         runtime = Runtime(self._settings)
         self._health.waiting_for = "the live versions"
         runtime.live.refresh()
+        runtime.live.after_load = freeze
         worker = None
         if self._settings.worker:
             from service.worker.loop import Worker
 
             worker = Worker(runtime)
-        return _Started(runtime, build(runtime, self._health), worker)
+        started = _Started(runtime, build(runtime, self._health), worker)
+        freeze()
+        return started
 
     def _told_to_stop(self, asked: asyncio.Event) -> None:
         """The first signal stops gracefully, a second one at once; nothing outlives `stop_seconds`."""
@@ -217,6 +221,7 @@ class _Process:
         await serving
         if handing_back is not None:
             await handing_back
+        started.door.context.reader.close()
         started.runtime.close()
         log.info("stopped")
 

@@ -18,6 +18,7 @@
     ├── Unauthorized            no key, or a wrong one
     ├── ForbiddenHost           the Host header is not one that an unkeyed service answers to
     ├── Busy                    try again in a moment
+    ├── DeadlinePassed          the time that the request gave itself was over before it was its turn
     ├── DiskFull                no room to store it; nothing was stored
     ├── CorruptArtifact         stored bytes do not hash to their digest
     ├── LeaseLost               another worker owns this update now: publish nothing
@@ -177,6 +178,13 @@ class Busy(TsuikaError):
     def __init__(self, detail: str, retry_after: int = 1, **members: Any) -> None:
         super().__init__(detail, **members)
         self.retry_after = retry_after
+
+
+class DeadlinePassed(TsuikaError):
+    """The time that the request gave itself was over before it was its turn."""
+
+    slug = "deadline-passed"
+    title = "Too late"
 
 
 class DiskFull(TsuikaError):

@@ -22,7 +22,7 @@ class Runtime:
         self.database = Database(settings.database_url)
         self.store = LocalArtifacts(settings.store_folder, crash=self.crash)
         self.cache = Cache(settings.data / "cache", settings.cache_bytes)
-        self.live = LiveModels(self.database, self.store)
+        self.live = LiveModels(self.database, self.store, settings.serving_bytes)
         self.work = threading.Event()
         """Set when an update may be waiting: a hint to the worker of this process; polling is the truth."""
         self._listeners: list[Callable[[], None]] = []
@@ -43,4 +43,5 @@ class Runtime:
 
     def close(self) -> None:
         """Give back what is held."""
+        self.live.close()
         self.database.close()

@@ -12,9 +12,11 @@ from starlette.routing import Match, Route
 
 from service import __version__
 from service.api import (
+    aliases,
     batches,
     deployments,
     events,
+    inference,
     methods,
     models,
     openapi,
@@ -29,20 +31,35 @@ from service.api.context import Context
 from service.api.door import Door
 from service.api.health import Health
 from service.api.posting import Posts
+from service.api.reader import Reader
 from service.api.validation import invalid
 from service.api.watching import Watcher
 from service.errors import NotFound, TsuikaError
 from service.runtime import Runtime
+from service.serving.batching import Batcher
 
 log = logging.getLogger("tsuika.requests")
 
-ROOMS = (models, batches, updates, events, retractions, versions, deployments, predictions, methods, pages)
+ROOMS = (
+    models,
+    batches,
+    updates,
+    events,
+    retractions,
+    versions,
+    aliases,
+    deployments,
+    predictions,
+    inference,
+    methods,
+    pages,
+)
 
 INSTEAD = (
     (":predict", "Predictions are at POST /v1/models/{model}/predictions."),
     ("/predict", "Predictions are at POST /v1/models/{model}/predictions."),
     ("/invocations", "Predictions are at POST /v1/models/{model}/predictions."),
-    ("/infer", "Predictions are at POST /v1/models/{model}/predictions."),
+    ("/infer", "The Open Inference Protocol is at POST /v2/models/{model}/infer."),
     ("/metrics", "There are no metrics yet."),
     ("/v1", "The models are at /v1/models; the whole interface is at /docs."),
     ("/", "The interface is described at /docs."),
@@ -62,7 +79,11 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
     app = Described(title="Tsuika", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     health = health or Health()
     health.troubles = runtime.live.troubles
-    app.state.context = Context(runtime, health, Watcher(runtime), Posts(runtime.database, runtime.crash))
+    posts = Posts(runtime.database, runtime.crash)
+    settings = runtime.settings
+    app.state.context = Context(
+        runtime, health, Watcher(runtime), posts, Batcher(settings.queue_seconds), Reader(settings)
+    )
     for room in ROOMS:
         app.include_router(room.routes)
     app.add_exception_handler(TsuikaError, _refused)
@@ -77,7 +98,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if problems.status_of(type(error)) == 500:
         raise error
     status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])
-    return _problem(status, body, {k.decode(): v.decode() for k, v in headers})
+    return _problem(request, status, body, {k.decode(): v.decode() for k, v in headers})
 
 
 async def _not_valid(request: Request, error: Exception) -> Response:
@@ -97,7 +118,7 @@ async def _no_such_call(request: Request, error: Exception) -> Response:
     allowed = ", ".join(sorted(_methods(request)))
     told = f"{request.method} is no call on this address; there is {allowed}."
     body = problems.plain_problem(405, "method-not-allowed", "No such call", told, request_id)
-    return _problem(405, body, {"Allow": allowed})
+    return _problem(request, 405, body, {"Allow": allowed})
 
 
 def _methods(request: Request) -> set[str]:
@@ -111,8 +132,9 @@ def _methods(request: Request) -> set[str]:
 
 async def _failed(request: Request, _error: Exception) -> Response:
     """Anything unexpected; the door writes the log."""
-    return _problem(500, problems.fault(request.scope["tsuika.request_id"]), {})
+    return _problem(request, 500, problems.fault(request.scope["tsuika.request_id"]), {})
 
 
-def _problem(status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:
-    return Response(problems.encoded(body), status, headers, "application/problem+json")
+def _problem(request: Request, status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:
+    media, data = problems.written(request.url.path, body)
+    return Response(data, status, headers, media.decode())

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.api.context import Context
+from service.api.packing import Making
+from service.api.sent import Sent, SentRows
 from service.contract.enums import NewClasses
-from service.contract.inputs import InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate
 from service.errors import Busy, InvalidContent
-from service.intake.json_body import JsonBody
 from service.intake.labels import read_labels, unknown_labels
-from service.intake.rows import read_rows
-from service.learning.batch import LEARNING_ROWS, SELECT_FOLD, Rows, make_rows
-from service.learning.identity import content_digest
-from service.learning.serialization import pack_rows
+from service.learning.batch import LEARNING_ROWS
 from service.registry import batches, models
 from service.registry.batches import Arrival
 from service.registry.tables import Batch, Model, Version
@@ -30,14 +24,13 @@ from service.runtime import Runtime
 from service.storage.artifacts import model_area
 
 MOST_CLASSES = 10_000
-SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
     """Rows as they were sent, decoded and checked on their own; the vocabulary is asked later."""
 
-    inputs: NDArray[Any]
+    rows: SentRows
     labels: list[str | None]
     source: str | None
     new_classes: NewClasses
@@ -49,23 +42,20 @@ class Delivery:
         return [name for name in dict.fromkeys(self.labels) if name is not None]
 
     @property
-    def labelled(self) -> NDArray[np.bool_]:
-        """Which rows have a label. -> [n]"""
-        return np.array([label is not None for label in self.labels])
+    def labelled(self) -> int:
+        """How many rows have a label."""
+        return sum(label is not None for label in self.labels)
 
     def identity(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
-        if self.inputs.dtype == object:
-            return {**members, "inputs": self.inputs.tolist()}
-        numbers = hashlib.sha256(repr(self.inputs.shape).encode() + self.inputs.tobytes()).hexdigest()
-        return {**members, "inputs": numbers}
+        return {**members, "inputs": self.rows.identity}
 
 
-def deliver(order: CreateBatch | CreateUpdate, body: JsonBody, model: Model) -> Delivery:
-    """Decode and check the rows and labels of a body. Raises InvalidContent with the pointer of the first fault."""
-    inputs = read_rows(body.rows, SPEC.validate_python(model.input), model.name)
-    labels = read_labels(order.labels or [], len(inputs), models.clean_class_name)
-    return Delivery(inputs, labels, order.source, order.new_classes, order.again)
+def deliver(shared: Context, order: CreateBatch | CreateUpdate, sent: Sent, model: Model) -> Delivery:
+    """Check the rows and labels of a body. Raises InvalidContent with the pointer of the first fault."""
+    rows = sent.rows(shared, model)
+    labels = read_labels(order.labels or [], rows.count, models.clean_class_name)
+    return Delivery(rows, labels, order.source, order.new_classes, order.again)
 
 
 Accept = Callable[[Session], tuple[Batch, bool]]
@@ -76,7 +66,7 @@ def store(runtime: Runtime, name: str, delivery: Delivery) -> Accept:
 
     Raises UnknownLabels, here without holding anybody up, and again in the transaction, where it counts.
     """
-    digest = content_digest(delivery.inputs, delivery.labels)
+    digest = delivery.rows.digest(delivery.labels)
     with runtime.database.reading() as session:
         model = models.get(session, name)
         _check_vocabulary(session, model, delivery)
@@ -87,28 +77,19 @@ def store(runtime: Runtime, name: str, delivery: Delivery) -> Accept:
     if known is not None:
         return lambda session: _the_same(session, name, known)
     batch_id = batches.new_batch_id()
-    rows = _rows(batch_id, delivery, secret, held)
-    stored = runtime.store.put(model_area(model.id), pack_rows(rows, delivery.inputs[~delivery.labelled]))
+    making = Making(
+        batch=batch_id, area=model_area(model.id), secret=secret.hex(), source=delivery.source, held=dict(held)
+    )
+    made = delivery.rows.make(delivery.labels, making, runtime.store)
     arrival = Arrival(
         id=batch_id,
         digest=digest,
-        stored_digest=stored,
-        rows=len(rows),
-        unlabelled=len(delivery.labels) - len(rows),
-        label_counts=rows.counts(),
-        folds=_folds(rows),
-        lent=rows.row[rows.lent].tolist(),
+        unlabelled=len(delivery.labels) - made.rows,
         source=delivery.source,
         again=delivery.again,
+        **made.model_dump(),
     )
     return lambda session: _accept(session, name, delivery, arrival)
-
-
-def _rows(batch_id: str, delivery: Delivery, secret: bytes, held: Mapping[str, int]) -> Rows:
-    """The rows that have a label, with their numbers within the batch."""
-    numbers = np.flatnonzero(delivery.labelled)
-    labels = [label for label in delivery.labels if label is not None]
-    return make_rows(batch_id, delivery.inputs[numbers], labels, secret, delivery.source, held, numbers)
 
 
 def _accept(session: Session, name: str, delivery: Delivery, arrival: Arrival) -> tuple[Batch, bool]:
@@ -142,10 +123,3 @@ def check_room(model: Model, names: Iterable[str], pointer: str) -> None:
     """Raises InvalidContent when the vocabulary would grow beyond reason."""
     if len({*model.classes, *names}) > MOST_CLASSES:
         raise InvalidContent.at(pointer, f"A model has at most {MOST_CLASSES:,} classes. Are these names of classes?")
-
-
-def _folds(rows: Rows) -> dict[str, list[int]]:
-    """class -> rows that judge, that select, that learn, and that are lent to learning."""
-    kinds = [rows.judging, rows.selecting, rows.folds > SELECT_FOLD, rows.lent]
-    counts = np.array([np.bincount(rows.labels[kind], minlength=len(rows.names)) for kind in kinds])
-    return {name: counts[:, k].tolist() for k, name in enumerate(rows.names)}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hmac
 
+from service.api.health import ALIVE, READY
 from service.api.limits import Scope, header
 from service.errors import Unauthorized
 from service.settings import Settings
 
-PUBLIC = frozenset({"/healthz", "/readyz", "/livez", "/health", "/ping", "/openapi.json", "/docs"})
+PUBLIC = ALIVE | READY | {"/openapi.json", "/docs"}
 ANONYMOUS = "anonymous"
 BOOTSTRAP = "bootstrap key"
 """The caller who holds TSUIKA_KEY."""

@@ -11,6 +11,7 @@ from service.api import arrivals
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.describing import KEY, also, refusals, takes
 from service.api.posting import Act, Effect
+from service.api.sent import received
 from service.contract import requests, resources
 from service.registry import batches, models
 
@@ -26,10 +27,10 @@ routes = APIRouter(tags=["data"])
 )
 def create_batch(request: Request, shared: Shared, model: str) -> Response:
     """Store labelled rows; an update learns from them. The same content and source again is the same batch (200)."""
-    order, body = body_of(request, requests.CreateBatch)
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-    delivery = arrivals.deliver(order, body, found)
+    order, sent = received(shared, request, requests.CreateBatch, found)
+    delivery = arrivals.deliver(shared, order, sent, found)
 
     def begin() -> Act:
         accept = arrivals.store(shared.runtime, model, delivery)
@@ -40,7 +41,7 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
 
         return act
 
-    done = shared.posts.run(attempt(request, delivery.identity(body.members)), begin)
+    done = shared.posts.run(attempt(request, delivery.identity(sent.body.members)), begin)
     batch_id = done.names["batch"]
     headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
     return answer(_batch(shared, model, batch_id), done.status, headers)

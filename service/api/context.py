@@ -11,12 +11,14 @@ from pydantic import BaseModel
 
 from service.api.health import Health
 from service.api.posting import Posts, attempt_of
+from service.api.reader import Reader
 from service.api.validation import validated
 from service.api.watching import Watcher
-from service.errors import InvalidContent, NotFound
+from service.errors import InvalidContent
 from service.intake.json_body import JsonBody, read_object
 from service.registry.idempotency import Attempt
 from service.runtime import Runtime
+from service.serving.batching import Batcher
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -32,6 +34,8 @@ class Context:
     health: Health
     watcher: Watcher
     posts: Posts
+    batcher: Batcher
+    reader: Reader
 
 
 async def _context(request: Request) -> Context:
@@ -94,13 +98,6 @@ def body_of(request: Request, kind: type[M], empty: bool = False) -> tuple[M, Js
 def attempt(request: Request, body: Any) -> Attempt | None:
     """The request as an attempt under its Idempotency-Key; None without one."""
     return attempt_of(request.headers.get("idempotency-key"), caller(request), request.scope, body)
-
-
-def version_number(text: str) -> int:
-    """A number in a path. Raises NotFound for anything that is none."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:20]) <= LARGEST_NUMBER):
-        raise NotFound("There is no such version: versions are numbers, 1, 2, 3 ...")
-    return int(text)
 
 
 def answer(resource: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -16,7 +16,7 @@ from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import batches, deployments, models, updates, versions
 from service.registry.tables import Deployment, Model, Update, Version
 from service.registry.updates import Order
-from service.serving.live import Loaded
+from service.serving.shelf import Loaded
 
 routes = APIRouter(tags=["what is live"])
 

@@ -5,6 +5,8 @@ host and origin -> key -> content type -> body (limit, pace) -> route. What fail
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
 import re
 import secrets
@@ -12,14 +14,19 @@ import time
 
 from fastapi import FastAPI
 
-from service.api import auth, limits, predictions, problems
+from service.api import auth, bodies, inference, limits, predictions, problems
 from service.api.context import Context
 from service.api.limits import WRITES, Message, Receive, Scope, Send, SenderGone, header
+from service.api.spool import Spooled
 from service.errors import TooLarge, TsuikaError
 
 log = logging.getLogger("tsuika.requests")
 
+QUIET = ("/predictions", "/infer", "z", "/live", "/ready")
+"""Ends of paths whose good answers are not worth a line in the log."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
+"""A request id is the process and the number of the request: a random one for each costs more."""
 
 
 class Door:
@@ -38,7 +45,7 @@ class Door:
         try:
             await self._answer(scope, receive, answer)
         except SenderGone:
-            log.info("%s hung up while it sent", answer.request_id)
+            log.info("%s hung up before it was answered", answer.request_id)
         except TsuikaError as error:
             await answer.problem(*problems.problem(error, answer.request_id), receive if _unread(error) else None)
         except Exception:
@@ -50,6 +57,8 @@ class Door:
             await answer.problem(500, problems.fault(answer.request_id), [], None)
         finally:
             self.open_requests -= 1
+            if isinstance(body := scope.get("tsuika.body"), Spooled):
+                asyncio.get_running_loop().run_in_executor(None, body.remove)
             answer.log()
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
@@ -63,13 +72,16 @@ class Door:
         scope["tsuika.body"] = b""
         if scope["method"] in WRITES:
             limits.check_content_type(scope)
-            scope["tsuika.body"] = await limits.read_body(scope, receive, settings)
+            scope["tsuika.body"] = await bodies.read_body(scope, receive, settings, self.context.reader.spool)
+        body = scope["tsuika.body"]
         if (question := predictions.asked(scope)) is not None:
-            told = await predictions.ask(self.context, *question, scope, scope["tsuika.body"])
-            version = (b"tsuika-version", str(told.version).encode())
-            await answer.whole(200, b"application/json", predictions.encode(told), [version])
+            told = await predictions.ask(self.context, *question, scope, body, receive)
+        elif (question := inference.asked(scope)) is not None:
+            told = await inference.ask(self.context, *question, scope, body, receive)
+        else:
+            await self.app(scope, receive, answer.send)
             return
-        await self.app(scope, receive, answer.send)
+        await answer.whole(200, told.media, told.data, told.headers)
 
 
 def _unread(error: TsuikaError) -> bool:
@@ -82,7 +94,7 @@ class _Answering:
 
     def __init__(self, scope: Scope, send: Send, context: Context) -> None:
         told = header(scope, b"x-request-id") or ""
-        self.request_id = told if _REQUEST_ID.fullmatch(told) else secrets.token_hex(8)
+        self.request_id = told if told and _REQUEST_ID.fullmatch(told) else f"{_PROCESS}{next(_numbers):08x}"
         self.status = 0
         self.complete = False
         self._scope, self._send, self._context = scope, send, context
@@ -112,25 +124,20 @@ class _Answering:
         """A refusal. `unread`: the rest of a body, thrown away so that the sender gets to read this."""
         if self.status:
             return
-        data = problems.encoded(body)
-        await self.whole(status, b"application/problem+json", data, headers, more=unread is not None)
+        media, data = problems.written(self._scope["path"], body)
+        await self.whole(status, media, data, headers, more=unread is not None)
         if unread is not None:
             await limits.linger(unread)
             await self.send({"type": "http.response.body", "body": b""})
 
     def log(self) -> None:
-        """One line a request, without the query: it may hold rows. Answered predictions are not worth one."""
-        raw: bytes = self._scope.get("raw_path") or self._scope["path"].encode("ascii", "replace")
-        quiet = self.status < 400 and (
-            raw.endswith((b"/predictions", b"z")) and self._scope["method"] in ("GET", "POST")
-        )
+        """One line a request, without the query: it may hold rows."""
+        path: str = self._scope["path"]
+        quiet = self.status < 400 and path.endswith(QUIET) and self._scope["method"] in ("GET", "POST")
+        level = logging.DEBUG if quiet else logging.INFO
+        if not log.isEnabledFor(level):
+            return
+        raw: bytes = self._scope.get("raw_path") or path.encode("ascii", "replace")
         milliseconds = (time.perf_counter() - self._began) * 1000
-        log.log(
-            logging.DEBUG if quiet else logging.INFO,
-            "%s %s %d %.1f ms %s",
-            self._scope["method"],
-            raw.decode("ascii", "replace"),
-            self.status,
-            milliseconds,
-            self.request_id,
-        )
+        told = raw.decode("ascii", "replace")
+        log.log(level, "%s %s %d %.1f ms %s", self._scope["method"], told, self.status, milliseconds, self.request_id)

@@ -9,8 +9,10 @@ from typing import Any
 
 from service.api.limits import Scope, Send
 
-ALIVE = frozenset({"/healthz", "/livez", "/health", "/ping"})
-READY = "/readyz"
+V2_LIVE, V2_READY = "/v2/health/live", "/v2/health/ready"
+"""The same by the Open Inference Protocol."""
+ALIVE = frozenset({"/healthz", "/livez", "/health", "/ping", V2_LIVE})
+READY = frozenset({"/readyz", V2_READY})
 
 
 def no_troubles() -> dict[str, str]:
@@ -28,11 +30,11 @@ class Health:
 
     def answers(self, scope: Scope) -> bool:
         """Whether the request asks about health."""
-        return scope["method"] in ("GET", "HEAD") and (scope["path"] in ALIVE or scope["path"] == READY)
+        return scope["method"] in ("GET", "HEAD") and (scope["path"] in ALIVE or scope["path"] in READY)
 
     async def answer(self, scope: Scope, send: Send) -> None:
-        """200 while the process lives; /readyz 503 until it can serve, 200 "degraded" when a version cannot load."""
-        status, body = self.alive() if scope["path"] in ALIVE else self.ready()
+        """200 while the process lives; readiness 503 until it can serve, 200 "degraded" when a version cannot load."""
+        status, body = self.of(scope["path"])
         data = json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
         headers.append((b"cache-control", b"no-store"))
@@ -40,6 +42,16 @@ class Health:
             headers.append((b"retry-after", b"1"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": data if scope["method"] != "HEAD" else b""})
+
+    def of(self, path: str) -> tuple[int, dict[str, Any]]:
+        """-> status, body, in the form of the door at that path"""
+        if path == V2_LIVE:
+            return 200, {"live": True}
+        status, body = self.alive() if path in ALIVE else self.ready()
+        if path == V2_READY:
+            fault = {} if status == 200 else {"error": f"The service is {body['status']}."}
+            body = {"live": True, "ready": status == 200, **fault}
+        return status, body
 
     def alive(self) -> tuple[int, dict[str, Any]]:
         """-> status, body"""

@@ -1,14 +1,14 @@
-"""What a request must keep to before anybody reads it: host, origin, content type, size and pace of the body."""
+"""What a request must keep to before its body is read: host, origin, content type; and what becomes of its sender."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
-from tempfile import SpooledTemporaryFile
 from typing import Any
 
-from service.errors import BodyTimeout, ForbiddenHost, TooLarge, UnsupportedMedia
+from service.contract.media import JSON, ROWS
+from service.errors import ForbiddenHost, UnsupportedMedia
 from service.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -17,17 +17,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-IN_MEMORY_BYTES = 1024 * 1024
-"""A longer body waits on disk until it is whole, so that one that is refused in the end has cost no memory."""
 LINGER_SECONDS = 2.0
 """How long a refused sender may go on sending, so that it reads the refusal instead of a broken connection."""
 IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
 """How a version that was trained elsewhere is sent."""
-SMALLER_BATCH = "Send it in several batches."
-SMALLER_FILE = (
-    "Leave out the weights of a pretrained backbone, as GET .../weights?whole=false does, or ask who runs the service "
-    "to raise the limit."
-)
 LATER_TYPES = (
     "text/csv",
     "application/x-ndjson",
@@ -38,12 +31,16 @@ LATER_TYPES = (
 
 
 class SenderGone(Exception):
-    """The sender hung up before the body was whole: nobody waits for an answer."""
+    """The sender hung up before it was answered: nobody waits for it."""
 
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of that (lower-case) name."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+    found: dict[bytes, bytes] | None = scope.get("tsuika.headers")
+    if found is None:
+        found = scope["tsuika.headers"] = dict(reversed(scope["headers"]))
+    value = found.get(name)
+    return None if value is None else str(value, "latin-1")
 
 
 def check_host(scope: Scope, settings: Settings) -> None:
@@ -82,69 +79,88 @@ def _host_name(host: str) -> str:
 
 
 def check_content_type(scope: Scope) -> None:
-    """A request that writes comes as JSON. Raises UnsupportedMedia."""
+    """A request that writes comes as JSON, but for routes that take other bodies, too. Raises UnsupportedMedia."""
     if scope["method"] not in WRITES:
         return
     told = header(scope, b"content-type")
-    if told is None and not _has_body(scope):
+    if told == JSON and header(scope, b"content-encoding") is None and not is_import(scope):
         return
+    if told is None and not has_body(scope):
+        return
+    _check_taken(scope, told)
+    if (header(scope, b"content-encoding") or "identity").lower() != "identity":
+        raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")
+
+
+def _check_taken(scope: Scope, told: str | None) -> None:
     media, _, parameters = (told or "").partition(";")
     media = media.strip().lower()
     if media in LATER_TYPES:
         raise UnsupportedMedia(f"{media} is not taken yet. Send application/json.")
-    charset = parameters.lower().replace('"', "").replace(" ", "")
-    json = media == "application/json" and ("charset=" not in charset or "charset=utf-8" in charset)
     if is_import(scope):
         if media not in IMPORT_TYPES:
             raise UnsupportedMedia(
                 f"Send the safetensors file as {IMPORT_TYPES[0]}, or in a part of multipart/form-data."
             )
-    elif not json:
-        raise UnsupportedMedia("Send JSON in UTF-8, with the header Content-Type: application/json.")
-    if (header(scope, b"content-encoding") or "identity").lower() != "identity":
-        raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")
+        return
+    # clients of the Open Inference Protocol leave the header out
+    if _infers(scope) and media in ("", "application/octet-stream"):
+        return
+    if _predicts(scope) and media in ROWS:
+        return
+    charset = parameters.lower().replace('"', "").replace(" ", "")
+    if media != JSON or ("charset=" in charset and "charset=utf-8" not in charset):
+        also = f" Taken here, too: {', '.join(ROWS)}." if _predicts(scope) else ""
+        raise UnsupportedMedia(f"Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
+
+
+def media_type(scope: Scope) -> str:
+    """Of the body, in lower case, without parameters; JSON where none is said."""
+    told = header(scope, b"content-type")
+    return JSON if told is None or told == JSON else told.partition(";")[0].strip().lower()
+
+
+def _predicts(scope: Scope) -> bool:
+    """Whether the body is rows to answer."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith("/predictions"))
+
+
+def _infers(scope: Scope) -> bool:
+    """The same, by the Open Inference Protocol."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith("/infer"))
+
+
+def brings_rows(scope: Scope) -> bool:
+    """Whether the body is JSON with rows in it."""
+    return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")) and media_type(scope) == JSON)
 
 
 def is_import(scope: Scope) -> bool:
-    """Whether a version is sent that was trained elsewhere."""
+    """Whether the body is a version that was trained elsewhere."""
     return bool(scope["method"] == "POST" and scope["path"].endswith("/versions"))
 
 
-def _has_body(scope: Scope) -> bool:
+def has_body(scope: Scope) -> bool:
+    """Whether a body comes."""
     return header(scope, b"transfer-encoding") is not None or header(scope, b"content-length") not in (None, "0")
 
 
-async def read_body(scope: Scope, receive: Receive, settings: Settings) -> bytes:
-    """The whole body of a request that writes. Raises TooLarge while it streams, BodyTimeout, SenderGone."""
-    limit, remedy = settings.max_body_bytes, SMALLER_FILE if is_import(scope) else SMALLER_BATCH
-    declared = header(scope, b"content-length")
-    if not _has_body(scope):
-        return b""
-    if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit, remedy)
-    with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
-        total, more = 0, True
-        try:
-            async with asyncio.timeout(settings.body_timeout_seconds):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise SenderGone
-                    total += len(message.get("body", b""))
-                    if total > limit:
-                        raise _too_large(limit, remedy)
-                    spool.write(message.get("body", b""))
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise BodyTimeout(
-                f"The body was not whole after {settings.body_timeout_seconds:g} s. Send smaller batches."
-            ) from None
-        spool.seek(0)
-        return spool.read()
+async def unless_gone(waiting: asyncio.Future[Any], receive: Receive) -> None:
+    """Returns once `waiting` is done; where the sender hangs up before, it is cancelled. Raises SenderGone."""
+    listening = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait([waiting, listening], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        listening.cancel()
+    if not waiting.done():
+        waiting.cancel()
+        raise SenderGone
 
 
-def _too_large(limit: int, remedy: str) -> TooLarge:
-    return TooLarge(f"The body is over {limit:,} bytes (TSUIKA_MAX_BODY_BYTES). {remedy}", limit=limit)
+async def _gone(receive: Receive) -> None:
+    """Returns once the sender has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def linger(receive: Receive) -> None:

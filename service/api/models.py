@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.arrivals import SPEC
 from service.api.checking import check_architecture, check_if_match, check_method, check_retention, etag
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.describing import IF_MATCH, KEY, refusals, takes
 from service.api.posting import Act, Effect
+from service.api.sent import SPEC
 from service.contract import requests, resources
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture

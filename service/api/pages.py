@@ -12,6 +12,8 @@ from service.api.describing import refusals
 
 routes = APIRouter(tags=["around it"])
 
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "Not yet, or no more; it says for what it waits."}}
+
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#1d2a35}
 code{font:14px ui-monospace,monospace}h2{margin-top:2rem}table{border-collapse:collapse;width:100%}
 td{border-top:1px solid #d8dee4;padding:.4rem .6rem;vertical-align:top}td:first-child{width:4rem;font-weight:600}
@@ -28,12 +30,14 @@ async def get_version() -> dict[str, str]:
 @routes.get("/livez", include_in_schema=False)
 @routes.get("/health", include_in_schema=False)
 @routes.get("/ping", include_in_schema=False)
+@routes.get("/v2/health/live", tags=["open inference protocol"])
 async def get_health(request: Request) -> Response:
     """200 as soon as the process lives."""
     return await _of_health(request)
 
 
-@routes.get("/readyz", responses={503: {"description": "Not yet, or no more; `waiting_for` says for what."}})
+@routes.get("/readyz", responses=NOT_READY)
+@routes.get("/v2/health/ready", tags=["open inference protocol"], responses=NOT_READY)
 async def get_readiness(request: Request) -> Response:
     """200 when it can serve; "degraded" names models whose live version cannot be loaded."""
     return await _of_health(request)
@@ -42,8 +46,7 @@ async def get_readiness(request: Request) -> Response:
 async def _of_health(request: Request) -> Response:
     """Normally answered before the framework is asked."""
     health = request.app.state.context.health
-    status, body = health.ready() if request.url.path == "/readyz" else health.alive()
-    return _json(status, body)
+    return _json(*health.of(request.url.path))
 
 
 def _json(status: int, body: dict[str, Any]) -> Response:

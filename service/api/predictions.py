@@ -7,52 +7,37 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Any, NamedTuple
-from urllib.parse import parse_qsl
+from typing import Any, NamedTuple
 
-import msgspec
 from fastapi import APIRouter, Request, Response
-from numpy.typing import NDArray
 
-from service.api.context import Context, Shared, version_number
+from service.api import questions, sent
+from service.api.context import Context, Shared
 from service.api.describing import refusals, takes
-from service.api.limits import Scope
-from service.api.validation import validated
+from service.api.limits import Receive, Scope, unless_gone
+from service.api.problems import Headers
+from service.api.questions import MOST_TOP, Rows
+from service.api.spool import Spooled
 from service.contract import requests, resources
-from service.errors import InvalidContent, TooLarge
-from service.intake.json_body import JsonBody, read_object
-from service.intake.rows import read_row, read_rows
-from service.serving.answers import Answer, predict, takes_long
-from service.serving.live import Loaded
+from service.contract.media import JPEG, NPY, PNG, RAW
+from service.intake.numbers import not_finite
+from service.serving.answers import Answer, check_classes
+from service.serving.batching import NotFinite
+from service.serving.shelf import Loaded
 
 routes = APIRouter(tags=["predictions"])
 
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
-QUERY_BYTES = 8 * 1024
-SMALL_BODY_BYTES = 64 * 1024
-"""A longer body is decoded beside the event loop, and so is one with pictures in it."""
-MOST_TOP = 1000
-MOST_SOURCE = 200
-
-Rows = NDArray[Any]
+FEW_ROWS = 256
+"""The answer to more rows is written beside the event loop."""
 
 
-class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a prediction, but for its rows. What it lets pass, requests.Predict lets pass, too."""
+class Told(NamedTuple):
+    """A whole answer, with status 200."""
 
-    inputs: Any
-    top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] = 1
-    source: Annotated[str, msgspec.Meta(max_length=MOST_SOURCE)] | None = None
-
-
-class Wish(NamedTuple):
-    """How rows are to be answered."""
-
-    top: int
-    source: str | None = None
-
-
-encode = msgspec.json.Encoder().encode
+    data: bytes
+    headers: Headers
+    media: bytes = b"application/json"
 
 
 def asked(scope: Scope) -> tuple[str, str | None] | None:
@@ -63,68 +48,44 @@ def asked(scope: Scope) -> tuple[str, str | None] | None:
     return (found[1], found[2]) if found else None
 
 
-async def ask(shared: Context, name: str, version: str | None, scope: Scope, body: bytes) -> Answer:
-    """Answer a GET or POST. Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge."""
-    loaded = await _loaded(shared, name, version)
-    posted = scope["method"] == "POST"
-    read, body = (read_question, body) if posted else (read_query, scope["query_string"])
-    if len(body) > SMALL_BODY_BYTES or (loaded.input.kind == "image" and _holds_pictures(body, posted)):
-        inputs, wish = await asyncio.to_thread(read, body, loaded)
+async def ask(
+    shared: Context, name: str, version: str | None, scope: Scope, body: bytes | Spooled, receive: Receive
+) -> Told:
+    """Answer a GET or POST.
+
+    Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, UnsupportedMedia, Busy, DeadlinePassed,
+    DiskFull, SenderGone.
+    """
+    loaded = await shared.runtime.live.asked(name, version)
+    shared.batcher.admit()
+    until = questions.deadline(scope)
+    if isinstance(body, Spooled):
+        inputs, wish = await sent.question(shared, body, loaded)
     else:
-        inputs, wish = read(body, loaded)
-    if takes_long(loaded, len(inputs)):
-        return await asyncio.to_thread(predict, loaded, inputs, wish.top, wish.source)
-    return predict(loaded, inputs, wish.top, wish.source)
+        inputs, wish = await questions.read(scope, body, loaded)
+    found = await answered(shared, loaded, inputs, wish.source, until, receive)
+    told = found.json(wish.top) if len(inputs) <= FEW_ROWS else await asyncio.to_thread(found.json, wish.top)
+    return Told(told, [version_header(found)])
 
 
-def _holds_pictures(body: bytes, posted: bool) -> bool:
-    """Whether there may be files to decode: an object within a body, or in a query."""
-    return body.count(b"{") > 1 if posted else b"{" in body or b"%7B" in body.upper()
+def version_header(answer: Answer) -> tuple[bytes, bytes]:
+    """Which version answered."""
+    return b"tsuika-version", b"%d" % answer.version
 
 
-async def _loaded(shared: Context, name: str, version: str | None) -> Loaded:
-    live, number = shared.runtime.live, version_number(version) if version is not None else None
-    if (loaded := live.find(name, number)) is not None:
-        return loaded
-    return await asyncio.to_thread(live.get, name) if number is None else await asyncio.to_thread(live.at, name, number)
-
-
-def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """Rows of a body, and how to answer them. Raises BrokenJSON, InvalidContent."""
-    body = read_object(data)
-    wish = read_wish(body)
-    return read_rows(body.rows, loaded.input, loaded.model), wish
-
-
-def read_wish(body: JsonBody) -> Wish:
-    """`top` and `source` of a body. The quick reader only ever says yes; what it does not take, pydantic explains."""
+async def answered(
+    shared: Context, loaded: Loaded, inputs: Rows, source: str | None, until: float | None, receive: Receive
+) -> Answer:
+    """Rows by a version, together with those of others. Raises NotLive, InvalidContent, DeadlinePassed, SenderGone."""
+    check_classes(loaded)
+    batcher = shared.batcher
+    waiting = batcher.ask(loaded.predictor, inputs, source, until)
     try:
-        quick = msgspec.convert(body.members, Question)
-        return Wish(quick.top, quick.source)
-    except msgspec.ValidationError:
-        slow = validated(requests.Predict, body)
-        return Wish(slow.top, slow.source)
-
-
-def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """Row of a query, and how to answer it. Raises InvalidContent, TooLarge."""
-    if len(query) > QUERY_BYTES:
-        raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
-    try:
-        given = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
-    except UnicodeDecodeError:
-        raise InvalidContent.at("/input", "The query is not UTF-8 in percent signs. POST the row instead.") from None
-    for name in given:
-        if name not in ("input", "top", "source"):
-            raise InvalidContent.at("", f"{name[:100]} is not known here. Known are input, top and source.")
-    if "input" not in given:
-        raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
-    top = given.get("top", "1")
-    if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_TOP):
-        raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
-    if len(given.get("source", "")) > MOST_SOURCE:
-        raise InvalidContent.at("/source", f"source has at most {MOST_SOURCE} characters.")
-    return read_row(given["input"], loaded.input, loaded.model), Wish(int(top), given.get("source"))
+        if batcher.crowded:
+            await unless_gone(waiting, receive)
+        return Answer(loaded, await waiting)
+    except NotFinite as fault:
+        raise not_finite(fault.row, fault.place, loaded.input) from None
 
 
 QUERY: list[dict[str, Any]] = [
@@ -140,13 +101,13 @@ QUERY: list[dict[str, Any]] = [
         "name": "top",
         "in": "query",
         "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": 1},
-        "description": "Best classes to list.",
+        "description": "Best classes to list. A JSON body says it itself.",
     },
     {
         "name": "source",
         "in": "query",
-        "schema": {"type": "string", "maxLength": MOST_SOURCE},
-        "description": "Where the row comes from: its own head answers where the version has one.",
+        "schema": {"type": "string", "maxLength": requests.LONGEST_SOURCE},
+        "description": "Where the rows come from: their own head answers where the version has one.",
     },
 ]
 TOLD: dict[str, Any] = {
@@ -156,36 +117,55 @@ TOLD: dict[str, Any] = {
         **refusals(404, 409, 410, 413),
     },
 }
+BARE = {
+    RAW: "Rows of little-endian float32, one after the other.",
+    NPY: "A numpy file: float32, float64 or uint8, (rows, ...).",
+    PNG: "One image, for a model of images.",
+    JPEG: "One image, for a model of images.",
+}
+
+
+def _takes_rows() -> dict[str, Any]:
+    """Bodies of a POST: JSON, or rows alone, whose `top` and `source` stand in the query."""
+    extra = takes(requests.Predict, *QUERY[1:])
+    content = extra["requestBody"]["content"]
+    for media, what in BARE.items():
+        content[media] = {"schema": {"type": "string", "format": "binary", "description": what}}
+    return extra
+
+
 TOLD_POST: dict[str, Any] = {
     **TOLD,
     "responses": {**TOLD["responses"], **refusals(404, 409, 410, writes=True)},
-    "openapi_extra": takes(requests.Predict),
+    "openapi_extra": _takes_rows(),
 }
 
 
 @routes.get("/v1/models/{model}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
 async def predict_row(request: Request, shared: Shared, model: str) -> Response:
     """Classify one row by the live version; for small inputs."""
-    return _told(await ask(shared, model, None, request.scope, b""))
+    return response(await ask(shared, model, None, request.scope, b"", request.receive))
 
 
 @routes.post("/v1/models/{model}/predictions", **TOLD_POST)
 async def predict_rows(request: Request, shared: Shared, model: str) -> Response:
     """Classify rows by the live version."""
-    return _told(await ask(shared, model, None, request.scope, request.scope["tsuika.body"]))
+    return response(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
 
 
 @routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
 async def predict_row_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify one row by any version."""
-    return _told(await ask(shared, model, version, request.scope, b""))
+    return response(await ask(shared, model, version, request.scope, b"", request.receive))
 
 
 @routes.post("/v1/models/{model}/versions/{version}/predictions", **TOLD_POST)
 async def predict_rows_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify rows by any version."""
-    return _told(await ask(shared, model, version, request.scope, request.scope["tsuika.body"]))
+    return response(await ask(shared, model, version, request.scope, request.scope["tsuika.body"], request.receive))
 
 
-def _told(answer: Answer) -> Response:
-    return Response(encode(answer), 200, {"Tsuika-Version": str(answer.version)}, "application/json")
+def response(told: Told) -> Response:
+    """An answer for the framework."""
+    headers = {name.decode(): value.decode() for name, value in told.headers}
+    return Response(told.data, 200, headers, told.media.decode())

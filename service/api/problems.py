@@ -1,4 +1,7 @@
-"""Every refusal as application/problem+json (RFC 9457): kind -> status, sentence, pointers, request id."""
+"""Every refusal as application/problem+json (RFC 9457): kind -> status, sentence, pointers, request id.
+
+The Open Inference Protocol has a form of its own, for the same sentence.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,13 @@ STATUS: dict[type[TsuikaError], int] = {
     errors.InvalidContent: 422,
     errors.Busy: 503,
     errors.CorruptArtifact: 503,
+    errors.DeadlinePassed: 504,
     errors.DiskFull: 507,
 }
 """A kind that is not here is answered like the kind above it; one without any is a fault of ours: 500."""
+
+INFERENCE = "/v2"
+"""The Open Inference Protocol, where an error is {"error": sentence}."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -67,8 +74,15 @@ def fault(request_id: str) -> dict[str, Any]:
     )
 
 
-def encoded(body: dict[str, Any]) -> bytes:
-    """A problem as bytes; nothing in it is a number that JSON does not have."""
+def written(path: str, body: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Content type and bytes of a problem, in the form of the door at that path."""
+    if path == INFERENCE or path.startswith(f"{INFERENCE}/"):
+        return b"application/json", _encoded({"error": body["detail"]})
+    return b"application/problem+json", _encoded(body)
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    """Nothing in it is a number that JSON does not have."""
     return json.dumps(body, ensure_ascii=False, allow_nan=False, default=str).encode("utf-8", "replace")
 
 

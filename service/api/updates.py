@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api import arrivals
 from service.api.checking import check_import, check_labels, check_method
-from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
+from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
 from service.api.describing import KEY, also, refusals, takes
 from service.api.posting import Act, Done, Effect
+from service.api.sent import SPEC, received
 from service.contract import requests, resources
 from service.contract.enums import Retention, UpdateKind, UpdateState
 from service.contract.inputs import Architecture
@@ -40,17 +41,17 @@ async def create_update(request: Request, shared: Shared, model: str, wait: Wait
 
 
 def _order(request: Request, shared: Context, model: str) -> Done:
-    order, body = body_of(request, requests.CreateUpdate)
     by = caller(request)
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
         live = models.live(session, found)
+    order, sent = received(shared, request, requests.CreateUpdate, found)
     method = order.method or requests.MethodChoice.model_validate(found.method)
-    spec, architecture = arrivals.SPEC.validate_python(found.input), Architecture.model_validate(found.architecture)
+    spec, architecture = SPEC.validate_python(found.input), Architecture.model_validate(found.architecture)
     check_method(method, spec, architecture, live, Retention(found.retention))
-    delivery = arrivals.deliver(order, body, found) if order.batches is None else None
+    delivery = arrivals.deliver(shared, order, sent, found) if order.batches is None else None
     if delivery:
-        check_labels(int(delivery.labelled.sum()), method, live, "/labels")
+        check_labels(delivery.labelled, method, live, "/labels")
 
     def begin() -> Act:
         accept = arrivals.store(shared.runtime, model, delivery) if delivery else None
@@ -68,7 +69,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
 
         return act
 
-    identity = delivery.identity(body.members) if delivery else body.members
+    identity = delivery.identity(sent.body.members) if delivery else sent.body.members
     return shared.posts.run(attempt(request, identity), begin)
 
 

@@ -9,17 +9,18 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.arrivals import SPEC, check_room
-from service.api.context import Context, Page, Shared, answer, attempt, caller, version_number
+from service.api.arrivals import check_room
+from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.describing import KEY, gives, refusals
 from service.api.imports import BACKBONE, LEFT_OUT, MULTIPART, read_import
 from service.api.posting import Act, Effect
+from service.api.sent import SPEC
 from service.contract import resources
 from service.contract.inputs import BUILT_IN
 from service.errors import Conflict
 from service.learning.checkpoint import Checkpoint
 from service.learning.serialization import pack, pack_shard, unpack
-from service.registry import deployments, models, versions
+from service.registry import aliases, deployments, models, versions
 from service.registry.tables import Version
 from service.storage.artifacts import SHARDS
 from service.upkeep.verify import stored_sums
@@ -41,10 +42,10 @@ def list_versions(shared: Shared, page: Page, model: str) -> Response:
 
 @routes.get("/v1/models/{model}/versions/{version}", response_model=resources.Version, responses=refusals(404))
 def get_version(shared: Shared, model: str, version: str) -> Response:
-    """A version: what it learned, from which parent, and what was measured."""
+    """A version, by number, live, previous or an alias: what it learned, from which parent, and what was measured."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        return answer(versions.resource(session, found, versions.get(session, found, version_number(version))))
+        return answer(versions.resource(session, found, aliases.version(session, found, version)))
 
 
 @routes.get(
@@ -66,7 +67,7 @@ def get_weights(
     """All parts of a version as one safetensors file; the metadata holds layout and classes."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        facts = versions.present(session, found, version_number(version))
+        facts = aliases.present(session, found, version)
     left_out = {} if whole else _pretrained(facts)
     tensors = {
         f"{shard['part']}/{name}": array
@@ -89,7 +90,7 @@ def get_ledger(shared: Shared, model: str, version: str) -> Response:
     """The exact sums of a version: anybody can solve the head from them. The metadata holds the class names."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        facts = versions.present(session, found, version_number(version))
+        facts = aliases.present(session, found, version)
     sums = stored_sums(shared.runtime, found, facts) if facts.feature_space is not None else None
     if sums is None:
         raise Conflict(f"Version {facts.number} has no ledger: no exact sums stand behind it.")

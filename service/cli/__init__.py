@@ -79,5 +79,5 @@ def parser() -> argparse.ArgumentParser:
         "Recomputes the sums of everything that a version learned from the stored rows and compares digests.",
     )
     verify.add_argument("model", metavar="MODEL", help="name of the model")
-    verify.add_argument("version", metavar="VERSION", type=int, help="number of the version")
+    verify.add_argument("version", metavar="VERSION", help="number or alias of the version")
     return top

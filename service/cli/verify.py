@@ -9,17 +9,20 @@ from rich.progress import Progress
 
 from service.cli.exits import DONE, ERROR
 from service.cli.stored import runtime
+from service.registry import aliases, models
 from service.upkeep.verify import Verified, verify
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Adds up the stored entries of everything that the version learned, and compares digests."""
     with runtime() as opened, Progress(console=Console(stderr=True), transient=True) as bars:
+        with opened.database.reading() as session:
+            number = aliases.version(session, models.get(session, arguments.model), arguments.version).number
         bar = bars.add_task("Adding up", total=None)
         found = verify(
             opened,
             arguments.model,
-            arguments.version,
+            number,
             lambda done, total: bars.update(bar, completed=done, total=total),
         )
     for line in told(found):

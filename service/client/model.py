@@ -10,6 +10,7 @@ from service.client.values import plain, plain_labels
 from service.contract.enums import NewClasses, UpdateState
 from service.contract.report import Certificate
 from service.contract.resources import (
+    Alias,
     Batch,
     Classes,
     Deployment,
@@ -131,11 +132,11 @@ class RemoteModel:
     # Asking
 
     def predict(
-        self, inputs: Any, *, top: int | None = None, version: int | None = None, source: str | None = None
+        self, inputs: Any, *, top: int | None = None, version: int | str | None = None, source: str | None = None
     ) -> Predictions:
-        """Best classes of n rows, by the live version or by another. `top` lists more than the best one; `source` says
-        where the rows come from, whose own head answers where there is one."""
-        path = self._path if version is None else f"{self._path}/versions/{version}"
+        """Best classes of n rows, by the live version or by another, told by number or alias. `top` lists more than the
+        best one; `source` says where the rows come from, whose own head answers where there is one."""
+        path = self._path if version is None else self._version(version)
         body = _given(inputs=plain(inputs), top=top, source=source)
         return self._transport.call("POST", f"{path}/predictions", Predictions, body)
 
@@ -150,6 +151,20 @@ class RemoteModel:
         """Undo the latest promotion that is not yet undone; the version before answers from now on."""
         body = _given(reason=reason, to=to, if_live=if_live)
         return self._transport.call("POST", f"{self._path}/rollback", RolledBack, body)
+
+    # Names for versions: each stands for the number of its version, as `live` and `previous` do
+
+    def set_alias(self, name: str, version: int) -> Alias:
+        """Point a name at a version, whether the name is new or not."""
+        return self._transport.call("PUT", f"{self._path}/aliases/{quote(name, safe='')}", Alias, {"version": version})
+
+    def aliases(self) -> Iterator[Alias]:
+        """All names that people gave, newest first."""
+        return self._transport.each(f"{self._path}/aliases", Page[Alias])
+
+    def delete_alias(self, name: str) -> None:
+        """Forget a name; its version stays."""
+        self._transport.send("DELETE", f"{self._path}/aliases/{quote(name, safe='')}")
 
     # Looking
 
@@ -169,26 +184,26 @@ class RemoteModel:
         """How the live pointer moved, newest first."""
         return self._transport.each(f"{self._path}/deployments", Page[Deployment])
 
-    def version(self, number: int) -> Version:
-        """One version: what it learned, its columns, its report."""
-        return self._transport.call("GET", f"{self._path}/versions/{number}", Version)
+    def version(self, number: int | str) -> Version:
+        """One version, by number or alias: what it learned, its columns, its report."""
+        return self._transport.call("GET", self._version(number), Version)
 
     def lineage(self) -> Lineage:
         """Which version came from which."""
         return self._transport.call("GET", f"{self._path}/lineage", Lineage)
 
-    def certificate(self, version: int) -> Certificate | None:
+    def certificate(self, version: int | str) -> Certificate | None:
         """What the retraction that made this version certifies; null for any other version."""
         report = self.version(version).report
         return report.certificate if report else None
 
-    def weights(self, version: int, *, whole: bool = True) -> bytes:
+    def weights(self, version: int | str, *, whole: bool = True) -> bytes:
         """The version as safetensors: what `import_version` of another model of the same input takes.
 
         whole=False leaves out the weights of a pretrained backbone that no batch changed: the other service has them.
         """
         told = None if whole else "false"
-        return self._transport.send("GET", f"{self._path}/versions/{version}/weights", whole=told).content
+        return self._transport.send("GET", f"{self._version(version)}/weights", whole=told).content
 
     def import_version(
         self,
@@ -210,9 +225,12 @@ class RemoteModel:
         answer = self._transport.upload(f"{self._path}/versions", weights, told, **params)
         return Version.model_validate_json(answer.content)
 
-    def ledger(self, version: int) -> bytes:
+    def ledger(self, version: int | str) -> bytes:
         """(G, Q, n) and the class names of everything that the version holds, as safetensors."""
-        return self._transport.send("GET", f"{self._path}/versions/{version}/ledger").content
+        return self._transport.send("GET", f"{self._version(version)}/ledger").content
+
+    def _version(self, named: int | str) -> str:
+        return f"{self._path}/versions/{quote(str(named), safe='')}"
 
 
 def _given(**members: Any) -> dict[str, Any]:

@@ -170,8 +170,8 @@ class LearningCurve(Fact):
 
 
 class Cost(Fact):
-    seconds: float
-    wait_seconds: float
+    seconds: float = Field(description="Of the process that learned: from its order to the last stored byte.")
+    wait_seconds: float = Field(description="In the queue.")
     rows: int
     parameters_added: int
     bytes_added: int
@@ -180,6 +180,11 @@ class Cost(Fact):
         "the model's own network, or where it names none of the mlp (for images cnn) that auto would retrain."
     )
     multiply_adds: int = 0
+    parts: dict[str, float] = Field(
+        default={},
+        description="Where the seconds went, by phase: queue, handover (to the process that learns), reading, choosing "
+        "(of the method, by auto), features, training, solving, judging, storing, loading (before it is served).",
+    )
 
 
 class Rule(Fact):

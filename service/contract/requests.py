@@ -12,6 +12,7 @@ from service.contract.policy import GatePolicy
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
+LONGEST_SOURCE = 200
 IfLive = Annotated[int | None, Field(default=None, ge=1, description="Refuse (409) unless this version is live.")]
 
 
@@ -162,6 +163,12 @@ class CreateDeployment(Strict):
     rebase: bool = Field(default=False, description="Re-run its update on the version that is live instead.")
 
 
+class PutAlias(Strict):
+    """Point a name at a version."""
+
+    version: int = Field(ge=1)
+
+
 class Rollback(Strict):
     """Undo the latest promotion that is not yet undone."""
 
@@ -183,6 +190,6 @@ class Predict(Strict):
     top: int = Field(default=1, ge=1, le=1000, description="Best classes to list a row.")
     source: str | None = Field(
         default=None,
-        max_length=200,
+        max_length=LONGEST_SOURCE,
         description="Where the rows come from: its own head answers where the version has one, else the shared head.",
     )

@@ -147,8 +147,17 @@ class Version(Resource):
     architecture: dict[str, Any]
     report: Report | None
     live: bool
+    aliases: list[str] = Field(default=[], description="Names that people gave it.")
     created_at: datetime
     erased_at: datetime | None
+
+
+class Alias(Resource):
+    name: str
+    model: str
+    version: int
+    by: str = Field(description="Who pointed it there.")
+    at: datetime
 
 
 class LineageNode(Resource):

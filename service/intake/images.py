@@ -1,4 +1,4 @@
-"""Images as JSON -> one array: nested lists, {"png": base64} and {"jpeg": base64}, mixed as people like."""
+"""Images -> one array: nested lists, {"png": base64} and {"jpeg": base64}, mixed as people like; and bare files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.contract.inputs import ImageInput, RangeScale
 from service.errors import InvalidContent
 from service.intake.json_body import read_value
 from service.intake.numbers import fault_of_row, read_numbers, word
-from service.intake.pictures import MODES, NoPicture, read_picture
+from service.intake.pictures import MODES, NoPicture, kind_of, read_picture
 
 KINDS = {"png": "PNG", "jpeg": "JPEG"}
 MOST_BYTES = 256 * 2**20
@@ -43,11 +43,7 @@ def read_images(rows: msgspec.Raw | Any, spec: ImageInput, model: str) -> NDArra
 def _mixed(rows: list[Any], spec: ImageInput, model: str) -> NDArray[Any]:
     """Pictures and nested lists, in their order."""
     pictures = [k for k, row in enumerate(rows) if isinstance(row, dict)]
-    if len(pictures) * prod(spec.shape) > MOST_BYTES:
-        most = MOST_BYTES // prod(spec.shape)
-        raise InvalidContent.at(
-            "/inputs", f"{len(pictures):,} pictures of that size are too much at once. Send at most {most:,}."
-        )
+    check_room(len(pictures), spec)
     lists = [row for row in rows if not isinstance(row, dict)]
     numbers = _lists(rows, lists, spec, model) if lists else np.zeros((0, *spec.shape), np.uint8)
     read = np.empty((len(rows), *spec.shape), numbers.dtype)
@@ -78,6 +74,45 @@ def _picture(row: dict[str, Any], spec: ImageInput, at: str, name: str, model: s
         )
     [(key, text)] = row.items()
     kind, at = KINDS[key], f"{at}/{key}"
+    _check_takes_files(spec, kind, at, model)
+    return _pixels(read_base64(text, at, name), kind, spec, at, name, model)
+
+
+def read_base64(text: Any, at: str, name: str) -> bytes:
+    """A file in base64. Raises InvalidContent."""
+    if not isinstance(text, str):
+        raise InvalidContent.at(at, f"{name} has {word(text)} where the file in base64 is due.")
+    try:
+        return binascii.a2b_base64(text.encode(), strict_mode=True)
+    except (ValueError, UnicodeEncodeError):
+        begins = "without what comes before the comma" if text.startswith("data:") else "without spaces and line breaks"
+        raise InvalidContent.at(at, f"{name} is not base64. Send the file in base64, padded, {begins}.") from None
+
+
+def read_file(
+    data: bytes, spec: ImageInput, at: str, name: str, model: str, sent_as: str | None = None
+) -> NDArray[np.uint8]:
+    """A PNG or JPEG file -> uint8 [c, h, w]. `sent_as`: the kind that it must be. Raises InvalidContent."""
+    kind = kind_of(data)
+    if kind is None:
+        raise InvalidContent.at(at, f"{name} is no image: its first bytes are those of neither a PNG nor a JPEG.")
+    if sent_as is not None and kind != sent_as:
+        raise InvalidContent.at(at, f"{name} is a {kind}, and was sent as {sent_as}.")
+    _check_takes_files(spec, kind, at, model)
+    return _pixels(data, kind, spec, at, name, model)
+
+
+def check_room(pictures: int, spec: ImageInput) -> None:
+    """Raises InvalidContent where so many decoded pictures are too much."""
+    if pictures * prod(spec.shape) > MOST_BYTES:
+        most = MOST_BYTES // prod(spec.shape)
+        raise InvalidContent.at(
+            "/inputs", f"{pictures:,} pictures of that size are too much at once. Send at most {most:,}."
+        )
+
+
+def _check_takes_files(spec: ImageInput, kind: str, at: str, model: str) -> None:
+    """Raises InvalidContent where the pixels of a file are not what the model takes."""
     if spec.channels not in MODES:
         raise InvalidContent.at(
             at, f"{model} takes {spec.channels} channels, and a {kind} has 1, 3 or 4. Send nested lists [c][h][w]."
@@ -89,13 +124,9 @@ def _picture(row: dict[str, Any], spec: ImageInput, at: str, name: str, model: s
             f"{model} takes numbers from {low:g} to {high:g}, and the pixels of a {kind} go from 0 to 255. Send nested "
             'lists, or make a model whose scale is {"range": [0, 255]}.',
         )
-    if not isinstance(text, str):
-        raise InvalidContent.at(at, f"{name} has {word(text)} where the file in base64 is due.")
-    try:
-        data = binascii.a2b_base64(text.encode(), strict_mode=True)
-    except (ValueError, UnicodeEncodeError):
-        begins = "without what comes before the comma" if text.startswith("data:") else "without spaces and line breaks"
-        raise InvalidContent.at(at, f"{name} is not base64. Send the file in base64, padded, {begins}.") from None
+
+
+def _pixels(data: bytes, kind: str, spec: ImageInput, at: str, name: str, model: str) -> NDArray[np.uint8]:
     try:
         return read_picture(data, kind, spec.shape, model)
     except NoPicture as why:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.inputs import ImageInput, VectorInput
+from service.contract.inputs import ImageInput, InputSpec, VectorInput
 from service.errors import InvalidContent
 from service.intake.json_body import read_value
 
@@ -41,6 +41,13 @@ def read_numbers(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model:
     if len(shape) == 3 and numbers.min() >= 0 and numbers.max() <= 255 and (numbers == np.rint(numbers)).all():
         return numbers.astype(np.uint8)
     return numbers.astype(np.float32)
+
+
+def not_finite(row: int, place: int, spec: InputSpec) -> InvalidContent:
+    """The refusal of a row whose number `place`, counted through the row, is NaN, infinite or beyond a float32."""
+    at = "/".join(str(k) for k in np.unravel_index(place, spec.shape))
+    told = f"Row {row + 1} has a number that is NaN, infinite or beyond what a float32 can hold (3.4e38)."
+    return InvalidContent.at(f"/inputs/{row}/{at}", told)
 
 
 def _lists(rows: msgspec.Raw | Any, kind: type[Vectors] | type[Images]) -> Any:

@@ -28,6 +28,11 @@ class NoPicture(ValueError):
     """A picture that cannot be taken; the message goes on after "This PNG" or "This JPEG"."""
 
 
+def kind_of(data: bytes) -> str | None:
+    """What a file is by its first bytes; null: neither a PNG nor a JPEG."""
+    return next((kind for kind, begins in SIGNATURES.items() if data.startswith(begins)), None)
+
+
 def read_picture(data: bytes, kind: str, shape: tuple[int, ...], model: str) -> Pixels:
     """The pixels of a file of that kind ("PNG", "JPEG") -> uint8 [c, h, w], turned as its EXIF says.
 
@@ -70,8 +75,7 @@ def _check_signature(data: bytes, kind: str) -> None:
     """Raises NoPicture where the first bytes are of another kind of file."""
     if data.startswith(SIGNATURES[kind]):
         return
-    other = next((name for name, begins in SIGNATURES.items() if data.startswith(begins)), None)
-    if other:
+    if other := kind_of(data):
         raise NoPicture(f'is a {other}: send it as {{"{other.lower()}": ...}}.')
     raise NoPicture(f"is none: its first bytes are not those of a {kind} file. PNG and JPEG are taken.")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
 
 from service.learning.batch import Array, Bools
 from service.learning.evaluation import Floats
@@ -19,6 +18,8 @@ def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Boo
     trusted [t, M], rows [n, M] -> [n]. The spread is pooled within classes, standardised and shrunk by OAS (Chen et al.
     2010). `seen` holds neither of them, else trusted rows would lie nearer than any new row can.
     """
+    from scipy.linalg import cholesky, solve_triangular  # of no use to a process that only serves
+
     if not len(rows) or not len(trusted) or seen.rows <= len(seen.classes):
         return np.ones(len(rows), bool)
     columns = np.unique(np.linspace(0, seen.width - 1, min(seen.width, WIDTH)).round().astype(np.int64))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg.blas import dgemm, dsyrk
 
 from service.learning.sums import Floats, Sums
 
@@ -42,6 +41,8 @@ class Moments:
         """S_w: the spread within classes, symmetric. [M, M]"""
         found: Floats = np.multiply(self.products, 1 / self.freedom, order="C")
         right = self.means * self.n
+        from scipy.linalg.blas import dgemm  # of no use to a process that only serves
+
         dgemm(1.0, right, self.means / -self.freedom, 1.0, found.T, trans_b=True, overwrite_c=True)
         return found
 
@@ -78,6 +79,8 @@ def floored_variance(squares: Floats, sums: Floats, rows: float) -> Floats:
 def add_square(onto: Floats, columns: Floats, sign: float) -> None:
     """onto += sign columns columns', in place, its triangle on and below the diagonal alone. onto [M, M]
     Fortran-ordered, columns [M, C] in C's order."""
+    from scipy.linalg.blas import dsyrk  # of no use to a process that only serves
+
     dsyrk(sign, columns.T, 1.0, onto, trans=True, lower=True, overwrite_c=True)
 
 

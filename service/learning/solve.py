@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from service.errors import MethodRefused
 from service.learning.batch import Array
@@ -149,6 +148,8 @@ def _oas(within: Floats, freedom: float) -> tuple[float, float]:
 
 def _factor(left: Floats, diagonal: Floats, alpha: float) -> Floats:
     """Cholesky of left + diag, in its place. left [M, M] Fortran-ordered, its lower triangle. Raises MethodRefused"""
+    from scipy.linalg.lapack import dpotrf  # of no use to a process that only serves
+
     left.ravel("K")[:: len(left) + 1] += diagonal
     factor, failed = dpotrf(left, lower=True, overwrite_a=True, clean=False) if len(left) else (left, 0)
     if failed:
@@ -158,6 +159,8 @@ def _factor(left: Floats, diagonal: Floats, alpha: float) -> Floats:
 
 def _solved(factor: Floats, right: Floats) -> Floats:
     """x of L L' x = right. [M, M], [M, C] -> [M, C]"""
+    from scipy.linalg.lapack import dpotrs
+
     return np.asarray(dpotrs(factor, right, lower=True)[0]) if len(factor) else right
 
 

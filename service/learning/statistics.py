@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc
 
 Bools = NDArray[np.bool_]
 Interval = tuple[float, float]
@@ -22,6 +21,8 @@ Z95 = 1.96
 
 def at_least(k: int, n: int, p: float) -> float:
     """P(Bin(n, p) >= k): how likely chance alone gives k or more of n."""
+    from scipy.special import bdtrc  # of no use to a process that only serves
+
     if k <= 0:
         return 1.0
     if k > n or p <= 0:

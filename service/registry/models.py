@@ -50,8 +50,13 @@ def get(session: Session, name: str, archived_too: bool = False) -> Model:
     """The model of that name. Raises NotFound, also when it is archived, unless those are asked for."""
     model = session.scalar(select(Model).where(Model.name == name))
     if model is None or (model.archived_at is not None and not archived_too):
-        raise NotFound(f'There is no model "{name[:100]}".')
+        raise unknown(name)
     return model
+
+
+def unknown(name: str) -> NotFound:
+    """What whoever asks for a model that is not there, or is archived, is told."""
+    return NotFound(f'There is no model "{name[:100]}".')
 
 
 def by_id(session: Session, model_id: int) -> Model:

@@ -71,7 +71,17 @@ class Version(Table):
     """What a model was at one point. `learned` is the set of its batches, sorted."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("model_id", "number"), UniqueConstraint("update_id"))
+    __table_args__ = (
+        UniqueConstraint("model_id", "number"),
+        UniqueConstraint("update_id"),
+        Index(
+            "ix_versions_erased",
+            "model_id",
+            "number",
+            sqlite_where=text("erased_at IS NOT NULL"),
+            postgresql_where=text("erased_at IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
@@ -221,6 +231,20 @@ class Deployment(Table):
     undoes: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
     left_out: Mapped[list[str]]
     reason: Mapped[str]
+    by: Mapped[str]
+    at: Mapped[float]
+
+
+class Alias(Table):
+    """A name that a person gave to a version: `by` whom, and when (`at`) it was pointed there."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (UniqueConstraint("model_id", "name"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    name: Mapped[str]
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
     by: Mapped[str]
     at: Mapped[float]
 

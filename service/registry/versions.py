@@ -13,7 +13,7 @@ from service.contract import resources
 from service.errors import Conflict, Erased, NotFound
 from service.registry import listing
 from service.registry.database import LARGEST, now
-from service.registry.tables import Batch, Deployment, Model, Update, Version
+from service.registry.tables import Alias, Batch, Deployment, Model, Update, Version
 from service.registry.times import moment
 
 
@@ -97,10 +97,9 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
 
 
 def retracted_batches(session: Session, learned: Iterable[str]) -> list[str]:
-    """Those of `learned` that were retracted."""
-    return [
-        b.id for batch_id in learned if (b := session.get(Batch, batch_id)) is not None and b.retracted_at is not None
-    ]
+    """Those of `learned` that were retracted, in that order."""
+    gone = set(session.scalars(select(Batch.id).where(Batch.retracted_at.is_not(None))))
+    return [batch_id for batch_id in learned if batch_id in gone]
 
 
 def require_clean(session: Session, model: Model, version: Version) -> None:
@@ -151,6 +150,7 @@ def resource(session: Session, model: Model, version: Version) -> resources.Vers
     """The version as the API shows it."""
     parent = session.get(Version, version.parent_id) if version.parent_id is not None else None
     update = session.get(Update, version.update_id) if version.update_id is not None else None
+    named = select(Alias.name).where(Alias.model_id == model.id, Alias.version_id == version.id)
     return resources.Version.model_validate(
         {
             "number": version.number,
@@ -167,6 +167,7 @@ def resource(session: Session, model: Model, version: Version) -> resources.Vers
             "architecture": version.layout,
             "report": version.report,
             "live": version.id == model.live_version_id,
+            "aliases": list(session.scalars(named.order_by(Alias.name))),
             "created_at": moment(version.created_at),
             "erased_at": moment(version.erased_at),
         }

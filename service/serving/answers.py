@@ -1,70 +1,60 @@
-"""One question, one answer: predict(version, rows, top) -> Answer, whichever door it came through."""
+"""What a version says of rows, as every door tells it: classes by name, probabilities, and the JSON of them."""
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import NDArray
 
 from service.errors import NotLive
 from service.learning.batch import Array
-from service.serving.live import Loaded
-
-BLOCKING_SECONDS = 0.002
-"""What takes longer is computed beside the event loop."""
+from service.serving.predictor import Shares
+from service.serving.shelf import Loaded
 
 
-class Share(msgspec.Struct, frozen=True):
-    """A class and its probability."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one version says of n rows: the shares of all its classes."""
 
-    class_: str = msgspec.field(name="class")
-    score: float
+    loaded: Loaded
+    shares: Shares
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+        return self.loaded.number
+
+    def json(self, top: int) -> bytes:
+        """{"model", "version", "predictions": [{"class", "score", "top"}]}: the best `top` classes of each row, equal
+        scores by name."""
+        names = self.loaded.predictor.quoted
+        if top == 1:
+            one = [
+                f'{{"class":{names[k]},"score":{score!r},"top":[{{"class":{names[k]},"score":{score!r}}}]}}'
+                for k, score in zip(self.shares.best, self.shares.score, strict=True)
+            ]
+            return f"{self._head()}{','.join(one)}]}}".encode()
+        best = np.argsort(-self.shares.shares, axis=1, kind="stable")[:, :top]
+        scores = np.take_along_axis(self.shares.shares, best, 1)
+        rows = [
+            [f'{{"class":{names[k]},"score":{score!r}}}' for k, score in zip(row, told, strict=True)]
+            for row, told in zip(best.tolist(), scores.tolist(), strict=True)
+        ]
+        told = ",".join(f'{row[0][:-1]},"top":[{",".join(row)}]}}' for row in rows)
+        return f"{self._head()}{told}]}}".encode()
+
+    def _head(self) -> str:
+        # a model's name is letters, digits, dots and dashes: nothing in it wants escaping
+        return f'{{"model":"{self.loaded.model}","version":{self.loaded.number},"predictions":['
 
 
-class Prediction(msgspec.Struct, frozen=True):
-    """The best class of a row, and the best `top` of them."""
-
-    class_: str = msgspec.field(name="class")
-    score: float
-    top: list[Share]
+def predict(loaded: Loaded, inputs: Array, source: str | None = None) -> Answer:
+    """At once, in this thread, by the head of their source if it has one. Raises NotLive where it knows no class."""
+    check_classes(loaded)
+    return Answer(loaded, loaded.predictor.answer(inputs, source))
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What one version says of n rows."""
-
-    model: str
-    version: int
-    predictions: list[Prediction]
-
-
-def takes_long(loaded: Loaded, rows: int) -> bool:
-    """Whether others would notice if the event loop computed it."""
-    return loaded.predictor.seconds_a_row * rows > BLOCKING_SECONDS
-
-
-def predict(loaded: Loaded, inputs: Array, top: int, source: str | None = None) -> Answer:
-    """The best `top` classes of each row, by the head of their source if it has one; equal scores by name.
-
-    Raises NotLive where it knows no class.
-    """
-    names = loaded.predictor.names
-    if not names:
+def check_classes(loaded: Loaded) -> None:
+    """Raises NotLive where a version knows no class."""
+    if not loaded.predictor.names:
         raise NotLive(f"Version {loaded.number} of {loaded.model} knows no class. POST an update with rows first.")
-    shares = loaded.predictor.probabilities(inputs, source)
-    best = _best(shares, min(top, len(names)))
-    scores = np.take_along_axis(shares, best, 1).tolist()
-    return Answer(
-        loaded.model,
-        loaded.number,
-        [
-            Prediction(names[row[0]], told[0], [Share(names[k], s) for k, s in zip(row, told, strict=True)])
-            for row, told in zip(best.tolist(), scores, strict=True)
-        ],
-    )
-
-
-def _best(shares: NDArray[np.float64], top: int) -> NDArray[np.int64]:
-    """Columns of the largest shares, falling; columns are in order of name, and both ways keep it. -> [n, top]"""
-    order: NDArray[np.int64]
-    order = shares.argmax(1)[:, None] if top == 1 else np.argsort(-shares, axis=1, kind="stable")[:, :top]
-    return order

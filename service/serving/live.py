@@ -1,79 +1,178 @@
 """Which version answers: a table in memory, changed by one assignment after the new version is loaded and warm.
 
-The database says which version is live; every assignment reads it again under one lock, so that two who moved the
-pointer one after the other cannot leave the earlier version in the table.
+The database says which version is live. Every assignment reads it again under one lock, so that two who moved the
+pointer one after the other cannot leave the earlier version in the table. A version is loaded when it is first asked
+for, or before it goes live here; what nobody asks for costs a line of the pointers.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from service.contract.inputs import InputSpec
-from service.errors import CorruptArtifact, NotFound, NotLive
-from service.registry import models, versions
+from service.errors import CorruptArtifact, Erased, NotFound, NotLive
+from service.registry import aliases, models, versions
 from service.registry.database import Database
-from service.registry.tables import Model, Version
-from service.serving.predictor import Predictor, load
+from service.registry.tables import Version
+from service.serving.pointing import Pointing
+from service.serving.predictor import load
+from service.serving.shelf import Key, Loaded, Shelf
 from service.storage.artifacts import SHARDS, Artifacts
 
 log = logging.getLogger("tsuika.serving")
 
-KEPT_WARM = 8
-"""Versions that stay loaded besides the live ones."""
 TRY_AGAIN_SECONDS = 5.0
 """After a version could not be loaded."""
 
 
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A version that is ready to answer. `fingerprint` tells two versions apart that were to get the same number."""
-
-    model_id: int
-    model: str
-    number: int
-    fingerprint: str
-    predictor: Predictor
-
-    @property
-    def input(self) -> InputSpec:
-        """What a row of it looks like."""
-        return self.predictor.input
-
-
 class LiveModels:
-    """The routing table of a process. Looking up a loaded version takes no lock and does no I/O."""
+    """The routing table of a process. Looking up a loaded version takes no lock and does no I/O.
 
-    def __init__(self, database: Database, store: Artifacts) -> None:
+    most_bytes: memory of loaded versions; beyond it those that were not asked for the longest are let go.
+    after_load: called in the thread that put a version into the table.
+    """
+
+    def __init__(self, database: Database, store: Artifacts, most_bytes: int) -> None:
         self._database, self._store = database, store
-        self._table: dict[str, Loaded] = {}
-        self._warm: OrderedDict[tuple[str, int], Loaded] = OrderedDict()
-        self._moving = threading.Lock()
+        self._pointing = Pointing(database)
+        self._shelf = Shelf(most_bytes, self._pointing.pinned)
         self._warming = threading.Lock()
-        self._keeping = threading.Lock()
-        self._failed: dict[tuple[str, int], tuple[float, str]] = {}
+        self._asking = threading.Lock()
+        self._asked: dict[tuple[str, int | None], Future[Loaded]] = {}
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self.after_load: Callable[[], None] = lambda: None
+        self._failed: dict[Key, tuple[float, str]] = {}
+        self._followed: int | None = None
 
     def find(self, name: str, number: int | None = None) -> Loaded | None:
         """The live version, or version `number`, if it is loaded."""
-        live = self._table.get(name)
-        if number is None or (live is not None and live.number == number):
-            return live
-        return self._warm.get((name, number))
+        return self._shelf.find(name, number)
+
+    async def asked(self, name: str, text: str | None = None) -> Loaded:
+        """The version that a path names by number or alias, or the live one; loaded if need be, off the event loop.
+
+        Raises NotFound, NotLive, Erased, CorruptArtifact.
+        """
+        number = None
+        if text is not None and text != aliases.LIVE:
+            number = self._pointing.number(name, text)
+            if number is None:
+                number = await asyncio.to_thread(lambda: self._pointing.look(name).number(name, text))
+        if (loaded := self.find(name, number)) is not None:
+            return loaded
+        # a sender that goes away must not cancel what others wait for, too
+        return await asyncio.shield(asyncio.wrap_future(self._wanted(name, number)))
+
+    def _wanted(self, name: str, number: int | None) -> Future[Loaded]:
+        """The live version, or version `number`, soon: loaded in a thread, once for all who ask meanwhile."""
+        with self._asking:
+            waiting = self._asked.get((name, number))
+            if waiting is None:
+                waiting = self._asked[name, number] = self._loader.submit(self._first_asked, name, number)
+        return waiting
 
     def get(self, name: str) -> Loaded:
         """The live version, loaded if need be. Raises NotFound, NotLive, CorruptArtifact."""
-        if (loaded := self._table.get(name)) is not None:
-            return loaded
+        return self.find(name) or self._wanted(name, None).result()
+
+    def at(self, name: str, number: int) -> Loaded:
+        """Version `number`, loaded if need be. Raises NotFound, Erased, CorruptArtifact."""
+        return self.find(name, number) or self._wanted(name, number).result()
+
+    def prepare(
+        self, model_id: int, name: str, number: int, layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]
+    ) -> Loaded:
+        """A version loaded, verified and warm, before its swap; it may not be committed yet. Raises CorruptArtifact."""
+        fingerprint = _fingerprint(layout, shards)
+        known = self.find(name, number)
+        if known is not None and known.fingerprint == fingerprint:
+            return known
+        with self._warming:
+            live = self.find(name)
+            like = live.predictor if live is not None else None
+            predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest), like)
+        return Loaded(model_id, name, number, fingerprint, predictor)
+
+    def swap(self, loaded: Loaded) -> None:
+        """From now on this version answers, unless the pointer has moved on since; the one before stays loaded."""
+        self._assign(loaded)
+        self.after_load()
+
+    def serving_version(self, name: str) -> int | None:
+        """The number of the version that answers here, or would when it is asked."""
+        answering, live = self._shelf.answering(name), self._pointing.live(name)
+        return answering or (None if (name, live) in self._failed else live)
+
+    def refresh(self) -> None:
+        """Follow what others moved: read the pointers, drop archived models and erased versions, load what went live of
+        models that are loaded. Costs next to nothing while nobody commits."""
+        mark = self._database.mark()
+        if mark != self._followed:
+            with self._pointing.reading() as session:
+                self._pointing.read_all(session)
+                self._drop_erased(session)
+            self._shelf.drop(lambda loaded: not self._pointing.knows(loaded.model))
+        for key in [(name, number) for name, number in list(self._failed) if number != self._pointing.live(name)]:
+            self._failed.pop(key, None)
+        behind = [name for name, number in self._shelf.table().items() if number != self._pointing.live(name)]
+        for name in dict.fromkeys([*behind, *(name for name, _ in list(self._failed))]):
+            self._follow(name)
+        self._followed = mark
+
+    def moved(self, name: str) -> None:
+        """The names of a model point elsewhere since a moment: told by whoever moved them here."""
+        self._pointing.look(name)
+
+    def troubles(self) -> dict[str, str]:
+        """Models whose live version cannot be loaded, and why; the version before answers, where it is loaded."""
+        return {name: why for (name, _), (_, why) in self._failed.items()}
+
+    def drop_versions(self, model_id: int, numbers: Collection[int]) -> None:
+        """Forget loaded versions: their bytes were erased."""
+        self._shelf.drop(lambda loaded: loaded.model_id == model_id and loaded.number in numbers)
+
+    def drop_model(self, name: str) -> None:
+        """Forget a model that was archived."""
+        self._pointing.drop(name)
+        self._shelf.drop(lambda loaded: loaded.model == name)
+
+    def close(self) -> None:
+        """Load no more."""
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+    def _first_asked(self, name: str, number: int | None) -> Loaded:
+        """Load it, in the thread of the loader."""
+        try:
+            while True:
+                if (loaded := self.find(name, number)) is not None:
+                    return loaded
+                if number is None:
+                    loaded, answers = self._loaded_live(name)
+                else:
+                    loaded, answers = self._load(name, self._version(name, number)), True
+                    self._assign(loaded)
+                self.after_load()
+                if answers:  # else the pointer moved while it was loaded
+                    return loaded
+        finally:
+            with self._asking:
+                del self._asked[name, number]
+
+    def _version(self, name: str, number: int | None) -> Version:
         with self._database.reading() as session:
             model = models.get(session, name)
+            if number is not None:
+                return versions.present(session, model, number)
             version, made = models.live(session, model), versions.next_number(session, model) - 1
         if version is None and made:
             raise NotLive(
@@ -82,110 +181,64 @@ class LiveModels:
             )
         if version is None:
             raise NotLive(f"{name} has no live version yet. POST an update to /v1/models/{name}/updates first.")
-        self._assign(self._load(name, version))
-        return self._table.get(name) or self.get(name)
+        return version
 
-    def at(self, name: str, number: int) -> Loaded:
-        """Version `number`, loaded if need be. Raises NotFound, Erased, CorruptArtifact."""
-        if (loaded := self.find(name, number)) is not None:
-            return loaded
-        with self._database.reading() as session:
-            version = versions.present(session, models.get(session, name), number)
-        return self._keep(self._load(name, version))
+    def _drop_erased(self, session: Session) -> None:
+        loaded = {(v.model_id, v.number) for v in self._shelf.loaded()}
+        erased = select(Version.model_id, Version.number).where(Version.erased_at.is_not(None))
+        gone = loaded.intersection((m, n) for m, n in session.execute(erased)) if loaded else set()
+        self._shelf.drop(lambda v: (v.model_id, v.number) in gone)
 
-    def prepare(
-        self, model_id: int, name: str, number: int, layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]
-    ) -> Loaded:
-        """A version loaded, verified and warm, before its swap; it may not be committed yet. Raises CorruptArtifact."""
-        fingerprint = json.dumps([layout, [(s["part"], s["digest"]) for s in shards]], sort_keys=True)
-        known = self.find(name, number)
-        if known is not None and known.fingerprint == fingerprint:
-            return known
-        with self._warming:
-            predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest))
-        return Loaded(model_id, name, number, fingerprint, predictor)
-
-    def swap(self, loaded: Loaded) -> None:
-        """From now on this version answers, unless the pointer has moved on since; the one before stays warm."""
-        self._assign(loaded)
-
-    def serving_version(self, name: str) -> int | None:
-        """The number of the version that answers here."""
-        loaded = self._table.get(name)
-        return loaded.number if loaded else None
-
-    def refresh(self) -> None:
-        """Follow what others moved: load and swap, drop archived models and erased versions."""
-        with self._database.reading() as session:
-            query = select(Model.name, Version).join(Version, Model.live_version_id == Version.id)
-            live = dict(session.execute(query.where(Model.archived_at.is_(None))).all())
-            warm = {(k.model_id, k.number) for k in list(self._warm.values())}
-            erased = select(Version.model_id, Version.number).where(
-                Version.erased_at.is_not(None), Version.model_id.in_({model_id for model_id, _ in warm})
-            )
-            gone = [(m, n) for m, n in session.execute(erased) if (m, n) in warm] if warm else []
-        for model_id, number in gone:
-            self.drop_versions(model_id, [number])
-        for name in [n for n in self._table if n not in live]:
-            self.drop_model(name)
-        for name, version in live.items():
-            if self.serving_version(name) != version.number:
-                self._follow(name, version)
-        self._failed = {k: v for k, v in self._failed.items() if k[0] in live and live[k[0]].number == k[1]}
-
-    def troubles(self) -> dict[str, str]:
-        """Models whose live version cannot be loaded, and why; the version before answers, where there is one."""
-        return {name: why for (name, _), (_, why) in self._failed.items()}
-
-    def drop_versions(self, model_id: int, numbers: Collection[int]) -> None:
-        """Forget warm versions: their bytes were erased."""
-        for key, loaded in list(self._warm.items()):
-            if loaded.model_id == model_id and loaded.number in numbers:
-                self._warm.pop(key, None)
-
-    def drop_model(self, name: str) -> None:
-        """Forget a model that was archived."""
-        self._table.pop(name, None)
-        for key in [k for k in list(self._warm) if k[0] == name]:
-            self._warm.pop(key, None)
-
-    def _follow(self, name: str, version: Version) -> None:
-        key = (name, version.number)
-        if key in self._failed and self._failed[key][0] > time.monotonic():
+    def _follow(self, name: str) -> None:
+        """Load what is live now, but not at once again where that failed; the version before answers meanwhile."""
+        failed = self._failed.get((name, self._pointing.live(name) or 0))
+        if failed is not None and failed[0] > time.monotonic():
             return
         try:
-            self._assign(self._load(name, version))
+            self._loaded_live(name)
+            self.after_load()
+        except (CorruptArtifact, OSError):
+            pass  # `troubles` tells of it
+        except (NotFound, NotLive):
+            self._shelf.drop(lambda loaded: loaded.model == name)
+
+    def _loaded_live(self, name: str) -> tuple[Loaded, bool]:
+        """The live version, and whether it answers: another one may be live by now.
+
+        Raises NotFound, NotLive; CorruptArtifact and OSError, which `troubles` tells from then on.
+        """
+        version = self._version(name, None)
+        key = (name, version.number)
+        try:
+            loaded = self._load(name, version)
         except (CorruptArtifact, OSError) as error:
             told = error.detail if isinstance(error, CorruptArtifact) else str(error)
             self._failed[key] = (time.monotonic() + TRY_AGAIN_SECONDS, f"Version {version.number}: {told}")
             log.error("%s: version %d cannot be loaded and is not served: %s", name, version.number, told)
-        else:
-            self._failed.pop(key, None)
+            raise
+        self._failed.pop(key, None)
+        return loaded, self._assign(loaded)
 
     def _load(self, name: str, version: Version) -> Loaded:
         return self.prepare(version.model_id, name, version.number, version.layout, version.shards)
 
-    def _assign(self, loaded: Loaded) -> None:
-        """The one place that changes the table: only to what the database says at this moment."""
-        with self._moving, self._database.reading() as session:
+    def _assign(self, loaded: Loaded) -> bool:
+        """The one place that changes the table: only to what the database says at this moment. -> whether it answers"""
+        with self._pointing.reading() as session:
             try:
-                live = models.live(session, models.get(session, loaded.model))
-            except NotFound:
-                self.drop_model(loaded.model)
-                return
-            if live is None or live.number != loaded.number:
-                self._keep(loaded)
-                return
-            before = self._table.get(loaded.model)
-            self._table[loaded.model] = loaded
-            if before is not None and before.number != loaded.number:
-                self._keep(before)
-                log.info("%s answers with version %d", loaded.model, loaded.number)
+                live = self._pointing.read(session, loaded.model).live
+                version = versions.present(session, models.get(session, loaded.model), loaded.number)
+            except (NotFound, Erased):
+                return False
+            if _fingerprint(version.layout, version.shards) != loaded.fingerprint:
+                return False  # another one got the number
+            before, answers = self._shelf.answering(loaded.model), live == loaded.number
+            self._shelf.keep(loaded, answers)
+        if answers and before not in (None, loaded.number):
+            log.info("%s answers with version %d", loaded.model, loaded.number)
+        return answers
 
-    def _keep(self, loaded: Loaded) -> Loaded:
-        with self._keeping:
-            self._warm[loaded.model, loaded.number] = loaded
-            self._warm.move_to_end((loaded.model, loaded.number))
-            while len(self._warm) > KEPT_WARM:
-                self._warm.popitem(last=False)
-        return loaded
+
+def _fingerprint(layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]) -> str:
+    told = json.dumps([layout, [(s["part"], s["digest"]) for s in shards]], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()

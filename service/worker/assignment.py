@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -160,3 +161,10 @@ class Result(Fact):
     challenge: Challenge | None = None
     lost: str | None = None
     """Of a challenger that did not win: the comparison, in a sentence. Then no version is made of it."""
+
+    def timed(self, parts: Mapping[str, float], seconds: float | None = None) -> Result:
+        """With these seconds of the parts of its way, in order, and those of all that the child did."""
+        cost = self.report.cost
+        update = {"parts": dict(parts), "seconds": cost.seconds if seconds is None else seconds}
+        report = self.report.model_copy(update={"cost": cost.model_copy(update=update)})
+        return self.model_copy(update={"report": report})

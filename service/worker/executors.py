@@ -69,7 +69,12 @@ class WarmChild:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._done = 0
-        self._ready = False
+        self._ready = self._running = False
+
+    def wake(self) -> None:
+        """Have `tick` called now, from any thread: something may have changed for what runs."""
+        if self._running:
+            self._lines.put("")
 
     def warm(self) -> None:
         """Start the child ahead of its first assignment."""
@@ -88,6 +93,7 @@ class WarmChild:
         Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged.
         """
         self.warm()
+        self._running = True
         self._send({"assignment": assignment.model_dump(mode="json")})
         try:
             for message in self._messages(tick_seconds, tick):
@@ -109,6 +115,7 @@ class WarmChild:
             self.kill()
             raise
         finally:
+            self._running = False
             if self._done >= self._max_updates:
                 self.kill()
 
@@ -150,7 +157,7 @@ class WarmChild:
         until = time.monotonic() + CANCEL_GRACE_SECONDS
         try:
             while (line := self._lines.get(timeout=max(0.0, until - time.monotonic()))) is not None:
-                if not {"progress", "ready"}.intersection(json.loads(line)):
+                if line and not {"progress", "ready"}.intersection(json.loads(line)):
                     if keep:
                         return
                     break

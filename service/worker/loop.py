@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 import uuid
 from types import FrameType
 
@@ -52,6 +53,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin to claim."""
+        self._runtime.on_change(self._child.wake)
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -141,6 +143,7 @@ class Worker:
 
     def _execute(self, update: Update) -> None:
         """Run a claimed update to its end. Raises LeaseLost."""
+        began = time.perf_counter()
         try:
             with self._runtime.database.reading() as session:
                 assignment = execution.assignment(self._runtime, session, update)
@@ -149,6 +152,7 @@ class Worker:
                 if assignment.retention == Retention.ALL:
                     self._lasting.add(update.model_id)
                 result = self._child.run(assignment, self._settings.poll_seconds, self._ticker(update))
+            took = time.perf_counter() - began
             if update.erase:
                 self._child.kill()  # its memory holds sums of the rows that are erased now
             if result is None:
@@ -156,7 +160,9 @@ class Worker:
             elif result.lost is not None:
                 finish_lost(self._runtime, update.id, update.fence, result.lost)
             else:
-                publish(self._runtime, update.id, update.fence, result)
+                cost = result.report.cost
+                around = {"queue": cost.wait_seconds, "handover": took - cost.seconds}
+                publish(self._runtime, update.id, update.fence, result.timed({**around, **cost.parts}))
         except BudgetSpent as spent:
             finish_lost(self._runtime, update.id, update.fence, spent.detail)
         except (Stopping, Yielding):

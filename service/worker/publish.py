@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from sqlalchemy.orm import Session
 
@@ -12,7 +13,7 @@ from service.learning import sentences
 from service.registry import deployments, leases, ledger, models, states, updates, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
-from service.serving.live import Loaded
+from service.serving.shelf import Loaded
 from service.storage.artifacts import SHARDS
 from service.worker import disputes, erasure
 from service.worker.assignment import Result
@@ -25,7 +26,9 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
 
     Raises LeaseLost when another worker owns the update by now: nothing is published then.
     """
+    began = time.perf_counter()
     loaded = _warm(runtime, update_id, result)
+    result = result.timed({**result.report.cost.parts, "loading": time.perf_counter() - began})
     runtime.crash("before_commit")
     with runtime.database.writing() as session:
         update = leases.owned(session, update_id, fence)

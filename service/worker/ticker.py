@@ -33,8 +33,11 @@ class Ticker:
         if self._stop.is_set():
             raise Stopping
         at, settings = time.monotonic(), self._runtime.settings
-        if at - self._looked < settings.poll_seconds:
+        rung = self._runtime.work.is_set()
+        if not rung and at - self._looked < settings.poll_seconds:
             return False
+        if rung:
+            self._runtime.work.clear()
         self._looked = at
         fresh = progress is not None and progress != self._told and at - self._beaten >= min(1.0, settings.beat_seconds)
         if fresh or at - self._beaten >= settings.beat_seconds:

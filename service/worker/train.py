@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,10 +28,12 @@ from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard
+from service.worker.behind import WriteBehind
 from service.worker.challenging import against, better, within
 from service.worker.choosing import Chosen, around, choose
 from service.worker.features import StoredData
 from service.worker.loading import load, past
+from service.worker.parts import Parts
 from service.worker.shelf import Memory, Shelf
 
 
@@ -56,14 +59,15 @@ class Workshop:
         self._memory = Memory()
         self._keep: list[tuple[Cache, str, str, Rows | Ledger]] = []
         self._weights: list[SharedWeights] = []
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="store")
 
     def execute(
         self, assignment: Assignment, progress: Callable[[str, int, int], None], check: Callable[[], None]
     ) -> Result:
         """Learn, judge, store. Raises Cancelled, MethodRefused, and whatever goes wrong."""
-        started = time.perf_counter()
+        started, parts = time.perf_counter(), Parts(progress)
         places = assignment.places
-        store = LocalArtifacts(Path(places.store), crash=_crasher(places.crash_point))
+        store = WriteBehind(LocalArtifacts(Path(places.store), crash=_crasher(places.crash_point)), self._threads)
         cache = Cache(Path(places.cache), places.cache_bytes)
         shelf = Shelf(
             store,
@@ -87,13 +91,15 @@ class Workshop:
         seed = assignment.steps[-1].seed if assignment.steps else 0
         if assignment.champion is not None:
             check = within(assignment.budget_seconds, started, check)
-        run = Run(seed=seed, progress=progress, check=check)
+        run = Run(seed=seed, progress=parts.progress, check=check)
         execute = _learn if assignment.kind is UpdateKind.LEARN else _take_back
         done = execute(assignment, shelf, base, run, context)
-        progress("storing", 0, 1)
+        parts.progress("storing", 0, 1)
         remembered = done.data.remember(done.candidate.space)
         self._keep = [(cache, places.area, name, thing) for name, thing in remembered.items()]
-        return _stored(assignment, done, shelf)
+        result = _stored(assignment, done, shelf)
+        store.settle()
+        return result.timed(parts.seconds(), seconds=time.perf_counter() - started)
 
     def tidy(self) -> None:
         """What can wait until the result is told: write the new sums to the cache."""
@@ -110,7 +116,9 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     base = _knowing(base)
     known = assignment.base.learned if assignment.base else []
     data = _data(assignment, shelf, known, step.batches, run)
+    run.progress("choosing", 0, 1)
     chosen = choose(step.method, base, data, around(assignment))
+    run.progress("choosing", 1, 1)
     layout = base.layout if base is not None else None
     if reason := refused(chosen.method, assignment.retention, assignment.architecture, layout):
         raise MethodRefused(reason)

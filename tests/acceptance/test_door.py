@@ -43,6 +43,12 @@ def stored(client: httpx.Client) -> list[Any]:
     return [*client.get(BATCHES).json()["items"], *client.get("/v1/models/digits").json()["classes"]]
 
 
+def test_a_process_that_serves_loads_no_library_of_learning(server: Server) -> None:
+    loaded = Path(f"/proc/{server.pid}/maps").read_text()
+    assert "/torch/" in loaded
+    assert not [name for name in ("scipy", "sklearn", "pandas", "timm", "torchvision") if f"/{name}/" in loaded]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "pointer"),
     [

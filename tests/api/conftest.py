@@ -41,6 +41,7 @@ class Api:
 
     def close(self) -> None:
         self.runner.run(self.door.context.watcher.stop())
+        self.door.context.reader.close()
         self.runner.run(self.http.aclose())
         self.runner.close()
 

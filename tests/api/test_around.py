@@ -13,7 +13,7 @@ from tests.api.conftest import Api, MakeApi
 from tests.making import make_model, make_version
 
 ROUTES = [(method, route.path) for room in ROOMS for route in room.routes.routes for method in sorted(route.methods)]
-PUBLIC = {"/healthz", "/livez", "/health", "/ping", "/readyz", "/docs"}
+PUBLIC = {"/healthz", "/livez", "/health", "/ping", "/readyz", "/docs", "/v2/health/live", "/v2/health/ready"}
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong", "Basic secret", "Bearer", "Bearer secrets"])

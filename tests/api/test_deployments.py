@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from service.registry import models, versions
 from service.registry.database import now
 from service.registry.tables import Batch
@@ -125,7 +127,7 @@ def test_a_version_that_cannot_be_loaded_does_not_go_live(api: Api) -> None:
     three_versions(api)
     with api.runtime.database.reading() as session:
         shards = versions.get(session, models.get(session, "digits"), 2).shards
-    api.runtime.live._warm.clear()
+    api.runtime.live._shelf.drop(lambda loaded: True)
     head = next(s["digest"] for s in shards if s["part"] == "head.0")
     api.runtime.store.delete("shards", head)
     for path, body in [("rollback", {}), ("deployments", {"version": 2})]:
@@ -134,6 +136,14 @@ def test_a_version_that_cannot_be_loaded_does_not_go_live(api: Api) -> None:
         assert refused.json()["type"] == "/problems/corrupt-artifact"
     assert served(api) == 3
     assert api.ok("GET", MODEL)["live_version"] == 3
+
+
+def test_a_rollback_of_a_model_that_answers_reads_no_stored_bytes(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    three_versions(api)
+    for version in (1, 2):
+        api.ok("POST", f"{MODEL}/deployments", {"version": version})
+    monkeypatch.setattr(api.runtime.store, "get", lambda area, digest: pytest.fail("the store was read"))
+    assert api.ok("POST", f"{MODEL}/rollback")["live_version"] == served(api) == 1
 
 
 def test_versions_are_listed_with_their_lineage_and_weights(api: Api) -> None:

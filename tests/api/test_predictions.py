@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from service.api.predictions import Question
+from service.api.questions import Question
 from service.contract.requests import Predict
 from service.contract.resources import Predictions
 from tests.api.conftest import Api, pointers
@@ -131,7 +131,7 @@ def test_unknown_names_and_absent_versions(answering: Api) -> None:
     ask = {"inputs": [[1, 2, 3]]}
     assert answering("POST", "/v1/models/nobody/predictions", ask).status_code == 404
     assert answering("POST", "/v1/models/digits/versions/7/predictions", ask).status_code == 404
-    assert answering("POST", "/v1/models/digits/versions/live/predictions", ask).status_code == 404
+    assert answering("POST", "/v1/models/digits/versions/nobody/predictions", ask).status_code == 404
     assert answering("POST", "/v1/models/../versions/1/predictions", ask).status_code == 404
     answering.ok("POST", "/v1/models", {"name": "empty", "input": {"kind": "vector", "size": 3}})
     none: httpx.Response = answering("POST", "/v1/models/empty/predictions", ask)

@@ -117,6 +117,17 @@ def test_weights_are_safetensors(model: RemoteModel) -> None:
     assert any(name.startswith("head") for name in tensors)
 
 
+def test_versions_are_named(model: RemoteModel) -> None:
+    assert model.set_alias("stable", 1).version == 1
+    assert [(a.name, a.version) for a in model.aliases()] == [("stable", 1)]
+    assert model.version("stable").aliases == ["stable"]
+    assert model.predict([[0, 0, 0, 0]], version="stable").version == 1
+    assert load(model.weights("live")).keys() == load(model.weights("stable")).keys()
+    model.delete_alias("stable")
+    with pytest.raises(NotFound, match="stable"):
+        model.version("stable")
+
+
 def test_new_classes_and_settings(model: RemoteModel) -> None:
     inputs, labels = rows(6, classes=4)
     with pytest.raises(UnknownLabels, match='"3"'):

@@ -51,15 +51,18 @@ def damaged() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("data", damaged().values(), ids=list(damaged()))
 def test_damaged_bytes_are_refused_in_words(data: bytes) -> None:
-    with pytest.raises(CorruptArtifact):
-        unpack(data)
+    for read in (unpack, unpack_shard):
+        with pytest.raises(CorruptArtifact):
+            read(data)
 
 
 def test_a_shard_comes_back_writable_and_whole() -> None:
     tensors = {"weight": torch.randn(3, 2).T, "scalar": torch.tensor(1.5), "shape": torch.tensor([1, 2])}
+    tensors |= {"none": torch.zeros(0, 4), "bytes": torch.arange(3, dtype=torch.uint8), "yes": torch.tensor([True])}
     again = unpack_shard(pack_shard(tensors))
     assert all(torch.equal(again[name], t) and again[name].dtype == t.dtype for name, t in tensors.items())
     again["weight"][0] = 0
+    assert list(unpack_shard(pack_shard({"none": torch.zeros(0, 4)}))["none"].shape) == [0, 4]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int16"])

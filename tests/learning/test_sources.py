@@ -19,8 +19,8 @@ from service.learning.serialization import pack_shard
 from service.learning.sources import LEAST_ROWS
 from service.learning.update import Context, run_update
 from service.serving.answers import predict
-from service.serving.live import Loaded
 from service.serving.predictor import Predictor
+from service.serving.shelf import Loaded
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData
 
@@ -175,4 +175,4 @@ def test_versions_from_before_know_no_sources() -> None:
     assert Layout.model_validate(old).sources == []
     loaded = Loaded(1, "m", 1, "", Predictor(checkpoint))
     rows = batch(3, None).inputs[:4]
-    assert predict(loaded, rows, 2, "north") == predict(loaded, rows, 2)
+    assert predict(loaded, rows, "north").json(2) == predict(loaded, rows).json(2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -74,6 +76,12 @@ def test_migrating_twice_keeps_what_is_there(migrated: Path, tmp_path: Path) -> 
         assert models.get(session, "digits").name == "digits"
         assert models.installation_secret(session) == secret
     database.close()
+
+
+def test_alembic_is_not_loaded_for_a_database_that_is_up_to_date(migrated: Path) -> None:
+    code = f"import sys; from service.registry.database import migrate; migrate('sqlite:///{migrated}')"
+    code += "; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_every_installation_has_a_secret_of_its_own(migrated: Path, tmp_path: Path) -> None:

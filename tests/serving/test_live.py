@@ -11,7 +11,7 @@ from service.errors import CorruptArtifact, Erased, NotFound, NotLive
 from service.registry import deployments, models, versions
 from service.registry.database import now
 from service.runtime import Runtime
-from service.serving.live import KEPT_WARM, Loaded
+from service.serving.shelf import Loaded
 from tests.making import make_model, make_version
 
 
@@ -83,10 +83,10 @@ def test_a_swap_that_comes_late_does_not_undo_a_rollback(runtime: Runtime) -> No
 def test_refresh_follows_what_another_process_moved(runtime: Runtime) -> None:
     make_model(runtime)
     make_version(runtime)
-    runtime.live.refresh()
+    runtime.live.get("digits")
     make_version(runtime, seed=1)
     runtime.live.refresh()
-    assert runtime.live.serving_version("digits") == 2
+    assert runtime.live.find("digits") is runtime.live.find("digits", 2) is not None
     with runtime.database.writing() as session:
         models.archive(session, models.get(session, "digits"))
     runtime.live.refresh()
@@ -98,7 +98,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
 ) -> None:
     make_model(runtime)
     make_version(runtime)
-    runtime.live.refresh()
+    runtime.live.get("digits")
     make_version(runtime, seed=1)
     with runtime.database.reading() as session:
         shard = next(s for s in versions.get(session, models.get(session, "digits"), 2).shards if s["part"] == "head.0")
@@ -111,9 +111,29 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
     with pytest.raises(CorruptArtifact):
         runtime.live.at("digits", 2)
     path.write_bytes(whole)
+    runtime.live.refresh()
+    assert runtime.live.serving_version("digits") == 1
     monkeypatch.setattr("service.serving.live.time.monotonic", lambda: 1e12)
     runtime.live.refresh()
     assert runtime.live.serving_version("digits") == 2
+    assert runtime.live.troubles() == {}
+
+
+def test_a_version_that_failed_when_it_was_first_asked_is_told_and_tried_again(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(runtime)
+    make_version(runtime)
+    get = runtime.store.get
+    monkeypatch.setattr(runtime.store, "get", lambda area, digest: get(area, "0" * 64))
+    runtime.live.refresh()
+    assert runtime.live.troubles() == {}
+    with pytest.raises(CorruptArtifact):
+        runtime.live.get("digits")
+    assert "Version 1" in runtime.live.troubles()["digits"]
+    assert runtime.live.serving_version("digits") is None
+    monkeypatch.setattr(runtime.store, "get", get)
+    assert runtime.live.get("digits").number == 1
     assert runtime.live.troubles() == {}
 
 
@@ -121,7 +141,6 @@ def test_erased_versions_are_forgotten(runtime: Runtime) -> None:
     make_model(runtime)
     make_version(runtime)
     make_version(runtime, seed=1)
-    runtime.live.refresh()
     runtime.live.at("digits", 1)
     with runtime.database.writing() as session:
         versions.get(session, models.get(session, "digits"), 1).erased_at = now()
@@ -130,22 +149,14 @@ def test_erased_versions_are_forgotten(runtime: Runtime) -> None:
         runtime.live.at("digits", 1)
 
 
-def test_only_the_last_versions_stay_warm(runtime: Runtime) -> None:
-    make_model(runtime)
-    for seed in range(KEPT_WARM + 3):
-        make_version(runtime, seed=seed)
-    for number in range(1, KEPT_WARM + 3):
-        runtime.live.at("digits", number)
-    assert runtime.live.find("digits", 1) is None
-    assert runtime.live.find("digits", KEPT_WARM + 2) is not None
-
-
-def test_a_number_that_was_given_anew_does_not_bring_back_the_old_version(runtime: Runtime) -> None:
+def test_a_number_that_another_version_got_does_not_bring_back_what_was_prepared(runtime: Runtime) -> None:
     make_model(runtime)
     make_version(runtime)
     first = prepared(runtime, 1)
-    again = runtime.live.prepare(first.model_id, "digits", 1, _layout(runtime), _other_shards(runtime))
-    assert again.fingerprint != first.fingerprint
+    other = runtime.live.prepare(first.model_id, "digits", 1, _layout(runtime), _other_shards(runtime))
+    assert other.fingerprint != first.fingerprint
+    runtime.live.swap(other)
+    assert runtime.live.get("digits").fingerprint == first.fingerprint
 
 
 def _layout(runtime: Runtime) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,10 @@ from service.errors import CorruptArtifact, NotLive
 from service.learning.architectures import build, fresh, parts_of
 from service.learning.checkpoint import Checkpoint
 from service.learning.preprocessing import InputScale
-from service.serving.answers import predict, takes_long
-from service.serving.live import Loaded
-from service.serving.predictor import BLOCK_ROWS, Predictor
+from service.serving.answers import predict
+from service.serving.pace import MOST_ROWS, Pace
+from service.serving.predictor import Predictor
+from service.serving.shelf import Loaded
 
 SPEC = VectorInput(kind="vector", size=4)
 
@@ -31,7 +34,7 @@ def loaded(made: Checkpoint) -> Loaded:
 
 def test_scores_are_the_tempered_softmax_and_sum_to_one() -> None:
     made = checkpoint(["b", "c", "a"], temperature=2.0)
-    rows = np.random.default_rng(0).normal(size=(2 * BLOCK_ROWS + 3, 4)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(size=(2 * MOST_ROWS + 3, 4)).astype(np.float32)
     shares = Predictor(made).probabilities(rows)
     with torch.no_grad():
         wanted = torch.softmax(build(made)(torch.from_numpy(rows)).double() / 2.0, 1).numpy()
@@ -49,12 +52,12 @@ def test_equal_scores_are_listed_by_name(top: int) -> None:
     made = checkpoint(["zebra", "ant", "mouse"])
     for name in made.parts["head.0"]:
         made.parts["head.0"][name].zero_()
-    answer = predict(loaded(made), np.ones((2, 4), np.float32), top)
-    for prediction in answer.predictions:
-        assert [share.class_ for share in prediction.top] == ["ant", "mouse", "zebra"][:top]
-        assert prediction.class_ == "ant"
-        assert prediction.score == pytest.approx(1 / 3)
-    assert (answer.model, answer.version) == ("digits", 3)
+    answer = json.loads(predict(loaded(made), np.ones((2, 4), np.float32)).json(top))
+    for prediction in answer["predictions"]:
+        assert [share["class"] for share in prediction["top"]] == ["ant", "mouse", "zebra"][:top]
+        assert prediction["class"] == "ant"
+        assert prediction["score"] == pytest.approx(1 / 3)
+    assert (answer["model"], answer["version"]) == ("digits", 3)
 
 
 def test_images_of_bytes_are_taken_as_they_are() -> None:
@@ -73,10 +76,14 @@ def test_a_version_that_answers_nothing_but_nan_is_not_served() -> None:
 
 def test_a_version_without_classes_says_so() -> None:
     with pytest.raises(NotLive, match="knows no class"):
-        predict(loaded(checkpoint([])), np.ones((1, 4), np.float32), 1)
+        predict(loaded(checkpoint([])), np.ones((1, 4), np.float32))
 
 
-def test_large_questions_are_known_to_take_long() -> None:
-    version = loaded(checkpoint(["a", "b"]))
-    assert takes_long(version, 10_000_000)
-    assert not takes_long(version, 0)
+def test_the_pace_of_a_busy_moment_is_corrected_while_it_serves() -> None:
+    pace = Pace(fixed=0.0, a_row=0.01, cap=2)
+    for _ in range(20):
+        pace.seen(pace.cap, 1e-5 * pace.cap)
+    assert pace.cap == MOST_ROWS
+    assert pace.seconds(100) == pytest.approx(1e-3, rel=0.1)
+    pace.seen(100, 5.0)
+    assert pace.seconds(100) < 2e-3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,6 +174,27 @@ def test_what_the_tick_raises_ends_the_child(child: WarmChild) -> None:
     assert not alive(first)
 
 
+def test_a_child_that_says_nothing_is_looked_after_at_once_when_something_has_changed(child: WarmChild) -> None:
+    """Nobody waits for the next tick: of a challenger that makes room, of an update that is cancelled."""
+    child.warm()
+    ticks: list[float] = []
+
+    def tick(progress: executors.Progress | None) -> bool:
+        ticks.append(time.monotonic())
+        return len(ticks) > 1  # the first is that of its being ready
+
+    timer = threading.Timer(0.5, child.wake)
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        child.run(assignment("stand still"), 30.0, tick)
+    timer.join()
+    assert time.monotonic() - began < 10.0
+    before = child._lines.qsize()
+    child.wake()  # nothing runs: nothing is left for the next one
+    assert child._lines.qsize() == before
+
+
 def test_a_child_ends_when_its_parent_is_gone(child: WarmChild, wait_for: Callable[[Callable[[], bool]], None]) -> None:
     """The end of its input is the end of its parent, in the middle of an update, too."""
     child.warm()
@@ -187,3 +209,24 @@ def test_a_child_ends_when_its_parent_is_gone(child: WarmChild, wait_for: Callab
 def test_the_child_has_a_session_of_its_own(child: WarmChild) -> None:
     child.warm()
     assert os.getsid(pid(child)) == pid(child)
+
+
+def test_the_child_learns_at_idle_priority_away_from_the_core_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real child: what it does first is to step aside, before torch makes threads."""
+    monkeypatch.setattr(executors, "CHILD", "service.worker.child")
+    mine = sorted(os.sched_getaffinity(0))
+    for cores in (mine, mine[:1]):
+        os.sched_setaffinity(0, cores)  # as taskset does, and as its children inherit it
+        child = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=20.0)
+        try:
+            child.warm()
+            until = time.monotonic() + 10.0
+            while os.sched_getscheduler(pid(child)) != os.SCHED_IDLE:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            assert sorted(os.sched_getaffinity(pid(child))) == (cores[1:] or cores)
+            group = Path(f"/proc/{pid(child)}/autogroup")  # sessions share a core before processes do
+            assert not group.exists() or f"nice {10 if len(cores) == 1 else 0}" in group.read_text()
+        finally:
+            os.sched_setaffinity(0, mine)
+            child.kill()

@@ -81,6 +81,12 @@ def test_an_update_is_claimed_learned_published_and_served(
     update_id = answered(runtime, tmp_path)
     wait_for(lambda: runtime.live.serving_version("digits") == 1)
     assert events(runtime, update_id) == ["queued", "claimed", "succeeded"]
+    with runtime.database.reading() as session:
+        version = session.get_one(Version, session.get_one(Update, update_id).version_id)
+    assert version.report is not None
+    parts = version.report["cost"]["parts"]
+    assert list(parts) == ["queue", "handover", "loading"]
+    assert all(seconds >= 0 for name, seconds in parts.items() if name != "handover")
 
 
 def test_an_update_that_always_fails_ends_after_growing_delays_and_the_next_one_runs(

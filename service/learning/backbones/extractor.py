@@ -37,6 +37,11 @@ class SharedWeights(Mapping[str, Tensor]):
         return len(self._tensors)
 
     @cached_property
+    def bytes(self) -> int:
+        """Memory that they take."""
+        return sum(t.untyped_storage().nbytes() for t in self._tensors.values())
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the shard that holds them: the name under which they are stored."""
         return digest(pack_shard(self))

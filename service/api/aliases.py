@@ -1,0 +1,78 @@
+"""Aliases over HTTP: names in place of version numbers, that people point where they want."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter, Request, Response
+
+from service.api.context import LARGEST_NUMBER, Page, Shared, answer, body_of, caller
+from service.api.describing import also, refusals, takes
+from service.contract import requests, resources
+from service.errors import InvalidContent, NotFound
+from service.registry import aliases, models
+
+routes = APIRouter(tags=["versions"])
+
+NAME = re.compile(r"(?![0-9]+$)[a-z0-9][a-z0-9._-]{0,99}")
+
+
+@routes.put(
+    "/v1/models/{model}/aliases/{name}",
+    response_model=resources.Alias,
+    responses=also(201, resources.Alias, "The name is new.") | refusals(404, 409, 410, writes=True),
+    openapi_extra=takes(requests.PutAlias, example={"version": 3}),
+)
+def put_alias(request: Request, shared: Shared, model: str, name: str) -> Response:
+    """Point a name at a version: from now on it stands for the number in every path. 201 when the name is new."""
+    _check(name)
+    order, _ = body_of(request, requests.PutAlias)
+    with shared.runtime.database.writing() as session:
+        found = models.get(session, model)
+        if order.version > LARGEST_NUMBER:
+            raise InvalidContent.at("/version", f"{model} has no such version.")
+        try:
+            new = aliases.put(session, found, name, order.version, caller(request))
+        except NotFound as error:
+            raise InvalidContent.at("/version", error.detail) from None
+        session.flush()
+        resource = aliases.resource(session, found, aliases.get(session, found, name))
+    shared.runtime.live.moved(model)
+    return answer(resource, 201 if new else 200, {"Location": f"/v1/models/{model}/aliases/{name}"} if new else {})
+
+
+@routes.get("/v1/models/{model}/aliases", response_model=resources.Page[resources.Alias], responses=refusals(404))
+def list_aliases(shared: Shared, page: Page, model: str) -> Response:
+    """Names that people gave to versions, newest first."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        items, following = aliases.page(session, found, page.limit, page.cursor)
+        shown = [aliases.resource(session, found, alias) for alias in items]
+    return answer(resources.Page[resources.Alias](items=shown, next_cursor=following))
+
+
+@routes.get("/v1/models/{model}/aliases/{name}", response_model=resources.Alias, responses=refusals(404))
+def get_alias(shared: Shared, model: str, name: str) -> Response:
+    """Where a name points, who pointed it there, and when."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        return answer(aliases.resource(session, found, aliases.get(session, found, name)))
+
+
+@routes.delete("/v1/models/{model}/aliases/{name}", status_code=204, responses=refusals(404))
+def delete_alias(shared: Shared, model: str, name: str) -> Response:
+    """Forget a name; its version stays."""
+    with shared.runtime.database.writing() as session:
+        aliases.delete(session, models.get(session, model), name)
+    shared.runtime.live.moved(model)
+    return Response(status_code=204)
+
+
+def _check(name: str) -> None:
+    """Raises InvalidContent for a name that cannot be given."""
+    if name in aliases.RESERVED:
+        raise InvalidContent.at("/name", f"{name} is no name to give: it always names the {name} version.")
+    if not NAME.fullmatch(name):
+        raise InvalidContent.at(
+            "/name", "An alias is lower case letters, digits, '.', '_' and '-', at most 100, not digits alone."
+        )

@@ -1,0 +1,140 @@
+"""What a prediction asks: rows, as JSON, raw numbers, an array or an image, and how they are to be answered."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from numpy.typing import NDArray
+
+from service.api.limits import Scope, header, media_type
+from service.api.validation import validated
+from service.contract import requests
+from service.contract.media import JPEG, PNG
+from service.contract.requests import LONGEST_SOURCE
+from service.errors import InvalidContent, TooLarge
+from service.intake.json_body import JsonBody, read_object
+from service.intake.quick import read_vectors
+from service.intake.raw import READERS
+from service.intake.rows import read_row, read_rows
+from service.serving.shelf import Loaded
+
+QUERY_BYTES = 8 * 1024
+SMALL_BODY_BYTES = 64 * 1024
+"""A longer body is decoded beside the event loop, and so is one with pictures in it."""
+SMALL_ARRAY_BYTES = 1024 * 1024
+"""The same of a body that is copied, not parsed."""
+MOST_TOP = 1000
+TIMEOUT = b"tsuika-timeout-ms"
+"""Header: milliseconds from now on after which the sender wants no answer any more."""
+MOST_DIGITS = 8
+
+Rows = NDArray[Any]
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a prediction, but for its rows. What it lets pass, requests.Predict lets pass, too."""
+
+    inputs: Any
+    top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] = 1
+    source: Annotated[str, msgspec.Meta(max_length=LONGEST_SOURCE)] | None = None
+
+
+class Wish(NamedTuple):
+    """How rows are to be answered."""
+
+    top: int
+    source: str | None = None
+
+
+async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
+    """The question of a GET or POST; a large one is decoded beside the event loop.
+
+    Raises BrokenJSON, InvalidContent, TooLarge, UnsupportedMedia.
+    """
+    if scope["method"] != "POST":
+        query: bytes = scope["query_string"]
+        pictures = loaded.input.kind == "image" and (b"{" in query or b"%7B" in query.upper())
+        return await asyncio.to_thread(read_query, query, loaded) if pictures else read_query(query, loaded)
+    media = media_type(scope)
+    if media in READERS:
+        aside = media in (PNG, JPEG) or len(body) > SMALL_ARRAY_BYTES
+        wish = read_wish_of_query(scope["query_string"])
+        reader, spec, model = READERS[media], loaded.input, loaded.model
+        return await asyncio.to_thread(reader, body, spec, model) if aside else reader(body, spec, model), wish
+    if len(body) > SMALL_BODY_BYTES or (loaded.input.kind == "image" and body.count(b"{") > 1):
+        return await asyncio.to_thread(read_question, body, loaded)
+    return read_question(body, loaded)
+
+
+def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
+    """Rows of a JSON body, and how to answer them. Raises BrokenJSON, InvalidContent."""
+    if loaded.input.kind == "vector" and (quick := read_vectors(data, loaded.input.size)) is not None:
+        rows, top = quick
+        if 1 <= top <= MOST_TOP:
+            return rows, Wish(top)
+    body = read_object(data)
+    wish = read_wish(body)
+    return read_rows(body.rows, loaded.input, loaded.model), wish
+
+
+def read_wish(body: JsonBody) -> Wish:
+    """`top` and `source` of a body. The quick reader only ever says yes; what it does not take, pydantic explains."""
+    try:
+        quick = msgspec.convert(body.members, Question)
+        return Wish(quick.top, quick.source)
+    except msgspec.ValidationError:
+        slow = validated(requests.Predict, body)
+        return Wish(slow.top, slow.source)
+
+
+def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
+    """Row of a query, and how to answer it. Raises InvalidContent, TooLarge."""
+    given = _members(query, ("input", "top", "source"))
+    if "input" not in given:
+        raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
+    wish = _wish(given)
+    return read_row(given["input"], loaded.input, loaded.model), wish
+
+
+def read_wish_of_query(query: bytes) -> Wish:
+    """How to answer rows that are the whole body. Raises InvalidContent, TooLarge."""
+    return _wish(_members(query, ("top", "source"))) if query else Wish(1)
+
+
+def _members(query: bytes, known: tuple[str, ...]) -> dict[str, str]:
+    """The members of a query by name. Raises InvalidContent, TooLarge."""
+    if len(query) > QUERY_BYTES:
+        raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
+    try:
+        given = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        told = "The query is not UTF-8 in percent signs. POST the row instead."
+        raise InvalidContent.at(f"/{known[0]}", told) from None
+    for name in given:
+        if name not in known:
+            listed = f"{', '.join(known[:-1])} and {known[-1]}"
+            raise InvalidContent.at("", f"{name[:100]} is not known here. Known are {listed}.")
+    return given
+
+
+def _wish(given: dict[str, str]) -> Wish:
+    """Raises InvalidContent."""
+    top = given.get("top", "1")
+    if not (top.isascii() and top.isdigit() and len(top) <= MOST_DIGITS and 1 <= int(top) <= MOST_TOP):
+        raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
+    if len(given.get("source", "")) > LONGEST_SOURCE:
+        raise InvalidContent.at("/source", f"source has at most {LONGEST_SOURCE} characters.")
+    return Wish(int(top), given.get("source"))
+
+
+def deadline(scope: Scope) -> float | None:
+    """When the sender wants no answer any more, on the clock of the loop. Raises InvalidContent."""
+    told = header(scope, TIMEOUT)
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdigit() and len(told) <= MOST_DIGITS):
+        raise InvalidContent(f"Tsuika-Timeout-Ms is a whole number of milliseconds, with at most {MOST_DIGITS} digits.")
+    return asyncio.get_running_loop().time() + int(told) / 1000

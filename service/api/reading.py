@@ -1,0 +1,177 @@
+"""The process that reads large bodies: `python -m service.api.reading STORE MEMORY_BYTES`.
+
+A task a line comes in, an answer a line goes out; rows stay in files beside the body, as an array without pickles,
+texts as one line of JSON each. The readers are those of small bodies, so the verdicts are, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import queue
+import resource
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from service.api.packing import Making, digest_of, identity_of, make
+from service.contract.inputs import InputSpec
+from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
+from service.intake.json_body import ROWS, read_object
+from service.intake.quick import read_vectors
+from service.intake.rows import read_rows
+from service.priority import step_aside
+from service.storage.local import LocalArtifacts
+
+ARRAY, TEXTS, MEMBERS, LABELS = "rows.npy", "rows.jsonl", "members.json", "labels.json"
+"""Names of the files beside a body."""
+SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
+
+log = logging.getLogger("tsuika.reading")
+
+
+def save_rows(folder: Path, rows: NDArray[Any]) -> None:
+    """Decoded rows as a file."""
+    if rows.dtype != object:
+        np.save(folder / ARRAY, rows, allow_pickle=False)
+        return
+    with (folder / TEXTS).open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(text) + "\n" for text in rows.tolist())
+
+
+def load_rows(folder: Path) -> NDArray[Any]:
+    """Inverse of `save_rows`."""
+    if (folder / ARRAY).exists():
+        found: NDArray[Any] = np.load(folder / ARRAY, allow_pickle=False)
+        return found
+    with (folder / TEXTS).open(encoding="utf-8") as file:
+        texts = [json.loads(line) for line in file]
+    rows = np.empty(len(texts), object)
+    rows[:] = texts
+    return rows
+
+
+def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
+    """The same as `read`, of a prediction: the usual body at once. Raises BrokenJSON, InvalidContent."""
+    if spec.kind == "vector" and (quick := read_vectors((folder / "body").read_bytes(), spec.size)) is not None:
+        rows, top = quick
+        (folder / MEMBERS).write_text(json.dumps({ROWS: [], "top": top}))
+        save_rows(folder, rows)
+        return {"rows": len(rows)}
+    return read(folder, spec, model)
+
+
+def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
+    """Members of the body but for its rows -> a file; its rows -> a file. What is wrong with the rows alone is told as
+    `fault`: what is wrong with the members comes before it. Raises BrokenJSON, InvalidContent."""
+    body = read_object((folder / "body").read_bytes())
+    text = body.text
+    if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
+        text = json.dumps({**body.members, ROWS: []}).encode()
+    (folder / MEMBERS).write_bytes(text)
+    if body.rows is None:
+        return {"rows": 0, "identity": ""}
+    try:
+        rows = _rows(body.rows, spec, model)
+    except InvalidContent as fault:
+        return {"fault": _told(fault)}
+    save_rows(folder, rows)
+    return {"rows": len(rows), "identity": identity_of(rows)}
+
+
+def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:
+    """Good vectors at once, all else by the strict readers. Raises InvalidContent."""
+    if spec.kind == "vector" and isinstance(rows, msgspec.Raw):
+        quick = read_vectors(b'{"inputs":%b}' % bytes(rows), spec.size)
+        if quick is not None and np.isfinite(quick[0]).all():
+            return quick[0]
+    return read_rows(rows, spec, model)
+
+
+def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
+    folder = Path(task["folder"])
+    match task["do"]:
+        case "read":
+            return read(folder, SPEC.validate_python(task["spec"]), task["model"])
+        case "read question":
+            return read_question(folder, SPEC.validate_python(task["spec"]), task["model"])
+        case "digest":
+            return {"digest": digest_of(load_rows(folder), _labels(folder))}
+        case "store":
+            making = Making.model_validate(task["making"])
+            return make(load_rows(folder), _labels(folder), making, store).model_dump(mode="json")
+        case other:
+            raise ValueError(f"no such task: {other}")
+
+
+def _labels(folder: Path) -> list[str | None]:
+    found: list[str | None] = json.loads((folder / LABELS).read_bytes())
+    return found
+
+
+def _told(error: TsuikaError) -> dict[str, Any]:
+    errors = error.errors if isinstance(error, InvalidContent) else []
+    return {"slug": error.slug, "detail": error.detail, "errors": errors}
+
+
+def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a task came to: `done`, the refusal it ended with, or `failed`."""
+    try:
+        return {"done": do()}
+    except TsuikaError as error:
+        return {"refused": _told(error)}
+    except MemoryError:
+        too_large = TooLarge("The rows of this body need more memory than is given to one. Send it in several batches.")
+        return {"refused": _told(too_large)}
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            full = DiskFull("The disk has no room for the rows of this body; nothing was stored.")
+            return {"refused": _told(full)}
+        log.exception("a large body could not be read")
+        return {"failed": type(error).__name__}
+
+
+def main() -> None:
+    """Tasks until the parent is gone, at low priority."""
+    sink = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever prints must not garble the talk
+    step_aside()
+    limit = int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    store = LocalArtifacts(Path(sys.argv[1]))
+    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            tasks.put(json.loads(line))
+        os._exit(0)  # the parent is gone
+
+    threading.Thread(target=listen, daemon=True, name="parent").start()
+    while True:
+        task = tasks.get()
+        sink.write(json.dumps(answer(partial(_answer, store, task))) + "\n")
+        sink.flush()
+
+
+REFUSALS: dict[str, type[TsuikaError]] = {k.slug: k for k in (BrokenJSON, TooLarge, DiskFull)}
+
+
+def refusal(told: dict[str, Any]) -> TsuikaError:
+    """A refusal as the parent raises it: the inverse of how it was told."""
+    if told["slug"] in REFUSALS:
+        return REFUSALS[told["slug"]](told["detail"])
+    return InvalidContent(told["detail"], [(pointer, detail) for pointer, detail in told["errors"]])
+
+
+if __name__ == "__main__":
+    main()

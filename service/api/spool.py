@@ -1,0 +1,68 @@
+"""Large bodies wait on disk: a folder a request, for the body and for what the reading process makes of it."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from service.errors import DiskFull
+
+LARGE_BYTES = 256 * 1024
+"""A longer body of rows is read by a process of its own."""
+
+
+class Spooled:
+    """A body on disk. Its folder is gone once the request has ended; `with` writes it and closes the file."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises DiskFull."""
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(dir=root))
+            self.path = self.folder / "body"
+            self._file: BinaryIO = self.path.open("xb")
+        except OSError as error:
+            raise _refusal(error) from error
+
+    def write(self, data: bytes) -> None:
+        """Append. Raises DiskFull."""
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise _refusal(error) from error
+
+    def remove(self) -> None:
+        """Delete the folder and what is in it."""
+        self._file.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Spooled:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Whole now; deleted where it did not become so. Raises DiskFull."""
+        if kind is not None:
+            self.remove()
+            return
+        try:
+            self._file.close()
+        except OSError as full:
+            self.remove()
+            raise _refusal(full) from full
+
+
+def clear(root: Path) -> None:
+    """Delete what a process that died has left."""
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def _refusal(error: OSError) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull("The disk has no room for so large a body; nothing was stored.")
+    return error

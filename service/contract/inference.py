@@ -1,0 +1,105 @@
+"""What travels by the Open Inference Protocol, as its description has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Parameters = dict[str, Any]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class InferenceError(_Message):
+    """A refusal."""
+
+    error: str = Field(description="What is wrong, and what to do.")
+
+
+class ServerMetadata(_Message):
+    """Which server this is."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(_Message):
+    """What a tensor looks like; -1: any number."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(_Message):
+    """What a model takes and gives. `versions`: those that can be asked by number."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelReady(_Message):
+    """Whether a model can answer."""
+
+    name: str
+    ready: bool
+
+
+class InputTensor(_Message):
+    """Rows. `data`: flat, or nested as the shape is; without it `binary_data_size` bytes follow the JSON."""
+
+    name: str = Field(examples=["input"])
+    shape: list[int]
+    datatype: str
+    parameters: Parameters = {}
+    data: list[Any] | None = None
+
+
+class RequestedOutput(_Message):
+    """An output that is asked for; `binary_data` in its parameters: as bytes behind the JSON."""
+
+    name: str = Field(examples=["class", "scores"])
+    parameters: Parameters = {}
+
+
+class InferenceRequest(_Message):
+    """Rows to classify. Parameters: `source`, `binary_data_output`, `timeout` in microseconds."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        protected_namespaces=(),
+        json_schema_extra={
+            "examples": [{"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [0, 3, 7, 1]}]}]
+        },
+    )
+
+    inputs: list[InputTensor]
+    id: str | None = None
+    parameters: Parameters = {}
+    outputs: list[RequestedOutput] | None = None
+
+
+class OutputTensor(_Message):
+    """`class` or `scores`; the parameter `classes` names the columns of `scores`."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: Parameters = {}
+    data: list[Any] | None = None
+
+
+class InferenceResponse(_Message):
+    """An answer."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]

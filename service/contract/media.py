@@ -1,0 +1,8 @@
+"""Content types of bodies."""
+
+from __future__ import annotations
+
+JSON = "application/json"
+RAW, NPY, PNG, JPEG = "application/octet-stream", "application/x-npy", "image/png", "image/jpeg"
+ROWS = (RAW, NPY, PNG, JPEG)
+"""Rows to answer, without JSON around them."""

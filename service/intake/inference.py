@@ -1,0 +1,239 @@
+"""An inference request of the Open Inference Protocol: JSON, and the bytes of tensors behind it -> rows and wishes.
+
+What the protocol leaves to servers is ignored where it changes no answer (unknown members and parameters), and refused
+by name where it would: sequences, shared memory, classification, `top`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from numpy.typing import NDArray
+
+from service.contract.inputs import ImageInput, InputSpec, TextInput
+from service.contract.requests import LONGEST_SOURCE
+from service.errors import InvalidContent
+from service.intake.json_body import read_value
+from service.intake.pictures import kind_of
+from service.intake.quick import read_floats
+from service.intake.raw import read_raw
+from service.intake.tensors import FLOATS, LENGTH_BYTES, NAME, Tensor, read_tensor
+
+OUTPUTS = ("class", "scores")
+Parameters = dict[str, str | bool | int | float]
+UNSERVED = {
+    "sequence_id": "Requests are answered each on its own: there are no sequences.",
+    "sequence_start": "Requests are answered each on its own: there are no sequences.",
+    "sequence_end": "Requests are answered each on its own: there are no sequences.",
+    "top": "Leave it out: scores has all classes. `top` belongs to /v1/models/{model}/predictions.",
+    "shared_memory_region": "Tensors travel in the body: there is no shared memory.",
+    "classification": "The classification extension is not served. Ask for class and scores as they are.",
+}
+"""Parameters that would change the answer if they were served."""
+
+
+class Output(msgspec.Struct):
+    """An output that is asked for."""
+
+    name: str
+    parameters: Parameters = {}
+
+
+class Request(msgspec.Struct):
+    """The JSON of a request. Members that it does not name are ignored."""
+
+    inputs: list[Tensor]
+    id: str | None = None
+    parameters: Parameters = {}
+    outputs: list[Output] | None = None
+
+
+class Wanted(NamedTuple):
+    """An output, and whether its data follows the JSON as bytes."""
+
+    name: str
+    binary: bool
+
+
+class Inference(NamedTuple):
+    """Rows, and how to answer them. `timeout`: seconds after which the sender wants no answer; null: none was given."""
+
+    rows: NDArray[Any]
+    id: str | None
+    wanted: Sequence[Wanted]
+    source: str | None
+    timeout: float | None
+
+
+def read_inference(body: bytes, header_length: str | None, spec: InputSpec, model: str) -> Inference:
+    """A body as rows. `header_length`: what Inference-Header-Content-Length says, the bytes that are JSON.
+
+    Raises BrokenJSON, InvalidContent.
+    """
+    length = _length(header_length, body)
+    if length == 0:
+        return Inference(_bare(body, spec, model), None, [Wanted(name, True) for name in OUTPUTS], None, None)
+    text = body if length is None else body[:length]
+    request = _quick(text) or _strict(text)
+    tensor = _input_of(request, spec, model)
+    _give_bytes(tensor, b"" if length is None else body[length:])
+    return Inference(
+        read_tensor(tensor, spec, model),
+        request.id,
+        _wanted(request),
+        _source(request.parameters),
+        _timeout(request.parameters),
+    )
+
+
+def _length(told: str | None, body: bytes) -> int | None:
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdigit() and len(told) <= 12 and int(told) <= len(body)):
+        raise InvalidContent(
+            f"Inference-Header-Content-Length tells how many of the {len(body):,} bytes of the body are JSON, from the "
+            "first one on."
+        )
+    return int(told)
+
+
+def _bare(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """A body that is the data of the one tensor: rows of FP32, or one text or one image file."""
+    if isinstance(spec, TextInput) or (isinstance(spec, ImageInput) and kind_of(body) is not None):
+        element = len(body).to_bytes(LENGTH_BYTES, "little") + body
+        return read_tensor(Tensor(NAME, [1], "BYTES", {}, element), spec, model)
+    return read_raw(body, spec, model)
+
+
+def _quick(text: bytes) -> Request | None:
+    """The usual request: one tensor, of floats in a flat list or of bytes behind. Only ever says yes, as the reader of
+    vectors does; null sends it to the strict reader."""
+    if b"\\" in text:
+        return None
+    numbers, at = None, text.find(b'"data"')
+    if at >= 0:
+        start = text.find(b"[", at)
+        stop = text.find(b"]", start) + 1
+        if not 0 < start < stop or text[at + 6 : start].strip() != b":":
+            return None
+        numbers = read_floats(text[start:stop])
+        if numbers is None:
+            return None
+        text = b"".join((text[:start], b"0", text[stop:]))
+    try:
+        request = msgspec.json.decode(text, type=Request)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    # a member more than are known: there is one twice, or one that is not known
+    if len(request.inputs) != 1 or text.count(b":") != _members(request):
+        return None
+    [tensor] = request.inputs
+    if numbers is not None:
+        if tensor.datatype not in FLOATS or tensor.data != 0:
+            return None
+        tensor.data = numbers
+    return request
+
+
+def _members(request: Request) -> int:
+    """Members of a request and of all objects in it, those left out that say nothing."""
+    parameters = [request.parameters]
+    count = 1 + (request.id is not None) + (request.outputs is not None)
+    for tensor in request.inputs:
+        parameters.append(tensor.parameters)
+        count += 3 + (tensor.data is not None)
+    for output in request.outputs or ():
+        parameters.append(output.parameters)
+        count += 1
+    return count + sum(1 + len(p) for p in parameters if p)
+
+
+def _strict(text: bytes) -> Request:
+    try:
+        value = read_value(text, "")
+    except InvalidContent as fault:
+        raise InvalidContent(f"{fault.detail} (at {fault.errors[0][0]})") from None
+    if not isinstance(value, dict):
+        raise InvalidContent("The body is a JSON object, {...}, as the Open Inference Protocol has it.")
+    try:
+        return msgspec.convert(value, Request)
+    except msgspec.ValidationError as error:
+        told = str(error).replace("`", "").replace("$.", "")
+        raise InvalidContent(f"The request is not as the Open Inference Protocol has it: {told[:300]}.") from None
+
+
+def _input_of(request: Request, spec: InputSpec, model: str) -> Tensor:
+    """The one tensor. Raises InvalidContent for any other."""
+    names = [tensor.name for tensor in request.inputs]
+    for name in names:
+        if name != NAME:
+            raise InvalidContent(f'"{name[:100]}" is no input of {model}. It takes one tensor, "{NAME}".')
+    if len(names) != 1:
+        told = f"{NAME} is there {len(names)} times; send it once" if names else f'inputs is empty; send "{NAME}"'
+        raise InvalidContent(f"{told}.")
+    [tensor] = request.inputs
+    if tensor.data is None and tensor.binary_size is None:
+        raise InvalidContent(f"{NAME} has neither data nor the parameter binary_data_size.")
+    _check_served(tensor.parameters, NAME)
+    return tensor
+
+
+def _give_bytes(tensor: Tensor, behind: bytes) -> None:
+    """Bytes behind the JSON become the data of the tensor that says so. Raises InvalidContent."""
+    size = tensor.binary_size
+    if size is not None and tensor.data is not None:
+        raise InvalidContent(f"{NAME} has data and binary_data_size, too. Send one of them.")
+    if len(behind) != (size or 0):
+        raise InvalidContent(
+            f"{len(behind):,} bytes follow the JSON, and binary_data_size says {size or 0:,}. "
+            "Inference-Header-Content-Length says where the JSON ends."
+        )
+    if size is not None:
+        tensor.data = behind
+
+
+def _wanted(request: Request) -> Sequence[Wanted]:
+    """The outputs in the order in which they are asked for; all of them where none is."""
+    usual = _flag(request.parameters, "binary_data_output", False)
+    if not request.outputs:
+        return [Wanted(name, usual) for name in OUTPUTS]
+    names = [output.name for output in request.outputs]
+    for output in request.outputs:
+        if output.name not in OUTPUTS:
+            raise InvalidContent(f'"{output.name[:100]}" is no output. There are {" and ".join(OUTPUTS)}.')
+        if names.count(output.name) > 1:
+            raise InvalidContent(f"{output.name} is asked for more than once.")
+        _check_served(output.parameters, output.name)
+    return [Wanted(o.name, _flag(o.parameters, "binary_data", usual)) for o in request.outputs]
+
+
+def _check_served(parameters: Parameters, of: str) -> None:
+    for name in parameters:
+        if name in UNSERVED:
+            raise InvalidContent(f"{of} has the parameter {name}. {UNSERVED[name]}")
+
+
+def _flag(parameters: Parameters, name: str, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidContent(f"{name} is true or false.")
+    return value
+
+
+def _source(parameters: Parameters) -> str | None:
+    _check_served(parameters, "The request")
+    source = parameters.get("source")
+    if source is not None and not (isinstance(source, str) and len(source) <= LONGEST_SOURCE):
+        raise InvalidContent(f"source is text of at most {LONGEST_SOURCE} characters.")
+    return source
+
+
+def _timeout(parameters: Parameters) -> float | None:
+    microseconds = parameters.get("timeout")
+    if microseconds is None:
+        return None
+    if isinstance(microseconds, bool) or not isinstance(microseconds, int) or microseconds < 0:
+        raise InvalidContent("timeout is a whole number of microseconds, 0 or more.")
+    return microseconds / 1e6 if microseconds else None

@@ -1,0 +1,114 @@
+"""Bodies that are rows without JSON around them: raw float32, a numpy array, one PNG or JPEG file -> one array."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.inputs import ImageInput, InputSpec, TextInput
+from service.contract.media import JPEG, NPY, PNG, RAW
+from service.errors import InvalidContent, UnsupportedMedia
+from service.intake.images import read_file
+
+HEADER_BYTES = 1024
+"""Of a numpy file: a plain array's takes about a hundred."""
+SIZE_BYTES = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}
+"""First bytes of a numpy file -> bytes that tell the length of its header."""
+TAKEN = ("<f4", ">f4", "<f8", ">f8", "|u1")
+"""Numbers that a numpy file may hold, as its header says it."""
+
+
+def read_raw(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """float32, little-endian, one row after the other -> float32 [n, ...]. Raises InvalidContent, UnsupportedMedia."""
+    shape = _shape(spec, model)
+    row = 4 * prod(shape)
+    rows, rest = divmod(len(body), row)
+    if rest or not rows:
+        raise InvalidContent.at(
+            "", f"The body has {len(body):,} bytes. {model} takes rows of {prod(shape):,} float32, {row:,} bytes each."
+        )
+    return np.frombuffer(body, "<f4").reshape(rows, *shape).astype(np.float32)
+
+
+def read_npy(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """A numpy file of float32, float64 or uint8 -> float32 [n, ...], or uint8 of images.
+
+    Nothing is made before the header fits the model and the length of the body. A number beyond float32 is infinite.
+    Raises InvalidContent, UnsupportedMedia.
+    """
+    due = _shape(spec, model)
+    try:
+        shape, fortran, numbers, start = _header(body)
+    except (KeyError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        told = "The body is no numpy file, or its header is broken or long. Send what numpy.save writes of one array."
+        raise InvalidContent.at("", told) from None
+    if numbers not in TAKEN:
+        raise InvalidContent.at("", f"An array of {str(numbers)[:60]} is not taken. Send float32, float64 or uint8.")
+    if shape == due:
+        raise InvalidContent.at("", "This is one bare row, and an array of rows is due: send row[None].")
+    if len(shape) != 1 + len(due) or shape[1:] != due or not shape[0] > 0:
+        wanted = ", ".join(str(k) for k in due)
+        raise InvalidContent.at("", f"The array has shape {str(shape)[:100]}; {model} takes (rows, {wanted}).")
+    dtype = np.dtype(numbers)
+    data, needed = memoryview(body)[start:], prod(shape) * dtype.itemsize
+    if len(data) != needed:
+        raise InvalidContent.at("", f"The array needs {needed:,} bytes, and {len(data):,} follow its header.")
+    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    with np.errstate(over="ignore"):
+        return array.astype(np.uint8 if dtype.kind == "u" and isinstance(spec, ImageInput) else np.float32)
+
+
+def read_png(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """One PNG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
+    return _file(body, "PNG", spec, model)
+
+
+def read_jpeg(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+    """One JPEG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
+    return _file(body, "JPEG", spec, model)
+
+
+READERS: dict[str, Callable[[bytes, InputSpec, str], NDArray[Any]]] = {
+    RAW: read_raw,
+    NPY: read_npy,
+    PNG: read_png,
+    JPEG: read_jpeg,
+}
+"""Content type -> what reads it."""
+
+
+def _file(body: bytes, kind: str, spec: InputSpec, model: str) -> NDArray[Any]:
+    if not isinstance(spec, ImageInput):
+        what = "texts" if isinstance(spec, TextInput) else "rows of numbers"
+        raise UnsupportedMedia(f"{model} takes {what}, not images. Send application/json.")
+    return read_file(body, spec, "", "The body", model, kind)[None]
+
+
+def _header(body: bytes) -> tuple[tuple[int, ...], bool, Any, int]:
+    """-> shape, whether columns come first, what the numbers are, and where the data begins.
+
+    Not numpy's own reader: that one tries hard to make sense of what Python 2 wrote. Raises KeyError, ValueError and
+    what literal_eval raises.
+    """
+    digits = SIZE_BYTES[body[:8]]
+    start = 8 + digits + int.from_bytes(body[8 : 8 + digits], "little")
+    if not 8 + digits < start <= min(len(body), HEADER_BYTES):
+        raise ValueError
+    told = ast.literal_eval(body[8 + digits : start].decode("latin-1").strip())
+    if not isinstance(told, dict) or told.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError
+    shape = told["shape"]
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError
+    return shape, told["fortran_order"] is True, told["descr"], start
+
+
+def _shape(spec: InputSpec, model: str) -> tuple[int, ...]:
+    if isinstance(spec, TextInput):
+        raise UnsupportedMedia(f"{model} takes texts. Send them as application/json.")
+    return spec.shape

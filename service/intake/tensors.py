@@ -1,0 +1,233 @@
+"""Input tensors of the Open Inference Protocol -> one array: numbers, image files or texts, as JSON or as bytes.
+
+Numbers of any datatype become float32 where that is exact or rounding alone; the shape is checked before they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from math import prod
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInput
+from service.errors import InvalidContent
+from service.intake.images import check_room, read_base64, read_file
+from service.intake.numbers import LARGEST, word
+from service.intake.texts import read_texts
+
+NAME = "input"
+"""Of the one tensor that a model takes."""
+NUMBERS = {
+    "FP32": "<f4",
+    "FP64": "<f8",
+    "FP16": "<f2",
+    "BF16": "<u2",
+    "INT8": "<i1",
+    "INT16": "<i2",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "UINT8": "<u1",
+    "UINT16": "<u2",
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+}
+"""Datatypes that are taken -> how numpy reads their bytes."""
+FLOATS = ("FP32", "FP64")
+HALVES = ("FP16", "BF16")
+"""JSON has no form for them."""
+LENGTH_BYTES = 4
+"""Before each element of a BYTES tensor."""
+
+
+class Tensor(msgspec.Struct):
+    """An input tensor: `data` as JSON, or as bytes once they are cut out of the body; null: neither."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, str | bool | int | float] = {}
+    data: Any = None
+
+    @property
+    def binary_size(self) -> int | None:
+        """Bytes of it that follow the JSON. Raises InvalidContent."""
+        size = self.parameters.get("binary_data_size")
+        if size is None:
+            return None
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise InvalidContent(f"binary_data_size of {self.name[:100]} is a whole number of bytes, 0 or more.")
+        return size
+
+
+def read_tensor(tensor: Tensor, spec: InputSpec, model: str) -> NDArray[Any]:
+    """The rows of `input`: vectors float32 [n, size], images float32 or uint8 [n, c, h, w], texts an object array [n].
+
+    A number beyond float32 is infinite. Raises InvalidContent.
+    """
+    if tensor.datatype == "BYTES" and not isinstance(spec, VectorInput):
+        return _from_bytes(tensor, spec, model)
+    if tensor.datatype not in NUMBERS or isinstance(spec, TextInput):
+        raise InvalidContent(f"{model} takes no {tensor.datatype[:20]} as {NAME}. {_due(spec)}")
+    shape = tuple(tensor.shape)
+    if shape == spec.shape:
+        raise InvalidContent(f"{NAME} is one bare row, and rows are due: its shape is {[1, *shape]}.")
+    if len(shape) != 1 + len(spec.shape) or shape[1:] != spec.shape:
+        raise InvalidContent(f"{NAME} has shape {_shown(shape)}; {model} takes {[-1, *spec.shape]}.")
+    _check_rows(shape)
+    read = _binary_numbers if isinstance(tensor.data, bytes) else _json_numbers
+    numbers = read(tensor.datatype, tensor.data, shape)
+    if numbers.dtype.itemsize <= 4:  # nothing overflows; arming numpy against it takes as long as the rest
+        return numbers.astype(np.uint8 if numbers.dtype == np.uint8 and isinstance(spec, ImageInput) else np.float32)
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)
+
+
+def _binary_numbers(datatype: str, data: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
+    kind = np.dtype(NUMBERS[datatype])
+    due = prod(shape) * kind.itemsize
+    if len(data) != due:
+        raise InvalidContent(f"{NAME} has {len(data):,} bytes; {datatype} of shape {_shown(shape)} has {due:,}.")
+    numbers = np.frombuffer(data, kind).reshape(shape)
+    return (numbers.astype(np.uint32) << 16).view(np.float32) if datatype == "BF16" else numbers
+
+
+def _json_numbers(datatype: str, data: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A flat list, or lists nested as the shape is."""
+    if isinstance(data, np.ndarray):  # read at once, a float64 each
+        if data.size != prod(shape):
+            raise _other_count(data.size, shape)
+        return data.reshape(shape)
+    if datatype in HALVES:
+        raise InvalidContent(f"JSON has no form for {datatype}. Send {NAME} as binary data, or as FP32.")
+    _check_list(data)
+    whole, due = "INT" in datatype, prod(shape)
+    nested = isinstance(data[0], list)
+    if not nested and len(data) != due:
+        raise _other_count(len(data), shape)
+    try:
+        lists = msgspec.convert(data, _lists(int if whole else float, len(shape) if nested else 1))
+        numbers = np.array(lists, NUMBERS[datatype] if whole else np.float64)
+    except (msgspec.ValidationError, ValueError, OverflowError):
+        raise _faulty(datatype, data, shape) from None
+    if nested and numbers.shape != shape:
+        raise _faulty(datatype, data, shape)
+    return numbers.reshape(shape)
+
+
+@cache
+def _lists(kind: type, depth: int) -> Any:
+    return kind if depth == 0 else list[_lists(kind, depth - 1)]  # type: ignore[misc]
+
+
+def _from_bytes(tensor: Tensor, spec: ImageInput | TextInput, model: str) -> NDArray[Any]:
+    """Files or texts, one an element."""
+    shape = tuple(tensor.shape)
+    if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)):
+        raise InvalidContent(f"{NAME} has shape {_shown(shape)}; BYTES of {model} have [-1].")
+    _check_rows(shape)
+    if isinstance(spec, ImageInput):
+        check_room(shape[0], spec)
+    data = tensor.data
+    elements: Sequence[str | bytes] = _cut(data) if isinstance(data, bytes) else _strings(data)
+    if len(elements) != shape[0]:
+        raise _other_count(len(elements), shape)
+    if isinstance(spec, TextInput):
+        return read_texts([_text(element, k) for k, element in enumerate(elements)], spec, model)
+    read = np.empty((len(elements), *spec.shape), np.uint8)
+    for k, element in enumerate(elements):
+        name = f"Row {k + 1}"
+        file = element if isinstance(element, bytes) else read_base64(element, "", name)
+        read[k] = read_file(file, spec, "", name, model)
+    return read
+
+
+def _strings(data: Any) -> list[str]:
+    _check_list(data)
+    elements = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in data]
+    for k, element in enumerate(elements):
+        if not isinstance(element, str):
+            raise InvalidContent(f"Row {k + 1} of {NAME} has {word(element)} where a string is due.")
+    return elements
+
+
+def _cut(data: bytes) -> Sequence[bytes]:
+    """Elements of a BYTES tensor: each a length in 4 bytes, little-endian, then so many bytes."""
+    elements: list[bytes] = []
+    at = 0
+    while at < len(data):
+        start = at + LENGTH_BYTES
+        stop = start + int.from_bytes(data[at:start], "little")
+        if start > len(data) or stop > len(data):
+            raise InvalidContent(f"Row {len(elements) + 1} of {NAME} is cut short: its length goes beyond the data.")
+        elements.append(data[start:stop])
+        at = stop
+    return elements
+
+
+def _text(element: str | bytes, k: int) -> str:
+    if isinstance(element, str):
+        return element
+    try:
+        return element.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidContent(f"Text {k + 1} is not UTF-8: byte {error.start} begins no character.") from None
+
+
+def _check_rows(shape: tuple[int, ...]) -> None:
+    if not shape[0] > 0:
+        raise InvalidContent(f"{NAME} has shape {_shown(shape)}. Send at least one row.")
+
+
+def _check_list(data: Any) -> None:
+    if not isinstance(data, list) or not data:
+        what = "an empty list" if data == [] else word(data)
+        raise InvalidContent(f"data of {NAME} is {what} where a list of its elements is due.")
+
+
+def _other_count(found: int, shape: tuple[int, ...]) -> InvalidContent:
+    return InvalidContent(f"{NAME} has {found:,} elements; shape {_shown(shape)} has {prod(shape):,}.")
+
+
+def _faulty(datatype: str, data: list[Any], shape: tuple[int, ...]) -> InvalidContent:
+    """What is wrong with numbers that could not be converted: the first that is none, else how they are nested."""
+    due = "a whole number" if "INT" in datatype else "a number"
+    for k, leaf in enumerate(_leaves(data)):
+        row = f"Row {k // prod(shape[1:]) + 1} of {NAME}"
+        if isinstance(leaf, bool) or not isinstance(leaf, int | float):
+            return InvalidContent(f"{row} has {word(leaf)} where {due} is due.")
+        if "INT" in datatype and (not isinstance(leaf, int) or not _fits(leaf, datatype)):
+            return InvalidContent(f"{row} has a number that is no {datatype}. Send FP32, or numbers in its range.")
+        if isinstance(leaf, int) and abs(leaf) > LARGEST:
+            return InvalidContent(f"{row} has a number beyond what a float32 can hold (3.4e38).")
+    return InvalidContent(f"data of {NAME} is neither a flat list nor lists nested as its shape {_shown(shape)} says.")
+
+
+def _fits(number: int, datatype: str) -> bool:
+    limits = np.iinfo(NUMBERS[datatype])
+    return bool(limits.min <= number <= limits.max)
+
+
+def _leaves(data: list[Any]) -> Iterator[Any]:
+    waiting: list[Any] = [data]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend(reversed(item))
+        else:
+            yield item
+
+
+def _due(spec: InputSpec) -> str:
+    if isinstance(spec, TextInput):
+        return "Send texts as BYTES, [-1]."
+    also = ", or BYTES that hold PNG or JPEG files, [-1]" if isinstance(spec, ImageInput) else ""
+    return f"Send FP32, {[-1, *spec.shape]}{also}."
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return str(list(shape))[:100]

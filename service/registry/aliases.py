@@ -1,0 +1,144 @@
+"""Names in place of version numbers: `live`, `previous`, and those that people give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from service.contract import resources
+from service.errors import Conflict, NotFound, NotLive
+from service.registry import listing, versions
+from service.registry.database import LARGEST, now
+from service.registry.tables import Alias, Deployment, Model, Version
+from service.registry.times import moment
+
+LIVE, PREVIOUS = "live", "previous"
+RESERVED = (LIVE, PREVIOUS)
+MOST = 1000
+"""Aliases that a model may have: all of them are in the memory of every process that serves it."""
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """Where the names of a model point. `previous`: what was live before the last move of the live pointer."""
+
+    model_id: int
+    live: int | None
+    previous: int | None
+    named: Mapping[str, int]
+
+    def number(self, model: str, text: str) -> int:
+        """The number of the version that a path names, which need not exist. Raises NotFound, NotLive."""
+        if (number := number_in(text)) is not None:
+            return number
+        if text == LIVE:
+            return _there(self.live, f"{model} has no live version yet. POST an update to /v1/models/{model}/updates.")
+        if text == PREVIOUS:
+            return _there(self.previous, f"{model} has no previous version: nothing was live before the live one.")
+        if text in self.named:
+            return self.named[text]
+        raise _unknown(model, text)
+
+
+def number_in(text: str) -> int | None:
+    """The number in a path; null: it is a name."""
+    return min(int(text[:20]), LARGEST) if text.isascii() and text.isdigit() else None
+
+
+def _there(number: int | None, otherwise: str) -> int:
+    if number is None:
+        raise NotLive(otherwise)
+    return number
+
+
+def _unknown(model: str, text: str) -> NotFound:
+    return NotFound(
+        f'{model} has no version "{text[:100]}": versions are numbers 1, 2, 3 ..., live, previous, or an alias of '
+        f"/v1/models/{model}/aliases."
+    )
+
+
+_live, _previous, _named = aliased(Version), aliased(Version), aliased(Version)
+_last = select(func.max(Deployment.id)).where(Deployment.model_id == Model.id).correlate(Model).scalar_subquery()
+_POINTERS = (  # made once: it is asked for at every poll and swap, and making it takes longer than its answer
+    select(Model.name, Model.id, _live.number, _previous.number, Alias.name, _named.number)
+    .outerjoin(_live, _live.id == Model.live_version_id)
+    .outerjoin(Deployment, Deployment.id == _last)
+    .outerjoin(_previous, _previous.id == Deployment.previous_id)
+    .outerjoin(Alias, Alias.model_id == Model.id)
+    .outerjoin(_named, _named.id == Alias.version_id)
+    .where(Model.archived_at.is_(None))
+)
+
+
+def pointers(session: Session, name: str | None = None) -> dict[str, Pointers]:
+    """Of every model that is not archived, or of one of them, by name: one query."""
+    query = _POINTERS
+    if name is not None:
+        query = query.where(Model.name == name)
+    found: dict[str, Pointers] = {}
+    given: dict[str, dict[str, int]] = {}
+    for model, model_id, now_live, before, alias, number in session.execute(query):
+        if model not in found:
+            given[model] = {}
+            found[model] = Pointers(model_id, now_live, before, given[model])
+        if alias is not None and number is not None:
+            given[model][alias] = number
+    return found
+
+
+def version(session: Session, model: Model, text: str) -> Version:
+    """The version that a path names, erased or not. Raises NotFound, NotLive."""
+    return versions.get(session, model, pointers(session, model.name)[model.name].number(model.name, text))
+
+
+def present(session: Session, model: Model, text: str) -> Version:
+    """The version that a path names, its bytes still there. Raises NotFound, NotLive, Erased."""
+    return versions.present(session, model, version(session, model, text).number)
+
+
+def put(session: Session, model: Model, name: str, number: int, by: str) -> bool:
+    """Point a name at a version; -> whether the name is new. Raises NotFound, Erased, Conflict."""
+    target = versions.present(session, model, number)
+    alias = _find(session, model, name)
+    if alias is not None:
+        alias.version_id, alias.by, alias.at = target.id, by, now()
+        return False
+    count = session.scalar(select(func.count()).select_from(Alias).where(Alias.model_id == model.id)) or 0
+    if count >= MOST:
+        raise Conflict(f"{model.name} has {MOST:,} aliases already. Delete one that is no longer used.")
+    session.add(Alias(model_id=model.id, name=name, version_id=target.id, by=by, at=now()))
+    return True
+
+
+def get(session: Session, model: Model, name: str) -> Alias:
+    """The alias of that name. Raises NotFound."""
+    alias = _find(session, model, name)
+    if alias is None:
+        raise NotFound(f'{model.name} has no alias "{name[:100]}". GET /v1/models/{model.name}/aliases lists them.')
+    return alias
+
+
+def delete(session: Session, model: Model, name: str) -> None:
+    """Forget a name; its version stays. Raises NotFound."""
+    session.delete(get(session, model, name))
+
+
+def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Alias], str | None]:
+    """Aliases of the model, newest first."""
+    return listing.page(session, select(Alias).where(Alias.model_id == model.id), Alias.id, limit, cursor)
+
+
+def resource(session: Session, model: Model, alias: Alias) -> resources.Alias:
+    """The alias as the API shows it."""
+    at = moment(alias.at)
+    assert at is not None
+    number = versions.by_id(session, alias.version_id).number
+    return resources.Alias(name=alias.name, model=model.name, version=number, by=alias.by, at=at)
+
+
+def _find(session: Session, model: Model, name: str) -> Alias | None:
+    return session.scalars(select(Alias).where(Alias.model_id == model.id, Alias.name == name)).one_or_none()

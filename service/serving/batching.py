@@ -1,0 +1,202 @@
+"""Rows of requests that wait pass a version together: greedy, without a timer, fair between requests and versions.
+
+As soon as nothing is computed, what waits is taken, up to the version's cap. A pass that nobody would notice runs on
+the event loop; a longer one on the inference thread, while the loop reads the next requests. Large questions give a
+share of their rows to a pass, so that small ones beside them do not wait for all of it; versions take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from service.errors import Busy, DeadlinePassed
+from service.learning.batch import Array
+from service.serving.forward import Step
+from service.serving.passes import Pass, Piece, Question, computed
+from service.serving.predictor import Predictor, Shares
+
+ON_LOOP_SECONDS = 0.002
+"""A pass that takes longer runs on the inference thread."""
+SHARE = 16
+"""Rows that one question gives to a pass while others wait beside it."""
+SMOOTHING, MOST_SLOWER = 0.1, 20.0
+"""Weight of a pass in how much slower than their pace passes are, and the most that one says of it."""
+
+
+class NotFinite(Exception):
+    """Number `place` (counted through the row) of row `row` is NaN, infinite or beyond a float32."""
+
+    def __init__(self, row: int, place: int) -> None:
+        super().__init__(row, place)
+        self.row, self.place = row, place
+
+
+@dataclass(eq=False)
+class _Line:
+    """Questions to one version (and head) in order of arrival."""
+
+    predictor: Predictor
+    step: Step
+    waiting: deque[Question] = field(default_factory=deque)
+    rows: int = 0
+
+
+class Batcher:
+    """The one who computes predictions in a process. Called from the event loop alone.
+
+    queue_seconds: work that may wait, as the versions' measured pace tells it; beyond it questions are refused.
+    """
+
+    def __init__(self, queue_seconds: float) -> None:
+        self._queue_seconds = queue_seconds
+        self._lines: dict[Step, _Line] = {}
+        self._turns: deque[_Line] = deque()
+        self._slower = 1.0
+        self._busy: _Line | None = None
+        self._called = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+
+    @property
+    def backlog(self) -> float:
+        """Seconds until the work that waits is done: by the pace of each version, and by how much slower than that
+        passes are at the moment, because others use the processor, too."""
+        return self._slower * sum(line.rows * line.predictor.pace.a_row for line in self._lines.values())
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a question asked now may wait noticeably: its sender may be gone by then."""
+        return self._busy is not None or self.backlog > ON_LOOP_SECONDS
+
+    def admit(self) -> None:
+        """Raises Busy where more waits than may wait; asked before a body is decoded."""
+        if self.backlog > self._queue_seconds:
+            raise Busy(
+                f"More predictions wait than this process answers in {self._queue_seconds:g} s. Ask again in a moment.",
+                retry_after=1,
+            )
+
+    def ask(
+        self, predictor: Predictor, rows: Array, source: str | None = None, until: float | None = None
+    ) -> asyncio.Future[Shares]:
+        """The answer to rows [n, ...], n >= 1, that have the version's shape. Rows of a cancelled one are not
+        computed.
+
+        It fails with NotFinite, with DeadlinePassed, or with what the pass raised.
+        """
+        loop = asyncio.get_running_loop()
+        question = Question(rows, loop.create_future(), until)
+        step = predictor.head_of(source)
+        line = self._lines.get(step)
+        if line is None:
+            line = self._lines[step] = _Line(predictor, step)
+            self._turns.append(line)
+        line.waiting.append(question)
+        line.rows += len(rows)
+        self._call(loop)
+        return question.answer
+
+    def close(self) -> None:
+        """No more passes."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _call(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._called and self._turns:
+            self._called = True
+            loop.call_soon(self._turn, loop)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One pass of the version whose turn it is."""
+        self._called = False
+        line = self._next()
+        if line is None:
+            return  # all wait for the inference thread, which calls when it is free
+        pieces = self._gather(line, loop.time())
+        rows = sum(piece.stop - piece.start for piece in pieces)
+        if line.waiting:
+            self._turns.append(line)
+        else:
+            self._lines.pop(line.step, None)
+        if not pieces:
+            pass
+        elif line.predictor.pace.seconds(rows) <= ON_LOOP_SECONDS:
+            self._told(line, pieces, computed(line.predictor, line.step, pieces))
+        else:
+            self._busy = line
+            work = self._thread.submit(computed, line.predictor, line.step, pieces)
+            work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, loop, pieces, done))
+        self._call(loop)
+
+    def _next(self) -> _Line | None:
+        """The line whose turn it is; while the inference thread is at work one that needs it waits."""
+        for _ in range(len(self._turns)):
+            line = self._turns.popleft()
+            quick = line.predictor.pace.seconds(min(line.rows, line.predictor.pace.cap)) <= ON_LOOP_SECONDS
+            if self._busy is None or (quick and line is not self._busy):
+                return line
+            self._turns.append(line)
+        return None
+
+    def _back(self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], done: Future[Pass | Exception]) -> None:
+        line, self._busy = self._busy, None
+        assert line is not None
+        self._told(line, pieces, done.result())
+        self._call(loop)
+
+    def _told(self, line: _Line, pieces: list[Piece], found: Pass | Exception) -> None:
+        if isinstance(found, Pass):
+            expected = line.predictor.pace.seconds(len(found.shares.best))
+            if expected > 0:
+                seen = min(max(found.seconds / expected, 1.0), MOST_SLOWER)
+                weight = SMOOTHING * min(found.seconds / ON_LOOP_SECONDS, 1.0)  # a short one says little
+                self._slower += weight * (seen - self._slower)
+        _deliver(pieces, found)
+
+    def _gather(self, line: _Line, now: float) -> list[Piece]:
+        """Rows of the next pass, a share of each question in turn, until the cap is full or nothing waits."""
+        room, pieces = line.predictor.pace.cap, list[Piece]()
+        crowd = len(line.waiting) > 1
+        while line.waiting and room:
+            question = line.waiting.popleft()
+            if self._unwanted(line, question, now):
+                continue
+            n = min(question.left, room, SHARE if crowd else room)
+            pieces.append(Piece(question, question.taken, question.taken + n))
+            question.taken += n
+            room -= n
+            line.rows -= n
+            if question.left:
+                line.waiting.append(question)
+        return pieces
+
+    def _unwanted(self, line: _Line, question: Question, now: float) -> bool:
+        """Whether nobody waits for it any more: its sender went away, it has failed, or its time is over."""
+        late = question.until is not None and now > question.until
+        if not late and not question.answer.done():
+            return False
+        line.rows -= question.left
+        if not question.answer.done():
+            question.answer.set_exception(DeadlinePassed("The time that the request gave was over before its turn."))
+        return True
+
+
+def _deliver(pieces: list[Piece], found: Pass | Exception) -> None:
+    """Every question of a pass gets its part, or its own fault."""
+    at = 0
+    for question, start, stop in pieces:
+        first, at = at, at + stop - start
+        if question.answer.done():
+            continue
+        if isinstance(found, Exception):
+            question.answer.set_exception(found)
+            continue
+        if found.faulty:
+            faults = [k for k in sorted(found.faulty) if first <= k < at]
+            if faults:
+                question.answer.set_exception(NotFinite(start + faults[0] - first, found.faulty[faults[0]]))
+                continue
+        question.parts.append(found.shares.part(first, at))
+        if stop == len(question.rows):
+            question.answer.set_result(Shares.concat(question.parts))

@@ -1,0 +1,71 @@
+"""One pass of a version over rows of several questions: what goes in, and what is found."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from service.learning.batch import Array
+from service.serving.forward import Step
+from service.serving.predictor import Predictor, Shares
+
+
+@dataclass(eq=False)
+class Question:
+    """Rows that wait for their answer. `until`: when nobody wants it any more, on the clock of the loop."""
+
+    rows: Array
+    answer: asyncio.Future[Shares]
+    until: float | None
+    taken: int = 0
+    parts: list[Shares] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """Rows that no pass has taken yet."""
+        return len(self.rows) - self.taken
+
+
+class Piece(NamedTuple):
+    """Rows of a question within a pass."""
+
+    question: Question
+    start: int
+    stop: int
+
+
+class Pass(NamedTuple):
+    """What a pass found, and how long it took; `faulty`: the first number that is not finite, of each row that has
+    one."""
+
+    shares: Shares
+    faulty: dict[int, int]
+    seconds: float
+
+
+def computed(predictor: Predictor, step: Step, pieces: Sequence[Piece]) -> Pass | Exception:
+    """One pass. A row does not touch the others, so that one which is not finite spoils its own answer alone."""
+    began = time.perf_counter()
+    try:
+        chosen = [piece.question.rows[piece.start : piece.stop] for piece in pieces]
+        rows = chosen[0] if len(chosen) == 1 else np.concatenate(chosen)
+        found = predictor.pass_of(rows, step)
+        seconds = time.perf_counter() - began
+        predictor.pace.seen(len(rows), seconds)
+        return Pass(found, _not_finite(rows), seconds)
+    except Exception as error:  # told to every question of the pass: none is left waiting
+        return error
+
+
+def _not_finite(rows: Array) -> dict[int, int]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if rows.dtype != np.float32 or math.isfinite(float(rows.sum())):
+            return {}
+    flat = rows.reshape(len(rows), -1)
+    return {int(k): int(np.argmin(np.isfinite(flat[k]))) for k in np.flatnonzero(~np.isfinite(flat).all(1))}

@@ -1,0 +1,79 @@
+"""The quick reader of vectors: what it takes, the strict readers take, with the same numbers; no more is its own."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.contract.inputs import VectorInput
+from service.errors import TsuikaError
+from service.intake.json_body import read_object
+from service.intake.quick import read_vectors
+from service.intake.rows import read_rows
+
+SIZE = 3
+SPEC = VectorInput(kind="vector", size=SIZE)
+
+NUMBERS = st.one_of(
+    st.integers(-(2**70), 2**70), st.floats(allow_nan=True), st.booleans(), st.none(), st.just("1"), st.just([1])
+)
+ROWS = st.lists(st.one_of(st.lists(NUMBERS, max_size=4), st.lists(st.floats(-1e39, 1e39), min_size=3, max_size=3)))
+BODIES = st.one_of(
+    st.fixed_dictionaries({"inputs": ROWS}, optional={"top": NUMBERS}),
+    st.dictionaries(st.sampled_from(["inputs", "top", "source", "topp"]), ROWS, max_size=3),
+    ROWS,
+)
+
+
+@given(BODIES)
+def test_it_takes_nothing_that_the_strict_readers_do_not_take(body: object) -> None:
+    data = json.dumps(body).encode()
+    quick = read_vectors(data, SIZE)
+    if quick is None:
+        return
+    rows, top = quick
+    assert isinstance(body, dict)
+    assert top == body.get("top", 1)
+    if not np.isfinite(rows).all():  # told on the stacked batch
+        with pytest.raises(TsuikaError):
+            read_rows(read_object(data).rows, SPEC, "m")
+        return
+    assert np.array_equal(rows, read_rows(read_object(data).rows, SPEC, "m"))
+
+
+@given(st.lists(st.lists(st.floats(-(2.0**127), 2.0**127, width=32), min_size=SIZE, max_size=SIZE), min_size=1))
+def test_plain_rows_are_taken(rows: list[list[float]]) -> None:
+    found = read_vectors(json.dumps({"inputs": rows, "top": 2}).encode(), SIZE)
+    assert found is not None
+    assert np.array_equal(found[0], np.array(rows, np.float32))
+    assert (found[0].dtype, found[1]) == (np.float32, 2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'\xef\xbb\xbf{"inputs":[[1,2,3]]}',
+        b'{"inputs":[[1,2,3]]} x',
+        b'{"inputs":[[1,2,3]],"inputs":[[1,2,3]]}',
+        b'{"top":1,"top":2}',
+        b'{"inputs":[[1,2,[3]]]}',
+        b'{"inputs":[[],[1,2,3,1,2,3]]}',
+        b'{"inputs":[1,2,3]}',
+        b'{"inputs":[[1,2,NaN]]}',
+        b'{"inputs":[[1,2,1e999]]}',
+        b'{"inputs":[[1,2,123456789012345678901234567890]]}',
+        b'{"inputs":[[1,2,true]]}',
+        b'{"inputs":[[1,2,3]],"top":true}',
+        b'{"inputs":[[1,2,3]],"source":"north"}',
+    ],
+)
+def test_anything_unusual_is_left_to_the_strict_readers(body: bytes) -> None:
+    assert read_vectors(body, SIZE) is None
+    assert read_vectors(b'{"inputs":[[1,2,3]]}', SIZE) is not None  # and the parser is as good as new

@@ -1,0 +1,285 @@
+"""Rows of concurrent questions pass together: fairly, and what goes wrong with one is told to it alone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Coroutine, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import Busy, DeadlinePassed
+from service.learning.batch import Array
+from service.serving import passes
+from service.serving.batching import Batcher, NotFinite
+from service.serving.forward import Step
+from service.serving.pace import Pace
+from service.serving.predictor import Predictor, Shares
+from tests.serving.test_predictor import checkpoint
+
+QUICK, SLOW = 1e-6, 0.02
+"""Seconds a row: on the event loop, and on the inference thread."""
+
+
+class Steady(Pace):
+    """A pace that stays as it was told."""
+
+    def seen(self, rows: int, seconds: float) -> None:
+        pass
+
+
+class Noted(Predictor):
+    """A real version that notes how many rows passed together. `gate`: its passes wait until it is set."""
+
+    def __init__(self, a_row: float, cap: int = 64) -> None:
+        super().__init__(checkpoint(["a", "b", "c"]))
+        self.pace = Steady(0.0, a_row, cap)
+        self.passes: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def pass_of(self, inputs: Array, step: Step) -> Shares:
+        if hasattr(self, "passes"):
+            self.gate.wait(10.0)
+            self.passes.append(len(inputs))
+        return super().pass_of(inputs, step)
+
+
+def rows(n: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32)
+
+
+def close(found: Shares, predictor: Predictor, asked: Array) -> bool:
+    return np.allclose(found.shares, predictor.answer(asked).shares, atol=1e-6)
+
+
+@pytest.fixture
+def batcher() -> Iterator[Batcher]:
+    made = Batcher(1.0)
+    yield made
+    made.close()
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    async def bounded() -> Any:
+        async with asyncio.timeout(20.0):
+            return await coroutine
+
+    return asyncio.run(bounded())
+
+
+async def until_busy(batcher: Batcher) -> None:
+    """Until the inference thread is at work, and what it waits for is what was asked first."""
+    while batcher._busy is None:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("a_row", [QUICK, SLOW])
+def test_questions_that_wait_pass_together(batcher: Batcher, a_row: float) -> None:
+    predictor = Noted(a_row, cap=8)
+    asked = [rows(1, k) for k in range(20)]
+
+    async def go() -> list[Shares]:
+        return await asyncio.gather(*(batcher.ask(predictor, question) for question in asked))
+
+    found = run(go())
+    assert predictor.passes == [8, 8, 4]
+    assert all(close(f, predictor, q) for f, q in zip(found, asked, strict=True))
+
+
+def test_what_arrives_during_a_pass_makes_the_next_one(batcher: Batcher) -> None:
+    predictor = Noted(SLOW)
+
+    async def go() -> None:
+        predictor.gate.clear()
+        first = batcher.ask(predictor, rows(1))
+        await until_busy(batcher)
+        later = [batcher.ask(predictor, rows(2, k)) for k in range(5)]
+        predictor.gate.set()
+        await asyncio.gather(first, *later)
+
+    run(go())
+    assert predictor.passes == [1, 10]
+
+
+@pytest.mark.parametrize("a_row", [QUICK, SLOW])
+def test_a_small_question_does_not_wait_for_the_large_one_before_it(batcher: Batcher, a_row: float) -> None:
+    predictor = Noted(a_row, cap=32)
+
+    async def go() -> tuple[list[int], Shares]:
+        large = batcher.ask(predictor, rows(1000))
+        await batcher.ask(predictor, rows(3))
+        assert not large.done()
+        before = list(predictor.passes)
+        return before, await large
+
+    before, found = run(go())
+    assert before == [32]  # a share of the large one, the small one, and what room was left
+    assert sum(predictor.passes) == 1003
+    assert close(found, predictor, rows(1000))
+
+
+def test_versions_take_turns(batcher: Batcher) -> None:
+    crowded, other = Noted(SLOW, cap=4), Noted(SLOW, cap=4)
+
+    async def go() -> None:
+        many = [batcher.ask(crowded, rows(4, k)) for k in range(50)]
+        await batcher.ask(other, rows(1))
+        assert len(crowded.passes) <= 2
+        await asyncio.gather(*many)
+
+    run(go())
+
+
+def test_a_quick_version_does_not_wait_for_a_slow_one(batcher: Batcher) -> None:
+    slow, quick = Noted(SLOW), Noted(QUICK)
+
+    async def go() -> None:
+        slow.gate.clear()
+        waiting = batcher.ask(slow, rows(1))
+        await until_busy(batcher)
+        await batcher.ask(quick, rows(1))
+        assert not waiting.done()
+        slow.gate.set()
+        await waiting
+
+    run(go())
+
+
+@pytest.mark.parametrize("a_row", [QUICK, SLOW])
+def test_a_pass_that_fails_fails_its_questions_and_no_other(batcher: Batcher, a_row: float) -> None:
+    """A row of another width is refused at the door; here nobody hangs for it, whoever is beside it."""
+    predictor = Noted(a_row, cap=4)
+
+    async def go() -> list[Any]:
+        odd = rows(1).reshape(2, 2)
+        questions = [rows(2), odd, rows(1), rows(4, 5)]
+        return await asyncio.gather(*(batcher.ask(predictor, q) for q in questions), return_exceptions=True)
+
+    found = run(go())
+    assert [isinstance(f, ValueError) for f in found] == [True, True, False, False]
+    assert close(found[3], predictor, rows(4, 5))
+
+
+@pytest.mark.parametrize("a_row", [QUICK, SLOW])
+def test_a_row_that_is_not_finite_spoils_its_own_question_alone(batcher: Batcher, a_row: float) -> None:
+    predictor = Noted(a_row)
+    spoiled, extreme = rows(40, 1), np.full((2, 4), 3.4e38, np.float32)
+    spoiled[33, 2] = np.nan
+
+    async def go() -> list[Any]:
+        questions = [rows(3), spoiled, extreme, rows(5, 2)]
+        return await asyncio.gather(*(batcher.ask(predictor, q) for q in questions), return_exceptions=True)
+
+    found = run(go())
+    assert isinstance(found[1], NotFinite)
+    assert (found[1].row, found[1].place) == (33, 2)
+    for k, asked in ((0, rows(3)), (2, extreme), (3, rows(5, 2))):
+        assert close(found[k], predictor, asked)
+
+
+def test_what_nobody_waits_for_is_not_computed(batcher: Batcher) -> None:
+    """One whose sender went away, and one whose time was over before its turn."""
+    predictor = Noted(SLOW)
+
+    async def go() -> Any:
+        predictor.gate.clear()
+        first = batcher.ask(predictor, rows(1))
+        await until_busy(batcher)
+        gone = batcher.ask(predictor, rows(7))
+        late = batcher.ask(predictor, rows(9), until=asyncio.get_running_loop().time() + 0.01)
+        there = batcher.ask(predictor, rows(2), until=asyncio.get_running_loop().time() + 10.0)
+        gone.cancel()
+        await asyncio.sleep(0.02)
+        predictor.gate.set()
+        return await asyncio.gather(first, late, there, return_exceptions=True)
+
+    _, late, there = run(go())
+    assert isinstance(late, DeadlinePassed)
+    assert len(there.best) == 2
+    assert predictor.passes == [1, 2]
+    assert batcher.backlog == 0.0
+
+
+def test_more_work_than_may_wait_is_refused_until_some_of_it_is_done(batcher: Batcher) -> None:
+    predictor = Noted(SLOW, cap=64)
+
+    async def go() -> None:
+        predictor.gate.clear()
+        waiting = [batcher.ask(predictor, rows(1))]
+        await until_busy(batcher)
+        while batcher.backlog <= 1.0:
+            batcher.admit()
+            waiting.append(batcher.ask(predictor, rows(5)))
+        with pytest.raises(Busy, match="Ask again"):
+            batcher.admit()
+        assert batcher.crowded
+        predictor.gate.set()
+        await asyncio.gather(*waiting)
+        batcher.admit()
+        assert not batcher.crowded
+
+    run(go())
+
+
+def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pace is what a version can do; a pass that took thrice as long tells what it does now."""
+    clock, takes = [0.0], [3 * SLOW]
+    monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    class Shared(Noted):
+        def pass_of(self, inputs: Array, step: Step) -> Shares:
+            clock[0] += takes[0]
+            return super().pass_of(inputs, step)
+
+    predictor = Shared(SLOW, cap=1)
+
+    async def a_row() -> float:
+        for _ in range(60):
+            await batcher.ask(predictor, rows(1))
+        waiting = batcher.ask(predictor, rows(10))
+        seconds = batcher.backlog / 10
+        await waiting
+        return seconds
+
+    assert run(a_row()) == pytest.approx(3 * SLOW, rel=0.05)
+    takes[0] = SLOW / 2
+    assert run(a_row()) == pytest.approx(SLOW, rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_mix_of_questions_is_answered_as_each_would_be_alone(batcher: Batcher, seed: int) -> None:
+    chance = random.Random(seed)
+    predictors = [Noted(QUICK, cap=16), Noted(SLOW, cap=8), Noted(SLOW, cap=64)]
+
+    async def one(k: int) -> str:
+        for _ in range(chance.randrange(4)):
+            await asyncio.sleep(chance.choice([0, 0, 0.001]))
+        predictor, asked = chance.choice(predictors), rows(chance.choice([1, 1, 2, 7, 40, 150]), k)
+        bad = chance.random() < 0.1
+        if bad:
+            asked[chance.randrange(len(asked)), 1] = np.inf
+        answer = batcher.ask(predictor, asked)
+        if chance.random() < 0.1:
+            answer.cancel()
+        try:
+            found = await answer
+        except NotFinite:
+            return "refused" if bad else "wrong"
+        except asyncio.CancelledError:
+            return "gone"
+        return "right" if not bad and close(found, predictor, asked) else "wrong"
+
+    async def go() -> list[str]:
+        return await asyncio.gather(*(one(k) for k in range(120)))
+
+    told = run(go())
+    assert "wrong" not in told
+    assert told.count("right") > 60
+    assert batcher.backlog == 0.0
+    assert not batcher._lines
+    assert not batcher._turns

@@ -1,0 +1,80 @@
+"""A version as few tensor operations: whatever it is made of, it answers as its modules do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
+from service.learning.architectures import Network, fresh, new_block
+from service.learning.heads import GrownLinear, Inserted
+from service.learning.lifts import make_lift
+from service.learning.preprocessing import InputScale
+from service.serving.forward import forward
+
+VECTOR = VectorInput(kind="vector", size=6)
+IMAGE = ImageInput(kind="image", channels=1, height=8, width=8)
+CLASSES = ["c", "a", "b"]
+ORDER = [1, 2, 0]
+
+
+def made(architecture: Architecture, image: bool = False) -> Network:
+    scale = InputScale(torch.tensor(2.0), torch.tensor(0.5))
+    network = fresh(IMAGE if image else VECTOR, architecture, scale, CLASSES, torch.Generator().manual_seed(3))
+    return network.eval().requires_grad_(False)
+
+
+def mlp() -> Network:
+    return made(Architecture(backbone=MlpBackbone(name="mlp", hidden=[5, 4])))
+
+
+def grown() -> Network:
+    """An mlp whose last layer and head have blocks side by side, one that looks at some units alone."""
+    network, draw = mlp(), torch.Generator().manual_seed(4)
+    backbone_layer = network.hidden_layers()[1]
+    more = new_block((4, 6), (1, 5), "backbone.1", "", draw)
+    network.backbone.layers[1] = GrownLinear([*backbone_layer, more])  # type: ignore[index, operator]
+    beside = new_block((0, 3), (4, 6), "head.1", "", draw)
+    beside.bias = None
+    network.head = GrownLinear([*network.head, beside])
+    return network
+
+
+def inserted() -> Network:
+    network = mlp()
+    down, up = torch.ones(2, 5), torch.full((5, 2), 0.1)
+    network.hidden_layers()[0].inserted.append(Inserted((0, 5), (0, 5), down, torch.zeros(2), up, "backbone.1", ""))
+    return network
+
+
+def lifted(*kinds: str) -> Network:
+    network = made(Architecture(), image=True)
+    network.lifts.extend(make_lift(kind, IMAGE.shape, 18) for kind in kinds)  # type: ignore[arg-type]
+    width = sum(lift.width for lift in network.lifts)  # type: ignore[misc]
+    network.head = GrownLinear([new_block((0, 3), (0, width), "head.0", "", torch.Generator().manual_seed(5))])
+    return network
+
+
+MADE = {
+    "identity": lambda: made(Architecture()),
+    "mlp": mlp,
+    "grown": grown,
+    "inserted": inserted,
+    "cnn": lambda: made(Architecture(backbone=CnnBackbone(name="cnn", channels=[4])), image=True),
+    "relu": lambda: lifted("relu"),
+    "none and conv": lambda: lifted("none", "conv"),
+    "conv": lambda: lifted("conv"),
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_it_answers_as_its_modules_do(kind: str) -> None:
+    network = MADE[kind]()
+    rows = np.random.default_rng(0).normal(2, 3, (9, *network.layout.input.shape)).astype(np.float32)
+    before = rows.copy()
+    with torch.no_grad():
+        wanted = torch.softmax(network.answer(rows).double() / 1.5, 1)[:, ORDER]
+        found = forward(network, ORDER, 1.5)(network.prepare(rows))
+    assert torch.allclose(found, wanted, atol=1e-6)
+    assert np.array_equal(rows, before)
