@@ -43,9 +43,9 @@ class Assessment:
     where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its sums.
     `live`: number of the base. `base`, `candidate`, `yardstick`: answers on T by heads that never saw it.
     `..._on_batch`: answers on B, the base's by the head it serves, the others' out of fold; NaN where no head is left
-    that never saw the row. The base is null for a first version, the yardstick where there is none. `faded`: batches
-    that count less than half of what the newest counts. `foreign`: classes whose weights the base has from elsewhere,
-    and `replaced`: the candidate has them no more.
+    that never saw the row. `partial`, `stuck`: see `Measured`. The base is null for a first version, the yardstick
+    where there is none. `faded`: batches that count less than half of what the newest counts. `foreign`: classes whose
+    weights the base has from elsewhere, and `replaced`: the candidate has them no more.
     """
 
     policy: GatePolicy
@@ -71,6 +71,8 @@ class Assessment:
     faded: frozenset[str] | None = None
     foreign: Sequence[str] = ()
     replaced: bool = False
+    partial: bool = False
+    stuck: bool = False
 
     @property
     def old(self) -> tuple[str, ...]:
@@ -118,7 +120,9 @@ def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
         own=_own(a),
         since=since(a),
         sound=a.sound,
-        exact=a.exact,
+        exact=a.exact and not a.partial,
+        partial=a.partial,
+        stuck=a.stuck,
         foreign=tuple(name for name in a.foreign if name not in trusted),
         replaced=a.replaced,
     )

@@ -59,7 +59,7 @@ def temperature_of(
     On fold 2 by `head`, which learned folds 3-9 (at most 200 rows a class and source), once that has 50 rows and two
     classes; else on as many out-of-fold answers to the update's own rows; else inherited; else on ten such answers.
     """
-    selected = _smallest(ledger.selected)
+    selected = smallest(ledger.selected)
     logits = head.aligned(classes).logits(selected.inputs.astype(np.float64) * 2.0**-ledger.shift)
     fitted = _fit(logits, selected.codes(classes), ENOUGH_ROWS)
     if fitted is not None:
@@ -84,8 +84,8 @@ def _fit(logits: Floats, columns: Ints, least: int) -> float | None:
     return fit_temperature(logits[:MOST_ROWS], columns[:MOST_ROWS])
 
 
-def _smallest(rows: Rows) -> Rows:
-    """Those of the smallest hashes, by hash, batch and row: one order, however the rows came."""
+def smallest(rows: Rows) -> Rows:
+    """At most 2,000, those of the smallest hashes, by hash, batch and row: one order, however the rows came."""
     by_name = np.argsort(np.array(rows.batches, dtype=object), kind="stable")
     rank = np.empty(len(rows.batches), np.int64)
     rank[by_name] = np.arange(len(rows.batches))

@@ -144,7 +144,6 @@ def unfit(setting: Setting, params: ExactParams) -> tuple[str, str] | None:
 class Form:
     """A solver and what the layout tells of it; `weights`: what each batch counts."""
 
-    method: Literal["ridge", "lda", "both"]
     prior: float
     solver: Solver
     weights: Weights = field(default_factory=Weights)

@@ -7,7 +7,7 @@ knows folds 2-9, and five others answer the update's own rows, each without its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from service.learning.apart import judged_apart
 from service.learning.batch import Rows
-from service.learning.calibration import ENOUGH_ROWS, temperature_of
+from service.learning.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
 from service.learning.closed_form import ExactParams, Form
 from service.learning.features import Space, rounded
@@ -26,9 +26,9 @@ from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Run
 from service.learning.sentences import listed
 from service.learning.solve import ABSENT, Head
-from service.learning.sources import PULLS, SourceHeads, own_out_of_fold, source_heads
+from service.learning.sources import LEAST_ROWS, PULLS, SourceHeads, own_out_of_fold, source_heads
 from service.learning.sums import Floats, Sums
-from service.learning.weights import Weights, aged, out_of_fold_weighted
+from service.learning.weights import OTHERS, Weights, aged, out_of_fold_weighted
 
 
 def learn_exactly(
@@ -54,7 +54,8 @@ def learn_exactly(
             "sources": list(sources.names) if sources else [],
             "temperature": solved.temperature,
             "exact": ExactHead(
-                method=form.method,
+                method=solved.fitted.solver.name,
+                left_out=form.solver.name == "both" != solved.fitted.solver.name,
                 alpha=solved.fitted.alpha,
                 prior=form.prior,
                 lift_rows=ground.lift_rows,
@@ -77,7 +78,7 @@ def learn_exactly(
         ),
         out_of_fold=solved.out_of_fold,
         details={**ground.details, **_details(ground, solved, weights, searched)},
-        notes=(*ground.notes, *([solved.doubt] if solved.doubt else []), *_weighed(ledger, weights, solved)),
+        notes=(*ground.notes, *([solved.doubt] if solved.doubt else []), *_weighed(data, params, weights, solved)),
         multiply_adds=_multiply_adds(ground, entry, solved),
     )
 
@@ -109,7 +110,8 @@ def _solve(
     run.progress("solving", 0, 3)
     space, weights = ground.space, form.weights
     weighed = ledger if weights.plain else data.decayed(space, weights.decay, weights.sources)
-    fitted = form.solver.fit(weighed.learn, weighed.select, shift, run.check)
+    fitted = form.solver.fit(weighed.learn, weighed.select, smallest(weighed.selected), shift, run.check)
+    form = replace(form, solver=fitted.solver)
 
     def solve(sums: Sums) -> Head:
         return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
@@ -170,9 +172,16 @@ def _apart(
     return solve(weighed.all), answers
 
 
-def _weighed(ledger: Ledger, weights: Weights, solved: Solved) -> list[str]:
-    """What weights mean for what is promised, in sentences."""
+def _weighed(data: Data, params: ExactParams, weights: Weights, solved: Solved) -> list[str]:
+    """What sources and weights mean for what is promised, in sentences."""
     notes = [solved.sources.note] if solved.sources else []
+    if params.per_source is True and solved.sources is None:
+        notes.append(
+            f"No source has a head of its own: that takes two sources with {LEAST_ROWS} rows of two classes among "
+            "those kept back for choosing, in batches that still count."
+        )
+    if nowhere := sorted(set(weights.sources) - {OTHERS} - data.known_sources - set(data.batch.sources)):
+        notes.append(f"source_weights names {listed(nowhere, quote=True)}, and no batch comes from there.")
     if not weights.whole:
         notes.append(
             f"Weighted: {weights.told()}. The head depends on the order of the batches, so it is not exact; the "
@@ -187,7 +196,7 @@ def _weighed(ledger: Ledger, weights: Weights, solved: Solved) -> list[str]:
 def _inherited(base: Checkpoint | None, form: Form) -> float | None:
     """The base's temperature, where its scores are of the same kind."""
     exact = base.layout.exact if base is not None else None
-    return base.layout.temperature if base is not None and exact is not None and exact.method == form.method else None
+    return base.layout.temperature if base is not None and exact is not None and exact.method == form.solver.name else None
 
 
 def _classes(base: Checkpoint | None, ledger: Ledger, entry: Rows) -> tuple[str, ...]:
@@ -210,7 +219,7 @@ def _tensors(head: Head) -> dict[str, Tensor]:
 
 
 def _details(ground: Ground, solved: Solved, weights: Weights, searched: dict[float, float]) -> dict[str, object]:
-    by = solved.sources
+    by, fitted = solved.sources, solved.fitted
     weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
         **weighed,
@@ -219,8 +228,10 @@ def _details(ground: Ground, solved: Solved, weights: Weights, searched: dict[fl
         "lift": [lift.kind for lift in ground.layout.lifts] or ["none"],
         "features": ground.space.width,
         "grid": ground.space.step,
-        "alpha": solved.fitted.alpha,
-        "alphas_tried": {f"{alpha:g}": score for alpha, score in solved.fitted.tried.items()},
+        "form": fitted.solver.name,
+        **({"forms_tried": asdict(fitted.tested)} if fitted.tested else {}),
+        "alpha": fitted.alpha,
+        "alphas_tried": {f"{alpha:g}": score for alpha, score in fitted.tried.items()},
         "temperature": solved.temperature,
     }
 

@@ -144,6 +144,8 @@ def test_a_class_that_no_row_counts_for_keeps_its_column_and_is_never_answered()
     assert learned.checkpoint.classes[0] == "odd"
     assert float(learned.checkpoint.parts["head.0"]["bias"][0]) == ABSENT
     assert any('"odd"' in note for note in learned.notes)
+    typed = learn(ridge.METHOD, base, [odd], batch(1), source_weights={"nroth": 0, "*": 1, "north": 1})
+    assert any('source_weights names "nroth"' in note for note in typed.notes)
 
 
 def test_out_of_fold_equals_heads_solved_without_the_group() -> None:
