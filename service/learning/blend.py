@@ -38,7 +38,7 @@ class Tested:
     p: float
 
     @property
-    def left_out(self) -> bool:
+    def surely(self) -> bool:
         """Whether ridge alone is surely better."""
         return self.p < DOUBT
 
@@ -47,7 +47,7 @@ def tested(alone: Head, both: Head, rows: Rows, shift: int) -> Tested | None:
     """Two heads of the learning rows on rows kept back for choosing (rounded features); null: those are too few."""
     if len(rows) < TESTED_ROWS:
         return None
-    features, truth = rows.inputs * 2.0**-shift, rows.codes(alone.classes)
+    features, truth = rows.inputs.astype(np.float64) * 2.0**-shift, rows.codes(alone.classes)
     right = [head.aligned(alone.classes).logits(features).argmax(1) == truth for head in (alone, both)]
     return Tested(len(rows), float(right[0].mean()), float(right[1].mean()), Paired.of(*right).p_harm)
 

@@ -19,6 +19,7 @@ from service.learning.batch import Rows
 from service.learning.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
 from service.learning.closed_form import ExactParams, Form
+from service.learning.decay import Decay
 from service.learning.features import Space, rounded
 from service.learning.ground import Ground
 from service.learning.ledger import Ledger
@@ -55,7 +56,7 @@ def learn_exactly(
             "temperature": solved.temperature,
             "exact": ExactHead(
                 method=solved.fitted.solver.name,
-                left_out=form.solver.name == "both" != solved.fitted.solver.name,
+                left_out=solved.fitted.solver.left_out,
                 alpha=solved.fitted.alpha,
                 prior=form.prior,
                 lift_rows=ground.lift_rows,
@@ -175,6 +176,8 @@ def _apart(
 def _weighed(data: Data, params: ExactParams, weights: Weights, solved: Solved) -> list[str]:
     """What sources and weights mean for what is promised, in sentences."""
     notes = [solved.sources.note] if solved.sources else []
+    if params.width is not None and params.kinds is None:
+        notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
     if params.per_source is True and solved.sources is None:
         notes.append(
             f"No source has a head of its own: that takes two sources with {LEAST_ROWS} rows of two classes among "
@@ -196,7 +199,9 @@ def _weighed(data: Data, params: ExactParams, weights: Weights, solved: Solved) 
 def _inherited(base: Checkpoint | None, form: Form) -> float | None:
     """The base's temperature, where its scores are of the same kind."""
     exact = base.layout.exact if base is not None else None
-    return base.layout.temperature if base is not None and exact is not None and exact.method == form.solver.name else None
+    return (
+        base.layout.temperature if base is not None and exact is not None and exact.method == form.solver.name else None
+    )
 
 
 def _classes(base: Checkpoint | None, ledger: Ledger, entry: Rows) -> tuple[str, ...]:
@@ -218,13 +223,13 @@ def _tensors(head: Head) -> dict[str, Tensor]:
     }
 
 
-def _details(ground: Ground, solved: Solved, weights: Weights, searched: dict[float, float]) -> dict[str, object]:
+def _details(ground: Ground, solved: Solved, weights: Weights, searched: Decay) -> dict[str, object]:
     by, fitted = solved.sources, solved.fitted
     weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
         **weighed,
         **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
-        **({"decays_tried": {f"{decay:g}": score for decay, score in searched.items()}} if searched else {}),
+        **searched.told(),
         "lift": [lift.kind for lift in ground.layout.lifts] or ["none"],
         "features": ground.space.width,
         "grid": ground.space.step,

@@ -58,6 +58,11 @@ class Solver(Protocol):
         """How a layout tells of it."""
         ...
 
+    @property
+    def left_out(self) -> bool:
+        """Whether discriminants were asked for, and ridge alone was surely better."""
+        ...
+
     def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
         """Solve the learning rows, with the strength that suits the selecting rows best, and the form: `select` are
         sums of all of those, `selected` rounded features of some."""

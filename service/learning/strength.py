@@ -91,13 +91,15 @@ def _best(scores: Mapping[float, float]) -> float:
 
 @dataclass(frozen=True)
 class Ridge:
-    """(G_b + alpha D) W = [pi_1 mu_1 ... pi_C mu_C], alpha from `grid`; with `discriminants` those beside it, left out
-    where ridge alone is surely better, unless that is `settled`."""
+    """(G_b + alpha D) W = [pi_1 mu_1 ... pi_C mu_C], alpha from `grid`; with `discriminants` those beside it.
+
+    left_out: they were asked for, but ridge alone was surely better, as `fit` finds out.
+    """
 
     prior: float
     grid: Sequence[float] = ALPHAS
     discriminants: bool = False
-    settled: bool = False
+    left_out: bool = False
 
     @property
     def name(self) -> Name:
@@ -108,9 +110,9 @@ class Ridge:
         if not self.discriminants:
             return Fitted(choice.head, self, choice.alpha, choice.scores)
         both = with_discriminants(choice.head, learn, shift)
-        test = None if self.settled else tested(choice.head, both, selected, shift)
-        if test is not None and test.left_out:
-            alone = replace(self, discriminants=False)
+        test = tested(choice.head, both, selected, shift)
+        if test is not None and test.surely:
+            alone = replace(self, discriminants=False, left_out=True)
             return Fitted(choice.head, alone, choice.alpha, choice.scores, test)
         return Fitted(both, self, choice.alpha, choice.scores, test)
 

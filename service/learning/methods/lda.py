@@ -40,6 +40,7 @@ class Discriminants:
 
     prior: float
     name: Name = "lda"
+    left_out: bool = False
 
     def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
         check()

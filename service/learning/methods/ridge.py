@@ -39,8 +39,8 @@ class Params(ExactParams):
     )
     discriminants: bool = Field(
         default=False,
-        description="Add linear discriminants of the same sums, in one scale: a second solution, more often right. They "
-        "are left out where ridge alone is surely better on rows kept back for choosing.",
+        description="Add linear discriminants of the same sums, in one scale: a second solution, more often right. "
+        "They are left out where ridge alone is surely better on rows kept back for choosing.",
     )
     stable_scores: bool = Field(
         default=False,
@@ -68,7 +68,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 def _settled(ridge: Ridge, base: Checkpoint | None, data: Data, params: Params, ground: Ground) -> Ridge:
     """With what a wide head keeps of the base's choices until the rows pass a power of two: alpha where it is searched,
-    and whether discriminants are left out."""
+    and that discriminants are left out (where they are not, asking again costs nothing)."""
     exact = base.layout.exact if base is not None else None
     if base is None or exact is None or ground.space.width <= SEARCHED_WIDTH:
         return ridge
@@ -77,8 +77,8 @@ def _settled(ridge: Ridge, base: Checkpoint | None, data: Data, params: Params, 
         return ridge
     if params.alpha == "search" and exact.alpha is not None:
         ridge = replace(ridge, grid=(exact.alpha,))
-    if params.discriminants and (exact.left_out or exact.method == "both"):
-        ridge = replace(ridge, discriminants=not exact.left_out, settled=True)
+    if params.discriminants and exact.left_out:
+        ridge = replace(ridge, discriminants=False, left_out=True)
     return ridge
 
 
