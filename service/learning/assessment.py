@@ -11,14 +11,18 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, ClassScore, Cost, Older
-from service.learning.batch import Bools, Ints, Rows
+from service.learning.batch import Bools, Rows, distinct
 from service.learning.contradictions import needs_learner, needs_reconciliation, strange_can_tell
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
 from service.learning.ledger import Ledger
 from service.learning.looking_back import pooled_before, since
 from service.learning.measured import Contradiction, First, Group, Harm, Measured, NewClass
+from service.learning.sentences import listed
 from service.learning.statistics import Agreement, Paired
+
+NAMED = 3
+"""Classes with too few trusted rows to be judged alone that are named as a group; more are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +90,7 @@ class Assessment:
 
     def distinct(self) -> Assessment:
         """The same without repetitions of a row and label: copies are right or wrong together and prove nothing."""
-        t, b = _distinct(self.trusted), _distinct(self.batch)
+        t, b = distinct(self.trusted), distinct(self.batch)
         return replace(
             self,
             trusted=self.trusted.take(t),
@@ -98,14 +102,6 @@ class Assessment:
             base_on_batch=self.base_on_batch and self.base_on_batch.take(b),
             yardstick_on_batch=self.yardstick_on_batch and self.yardstick_on_batch.take(b),
         )
-
-
-def _distinct(rows: Rows) -> Ints:
-    """The first of each row and label, in the order of the rows."""
-    order = np.lexsort((rows.labels, rows.hashes))
-    hashes, labels = rows.hashes[order], rows.labels[order]
-    fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0
-    return np.sort(order[fresh])
 
 
 def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
@@ -158,7 +154,10 @@ def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
     counts = np.bincount(rows.labels, minlength=len(rows.names))
     masks = [(name, f'"{name}"', rows.labels == k) for k, name in enumerate(rows.names) if counts[k] >= least]
     rare = counts[rows.labels] < least
-    masks += [("rare classes", "the rare classes", rare)] if rare.any() else []
+    if rare.any():
+        few = [name for name, n in zip(rows.names, counts, strict=True) if 0 < n < least]
+        named = listed(few, quote=True) if len(few) <= NAMED else f"{len(few)} rare classes"
+        masks.append((named, named if len(few) <= NAMED else f"the {named}", rare))
     if len(np.unique(rows.source)) > 1:
         sources = [(name, f'the source "{name}"', rows.source == k) for k, name in enumerate(rows.sources) if name]
         masks += [source for source in sources if source[2].sum() >= least]

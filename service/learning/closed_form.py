@@ -33,8 +33,9 @@ class ExactParams(Strict):
         default=None,
         ge=1,
         le=8192,
-        description="Features of a named lift (auto chooses its own); by default 1,000, for conv 64 filters (small images 32). auto takes "
-        "2,000 once there are more than 14,000 rows, and twice the filters where 64 leave a tenth of the rows wrong.",
+        description="Features of a named lift (auto chooses its own): by default 1,000, for conv 64 filters (small "
+        "images 32). auto takes 2,000 once there are more than 14,000 rows, and twice the filters where 64 leave a "
+        "tenth of the rows wrong.",
     )
     features: Literal["version", "input"] = Field(
         default="version",

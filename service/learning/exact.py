@@ -27,9 +27,9 @@ from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Run
 from service.learning.sentences import listed
 from service.learning.solve import ABSENT, Head
-from service.learning.sources import LEAST_ROWS, PULLS, SourceHeads, own_out_of_fold, source_heads
+from service.learning.sources import PULLS, SourceHeads, own_out_of_fold, source_heads, source_notes
 from service.learning.sums import Floats, Sums
-from service.learning.weights import OTHERS, Weights, aged, out_of_fold_weighted
+from service.learning.weights import Weights, aged, out_of_fold_weighted
 
 
 def learn_exactly(
@@ -175,16 +175,9 @@ def _apart(
 
 def _weighed(data: Data, params: ExactParams, weights: Weights, solved: Solved) -> list[str]:
     """What sources and weights mean for what is promised, in sentences."""
-    notes = [solved.sources.note] if solved.sources else []
+    notes = source_notes(params.per_source, solved.sources, weights, data.known_sources | set(data.batch.sources))
     if params.width is not None and params.kinds is None:
         notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
-    if params.per_source is True and solved.sources is None:
-        notes.append(
-            f"No source has a head of its own: that takes two sources with {LEAST_ROWS} rows of two classes among "
-            "those kept back for choosing, in batches that still count."
-        )
-    if nowhere := sorted(set(weights.sources) - {OTHERS} - data.known_sources - set(data.batch.sources)):
-        notes.append(f"source_weights names {listed(nowhere, quote=True)}, and no batch comes from there.")
     if not weights.whole:
         notes.append(
             f"Weighted: {weights.told()}. The head depends on the order of the batches, so it is not exact; the "

@@ -148,7 +148,11 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         what += f"{'its' if one else 'their'} rows are recognised{could}."
         return Finding(what, recall, limit, Severity.HELD, "Send more rows, or use another method, such as ridge.")
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
-    open_ = [f"{c.name} ({c.hits} of {c.rows})" for c in new if c.rows < rule.min_rows or not c.hits]
+    open_ = [
+        f"{c.name} ({f'{c.hits} of {c.rows}' if c.rows else 'none judged'})"
+        for c in new
+        if c.rows < rule.min_rows or not c.hits
+    ]
     if open_:
         what += f" Too few rows to judge by: {listed(open_)}."
     return Finding(what, recall, limit, unproven=bool(open_))

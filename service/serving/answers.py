@@ -6,12 +6,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.inputs import InputSpec, RangeScale, TextInput
 from service.errors import NotLive
 from service.learning.batch import Array
 from service.serving.live import Loaded
 
 BLOCKING_SECONDS = 0.002
 """What takes longer is computed beside the event loop."""
+PIXELS = RangeScale(range=(0, 255))
+"""Of images whose model declares no scale."""
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -29,12 +32,13 @@ class Prediction(msgspec.Struct, frozen=True):
     top: list[Share]
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What one version says of n rows."""
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one version says of n rows; notes are left out where there are none."""
 
     model: str
     version: int
     predictions: list[Prediction]
+    notes: list[str] = []
 
 
 def takes_long(loaded: Loaded, rows: int) -> bool:
@@ -60,7 +64,21 @@ def predict(loaded: Loaded, inputs: Array, top: int, source: str | None = None) 
             Prediction(names[row[0]], told[0], [Share(names[k], s) for k, s in zip(row, told, strict=True)])
             for row, told in zip(best.tolist(), scores, strict=True)
         ],
+        _outside(loaded.input, inputs),
     )
+
+
+def _outside(spec: InputSpec, inputs: Array) -> list[str]:
+    """A note where values lie outside the range that the model declares, which no row that it learned should do."""
+    if isinstance(spec, TextInput) or not len(inputs):
+        return []
+    scale = spec.scale if spec.scale is not None or spec.kind == "vector" else PIXELS
+    if not isinstance(scale, RangeScale):
+        return []
+    low, high = map(np.float32, scale.range)
+    if inputs.min() >= low and inputs.max() <= high:
+        return []
+    return [f"Some values lie outside the range of this model's inputs, [{low:g}, {high:g}]."]
 
 
 def _best(shares: NDArray[np.float64], top: int) -> NDArray[np.int64]:
