@@ -26,11 +26,11 @@ MOST_ROWS = 2000
 STEPS = 30
 
 
-def fit_temperature(logits: Floats, columns: Ints) -> float:
+def fit_temperature(logits: Floats, columns: Ints, steps: int = STEPS) -> float:
     """The temperature in [2^-8, 2^8] with the least log loss. logits [n, C], columns [n]: each row's own class.
 
     Targets are smoothed by 1 / (n + 2) over the columns that can be answered: a few rows that are all right do not show
-    that none will be wrong. The loss is convex in 1 / temperature, so its slope is halved down to nothing.
+    that none will be wrong. The loss is convex in 1 / temperature, so its range of 16 octaves is halved `steps` times.
     """
     answerable = logits > ABSENT / 2
     smooth = 1 / (len(columns) + 2)
@@ -45,7 +45,7 @@ def fit_temperature(logits: Floats, columns: Ints) -> float:
         return float((expected - wanted).mean())
 
     low, high = np.log2(1 / HOTTEST), np.log2(1 / COLDEST)
-    for _ in range(STEPS):
+    for _ in range(steps):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(2.0**middle) < 0 else (low, middle)
     return float(2.0 ** -((low + high) / 2))
