@@ -123,7 +123,7 @@ def main(words: Sequence[str] | None = None) -> int:
     folder = os.environ.get("TSUIKA_BENCH_DATA")
     parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of the stream's NAME.npz")
     parser.add_argument("--stream", choices=list(STREAMS), default="digits-images")
-    parser.add_argument("--methods", type=lambda text: text.split(","), default="ridge,lda,replay")
+    parser.add_argument("--methods", type=lambda text: text.split(","), default="auto,ridge,lda,replay")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args(words)
     if unknown := {*arguments.methods} - {AUTO, *METHODS}:

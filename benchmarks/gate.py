@@ -184,6 +184,8 @@ def main(words: Sequence[str] | None = None) -> int:
     found: list[Judged] = []
     rounds = [(STREAMS[name], seed) for name in arguments.streams for seed in range(arguments.seeds)]
     try:
+        for name in arguments.streams:  # what is missing is said at once
+            load(STREAMS[name], arguments.data, seed=0)
         with bar(len(rounds)) as advance:
             for stream, seed in rounds:
                 found += judged(stream, arguments.data, seed, arguments.method)

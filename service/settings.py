@@ -118,7 +118,8 @@ class Settings(BaseModel):
         except ValidationError as wrong:
             first = wrong.errors(include_input=False, include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"][:1])
-            raise ImpossibleSettings(f"{PREFIX}{name.upper()} cannot be used: {first['msg']}.") from None
+            told = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"]
+            raise ImpossibleSettings(f"{PREFIX}{name.upper()} cannot be used: {told}.") from None
         settings.check()
         return settings
 

@@ -67,6 +67,7 @@ def test_loopback_needs_no_key(host: str) -> None:
         ("store_url", "file://elsewhere/x", "folder of this machine"),
         ("lease_seconds", "6", "TSUIKA_BEAT_SECONDS"),
         ("poll_seconds", "nan", "TSUIKA_POLL_SECONDS"),
+        ("weights", "nonsense", "^TSUIKA_WEIGHTS cannot be used: (?!Value error)"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(name: str, value: str, sentence: str) -> None:

@@ -67,6 +67,8 @@ def cifar100(folder: Path, part: str) -> Images:
 
 def _inside(folder: Path, name: str) -> Path:
     """The folder that the archive makes, or the folder itself where it was opened elsewhere."""
+    if not folder.is_dir():
+        raise NotCifar(f"There is no folder {folder}: unpack the binary version of the archive there.")
     return folder / name if (folder / name).is_dir() else folder
 
 

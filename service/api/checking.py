@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from fastapi import Request
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Retention
+from service.contract.enums import Family, Retention
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, misfit
 from service.contract.requests import MethodChoice
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
@@ -58,6 +58,11 @@ def check_import(choice: MethodChoice, live: Version | None, there: Collection[s
         reason = (
             f"{method.name} needs the path of the training that made the version, and version {live.number} was "
             "imported. Use mas, which measures the weights on any rows, or l2_sp."
+        )
+    elif reason is None and live.update_id is None and "kept" in method.needs and method.family is not Family.BASELINE:
+        reason = (
+            f"{method.name} learns old rows again, and none is here of version {live.number}, which was imported. Use "
+            "mas, lwf or l2_sp, which go on from its weights; the rows that they learn can be learned again later."
         )
     if reason:
         raise MethodRefused(reason, [("/method/name", reason)])

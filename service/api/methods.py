@@ -7,14 +7,27 @@ from fastapi import APIRouter, Response
 from service.api.context import answer
 from service.api.describing import refusals
 from service.contract import resources
-from service.learning.methods import METHODS
+from service.learning.choice import AutoParams
+from service.learning.methods import AUTO, METHODS
+
+CHOOSES = resources.MethodInfo(
+    name=AUTO,
+    family=AUTO,
+    summary="Chooses one of the others for each update, by a written table; a network may challenge the exact head.",
+    paper="",
+    params=AutoParams.model_json_schema(),
+    needs=[],
+    good_when="Nearly always; the default.",
+    limits="What a person knows of the stream it cannot know: docs/auto.md has the table.",
+)
+"""What models use that name no method."""
 
 routes = APIRouter(tags=["methods"])
 
 
 @routes.get("/v1/methods", response_model=resources.Methods, responses=refusals())
 def list_methods() -> Response:
-    """Every method: what it does, what it needs, when it is good, and its parameters as JSON Schema."""
+    """auto, then every method: what it does, what it needs, when it is good, and its parameters as JSON Schema."""
     items = [
         resources.MethodInfo(
             name=m.name,
@@ -28,4 +41,4 @@ def list_methods() -> Response:
         )
         for m in METHODS.values()
     ]
-    return answer(resources.Methods(items=items))
+    return answer(resources.Methods(items=[CHOOSES, *items]))

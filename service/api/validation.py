@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from service.contract.requests import CreateUpdate
 from service.errors import InvalidContent
 from service.intake.json_body import JsonBody
 
@@ -50,6 +51,10 @@ def _told(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> 
     match fault["type"]:
         case "extra_forbidden":
             return pointer, _unknown(name, kind if len(steps) == 1 else None)
+        case "list_type" | "literal_error" if pointer == "/batches" and kind is CreateUpdate:
+            return pointer, 'batches is a list of ids, or "pending" for all that wait.'
+        case "list_type" if pointer == "/labels":
+            return pointer, "labels is a list, one a row; null stands for a row that has none: [null, ...]."
         case "missing":
             return pointer, f"{name} is missing."
         case "value_error":

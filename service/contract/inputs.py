@@ -16,7 +16,9 @@ class Strict(BaseModel):
 class RangeScale(Strict):
     """Inputs lie in [lo, hi]; they are mapped to [-1, 1]."""
 
-    range: tuple[float, float] = Field(description="Smallest and largest value of a raw input.", examples=[[0, 16]])
+    range: tuple[float, float] = Field(
+        description="Smallest and largest value of a raw input; they become -1 and 1.", examples=[[0, 16]]
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> RangeScale:

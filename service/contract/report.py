@@ -176,8 +176,8 @@ class Cost(Fact):
     parameters_added: int
     bytes_added: int
     share_of_retraining: float | None = Field(
-        description="Multiply-adds of this update / those of joint retraining on all learned rows, both counted: of "
-        "the model's own network, or where it names none of the mlp (for images cnn) that auto would retrain."
+        description="A fraction, 0.01 for a hundredth: multiply-adds of this update / those of joint retraining on all "
+        "learned rows, of the model's own network or, where it names none, of the mlp (images: cnn) auto would train."
     )
     multiply_adds: int = 0
     parts: dict[str, float] = Field(
@@ -215,10 +215,10 @@ class ShardFact(Fact):
 
 
 class Certificate(Fact):
-    """Anybody can recompute it: digests of (G, Q, n) over what the version still holds."""
+    """Anybody can recompute it: digests of the sums over what the version still holds (docs/certificate.md)."""
 
     feature_space: str | None
-    ledger_digest: str | None = Field(description="SHA-256 of (G, Q, n) as methods.md 2.2 lays it out.")
+    ledger_digest: str | None = Field(description="SHA-256 of the sums, laid out in docs/certificate.md.")
     rows: int
     removed: list[str] = Field(description="The batches taken back.")
     shards: list[ShardFact]
@@ -251,5 +251,5 @@ class Report(Fact):
     exact: bool
     learning_curve: LearningCurve | None = Field(default=None, description="What more rows would bring.")
     certificate: Certificate | None = None
-    method: dict[str, Any] = Field(default={}, description="What the method itself has to tell: steps, search points.")
+    method: dict[str, Any] = Field(default={}, description="What the method itself tells; docs/auto.md has the units.")
     notes: list[str] = []

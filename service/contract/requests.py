@@ -21,7 +21,7 @@ class MethodChoice(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str = Field(description="One of GET /v1/methods, or auto.", examples=["auto", "ridge"])
+    name: str = Field(description="One of GET /v1/methods.", examples=["auto", "ridge"])
 
     @property
     def params(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class CreateUpdate(Strict):
         if not inline and self.batches is None:
             raise ValueError('give batches (ids or "pending"), or inputs and labels')
         if inline and (self.inputs is None or self.labels is None):
-            raise ValueError("inputs and labels go together")
+            raise ValueError("inputs and labels go together; for rows that have none, labels is [null, ...]")
         return self
 
 

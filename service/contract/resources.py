@@ -212,6 +212,7 @@ class Predictions(Resource):
     model: str
     version: int
     predictions: list[Prediction]
+    notes: list[str] = Field(default=[], description="What is odd about the rows; left out where nothing is.")
 
 
 class MethodInfo(Resource):

@@ -20,7 +20,9 @@ def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], st
     """
     if len(labels) != rows:
         raise InvalidContent.at(
-            "/labels", f"There are {rows} rows and {len(labels)} labels. Each row needs one, or null."
+            "/labels",
+            f"There {'is 1 row' if rows == 1 else f'are {rows} rows'} and {len(labels)} "
+            f"{'label' if len(labels) == 1 else 'labels'}. Each row needs one, or null.",
         )
     if not set(map(type, labels)) <= {str}:
         labels = [None if label is None else text_of(label, f"/labels/{k}") for k, label in enumerate(labels)]
@@ -43,7 +45,9 @@ def text_of(label: Any, pointer: str) -> str:
     if isinstance(label, int):
         return str(label)
     if isinstance(label, float):
-        raise InvalidContent.at(pointer, 'A label is text or a whole number, no fraction. Send 5 or "5", not 5.0.')
+        raise InvalidContent.at(
+            pointer, 'A label is text or a whole number, no fraction: "2.5" as text, 5 where it says 5.0.'
+        )
     raise InvalidContent.at(
         pointer, "A label is text or a whole number: the name of a class. Of a row that has none, send null."
     )

@@ -14,19 +14,46 @@ if TYPE_CHECKING:
     from service.learning.learner import Learner
 
 
+TAKEN_OVER = 0.1
+"""Share of old rows that are answered with a new class from which the report says so."""
+NO_OLD = "no row of some old class was learned beside, so its score knows nothing of shares"
+"""Why there is no prior to take off after such a training."""
+
+
 def balance(learner: Learner) -> dict[str, Any]:
-    """Apply what was asked for against a head that favours new classes, in place. -> what was done, for the report"""
-    if learner.balance == "none":
-        return {}
-    body = learner.body
+    """Apply what was asked for against a head that favours new classes, in place. -> what was done, for the report
+
+    The notes tell how many old rows are still answered with a new class then, where the method watches some.
+    """
+    prior_free = learner.prior_free or (NO_OLD if learner.lacks_old else None)
     trained = Trained(
-        body.head, learner.known, body.unit, lambda: _chosen_on(learner), lambda: _seen(learner), learner.prior_free
+        learner.body.head,
+        learner.known,
+        learner.body.unit,
+        lambda: _chosen_on(learner),
+        lambda: _seen(learner),
+        prior_free,
     )
     done = rebalance(learner.balance, trained)
-    learner.notes += [done.note] if done.note else []
+    learner.notes += [*([done.note] if done.note else []), *_taken_over(learner)]
     if done.taken is not None:
         learner.adjusted = {"columns": done.taken}
     return done.told
+
+
+def _taken_over(learner: Learner) -> list[str]:
+    """A note where new classes have taken old rows."""
+    if learner.watched is None or not learner.watched.rows:
+        return []
+    said = logits(learner.body, learner.watched.x, learner.run).argmax(1)
+    share = float((said >= learner.known).double().mean())
+    if share <= TAKEN_OVER:
+        return []
+    level = ' "balance": "correct" levels them afterwards;' if learner.balance == "none" else ""
+    return [
+        f"{share:.0%} of the old rows kept back are now answered with a new class: nothing held the balance between "
+        f"old classes and new ones.{level} ridge, replay and linear_probe hold it."
+    ]
 
 
 def calibrate(learner: Learner) -> float:

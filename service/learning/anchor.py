@@ -16,15 +16,13 @@ from service.learning.learner import Learner
 from service.learning.losses import Pull, without_old
 from service.learning.method import Data, GradientParams, Run
 from service.learning.search import Point, search
-from service.learning.training import Labelled, Objective, Step, logits, rights
+from service.learning.training import Labelled, Objective, Step, rights
 
 Strength = Annotated[float, Field(ge=0, le=1e12)]
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Of pulls whose importances have mean 1."""
 USUAL = 1.0
 """Of those, where rows kept back do not tell them apart."""
-TAKEN_OVER = 0.1
-"""Share of old rows that are answered with a new class from which the report says so."""
 
 
 class PulledParams(GradientParams):
@@ -95,7 +93,7 @@ def choose(
     """
     if params.strength != "search":
         best = train(params.strength, params, run)
-        best.learner.notes += taken_over(best.learner, start)
+        watch_old(best.learner, start)
         return best, ()
     brief = params.model_copy(update={"epochs": max(round(params.epochs / len(strengths)), 1)})
     (old, new), share, spent = selecting_rows(start), new_share(start), 0
@@ -109,7 +107,8 @@ def choose(
     strength, points = search(look, run, strengths, usual)
     best = train(strength, params, run)
     best.learner.multiply_adds += spent
-    best.learner.notes += [*search_notes(points, strength), *taken_over(best.learner, start)]
+    best.learner.notes += search_notes(points, strength)
+    watch_old(best.learner, start)
     return best, points
 
 
@@ -198,17 +197,8 @@ def search_notes(points: Sequence[Point], strength: float) -> list[str]:
     return []
 
 
-def taken_over(learner: Learner, start: Learner) -> list[str]:
-    """A note where new classes have taken old rows: a pull holds weights, not the balance between classes."""
-    if not learner.known or learner.known == len(learner.classes):
-        return []
-    old = selecting_rows(start)[0]
-    if not old.rows:
-        return []
-    share = float((logits(learner.body, old.x, learner.run).argmax(1) >= learner.known).double().mean())
-    if share <= TAKEN_OVER:
-        return []
-    return [
-        f"{share:.0%} of the old rows kept back are now answered with a new class: weights are held, the balance "
-        "between old classes and new ones is not. ridge, replay and linear_probe hold it."
-    ]
+def watch_old(learner: Learner, start: Learner) -> None:
+    """Old rows that tell in the end whether new classes have taken them: a pull holds weights, not the balance between
+    classes. `start`: a learner that has not trained."""
+    if 0 < learner.known < len(learner.classes):
+        learner.watched = selecting_rows(start)[0]

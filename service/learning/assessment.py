@@ -11,14 +11,18 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, ClassScore, Cost, Older
-from service.learning.batch import Bools, Ints, Rows
+from service.learning.batch import Bools, Rows, distinct
 from service.learning.contradictions import needs_learner, needs_reconciliation, strange_can_tell
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
 from service.learning.ledger import Ledger
 from service.learning.looking_back import pooled_before, since
 from service.learning.measured import Contradiction, First, Group, Harm, Measured, NewClass
+from service.learning.sentences import listed
 from service.learning.statistics import Agreement, Paired
+
+NAMED = 3
+"""Classes with too few trusted rows to be judged alone that are named as a group; more are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +47,9 @@ class Assessment:
     where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its sums.
     `live`: number of the base. `base`, `candidate`, `yardstick`: answers on T by heads that never saw it.
     `..._on_batch`: answers on B, the base's by the head it serves, the others' out of fold; NaN where no head is left
-    that never saw the row. The base is null for a first version, the yardstick where there is none. `faded`: batches
-    that count less than half of what the newest counts. `foreign`: classes whose weights the base has from elsewhere,
-    and `replaced`: the candidate has them no more.
+    that never saw the row. `partial`, `stuck`: see `Measured`. The base is null for a first version, the yardstick
+    where there is none. `faded`: batches that count less than half of what the newest counts. `foreign`: classes whose
+    weights the base has from elsewhere, and `replaced`: the candidate has them no more.
     """
 
     policy: GatePolicy
@@ -71,6 +75,8 @@ class Assessment:
     faded: frozenset[str] | None = None
     foreign: Sequence[str] = ()
     replaced: bool = False
+    partial: bool = False
+    stuck: bool = False
 
     @property
     def old(self) -> tuple[str, ...]:
@@ -84,7 +90,7 @@ class Assessment:
 
     def distinct(self) -> Assessment:
         """The same without repetitions of a row and label: copies are right or wrong together and prove nothing."""
-        t, b = _distinct(self.trusted), _distinct(self.batch)
+        t, b = distinct(self.trusted), distinct(self.batch)
         return replace(
             self,
             trusted=self.trusted.take(t),
@@ -96,14 +102,6 @@ class Assessment:
             base_on_batch=self.base_on_batch and self.base_on_batch.take(b),
             yardstick_on_batch=self.yardstick_on_batch and self.yardstick_on_batch.take(b),
         )
-
-
-def _distinct(rows: Rows) -> Ints:
-    """The first of each row and label, in the order of the rows."""
-    order = np.lexsort((rows.labels, rows.hashes))
-    hashes, labels = rows.hashes[order], rows.labels[order]
-    fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0
-    return np.sort(order[fresh])
 
 
 def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
@@ -118,7 +116,9 @@ def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
         own=_own(a),
         since=since(a),
         sound=a.sound,
-        exact=a.exact,
+        exact=a.exact and not a.partial,
+        partial=a.partial,
+        stuck=a.stuck,
         foreign=tuple(name for name in a.foreign if name not in trusted),
         replaced=a.replaced,
     )
@@ -154,7 +154,10 @@ def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
     counts = np.bincount(rows.labels, minlength=len(rows.names))
     masks = [(name, f'"{name}"', rows.labels == k) for k, name in enumerate(rows.names) if counts[k] >= least]
     rare = counts[rows.labels] < least
-    masks += [("rare classes", "the rare classes", rare)] if rare.any() else []
+    if rare.any():
+        few = [name for name, n in zip(rows.names, counts, strict=True) if 0 < n < least]
+        named = listed(few, quote=True) if len(few) <= NAMED else f"{len(few)} rare classes"
+        masks.append((named, named if len(few) <= NAMED else f"the {named}", rare))
     if len(np.unique(rows.source)) > 1:
         sources = [(name, f'the source "{name}"', rows.source == k) for k, name in enumerate(rows.sources) if name]
         masks += [source for source in sources if source[2].sum() >= least]

@@ -217,3 +217,11 @@ def hash_order(rows: Rows) -> Ints:
     rank = np.empty(len(by_id), np.int64)
     rank[by_id] = np.arange(len(by_id))
     return np.lexsort((rows.row, rank[rows.batch], rows.hashes))
+
+
+def distinct(rows: Rows) -> Ints:
+    """The first of each row and label, in the order of the rows."""
+    order = np.lexsort((rows.labels, rows.hashes))
+    hashes, labels = rows.hashes[order], rows.labels[order]
+    fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0
+    return np.sort(order[fresh])

@@ -26,11 +26,11 @@ MOST_ROWS = 2000
 STEPS = 30
 
 
-def fit_temperature(logits: Floats, columns: Ints) -> float:
+def fit_temperature(logits: Floats, columns: Ints, steps: int = STEPS) -> float:
     """The temperature in [2^-8, 2^8] with the least log loss. logits [n, C], columns [n]: each row's own class.
 
     Targets are smoothed by 1 / (n + 2) over the columns that can be answered: a few rows that are all right do not show
-    that none will be wrong. The loss is convex in 1 / temperature, so its slope is halved down to nothing.
+    that none will be wrong. The loss is convex in 1 / temperature, so its range of 16 octaves is halved `steps` times.
     """
     answerable = logits > ABSENT / 2
     smooth = 1 / (len(columns) + 2)
@@ -45,7 +45,7 @@ def fit_temperature(logits: Floats, columns: Ints) -> float:
         return float((expected - wanted).mean())
 
     low, high = np.log2(1 / HOTTEST), np.log2(1 / COLDEST)
-    for _ in range(STEPS):
+    for _ in range(steps):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(2.0**middle) < 0 else (low, middle)
     return float(2.0 ** -((low + high) / 2))
@@ -59,7 +59,7 @@ def temperature_of(
     On fold 2 by `head`, which learned folds 3-9 (at most 200 rows a class and source), once that has 50 rows and two
     classes; else on as many out-of-fold answers to the update's own rows; else inherited; else on ten such answers.
     """
-    selected = _smallest(ledger.selected)
+    selected = smallest(ledger.selected)
     logits = head.aligned(classes).logits(selected.inputs.astype(np.float64) * 2.0**-ledger.shift)
     fitted = _fit(logits, selected.codes(classes), ENOUGH_ROWS)
     if fitted is not None:
@@ -84,8 +84,8 @@ def _fit(logits: Floats, columns: Ints, least: int) -> float | None:
     return fit_temperature(logits[:MOST_ROWS], columns[:MOST_ROWS])
 
 
-def _smallest(rows: Rows) -> Rows:
-    """Those of the smallest hashes, by hash, batch and row: one order, however the rows came."""
+def smallest(rows: Rows) -> Rows:
+    """At most 2,000, those of the smallest hashes, by hash, batch and row: one order, however the rows came."""
     by_name = np.argsort(np.array(rows.batches, dtype=object), kind="stable")
     rank = np.empty(len(rows.batches), np.int64)
     rank[by_name] = np.arange(len(rows.batches))

@@ -67,6 +67,10 @@ class ExactHead(Strict):
     """How a closed-form head was solved; null in a layout whose head was trained."""
 
     method: Literal["ridge", "lda", "both"] = Field(description="both: ridge and the discriminants beside it.")
+    left_out: bool = Field(
+        default=False,
+        description="Discriminants were asked for, and left out: ridge alone was surely better on rows kept back.",
+    )
     alpha: float | None
     prior: float
     lift_rows: int = Field(description="Rows there were when the lift was chosen; it is chosen anew when they doubled.")

@@ -213,8 +213,8 @@ class _Table:
         if min(self.counts.values(), default=0) < FEW_KNOWN:
             return Choice(
                 {"name": "linear_probe"},
-                f"auto: known classes, fewer than {FEW_KNOWN} rows of some, and no old row is kept; only the head of the "
-                "net moves.",
+                f"auto: known classes, fewer than {FEW_KNOWN} rows of some, and no old row is kept; only the head of "
+                "the net moves.",
             )
         return Choice(
             {"name": "l2_sp"},

@@ -11,7 +11,7 @@ from service.contract.inputs import Strict
 from service.errors import MethodRefused
 from service.learning.architectures import TRAINED_HERE
 from service.learning.checkpoint import Checkpoint, Layout
-from service.learning.decay import DECAYS, choose_decay
+from service.learning.decay import DECAYS, Decay, choose_decay
 from service.learning.features import Space
 from service.learning.ground import NO_LIFT, moved
 from service.learning.lift_choice import Solver
@@ -33,8 +33,9 @@ class ExactParams(Strict):
         default=None,
         ge=1,
         le=8192,
-        description="Features of a named lift; by default 1,000, for conv 64 filters (small images 32). auto takes "
-        "2,000 once there are more than 14,000 rows, and twice the filters where 64 leave a tenth of the rows wrong.",
+        description="Features of a named lift (auto chooses its own): by default 1,000, for conv 64 filters (small "
+        "images 32). auto takes 2,000 once there are more than 14,000 rows, and twice the filters where 64 leave a "
+        "tenth of the rows wrong.",
     )
     features: Literal["version", "input"] = Field(
         default="version",
@@ -105,12 +106,12 @@ class ExactParams(Strict):
         known = {"scale": base.learned.get("scale", frozenset())}
         return Checkpoint(layout, {"scale": base.parts["scale"]}, known)
 
-    def weights(self, data: Data, space: Space, form: Form) -> tuple[Weights, dict[float, float]]:
-        """What batches count for a head of that form, and the score of each decay where they were searched."""
+    def weights(self, data: Data, space: Space, form: Form) -> tuple[Weights, Decay]:
+        """What batches count for a head of that form, and how their decay was found."""
         if self.half_life is not None:
-            return Weights(0.5 ** (1 / self.half_life), self.source_weights), {}
+            return Weights(0.5 ** (1 / self.half_life), self.source_weights), Decay(0.5 ** (1 / self.half_life))
         if self.decay != "search":
-            return Weights(self.decay, self.source_weights), {}
+            return Weights(self.decay, self.source_weights), Decay(self.decay)
         found = choose_decay(
             data,
             space,
@@ -118,7 +119,7 @@ class ExactParams(Strict):
             repr(form.solver),
             lambda sums: form.solver.solve(sums, space.shift, None),
         )
-        return Weights(found.decay, self.source_weights), found.scores
+        return Weights(found.decay, self.source_weights), found
 
     @property
     def fades(self) -> bool:
@@ -144,7 +145,6 @@ def unfit(setting: Setting, params: ExactParams) -> tuple[str, str] | None:
 class Form:
     """A solver and what the layout tells of it; `weights`: what each batch counts."""
 
-    method: Literal["ridge", "lda", "both"]
     prior: float
     solver: Solver
     weights: Weights = field(default_factory=Weights)

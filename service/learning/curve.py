@@ -90,7 +90,7 @@ def _more_rows(name: str, had: int, has: int, before: Bools, after: Bools) -> Mo
     assert interval is not None
     steps = min(math.log((has + more) / has) / math.log(has / had), 2.0)
     room = 1 - float(after.mean())
-    gain, low, high = (min(steps * change, room) for change in (-paired.drop, *interval))
+    gain, low, high = (min(steps * change, room) + 0.0 for change in (-paired.drop, *interval))
     return none.model_copy(update={"gain": gain, "interval": (low, high)})
 
 

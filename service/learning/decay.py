@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,10 +23,24 @@ LEAST_BATCHES = 3
 
 @dataclass(frozen=True)
 class Decay:
-    """The decay that was chosen, and the mean share of rows that each one answered rightly; none: too few batches."""
+    """The decay that was chosen, and the mean share of rows that each one answered rightly; none: too few batches.
+
+    `gain`: what the best one wins over 1, a mean over the batches, and its standard error; null where 1 is the best.
+    """
 
     decay: float
-    scores: dict[float, float]
+    scores: dict[float, float] = field(default_factory=dict)
+    gain: tuple[float, float] | None = None
+
+    def told(self) -> dict[str, object]:
+        """For the report; nothing where nothing was searched."""
+        if not self.scores:
+            return {}
+        tried = {f"{decay:g}": round(score, 4) for decay, score in self.scores.items()}
+        won = (
+            dict(zip(("mean", "standard_error"), (round(g, 5) for g in self.gain), strict=True)) if self.gain else None
+        )
+        return {"decays_tried": tried, "decay_gain": won}
 
 
 def choose_decay(
@@ -47,9 +61,9 @@ def choose_decay(
 
     shares = {decay: data.tested(space, decay, sources, LAST_BATCHES, key, score) for decay in DECAYS}
     if len(shares[1.0]) < LEAST_BATCHES:
-        return Decay(1.0, {})
+        return Decay(1.0)
     scores = {decay: float(np.mean(found)) for decay, found in shares.items()}
     best = max(scores, key=lambda decay: (scores[decay], decay))
     gain = np.subtract(shares[best], shares[1.0])
-    surely = gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
-    return Decay(best if surely else 1.0, {decay: round(s, 4) for decay, s in scores.items()})
+    won = float(gain.mean()), float(gain.std(ddof=1) / np.sqrt(len(gain)))
+    return Decay(best if won[0] > won[1] else 1.0, scores, won if best != 1 else None)

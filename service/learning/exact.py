@@ -7,7 +7,7 @@ knows folds 2-9, and five others answer the update's own rows, each without its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,9 +16,10 @@ from torch import Tensor
 
 from service.learning.apart import judged_apart
 from service.learning.batch import Rows
-from service.learning.calibration import ENOUGH_ROWS, temperature_of
+from service.learning.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
 from service.learning.closed_form import ExactParams, Form
+from service.learning.decay import Decay
 from service.learning.features import Space, rounded
 from service.learning.ground import Ground
 from service.learning.ledger import Ledger
@@ -26,7 +27,7 @@ from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Run
 from service.learning.sentences import listed
 from service.learning.solve import ABSENT, Head
-from service.learning.sources import PULLS, SourceHeads, own_out_of_fold, source_heads
+from service.learning.sources import PULLS, SourceHeads, own_out_of_fold, source_heads, source_notes
 from service.learning.sums import Floats, Sums
 from service.learning.weights import Weights, aged, out_of_fold_weighted
 
@@ -54,7 +55,8 @@ def learn_exactly(
             "sources": list(sources.names) if sources else [],
             "temperature": solved.temperature,
             "exact": ExactHead(
-                method=form.method,
+                method=solved.fitted.solver.name,
+                left_out=solved.fitted.solver.left_out,
                 alpha=solved.fitted.alpha,
                 prior=form.prior,
                 lift_rows=ground.lift_rows,
@@ -77,7 +79,7 @@ def learn_exactly(
         ),
         out_of_fold=solved.out_of_fold,
         details={**ground.details, **_details(ground, solved, weights, searched)},
-        notes=(*ground.notes, *([solved.doubt] if solved.doubt else []), *_weighed(ledger, weights, solved)),
+        notes=(*ground.notes, *([solved.doubt] if solved.doubt else []), *_weighed(data, params, weights, solved)),
         multiply_adds=_multiply_adds(ground, entry, solved),
     )
 
@@ -109,7 +111,8 @@ def _solve(
     run.progress("solving", 0, 3)
     space, weights = ground.space, form.weights
     weighed = ledger if weights.plain else data.decayed(space, weights.decay, weights.sources)
-    fitted = form.solver.fit(weighed.learn, weighed.select, shift, run.check)
+    fitted = form.solver.fit(weighed.learn, weighed.select, smallest(weighed.selected), shift, run.check)
+    form = replace(form, solver=fitted.solver)
 
     def solve(sums: Sums) -> Head:
         return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
@@ -170,9 +173,11 @@ def _apart(
     return solve(weighed.all), answers
 
 
-def _weighed(ledger: Ledger, weights: Weights, solved: Solved) -> list[str]:
-    """What weights mean for what is promised, in sentences."""
-    notes = [solved.sources.note] if solved.sources else []
+def _weighed(data: Data, params: ExactParams, weights: Weights, solved: Solved) -> list[str]:
+    """What sources and weights mean for what is promised, in sentences."""
+    notes = source_notes(params.per_source, solved.sources, weights, data.known_sources | set(data.batch.sources))
+    if params.width is not None and params.kinds is None:
+        notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
     if not weights.whole:
         notes.append(
             f"Weighted: {weights.told()}. The head depends on the order of the batches, so it is not exact; the "
@@ -187,7 +192,9 @@ def _weighed(ledger: Ledger, weights: Weights, solved: Solved) -> list[str]:
 def _inherited(base: Checkpoint | None, form: Form) -> float | None:
     """The base's temperature, where its scores are of the same kind."""
     exact = base.layout.exact if base is not None else None
-    return base.layout.temperature if base is not None and exact is not None and exact.method == form.method else None
+    return (
+        base.layout.temperature if base is not None and exact is not None and exact.method == form.solver.name else None
+    )
 
 
 def _classes(base: Checkpoint | None, ledger: Ledger, entry: Rows) -> tuple[str, ...]:
@@ -209,18 +216,20 @@ def _tensors(head: Head) -> dict[str, Tensor]:
     }
 
 
-def _details(ground: Ground, solved: Solved, weights: Weights, searched: dict[float, float]) -> dict[str, object]:
-    by = solved.sources
+def _details(ground: Ground, solved: Solved, weights: Weights, searched: Decay) -> dict[str, object]:
+    by, fitted = solved.sources, solved.fitted
     weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
         **weighed,
         **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
-        **({"decays_tried": {f"{decay:g}": score for decay, score in searched.items()}} if searched else {}),
+        **searched.told(),
         "lift": [lift.kind for lift in ground.layout.lifts] or ["none"],
         "features": ground.space.width,
         "grid": ground.space.step,
-        "alpha": solved.fitted.alpha,
-        "alphas_tried": {f"{alpha:g}": score for alpha, score in solved.fitted.tried.items()},
+        "form": fitted.solver.name,
+        **({"forms_tried": asdict(fitted.tested)} if fitted.tested else {}),
+        "alpha": fitted.alpha,
+        "alphas_tried": {f"{alpha:g}": score for alpha, score in fitted.tried.items()},
         "temperature": solved.temperature,
     }
 

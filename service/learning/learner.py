@@ -44,7 +44,9 @@ class Learner:
     """`start` goes on from a base, `anew` begins from scratch; train with `fit`, then `finish`.
 
     classes: the base's, then the batch's new ones in order of first appearance · known: how many were the base's ·
-    added: the block of the new ones · moves: the trunk trains too · notes, multiply_adds: for the report.
+    added: the block of the new ones · moves: the trunk trains too · watched: old rows that new classes should not
+    take · lacks_old: some old class was not trained on · stuck: the loss did not fall · notes, multiply_adds: for the
+    report.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class Learner:
         self.multiply_adds = 0
         self.origin: Mapping[str, Tensors] | None = None
         self.added: Block | None = None
+        self.watched: Labelled | None = None
+        self.lacks_old = self.stuck = False
         self.body = Body(network, moves)
         self.view = View(network, self.classes, data, run, moves)
         if self.view.thawed:
@@ -195,6 +199,7 @@ class Learner:
         trains for one epoch, and the notes say so."""
         rows = self.batch if rows is None else rows
         seen = rows.y if memory is None else torch.cat([rows.y, memory.y])
+        self.lacks_old = not set(range(self.known)) <= set(seen.tolist())
         if not rows.rows:
             self.notes.append("None of the rows falls on the learning side, so no weight moved.")
         elif len(self.classes) > 1 and int(seen.min()) == int(seen.max()) and params.epochs > 1:
@@ -218,6 +223,7 @@ class Learner:
         )
         self.multiply_adds += done.multiply_adds
         self.notes += done.notes
+        self.stuck = done.stuck
         self.balance = params.balance
         if memory is not None and memory.rows and objective is None:
             self.prior_free = LEVEL
@@ -259,6 +265,7 @@ class Learner:
             Checkpoint(layout_of(network, self.classes, **changes), parts, learned),
             details={**(details or {}), **({"balance": balanced} if balanced else {})},
             notes=tuple(self.notes),
+            stuck=self.stuck,
             multiply_adds=self.multiply_adds + self.view.multiply_adds,
         )
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from service.contract.inputs import InputSpec
 from service.learning.apart import LeftOut, out_of_fold_logits
 from service.learning.batch import SELECT_FOLD, Array, Ints, Rows
+from service.learning.blend import Tested
 from service.learning.features import Space, identity_network, rounded
 from service.learning.lifts import Lift, candidate_lifts, make_lift, twice_the_filters
 from service.learning.method import Run
 from service.learning.preprocessing import InputScale, input_reach
 from service.learning.solve import Head
 from service.learning.sums import Sums
+
+Name = Literal["ridge", "lda", "both"]
+"""Of a closed form; both: ridge and the discriminants beside it."""
 
 TRIED_ROWS = 4000
 """Rows that candidates are tried on, those with the smallest hash."""
@@ -32,18 +36,36 @@ ROOM = 0.9
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The head of the learning rows, the strength it was solved with (null: the form has none) and every one tried."""
+    """The head of the learning rows and how it came about.
+
+    solver: what the other heads are solved by: the one that was asked, or that without its discriminants · alpha: the
+    strength it was solved with, null where the form has none · tried: the score of every one · tested: how ridge alone
+    and with discriminants did, null where that was not asked or could not be told.
+    """
 
     head: Head
+    solver: Solver
     alpha: float | None = None
     tried: dict[float, float] = field(default_factory=dict)
+    tested: Tested | None = None
 
 
 class Solver(Protocol):
     """A closed form: ridge or lda with its parameters."""
 
-    def fit(self, learn: Sums, select: Sums, shift: int, check: Callable[[], None]) -> Fitted:
-        """Solve the learning rows, with the strength that suits the selecting rows best."""
+    @property
+    def name(self) -> Name:
+        """How a layout tells of it."""
+        ...
+
+    @property
+    def left_out(self) -> bool:
+        """Whether discriminants were asked for, and ridge alone was surely better."""
+        ...
+
+    def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
+        """Solve the learning rows, with the strength that suits the selecting rows best, and the form: `select` are
+        sums of all of those, `selected` rounded features of some."""
         ...
 
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
@@ -131,11 +153,11 @@ def unseen_accuracy(entry: Rows, shift: int, solver: Solver, run: Run) -> float:
     """
     selecting = entry.take(entry.folds == SELECT_FOLD)
     learn, select = Sums.of(entry.take(entry.folds > SELECT_FOLD)), Sums.of(selecting)
-    fitted = solver.fit(learn, select, shift, run.check)
+    fitted = solver.fit(learn, select, selecting, shift, run.check)
     if len(selecting) >= SELECTING_ROWS:
         logits = fitted.head.aligned(entry.names).logits(selecting.inputs.astype(np.float64) * 2.0**-shift)
         return balanced_accuracy(logits, selecting.labels)
-    _, answers = solver.apart(learn + select, entry, shift, fitted.alpha, run.check)
+    _, answers = fitted.solver.apart(learn + select, entry, shift, fitted.alpha, run.check)
     return balanced_accuracy(out_of_fold_logits(answers, len(entry), entry.names), entry.labels)
 
 

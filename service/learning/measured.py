@@ -104,7 +104,8 @@ class Measured:
 
     `live`: number of the version that answers now (the base). `own`: base and candidate on the update's own rows.
     `since`: the best remembered version and the candidate. `sound`: weights are finite and load again.
-    `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself. `foreign`:
+    `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself; `partial`: it
+    would be, but rows were deleted or count less · `stuck`: a training whose loss did not fall. `foreign`:
     classes that came with an imported version and have no trusted row · `replaced`: the candidate keeps none of
     their weights.
     """
@@ -118,6 +119,8 @@ class Measured:
     since: tuple[int, Paired] | None = None
     sound: bool | None = None
     exact: bool = False
+    partial: bool = False
+    stuck: bool = False
     foreign: tuple[str, ...] = ()
     replaced: bool = False
 

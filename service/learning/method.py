@@ -142,7 +142,7 @@ class Learned:
     """What a method made.
 
     `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; null: the
-    served head never saw the judging and selecting rows, so it may answer for those.
+    served head never saw the judging and selecting rows, so it may answer for those. `stuck`: the loss did not fall.
     """
 
     checkpoint: Checkpoint
@@ -150,6 +150,7 @@ class Learned:
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     multiply_adds: int = 0
+    stuck: bool = False
 
 
 Balance = Literal["none", "align", "correct", "adjust", "auto"]

@@ -18,6 +18,17 @@ LOOK_AT_LABELS = (
     "The exact head still holds every old row: do the labels of these rows agree with those of the old ones?"
 )
 
+COUNT_OLD = (
+    "The exact head does not hold every old row in full: rows were deleted, or count less. Send some rows of the old "
+    "classes along, or let their batches count again."
+)
+STUCK = "The training loss did not fall: try another lr, or more epochs."
+
+
+def _remedy(measured: Measured) -> str:
+    """What helps where old rows are answered wrongly."""
+    return LOOK_AT_LABELS if measured.exact else COUNT_OLD if measured.partial else KEEP_OLD
+
 
 def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 0: a first version must do better than chance on rows it has not seen."""
@@ -38,7 +49,8 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     if seen.p > rule.p:
         what = "The labels cannot be predicted from the inputs. "
         what += f'On {rows(seen.rows)} it did no better than always saying "{first.commonest}".'
-        return Finding(what, seen.p, rule.p, Severity.HELD, "Do rows and labels still belong together?")
+        remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
+        return Finding(what, seen.p, rule.p, Severity.HELD, remedy)
     return Finding(f"{right}; chance would give {percent(seen.chance)}.", seen.p, rule.p)
 
 
@@ -92,7 +104,7 @@ def _forgotten(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     fires = Severity.REJECTED if masked.p_harm < rule.p_reject else Severity.HELD
     what = "It forgot. " if fires is Severity.REJECTED else "It may have forgotten. "
     what += f"{counts} ({points(-masked.drop)}; {100 * limit:g} are allowed)."
-    return Finding(what, masked.drop, limit, fires, LOOK_AT_LABELS if measured.exact else KEEP_OLD)
+    return Finding(what, masked.drop, limit, fires, _remedy(measured))
 
 
 @_of_trusted
@@ -110,8 +122,7 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     if share <= usual + rule.margin or lowest <= surely:
         return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
     what = f"{whole_percent(share)} of the old rows would now be called {listed(harm.intruders, quote=True)}."
-    remedy = LOOK_AT_LABELS if measured.exact else KEEP_OLD
-    return Finding(what, share, usual + rule.margin, Severity.REJECTED, remedy)
+    return Finding(what, share, usual + rule.margin, Severity.REJECTED, _remedy(measured))
 
 
 def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
@@ -137,7 +148,11 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         what += f"{'its' if one else 'their'} rows are recognised{could}."
         return Finding(what, recall, limit, Severity.HELD, "Send more rows, or use another method, such as ridge.")
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
-    open_ = [f"{c.name} ({c.hits} of {c.rows})" for c in new if c.rows < rule.min_rows or not c.hits]
+    open_ = [
+        f"{c.name} ({f'{c.hits} of {c.rows}' if c.rows else 'none judged'})"
+        for c in new
+        if c.rows < rule.min_rows or not c.hits
+    ]
     if open_:
         what += f" Too few rows to judge by: {listed(open_)}."
     return Finding(what, recall, limit, unproven=bool(open_))

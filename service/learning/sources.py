@@ -8,7 +8,7 @@ fewer rows the source has. How much more its own rows count is one number, chose
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +76,19 @@ def source_heads(
     return SourceHeads(
         names, best, served, judged, told, _note(names, weighed.exam, judged, solve(weighed.unjudged), space)
     )
+
+
+def source_notes(wish: Wish, heads: SourceHeads | None, weights: Weights, known: Set[str]) -> list[str]:
+    """What became of the wish for heads, and sources that weights name and none of the batches, in sentences."""
+    notes = [heads.note] if heads else []
+    if wish is True and heads is None:
+        notes.append(
+            f"No source has a head of its own: that takes two sources with {LEAST_ROWS} rows of two classes among "
+            "those kept back for choosing, in batches that still count."
+        )
+    if nowhere := sorted(set(weights.sources) - {OTHERS} - known):
+        notes.append(f"source_weights names {listed(nowhere, quote=True)}, and no batch comes from there.")
+    return notes
 
 
 def pulled(total: Sums, own: Sums, pull: float) -> Sums:

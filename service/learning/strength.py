@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.learning.apart import LeftOut, lda_apart, ridge_apart
 from service.learning.batch import Rows
-from service.learning.blend import blended, blended_apart, with_discriminants
-from service.learning.lift_choice import Fitted
+from service.learning.blend import blended, blended_apart, tested, with_discriminants
+from service.learning.lift_choice import Fitted, Name
 from service.learning.moments import Moments
 from service.learning.solve import Head, RidgeEquations, ridge_once, solve_ridge
 from service.learning.sums import Sums
@@ -91,15 +91,30 @@ def _best(scores: Mapping[float, float]) -> float:
 
 @dataclass(frozen=True)
 class Ridge:
-    """(G_b + alpha D) W = [pi_1 mu_1 ... pi_C mu_C], alpha from `grid`; with `discriminants` those beside it."""
+    """(G_b + alpha D) W = [pi_1 mu_1 ... pi_C mu_C], alpha from `grid`; with `discriminants` those beside it.
+
+    left_out: they were asked for, but ridge alone was surely better, as `fit` finds out.
+    """
 
     prior: float
     grid: Sequence[float] = ALPHAS
     discriminants: bool = False
+    left_out: bool = False
 
-    def fit(self, learn: Sums, select: Sums, shift: int, check: Callable[[], None]) -> Fitted:
+    @property
+    def name(self) -> Name:
+        return "both" if self.discriminants else "ridge"
+
+    def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
         choice = choose_alpha(learn, select, shift, self.prior, self.grid, check)
-        return Fitted(self._whole(choice.head, learn, shift), choice.alpha, choice.scores)
+        if not self.discriminants:
+            return Fitted(choice.head, self, choice.alpha, choice.scores)
+        both = with_discriminants(choice.head, learn, shift)
+        test = tested(choice.head, both, selected, shift)
+        if test is not None and test.surely:
+            alone = replace(self, discriminants=False, left_out=True)
+            return Fitted(choice.head, alone, choice.alpha, choice.scores, test)
+        return Fitted(both, self, choice.alpha, choice.scores, test)
 
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
         alpha = self._usual if alpha is None else alpha

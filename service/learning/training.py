@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -36,6 +36,8 @@ from service.learning.steps import (
 )
 
 RETRIES = 3
+FELL = 0.95
+"""A loss that is still this part of what it began with has not fallen."""
 EVALUATED_AT_ONCE = 2048
 
 
@@ -74,12 +76,16 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training did: epochs until the weights that were kept, the rate it ended with, the work."""
+    """What a training did: epochs until the weights that were kept, the rate it ended with, the work.
+
+    `stuck`: the mean loss of the last epoch was hardly below that of the first step.
+    """
 
     epochs: int
     lr: float
     multiply_adds: int
     notes: tuple[str, ...] = ()
+    stuck: bool = False
 
 
 def fit(
@@ -114,7 +120,7 @@ def fit(
         try:
             epochs = once.run_epochs(data, memory, selecting)
             notes = (f"Training left the finite numbers; it was done again at a rate of {lr:.3g}.",) if retry else ()
-            return Fit(epochs, lr, work + once.rows * cost, notes)
+            return Fit(epochs, lr, work + once.rows * cost, notes, once.stuck)
         except FloatingPointError:
             work += once.rows * cost
             put(learning, start)
@@ -145,6 +151,13 @@ class _Training:
     rows: int = 0
     steps: int = 0
     shares: Tensor | None = None
+    first: float | None = None
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the last epoch's losses, as far as they were looked at, are hardly below the first step's."""
+        return self.first is not None and bool(self.losses) and sum(self.losses) / len(self.losses) > FELL * self.first
 
     def run_epochs(self, data: Labelled, memory: Labelled | None, selecting: Labelled | None) -> int:
         """Raises FloatingPointError where a number is no longer finite."""
@@ -166,6 +179,7 @@ class _Training:
         for epoch in range(params.epochs):
             self.run.progress(self.phase, epoch, params.epochs)
             self.body.train()
+            self.losses.clear()
             order = torch.randperm(data.rows, generator=generator)
             for i, rows, labels in gathered(x, y, order, params.batch_size, layout):
                 self.run.check()
@@ -190,8 +204,11 @@ class _Training:
         with precision(self.run.device):
             loss = self._loss(step)
         look = self.run.device.type == "cpu" or self.steps % UNSEEN_STEPS == 0
-        if look and not math.isfinite(loss.item()):
-            raise FloatingPointError
+        if look:
+            self.losses.append(loss.item())
+            self.first = self.losses[0] if self.first is None else self.first
+            if not math.isfinite(self.losses[-1]):
+                raise FloatingPointError
         torch.autograd.backward(loss)
         if self.hooks.after_backward is not None:
             self.hooks.after_backward()

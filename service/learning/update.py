@@ -16,7 +16,7 @@ import torch
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
 from service.contract.policy import GatePolicy
-from service.contract.report import LearningCurve, Older, Report
+from service.contract.report import Cost, LearningCurve, Older, Report
 from service.errors import MethodRefused
 from service.learning.answering import Asked, View, answers, features_of, softmax
 from service.learning.apart import judged_apart, ridge_apart
@@ -57,6 +57,11 @@ class Context:
     started: float = field(default_factory=time.perf_counter)
     retraining: int | None = None
     """Multiply-adds that joint retraining on all learned rows would take; see `cost.retraining_cost`."""
+
+    def cost(self, base: Checkpoint | None, learned: Learned, data: Data) -> Cost:
+        """What the update has cost until now."""
+        since, waited = self.started, self.wait_seconds
+        return cost_of(base, learned, data, started=since, wait_seconds=waited, retraining=self.retraining)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +106,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     space = ledger_space(base, candidate, data)
     ledger = data.ledger(space)
     run.check()
-    policy = context.policy
+    policy, gone = context.policy, lacking(ledger, data.known_rows)
     view = View(data, space, ledger, last=policy.recent_batches if policy.trusted == "recent" else None)
     asked, before = view.asking(candidate), view.asking(base) if base else None
     on_trusted, on_batch = asked.on_trusted(), _own(asked, learned)
@@ -131,14 +136,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         batch=view.batch,
         candidate=on_trusted,
         candidate_on_batch=on_batch,
-        cost=cost_of(
-            base,
-            learned,
-            data,
-            started=context.started,
-            wait_seconds=context.wait_seconds,
-            retraining=context.retraining,
-        ),
+        cost=context.cost(base, learned, data),
         exact=exact is not None and weights.whole and not exact.kept_columns,
         live=context.live,
         base=before.on_trusted() if before else None,
@@ -150,10 +148,12 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         past=context.past,
         sound=True,
         method=learned.details,
-        notes=[*learned.notes, *_notes(base, candidate, data, run), *lacking(ledger, data.known_rows)],
+        notes=[*learned.notes, *_notes(base, candidate, data, run), *gone],
         foreign=foreign(base),
         replaced=bool(foreign(base)) and not foreign(candidate),
         older=_older(asked, before) if view.last is not None else None,
+        partial=exact is not None and (not weights.plain or bool(gone)),
+        stuck=learned.stuck,
         faded=frozenset(b for b, counts in aged(weights.decay, data.steps(weights)).items() if counts < HALF),
     )
     report = with_unlabelled(assess(assessment), data, space, ledger, context.policy, run)

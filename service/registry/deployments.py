@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import DeploymentKind, Promotion
-from service.errors import Conflict
+from service.errors import Conflict, Erased
 from service.registry import listing, models, versions
 from service.registry.database import now
 from service.registry.tables import Deployment, Model, Version
@@ -51,7 +51,7 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
         promotions = promotions[:1]
     if not promotions or promotions[-1].previous_id is None:
         raise Conflict(f"{model.name} has no version before this one to go back to.")
-    versions.require_clean(session, model, versions.by_id(session, promotions[-1].previous_id))
+    _require_target(session, model, versions.by_id(session, promotions[-1].previous_id))
     undone = []
     for promotion in promotions:
         assert promotion.previous_id is not None
@@ -59,6 +59,24 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
         undone.append(_move(session, model, target, DeploymentKind.ROLLBACK, promotion.id, reason, by))
     model.promotion = Promotion.MANUAL
     return undone[-1]
+
+
+def _require_target(session: Session, model: Model, target: Version) -> None:
+    """Raises Erased and Conflict like `require_clean`, and names the next version on the way back that may go live."""
+    try:
+        versions.require_clean(session, model, target)
+    except Erased as refused:
+        way = [versions.by_id(session, d.previous_id) for d in _not_undone(session, model) if d.previous_id is not None]
+        clean = (
+            v.number
+            for v in way
+            if v.id != model.live_version_id
+            and v.erased_at is None
+            and not versions.retracted_batches(session, v.learned)
+        )
+        if (number := next(clean, None)) is None:
+            raise
+        raise Erased(f'{refused.detail} To go back further, send {{"to": {number}}}.', to=number) from None
 
 
 def _not_undone(session: Session, model: Model) -> list[Deployment]:

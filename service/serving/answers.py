@@ -8,7 +8,7 @@ import numpy as np
 
 from service.errors import NotLive
 from service.learning.batch import Array
-from service.serving.predictor import Shares
+from service.serving.predictor import Shares, declared_range
 from service.serving.shelf import Loaded
 
 
@@ -26,14 +26,14 @@ class Answer:
 
     def json(self, top: int) -> bytes:
         """{"model", "version", "predictions": [{"class", "score", "top"}]}: the best `top` classes of each row, equal
-        scores by name."""
+        scores by name; "notes" where there are any."""
         names = self.loaded.predictor.quoted
         if top == 1:
             one = [
                 f'{{"class":{names[k]},"score":{score!r},"top":[{{"class":{names[k]},"score":{score!r}}}]}}'
                 for k, score in zip(self.shares.best, self.shares.score, strict=True)
             ]
-            return f"{self._head()}{','.join(one)}]}}".encode()
+            return f"{self._head()}{','.join(one)}]{self._notes()}}}".encode()
         best = np.argsort(-self.shares.shares, axis=1, kind="stable")[:, :top]
         scores = np.take_along_axis(self.shares.shares, best, 1)
         rows = [
@@ -41,11 +41,19 @@ class Answer:
             for row, told in zip(best.tolist(), scores.tolist(), strict=True)
         ]
         told = ",".join(f'{row[0][:-1]},"top":[{",".join(row)}]}}' for row in rows)
-        return f"{self._head()}{told}]}}".encode()
+        return f"{self._head()}{told}]{self._notes()}}}".encode()
 
     def _head(self) -> str:
         # a model's name is letters, digits, dots and dashes: nothing in it wants escaping
         return f'{{"model":"{self.loaded.model}","version":{self.loaded.number},"predictions":['
+
+    def _notes(self) -> str:
+        """Values outside the range that the model declares are told: no row that it learned should hold any."""
+        scale = declared_range(self.loaded.input)
+        if not self.shares.outside or scale is None:
+            return ""
+        low, high = scale.range
+        return f',"notes":["Some values lie outside the range of this model\'s inputs, [{low:g}, {high:g}]."]'
 
 
 def predict(loaded: Loaded, inputs: Array, source: str | None = None) -> Answer:

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -58,14 +58,21 @@ def computed(predictor: Predictor, step: Step, pieces: Sequence[Piece]) -> Pass 
         found = predictor.pass_of(rows, step)
         seconds = time.perf_counter() - began
         predictor.pace.seen(len(rows), seconds)
-        return Pass(found, _not_finite(rows), seconds)
+        if rows.dtype == object:
+            return Pass(found, {}, seconds)
+        low, high = float(rows.min()), float(rows.max())  # NaN where there is one
+        if predictor.range is not None and not (predictor.range[0] <= low and high <= predictor.range[1]):
+            found = replace(found, outside=_outside(rows, *predictor.range))
+        return Pass(found, {} if math.isfinite(low) and math.isfinite(high) else _not_finite(rows), seconds)
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error
 
 
+def _outside(rows: Array, low: float, high: float) -> frozenset[int]:
+    flat = rows.reshape(len(rows), -1)
+    return frozenset(np.flatnonzero((flat.min(1) < low) | (flat.max(1) > high)).tolist())
+
+
 def _not_finite(rows: Array) -> dict[int, int]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        if rows.dtype != np.float32 or math.isfinite(float(rows.sum())):
-            return {}
     flat = rows.reshape(len(rows), -1)
     return {int(k): int(np.argmin(np.isfinite(flat[k]))) for k in np.flatnonzero(~np.isfinite(flat).all(1))}

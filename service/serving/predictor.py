@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -13,19 +14,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.contract.inputs import CnnBackbone, PretrainedBackbone, TextInput
+from service.contract.inputs import CnnBackbone, InputSpec, PretrainedBackbone, RangeScale, TextInput
 from service.errors import CorruptArtifact, InvalidContent
 from service.learning.architectures import Network, build
 from service.learning.backbones.extractor import Extractor, SharedWeights, shared
 from service.learning.batch import Array
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.heads import Block, GrownLinear
+from service.learning.preprocessing import IMAGE_RANGE
 from service.learning.serialization import unpack_shard
 from service.serving.forward import Step, forward
 from service.serving.pace import Pace
 
 SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
 """First word of the parts that answer; the judge's head and the state of methods stay in the store."""
+PIXELS = RangeScale(range=IMAGE_RANGE)
+"""Of images whose model declares no scale."""
 WARM_TEXT = "a text of about as many words as people send"
 
 Floats = NDArray[np.float64]
@@ -36,11 +40,13 @@ class Shares:
     """Probabilities of rows, columns in order of class names. [n, C]
 
     best, score: the column of the largest share of each row, the first of equal ones, and the share.
+    outside: rows with values outside the range that the model declares.
     """
 
     shares: Floats
     best: list[int]
     score: list[float]
+    outside: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, found: Tensor) -> Shares:
@@ -53,7 +59,8 @@ class Shares:
         """Those of some rows."""
         if start == 0 and stop == len(self.best):
             return self
-        return Shares(self.shares[start:stop], self.best[start:stop], self.score[start:stop])
+        outside = frozenset(k - start for k in self.outside if start <= k < stop) if self.outside else self.outside
+        return Shares(self.shares[start:stop], self.best[start:stop], self.score[start:stop], outside)
 
     @classmethod
     def concat(cls, parts: Sequence[Shares]) -> Shares:
@@ -61,13 +68,22 @@ class Shares:
         if len(parts) == 1:
             return parts[0]
         shares = np.concatenate([p.shares for p in parts])
-        return cls(shares, [b for p in parts for b in p.best], [s for p in parts for s in p.score])
+        starts = accumulate((len(p.best) for p in parts), initial=0)
+        outside = frozenset(start + k for start, p in zip(starts, parts, strict=False) for k in p.outside)
+        return cls(shares, [b for p in parts for b in p.best], [s for p in parts for s in p.score], outside)
+
+
+def declared_range(spec: InputSpec) -> RangeScale | None:
+    """The range that a model declares for its inputs; images have one without being told."""
+    scale = PIXELS if spec.kind == "image" and spec.scale is None else spec.scale
+    return scale if isinstance(scale, RangeScale) else None
 
 
 class Predictor:
     """A version that answers. Safe to call from several threads: nothing in it changes.
 
     names: its classes by name, which is also the order of the columns of `probabilities`; quoted: as JSON.
+    range: of the values that the model declares, null without one.
     bytes: memory that its weights take, those of a shared backbone left out.
     `like`: a version of the same model; where it is of about the same size its pace is taken over, and one row is
     answered to warm up.
@@ -90,6 +106,9 @@ class Predictor:
         self.names = [classes[k] for k in by_name]
         self.quoted = [msgspec.json.encode(name).decode() for name in self.names]
         self.input = checkpoint.layout.input
+        scale = declared_range(self.input)
+        # in the precision of the rows, so that the end of the range is within it
+        self.range = None if scale is None else (float(np.float32(scale.range[0])), float(np.float32(scale.range[1])))
         self.bytes = _own_bytes(self._network)
         self._network.head = GrownLinear([])  # its matrix is in the steps by now, columns by name
         self.pace = self._warmed(like)

@@ -9,8 +9,9 @@ from dataclasses import replace
 from service.errors import BudgetSpent
 from service.learning.challenge import compare
 from service.learning.checkpoint import Checkpoint
+from service.learning.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
 from service.learning.method import Data, Learned, Run
-from service.learning.update import learn
+from service.learning.update import Candidate, Context, examine, learn
 from service.worker.choosing import Chosen
 
 
@@ -33,6 +34,25 @@ def against(
     told = bout.told(chosen.method.name)
     chosen = replace(chosen, why=f"auto: a challenger. {told}", challenge=None)
     return chosen, None if bout.won else told
+
+
+def beside(
+    champion: Checkpoint, learned: Learned, data: Data, everything: Data, run: Run, context: Context
+) -> Candidate:
+    """A challenger judged against the champion, on the trusted rows of all that both learned.
+
+    `data`: the update's · `everything`: the same batches, none of them new. What their rows said was asked when the
+    champion was judged, the newest in the lineage's memory; it is told again.
+    """
+    notes = tuple(note for note in learned.notes if note not in (FROM_SCRATCH, HEAD_FROM_SCRATCH))
+    candidate = examine(champion, replace(learned, out_of_fold=None, notes=notes), everything, run, context)
+    report = candidate.report
+    said = context.past.evidence[-1] if context.past.evidence else {}
+    changes = {
+        "cost": report.cost.model_copy(update={"rows": len(data.batch)}),
+        "batch": report.batch.model_copy(update={"evidence": dict(said)}),
+    }
+    return replace(candidate, report=report.model_copy(update=changes))
 
 
 def better(

@@ -39,11 +39,12 @@ def choose(
     asked = AutoParams.model_validate({k: v for k, v in request.items() if k != "name"})
     choice = auto(base, data, asked, surroundings)
     method, params = resolve(choice.request)
-    challenge = None
+    challenge, why = None, choice.why
     if choice.challenger is not None:
+        why += f" If it goes live, a challenger follows: {choice.challenge}."
         challenge = Challenge(method=choice.challenger, why=choice.challenge, budget_seconds=asked.budget_seconds)
-    unless = Chosen(*resolve(choice.unless), choice.why, challenge) if choice.unless is not None else None
-    return Chosen(method, params, choice.why, challenge, unless)
+    unless = Chosen(*resolve(choice.unless), why, challenge) if choice.unless is not None else None
+    return Chosen(method, params, why, challenge, unless)
 
 
 def around(assignment: Assignment) -> Surroundings:

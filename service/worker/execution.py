@@ -67,7 +67,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
             for e in ledger.entries(session, model)
             if e.batch_id in known
         ],
-        lineage=_lineage(session, model, base),
+        lineage=_lineage(session, model, champion or base),
         retention=Retention(model.retention),
         champion=stored(champion) if champion else None,
         budget_seconds=_budget(update),

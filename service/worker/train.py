@@ -29,7 +29,7 @@ from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard
 from service.worker.behind import WriteBehind
-from service.worker.challenging import against, better, within
+from service.worker.challenging import against, beside, better, within
 from service.worker.choosing import Chosen, around, choose
 from service.worker.features import StoredData
 from service.worker.loading import load, past
@@ -128,12 +128,13 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     learned = learn(base, data, chosen.method, chosen.params, run)
     if chosen.unless is not None:
         learned, chosen = better(base, data, (learned, chosen), chosen.unless, run)
-    done = Done(examine(base, learned, data, run, context), data, chosen)
     if assignment.champion is None:
-        return done
+        return Done(examine(base, learned, data, run, context), data, chosen)
     champion = load(assignment.champion, shelf.store)
-    chosen, lost = against(champion, done.candidate.checkpoint, data, chosen, run)
-    return replace(done, chosen=chosen, lost=lost)
+    chosen, lost = against(champion, learned.checkpoint, data, chosen, run)
+    everything = _data(assignment, shelf, data.learned, [], run)
+    context = replace(context, live=assignment.champion.number)
+    return Done(beside(champion, learned, data, everything, run, context), data, chosen, lost)
 
 
 def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:

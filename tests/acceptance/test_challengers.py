@@ -38,10 +38,18 @@ def test_a_network_that_does_better_goes_live_and_one_that_does_not_leaves_no_ve
     caller = new_model(input=SPEC, method={"name": "auto"})
     first = sent(caller, lambda x: "odd" if x[0] * x[1] > 0 else "even")
     assert (first["method"]["name"], first["verdict"]) == ("ridge", "promoted")
+    assert "a challenger follows: joint training of a mlp" in first["why"]
     second = challenger(caller, first["id"])
     assert (second["method"]["name"], second["verdict"], second["version"]) == ("retrain", "promoted", 2), second["why"]
     assert second["requested_method"]["name"] == "auto"
     assert "rows kept back for choosing" in second["why"]
+    report = second["report"]
+    assert report["before"]["rows"] == report["after"]["rows"] > 200
+    assert report["before"]["accuracy"] < report["after"]["accuracy"]
+    assert report["positive_flips"] > report["negative_flips"]
+    assert report["yardstick"]["regret"] < 0
+    assert report["cost"]["rows"] == ROWS
+    assert not any("had no version" in note for note in report["notes"])
     assert caller.live() == 2
     assert sorted(caller.version(2)["batches"]) == sorted(first["batches"])
 

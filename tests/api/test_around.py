@@ -190,4 +190,5 @@ def test_methods_are_described_with_their_parameters(api: Api) -> None:
     methods = {m["name"]: m for m in api.ok("GET", "/v1/methods")["items"]}
     assert {"ridge", "lda", "l2_sp", "den", "replay", "linear_probe", "fine_tune", "retrain"} <= methods.keys()
     assert methods["l2_sp"]["params"]["properties"]["strength"]["description"]
+    assert {"stable_scores", "budget_seconds"} == methods["auto"]["params"]["properties"].keys()
     assert api.ok("GET", "/version")["version"]

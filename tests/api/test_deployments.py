@@ -123,6 +123,16 @@ def test_an_erased_version_is_gone(api: Api) -> None:
     assert api.ok("GET", f"{MODEL}/versions/1")["erased_at"] is not None
 
 
+def test_a_rollback_to_an_erased_version_names_the_one_behind_it(api: Api) -> None:
+    three_versions(api)
+    with api.runtime.database.writing() as session:
+        versions.get(session, models.get(session, "digits"), 2).erased_at = now()
+    refused = api("POST", f"{MODEL}/rollback", {})
+    assert (refused.status_code, refused.json()["to"]) == (410, 1)
+    assert 'send {"to": 1}' in refused.json()["detail"]
+    assert api.ok("POST", f"{MODEL}/rollback", {"to": 1})["live_version"] == 1
+
+
 def test_a_version_that_cannot_be_loaded_does_not_go_live(api: Api) -> None:
     three_versions(api)
     with api.runtime.database.reading() as session:

@@ -191,6 +191,8 @@ def test_methods_that_would_lose_its_classes_are_refused_at_once(api: Api) -> No
     assert api("POST", "/v1/models/digits/updates", {**one, "method": {"name": "mas"}}).status_code == 202
     assert api("POST", "/v1/models/digits/updates", one).status_code == 202
     every = {"inputs": [ROW, [0, 0, 0]], "labels": ["cat", "dog"], "method": {"name": "ridge"}}
+    nothing_old = api("POST", "/v1/models/digits/updates", {**every, "method": {"name": "replay"}})
+    assert (nothing_old.status_code, pointers(nothing_old)) == (422, ["/method/name"])
     assert api("POST", "/v1/models/digits/updates", every).status_code == 202
 
 

@@ -11,10 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from service.api.questions import Question
+from service.contract.inputs import RangeScale, VectorInput
 from service.contract.requests import Predict
 from service.contract.resources import Predictions
 from tests.api.conftest import Api, pointers
-from tests.making import make_version
+from tests.making import make_model, make_version
 
 PATH = "/v1/models/digits/predictions"
 
@@ -42,6 +43,17 @@ def test_get_post_and_named_versions_say_the_same(answering: Api) -> None:
     told = Predictions.model_validate(answers[0].json()).predictions[0]
     assert told.top[0].class_ == told.class_
     assert sum(s.score for s in told.top) == pytest.approx(1, abs=1e-12)
+
+
+def test_values_outside_the_declared_range_are_noted(answering: Api) -> None:
+    scaled = VectorInput(kind="vector", size=3, scale=RangeScale(range=(0, 1)))
+    make_model(answering.runtime, "scaled", scaled)
+    make_version(answering.runtime, "scaled", spec=scaled)
+    ask = "/v1/models/scaled/predictions"
+    assert "notes" not in answering("POST", ask, {"inputs": [[0, 0.1, 1]]}).json()
+    assert (
+        "range of this model's inputs, [0, 1]" in answering("POST", ask, {"inputs": [[0, 1, 1.5]]}).json()["notes"][0]
+    )
 
 
 def test_the_framework_answers_as_the_dispatcher_does(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:

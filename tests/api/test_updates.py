@@ -84,6 +84,22 @@ def test_orders_that_cannot_be_are_refused_and_nothing_is_queued(api: Api, body:
     assert api.ok("GET", UPDATES)["items"] == []
 
 
+def test_what_is_no_list_is_told_what_would_be_one(api: Api) -> None:
+    for body, told in (
+        ({"batches": "all"}, '"pending" for all that wait'),
+        ({"inputs": [[1, 2, 3]], "labels": None}, "[null, ...]"),
+        ({**ROWS, "labels": "a"}, "[null, ...]"),
+    ):
+        assert told in api("POST", UPDATES, body).json()["detail"]
+
+
+def test_faults_of_parameters_are_told_our_way(api: Api) -> None:
+    wrong = api("POST", UPDATES, {**ROWS, "method": {"name": "ridge", "decay": 0.9, "half_life": 2}})
+    assert (pointers(wrong), wrong.json()["detail"]) == (["/method"], "ridge: give decay or half_life, not both.")
+    empty = {"name": "retrain", "backbone": {"name": "mlp", "hidden": []}}
+    assert "List" not in api("POST", UPDATES, {**ROWS, "method": empty}).json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("trained", "method", "pointer", "remedy"),
     [

@@ -88,4 +88,4 @@ def test_ninety_columns_are_added_in_one_update(
             updates = list(model.updates())
             assert len([u for u in updates if u.version in (1, 2)]) == 2
         assert grow.main([str(folder / "nowhere"), "--url", server.url, "--name", "other"]) == 1
-        assert "There is no batches.meta.txt" in capsys.readouterr().err
+        assert "unpack the binary version" in capsys.readouterr().err

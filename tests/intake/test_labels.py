@@ -29,7 +29,7 @@ def test_other_labels_are_refused_at_their_place(label: Any) -> None:
 
 
 def test_as_many_labels_as_rows() -> None:
-    with pytest.raises(InvalidContent, match="2 rows and 1 labels"):
+    with pytest.raises(InvalidContent, match=r"2 rows and 1 label\."):
         read_labels(["a"], 2, clean_class_name)
 
 

@@ -166,6 +166,21 @@ def test_auto_leaves_a_head_alone_that_favours_nobody() -> None:
     assert torch.equal(logits(auto.checkpoint, d.held_X), logits(plain.checkpoint, d.held_X))
 
 
+def test_what_new_classes_still_take_is_told_after_the_balance_and_shares_need_old_rows() -> None:
+    d, s = digits(), stream([32])
+    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
+    assert base is not None
+    made = {
+        how: fine_tune.update(base, data, fine_tune.Params(epochs=2, balance=how), Run())
+        for how in ("none", "correct", "adjust")
+    }
+    told = {how: [n for n in learned.notes if "with a new class" in n] for how, learned in made.items()}
+    assert "levels them" in told["none"][0]
+    assert told["correct"] != told["none"]
+    assert any("adjust was not applied: no row of some old class" in note for note in made["adjust"].notes)
+
+
 def test_protected_scores_keep_their_bits_when_new_columns_are_balanced() -> None:
     d, s = digits(), stream([32])
     s.learn(retrain.METHOD, *d.of(OLD)[:2])

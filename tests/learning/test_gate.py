@@ -76,6 +76,10 @@ def test_a_first_version_that_learned_nothing_is_held() -> None:
     )
 
 
+def test_a_first_version_whose_training_went_nowhere_names_the_rate() -> None:
+    assert "did not fall: try another lr" in judge(replace(first(24, 240), stuck=True), POLICY).why
+
+
 def test_a_good_first_version_passes() -> None:
     report = judge(first(200, 240), POLICY)
     assert (report.outcome, report.unproven) == (Outcome.PASS, False)
@@ -305,3 +309,9 @@ def test_nothing_learned() -> None:
 def test_weights_that_do_not_load_are_rejected_and_are_not_judged_where_nobody_looked() -> None:
     assert fired(Measured(live=7, sound=False)) == {11: Severity.REJECTED}
     assert rule(Measured(live=7, sound=True), 11).passed
+
+
+def test_an_exact_head_without_every_old_row_blames_no_label() -> None:
+    forgot = harm(61, 8, 1180)
+    for held, told in (({"exact": True}, "still holds every old row"), ({"partial": True}, "does not hold every old")):
+        assert told in judge(replace(forgot, **held), POLICY).why

@@ -96,8 +96,8 @@ def test_auto_takes_what_keeps_the_imported_classes(foreign: Checkpoint) -> None
     assert choice.request["name"] == "mas"
     method, params = resolve(choice.request)
     made = run_update(foreign, given, method, params, Run(), Context(live=1)).checkpoint
-    assert share(made, corners(3, [2, 3])) > 0.9
-    assert share(made, corners(3, [0, 1])) > 0.9
+    assert share(made, corners(3, [2, 3])) > 0.7, "new rows push no old class down, so some are still called one"
+    assert share(made, corners(3, [0, 1])) > 0.97
     again = data([corners(2, [2, 3], 60)], corners(4, [2], 60))
     assert auto(made, again).request["name"] == "mas"
     with pytest.raises(MethodRefused, match='"c0" and "c1"'):

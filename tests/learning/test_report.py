@@ -198,7 +198,7 @@ def test_rare_classes_are_one_group_and_sources_stand_alone() -> None:
         assessment(policy=policy, trusted=trusted, base=says("abc", "aaaaaabbcc"), candidate=says("abcn", "aaaaaabbaa"))
     )
     assert report.worst_class is not None
-    assert report.worst_class.name == "rare classes"
+    assert report.worst_class.name == '"b" and "c"'
     lost = assess(
         assessment(policy=policy, trusted=trusted, base=says("abc", "aaaaaabbcc"), candidate=says("abcn", "bbaaaabbcc"))
     )

@@ -133,7 +133,10 @@ def test_where_sources_agree_auto_asks_what_true_forces() -> None:
     best = max(share for name, share in tried.items() if name != "shared")
     assert bool(used) == (best >= tried["shared"])
     few = [batch(0, "north"), batch(1, "south", rows=LEAST_ROWS)]
-    assert learned(ridge.METHOD, few, per_source=True).checkpoint.layout.sources == [], "too few to choose by"
+    refused = learned(ridge.METHOD, few, per_source=True)
+    assert refused.checkpoint.layout.sources == [], "too few to choose by"
+    assert any("No source has a head of its own" in note for note in refused.notes)
+    assert not any("No source has" in note for note in [*forced.notes, *learned(ridge.METHOD, few).notes])
     assert learned(ridge.METHOD, [batch(0, None), batch(1, None)], per_source=True).checkpoint.layout.sources == []
 
 

@@ -42,6 +42,11 @@ def test_it_learns() -> None:
     assert (accuracy(trained, rows(200, seed=5), Run()) or 0) > 0.9
 
 
+def test_it_tells_a_loss_that_did_not_fall() -> None:
+    for lr, stuck in ((0.1, False), (1e-9, True)):
+        assert fit(body(), rows(), PARAMS.model_copy(update={"lr": lr}), Run()).stuck is stuck
+
+
 def test_a_seed_gives_the_same_bits_and_another_seed_others() -> None:
     one, two, other = body(), body(), body()
     for trained, seed in ((one, 3), (two, 3), (other, 4)):

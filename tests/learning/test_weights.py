@@ -144,6 +144,8 @@ def test_a_class_that_no_row_counts_for_keeps_its_column_and_is_never_answered()
     assert learned.checkpoint.classes[0] == "odd"
     assert float(learned.checkpoint.parts["head.0"]["bias"][0]) == ABSENT
     assert any('"odd"' in note for note in learned.notes)
+    typed = learn(ridge.METHOD, base, [odd], batch(1), source_weights={"nroth": 0, "*": 1, "north": 1})
+    assert any('source_weights names "nroth"' in note for note in typed.notes)
 
 
 def test_out_of_fold_equals_heads_solved_without_the_group() -> None:
@@ -211,6 +213,7 @@ def test_a_decay_is_searched_where_the_past_misleads(turns: int, least: float, m
     data = MemoryData(VECTOR, Architecture(), parts[:-1], parts[-1])
     found = choose_decay(data, here, {}, "ridge", lambda sums: solve_ridge(sums, here.shift, 1e-2, 0.25))
     assert least <= found.decay <= most
+    assert (found.gain is not None and found.gain[0] > found.gain[1] > 0) == (turns > 0)
     assert set(found.scores) == {1.0, 0.9, 0.7, 0.5}
     few = MemoryData(VECTOR, Architecture(), parts[:1], parts[1])
     assert choose_decay(few, here, {}, "ridge", lambda s: solve_ridge(s, here.shift, 1e-2, 0.25)).scores == {}
@@ -225,3 +228,4 @@ def test_search_is_a_parameter_that_the_layout_answers() -> None:
     assert learned.checkpoint.layout.exact is not None
     assert learned.checkpoint.layout.exact.decay <= 0.7
     assert set(learned.details["decays_tried"]) == {"1", "0.9", "0.7", "0.5"}
+    assert learned.details["decay_gain"]["mean"] > learned.details["decay_gain"]["standard_error"]

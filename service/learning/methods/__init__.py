@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,8 @@ METHODS: dict[str, Method] = {
     )
 }
 AUTO = "auto"
+_SUBJECT = re.compile("^(Input|String|List|Value|Dictionary) (?=should)")
+"""What pydantic calls the value, whose name stands there already."""
 
 
 def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Method, Strict]:
@@ -73,7 +76,7 @@ def check_params(name: str, params: type[Strict], given: Mapping[str, Any], poin
         return params.model_validate(given)
     except ValidationError as error:
         field, message = _told(name, params, error)
-        raise MethodRefused(message, [(f"{pointer}/{field}", message)]) from None
+        raise MethodRefused(message, [(f"{pointer}/{field}" if field else pointer, message)]) from None
 
 
 def _told(name: str, params: type[Strict], error: ValidationError) -> tuple[str, str]:
@@ -85,7 +88,9 @@ def _told(name: str, params: type[Strict], error: ValidationError) -> tuple[str,
         near = difflib.get_close_matches(field, allowed, 1)
         hint = f' Did you mean "{near[0]}"?' if near else ""
         return field, f'{name} has no parameter "{field[:100]}".{hint} It takes {", ".join(allowed) or "none"}.'
-    said = dict.fromkeys(e["msg"].removeprefix("Input ") for e in errors if e["loc"][:1] == errors[0]["loc"][:1])
+    if errors[0]["type"] == "value_error":
+        return field, f"{name}: {f'{field}: ' if field else ''}{errors[0]['ctx']['error']}."
+    said = dict.fromkeys(_SUBJECT.sub("", e["msg"]) for e in errors if e["loc"][:1] == errors[0]["loc"][:1])
     return field, f"{name}: {field} {', or '.join(said)}."
 
 

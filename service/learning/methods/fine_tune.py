@@ -7,7 +7,7 @@ other methods are for; on known classes whose inputs have shifted a little it ca
 from __future__ import annotations
 
 from service.contract.enums import Family
-from service.learning.anchor import taken_over
+from service.learning.anchor import watch_old
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.method import Data, GradientParams, Learned, Method, Run
@@ -21,7 +21,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     """Cross-entropy on the batch's learning rows, from the base's weights."""
     learner = Learner.start(base, data, run)
     learner.fit(params)
-    learner.notes += taken_over(learner, learner)
+    watch_old(learner, learner)
     return learner.finish()
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.anchor import new_share, selecting_rows, taken_over
+from service.learning.anchor import new_share, selecting_rows, watch_old
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.method import Data, GradientParams, Learned, Method, Run
@@ -76,7 +76,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     points = [score(alpha) for alpha in tried]
     alpha = preferred(points, _away).strength if params.alpha == "search" else params.alpha
     between.go(alpha)
-    learner.notes += [*_notes(points, alpha, params.alpha == "search"), *taken_over(learner, learner)]
+    learner.notes += _notes(points, alpha, params.alpha == "search")
+    watch_old(learner, learner)
     return learner.finish({"alpha": alpha, "points": [_told(point) for point in points]})
 
 

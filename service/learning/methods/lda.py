@@ -19,7 +19,7 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.closed_form import ExactParams, Form, unfit
 from service.learning.exact import learn_exactly
 from service.learning.ground import ground_for
-from service.learning.lift_choice import Fitted
+from service.learning.lift_choice import Fitted, Name
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.solve import Head, solve_lda
 from service.learning.sums import Sums
@@ -39,10 +39,12 @@ class Discriminants:
     """score_k = mu_k' L h - mu_k' L mu_k / 2 + log pi_k; the shrinkage of L comes from the sums (OAS)."""
 
     prior: float
+    name: Name = "lda"
+    left_out: bool = False
 
-    def fit(self, learn: Sums, select: Sums, shift: int, check: Callable[[], None]) -> Fitted:
+    def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
         check()
-        return Fitted(solve_lda(learn, shift, self.prior))
+        return Fitted(solve_lda(learn, shift, self.prior), self)
 
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
         return solve_lda(sums, shift, self.prior)
@@ -58,7 +60,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     base = params.under(base, data)
     discriminants = Discriminants(params.tau)
     ground = ground_for(base, data, params.kinds, params.width, discriminants, run, params.fades)
-    return learn_exactly(base, data, ground, Form("lda", params.tau, discriminants), params, run)
+    return learn_exactly(base, data, ground, Form(params.tau, discriminants), params, run)
 
 
 METHOD = Method(

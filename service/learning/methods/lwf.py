@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.anchor import asks_new_alone, taken_over
+from service.learning.anchor import asks_new_alone, watch_old
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.losses import without_old
@@ -81,7 +81,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
                 "teacher_entropy": _entropy(teacher, learner.temperature),
                 "divergence": float(loss.divergence(now, teacher)),
             }
-        learner.notes += [*taken_over(learner, learner), *_overheard(learner)]
+        watch_old(learner, learner)
+        learner.notes += _overheard(learner)
     return learner.finish(told)
 
 

@@ -39,7 +39,8 @@ class Params(ExactParams):
     )
     discriminants: bool = Field(
         default=False,
-        description="Add linear discriminants of the same sums, in one scale: a second solution, more often right.",
+        description="Add linear discriminants of the same sums, in one scale: a second solution, more often right. "
+        "They are left out where ridge alone is surely better on rows kept back for choosing.",
     )
     stable_scores: bool = Field(
         default=False,
@@ -58,25 +59,27 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         if kept is not None
         else ground_for(base, data, params.kinds, params.width, ridge, run, params.fades)
     )
-    settled = _settled(base, data, params, ground)
-    if settled is not None:
-        ridge = replace(ridge, grid=(settled,))
-    form = Form("both" if params.discriminants else "ridge", params.tau, ridge)
+    form = Form(params.tau, _settled(ridge, base, data, params, ground))
     if kept is None:
         return learn_exactly(base, data, ground, form, params, run)
     whole_head = learn_exactly(base, data, ground, form, params.model_copy(update={"per_source": False}), run)
     return with_old_columns(kept, whole_head, data)
 
 
-def _settled(base: Checkpoint | None, data: Data, params: Params, ground: Ground) -> float | None:
-    """The base's alpha, where a wide head keeps it until the rows pass a power of two; null: search the grid."""
+def _settled(ridge: Ridge, base: Checkpoint | None, data: Data, params: Params, ground: Ground) -> Ridge:
+    """With what a wide head keeps of the base's choices until the rows pass a power of two: alpha where it is searched,
+    and that discriminants are left out (where they are not, asking again costs nothing)."""
     exact = base.layout.exact if base is not None else None
-    if base is None or exact is None or ground.space.width <= SEARCHED_WIDTH or params.alpha != "search":
-        return None
+    if base is None or exact is None or ground.space.width <= SEARCHED_WIDTH:
+        return ridge
     passed = data.known_rows.bit_length() < (data.known_rows + len(data.batch)).bit_length()
     if passed or not len(data.batch) or exact.prior != params.tau or Space.of(base).id != ground.space.id:
-        return None
-    return exact.alpha
+        return ridge
+    if params.alpha == "search" and exact.alpha is not None:
+        ridge = replace(ridge, grid=(exact.alpha,))
+    if params.discriminants and exact.left_out:
+        ridge = replace(ridge, discriminants=False, left_out=True)
+    return ridge
 
 
 METHOD = Method(

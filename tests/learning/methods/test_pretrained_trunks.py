@@ -105,4 +105,4 @@ def test_the_last_blocks_can_train_and_the_others_stay(prepared: tuple[Stream, C
     assert any(p.ndim > 1 for block in opened.values() for p in block.parameters()), "a norm alone is no block"
     assert 0 < sum(before[k] != after[k] for k in before) <= sum(1 for b in opened.values() for _ in b.parameters())
     if s.architecture.backbone.name == FILTERS:
-        assert accuracy(learned.checkpoint, "abcd") > 0.8
+        assert accuracy(learned.checkpoint, "abcd") > 0.7
