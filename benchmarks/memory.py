@@ -1,4 +1,4 @@
-"""Memory of processes as Linux tells it: pages that several share are counted once, in parts."""
+"""What processes take, as Linux tells it: memory (pages that several share count once, in parts), core-seconds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,27 @@ def pss_of_children() -> float | None:
     """MB (proportional set size) of every process that this one started, and of theirs; null without /proc."""
     if not Path("/proc/self/smaps_rollup").exists():
         return None
-    return sum(_pss(pid) for pid in _descendants(os.getpid()))
+    return sum(_pss(pid) for pid in descendants(os.getpid()))
 
 
-def _descendants(pid: int) -> list[int]:
+def pss_of(process: int) -> float:
+    """MB of a process and of all that it started."""
+    return sum(_pss(pid) for pid in [process, *descendants(process)])
+
+
+def core_seconds_of(process: int) -> float:
+    """Core-seconds, user and system, that a process and all that it started and that still runs have had."""
+    return sum(_core_seconds(pid) for pid in [process, *descendants(process)])
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process that one started, and those that these did."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         mine = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except FileNotFoundError:  # it ended meanwhile
         return []
-    return mine + [other for child in mine for other in _descendants(child)]
+    return mine + [other for child in mine for other in descendants(child)]
 
 
 def _pss(pid: int) -> float:
@@ -28,3 +39,11 @@ def _pss(pid: int) -> float:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+
+
+def _core_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

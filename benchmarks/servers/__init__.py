@@ -1,0 +1,1 @@
+"""Servers that are measured, peers each in an environment of its own, and what drives them."""

@@ -1,0 +1,125 @@
+"""Our own server over a folder that holds the network as versions of models, imported as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import httpx
+from safetensors.torch import save
+from torch import Tensor
+
+from benchmarks.servers.contenders import CONTENDERS, KEY, MODEL, Contender
+from benchmarks.servers.network import CHANNELS, CLASSES, HIDDEN, SHAPES, build
+from benchmarks.servers.running import NotStarted, Place, Running, process, running, started
+
+SETTINGS = {"TSUIKA_KEY": KEY, "TSUIKA_WORKER": "false"}
+SCALE = {"mean": 0, "std": 1}
+"""Everybody's network takes its inputs as they are."""
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.02
+
+
+def prepare(place: Place, models: int = 1, versions: int = 2) -> dict[str, str]:
+    """Imports the network into a new folder, other weights in each version, the first one live.
+
+    -> the settings of a server on that folder
+    """
+    settings = {**SETTINGS, "TSUIKA_DATA": str(place.folder / f"data-{models}")}
+    with started(CONTENDERS["ours"], place, **settings) as server:
+        until_ready(server)
+        fill(server, models, versions)
+    return settings
+
+
+def fill(server: Running, models: int, versions: int) -> None:
+    """The imports themselves."""
+    network = server.place.network
+    with client(server) as http:
+        for k in range(models):
+            name = MODEL if k == 0 else f"{MODEL}-{k}"
+            expect(http.post("/v1/models", json={"name": name, "input": _input(network)}))
+            for seed in range(versions):
+                expect(
+                    http.post(
+                        f"/v1/models/{name}/versions",
+                        params={"promote": "true"} if seed == 0 else {},
+                        content=exported(network, seed),
+                        headers={"Content-Type": "application/octet-stream"},
+                    )
+                )
+
+
+def exported(network: str, seed: int) -> bytes:
+    """The network as a file that a model imports."""
+    layers = build(network, seed)
+    last = str(len(layers) - 1)
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in layers.state_dict().items():
+        layer, _, kind = name.partition(".")
+        own = f"stages.{layer}." if network == "cnn" else f"{int(layer) // 2}."  # layers of an mlp are counted
+        prefix = "head.0/" if layer == last else f"backbone.0/{own}"
+        tensors[prefix + kind] = tensor.contiguous()
+    backbone = {"name": "cnn", "channels": CHANNELS} if network == "cnn" else {"name": "mlp", "hidden": HIDDEN}
+    told = {"architecture": json.dumps({"backbone": backbone}), "classes": json.dumps([str(k) for k in range(CLASSES)])}
+    return save(tensors, told)
+
+
+def _input(network: str) -> dict[str, object]:
+    shape = SHAPES[network]
+    if len(shape) == 1:
+        return {"kind": "vector", "size": shape[0], "scale": SCALE}
+    return {"kind": "image", **dict(zip(("channels", "height", "width"), shape, strict=True)), "scale": SCALE}
+
+
+@contextmanager
+def serving(contender: Contender, place: Place, settings: dict[str, str], worker: str = "none") -> Iterator[Running]:
+    """A server on a prepared folder, warm. worker: none, "same" core as the server, or the "other" one."""
+    with running(contender, place, **{**settings, "TSUIKA_WORKER": str(worker == "same").lower()}) as server:
+        if worker != "other":
+            yield server
+            return
+        words = [sys.executable, "-m", "service.cli", "work"]
+        with process(words, place, place.folder / "work.log", place.cores[1], **settings):
+            yield server
+
+
+@contextmanager
+def client(server: Running) -> Iterator[httpx.Client]:
+    """A client that may do everything."""
+    with httpx.Client(base_url=server.url, headers=server.contender.headers, timeout=60) as http:
+        yield http
+
+
+def until_ready(server: Running) -> float:
+    """Waits. -> seconds that it took from now. Raises NotStarted."""
+    began = time.monotonic()
+    while time.monotonic() - began < READY_SECONDS and server.process.poll() is None:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{server.url}/readyz", timeout=2.0).is_success:
+                return time.monotonic() - began
+        time.sleep(POLL_SECONDS)
+    raise NotStarted(f"not ready; its log is in {server.place.folder}")
+
+
+def start_seconds(place: Place, settings: dict[str, str]) -> float:
+    """From the command to readiness, on a prepared folder."""
+    with started(CONTENDERS["ours"], place, **settings) as server:
+        return until_ready(server)
+
+
+def expect(response: httpx.Response) -> httpx.Response:
+    """The response if it is a success. Raises RuntimeError with what it says."""
+    if not response.is_success:
+        raise RuntimeError(f"{response.request.url}: {response.status_code} {response.text[:500]}")
+    return response
+
+
+def one_core_each() -> tuple[int, int]:
+    """The first two cores that this process may use: of servers, and of the load."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[0], cores[1 % len(cores)]

@@ -1,0 +1,143 @@
+"""What was measured, in tables, and what was aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from benchmarks.servers.contenders import BASE, OTHERS
+from benchmarks.servers.disturbed import Disturbed
+from benchmarks.servers.faults import NAMES, clear
+from benchmarks.telling import reached, table
+
+Limits = dict[int, float]
+"""Connections -> a ratio."""
+OVER_BASE: dict[str, dict[str, Limits]] = {
+    "mlp": {"ours": {1: 1.9, 8: 3.6, 64: 5.2}, "ours-f32": {1: 2.2, 8: 5.0, 64: 7.0}},
+    "cnn": {"ours": {1: 1.6, 8: 2.0, 64: 2.2}},
+}
+P99: dict[str, Limits] = {"mlp": {1: 0.7, 8: 0.35, 64: 0.10}, "cnn": {1: 0.8, 8: 0.5, 64: 0.1}}
+OVER_OTHERS: dict[str, Limits] = {"mlp": {1: 3.6, 8: 7.0, 64: 10.0}, "cnn": {}}
+OVER_FLOOR: dict[str, Limits] = {"mlp": {1: 0.85, 8: 0.85, 64: 0.85}, "cnn": {}}
+PSS, START_SECONDS = 1.3, 3.0
+SCENARIO_RATE = {
+    "swaps": {"mlp": 0.95, "cnn": 0.85},
+    "training on the same core": {"mlp": 0.65, "cnn": 0.65},
+}
+SCENARIO_P99 = {
+    "swaps": 1.5,
+    "training on the other core": 1.3,
+    "training on the same core": 4.0,
+    "upload": 2.0,
+}
+
+
+@dataclass
+class Found:
+    """All that one run measured. rounds: name and connections -> what each round measured."""
+
+    network: str
+    rounds: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)
+    disturbed: list[Disturbed] = field(default_factory=list)
+    start: list[float] = field(default_factory=list)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def ratio(self, what: str, name: str, others: Sequence[str], connections: int) -> float | None:
+        """Median over the rounds of one's value to the highest of others in that round; null where one is absent."""
+        mine = self.rounds.get((name, connections), [])
+        theirs = [self.rounds.get((other, connections), []) for other in others]
+        if not mine or not all(theirs):
+            return None
+        ratios = [m[what] / max(t[what] for t in rest) for m, *rest in zip(mine, *theirs, strict=False)]
+        return median(ratios)
+
+    def median(self, what: str, name: str, connections: int) -> float:
+        return float(median(m[what] for m in self.rounds[name, connections]))
+
+
+def told(found: Found) -> Iterator[str]:
+    """Tables, and a line for each target that was measured."""
+    for connections in sorted({n for _, n in found.rounds}):
+        yield from _told_rounds(found, connections)
+    if found.disturbed:
+        yield from _told_disturbed(found.disturbed)
+    if found.start:
+        yield f"from the command to ready with ten models, s: {', '.join(f'{s:.2f}' for s in found.start)}\n"
+    if found.faults:
+        yield "bad input: status, and what is wrong with the answer"
+        yield table(("", *NAMES), [[name, *cells] for name, cells in found.faults.items()]) + "\n"
+    yield from (f"  absent  {name}: {why}" for name, why in found.absent.items())
+    yield from _targets(found)
+
+
+COLUMNS = ("rate/mlserver", "/best other", "/floor", "p50 ms", "p99 ms", "p99/mlserver", "core ms", "PSS MB", "failed")
+
+
+def _told_rounds(found: Found, connections: int) -> Iterator[str]:
+    names = [name for name, n in found.rounds if n == connections]
+    rows = []
+    for name in names:
+        ratios = [found.ratio("rate", name, others, connections) for others in ((BASE,), OTHERS, ("floor",))]
+        values = [found.median(k, name, connections) for k in ("p50", "p99", "core_ms", "pss")]
+        failed = sum(m["failed"] for m in found.rounds[name, connections])
+        p50, p99, core, pss = (f"{v:.{digits}f}" for v, digits in zip(values, (2, 2, 3, 0), strict=True))
+        tail = _said(found.ratio("p99", name, (BASE,), connections))
+        rows.append([name, *map(_said, ratios), p50, p99, tail, core, pss, str(failed)])
+    yield f"{found.network}, {connections} connection{'s' * (connections > 1)}"
+    yield table(("", *COLUMNS), rows) + "\n"
+
+
+def _said(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.2f}"
+
+
+def _told_disturbed(disturbed: Sequence[Disturbed]) -> Iterator[str]:
+    rows = []
+    for (what, n), some in _grouped(disturbed).items():
+        ratios = [f"{_median(some, key):.2f}" for key in ("rate", "p99")]
+        rows.append([what, str(n), *ratios, str(sum(d.failed for d in some)), str(sum(d.done for d in some))])
+    yield "ours meanwhile, against undisturbed"
+    yield table(("", "connections", "rate", "p99", "failed", "done"), rows) + "\n"
+    yield from dict.fromkeys(f"  {d.what}: {fault}" for d in disturbed for fault in d.faults)
+
+
+def _grouped(disturbed: Sequence[Disturbed]) -> Mapping[tuple[str, int], list[Disturbed]]:
+    keys = dict.fromkeys((d.what, d.connections) for d in disturbed)
+    return {key: [d for d in disturbed if (d.what, d.connections) == key] for key in keys}
+
+
+def _median(some: Sequence[Disturbed], what: str) -> float:
+    return float(median(getattr(d, what) for d in some))
+
+
+def _targets(found: Found) -> Iterator[str]:
+    for words, what, name, others, limits, most in _aims(found.network):
+        for connections, limit in limits.items():
+            value = found.ratio(what, name, others, connections)
+            if value is not None:
+                yield reached(f"{name}, {connections} connections: {words}", value, limit, most)
+    for n in sorted({n for _, n in found.rounds})[:1]:
+        if (value := found.ratio("pss", "ours", ("floor",), n)) is not None:
+            yield reached("ours: PSS, worker apart, to the floor's", value, PSS)
+    for (what, n), some in _grouped(found.disturbed).items():
+        if what in SCENARIO_RATE:
+            limit = SCENARIO_RATE[what][found.network]
+            yield reached(f"{what}, {n} connections: rate", _median(some, "rate"), limit, most=False)
+        yield reached(f"{what}, {n} connections: p99", _median(some, "p99"), SCENARIO_P99[what])
+        yield reached(f"{what}, {n} connections: failed", sum(d.failed + len(d.faults) for d in some), 0)
+    if found.start:
+        yield reached("ready with ten models, s", median(found.start), START_SECONDS)
+    for name, cells in found.faults.items():
+        if name.startswith("ours"):
+            yield reached(f"{name}: bad input without a clear 4xx", sum(not clear(cell) for cell in cells), 0)
+
+
+def _aims(network: str) -> Iterator[tuple[str, str, str, Sequence[str], Limits, bool]]:
+    for name, limits in OVER_BASE[network].items():
+        yield f"requests a second, to {BASE}'s JSON", "rate", name, (BASE,), limits, False
+    yield f"p99, to {BASE}'s", "p99", "ours", (BASE,), P99[network], True
+    yield "requests a second, to the best of the others", "rate", "ours", OTHERS, OVER_OTHERS[network], False
+    yield "requests a second, to the floor's", "rate", "ours", ("floor",), OVER_FLOOR[network], False

@@ -1,0 +1,160 @@
+"""How fast predictions are, beside other servers of models and a bare floor, alone and while other things go on.
+
+    python -m benchmarks.serving [--targets mlserver,litserve,bentoml,mlflow,floor,ours,ours-f32] [--model mlp|cnn]
+        [--connections 1,8,64] [--seconds 10] [--rounds 3] [--venvs DIR] [--json FILE]
+        [--swaps] [--training] [--upload] [--start] [--faults]
+
+Everybody answers with the same network and is asked for one row a request. A server has one core, wrk makes the load
+from another; every round starts each of them in turn, so that the drift of a machine falls on all. Ratios are medians
+over the rounds of what one round gives. Scenarios (--swaps to --faults) stand alone unless --targets is given, too.
+Peers are installed with pip on first use, each into an environment of its own: about 1 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.servers.contenders import CONTENDERS, DOORS, PEERS, Contender
+from benchmarks.servers.disturbed import SCENARIOS, disturbed
+from benchmarks.servers.faults import faults
+from benchmarks.servers.load import missing
+from benchmarks.servers.network import SHAPES
+from benchmarks.servers.ours import one_core_each, prepare, serving, start_seconds
+from benchmarks.servers.running import Place, running
+from benchmarks.servers.told import Found, told
+from benchmarks.telling import bar
+
+TARGETS = (*(c.name for c in PEERS), "floor", "ours", "ours-f32")
+MANY_MODELS = 10
+
+
+def run(arguments: argparse.Namespace, place: Place) -> Found:
+    """Rounds of all that was asked for. Who does not start is absent, and the rest go on."""
+    found = Found(arguments.model)
+    settings = prepare(place)
+    scenarios = [name for name in SCENARIOS if getattr(arguments, name.partition(" ")[0])]
+    many = prepare(place, MANY_MODELS, versions=1) if arguments.start else {}
+    for contender in _asked(arguments):  # environments are made before anything is measured
+        place.interpreter(contender)
+    parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + arguments.start)
+    with bar(parts) as advance:
+        for k in range(1, arguments.rounds + 1):
+            for name in arguments.targets:
+                _try(found, name, partial(_round, found, CONTENDERS[name], place, settings, arguments))
+                advance(f"round {k}: {name}")
+            for what in scenarios:
+                _try(found, what, partial(_disturbed, found, what, place, settings, arguments))
+                advance(f"round {k}: {what}")
+            if arguments.start:
+                _try(found, "start", partial(_started, found, place, many))
+                advance(f"round {k}: start")
+    if arguments.faults:
+        for contender in _asked(arguments):
+            _try(found, contender.name, partial(_faulty, found, contender, place, settings))
+    return found
+
+
+def _asked(arguments: argparse.Namespace) -> list[Contender]:
+    """Whom this run starts; bad input is tried at all of our doors."""
+    names: Iterable[str] = arguments.targets
+    if arguments.faults:
+        names = dict.fromkeys([*(arguments.targets or TARGETS), *(door.name for door in DOORS)])
+    return [CONTENDERS[name] for name in names]
+
+
+def _try(found: Found, name: str, do: Callable[[], Any]) -> None:
+    """Who has failed once is not tried again."""
+    if name not in found.absent:
+        try:
+            do()
+        except RuntimeError as error:
+            found.absent[name] = str(error)
+
+
+def _round(
+    found: Found, contender: Contender, place: Place, settings: dict[str, str], arguments: argparse.Namespace
+) -> None:
+    """One server: warm, then each number of connections."""
+    with serving(contender, place, settings) if contender.ours else running(contender, place) as server:
+        server.warm(arguments.seconds)
+        for connections in arguments.connections:
+            measured = server.load(connections, arguments.seconds)
+            found.rounds.setdefault((contender.name, connections), []).append(measured)
+
+
+def _disturbed(found: Found, what: str, place: Place, settings: dict[str, str], arguments: argparse.Namespace) -> None:
+    found.disturbed += disturbed(what, place, settings, arguments.connections, arguments.seconds)
+
+
+def _started(found: Found, place: Place, settings: dict[str, str]) -> None:
+    found.start.append(start_seconds(place, settings))
+
+
+def _faulty(found: Found, contender: Contender, place: Place, settings: dict[str, str]) -> None:
+    found.faults[contender.name] = faults(contender, place, settings)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """-> exit code: 0, or 2 where the load cannot be made."""
+    arguments = _arguments(words)
+    if (tool := missing()) is not None:
+        print(tool, file=sys.stderr)
+        return 2
+    torch.set_num_threads(1)
+    cores = one_core_each()
+    os.sched_setaffinity(0, cores[1:])  # what this process does itself is load
+    with tempfile.TemporaryDirectory() as folder:
+        found = run(arguments, Place(Path(folder), arguments.venvs, arguments.model, cores))
+    print("\n".join(told(found)))
+    if arguments.json:
+        rounds = [{"target": name, "connections": n, "rounds": r} for (name, n), r in found.rounds.items()]
+        arguments.json.write_text(json.dumps({**asdict(found), "rounds": rounds}, indent=1) + "\n")
+    return 0
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("benchmarks.serving", description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser.add_argument("--targets", type=_targets, help=f"of {', '.join(CONTENDERS)}")
+    parser.add_argument("--model", choices=[*SHAPES], default="mlp", help="784-512-256-10, or four stages on 3x32x32")
+    parser.add_argument("--connections", type=_numbers, default="1,8,64", help="each with one request in flight")
+    parser.add_argument("--seconds", type=int, default=10, help="of each load")
+    parser.add_argument("--rounds", type=int, default=3, help="in which each server is started once")
+    default = Path.home() / ".cache" / "tsuika" / "peers"
+    parser.add_argument("--venvs", type=Path, default=default, help=f"folder of the peers' environments ({default})")
+    parser.add_argument("--json", type=Path, help="file for all that was measured")
+    parser.add_argument("--swaps", action="store_true", help="two versions go live by turns, every 250 ms")
+    parser.add_argument("--training", action="store_true", help="an update trains, on the other core and on the same")
+    parser.add_argument("--upload", action="store_true", help="batches of 20 MB come in, one after another")
+    parser.add_argument("--start", action="store_true", help=f"from the command to ready with {MANY_MODELS} models")
+    parser.add_argument("--faults", action="store_true", help="what bad input gets, everywhere")
+    arguments = parser.parse_args(words)
+    if arguments.targets is None:
+        alone = any(getattr(arguments, name) for name in ("swaps", "training", "upload", "start", "faults"))
+        arguments.targets = [] if alone else [*TARGETS]
+    return arguments
+
+
+def _targets(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    if unknown := [name for name in names if name not in CONTENDERS]:
+        raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; there are {', '.join(CONTENDERS)}")
+    return names
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The pieces of the serving benchmark, against our own server: the same network, the same row, and what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import serving
+from benchmarks.servers import load
+from benchmarks.servers.contenders import CONTENDERS, DOORS
+from benchmarks.servers.faults import BODIES, CHANGES, clear, described
+from benchmarks.servers.ours import SETTINGS, fill, one_core_each, until_ready
+from benchmarks.servers.running import Place, Running, started
+from benchmarks.servers.told import Found, told
+
+
+def test_every_door_answers_as_the_network_does_and_refuses_bad_input(tmp_path: Path) -> None:
+    place = Place(tmp_path, tmp_path / "venvs", "mlp", one_core_each())
+    with started(CONTENDERS["ours"], place, **SETTINGS, TSUIKA_DATA=str(tmp_path / "data")) as server:
+        until_ready(server)
+        fill(server, models=1, versions=1)
+        for door in DOORS:
+            asked = Running(door, place, server.process, int(server.url.rpartition(":")[2]))
+            assert asked.right(), door.name
+            refused = [described(asked.ask(body=body)) for body in BODIES.values()]
+            if door.media == "application/json":
+                refused += [described(asked.ask(changed=change(asked.row))) for change in CHANGES.values()]
+            assert all(clear(word) for word in refused), (door.name, refused)
+
+
+def test_without_wrk_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert serving.main(["--targets", "ours"]) == 2
+    assert "apt-get install wrk" in capsys.readouterr().err
+
+
+def test_what_wrk_adds_to_slow_requests_is_taken_out_again() -> None:
+    """Of 10 requests on one connection nine took 100 us and one 1,100: 200 on average, which wrk calls expected."""
+    sent = {100: 9, 1100: 1}
+    added = dict.fromkeys((900, 700, 500, 300), 1)
+    told = {"requests": 10, "microseconds": 2000, "refused": 1, "broken": 2, "latency": [*({**sent, **added}).items()]}
+    found = load.read(told, connections=1)
+    assert load.measured({**sent, **added}, 200) == sent
+    assert (found.p50, found.longest, found.requests, found.failed) == (0.1, 1.1, 9, 3)
+    assert found.rate == pytest.approx(4500)
+
+
+def test_ratios_are_medians_of_what_one_round_gives() -> None:
+    def rounds(rates: list[float]) -> list[dict[str, float]]:
+        return [{"rate": r, "p50": 1, "p99": 100 / r, "core_ms": 1, "pss": 100, "failed": 0} for r in rates]
+
+    found = Found("mlp", {("mlserver", 8): rounds([100, 200, 50]), ("ours", 8): rounds([500, 600, 100])})
+    assert found.ratio("rate", "ours", ("mlserver",), 8) == 3
+    assert found.ratio("rate", "ours", ("litserve", "bentoml", "mlflow"), 8) is None
+    said = "\n".join(told(found))
+    assert "MISSED   ours, 8 connections: requests a second, to mlserver's JSON: 3 >= 3.6" in said
+    assert "reached  ours, 8 connections: p99, to mlserver's: 0.3333 <= 0.35" in said
