@@ -118,7 +118,8 @@ def test_a_small_question_does_not_wait_for_the_large_one_before_it(batcher: Bat
         return before, await large
 
     before, found = run(go())
-    assert before == [32]  # a share of the large one, the small one, and what room was left
+    # a share of the large one, the small one, and what room was left; the thread may have begun the next pass since
+    assert before in ([32], [32, 32])
     assert sum(predictor.passes) == 1003
     assert close(found, predictor, rows(1000))
 
