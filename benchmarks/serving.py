@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace, place: Place) -> Found:
     many = prepare(place, MANY_MODELS, versions=1) if arguments.start else {}
     for contender in _asked(arguments):  # environments are made before anything is measured
         place.interpreter(contender)
-    parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + arguments.start)
+    tried = _asked(arguments) if arguments.faults else []
+    parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + arguments.start) + len(tried)
     with bar(parts) as advance:
         for k in range(1, arguments.rounds + 1):
             for name in arguments.targets:
@@ -59,9 +60,9 @@ def run(arguments: argparse.Namespace, place: Place) -> Found:
             if arguments.start:
                 _try(found, "start", partial(_started, found, place, many))
                 advance(f"round {k}: start")
-    if arguments.faults:
-        for contender in _asked(arguments):
+        for contender in tried:
             _try(found, contender.name, partial(_faulty, found, contender, place, settings))
+            advance(f"bad input: {contender.name}")
     return found
 
 

@@ -37,4 +37,5 @@ class Network(litserve.LitAPI):
 if __name__ == "__main__":
     network = Network(max_batch_size=MOST_ROWS, batch_timeout=0.002)
     server = litserve.LitServer(network, accelerator="cpu", workers_per_device=1, timeout=60, fast_queue=True)
-    server.run(host="127.0.0.1", port=PORT, num_api_servers=1, generate_client_file=False, log_level="warning")
+    quiet = {"generate_client_file": False, "log_level": "warning", "access_log": False}
+    server.run(host="127.0.0.1", port=PORT, num_api_servers=1, **quiet)
