@@ -19,10 +19,13 @@ def caller(scope: Scope, settings: Settings) -> str:
     """The name under which a request acts. Raises Unauthorized; compares in constant time."""
     if not settings.key:
         return ANONYMOUS
-    scheme, _, given = (header(scope, b"authorization") or "").partition(" ")
+    told = header(scope, b"authorization") or ""
+    if hmac.compare_digest(told.encode("latin-1"), f"Bearer {settings.key}".encode()):
+        return BOOTSTRAP  # as nearly everybody writes it
+    scheme, _, given = told.partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), settings.key.encode()):
         return BOOTSTRAP
     if scope["path"] in PUBLIC:
         return ANONYMOUS
-    told = "The key is not the right one." if given else "This service needs a key."
-    raise Unauthorized(f"{told} Send the header Authorization: Bearer and the key.")
+    why = "The key is not the right one." if given else "This service needs a key."
+    raise Unauthorized(f"{why} Send the header Authorization: Bearer and the key.")

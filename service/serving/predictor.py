@@ -51,9 +51,8 @@ class Shares:
     @classmethod
     def of(cls, found: Tensor) -> Shares:
         """[n, C] float64"""
-        shares: Floats = found.numpy()
-        best = shares.argmax(1)
-        return cls(shares, best.tolist(), shares[np.arange(len(best)), best].tolist())
+        score, best = found.max(1)  # of equal ones the first
+        return cls(found.numpy(), best.tolist(), score.tolist())
 
     def part(self, start: int, stop: int) -> Shares:
         """Those of some rows."""
