@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +76,14 @@ def test_columns_keep_the_order_of_first_appearance_and_empty_classes_leave() ->
     assert (both - Sums.of(late)).classes == ("a",)
     assert both.aligned(("c", "a", "b")).n.tolist() == [0, 1, 2]
     assert both.aligned(("c", "a", "b")).digest(ID) == both.digest(ID)
+
+
+def test_the_documented_recipe_gives_the_digest() -> None:
+    page = (Path(__file__).parents[2] / "docs/certificate.md").read_text()
+    recipe: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], recipe)
+    sums = Sums.of(random_entry(30, classes=4))
+    assert recipe["certificate"](ID, sums.classes, sums.n, sums.Q, sums.G) == sums.digest(ID)
 
 
 def test_anybody_can_recompute_the_digest() -> None:
