@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from service.learning.apart import LeftOut, lda_apart, ridge_apart
 from service.learning.batch import Rows
-from service.learning.blend import blended, blended_apart, tested, with_discriminants
+from service.learning.blend import blended, blended_apart, compared, with_discriminants
 from service.learning.lift_choice import Fitted, Name
 from service.learning.moments import Moments
 from service.learning.solve import Head, RidgeEquations, ridge_once, solve_ridge
@@ -110,7 +110,7 @@ class Ridge:
         if not self.discriminants:
             return Fitted(choice.head, self, choice.alpha, choice.scores)
         both = with_discriminants(choice.head, learn, shift)
-        test = tested(choice.head, both, selected, shift)
+        test = compared(choice.head, both, selected, shift)
         if test is not None and test.surely:
             alone = replace(self, discriminants=False, left_out=True)
             return Fitted(choice.head, alone, choice.alpha, choice.scores, test)
