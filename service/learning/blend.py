@@ -33,7 +33,7 @@ HALVINGS = 12
 
 
 @dataclass(frozen=True)
-class Tested:
+class Compared:
     """Ridge alone and with discriminants on the same rows, each at its own temperature.
 
     alone, both: accuracy · gain: by how much alone is better in its Brier score, row by row on average · p: the chance
@@ -52,7 +52,7 @@ class Tested:
         return self.p < DOUBT
 
 
-def tested(alone: Head, both: Head, rows: Rows, shift: int) -> Tested | None:
+def compared(alone: Head, both: Head, rows: Rows, shift: int) -> Compared | None:
     """Two heads of the learning rows on rows kept back for choosing (rounded features); null: those are too few.
 
     Right answers alone tell too little: where ridge was 0.4 points better on rows of a test, none of six such tests on
@@ -69,7 +69,7 @@ def tested(alone: Head, both: Head, rows: Rows, shift: int) -> Tested | None:
     if Paired.of(right[1], right[0]).p_harm >= DOUBT:
         mine, theirs = (_brier(found, truth) for found in logits)
         gain, p = float((theirs - mine).mean()), _luck(theirs - mine)
-    return Tested(len(rows), float(right[0].mean()), float(right[1].mean()), gain, p)
+    return Compared(len(rows), float(right[0].mean()), float(right[1].mean()), gain, p)
 
 
 def _brier(logits: Floats, truth: Ints) -> Floats:

@@ -227,7 +227,7 @@ def _details(ground: Ground, solved: Solved, weights: Weights, searched: Decay) 
         "features": ground.space.width,
         "grid": ground.space.step,
         "form": fitted.solver.name,
-        **({"forms_tried": asdict(fitted.tested)} if fitted.tested else {}),
+        **({"forms_tried": asdict(fitted.compared)} if fitted.compared else {}),
         "alpha": fitted.alpha,
         "alphas_tried": {f"{alpha:g}": score for alpha, score in fitted.tried.items()},
         "temperature": solved.temperature,

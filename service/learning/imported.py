@@ -230,4 +230,6 @@ def _missing(name: str, shape: tuple[int, ...] | None, wanted: Mapping[str, Tens
 
 def _unfit(error: Exception) -> InvalidContent:
     told = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    if "floating point" in told:
+        told = "some hold whole numbers, and weights are fractions (F64, F32, F16 or BF16)"
     return InvalidContent.at(AT, f"The tensors do not fit together: {told}.")

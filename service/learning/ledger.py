@@ -15,7 +15,7 @@ from service.errors import CorruptArtifact
 from service.learning.batch import EXAM_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
 from service.learning.serialization import pack, pack_rows, unpack, unpack_rows
 from service.learning.summed import SummedEntry
-from service.learning.sums import Sums, square, triangle
+from service.learning.sums import Sums, from_planes, planes, square, triangle
 
 if TYPE_CHECKING:
     from service.learning.features import Space
@@ -124,14 +124,15 @@ class Ledger:
         return replace(self, **aged)
 
     def pack(self) -> bytes:
-        """Bytes for a cache; G by its upper triangle."""
+        """Bytes for a cache; G by its upper triangle, in `planes`."""
         tensors: dict[str, NDArray[Any]] = {
             "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
             "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
         }
         groups = {"judge": self.judge, "select": self.select, "learn": self.learn}
         for name, sums in groups.items():
-            tensors |= {f"{name}.G": triangle(sums.G), f"{name}.Q": sums.Q, f"{name}.n": sums.n}
+            tensors |= {f"{name}.Q": sums.Q, f"{name}.n": sums.n}
+            tensors |= dict(zip((f"{name}.G", f"{name}.G.high"), planes(triangle(sums.G)), strict=False))
         classes = {name: sums.classes for name, sums in groups.items()}
         return pack(tensors, {"space_id": self.space_id, "shift": self.shift, "classes": classes})
 
@@ -143,7 +144,7 @@ class Ledger:
             judge, select, learn = (
                 Sums(
                     tuple(meta["classes"][name]),
-                    square(tensors[f"{name}.G"], len(tensors[f"{name}.Q"])),
+                    square(from_planes(tensors[f"{name}.G"], tensors.get(f"{name}.G.high")), len(tensors[f"{name}.Q"])),
                     tensors[f"{name}.Q"],
                     tensors[f"{name}.n"],
                 )

@@ -11,7 +11,7 @@ import numpy as np
 from service.contract.inputs import InputSpec
 from service.learning.apart import LeftOut, out_of_fold_logits
 from service.learning.batch import SELECT_FOLD, Array, Ints, Rows
-from service.learning.blend import Tested
+from service.learning.blend import Compared
 from service.learning.features import Space, identity_network, rounded
 from service.learning.lifts import Lift, candidate_lifts, make_lift, twice_the_filters
 from service.learning.method import Run
@@ -39,15 +39,15 @@ class Fitted:
     """The head of the learning rows and how it came about.
 
     solver: what the other heads are solved by: the one that was asked, or that without its discriminants · alpha: the
-    strength it was solved with, null where the form has none · tried: the score of every one · tested: how ridge alone
-    and with discriminants did, null where that was not asked or could not be told.
+    strength it was solved with, null where the form has none · tried: the score of every one · compared: how ridge did
+    alone and with discriminants, null where that was not asked or could not be told.
     """
 
     head: Head
     solver: Solver
     alpha: float | None = None
     tried: dict[float, float] = field(default_factory=dict)
-    tested: Tested | None = None
+    compared: Compared | None = None
 
 
 class Solver(Protocol):

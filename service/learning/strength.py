@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from service.learning.apart import LeftOut, lda_apart, ridge_apart
 from service.learning.batch import Rows
-from service.learning.blend import blended, blended_apart, tested, with_discriminants
+from service.learning.blend import blended, blended_apart, compared, with_discriminants
 from service.learning.lift_choice import Fitted, Name
 from service.learning.moments import Moments
 from service.learning.solve import Head, RidgeEquations, ridge_once, solve_ridge
@@ -20,6 +20,8 @@ DEFAULT_ALPHA = 1e-2
 """Used until there are rows to choose on."""
 TIE = 1e-6
 """Scores so near to the best (relative) are equal: the larger alpha wins, so that rounding chooses nothing."""
+MANY = 3
+"""Rows a feature from which on the search starts below the middle of the grid: that many need less shrinkage."""
 NEAR = 0.1
 """The smallest alpha wins whose score is at most this much worse (relative): squared error asks for more shrinkage than
 the answers do, most of all where classes are many."""
@@ -44,8 +46,9 @@ def choose_alpha(
 ) -> Choice:
     """Solves `learn` (folds 3-9) with alphas of the grid, smallest first in it, by squared error on `select` (fold 2).
 
-    From the middle of the grid larger ones are tried while the error falls, then smaller ones while they are nearly as
-    good as the best (`NEAR`), of which the smallest wins; where all that were tried are equal within 1e-6, the largest.
+    From the middle of the grid, or one below it where rows are many (`MANY`), larger ones are tried while the error
+    falls, then smaller ones while they are nearly as good as the best (`NEAR`), of which the smallest wins; where all
+    that were tried are equal within 1e-6, the largest.
     From sums alone, so a pure function of them. With a grid of one, or where the two share no class, nothing is tried:
     the one alpha, or 1e-2.
     """
@@ -61,14 +64,15 @@ def choose_alpha(
         heads[alpha] = head = ridge.solve(alpha)
         return truth.squared_error(head.weight, head.bias, head.classes)
 
-    scores = _searched(error, grid)
+    first = len(grid) // 2 - (learn.mass >= MANY * learn.width)
+    scores = _searched(error, grid, first)
     best = _best(scores)
     return Choice(best, ridge_once(learn, shift, best, prior, lambda: heads[best]), scores)
 
 
-def _searched(error: Callable[[float], float], grid: Sequence[float]) -> dict[float, float]:
-    """The error of each alpha that had to be tried, by alpha."""
-    low = high = len(grid) // 2
+def _searched(error: Callable[[float], float], grid: Sequence[float], first: int) -> dict[float, float]:
+    """The error of each alpha that had to be tried, by alpha; `first` is the place of the one to start from."""
+    low = high = first
     scores = {grid[low]: error(grid[low])}
     while high + 1 < len(grid):
         scores[grid[high + 1]] = error(grid[high + 1])
@@ -110,7 +114,7 @@ class Ridge:
         if not self.discriminants:
             return Fitted(choice.head, self, choice.alpha, choice.scores)
         both = with_discriminants(choice.head, learn, shift)
-        test = tested(choice.head, both, selected, shift)
+        test = compared(choice.head, both, selected, shift)
         if test is not None and test.surely:
             alone = replace(self, discriminants=False, left_out=True)
             return Fitted(choice.head, alone, choice.alpha, choice.scores, test)

@@ -172,6 +172,26 @@ def square(upper: Floats, size: int) -> Floats:
     return G + np.triu(G, 1).T
 
 
+def planes(values: Floats) -> list[Array]:
+    """Integers as their low 32 bits and, in the smallest type, what is above: five bytes each below 2^39, where float64
+    takes eight. Reals, of weighted sums, as they are."""
+    whole = values.astype(np.int64)
+    if not np.array_equal(whole, values):
+        return [values]
+    high = whole >> 32
+    least, most = int(high.min(initial=0)), int(high.max(initial=0))
+    fits = next(kind for kind in (np.int8, np.int16, np.int32) if max(most, -1 - least) <= np.iinfo(kind).max)
+    return [whole.astype(np.uint32), high.astype(fits)]
+
+
+def from_planes(low: Array, high: Array | None) -> Floats:
+    """Inverse of `planes`; `high` is null where they were reals."""
+    values = low.astype(np.float64)
+    if high is not None:
+        values += high.astype(np.float64) * 2.0**32
+    return values
+
+
 def _within_limit(sums: Sums) -> Sums:
     if sums.G.diagonal().max() > LARGEST_SUM:
         raise MethodRefused(

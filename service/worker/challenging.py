@@ -11,6 +11,7 @@ from service.learning.challenge import compare
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
 from service.learning.method import Data, Learned, Run
+from service.learning.unseen import foreign
 from service.learning.update import Candidate, Context, examine, learn
 from service.worker.choosing import Chosen
 
@@ -37,13 +38,23 @@ def against(
 
 
 def beside(
-    champion: Checkpoint, learned: Learned, data: Data, everything: Data, run: Run, context: Context
+    base: Checkpoint | None,
+    champion: Checkpoint,
+    learned: Learned,
+    data: Data,
+    everything: Data,
+    run: Run,
+    context: Context,
 ) -> Candidate:
     """A challenger judged against the champion, on the trusted rows of all that both learned.
 
     `data`: the update's · `everything`: the same batches, none of them new. What their rows said was asked when the
-    champion was judged, the newest in the lineage's memory; it is told again.
+    champion was judged, the newest in the lineage's memory; it is told again. Where the champion has weights from
+    elsewhere, whose rows are not here, it is judged as the champion was: against their base, on the update's rows.
     """
+    if foreign(champion):
+        before = replace(context.past, evidence=context.past.evidence[:-1])
+        return examine(base, learned, data, run, replace(context, past=before))
     notes = tuple(note for note in learned.notes if note not in (FROM_SCRATCH, HEAD_FROM_SCRATCH))
     candidate = examine(champion, replace(learned, out_of_fold=None, notes=notes), everything, run, context)
     report = candidate.report

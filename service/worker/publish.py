@@ -118,14 +118,16 @@ def _require_bytes(runtime: Runtime, result: Result) -> None:
 def _record(session: Session, update: Update, model: Model, result: Result) -> Verdict:
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
     kind = UpdateKind(update.kind)
-    stands = model.live_version_id == _stands_on(session, update)
+    stood = _stands_on(session, update)
+    stands = model.live_version_id == stood
+    before = versions.by_id(session, stood).number if stood is not None else None
     verdict = states.verdict(kind, result.outcome, Promotion(model.promotion), stands)
     number = versions.next_number(session, model)
     settled = disputes.settle(session, model, update, result.report.batch)
     notes = [*result.report.batch.notes, *map(disputes.told, settled)]
     batch = result.report.batch.model_copy(update={"settled": settled, "notes": notes})
     gate = result.report.gate.model_copy(
-        update={"why": sentences.verdict_sentence(result.report, verdict, number, base.number if base else None)}
+        update={"why": sentences.verdict_sentence(result.report, verdict, number, before)}
     )
     made = versions.Made(
         learned=result.learned,

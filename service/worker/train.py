@@ -134,7 +134,7 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     chosen, lost = against(champion, learned.checkpoint, data, chosen, run)
     everything = _data(assignment, shelf, data.learned, [], run)
     context = replace(context, live=assignment.champion.number)
-    return Done(beside(champion, learned, data, everything, run, context), data, chosen, lost)
+    return Done(beside(base, champion, learned, data, everything, run, context), data, chosen, lost)
 
 
 def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:

@@ -7,8 +7,8 @@ import pytest
 
 from service.learning.apart import out_of_fold_logits
 from service.learning.batch import Rows, make_rows
-from service.learning.blend import unit_of, with_discriminants
-from service.learning.solve import solve_lda, solve_ridge
+from service.learning.blend import TESTED_ROWS, compared, unit_of, with_discriminants
+from service.learning.solve import Head, solve_lda, solve_ridge
 from service.learning.strength import Ridge
 from service.learning.sums import Sums
 from tests.learning.exact_help import SECRET
@@ -71,3 +71,21 @@ def test_where_one_sets_nothing_apart_the_ridge_stands_alone(labels: str) -> Non
     sums = Sums.of(rows)
     ridge = solve_ridge(sums, SHIFT, 0.1, 0.25)
     assert np.allclose(with_discriminants(ridge, sums, SHIFT).weight, ridge.weight)
+
+
+def test_ridge_alone_is_surely_better_where_what_is_added_is_noise_and_never_on_few_rows() -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 600)
+    x = np.c_[(2 * y - 1 + random.standard_normal(600)), random.standard_normal(600)]
+    rows = make_rows("bat_1", np.rint(x * 2**SHIFT).astype(np.int16), list(np.array(["a", "b"])[y]), SECRET)
+    alone, noisy = (Head(("a", "b"), np.array([[-1.0, -w], [1.0, w]]), np.zeros(2)) for w in (0.0, 0.5))
+    found = compared(alone, noisy, rows, SHIFT)
+    assert found is not None
+    assert found.surely
+    assert found.alone > found.both
+    assert found.gain > 0
+    for better in (compared(noisy, alone, rows, SHIFT), compared(alone, alone, rows, SHIFT)):
+        assert better is not None
+        assert not better.surely
+    few = rows.take(np.arange(TESTED_ROWS - 1))
+    assert compared(alone, noisy, few, SHIFT) is None

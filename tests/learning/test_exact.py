@@ -23,8 +23,10 @@ from service.contract.inputs import (
     VectorInput,
 )
 from service.errors import Cancelled, MethodRefused
+from service.learning import strength
 from service.learning.architectures import build, fresh, layout_of, parts_of
 from service.learning.batch import Rows, make_rows
+from service.learning.blend import Compared
 from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space
 from service.learning.method import Learned, Method, Run
@@ -300,6 +302,24 @@ def test_a_wide_head_keeps_its_alpha_until_the_rows_pass_a_power_of_two(monkeypa
     assert searched == [True, False, True]
     again = learn(ridge.METHOD, checkpoint, parts, Rows.empty(VECTOR.shape))
     assert again.details["alphas_tried"], "a retraction chooses anew"
+
+
+def test_discriminants_that_are_left_out_of_a_wide_head_stay_so_until_the_rows_pass_a_power_of_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = [Compared(300, 0.9, 0.8, 0.1, 0.01), Compared(300, 0.8, 0.8, 0.0, 0.5)]
+    monkeypatch.setattr(strength, "compared", lambda *_: answers.pop(0))
+    monkeypatch.setattr(ridge, "SEARCHED_WIDTH", 10)
+    parts = [batch("bat_1", range(70)), batch("bat_2", range(70, 80)), batch("bat_3", range(80, 150))]
+    checkpoint, found = None, []
+    for k, part in enumerate(parts):
+        made = learn(ridge.METHOD, checkpoint, parts[:k], part, discriminants=True)
+        checkpoint, exact = made.checkpoint, made.checkpoint.layout.exact
+        assert exact is not None
+        assert made.details["form"] == exact.method
+        found.append((exact.method, exact.left_out, "forms_tried" in made.details))
+    assert found == [("ridge", True, True), ("ridge", True, False), ("both", False, True)]
+    assert not answers
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))

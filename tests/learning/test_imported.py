@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
-from service.errors import MethodRefused
+from service.errors import InvalidContent, MethodRefused
 from service.learning.batch import Array, make_rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.choice import auto
@@ -65,6 +65,12 @@ def test_an_import_learned_nothing_of_ours_and_says_what_it_brought(foreign: Che
     assert (foreign.layout.imported, foreign.layout.exact) == (["c0", "c1"], None)
     assert {p.split(".")[0] for p in foreign.parts} <= {"scale", "backbone", "head"}
     assert share(foreign, corners(1, [0, 1])) > 0.97
+
+
+def test_weights_that_are_whole_numbers_are_told_our_way() -> None:
+    whole = {"head.0/weight": np.ones((2, 4), np.int32), "head.0/bias": np.ones(2, np.int32)}
+    with pytest.raises(InvalidContent, match="weights are fractions"):
+        imported(Foreign(whole, ["a", "b"], architecture=Architecture()), SPEC, lambda _: {})
 
 
 def test_a_plain_net_gets_its_grid_from_the_first_rows_that_it_learns(foreign: Checkpoint) -> None:

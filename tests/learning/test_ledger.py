@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,8 @@ from service.learning.batch import EXAM_ROWS, Rows, bounded
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.serialization import pack
-from service.learning.sums import Sums
-from tests.learning.exact_help import entry_of, random_entry, space
+from service.learning.sums import Sums, from_planes, planes
+from tests.learning.exact_help import WIDTH, entry_of, random_entry, space
 
 ID = "ab" * 32
 
@@ -74,6 +76,14 @@ def test_columns_keep_the_order_of_first_appearance_and_empty_classes_leave() ->
     assert (both - Sums.of(late)).classes == ("a",)
     assert both.aligned(("c", "a", "b")).n.tolist() == [0, 1, 2]
     assert both.aligned(("c", "a", "b")).digest(ID) == both.digest(ID)
+
+
+def test_the_documented_recipe_gives_the_digest() -> None:
+    page = (Path(__file__).parents[2] / "docs/certificate.md").read_text()
+    recipe: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], recipe)
+    sums = Sums.of(random_entry(30, classes=4))
+    assert recipe["certificate"](ID, sums.classes, sums.n, sums.Q, sums.G) == sums.digest(ID)
 
 
 def test_anybody_can_recompute_the_digest() -> None:
@@ -195,3 +205,19 @@ def test_a_packed_ledger_comes_back() -> None:
 def test_features_too_many_for_exact_sums_are_refused_with_the_remedy() -> None:
     with pytest.raises(MethodRefused, match="identity backbone"):
         Sums.empty(sums_module.WIDEST + 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "bytes_each"), [([0, 1, -1], 5), ([2**39 - 1, -(2**39)], 5), ([2**40, 5], 6), ([2**53, -(2**53)], 8)]
+)
+def test_integers_are_kept_in_the_smallest_type_that_holds_them(values: list[int], bytes_each: int) -> None:
+    kept = planes(np.array(values, np.float64))
+    assert sum(plane.itemsize for plane in kept) == bytes_each
+    assert from_planes(*kept).tolist() == values
+
+
+def test_a_weighted_ledger_comes_back_as_it_was() -> None:
+    ledger = Ledger.empty(space()).with_entry(random_entry(50, WIDTH)).weighted(0.3, None, 0.0)
+    again = Ledger.unpack(ledger.pack())
+    assert np.array_equal(again.learn.G, ledger.learn.G)
+    assert not np.array_equal(again.learn.G, np.rint(again.learn.G))

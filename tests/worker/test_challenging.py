@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from service.contract.inputs import VectorInput
+from service.learning.batch import Rows
 from service.learning.method import Run
-from service.learning.methods import METHODS
-from service.learning.update import learn
-from service.worker.challenging import better
+from service.learning.methods import METHODS, resolve
+from service.learning.update import Context, learn
+from service.worker.challenging import beside, better
 from service.worker.choosing import choose
-from tests.learning.memory_data import Stream
+from tests.learning.memory_data import MemoryData, Stream
 
 SPEC = VectorInput(kind="vector", size=12, scale={"range": [-1, 1]})
 NET = {"backbone": {"name": "mlp", "hidden": [64]}}
@@ -51,3 +53,21 @@ def test_the_net_stays_where_it_is_better_and_else_the_exact_head_takes_over(
         assert made.checkpoint.learned["head.0"] == {*data.known_batches, *data.batch.batches}
     else:
         assert made.checkpoint is learned.checkpoint
+
+
+@pytest.mark.parametrize("imported", [[], ["odd", "even"]], ids=["trained here", "weights from elsewhere"])
+def test_a_challenger_is_judged_by_trusted_rows_or_where_those_are_elsewhere_by_its_own(imported: list[str]) -> None:
+    stream = Stream(SPEC)
+    stream.learn(METHODS["retrain"], *rows(lambda x: x[0] > 0, 400, 0), epochs=2, **NET)
+    first = stream.checkpoint
+    assert first is not None
+    base = replace(first, layout=first.layout.model_copy(update={"imported": imported}))
+    data = stream.data(*rows(lambda x: x[0] > 0, 400, 1))
+    champion = learn(base, data, *resolve({"name": "fine_tune", "epochs": 1}), Run()).checkpoint
+    everything = MemoryData(SPEC, data.architecture, [*data.base_rows, data.batch], Rows.empty((12,)))
+    learned = learn(base, data, *resolve({"name": "retrain", "epochs": 2, **NET}), Run())
+    report = beside(base, champion, learned, data, everything, Run(), Context(live=2)).report
+    assert report.before is not None
+    assert report.cost.rows == 400
+    compared = report.gate.rules[10].why
+    assert ("No rows of its own" in compared or compared.startswith("0 rows")) == (not imported), compared
