@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg.blas import dsyrk, dtrsm
 
 from service.learning.batch import Ints, Rows, bounded
 from service.learning.method import no_check
@@ -162,6 +161,8 @@ def left_out(
         return [_by_itself(equations, total, entry, mine, check) for mine in groups]
     labels, centre = entry.codes(moments.classes), moments.means @ moments.prior
     centred = np.vstack([entry.inputs.astype(np.float64) - moments.means.T[labels], moments.means.T - centre, centre])
+    from scipy.linalg.blas import dtrsm  # of no use to a process that only serves
+
     inner = np.asarray(dtrsm(1.0, factor, centred.T, lower=True, overwrite_b=True))
     always = np.arange(len(entry), len(centred))
     found = []
@@ -211,6 +212,8 @@ def _by_rows(equations: Equations, mine: Ints, labels: Ints, z: Floats) -> LeftO
     means = np.vstack([-shared, np.eye(C), np.ones(C)])[:, left]  # a class mean moves away from the rows that leave
     S, right, bias = equations.without(n[left], means, freedom_of(n[left]) / moments.freedom)
     S[:size, :size] -= equations.spread * (np.eye(size) + shared @ belongs.T) / moments.freedom
+    from scipy.linalg.blas import dsyrk  # of no use to a process that only serves
+
     K = dsyrk(1.0, z, trans=True, lower=True)
     K = np.tril(K) + np.tril(K, -1).T
     answers = K @ np.linalg.solve(np.eye(len(K)) + S @ K, right)

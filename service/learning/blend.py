@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import softmax
 
 from service.learning.apart import LeftOut
 from service.learning.batch import Ints, Rows
@@ -74,6 +73,8 @@ def compared(alone: Head, both: Head, rows: Rows, shift: int) -> Compared | None
 
 def _brier(logits: Floats, truth: Ints) -> Floats:
     """Squared error of the probabilities of each row, at the temperature that suits these rows best. -> [n]"""
+    from scipy.special import softmax  # of no use to a process that only serves
+
     found = softmax(logits / fit_temperature(logits, truth, HALVINGS), axis=1)
     found[np.arange(len(truth)), truth] -= 1
     return np.asarray((found**2).sum(1))
