@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import sys
+import termios
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -177,6 +180,15 @@ def pid(aside: Reader) -> int:
     return aside._process.pid
 
 
+def unread(aside: Reader) -> int:
+    """Bytes that wait in the pipe to the reading process."""
+    assert aside._process is not None
+    assert aside._process.stdin is not None
+    count = bytearray(4)
+    fcntl.ioctl(aside._process.stdin, termios.FIONREAD, count)
+    return int.from_bytes(count, sys.byteorder)
+
+
 def test_a_death_in_the_middle_costs_one_request(aside: Reader) -> None:
     body = spooled(aside)
     assert ask(aside, body) == 1
@@ -185,6 +197,8 @@ def test_a_death_in_the_middle_costs_one_request(aside: Reader) -> None:
     os.kill(first, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(ask, aside, body)
+        while not unread(aside):
+            time.sleep(0.001)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(Busy, match="Send it again"):
             waiting.result()
