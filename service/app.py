@@ -23,6 +23,7 @@ import uvloop
 
 from service import __version__
 from service.api import problems
+from service.api.corked import CorkedProtocol
 from service.api.health import Health
 from service.api.limits import Receive, Scope, Send
 from service.api.place import BACKLOG, address, listening, locked
@@ -130,12 +131,13 @@ class _Process:
             uvicorn.Config(
                 self._front,
                 loop="none",
-                http="httptools",
+                http=CorkedProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=max(1, int(settings.stop_seconds * 0.5)),

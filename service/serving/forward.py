@@ -33,8 +33,9 @@ def forward(network: Network, order: Sequence[int], temperature: float) -> Step:
         steps += [*_backbone(network, grown), lambda x: x.flatten(1)]
     steps += _layers(network.neck, grown)
     weight, bias = _matrix(network.head)
-    steps.append(_linear(weight[list(order)], bias[list(order)]))
-    steps.append(lambda x: torch.softmax(x.double() / temperature, 1))
+    # the temperature is a part of the matrix: one operation less a pass
+    steps.append(_linear(weight[list(order)] / temperature, bias[list(order)] / temperature))
+    steps.append(lambda x: torch.softmax(x, 1, dtype=torch.float64))
     return _chain(steps)
 
 
