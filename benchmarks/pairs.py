@@ -63,8 +63,8 @@ def _pairs(stream: str, here: dict[str, list[Learned]]) -> Iterator[str]:
         headings = ("method", "ours", "theirs", "0.7", "forgets", "theirs", "0.7", "trains, times theirs", "judged")
         yield table(headings, lines)
         yield from said
-    if "auto" in here and stream in AHEAD:
-        rivals = {m: rows for m, rows in here.items() if m.startswith("Avalanche ") and "rows" not in m}
+    rivals = {m: rows for m, rows in here.items() if m.startswith("Avalanche ") and "rows" not in m}
+    if "auto" in here and stream in AHEAD and rivals:
         best = max(rivals, key=lambda m: _mean(rivals[m], "accuracy"))
         ours, theirs = _same_seeds(here["auto"], rivals[best])
         gain = 100 * (_mean(ours, "accuracy") - _mean(theirs, "accuracy"))
