@@ -17,6 +17,8 @@ from service.errors import TsuikaError
 MLP: dict[str, Any] = {"backbone": {"name": "mlp", "hidden": [128]}}
 EXACT = "ridge"
 BOUND = "retrain"
+NAMED: dict[str, Any] = {"name": EXACT, "lift": "conv"}
+"""A lift that is not chosen by the rows: then the sums of the same rows have one digest, whatever came between."""
 
 
 def new_classes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
@@ -108,11 +110,11 @@ def mistakes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
         assert live is not None
         rows.append([what, str(live), percent(ask(model, live, aside).accuracy), told])
 
-    _learn(teller, model, good, EXACT, "good rows")
+    _learn(teller, model, good, NAMED, "good rows")
     look(f"{len(good)} good rows", "live")
-    customer = _learn(teller, model, theirs, EXACT, "rows of customer-17", source="customer-17")
+    customer = _learn(teller, model, theirs, NAMED, "rows of customer-17", source="customer-17")
     look(f"{len(theirs)} rows of customer-17", "live")
-    bad = _learn(teller, model, wrong, EXACT, "slipped labels")
+    bad = _learn(teller, model, wrong, NAMED, "slipped labels")
     look(f"{len(wrong)} rows, labels slipped", str(bad.verdict))
     if bad.version is not None:
         model.promote(bad.version, "I know better")
@@ -138,7 +140,9 @@ def _first(method: str) -> str:
     return EXACT if method == EXACT else BOUND
 
 
-def _learn(teller: Teller, model: RemoteModel, rows: Rows, method: str, what: str, source: str | None = None) -> Update:
+def _learn(
+    teller: Teller, model: RemoteModel, rows: Rows, method: str | dict[str, Any], what: str, source: str | None = None
+) -> Update:
     """Send rows, wait, and expect a version. Raises TsuikaError when none was made."""
     with teller.working(what) as progress:
         update = model.update(
