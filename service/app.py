@@ -26,7 +26,7 @@ from service.api import problems
 from service.api.corked import CorkedProtocol
 from service.api.health import Health
 from service.api.limits import Receive, Scope, Send
-from service.api.place import BACKLOG, address, listening, locked
+from service.api.place import BACKLOG, address, let_nobody_in, listening, locked
 from service.errors import Busy, TsuikaError
 from service.settings import Settings
 
@@ -214,9 +214,10 @@ class _Process:
         await started.door.context.watcher.stop()
         farewell = min(FAREWELL_SECONDS, patience / 10)
         await asyncio.sleep(farewell)
+        let_nobody_in(self._listener)
+        await asyncio.sleep(farewell)  # who was let in sends its request
         await self._server.stop_listening(self._listener)
         until = loop.time() + patience * 0.5
-        await asyncio.sleep(farewell)
         while started.door.open_requests and loop.time() < until:
             await asyncio.sleep(0.02)
         self._server.should_exit = True

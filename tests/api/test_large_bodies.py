@@ -9,12 +9,13 @@ import signal
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from service.api import reader, spool
@@ -111,6 +112,14 @@ def told(response: httpx.Response) -> Any:
     return response.status_code, {k: v for k, v in response.json().items() if k not in ("request_id", "received_at")}
 
 
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it, ten seconds at the most."""
+    end = time.monotonic() + 10.0
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def send(api: Api, model: str, path: str, body: str) -> httpx.Response:
     headers = {"Content-Type": "application/json"}
     return api("POST", f"/v1/models/{model}/{path}", content=body.encode("utf-8", "surrogatepass"), headers=headers)
@@ -151,10 +160,7 @@ def test_a_large_body_leaves_no_file(api: Api, tmp_path: Path, monkeypatch: pyte
     assert len(large) > spool.LARGE_BYTES
     assert len(answer.json()["predictions"]) == 40_000
     assert api.door.context.reader._process is not None
-    until = time.monotonic() + 5.0
-    while list((tmp_path / "spool").iterdir()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: not list((tmp_path / "spool").iterdir()))
 
 
 @pytest.fixture
@@ -189,16 +195,21 @@ def unread(aside: Reader) -> int:
     return int.from_bytes(count, sys.byteorder)
 
 
+def stop(pid: int) -> None:
+    """Stop a process; it has stopped on return: the signal alone may come after what it was meant to forestall."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+
 def test_a_death_in_the_middle_costs_one_request(aside: Reader) -> None:
     body = spooled(aside)
     assert ask(aside, body) == 1
     first = pid(aside)
     assert os.getsid(first) == first
-    os.kill(first, signal.SIGSTOP)
+    stop(first)
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(ask, aside, body)
-        while not unread(aside):
-            time.sleep(0.001)
+        until(lambda: unread(aside) > 0)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(Busy, match="Send it again"):
             waiting.result()
@@ -214,7 +225,7 @@ def test_one_that_takes_too_long_is_ended_and_no_more_may_wait_than_some(
     try:
         body = spooled(aside)
         assert ask(aside, body) == 1
-        os.kill(pid(aside), signal.SIGSTOP)
+        stop(pid(aside))
         monkeypatch.setattr(reader, "TASK_SECONDS", 0.3)
         with ThreadPoolExecutor(1) as thread:
             waiting = thread.submit(ask, aside, body)
