@@ -7,17 +7,20 @@ import os
 import time
 from pathlib import Path
 
-NICE = 10
-"""A tenth of a core that is busy otherwise: nobody starves, and predictions hardly notice."""
 GROUP = Path("/proc/self/autogroup")
-"""Linux shares a core between sessions first: without this the priority of a process with a session of its own means
-nothing to the others."""
+"""Linux shares a core between sessions first: the priority of a process with a session of its own means nothing to the
+others, only that of the session does."""
+GROUP_NICE = 10
+"""Of such a session: a tenth of a core that is busy otherwise."""
+LOWEST_NICE = 19
 
 log = logging.getLogger("tsuika")
 
 
-def step_aside(idle: bool = False) -> None:
-    """Lowers this process, before it has other threads: they inherit it. `idle`: it runs where nothing else would.
+def step_aside() -> None:
+    """Lowers this process, before it has other threads: they inherit it. It runs where nothing else of its session
+    would: what is not idle takes the core from it at once, where a process of low priority keeps it for a slice, which
+    is a dozen predictions long.
 
     The first core that the process may use is left to predictions. The serving process itself is not pinned: its event
     loop, inference thread and handlers would share that core.
@@ -25,22 +28,19 @@ def step_aside(idle: bool = False) -> None:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) > 1:
         os.sched_setaffinity(0, cores[1:])
-    else:
+    elif os.getsid(0) == os.getpid():
         _lower_group()  # on another core that would favour strangers, not predictions
-    if not idle:
-        os.nice(NICE)
-        return
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError) as error:  # not Linux, or not allowed
         log.info("no idle priority here (%s): the lowest of the usual ones", error)
-        os.nice(19)
+        os.nice(LOWEST_NICE)
 
 
 def _lower_group() -> None:
     for _ in range(5):
         try:
-            GROUP.write_text(str(NICE))
+            GROUP.write_text(str(GROUP_NICE))
             return
         except BlockingIOError:
             time.sleep(0.1)  # the kernel takes few such orders a second from all of us together

@@ -1,7 +1,7 @@
 """The reading process as its parent sees it: one, warm from the first large body on, replaced when it dies.
 
-32 MB of JSON that a thread decodes stall all predictions for half a second; in a process of low priority they stall
-none. It reads one body at a time: more of them wait, and beyond a few they are refused.
+32 MB of JSON that a thread decodes stall all predictions for half a second; in a process that runs where nothing else
+would they stall none. It reads one body at a time: more of them wait, and beyond a few they are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from service.api.spool import Spooled, clear
 from service.errors import Busy
 from service.settings import MiB, Settings
 
-PROGRAM = "service.api.reading"
+PROGRAM = "service.api.aside"
 """The program of the process."""
 TASK_SECONDS = 120.0
 """How long one task may take."""
@@ -111,7 +111,7 @@ class Reader:
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                start_new_session=True,
+                process_group=0,  # Ctrl-C is for the parent. In a session of its own its priority would mean nothing
                 env={**os.environ, **caps},
             )
         return self._process

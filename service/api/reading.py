@@ -1,4 +1,4 @@
-"""The process that reads large bodies: `python -m service.api.reading STORE MEMORY_BYTES`.
+"""What the process that reads large bodies does.
 
 A task a line comes in, an answer a line goes out; rows stay in files beside the body, as an array without pickles,
 texts as one line of JSON each. The readers are those of small bodies, so the verdicts are, too.
@@ -12,12 +12,11 @@ import logging
 import os
 import queue
 import resource
-import sys
 import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 import numpy as np
@@ -30,7 +29,6 @@ from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, Tsuik
 from service.intake.json_body import ROWS, read_object
 from service.intake.quick import read_vectors
 from service.intake.rows import read_rows
-from service.priority import step_aside
 from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS, LABELS = "rows.npy", "rows.jsonl", "members.json", "labels.json"
@@ -141,18 +139,14 @@ def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"failed": type(error).__name__}
 
 
-def main() -> None:
-    """Tasks until the parent is gone, at low priority."""
-    sink = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever prints must not garble the talk
-    step_aside()
-    limit = int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    store = LocalArtifacts(Path(sys.argv[1]))
+def work(folder: Path, memory: int, source: TextIO, sink: TextIO) -> None:
+    """Tasks until the parent is gone, over the store in that folder, with so many bytes of memory at most."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    store = LocalArtifacts(folder)
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def listen() -> None:
-        for line in sys.stdin:
+        for line in source:
             tasks.put(json.loads(line))
         os._exit(0)  # the parent is gone
 
@@ -171,7 +165,3 @@ def refusal(told: dict[str, Any]) -> TsuikaError:
     if told["slug"] in REFUSALS:
         return REFUSALS[told["slug"]](told["detail"])
     return InvalidContent(told["detail"], [(pointer, detail) for pointer, detail in told["errors"]])
-
-
-if __name__ == "__main__":
-    main()

@@ -65,7 +65,7 @@ def main() -> None:
     sink = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    step_aside(idle=True)
+    step_aside()
     line = Line(sys.stdin, sink)
     threading.Thread(target=line.listen, daemon=True, name="parent").start()
 

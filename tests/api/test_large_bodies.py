@@ -201,11 +201,18 @@ def stop(pid: int) -> None:
     until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
+def test_the_process_steps_aside_for_the_one_that_serves(aside: Reader) -> None:
+    """Its priority counts within a session, so it has none of its own; Ctrl-C does not reach it all the same."""
+    assert ask(aside, spooled(aside)) == 1
+    assert os.sched_getscheduler(pid(aside)) == os.SCHED_IDLE
+    assert os.getsid(pid(aside)) == os.getsid(0)
+    assert os.getpgid(pid(aside)) == pid(aside)
+
+
 def test_a_death_in_the_middle_costs_one_request(aside: Reader) -> None:
     body = spooled(aside)
     assert ask(aside, body) == 1
     first = pid(aside)
-    assert os.getsid(first) == first
     stop(first)
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(ask, aside, body)
