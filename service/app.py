@@ -23,15 +23,16 @@ import uvloop
 
 from service import __version__
 from service.api import problems
-from service.api.corked import CorkedProtocol
 from service.api.health import Health
 from service.api.limits import Receive, Scope, Send
 from service.api.place import BACKLOG, address, let_nobody_in, listening, locked
+from service.api.wire import Wire
 from service.errors import Busy, TsuikaError
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.api.door import Door
+    from service.api.express import Express
     from service.runtime import Runtime
     from service.worker.loop import Worker
 
@@ -70,6 +71,11 @@ class _Front:
     def __init__(self, health: Health) -> None:
         self.health = health
         self.door: Door | None = None
+
+    @property
+    def express(self) -> Express | None:
+        """Who answers the usual predictions before they come here."""
+        return self.door.express if self.door is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.door is not None:
@@ -131,7 +137,7 @@ class _Process:
             uvicorn.Config(
                 self._front,
                 loop="none",
-                http=CorkedProtocol,
+                http=Wire,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -10,6 +12,7 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from service.api.health import Health
+from service.api.limits import Scope, header
 from service.api.posting import Posts, attempt_of
 from service.api.reader import Reader
 from service.api.validation import validated
@@ -24,6 +27,9 @@ M = TypeVar("M", bound=BaseModel)
 
 LONGEST_WAIT = 60.0
 LARGEST_NUMBER = 2**53
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
+"""A request id is the process and the number of the request: a random one for each costs more."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,12 @@ async def _wait(
 
 
 Wait = Annotated[float, Depends(_wait)]
+
+
+def request_id(scope: Scope) -> str:
+    """The name of a request: the one it brings, or a new one."""
+    told = header(scope, b"x-request-id")
+    return told if told and _REQUEST_ID.fullmatch(told) else f"{_PROCESS}{next(_numbers):08x}"
 
 
 def caller(request: Request) -> str:

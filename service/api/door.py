@@ -6,17 +6,15 @@ host and origin -> key -> content type -> body (limit, pace) -> route. What fail
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import re
-import secrets
 import time
 
 from fastapi import FastAPI
 
 from service.api import auth, bodies, inference, limits, predictions, problems
-from service.api.context import Context
-from service.api.limits import WRITES, Message, Receive, Scope, Send, SenderGone, header
+from service.api.context import Context, request_id
+from service.api.express import Express
+from service.api.limits import WRITES, Message, Receive, Scope, Send, SenderGone
 from service.api.spool import Spooled
 from service.errors import TooLarge, TsuikaError
 
@@ -24,24 +22,27 @@ log = logging.getLogger("tsuika.requests")
 
 QUIET = ("/predictions", "/infer", "z", "/live", "/ready")
 """Ends of paths whose good answers are not worth a line in the log."""
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
-"""A request id is the process and the number of the request: a random one for each costs more."""
 
 
 class Door:
-    """An ASGI application. `open_requests` counts what is being answered."""
+    """An ASGI application; `express` answers the usual predictions before they come here."""
 
     def __init__(self, context: Context, app: FastAPI) -> None:
         self.context, self.app = context, app
-        self.open_requests = 0
+        self.express = Express(context)
+        self._open = 0
+
+    @property
+    def open_requests(self) -> int:
+        """What is being answered."""
+        return self._open + self.express.open_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         self.context.watcher.start()
         answer = _Answering(scope, send, self.context)
-        self.open_requests += 1
+        self._open += 1
         try:
             await self._answer(scope, receive, answer)
         except SenderGone:
@@ -56,7 +57,7 @@ class Door:
                 raise
             await answer.problem(500, problems.fault(answer.request_id), [], None)
         finally:
-            self.open_requests -= 1
+            self._open -= 1
             if isinstance(body := scope.get("tsuika.body"), Spooled):
                 asyncio.get_running_loop().run_in_executor(None, body.remove)
             answer.log()
@@ -93,8 +94,7 @@ class _Answering:
     """The way out: every answer carries its request id, and closes the connection once the process stops."""
 
     def __init__(self, scope: Scope, send: Send, context: Context) -> None:
-        told = header(scope, b"x-request-id") or ""
-        self.request_id = told if told and _REQUEST_ID.fullmatch(told) else f"{_PROCESS}{next(_numbers):08x}"
+        self.request_id = request_id(scope)
         self.status = 0
         self.complete = False
         self._scope, self._send, self._context = scope, send, context

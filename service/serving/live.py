@@ -58,18 +58,23 @@ class LiveModels:
         """The live version, or version `number`, if it is loaded."""
         return self._shelf.find(name, number)
 
-    async def asked(self, name: str, text: str | None = None) -> Loaded:
-        """The version that a path names by number or alias, or the live one; loaded if need be, off the event loop.
+    def ready(self, name: str, text: str | None = None) -> Loaded | None:
+        """The version that a path names by number or alias, or the live one, if it is loaded. Raises NotFound,
+        NotLive."""
+        if text is None or text == aliases.LIVE:
+            return self.find(name)
+        number = self._pointing.number(name, text)
+        return None if number is None else self.find(name, number)
 
-        Raises NotFound, NotLive, Erased, CorruptArtifact.
-        """
+    async def asked(self, name: str, text: str | None = None) -> Loaded:
+        """The same, loaded if need be, off the event loop. Raises NotFound, NotLive, Erased, CorruptArtifact."""
+        if (loaded := self.ready(name, text)) is not None:
+            return loaded
         number = None
         if text is not None and text != aliases.LIVE:
             number = self._pointing.number(name, text)
             if number is None:
                 number = await asyncio.to_thread(lambda: self._pointing.look(name).number(name, text))
-        if (loaded := self.find(name, number)) is not None:
-            return loaded
         # a sender that goes away must not cancel what others wait for, too
         return await asyncio.shield(asyncio.wrap_future(self._wanted(name, number)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from service.api.corked import Corked
+from service.api.wire import Corked
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 

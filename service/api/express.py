@@ -1,0 +1,166 @@
+"""The usual prediction, answered by the loop itself: no task, no messages between coroutines, one write.
+
+It only ever says yes. Whatever it does not take (another route, a header that asks for more, a long body, a version
+that is not loaded) goes the way of all requests, and so does what it would refuse: that way tells why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import cast
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from service.api import auth, limits, predictions, questions
+from service.api.context import Context, request_id
+from service.api.limits import Scope, header
+from service.errors import TsuikaError
+from service.serving.answers import Answer, check_classes
+from service.serving.predictor import Shares
+from service.serving.shelf import Loaded
+
+log = logging.getLogger("tsuika.requests")
+
+BODY_SECONDS = 1.0
+"""A body that takes longer is waited for by the application, which has limits for it."""
+
+
+class Express:
+    """Of one process. `open_requests` counts what is being answered."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.open_requests = 0
+
+    def takes(self, cycle: RequestResponseCycle, otherwise: Callable[[], None]) -> bool:
+        """Whether a request whose head has come is answered here. `otherwise` is called where it is not after all."""
+        try:
+            loaded = self._version(cycle)
+        except TsuikaError:
+            return False
+        if loaded is None:
+            return False
+        asking = _Asking(self, cycle, loaded, otherwise)
+        cycle.message_event = asking  # type: ignore[assignment]
+        if not cycle.more_body:  # it waited behind another one on its connection
+            asking.set()
+        return True
+
+    def look_after(self, cycle: RequestResponseCycle) -> None:
+        """A piece came and the body is not whole."""
+        if isinstance(cycle.message_event, _Asking):
+            cycle.message_event.be_patient()
+
+    def _version(self, cycle: RequestResponseCycle) -> Loaded | None:
+        """What answers a request that is as usual; null for any other. Raises TsuikaError where it is refused."""
+        scope = _scope(cycle)
+        if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
+            return None
+        length = header(scope, b"content-length")
+        if length is None or not length.isdecimal() or not 0 < int(length) <= questions.SMALL_BODY_BYTES:
+            return None
+        context = self.context
+        if cycle.waiting_for_100_continue or context.health.stopping or log.isEnabledFor(logging.DEBUG):
+            return None
+        settings = context.runtime.settings
+        limits.check_host(scope, settings)
+        auth.caller(scope, settings)
+        limits.check_content_type(scope)
+        loaded = context.runtime.live.ready(*asked)
+        if loaded is not None:
+            check_classes(loaded)
+        return loaded
+
+
+class _Asking:
+    """One request. It stands where the event is that would wake a task: `set` tells that something has changed."""
+
+    def __init__(
+        self, express: Express, cycle: RequestResponseCycle, loaded: Loaded, otherwise: Callable[[], None]
+    ) -> None:
+        self._express, self._cycle, self._loaded, self._otherwise = express, cycle, loaded, otherwise
+        self._waiting: asyncio.Future[Shares] | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._top = 1
+        express.open_requests += 1
+
+    def set(self) -> None:
+        """The body is whole, or the sender has gone."""
+        cycle = self._cycle
+        if self._waiting is not None:
+            if cycle.disconnected:
+                self._waiting.cancel()
+        elif cycle.disconnected:
+            self._ended()
+        elif not cycle.more_body:
+            self._ask()
+
+    def be_patient(self) -> None:
+        """Wait for the rest of the body, but not for long."""
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(BODY_SECONDS, self._decline)
+
+    def _ask(self) -> None:
+        cycle, loaded, batcher = self._cycle, self._loaded, self._express.context.batcher
+        scope = _scope(cycle)
+        try:
+            batcher.admit()
+            until = questions.deadline(scope)
+            found = questions.read_at_once(scope, bytes(cycle.body), loaded)
+            if found is None or len(found[0]) > predictions.FEW_ROWS:
+                self._decline()
+                return
+            rows, wish = found
+            self._waiting = batcher.ask(loaded.predictor, rows, wish.source, until)
+        except Exception:  # the other way meets it again, and tells
+            self._decline()
+            return
+        self._top = wish.top
+        self._waiting.add_done_callback(self._told)
+
+    def _told(self, waiting: asyncio.Future[Shares]) -> None:
+        if waiting.cancelled() or self._cycle.disconnected:
+            self._ended()
+        elif waiting.exception() is not None or self._cycle.flow.write_paused:
+            self._decline()
+        else:
+            self._write(Answer(self._loaded, waiting.result()))
+
+    def _write(self, answer: Answer) -> None:
+        cycle = self._cycle
+        self._ended()
+        if self._express.context.health.stopping:
+            cycle.keep_alive = False
+        body = answer.json(self._top)
+        head = (
+            b"HTTP/1.1 200 OK\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n%bx-request-id: %b\r\n%b\r\n"
+        )
+        every = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+        version = b"%b: %b\r\n" % predictions.version_header(answer)
+        close = b"" if cycle.keep_alive else b"connection: close\r\n"
+        name = request_id(_scope(cycle)).encode()
+        cycle.transport.write(head % (every, len(body), version, name, close) + body)
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+    def _decline(self) -> None:
+        """All other requests' way, from the beginning."""
+        cycle = self._cycle
+        self._ended()
+        event = cycle.message_event = asyncio.Event()
+        if cycle.body or not cycle.more_body:
+            event.set()
+        self._otherwise()
+
+    def _ended(self) -> None:
+        self._express.open_requests -= 1
+        if self._patience is not None:
+            self._patience.cancel()
+
+
+def _scope(cycle: RequestResponseCycle) -> Scope:
+    return cast(Scope, cycle.scope)

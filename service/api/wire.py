@@ -1,0 +1,91 @@
+"""Connections: uvicorn's protocol, whose answers leave in one write and whose usual requests need no task.
+
+uvicorn writes head and body apart, which is two calls of the system a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, cast
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+
+class Corked:
+    """A transport that keeps the head of an answer until its body comes, or until this turn of the loop is over."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._head = b""
+        self._flush: asyncio.Handle | None = None
+
+    def write(self, data: bytes) -> None:
+        """As a transport does."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        elif data.endswith(b"\r\n\r\n") and data.startswith(b"HTTP/"):
+            self._head, self._flush = data, self._loop.call_soon(self._pour)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """As a transport does; nothing is lost."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._pour()
+        self._transport.close()
+
+    def _pour(self) -> None:
+        self._flush = None
+        head, self._head = self._head, b""
+        self._transport.write(head)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Express(Protocol):
+    """Who answers some requests at once, without a task of their own."""
+
+    def takes(self, cycle: RequestResponseCycle, otherwise: Callable[[], None]) -> bool:
+        """Whether it will answer; where it cannot after all, it calls `otherwise`."""
+        ...
+
+    def look_after(self, cycle: RequestResponseCycle) -> None:
+        """Told after each piece that arrived."""
+        ...
+
+
+class Wire(HttpToolsProtocol):
+    """uvicorn's protocol over such a transport; the express answers what it takes, the application all else."""
+
+    _reading = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.transport = cast(asyncio.Transport, Corked(transport, self.loop))
+
+    def data_received(self, data: bytes) -> None:
+        self._reading = True
+        super().data_received(data)
+        self._reading = False
+        cycle = self.cycle
+        if cycle is not None and cycle.more_body and (express := self._express()) is not None:
+            express.look_after(cycle)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        others = partial(super()._start_asgi_task, cycle, app)
+        express = self._express()
+        # one that waited behind another, and whose body is not whole, would be looked after by nobody
+        if express is None or (cycle.more_body and not self._reading) or not express.takes(cycle, others):
+            others()
+
+    def _express(self) -> Express | None:
+        found: Express | None = self.app.express
+        return found

@@ -1,0 +1,232 @@
+"""The usual prediction over a real connection: the same answers by either way, whatever comes in which pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from service.api import express
+from service.api.express import Express
+from service.api.limits import Receive, Scope, Send
+from service.api.wire import Wire
+from tests.api.conftest import Api, MakeApi
+from tests.making import make_version
+
+PATH = "/v1/models/digits/predictions"
+KEY = {"authorization": "Bearer secret"}
+JSON = {**KEY, "content-type": "application/json"}
+GOOD = b'{"inputs": [[1, 2, 3]]}'
+HEAD = "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\ncontent-type: application/json\r\n"
+TAKEN: list[tuple[str, dict[str, str], bytes]] = [
+    (PATH, JSON, GOOD),
+    (PATH, JSON, b'{"inputs": [[1, 2, 3], [4, 5, 6]], "top": 2, "source": "x"}'),
+    (PATH, {**JSON, "x-request-id": "mine", "tsuika-timeout-ms": "5000"}, GOOD),
+    (PATH, {**JSON, "connection": "close"}, GOOD),
+    ("/v1/models/digits/versions/1/predictions", JSON, GOOD),
+    ("/v1/models/digits/versions/live/predictions", JSON, GOOD),
+    (f"{PATH}?top=2", {**KEY, "content-type": "application/octet-stream"}, bytes(24)),
+]
+NOT_TAKEN: list[tuple[str, dict[str, str], bytes]] = [
+    (PATH, JSON, b'{"inputs": [[1, 2]]}'),
+    (PATH, JSON, b'{"inputs": [[1, 2, NaN]]}'),
+    (PATH, JSON, b'{"inputs": [[1, 2, 1e39]]}'),
+    (PATH, JSON, b'{"inputs": [[1, 2, 3]], "top": 0}'),
+    (PATH, JSON, b"{"),
+    (PATH, JSON, b""),
+    (PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * 300}).encode()),
+    (PATH, {**JSON, "tsuika-timeout-ms": "soon"}, GOOD),
+    (PATH, {**JSON, "authorization": "Bearer other"}, GOOD),
+    (PATH, {"content-type": "application/json"}, GOOD),
+    (PATH, {**KEY, "content-type": "text/csv"}, GOOD),
+    (PATH, {**JSON, "content-encoding": "gzip"}, GOOD),
+    ("/v1/models/nobody/predictions", JSON, GOOD),
+    ("/v1/models/digits/versions/7/predictions", JSON, GOOD),
+    ("/v1/models/digits/versions/previous/predictions", JSON, GOOD),
+]
+
+
+class Front:
+    """What the port answers with; `calls`: requests that were not answered before they came here."""
+
+    def __init__(self, api: Api) -> None:
+        self.door, self.calls = api.door, 0
+        self.express: Express | None = api.door.express
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.calls += 1
+        await self.door(scope, receive, send)
+
+
+class Port:
+    """A port of its own on the loop of an application."""
+
+    def __init__(self, api: Api) -> None:
+        self.api, self.front = api, Front(api)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            self.front, loop="none", http=Wire, ws="none", lifespan="off", log_config=None, proxy_headers=False
+        )
+        self.server = uvicorn.Server(config)
+        self.serving = self.run(self._start())
+
+    def run(self, what: Awaitable[Any]) -> Any:
+        async def go() -> Any:
+            async with asyncio.timeout(20):
+                return await what
+
+        return self.api.runner.run(go())
+
+    async def _start(self) -> asyncio.Task[None]:
+        async def serve() -> None:
+            self.server.config.load()
+            await self.server._serve([self.listener])
+
+        serving = asyncio.get_running_loop().create_task(serve())
+        while not self.server.started:
+            await asyncio.sleep(0.001)
+        return serving
+
+    def close(self) -> None:
+        self.server.should_exit = True
+        self.run(self.serving)
+
+    def post(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
+        async def go() -> httpx.Response:
+            async with httpx.AsyncClient() as client:
+                url = f"http://127.0.0.1:{self.listener.getsockname()[1]}{path}"
+                return await client.post(url, headers=headers, content=body)
+
+        found: httpx.Response = self.run(go())
+        return found
+
+    def talk(self, told: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]) -> Any:
+        """Over one bare connection."""
+
+        async def go() -> Any:
+            reader, writer = await asyncio.open_connection(*self.listener.getsockname())
+            try:
+                return await told(reader, writer)
+            finally:
+                writer.close()
+
+        return self.run(go())
+
+
+@pytest.fixture
+def port(make_api: MakeApi) -> Iterator[Port]:
+    api = make_api(key="secret")
+    api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=KEY)
+    make_version(api.runtime)
+    api.ok("POST", PATH, {"inputs": [[1, 2, 3]]}, headers=KEY)  # it is loaded when it is first asked
+    port = Port(api)
+    yield port
+    port.close()
+
+
+def told(response: httpx.Response) -> Any:
+    """An answer but for what differs each time."""
+    headers = {k: v for k, v in response.headers.items() if k not in ("date", "x-request-id", "content-length")}
+    body = {k: v for k, v in response.json().items() if k != "request_id"}
+    return response.status_code, dict(sorted(headers.items())), body
+
+
+@pytest.mark.parametrize(("requests", "takes"), [(TAKEN, True), (NOT_TAKEN, False)])
+def test_the_same_answer_by_either_way(
+    port: Port, requests: list[tuple[str, dict[str, str], bytes]], takes: bool
+) -> None:
+    for path, headers, body in requests:
+        port.front.calls, port.front.express = 0, port.api.door.express
+        quick = port.post(path, headers, body)
+        assert port.front.calls == (0 if takes else 1), (path, headers, body)
+        port.front.express = None
+        usual = port.post(path, headers, body)
+        assert told(quick) == told(usual), (path, headers, body)
+        assert len(quick.headers["x-request-id"]) == len(usual.headers["x-request-id"])
+        assert (quick.status_code == 200) == (takes or b"1, 2, 3], [1" in body)
+    assert port.api.door.open_requests == 0
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[bytes, Any]:
+    """Head and body of the next answer on a connection."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return head, json.loads(await reader.readexactly(length))
+
+
+def request(body: bytes = GOOD, path: str = PATH) -> bytes:
+    return HEAD.format(path=path).encode() + b"content-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def test_a_body_in_pieces_is_waited_for_and_a_slow_one_by_the_application(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def in_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[Any]:
+        answers = []
+        for at in (-len(GOOD), -5):
+            writer.write(request()[:at])
+            await asyncio.sleep(0.05)
+            writer.write(request()[at:])
+            answers.append((await answer(reader))[1]["version"])
+        return answers
+
+    assert port.talk(in_pieces) == [1, 1]
+    assert port.front.calls == 0
+    monkeypatch.setattr(express, "BODY_SECONDS", 0.01)
+    assert port.talk(in_pieces) == [1, 1]
+    assert port.front.calls == 2
+    assert port.api.door.open_requests == 0
+
+
+def test_requests_behind_one_another_are_answered_in_order(port: Port) -> None:
+    bodies = [GOOD, b'{"inputs": [[1, 2]]}', b'{"inputs": [[1, 2, 3], [4, 5, 6]]}']
+
+    async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
+        writer.write(b"".join(request(body) for body in bodies) + request()[: -len(GOOD)])
+        rows = [len((await answer(reader))[1].get("predictions", [])) for _ in bodies]
+        writer.write(GOOD)
+        return [*rows, len((await answer(reader))[1]["predictions"])]
+
+    assert port.talk(at_once) == [1, 0, 2, 1]
+    assert port.api.door.open_requests == 0
+
+
+def test_a_sender_that_goes_away_is_not_computed_for(port: Port) -> None:
+    batcher = port.api.door.context.batcher
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in (request()[:-1], request()):
+            other = (await asyncio.open_connection(*port.listener.getsockname()))[1]
+            other.write(piece)
+            await other.drain()
+            other.transport.abort()
+            await asyncio.sleep(0.05)
+
+    port.talk(hang_up)
+    assert port.api.door.open_requests == 0
+    assert batcher.backlog == 0
+    assert port.post(PATH, JSON, GOOD).status_code == 200
+
+
+def test_a_process_that_stops_closes_the_connection(port: Port) -> None:
+    assert "connection" not in port.post(PATH, JSON, GOOD).headers
+
+    async def stopped_meanwhile(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(request()[:-1])
+        await asyncio.sleep(0.05)
+        port.api.door.context.health.stopping = True
+        writer.write(request()[-1:])
+        head, _ = await answer(reader)
+        assert await reader.read() == b""
+        return head
+
+    assert b"connection: close\r\n" in port.talk(stopped_meanwhile)
+    assert port.front.calls == 0
+    assert port.post(PATH, JSON, GOOD).headers["connection"] == "close"
+    assert port.front.calls == 1
