@@ -1,8 +1,8 @@
 """Rows of requests that wait pass a version together: greedy, without a timer, fair between requests and versions.
 
 As soon as nothing is computed, what waits is taken, up to the version's cap. A pass that nobody would notice runs on
-the event loop; a longer one on the inference thread, while the loop reads the next requests. Large questions give a
-share of their rows to a pass, so that small ones beside them do not wait for all of it; versions take turns.
+the event loop; a longer one on the inference thread, while the loop reads the next requests. Large questions pass by
+turns with the small ones beside them, and a few rows at a time as long as there are any; versions take turns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from service.serving.predictor import Predictor, Shares
 ON_LOOP_SECONDS = 0.002
 """A pass that takes longer runs on the inference thread."""
 SHARE = 16
-"""Rows that one question gives to a pass while others wait beside it."""
+"""Rows that one large question gives to a pass while others wait beside it; one of no more rows is small."""
+TURN_SECONDS = 0.00025
+"""A pass over large questions takes so much longer than one row at most, while small ones are asked, too."""
+COMPANY_SECONDS = 0.1
+"""After a small question more of them are expected for so long."""
 SMOOTHING, MOST_SLOWER = 0.1, 20.0
 """Weight of a pass in how much slower than their pace passes are, and the most that one says of it."""
 
@@ -35,13 +39,32 @@ class NotFinite(Exception):
 
 
 @dataclass(eq=False)
+class _Queue:
+    """Questions in order of arrival, and rows of them that wait."""
+
+    waiting: deque[Question] = field(default_factory=deque)
+    rows: int = 0
+
+
+@dataclass(eq=False)
 class _Line:
-    """Questions to one version (and head) in order of arrival."""
+    """Questions to one version (and head). `large_next`: the small ones had the turn before."""
 
     predictor: Predictor
     step: Step
-    waiting: deque[Question] = field(default_factory=deque)
-    rows: int = 0
+    small: _Queue = field(default_factory=_Queue)
+    large: _Queue = field(default_factory=_Queue)
+    large_next: bool = False
+
+    @property
+    def rows(self) -> int:
+        """That wait."""
+        return self.small.rows + self.large.rows
+
+    @property
+    def due(self) -> _Queue:
+        """Whose turn it is."""
+        return self.large if self.large.waiting and (self.large_next or not self.small.waiting) else self.small
 
 
 class Batcher:
@@ -55,6 +78,7 @@ class Batcher:
         self._lines: dict[Step, _Line] = {}
         self._turns: deque[_Line] = deque()
         self._slower = 1.0
+        self._company = 0.0
         self._busy: _Line | None = None
         self._called = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -93,8 +117,11 @@ class Batcher:
         if line is None:
             line = self._lines[step] = _Line(predictor, step)
             self._turns.append(line)
-        line.waiting.append(question)
-        line.rows += len(rows)
+        queue = line.small if len(rows) <= SHARE else line.large
+        queue.waiting.append(question)
+        queue.rows += len(rows)
+        if queue is line.small:
+            self._company = loop.time() + COMPANY_SECONDS
         self._call(loop)
         return question.answer
 
@@ -110,12 +137,13 @@ class Batcher:
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """One pass of the version whose turn it is."""
         self._called = False
-        line = self._next()
+        now = loop.time()
+        line = self._next(now)
         if line is None:
             return  # all wait for the inference thread, which calls when it is free
-        pieces = self._gather(line, loop.time())
+        pieces = self._gather(line, now)
         rows = sum(piece.stop - piece.start for piece in pieces)
-        if line.waiting:
+        if line.small.waiting or line.large.waiting:
             self._turns.append(line)
         else:
             self._lines.pop(line.step, None)
@@ -129,11 +157,11 @@ class Batcher:
             work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, loop, pieces, done))
         self._call(loop)
 
-    def _next(self) -> _Line | None:
+    def _next(self, now: float) -> _Line | None:
         """The line whose turn it is; while the inference thread is at work one that needs it waits."""
         for _ in range(len(self._turns)):
             line = self._turns.popleft()
-            quick = line.predictor.pace.seconds(min(line.rows, line.predictor.pace.cap)) <= ON_LOOP_SECONDS
+            quick = line.predictor.pace.seconds(min(line.due.rows, self._room(line, now))) <= ON_LOOP_SECONDS
             if self._busy is None or (quick and line is not self._busy):
                 return line
             self._turns.append(line)
@@ -154,32 +182,41 @@ class Batcher:
                 self._slower += weight * (seen - self._slower)
         _deliver(pieces, found)
 
+    def _room(self, line: _Line, now: float) -> int:
+        """Rows of the next pass at most."""
+        pace = line.predictor.pace
+        if line.due is line.small or now > self._company:
+            return pace.cap
+        return min(pace.within(pace.seconds(1) + TURN_SECONDS), pace.cap)
+
     def _gather(self, line: _Line, now: float) -> list[Piece]:
-        """Rows of the next pass, a share of each question in turn, until the cap is full or nothing waits."""
-        room, pieces = line.predictor.pace.cap, list[Piece]()
-        crowd = len(line.waiting) > 1
-        while line.waiting and room:
-            question = line.waiting.popleft()
-            if self._unwanted(line, question, now):
+        """Rows of the next pass, a share of each question in turn, until there is no room or nothing waits."""
+        queue, room, pieces = line.due, self._room(line, now), list[Piece]()
+        line.large_next = queue is line.small
+        share = SHARE if len(queue.waiting) > 1 else room
+        while queue.waiting and room:
+            question = queue.waiting.popleft()
+            if _unwanted(question, now):
+                queue.rows -= question.left
                 continue
-            n = min(question.left, room, SHARE if crowd else room)
+            n = min(question.left, room, share)
             pieces.append(Piece(question, question.taken, question.taken + n))
             question.taken += n
             room -= n
-            line.rows -= n
+            queue.rows -= n
             if question.left:
-                line.waiting.append(question)
+                queue.waiting.append(question)
         return pieces
 
-    def _unwanted(self, line: _Line, question: Question, now: float) -> bool:
-        """Whether nobody waits for it any more: its sender went away, it has failed, or its time is over."""
-        late = question.until is not None and now > question.until
-        if not late and not question.answer.done():
-            return False
-        line.rows -= question.left
-        if not question.answer.done():
-            question.answer.set_exception(DeadlinePassed("The time that the request gave was over before its turn."))
+
+def _unwanted(question: Question, now: float) -> bool:
+    """Whether nobody waits for it any more: its sender went away, it has failed, or its time is over."""
+    if question.answer.done():
         return True
+    if question.until is None or now <= question.until:
+        return False
+    question.answer.set_exception(DeadlinePassed("The time that the request gave was over before its turn."))
+    return True
 
 
 def _deliver(pieces: list[Piece], found: Pass | Exception) -> None:

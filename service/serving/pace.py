@@ -29,6 +29,10 @@ class Pace:
         """Of a pass of so many rows, about."""
         return self.fixed + rows * self.a_row
 
+    def within(self, seconds: float) -> int:
+        """Rows, one at least, that pass in so long."""
+        return max(1, int((seconds - self.fixed) / self.a_row)) if self.a_row > 0 else MOST_ROWS
+
     def seen(self, rows: int, seconds: float) -> None:
         """A pass took so long. Quicker ones than expected are believed: slower ones had company on the processor."""
         if (spare := self.seconds(rows) - seconds) > 0:
