@@ -1,7 +1,8 @@
 """A version's network as few tensor operations: the same sums as its modules, without their calls.
 
-Blocks of a grown layer become one matrix, the head's columns are put in order of class names, and inputs are scaled in
-place. What is no chain of dense layers and lifts (convolutions, pretrained backbones, branches) is called as it is.
+Blocks of a grown layer become one matrix, the head's columns are put in order of class names, and the input scale
+becomes a part of the first matrix, or is done in place. What is no chain of dense layers and lifts (convolutions,
+pretrained backbones, branches) is called as it is.
 Scores agree with the modules' to rounding, not to the bit.
 """
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from service.contract.inputs import TextInput
+from service.contract.inputs import TextInput, VectorInput
 from service.learning.architectures import Dense, Network
 from service.learning.heads import GrownLinear
 from service.learning.lifts import Lift
@@ -22,21 +23,35 @@ from service.learning.preprocessing import CLIP, InputScale
 
 Step = Callable[[Tensor], Tensor]
 
+MOST_SHIFT = 64.0
+"""Means of inputs, in standard deviations, up to which the scale becomes a part of a matrix: float32 has the digits."""
 
-def forward(network: Network, order: Sequence[int], temperature: float) -> Step:
-    """Prepared rows [n, ...] -> probabilities [n, C] float64, columns in that order."""
-    steps = [] if isinstance(network.layout.input, TextInput) else [_scaling(network.scale)]
+
+class _Linear:
+    """x -> x weightᵀ + bias. [n, in] -> [n, out]"""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight, self.bias = weight, bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int], temperature: float) -> list[Step]:
+    """By head: prepared rows [n, ...] -> probabilities [n, C] float64, columns in that order."""
     grown = len(network.low_rank) > 0
-    if len(network.lifts):
-        steps.append(_lifting(network, grown))
-    else:
-        steps += [*_backbone(network, grown), lambda x: x.flatten(1)]
-    steps += _layers(network.neck, grown)
-    weight, bias = _matrix(network.head)
-    # the temperature is a part of the matrix: one operation less a pass
-    steps.append(_linear(weight[list(order)] / temperature, bias[list(order)] / temperature))
-    steps.append(lambda x: torch.softmax(x, 1, dtype=torch.float64))
-    return _chain(steps)
+    body = [_lifting(network, grown)] if len(network.lifts) else [*_backbone(network, grown), _flat]
+    body += _layers(network.neck, grown)
+    if isinstance(network.layout.input, VectorInput):
+        body = [step for step in body if step is not _flat]
+    found: list[list[Step]] = []
+    for weight, bias in map(_matrix, heads):
+        # the temperature is a part of the matrix: one operation less a pass
+        last = _Linear(weight[list(order)] / temperature, bias[list(order)] / temperature)
+        found.append([*body, last])
+    if not isinstance(network.layout.input, TextInput):
+        found = _scaled(network, found)
+    return [_chain([*steps, _shares]) for steps in found]
 
 
 def _chain(steps: Sequence[Step]) -> Step:
@@ -46,6 +61,32 @@ def _chain(steps: Sequence[Step]) -> Step:
         return x
 
     return run
+
+
+def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[list[Step]]:
+    """Behind the input scale, which becomes a part of the first matrix where nothing is between them:
+    clip((x - mean) / std, -8, 8) weightᵀ + bias = clip(x, mean - 8 std, mean + 8 std) (weight / std)ᵀ + bias'."""
+    scale, size = network.scale, network.layout.input.shape
+    at = next(k for k, step in enumerate(chains[0]) if step is not _flat)
+    first = chains[0][at]
+    plain = isinstance(first, _Linear) and len(first.weight) > 0
+    if not plain or bool((scale.mean.abs() > MOST_SHIFT * scale.std).any()):
+        return [[_scaling(scale), *steps] for steps in chains]
+    mean, std = (t.double().expand(size).reshape(-1) for t in (scale.mean, scale.std))
+    folded: dict[Step, Step] = {}
+    for linear in dict.fromkeys(cast(_Linear, steps[at]) for steps in chains):
+        weight = linear.weight.double() / std
+        folded[linear] = _Linear(weight.float(), (linear.bias.double() - weight @ mean).float())
+    clipping = _clipping(scale.mean - CLIP * scale.std, scale.mean + CLIP * scale.std)
+    return [[clipping, *steps[:at], folded[steps[at]], *steps[at + 1 :]] for steps in chains]
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.flatten(1)
+
+
+def _shares(x: Tensor) -> Tensor:
+    return torch.softmax(x, 1, dtype=torch.float64)
 
 
 def _scaling(scale: InputScale) -> Step:
@@ -58,9 +99,16 @@ def _scaling(scale: InputScale) -> Step:
     return scaled
 
 
+def _clipping(low: Tensor, high: Tensor) -> Step:
+    if low.ndim == 0:
+        least, most = low.item(), high.item()
+        return lambda x: torch.clamp(x.to(torch.float32), least, most)
+    return lambda x: torch.clamp(x.to(torch.float32), low, high)
+
+
 def _backbone(network: Network, grown: bool) -> list[Step]:
     if isinstance(network.backbone, Dense):
-        return [lambda x: x.flatten(1), *_layers(network.backbone, grown)]
+        return [_flat, *_layers(network.backbone, grown)]
     return [network.backbone]
 
 
@@ -81,18 +129,11 @@ def _layers(dense: Dense, grown: bool) -> list[Step]:
     """Hidden layers behind a ReLU; those with branches or inserted layers are called as they are."""
     if grown:
         return [dense] if len(dense.layers) else []
-    return [_hidden(cast(GrownLinear, layer)) for layer in dense.layers]
+    return [step for layer in dense.layers for step in _hidden(cast(GrownLinear, layer))]
 
 
-def _hidden(layer: GrownLinear) -> Step:
-    if layer.insertions:
-        return layer.activated
-    linear = _linear(*_matrix(layer))
-    return lambda x: linear(x).relu_()
-
-
-def _linear(weight: Tensor, bias: Tensor) -> Step:
-    return lambda x: F.linear(x, weight, bias)
+def _hidden(layer: GrownLinear) -> list[Step]:
+    return [layer.activated] if layer.insertions else [_Linear(*_matrix(layer)), torch.relu_]
 
 
 def _matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:

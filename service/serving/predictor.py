@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -23,7 +22,7 @@ from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.heads import Block, GrownLinear
 from service.learning.preprocessing import IMAGE_RANGE
 from service.learning.serialization import unpack_shard
-from service.serving.forward import Step, forward
+from service.serving.forward import Step, forwards
 from service.serving.pace import Pace
 
 SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
@@ -85,31 +84,31 @@ class Predictor:
     range: of the values that the model declares, null without one.
     bytes: memory that its weights take, those of a shared backbone left out.
     `like`: a version of the same model; where it is of about the same size its pace is taken over, and one row is
-    answered to warm up.
+    answered to warm up. `backbone`: the pretrained one as it is served, whose part the checkpoint then lacks.
     """
 
-    def __init__(self, checkpoint: Checkpoint, like: Predictor | None = None) -> None:
-        classes = checkpoint.classes
+    def __init__(
+        self, checkpoint: Checkpoint, like: Predictor | None = None, backbone: Extractor | None = None
+    ) -> None:
+        classes, layout = checkpoint.classes, checkpoint.layout
         by_name = sorted(range(len(classes)), key=lambda k: classes[k])
-        self._network = build(checkpoint)
-        self._network.requires_grad_(False)
-        if isinstance(checkpoint.layout.backbone, CnnBackbone):
-            for weight in (p for p in self._network.backbone.parameters() if p.ndim == 4):  # a fifth to a third quicker
+        network = build(checkpoint)
+        network.requires_grad_(False)
+        if isinstance(layout.backbone, CnnBackbone):
+            for weight in (p for p in network.backbone.parameters() if p.ndim == 4):  # a fifth to a third quicker
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        parts, temperature = checkpoint.parts, checkpoint.layout.temperature
-        self._forward = forward(self._network, by_name, temperature)
-        self._of_source = {
-            name: forward(_with_head(self._network, parts[f"head.source.{k}"]), by_name, temperature)
-            for k, name in enumerate(checkpoint.layout.sources)
-        }
+        of_source = [_head(checkpoint.parts[f"head.source.{k}"]) for k in range(len(layout.sources))]
+        # nothing else of the network is kept: what the steps do not use is let go
+        steps = forwards(network, [network.head, *of_source], by_name, layout.temperature)
+        self._forward, self._of_source = steps[0], dict(zip(layout.sources, steps[1:], strict=True))
+        self._extractor = network.backbone if isinstance(network.backbone, Extractor) else None
         self.names = [classes[k] for k in by_name]
         self.quoted = [msgspec.json.encode(name).decode() for name in self.names]
-        self.input = checkpoint.layout.input
+        self.input = layout.input
         scale = declared_range(self.input)
         # in the precision of the rows, so that the end of the range is within it
         self.range = None if scale is None else (float(np.float32(scale.range[0])), float(np.float32(scale.range[1])))
-        self.bytes = _own_bytes(self._network)
-        self._network.head = GrownLinear([])  # its matrix is in the steps by now, columns by name
+        self.bytes = _own_bytes(network)
         self.pace = self._warmed(like)
 
     def answer(self, inputs: Array, source: str | None = None) -> Shares:
@@ -129,22 +128,20 @@ class Predictor:
 
     def pass_of(self, inputs: Array, step: Step) -> Shares:
         """One pass of raw rows; texts of one length pass together."""
-        with torch.inference_mode():
-            prepared = self._network.prepare(inputs)
-            backbone = self._network.backbone
-            if not isinstance(backbone, Extractor):
-                return Shares.of(step(prepared))
-            found = torch.empty(len(prepared), len(self.names), dtype=torch.float64)
-            companions = backbone.companions(prepared)
-            for kind in set(companions.tolist()):
-                found[companions == kind] = step(prepared[companions == kind])
-            return Shares.of(found)
+        extractor = self._extractor
+        if extractor is None:  # no weight wants a gradient, so that none is recorded
+            return Shares.of(step(torch.from_numpy(inputs)))
+        prepared = extractor.prepare(inputs)
+        found = torch.empty(len(prepared), len(self.names), dtype=torch.float64)
+        companions = extractor.companions(prepared)
+        for kind in set(companions.tolist()):
+            found[companions == kind] = step(prepared[companions == kind])
+        return Shares.of(found)
 
     @property
     def shared(self) -> SharedWeights | None:
         """Weights of its backbone that other versions hold, too."""
-        backbone = self._network.backbone
-        return backbone.weights if isinstance(backbone, Extractor) else None
+        return self._extractor.weights if self._extractor is not None else None
 
     def _warmed(self, like: Predictor | None) -> Pace:
         """Raises CorruptArtifact where the answer is no number."""
@@ -171,13 +168,11 @@ def _own_bytes(network: Network) -> int:
     return sum(size for at, size in stored.items() if at not in apart)
 
 
-def _with_head(network: Network, head: Tensors) -> Network:
-    """The same network behind another head over the same classes; everything else is shared."""
-    weight, bias = head["weight"], head["bias"]
+def _head(tensors: Tensors) -> GrownLinear:
+    """The head of a source."""
+    weight, bias = tensors["weight"], tensors["bias"]
     block = Block((0, len(weight)), (0, weight.shape[1]), weight, bias, "head.source", "")
-    twin = copy.copy(network)
-    twin._modules = {**network._modules, "head": GrownLinear([block]).requires_grad_(False)}
-    return twin
+    return GrownLinear([block]).requires_grad_(False)
 
 
 def load(
@@ -192,14 +187,19 @@ def load(
     saves measuring the pace anew.
     """
     told = Layout.model_validate(layout)
-    frozen = isinstance(told.backbone, PretrainedBackbone)
     parts: dict[str, Tensors] = {}
-    for shard in shards:
-        part, digest = shard["part"], shard["digest"]
-        if part.partition(".")[0] in SERVED:
-            parts[part] = shared(digest, get) if frozen and part == "backbone.0" else unpack_shard(get(digest))
+    backbone = None
     try:
-        return Predictor(Checkpoint(told, parts), like)
+        for shard in shards:
+            part, digest = shard["part"], shard["digest"]
+            if part == "backbone.0" and isinstance(told.backbone, PretrainedBackbone):
+                if told.low_rank:  # branches stand beside its layers, before the norms
+                    parts[part] = shared(digest, get)
+                else:
+                    backbone = served(told.backbone, digest, get)
+            elif part.partition(".")[0] in SERVED:
+                parts[part] = unpack_shard(get(digest))
+        return Predictor(Checkpoint(told, parts), like, backbone)
     except InvalidContent as missing:
         raise CorruptArtifact(f"The version cannot be served: {missing.detail}") from missing
     except (KeyError, RuntimeError, ValueError) as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
 from service.learning.architectures import Network, fresh, new_block
 from service.learning.heads import GrownLinear, Inserted
 from service.learning.lifts import make_lift
 from service.learning.preprocessing import InputScale
-from service.serving.forward import forward
+from service.serving.forward import forwards
 
 VECTOR = VectorInput(kind="vector", size=6)
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8)
@@ -19,8 +20,9 @@ CLASSES = ["c", "a", "b"]
 ORDER = [1, 2, 0]
 
 
-def made(architecture: Architecture, image: bool = False) -> Network:
-    scale = InputScale(torch.tensor(2.0), torch.tensor(0.5))
+def made(architecture: Architecture, image: bool = False, mean: float | Tensor = 2.0) -> Network:
+    mean = torch.as_tensor(mean)
+    scale = InputScale(mean, torch.full_like(mean, 0.5))
     network = fresh(IMAGE if image else VECTOR, architecture, scale, CLASSES, torch.Generator().manual_seed(3))
     return network.eval().requires_grad_(False)
 
@@ -59,6 +61,9 @@ def lifted(*kinds: str) -> Network:
 MADE = {
     "identity": lambda: made(Architecture()),
     "mlp": mlp,
+    "far from zero": lambda: made(Architecture(), mean=torch.linspace(-50, 50, 6)),
+    "columns": lambda: made(Architecture(), mean=torch.linspace(-5, 5, 6)),
+    "mlp of an image": lambda: made(Architecture(backbone=MlpBackbone(name="mlp", hidden=[5])), image=True),
     "grown": grown,
     "inserted": inserted,
     "cnn": lambda: made(Architecture(backbone=CnnBackbone(name="cnn", channels=[4])), image=True),
@@ -71,10 +76,10 @@ MADE = {
 @pytest.mark.parametrize("kind", MADE)
 def test_it_answers_as_its_modules_do(kind: str) -> None:
     network = MADE[kind]()
-    rows = np.random.default_rng(0).normal(2, 3, (9, *network.layout.input.shape)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(2, 5, (9, *network.layout.input.shape)).astype(np.float32)
     before = rows.copy()
     with torch.no_grad():
         wanted = torch.softmax(network.answer(rows).double() / 1.5, 1)[:, ORDER]
-        found = forward(network, ORDER, 1.5)(network.prepare(rows))
+        (found,) = (step(network.prepare(rows)) for step in forwards(network, [network.head], ORDER, 1.5))
     assert torch.allclose(found, wanted, atol=1e-6)
     assert np.array_equal(rows, before)

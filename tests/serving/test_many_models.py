@@ -157,9 +157,9 @@ def test_a_version_that_is_dropped_is_gone_without_the_garbage_collector(runtime
     gc.disable()
     try:
         predictor = weakref.ref(runtime.live.get(first).predictor)
-        network = weakref.ref(predictor()._network)  # type: ignore[union-attr]
+        steps = weakref.ref(predictor()._forward)  # type: ignore[union-attr]
         runtime.live.get(second)
-        assert predictor() is network() is None
+        assert predictor() is steps() is None
     finally:
         gc.enable()
 
