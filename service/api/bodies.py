@@ -26,7 +26,7 @@ SMALLER_FILE = (
 async def read_body(
     scope: Scope, receive: Receive, settings: Settings, spool: Callable[[], Spooled]
 ) -> bytes | Spooled:
-    """The whole body of a request that writes; a large one that brings rows as JSON stays on disk, in `spool()`.
+    """The whole body of a request that writes; a large one that brings rows stays on disk, in `spool()`.
 
     Raises TooLarge while it streams, BodyTimeout, SenderGone, DiskFull.
     """

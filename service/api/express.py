@@ -17,7 +17,7 @@ from service.api import auth, limits, predictions, questions
 from service.api.context import Context, request_id
 from service.api.limits import Scope, header
 from service.errors import TsuikaError
-from service.serving.answers import Answer, check_classes
+from service.serving.answers import PIECE, Answer, check_classes
 from service.serving.predictor import Shares
 from service.serving.shelf import Loaded
 
@@ -109,7 +109,7 @@ class _Asking:
             batcher.admit()
             until = questions.deadline(scope)
             found = questions.read_at_once(scope, bytes(cycle.body), loaded)
-            if found is None or len(found[0]) > predictions.FEW_ROWS:
+            if found is None or len(found[0]) * found[1].top > PIECE:
                 self._decline()
                 return
             rows, wish = found

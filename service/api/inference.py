@@ -16,12 +16,13 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 
 from service import __version__
-from service.api import problems, questions
+from service.api import problems, questions, sent
 from service.api.context import Context, Shared
 from service.api.context import answer as as_json
 from service.api.describing import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.limits import Receive, Scope, header
-from service.api.predictions import FEW_ROWS, Told, answered, response, version_header
+from service.api.predictions import Told, answered, by_turns, response, version_header
+from service.api.spool import Spooled
 from service.contract import inference as contract
 from service.contract.inputs import InputSpec, TextInput
 from service.contract.media import RAW
@@ -31,6 +32,7 @@ from service.intake.tensors import NAME
 from service.registry import aliases, models
 from service.registry.tables import Version
 from service.serving.answers import check_classes
+from service.serving.shelf import Loaded
 from service.serving.tensors import encode
 
 routes = APIRouter(tags=["open inference protocol"])
@@ -51,29 +53,37 @@ def asked(scope: Scope) -> tuple[str, str | None] | None:
     return (found[1], found[2]) if found else None
 
 
-async def ask(shared: Context, name: str, version: str | None, scope: Scope, body: bytes, receive: Receive) -> Told:
+async def ask(
+    shared: Context, name: str, version: str | None, scope: Scope, body: bytes | Spooled, receive: Receive
+) -> Told:
     """Answer an inference request.
 
-    Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, Busy, DeadlinePassed, SenderGone.
+    Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, Busy, DeadlinePassed, DiskFull, SenderGone.
     """
     loaded = await shared.runtime.live.asked(name, version)
     shared.batcher.admit()
     until, length = questions.deadline(scope), header(scope, JSON_BYTES)
-    spec, model = loaded.input, loaded.model
-    files = spec.kind == "image" and (length == "0" or b"BYTES" in body)
-    if files or len(body) > (questions.SMALL_BODY_BYTES if length is None else questions.SMALL_ARRAY_BYTES):
-        asked = await asyncio.to_thread(read_inference, body, length, spec, model)
+    if isinstance(body, Spooled):
+        asked = await sent.inference(shared, body, length, loaded)
+    elif _is_long(body, length, loaded):
+        asked = await asyncio.to_thread(read_inference, body, length, loaded.input, loaded.model)
     else:
-        asked = read_inference(body, length, spec, model)
+        asked = read_inference(body, length, loaded.input, loaded.model)
     if asked.timeout is not None:
         own = asyncio.get_running_loop().time() + asked.timeout
         until = own if until is None else min(own, until)
     found = await answered(shared, loaded, asked.rows, asked.source, until, receive)
-    written = found, asked.wanted, asked.id
-    data, json_bytes = encode(*written) if len(asked.rows) <= FEW_ROWS else await asyncio.to_thread(encode, *written)
+    data, json_bytes = await by_turns(encode(found, asked.wanted, asked.id))
     if json_bytes is None:
         return Told(data, [version_header(found)])
     return Told(data, [version_header(found), (JSON_BYTES, b"%d" % json_bytes)], RAW.encode())
+
+
+def _is_long(body: bytes, length: str | None, loaded: Loaded) -> bool:
+    """Whether decoding takes so long that others would notice: pictures, and much JSON."""
+    if loaded.input.kind == "image" and (length == "0" or b"BYTES" in body):
+        return True
+    return length is None and len(body) > questions.SMALL_BODY_BYTES
 
 
 def _refusals(*statuses: int) -> Responses:

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from service.contract.media import JSON, ROWS
+from service.contract.media import JSON, NPY, RAW, ROWS
 from service.errors import ForbiddenHost, UnsupportedMedia
 from service.settings import Settings
 
@@ -131,7 +131,9 @@ def _infers(scope: Scope) -> bool:
 
 
 def brings_rows(scope: Scope) -> bool:
-    """Whether the body is JSON with rows in it."""
+    """Whether the body holds rows, as JSON, numbers or tensors; a picture is one row."""
+    if _infers(scope) or (_predicts(scope) and media_type(scope) in (RAW, NPY)):
+        return True
     return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")) and media_type(scope) == JSON)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, NamedTuple
+from collections.abc import Generator
+from typing import Any, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
@@ -28,8 +29,8 @@ from service.serving.shelf import Loaded
 routes = APIRouter(tags=["predictions"])
 
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
-FEW_ROWS = 256
-"""The answer to more rows is written beside the event loop."""
+
+T = TypeVar("T")
 
 
 class Told(NamedTuple):
@@ -60,12 +61,23 @@ async def ask(
     shared.batcher.admit()
     until = questions.deadline(scope)
     if isinstance(body, Spooled):
-        inputs, wish = await sent.question(shared, body, loaded)
+        inputs, wish = await sent.question(shared, scope, body, loaded)
     else:
         inputs, wish = await questions.read(scope, body, loaded)
     found = await answered(shared, loaded, inputs, wish.source, until, receive)
-    told = found.json(wish.top) if len(inputs) <= FEW_ROWS else await asyncio.to_thread(found.json, wish.top)
-    return Told(told, [version_header(found)])
+    return Told(await by_turns(found.written(wish.top)), [version_header(found)])
+
+
+async def by_turns(work: Generator[None, None, T]) -> T:
+    """What it comes to; others have their turn wherever it yields. A thread would be no better: it and the event loop
+    hold up one another."""
+    try:
+        while True:
+            next(work)
+            await asyncio.sleep(0)
+    except StopIteration as done:
+        found: T = done.value
+        return found
 
 
 def version_header(answer: Answer) -> tuple[bytes, bytes]:

@@ -24,8 +24,6 @@ from service.serving.shelf import Loaded
 QUERY_BYTES = 8 * 1024
 SMALL_BODY_BYTES = 64 * 1024
 """A longer body is decoded beside the event loop, and so is one with pictures in it."""
-SMALL_ARRAY_BYTES = 1024 * 1024
-"""The same of a body that is copied, not parsed."""
 MOST_TOP = 1000
 TIMEOUT = b"tsuika-timeout-ms"
 """Header: milliseconds from now on after which the sender wants no answer any more."""
@@ -71,7 +69,7 @@ def _is_long(scope: Scope, body: bytes, loaded: Loaded) -> bool:
         return images and (b"{" in query or b"%7B" in query.upper())
     media = media_type(scope)
     if media in READERS:
-        return media in (PNG, JPEG) or len(body) > SMALL_ARRAY_BYTES
+        return media in (PNG, JPEG)
     return len(body) > SMALL_BODY_BYTES or (images and body.count(b"{") > 1)
 
 

@@ -13,7 +13,7 @@ import os
 import queue
 import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 from service.api.packing import Making, digest_of, identity_of, make
 from service.contract.inputs import InputSpec
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
+from service.intake.inference import read_inference
 from service.intake.json_body import ROWS, read_object
 from service.intake.quick import read_vectors
 from service.intake.rows import read_rows
@@ -33,6 +34,7 @@ from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS, LABELS = "rows.npy", "rows.jsonl", "members.json", "labels.json"
 """Names of the files beside a body."""
+PIECE_BYTES = 64 * 1024
 SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 log = logging.getLogger("tsuika.reading")
@@ -49,13 +51,28 @@ def save_rows(folder: Path, rows: NDArray[Any]) -> None:
 
 def load_rows(folder: Path) -> NDArray[Any]:
     """Inverse of `save_rows`."""
-    if (folder / ARRAY).exists():
-        found: NDArray[Any] = np.load(folder / ARRAY, allow_pickle=False)
-        return found
+    return (
+        load_array(folder) if (folder / ARRAY).exists() else as_rows(t for piece in load_texts(folder) for t in piece)
+    )
+
+
+def load_array(folder: Path) -> NDArray[Any]:
+    """Numbers where they lie: none is read before it is looked at, and what is changed is a copy."""
+    return np.asarray(np.load(folder / ARRAY, mmap_mode="c", allow_pickle=False))
+
+
+def load_texts(folder: Path) -> Iterator[list[str]]:
+    """A few at a time."""
     with (folder / TEXTS).open(encoding="utf-8") as file:
-        texts = [json.loads(line) for line in file]
-    rows = np.empty(len(texts), object)
-    rows[:] = texts
+        while lines := file.readlines(PIECE_BYTES):
+            yield [json.loads(line) for line in lines]
+
+
+def as_rows(texts: Iterable[str]) -> NDArray[Any]:
+    """Texts as one array. [n] object"""
+    listed = list(texts)
+    rows = np.empty(len(listed), object)
+    rows[:] = listed
     return rows
 
 
@@ -67,6 +84,14 @@ def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
         save_rows(folder, rows)
         return {"rows": len(rows)}
     return read(folder, spec, model)
+
+
+def read_tensor(folder: Path, length: str | None, spec: InputSpec, model: str) -> dict[str, Any]:
+    """A request of the Open Inference Protocol but for its rows; its rows -> a file. Raises BrokenJSON,
+    InvalidContent."""
+    asked = read_inference((folder / "body").read_bytes(), length, spec, model)
+    save_rows(folder, asked.rows)
+    return {**asked._asdict(), "rows": len(asked.rows)}
 
 
 def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
@@ -103,6 +128,8 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
             return read(folder, SPEC.validate_python(task["spec"]), task["model"])
         case "read question":
             return read_question(folder, SPEC.validate_python(task["spec"]), task["model"])
+        case "read tensor":
+            return read_tensor(folder, task["length"], SPEC.validate_python(task["spec"]), task["model"])
         case "digest":
             return {"digest": digest_of(load_rows(folder), _labels(folder))}
         case "store":

@@ -1,4 +1,7 @@
-"""The body of a request that brings rows: its members here, its rows decoded here or, of a large body, aside."""
+"""The body of a request that brings rows: its members here, its rows decoded here or, of a large body, aside.
+
+Numbers that come as they are in memory are decoded nowhere: a large body of them is mapped, and a pass reads its rows.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter
 
 from service.api.context import Context, body_of
+from service.api.limits import Scope, media_type
 from service.api.packing import Made, Making, digest_of, identity_of, make
-from service.api.questions import Wish, read_wish
+from service.api.questions import Wish, read_wish, read_wish_of_query
 from service.api.reader import Reader
-from service.api.reading import LABELS, MEMBERS, load_rows, refusal
-from service.api.spool import Spooled
+from service.api.reading import ARRAY, LABELS, MEMBERS, as_rows, load_array, load_texts, refusal
+from service.api.spool import LARGE_BYTES, Spooled
 from service.api.validation import validated
 from service.contract.inputs import InputSpec
+from service.intake.inference import Inference, Wanted, read_inference
 from service.intake.json_body import JsonBody
+from service.intake.raw import READERS
 from service.intake.rows import read_rows
 from service.registry.tables import Model
 from service.serving.shelf import Loaded
@@ -127,11 +133,44 @@ def members_of(spooled: Spooled) -> JsonBody:
     return JsonBody(msgspec.json.decode(text), text)
 
 
-async def question(shared: Context, spooled: Spooled, loaded: Loaded) -> tuple[NDArray[Any], Wish]:
-    """The question of a large body. Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull."""
+async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Loaded) -> tuple[NDArray[Any], Wish]:
+    """The question of a large body. Raises BrokenJSON, InvalidContent, UnsupportedMedia, Busy, TooLarge, DiskFull."""
+    if (media := media_type(scope)) in READERS:
+        wish = read_wish_of_query(scope["query_string"])
+        return await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model), wish
     spec = loaded.input.model_dump(mode="json")
     told = await shared.reader.wait(spooled, "read question", spec=spec, model=loaded.model)
     wish = read_wish(members_of(spooled))
     if "fault" in told:
         raise refusal(told["fault"])
-    return await asyncio.to_thread(load_rows, spooled.folder), wish
+    return await _rows(spooled), wish
+
+
+async def inference(shared: Context, spooled: Spooled, length: str | None, loaded: Loaded) -> Inference:
+    """The same of the Open Inference Protocol; `length`: bytes of it that are JSON, as its header says."""
+    if _is_bare(spooled, length, loaded.input):
+        return await asyncio.to_thread(read_inference, spooled.mapped(), length, loaded.input, loaded.model)
+    spec = loaded.input.model_dump(mode="json")
+    told = await shared.reader.wait(spooled, "read tensor", length=length, spec=spec, model=loaded.model)
+    wanted = [Wanted(*output) for output in told["wanted"]]
+    return Inference(await _rows(spooled), told["id"], wanted, told["source"], told["timeout"])
+
+
+def _is_bare(spooled: Spooled, length: str | None, spec: InputSpec) -> bool:
+    """Whether it is numbers behind little JSON or none."""
+    if length is None or not (length.isascii() and length.isdigit()) or int(length) > LARGE_BYTES:
+        return False
+    with spooled.path.open("rb") as file:
+        head = file.read(int(length))
+    return b"BYTES" not in head if head else spec.kind == "vector"
+
+
+async def _rows(spooled: Spooled) -> NDArray[Any]:
+    """Rows that were read aside; of many texts a few at a time, and others have their turn in between."""
+    if (spooled.folder / ARRAY).exists():
+        return load_array(spooled.folder)
+    texts: list[str] = []
+    for piece in load_texts(spooled.folder):
+        texts += piece
+        await asyncio.sleep(0)
+    return as_rows(texts)

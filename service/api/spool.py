@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import BinaryIO
 from service.errors import DiskFull
 
 LARGE_BYTES = 256 * 1024
-"""A longer body of rows is read by a process of its own."""
+"""A longer body of rows waits on disk, and where it must be parsed a process of its own reads it."""
 
 
 class Spooled:
@@ -34,6 +35,11 @@ class Spooled:
             self._file.write(data)
         except OSError as error:
             raise _refusal(error) from error
+
+    def mapped(self) -> mmap.mmap:
+        """Its bytes where they lie: none is read before it is looked at, and what is changed is a copy."""
+        with self.path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def remove(self) -> None:
         """Delete the folder and what is in it."""

@@ -18,7 +18,7 @@ from service.errors import InvalidContent
 from service.intake.json_body import read_value
 from service.intake.pictures import kind_of
 from service.intake.quick import read_floats
-from service.intake.raw import read_raw
+from service.intake.raw import Body, read_raw
 from service.intake.tensors import FLOATS, LENGTH_BYTES, NAME, Tensor, read_tensor
 
 OUTPUTS = ("class", "scores")
@@ -67,7 +67,7 @@ class Inference(NamedTuple):
     timeout: float | None
 
 
-def read_inference(body: bytes, header_length: str | None, spec: InputSpec, model: str) -> Inference:
+def read_inference(body: Body, header_length: str | None, spec: InputSpec, model: str) -> Inference:
     """A body as rows. `header_length`: what Inference-Header-Content-Length says, the bytes that are JSON.
 
     Raises BrokenJSON, InvalidContent.
@@ -75,10 +75,10 @@ def read_inference(body: bytes, header_length: str | None, spec: InputSpec, mode
     length = _length(header_length, body)
     if length == 0:
         return Inference(_bare(body, spec, model), None, [Wanted(name, True) for name in OUTPUTS], None, None)
-    text = body if length is None else body[:length]
+    text = body[:length]
     request = _quick(text) or _strict(text)
     tensor = _input_of(request, spec, model)
-    _give_bytes(tensor, b"" if length is None else body[length:])
+    _give_bytes(tensor, memoryview(b"" if length is None else body)[length:])
     return Inference(
         read_tensor(tensor, spec, model),
         request.id,
@@ -88,7 +88,7 @@ def read_inference(body: bytes, header_length: str | None, spec: InputSpec, mode
     )
 
 
-def _length(told: str | None, body: bytes) -> int | None:
+def _length(told: str | None, body: Body) -> int | None:
     if told is None:
         return None
     if not (told.isascii() and told.isdigit() and len(told) <= 12 and int(told) <= len(body)):
@@ -99,11 +99,11 @@ def _length(told: str | None, body: bytes) -> int | None:
     return int(told)
 
 
-def _bare(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+def _bare(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     """A body that is the data of the one tensor: rows of FP32, or one text or one image file."""
-    if isinstance(spec, TextInput) or (isinstance(spec, ImageInput) and kind_of(body) is not None):
-        element = len(body).to_bytes(LENGTH_BYTES, "little") + body
-        return read_tensor(Tensor(NAME, [1], "BYTES", {}, element), spec, model)
+    if isinstance(spec, TextInput) or (isinstance(spec, ImageInput) and kind_of(body[:]) is not None):
+        element = len(body).to_bytes(LENGTH_BYTES, "little") + body[:]
+        return read_tensor(Tensor(NAME, [1], "BYTES", {}, memoryview(element)), spec, model)
     return read_raw(body, spec, model)
 
 
@@ -180,7 +180,7 @@ def _input_of(request: Request, spec: InputSpec, model: str) -> Tensor:
     return tensor
 
 
-def _give_bytes(tensor: Tensor, behind: bytes) -> None:
+def _give_bytes(tensor: Tensor, behind: memoryview) -> None:
     """Bytes behind the JSON become the data of the tensor that says so. Raises InvalidContent."""
     size = tensor.binary_size
     if size is not None and tensor.data is not None:

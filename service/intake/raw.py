@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import mmap
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -19,11 +20,13 @@ HEADER_BYTES = 1024
 """Of a numpy file: a plain array's takes about a hundred."""
 SIZE_BYTES = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}
 """First bytes of a numpy file -> bytes that tell the length of its header."""
+Body = bytes | mmap.mmap
+"""In memory, or on disk and mapped."""
 TAKEN = ("<f4", ">f4", "<f8", ">f8", "|u1")
 """Numbers that a numpy file may hold, as its header says it."""
 
 
-def read_raw(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+def read_raw(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     """float32, little-endian, one row after the other -> float32 [n, ...]. Raises InvalidContent, UnsupportedMedia."""
     shape = _shape(spec, model)
     row = 4 * prod(shape)
@@ -32,10 +35,10 @@ def read_raw(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
         raise InvalidContent.at(
             "", f"The body has {len(body):,} bytes. {model} takes rows of {prod(shape):,} float32, {row:,} bytes each."
         )
-    return np.frombuffer(body, "<f4").reshape(rows, *shape).astype(np.float32)
+    return owned(np.frombuffer(body, "<f4").reshape(rows, *shape), np.float32)
 
 
-def read_npy(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+def read_npy(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     """A numpy file of float32, float64 or uint8 -> float32 [n, ...], or uint8 of images.
 
     Nothing is made before the header fits the model and the length of the body. A number beyond float32 is infinite.
@@ -60,20 +63,28 @@ def read_npy(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
         raise InvalidContent.at("", f"The array needs {needed:,} bytes, and {len(data):,} follow its header.")
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
     with np.errstate(over="ignore"):
-        return array.astype(np.uint8 if dtype.kind == "u" and isinstance(spec, ImageInput) else np.float32)
+        return owned(array, np.uint8 if dtype.kind == "u" and isinstance(spec, ImageInput) else np.float32)
 
 
-def read_png(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+def owned(numbers: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
+    """Numbers of a body as that kind, in memory of their own. A mapped body is that already, where nothing is to be
+    converted; bytes would be changed by who changes the array."""
+    if numbers.flags.writeable and numbers.dtype == kind and numbers.flags.c_contiguous:
+        return numbers
+    return numbers.astype(kind, order="C")
+
+
+def read_png(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     """One PNG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
     return _file(body, "PNG", spec, model)
 
 
-def read_jpeg(body: bytes, spec: InputSpec, model: str) -> NDArray[Any]:
+def read_jpeg(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     """One JPEG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
     return _file(body, "JPEG", spec, model)
 
 
-READERS: dict[str, Callable[[bytes, InputSpec, str], NDArray[Any]]] = {
+READERS: dict[str, Callable[[Body, InputSpec, str], NDArray[Any]]] = {
     RAW: read_raw,
     NPY: read_npy,
     PNG: read_png,
@@ -82,14 +93,14 @@ READERS: dict[str, Callable[[bytes, InputSpec, str], NDArray[Any]]] = {
 """Content type -> what reads it."""
 
 
-def _file(body: bytes, kind: str, spec: InputSpec, model: str) -> NDArray[Any]:
+def _file(body: Body, kind: str, spec: InputSpec, model: str) -> NDArray[Any]:
     if not isinstance(spec, ImageInput):
         what = "texts" if isinstance(spec, TextInput) else "rows of numbers"
         raise UnsupportedMedia(f"{model} takes {what}, not images. Send application/json.")
-    return read_file(body, spec, "", "The body", model, kind)[None]
+    return read_file(body[:], spec, "", "The body", model, kind)[None]
 
 
-def _header(body: bytes) -> tuple[tuple[int, ...], bool, Any, int]:
+def _header(body: Body) -> tuple[tuple[int, ...], bool, Any, int]:
     """-> shape, whether columns come first, what the numbers are, and where the data begins.
 
     Not numpy's own reader: that one tries hard to make sense of what Python 2 wrote. Raises KeyError, ValueError and

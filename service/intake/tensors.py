@@ -18,6 +18,7 @@ from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInpu
 from service.errors import InvalidContent
 from service.intake.images import check_room, read_base64, read_file
 from service.intake.numbers import LARGEST, word
+from service.intake.raw import owned
 from service.intake.texts import read_texts
 
 NAME = "input"
@@ -79,15 +80,15 @@ def read_tensor(tensor: Tensor, spec: InputSpec, model: str) -> NDArray[Any]:
     if len(shape) != 1 + len(spec.shape) or shape[1:] != spec.shape:
         raise InvalidContent(f"{NAME} has shape {_shown(shape)}; {model} takes {[-1, *spec.shape]}.")
     _check_rows(shape)
-    read = _binary_numbers if isinstance(tensor.data, bytes) else _json_numbers
+    read = _binary_numbers if isinstance(tensor.data, memoryview) else _json_numbers
     numbers = read(tensor.datatype, tensor.data, shape)
     if numbers.dtype.itemsize <= 4:  # nothing overflows; arming numpy against it takes as long as the rest
-        return numbers.astype(np.uint8 if numbers.dtype == np.uint8 and isinstance(spec, ImageInput) else np.float32)
+        return owned(numbers, np.uint8 if numbers.dtype == np.uint8 and isinstance(spec, ImageInput) else np.float32)
     with np.errstate(over="ignore"):
-        return numbers.astype(np.float32)
+        return owned(numbers, np.float32)
 
 
-def _binary_numbers(datatype: str, data: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
+def _binary_numbers(datatype: str, data: memoryview, shape: tuple[int, ...]) -> NDArray[Any]:
     kind = np.dtype(NUMBERS[datatype])
     due = prod(shape) * kind.itemsize
     if len(data) != due:
@@ -133,7 +134,7 @@ def _from_bytes(tensor: Tensor, spec: ImageInput | TextInput, model: str) -> NDA
     if isinstance(spec, ImageInput):
         check_room(shape[0], spec)
     data = tensor.data
-    elements: Sequence[str | bytes] = _cut(data) if isinstance(data, bytes) else _strings(data)
+    elements: Sequence[str | bytes] = _cut(bytes(data)) if isinstance(data, memoryview) else _strings(data)
     if len(elements) != shape[0]:
         raise _other_count(len(elements), shape)
     if isinstance(spec, TextInput):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import io
 import json
 import os
 import signal
@@ -15,14 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 
 from service.api import reader, spool
 from service.api.reader import Reader
 from service.api.spool import Spooled
-from service.contract.inputs import ImageInput
+from service.contract.inputs import ImageInput, VectorInput
 from service.errors import Busy, TooLarge
+from service.intake.raw import read_raw
 from service.settings import Settings
 from tests.api.conftest import Api, MakeApi
 from tests.api.test_images import LISTS, picture
@@ -96,6 +101,66 @@ BODIES: list[tuple[str, str, str]] = [
 ]
 
 
+def npy(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def tensor(shape: list[int], datatype: str = "FP32", **more: Any) -> dict[str, Any]:
+    return {"inputs": [{"name": "input", "shape": shape, "datatype": datatype, **more}]}
+
+
+def behind(data: bytes, shape: list[int], datatype: str = "FP32", **more: Any) -> tuple[bytes, dict[str, str]]:
+    """A request whose tensor follows its JSON."""
+    head = json.dumps({**tensor(shape, datatype, parameters={"binary_data_size": len(data)}), **more}).encode()
+    return head + data, {"Inference-Header-Content-Length": str(len(head))}
+
+
+RAW, NPY = {"Content-Type": "application/octet-stream"}, {"Content-Type": "application/x-npy"}
+ROWS = np.array([[1, 2, 3], [-0.5, 1e30, 0]], np.float32)
+PIXELS = np.arange(2 * 60, dtype=np.uint8).reshape(2, 3, 4, 5)
+SPOILED = np.array([[1, 2, 3], [1, np.nan, 3]], np.float32)
+ELEMENT = len(FILE := base64.b64decode(picture("PNG")["png"])).to_bytes(4, "little") + FILE
+PREDICT, INFER = "v1/models/{}/predictions", "v2/models/{}/infer"
+OTHERS: list[tuple[str, str, bytes, dict[str, str]]] = [
+    ("digits", PREDICT, ROWS.tobytes(), RAW),
+    ("digits", PREDICT + "?top=2&source=x", ROWS.tobytes(), RAW),
+    ("digits", PREDICT + "?tops=2", ROWS.tobytes(), RAW),
+    ("digits", PREDICT, ROWS.tobytes()[:-1], RAW),
+    ("digits", PREDICT, SPOILED.tobytes(), RAW),
+    ("intents", PREDICT, ROWS.tobytes(), RAW),
+    ("digits", PREDICT, npy(ROWS), NPY),
+    ("digits", PREDICT, npy(ROWS.astype(">f8")), NPY),
+    ("digits", PREDICT, npy(np.asfortranarray(ROWS)), NPY),
+    ("digits", PREDICT, npy(ROWS)[:-1], NPY),
+    ("digits", PREDICT, b"\x93NUMPY", NPY),
+    ("faces", PREDICT, npy(PIXELS), NPY),
+    ("faces", PREDICT, FILE, {"Content-Type": "image/png"}),
+    ("digits", INFER, json.dumps({**tensor([2, 3], data=ROWS.ravel().tolist()), "id": "7"}).encode(), {}),
+    ("digits", INFER, json.dumps(tensor([2, 3], data=[[1, 2, 3], [4, 5]])).encode(), {}),
+    (
+        "digits",
+        INFER,
+        json.dumps({**tensor([1, 3], data=[1, 2, 3]), "parameters": {"timeout": 9_000_000}}).encode(),
+        {},
+    ),
+    ("digits", INFER, json.dumps({**tensor([1, 3], data=[1, 2, 3]), "parameters": {"top": 2}}).encode(), {}),
+    ("digits", INFER, b"{", {}),
+    ("digits", INFER, b"{}", {"Inference-Header-Content-Length": "x"}),
+    ("digits", INFER, *behind(ROWS.tobytes(), [2, 3], outputs=[{"name": "scores"}])),
+    ("digits", INFER, *behind(ROWS.astype("<f8").tobytes(), [2, 3], "FP64", parameters={"binary_data_output": True})),
+    ("digits", INFER, *behind(ROWS.tobytes(), [3, 2])),
+    ("digits", INFER, *behind(SPOILED.tobytes(), [2, 3])),
+    ("digits", INFER, ROWS.tobytes(), {"Inference-Header-Content-Length": "0"}),
+    ("faces", INFER, *behind(PIXELS.tobytes(), [2, 3, 4, 5], "UINT8")),
+    ("faces", INFER, *behind(ELEMENT * 2, [2], "BYTES")),
+    ("faces", INFER, FILE, {"Inference-Header-Content-Length": "0"}),
+    ("nobody", INFER, b"{", {}),
+]
+"""Model, path, body, headers: rows in other forms than JSON with rows in it."""
+
+
 @pytest.fixture
 def api(make_api: MakeApi) -> Api:
     api = make_api()
@@ -137,6 +202,57 @@ def test_the_reading_process_says_what_a_handler_says(api: Api, monkeypatch: pyt
             assert aside.json() == here.json(), body
         else:
             assert told(aside) == told(here), body
+
+
+def test_rows_of_any_form_are_read_from_disk_as_from_memory(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for model, path, body, headers in OTHERS:
+        answers = []
+        for large in (256 * 1024, 0):
+            monkeypatch.setattr("service.api.bodies.LARGE_BYTES", large)
+            monkeypatch.setattr("service.api.sent.LARGE_BYTES", large or 256 * 1024)
+            answers.append(api("POST", f"/{path.format(model)}", content=body, headers=headers))
+        here, aside = answers
+        assert aside.status_code == here.status_code, (path, body)
+        assert without_id(aside) == without_id(here), (path, body)
+
+
+def without_id(response: httpx.Response) -> bytes:
+    return response.content.replace(response.headers["x-request-id"].encode(), b"")
+
+
+def test_numbers_of_a_large_body_are_not_copied(tmp_path: Path) -> None:
+    with Spooled(tmp_path) as body:
+        body.write(ROWS.tobytes())
+    found = read_raw(body.mapped(), VectorInput(kind="vector", size=3), "digits")
+    body.remove()  # rows outlast their file
+    assert isinstance(found.base, np.ndarray)
+    assert found.flags.writeable
+    assert np.array_equal(found, ROWS)
+
+
+def test_a_long_answer_is_that_of_its_rows(api: Api) -> None:
+    """It is written in pieces: they are joined as if there was one."""
+    found = np.random.default_rng(0).normal(size=(3000, 3)).astype("<f4")
+    for top in (1, 2):
+        whole = api("POST", f"/v1/models/digits/predictions?top={top}", content=found.tobytes(), headers=RAW).json()
+        one = api(
+            "POST", f"/v1/models/digits/predictions?top={top}", content=found[2999:].tobytes(), headers=RAW
+        ).json()
+        assert len(whole["predictions"]) == 3000
+        assert whole["predictions"][2999]["class"] == one["predictions"][0]["class"]
+        assert whole["predictions"][2999]["score"] == pytest.approx(one["predictions"][0]["score"], abs=1e-6)
+        assert len(whole["predictions"][0]["top"]) == top
+    body, headers = behind(found.tobytes(), [3000, 3])
+    classes, scores = api("POST", "/v2/models/digits/infer", content=body, headers=headers).json()["outputs"]
+    assert classes["data"] == [row["class"] for row in whole["predictions"]]
+    assert np.array(scores["data"]).reshape(scores["shape"]).max(1).tolist() == [
+        row["score"] for row in whole["predictions"]
+    ]
+    wanted = {"outputs": [{"name": "class", "parameters": {"binary_data": True}}]}
+    body, headers = behind(found.tobytes(), [3000, 3], **wanted)
+    answer = api("POST", "/v2/models/digits/infer", content=body, headers=headers)
+    told = answer.content[int(answer.headers["inference-header-content-length"]) :]
+    assert told == b"".join(b"\1\0\0\0" + name.encode() for name in classes["data"])
 
 
 def test_rows_that_were_read_aside_are_stored_as_others_are(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
