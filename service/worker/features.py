@@ -16,13 +16,19 @@ from service.learning.batch import Array, Rows, bounded
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Run
-from service.learning.serialization import pack_rows, unpack_rows
+from service.learning.serialization import unpack_rows
 from service.learning.sums import Sums
 from service.learning.weights import Steps, Weights, with_facts
 from service.storage.artifacts import exam_area
 from service.worker.assignment import Trusted
 from service.worker.shelf import Memory, Shelf
 from service.worker.weighing import Weighing
+
+UNSAVED_ROWS = 4096
+"""Rows whose sums the cache may lack: it is written once there are more, since writing costs as much as summing 1,500
+rows, and a process that starts anew sums them in a tenth of a second."""
+UNSAVED_LEAST = 512
+"""What a batch counts there at least, since reading it costs, too: so the cache lacks seven batches at most."""
 
 
 class StoredData:
@@ -86,19 +92,31 @@ class StoredData:
         return bounded(rows.take(rows.judging))
 
     def _read_exam(self, name: str) -> Rows:
-        cached = self._shelf.cache.get(exam_area(self._shelf.area), name)
-        if cached is not None:
-            return unpack_rows(cached)
-        rows = self.kept()
-        exam = bounded(rows.take(rows.judging))
-        self._shelf.cache.put(exam_area(self._shelf.area), name, pack_rows(exam))
-        return exam
+        cached, since = self._cached(exam_area(self._shelf.area), "exam")
+        found = [unpack_rows(cached)] if cached is not None else []
+        if since:
+            rows = self._kept(since)
+            found.append(rows.take(rows.judging))
+            self._shelf.memory.unsaved[name] = UNSAVED_ROWS
+        return bounded(Rows.concat(found)) if found else Rows.empty(self.input.shape)
+
+    def _cached(self, area: str, *words: str) -> tuple[bytes | None, list[str]]:
+        """What the cache has of the known batches, or of all but the latest few, and the batches that it lacks."""
+        for lacking in range(min(UNSAVED_ROWS // UNSAVED_LEAST, len(self._known) + 1)):
+            there = self._known[: len(self._known) - lacking]
+            cached = self._shelf.cache.get(area, self._shelf.name(*words, learned=there))
+            if cached is not None:
+                return cached, self._known[len(there) :]
+        return None, self._known
 
     def pretrained(self) -> SharedWeights:
         return starting_weights(self.architecture.backbone, self._weights)
 
     def kept(self) -> Rows:
-        there = [b for b in self._known if b in self._shelf.rows]
+        return self._kept(self._known)
+
+    def _kept(self, batches: Sequence[str]) -> Rows:
+        there = [b for b in batches if b in self._shelf.rows]
         if not there:
             return Rows.empty(self.input.shape)
         return Rows.concat([self._shelf.batch(b) for b in there])
@@ -114,14 +132,13 @@ class StoredData:
         return found
 
     def _read_ledger(self, name: str, space: Space) -> Ledger:
-        cached = self._shelf.cache.get(self._shelf.area, name)
-        if cached is not None:
-            return Ledger.unpack(cached)
-        ledger = Ledger.empty(space)
-        for k, batch_id in enumerate(self._known):
+        cached, since = self._cached(self._shelf.area, "ledger", space.id)
+        ledger = Ledger.unpack(cached) if cached is not None else Ledger.empty(space)
+        for k, batch_id in enumerate(since):
             self._run.check()
             ledger = ledger.with_entry(self._shelf.adds(batch_id, space, self._run))
-            self._run.progress("summing", k + 1, len(self._known))
+            self._run.progress("summing", k + 1, len(since))
+            self._shelf.memory.unsaved[name] = UNSAVED_ROWS
         return ledger
 
     def entry(self, space: Space) -> Rows:
@@ -171,19 +188,32 @@ class StoredData:
         return {b: Trusted(exam=exam.get(b, []), selected=selected.get(b, [])) for b in self._new}
 
     def remember(self, space: Space) -> dict[str, Rows | Ledger]:
-        """Hold ledger and exam of `space` for the version that knows all; -> what the cache should keep, by name.
+        """Hold ledger and exam of `space` for the version that knows all; -> what the cache should keep, by name: not
+        yet those that lack few rows there.
 
         Where rows are deleted once they are learned, only the ledger is remembered."""
         ledger = replace(self.grown(space))  # without the sums that it has worked out: they are as large again
-        keep: dict[str, Rows | Ledger] = {self._shelf.name("ledger", space.id, learned=self.learned): ledger}
+        keep: dict[str, Rows | Ledger] = {}
+        self._hold(ledger, keep, "ledger", space.id)
         if self._lasting:
             fresh = self.batch.take(self.batch.judging)
             exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
-            keep[self._shelf.name("exam", learned=self.learned)] = exam
-        keep |= {name: replace(sums) for name, sums in self._weighing.made.items()}
-        for name, thing in keep.items():
-            self._shelf.memory.hold(name, thing)
+            self._hold(exam, keep, "exam")
+        for name, sums in self._weighing.made.items():
+            keep[name] = replace(sums)
+            self._shelf.memory.hold(name, keep[name])
         return keep
+
+    def _hold(self, thing: Rows | Ledger, keep: dict[str, Rows | Ledger], *words: str) -> None:
+        """Hold it in memory, and in `keep` where the cache lacks too many rows of it."""
+        memory = self._shelf.memory
+        name, before = (self._shelf.name(*words, learned=batches) for batches in (self.learned, self._known))
+        rows = np.bincount(self.batch.batch, minlength=len(self._new))
+        unsaved = memory.unsaved.get(before, 0) + int(np.maximum(rows, UNSAVED_LEAST).sum())
+        if unsaved >= UNSAVED_ROWS:
+            keep[name], unsaved = thing, 0
+        memory.unsaved[name] = unsaved
+        memory.hold(name, thing)
 
 
 def _numbers(rows: Rows) -> dict[str, list[int]]:

@@ -27,10 +27,14 @@ REMEMBERED_LEAST = 6
 
 
 class Memory:
-    """The latest ledgers and exams of a process, by name; what falls out is read from the cache again."""
+    """The latest ledgers and exams of a process, by name; what falls out is read from the cache again.
+
+    unsaved: rows in what is held, by name, that a process which starts anew would have to sum.
+    """
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, Rows | Ledger] = OrderedDict()
+        self.unsaved: dict[str, int] = {}
 
     def recall(self, name: str, otherwise: Callable[[], Rows | Ledger]) -> Rows | Ledger:
         """The thing of that name; made by `otherwise` where it is not held."""
@@ -44,11 +48,12 @@ class Memory:
         self._held[name] = thing
         self._held.move_to_end(name)
         while len(self._held) > REMEMBERED_LEAST and sum(map(_bytes, self._held.values())) > REMEMBERED_BYTES:
-            self._held.popitem(last=False)
+            self.unsaved.pop(self._held.popitem(last=False)[0], None)
 
     def forget(self) -> None:
         """Drop everything: some of its rows were erased."""
         self._held.clear()
+        self.unsaved.clear()
 
 
 def _bytes(thing: Rows | Ledger) -> int:

@@ -1,0 +1,96 @@
+"""Sums in memory and in the cache: written every few updates, and what the cache lacks is summed from the entries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.contract.inputs import Architecture
+from service.learning.batch import Rows, make_rows
+from service.learning.features import Space
+from service.learning.method import Run
+from service.learning.serialization import pack_rows
+from service.learning.summed import SummedEntry
+from service.storage.artifacts import exam_area, model_area
+from service.storage.cache import Cache
+from service.storage.local import LocalArtifacts
+from service.worker import features
+from service.worker.features import StoredData
+from service.worker.shelf import Memory, Shelf
+from tests.learning.exact_help import SECRET, VECTOR, labelled, space
+
+AREA = model_area(1)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    return Data(tmp_path)
+
+
+class Data:
+    """Nine batches of 20 rows, as updates that learn one after another find them; `memory`: of the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.cache, self.memory = LocalArtifacts(folder / "store"), Cache(folder / "cache", 2**30), Memory()
+        self.rows = {}
+        for k in range(9):
+            x, y = labelled(20, seed=k)
+            self.rows[f"bat_{k}"] = self.store.put(AREA, pack_rows(make_rows(f"bat_{k}", x, y, SECRET)))
+
+    def of(self, known: int, new: int) -> StoredData:
+        shelf, ids = Shelf(self.store, self.cache, AREA, self.rows, {}, self.memory), sorted(self.rows)
+        return StoredData(
+            shelf,
+            VECTOR,
+            Architecture(),
+            ids[:known],
+            ids[known : known + new],
+            Run(),
+            known_rows=20 * known,
+            kept_rows=20 * known,
+        )
+
+    def learned(self, known: int, new: int = 1) -> int:
+        """How many things an update gives the cache."""
+        keep = self.of(known, new).remember(space())
+        for name, thing in keep.items():
+            if isinstance(thing, Rows):
+                self.cache.put(exam_area(AREA), name, pack_rows(thing))
+            else:
+                self.cache.put(AREA, name, thing.pack())
+        return len(keep)
+
+
+def test_sums_are_cached_once_enough_is_new_and_a_new_process_sums_the_rest(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "UNSAVED_LEAST", 1024)
+    assert [data.learned(k) for k in range(7)] == [0, 0, 0, 2, 0, 0, 0], "of four batches"
+    warm = data.of(7, 1)
+    expected, exam = warm.grown(space()), warm.exam
+    data.memory = Memory()
+    read, adds = list[str](), Shelf.adds
+
+    def reading(shelf: Shelf, batch: str, here: Space, run: Run) -> Rows | SummedEntry:
+        read.append(batch)
+        return adds(shelf, batch, here, run)
+
+    monkeypatch.setattr(Shelf, "adds", reading)
+    cold = data.of(7, 1)
+    assert cold.grown(space()).digest == expected.digest
+    assert read == ["bat_4", "bat_5", "bat_6", "bat_7"], "the others' sums are in the cache"
+    assert sorted(zip(cold.exam.batch, cold.exam.row, strict=True)) == sorted(zip(exam.batch, exam.row, strict=True))
+    assert np.array_equal(np.sort(cold.exam.inputs, 0), np.sort(exam.inputs, 0))
+    assert data.learned(7) == 2, "what had to be summed anew is cached next time"
+
+
+def test_without_a_cache_everything_is_summed(data: Data) -> None:
+    assert data.learned(0, 8) == 2, "eight batches, however small"
+    before = data.of(8, 1).grown(space()).digest
+    data.cache.forget(AREA)
+    data.cache.forget(exam_area(AREA))
+    data.memory.forget()
+    assert data.of(8, 1).grown(space()).digest == before
+    assert data.learned(8) == 2
