@@ -175,12 +175,14 @@ def fresh(
     return Network(layout, scale, backbone, [], Dense([], width), head)
 
 
-def build(checkpoint: Checkpoint) -> Network:
+def build(checkpoint: Checkpoint, served: Extractor | None = None) -> Network:
     """The network of a checkpoint, in eval mode, weights copied: training it leaves the checkpoint as it was. Those of
-    a pretrained backbone are shared; it copies what `thaw` lets train."""
+    a pretrained backbone are shared; it copies what `thaw` lets train. `served`: that backbone, where it is there."""
     layout, parts = checkpoint.layout, checkpoint.parts
     backbone: nn.Module
-    if isinstance(layout.backbone, CnnBackbone):
+    if served is not None:
+        backbone, width = served, served.width
+    elif isinstance(layout.backbone, CnnBackbone):
         backbone = load_stages(layout, parts)
         width = backbone.width
     elif isinstance(layout.backbone, PretrainedBackbone):

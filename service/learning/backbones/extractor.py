@@ -20,10 +20,13 @@ Blocks = list[tuple[str, nn.Module]]
 
 
 class SharedWeights(Mapping[str, Tensor]):
-    """Tensors of a network that stands still. Who holds them shares them: they are neither copied nor written to."""
+    """Tensors of a network that stands still. Who holds them shares them: they are neither copied nor written to.
 
-    def __init__(self, tensors: Mapping[str, Tensor], digest: str | None = None) -> None:
-        self._tensors = dict(tensors)
+    more_bytes: memory of others beside them, which a library keeps in an order of its own.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], digest: str | None = None, more_bytes: int = 0) -> None:
+        self._tensors, self._more_bytes = dict(tensors), more_bytes
         if digest is not None:
             self.__dict__["digest"] = digest
 
@@ -39,7 +42,7 @@ class SharedWeights(Mapping[str, Tensor]):
     @cached_property
     def bytes(self) -> int:
         """Memory that they take."""
-        return sum(t.untyped_storage().nbytes() for t in self._tensors.values())
+        return sum(t.untyped_storage().nbytes() for t in self._tensors.values()) + self._more_bytes
 
     @cached_property
     def digest(self) -> str:
