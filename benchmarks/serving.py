@@ -1,6 +1,6 @@
 """How fast predictions are, beside other servers of models and a bare floor, alone and while other things go on.
 
-    python -m benchmarks.serving [--targets mlserver,litserve,bentoml,mlflow,floor,ours,ours-f32] [--model mlp|cnn]
+    python -m benchmarks.serving [--targets mlserver,litserve,bentoml,mlflow,floor,ours,ours-f32] [--model m1|m2]
         [--connections 1,8,64] [--seconds 10] [--rounds 3] [--venvs DIR] [--json FILE]
         [--swaps] [--training] [--upload] [--start] [--faults]
 
@@ -127,7 +127,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.serving", description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("--targets", type=_targets, help=f"of {', '.join(CONTENDERS)}")
-    parser.add_argument("--model", choices=[*SHAPES], default="mlp", help="784-512-256-10, or four stages on 3x32x32")
+    parser.add_argument("--model", choices=[*SHAPES], default="m1", help="784-512-256-10, or a small ResNet on 3x32x32")
     parser.add_argument("--connections", type=_numbers, default="1,8,64", help="each with one request in flight")
     parser.add_argument("--seconds", type=int, default=10, help="of each load")
     parser.add_argument("--rounds", type=int, default=3, help="in which each server is started once")

@@ -20,8 +20,11 @@ from benchmarks.servers.running import Place, Running
 
 SWAP_EVERY_SECONDS = 0.25
 UPLOAD_BYTES = 20_000_000
-TRAINING_ROWS = {"mlp": 1000, "cnn": 200}
-TRAINING = {"name": "retrain", "epochs": 1000}
+TRAINING_ROWS = {"m1": 1000, "m2": 200}
+TRAINING = {
+    "m1": {"name": "retrain", "epochs": 1000},
+    "m2": {"name": "linear_probe", "epochs": 1000, "unfreeze": 7, "pseudo_features": False},
+}
 """Longer than a load; it is cancelled."""
 TRAINS_SECONDS = 120.0
 """A worker has to be there and an update to be at its training within this time."""
@@ -102,7 +105,11 @@ def training(server: Running) -> Iterator[Meanwhile]:
     """An update trains from before the load until after it."""
     shape = SHAPES[server.place.network]
     rows = [_row(shape, k) for k in range(TRAINING_ROWS[server.place.network])]
-    body = {"inputs": rows, "labels": [str(k % CLASSES) for k in range(len(rows))], "method": TRAINING}
+    body = {
+        "inputs": rows,
+        "labels": [str(k % CLASSES) for k in range(len(rows))],
+        "method": TRAINING[server.place.network],
+    }
     meanwhile = Meanwhile()
     with client(server) as http:
         body["source"] = f"training-{time.time_ns()}"

@@ -35,7 +35,7 @@ class Floor:
 
     def __init__(self) -> None:
         self.network = build()
-        self.decoder = msgspec.json.Decoder[Vector | Image](Vector if NAME == "mlp" else Image)
+        self.decoder = msgspec.json.Decoder[Vector | Image](Vector if NAME == "m1" else Image)
         self.encoder = msgspec.json.Encoder()
         self.rows: list[np.ndarray] = []
         self.waiting: list[asyncio.Future[np.ndarray]] = []

@@ -14,13 +14,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from benchmarks.servers.contenders import CONTENDERS, KEY, MODEL, Contender
-from benchmarks.servers.network import CHANNELS, CLASSES, HIDDEN, SHAPES, build
+from benchmarks.servers.network import CLASSES, FILTERS, HIDDEN, SHAPES, build
 from benchmarks.servers.running import NotStarted, Place, Running, process, running, started
 
 SETTINGS = {"TSUIKA_KEY": KEY, "TSUIKA_WORKER": "false"}
 SCALE = {"mean": 0, "std": 1}
-"""Everybody's network takes its inputs as they are."""
-READY_SECONDS = 60.0
+PIXELS = {"range": [0, 1]}
+"""Everybody's network takes its inputs as they are; small_resnet takes pixels in [0, 1] so."""
+LAST = (str(2 * len(HIDDEN)), "fc")
+"""Name of the dense layer that gives the scores."""
+READY_SECONDS = 120.0
 POLL_SECONDS = 0.02
 
 
@@ -56,15 +59,15 @@ def fill(server: Running, models: int, versions: int) -> None:
 
 def exported(network: str, seed: int) -> bytes:
     """The network as a file that a model imports."""
-    layers = build(network, seed)
-    last = str(len(layers) - 1)
     tensors: dict[str, Tensor] = {}
-    for name, tensor in layers.state_dict().items():
-        layer, _, kind = name.partition(".")
-        own = f"stages.{layer}." if network == "cnn" else f"{int(layer) // 2}."  # layers of an mlp are counted
-        prefix = "head.0/" if layer == last else f"backbone.0/{own}"
-        tensors[prefix + kind] = tensor.contiguous()
-    backbone = {"name": "cnn", "channels": CHANNELS} if network == "cnn" else {"name": "mlp", "hidden": HIDDEN}
+    for name, tensor in build(network, seed).state_dict().items():
+        layer, _, rest = name.partition(".")
+        own = f"{int(layer) // 2}.{rest}" if layer.isdigit() else name  # layers of an mlp are counted
+        part = f"head.0/{rest}" if layer in LAST else f"backbone.0/{own}"
+        tensors[part] = tensor.contiguous()
+    backbone = {"name": f"small_resnet/{'-'.join(map(str, FILTERS))}x2"}
+    if network == "m1":
+        backbone = {"name": "mlp", "hidden": HIDDEN}
     told = {"architecture": json.dumps({"backbone": backbone}), "classes": json.dumps([str(k) for k in range(CLASSES)])}
     return save(tensors, told)
 
@@ -73,7 +76,7 @@ def _input(network: str) -> dict[str, object]:
     shape = SHAPES[network]
     if len(shape) == 1:
         return {"kind": "vector", "size": shape[0], "scale": SCALE}
-    return {"kind": "image", **dict(zip(("channels", "height", "width"), shape, strict=True)), "scale": SCALE}
+    return {"kind": "image", **dict(zip(("channels", "height", "width"), shape, strict=True)), "scale": PIXELS}
 
 
 @contextmanager

@@ -15,16 +15,16 @@ from benchmarks.telling import reached, table
 Limits = dict[int, float]
 """Connections -> a ratio."""
 OVER_BASE: dict[str, dict[str, Limits]] = {
-    "mlp": {"ours": {1: 1.9, 8: 3.6, 64: 5.2}, "ours-f32": {1: 2.2, 8: 5.0, 64: 7.0}},
-    "cnn": {"ours": {1: 1.6, 8: 2.0, 64: 2.2}},
+    "m1": {"ours": {1: 1.9, 8: 3.6, 64: 5.2}, "ours-f32": {1: 2.2, 8: 5.0, 64: 7.0}},
+    "m2": {"ours": {1: 1.6, 8: 2.0, 64: 2.2}},
 }
-P99: dict[str, Limits] = {"mlp": {1: 0.7, 8: 0.35, 64: 0.10}, "cnn": {1: 0.8, 8: 0.5, 64: 0.1}}
-OVER_OTHERS: dict[str, Limits] = {"mlp": {1: 3.6, 8: 7.0, 64: 10.0}, "cnn": {}}
-OVER_FLOOR: dict[str, Limits] = {"mlp": {1: 0.85, 8: 0.85, 64: 0.85}, "cnn": {}}
+P99: dict[str, Limits] = {"m1": {1: 0.7, 8: 0.35, 64: 0.10}, "m2": {1: 0.8, 8: 0.5, 64: 0.1}}
+OVER_OTHERS: dict[str, Limits] = {"m1": {1: 3.6, 8: 7.0, 64: 10.0}, "m2": {}}
+OVER_FLOOR: dict[str, Limits] = {"m1": {1: 0.85, 8: 0.85, 64: 0.85}, "m2": {}}
 PSS, START_SECONDS = 1.3, 3.0
 SCENARIO_RATE = {
-    "swaps": {"mlp": 0.95, "cnn": 0.85},
-    "training on the same core": {"mlp": 0.65, "cnn": 0.65},
+    "swaps": {"m1": 0.95, "m2": 0.85},
+    "training on the same core": {"m1": 0.65, "m2": 0.65},
 }
 SCENARIO_P99 = {
     "swaps": 1.5,

@@ -16,7 +16,7 @@ from benchmarks.servers.told import Found, told
 
 
 def test_every_door_answers_as_the_network_does_and_refuses_bad_input(tmp_path: Path) -> None:
-    place = Place(tmp_path, tmp_path / "venvs", "mlp", one_core_each())
+    place = Place(tmp_path, tmp_path / "venvs", "m1", one_core_each())
     with started(CONTENDERS["ours"], place, **SETTINGS, TSUIKA_DATA=str(tmp_path / "data")) as server:
         until_ready(server)
         fill(server, models=1, versions=1)
@@ -52,7 +52,7 @@ def test_ratios_are_medians_of_what_one_round_gives() -> None:
     def rounds(rates: list[float]) -> list[dict[str, float]]:
         return [{"rate": r, "p50": 1, "p99": 100 / r, "core_ms": 1, "pss": 100, "failed": 0} for r in rates]
 
-    found = Found("mlp", {("mlserver", 8): rounds([100, 200, 50]), ("ours", 8): rounds([500, 600, 100])})
+    found = Found("m1", {("mlserver", 8): rounds([100, 200, 50]), ("ours", 8): rounds([500, 600, 100])})
     assert found.ratio("rate", "ours", ("mlserver",), 8) == 3
     assert found.ratio("rate", "ours", ("litserve", "bentoml", "mlflow"), 8) is None
     said = "\n".join(told(found))
