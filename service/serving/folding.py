@@ -208,7 +208,8 @@ def _fold(body: nn.Module, fold: Fold) -> None:
 
 def _folded(one: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[nn.Parameter, nn.Parameter]:
     """Weight and bias of a convolution that does what the norm behind it did."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     factor, offset = torch.rsqrt(norm.running_var.double() + norm.eps), -norm.running_mean.double()
     if one.bias is not None:
         offset += one.bias.double()

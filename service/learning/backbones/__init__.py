@@ -1,7 +1,7 @@
 """Pretrained backbones: which there are, what each needs, how one is made. Each library is imported in its file alone.
 
-Two come as packages (`efficientnet_lite0`, `minilm`). Of torchvision, timm and `residual` those are usable whose weights
-the operator named or a file brings along; a request never names a file.
+Two come as packages (`efficientnet_lite0`, `minilm`). Of torchvision, timm and `residual` those are usable whose
+weights the operator named or an imported version brings along; a request never names a file.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Residual networks for small images, in plain torch: `small_resnet/16-32-64x3` has three stages of 16, 32 and 64 filters
+"""Residual networks for small images, in plain torch: `small_resnet/16-32-64x3` has stages of 16, 32 and 64 filters
 with three blocks each, which is ResNet-20.
 
-He et al., "Deep residual learning for image recognition", 2015, section 4.2: a convolution 3x3 at full size, then stages
-of blocks of two, each stage behind the first at half the size; where a block changes the size or the filters, its
-shortcut is a convolution 1x1 (option B). The feature is the mean of the last map. Tensors are named as torchvision's are.
+He et al., "Deep residual learning for image recognition", 2015, section 4.2: a convolution 3x3 at full size, then
+stages of blocks of two, each stage behind the first at half the size; where a block changes the size or the filters,
+its shortcut is a convolution 1x1 (option B). The feature is the mean of the last map. Tensors have torchvision's names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIDE, LEAST_SIDE = 32, 16
 
 
 class Block(nn.Module):
-    """Two convolutions 3x3 with batch norms, and the shortcut beside them. [n, in, h, w] -> [n, out, h / step, w / step]"""
+    """Two convolutions 3x3 with batch norms, and the shortcut beside. [n, in, h, w] -> [n, out, h / step, w / step]"""
 
     def __init__(self, channels: int, filters: int, step: int) -> None:
         super().__init__()
