@@ -159,6 +159,12 @@ def is_whole(batch: Batch) -> bool:
     return batch.kept_rows == batch.rows
 
 
+def stored_rows(batch: Batch) -> int:
+    """Rows that are still stored; those without a label are, until some of the batch's are deleted."""
+    there = batch.stored_digest is not None and is_whole(batch)
+    return batch.kept_rows + (batch.unlabelled if there else 0)
+
+
 def require_whole(session: Session, model: Model, batch: Batch) -> None:
     """Refuse (Conflict) to learn a batch whose rows were deleted, naming the version that knows them."""
     if is_whole(batch):
@@ -202,7 +208,7 @@ def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
         in_live=batch.id in learned,
         updates=[update_id for update_id, ids in updates if batch.id in ids],
         lent=batch.lent,
-        kept_rows=batch.kept_rows,
+        kept_rows=stored_rows(batch),
         received_at=moment(batch.received_at),
         retracted_at=moment(batch.retracted_at),
         erased_at=moment(batch.erased_at),

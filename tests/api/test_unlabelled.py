@@ -22,6 +22,7 @@ def stored(api: Api, batch_id: str) -> bytes:
 def test_rows_without_a_label_are_stored_beside_the_others(api: Api) -> None:
     batch = api.ok("POST", BATCHES, {"inputs": ROWS, "labels": [None, "a", None, "b"]})
     assert (batch["rows"], batch["unlabelled"], batch["label_counts"]) == (4, 2, {"a": 1, "b": 1})
+    assert batch["kept_rows"] == 4
     assert api.ok("GET", "/v1/models/digits")["classes"] == ["a", "b"]
     assert api.ok("GET", "/v1/models/digits")["pending"] == {"batches": 1, "rows": 4}
     data = stored(api, batch["id"])
