@@ -83,6 +83,8 @@ def _gained(report: Report) -> str:
         if not knows:
             return "There was nothing to compare it with."
         return f"{knows}, right on {percent(new.after)} of {rows(new.rows)}{how}." if new.after else f"{knows}."
+    if len(new.names) > MANY:
+        knows = f"It knows {len(new.names)} new classes"  # a count alone would be taken for all that it knows
     kept = _kept(old, report.before.rows)
     return f"{knows}; {kept}." if knows else f"{kept[:1].upper()}{kept[1:]}."
 

@@ -16,7 +16,7 @@ from service.learning.evaluation import Answers, Bits
 from service.learning.ledger import Ledger
 from service.learning.looking_back import remember
 from service.learning.report import assess
-from service.learning.sentences import listed, points, verdict_sentence
+from service.learning.sentences import listed, points, promoted, verdict_sentence
 from service.learning.solve import solve_ridge
 from service.learning.sums import Sums
 
@@ -295,6 +295,14 @@ def test_a_promoted_version_says_what_it_knows_and_what_the_old_classes_lost() -
     given = says("abn", "ab" * 194 + "nn" * 6)
     costly = replace(a, base=says("ab", "ab" * 200), candidate=given, yardstick=given)
     assert "the old classes lost 3.0 points, which is allowed (100.0 → 97.0 %)" in spoken(costly)
+
+
+def test_many_new_classes_are_counted_as_new_and_not_as_all_that_it_knows() -> None:
+    report = assess(assessment())
+    many = report.new_classes.model_copy(update={"names": list("abcdefghij")})
+    gate = report.gate.model_copy(update={"unproven": False})
+    said = promoted(report.model_copy(update={"new_classes": many, "gate": gate}), 2)
+    assert said.startswith("Live: version 2. It knows 10 new classes; ")
 
 
 def test_a_first_version_says_how_it_does_on_rows_it_has_not_seen() -> None:
