@@ -11,7 +11,7 @@ from service.learning.measured import Finding, Harm, Measured, NewClass
 from service.learning.sentences import listed, percent, points, rows, whole_percent
 from service.learning.statistics import at_least, holm, wilson
 
-KEEP_OLD = "Send some rows of the old classes along, or use a method that keeps them, such as ridge."
+KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
 SURELY = 0.05
 """Chance below which a gain on the update's own rows is no luck."""
 LOOK_AT_LABELS = (
@@ -19,15 +19,18 @@ LOOK_AT_LABELS = (
 )
 
 COUNT_OLD = (
-    "The exact head does not hold every old row in full: rows were deleted, or count less. Send some rows of the old "
-    "classes along, or let their batches count again."
+    "The exact head does not hold every old row in full: rows were deleted, or count less. Send {rows} along, or let "
+    "their batches count again."
 )
 STUCK = "The training loss did not fall: try another lr, or more epochs."
 
 
 def _remedy(measured: Measured) -> str:
     """What helps where old rows are answered wrongly."""
-    return LOOK_AT_LABELS if measured.exact else COUNT_OLD if measured.partial else KEEP_OLD
+    if measured.exact:
+        return LOOK_AT_LABELS
+    along = "some rows of the old classes" if measured.new_classes else "rows like the older ones"
+    return (COUNT_OLD if measured.partial else KEEP_OLD).format(rows=along)
 
 
 def first_version(measured: Measured, policy: GatePolicy) -> Finding:

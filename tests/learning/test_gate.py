@@ -49,6 +49,12 @@ def test_all_rules_are_listed_and_silence_passes_with_a_flag() -> None:
     assert len(RULES) == 12
 
 
+def test_who_sent_old_classes_alone_is_not_told_to_send_old_classes() -> None:
+    assert "Send rows like the older ones along" in rule(harm(61, 8), 5).why
+    assert "Send some rows of the old classes along" in rule(harm(61, 8, new=True), 5).why
+    assert "Send rows like the older ones along" in rule(replace(harm(61, 8), partial=True), 5).why
+
+
 def test_the_first_rule_of_the_highest_severity_decides() -> None:
     both = replace(harm(61, 8, 1180), own=Paired(100, 30, 5))
     assert fired(both) == {5: Severity.REJECTED, 10: Severity.HELD}
