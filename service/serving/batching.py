@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
-from service.serving.forward import Step
+from service.serving.forward import Forward
 from service.serving.passes import Pass, Piece, Question, computed
 from service.serving.predictor import Predictor, Shares
 
@@ -51,7 +51,7 @@ class _Line:
     """Questions to one version (and head). `large_next`: the small ones had the turn before."""
 
     predictor: Predictor
-    step: Step
+    step: Forward
     small: _Queue = field(default_factory=_Queue)
     large: _Queue = field(default_factory=_Queue)
     large_next: bool = False
@@ -75,7 +75,7 @@ class Batcher:
 
     def __init__(self, queue_seconds: float) -> None:
         self._queue_seconds = queue_seconds
-        self._lines: dict[Step, _Line] = {}
+        self._lines: dict[Forward, _Line] = {}
         self._turns: deque[_Line] = deque()
         self._slower = 1.0
         self._company = 0.0

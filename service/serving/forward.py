@@ -23,6 +23,10 @@ from service.learning.preprocessing import CLIP, InputScale
 
 Step = Callable[[Tensor], Tensor]
 
+Extremes = tuple[float, float]
+"""The smallest and the largest number of some rows."""
+UNKNOWN = (float("-inf"), float("inf"))
+
 MOST_SHIFT = 64.0
 """Means of inputs, in standard deviations, up to which the scale becomes a part of a matrix: float32 has the digits."""
 
@@ -37,8 +41,24 @@ class _Linear:
         return F.linear(x, self.weight, self.bias)
 
 
-def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int], temperature: float) -> list[Step]:
-    """By head: prepared rows [n, ...] -> probabilities [n, C] float64, columns in that order."""
+class Forward:
+    """Prepared rows [n, ...] -> probabilities [n, C] float64. Numbers within `reach` need no clipping."""
+
+    def __init__(self, steps: Sequence[Step], clipping: Step | None = None, reach: Extremes = UNKNOWN) -> None:
+        self._steps, self._clipping = steps, clipping
+        self._low, self._high = reach
+
+    def __call__(self, x: Tensor, extremes: Extremes = UNKNOWN) -> Tensor:
+        within = self._low <= extremes[0] and extremes[1] <= self._high and x.dtype is torch.float32
+        if self._clipping is not None and not within:
+            x = self._clipping(x)
+        for step in self._steps:
+            x = step(x)
+        return x
+
+
+def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int], temperature: float) -> list[Forward]:
+    """By head, its columns in that order."""
     grown = len(network.low_rank) > 0
     body = [_lifting(network, grown)] if len(network.lifts) else [*_backbone(network, grown), _flat]
     body += _layers(network.neck, grown)
@@ -48,10 +68,10 @@ def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int
     for weight, bias in map(_matrix, heads):
         # the temperature is a part of the matrix: one operation less a pass
         last = _Linear(weight[list(order)] / temperature, bias[list(order)] / temperature)
-        found.append([*body, last])
-    if not isinstance(network.layout.input, TextInput):
-        found = _scaled(network, found)
-    return [_chain([*steps, _shares]) for steps in found]
+        found.append([*body, last, _shares])
+    if isinstance(network.layout.input, TextInput):
+        return [Forward(steps) for steps in found]
+    return _scaled(network, found)
 
 
 def _chain(steps: Sequence[Step]) -> Step:
@@ -63,7 +83,7 @@ def _chain(steps: Sequence[Step]) -> Step:
     return run
 
 
-def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[list[Step]]:
+def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[Forward]:
     """Behind the input scale, which becomes a part of the first matrix where nothing is between them:
     clip((x - mean) / std, -8, 8) weightᵀ + bias = clip(x, mean - 8 std, mean + 8 std) (weight / std)ᵀ + bias'."""
     scale, size = network.scale, network.layout.input.shape
@@ -71,14 +91,15 @@ def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[list[Step]]:
     first = chains[0][at]
     plain = isinstance(first, _Linear) and len(first.weight) > 0
     if not plain or bool((scale.mean.abs() > MOST_SHIFT * scale.std).any()):
-        return [[_scaling(scale), *steps] for steps in chains]
+        return [Forward([_scaling(scale), *steps]) for steps in chains]
     mean, std = (t.double().expand(size).reshape(-1) for t in (scale.mean, scale.std))
     folded: dict[Step, Step] = {}
     for linear in dict.fromkeys(cast(_Linear, steps[at]) for steps in chains):
         weight = linear.weight.double() / std
         folded[linear] = _Linear(weight.float(), (linear.bias.double() - weight @ mean).float())
-    clipping = _clipping(scale.mean - CLIP * scale.std, scale.mean + CLIP * scale.std)
-    return [[clipping, *steps[:at], folded[steps[at]], *steps[at + 1 :]] for steps in chains]
+    low, high = scale.mean - CLIP * scale.std, scale.mean + CLIP * scale.std
+    clipping, reach = _clipping(low, high), (float(low.max()), float(high.min()))
+    return [Forward([*steps[:at], folded[steps[at]], *steps[at + 1 :]], clipping, reach) for steps in chains]
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from service.learning.batch import Array
-from service.serving.forward import Step
+from service.serving.forward import UNKNOWN, Forward
 from service.serving.predictor import Predictor, Shares
 
 
@@ -49,18 +49,20 @@ class Pass(NamedTuple):
     seconds: float
 
 
-def computed(predictor: Predictor, step: Step, pieces: Sequence[Piece]) -> Pass | Exception:
+def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pass | Exception:
     """One pass. A row does not touch the others, so that one which is not finite spoils its own answer alone."""
     began = time.perf_counter()
     try:
         chosen = [piece.question.rows[piece.start : piece.stop] for piece in pieces]
         rows = chosen[0] if len(chosen) == 1 else np.concatenate(chosen)
-        found = predictor.pass_of(rows, step)
+        numbers = rows.dtype != object
+        # both are NaN where one is
+        low, high = (float(np.minimum.reduce(rows, None)), float(np.maximum.reduce(rows, None))) if numbers else UNKNOWN
+        found = predictor.pass_of(rows, step, (low, high))
         seconds = time.perf_counter() - began
         predictor.pace.seen(len(rows), seconds)
-        if rows.dtype == object:
+        if not numbers:
             return Pass(found, {}, seconds)
-        low, high = float(rows.min()), float(rows.max())  # NaN where there is one
         if predictor.range is not None and not (predictor.range[0] <= low and high <= predictor.range[1]):
             found = replace(found, outside=_outside(rows, *predictor.range))
         return Pass(found, {} if math.isfinite(low) and math.isfinite(high) else _not_finite(rows), seconds)

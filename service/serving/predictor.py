@@ -23,7 +23,7 @@ from service.learning.heads import Block, GrownLinear
 from service.learning.preprocessing import IMAGE_RANGE
 from service.learning.serialization import unpack_shard
 from service.serving.folding import served
-from service.serving.forward import Step, forwards
+from service.serving.forward import UNKNOWN, Extremes, Forward, forwards
 from service.serving.pace import Pace
 
 SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
@@ -51,8 +51,8 @@ class Shares:
     @classmethod
     def of(cls, found: Tensor) -> Shares:
         """[n, C] float64"""
-        score, best = found.max(1)  # of equal ones the first
-        return cls(found.numpy(), best.tolist(), score.tolist())
+        shares = found.numpy()
+        return cls(shares, shares.argmax(1).tolist(), np.maximum.reduce(shares, 1).tolist())  # of equal ones the first
 
     def part(self, start: int, stop: int) -> Shares:
         """Those of some rows."""
@@ -123,15 +123,15 @@ class Predictor:
         """softmax(logits / temperature) of raw rows [n, ...] -> [n, C], each row sums to 1."""
         return self.answer(inputs, source).shares
 
-    def head_of(self, source: str | None) -> Step:
+    def head_of(self, source: str | None) -> Forward:
         """What answers rows of a source."""
         return self._forward if source is None else self._of_source.get(source, self._forward)
 
-    def pass_of(self, inputs: Array, step: Step) -> Shares:
-        """One pass of raw rows; texts of one length pass together."""
+    def pass_of(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Shares:
+        """One pass of raw rows; texts of one length pass together. `extremes`: of their numbers, where known."""
         extractor = self._extractor
         if extractor is None:  # no weight wants a gradient, so that none is recorded
-            return Shares.of(step(torch.from_numpy(inputs)))
+            return Shares.of(step(torch.from_numpy(inputs), extremes))
         prepared = extractor.prepare(inputs)
         found = torch.empty(len(prepared), len(self.names), dtype=torch.float64)
         companions = extractor.companions(prepared)

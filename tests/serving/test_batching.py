@@ -16,7 +16,7 @@ from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
 from service.serving import batching, passes
 from service.serving.batching import Batcher, NotFinite
-from service.serving.forward import Step
+from service.serving.forward import UNKNOWN, Extremes, Forward
 from service.serving.pace import Pace
 from service.serving.predictor import Predictor, Shares
 from tests.serving.test_predictor import checkpoint
@@ -42,11 +42,11 @@ class Noted(Predictor):
         self.gate = threading.Event()
         self.gate.set()
 
-    def pass_of(self, inputs: Array, step: Step) -> Shares:
+    def pass_of(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Shares:
         if hasattr(self, "passes"):
             self.gate.wait(10.0)
             self.passes.append(len(inputs))
-        return super().pass_of(inputs, step)
+        return super().pass_of(inputs, step, extremes)
 
 
 def rows(n: int, seed: int = 0) -> Array:
@@ -252,9 +252,9 @@ def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monke
     monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
     class Shared(Noted):
-        def pass_of(self, inputs: Array, step: Step) -> Shares:
+        def pass_of(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Shares:
             clock[0] += takes[0]
-            return super().pass_of(inputs, step)
+            return super().pass_of(inputs, step, extremes)
 
     predictor = Shared(SLOW, cap=1)
 

@@ -73,13 +73,17 @@ MADE = {
 }
 
 
+@pytest.mark.parametrize("spread", [0.5, 5.0])  # within what is not clipped, and beyond
 @pytest.mark.parametrize("kind", MADE)
-def test_it_answers_as_its_modules_do(kind: str) -> None:
+def test_it_answers_as_its_modules_do(kind: str, spread: float) -> None:
     network = MADE[kind]()
-    rows = np.random.default_rng(0).normal(2, 5, (9, *network.layout.input.shape)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(2, spread, (9, *network.layout.input.shape)).astype(np.float32)
     before = rows.copy()
     with torch.no_grad():
         wanted = torch.softmax(network.answer(rows).double() / 1.5, 1)[:, ORDER]
-        (found,) = (step(network.prepare(rows)) for step in forwards(network, [network.head], ORDER, 1.5))
+        (step,) = forwards(network, [network.head], ORDER, 1.5)
+        found = step(network.prepare(rows))
+        told = step(network.prepare(rows), (rows.min().item(), rows.max().item()))
     assert torch.allclose(found, wanted, atol=1e-6)
+    assert torch.allclose(told, wanted, atol=1e-6)
     assert np.array_equal(rows, before)
