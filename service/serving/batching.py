@@ -22,7 +22,7 @@ ON_LOOP_SECONDS = 0.002
 """A pass that takes longer runs on the inference thread."""
 SHARE = 16
 """Rows that one large question gives to a pass while others wait beside it; one of no more rows is small."""
-TURN_SECONDS = 0.00025
+TURN_SECONDS = 0.0001
 """A pass over large questions takes so much longer than one row at most, while small ones are asked, too."""
 COMPANY_SECONDS = 0.1
 """After a small question more of them are expected for so long."""
