@@ -11,7 +11,7 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, ClassScore, Cost, Older
-from service.learning.batch import Bools, Rows, distinct
+from service.learning.batch import Bools, Rows, alone, distinct
 from service.learning.contradictions import needs_learner, needs_reconciliation, strange_can_tell
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
@@ -169,6 +169,8 @@ def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
 
 def _first(a: Assessment) -> First:
     judged = a.candidate_on_batch.judged
+    nothing_left = judged & alone(a.batch)
+    judged = judged & ~nothing_left
     rows = a.batch.take(judged)
     answers = a.candidate_on_batch.take(judged)
     place = {name: k for k, name in enumerate(rows.names)}
@@ -178,6 +180,7 @@ def _first(a: Assessment) -> First:
         Agreement.of(codes, rows.labels),
         len(a.candidate.classes),
         max(sorted(counts), key=lambda c: counts[c], default=""),
+        int(nothing_left.sum()),
     )
 
 

@@ -225,3 +225,12 @@ def distinct(rows: Rows) -> Ints:
     hashes, labels = rows.hashes[order], rows.labels[order]
     fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0
     return np.sort(order[fresh])
+
+
+def alone(rows: Rows) -> Bools:
+    """Rows whose class has all its rows in one group of folds (k // 2): kept back, no head knows the class. -> [n]"""
+    group = rows.folds // 2
+    first, last = np.full(len(rows.names), FOLDS), np.full(len(rows.names), -1)
+    np.minimum.at(first, rows.labels, group)
+    np.maximum.at(last, rows.labels, group)
+    return np.asarray((first == last)[rows.labels])

@@ -12,11 +12,13 @@ from service.learning.statistics import Agreement, Paired
 
 @dataclass(frozen=True)
 class First:
-    """A first version on its own rows, out of fold."""
+    """A first version on its own rows, out of fold. `alone`: rows left aside, of whose class none stays to learn from
+    where they are kept back: their answers are wrong by construction."""
 
     agreement: Agreement
     classes: int
     commonest: str
+    alone: int = 0
 
 
 @dataclass(frozen=True)

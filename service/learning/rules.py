@@ -41,6 +41,12 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     seen = first.agreement
     if first.classes < 2:
         return Finding("One class alone cannot be judged.", limit=rule.p, evidence=False, unproven=True)
+    if seen.rows < rule.min_rows and first.alone:
+        leave = (
+            "1 row leaves none of its class" if first.alone == 1 else f"{first.alone:,} rows leave none of their class"
+        )
+        what = f"Too few rows of each class to judge it: kept back, {leave} to learn from."
+        return Finding(what, limit=rule.p, evidence=False, unproven=True)
     if seen.rows < rule.min_rows:
         few = f"{rows(seen.rows)} {'is' if seen.rows == 1 else 'are'} too few to judge it."
         return Finding(few, limit=rule.p, evidence=False, unproven=True)

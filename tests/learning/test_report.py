@@ -68,7 +68,7 @@ def first() -> Assessment:
     nothing, own = Answers(("a", "b"), np.zeros((0, 2))), says("ab", "aabb" * 10)
     return assessment(
         trusted=rows("", "bat_0"),
-        batch=rows("aabb" * 10, "bat_1"),
+        batch=replace(rows("aabb" * 10, "bat_1"), folds=np.arange(40) % 10),
         candidate=nothing,
         candidate_on_batch=own,
         live=None,
@@ -295,6 +295,19 @@ def test_a_promoted_version_says_what_it_knows_and_what_the_old_classes_lost() -
     given = says("abn", "ab" * 194 + "nn" * 6)
     costly = replace(a, base=says("ab", "ab" * 200), candidate=given, yardstick=given)
     assert "the old classes lost 3.0 points, which is allowed (100.0 → 97.0 %)" in spoken(costly)
+
+
+def test_of_classes_with_one_row_each_nothing_can_be_told() -> None:
+    """Kept back, such a row leaves no row of its class: it is answered wrongly whatever the inputs say."""
+    classes = "abcdefghijklmnopqrstuvwxy"
+    lone = replace(rows(classes, "bat_1"), folds=np.arange(25) % 10)
+    a = replace(first(), batch=lone, candidate_on_batch=says(classes, classes[1:] + "a"), yardstick=None)
+    assert spoken(replace(a, yardstick_on_batch=None)) == (
+        "Live, but unproven: too few rows of each class to judge it: kept back, 25 rows leave none of their class to "
+        "learn from."
+    )
+    shuffled = replace(first(), candidate_on_batch=says("ab", "bbaa" * 10))
+    assert spoken(shuffled, Verdict.HELD).startswith("Held: the labels cannot be predicted from the inputs.")
 
 
 def test_many_new_classes_are_counted_as_new_and_not_as_all_that_it_knows() -> None:
