@@ -23,6 +23,8 @@ STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Of pulls whose importances have mean 1."""
 USUAL = 1.0
 """Of those, where rows kept back do not tell them apart."""
+BRIEF = 1 / 8
+"""Part of the epochs that a strength is tried for. Mostly three are, so a search costs two fifths of a training."""
 
 
 class PulledParams(GradientParams):
@@ -88,14 +90,13 @@ def choose(
 ) -> tuple[T, tuple[Point, ...]]:
     """Train at the strength, or at one of `strengths` that rows kept back choose. -> it, and what was tried.
 
-    All that is tried costs together about as much as one training: each point gets its part of the epochs. `start`: a
-    learner that has not trained, for its rows.
+    Each is tried for an eighth of the epochs, one at least. `start`: a learner that has not trained, for its rows.
     """
     if params.strength != "search":
         best = train(params.strength, params, run)
         watch_old(best.learner, start)
         return best, ()
-    brief = params.model_copy(update={"epochs": max(round(params.epochs / len(strengths)), 1)})
+    brief = params.model_copy(update={"epochs": max(round(params.epochs * BRIEF), 1)})
     (old, new), share, spent = selecting_rows(start), new_share(start), 0
 
     def look(strength: float, run: Run) -> Point:
@@ -107,7 +108,7 @@ def choose(
     strength, points = search(look, run, strengths, usual)
     best = train(strength, params, run)
     best.learner.multiply_adds += spent
-    best.learner.notes += search_notes(points, strength)
+    best.learner.notes += search_notes(points, strength, strengths)
     watch_old(best.learner, start)
     return best, points
 
@@ -173,24 +174,23 @@ def new_share(learner: Learner) -> float:
     return own / (own + learner.known)
 
 
-def search_notes(points: Sequence[Point], strength: float) -> list[str]:
-    """What a search could not see, and whether it ended at an end of its grid."""
+def search_notes(points: Sequence[Point], strength: float, strengths: Sequence[float]) -> list[str]:
+    """What a search could not see, and whether it ended at an end of its grid, `strengths`."""
     if points[0].old is None:
         return ["No row of what was known is at hand, so the new rows alone chose the strength; set it to hold more."]
     if len({point.score for point in points}) == 1:
-        return ["Every strength did the same on the rows kept back; the usual one was taken."]
-    tried = [point.strength for point in points]
-    if strength == max(tried) and points[0].share < 0.5:
+        return ["Every strength that was tried did the same on the rows kept back; the usual one was taken."]
+    if strength == max(strengths) and points[0].share < 0.5:
         return [
             f"The search ended at its strongest pull, {strength:g}: new classes would have cost the old ones more than "
             "they bring, so they are hardly learned. ridge, replay and linear_probe learn them."
         ]
-    if strength == max(tried):
+    if strength == max(strengths):
         return [
             f"The search ended at its strongest pull, {strength:g}: a stiffer one may do better still. Name a larger "
             "strength, or use interpolate, which looks for the best place on the way."
         ]
-    if strength == min(tried):
+    if strength == min(strengths):
         return [
             f"The search ended at its weakest pull, {strength:g}: the new rows need weights that the old ones held."
         ]

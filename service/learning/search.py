@@ -1,5 +1,6 @@
-"""Choosing a strength: train briefly at each point of a grid, look at rows kept back, leave the usual one for a better.
+"""Choosing a strength: train briefly at points of a grid, look at rows kept back, leave the usual one for a better.
 
+The first point is the usual strength; from there the search goes uphill, so that most points are never looked at.
 Of the points that are as good as the best, the one nearest to the usual strength is taken. As good means: not more than
 two standard errors of the paired difference below (after Breiman et al.: Classification and regression trees, 1984,
 section 3.4.3; two, since several points are compared). On a hundred rows the best of a few points is chance, and a
@@ -78,12 +79,29 @@ def preferred(points: Sequence[Point], order: Callable[[Point], float]) -> Point
 def search(
     look: Callable[[float, Run], Point], run: Run, strengths: Sequence[float], usual: float
 ) -> tuple[float, tuple[Point, ...]]:
-    """Look at each strength, one after the other. -> the chosen one, and all points.
+    """Look at the strength nearest to `usual`, then at the next stronger ones for as long as each is better than the
+    one before; where the first of them is not, at the weaker ones in the same way.
 
-    Of those as good as the best the one nearest to `usual` in orders of magnitude is taken, of two the stronger.
+    -> the chosen one, and what was looked at, the weakest first. Of those as good as the best the one nearest to
+    `usual` in orders of magnitude is taken, of two the stronger.
     """
     assert strengths, "a search needs a strength"
-    points = tuple(look(strength, _part(run, k, len(strengths))) for k, strength in enumerate(strengths))
+    grid = sorted(strengths)
+    first = min(range(len(grid)), key=lambda k: _away(grid[k], usual))
+    found: dict[int, Point] = {}
+
+    def look_at(k: int) -> Point:
+        found[k] = look(grid[k], _part(run, len(found), len(grid)))
+        return found[k]
+
+    start = look_at(first)
+    for side in (1, -1):
+        k, last = first + side, start
+        while 0 <= k < len(grid) and (now := look_at(k)).score > last.score:
+            k, last = k + side, now
+        if last is not start:
+            break
+    points = tuple(found[k] for k in sorted(found))
     return preferred(points, lambda p: _away(p.strength, usual)).strength, points
 
 
@@ -93,5 +111,5 @@ def _away(strength: float, usual: float) -> float:
 
 
 def _part(run: Run, k: int, parts: int) -> Run:
-    """The run of one point: its progress is the k-th part of the whole."""
+    """The run of one point: its progress is the k-th part of the most there can be."""
     return replace(run, progress=lambda _, done, total: run.progress("searching", k * total + done, parts * total))

@@ -26,11 +26,32 @@ def searched(scores: dict[float, Rights], usual: float = 1.0) -> float:
     return search(lambda s, _: Point(s, scores[s]), Run(), tuple(scores), usual)[0]
 
 
-def test_the_best_mean_wins_and_every_point_is_told() -> None:
+def test_the_best_mean_wins_and_every_point_that_was_looked_at_is_told() -> None:
     scores = {0.1: pair(90, 20), 1.0: pair(80, 80), 10.0: pair(90, 50)}
     strength, points = search(lambda s, _: Point(s, scores[s]), Run(), tuple(scores), usual=10.0)
     assert strength == 1.0
     assert [(p.strength, p.rights) for p in points] == list(scores.items())
+
+
+@pytest.mark.parametrize(
+    ("right", "looked_at"),
+    [
+        ({0.1: 70, 1.0: 60, 10.0: 50, 100.0: 90}, [1.0, 10.0, 0.1]),
+        ({0.1: 90, 1.0: 50, 10.0: 70, 100.0: 60}, [1.0, 10.0, 100.0]),
+        ({0.1: 50, 1.0: 50, 10.0: 50, 100.0: 50}, [1.0, 10.0, 0.1]),
+        ({0.01: 80, 0.1: 70, 1.0: 60}, [1.0, 0.1, 0.01]),
+    ],
+)
+def test_the_search_goes_uphill_from_the_usual_strength(right: dict[float, int], looked_at: list[float]) -> None:
+    seen = []
+
+    def look(strength: float, _: Run) -> Point:
+        seen.append(strength)
+        return Point(strength, pair(right[strength], right[strength]))
+
+    points = search(look, Run(), tuple(right), usual=1.0)[1]
+    assert seen == looked_at
+    assert [p.strength for p in points] == sorted(looked_at)
 
 
 def test_ties_go_to_the_usual_strength_and_beside_it_to_the_stronger() -> None:
@@ -40,9 +61,11 @@ def test_ties_go_to_the_usual_strength_and_beside_it_to_the_stronger() -> None:
 
 def test_an_end_of_the_grid_is_told() -> None:
     points = [Point(0.1, pair(50, 50)), Point(1.0, pair(70, 70)), Point(10.0, pair(90, 90))]
-    assert "stiffer one" in " ".join(search_notes(points, 10.0))
-    assert "weakest" in " ".join(search_notes(points, 0.1))
-    assert search_notes(points, 1.0) == []
+    grid = (0.1, 1.0, 10.0)
+    assert "stiffer one" in " ".join(search_notes(points, 10.0, grid))
+    assert "weakest" in " ".join(search_notes(points, 0.1, grid))
+    assert search_notes(points, 1.0, grid) == []
+    assert search_notes(points[1:], 1.0, grid) == []
 
 
 def test_what_chance_explains_is_a_tie() -> None:

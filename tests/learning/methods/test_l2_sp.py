@@ -66,13 +66,14 @@ def test_the_search_tells_its_points_and_keeps_the_best() -> None:
     _, base, data = prepared([32])
     learned = l2_sp.update(base, data, l2_sp.Params(epochs=3), Run())
     points = learned.details["points"]
-    assert [p["strength"] for p in points] == list(l2_sp.STRENGTHS)
+    assert l2_sp.USUAL in (tried := [p["strength"] for p in points])
+    assert 2 <= len(tried) <= len(l2_sp.STRENGTHS)
     chosen = next(p for p in points if p["strength"] == learned.details["strength"])
     assert chosen["score"] > max(p["score"] for p in points) - 0.1
     alone = l2_sp.update(base, data, l2_sp.Params(epochs=3, strength=chosen["strength"]), Run())
     assert all(torch.equal(t, weights(alone.checkpoint)[n]) for n, t in weights(learned.checkpoint).items())
     brief = l2_sp.update(base, data, l2_sp.Params(epochs=1, strength=chosen["strength"]), Run())
-    assert learned.multiply_adds == alone.multiply_adds + 4 * brief.multiply_adds
+    assert learned.multiply_adds == alone.multiply_adds + len(points) * brief.multiply_adds
 
 
 def test_new_classes_under_a_pull_leave_old_ones_their_rows() -> None:
