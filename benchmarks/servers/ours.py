@@ -45,7 +45,7 @@ def fill(server: Running, models: int, versions: int) -> None:
     with client(server) as http:
         for k in range(models):
             name = MODEL if k == 0 else f"{MODEL}-{k}"
-            expect(http.post("/v1/models", json={"name": name, "input": _input(network)}))
+            expect(http.post("/v1/models", json={"name": name, "input": input_of(network)}))
             for seed in range(versions):
                 expect(
                     http.post(
@@ -72,7 +72,8 @@ def exported(network: str, seed: int) -> bytes:
     return save(tensors, told)
 
 
-def _input(network: str) -> dict[str, object]:
+def input_of(network: str) -> dict[str, object]:
+    """What a model of it takes, as it is declared."""
     shape = SHAPES[network]
     if len(shape) == 1:
         return {"kind": "vector", "size": shape[0], "scale": SCALE}

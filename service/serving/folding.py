@@ -77,9 +77,12 @@ def folded(backbone: PretrainedBackbone, network: Extractor) -> Extractor:
 def folds(name: str, side: int | None) -> tuple[Fold, ...]:
     """What can be folded and packed in such a network, and gives the same then."""
     bare = deepcopy(skeleton(name, side))
-    if not isinstance(bare, ImageExtractor):
-        return ()
-    return tuple(fold for told in _convolutions(bare) if (fold := _tried(bare.body, told)) is not None)
+    return tuple(foldable(bare)) if isinstance(bare, ImageExtractor) else ()
+
+
+def foldable(bare: ImageExtractor) -> Iterator[Fold]:
+    """Of a network without weights, which is tried out."""
+    return (fold for told in _convolutions(bare) if (fold := _tried(bare.body, told)) is not None)
 
 
 def _tried(body: nn.Module, told: Fold) -> Fold | None:

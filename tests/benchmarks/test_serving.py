@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from pydantic import TypeAdapter
 
 from benchmarks import serving
 from benchmarks.servers import load
 from benchmarks.servers.contenders import CONTENDERS, DOORS
 from benchmarks.servers.faults import BODIES, CHANGES, clear, described
-from benchmarks.servers.ours import SETTINGS, fill, one_core_each, until_ready
+from benchmarks.servers.network import SHAPES, build, row
+from benchmarks.servers.ours import SETTINGS, exported, fill, input_of, one_core_each, until_ready
 from benchmarks.servers.running import Place, Running, started
 from benchmarks.servers.told import Found, told
+from service.api.imports import read_import
+from service.contract.inputs import InputSpec
+from service.serving.predictor import Predictor
 
 
 def test_every_door_answers_as_the_network_does_and_refuses_bad_input(tmp_path: Path) -> None:
@@ -27,6 +34,16 @@ def test_every_door_answers_as_the_network_does_and_refuses_bad_input(tmp_path: 
             if door.media == "application/json":
                 refused += [described(asked.ask(changed=change(asked.row))) for change in CHANGES.values()]
             assert all(clear(word) for word in refused), (door.name, refused)
+
+
+@pytest.mark.parametrize("network", SHAPES)
+def test_the_imported_network_is_the_one_that_peers_serve(network: str) -> None:
+    spec: InputSpec = TypeAdapter(InputSpec).validate_python(input_of(network))
+    version = read_import(exported(network, seed=0), "application/octet-stream", spec, {})
+    rows = torch.tensor([row(network)])
+    with torch.inference_mode():
+        expected = torch.softmax(build(network)(rows), 1).numpy()
+    assert np.allclose(Predictor(version).probabilities(rows.numpy()), expected, atol=1e-6)
 
 
 def test_without_wrk_it_says_what_to_install(

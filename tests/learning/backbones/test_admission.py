@@ -40,6 +40,7 @@ def test_what_works_is_let_in() -> None:
     admission.check(IMAGE, PretrainedBackbone(name="efficientnet_lite0", side=96), {})
     admission.check(TEXT, PretrainedBackbone(name="minilm"), {})
     admission.check(IMAGE, PretrainedBackbone(name="resnet18"), files_of("resnet18"))
+    admission.check(IMAGE, PretrainedBackbone(name="small_resnet/16-32-64x3"), {}, weights=False)
     admission.check(
         ImageInput(kind="image", channels=1, height=8, width=8), PretrainedBackbone(name="efficientnet_lite0"), {}
     )
@@ -54,6 +55,8 @@ def test_what_works_is_let_in() -> None:
         (VECTOR, "minilm", "Use identity or mlp."),
         (IMAGE, "resnet9000", "There is no backbone"),
         (IMAGE, "timm/no_such_net", "There is no backbone"),
+        (IMAGE, "small_resnet/16x0", "There is no backbone"),
+        (IMAGE, "small_resnet/16x3", "TSUIKA_WEIGHTS=small_resnet/16x3="),
         (IMAGE, "resnet18", "TSUIKA_WEIGHTS=resnet18=/path/to/weights.safetensors"),
         (IMAGE, "timm/vit_tiny_patch16_224", "TSUIKA_WEIGHTS=timm/vit_tiny_patch16_224="),
     ],

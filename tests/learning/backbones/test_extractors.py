@@ -226,3 +226,19 @@ def test_the_side_follows_the_image_or_the_weights() -> None:
 def test_an_architecture_is_named_by_kind_of_input() -> None:
     assert Architecture.usual(TEXT).backbone.name == "minilm"
     assert Architecture.usual(IMAGE).backbone.name == "identity"
+
+
+def test_small_residual_networks_take_images_as_they_are_and_can_be_thawed() -> None:
+    named = backbones.resolved(IMAGE, PretrainedBackbone(name="small_resnet/16-32-64x3"))
+    assert named.side == 16
+    bare = backbones.skeleton(named.name, named.side)
+    parameters = sum(p.numel() for p in bare.body.parameters())
+    assert round((parameters + 64 * 10 + 10) / 1e6, 2) == 0.27  # of He et al., 2015, table 6
+    weights = {k: torch.zeros_like(t, device="cpu") for k, t in bare.body.state_dict().items()}
+    weights |= {k: torch.rand(t.shape) / t[0].numel() for k, t in weights.items() if t.ndim == 4}
+    weights |= {k: torch.ones_like(t) for k, t in weights.items() if k.endswith(("running_var", "bn1.weight"))}
+    extractor = backbones.load(named, weights)
+    assert [name for name, _ in extractor.blocks()][:2] == ["stem", "layer1.0"]
+    extractor.thaw([module for _, module in extractor.blocks()])
+    extractor(torch.rand(2, 3, 16, 16)).sum().backward()
+    assert extractor.body.get_parameter("conv1.weight").grad is not None

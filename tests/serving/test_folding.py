@@ -1,0 +1,168 @@
+"""Pretrained networks as they are served: the same features to rounding, and one copy for all who share them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract.inputs import Architecture, PretrainedBackbone
+from service.learning import backbones
+from service.learning.architectures import Network, fresh, layout_of, parts_of
+from service.learning.backbones import extractor
+from service.learning.backbones.extractor import ImageExtractor, SharedWeights
+from service.learning.batch import Array
+from service.learning.low_rank import LowRank, attach
+from service.learning.preprocessing import InputScale
+from service.learning.serialization import digest, pack_shard
+from service.serving.folding import Packed, foldable, folds, served
+from service.serving.predictor import load
+from tests.learning.backbones.made import IMAGE, files_of
+
+LITE = PretrainedBackbone(name="efficientnet_lite0", side=64)
+RESIDUAL = PretrainedBackbone(name="small_resnet/4-8x1", side=16)
+PIXELS = InputScale(torch.tensor(127.5), torch.tensor(127.5))
+
+
+class Store(dict[str, bytes]):
+    """Shards by digest."""
+
+    def put(self, tensors: Any) -> str:
+        data = pack_shard(tensors)
+        self[digest(data)] = data
+        return digest(data)
+
+
+def residual(seed: int = 0) -> SharedWeights:
+    """Weights of a small residual network as after training."""
+    torch.manual_seed(seed)
+    made = backbones._bare(RESIDUAL.name, RESIDUAL.side, "cpu")
+    for layer in made.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.running_mean, std=0.1)  # type: ignore[arg-type]
+            nn.init.uniform_(layer.running_var, 0.5, 1.5)  # type: ignore[arg-type]
+    return SharedWeights({name: t.detach() for name, t in made.body.state_dict().items()})
+
+
+def weights_of(backbone: PretrainedBackbone) -> SharedWeights:
+    if backbone is RESIDUAL:
+        return residual()
+    return backbones.pretrained(backbone, {} if backbone is LITE else files_of(backbone.name))
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        RESIDUAL,
+        LITE,
+        PretrainedBackbone(name="mobilenet_v3_small", side=32),
+        PretrainedBackbone(name="timm/tf_mobilenetv3_small_minimal_100", side=32),
+    ],
+    ids=lambda backbone: backbone.name,
+)
+def test_features_are_the_same_to_rounding_and_no_norm_is_left(backbone: PretrainedBackbone) -> None:
+    weights, store = weights_of(backbone), Store()
+    found = served(backbone, store.put(weights), store.__getitem__)
+    plain = backbones.load(backbone, weights)
+    assert norms(plain) > 0
+    assert norms(found) == 0
+    assert any(isinstance(layer, Packed) for layer in found.modules())
+    with torch.inference_mode():
+        for n in (1, 3):
+            x = torch.rand(n, 3, 20, 20, generator=torch.Generator().manual_seed(n)) * 2 - 1
+            wanted = plain(x)
+            assert torch.allclose(found(x), wanted, rtol=1e-4, atol=1e-5 * float(wanted.abs().max()))
+
+
+class Standardised(nn.Conv2d):
+    """A convolution that scales its weights itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight / self.weight.std(), self.bias)
+
+
+class Odd(nn.Module):
+    """Norms that cannot be folded, and one that can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.first_norm = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.twice, self.twice_norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.seen, self.seen_norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.own, self.own_norm = Standardised(4, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first_norm(self.first(x))
+        x = self.twice_norm(self.twice(x)) + self.twice(x)
+        y = self.seen(x)
+        x = self.seen_norm(y) + y
+        return self.own_norm(self.own(x)).mean((2, 3))
+
+
+def test_a_norm_is_folded_only_where_it_alone_takes_the_map_and_the_weights_are_the_convolutions() -> None:
+    with torch.device("meta"):
+        bare = ImageExtractor(Odd().eval(), 8, (0.0,) * 3, (1.0,) * 3)
+    found = {fold.convolution: fold for fold in foldable(bare)}
+    assert {name: fold.norm for name, fold in found.items()} == {"first": "first_norm", "twice": None, "seen": None}
+    assert found["first"].size == (8, 3, 8, 8)
+
+
+def stored(store: Store, seed: int, branch: bool = False) -> tuple[dict[str, Any], list[dict[str, str]], Network]:
+    """A version in the store: layout, shards, and its network. `seed`: of its head; the backbone is the same."""
+    draw = torch.Generator().manual_seed(seed)
+    network = fresh(IMAGE, Architecture(backbone=RESIDUAL), PIXELS, ["a", "b", "c"], draw, residual()).eval()
+    if branch:
+        down, up = torch.randn(2, 3, 3, 3, generator=draw), torch.randn(4, 2, 1, 1, generator=draw)
+        network.low_rank.append(attach(network.backbone, LowRank("body.conv1", down, up, 1.0, "backbone.1", "0.")))
+    parts = parts_of(network)
+    shards = [{"part": part, "digest": store.put(tensors)} for part, tensors in parts.items()]
+    return layout_of(network, ["a", "b", "c"]).model_dump(), shards, network
+
+
+def shares(network: Network, rows: Array) -> Array:
+    with torch.no_grad():
+        return torch.softmax(network.answer(rows).double(), 1).numpy()
+
+
+ROWS = np.random.default_rng(0).uniform(0, 255, (5, *IMAGE.shape)).astype(np.float32)
+
+
+def test_versions_share_the_folded_network_and_nobody_holds_the_other_weights() -> None:
+    store, reads = Store(), list[str]()
+
+    def read(name: str) -> bytes:
+        reads.append(name)
+        return store[name]
+
+    made = [stored(store, seed) for seed in (1, 2)]
+    first, second = (load(layout, shards, read) for layout, shards, _ in made)
+    name = next(shard["digest"] for shard in made[0][1] if shard["part"] == "backbone.0")
+    assert reads.count(name) == 1
+    assert first.shared is second.shared
+    assert first.shared is not None
+    assert (first.shared.digest, name in extractor._held) == (name, False)
+    whole = sum(t.nbytes for t in residual().values())
+    assert 0.8 * whole < first.shared.bytes < 1.1 * whole
+    assert first.bytes < 0.2 * whole
+    for predictor, (_, _, network) in zip((first, second), made, strict=True):
+        assert np.allclose(predictor.probabilities(ROWS), shares(network, ROWS), atol=1e-5)
+
+
+def test_branches_beside_convolutions_speak_before_the_norms() -> None:
+    store = Store()
+    plain, (layout, shards, network) = stored(store, 1)[2], stored(store, 1, branch=True)
+    found = load(layout, shards, store.__getitem__).probabilities(ROWS)
+    assert np.allclose(found, shares(network, ROWS), atol=1e-5)
+    assert not np.allclose(found, shares(plain, ROWS), atol=1e-3)
+
+
+def test_a_backbone_of_texts_is_served_as_it_is() -> None:
+    assert folds("minilm", None) == ()
