@@ -75,26 +75,24 @@ class Express:
 
 
 class _Asking:
-    """One request. It stands where the event is that would wake a task: `set` tells that something has changed."""
+    """One request. It stands where the event is that would wake a task: `set` tells that something has changed. The
+    batcher tells it the answer as it would tell a future."""
 
     def __init__(
         self, express: Express, cycle: RequestResponseCycle, loaded: Loaded, otherwise: Callable[[], None]
     ) -> None:
         self._express, self._cycle, self._loaded, self._otherwise = express, cycle, loaded, otherwise
-        self._waiting: asyncio.Future[Shares] | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._asked = self._over = False
         self._top = 1
         express.open_requests += 1
 
     def set(self) -> None:
         """The body is whole, or the sender has gone."""
         cycle = self._cycle
-        if self._waiting is not None:
-            if cycle.disconnected:
-                self._waiting.cancel()
-        elif cycle.disconnected:
-            self._ended()
-        elif not cycle.more_body:
+        if cycle.disconnected:
+            self._end()
+        elif not cycle.more_body and not self._asked:
             self._ask()
 
     def be_patient(self) -> None:
@@ -102,35 +100,43 @@ class _Asking:
         if self._patience is None:
             self._patience = asyncio.get_running_loop().call_later(BODY_SECONDS, self._decline)
 
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._over
+
+    def set_result(self, result: Shares, /) -> None:
+        """The batcher has found it."""
+        if self._cycle.flow.write_paused:
+            self._decline()  # this one reads too slowly to be written to at once
+        else:
+            self._write(Answer(self._loaded, result))
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """It is refused."""
+        self._decline()
+
     def _ask(self) -> None:
+        self._asked = True
+        if self._patience is not None:
+            self._patience.cancel()
         cycle, loaded, batcher = self._cycle, self._loaded, self._express.context.batcher
         scope = _scope(cycle)
         try:
             batcher.admit()
             until = questions.deadline(scope)
             found = questions.read_at_once(scope, bytes(cycle.body), loaded)
-            if found is None or len(found[0]) * found[1].top > PIECE:
-                self._decline()
-                return
-            rows, wish = found
-            self._waiting = batcher.ask(loaded.predictor, rows, wish.source, until)
         except Exception:  # the other way meets it again, and tells
+            found = None
+        if found is None or len(found[0]) > PIECE:
             self._decline()
             return
+        rows, wish = found
         self._top = wish.top
-        self._waiting.add_done_callback(self._told)
-
-    def _told(self, waiting: asyncio.Future[Shares]) -> None:
-        if waiting.cancelled() or self._cycle.disconnected:
-            self._ended()
-        elif waiting.exception() is not None or self._cycle.flow.write_paused:
-            self._decline()
-        else:
-            self._write(Answer(self._loaded, waiting.result()))
+        batcher.tell(self, loaded.predictor, rows, wish.source, until)
 
     def _write(self, answer: Answer) -> None:
         cycle = self._cycle
-        self._ended()
+        self._end()
         if self._express.context.health.stopping:
             cycle.keep_alive = False
         body = answer.json(self._top)
@@ -150,13 +156,16 @@ class _Asking:
     def _decline(self) -> None:
         """All other requests' way, from the beginning."""
         cycle = self._cycle
-        self._ended()
+        self._end()
         event = cycle.message_event = asyncio.Event()
         if cycle.body or not cycle.more_body:
             event.set()
         self._otherwise()
 
-    def _ended(self) -> None:
+    def _end(self) -> None:
+        if self._over:
+            return
+        self._over = True
         self._express.open_requests -= 1
         if self._patience is not None:
             self._patience.cancel()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
 from service.serving.forward import Forward
-from service.serving.passes import Pass, Piece, Question, computed
+from service.serving.passes import Answering, Pass, Piece, Question, computed
 from service.serving.predictor import Predictor, Shares
 
 ON_LOOP_SECONDS = 0.002
@@ -110,8 +110,16 @@ class Batcher:
 
         It fails with NotFinite, with DeadlinePassed, or with what the pass raised.
         """
+        answer: asyncio.Future[Shares] = asyncio.get_running_loop().create_future()
+        self.tell(answer, predictor, rows, source, until)
+        return answer
+
+    def tell(
+        self, answer: Answering, predictor: Predictor, rows: Array, source: str | None, until: float | None
+    ) -> None:
+        """The same; `answer` is told, in the turn of the loop that finds it."""
         loop = asyncio.get_running_loop()
-        question = Question(rows, loop.create_future(), until)
+        question = Question(rows, answer, until)
         step = predictor.head_of(source)
         line = self._lines.get(step)
         if line is None:
@@ -123,7 +131,6 @@ class Batcher:
         if queue is line.small:
             self._company = loop.time() + COMPANY_SECONDS
         self._call(loop)
-        return question.answer
 
     def close(self) -> None:
         """No more passes."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,12 +15,28 @@ from service.serving.forward import UNKNOWN, Forward
 from service.serving.predictor import Predictor, Shares
 
 
+class Answering(Protocol):
+    """Who waits for an answer: a future, or anybody who wants it at once. Called from the event loop alone."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+    def set_result(self, result: Shares, /) -> None:
+        """Here it is."""
+        ...
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """There will be none."""
+        ...
+
+
 @dataclass(eq=False)
 class Question:
     """Rows that wait for their answer. `until`: when nobody wants it any more, on the clock of the loop."""
 
     rows: Array
-    answer: asyncio.Future[Shares]
+    answer: Answering
     until: float | None
     taken: int = 0
     parts: list[Shares] = field(default_factory=list)
