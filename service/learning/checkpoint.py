@@ -75,6 +75,10 @@ class ExactHead(Strict):
     prior: float
     lift_rows: int = Field(description="Rows there were when the lift was chosen; it is chosen anew when they doubled.")
     lift_named: bool = False
+    lift_ahead: bool = Field(
+        default=False,
+        description="All other lifts were far behind when it was chosen: it stays when rows have doubled once.",
+    )
     kept_columns: int = Field(default=0, description="First columns that an earlier version solved, kept as they were.")
     decay: float = Field(default=1.0, description="What a batch counts less with every later one; 1: all alike.")
     source_weights: dict[str, float] = Field(default={}, description="What a source counts, by name.")

@@ -27,7 +27,8 @@ class ExactParams(Strict):
         default="auto",
         description="Map in front of the head: none, relu or fourier (random features), conv (random convolutions, for "
         "images), or a list of those side by side. auto: by rows kept back for choosing, and again when rows have "
-        "doubled. A named lift makes the head a function of the rows alone, whatever their order.",
+        "doubled; one that was far ahead of the others stays once without that. A named lift makes the head a function "
+        "of the rows alone, whatever their order.",
     )
     width: int | None = Field(
         default=None,

@@ -61,6 +61,7 @@ def learn_exactly(
                 prior=form.prior,
                 lift_rows=ground.lift_rows,
                 lift_named=ground.lift_named,
+                lift_ahead=ground.lift_ahead,
                 decay=weights.decay,
                 source_weights=dict(weights.sources),
             ),

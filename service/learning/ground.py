@@ -14,7 +14,7 @@ from service.learning.architectures import build, parts_of
 from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.features import Space, give_grid, identity_network, pretrained_network
-from service.learning.lift_choice import Solver, choose_lifts, worth_beside
+from service.learning.lift_choice import Solver, choose_lifts, stays, worth_beside
 from service.learning.lifts import WIDE, WIDE_ROWS, Lift, LiftKind, make_lift
 from service.learning.method import Data, Run
 from service.learning.preprocessing import InputScale, input_reach, scale_for
@@ -28,13 +28,15 @@ NO_LIFT = 'This version has a trained backbone, whose features need no lift: use
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """A space, its parts and the batches that each was made of; `lift_rows`, `lift_named`: see `ExactHead`."""
+    """A space, its parts and the batches that each was made of; `lift_rows`, `lift_named`, `lift_ahead`: see
+    `ExactHead`."""
 
     space: Space
     parts: dict[str, Tensors]
     learned: dict[str, frozenset[str]]
     lift_rows: int
     lift_named: bool
+    lift_ahead: bool = False
     details: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -58,8 +60,9 @@ def ground_for(
     features; one with a pretrained backbone on those, with the lifts beside them that are asked for, or where that does
     better with convolutions of the images, or of texts with random ReLU features, which then stay. Otherwise lifts of
     the scaled input: those asked for; or those of the base; or, for a first version and whenever the rows have doubled
-    since or allow for wider ones, those that do best on rows kept back for choosing. `fading`: old batches count less,
-    so the latest rows choose, and never are there enough of them for wider ones.
+    since or allow for wider ones, those that do best on rows kept back for choosing; those that were far ahead there
+    stay once without being tried. `fading`: old batches count less, so the latest rows choose, and never are there
+    enough of them for wider ones.
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone
@@ -74,12 +77,18 @@ def ground_for(
         )
     if base is not None and (_stands(base, data, fading) or data.kept_rows < data.known_rows):
         return as_base(base, data)  # of rows that were deleted only the sums in this space are left
+    number = data.known_rows + len(data.batch)
+    if base is not None and not fading:
+        here = as_base(base, data)
+        if (score := stays(base.layout, lambda: data.grown(here.space), number, solver)) is not None:
+            return replace(here, lift_rows=number, lift_ahead=False, details={"lifts_tried": score})
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     if fading:
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
     choice = choose_lifts(data.input, _scale(base, data)[0], rows, solver, run)
     decided = frozenset(rows.batches) if choice.scores else frozenset[str]()
-    return _lifted(base, data, choice.lifts, decided=decided, scores=choice.scores)
+    ground = _lifted(base, data, choice.lifts, decided=decided, scores=choice.scores)
+    return replace(ground, lift_ahead=choice.ahead)
 
 
 def _stands(base: Checkpoint, data: Data, fading: bool) -> bool:
@@ -176,7 +185,7 @@ def _standing(
     """Ground in this space; parts that the base has are the base's. `decided`: by which batches its lifts were."""
     rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
-        return Ground(space, _frozen(base), _learned(base), rows, named, details)
+        return Ground(space, _frozen(base), _learned(base), rows, named, details=details)
     if base is not None and data.kept_rows < data.known_rows:
         there = " and ".join(lift.kind for lift in base.layout.lifts) or "none"
         raise MethodRefused.at(
@@ -193,7 +202,7 @@ def _standing(
     words = " and ".join(lift.kind for lift in space.network.layout.lifts) or "none"
     changed = base is not None and base.layout.lifts != space.network.layout.lifts
     notes = (f"The feature space changed: its lift is now {words}.",) if changed else ()
-    return Ground(space, parts, learned, rows, named, details, notes)
+    return Ground(space, parts, learned, rows, named, details=details, notes=notes)
 
 
 def moved(layout: Layout) -> bool:
@@ -207,7 +216,8 @@ def as_base(base: Checkpoint, data: Data) -> Ground:
     rows = exact.lift_rows if exact else data.known_rows + len(data.batch)
     network = build(base)
     give_grid(network, data.batch)
-    return Ground(Space.of(network), _frozen(base), _learned(base), rows, bool(exact and exact.lift_named))
+    named, ahead = (exact.lift_named, exact.lift_ahead and len(data.batch) > 0) if exact else (False, False)
+    return Ground(Space.of(network), _frozen(base), _learned(base), rows, named, ahead)
 
 
 def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> Ground:

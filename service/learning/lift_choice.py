@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Literal, Protocol
 
 import numpy as np
@@ -12,8 +13,10 @@ from service.contract.inputs import InputSpec
 from service.learning.apart import LeftOut, out_of_fold_logits
 from service.learning.batch import SELECT_FOLD, Array, Ints, Rows
 from service.learning.blend import Compared
+from service.learning.checkpoint import Layout, LiftLayout
 from service.learning.features import Space, identity_network, rounded
-from service.learning.lifts import Lift, candidate_lifts, make_lift, twice_the_filters
+from service.learning.ledger import Ledger
+from service.learning.lifts import WIDE_ROWS, Lift, candidate_lifts, make_lift, twice_the_filters
 from service.learning.method import Run
 from service.learning.preprocessing import InputScale, input_reach
 from service.learning.solve import Head
@@ -32,6 +35,8 @@ WORTH = 0.005
 """Balanced accuracy that more filters, or lifts beside a pretrained backbone, must win: they double the width."""
 ROOM = 0.9
 """Balanced accuracy from which on more filters are not tried."""
+AHEAD, FAR = 2.0, 0.01
+"""A lift is far behind that answers so many times as often wrong, and that much worse in balanced accuracy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +87,14 @@ class Solver(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LiftChoice:
-    """The lifts that were chosen, and each candidate's balanced accuracy; none where too few rows could tell."""
+    """The lifts that were chosen, and each candidate's balanced accuracy; none where too few rows could tell.
+
+    ahead: all others are far behind, on 200 rows of fold 2 or more.
+    """
 
     lifts: list[Lift]
     scores: dict[str, float]
+    ahead: bool = False
 
 
 def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver, run: Run) -> LiftChoice:
@@ -105,17 +114,46 @@ def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver,
         run.progress("choosing a lift", len(scores), len(candidates))
         space = Space.of(identity_network(spec, scale, lifts))
         score = unseen_accuracy(tried.with_inputs(rounded(space, tried.inputs, run.check)), space.shift, solver, run)
-        scores[" + ".join(f"{lift.kind} {lift.width}" for lift in lifts)] = round(score, 4)
+        scores[told(lifts)] = round(score, 4)
         return score
 
     best, chosen = -1.0, candidates[0]
     for lifts in candidates:
         if (score := score_of(lifts)) > best:
             best, chosen = score, lifts
-    wider = twice_the_filters(spec, chosen, len(rows)) if best < ROOM else None
+    if best >= ROOM:
+        enough = int((tried.folds == SELECT_FOLD).sum()) >= SELECTING_ROWS
+        return LiftChoice(chosen, scores, enough and _ahead(scores, told(chosen)))
+    wider = twice_the_filters(spec, chosen, len(rows))
     if wider is not None and score_of(wider) > best + WORTH:
         chosen = wider
     return LiftChoice(chosen, scores)
+
+
+def stays(base: Layout, grown: Callable[[], Ledger], rows: int, solver: Solver) -> dict[str, float] | None:
+    """Can the lift of the base stay untried for so many rows, since it was far ahead when it was chosen, and still does
+    well on fold 2? -> its balanced accuracy there, by a head of folds 3-9; null: one is to be chosen.
+
+    `grown`: the ledger that knows all rows, in the base's space, which holds up to 200 rows of fold 2 a class.
+    """
+    exact = base.exact
+    if exact is None or not exact.lift_ahead or exact.lift_rows <= WIDE_ROWS < rows:
+        return None
+    ledger, name = grown(), told(base.lifts) or f"none {prod(base.input.shape)}"
+    selected = ledger.selected
+    head = solver.solve(ledger.learn, ledger.shift, exact.alpha).aligned(selected.names)
+    score = balanced_accuracy(head.logits(selected.inputs.astype(np.float64) * 2.0**-ledger.shift), selected.labels)
+    return {name: round(score, 4)} if score >= ROOM else None
+
+
+def told(lifts: Sequence[Lift] | Sequence[LiftLayout]) -> str:
+    """Their kinds and widths, as reports name them."""
+    return " + ".join(f"{lift.kind} {lift.width}" for lift in lifts)
+
+
+def _ahead(scores: Mapping[str, float], best: str) -> bool:
+    most = scores[best]
+    return all(s <= most - FAR and 1 - s >= AHEAD * (1 - most) for name, s in scores.items() if name != best)
 
 
 def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) -> tuple[bool, dict[str, float]]:

@@ -24,9 +24,9 @@ from service.learning.sums import Floats, Sums
 ABSENT = -1e9
 """Score of a column whose class the head has never seen."""
 
-_SOLVED: WeakKeyDictionary[Sums, dict[tuple[int, float, float], Head]] = WeakKeyDictionary()
-"""Ridge heads of sums that are still held, by shift, alpha and prior: the method, its judge and the learning curve ask
-for the same ones."""
+_SOLVED: WeakKeyDictionary[Sums, dict[tuple[int, float | None, float], Head]] = WeakKeyDictionary()
+"""Heads of sums that are still held, by shift, alpha (null: discriminants) and prior: the method, its judge, the choice
+of a lift and the learning curve ask for the same ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +92,13 @@ def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
     """
     if not sums.mass:
         return Head((), np.zeros((0, sums.width)), np.zeros(0))
-    return ridge_once(
+    return solved_once(
         sums, shift, alpha, prior, lambda: RidgeEquations(Moments.of(sums, prior)).solve(alpha, last=True)
     )
 
 
-def ridge_once(sums: Sums, shift: int, alpha: float, prior: float, solve: Callable[[], Head]) -> Head:
-    """The ridge head of these rows, by `solve` in grid units where it was not solved before."""
+def solved_once(sums: Sums, shift: int, alpha: float | None, prior: float, solve: Callable[[], Head]) -> Head:
+    """The head of these rows, by `solve` in grid units where it was not solved before; alpha null: discriminants."""
     solved, key = _SOLVED.setdefault(sums, {}), (shift, alpha, prior)
     if key not in solved:
         solved[key] = in_features(solve(), sums, shift)
@@ -113,8 +113,12 @@ def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
     """
     if not sums.mass:
         return Head((), np.zeros((0, sums.width)), np.zeros(0))
-    moments = Moments.of(sums, prior)
-    return in_features(lda_head(moments, lda_factor(moments, *lda_shrinkage(sums, moments))), sums, shift)
+
+    def solve() -> Head:
+        moments = Moments.of(sums, prior)
+        return lda_head(moments, lda_factor(moments, *lda_shrinkage(sums, moments)))
+
+    return solved_once(sums, shift, None, prior, solve)
 
 
 def lda_shrinkage(sums: Sums, moments: Moments) -> tuple[float, float]:

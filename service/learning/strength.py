@@ -10,7 +10,7 @@ from service.learning.batch import Rows
 from service.learning.blend import blended, blended_apart, compared, with_discriminants
 from service.learning.lift_choice import Fitted, Name
 from service.learning.moments import Moments
-from service.learning.solve import Head, RidgeEquations, ridge_once, solve_ridge
+from service.learning.solve import Head, RidgeEquations, solve_ridge, solved_once
 from service.learning.sums import Sums
 
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)
@@ -67,7 +67,7 @@ def choose_alpha(
     first = len(grid) // 2 - (learn.mass >= MANY * learn.width)
     scores = _searched(error, grid, first)
     best = _best(scores)
-    return Choice(best, ridge_once(learn, shift, best, prior, lambda: heads[best]), scores)
+    return Choice(best, solved_once(learn, shift, best, prior, lambda: heads[best]), scores)
 
 
 def _searched(error: Callable[[float], float], grid: Sequence[float], first: int) -> dict[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import cache
 
@@ -23,7 +24,7 @@ from service.contract.inputs import (
     VectorInput,
 )
 from service.errors import Cancelled, MethodRefused
-from service.learning import strength
+from service.learning import lift_choice, strength
 from service.learning.architectures import build, fresh, layout_of, parts_of
 from service.learning.batch import Rows, make_rows
 from service.learning.blend import Compared
@@ -291,16 +292,53 @@ def test_auto_chooses_again_when_rows_have_doubled_and_a_named_lift_stays() -> N
     assert [(lift.kind, lift.width) for lift in named.checkpoint.layout.lifts] == [("relu", 24)]
 
 
-def test_a_wide_head_keeps_its_alpha_until_the_rows_pass_a_power_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ridge, "SEARCHED_WIDTH", 10)
+def test_a_lift_that_was_far_ahead_stays_once_without_being_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lift_choice, "SELECTING_ROWS", 3)
+    monkeypatch.setattr("service.learning.lifts.WIDTH", 24)
+    x, y = labelled(330)
+    for scores, tried in (
+        ((0.9, 0.98, 0.95), [3, 1, 3]),  # none is far behind, random Fourier features are, too
+        ((0.9, 0.98, 0.97), [3, 3, 3]),
+        ((0.4, 0.88, 0.4), [3, 3, 3]),  # ahead, but more rows may show what does well
+    ):
+        given = itertools.cycle(scores)
+        monkeypatch.setattr(lift_choice, "unseen_accuracy", lambda *_, given=given: next(given))
+        model, found = Stream(VECTOR), []
+        for start, stop in ((0, 40), (40, 80), (80, 160)):
+            made = model.learn(ridge.METHOD, x[start:stop], y[start:stop])
+            found.append(len(made.details["lifts_tried"]))
+        assert found == tried
+    exact = made.checkpoint.layout.exact
+    assert exact is not None
+    assert exact.lift_rows == 160
+
+
+def test_a_lift_that_was_ahead_is_chosen_anew_where_it_does_badly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lift_choice, "SELECTING_ROWS", 3)
+    x, y = labelled(330)
+    model = Stream(VECTOR)
+    scores = iter((0.9, 0.98, 0.9, 0.9, 0.95, 0.9))
+    monkeypatch.setattr(lift_choice, "unseen_accuracy", lambda *_: next(scores))
+    first = model.learn(ridge.METHOD, x[:40], y[:40]).checkpoint.layout
+    assert first.exact is not None
+    assert first.exact.lift_ahead
+    noise = list(np.random.default_rng(0).permutation(y[40:330]))
+    assert len(model.learn(ridge.METHOD, x[40:330], noise).details["lifts_tried"]) == 3
+
+
+@pytest.mark.parametrize(("limit", "lift"), [("SEARCHED_WIDTH", "relu"), ("SEARCHED_AUTO", "auto")])
+def test_a_wide_head_keeps_its_alpha_until_the_rows_pass_a_power_of_two(
+    monkeypatch: pytest.MonkeyPatch, limit: str, lift: str
+) -> None:
+    monkeypatch.setattr(ridge, limit, 4)
     parts = [batch("bat_1", range(70)), batch("bat_2", range(70, 80)), batch("bat_3", range(80, 150))]
     checkpoint, searched = None, []
     for k, part in enumerate(parts):
-        made = learn(ridge.METHOD, checkpoint, parts[:k], part)
+        made = learn(ridge.METHOD, checkpoint, parts[:k], part, lift=lift)
         checkpoint = made.checkpoint
         searched.append(bool(made.details["alphas_tried"]))
     assert searched == [True, False, True]
-    again = learn(ridge.METHOD, checkpoint, parts, Rows.empty(VECTOR.shape))
+    again = learn(ridge.METHOD, checkpoint, parts, Rows.empty(VECTOR.shape), lift=lift)
     assert again.details["alphas_tried"], "a retraction chooses anew"
 
 

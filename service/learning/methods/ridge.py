@@ -21,8 +21,9 @@ from service.learning.method import Data, Learned, Method, Run
 from service.learning.new_columns import can_stay, with_old_columns
 from service.learning.strength import ALPHAS, Ridge
 
-SEARCHED_WIDTH = 1200
-"""Features up to which the whole grid is searched at every update; above, when the rows pass a power of two."""
+SEARCHED_WIDTH, SEARCHED_AUTO = 1200, 1000
+"""Features up to which the whole grid is searched at every update; above, when the rows pass a power of two. Behind
+lifts that `auto` chose fewer: those depend on the order of the rows anyway."""
 
 FADING_ALPHA = 0.1
 """Where older batches count less: rows kept back are of the same batches as those that are learned, so they cannot tell
@@ -70,7 +71,8 @@ def _settled(ridge: Ridge, base: Checkpoint | None, data: Data, params: Params, 
     """With what a wide head keeps of the base's choices until the rows pass a power of two: alpha where it is searched,
     and that discriminants are left out (where they are not, asking again costs nothing)."""
     exact = base.layout.exact if base is not None else None
-    if base is None or exact is None or ground.space.width <= SEARCHED_WIDTH:
+    searched = SEARCHED_WIDTH if ground.lift_named else SEARCHED_AUTO
+    if base is None or exact is None or ground.space.width <= searched:
         return ridge
     passed = data.known_rows.bit_length() < (data.known_rows + len(data.batch)).bit_length()
     if passed or not len(data.batch) or exact.prior != params.tau or Space.of(base).id != ground.space.id:
