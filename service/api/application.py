@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
@@ -31,6 +31,7 @@ from service.api.context import Context
 from service.api.door import Door
 from service.api.health import Health
 from service.api.posting import Posts
+from service.api.queries import check_query
 from service.api.reader import Reader
 from service.api.validation import invalid
 from service.api.watching import Watcher
@@ -54,6 +55,8 @@ ROOMS = (
     methods,
     pages,
 )
+ELSEWHERE = (inference, pages)
+"""Not of /v1: other people's clients and probes may send what they like."""
 
 INSTEAD = (
     (":predict", "Predictions are at POST /v1/models/{model}/predictions."),
@@ -85,7 +88,7 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
         runtime, health, Watcher(runtime), posts, Batcher(settings.queue_seconds), Reader(settings)
     )
     for room in ROOMS:
-        app.include_router(room.routes)
+        app.include_router(room.routes, dependencies=[] if room in ELSEWHERE else [Depends(check_query)])
     app.add_exception_handler(TsuikaError, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _no_such_call)

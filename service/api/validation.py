@@ -46,11 +46,12 @@ def invalid(found: Sequence[Any], body: Any, kind: type[BaseModel] | None = None
 def _told(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> tuple[str, str]:
     """-> pointer, sentence"""
     steps, _, _ = _walk(fault["loc"], body, fault["type"] == "missing")
-    pointer = "".join("/" + str(s)[:100].replace("~", "~0").replace("/", "~1") for s in steps)
+    pointer = pointer_to(steps)
     name = ".".join(str(s)[:100] for s in steps)
     match fault["type"]:
         case "extra_forbidden":
-            return pointer, _unknown(name, kind if len(steps) == 1 else None)
+            fields = list(kind.model_fields) if kind is not None and len(steps) == 1 else []
+            return pointer, unknown(name, fields, "here")
         case "list_type" | "literal_error" if pointer == "/batches" and kind is CreateUpdate:
             return pointer, 'batches is a list of ids, or "pending" for all that wait.'
         case "list_type" if pointer == "/labels":
@@ -87,12 +88,16 @@ def _likeliest_branch(found: Sequence[Any], body: Any) -> list[Any]:
     return plain
 
 
-def _unknown(name: str, kind: type[BaseModel] | None) -> str:
+def pointer_to(steps: Sequence[int | str]) -> str:
+    """The JSON pointer to a place."""
+    return "".join("/" + str(step)[:100].replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def unknown(name: str, fields: Sequence[str], where: str) -> str:
     """An unknown member, with what would be known."""
-    fields = list(kind.model_fields) if kind is not None else []
     near = get_close_matches(name, fields, n=1)
     known = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(fields)}." if fields else "Leave it out."
-    return f"{name} is not known here. {known}"
+    return f"{name} is not known {where}. {known}"
 
 
 def _walk(

@@ -9,7 +9,7 @@ import pytest
 
 from service.api.application import ROOMS
 from service.errors import TsuikaError
-from tests.api.conftest import Api, MakeApi
+from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 
 ROUTES = [(method, route.path) for room in ROOMS for route in room.routes.routes for method in sorted(route.methods)]
@@ -41,6 +41,32 @@ def test_with_a_key_any_host_is_good_and_the_description_is_public(make_api: Mak
     api.ok("POST", "/v1/models/digits/rollback", headers={"Authorization": "Bearer secret"})
     listed = api.ok("GET", "/v1/models/digits/deployments", headers={"Authorization": "Bearer secret"})
     assert listed["items"][0]["by"] == "bootstrap key"
+
+
+def test_every_route_refuses_what_it_does_not_read_of_a_query(api: Api) -> None:
+    routes = [(m, p) for m, p in ROUTES if p.startswith("/v1/") and not p.endswith("/predictions")]
+    assert len(routes) > 20
+    for method, path in routes:
+        media = "application/octet-stream" if path.endswith("/versions") else "application/json"
+        refused = api(method, f"{path}?erease=true", headers={"Content-Type": media})
+        assert (refused.status_code, pointers(refused)) == (422, ["/erease"]), (method, path)
+    assert api("DELETE", "/v1/models/digits?erase=true").status_code == 422
+    assert api.ok("GET", "/v1/models/digits")["archived_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/v1/models?limt=1", "limt is not known in this query. Did you mean limit?"),
+        ("/v1/models/digits/updates?verdict=held", "Known are state, kind, limit, cursor."),
+        ("/v1/methods?x=1", "x is not known in this query. Leave it out."),
+        ("/v1/models/digits/updates?state=held", "state should be 'queued', 'running', 'succeeded', 'failed' or "),
+    ],
+)
+def test_what_is_wrong_in_a_query_is_told_with_what_is_known(api: Api, path: str, told: str) -> None:
+    refused = api("GET", path)
+    assert refused.status_code == 422
+    assert told in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:80", "[::1]:8000", "LOCALHOST", "shop.lan"])
