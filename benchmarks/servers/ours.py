@@ -107,7 +107,7 @@ def until_ready(server: Running) -> float:
             if httpx.get(f"{server.url}/readyz", timeout=2.0).is_success:
                 return time.monotonic() - began
         time.sleep(POLL_SECONDS)
-    raise NotStarted(f"not ready; its log is in {server.place.folder}")
+    raise NotStarted(f"{server.contender.name} is not ready:\n{server.log}")
 
 
 def start_seconds(place: Place, settings: dict[str, str]) -> float:

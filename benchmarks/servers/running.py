@@ -70,6 +70,11 @@ class Running:
         with torch.inference_mode():
             self.expected = int(build(place.network)(torch.tensor([self.row])).argmax())
 
+    @property
+    def log(self) -> str:
+        """The end of what it wrote."""
+        return _log(self.place, self.contender).read_text(errors="replace").strip()[-1500:]
+
     def ask(self, changed: Row | None = None, body: bytes | None = None) -> httpx.Response:
         """One request, with another row or another body if one is given."""
         asked = self.contender.asks(self.row if changed is None else changed)
@@ -104,8 +109,7 @@ def running(contender: Contender, place: Place, **settings: str) -> Iterator[Run
         until = time.monotonic() + START_SECONDS
         while not server.right():
             if server.process.poll() is not None or time.monotonic() > until:
-                log = _log(place, contender).read_text(errors="replace").strip()[-1500:]
-                raise NotStarted(f"{contender.name} gives no right answer:\n{log}")
+                raise NotStarted(f"{contender.name} gives no right answer:\n{server.log}")
             time.sleep(0.1)
         yield server
 

@@ -8,10 +8,9 @@ Versions that have a backbone in common share the folded network, and nobody hol
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from threading import Lock
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -22,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from service.contract.inputs import PretrainedBackbone
-from service.learning.backbones import load, skeleton
+from service.learning.backbones import bare
 from service.learning.backbones.extractor import Extractor, ImageExtractor, SharedWeights, shared
 from service.learning.low_rank import BORDERS
 
@@ -31,6 +30,8 @@ ROWS = 8
 """Of a pass for which filters are brought in order; other numbers of rows do about as well with it."""
 TOLERANCE = 1e-4
 
+_known: dict[tuple[str, int | None], tuple[int, tuple[Fold, ...]]] = {}
+"""By name and side: features, and what there is to fold."""
 _served: WeakValueDictionary[Key, Extractor] = WeakValueDictionary()
 _serving = Lock()
 
@@ -54,35 +55,34 @@ def served(backbone: PretrainedBackbone, digest: str, read: Callable[[str], byte
     with _serving:
         held = _served.get(key)
     if held is None:
-        made = folded(backbone, load(backbone, shared(digest, read)))
+        made = _folded(backbone, bare(backbone, shared(digest, read)))
         with _serving:
             held = _served.setdefault(key, made)
     return held
 
 
-def folded(backbone: PretrainedBackbone, network: Extractor) -> Extractor:
+def _folded(backbone: PretrainedBackbone, network: Extractor) -> Extractor:
     """The same network, which is changed: convolutions hold the norms behind them, and are `Packed`."""
+    if not isinstance(network, ImageExtractor):
+        return network
     assert network.weights is not None
-    found = folds(backbone.name, backbone.side)
-    for fold in found:
+    key = (backbone.name, backbone.side)
+    if (found := _known.get(key)) is None:
+        found = _known[key] = foldable(network)
+    network.width, folds = found
+    for fold in folds:
         _fold(network.body, fold)
-    if found:
+    if folds:
         kept = {name: t.detach() for name, t in (*network.body.named_parameters(), *network.body.named_buffers())}
         packed = sum(m.bytes for m in network.modules() if isinstance(m, Packed))
         network.weights = SharedWeights(kept, network.weights.digest, packed)
     return network
 
 
-@lru_cache(maxsize=16)
-def folds(name: str, side: int | None) -> tuple[Fold, ...]:
-    """What can be folded and packed in such a network, and gives the same then."""
-    bare = deepcopy(skeleton(name, side))
-    return tuple(foldable(bare)) if isinstance(bare, ImageExtractor) else ()
-
-
-def foldable(bare: ImageExtractor) -> Iterator[Fold]:
-    """Of a network without weights, which is tried out."""
-    return (fold for told in _convolutions(bare) if (fold := _tried(bare.body, told)) is not None)
+def foldable(network: ImageExtractor) -> tuple[int, tuple[Fold, ...]]:
+    """Features of a network, and what can be folded and packed in it and gives the same then; it stays as it is."""
+    width, there = _convolutions(network)
+    return width, tuple(fold for told in there if (fold := _tried(network.body, told)) is not None)
 
 
 def _tried(body: nn.Module, told: Fold) -> Fold | None:
@@ -91,9 +91,9 @@ def _tried(body: nn.Module, told: Fold) -> Fold | None:
     return next((way for way in ways if (way.norm or way.size) and _same(body, way)), None)
 
 
-def _convolutions(network: ImageExtractor) -> Iterator[Fold]:
-    """Of one pass of a network without weights, which tells who takes what; a norm is behind a convolution if it takes
-    what that gives and nobody else does."""
+def _convolutions(network: ImageExtractor) -> tuple[int, list[Fold]]:
+    """Of one pass, which tells who takes what; a norm is behind a convolution if it takes what that gives and nobody
+    else does. -> features, and the convolutions in order"""
     uses, given, calls = _Uses(), dict[int, tuple[str, Tensor]](), Counter[str]()
     sizes, norms = dict[str, tuple[int, ...]](), dict[str, tuple[str, int]]()
 
@@ -114,22 +114,27 @@ def _convolutions(network: ImageExtractor) -> Iterator[Fold]:
 
         return note
 
+    hooks = []
     for name, layer in network.body.named_modules():
         if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(gave(name))
+            hooks.append(layer.register_forward_hook(gave(name)))
         elif isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
-            layer.register_forward_pre_hook(takes(name))
+            hooks.append(layer.register_forward_pre_hook(takes(name)))
     with torch.no_grad(), uses:
-        network.features(torch.empty(1, 3, network.side, network.side, device="meta"))
+        width = network.features(torch.zeros(1, 3, network.side, network.side)).shape[1]
+    for hook in hooks:
+        hook.remove()
+    found = []
     for name, size in sizes.items():
         norm, y = norms.get(name, ("", 0))
         alone = norm and calls[name] == calls[norm] == 1 and uses.count[y] == 1
-        yield Fold(name, norm if alone else None, size)
+        found.append(Fold(name, norm if alone else None, size))
+    return width, found
 
 
 def _bordered(convolution: nn.Module, size: Sequence[int]) -> Sequence[int]:
     """Of an input with the borders that modules within the convolution give it."""
-    x = torch.empty(1, *size, device="meta")
+    x = torch.empty(1, *size)
     for child in convolution.children():
         x = child(x) if isinstance(child, BORDERS) else x
     return x.shape[1:]
@@ -141,6 +146,11 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.count: dict[int, int] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Else torch imports its compiler: a second and 75 MB."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for tensor in (t for t in tree_leaves((args, kwargs or {})) if isinstance(t, Tensor)):
@@ -172,8 +182,8 @@ class Packed(nn.Module):
 def _same(body: nn.Module, fold: Fold) -> bool:
     """Does it give the same for random weights? Some libraries' convolutions scale their weights themselves, or pad as
     the size of a map asks for."""
-    one = cast(nn.Conv2d, deepcopy(body.get_submodule(fold.convolution)).to_empty(device="cpu"))
-    norm = nn.Identity() if fold.norm is None else deepcopy(body.get_submodule(fold.norm)).to_empty(device="cpu")
+    one = cast(nn.Conv2d, deepcopy(body.get_submodule(fold.convolution)))
+    norm = nn.Identity() if fold.norm is None else deepcopy(body.get_submodule(fold.norm))
     both, draw = nn.Sequential(one, norm), torch.Generator().manual_seed(0)
     for tensor in (*norm.parameters(), *norm.buffers()):
         if tensor.is_floating_point():
@@ -201,7 +211,7 @@ def _fold(body: nn.Module, fold: Fold) -> None:
     one = cast(nn.Conv2d, body.get_submodule(fold.convolution))
     if fold.norm is not None:
         norm = cast(nn.BatchNorm2d, body.get_submodule(fold.norm))
-        one.weight, one.bias = _folded(one, norm)
+        one.weight, one.bias = _with(one, norm)
         # timm's norms go on to an activation
         rest = [part for part in norm.children() if not isinstance(part, nn.Identity)]
         body.set_submodule(fold.norm, nn.Sequential(*rest) if rest else nn.Identity())
@@ -209,7 +219,7 @@ def _fold(body: nn.Module, fold: Fold) -> None:
         body.set_submodule(fold.convolution, Packed(one, fold.size))
 
 
-def _folded(one: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[nn.Parameter, nn.Parameter]:
+def _with(one: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[nn.Parameter, nn.Parameter]:
     """Weight and bias of a convolution that does what the norm behind it did."""
     assert norm.running_mean is not None
     assert norm.running_var is not None

@@ -19,7 +19,7 @@ from service.learning.batch import Array
 from service.learning.low_rank import LowRank, attach
 from service.learning.preprocessing import InputScale
 from service.learning.serialization import digest, pack_shard
-from service.serving.folding import Packed, foldable, folds, served
+from service.serving.folding import Packed, foldable, served
 from service.serving.predictor import load
 from tests.learning.backbones.made import IMAGE, files_of
 
@@ -108,9 +108,9 @@ class Odd(nn.Module):
 
 
 def test_a_norm_is_folded_only_where_it_alone_takes_the_map_and_the_weights_are_the_convolutions() -> None:
-    with torch.device("meta"):
-        bare = ImageExtractor(Odd().eval(), 8, (0.0,) * 3, (1.0,) * 3)
-    found = {fold.convolution: fold for fold in foldable(bare)}
+    width, folds = foldable(ImageExtractor(Odd().eval(), 8, (0.0,) * 3, (1.0,) * 3))
+    found = {fold.convolution: fold for fold in folds}
+    assert width == 4
     assert {name: fold.norm for name, fold in found.items()} == {"first": "first_norm", "twice": None, "seen": None}
     assert found["first"].size == (8, 3, 8, 8)
 
@@ -165,4 +165,7 @@ def test_branches_beside_convolutions_speak_before_the_norms() -> None:
 
 
 def test_a_backbone_of_texts_is_served_as_it_is() -> None:
-    assert folds("minilm", None) == ()
+    minilm, weights = PretrainedBackbone(name="minilm"), backbones.pretrained(PretrainedBackbone(name="minilm"), {})
+    found = served(minilm, "its digest", lambda _: pack_shard(weights))
+    assert found.weights is not None
+    assert found.weights.keys() == weights.keys()

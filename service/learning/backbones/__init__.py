@@ -173,6 +173,13 @@ def _floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extractor:
     """The frozen network with these weights, which it shares. Raises MethodRefused where the code of its library is not
     here, RuntimeError where the weights do not fit."""
+    made = bare(backbone, weights)
+    made.width, made.multiply_adds = facts(backbone)
+    return made
+
+
+def bare(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extractor:
+    """The same without its facts, which ask for a part of torch that takes a second and 75 MB to import."""
     if lacking := missing_code(backbone.name):
         raise MethodRefused(lacking)
     made = deepcopy(skeleton(backbone.name, backbone.side))
@@ -182,7 +189,6 @@ def load(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extract
         with torch.random.fork_rng():
             made = _bare(backbone.name, backbone.side, "cpu")
         made.load(weights)
-    made.width, made.multiply_adds = facts(backbone)
     return made
 
 
