@@ -16,7 +16,7 @@ from service.contract.media import JPEG, PNG
 from service.contract.requests import LONGEST_SOURCE
 from service.errors import InvalidContent, TooLarge
 from service.intake.json_body import JsonBody, read_object
-from service.intake.quick import read_vectors
+from service.intake.quick import read_usual
 from service.intake.raw import READERS
 from service.intake.rows import read_row, read_rows
 from service.serving.shelf import Loaded
@@ -85,7 +85,7 @@ def _read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
 
 def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
     """Rows of a JSON body, and how to answer them. Raises BrokenJSON, InvalidContent."""
-    if loaded.input.kind == "vector" and (quick := read_vectors(data, loaded.input.size)) is not None:
+    if loaded.input.kind != "text" and (quick := read_usual(data, loaded.input.shape)) is not None:
         rows, top = quick
         if 1 <= top <= MOST_TOP:
             return rows, Wish(top)

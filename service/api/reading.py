@@ -28,7 +28,7 @@ from service.contract.inputs import InputSpec
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
 from service.intake.inference import read_inference
 from service.intake.json_body import ROWS, read_object
-from service.intake.quick import read_vectors
+from service.intake.quick import read_usual
 from service.intake.rows import read_rows
 from service.storage.local import LocalArtifacts
 
@@ -78,7 +78,7 @@ def as_rows(texts: Iterable[str]) -> NDArray[Any]:
 
 def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
     """The same as `read`, of a prediction: the usual body at once. Raises BrokenJSON, InvalidContent."""
-    if spec.kind == "vector" and (quick := read_vectors((folder / "body").read_bytes(), spec.size)) is not None:
+    if spec.kind != "text" and (quick := read_usual((folder / "body").read_bytes(), spec.shape)) is not None:
         rows, top = quick
         (folder / MEMBERS).write_text(json.dumps({ROWS: [], "top": top}))
         save_rows(folder, rows)
@@ -114,8 +114,8 @@ def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
 
 def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:
     """Good vectors at once, all else by the strict readers. Raises InvalidContent."""
-    if spec.kind == "vector" and isinstance(rows, msgspec.Raw):
-        quick = read_vectors(b'{"inputs":%b}' % bytes(rows), spec.size)
+    if spec.kind != "text" and isinstance(rows, msgspec.Raw):
+        quick = read_usual(b'{"inputs":%b}' % bytes(rows), spec.shape)
         if quick is not None and np.isfinite(quick[0]).all():
             return quick[0]
     return read_rows(rows, spec, model)

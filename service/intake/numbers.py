@@ -38,7 +38,12 @@ def read_numbers(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model:
     if not (np.abs(numbers).max() <= LARGEST):
         first = np.argwhere(~(np.abs(numbers) <= LARGEST))[0]
         raise InvalidContent.at("/inputs/" + "/".join(str(k) for k in first), TOO_LARGE)
-    if len(shape) == 3 and numbers.min() >= 0 and numbers.max() <= 255 and (numbers == np.rint(numbers)).all():
+    return narrowed(numbers)
+
+
+def narrowed(numbers: NDArray[np.float64]) -> NDArray[Any]:
+    """Rows as they are kept: images [n, c, h, w] of whole numbers in 0..255 as uint8, all else as float32."""
+    if numbers.ndim == 4 and numbers.min() >= 0 and numbers.max() <= 255 and (numbers == np.rint(numbers)).all():
         return numbers.astype(np.uint8)
     return numbers.astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""The quick reader of vectors: what it takes, the strict readers take, with the same numbers; no more is its own."""
+"""The quick reader of numbers: what it takes, the strict readers take, with the same numbers; no more is its own."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.contract.inputs import VectorInput
+from service.contract.inputs import ImageInput, VectorInput
 from service.errors import TsuikaError
 from service.intake.json_body import read_object
-from service.intake.quick import read_vectors
+from service.intake.quick import read_usual
 from service.intake.rows import read_rows
 
 SIZE = 3
 SPEC = VectorInput(kind="vector", size=SIZE)
+IMAGE = ImageInput(kind="image", channels=2, height=1, width=2)
 
 NUMBERS = st.one_of(
     st.integers(-(2**70), 2**70), st.floats(allow_nan=True), st.booleans(), st.none(), st.just("1"), st.just([1])
@@ -32,7 +33,7 @@ BODIES = st.one_of(
 @given(BODIES)
 def test_it_takes_nothing_that_the_strict_readers_do_not_take(body: object) -> None:
     data = json.dumps(body).encode()
-    quick = read_vectors(data, SIZE)
+    quick = read_usual(data, (SIZE,))
     if quick is None:
         return
     rows, top = quick
@@ -47,10 +48,31 @@ def test_it_takes_nothing_that_the_strict_readers_do_not_take(body: object) -> N
 
 @given(st.lists(st.lists(st.floats(-(2.0**127), 2.0**127, width=32), min_size=SIZE, max_size=SIZE), min_size=1))
 def test_plain_rows_are_taken(rows: list[list[float]]) -> None:
-    found = read_vectors(json.dumps({"inputs": rows, "top": 2}).encode(), SIZE)
+    found = read_usual(json.dumps({"inputs": rows, "top": 2}).encode(), (SIZE,))
     assert found is not None
     assert np.array_equal(found[0], np.array(rows, np.float32))
     assert (found[0].dtype, found[1]) == (np.float32, 2)
+
+
+@given(st.recursive(NUMBERS, lambda inner: st.lists(inner, min_size=1, max_size=3), max_leaves=20))
+def test_images_are_taken_as_the_strict_readers_take_them(rows: object) -> None:
+    data = json.dumps({"inputs": rows}).encode()
+    quick = read_usual(data, IMAGE.shape)
+    if quick is not None and np.isfinite(quick[0]).all():
+        strict = read_rows(read_object(data).rows, IMAGE, "m")
+        assert np.array_equal(quick[0], strict)
+        assert quick[0].dtype == strict.dtype
+
+
+@pytest.mark.parametrize(("values", "dtype"), [([0, 255.0], np.uint8), ([0, 256], np.float32), ([0.5, 1], np.float32)])
+def test_plain_images_are_taken(values: list[float], dtype: type) -> None:
+    picture = [[values], [values[::-1]]]
+    body = json.dumps({"inputs": [picture, picture]}, indent=1).encode()
+    found = read_usual(body, IMAGE.shape)
+    assert found is not None
+    assert (found[0].dtype, found[0].tolist()) == (dtype, [picture, picture])
+    assert read_usual(body, (2, 2, 1)) is None
+    assert read_usual(body, (4,)) is None
 
 
 @pytest.mark.parametrize(
@@ -75,5 +97,5 @@ def test_plain_rows_are_taken(rows: list[list[float]]) -> None:
     ],
 )
 def test_anything_unusual_is_left_to_the_strict_readers(body: bytes) -> None:
-    assert read_vectors(body, SIZE) is None
-    assert read_vectors(b'{"inputs":[[1,2,3]]}', SIZE) is not None  # and the parser is as good as new
+    assert read_usual(body, (SIZE,)) is None
+    assert read_usual(b'{"inputs":[[1,2,3]]}', (SIZE,)) is not None  # and the parser is as good as new
