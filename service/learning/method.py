@@ -189,6 +189,12 @@ class Setting:
         """Of the live version, else of the model."""
         return self.live.backbone if self.live is not None else self.architecture.backbone
 
+    def without_lift(self) -> str:
+        """What to do where the head of the live version stands on lifts beside a pretrained backbone's features."""
+        if self.keeps:
+            return 'Learn once with ridge {"lift": "none"} first, or stay with ridge.'
+        return "Stay with ridge: this model keeps no rows (retention none), so its head cannot come off them."
+
     def train_first(self, name: str) -> str:
         """What to do where the live version is an exact head and the model's own backbone was never trained."""
         if self.keeps:

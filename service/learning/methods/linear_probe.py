@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from service.contract.enums import Family
-from service.contract.inputs import IdentityBackbone
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import Blocks, Extractor
 from service.learning.checkpoint import Checkpoint
@@ -122,6 +122,9 @@ def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
     live = setting.live
     if not params.unfreeze or live is None or not (live.lifts or isinstance(live.backbone, IdentityBackbone)):
         return None
+    if live.lifts and isinstance(live.backbone, PretrainedBackbone):
+        on_lifts = "unfreeze moves the backbone, and this version's head stands on random lifts beside its features. "
+        return "unfreeze", f"{on_lifts}{setting.without_lift()}"
     return "unfreeze", NO_BLOCKS
 
 

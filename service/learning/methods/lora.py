@@ -144,8 +144,8 @@ def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | N
         )
     if setting.live is not None and setting.live.lifts:
         return "name", (
-            "lora moves the backbone, and this version's head stands on random lifts of its features. Learn with "
-            'ridge {"lift": "none"} first, or stay with ridge.'
+            "lora moves the backbone, and this version's head stands on random lifts beside its features. "
+            + setting.without_lift()
         )
     return None
 

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 
 from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone
 from service.learning.architectures import build
-from service.learning.checkpoint import Checkpoint
+from service.learning.checkpoint import Checkpoint, Layout, LiftLayout
 from service.learning.features import Space
+from service.learning.method import Setting
 from service.learning.methods import lda, linear_probe, lora
 from tests.learning.memory_data import Stream
 
@@ -106,3 +107,22 @@ def test_the_last_blocks_can_train_and_the_others_stay(prepared: tuple[Stream, C
     assert 0 < sum(before[k] != after[k] for k in before) <= sum(1 for b in opened.values() for _ in b.parameters())
     if s.architecture.backbone.name == FILTERS:
         assert accuracy(learned.checkpoint, "abcd") > 0.7
+
+
+@pytest.mark.parametrize(("keeps", "remedy"), [(True, 'ridge {"lift": "none"} first'), (False, "Stay with ridge")])
+def test_on_lifts_beside_the_features_neither_trains_the_trunk_and_the_remedy_is_named(
+    keeps: bool, remedy: str
+) -> None:
+    backbone = PretrainedBackbone(name=VIT)
+    live = Layout(
+        input=SPEC,
+        backbone=backbone,
+        lifts=[LiftLayout(kind="none", width=4), LiftLayout(kind="conv", width=8)],
+        classes=["a", "b"],
+    )
+    setting = Setting(SPEC, Architecture(backbone=backbone), live, keeps)
+    for method, params in ((lora.METHOD, {}), (linear_probe.METHOD, {"unfreeze": 1})):
+        assert method.unfit is not None
+        told = method.unfit(setting, method.Params.model_validate(params))
+        assert told is not None
+        assert remedy in told[1]
