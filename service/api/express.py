@@ -1,22 +1,24 @@
 """The usual prediction, answered by the loop itself: no task, no messages between coroutines, one write.
 
-It only ever says yes. Whatever it does not take (another route, a header that asks for more, a long body, a version
-that is not loaded) goes the way of all requests, and so does what it would refuse: that way tells why.
+Whatever it does not take (another route, a header that asks for more, a long body, a version that is not loaded) goes
+the way of all requests, and so does a question with a fault: that way tells which. What comes when there is too much to
+do is refused here, since refusing must cost less than answering.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import cast
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from service.api import auth, limits, predictions, questions
+from service.api import auth, limits, predictions, problems, questions
 from service.api.context import Context, request_id
 from service.api.limits import Scope, header
-from service.errors import TsuikaError
+from service.errors import Busy, DeadlinePassed, TsuikaError
 from service.serving.answers import PIECE, Answer, check_classes
 from service.serving.predictor import Shares
 from service.serving.shelf import Loaded
@@ -33,6 +35,7 @@ class Express:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.open_requests = 0
+        self._refused, self._told_at = 0, 0.0
 
     def takes(self, cycle: RequestResponseCycle, otherwise: Callable[[], None]) -> bool:
         """Whether a request whose head has come is answered here. `otherwise` is called where it is not after all."""
@@ -52,6 +55,13 @@ class Express:
         """A piece came and the body is not whole."""
         if isinstance(cycle.message_event, _Asking):
             cycle.message_event.be_patient()
+
+    def refused(self, why: TsuikaError) -> None:
+        """A line in the log, once a second: one for each would take longer than the refusal."""
+        self._refused += 1
+        if (now := time.monotonic()) > self._told_at + 1.0:
+            log.info("%d predictions refused: %s", self._refused, why.detail)
+            self._refused, self._told_at = 0, now
 
     def _version(self, cycle: RequestResponseCycle) -> Loaded | None:
         """What answers a request that is as usual; null for any other. Raises TsuikaError where it is refused."""
@@ -82,6 +92,7 @@ class _Asking:
         self, express: Express, cycle: RequestResponseCycle, loaded: Loaded, otherwise: Callable[[], None]
     ) -> None:
         self._express, self._cycle, self._loaded, self._otherwise = express, cycle, loaded, otherwise
+        self._scope = _scope(cycle)
         self._patience: asyncio.TimerHandle | None = None
         self._asked = self._over = False
         self._top = 1
@@ -112,19 +123,24 @@ class _Asking:
             self._write(Answer(self._loaded, result))
 
     def set_exception(self, exception: Exception, /) -> None:
-        """It is refused."""
-        self._decline()
+        """There is none: too late, or something is wrong with the rows."""
+        if isinstance(exception, DeadlinePassed):
+            self._refuse(exception)
+        else:
+            self._decline()
 
     def _ask(self) -> None:
         self._asked = True
         if self._patience is not None:
             self._patience.cancel()
-        cycle, loaded, batcher = self._cycle, self._loaded, self._express.context.batcher
-        scope = _scope(cycle)
+        loaded, batcher = self._loaded, self._express.context.batcher
         try:
             batcher.admit()
-            until = questions.deadline(scope)
-            found = questions.read_at_once(scope, bytes(cycle.body), loaded)
+            until = questions.deadline(self._scope)
+            found = questions.read_at_once(self._scope, bytes(self._cycle.body), loaded)
+        except Busy as busy:
+            self._refuse(busy)
+            return
         except Exception:  # the other way meets it again, and tells
             found = None
         if found is None or len(found[0]) > PIECE:
@@ -135,19 +151,26 @@ class _Asking:
         batcher.tell(self, loaded.predictor, rows, wish.source, until)
 
     def _write(self, answer: Answer) -> None:
+        headers = [predictions.version_header(answer)]
+        self._send(request_id(self._scope), 200, b"application/json", answer.json(self._top), headers)
+
+    def _refuse(self, why: Busy | DeadlinePassed) -> None:
+        self._express.refused(why)
+        name = request_id(self._scope)
+        status, body, headers = problems.problem(why, name)
+        media, data = problems.written(self._scope["path"], body)
+        self._send(name, status, media, data, headers)
+
+    def _send(self, name: str, status: int, media: bytes, data: bytes, headers: problems.Headers) -> None:
         cycle = self._cycle
         self._end()
         if self._express.context.health.stopping:
             cycle.keep_alive = False
-        body = answer.json(self._top)
-        head = (
-            b"HTTP/1.1 200 OK\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n%bx-request-id: %b\r\n%b\r\n"
-        )
-        every = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
-        version = b"%b: %b\r\n" % predictions.version_header(answer)
-        close = b"" if cycle.keep_alive else b"connection: close\r\n"
-        name = request_id(_scope(cycle)).encode()
-        cycle.transport.write(head % (every, len(body), version, name, close) + body)
+        own = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+        head = [STATUS_LINE[status], *[b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]]
+        head.append(own % (media, len(data), name.encode()))
+        head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        cycle.transport.write(b"".join([*head, data]))
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             cycle.transport.close()

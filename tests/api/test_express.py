@@ -153,6 +153,19 @@ def test_the_same_answer_by_either_way(
     assert port.api.door.open_requests == 0
 
 
+def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    batcher = port.api.door.context.batcher
+    for status, headers, room in ((504, {"tsuika-timeout-ms": "0"}, 1.0), (503, {}, -1.0)):
+        monkeypatch.setattr(batcher, "_queue_seconds", room)
+        port.front.calls, port.front.express = 0, port.api.door.express
+        quick = port.post(PATH, {**JSON, **headers}, GOOD)
+        assert (quick.status_code, port.front.calls) == (status, 0)
+        assert quick.json()["request_id"] == quick.headers["x-request-id"]
+        port.front.express = None
+        assert told(quick) == told(port.post(PATH, {**JSON, **headers}, GOOD))
+    assert port.api.door.open_requests == 0
+
+
 async def answer(reader: asyncio.StreamReader) -> tuple[bytes, Any]:
     """Head and body of the next answer on a connection."""
     head = await reader.readuntil(b"\r\n\r\n")
