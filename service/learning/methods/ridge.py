@@ -45,7 +45,8 @@ class Params(ExactParams):
     )
     stable_scores: bool = Field(
         default=False,
-        description="Where classes are new, the scores of old ones keep their bits, at some cost in accuracy.",
+        description="Where classes are new, the raw scores (logits) of old ones keep their bits, at some cost in "
+        "accuracy.",
     )
 
 
