@@ -42,8 +42,8 @@ class AutoParams(Strict):
 
     stable_scores: bool = Field(
         default=False,
-        description="Raw scores (logits) of old classes keep their bits where classes are new: a trained net is expanded; "
-        "an exact head gets new columns beside the old ones, which costs accuracy.",
+        description="Raw scores (logits) of old classes keep their bits where classes are new: a trained net is "
+        "expanded; an exact head gets new columns beside the old ones, which costs accuracy.",
     )
     budget_seconds: float = Field(
         default=30.0, ge=0, le=3600, description="Time of a challenger, in seconds; 0: nobody challenges."

@@ -53,8 +53,8 @@ class Params(GradientParams):
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the learning rows for what was added.")
     mode: Literal["auto", "protect", "adapt"] = Field(
         "auto",
-        description="protect: old raw scores (logits) keep their bits; adapt: they may move; auto: protect if classes are "
-        "new, unless the update's rows of known classes are often answered wrongly.",
+        description="protect: old raw scores (logits) keep their bits; adapt: they may move; auto: protect if classes "
+        "are new, unless the update's rows of known classes are often answered wrongly.",
     )
     memory_rows: int = Field(
         0,
