@@ -133,9 +133,12 @@ class Predictor:
         if extractor is None:  # no weight wants a gradient, so that none is recorded
             return Shares.of(step(torch.from_numpy(inputs), extremes))
         prepared = extractor.prepare(inputs)
-        found = torch.empty(len(prepared), len(self.names), dtype=torch.float64)
         companions = extractor.companions(prepared)
-        for kind in set(companions.tolist()):
+        kinds = set(companions.tolist())
+        if len(kinds) == 1:
+            return Shares.of(step(prepared))
+        found = torch.empty(len(prepared), len(self.names), dtype=torch.float64)
+        for kind in kinds:
             found[companions == kind] = step(prepared[companions == kind])
         return Shares.of(found)
 
