@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from service.learning.heads import Block
 
@@ -112,6 +113,15 @@ def without_old(z: Tensor, y: Tensor, known: int) -> Tensor:
     away = torch.zeros_like(z, dtype=torch.bool)
     away[:, :known] = (y >= known)[:, None]
     return z.masked_fill(away, -math.inf)
+
+
+def divergence(z: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(softmax(teacher / T) || softmax(z / T)) of each row; its gradient is of one size for every T. -> [n]
+
+    z and teacher: scores [n, C]. Hinton, Vinyals, Dean: Distilling the knowledge in a neural network, 2015, section 2.
+    """
+    old, now = F.log_softmax(teacher / temperature, 1), F.log_softmax(z / temperature, 1)
+    return temperature**2 * F.kl_div(now, old, reduction="none", log_target=True).sum(1)
 
 
 def unit_norms(block: Block) -> Tensor:

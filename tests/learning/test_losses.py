@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from service.learning.heads import Block
-from service.learning.losses import GroupLasso, Pull, log_shares, unit_norms
+from service.learning.losses import GroupLasso, Pull, divergence, log_shares, unit_norms
 
 
 def two_parameters() -> tuple[list[Tensor], Pull]:
@@ -127,3 +129,18 @@ def test_shares_are_those_of_a_step_that_takes_as_many_rows_of_each_part() -> No
     shares = log_shares(3, new, old).exp()
     assert shares.tolist() == pytest.approx([(0.25 + 0.25) / 2, (0.25 + 0.75) / 2, (1 + 0.125) / 2])  # at least one row
     assert log_shares(2, torch.tensor([0, 1]), torch.zeros(0, dtype=torch.int64)).exp().tolist() == [0.5, 0.5]
+
+
+def test_the_divergence_is_of_each_row_and_nothing_where_both_say_the_same() -> None:
+    """Teacher (ln 3, 0), now (0, 0), T = 1."""
+    teacher = torch.tensor([[3.0, 1.0], [1.0, 1.0]], dtype=torch.float64).log()
+    apart = divergence(torch.zeros(2, 2, dtype=torch.float64), teacher, 1.0)
+    assert apart.tolist() == pytest.approx([0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5), 0.0])
+
+
+def test_the_size_of_the_divergence_does_not_hang_on_the_temperature() -> None:
+    """T^2 KL(teacher / T || now / T): for small differences the same for every T."""
+    teacher = torch.tensor([[0.01, 0.0, -0.01]], dtype=torch.float64)
+    sizes = [divergence(torch.zeros_like(teacher), teacher, t).item() for t in (1.0, 2.0, 10.0)]
+    assert sizes == pytest.approx([sizes[0]] * 3, rel=1e-2)
+    assert sizes[0] > 0

@@ -19,7 +19,7 @@ from service.contract.enums import Family
 from service.learning.anchor import asks_new_alone, watch_old
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
-from service.learning.losses import without_old
+from service.learning.losses import divergence, without_old
 from service.learning.method import Data, GradientParams, Learned, Method, Run
 from service.learning.training import Step, logits
 
@@ -54,13 +54,8 @@ class Distillation:
         loss = F.cross_entropy(without_old(z, step.y, self.known) if self.masks else z, step.y)
         if self.teacher is None or not self.strength:
             return loss
-        return loss + self.strength * self.divergence(z[:, : self.known], self.teacher[step.at].to(z.device))
-
-    def divergence(self, z: Tensor, teacher: Tensor) -> Tensor:
-        """T^2 KL(softmax(teacher / T) || softmax(z / T)), mean over rows; its gradient is of one size for every T."""
-        t = self.temperature
-        old, now = F.log_softmax(teacher / t, 1), F.log_softmax(z / t, 1)
-        return t * t * F.kl_div(now, old, reduction="batchmean", log_target=True)
+        teacher = self.teacher[step.at].to(z.device)
+        return loss + self.strength * divergence(z[:, : self.known], teacher, self.temperature).mean()
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
@@ -79,7 +74,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
             now = logits(learner.body, rows.x, run)[:, :known]
             told |= {
                 "teacher_entropy": _entropy(teacher, learner.temperature),
-                "divergence": float(loss.divergence(now, teacher)),
+                "divergence": float(divergence(now, teacher, params.temperature).mean()),
             }
         watch_old(learner, learner)
         learner.notes += _overheard(learner)

@@ -1,8 +1,10 @@
-"""Experience replay: as many remembered rows as new ones in every step.
+"""Experience replay: as many remembered rows as new ones in every step, held to their labels and to the old answers.
 
 The memory is the rows with the smallest keyed hash of each class, the same number a class: it does not depend on the
 order in which rows came, and after a retraction it is what it would have been without the batch. Its rows are few,
-so the loss is a balanced softmax: otherwise new classes would win for having more rows in every step.
+so the loss is a balanced softmax: otherwise new classes would win for having more rows in every step. And few rows are
+soon learned by heart, so of those that the version before got right the network also goes on saying what that said of
+the old classes, softened: it tells more of a row than its label does (behavioural cloning, Rolnick et al., section 3).
 """
 
 from __future__ import annotations
@@ -10,13 +12,21 @@ from __future__ import annotations
 from functools import partial
 
 from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from service.contract.enums import Family
+from service.learning.balance import LEVEL
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
+from service.learning.losses import divergence, log_shares
 from service.learning.memory import refuse_without_rows, remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run
 from service.learning.rehearsed import Watch
+from service.learning.training import Labelled, Objective, Step, logits
+
+TEMPERATURE = 2.0
+"""By which old and new answers are softened before they are compared."""
 
 
 class Params(GradientParams):
@@ -26,24 +36,49 @@ class Params(GradientParams):
     memory_rows: int = Field(
         500, ge=1, le=100_000, description="Kept rows that are learned again, shared by the classes."
     )
+    distillation: float = Field(
+        0.3,
+        ge=0,
+        le=100,
+        description="Weight of the divergence from what the version before answered on remembered rows that it got "
+        "right; 0: their labels alone.",
+    )
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """Cross-entropy, balanced, on each step's new rows and as many rows of the memory."""
+    """Cross-entropy, balanced, on each step's new rows and as many of the memory, and on these the old answers."""
     learner = Learner.start(base, data, run)
     old = learner.view.kept
     remembered = remember(old.take(old.learning), params.memory_rows)
     memory = learner.view.of(remembered)
     watch = Watch.before(learner, memory)
-    learner.fit(params, memory=memory)
+    objective = _objective(learner, memory, params) if memory.rows and params.distillation else None
+    learner.fit(params, memory=memory, objective=objective)
     watch.after()
     return learner.finish({"memory": remembered.counts()})
+
+
+def _objective(learner: Learner, memory: Labelled, params: Params) -> Objective:
+    """What the version before got wrong is left to the labels."""
+    known = learner.known
+    teacher = logits(learner.body, memory.x, learner.run)[:, :known]
+    right = (teacher.argmax(1) == memory.y).float()
+    shares = log_shares(len(learner.classes), learner.batch.y, memory.y)
+    learner.prior_free = LEVEL
+
+    def loss(body: nn.Module, step: Step) -> Tensor:
+        z, j = body(step.x), step.memory
+        told = F.cross_entropy(z + shares.to(z.device), step.y)
+        apart = divergence(z[len(step.at) :, :known], teacher[j].to(z.device), TEMPERATURE)
+        return told + params.distillation * (right[j].to(z.device) * apart).mean()
+
+    return loss
 
 
 METHOD = Method(
     name="replay",
     family=Family.REHEARSE,
-    summary="Mixes remembered rows into every step: simple, and hard to beat where old rows are kept.",
+    summary="Mixes remembered rows, and the old answers on them, into every step: hard to beat where rows are kept.",
     paper="Rolnick, Ahuja, Schwarz, Lillicrap, Wayne: Experience replay for continual learning, 2019; Ren et al.: "
     "Balanced meta-softmax for long-tailed visual recognition, 2020",
     Params=Params,

@@ -51,17 +51,6 @@ def test_the_loss_is_worked_by_hand() -> None:
     assert loss.item() == pytest.approx(math.log(3) + 0.5 * divergence)
 
 
-def test_its_size_does_not_hang_on_the_temperature() -> None:
-    """T^2 KL(teacher / T || now / T): for small differences the same for every T."""
-    teacher = torch.tensor([[0.01, 0.0, -0.01]], dtype=torch.float64)
-    sizes = [
-        Distillation(teacher, 3, 1.0, t, masks=False).divergence(torch.zeros_like(teacher), teacher).item()
-        for t in (1.0, 2.0, 10.0)
-    ]
-    assert sizes == pytest.approx([sizes[0]] * 3, rel=1e-2)
-    assert sizes[0] > 0
-
-
 def test_its_gradient_equals_finite_differences() -> None:
     teacher = torch.tensor([[1.0, -0.5], [0.2, 0.3]], dtype=torch.float64)
     body = Given([[0.3, -0.2, 0.5, 0.1], [0.0, 0.4, -0.3, 0.2]])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from service.learning.losses import divergence
 from service.learning.method import Run
 from service.learning.methods import fine_tune, replay, retrain
 from tests.learning.memory_data import MemoryData
-from tests.learning.samples import NEW, OLD, SPEC, accuracy, digits, stream
+from tests.learning.samples import NEW, OLD, SPEC, accuracy, digits, logits, stream
 
 
 def test_it_keeps_the_old_classes_and_learns_the_new() -> None:
@@ -46,3 +47,28 @@ def test_the_order_in_which_the_history_came_does_not_matter() -> None:
     one = replay.update(s.checkpoint, data, replay.Params(memory_rows=60), Run()).checkpoint
     other = replay.update(s.checkpoint, turned, replay.Params(memory_rows=60), Run()).checkpoint
     assert torch.equal(one.parts["head.0"]["weight"], other.parts["head.0"]["weight"])
+
+
+def test_old_answers_on_remembered_rows_hold_the_old_scores() -> None:
+    d, s = digits(), stream([64])
+    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    before, data = s.checkpoint, s.data(*d.of(NEW)[:2])
+    old = d.of(OLD)
+
+    def apart(distillation: float) -> float:
+        after = replay.update(before, data, replay.Params(distillation=distillation), Run()).checkpoint
+        z, teacher = logits(after, old.held_X)[:, : len(OLD)], logits(before, old.held_X)
+        return float(divergence(z, teacher, 2.0).mean())
+
+    assert apart(1) < 0.8 * apart(0)
+
+
+def test_what_the_version_before_got_wrong_is_left_to_the_labels() -> None:
+    """Fine-tuning on new classes forgets the old ones: its answers on their rows are not held, so they come back."""
+    d, s = digits(), stream([64])
+    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    new = d.of(NEW)
+    s.learn(fine_tune.METHOD, new.X[:300], new.y[:300])
+    assert accuracy(s.checkpoint, d.of(OLD).held_X, d.of(OLD).held_y) < 0.3
+    s.learn(replay.METHOD, new.X[300:], new.y[300:])
+    assert accuracy(s.checkpoint, d.of(OLD).held_X, d.of(OLD).held_y) > 0.95
