@@ -81,7 +81,8 @@ def ground_for(
     if base is not None and not fading:
         here = as_base(base, data)
         if (score := stays(base.layout, lambda: data.grown(here.space), number, solver)) is not None:
-            return replace(here, lift_rows=number, lift_ahead=False, details={"lifts_tried": score})
+            learned = _decided_anew(here.learned, frozenset((*data.known_batches, *data.batch.batches)))
+            return replace(here, learned=learned, lift_rows=number, lift_ahead=False, details={"lifts_tried": score})
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     if fading:
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
@@ -185,7 +186,7 @@ def _standing(
     """Ground in this space; parts that the base has are the base's. `decided`: by which batches its lifts were."""
     rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
-        return Ground(space, _frozen(base), _learned(base), rows, named, details=details)
+        return Ground(space, _frozen(base), _decided_anew(_learned(base), decided), rows, named, details=details)
     if base is not None and data.kept_rows < data.known_rows:
         there = " and ".join(lift.kind for lift in base.layout.lifts) or "none"
         raise MethodRefused.at(
@@ -203,6 +204,11 @@ def _standing(
     changed = base is not None and base.layout.lifts != space.network.layout.lifts
     notes = (f"The feature space changed: its lift is now {words}.",) if changed else ()
     return Ground(space, parts, learned, rows, named, details=details, notes=notes)
+
+
+def _decided_anew(learned: dict[str, frozenset[str]], decided: frozenset[str]) -> dict[str, frozenset[str]]:
+    """Which batches had a hand in each part, where lifts stay as they are though they were tried again on `decided`."""
+    return {part: decided if decided and part.startswith("lift") else by for part, by in learned.items()}
 
 
 def moved(layout: Layout) -> bool:

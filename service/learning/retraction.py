@@ -23,13 +23,15 @@ def certify(
     removed: Sequence[str],
     run: Run,
     context: Context,
+    appeared: Mapping[str, Sequence[str]],
     by_auto: bool = False,
 ) -> Candidate:
     """Measure the version that came out, and certify it. The caller ordered it: the gate reports, it does not veto.
 
-    base: the version that learned `removed`. data: the known rows without them, and no new ones. by_auto: `auto` had
-    chosen the method, or one of them, with these batches among the rows it looked at; without them it might have
-    chosen another closed form, or another way to train. It is not asked again, and the certificate says so.
+    base: the version that learned `removed`. data: the known rows without them, and no new ones. appeared: batches of
+    the base as they were learned, each with its classes as they first appear in it. by_auto: `auto` had chosen the
+    method, or one of them, with these batches among the rows it looked at; without them it might have chosen another
+    closed form, or another way to train. It is not asked again, and the certificate says so.
     """
     candidate = examine(base, learned, data, run, context)
     gone = frozenset(removed)
@@ -39,7 +41,7 @@ def certify(
         rows=data.known_rows,
         removed=sorted(gone),
         shards=[_shard(part, base, candidate.checkpoint, gone) for part in sorted(candidate.checkpoint.parts)],
-        decided=[*_decided(base, candidate.checkpoint, gone), *(["method"] if by_auto else [])],
+        decided=[*_decided(base, candidate.checkpoint, gone, appeared), *(["method"] if by_auto else [])],
         exact=candidate.report.exact,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
@@ -74,14 +76,25 @@ def _shard(part: str, base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -
     return ShardFact(part=part, digest=digest(pack_shard(now.parts[part])), status=status)
 
 
-def _decided(base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -> list[str]:
+def _decided(
+    base: Checkpoint, now: Checkpoint, gone: frozenset[str], appeared: Mapping[str, Sequence[str]]
+) -> list[str]:
     """What the removed batches had decided and still holds; strength and temperature are always chosen anew."""
     kept = [p for p in sorted(now.parts) if _may_decide(p) and gone & base.learned.get(p, frozenset())]
     exact = now.layout.exact
     if exact is not None and not exact.lift_named and not now.layout.lifts:
         kept.append("lift")  # that none is used was chosen, too, and no part of it is stored that could tell by whom
-    order = [c for c in base.classes if c in now.classes]
-    return [*kept, "class order"] if order == list(now.classes) and len(order) > 1 else kept
+    return [*kept, "class order"] if _ordered(base, now, gone, appeared) else kept
+
+
+def _ordered(base: Checkpoint, now: Checkpoint, gone: frozenset[str], appeared: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the order of the columns is the base's, and another would have come about without the removed batches."""
+
+    def order(batches: Iterable[str]) -> list[str]:
+        return [c for c in dict.fromkeys(c for b in batches for c in appeared[b]) if c in now.classes]
+
+    kept = [c for c in base.classes if c in now.classes] == list(now.classes)
+    return kept and order(appeared) != order(b for b in appeared if b not in gone)
 
 
 def _may_decide(part: str) -> bool:

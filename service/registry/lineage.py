@@ -21,6 +21,16 @@ def clean_start(session: Session, base: Version, removed: Sequence[str]) -> tupl
     return (chain[clean] if clean < len(chain) else None), chain[:clean][::-1]
 
 
+def as_learned(session: Session, base: Version) -> list[str]:
+    """The batches of the base in the order in which its lineage learned them."""
+    order: dict[str, None] = {}
+    for version in reversed(versions.ancestors(session, base)):
+        update = session.get(Update, version.update_id) if version.update_id is not None else None
+        if update is not None and update.kind == UpdateKind.LEARN:
+            order |= dict.fromkeys(b for b in update.batches if b not in order and b in base.learned)
+    return list(order)
+
+
 def replayed(session: Session, base: Version, removed: Sequence[str]) -> list[tuple[Version, list[str]]]:
     """What is learned again after the clean start, oldest first: each version with the batches that it brought."""
     final = set(base.learned) - set(removed)

@@ -99,6 +99,8 @@ class Assignment(Fact):
     start: Stored | None
     steps: list[Step]
     removed: list[str] = []
+    appeared: dict[str, list[str]] = {}
+    """Of a retraction: batches of the base as they were learned -> classes as they first appear in each."""
     rows: dict[str, str]
     """Batch -> digest of its stored rows."""
     counts: dict[str, int]

@@ -17,6 +17,7 @@ from service.learning.backbones.admission import check
 from service.learning.choice import AutoParams
 from service.learning.methods import METHODS
 from service.registry import batches, ledger, models, updates, versions
+from service.registry.lineage import as_learned
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
@@ -36,7 +37,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         if not new or (update.challenges is not None and champion is None):
             return None
         _require_clean(session, base)
-        start, steps, removed = base, [_step(update, new)], list[str]()
+        start, steps, removed, order = base, [_step(update, new)], list[str](), list[str]()
     elif model.archived_at is not None:
         return None  # nothing answers any more: what is to be erased is erased from every version
     else:
@@ -44,6 +45,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         if not removed or base is None:
             return None
         start, steps = replay(session, base, removed)
+        order = as_learned(session, base)
     known = {*(base.learned if base else []), *(b for s in steps for b in s.batches)}
     rows = {b.id: b for b in batches.of(session, model) if b.id in known}
     return Assignment(
@@ -57,6 +59,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         start=stored(start) if start else None,
         steps=steps,
         removed=removed,
+        appeared={b: list(session.get_one(Batch, b).label_counts) for b in order},
         rows={b.id: b.stored_digest for b in rows.values() if b.stored_digest is not None},
         counts={b.id: b.rows for b in rows.values()},
         kept={b.id: b.kept_rows for b in rows.values()},

@@ -155,7 +155,9 @@ def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, ru
         checkpoint, known = _knowing(learned.checkpoint), [*known, *step.batches]
     data = _data(assignment, shelf, known, [], run)
     learned = replace(learned, out_of_fold=None)  # of the rows of the last step: here no rows are new
-    return Done(certify(base, learned, data, assignment.removed, run, context, by_auto), data, chosen)
+    return Done(
+        certify(base, learned, data, assignment.removed, run, context, assignment.appeared, by_auto), data, chosen
+    )
 
 
 def _knowing(base: Checkpoint | None) -> Checkpoint | None:

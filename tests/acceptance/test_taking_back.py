@@ -67,6 +67,7 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
     assert (certificate["removed"], certificate["rows"], certificate["exact"]) == ([bad], 120, True)
     told = {fact["part"]: fact["status"] for fact in certificate["shards"]}
     assert told["head.0"] == "recomputed"
+    assert certificate["decided"] == [], "the first batch alone brings the same order of classes"
     assert {fact["part"]: fact["digest"] for fact in certificate["shards"]} == parts(shared, with_it, 4)
     runtime = Runtime(Settings(data=shared.data))
     for number in (before, 4):
@@ -91,6 +92,19 @@ def test_a_class_that_is_left_without_rows_leaves_the_columns(shared: Server, ne
     told = caller.predict(inputs)
     assert {p["class"] for p in told["predictions"]} <= {"a", "b"}
     assert parts(shared, caller, done["version"])["head.0"] == parts(shared, caller, 1)["head.0"]
+
+
+def test_a_batch_that_brought_another_order_of_classes_is_told_to_have_decided_it(
+    shared: Server, new_model: NewModel
+) -> None:
+    caller = new_model()
+    first = caller.learn(0, classes="ba")["batches"]
+    last = [caller.learn(seed)["batches"] for seed in (1, 2)][-1]
+    done = taken_back(caller, first)
+    assert caller.version(done["version"])["classes"] == list("bacd")
+    assert done["report"]["certificate"]["decided"] == ["class order"]
+    assert taken_back(caller, last)["report"]["certificate"]["decided"] == []
+    invariants.hold(shared.data)
 
 
 @pytest.mark.parametrize(

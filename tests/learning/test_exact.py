@@ -307,6 +307,8 @@ def test_a_lift_that_was_far_ahead_stays_once_without_being_tried(monkeypatch: p
         for start, stop in ((0, 40), (40, 80), (80, 160)):
             made = model.learn(ridge.METHOD, x[start:stop], y[start:stop])
             found.append(len(made.details["lifts_tried"]))
+            everything = frozenset(made.checkpoint.learned["head.0"])
+            assert made.checkpoint.learned["lift.0"] == everything, "it stayed because of these rows, too"
         assert found == tried
     exact = made.checkpoint.layout.exact
     assert exact is not None
