@@ -105,7 +105,7 @@ class Lift(nn.Module):
         maps = F.conv2d(x, self.weight.contiguous(memory_format=last), stride=_stride(self.shape))
         fields = _fields(self.shape, self.weight.shape[-1])
         positive = F.adaptive_avg_pool2d(maps.relu(), fields)
-        means = torch.cat([positive, F.adaptive_avg_pool2d(maps.neg_().relu_(), fields)], 1).flatten(1)
+        means = torch.cat([positive, F.adaptive_avg_pool2d(maps.clamp_max_(0), fields).neg_()], 1).flatten(1)
         return means.sub_(FLAT).relu_().sqrt_()
 
     def tensors(self) -> dict[str, Tensor]:
