@@ -24,10 +24,9 @@ from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import bare
 from service.learning.backbones.extractor import Extractor, ImageExtractor, SharedWeights, shared
 from service.learning.low_rank import BORDERS
+from service.serving.packing import ABSENT, ROWS, Packed, Told
 
 Key = tuple[str, str, int | None]
-ROWS = 8
-"""Of a pass for which filters are brought in order; other numbers of rows do about as well with it."""
 TOLERANCE = 1e-4
 
 _known: dict[tuple[str, int | None], tuple[int, tuple[Fold, ...]]] = {}
@@ -158,27 +157,6 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-class Packed(nn.Module):
-    """A convolution by oneDNN whose filters lie as it likes them best; else it would bring them into that order at each
-    pass, which takes longer than the sums where maps are small and rows are few.
-
-    size: of a usual input, [n, in, h, w]; it may take others. Raises where this build of torch has no oneDNN.
-    """
-
-    def __init__(self, one: nn.Conv2d, size: Sequence[int]) -> None:
-        super().__init__()
-        told = one.padding, one.stride, one.dilation, one.groups
-        self.borders, self.bias, self.told = nn.Sequential(*one.children()), one.bias, told
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(one.weight.detach(), *told, size)
-        self.bytes = one.weight.numel() * one.weight.element_size()
-
-    def forward(self, x: Tensor) -> Tensor:
-        done: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            self.borders(x), self.weight, self.bias, *self.told, "none", [], ""
-        )
-        return done
-
-
 def _same(body: nn.Module, fold: Fold) -> bool:
     """Does it give the same for random weights? Some libraries' convolutions scale their weights themselves, or pad as
     the size of a map asks for."""
@@ -197,8 +175,8 @@ def _same(body: nn.Module, fold: Fold) -> bool:
         try:
             _fold(both, Fold("0", None if fold.norm is None else "1", fold.size))
             found = [both(x) for x in maps]
-        except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-            return False  # no oneDNN here, or a convolution that it does not know
+        except ABSENT:
+            return False
     return all(
         y.shape == wanted.shape and torch.allclose(y, wanted, rtol=TOLERANCE, atol=TOLERANCE)
         for y, wanted in zip(found, expected, strict=True)
@@ -216,7 +194,9 @@ def _fold(body: nn.Module, fold: Fold) -> None:
         rest = [part for part in norm.children() if not isinstance(part, nn.Identity)]
         body.set_submodule(fold.norm, nn.Sequential(*rest) if rest else nn.Identity())
     if fold.size is not None:
-        body.set_submodule(fold.convolution, Packed(one, fold.size))
+        told = cast(Told, (one.padding, one.stride, one.dilation, one.groups))
+        packed = Packed(one.weight, one.bias, told, fold.size)
+        body.set_submodule(fold.convolution, nn.Sequential(*one.children(), packed))
 
 
 def _with(one: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[nn.Parameter, nn.Parameter]:

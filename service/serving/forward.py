@@ -1,8 +1,8 @@
 """A version's network as few tensor operations: the same sums as its modules, without their calls.
 
 Blocks of a grown layer become one matrix, the head's columns are put in order of class names, and the input scale
-becomes a part of the first matrix, or is done in place. What is no chain of dense layers and lifts (convolutions,
-pretrained backbones, branches) is called as it is.
+becomes a part of the first matrix, or is done in place. Stages of a cnn are packed. What is neither those nor a chain of
+dense layers and lifts (what has grown, pretrained backbones, branches) is called as it is.
 Scores agree with the modules' to rounding, not to the bit.
 """
 
@@ -17,9 +17,11 @@ from torch.nn import functional as F
 
 from service.contract.inputs import TextInput, VectorInput
 from service.learning.architectures import Dense, Network
+from service.learning.convolutions import Convolutions
 from service.learning.heads import GrownLinear
 from service.learning.lifts import Lift
 from service.learning.preprocessing import CLIP, InputScale
+from service.serving.packing import packed_stages
 
 Step = Callable[[Tensor], Tensor]
 
@@ -130,7 +132,15 @@ def _clipping(low: Tensor, high: Tensor) -> Step:
 def _backbone(network: Network, grown: bool) -> list[Step]:
     if isinstance(network.backbone, Dense):
         return [_flat, *_layers(network.backbone, grown)]
+    if isinstance(network.backbone, Convolutions) and not grown:
+        stages = packed_stages(network.backbone, network.layout.input.shape)
+        return [network.backbone] if stages is None else [*stages, _pooled(network.backbone.field)]
     return [network.backbone]
+
+
+def _pooled(fields: tuple[int, int]) -> Step:
+    """As `Convolutions.pooled`, without what else those hold."""
+    return lambda x: F.adaptive_avg_pool2d(x, fields)
 
 
 def _lifting(network: Network, grown: bool) -> Step:

@@ -19,7 +19,8 @@ from service.learning.batch import Array
 from service.learning.low_rank import LowRank, attach
 from service.learning.preprocessing import InputScale
 from service.learning.serialization import digest, pack_shard
-from service.serving.folding import Packed, foldable, served
+from service.serving.folding import foldable, served
+from service.serving.packing import Packed
 from service.serving.predictor import load
 from tests.learning.backbones.made import IMAGE, files_of
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
 from service.learning.architectures import Network, fresh, new_block
+from service.learning.convolutions import Filters, Stage
 from service.learning.heads import GrownLinear, Inserted
 from service.learning.lifts import make_lift
 from service.learning.preprocessing import InputScale
@@ -50,6 +51,23 @@ def inserted() -> Network:
     return network
 
 
+def cnn() -> Network:
+    return made(Architecture(backbone=CnnBackbone(name="cnn", channels=[4])), image=True)
+
+
+def grown_cnn() -> Network:
+    """A cnn whose only stage has four filters more, which one block of the head looks at."""
+    network, draw = cnn(), torch.Generator().manual_seed(4)
+    [stage] = network.backbone  # type: ignore[misc]
+    weight, bias = torch.randn(4, 1, 3, 3, generator=draw), torch.randn(4, generator=draw)
+    added = Filters((4, 8), (0, 1), weight, bias, "backbone.1", "0.")
+    network.backbone.layers[0] = Stage([*stage, added], IMAGE.shape[1:])  # type: ignore[index, operator]
+    beside = new_block((0, 3), (64, 128), "head.1", "", draw)
+    beside.bias = None
+    network.head = GrownLinear([*network.head, beside])
+    return network
+
+
 def lifted(*kinds: str) -> Network:
     network = made(Architecture(), image=True)
     network.lifts.extend(make_lift(kind, IMAGE.shape, 18) for kind in kinds)  # type: ignore[arg-type]
@@ -66,7 +84,8 @@ MADE = {
     "mlp of an image": lambda: made(Architecture(backbone=MlpBackbone(name="mlp", hidden=[5])), image=True),
     "grown": grown,
     "inserted": inserted,
-    "cnn": lambda: made(Architecture(backbone=CnnBackbone(name="cnn", channels=[4])), image=True),
+    "cnn": cnn,
+    "grown cnn": grown_cnn,
     "relu": lambda: lifted("relu"),
     "none and conv": lambda: lifted("none", "conv"),
     "conv": lambda: lifted("conv"),
