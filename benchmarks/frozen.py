@@ -14,7 +14,6 @@ from benchmarks.streams import Rows, Stream, load
 from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import load as frozen
 from service.learning.backbones import pretrained
-from service.learning.backbones.extractor import Extractor
 from service.learning.batch import Array
 from service.serving.predictor import Predictor
 
@@ -61,8 +60,8 @@ _answered: dict[str, dict[bytes, torch.Tensor]] = {}
 
 def remembering(predictor: Predictor) -> Predictor:
     """The predictor, whose pretrained backbone looks at no row twice in this process: asking is not measured."""
-    extractor = predictor._network.backbone
-    if not isinstance(extractor, Extractor):
+    extractor = predictor._extractor
+    if extractor is None:
         return predictor
     compute, known = extractor.forward, _answered.setdefault(type(extractor).__name__, {})
 
