@@ -1,9 +1,13 @@
-"""Processes beside the one that serves step aside for it: low priority, and another core where there is one."""
+"""Processes beside the one that serves step aside for it: low priority, and another core where there is one. Threads
+beside its event loop step back."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +16,8 @@ GROUP = Path("/proc/self/autogroup")
 others, only that of the session does."""
 GROUP_NICE = 10
 """Of such a session: a tenth of a core that is busy otherwise."""
+THREAD_BEHIND = 10
+"""Steps of priority; where the event loop is busy all the time, a tenth of the core is left to such a thread."""
 LOWEST_NICE = 19
 
 log = logging.getLogger("tsuika")
@@ -35,6 +41,16 @@ def step_aside() -> None:
     except (AttributeError, OSError) as error:  # not Linux, or not allowed
         log.info("no idle priority here (%s): the lowest of the usual ones", error)
         os.nice(LOWEST_NICE)
+
+
+def step_back() -> None:
+    """Lowers this thread alone, for as long as it lives: beside it the event loop need not wait for whole slices."""
+    if sys.platform != "linux":  # elsewhere a thread has no priority of its own
+        return
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):  # not allowed
+        nice = os.getpriority(os.PRIO_PROCESS, thread) + THREAD_BEHIND
+        os.setpriority(os.PRIO_PROCESS, thread, min(nice, LOWEST_NICE))
 
 
 def _lower_group() -> None:

@@ -8,13 +8,11 @@ for, or before it goes live here; what nobody asks for costs a line of the point
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 from sqlalchemy import select
@@ -24,10 +22,10 @@ from service.errors import CorruptArtifact, Erased, NotFound, NotLive
 from service.registry import aliases, models, versions
 from service.registry.database import Database
 from service.registry.tables import Version
+from service.serving.loading import Loading, fingerprint
 from service.serving.pointing import Pointing
-from service.serving.predictor import load
 from service.serving.shelf import Key, Loaded, Shelf
-from service.storage.artifacts import SHARDS, Artifacts
+from service.storage.artifacts import Artifacts
 
 log = logging.getLogger("tsuika.serving")
 
@@ -43,13 +41,12 @@ class LiveModels:
     """
 
     def __init__(self, database: Database, store: Artifacts, most_bytes: int) -> None:
-        self._database, self._store = database, store
+        self._database = database
         self._pointing = Pointing(database)
         self._shelf = Shelf(most_bytes, self._pointing.pinned)
-        self._warming = threading.Lock()
+        self._loading = Loading(store, self._shelf)
         self._asking = threading.Lock()
         self._asked: dict[tuple[str, int | None], Future[Loaded]] = {}
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self.after_load: Callable[[], None] = lambda: None
         self._failed: dict[Key, tuple[float, str]] = {}
         self._followed: int | None = None
@@ -83,7 +80,7 @@ class LiveModels:
         with self._asking:
             waiting = self._asked.get((name, number))
             if waiting is None:
-                waiting = self._asked[name, number] = self._loader.submit(self._first_asked, name, number)
+                waiting = self._asked[name, number] = self._loading.for_first_asked(self._first_asked, name, number)
         return waiting
 
     def get(self, name: str) -> Loaded:
@@ -98,15 +95,7 @@ class LiveModels:
         self, model_id: int, name: str, number: int, layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]
     ) -> Loaded:
         """A version loaded, verified and warm, before its swap; it may not be committed yet. Raises CorruptArtifact."""
-        fingerprint = _fingerprint(layout, shards)
-        known = self.find(name, number)
-        if known is not None and known.fingerprint == fingerprint:
-            return known
-        with self._warming:
-            live = self.find(name)
-            like = live.predictor if live is not None else None
-            predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest), like)
-        return Loaded(model_id, name, number, fingerprint, predictor)
+        return self._loading.for_swap(self._loading.load, model_id, name, number, layout, shards).result()
 
     def swap(self, loaded: Loaded) -> None:
         """From now on this version answers, unless the pointer has moved on since; the one before stays loaded."""
@@ -153,7 +142,7 @@ class LiveModels:
 
     def close(self) -> None:
         """Load no more."""
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        self._loading.close()
 
     def _first_asked(self, name: str, number: int | None) -> Loaded:
         """Load it, in the thread of the loader."""
@@ -200,7 +189,7 @@ class LiveModels:
         if failed is not None and failed[0] > time.monotonic():
             return
         try:
-            self._loaded_live(name)
+            self._loading.for_swap(self._loaded_live, name).result()
             self.after_load()
         except (CorruptArtifact, OSError):
             pass  # `troubles` tells of it
@@ -225,7 +214,7 @@ class LiveModels:
         return loaded, self._assign(loaded)
 
     def _load(self, name: str, version: Version) -> Loaded:
-        return self.prepare(version.model_id, name, version.number, version.layout, version.shards)
+        return self._loading.load(version.model_id, name, version.number, version.layout, version.shards)
 
     def _assign(self, loaded: Loaded) -> bool:
         """The one place that changes the table: only to what the database says at this moment. -> whether it answers"""
@@ -235,15 +224,10 @@ class LiveModels:
                 version = versions.present(session, models.get(session, loaded.model), loaded.number)
             except (NotFound, Erased):
                 return False
-            if _fingerprint(version.layout, version.shards) != loaded.fingerprint:
+            if fingerprint(version.layout, version.shards) != loaded.fingerprint:
                 return False  # another one got the number
             before, answers = self._shelf.answering(loaded.model), live == loaded.number
             self._shelf.keep(loaded, answers)
         if answers and before not in (None, loaded.number):
             log.info("%s answers with version %d", loaded.model, loaded.number)
         return answers
-
-
-def _fingerprint(layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]) -> str:
-    told = json.dumps([layout, [(s["part"], s["digest"]) for s in shards]], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()

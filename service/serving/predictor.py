@@ -84,8 +84,8 @@ class Predictor:
     names: its classes by name, which is also the order of the columns of `probabilities`; quoted: as JSON.
     range: of the values that the model declares, null without one.
     bytes: memory that its weights take, those of a shared backbone left out.
-    `like`: a version of the same model; where it is of about the same size its pace is taken over, and one row is
-    answered to warm up. `backbone`: the pretrained one as it is served, whose part the checkpoint then lacks.
+    `like`: a version of the same model or layers; where it is of about the same size its pace is taken over, and one
+    row is answered to warm up. `backbone`: the pretrained one as it is served, whose part the checkpoint then lacks.
     """
 
     def __init__(
@@ -187,8 +187,8 @@ def load(
 ) -> Predictor:
     """The predictor of a version's layout and shards; `get` reads verified bytes by digest. Raises CorruptArtifact.
 
-    Versions that have a pretrained backbone in common share its weights. `like`: a version of the same model, which
-    saves measuring the pace anew.
+    Versions that have a pretrained backbone in common share its weights. `like`: a version of the same model or
+    layers, which saves measuring the pace anew.
     """
     told = Layout.model_validate(layout)
     parts: dict[str, Tensors] = {}

@@ -21,13 +21,15 @@ Key = tuple[str, int]
 @dataclass(eq=False)
 class Loaded:
     """A version that is ready to answer. `fingerprint` tells two versions apart that were to get the same number;
-    `used`: when it was last looked up, on the monotonic clock."""
+    `architecture`: versions that have it in common take about as long; `used`: when it was last looked up, on the
+    monotonic clock."""
 
     model_id: int
     model: str
     number: int
     fingerprint: str
     predictor: Predictor
+    architecture: str = ""
     used: float = field(default_factory=time.monotonic)
 
     @property
@@ -69,6 +71,10 @@ class Shelf:
         """All of them."""
         with self._lock:
             return list(self._kept.values())
+
+    def like(self, architecture: str) -> Predictor | None:
+        """One of that architecture, whatever its model."""
+        return next((v.predictor for v in self.loaded() if v.architecture == architecture), None)
 
     def keep(self, loaded: Loaded, answers: bool = False) -> None:
         """Put it there, to answer from now on if it `answers`; others go where there is no room for all."""

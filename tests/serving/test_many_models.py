@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import sys
+import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import pytest
 from service.contract.inputs import VectorInput
 from service.registry import deployments, models, versions
 from service.runtime import Runtime
+from service.serving.pace import Pace
 from service.serving.shelf import OVERHEAD_BYTES, Loaded, Shelf
 from tests.making import make_model, make_version
 
@@ -209,3 +214,25 @@ class Weights:
 class Sized:
     def __init__(self, size: int, shared: Any) -> None:
         self.bytes, self.shared = size, shared
+
+
+def test_models_of_one_architecture_are_measured_once_and_loaded_behind_the_event_loop(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = Pace.measured
+    calls: list[int] = []
+
+    def noted(answer: Callable[[int], object]) -> Pace:
+        calls.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return measured(answer)
+
+    monkeypatch.setattr(Pace, "measured", noted)
+    names = many(runtime, 3)
+    make_model(runtime, "wider", VectorInput(kind="vector", size=5))
+    make_version(runtime, "wider", spec=VectorInput(kind="vector", size=5))
+    first, *others = [runtime.live.get(name).predictor.pace for name in names]
+    assert all(pace is first for pace in others)
+    assert runtime.live.get("wider").predictor.pace is not first
+    assert len(calls) == 2
+    if sys.platform == "linux":
+        assert min(calls) > os.getpriority(os.PRIO_PROCESS, 0)
