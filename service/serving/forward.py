@@ -1,8 +1,8 @@
 """A version's network as few tensor operations: the same sums as its modules, without their calls.
 
 Blocks of a grown layer become one matrix, the head's columns are put in order of class names, and the input scale
-becomes a part of the first matrix, or is done in place. Stages of a cnn are packed. What is neither those nor a chain of
-dense layers and lifts (what has grown, pretrained backbones, branches) is called as it is.
+becomes a part of the first matrix, or is done in place. Stages of a cnn are packed. What is neither those nor a chain
+of dense layers and lifts (what has grown, pretrained backbones, branches) is called as it is.
 Scores agree with the modules' to rounding, not to the bit.
 """
 
