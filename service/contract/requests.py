@@ -160,7 +160,10 @@ class CreateDeployment(Strict):
     version: int = Field(ge=1)
     reason: Reason = ""
     if_live: IfLive
-    rebase: bool = Field(default=False, description="Re-run its update on the version that is live instead.")
+    rebase: bool = Field(
+        default=False,
+        description="Learn it again on the version that is live instead, so that nothing is left out: judged anew.",
+    )
 
 
 class PutAlias(Strict):

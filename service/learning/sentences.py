@@ -9,6 +9,9 @@ from service.contract.report import OldClasses, Report
 
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
+REBASE = (
+    'To promote it once another version has gone live, send "rebase": true: as it is, it lacks what that one learned.'
+)
 MANY = 8
 """More names than this are counted, not listed."""
 
@@ -61,9 +64,10 @@ def verdict_sentence(report: Report, verdict: Verdict | None, version: int | Non
         )
     if verdict is Verdict.PROMOTED:
         return promoted(report, version)
+    why = report.gate.why
     if report.gate.outcome is Outcome.PASS:
-        return f"Ready: version {version} passed every check and waits for you."
-    return report.gate.why
+        why = f"Ready: version {version} passed every check and waits for you."
+    return f"{why} {REBASE}" if verdict is Verdict.HELD else why
 
 
 def promoted(report: Report, version: int) -> str:
