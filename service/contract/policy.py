@@ -135,7 +135,7 @@ class Disputes(Strict):
 
     min_rows: int = Field(5, ge=1, description="Rows that the model surely calls c, from which a batch refutes.")
     max_share: float = Field(0.1, gt=0, le=1, description="Conflict share of those below which it does.")
-    hours: float = Field(24, ge=0, description="A batch of the same key confirms only so long after the first.")
+    hours: float = Field(24, ge=0, description="A batch under the same key confirms only so long after the first.")
 
 
 class GatePolicy(Strict):

@@ -28,12 +28,14 @@ def settle(session: Session, model: Model, update: Update, said: BatchEvidence) 
     if update.kind != UpdateKind.LEARN or update.challenges is not None or not said.evidence:
         return []
     policy, found = GatePolicy.model_validate(model.gate), list[Settled]()
+    sources = {session.get_one(Batch, b).source for b in update.batches}
+    source = sources.pop() if len(sources) == 1 else None
     for opened, dispute in _open(session, model, update):
         evidence = said.evidence.get(dispute.class_)
         independent = _by(session, opened) != _by(session, update) or (
             update.created_at - opened.created_at >= timedelta(hours=policy.disputes.hours).total_seconds()
         )
-        settled = _settles(opened.id, dispute, evidence, policy, independent) if evidence else None
+        settled = _settles(opened.id, dispute, evidence, policy, independent, source) if evidence else None
         if settled is not None:
             facts = settled.model_dump(mode="json", exclude={"source", "update", "verdict"})
             states.note(
@@ -43,6 +45,13 @@ def settle(session: Session, model: Model, update: Update, said: BatchEvidence) 
     return found
 
 
+def settles(model: Model) -> str:
+    """What will settle what a held version disputes, in a sentence."""
+    hours = GatePolicy.model_validate(model.gate).disputes.hours
+    later = f"{hours:g} hours later or more" if hours else "later"
+    return f"A batch that says the same {later} will confirm it; rows that agree with the live version will refute it."
+
+
 def told(settled: Settled) -> str:
     """In a sentence."""
     said = f'{settled.rows:,} of {settled.sure:,} rows that are surely "{settled.class_}"'
@@ -50,7 +59,8 @@ def told(settled: Settled) -> str:
         return (
             f'Confirmed what update {settled.update} disputed: {said} say "{settled.suggested}" here, too '
             f"(p = {settled.p:.2g}). If the world has changed, promote it and take back the older batches that say "
-            "otherwise."
+            'otherwise. Where another version has gone live since, promote it with "rebase": true: that is learned on '
+            "the live one, held once more, and can then be promoted."
         )
     return (
         f'Refuted what update {settled.update} disputed ("{settled.suggested}"): only {said} say anything else here. '
@@ -59,7 +69,12 @@ def told(settled: Settled) -> str:
 
 
 def _settles(
-    update: str, opened: Dispute, evidence: ClassEvidence, policy: GatePolicy, independent: bool
+    update: str,
+    opened: Dispute,
+    evidence: ClassEvidence,
+    policy: GatePolicy,
+    independent: bool,
+    source: str | None,
 ) -> Settled | None:
     """Whether what a later batch shows of the class confirms or refutes what the `update` disputed; null: neither.
 
@@ -67,13 +82,14 @@ def _settles(
     two people are wrong alike. Enough rows of the class that agree with the model refute it, whoever sent them.
     """
     rule, rows, alike = policy.disputes, evidence.confident, evidence.toward.get(opened.suggested, 0)
-    facts: dict[str, Any] = {"update": update, "class_": opened.class_, "suggested": opened.suggested, "sure": rows}
+    facts: dict[str, Any] = {"update": update, "class_": opened.class_, "suggested": opened.suggested, "source": source}
+    facts["sure"] = rows
     p = at_least(alike, rows, evidence.expected)
     if independent and rows >= policy.contradicts_class.min_rows and p < policy.contradicts_class.p:
-        return Settled(verdict="confirmed", rows=alike, source=None, p=p, **facts)
+        return Settled(verdict="confirmed", rows=alike, p=p, **facts)
     if rows >= rule.min_rows and evidence.conflicts < rule.max_share * rows:
         p = at_least(evidence.conflicts, rows, evidence.expected)
-        return Settled(verdict="refuted", rows=evidence.conflicts, source=None, p=p, **facts)
+        return Settled(verdict="refuted", rows=evidence.conflicts, p=p, **facts)
     return None
 
 

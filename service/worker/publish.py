@@ -125,10 +125,10 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     number = versions.next_number(session, model)
     settled = disputes.settle(session, model, update, result.report.batch)
     notes = [*result.report.batch.notes, *map(disputes.told, settled)]
-    batch = result.report.batch.model_copy(update={"settled": settled, "notes": notes})
-    gate = result.report.gate.model_copy(
-        update={"why": sentences.verdict_sentence(result.report, verdict, number, before)}
-    )
+    opened = result.report.batch.disputes if verdict is Verdict.HELD else []
+    batch = result.report.batch.model_copy(update={"disputes": opened, "settled": settled, "notes": notes})
+    why = sentences.verdict_sentence(result.report, verdict, number, before)
+    gate = result.report.gate.model_copy(update={"why": f"{why} {disputes.settles(model)}" if opened else why})
     made = versions.Made(
         learned=result.learned,
         layout=result.layout,

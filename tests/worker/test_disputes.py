@@ -9,7 +9,7 @@ import pytest
 from service.contract.enums import Outcome
 from service.contract.report import BatchEvidence, ClassEvidence, Dispute
 from service.registry import deployments, models, updates
-from service.registry.tables import Update, Version
+from service.registry.tables import Batch, Update, Version
 from service.runtime import Runtime
 from service.worker.publish import publish
 from tests.registry.facts import learn, model
@@ -28,20 +28,30 @@ def ids(runtime: Runtime) -> list[str]:
         return [store_batch(runtime, session, seed=k).id for k in range(3)]
 
 
-def judged(runtime: Runtime, batch: str, evidence: ClassEvidence, later: float = 0.0) -> tuple[Update, dict[str, Any]]:
+def judged(
+    runtime: Runtime, batch: str, evidence: ClassEvidence, later: float = 0.0, outcome: Outcome | None = None
+) -> tuple[Update, dict[str, Any]]:
     """An update whose batch says this of rows that are surely "a"; held where they say something else. -> its report"""
     with runtime.database.writing() as session:
         learn(session, models.get(session, "digits"), [batch]).created_at += later
     update, contradicts = claimed(runtime), evidence is SAYS_B
     dispute = Dispute(class_="a", suggested="b", rows=evidence.conflicts, source=None)
     said = BatchEvidence(conflicts=None, disputes=[dispute] if contradicts else [], evidence={"a": evidence})
-    made = result(runtime, [batch], Outcome.UNDECIDED if contradicts else Outcome.FAIL)
+    made = result(runtime, [batch], outcome or (Outcome.UNDECIDED if contradicts else Outcome.FAIL))
     made = made.model_copy(update={"report": made.report.model_copy(update={"batch": said})})
     publish(runtime, update.id, update.fence, made)
     with runtime.database.reading() as session:
         version = session.query(Version).filter(Version.update_id == update.id).one()
         assert version.report is not None
         return update, dict(version.report["batch"])
+
+
+def why(runtime: Runtime, update: Update) -> str:
+    """The sentence of its verdict."""
+    with runtime.database.reading() as session:
+        report = session.query(Version).filter(Version.update_id == update.id).one().report
+        assert report is not None
+        return str(report["gate"]["why"])
 
 
 def told(runtime: Runtime, update: Update) -> list[dict[str, Any]]:
@@ -55,6 +65,7 @@ def test_the_same_key_confirms_nothing_on_the_same_day_and_does_so_a_day_later(
 ) -> None:
     first, said = judged(runtime, ids[0], SAYS_B)
     assert said["settled"] == []
+    assert "says the same 24 hours later or more will confirm it" in why(runtime, first)
     _, said = judged(runtime, ids[1], SAYS_B, later=DAY / 2)
     assert (said["settled"], told(runtime, first)) == ([], [])
     third, said = judged(runtime, ids[2], SAYS_B, later=DAY + 60)
@@ -67,6 +78,20 @@ def test_the_same_key_confirms_nothing_on_the_same_day_and_does_so_a_day_later(
     assert any("Confirmed" in note and '9 of 10 rows that are surely "a" say "b"' in note for note in said["notes"])
     [event] = told(runtime, first)
     assert (event["kind"], event["by_update"], event["rows"]) == ("dispute confirmed", third.id, 9)
+
+
+def test_a_rejected_batch_opens_nothing_that_nobody_could_settle(runtime: Runtime, ids: list[str]) -> None:
+    first, said = judged(runtime, ids[0], SAYS_B, outcome=Outcome.FAIL)
+    assert said["disputes"] == []
+    assert "confirm" not in why(runtime, first)
+    assert judged(runtime, ids[1], SAYS_A)[1]["settled"] == []
+
+
+def test_what_settles_a_dispute_is_told_with_its_source(runtime: Runtime, ids: list[str]) -> None:
+    judged(runtime, ids[0], SAYS_B)
+    with runtime.database.writing() as session:
+        session.get_one(Batch, ids[1]).source = "lab-c"
+    assert [s["source"] for s in judged(runtime, ids[1], SAYS_A)[1]["settled"]] == ["lab-c"]
 
 
 def test_rows_that_agree_with_the_model_refute_it_once(runtime: Runtime, ids: list[str]) -> None:
