@@ -47,6 +47,11 @@ class Express:
             return False
         asking = _Asking(self, cycle, loaded, otherwise)
         cycle.message_event = asking  # type: ignore[assignment]
+        try:
+            self.context.batcher.admit()
+        except Busy as busy:  # its body is thrown away as it comes
+            asking.refuse(busy)
+            return True
         if not cycle.more_body:  # it waited behind another one on its connection
             asking.set()
         return True
@@ -125,7 +130,7 @@ class _Asking:
     def set_exception(self, exception: Exception, /) -> None:
         """There is none: too late, or something is wrong with the rows."""
         if isinstance(exception, DeadlinePassed):
-            self._refuse(exception)
+            self.refuse(exception)
         else:
             self._decline()
 
@@ -135,12 +140,8 @@ class _Asking:
             self._patience.cancel()
         loaded, batcher = self._loaded, self._express.context.batcher
         try:
-            batcher.admit()
             until = questions.deadline(self._scope)
             found = questions.read_at_once(self._scope, bytes(self._cycle.body), loaded)
-        except Busy as busy:
-            self._refuse(busy)
-            return
         except Exception:  # the other way meets it again, and tells
             found = None
         if found is None or len(found[0]) > PIECE:
@@ -154,7 +155,8 @@ class _Asking:
         headers = [predictions.version_header(answer)]
         self._send(request_id(self._scope), 200, b"application/json", answer.json(self._top), headers)
 
-    def _refuse(self, why: Busy | DeadlinePassed) -> None:
+    def refuse(self, why: Busy | DeadlinePassed) -> None:
+        """There is no time for it."""
         self._express.refused(why)
         name = request_id(self._scope)
         status, body, headers = problems.problem(why, name)
