@@ -129,8 +129,14 @@ class View:
     def frame(self) -> Frame:
         """From the learning rows of the history; a first version's, from its own."""
         own = self.entry
-        every = (self.ledger.learn, Sums.of(own.take(own.learning)), self.ledger.all, Sums.of(own))
-        known = next((sums for sums in every if sums.rows), None)
+        # one after the other: products of wide rows cost as much as training on them
+        every = (
+            lambda: self.ledger.learn,
+            lambda: Sums.of(own.take(own.learning)),
+            lambda: self.ledger.all,
+            lambda: Sums.of(own),
+        )
+        known = next((sums for of in every if (sums := of()).rows), None)
         return (
             Frame.of(known, self.space.shift, common=self.moves and not self.thawed)
             if known
