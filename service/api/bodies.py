@@ -38,8 +38,10 @@ async def read_body(
         raise _too_large(limit, remedy)
     first, waits = _begun(receive())
     most = min(limit, LARGE_BYTES)
+    if first is not None and first["type"] == "http.disconnect":
+        raise SenderGone
     if first is not None and not first.get("more_body", False) and len(first.get("body", b"")) <= most:
-        return bytes(first["body"])
+        return bytes(first.get("body", b""))
     with ExitStack() as stack:
         spooled: Spooled | None = None
         sink: Spooled | SpooledTemporaryFile[bytes]

@@ -113,7 +113,7 @@ class _Asking:
 
     def be_patient(self) -> None:
         """Wait for the rest of the body, but not for long."""
-        if self._patience is None:
+        if self._patience is None and not self._over:
             self._patience = asyncio.get_running_loop().call_later(BODY_SECONDS, self._decline)
 
     def done(self) -> bool:

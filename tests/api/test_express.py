@@ -166,6 +166,24 @@ def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeyp
     assert port.api.door.open_requests == 0
 
 
+def test_the_body_of_what_was_refused_is_thrown_away(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    batcher = port.api.door.context.batcher
+    monkeypatch.setattr(express, "BODY_SECONDS", 0.01)
+
+    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        monkeypatch.setattr(batcher, "_queue_seconds", -1.0)
+        writer.write(request()[:-5])
+        refused, _ = await answer(reader)
+        monkeypatch.setattr(batcher, "_queue_seconds", 1.0)
+        await asyncio.sleep(0.05)
+        writer.write(request()[-5:] + request())
+        answered, _ = await answer(reader)
+        return [refused[9:12], answered[9:12]]
+
+    assert port.talk(go_on) == [b"503", b"200"]
+    assert (port.front.calls, port.api.door.open_requests) == (0, 0)
+
+
 async def answer(reader: asyncio.StreamReader) -> tuple[bytes, Any]:
     """Head and body of the next answer on a connection."""
     head = await reader.readuntil(b"\r\n\r\n")
