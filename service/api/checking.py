@@ -18,6 +18,7 @@ from service.learning.backbones import admission
 from service.learning.checkpoint import Layout
 from service.learning.choice import AutoParams
 from service.learning.keeping import refused
+from service.learning.memory import none_kept
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
 from service.learning.unseen import missing, would_lose
@@ -31,19 +32,25 @@ def check_method(
     architecture: Architecture,
     live: Version | None = None,
     retention: Retention = Retention.ALL,
+    rows: tuple[int, int] = (0, 0),
+    brings: frozenset[str] | None = None,
 ) -> None:
-    """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version or
-    with the rows that are kept."""
+    """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version, with
+    the rows that are kept, or on what is to be learned. `rows`: that live learned, and those of them that are still
+    there. `brings`: classes of what is to be learned; null: not known yet."""
     pointer = "/method"
     if choice.name == AUTO:
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, params = resolve(choice.model_dump(), pointer)
     layout = Layout.model_validate(live.layout) if live is not None else None
-    setting = Setting(spec, architecture, layout, retention is not Retention.NONE)
+    setting = Setting(spec, architecture, layout, retention is not Retention.NONE, *rows, brings)
     if method.unfit is not None and (told := method.unfit(setting, params)):
         raise MethodRefused(told[1], [(f"{pointer}/{told[0]}", told[1])])
-    if reason := refused(method, retention, architecture, layout):
+    reason = refused(method, retention, architecture, layout)
+    if reason is None and "kept" in method.needs and setting.known and not setting.kept:
+        reason = none_kept(method.name)
+    if reason:
         raise MethodRefused(reason, [(f"{pointer}/name", reason)])
 
 

@@ -15,7 +15,7 @@ from service.contract.enums import Retention
 from service.contract.inputs import Architecture
 from service.contract.requests import MethodChoice
 from service.learning.preprocessing import declared_scale
-from service.registry import models
+from service.registry import batches, models
 
 routes = APIRouter(tags=["models"])
 
@@ -85,6 +85,7 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
                 Architecture.model_validate(found.architecture),
                 live,
                 retention,
+                batches.left_of(session, live.learned if live else ()),
             )
             check_retention(retention, live)
         models.patch(session, found, order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -45,10 +46,12 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
         live = models.live(session, found)
+        rows = batches.left_of(session, live.learned if live else ())
     order, sent = received(shared, request, requests.CreateUpdate, found)
     method = order.method or requests.MethodChoice.model_validate(found.method)
     spec, architecture = SPEC.validate_python(found.input), Architecture.model_validate(found.architecture)
-    check_method(method, spec, architecture, live, Retention(found.retention))
+    check = partial(check_method, method, spec, architecture)
+    check(live, Retention(found.retention), rows)
     delivery = arrivals.deliver(shared, order, sent, found) if order.batches is None else None
     if delivery:
         check_labels(delivery.labelled, method, live, "/labels")
@@ -61,7 +64,10 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             current = models.get(session, model)
             ids = [new.id] if new else _stored(session, current, order, method)
             live = models.live(session, current)
-            check_import(method, live, batches.classes_of(session, [*ids, *(live.learned if live else ())]))
+            learned = live.learned if live else []
+            check_import(method, live, batches.classes_of(session, [*ids, *learned]))
+            brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
+            check(live, Retention(current.retention), batches.left_of(session, learned), frozenset(brings))
             named = order.method.model_dump() if order.method else None
             what = Order(UpdateKind.LEARN, ids, named, order.seed)
             update = updates.enqueue(session, current, what, by)

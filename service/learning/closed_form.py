@@ -13,7 +13,7 @@ from service.learning.architectures import TRAINED_HERE
 from service.learning.checkpoint import Checkpoint, Layout
 from service.learning.decay import DECAYS, Decay, choose_decay
 from service.learning.features import Space
-from service.learning.ground import NO_LIFT, moved
+from service.learning.ground import NO_LIFT, moved, space_stays
 from service.learning.lift_choice import Solver
 from service.learning.lifts import NO_IMAGE, LiftKind
 from service.learning.method import Data, Setting
@@ -98,11 +98,7 @@ class ExactParams(Strict):
         if base is None or self.features == "version" or not isinstance(base.layout.backbone, TRAINED_HERE):
             return base
         if data.kept_rows < data.known_rows:
-            raise MethodRefused.at(
-                "/method/features",
-                f"{data.known_rows - data.kept_rows:,} learned rows were deleted, and nothing is known of their scaled "
-                "input. Leave features out: then the head stands on the version's own.",
-            )
+            raise MethodRefused.at("/method/features", _input_lost(data.known_rows - data.kept_rows))
         layout = Layout(input=base.layout.input, classes=list(base.classes))
         known = {"scale": base.learned.get("scale", frozenset())}
         return Checkpoint(layout, {"scale": base.parts["scale"]}, known)
@@ -133,12 +129,25 @@ class ExactParams(Strict):
         return {"uniform": 0.0, "counted": 1.0}[self.prior] if isinstance(self.prior, str) else self.prior
 
 
+def _input_lost(rows: int) -> str:
+    return (
+        f"{rows:,} learned rows were deleted, and nothing is known of their scaled input. Leave features out: then the "
+        "head stands on the version's own."
+    )
+
+
 def unfit(setting: Setting, params: ExactParams) -> tuple[str, str] | None:
-    """Where a named lift cannot be: convolutions of what is no image, any lift of a backbone that was trained here."""
+    """Where a named lift cannot be: convolutions of what is no image, any lift of a backbone that was trained here, and
+    where rows were deleted any but the version's own; nor can the scaled input of those be had again."""
     kinds, shape, live = params.kinds or ["none"], setting.input.shape, setting.live
     trained = live is not None and (isinstance(live.backbone, TRAINED_HERE) or moved(live))
     if trained and params.features == "version" and kinds != ["none"]:
         return "lift", NO_LIFT
+    if live is not None and setting.lost:
+        if params.features != "version" and isinstance(live.backbone, TRAINED_HERE):
+            return "features", _input_lost(setting.lost)
+        if params.kinds is not None and params.kinds != ([lift.kind for lift in live.lifts] or ["none"]):
+            return "lift", space_stays(live, setting.lost)
     return ("lift", NO_IMAGE) if "conv" in kinds and (len(shape) != 3 or min(shape[1:]) < 3) else None
 
 

@@ -188,12 +188,7 @@ def _standing(
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
         return Ground(space, _frozen(base), _decided_anew(_learned(base), decided), rows, named, details=details)
     if base is not None and data.kept_rows < data.known_rows:
-        there = " and ".join(lift.kind for lift in base.layout.lifts) or "none"
-        raise MethodRefused.at(
-            "/method/lift",
-            f"The feature space cannot change: {data.known_rows - data.kept_rows:,} learned rows were deleted, and "
-            f'what is known of them is known in this one. Use "auto", or the lift that it has ({there}) in its width.',
-        )
+        raise MethodRefused.at("/method/lift", space_stays(base.layout, data.known_rows - data.kept_rows))
     parts: dict[str, Tensors] = {p: t for p, t in parts_of(space.network).items() if p.split(".")[0] in FROZEN}
     before = base.learned if base is not None else {}
     learned = {
@@ -209,6 +204,15 @@ def _standing(
 def _decided_anew(learned: dict[str, frozenset[str]], decided: frozenset[str]) -> dict[str, frozenset[str]]:
     """Which batches had a hand in each part, where lifts stay as they are though they were tried again on `decided`."""
     return {part: decided if decided and part.startswith("lift") else by for part, by in learned.items()}
+
+
+def space_stays(layout: Layout, lost: int) -> str:
+    """Why no other lift can be, once so many learned rows were deleted."""
+    there = " and ".join(lift.kind for lift in layout.lifts) or "none"
+    return (
+        f"The feature space cannot change: {lost:,} learned rows were deleted, and what is known of them is known in "
+        f'this one. Use "auto", or the lift that it has ({there}) in its width.'
+    )
 
 
 def moved(layout: Layout) -> bool:

@@ -59,8 +59,11 @@ def herd(features: Tensor, size: int) -> Tensor:
 
 def refuse_without_rows(name: str, base: Checkpoint | None, data: Data) -> str | None:
     """Why a method of that name cannot rehearse: something is known and no row of it is kept."""
-    if base is None or not base.classes or data.kept_rows:
-        return None
+    return None if base is None or not base.classes or data.kept_rows else none_kept(name)
+
+
+def none_kept(name: str) -> str:
+    """That no row of what is known is left for a method of that name, and what to use."""
     return (
         f"{name} learns kept rows again, and none is kept of what this model knows. ridge, lda and linear_probe need "
         'none, lwf and l2_sp hold weights instead; a model with "retention": "all" keeps every row.'

@@ -172,17 +172,27 @@ class GradientParams(Strict):
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of an update before it is queued. `live`: layout of the live version · `keeps`: rows stay."""
+    """What is known of an update before it is queued. `live`: layout of the live version · `keeps`: rows stay · `known`
+    rows it learned, `kept` of them are still there · `brings`: classes of the update's rows, null: not read yet."""
 
     input: InputSpec
     architecture: Architecture
     live: Layout | None = None
     keeps: bool = True
+    known: int = 0
+    kept: int = 0
+    brings: frozenset[str] | None = None
 
     @classmethod
     def of(cls, base: Checkpoint | None, data: Data) -> Setting:
         """As it is when the update is learned."""
-        return cls(data.input, data.architecture, base.layout if base is not None else None)
+        live, brings = base.layout if base is not None else None, frozenset(data.batch.counts())
+        return cls(data.input, data.architecture, live, True, data.known_rows, data.kept_rows, brings)
+
+    @property
+    def lost(self) -> int:
+        """Rows that the live version learned and that were deleted."""
+        return self.known - self.kept
 
     @property
     def backbone(self) -> Backbone:
@@ -191,9 +201,9 @@ class Setting:
 
     def without_lift(self) -> str:
         """What to do where the head of the live version stands on lifts beside a pretrained backbone's features."""
-        if self.keeps:
+        if self.keeps and not self.lost:
             return 'Learn once with ridge {"lift": "none"} first, or stay with ridge.'
-        return "Stay with ridge: this model keeps no rows (retention none), so its head cannot come off them."
+        return "Stay with ridge: learned rows were deleted, or will be, so its head cannot come off them."
 
     def train_first(self, name: str) -> str:
         """What to do where the live version is an exact head and the model's own backbone was never trained."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
@@ -113,6 +113,16 @@ def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
     for k in range(0, len(ids), AT_ONCE):
         found.update(*session.scalars(select(Batch.label_counts).where(Batch.id.in_(ids[k : k + AT_ONCE]))))
     return found
+
+
+def left_of(session: Session, ids: Sequence[str]) -> tuple[int, int]:
+    """Rows that these batches brought, and those of them that are still stored."""
+    rows = kept = 0
+    for k in range(0, len(ids), AT_ONCE):
+        sums = select(func.sum(Batch.rows), func.sum(Batch.kept_rows)).where(Batch.id.in_(ids[k : k + AT_ONCE]))
+        more = session.execute(sums).one()
+        rows, kept = rows + more[0], kept + more[1]
+    return rows, kept
 
 
 def page(

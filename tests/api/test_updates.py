@@ -12,7 +12,7 @@ import pytest
 from service.contract.enums import UpdateState, Verdict
 from service.contract.inputs import Architecture
 from service.registry import leases, states
-from service.registry.tables import Update
+from service.registry.tables import Batch, Update
 from tests.api.conftest import Api, pointers
 from tests.making import make_model, make_version
 
@@ -128,6 +128,41 @@ def test_a_model_without_rows_is_not_sent_to_retrain(api: Api) -> None:
         detail = api("POST", "/v1/models/named/updates", {**ROWS, "method": {"name": name}}).json()["detail"]
         assert "keeps no rows" in detail
         assert "ridge" in detail
+
+
+@pytest.mark.parametrize(
+    ("method", "pointer"),
+    [({"name": "replay"}, "/method/name"), ({"name": "retrain"}, "/method/name"),
+     ({"name": "ridge", "lift": "fourier"}, "/method/lift"), ({"name": "lda", "lift": "relu"}, "/method/lift")],
+)  # fmt: skip
+def test_what_the_rows_that_were_deleted_rule_out_is_refused_at_once(
+    api: Api, method: dict[str, Any], pointer: str
+) -> None:
+    """Whatever the model keeps from now on."""
+    first = api.ok("POST", "/v1/models/digits/batches", ROWS)["id"]
+    make_version(api.runtime, learned=[first])
+    api.ok("POST", UPDATES, {**ROWS, "again": True, "method": {"name": "ridge", "lift": "fourier"}})
+    with api.runtime.database.writing() as session:
+        session.get_one(Batch, first).kept_rows = 0
+    for refused in (
+        api("POST", UPDATES, {**ROWS, "again": True, "method": method}),
+        api("PATCH", "/v1/models/digits", {"method": method}),
+    ):
+        assert (refused.status_code, pointers(refused)) == (422, [pointer])
+    api.ok("POST", UPDATES, {**ROWS, "again": True, "method": {"name": "ridge", "lift": "none"}})
+
+
+def test_den_is_refused_at_once_to_protect_where_the_labels_that_were_sent_bring_nothing_new(api: Api) -> None:
+    mlp = Architecture.model_validate({"backbone": {"name": "mlp", "hidden": [4]}})
+    make_model(api.runtime, "named", architecture=mlp)
+    make_version(api.runtime, "named", architecture=mlp)
+    stored = api.ok("POST", "/v1/models/named/batches", {"inputs": [[1, 2, 3]], "labels": ["a"]})["id"]
+    protect = {"name": "den", "mode": "protect"}
+    for body in ({"inputs": [[3, 2, 1]], "labels": ["b"]}, {"batches": [stored]}, {"batches": "pending"}):
+        refused = api("POST", "/v1/models/named/updates", {**body, "method": protect})
+        assert (refused.status_code, pointers(refused)) == (422, ["/method/mode"])
+    new = {"inputs": [[3, 2, 1]], "labels": ["c"], "new_classes": "allow"}
+    api.ok("POST", "/v1/models/named/updates", {**new, "method": protect})
 
 
 def test_an_unknown_method_is_answered_with_those_that_exist(api: Api) -> None:

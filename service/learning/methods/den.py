@@ -17,7 +17,6 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.errors import MethodRefused
 from service.learning.beside import Inside, training_beside
 from service.learning.checkpoint import Checkpoint
 from service.learning.expansion import Expansion, expand
@@ -65,7 +64,7 @@ class Params(GradientParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """The five steps. Raises MethodRefused where `protect` is asked for and no class is new."""
+    """The five steps."""
     if base is None:
         learner = Learner.start(base, data, run)
         learner.fit(params)
@@ -132,12 +131,9 @@ def _about_known(rows: int, before: int, after: int, protect: bool) -> str:
 
 
 def _protects(base: Checkpoint, data: Data, params: Params) -> bool:
-    new = set(data.batch.present()) - set(base.classes)
-    if params.mode == "protect" and not new:
-        raise MethodRefused.at(
-            "/method/mode", "No class is new, so protect leaves nothing to learn. Use adapt, or l2_sp."
-        )
-    return bool(new) if params.mode == "auto" else params.mode == "protect"
+    if params.mode == "auto":
+        return bool(set(data.batch.present()) - set(base.classes))
+    return params.mode == "protect"
 
 
 def _known(learner: Learner, params: Params) -> Labelled:
@@ -191,8 +187,11 @@ def _nothing_added(found: Probe, protect: bool) -> str:
 
 
 def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
-    """Where there is no hidden layer that could grow."""
+    """Where there is no hidden layer that could grow, or no new class that `protect` could learn."""
     live, own = setting.live, setting.architecture.backbone
+    old = live is not None and setting.brings and setting.brings <= frozenset(live.classes)
+    if params is not None and params.mode == "protect" and old:
+        return "mode", "No class is new, so protect leaves nothing to learn. Use adapt, or l2_sp."
     if (live and live.neck) or (setting.backbone.name in GROWS and not (live and live.lifts)):
         return None
     if own.name in GROWS:

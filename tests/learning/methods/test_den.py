@@ -113,7 +113,7 @@ def test_protect_without_a_new_class_is_refused_with_the_remedy() -> None:
     s, base = prepared([16])
     old = digits().of(OLD)
     with pytest.raises(MethodRefused, match="adapt"):
-        den.update(base, s.data(old.X[:20], old.y[:20]), den.Params(mode="protect"), Run())
+        den.METHOD.check(base, s.data(old.X[:20], old.y[:20]), den.Params(mode="protect"))
 
 
 def test_without_a_layer_that_could_grow_it_is_refused_with_the_remedy() -> None:
