@@ -19,6 +19,7 @@ from service.learning.batch import Array
 from service.learning.low_rank import LowRank, attach
 from service.learning.preprocessing import InputScale
 from service.learning.serialization import digest, pack_shard
+from service.serving import folding
 from service.serving.folding import foldable, served
 from service.serving.packing import Packed
 from service.serving.predictor import load
@@ -170,3 +171,12 @@ def test_a_backbone_of_texts_is_served_as_it_is() -> None:
     found = served(minilm, "its digest", lambda _: pack_shard(weights))
     assert found.weights is not None
     assert found.weights.keys() == weights.keys()
+
+
+def test_without_onednn_norms_are_folded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: Any) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(folding, "Packed", absent)
+    network = ImageExtractor(Odd().eval(), 8, (0.0,) * 3, (1.0,) * 3)
+    assert foldable(network)[1] == (folding.Fold("first", "first_norm", None),)
