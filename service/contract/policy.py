@@ -162,3 +162,16 @@ class GatePolicy(Strict):
         "lets older batches count less as far as that would have helped.",
     )
     recent_batches: int = Field(20, ge=1, le=1000, description="Batches that are recent.")
+
+
+def out_of_order(policy: GatePolicy) -> tuple[str, str] | None:
+    """Where two thresholds of a rule contradict each other: place in the policy, sentence. Null: nowhere. No validator,
+    for a PATCH names some thresholds alone, and what is stored must still be read."""
+    forgets, worst = policy.forgets, policy.worst_class
+    if forgets.p_reject > forgets.p_hold:
+        told = f"forgets.p_reject ({forgets.p_reject:g}) is over p_hold ({forgets.p_hold:g})"
+        return "/forgets/p_reject", f"{told}: what is rejected would not even be held. Let it be at most p_hold."
+    if worst.max_drop > worst.reject_drop:
+        told = f"worst_class.max_drop ({worst.max_drop:g}) is over reject_drop ({worst.reject_drop:g})"
+        return "/worst_class/max_drop", f"{told}: nothing would be held. Let it be at most reject_drop."
+    return None

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import Promotion, UpdateState
+from service.contract.policy import GatePolicy, out_of_order
 from service.contract.requests import CreateModel, PatchModel
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
 from service.registry import batches, listing, states
@@ -27,6 +28,7 @@ def create(session: Session, request: CreateModel) -> Model:
     if taken is not None:
         gone = " by an archived model" if taken.archived_at else ""
         raise Conflict(f'The name "{request.name}" is taken{gone}. Choose another name.')
+    _check_order(request.gate)
     model = Model(
         name=request.name,
         input=request.input.model_dump(mode="json", exclude_none=True),
@@ -75,17 +77,25 @@ def page(session: Session, limit: int, cursor: str | None) -> tuple[list[Model],
 
 
 def patch(session: Session, model: Model, request: PatchModel) -> None:
-    """Change what may change; absent fields stay, thresholds of the gate one by one."""
+    """Change what may change; absent fields stay, thresholds of the gate one by one. Raises InvalidContent."""
     if request.method is not None:
         model.method = request.method.model_dump()
     if request.gate is not None:
-        model.gate = _merged(model.gate, request.gate.model_dump(mode="json", exclude_unset=True))
+        merged = _merged(model.gate, request.gate.model_dump(mode="json", exclude_unset=True))
+        _check_order(GatePolicy.model_validate(merged))
+        model.gate = merged
     if request.promotion is not None:
         model.promotion = request.promotion
     if request.retention is not None:
         model.retention = request.retention
     if request.memory_rows is not None:
         model.memory_rows = request.memory_rows
+
+
+def _check_order(policy: GatePolicy) -> None:
+    """Raises InvalidContent where thresholds contradict each other."""
+    if told := out_of_order(policy):
+        raise InvalidContent.at(f"/gate{told[0]}", told[1])
 
 
 def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,10 @@ def test_a_model_is_made_and_found(api: Api) -> None:
         ({"method": {"name": "retrain", "backbone": {"name": "cnn"}}}, "/method/backbone"),
         ({"method": {"name": "retrain", "backbone": {"name": "minilm"}}}, "/method/backbone"),
         ({"gate": {"forgets": {"max_masked_drop": 2}}}, "/gate/forgets/max_masked_drop"),
+        ({"gate": {"forgets": {"p_reject": 0.2}}}, "/gate/forgets/p_reject"),
+        ({"gate": {"worst_class": {"max_drop": 0.5}}}, "/gate/worst_class/max_drop"),
+        ({"method": {"name": "lwf", "strength": True}}, "/method/strength"),
+        ({"method": {"name": "fine_tune", "epochs": "3"}}, "/method/epochs"),
         ({"promotion": "never"}, "/promotion"),
         ({"retention": "some"}, "/retention"),
         ({"retention": "none", "method": {"name": "replay"}}, "/method/name"),
@@ -86,6 +90,8 @@ def test_one_threshold_changes_and_the_others_stay(api: Api) -> None:
         gate = api.ok("PATCH", "/v1/models/digits", {"gate": sent})["gate"]
     assert (gate["forgets"]["p_hold"], gate["forgets"]["p_reject"], gate["trusted"]) == (0.5, 0.2, "recent")
     assert gate["forgets"]["max_masked_drop"] == 0.02
+    refused = api("PATCH", "/v1/models/digits", {"gate": {"forgets": {"p_hold": 0.1}}})
+    assert (refused.status_code, pointers(refused)) == (422, ["/gate/forgets/p_reject"])
 
 
 def test_an_archived_model_answers_nothing_and_keeps_its_name(api: Api) -> None:

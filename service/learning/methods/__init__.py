@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -73,7 +74,7 @@ def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Metho
 def check_params(name: str, params: type[Strict], given: Mapping[str, Any], pointer: str) -> Strict:
     """The validated parameters. Raises MethodRefused with the pointer to the field and what there is."""
     try:
-        return params.model_validate(given)
+        return params.model_validate_json(json.dumps(given), strict=True)
     except ValidationError as error:
         field, message = _told(name, params, error)
         raise MethodRefused(message, [(f"{pointer}/{field}" if field else pointer, message)]) from None
