@@ -48,7 +48,7 @@ class Express:
         asking = _Asking(self, cycle, loaded, otherwise)
         cycle.message_event = asking  # type: ignore[assignment]
         try:
-            self.context.batcher.admit()
+            self.context.batcher.admit(loaded.predictor)
         except Busy as busy:  # its body is thrown away as it comes
             asking.refuse(busy)
             return True

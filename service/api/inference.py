@@ -61,7 +61,7 @@ async def ask(
     Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, Busy, DeadlinePassed, DiskFull, SenderGone.
     """
     loaded = await shared.runtime.live.asked(name, version)
-    shared.batcher.admit()
+    shared.batcher.admit(loaded.predictor)
     until, length = questions.deadline(scope), header(scope, JSON_BYTES)
     if isinstance(body, Spooled):
         asked = await sent.inference(shared, body, length, loaded)

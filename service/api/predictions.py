@@ -58,7 +58,7 @@ async def ask(
     DiskFull, SenderGone.
     """
     loaded = await shared.runtime.live.asked(name, version)
-    shared.batcher.admit()
+    shared.batcher.admit(loaded.predictor)
     until = questions.deadline(scope)
     if isinstance(body, Spooled):
         inputs, wish = await sent.question(shared, scope, body, loaded)
@@ -88,9 +88,11 @@ def version_header(answer: Answer) -> tuple[bytes, bytes]:
 async def answered(
     shared: Context, loaded: Loaded, inputs: Rows, source: str | None, until: float | None, receive: Receive
 ) -> Answer:
-    """Rows by a version, together with those of others. Raises NotLive, InvalidContent, DeadlinePassed, SenderGone."""
+    """Rows by a version, together with those of others. Raises NotLive, InvalidContent, Busy, DeadlinePassed,
+    SenderGone."""
     check_classes(loaded)
     batcher = shared.batcher
+    batcher.admit(loaded.predictor, len(inputs))
     waiting = batcher.ask(loaded.predictor, inputs, source, until)
     try:
         if batcher.crowded:

@@ -8,6 +8,7 @@ turns with the small ones beside them, and a few rows at a time as long as there
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,12 +23,13 @@ ON_LOOP_SECONDS = 0.002
 """A pass that takes longer runs on the inference thread."""
 SHARE = 16
 """Rows that one large question gives to a pass while others wait beside it; one of no more rows is small."""
-TURN_SECONDS = 0.0001
-"""A pass over large questions takes so much longer than one row at most, while small ones are asked, too."""
+TURN_SECONDS, TURN_PART = 0.0001, 0.25
+"""While small questions are asked, too, a pass over large ones takes so much longer than one row at most, or that part
+of the pass of small ones before it, where that is more."""
 COMPANY_SECONDS = 0.1
 """After a small question more of them are expected for so long."""
 SMOOTHING, MOST_SLOWER = 0.1, 20.0
-"""Weight of a pass in how much slower than their pace passes are, and the most that one says of it."""
+"""Weight of a pass in how much slower than its pace a version is, and the most that one says of it."""
 
 
 class NotFinite(Exception):
@@ -48,18 +50,23 @@ class _Queue:
 
 @dataclass(eq=False)
 class _Line:
-    """Questions to one version (and head). `large_next`: the small ones had the turn before."""
+    """Questions to one version (and head). `large_next`: the small ones had the turn before, with `turn` rows."""
 
     predictor: Predictor
     step: Forward
     small: _Queue = field(default_factory=_Queue)
     large: _Queue = field(default_factory=_Queue)
     large_next: bool = False
+    turn: int = 0
 
     @property
     def rows(self) -> int:
         """That wait."""
         return self.small.rows + self.large.rows
+
+    def of(self, rows: int) -> _Queue:
+        """Where a question of so many rows waits."""
+        return self.small if rows <= SHARE else self.large
 
     @property
     def due(self) -> _Queue:
@@ -70,14 +77,13 @@ class _Line:
 class Batcher:
     """The one who computes predictions in a process. Called from the event loop alone.
 
-    queue_seconds: work that may wait, as the versions' measured pace tells it; beyond it questions are refused.
+    queue_seconds: how long a question may wait for its turn, as the versions' measured pace tells it.
     """
 
     def __init__(self, queue_seconds: float) -> None:
         self._queue_seconds = queue_seconds
         self._lines: dict[Forward, _Line] = {}
         self._turns: deque[_Line] = deque()
-        self._slower = 1.0
         self._company = 0.0
         self._busy: _Line | None = None
         self._called = False
@@ -85,22 +91,38 @@ class Batcher:
 
     @property
     def backlog(self) -> float:
-        """Seconds until the work that waits is done: by the pace of each version, and by how much slower than that
-        passes are at the moment, because others use the processor, too."""
-        return self._slower * sum(line.rows * line.predictor.pace.a_row for line in self._lines.values())
+        """Seconds until all the work that waits is done."""
+        return sum(line.predictor.pace.waiting(line.rows) for line in self._lines.values())
 
     @property
     def crowded(self) -> bool:
         """Whether a question asked now may wait noticeably: its sender may be gone by then."""
         return self._busy is not None or self.backlog > ON_LOOP_SECONDS
 
-    def admit(self) -> None:
-        """Raises Busy where more waits than may wait; asked before a body is decoded."""
-        if self.backlog > self._queue_seconds:
+    def admit(self, predictor: Predictor, rows: int = 1) -> None:
+        """Raises Busy where so many rows would wait longer than they may; asked before a body is decoded, too."""
+        if self.backlog <= self._queue_seconds:
+            return
+        if (wait := self._wait(predictor, rows)) > self._queue_seconds:
             raise Busy(
-                f"More predictions wait than this process answers in {self._queue_seconds:g} s. Ask again in a moment.",
-                retry_after=1,
+                f"So many predictions wait that it takes {wait:.1f} s until it is the turn of this one; they may wait "
+                f"{self._queue_seconds:g} s. Ask again then.",
+                retry_after=math.ceil(wait),
             )
+
+    def _wait(self, predictor: Predictor, rows: int) -> float:
+        """Seconds until it is their turn: what waits before them, and what has a turn between their turns."""
+        pace = predictor.pace
+        mine = [line.of(rows) for line in self._lines.values() if line.predictor is predictor]
+        before = sum(queue.rows for queue in mine)
+        turns = before // pace.cap + 1
+        wait = pace.waiting(before)
+        for line in self._lines.values():
+            theirs = line.predictor.pace
+            for queue in (line.small, line.large):
+                if queue.rows and queue not in mine:
+                    wait += theirs.waiting(min(queue.rows, turns * theirs.cap))
+        return wait
 
     def ask(
         self, predictor: Predictor, rows: Array, source: str | None = None, until: float | None = None
@@ -125,7 +147,7 @@ class Batcher:
         if line is None:
             line = self._lines[step] = _Line(predictor, step)
             self._turns.append(line)
-        queue = line.small if len(rows) <= SHARE else line.large
+        queue = line.of(len(rows))
         queue.waiting.append(question)
         queue.rows += len(rows)
         if queue is line.small:
@@ -186,7 +208,7 @@ class Batcher:
             if expected > 0:
                 seen = min(max(found.seconds / expected, 1.0), MOST_SLOWER)
                 weight = SMOOTHING * min(found.seconds / ON_LOOP_SECONDS, 1.0)  # a short one says little
-                self._slower += weight * (seen - self._slower)
+                line.predictor.pace.slower += weight * (seen - line.predictor.pace.slower)
         _deliver(pieces, found)
 
     def _room(self, line: _Line, now: float) -> int:
@@ -194,7 +216,8 @@ class Batcher:
         pace = line.predictor.pace
         if line.due is line.small or now > self._company:
             return pace.cap
-        return min(pace.within(pace.seconds(1) + TURN_SECONDS), pace.cap)
+        seconds = max(pace.seconds(1) + TURN_SECONDS, TURN_PART * pace.seconds(line.turn))
+        return min(pace.within(seconds), pace.cap)
 
     def _gather(self, line: _Line, now: float) -> list[Piece]:
         """Rows of the next pass, a share of each question in turn, until there is no room or nothing waits."""
@@ -213,6 +236,8 @@ class Batcher:
             queue.rows -= n
             if question.left:
                 queue.waiting.append(question)
+        if queue is line.small:
+            line.turn = sum(piece.stop - piece.start for piece in pieces)
         return pieces
 
 

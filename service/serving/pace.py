@@ -19,15 +19,23 @@ MOST_ROWS = 256
 
 @dataclass(eq=False)
 class Pace:
-    """Seconds of one pass of n rows are near `fixed` + n x `a_row`. `cap`: rows a pass at most, a power of two."""
+    """Seconds of one pass of n rows are near `fixed` + n x `a_row`. `cap`: rows a pass at most, a power of two.
+
+    slower: how much longer than that passes take at the moment, because others use the processor, or texts are long.
+    """
 
     fixed: float
     a_row: float
     cap: int
+    slower: float = 1.0
 
     def seconds(self, rows: int) -> float:
         """Of a pass of so many rows, about."""
         return self.fixed + rows * self.a_row
+
+    def waiting(self, rows: int) -> float:
+        """Seconds until so many rows have passed that wait now, about."""
+        return rows * self.a_row * self.slower
 
     def within(self, seconds: float) -> int:
         """Rows, one at least, that pass in so long."""

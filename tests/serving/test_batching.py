@@ -126,7 +126,8 @@ def test_a_small_question_does_not_wait_for_the_large_one_before_it(batcher: Bat
 def test_a_large_question_passes_a_few_rows_at_a_time_while_there_are_small_ones(
     batcher: Batcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By turns with them, however many there are; and in whole passes again once they have stayed away."""
+    """By turns with them, however many there are: some more where these were many; and in whole passes again once they
+    have stayed away."""
     predictor, a_row = Noted(QUICK, cap=32), batching.TURN_SECONDS / 4
     predictor.pace.a_row = a_row
 
@@ -140,7 +141,7 @@ def test_a_large_question_passes_a_few_rows_at_a_time_while_there_are_small_ones
         assert set(predictor.passes[len(beside) + 1 : -1]) == {32}
         return beside
 
-    assert run(go())[:6] == [32, 5, 8, 5, 32, 5]
+    assert run(go())[:6] == [32, 8, 8, 5, 32, 8]
 
 
 def test_versions_take_turns(batcher: Batcher) -> None:
@@ -226,21 +227,24 @@ def test_what_nobody_waits_for_is_not_computed(batcher: Batcher) -> None:
 
 
 def test_more_work_than_may_wait_is_refused_until_some_of_it_is_done(batcher: Batcher) -> None:
-    predictor = Noted(SLOW, cap=64)
+    predictor, other = Noted(SLOW, cap=4), Noted(SLOW, cap=4)
 
     async def go() -> None:
         predictor.gate.clear()
         waiting = [batcher.ask(predictor, rows(1))]
         await until_busy(batcher)
         while batcher.backlog <= 1.0:
-            batcher.admit()
+            batcher.admit(predictor)
             waiting.append(batcher.ask(predictor, rows(5)))
-        with pytest.raises(Busy, match="Ask again"):
-            batcher.admit()
+        with pytest.raises(Busy, match="Ask again") as busy:
+            batcher.admit(predictor)
+        assert busy.value.retry_after == 2
         assert batcher.crowded
+        batcher.admit(predictor, 20)  # a large one has the next turn
+        batcher.admit(other)
         predictor.gate.set()
         await asyncio.gather(*waiting)
-        batcher.admit()
+        batcher.admit(predictor)
         assert not batcher.crowded
 
     run(go())
