@@ -24,8 +24,7 @@ ON_LOOP_SECONDS = 0.002
 SHARE = 16
 """Rows that one large question gives to a pass while others wait beside it; one of no more rows is small."""
 TURN_SECONDS, TURN_PART = 0.0001, 0.25
-"""While small questions are asked, too, a pass over large ones takes so much longer than one row at most, or that part
-of the pass of small ones before it, where that is more."""
+"""A pass of large questions beside small ones takes so much longer than a row, or that part of theirs, at most."""
 COMPANY_SECONDS = 0.1
 """After a small question more of them are expected for so long."""
 SMOOTHING, MOST_SLOWER = 0.1, 20.0
@@ -236,8 +235,7 @@ class Batcher:
             queue.rows -= n
             if question.left:
                 queue.waiting.append(question)
-        if queue is line.small:
-            line.turn = sum(piece.stop - piece.start for piece in pieces)
+        line.turn = sum(piece.stop - piece.start for piece in pieces) if queue is line.small else line.turn
         return pieces
 
 
