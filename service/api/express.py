@@ -89,6 +89,16 @@ class Express:
         return loaded
 
 
+class _Nobody:
+    """Where a request is over: nothing waits for news of it."""
+
+    def set(self) -> None:
+        """Nothing happens."""
+
+
+NOBODY = _Nobody()
+
+
 class _Asking:
     """One request. It stands where the event is that would wake a task: `set` tells that something has changed. The
     batcher tells it the answer as it would tell a future."""
@@ -176,7 +186,8 @@ class _Asking:
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             cycle.transport.close()
-        cycle.on_response()
+        answered, cycle.on_response = cycle.on_response, NOBODY.set
+        answered()
 
     def _decline(self) -> None:
         """All other requests' way, from the beginning."""
@@ -191,6 +202,8 @@ class _Asking:
         if self._over:
             return
         self._over = True
+        # the request and this hold one another: what is freed by counting references needs no collector
+        self._cycle.message_event = NOBODY  # type: ignore[assignment]
         self._express.open_requests -= 1
         if self._patience is not None:
             self._patience.cancel()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -182,6 +184,29 @@ def test_the_body_of_what_was_refused_is_thrown_away(port: Port, monkeypatch: py
 
     assert port.talk(go_on) == [b"503", b"200"]
     assert (port.front.calls, port.api.door.open_requests) == (0, 0)
+
+
+def test_a_request_that_is_over_is_gone_without_the_garbage_collector(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows its version: one that a collector forgot would keep it for ever."""
+    seen: list[weakref.ref[Any]] = []
+
+    class Seen(express._Asking):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            seen.extend((weakref.ref(self), weakref.ref(self._cycle)))
+
+    monkeypatch.setattr(express, "_Asking", Seen)
+    gc.disable()
+    try:
+        for body in (GOOD, b'{"inputs": [[1, 2]]}', b"{"):
+            port.post(PATH, JSON, body)
+        port.run(asyncio.sleep(0.01))  # the last connection is closed
+        assert len(seen) == 6
+        assert [found() for found in seen if found() is not None] == []
+    finally:
+        gc.enable()
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[bytes, Any]:
