@@ -12,7 +12,7 @@ from service.api.posting import Done, Effect
 from service.api.updates import FINAL_HERE, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
-from service.errors import Conflict
+from service.errors import Conflict, NotFound
 from service.learning.retraction import subtracts
 from service.registry import batches, lineage, models, updates
 from service.registry.database import now
@@ -43,7 +43,10 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     by = caller(request)
 
     def act(session: Session) -> Effect:
-        found = models.get(session, model, archived_too=order.erase)
+        found = models.get(session, model, archived_too=True)
+        if found.archived_at is not None and not order.erase:
+            told = 'To delete these batches and every version that learned them, send "erase": true.'
+            raise NotFound(f"{model} is archived: nothing of it answers any more. {told}")
         named = batches.named(session, found, order.batches)
         if found.archived_at is None:
             _check_rows(session, found, [b.id for b in named])

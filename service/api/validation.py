@@ -68,7 +68,8 @@ def _told(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> 
             return pointer, NAME
     for subject in ("Input", "String", "List", "Value", "Dictionary"):
         if fault["msg"].startswith(f"{subject} should"):
-            return pointer, _sentence((name or "The body") + fault["msg"].removeprefix(subject))
+            told = fault["msg"].removeprefix(subject).replace(" after validation", "")
+            return pointer, _sentence((name or "The body") + told)
     return pointer, _sentence(f"{name}: {fault['msg']}" if name else fault["msg"])
 
 

@@ -146,8 +146,14 @@ def clean_class_name(name: str, pointer: str) -> str:
 
 
 def clean_class_names(names: Sequence[str], pointer: str) -> list[str]:
-    """Each name cleaned, spellings that normalise alike once. Raises InvalidContent at `pointer`/k."""
-    return list(dict.fromkeys(clean_class_name(n, f"{pointer}/{k}") for k, n in enumerate(names)))
+    """Each name cleaned. Raises InvalidContent at `pointer`/k, also for a second spelling of the same name."""
+    cleaned: dict[str, int] = {}
+    for k, name in enumerate(names):
+        clean = clean_class_name(name, f"{pointer}/{k}")
+        if clean in cleaned:
+            raise InvalidContent.at(f"{pointer}/{k}", f'"{clean}" is there already, at {cleaned[clean]}. Name it once.')
+        cleaned[clean] = k
+    return list(cleaned)
 
 
 def live(session: Session, model: Model) -> Version | None:

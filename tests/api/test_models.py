@@ -41,6 +41,7 @@ def test_a_model_is_made_and_found(api: Api) -> None:
         ({"architecture": {"backbone": {"name": "cnn"}}}, "/architecture/backbone/name"),
         ({"architecture": {"backbone": {"name": "minilm"}}}, "/architecture/backbone/name"),
         ({"classes": ["a", "b\u202e"]}, "/classes/1"),
+        ({"classes": ["a", "b", " a"]}, "/classes/2"),
         ({"method": {"name": "ridg"}}, "/method/name"),
         ({"method": {"name": "ridge", "lambda": 3}}, "/method/lambda"),
         ({"method": {"name": "auto", "lr": 3}}, "/method/lr"),
@@ -67,6 +68,17 @@ def test_what_is_wrong_with_a_model_is_pointed_at(api: Api, change: dict[str, An
     assert refused.status_code == 422, refused.text
     assert pointers(refused) == [pointer]
     assert api("GET", "/v1/models/letters").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/retractions", {"batches": []}, "batches should have at least 1 item, not 0."),
+        ("/classes", {"names": []}, "names should have at least 1 item, not 0."),
+    ],
+)
+def test_refusals_speak_no_librarys_words(api: Api, path: str, body: dict[str, Any], told: str) -> None:
+    assert api("POST", f"/v1/models/digits{path}", body).json()["detail"] == told
 
 
 def test_a_taken_name_is_a_conflict(api: Api) -> None:
@@ -105,6 +117,8 @@ def test_an_archived_model_answers_nothing_and_keeps_its_name(api: Api) -> None:
     assert api("POST", "/v1/models/digits/predictions", question).status_code == 404
     assert api("GET", f"/v1/updates/{queued['id']}").status_code == 404
     assert api("POST", "/v1/models", {"name": "digits", "input": VECTOR}).status_code == 409
+    refused = api("POST", "/v1/models/digits/retractions", {"batches": queued["batches"]})
+    assert (refused.status_code, '"erase": true' in refused.json()["detail"]) == (404, True)
     assert api.ok("GET", "/v1/models")["items"] == []
 
 
