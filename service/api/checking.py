@@ -21,6 +21,7 @@ from service.learning.keeping import refused
 from service.learning.memory import none_kept
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
+from service.learning.sentences import a
 from service.learning.unseen import missing, would_lose
 from service.registry import models
 from service.registry.tables import Model, Version
@@ -82,7 +83,7 @@ def check_retention(retention: Retention, live: Version | None) -> None:
     layout = Layout.model_validate(live.layout)
     if isinstance(layout.backbone, TRAINED_HERE) and not layout.lifts:
         raise Conflict(
-            f"Version {live.number} has a {layout.backbone.name} that was trained here: to learn on, it needs rows. "
+            f"Version {live.number} has {a(layout.backbone.name)} that was trained here: to learn on, it needs rows. "
             'Use "exemplars", or make a version of ridge on the scaled input live first.'
         )
 

@@ -91,6 +91,8 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
     def act(session: Session) -> Effect:
         found = _locked(request, session, model, order.if_live)
         before = models.live(session, found)
+        if order.to is not None:
+            _named(session, found, order.to, "/to")
         made = deployments.roll_back(session, found, order.reason, order.to, by)
         loaded = _prepared(shared, found, versions.by_id(session, made.version_id))
         names = {"deployment": made.id, "before": before.number if before else None}
@@ -112,14 +114,14 @@ def _locked(request: Request, session: Session, name: str, if_live: int | None) 
     return model
 
 
-def _named(session: Session, model: Model, number: int) -> Version:
+def _named(session: Session, model: Model, number: int, pointer: str = "/version") -> Version:
     """A version that a body names. Raises InvalidContent with the pointer, Erased."""
     if number <= LARGEST_NUMBER:
         try:
             return versions.present(session, model, number)
         except NotFound as error:
-            raise InvalidContent.at("/version", error.detail) from None
-    raise InvalidContent.at("/version", f"{model.name} has no such version.")
+            raise InvalidContent.at(pointer, error.detail) from None
+    raise InvalidContent.at(pointer, f"{model.name} has no such version.")
 
 
 def _again(session: Session, model: Model, version: Version) -> Order:

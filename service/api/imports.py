@@ -149,7 +149,8 @@ def _scale(said: Any, spec: InputSpec) -> InputScale | None:
     try:
         scale = SCALE.validate_python(said)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        told = f'scale is {{"range": [lo, hi]}} or {{"mean": ..., "std": ...}}: {first["msg"]}.'
+        faults = error.errors(include_url=False, include_input=False)
+        why = next((f": {fault['ctx']['error']}" for fault in faults if fault["type"] == "value_error"), "")
+        told = f'scale is {{"range": [lo, hi]}} or {{"mean": ..., "std": ...}}{why}.'
         raise InvalidContent.at("/scale", told) from None
     return declared_scale(spec.model_copy(update={"scale": scale}))

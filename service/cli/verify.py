@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from service.cli.exits import DONE, ERROR
 from service.cli.stored import runtime
+from service.learning.sentences import counted, rows
 from service.registry import aliases, models
 from service.upkeep.verify import Verified, verify
 
@@ -33,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
 def told(found: Verified) -> list[str]:
     """What was found, in three or four lines."""
     what = (
-        f"{found.model} version {found.version}: {found.rows:,} rows of {found.batches} batches, {found.shards} shards"
+        f"{found.model} version {found.version}: {rows(found.rows)} of {counted(found.batches, 'batch', 'batches')}, "
+        f"{counted(found.shards, 'shard', 'shards')}"
     )
     if found.holds:
         return [f"Verified. {what}.", f"  recorded and recomputed  {found.recorded}"]

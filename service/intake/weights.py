@@ -67,7 +67,7 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     """-> the parsed header, and where the tensors begin"""
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > len(data) - 8:
-        raise _broken("its bytes are too few for its header. Is it a safetensors file, and did all of it arrive?")
+        raise _broken("its bytes are too few for its header: it is another kind of file, or not all of it arrived")
     if size > HEADER_LIMIT:
         raise _broken(f"its header is over {HEADER_LIMIT:,} bytes")
     try:

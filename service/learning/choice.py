@@ -21,6 +21,7 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.cost import joint_backbone
 from service.learning.method import Data
 from service.learning.new_columns import can_stay
+from service.learning.sentences import a, counted
 from service.learning.unseen import foreign, without_rows
 
 EXACT = {"name": "ridge", "discriminants": True}
@@ -175,10 +176,10 @@ class _Table:
         if not self.trained:
             rarest = min(self.new, key=lambda name: (self.new[name], name))
             if self.new[rarest] < FEW_NEW:
+                few = counted(self.new[rarest], "row", "rows")
                 return Choice(
                     {"name": "lda"},
-                    f'auto: "{rarest}" is new and has {self.new[rarest]} rows; one shrunk covariance for all classes '
-                    "is safest.",
+                    f'auto: "{rarest}" is new and has {few}; one shrunk covariance for all classes is safest.',
                 )
             return self._closed("new classes on features that stand still; the exact head forgets nothing")
         if self.data.kept_rows:
@@ -239,7 +240,7 @@ class _Table:
         request: dict[str, Any] = {"name": "retrain"}
         if backbone != self.data.architecture.backbone:
             request["backbone"] = {"name": backbone.name}
-        return request, f"joint training of a {backbone.name} on all {rows} rows"
+        return request, f"joint training of {a(backbone.name)} on all {rows} rows"
 
 
 def _frozen_backbone(base: Checkpoint) -> bool:

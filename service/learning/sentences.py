@@ -36,6 +36,16 @@ def rows(n: int) -> str:
     return f"{n:,} {'row' if n == 1 else 'rows'}"
 
 
+def counted(n: int, thing: str, things: str) -> str:
+    """1, "batch", "batches" -> "1 batch"."""
+    return f"{n:,} {thing if n == 1 else things}"
+
+
+def a(name: str) -> str:
+    """ "mlp" -> "an mlp", "cnn" -> "a cnn"."""
+    return f"{'an' if name[:1] in 'aeiou' or name == 'mlp' else 'a'} {name}"
+
+
 def listed(names: Sequence[str], quote: bool = False) -> str:
     """["8", "9"] -> "8 and 9"; many names are counted."""
     if len(names) > MANY:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Retention
 from service.learning.batch import Bools, Rows, bounded
 from service.learning.memory import remember
+from service.learning.sentences import counted
 from service.learning.serialization import pack_rows, unpack_rows
 from service.learning.summed import SummedEntry, unpack_entry
 from service.registry import keeping, ledger
@@ -47,7 +48,9 @@ def settle(runtime: Runtime, model_id: int, check: Callable[[], bool] = lambda: 
         finish(runtime, model_id)
     if changed:
         runtime.cache.forget(exam_area(model_area(model_id)))
-        log.info("%s: %d batches keep what retention %s says", model.name, changed, retention)
+        log.info(
+            "%s: %s what retention %s says", model.name, counted(changed, "batch keeps", "batches keep"), retention
+        )
     return changed
 
 

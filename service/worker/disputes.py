@@ -49,7 +49,7 @@ def settles(model: Model) -> str:
     """What will settle what a held version disputes, in a sentence."""
     hours = GatePolicy.model_validate(model.gate).disputes.hours
     later = f"{hours:g} hours later or more" if hours else "later"
-    return f"A batch that says the same {later} will confirm it; rows that agree with the live version will refute it."
+    return f"A batch that says the same {later} confirms the labels; rows that agree with the live version refute them."
 
 
 def told(settled: Settled) -> str:

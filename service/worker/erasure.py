@@ -7,6 +7,7 @@ import logging
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.learning.sentences import counted
 from service.registry import ledger, versions
 from service.registry.database import now
 from service.registry.tables import Batch, Model, Update, Version
@@ -61,7 +62,8 @@ def finish(runtime: Runtime, model_id: int) -> None:
             batch.stored_digest, batch.kept_rows, batch.doomed, batch.trusted = None, 0, None, None
         numbers, model = [v.number for v in gone], session.get_one(Model, model_id).name
     runtime.live.drop_versions(model_id, numbers)
-    log.info("%s: %d batches and %d versions erased", model, len(batches), len(numbers))
+    erased = counted(len(batches), "batch", "batches"), counted(len(numbers), "version", "versions")
+    log.info("%s: %s and %s erased", model, *erased)
 
 
 def _holding(session: Session, model_id: int, erased: set[str]) -> list[Version]:

@@ -38,7 +38,7 @@ def test_a_network_that_does_better_goes_live_and_one_that_does_not_leaves_no_ve
     caller = new_model(input=SPEC, method={"name": "auto"})
     first = sent(caller, lambda x: "odd" if x[0] * x[1] > 0 else "even")
     assert (first["method"]["name"], first["verdict"]) == ("ridge", "promoted")
-    assert "a challenger follows: joint training of a mlp" in first["why"]
+    assert "a challenger follows: joint training of an mlp" in first["why"]
     second = challenger(caller, first["id"])
     assert (second["method"]["name"], second["verdict"], second["version"]) == ("retrain", "promoted", 2), second["why"]
     assert second["requested_method"]["name"] == "auto"

@@ -65,7 +65,7 @@ def test_the_same_key_confirms_nothing_on_the_same_day_and_does_so_a_day_later(
 ) -> None:
     first, said = judged(runtime, ids[0], SAYS_B)
     assert said["settled"] == []
-    assert "says the same 24 hours later or more will confirm it" in why(runtime, first)
+    assert "says the same 24 hours later or more confirms the labels" in why(runtime, first)
     _, said = judged(runtime, ids[1], SAYS_B, later=DAY / 2)
     assert (said["settled"], told(runtime, first)) == ([], [])
     third, said = judged(runtime, ids[2], SAYS_B, later=DAY + 60)
