@@ -11,18 +11,16 @@ import asyncio
 import math
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
 from service.serving.forward import Forward
+from service.serving.lines import SHARE, Line
 from service.serving.passes import Answering, Pass, Piece, Question, computed
 from service.serving.predictor import Predictor, Shares
 
 ON_LOOP_SECONDS = 0.002
 """A pass that takes longer runs on the inference thread."""
-SHARE = 16
-"""Rows that one large question gives to a pass while others wait beside it; one of no more rows is small."""
 TURN_SECONDS, TURN_PART = 0.0001, 0.25
 """A pass of large questions beside small ones takes so much longer than a row, or that part of theirs, at most."""
 COMPANY_SECONDS = 0.1
@@ -39,40 +37,6 @@ class NotFinite(Exception):
         self.row, self.place = row, place
 
 
-@dataclass(eq=False)
-class _Queue:
-    """Questions in order of arrival, and rows of them that wait."""
-
-    waiting: deque[Question] = field(default_factory=deque)
-    rows: int = 0
-
-
-@dataclass(eq=False)
-class _Line:
-    """Questions to one version (and head). `large_next`: the small ones had the turn before, with `turn` rows."""
-
-    predictor: Predictor
-    step: Forward
-    small: _Queue = field(default_factory=_Queue)
-    large: _Queue = field(default_factory=_Queue)
-    large_next: bool = False
-    turn: int = 0
-
-    @property
-    def rows(self) -> int:
-        """That wait."""
-        return self.small.rows + self.large.rows
-
-    def of(self, rows: int) -> _Queue:
-        """Where a question of so many rows waits."""
-        return self.small if rows <= SHARE else self.large
-
-    @property
-    def due(self) -> _Queue:
-        """Whose turn it is."""
-        return self.large if self.large.waiting and (self.large_next or not self.small.waiting) else self.small
-
-
 class Batcher:
     """The one who computes predictions in a process. Called from the event loop alone.
 
@@ -81,10 +45,10 @@ class Batcher:
 
     def __init__(self, queue_seconds: float) -> None:
         self._queue_seconds = queue_seconds
-        self._lines: dict[Forward, _Line] = {}
-        self._turns: deque[_Line] = deque()
+        self._lines: dict[Forward, Line] = {}
+        self._turns: deque[Line] = deque()
         self._company = 0.0
-        self._busy: _Line | None = None
+        self._busy: Line | None = None
         self._called = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
@@ -144,7 +108,7 @@ class Batcher:
         step = predictor.head_of(source)
         line = self._lines.get(step)
         if line is None:
-            line = self._lines[step] = _Line(predictor, step)
+            line = self._lines[step] = Line(predictor, step)
             self._turns.append(line)
         queue = line.of(len(rows))
         queue.waiting.append(question)
@@ -185,7 +149,7 @@ class Batcher:
             work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, loop, pieces, done))
         self._call(loop)
 
-    def _next(self, now: float) -> _Line | None:
+    def _next(self, now: float) -> Line | None:
         """The line whose turn it is; while the inference thread is at work one that needs it waits."""
         for _ in range(len(self._turns)):
             line = self._turns.popleft()
@@ -201,7 +165,7 @@ class Batcher:
         self._told(line, pieces, done.result())
         self._call(loop)
 
-    def _told(self, line: _Line, pieces: list[Piece], found: Pass | Exception) -> None:
+    def _told(self, line: Line, pieces: list[Piece], found: Pass | Exception) -> None:
         if isinstance(found, Pass):
             expected = line.predictor.pace.seconds(len(found.shares.best))
             if expected > 0:
@@ -210,7 +174,7 @@ class Batcher:
                 line.predictor.pace.slower += weight * (seen - line.predictor.pace.slower)
         _deliver(pieces, found)
 
-    def _room(self, line: _Line, now: float) -> int:
+    def _room(self, line: Line, now: float) -> int:
         """Rows of the next pass at most."""
         pace = line.predictor.pace
         if line.due is line.small or now > self._company:
@@ -218,7 +182,7 @@ class Batcher:
         seconds = max(pace.seconds(1) + TURN_SECONDS, TURN_PART * pace.seconds(line.turn))
         return min(pace.within(seconds), pace.cap)
 
-    def _gather(self, line: _Line, now: float) -> list[Piece]:
+    def _gather(self, line: Line, now: float) -> list[Piece]:
         """Rows of the next pass, a share of each question in turn, until there is no room or nothing waits."""
         queue, room, pieces = line.due, self._room(line, now), list[Piece]()
         line.large_next = queue is line.small
