@@ -223,8 +223,7 @@ class Certificate(Fact):
     removed: list[str] = Field(description="The batches taken back.")
     shards: list[ShardFact]
     decided: list[str] = Field(
-        description="What else the batches had decided: scale, lift, class order (where another would have come about "
-        "without them), or the method that auto chose."
+        description="What else they had decided: scale, lift, class order, or the method that auto chose."
     )
     exact: bool
     torch: str
