@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, cast
 
+import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -73,11 +74,31 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._reading = True
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
         self._reading = False
         cycle = self.cycle
         if cycle is not None and cycle.more_body and (express := self._express()) is not None:
             express.look_after(cycle)
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():  # the parser skips the body of a request that offers another protocol
+            super().on_message_complete()
+
+    def _parse(self, data: bytes) -> None:
+        """An offer of another protocol (`Upgrade: h2c`, which some clients make with every first request) is not taken:
+        the request goes on as it is, and so do those behind it."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                data = data[offer.args[0] :]
+                self.parser = _behind(self)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         others = partial(super()._start_asgi_task, cycle, app)
@@ -89,3 +110,40 @@ class Wire(HttpToolsProtocol):
     def _express(self) -> Express | None:
         found: Express | None = self.app.express
         return found
+
+
+class _Behind:
+    """What a parser tells that begins in the middle: nothing of the head that it is given, everything from there on."""
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self.skipping = True
+        self.on_body, self.on_message_complete = protocol.on_body, protocol.on_message_complete
+        self._protocol = protocol
+
+    def on_message_begin(self) -> None:
+        if not self.skipping:
+            self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self.skipping:
+            self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.skipping:
+            self._protocol.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if not self.skipping:
+            self._protocol.on_headers_complete()
+
+
+def _behind(protocol: Wire) -> httptools.HttpRequestParser:
+    """A parser for what follows the head of the protocol's request: its body, as the head frames it, and more."""
+    told = _Behind(protocol)
+    parser = httptools.HttpRequestParser(told)
+    kept = (b"content-length", b"transfer-encoding")
+    framing = b"".join(b"%b: %b\r\n" % header for header in protocol.headers if header[0] in kept)
+    protocol.parser = parser  # the end of an empty body is told at once
+    parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
+    told.skipping = False
+    return parser

@@ -253,6 +253,30 @@ def test_requests_behind_one_another_are_answered_in_order(port: Port) -> None:
     assert port.api.door.open_requests == 0
 
 
+@pytest.mark.parametrize(
+    "offer", ["Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings", "Upgrade: websocket\r\nConnection: Upgrade"]
+)
+def test_another_protocol_is_not_taken_and_the_request_goes_on(port: Port, offer: str) -> None:
+    def offering(method: str, path: str, framing: str, body: bytes = b"") -> bytes:
+        head = HEAD.replace("POST", method).format(path=path) + f"{offer}\r\n{framing}\r\n"
+        return head.encode() + body
+
+    whole = offering("POST", PATH, f"content-length: {len(GOOD)}\r\n", GOOD)
+    chunked = offering("POST", PATH, "transfer-encoding: chunked\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD))
+    bare = offering("GET", "/v1/models", "")
+    behind = [whole, request(), chunked, whole, bare, bare, chunked, request()]
+
+    async def all_of_it(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        writer.write(b"".join(behind))
+        told = [(await answer(reader))[0][9:12] for _ in behind]
+        for k in range(0, len(whole), 7):
+            writer.write(whole[k : k + 7])
+            await asyncio.sleep(0.001)
+        return [*told, (await answer(reader))[0][9:12]]
+
+    assert port.talk(all_of_it) == [b"200"] * (len(behind) + 1)
+
+
 def test_a_sender_that_goes_away_is_not_computed_for(port: Port) -> None:
     batcher = port.api.door.context.batcher
 
