@@ -48,7 +48,8 @@ class Pace:
                 self.a_row = max(self.a_row - spare / rows, 0.0)
             else:
                 self.fixed = max(self.fixed - spare, 0.0)
-        if rows >= self.cap and self.cap < MOST_ROWS and self.seconds(2 * rows) < AT_ONCE_SECONDS:
+        # by what it took, not by what was expected: that is too little where the first measurement was disturbed
+        if rows >= self.cap and self.cap < MOST_ROWS and seconds + rows * self.a_row < AT_ONCE_SECONDS:
             self.cap *= 2
 
     @classmethod

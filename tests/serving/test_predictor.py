@@ -87,3 +87,12 @@ def test_the_pace_of_a_busy_moment_is_corrected_while_it_serves() -> None:
     assert pace.seconds(100) == pytest.approx(1e-3, rel=0.1)
     pace.seen(100, 5.0)
     assert pace.seconds(100) < 2e-3
+
+
+def test_more_rows_pass_at_once_only_if_the_pass_itself_was_short() -> None:
+    """A first measurement that was disturbed can tell next to nothing of what a row costs."""
+    pace = Pace(fixed=0.001, a_row=1e-6, cap=16)
+    pace.seen(16, 0.021)
+    assert pace.cap == 16
+    pace.seen(16, 0.009)
+    assert pace.cap == 32
