@@ -5,6 +5,7 @@ The space is that of the frozen trunk where only neck and head train, and the sc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import cast
 
@@ -128,20 +129,21 @@ class View:
     @cached_property
     def frame(self) -> Frame:
         """From the learning rows of the history; a first version's, from its own."""
-        own = self.entry
-        # one after the other: products of wide rows cost as much as training on them
-        every = (
-            lambda: self.ledger.learn,
-            lambda: Sums.of(own.take(own.learning)),
-            lambda: self.ledger.all,
-            lambda: Sums.of(own),
-        )
-        known = next((sums for of in every if (sums := of()).rows), None)
+        known = next((sums for sums in self._sums() if sums.rows), None)
         return (
             Frame.of(known, self.space.shift, common=self.moves and not self.thawed)
             if known
             else Frame.none(self.space.width, self.space.shift)
         )
+
+    def _sums(self) -> Iterator[Sums]:
+        """What a frame may be made of, the best first. Each is made when it is asked for: products of wide rows cost as
+        much as a training on them."""
+        own = self.entry
+        yield self.ledger.learn
+        yield Sums.of(own.take(own.learning))
+        yield self.ledger.all
+        yield Sums.of(own)
 
     @property
     def rate(self) -> float:
