@@ -21,6 +21,7 @@ WORDS = {
     415: "The body is not JSON in UTF-8.",
     422: "The content is wrong: `errors` says where.",
     503: "Not now; Retry-After says when.",
+    504: "The time that the request gave itself was over before its turn.",
     507: "No space left; nothing was stored.",
 }
 EVERYWHERE = (401, 403, 422, 503)
@@ -39,6 +40,13 @@ IF_MATCH = {
     "required": False,
     "schema": {"type": "string"},
     "description": "The model's ETag: 412 unless it is still the model's state.",
+}
+TIMEOUT = {
+    "name": "Tsuika-Timeout-Ms",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 0},
+    "description": "Milliseconds from its arrival after which a prediction that has not had its turn is given up: 504.",
 }
 
 

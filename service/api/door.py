@@ -67,6 +67,8 @@ class Door:
         if self.context.health.answers(scope):
             await self.context.health.answer(scope, answer.send)
             return
+        if scope["method"] == "HEAD":  # as a GET; the server leaves the body out
+            scope = {**scope, "method": "GET"}
         limits.check_host(scope, settings)
         scope["tsuika.caller"] = auth.caller(scope, settings)
         scope["tsuika.request_id"] = answer.request_id

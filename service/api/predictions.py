@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.api import questions, sent
 from service.api.context import Context, Shared
-from service.api.describing import refusals, takes
+from service.api.describing import TIMEOUT, refusals, takes
 from service.api.limits import Receive, Scope, unless_gone
 from service.api.problems import Headers
 from service.api.questions import MOST_TOP, Rows
@@ -115,20 +115,21 @@ QUERY: list[dict[str, Any]] = [
         "name": "top",
         "in": "query",
         "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": 1},
-        "description": "Best classes to list. A JSON body says it itself.",
+        "description": "Best classes to list, where rows are the whole body; a JSON body says it itself.",
     },
     {
         "name": "source",
         "in": "query",
         "schema": {"type": "string", "maxLength": requests.LONGEST_SOURCE},
-        "description": "Where the rows come from: their own head answers where the version has one.",
+        "description": "Where rows come from, likewise: their own head answers where the version has one.",
     },
 ]
+ASKED = {"parameters": [*QUERY, TIMEOUT]}
 TOLD: dict[str, Any] = {
     "response_model": resources.Predictions,
     "responses": {
         200: {"description": "Best classes.", "headers": {"Tsuika-Version": {"schema": {"type": "integer"}}}},
-        **refusals(404, 409, 410, 413),
+        **refusals(404, 409, 410, 413, 504),
     },
 }
 BARE = {
@@ -141,7 +142,7 @@ BARE = {
 
 def _takes_rows() -> dict[str, Any]:
     """Bodies of a POST: JSON, or rows alone, whose `top` and `source` stand in the query."""
-    extra = takes(requests.Predict, *QUERY[1:])
+    extra = takes(requests.Predict, *QUERY[1:], TIMEOUT)
     content = extra["requestBody"]["content"]
     for media, what in BARE.items():
         content[media] = {"schema": {"type": "string", "format": "binary", "description": what}}
@@ -150,12 +151,12 @@ def _takes_rows() -> dict[str, Any]:
 
 TOLD_POST: dict[str, Any] = {
     **TOLD,
-    "responses": {**TOLD["responses"], **refusals(404, 409, 410, writes=True)},
+    "responses": {**TOLD["responses"], **refusals(404, 409, 410, 504, writes=True)},
     "openapi_extra": _takes_rows(),
 }
 
 
-@routes.get("/v1/models/{model}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
+@routes.get("/v1/models/{model}/predictions", openapi_extra=ASKED, **TOLD)
 async def predict_row(request: Request, shared: Shared, model: str) -> Response:
     """Classify one row by the live version; for small inputs."""
     return response(await ask(shared, model, None, request.scope, b"", request.receive))
@@ -167,7 +168,7 @@ async def predict_rows(request: Request, shared: Shared, model: str) -> Response
     return response(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
 
 
-@routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra={"parameters": QUERY}, **TOLD)
+@routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra=ASKED, **TOLD)
 async def predict_row_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify one row by any version."""
     return response(await ask(shared, model, version, request.scope, b"", request.receive))

@@ -78,6 +78,7 @@ def _read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
         return read_query(scope["query_string"], loaded)
     reader = READERS.get(media_type(scope))
     if reader is None:
+        no_query(scope["query_string"])
         return read_question(body, loaded)
     wish = read_wish_of_query(scope["query_string"])
     return reader(body, loaded.input, loaded.model), wish
@@ -118,15 +119,24 @@ def read_wish_of_query(query: bytes) -> Wish:
     return _wish(_members(query, ("top", "source"))) if query else Wish(1)
 
 
+def no_query(query: bytes) -> None:
+    """A JSON body says all itself. Raises InvalidContent, TooLarge where the query says something, too."""
+    for name in _members(query, ("top", "source")) if query else ():
+        raise InvalidContent.at(f"/{name}", f"A JSON body says {name} itself: put it there, not into the query.")
+
+
 def _members(query: bytes, known: tuple[str, ...]) -> dict[str, str]:
     """The members of a query by name. Raises InvalidContent, TooLarge."""
     if len(query) > QUERY_BYTES:
         raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
     try:
-        given = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
+        said = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         told = "The query is not UTF-8 in percent signs. POST the row instead."
         raise InvalidContent.at(f"/{known[0]}", told) from None
+    given = dict(said)
+    if len(given) < len(said):
+        raise InvalidContent.at("", "The query says something twice.")
     for name in given:
         if name not in known:
             listed = f"{', '.join(known[:-1])} and {known[-1]}"

@@ -20,7 +20,7 @@ from pydantic import BaseModel, TypeAdapter
 from service.api.context import Context, body_of
 from service.api.limits import Scope, media_type
 from service.api.packing import Made, Making, digest_of, identity_of, make
-from service.api.questions import Wish, read_wish, read_wish_of_query
+from service.api.questions import Wish, no_query, read_wish, read_wish_of_query
 from service.api.reader import Reader
 from service.api.reading import ARRAY, LABELS, MEMBERS, as_rows, load_array, load_texts, refusal
 from service.api.spool import LARGE_BYTES, Spooled
@@ -138,6 +138,7 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
     if (media := media_type(scope)) in READERS:
         wish = read_wish_of_query(scope["query_string"])
         return await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model), wish
+    no_query(scope["query_string"])
     spec = loaded.input.model_dump(mode="json")
     told = await shared.reader.wait(spooled, "read question", spec=spec, model=loaded.model)
     wish = read_wish(members_of(spooled))

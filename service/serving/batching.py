@@ -207,7 +207,7 @@ def _unwanted(question: Question, now: float) -> bool:
     """Whether nobody waits for it any more: its sender went away, it has failed, or its time is over."""
     if question.answer.done():
         return True
-    if question.until is None or now <= question.until:
+    if question.until is None or now < question.until:
         return False
     question.answer.set_exception(DeadlinePassed("The time that the request gave was over before its turn."))
     return True

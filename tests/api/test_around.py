@@ -168,6 +168,8 @@ def test_health_has_all_its_usual_names(api: Api) -> None:
     for path in ("/healthz", "/livez", "/health", "/ping"):
         assert api.ok("GET", path) == {"status": "alive"}
         assert api("HEAD", path).status_code == 200
+    for path in ("/v1/models/digits", "/v2/models/digits", "/v2", "/docs"):
+        assert api("HEAD", path).status_code == api("GET", path).status_code == 200
     assert api.ok("GET", "/readyz") == {"status": "ready"}
     api.door.context.health.waiting_for = "the database"
     starting = api("GET", "/readyz")

@@ -42,6 +42,8 @@ NOT_TAKEN: list[tuple[str, dict[str, str], bytes]] = [
     (PATH, JSON, b'{"inputs": [[1, 2, 3]], "top": 0}'),
     (PATH, JSON, b"{"),
     (PATH, JSON, b""),
+    (f"{PATH}?top=2", JSON, GOOD),
+    (f"{PATH}?source=x&foo=1", JSON, GOOD),
     (PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * 300}).encode()),
     (PATH, {**JSON, "tsuika-timeout-ms": "soon"}, GOOD),
     (PATH, {**JSON, "authorization": "Bearer other"}, GOOD),
