@@ -156,8 +156,8 @@ def test_all_to_none_deletes_and_none_to_all_keeps_what_comes(shared: Server, ne
     assert traces(shared, caller, 1) == traces(shared, caller, 2) == (0, 0)
     assert kept(caller, waits) == 60, "what waits is yet to be learned"
     named = {"batches": [waits], "method": {"name": "ridge", "lift": "relu", "width": 37}}
-    failed = caller.end(caller.ok("POST", f"{caller.path}/updates", named)["id"])
-    assert (failed["state"], "feature space cannot change" in failed["error"]["detail"]) == ("failed", True)
+    refused = caller.http.post(f"{caller.path}/updates", json=named)
+    assert (refused.status_code, "feature space cannot change" in refused.json()["detail"]) == (422, True)
     space = caller.version(2)["feature_space"]
     assert caller.end(caller.order("pending")["id"])["verdict"] == "promoted"
     let_go(caller, waits)
