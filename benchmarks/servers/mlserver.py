@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -31,9 +32,16 @@ class Network(MLModel):
         return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("scores", found)])
 
 
+def free_port() -> int:
+    """For a door that nobody asks, but that opens all the same."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 if __name__ == "__main__":
     folder = Path(tempfile.mkdtemp(prefix="mlserver-"))
-    ports = {"http_port": PORT, "grpc_port": PORT + 1, "metrics_port": PORT + 2}
+    ports = {"http_port": PORT, "grpc_port": free_port(), "metrics_port": free_port()}
     settings = {"host": "127.0.0.1", **ports, "debug": False, "parallel_workers": 0, "metrics_endpoint": None}
     (folder / "settings.json").write_text(json.dumps(settings))
     model = {"name": "network", "implementation": "benchmarks.servers.mlserver.Network"}
