@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving [--targets mlserver,litserve,bentoml,mlflow,floor,ours,ours-f32] [--model m1|m2]
         [--connections 1,8,64] [--seconds 10] [--rounds 3] [--venvs DIR] [--json FILE]
-        [--swaps] [--training] [--upload] [--start] [--faults]
+        [--swaps] [--training] [--upload] [--overload] [--start] [--faults]
 
 Everybody answers with the same network and is asked for one row a request. A server has one core, wrk makes the load
 from another; every round starts each of them in turn, so that the drift of a machine falls on all. Ratios are medians
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,7 @@ from benchmarks.servers.faults import faults
 from benchmarks.servers.load import missing
 from benchmarks.servers.network import SHAPES
 from benchmarks.servers.ours import one_core_each, prepare, serving, start_seconds
+from benchmarks.servers.overload import CROWD, TIMES, overloaded
 from benchmarks.servers.running import Place, running
 from benchmarks.servers.told import Found, told
 from benchmarks.telling import bar
@@ -48,7 +50,9 @@ def run(arguments: argparse.Namespace, place: Place) -> Found:
     for contender in _asked(arguments):  # environments are made before anything is measured
         place.interpreter(contender)
     tried = _asked(arguments) if arguments.faults else []
-    parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + arguments.start) + len(tried)
+    parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + arguments.overload + arguments.start) + len(
+        tried
+    )
     with bar(parts) as advance:
         for k in range(1, arguments.rounds + 1):
             for name in arguments.targets:
@@ -57,6 +61,9 @@ def run(arguments: argparse.Namespace, place: Place) -> Found:
             for what in scenarios:
                 _try(found, what, partial(_disturbed, found, what, place, settings, arguments))
                 advance(f"round {k}: {what}")
+            if arguments.overload:
+                _try(found, "overload", partial(_overloaded, found, place, settings, arguments))
+                advance(f"round {k}: overload")
             if arguments.start:
                 _try(found, "start", partial(_started, found, place, many))
                 advance(f"round {k}: start")
@@ -98,6 +105,10 @@ def _disturbed(found: Found, what: str, place: Place, settings: dict[str, str], 
     found.disturbed += disturbed(what, place, settings, arguments.connections, arguments.seconds)
 
 
+def _overloaded(found: Found, place: Place, settings: dict[str, str], arguments: argparse.Namespace) -> None:
+    found.overload.append(overloaded(place, settings, arguments.seconds))
+
+
 def _started(found: Found, place: Place, settings: dict[str, str]) -> None:
     found.start.append(start_seconds(place, settings))
 
@@ -113,6 +124,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(tool, file=sys.stderr)
         return 2
     torch.set_num_threads(1)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a crowd has many connections
     cores = one_core_each()
     os.sched_setaffinity(0, cores[1:])  # what this process does itself is load
     with tempfile.TemporaryDirectory() as folder:
@@ -137,11 +150,12 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--swaps", action="store_true", help="two versions go live by turns, every 250 ms")
     parser.add_argument("--training", action="store_true", help="an update trains, on the other core and on the same")
     parser.add_argument("--upload", action="store_true", help="batches of 20 MB come in, one after another")
+    parser.add_argument("--overload", action="store_true", help=f"{CROWD:,} ask {TIMES} times what it can do")
     parser.add_argument("--start", action="store_true", help=f"from the command to ready with {MANY_MODELS} models")
     parser.add_argument("--faults", action="store_true", help="what bad input gets, everywhere")
     arguments = parser.parse_args(words)
     if arguments.targets is None:
-        alone = any(getattr(arguments, name) for name in ("swaps", "training", "upload", "start", "faults"))
+        alone = any(getattr(arguments, name) for name in ("swaps", "training", "upload", "overload", "start", "faults"))
         arguments.targets = [] if alone else [*TARGETS]
     return arguments
 

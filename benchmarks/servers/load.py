@@ -30,14 +30,21 @@ end
 
 @dataclass(frozen=True)
 class Load:
-    """What came back. p50, p99, longest: milliseconds. failed: refused, broken off or too late."""
+    """What came back. requests, rate: good answers. p50, p99, longest: milliseconds. refused: another status; broken:
+    cut off or too late."""
 
     requests: int
     rate: float
     p50: float
     p99: float
     longest: float
-    failed: int
+    refused: int
+    broken: int
+
+    @property
+    def failed(self) -> int:
+        """Without a good answer."""
+        return self.refused + self.broken
 
 
 def missing() -> str | None:
@@ -45,12 +52,13 @@ def missing() -> str | None:
     return None if shutil.which("wrk") else MISSING
 
 
-def drive(url: str, asked: Asked, connections: int, seconds: int, core: int) -> Load:
-    """Load for so long, from that core. `url`: of the server, without the path."""
+def drive(url: str, asked: Asked, connections: int, seconds: int, core: int, pause: float = 0.0) -> Load:
+    """Load for so long, from that core. `url`: of the server, without the path · pause: seconds between an answer and
+    the next request of a connection."""
     with tempfile.TemporaryDirectory() as folder:
         body, script = Path(folder, "body"), Path(folder, "load.lua")
         body.write_bytes(asked.body)
-        script.write_text(written(asked.headers, body))
+        script.write_text(written(asked.headers, body, pause))
         words = ["-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={PATIENCE_SECONDS}s", "-s", str(script)]
         run = subprocess.run(
             ["taskset", "-c", str(core), "wrk", *words, url + asked.path], capture_output=True, text=True, check=False
@@ -61,10 +69,11 @@ def drive(url: str, asked: Asked, connections: int, seconds: int, core: int) -> 
     return read(told, connections)
 
 
-def written(headers: Mapping[str, str], body: Path) -> str:
+def written(headers: Mapping[str, str], body: Path, pause: float = 0.0) -> str:
     """The script of a load: what is sent, and what is told at the end."""
     sent = "".join(f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}\n" for k, v in headers.items())
-    return f'wrk.method = "POST"\nwrk.body = io.open({json.dumps(str(body))}, "rb"):read("*a")\n{sent}{DONE}'
+    waits = f"function delay() return {round(pause * 1000)} end\n" if pause else ""
+    return f'wrk.method = "POST"\nwrk.body = io.open({json.dumps(str(body))}, "rb"):read("*a")\n{sent}{waits}{DONE}'
 
 
 def read(told: Mapping[str, object], connections: int) -> Load:
@@ -77,9 +86,9 @@ def read(told: Mapping[str, object], connections: int) -> Load:
     latency = measured({int(v): int(n) for v, n in pairs}, interval)
     good = requests - refused
     if not latency:
-        return Load(good, 0.0, float("nan"), float("nan"), float("nan"), refused + broken)
+        return Load(good, 0.0, float("nan"), float("nan"), float("nan"), refused, broken)
     p50, p99 = (quantile(latency, q) / 1000 for q in (0.5, 0.99))
-    return Load(good, good / microseconds * 1e6, p50, p99, max(latency) / 1000, refused + broken)
+    return Load(good, good / microseconds * 1e6, p50, p99, max(latency) / 1000, refused, broken)
 
 
 def measured(latency: Mapping[int, int], interval: int) -> dict[int, int]:

@@ -87,13 +87,14 @@ class Running:
             return self.contender.best(self.ask().content) == self.expected
         return False
 
-    def load(self, connections: int, seconds: int) -> dict[str, Any]:
+    def load(self, connections: int, seconds: int, pause: float = 0.0) -> dict[str, Any]:
         """Load it, and tell what came back and what it took: core-milliseconds a request, MB."""
         before = core_seconds_of(self.process.pid)
-        found: Load = drive(self.url, self.contender.asks(self.row), connections, seconds, self.place.cores[1])
+        asked, core = self.contender.asks(self.row), self.place.cores[1]
+        found: Load = drive(self.url, asked, connections, seconds, core, pause)
         used = core_seconds_of(self.process.pid) - before
         cost = 1000 * used / max(found.requests, 1)
-        return {**asdict(found), "core_ms": cost, "pss": pss_of(self.process.pid)}
+        return {**asdict(found), "failed": found.failed, "core_ms": cost, "pss": pss_of(self.process.pid)}
 
     def warm(self, seconds: int) -> None:
         self.load(8, min(WARM_SECONDS, seconds))

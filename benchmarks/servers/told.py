@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from benchmarks.servers import overload
 from benchmarks.servers.contenders import BASE, OTHERS
 from benchmarks.servers.disturbed import Disturbed
 from benchmarks.servers.faults import NAMES, clear
+from benchmarks.servers.overload import Overload
 from benchmarks.telling import reached, table
 
 Limits = dict[int, float]
@@ -21,7 +23,7 @@ OVER_BASE: dict[str, dict[str, Limits]] = {
 P99: dict[str, Limits] = {"m1": {1: 0.7, 8: 0.35, 64: 0.10}, "m2": {1: 0.8, 8: 0.5, 64: 0.1}}
 OVER_OTHERS: dict[str, Limits] = {"m1": {1: 3.6, 8: 7.0, 64: 10.0}, "m2": {}}
 OVER_FLOOR: dict[str, Limits] = {"m1": {1: 0.85, 8: 0.85, 64: 0.85}, "m2": {}}
-PSS, START_SECONDS = 1.3, 3.0
+PSS, START_SECONDS, GOODPUT = 1.3, 3.0, 0.9
 SCENARIO_RATE = {
     "swaps": {"m1": 0.95, "m2": 0.85},
     "training on the same core": {"m1": 0.65, "m2": 0.65},
@@ -41,6 +43,7 @@ class Found:
     network: str
     rounds: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)
     disturbed: list[Disturbed] = field(default_factory=list)
+    overload: list[Overload] = field(default_factory=list)
     start: list[float] = field(default_factory=list)
     faults: dict[str, list[str]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -64,6 +67,9 @@ def told(found: Found) -> Iterator[str]:
         yield from _told_rounds(found, connections)
     if found.disturbed:
         yield from _told_disturbed(found.disturbed)
+    if found.overload:
+        yield "ours, asked three times what it can answer"
+        yield table(("goodput", "offered", "refused", "broken"), overload.told(found.overload)) + "\n"
     if found.start:
         yield f"from the command to ready with ten models, s: {', '.join(f'{s:.2f}' for s in found.start)}\n"
     if found.faults:
@@ -128,6 +134,9 @@ def _targets(found: Found) -> Iterator[str]:
             yield reached(f"{what}, {n} connections: rate", _median(some, "rate"), limit, most=False)
         yield reached(f"{what}, {n} connections: p99", _median(some, "p99"), SCENARIO_P99[what])
         yield reached(f"{what}, {n} connections: failed", sum(d.failed + len(d.faults) for d in some), 0)
+    if found.overload:
+        yield reached("overload: good answers a second", median(o.goodput for o in found.overload), GOODPUT, most=False)
+        yield reached("overload: broken", sum(o.broken for o in found.overload), 0)
     if found.start:
         yield reached("ready with ten models, s", median(found.start), START_SECONDS)
     for name, cells in found.faults.items():
