@@ -83,7 +83,8 @@ def check_content_type(scope: Scope) -> None:
     if scope["method"] not in WRITES:
         return
     told = header(scope, b"content-type")
-    if told == JSON and header(scope, b"content-encoding") is None and not is_import(scope):
+    usual = (told == JSON and not is_import(scope)) or (told == RAW and _predicts(scope))
+    if usual and header(scope, b"content-encoding") is None:
         return
     if told is None and not has_body(scope):
         return
