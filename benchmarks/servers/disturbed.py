@@ -20,7 +20,7 @@ from benchmarks.servers.running import Place, Running
 
 SWAP_EVERY_SECONDS = 0.25
 UPLOAD_BYTES = 20_000_000
-TRAINING_ROWS = {"m1": 1000, "m2": 200}
+TRAINING_ROWS = {"m1": 3000, "m2": 200}
 TRAINING = {
     "m1": {"name": "retrain", "epochs": 1000},
     "m2": {"name": "linear_probe", "epochs": 1000, "unfreeze": 7, "pseudo_features": False},
