@@ -99,8 +99,10 @@ class LiveModels:
 
     def swap(self, loaded: Loaded) -> None:
         """From now on this version answers, unless the pointer has moved on since; the one before stays loaded."""
+        new = self.find(loaded.model, loaded.number) is not loaded
         self._assign(loaded)
-        self.after_load()
+        if new:
+            self.after_load()
 
     def serving_version(self, name: str) -> int | None:
         """The number of the version that answers here, or would when it is asked."""
