@@ -260,7 +260,7 @@ def test_streams_and_waits_end_when_the_process_stops(api: Api) -> None:
 
     began = time.monotonic()
     stream, wait = api.runner.run(both())
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20  # of the sixty that it would wait
     assert "event: queued" in stream.text
     assert (wait.status_code, wait.json()["state"]) == (202, "queued")
 
