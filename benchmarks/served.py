@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.beside import beside
 from benchmarks.memory import pss_of_children
 from benchmarks.streams import INK_VECTOR, Rows, noisy_digits
 from benchmarks.telling import bar
@@ -110,10 +111,10 @@ def _seconds(moment: str) -> float:
 @contextmanager
 def _somebody(url: str) -> Iterator[Asked]:
     """Asks for one prediction every 20 ms in a thread of its own."""
-    asked, stop = Asked(), threading.Event()
+    asked = Asked()
     body = {"inputs": noisy_digits(1, seed=0).inputs.tolist()}
 
-    def ask() -> None:
+    def ask(stop: threading.Event) -> None:
         with httpx.Client(base_url=url, timeout=30) as http:
             while not stop.wait(ASKED_EVERY_SECONDS):
                 began = time.perf_counter()
@@ -123,13 +124,8 @@ def _somebody(url: str) -> Iterator[Asked]:
                 except httpx.HTTPError as error:
                     asked.failed.append(repr(error))
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
+    with beside(ask):
         yield asked
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _settled_memory(seconds: float) -> float | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.beside import beside
 from benchmarks.servers.contenders import CONTENDERS, MODEL
 from benchmarks.servers.network import CLASSES, SHAPES
 from benchmarks.servers.ours import client, expect, serving
@@ -143,9 +144,9 @@ def _again_and_again(
     server: Running, do: Callable[[httpx.Client, int], httpx.Response], every: float
 ) -> Iterator[Meanwhile]:
     """Does it in a thread until the block ends; what it began it ends."""
-    meanwhile, stop = Meanwhile(), threading.Event()
+    meanwhile = Meanwhile()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         with client(server) as http:
             k = 0
             while not stop.wait(every):
@@ -156,13 +157,8 @@ def _again_and_again(
                     meanwhile.faults.append(str(error) or repr(error))
                 k += 1
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with beside(work):
         yield meanwhile
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _row(shape: Sequence[int], seed: int = 0) -> list[object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from benchmarks.servers.network import PORT, build
+from benchmarks.servers.network import PORT, build, free_port
 
 
 class Network(MLModel):
@@ -32,15 +31,9 @@ class Network(MLModel):
         return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("scores", found)])
 
 
-def free_port() -> int:
-    """For a door that nobody asks, but that opens all the same."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 if __name__ == "__main__":
     folder = Path(tempfile.mkdtemp(prefix="mlserver-"))
+    # doors that nobody asks open all the same
     ports = {"http_port": PORT, "grpc_port": free_port(), "metrics_port": free_port()}
     settings = {"host": "127.0.0.1", **ports, "debug": False, "parallel_workers": 0, "metrics_endpoint": None}
     (folder / "settings.json").write_text(json.dumps(settings))

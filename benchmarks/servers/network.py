@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 from typing import Any
 
 import torch
@@ -88,3 +89,11 @@ def row(name: str = NAME) -> list[Any]:
 
     found: list[Any] = fill(SHAPES[name])
     return found
+
+
+def free_port() -> int:
+    """For one more door."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

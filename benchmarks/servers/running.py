@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ import torch
 from benchmarks.memory import core_seconds_of, descendants, pss_of
 from benchmarks.servers.contenders import Contender, Row
 from benchmarks.servers.load import Load, drive
-from benchmarks.servers.network import build, row
+from benchmarks.servers.network import build, free_port, row
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS, STOP_SECONDS = 120.0, 12.0
@@ -118,7 +117,7 @@ def running(contender: Contender, place: Place, **settings: str) -> Iterator[Run
 @contextmanager
 def started(contender: Contender, place: Place, **settings: str) -> Iterator[Running]:
     """The same without the wait."""
-    port = _free_port()
+    port = free_port()
     words = [place.interpreter(contender), *contender.command.format(port=port).split()]
     with process(words, place, _log(place, contender), place.cores[0], BENCH_PORT=str(port), **settings) as one:
         yield Running(contender, place, one, port)
@@ -163,10 +162,3 @@ def _stop(one: subprocess.Popen[bytes]) -> None:
 
 def _log(place: Place, contender: Contender) -> Path:
     return place.folder / f"{contender.name}.log"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

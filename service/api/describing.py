@@ -27,27 +27,23 @@ WORDS = {
 EVERYWHERE = (401, 403, 422, 503)
 WRITING = (400, 408, 413, 415, 507)
 
-KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "maxLength": 255},
-    "description": "Sent again within a day with the same body, the call answers as before and does nothing twice.",
-}
-IF_MATCH = {
-    "name": "If-Match",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string"},
-    "description": "The model's ETag: 412 unless it is still the model's state.",
-}
-TIMEOUT = {
-    "name": "Tsuika-Timeout-Ms",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "integer", "minimum": 0},
-    "description": "Milliseconds from its arrival after which a prediction that has not had its turn is given up: 504.",
-}
+
+def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    """A header that a route reads, where it is sent."""
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
+
+
+KEY = _header(
+    "Idempotency-Key",
+    {"type": "string", "maxLength": 255},
+    "Sent again within a day with the same body, the call answers as before and does nothing twice.",
+)
+IF_MATCH = _header("If-Match", {"type": "string"}, "The model's ETag: 412 unless it is still the model's state.")
+TIMEOUT = _header(
+    "Tsuika-Timeout-Ms",
+    {"type": "integer", "minimum": 0},
+    "Milliseconds from its arrival after which a prediction that has not had its turn is given up: 504.",
+)
 
 
 Responses = dict[int | str, dict[str, Any]]

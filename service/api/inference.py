@@ -47,10 +47,7 @@ SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 def asked(scope: Scope) -> tuple[str, str | None] | None:
     """The model and the version (null: the live one) that a request asks; null for any other request."""
-    if scope["method"] != "POST" or not scope["path"].endswith("/infer"):
-        return None
-    found = PATH.fullmatch(scope["path"])
-    return (found[1], found[2]) if found else None
+    return questions.asked_by(scope, ("POST",), PATH)
 
 
 async def ask(

@@ -43,10 +43,7 @@ class Told(NamedTuple):
 
 def asked(scope: Scope) -> tuple[str, str | None] | None:
     """The model and the version (null: the live one) that a request asks; null for any other request."""
-    if scope["method"] not in ("GET", "POST") or not scope["path"].endswith("/predictions"):
-        return None
-    found = PATH.fullmatch(scope["path"])
-    return (found[1], found[2]) if found else None
+    return questions.asked_by(scope, ("GET", "POST"), PATH)
 
 
 async def ask(

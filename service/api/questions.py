@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -45,6 +46,12 @@ class Wish(NamedTuple):
 
     top: int
     source: str | None = None
+
+
+def asked_by(scope: Scope, methods: tuple[str, ...], path: re.Pattern[str]) -> tuple[str, str | None] | None:
+    """The model and the version (null: the live one) that a path of two groups names; null for any other request."""
+    found = path.fullmatch(scope["path"]) if scope["method"] in methods else None
+    return (found[1], found[2]) if found else None
 
 
 async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:

@@ -44,7 +44,8 @@ class _Linear:
 
 
 class Forward:
-    """Prepared rows [n, ...] -> probabilities [n, C] float64. Numbers within `reach` need no clipping."""
+    """Steps one after another; those of a whole version: prepared rows [n, ...] -> probabilities [n, C] float64.
+    Numbers within `reach` need no clipping."""
 
     def __init__(self, steps: Sequence[Step], clipping: Step | None = None, reach: Extremes = UNKNOWN) -> None:
         self._steps, self._clipping = steps, clipping
@@ -74,15 +75,6 @@ def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int
     if isinstance(network.layout.input, TextInput):
         return [Forward(steps) for steps in found]
     return _scaled(network, found)
-
-
-def _chain(steps: Sequence[Step]) -> Step:
-    def run(x: Tensor) -> Tensor:
-        for step in steps:
-            x = step(x)
-        return x
-
-    return run
 
 
 def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[Forward]:
@@ -145,7 +137,7 @@ def _pooled(fields: tuple[int, int]) -> Step:
 
 def _lifting(network: Network, grown: bool) -> Step:
     lifts = [cast(Lift, lift) for lift in network.lifts]
-    features = _chain(_backbone(network, grown))
+    features = Forward(_backbone(network, grown))
     needed = any(lift.kind != "conv" for lift in lifts)
 
     def lifted(scaled: Tensor) -> Tensor:
