@@ -19,7 +19,7 @@ from service.api import auth, limits, predictions, problems, questions
 from service.api.context import Context, request_id
 from service.api.limits import Scope, header
 from service.errors import Busy, DeadlinePassed, TsuikaError
-from service.serving.answers import PIECE, Answer, check_classes
+from service.serving.answers import Answer, check_classes, is_long
 from service.serving.predictor import Shares
 from service.serving.shelf import Loaded
 
@@ -154,7 +154,7 @@ class _Asking:
             found = questions.read_at_once(self._scope, bytes(self._cycle.body), loaded)
         except Exception:  # the other way meets it again, and tells
             found = None
-        if found is None or len(found[0]) > PIECE:
+        if found is None or is_long(loaded, len(found[0]), found[1].top):
             self._decline()
             return
         rows, wish = found

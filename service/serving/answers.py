@@ -73,6 +73,11 @@ class Answer:
         return f'],"notes":["Some values lie outside the range of this model\'s inputs, [{low:g}, {high:g}]."]}}'
 
 
+def is_long(loaded: Loaded, rows: int, top: int) -> bool:
+    """Whether an answer is written in more than one piece."""
+    return rows * min(top, len(loaded.predictor.names)) > PIECE
+
+
 def predict(loaded: Loaded, inputs: Array, source: str | None = None) -> Answer:
     """At once, in this thread, by the head of their source if it has one. Raises NotLive where it knows no class."""
     check_classes(loaded)

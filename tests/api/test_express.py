@@ -45,6 +45,7 @@ NOT_TAKEN: list[tuple[str, dict[str, str], bytes]] = [
     (f"{PATH}?top=2", JSON, GOOD),
     (f"{PATH}?source=x&foo=1", JSON, GOOD),
     (PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * 300}).encode()),
+    (PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * 200, "top": 2}).encode()),
     (PATH, {**JSON, "tsuika-timeout-ms": "soon"}, GOOD),
     (PATH, {**JSON, "authorization": "Bearer other"}, GOOD),
     (PATH, {"content-type": "application/json"}, GOOD),
