@@ -21,7 +21,7 @@ from service.learning.convolutions import Convolutions
 from service.learning.heads import GrownLinear
 from service.learning.lifts import Lift
 from service.learning.preprocessing import CLIP, InputScale
-from service.serving.packing import packed_stages
+from service.serving.packing import PackedMatrix, packed_stages
 
 Step = Callable[[Tensor], Tensor]
 
@@ -33,29 +33,19 @@ MOST_SHIFT = 64.0
 """Means of inputs, in standard deviations, up to which the scale becomes a part of a matrix: float32 has the digits."""
 
 
-class _Linear:
-    """x -> x weightᵀ + bias. [n, in] -> [n, out]"""
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight, self.bias = weight, bias
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
-
-
 class Forward:
     """Steps one after another; those of a whole version: prepared rows [n, ...] -> probabilities [n, C] float64.
     Numbers within `reach` need no clipping."""
 
     def __init__(self, steps: Sequence[Step], clipping: Step | None = None, reach: Extremes = UNKNOWN) -> None:
-        self._steps, self._clipping = steps, clipping
+        self.steps, self._clipping = steps, clipping
         self._low, self._high = reach
 
     def __call__(self, x: Tensor, extremes: Extremes = UNKNOWN) -> Tensor:
         within = self._low <= extremes[0] and extremes[1] <= self._high and x.dtype is torch.float32
         if self._clipping is not None and not within:
             x = self._clipping(x)
-        for step in self._steps:
+        for step in self.steps:
             x = step(x)
         return x
 
@@ -63,18 +53,27 @@ class Forward:
 def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int], temperature: float) -> list[Forward]:
     """By head, its columns in that order."""
     grown = len(network.low_rank) > 0
-    body = [_lifting(network, grown)] if len(network.lifts) else [*_backbone(network, grown), _flat]
+    body: list[Step] = [_Lifting(network, grown)] if len(network.lifts) else [*_backbone(network, grown), _flat]
     body += _layers(network.neck, grown)
     if isinstance(network.layout.input, VectorInput):
         body = [step for step in body if step is not _flat]
     found: list[list[Step]] = []
     for weight, bias in map(_matrix, heads):
         # the temperature is a part of the matrix: one operation less a pass
-        last = _Linear(weight[list(order)] / temperature, bias[list(order)] / temperature)
+        last = PackedMatrix(weight[list(order)] / temperature, bias[list(order)] / temperature)
         found.append([*body, last, _shares])
-    if isinstance(network.layout.input, TextInput):
-        return [Forward(steps) for steps in found]
-    return _scaled(network, found)
+    text = isinstance(network.layout.input, TextInput)
+    made = [Forward(steps) for steps in found] if text else _scaled(network, found)
+    for matrix in matrices(made):
+        matrix.pack()
+    return made
+
+
+def matrices(found: Sequence[Forward]) -> set[PackedMatrix]:
+    """The matrices of several heads, each once."""
+    steps = {step for forward in found for step in forward.steps}
+    inner = {step for lifting in steps if isinstance(lifting, _Lifting) for step in lifting.steps}
+    return {step for step in steps | inner if isinstance(step, PackedMatrix)}
 
 
 def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[Forward]:
@@ -83,14 +82,16 @@ def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[Forward]:
     scale, size = network.scale, network.layout.input.shape
     at = next(k for k, step in enumerate(chains[0]) if step is not _flat)
     first = chains[0][at]
-    plain = isinstance(first, _Linear) and len(first.weight) > 0
+    plain = isinstance(first, PackedMatrix) and len(first.weight) > 0
     if not plain or bool((scale.mean.abs() > MOST_SHIFT * scale.std).any()):
         return [Forward([_scaling(scale), *steps]) for steps in chains]
     mean, std = (t.double().expand(size).reshape(-1) for t in (scale.mean, scale.std))
     folded: dict[Step, Step] = {}
-    for linear in dict.fromkeys(cast(_Linear, steps[at]) for steps in chains):
+    for linear in dict.fromkeys(cast(PackedMatrix, steps[at]) for steps in chains):
         weight = linear.weight.double() / std
-        folded[linear] = _Linear(weight.float(), (linear.bias.double() - weight @ mean).float())
+        assert linear.bias is not None
+        bias = (linear.bias.double() - weight @ mean).float()
+        folded[linear] = PackedMatrix(weight.float(), bias, linear.activated)
     low, high = scale.mean - CLIP * scale.std, scale.mean + CLIP * scale.std
     clipping, reach = _clipping(low, high), (float(low.max()), float(high.min()))
     return [Forward([*steps[:at], folded[steps[at]], *steps[at + 1 :]], clipping, reach) for steps in chains]
@@ -135,17 +136,41 @@ def _pooled(fields: tuple[int, int]) -> Step:
     return lambda x: F.adaptive_avg_pool2d(x, fields)
 
 
-def _lifting(network: Network, grown: bool) -> Step:
-    lifts = [cast(Lift, lift) for lift in network.lifts]
-    features = Forward(_backbone(network, grown))
-    needed = any(lift.kind != "conv" for lift in lifts)
+class _Lifting:
+    """Lifts side by side, of the scaled rows or of the backbone's features: [n, ...] -> [n, width]"""
 
-    def lifted(scaled: Tensor) -> Tensor:
-        x = features(scaled) if needed else scaled
-        found = [lift.forward(scaled if lift.kind == "conv" else x) for lift in lifts]
+    def __init__(self, network: Network, grown: bool) -> None:
+        lifts = [cast(Lift, lift) for lift in network.lifts]
+        self.features = Forward(_backbone(network, grown))
+        self._lifts = [(lift.kind == "conv", _lift(lift)) for lift in lifts]
+        self._needed = not all(of_rows for of_rows, _ in self._lifts)
+
+    def __call__(self, scaled: Tensor) -> Tensor:
+        x = self.features(scaled) if self._needed else scaled
+        found = [lift(scaled if of_rows else x) for of_rows, lift in self._lifts]
         return found[0] if len(found) == 1 else torch.cat(found, 1)
 
-    return lifted
+    @property
+    def steps(self) -> list[Step]:
+        """Those of the backbone, and the matrices of the lifts."""
+        return [*self.features.steps, *(lift.matrix for _, lift in self._lifts if isinstance(lift, _Mapped))]
+
+
+class _Mapped:
+    """A lift that is a matrix and what follows it."""
+
+    def __init__(self, lift: Lift) -> None:
+        self._cosine, self._bound = lift.kind == "fourier", lift.bound
+        bias = lift.bias if self._cosine else None
+        self.matrix = PackedMatrix(lift.weight, bias, activated=not self._cosine)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        h = self.matrix(x.flatten(1))
+        return (h.cos_() if self._cosine else h).clamp_(-self._bound, self._bound)
+
+
+def _lift(lift: Lift) -> Step:
+    return _Mapped(lift) if lift.kind in ("relu", "fourier") else lift.forward
 
 
 def _layers(dense: Dense, grown: bool) -> list[Step]:
@@ -156,7 +181,7 @@ def _layers(dense: Dense, grown: bool) -> list[Step]:
 
 
 def _hidden(layer: GrownLinear) -> list[Step]:
-    return [layer.activated] if layer.insertions else [_Linear(*_matrix(layer)), torch.relu_]
+    return [layer.activated] if layer.insertions else [PackedMatrix(*_matrix(layer), activated=True)]
 
 
 def _matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from service.learning.heads import Block, GrownLinear
 from service.learning.preprocessing import IMAGE_RANGE
 from service.learning.serialization import unpack_shard
 from service.serving.folding import served
-from service.serving.forward import UNKNOWN, Extremes, Forward, forwards
+from service.serving.forward import UNKNOWN, Extremes, Forward, forwards, matrices
 from service.serving.pace import Pace
 
 SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
@@ -109,7 +109,7 @@ class Predictor:
         scale = declared_range(self.input)
         # in the precision of the rows, so that the end of the range is within it
         self.range = None if scale is None else (float(np.float32(scale.range[0])), float(np.float32(scale.range[1])))
-        self.bytes = _own_bytes(network)
+        self.bytes = _own_bytes(network) + sum(matrix.packed_bytes for matrix in matrices(steps))
         self.pace = self._warmed(like)
 
     def answer(self, inputs: Array, source: str | None = None) -> Shares:

@@ -13,7 +13,8 @@ from service.learning.convolutions import Filters, Stage
 from service.learning.heads import GrownLinear, Inserted
 from service.learning.lifts import make_lift
 from service.learning.preprocessing import InputScale
-from service.serving.forward import forwards
+from service.serving.forward import forwards, matrices
+from service.serving.packing import SMALLEST, here
 
 VECTOR = VectorInput(kind="vector", size=6)
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8)
@@ -68,11 +69,16 @@ def grown_cnn() -> Network:
     return network
 
 
-def lifted(*kinds: str) -> Network:
+def wide() -> Network:
+    """Of an image: matrices that are worth packing."""
+    return made(Architecture(backbone=MlpBackbone(name="mlp", hidden=[SMALLEST, 70])), image=True)
+
+
+def lifted(*kinds: str, width: int = 18) -> Network:
     network = made(Architecture(), image=True)
-    network.lifts.extend(make_lift(kind, IMAGE.shape, 18) for kind in kinds)  # type: ignore[arg-type]
-    width = sum(lift.width for lift in network.lifts)  # type: ignore[misc]
-    network.head = GrownLinear([new_block((0, 3), (0, width), "head.0", "", torch.Generator().manual_seed(5))])
+    network.lifts.extend(make_lift(kind, IMAGE.shape, width) for kind in kinds)  # type: ignore[arg-type]
+    taken = sum(lift.width for lift in network.lifts)  # type: ignore[misc]
+    network.head = GrownLinear([new_block((0, 3), (0, taken), "head.0", "", torch.Generator().manual_seed(5))])
     return network
 
 
@@ -86,7 +92,10 @@ MADE = {
     "inserted": inserted,
     "cnn": cnn,
     "grown cnn": grown_cnn,
+    "wide": wide,
     "relu": lambda: lifted("relu"),
+    "wide relu": lambda: lifted("relu", width=70),
+    "wide fourier and conv": lambda: lifted("fourier", "conv", width=70),
     "none and conv": lambda: lifted("none", "conv"),
     "conv": lambda: lifted("conv"),
 }
@@ -103,6 +112,9 @@ def test_it_answers_as_its_modules_do(kind: str, spread: float) -> None:
         (step,) = forwards(network, [network.head], ORDER, 1.5)
         found = step(network.prepare(rows))
         told = step(network.prepare(rows), (rows.min().item(), rows.max().item()))
+        alone = torch.cat([step(network.prepare(row[None])) for row in rows])
     assert torch.allclose(found, wanted, atol=1e-6)
     assert torch.allclose(told, wanted, atol=1e-6)
+    assert torch.allclose(alone, wanted, atol=1e-6)
     assert np.array_equal(rows, before)
+    assert (here() and kind.startswith("wide")) == any(matrix.packed_bytes for matrix in matrices([step]))
