@@ -48,6 +48,7 @@ class Batcher:
         self._lines: dict[Forward, Line] = {}
         self._turns: deque[Line] = deque()
         self._company = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: Line | None = None
         self._called = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -103,7 +104,8 @@ class Batcher:
         self, answer: Answering, predictor: Predictor, rows: Array, source: str | None, until: float | None
     ) -> None:
         """The same; `answer` is told, in the turn of the loop that finds it."""
-        loop = asyncio.get_running_loop()
+        if (loop := self._loop) is None:  # asked for once: the answer costs a call of the system
+            loop = self._loop = asyncio.get_running_loop()
         question = Question(rows, answer, until)
         step = predictor.head_of(source)
         line = self._lines.get(step)
