@@ -17,7 +17,7 @@ from service.contract.media import JPEG, PNG
 from service.contract.requests import LONGEST_SOURCE
 from service.errors import InvalidContent, TooLarge
 from service.intake.json_body import JsonBody, read_object
-from service.intake.quick import read_usual
+from service.intake.quick import read_usual, read_wide
 from service.intake.raw import READERS
 from service.intake.rows import read_row, read_rows
 from service.serving.shelf import Loaded
@@ -60,30 +60,30 @@ async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
     Raises BrokenJSON, InvalidContent, TooLarge, UnsupportedMedia.
     """
     found = read_at_once(scope, body, loaded)
-    return found if found is not None else await asyncio.to_thread(_read, scope, body, loaded)
+    return found if found is not None else await asyncio.to_thread(_read, scope, media_type(scope), body, loaded)
 
 
 def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish] | None:
     """The same, where that takes less time than a thread; else null."""
-    return None if _is_long(scope, body, loaded) else _read(scope, body, loaded)
+    media = media_type(scope)
+    return None if _is_long(scope, media, body, loaded) else _read(scope, media, body, loaded)
 
 
-def _is_long(scope: Scope, body: bytes, loaded: Loaded) -> bool:
+def _is_long(scope: Scope, media: str, body: bytes, loaded: Loaded) -> bool:
     """Whether decoding takes so long that others would notice."""
     images = loaded.input.kind == "image"
     if scope["method"] != "POST":
         query: bytes = scope["query_string"]
         return images and (b"{" in query or b"%7B" in query.upper())
-    media = media_type(scope)
     if media in READERS:
         return media in (PNG, JPEG)
     return len(body) > SMALL_BODY_BYTES or (images and body.count(b"{") > 1)
 
 
-def _read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
+def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
     if scope["method"] != "POST":
         return read_query(scope["query_string"], loaded)
-    reader = READERS.get(media_type(scope))
+    reader = READERS.get(media)
     if reader is None:
         no_query(scope["query_string"])
         return read_question(body, loaded)
@@ -92,11 +92,13 @@ def _read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
 
 
 def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """Rows of a JSON body, and how to answer them. Raises BrokenJSON, InvalidContent."""
-    if loaded.input.kind != "text" and (quick := read_usual(data, loaded.input.shape)) is not None:
-        rows, top = quick
-        if 1 <= top <= MOST_TOP:
-            return rows, Wish(top)
+    """Rows of a JSON body, and how to answer them; usual vectors stay float64 until they pass together. Raises
+    BrokenJSON, InvalidContent."""
+    if loaded.input.kind != "text":
+        read_quickly = read_wide if loaded.input.kind == "vector" else read_usual
+        quick = read_quickly(data, loaded.input.shape)
+        if quick is not None and 1 <= quick[1] <= MOST_TOP:
+            return quick[0], Wish(quick[1])
     body = read_object(data)
     wish = read_wish(body)
     return read_rows(body.rows, loaded.input, loaded.model), wish

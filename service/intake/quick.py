@@ -35,6 +35,14 @@ _parsers = _Parsers()
 def read_usual(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[Any], int] | None:
     """-> rows [n, *shape] as `read_numbers` gives them, and `top`, 1 where it is not said. A number beyond float32 is
     infinite."""
+    if (found := read_wide(body, shape)) is None:
+        return None
+    with np.errstate(over="ignore"):
+        return narrowed(found[0]), found[1]
+
+
+def read_wide(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int] | None:
+    """The same, its rows as they were parsed: float64."""
     try:
         return _read(body, shape)
     except (ValueError, TypeError, KeyError, RuntimeError):  # no JSON, no numbers, no such member, a huge number
@@ -54,7 +62,7 @@ def read_floats(text: bytes) -> NDArray[np.float64] | None:
         return None
 
 
-def _read(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[Any], int] | None:
+def _read(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int] | None:
     if not body.startswith(b"{"):  # a byte-order mark would pass
         return None
     document = _parsers.parser.parse(body)
@@ -63,13 +71,22 @@ def _read(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[Any], int] | Non
     rows, top = document["inputs"], document["top"] if len(document) == 2 else 1
     if not isinstance(rows, simdjson.Array) or type(top) is not int or not len(rows):
         return None
-    # the buffer is flat however deep the lists are: their shape is what is left of the text without the numbers
-    marks = body.translate(None, IN_NUMBERS)
-    if marks[marks.index(b"[") : marks.rindex(b"]") + 1] != b"[%b]" % b",".join([_marks(shape)] * len(rows)):
+    if not _is_one_vector(body, rows, shape) and not _are_of(body, len(rows), shape):
         return None
-    numbers = np.frombuffer(rows.as_buffer(of_type="d"), np.float64).reshape(len(rows), *shape)
-    with np.errstate(over="ignore"):
-        return narrowed(numbers), top
+    return np.frombuffer(rows.as_buffer(of_type="d"), np.float64).reshape(len(rows), *shape), top
+
+
+def _is_one_vector(body: bytes, rows: simdjson.Array, shape: tuple[int, ...]) -> bool:
+    """Whether there is one row of that length without lists in it: the buffer would be flat with them, too."""
+    if len(shape) != 1 or len(rows) != 1 or not isinstance(row := rows[0], simdjson.Array) or len(row) != shape[0]:
+        return False
+    return body.find(b"[", body.find(b"[") + 1) == body.rfind(b"[")
+
+
+def _are_of(body: bytes, rows: int, shape: tuple[int, ...]) -> bool:
+    """The buffer is flat however deep the lists are: their shape is what is left of the text without the numbers."""
+    marks = body.translate(None, IN_NUMBERS)
+    return marks[marks.index(b"[") : marks.rindex(b"]") + 1] == b"[%b]" % b",".join([_marks(shape)] * rows)
 
 
 @lru_cache(maxsize=64)

@@ -68,8 +68,7 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
     """One pass. A row does not touch the others, so that one which is not finite spoils its own answer alone."""
     began = time.perf_counter()
     try:
-        chosen = [piece.question.rows[piece.start : piece.stop] for piece in pieces]
-        rows = chosen[0] if len(chosen) == 1 else np.concatenate(chosen)
+        rows = _together([piece.question.rows[piece.start : piece.stop] for piece in pieces])
         numbers = rows.dtype != object
         # both are NaN where one is
         low, high = (float(np.minimum.reduce(rows, None)), float(np.maximum.reduce(rows, None))) if numbers else UNKNOWN
@@ -83,6 +82,14 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
         return Pass(found, {} if math.isfinite(low) and math.isfinite(high) else _not_finite(rows), seconds)
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error
+
+
+def _together(parts: Sequence[Array]) -> Array:
+    """Parts one after another; float64 becomes float32, a number beyond it infinite: one step for all of them."""
+    if any(part.dtype == np.float64 for part in parts):
+        with np.errstate(over="ignore"):
+            return np.concatenate(parts, dtype=np.float32, casting="same_kind")
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _outside(rows: Array, low: float, high: float) -> frozenset[int]:

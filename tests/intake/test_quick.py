@@ -54,6 +54,14 @@ def test_plain_rows_are_taken(rows: list[list[float]]) -> None:
     assert (found[0].dtype, found[1]) == (np.float32, 2)
 
 
+@pytest.mark.parametrize(
+    "row", ["[[], [1, 2], 3]", "[[1], 2, 3]", "[1, 2, [3]]", "[[1, 2, 3]]", "[1, 2]", "[]", "{}", "1"]
+)
+def test_lists_within_a_row_are_not_flattened(row: str) -> None:
+    assert read_usual(b'{"inputs": [%b]}' % row.encode(), (SIZE,)) is None
+    assert read_usual(b'{"inputs": [[1, 2, 3], %b]}' % row.encode(), (SIZE,)) is None
+
+
 @given(st.recursive(NUMBERS, lambda inner: st.lists(inner, min_size=1, max_size=3), max_leaves=20))
 def test_images_are_taken_as_the_strict_readers_take_them(rows: object) -> None:
     data = json.dumps({"inputs": rows}).encode()
