@@ -4,9 +4,10 @@
         [--connections 1,8,64] [--seconds 10] [--rounds 3] [--venvs DIR] [--json FILE]
         [--swaps] [--training] [--upload] [--overload] [--start] [--faults]
 
-Everybody answers with the same network and is asked for one row a request. A server has one core, wrk makes the load
-from another; every round starts each of them in turn, so that the drift of a machine falls on all. Ratios are medians
-over the rounds of what one round gives. Scenarios (--swaps to --faults) stand alone unless --targets is given, too.
+Everybody answers with the same network and is asked for one row a request. A server has one core, h2load makes the
+load from another; every round starts each of them in turn, so that the drift of a machine falls on all. Ratios are
+medians over the rounds of what one round gives. Scenarios (--swaps to --faults) stand alone unless --targets is given,
+too.
 Peers are installed with pip on first use, each into an environment of its own: about 1 GB.
 """
 

@@ -11,19 +11,21 @@ from benchmarks.servers.running import Place
 
 BUSY, CROWD, TIMES = 64, 2000, 3
 """Connections that just keep it busy; those of the crowd, which asks so many times as often as it can answer."""
-LONGER = 5
-"""What waits at the end of a load is not counted, and of a crowd much waits: its load takes so many times as long."""
+GATHERING_SECONDS = 3
+"""Of the crowd's load before it counts: all have been let in by then, and wait as long as they may."""
 
 
 @dataclass(frozen=True)
 class Overload:
-    """goodput: good answers a second, of what it answers when it is busy · offered: requests that came, likewise (fewer
-    than three times where wrk makes no more) · refused: 503 · broken: no answer at all."""
+    """goodput: good answers a second, of what it answers when it is busy, the mean of before and after · offered: all
+    that was asked and answered, likewise (fewer than three times where every connection waits for an answer) · refused:
+    503 · broken: no answer at all · p99: milliseconds that good answers took."""
 
     goodput: float
     offered: float
     refused: int
     broken: int
+    p99: float
 
     @property
     def kept(self) -> float:
@@ -35,12 +37,13 @@ def overloaded(place: Place, settings: dict[str, str], seconds: int) -> Overload
     """One round. Raises NotStarted, RuntimeError."""
     with serving(CONTENDERS["ours"], place, settings) as server:
         server.warm(seconds)
-        capacity = server.load(BUSY, seconds)["rate"]
-        found = server.load(CROWD, LONGER * seconds, pause=CROWD / (TIMES * capacity))
-        offered = found["rate"] * (found["requests"] + found["refused"]) / found["requests"]
-        return Overload(found["rate"] / capacity, offered / capacity, found["refused"], found["broken"])
+        before = server.drive(BUSY, seconds).rate
+        found = server.drive(CROWD, seconds, each=TIMES * before / CROWD, before=GATHERING_SECONDS)
+        capacity = (before + server.drive(BUSY, seconds).rate) / 2
+        offered = (found.requests + found.refused) / seconds
+        return Overload(found.rate / capacity, offered / capacity, found.refused, found.broken, found.p99)
 
 
 def told(rounds: Sequence[Overload]) -> list[list[str]]:
     """Rows of the table."""
-    return [[f"{r.goodput:.2f}", f"{r.offered:.2f}", str(r.refused), str(r.broken)] for r in rounds]
+    return [[f"{r.goodput:.2f}", f"{r.offered:.2f}", str(r.refused), str(r.broken), f"{r.p99:.0f}"] for r in rounds]

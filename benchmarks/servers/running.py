@@ -86,11 +86,15 @@ class Running:
             return self.contender.best(self.ask().content) == self.expected
         return False
 
-    def load(self, connections: int, seconds: int, pause: float = 0.0) -> dict[str, Any]:
+    def drive(self, connections: int, seconds: int, each: float | None = None, before: int = 0) -> Load:
+        """Load it as `load.drive` does."""
+        asked = self.contender.asks(self.row)
+        return drive(self.url, asked, connections, seconds, self.place.cores[1], each, before)
+
+    def load(self, connections: int, seconds: int) -> dict[str, Any]:
         """Load it, and tell what came back and what it took: core-milliseconds a request, MB."""
         before = core_seconds_of(self.process.pid)
-        asked, core = self.contender.asks(self.row), self.place.cores[1]
-        found: Load = drive(self.url, asked, connections, seconds, core, pause)
+        found = self.drive(connections, seconds)
         used = core_seconds_of(self.process.pid) - before
         cost = 1000 * used / max(found.requests, 1)
         return {**asdict(found), "failed": found.failed, "core_ms": cost, "pss": pss_of(self.process.pid)}

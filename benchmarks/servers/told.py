@@ -69,7 +69,7 @@ def told(found: Found) -> Iterator[str]:
         yield from _told_disturbed(found.disturbed)
     if found.overload:
         yield "ours, asked three times what it can answer"
-        yield table(("goodput", "offered", "refused", "broken"), overload.told(found.overload)) + "\n"
+        yield table(("goodput", "offered", "refused", "broken", "p99 ms"), overload.told(found.overload)) + "\n"
     if found.start:
         yield f"from the command to ready with ten models, s: {', '.join(f'{s:.2f}' for s in found.start)}\n"
     if found.faults:
@@ -79,7 +79,10 @@ def told(found: Found) -> Iterator[str]:
     yield from _targets(found)
 
 
-COLUMNS = ("rate/mlserver", "/best other", "/floor", "p50 ms", "p99 ms", "p99/mlserver", "core ms", "PSS MB", "failed")
+COLUMNS = (
+    *("rate/mlserver", "/best other", "/floor"),
+    *("p50 ms", "p99 ms", "p99/mlserver", "settled", "/mlserver", "core ms", "PSS MB", "failed"),
+)
 
 
 def _told_rounds(found: Found, connections: int) -> Iterator[str]:
@@ -87,11 +90,11 @@ def _told_rounds(found: Found, connections: int) -> Iterator[str]:
     rows = []
     for name in names:
         ratios = [found.ratio("rate", name, others, connections) for others in ((BASE,), OTHERS, ("floor",))]
-        values = [found.median(k, name, connections) for k in ("p50", "p99", "core_ms", "pss")]
+        values = [found.median(k, name, connections) for k in ("p50", "p99", "settled", "core_ms", "pss")]
+        p50, p99, settled, core, pss = (f"{v:.{digits}f}" for v, digits in zip(values, (2, 2, 2, 3, 0), strict=True))
+        tails = [_said(found.ratio(k, name, (BASE,), connections)) for k in ("p99", "settled")]
         failed = sum(m["failed"] for m in found.rounds[name, connections])
-        p50, p99, core, pss = (f"{v:.{digits}f}" for v, digits in zip(values, (2, 2, 3, 0), strict=True))
-        tail = _said(found.ratio("p99", name, (BASE,), connections))
-        rows.append([name, *map(_said, ratios), p50, p99, tail, core, pss, str(failed)])
+        rows.append([name, *map(_said, ratios), p50, p99, tails[0], settled, tails[1], core, pss, str(failed)])
     yield f"{found.network}, {connections} connection{'s' * (connections > 1)}"
     yield table(("", *COLUMNS), rows) + "\n"
 

@@ -46,28 +46,43 @@ def test_the_imported_network_is_the_one_that_peers_serve(network: str) -> None:
     assert np.allclose(Predictor(version).probabilities(rows.numpy()), expected, atol=1e-6)
 
 
-def test_without_wrk_it_says_what_to_install(
+def test_without_h2load_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "")
     assert serving.main(["--targets", "ours"]) == 2
-    assert "apt-get install wrk" in capsys.readouterr().err
+    assert "apt-get install nghttp2-client" in capsys.readouterr().err
 
 
-def test_what_wrk_adds_to_slow_requests_is_taken_out_again() -> None:
-    """Of 10 requests on one connection nine took 100 us and one 1,100: 200 on average, which wrk calls expected."""
-    sent = {100: 9, 1100: 1}
-    added = dict.fromkeys((900, 700, 500, 300), 1)
-    told = {"requests": 10, "microseconds": 2000, "refused": 1, "broken": 2, "latency": [*({**sent, **added}).items()]}
-    found = load.read(told, connections=1)
-    assert load.measured({**sent, **added}, 200) == sent
-    assert (found.p50, found.longest, found.requests, found.failed) == (0.1, 1.1, 9, 3)
-    assert found.rate == pytest.approx(4500)
+def test_percentiles_are_those_of_the_requests_that_were_answered_well() -> None:
+    """100 good answers in two seconds, three of the first second late, and a refusal that took longest of all."""
+    took = [9000, 8000, 7000, *range(1, 98)]
+    lines = [f"{20_000 * k}\t200\t{us}" for k, us in enumerate(took)]
+    found = load.read("\n".join([*lines, "1999999\t503\t99000"]), seconds=2, broken=2)
+    assert (found.requests, found.rate, found.refused, found.failed) == (100, 50, 1, 3)
+    assert (found.p50, found.p99, found.longest) == (0.05, 8.0, 9.0)
+    assert found.settled == 0.096
+
+
+def test_a_load_without_a_good_answer_is_told_as_one() -> None:
+    found = load.read("1\t503\t20\n2\t503\t30\n", seconds=1, broken=1)
+    assert (found.requests, found.rate, found.failed) == (0, 0, 3)
+    assert np.isnan([found.p50, found.p99, found.settled, found.longest]).all()
+
+
+def test_broken_connections_are_what_h2load_calls_errors() -> None:
+    said = "requests: 900 total, 964 started, 900 done, 870 succeeded, 42 failed, 12 errored, 0 timeout\n"
+    found = load.ERRORS.search(f"finished in 2.00s\n{said}status codes: 870 2xx")
+    assert found is not None
+    assert found[1] == "12"
 
 
 def test_ratios_are_medians_of_what_one_round_gives() -> None:
     def rounds(rates: list[float]) -> list[dict[str, float]]:
-        return [{"rate": r, "p50": 1, "p99": 100 / r, "core_ms": 1, "pss": 100, "failed": 0} for r in rates]
+        return [
+            {"rate": r, "p99": 100 / r, **dict.fromkeys(("p50", "settled", "core_ms", "pss", "failed"), 1)}
+            for r in rates
+        ]
 
     found = Found("m1", {("mlserver", 8): rounds([100, 200, 50]), ("ours", 8): rounds([500, 600, 100])})
     assert found.ratio("rate", "ours", ("mlserver",), 8) == 3
