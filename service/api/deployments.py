@@ -38,7 +38,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
     by = caller(request)
 
     def begin() -> Act:
-        if not order.rebase:
+        if not order.rebase and shared.runtime.live.find(model, order.version) is None:
             _warm(shared, model, order.version)
         return act
 
@@ -50,9 +50,12 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
             return Effect(202, {"update": update.id}, lambda: announce(shared))
         made = deployments.promote(session, found, version, order.reason, by)
         loaded = _prepared(shared, found, version)
-        return Effect(201, {"deployment": made.id}, lambda: _swap(shared, loaded))
+        resource = deployments.resource(session, found, made)
+        return Effect(201, {"deployment": made.id}, lambda: _swap(shared, loaded), resource)
 
     done = shared.posts.run(attempt(request, body.members), begin)
+    if done.resource is not None:
+        return answer(done.resource, done.status, done.headers)
     with shared.runtime.database.reading() as session:
         if "update" in done.names:
             update = updates.find(session, done.names["update"])
@@ -90,15 +93,19 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
 
     def act(session: Session) -> Effect:
         found = _locked(request, session, model, order.if_live)
-        before = models.live(session, found)
+        before = found.live_version_id
         if order.to is not None:
             _named(session, found, order.to, "/to")
         made = deployments.roll_back(session, found, order.reason, order.to, by)
-        loaded = _prepared(shared, found, versions.by_id(session, made.version_id))
-        names = {"deployment": made.id, "before": before.number if before else None}
-        return Effect(200, names, lambda: _swap(shared, loaded))
+        loaded = _prepared(shared, found, versions.by_id(session, made.version_id, slim=True))
+        assert before is not None
+        names = {"deployment": made.id, "before": versions.number_of(session, before)}
+        resource = deployments.rolled_back(session, found, made, names["before"])
+        return Effect(200, names, lambda: _swap(shared, loaded), resource)
 
     done = shared.posts.run(attempt(request, body.members), lambda: act)
+    if done.resource is not None:
+        return answer(done.resource, done.status, done.headers)
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
         made = session.get_one(Deployment, done.names["deployment"])
@@ -108,7 +115,7 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
 
 def _locked(request: Request, session: Session, name: str, if_live: int | None) -> Model:
     """The model, locked, if it is as the caller thinks. Raises LiveMoved, PreconditionFailed."""
-    model = models.lock(session, models.get(session, name).id)
+    model = models.get(session, name, locked=True)
     check_if_match(request, session, model)
     models.check_live(session, model, if_live)
     return model
@@ -118,7 +125,7 @@ def _named(session: Session, model: Model, number: int, pointer: str = "/version
     """A version that a body names. Raises InvalidContent with the pointer, Erased."""
     if number <= LARGEST_NUMBER:
         try:
-            return versions.present(session, model, number)
+            return versions.present(session, model, number, slim=True)
         except NotFound as error:
             raise InvalidContent.at(pointer, error.detail) from None
     raise InvalidContent.at(pointer, f"{model.name} has no such version.")
@@ -146,6 +153,8 @@ def _warm(shared: Context, name: str, number: int) -> None:
 def _prepared(shared: Context, model: Model, version: Version) -> Loaded:
     """The version, loaded and warm, before the pointer moves. Raises CorruptArtifact: then nothing moves."""
     live = shared.runtime.live
+    if (known := live.known(model.name, version.number, version.id)) is not None:
+        return known
     return live.prepare(model.id, model.name, version.number, version.layout, version.shards)
 
 

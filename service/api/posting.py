@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from service.api.limits import Scope
@@ -31,20 +32,23 @@ def no_crash(point: str) -> None:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a transaction did: the status to answer, names of what it made (JSON-able), and what follows its commit."""
+    """What a transaction did: the status to answer, names of what it made (JSON-able), and what follows its commit.
+    `resource`: what it made, as the API shows it, where that is known already."""
 
     status: int
     names: dict[str, Any]
     after: Callable[[], None] = nothing
+    resource: BaseModel | None = None
 
 
 @dataclass(frozen=True)
 class Done:
-    """What to answer. `replayed`: an earlier try did it."""
+    """What to answer. `replayed`: an earlier try did it; then `resource` is null."""
 
     status: int
     names: dict[str, Any]
     replayed: bool
+    resource: BaseModel | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -80,7 +84,7 @@ class Posts:
                     record(session, attempt, effect.status, effect.names)
         effect.after()
         self._crash("before_answer")
-        return Done(effect.status, effect.names, False)
+        return Done(effect.status, effect.names, False, effect.resource)
 
     @contextmanager
     def _alone(self, attempt: Attempt | None) -> Iterator[None]:

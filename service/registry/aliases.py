@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.errors import Conflict, NotFound, NotLive
@@ -61,27 +61,28 @@ def _unknown(model: str, text: str) -> NotFound:
     )
 
 
-_live, _previous, _named = aliased(Version), aliased(Version), aliased(Version)
-_last = select(func.max(Deployment.id)).where(Deployment.model_id == Model.id).correlate(Model).scalar_subquery()
+_model, _moved, _alias = Model.__table__.c, Deployment.__table__.c, Alias.__table__.c
+_live, _previous, _named = (Version.__table__.alias() for _ in range(3))
+_last = select(func.max(_moved.id)).where(_moved.model_id == _model.id).correlate(Model.__table__).scalar_subquery()
 _POINTERS = (  # made once: it is asked for at every poll and swap, and making it takes longer than its answer
-    select(Model.name, Model.id, _live.number, _previous.number, Alias.name, _named.number)
-    .outerjoin(_live, _live.id == Model.live_version_id)
-    .outerjoin(Deployment, Deployment.id == _last)
-    .outerjoin(_previous, _previous.id == Deployment.previous_id)
-    .outerjoin(Alias, Alias.model_id == Model.id)
-    .outerjoin(_named, _named.id == Alias.version_id)
-    .where(Model.archived_at.is_(None))
+    select(_model.name, _model.id, _live.c.number, _previous.c.number, _alias.name, _named.c.number)
+    .select_from(Model.__table__)
+    .outerjoin(_live, _live.c.id == _model.live_version_id)
+    .outerjoin(Deployment.__table__, _moved.id == _last)
+    .outerjoin(_previous, _previous.c.id == _moved.previous_id)
+    .outerjoin(Alias.__table__, _alias.model_id == _model.id)
+    .outerjoin(_named, _named.c.id == _alias.version_id)
+    .where(_model.archived_at.is_(None))
 )
+_POINTERS_OF_ONE = _POINTERS.where(_model.name == bindparam("model"))
 
 
 def pointers(session: Session, name: str | None = None) -> dict[str, Pointers]:
     """Of every model that is not archived, or of one of them, by name: one query."""
-    query = _POINTERS
-    if name is not None:
-        query = query.where(Model.name == name)
+    rows = session.execute(_POINTERS) if name is None else session.execute(_POINTERS_OF_ONE, {"model": name})
     found: dict[str, Pointers] = {}
     given: dict[str, dict[str, int]] = {}
-    for model, model_id, now_live, before, alias, number in session.execute(query):
+    for model, model_id, now_live, before, alias, number in rows:
         if model not in found:
             given[model] = {}
             found[model] = Pointers(model_id, now_live, before, given[model])
@@ -136,7 +137,7 @@ def resource(session: Session, model: Model, alias: Alias) -> resources.Alias:
     """The alias as the API shows it."""
     at = moment(alias.at)
     assert at is not None
-    number = versions.by_id(session, alias.version_id).number
+    number = versions.number_of(session, alias.version_id)
     return resources.Alias(name=alias.name, model=model.name, version=number, by=alias.by, at=at)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from service.contract import resources
 from service.contract.enums import DeploymentKind, Promotion
 from service.errors import Conflict, Erased
-from service.registry import listing, models, versions
+from service.registry import listing, versions
 from service.registry.database import now
 from service.registry.tables import Deployment, Model, Version
 from service.registry.times import moment
@@ -19,6 +20,25 @@ BY_GATE = "gate"
 """`by` of a promotion that the gate made; anything else is a person's key."""
 BY_ORDER = "retraction"
 """`by` of the version that an ordered retraction made."""
+
+_undoing, _before = aliased(Deployment), aliased(Version)
+_WAY_BACK = (
+    select(Deployment.id, Deployment.previous_id, _before.number)
+    .outerjoin(_before, _before.id == Deployment.previous_id)
+    .where(Deployment.model_id == bindparam("model_id"), Deployment.kind == DeploymentKind.PROMOTE)
+    .where(~exists().where(_undoing.undoes == Deployment.id))
+    .order_by(Deployment.id.desc())
+)
+_ONE_BACK = _WAY_BACK.limit(1)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Of the way back: a promotion that no rollback names, and the version that was live before it, if one was."""
+
+    promotion_id: int
+    version_id: int | None
+    number: int | None
 
 
 def promote(session: Session, model: Model, version: Version, reason: str, by: str) -> Deployment:
@@ -39,24 +59,22 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
     Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when the
     version before may not go live.
     """
-    promotions = _not_undone(session, model)
+    way = _way_back(session, model, to is None)
     if to is not None:
-        numbers = [versions.by_id(session, d.previous_id).number if d.previous_id else None for d in promotions]
+        numbers = [step.number for step in way]
         if to not in numbers:
             raise Conflict(
                 f"Version {to} is not on the way back. To make it live, POST /v1/models/{model.name}/deployments."
             )
-        promotions = promotions[: numbers.index(to) + 1]
-    else:
-        promotions = promotions[:1]
-    if not promotions or promotions[-1].previous_id is None:
+        way = way[: numbers.index(to) + 1]
+    if not way or way[-1].version_id is None:
         raise Conflict(f"{model.name} has no version before this one to go back to.")
-    _require_target(session, model, versions.by_id(session, promotions[-1].previous_id))
+    _require_target(session, model, versions.by_id(session, way[-1].version_id, slim=True))
     undone = []
-    for promotion in promotions:
-        assert promotion.previous_id is not None
-        target = versions.by_id(session, promotion.previous_id)
-        undone.append(_move(session, model, target, DeploymentKind.ROLLBACK, promotion.id, reason, by))
+    for step in way:
+        assert step.version_id is not None
+        target = versions.by_id(session, step.version_id, slim=True)
+        undone.append(_move(session, model, target, DeploymentKind.ROLLBACK, step.promotion_id, reason, by))
     model.promotion = Promotion.MANUAL
     return undone[-1]
 
@@ -66,7 +84,8 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
     try:
         versions.require_clean(session, model, target)
     except Erased as refused:
-        way = [versions.by_id(session, d.previous_id) for d in _not_undone(session, model) if d.previous_id is not None]
+        ids = [step.version_id for step in _way_back(session, model) if step.version_id is not None]
+        way = [versions.by_id(session, version_id, slim=True) for version_id in ids]
         clean = (
             v.number
             for v in way
@@ -79,17 +98,10 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
         raise Erased(f'{refused.detail} To go back further, send {{"to": {number}}}.', to=number) from None
 
 
-def _not_undone(session: Session, model: Model) -> list[Deployment]:
-    """Promotions that no rollback names, newest first."""
-    undone = select(Deployment.undoes).where(Deployment.model_id == model.id, Deployment.undoes.is_not(None))
-    return list(
-        session.scalars(
-            select(Deployment)
-            .where(Deployment.model_id == model.id, Deployment.kind == DeploymentKind.PROMOTE)
-            .where(Deployment.id.not_in(undone))
-            .order_by(Deployment.id.desc())
-        )
-    )
+def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:
+    """Newest first; all of it, or `one` step."""
+    rows = session.execute(_ONE_BACK if one else _WAY_BACK, {"model_id": model.id})
+    return [_Step(*row) for row in rows]
 
 
 def _move(
@@ -107,7 +119,7 @@ def _move(
         previous_id=model.live_version_id,
         kind=kind,
         undoes=undoes,
-        left_out=_left_out(session, models.live(session, model), version),
+        left_out=_left_out(session, model.live_version_id, version),
         reason=reason,
         by=by,
         at=now(),
@@ -118,9 +130,10 @@ def _move(
     return deployment
 
 
-def _left_out(session: Session, before: Version | None, version: Version) -> Sequence[str]:
+def _left_out(session: Session, before_id: int | None, version: Version) -> Sequence[str]:
     """Batches that the version live before learned and this one did not, retracted ones left aside."""
-    lost = sorted(set(before.learned if before else ()) - set(version.learned))
+    learned = versions.learned_by(session, before_id) if before_id is not None else []
+    lost = sorted(set(learned) - set(version.learned))
     gone = set(versions.retracted_batches(session, lost))
     return [b for b in lost if b not in gone]
 
@@ -134,13 +147,13 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
 
 def resource(session: Session, model: Model, deployment: Deployment) -> resources.Deployment:
     """The deployment as the API shows it."""
-    previous = versions.by_id(session, deployment.previous_id) if deployment.previous_id is not None else None
+    previous_id = deployment.previous_id
     return resources.Deployment.model_validate(
         {
             "id": deployment.id,
             "model": model.name,
-            "version": versions.by_id(session, deployment.version_id).number,
-            "previous_version": previous.number if previous else None,
+            "version": versions.number_of(session, deployment.version_id),
+            "previous_version": versions.number_of(session, previous_id) if previous_id is not None else None,
             "kind": deployment.kind,
             "undoes": deployment.undoes,
             "reason": deployment.reason,
@@ -153,13 +166,13 @@ def resource(session: Session, model: Model, deployment: Deployment) -> resource
 
 def rolled_back(session: Session, model: Model, deployment: Deployment, before: int) -> resources.RolledBack:
     """The answer of a rollback: `before` is the version that was live until then."""
-    live = models.live(session, model)
-    assert live is not None
+    assert model.live_version_id is not None
+    live = versions.by_id(session, model.live_version_id, slim=True)
     return resources.RolledBack(
         model=model.name,
         live_version=live.number,
         previous_version=before,
         promotion=Promotion(model.promotion),
         deployment=resource(session, model, deployment),
-        left_out=_left_out(session, versions.get(session, model, before), live),
+        left_out=_left_out(session, versions.get(session, model, before, slim=True).id, live),
     )

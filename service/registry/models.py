@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
@@ -48,9 +48,14 @@ def create(session: Session, request: CreateModel) -> Model:
     return model
 
 
-def get(session: Session, name: str, archived_too: bool = False) -> Model:
-    """The model of that name. Raises NotFound, also when it is archived, unless those are asked for."""
-    model = session.scalar(select(Model).where(Model.name == name))
+_NAMED = select(Model).where(Model.name == bindparam("name"))  # made once: making it takes longer than its answer
+_LOCKED = _NAMED.with_for_update()
+
+
+def get(session: Session, name: str, archived_too: bool = False, locked: bool = False) -> Model:
+    """The model of that name, `locked` for whoever numbers a version or moves a pointer. Raises NotFound, also when it
+    is archived, unless those are asked for."""
+    model = session.scalar(_LOCKED if locked else _NAMED, {"name": name})
     if model is None or (model.archived_at is not None and not archived_too):
         raise unknown(name)
     return model
@@ -163,9 +168,11 @@ def live(session: Session, model: Model) -> Version | None:
 
 def check_live(session: Session, model: Model, if_live: int | None) -> None:
     """Compare-and-set of live-changing calls. Raises LiveMoved with the member `live_version`."""
+    if if_live is None:
+        return
     version = live(session, model)
     number = version.number if version else None
-    if if_live is not None and number != if_live:
+    if number != if_live:
         raise LiveMoved(
             f"Version {if_live} is not live; {f'version {number}' if number else 'none'} is. Look, and ask again.",
             live_version=number,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session, load_only
 
 from service.contract import resources
 from service.errors import Conflict, Erased, NotFound
@@ -30,6 +30,16 @@ class Made:
     bits: str | None
     parameters: int
     report: dict[str, Any] | None
+
+
+# made once: a query is asked for at every swap or first question, and making it takes longer than its answer
+_v = Version.__table__.c
+_GET = select(Version).where(Version.model_id == bindparam("model_id"), Version.number == bindparam("number"))
+_SLIM = load_only(Version.model_id, Version.number, Version.update_id, Version.learned, Version.erased_at)
+_GET_SLIM = _GET.options(_SLIM)
+_NUMBER = select(_v.number).where(_v.id == bindparam("id"))
+_LEARNED = select(_v.learned).where(_v.id == bindparam("id"))
+_RETRACTED = select(Batch.id).where(Batch.retracted_at.is_not(None))
 
 
 def add(session: Session, model: Model, update: Update | None, parent_id: int | None, made: Made) -> Version:
@@ -68,27 +78,49 @@ def shards_in_use(session: Session) -> set[str]:
     return {shard["digest"] for shards in lists for shard in shards}
 
 
-def get(session: Session, model: Model, number: int) -> Version:
-    """Version `number` of the model. Raises NotFound."""
-    version = session.scalars(
-        select(Version).where(Version.model_id == model.id, Version.number == min(number, LARGEST))
-    ).one_or_none()
+def get(session: Session, model: Model, number: int, slim: bool = False) -> Version:
+    """Version `number` of the model; if `slim`, what is wide of it is read when it is looked at, within the session.
+    Raises NotFound."""
+    query = _GET_SLIM if slim else _GET
+    version = session.scalar(query, {"model_id": model.id, "number": min(number, LARGEST)})
     if version is None:
-        raise NotFound(f"{model.name} has no version {number}.")
+        raise unknown(model, number)
     return version
 
 
-def present(session: Session, model: Model, number: int) -> Version:
-    """A version whose bytes are still there. Raises NotFound, Erased."""
-    version = get(session, model, number)
+def unknown(model: Model, number: int) -> NotFound:
+    """What whoever asks for a version that was never made is told."""
+    return NotFound(f"{model.name} has no version {number}.")
+
+
+def gone(name: str, number: int) -> Erased:
+    """What whoever asks for a version that was erased is told."""
+    return Erased(f"Version {number} of {name} was erased.")
+
+
+def present(session: Session, model: Model, number: int, slim: bool = False) -> Version:
+    """A version whose bytes are still there; `slim` as in `get`. Raises NotFound, Erased."""
+    version = get(session, model, number, slim)
     if version.erased_at is not None:
-        raise Erased(f"Version {number} of {model.name} was erased.")
+        raise gone(model.name, number)
     return version
 
 
-def by_id(session: Session, version_id: int) -> Version:
-    """The version that a row of another table names."""
-    return session.get_one(Version, version_id)
+def by_id(session: Session, version_id: int, slim: bool = False) -> Version:
+    """The version that a row of another table names; `slim` as in `get`."""
+    return session.get_one(Version, version_id, options=[_SLIM] if slim else None)
+
+
+def number_of(session: Session, version_id: int) -> int:
+    """Of the version that a row of another table names."""
+    number: int = session.execute(_NUMBER, {"id": version_id}).scalar_one()
+    return number
+
+
+def learned_by(session: Session, version_id: int) -> list[str]:
+    """Batches of the version that a row of another table names."""
+    learned: list[str] = session.execute(_LEARNED, {"id": version_id}).scalar_one()
+    return learned
 
 
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Version], str | None]:
@@ -96,16 +128,18 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
     return listing.page(session, select(Version).where(Version.model_id == model.id), Version.number, limit, cursor)
 
 
-def retracted_batches(session: Session, learned: Iterable[str]) -> list[str]:
+def retracted_batches(session: Session, learned: Collection[str]) -> list[str]:
     """Those of `learned` that were retracted, in that order."""
-    gone = set(session.scalars(select(Batch.id).where(Batch.retracted_at.is_not(None))))
-    return [batch_id for batch_id in learned if batch_id in gone]
+    if not learned:
+        return []
+    retracted = set(session.scalars(_RETRACTED))
+    return [batch_id for batch_id in learned if batch_id in retracted]
 
 
 def require_clean(session: Session, model: Model, version: Version) -> None:
     """Refuse (Conflict) a version that is erased or learned a retracted batch, naming the nearest clean one."""
     if version.erased_at is not None:
-        raise Erased(f"Version {version.number} of {model.name} was erased.")
+        raise gone(model.name, version.number)
     if bad := retracted_batches(session, version.learned):
         near = nearest_clean(session, model, version.number)
         remedy = f"The nearest version without it is {near}." if near else "No version is without it."
@@ -116,11 +150,12 @@ def require_clean(session: Session, model: Model, version: Version) -> None:
 
 def nearest_clean(session: Session, model: Model, number: int) -> int | None:
     """The version with the nearest number that is there and learned no retracted batch."""
-    gone = set(session.scalars(select(Batch.id).where(Batch.model_id == model.id, Batch.retracted_at.is_not(None))))
+    of_model = select(Batch.id).where(Batch.model_id == model.id, Batch.retracted_at.is_not(None))
+    retracted = set(session.scalars(of_model))
     clean = [
         v.number
         for v in session.scalars(select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None)))
-        if not gone.intersection(v.learned)
+        if not retracted.intersection(v.learned)
     ]
     return min(clean, key=lambda n: (abs(n - number), n)) if clean else None
 

@@ -15,13 +15,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import CorruptArtifact, Erased, NotFound, NotLive
-from service.registry import aliases, models, versions
+from service.registry import aliases, recipes
 from service.registry.database import Database
-from service.registry.tables import Version
+from service.registry.recipes import Recipe
 from service.serving.loading import Loading, fingerprint
 from service.serving.pointing import Pointing
 from service.serving.shelf import Key, Loaded, Shelf
@@ -97,6 +96,11 @@ class LiveModels:
         """A version loaded, verified and warm, before its swap; it may not be committed yet. Raises CorruptArtifact."""
         return self._loading.for_swap(self._loading.load, model_id, name, number, layout, shards).result()
 
+    def known(self, name: str, number: int, version_id: int) -> Loaded | None:
+        """The version of a row of the database, if it is loaded and known to be that one."""
+        loaded = self.find(name, number)
+        return loaded if loaded is not None and loaded.version_id == version_id else None
+
     def swap(self, loaded: Loaded) -> None:
         """From now on this version answers, unless the pointer has moved on since; the one before stays loaded."""
         new = self.find(loaded.model, loaded.number) is not loaded
@@ -155,7 +159,7 @@ class LiveModels:
                 if number is None:
                     loaded, answers = self._loaded_live(name)
                 else:
-                    loaded, answers = self._load(name, self._version(name, number)), True
+                    loaded, answers = self._load(name, self._recipe(name, number)), True
                     self._assign(loaded)
                 self.after_load()
                 if answers:  # else the pointer moved while it was loaded
@@ -164,26 +168,14 @@ class LiveModels:
             with self._asking:
                 del self._asked[name, number]
 
-    def _version(self, name: str, number: int | None) -> Version:
+    def _recipe(self, name: str, number: int | None) -> Recipe:
         with self._database.reading() as session:
-            model = models.get(session, name)
-            if number is not None:
-                return versions.present(session, model, number)
-            version, made = models.live(session, model), versions.next_number(session, model) - 1
-        if version is None and made:
-            raise NotLive(
-                f"{name} has no live version yet; version {made} was made and waits. Look at its report, then POST "
-                f'{{"version": {made}}} to /v1/models/{name}/deployments.'
-            )
-        if version is None:
-            raise NotLive(f"{name} has no live version yet. POST an update to /v1/models/{name}/updates first.")
-        return version
+            return recipes.live(session, name) if number is None else recipes.numbered(session, name, number)
 
     def _drop_erased(self, session: Session) -> None:
-        loaded = {(v.model_id, v.number) for v in self._shelf.loaded()}
-        erased = select(Version.model_id, Version.number).where(Version.erased_at.is_not(None))
-        gone = loaded.intersection((m, n) for m, n in session.execute(erased)) if loaded else set()
-        self._shelf.drop(lambda v: (v.model_id, v.number) in gone)
+        if self._shelf.loaded():
+            gone = recipes.erased(session)
+            self._shelf.drop(lambda v: (v.model_id, v.number) in gone)
 
     def _follow(self, name: str) -> None:
         """Load what is live now, but not at once again where that failed; the version before answers meanwhile."""
@@ -203,7 +195,7 @@ class LiveModels:
 
         Raises NotFound, NotLive; CorruptArtifact and OSError, which `troubles` tells from then on.
         """
-        version = self._version(name, None)
+        version = self._recipe(name, None)
         key = (name, version.number)
         try:
             loaded = self._load(name, version)
@@ -215,21 +207,35 @@ class LiveModels:
         self._failed.pop(key, None)
         return loaded, self._assign(loaded)
 
-    def _load(self, name: str, version: Version) -> Loaded:
-        return self._loading.load(version.model_id, name, version.number, version.layout, version.shards)
+    def _load(self, name: str, version: Recipe) -> Loaded:
+        if (known := self.known(name, version.number, version.id)) is not None:
+            return known
+        loaded = self._loading.load(version.model_id, name, version.number, version.layout, version.shards)
+        loaded.version_id = version.id
+        return loaded
 
     def _assign(self, loaded: Loaded) -> bool:
         """The one place that changes the table: only to what the database says at this moment. -> whether it answers"""
         with self._pointing.reading() as session:
             try:
                 live = self._pointing.read(session, loaded.model).live
-                version = versions.present(session, models.get(session, loaded.model), loaded.number)
+                if not self._stands(session, loaded):
+                    return False
             except (NotFound, Erased):
                 return False
-            if fingerprint(version.layout, version.shards) != loaded.fingerprint:
-                return False  # another one got the number
             before, answers = self._shelf.answering(loaded.model), live == loaded.number
             self._shelf.keep(loaded, answers)
         if answers and before not in (None, loaded.number):
             log.info("%s answers with version %d", loaded.model, loaded.number)
         return answers
+
+    def _stands(self, session: Session, loaded: Loaded) -> bool:
+        """Whether it is that version of the model, and there. What was prepared before its row was committed learns
+        here which row that is, for another one may have got the number. Raises NotFound, Erased."""
+        if loaded.version_id is not None:
+            return recipes.is_there(session, loaded.version_id)
+        row = recipes.numbered(session, loaded.model, loaded.number)
+        if fingerprint(row.layout, row.shards) != loaded.fingerprint:
+            return False
+        loaded.version_id = row.id
+        return True

@@ -21,8 +21,8 @@ Key = tuple[str, int]
 @dataclass(eq=False)
 class Loaded:
     """A version that is ready to answer. `fingerprint` tells two versions apart that were to get the same number;
-    `architecture`: versions that have it in common take about as long; `used`: when it was last looked up, on the
-    monotonic clock."""
+    `architecture`: versions that have it in common take about as long; `version_id`: of its row, once that was found
+    to be this version's; `used`: when it was last looked up, on the monotonic clock."""
 
     model_id: int
     model: str
@@ -30,6 +30,7 @@ class Loaded:
     fingerprint: str
     predictor: Predictor
     architecture: str = ""
+    version_id: int | None = None
     used: float = field(default_factory=time.monotonic)
 
     @property

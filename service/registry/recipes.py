@@ -1,0 +1,69 @@
+"""What a loaded version is asked of the database: what it is made of, and whether it is still there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
+
+from service.errors import NotLive
+from service.registry import models, versions
+from service.registry.database import LARGEST
+from service.registry.tables import Model, Version
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a version is loaded from. `id`: of its row, which is that of no other version."""
+
+    id: int
+    model_id: int
+    number: int
+    layout: dict[str, Any]
+    shards: list[dict[str, Any]]
+
+
+_version, _model = Version.__table__.c, Model.__table__.c
+_RECIPE = (  # these are made once: making a query takes longer than its answer
+    select(_version.id, _version.model_id, _version.number, _version.layout, _version.shards)
+    .join_from(Model.__table__, Version.__table__, _version.model_id == _model.id)
+    .where(_model.name == bindparam("name"), _model.archived_at.is_(None))
+)
+_LIVE = _RECIPE.where(_version.id == _model.live_version_id)
+_NUMBERED = _RECIPE.add_columns(_version.erased_at).where(_version.number == bindparam("number"))
+_ERASED_AT = select(_version.erased_at).where(_version.id == bindparam("id"))
+_ERASED = select(_version.model_id, _version.number).where(_version.erased_at.is_not(None))
+
+
+def live(session: Session, name: str) -> Recipe:
+    """Of the live version of a model. Raises NotFound, NotLive."""
+    if (row := session.execute(_LIVE, {"name": name}).one_or_none()) is not None:
+        return Recipe(*row)
+    if made := versions.next_number(session, models.get(session, name)) - 1:
+        raise NotLive(
+            f"{name} has no live version yet; version {made} was made and waits. Look at its report, then POST "
+            f'{{"version": {made}}} to /v1/models/{name}/deployments.'
+        )
+    raise NotLive(f"{name} has no live version yet. POST an update to /v1/models/{name}/updates first.")
+
+
+def numbered(session: Session, name: str, number: int) -> Recipe:
+    """Of version `number` of a model. Raises NotFound, Erased."""
+    row = session.execute(_NUMBERED, {"name": name, "number": min(number, LARGEST)}).one_or_none()
+    if row is None:
+        raise versions.unknown(models.get(session, name), number)
+    if row.erased_at is not None:
+        raise versions.gone(name, number)
+    return Recipe(*row[:-1])
+
+
+def is_there(session: Session, version_id: int) -> bool:
+    """Whether the version of a row was not erased."""
+    return session.execute(_ERASED_AT, {"id": version_id}).scalar_one() is None
+
+
+def erased(session: Session) -> set[tuple[int, int]]:
+    """Models and numbers of the versions that were erased."""
+    return {(model_id, number) for model_id, number in session.execute(_ERASED)}
