@@ -73,7 +73,7 @@ class Express:
         scope = _scope(cycle)
         if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
             return None
-        length = header(scope, b"content-length")
+        length = header(scope, limits.CONTENT_LENGTH)
         if length is None or not length.isdecimal() or not 0 < int(length) <= questions.SMALL_BODY_BYTES:
             return None
         context = self.context
@@ -184,6 +184,7 @@ class _Asking:
         head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
         cycle.transport.write(b"".join([*head, data]))
         cycle.response_started = cycle.response_complete = True
+        cycle.body = bytearray()  # the connection keeps the cycle until the next request
         if not cycle.keep_alive:
             cycle.transport.close()
         answered, cycle.on_response = cycle.on_response, NOBODY.set

@@ -16,6 +16,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+CONTENT_LENGTH = b"content-length"
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LINGER_SECONDS = 2.0
 """How long a refused sender may go on sending, so that it reads the refusal instead of a broken connection."""
@@ -41,6 +42,14 @@ def header(scope: Scope, name: bytes) -> str | None:
         found = scope["tsuika.headers"] = dict(reversed(scope["headers"]))
     value = found.get(name)
     return None if value is None else str(value, "latin-1")
+
+
+def resized(scope: Scope, length: bytes) -> None:
+    """The scope of a request becomes that of the same one with a body of another length, in digits."""
+    found: dict[bytes, bytes] = scope["tsuika.headers"]
+    if found[CONTENT_LENGTH] != length:
+        found[CONTENT_LENGTH] = length
+        scope["headers"][:] = [(name, length if name == CONTENT_LENGTH else value) for name, value in scope["headers"]]
 
 
 def check_host(scope: Scope, settings: Settings) -> None:

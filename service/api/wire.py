@@ -6,6 +6,7 @@ uvicorn writes head and body apart, which is two calls of the system a request.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, cast
@@ -13,6 +14,11 @@ from typing import Any, Protocol, cast
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.api.limits import Scope, resized
+
+LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,8})\r\n", re.IGNORECASE)
+MOST_DIGITS = 8
 
 
 class Corked:
@@ -64,17 +70,32 @@ class Express(Protocol):
 
 
 class Wire(HttpToolsProtocol):
-    """uvicorn's protocol over such a transport; the express answers what it takes, the application all else."""
+    """uvicorn's protocol over such a transport; the express answers what it takes, the application all else.
+
+    Senders that keep a connection send the same head again and again. One that is the same as the head before it, byte
+    for byte but for the length of the body, and comes with the whole body, is not parsed again: the cycle of the
+    request before is used once more.
+    """
 
     _reading = False
+    _within = False
+    """Whether the parser is in the middle of a message."""
+    _taken: RequestResponseCycle | None = None
+    """The latest request that the express took."""
+    _usual: tuple[bytes, bytes] | None = None
+    """Head of the request before, before and behind the length of its body, if both came in one piece and the express
+    took it; null as soon as the parser is given anything else."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = cast(asyncio.Transport, Corked(transport, self.loop))
 
     def data_received(self, data: bytes) -> None:
-        self._reading = True
         self._unset_keepalive_if_required()
+        idle = not self._within and (self.cycle is None or self.cycle.response_complete)
+        if idle and self._usual is not None and self._answers_again(data, *self._usual):
+            return
+        self._reading, self._usual = True, None
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -82,11 +103,39 @@ class Wire(HttpToolsProtocol):
             self.send_400_response("Invalid HTTP request received.")
         self._reading = False
         cycle = self.cycle
-        if cycle is not None and cycle.more_body and (express := self._express()) is not None:
+        if cycle is None:
+            return
+        if cycle.more_body and (express := self._express()) is not None:
             express.look_after(cycle)
+        elif idle and cycle is self._taken:
+            self._usual = _around_length(data[: len(data) - len(cycle.body)])
+
+    def _answers_again(self, data: bytes, before: bytes, behind: bytes) -> bool:
+        """Whether this is the request before with another body, and the express takes it."""
+        end = data.find(b"\r\n", len(before), len(before) + MOST_DIGITS + 1)
+        length = data[len(before) : end]
+        start = end + len(behind)
+        if not data.startswith(before) or not data.startswith(behind, end) or not length.isdigit():
+            return False
+        if len(data) != start + int(length) or (express := self._express()) is None:
+            return False
+        cycle = self.cycle
+        resized(cast(Scope, cycle.scope), length)
+        cycle.body, cycle.more_body = data[start:], False  # type: ignore[assignment]
+        cycle.response_started = cycle.response_complete = False
+        cycle.default_headers, cycle.on_response = self.server_state.default_headers, self.on_response_complete
+        if express.takes(cycle, partial(self._others, cycle, self.app)):
+            return True
+        cycle.response_complete = True
+        return False
+
+    def on_message_begin(self) -> None:
+        self._within = True
+        super().on_message_begin()
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():  # the parser skips the body of a request that offers another protocol
+            self._within = False
             super().on_message_complete()
 
     def _parse(self, data: bytes) -> None:
@@ -101,15 +150,27 @@ class Wire(HttpToolsProtocol):
                 self.parser = _behind(self)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        others = partial(super()._start_asgi_task, cycle, app)
+        others = partial(self._others, cycle, app)
         express = self._express()
         # one that waited behind another, and whose body is not whole, would be looked after by nobody
         if express is None or (cycle.more_body and not self._reading) or not express.takes(cycle, others):
             others()
+        else:
+            self._taken = cycle
+
+    def _others(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._usual = self._taken = None
+        super()._start_asgi_task(cycle, app)
 
     def _express(self) -> Express | None:
         found: Express | None = self.app.express
         return found
+
+
+def _around_length(head: bytes) -> tuple[bytes, bytes] | None:
+    """What is before and behind the digits of its Content-Length; null where that is not said just once."""
+    told = list(LENGTH.finditer(head))
+    return (head[: told[0].start(1)], head[told[0].end(1) :]) if len(told) == 1 else None
 
 
 class _Behind:

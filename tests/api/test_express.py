@@ -17,6 +17,7 @@ import uvicorn
 from service.api import express
 from service.api.express import Express
 from service.api.limits import Receive, Scope, Send
+from service.api.questions import SMALL_BODY_BYTES
 from service.api.wire import Wire
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_version
@@ -63,9 +64,11 @@ class Front:
     def __init__(self, api: Api) -> None:
         self.door, self.calls = api.door, 0
         self.express: Express | None = api.door.express
+        self.headers: list[dict[bytes, bytes]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.calls += 1
+        self.headers.append(dict(scope["headers"]))
         await self.door(scope, receive, send)
 
 
@@ -253,6 +256,145 @@ def test_requests_behind_one_another_are_answered_in_order(port: Port) -> None:
         return [*rows, len((await answer(reader))[1]["predictions"])]
 
     assert port.talk(at_once) == [1, 0, 2, 1]
+    assert port.api.door.open_requests == 0
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the parser was given."""
+    found: list[bytes] = []
+
+    def parse(wire: Wire, data: bytes) -> None:
+        found.append(data)
+        read(wire, data)
+
+    read = Wire._parse
+    monkeypatch.setattr(Wire, "_parse", parse)
+    return found
+
+
+def test_the_same_head_is_not_parsed_again(port: Port, parsed: list[bytes]) -> None:
+    longer, wrong, far = b'{"inputs": [[1, 2, 3], [4, 5, 6]]}', b'{"inputs": [[1, 2]]}', b'{"inputs": [[1, 2, 1e39]]}'
+    bodies = [GOOD, longer, GOOD, wrong, GOOD, longer, far, GOOD, GOOD]
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[tuple[bytes, bytes, int]]:
+        found = []
+        for k, body in enumerate(bodies):
+            port.server.server_state.default_headers = [(b"date", b"%d o'clock" % k)]
+            writer.write(request(body))
+            head, told = await answer(reader)
+            assert b"date: %d o'clock\r\n" % k in head
+            found.append((head[9:12], told.get("request_id", ""), len(told.get("predictions", []))))
+        return found
+
+    found = port.talk(one_by_one)
+    assert [rows for _, _, rows in found] == [1, 2, 1, 0, 1, 2, 0, 1, 1]
+    assert [status for status, _, _ in found] == [{0: b"422"}.get(rows, b"200") for _, _, rows in found]
+    # behind one that the application answered the head is parsed
+    assert parsed == [request(body) for body in (GOOD, GOOD, GOOD)]
+    assert [int(headers[b"content-length"]) for headers in port.front.headers] == [len(wrong), len(far)]
+    assert port.api.door.open_requests == 0
+
+
+def test_a_long_body_behind_the_same_head_is_the_applications(port: Port) -> None:
+    long = b'{"inputs": [[1, 2, %b3]]}' % (b" " * SMALL_BODY_BYTES)
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        found = []
+        for body in (GOOD, long, GOOD):
+            writer.write(request(body))
+            found.append((await answer(reader))[0][9:12])
+        return found
+
+    assert port.talk(one_by_one) == [b"200"] * 3
+    assert port.front.calls == 1
+
+
+def test_another_head_is_parsed(port: Port, parsed: list[bytes]) -> None:
+    framing, chunk = b"transfer-encoding: chunked\r\n\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD)
+    asked = [
+        (request(), b"200"),
+        (request(), b"200"),
+        (request().replace(b"Bearer secret", b"Bearer sacred"), b"401"),
+        (request(path="/v1/models/nobody/predictions"), b"404"),
+        (request().partition(b"content-length")[0] + framing + chunk, b"200"),
+        (request(), b"200"),
+        (request().replace(b"length: ", b"length: x"), b"400"),
+    ]
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        found = []
+        for data, _ in asked:
+            writer.write(data)
+            found.append((await reader.readuntil(b"\r\n\r\n"))[9:12])
+            await reader.read(1000)
+        return found
+
+    assert port.talk(one_by_one) == [status for _, status in asked]
+    assert len(parsed) == len(asked) - 1
+
+
+def test_what_looks_like_the_request_before_may_be_a_part_of_another(
+    port: Port, parsed: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batcher = port.api.door.context.batcher
+
+    async def within_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        found = []
+        for data in (request() + b"POST /nowhere HTTP/1.1\r\nx-more: ",) * 3:
+            writer.write(data)
+            found.append((await answer(reader))[0][9:12])
+        return found
+
+    async def within_a_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        writer.write(request())
+        found = [(await answer(reader))[0][9:12]]
+        hidden = request(request(b"x" * 3))
+        monkeypatch.setattr(batcher, "_queue_seconds", -1.0)
+        writer.write(hidden[: -len(request(b"x" * 3))])
+        found.append((await answer(reader))[0][9:12])
+        monkeypatch.setattr(batcher, "_queue_seconds", 1.0)
+        writer.write(request(b"x" * 3))
+        await asyncio.sleep(0.02)
+        writer.write(request())
+        found.append((await answer(reader))[0][9:12])
+        return found
+
+    async def half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        writer.write(request()[:20])
+        await asyncio.sleep(0.02)
+        writer.write(request()[20:])
+        found = [(await answer(reader))[0][9:12]]
+        writer.write(request()[20:])
+        return [*found, (await reader.read())[9:12]]
+
+    async def behind_a_refused_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        monkeypatch.setattr(batcher, "_queue_seconds", -1.0)
+        writer.write(request())
+        found = [(await answer(reader))[0][9:12]]
+        monkeypatch.setattr(batcher, "_queue_seconds", 1.0)
+        for piece in (request() + request()[: len(GOOD)], request()[len(GOOD) :]):
+            writer.write(piece)
+            found.append((await answer(reader))[0][9:12])
+        return found
+
+    assert port.talk(behind_a_refused_one) == [b"503", b"200", b"200"]
+    assert port.talk(within_a_head) == [b"200", b"404", b"404"]
+    assert port.talk(half_a_head) == [b"200", b"400"]
+    assert port.talk(within_a_body) == [b"200", b"503", b"200"]
+    assert len(parsed) == 3 + 3 + 3 + 4
+
+
+def test_the_same_request_twice_at_once_is_answered_twice(port: Port, parsed: list[bytes]) -> None:
+    async def doubled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        found = []
+        for data in (request(), request() * 2, request(), request()):
+            writer.write(data)
+            found += [(await answer(reader))[0][9:12] for _ in range(len(data) // len(request()))]
+        return found
+
+    assert port.talk(doubled) == [b"200"] * 5
+    assert len(parsed) == 3
     assert port.api.door.open_requests == 0
 
 
