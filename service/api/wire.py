@@ -26,6 +26,7 @@ class Corked:
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
+        self.is_closing = transport.is_closing  # asked at each answer; all else is looked up
         self._head = b""
         self._flush: asyncio.Handle | None = None
 
@@ -86,9 +87,47 @@ class Wire(HttpToolsProtocol):
     """Head of the request before, before and behind the length of its body, if both came in one piece and the express
     took it; null as soon as the parser is given anything else."""
 
+    _quiet_since: float | None = None
+    """When the latest answer was sent, on the clock of the loop, if nothing was asked since."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = cast(asyncio.Transport, Corked(transport, self.loop))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but that one timer a connection looks again and again whether it is quiet for long: one for
+        each answer would cost more than the rest of this."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._quiet_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._close_in(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._quiet_since = None
+
+    def _close_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._quiet_since is None:
+            return  # something is being answered: its end sets the timer
+        left = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._close_in(left)
+        else:
+            super().timeout_keep_alive_handler()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()

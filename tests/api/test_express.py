@@ -422,6 +422,23 @@ def test_another_protocol_is_not_taken_and_the_request_goes_on(port: Port, offer
     assert port.talk(all_of_it) == [b"200"] * (len(behind) + 1)
 
 
+def test_a_connection_that_is_quiet_for_long_is_closed(port: Port) -> None:
+    port.server.config.timeout_keep_alive = 0.1  # type: ignore[assignment]
+    loop = port.api.runner.get_loop()
+
+    async def ask_and_be_quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, float]:
+        for k in range(5):
+            writer.write(request())
+            await answer(reader)
+            answered = loop.time()
+            await asyncio.sleep(0.06 if k < 4 else 0)
+        return len(await reader.read()), loop.time() - answered
+
+    rest, seconds = port.talk(ask_and_be_quiet)
+    assert rest == 0
+    assert 0.09 < seconds < 2
+
+
 def test_a_sender_that_goes_away_is_not_computed_for(port: Port) -> None:
     batcher = port.api.door.context.batcher
 
