@@ -24,7 +24,7 @@ from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import bare
 from service.learning.backbones.extractor import Extractor, ImageExtractor, SharedWeights, shared
 from service.learning.low_rank import BORDERS
-from service.serving.packing import ABSENT, ROWS, Packed, Told
+from service.serving.packing import ABSENT, ROWS, Packed, PackedLinear, Told, here
 
 Key = tuple[str, str, int | None]
 TOLERANCE = 1e-4
@@ -61,21 +61,34 @@ def served(backbone: PretrainedBackbone, digest: str, read: Callable[[str], byte
 
 
 def _folded(backbone: PretrainedBackbone, network: Extractor) -> Extractor:
-    """The same network, which is changed: convolutions hold the norms behind them, and are `Packed`."""
-    if not isinstance(network, ImageExtractor):
-        return network
+    """The same network, which is changed: convolutions hold the norms behind them and are `Packed`, or, of texts, dense
+    layers are."""
     assert network.weights is not None
+    if (_fold_all(backbone, network) if isinstance(network, ImageExtractor) else _pack_all(network.body)) == 0:
+        return network
+    kept = {name: t.detach() for name, t in (*network.body.named_parameters(), *network.body.named_buffers())}
+    packed = sum(m.bytes for m in network.modules() if isinstance(m, Packed | PackedLinear))
+    network.weights = SharedWeights(kept, network.weights.digest, packed)
+    return network
+
+
+def _fold_all(backbone: PretrainedBackbone, network: ImageExtractor) -> int:
+    """-> how much was changed"""
     key = (backbone.name, backbone.side)
     if (found := _known.get(key)) is None:
         found = _known[key] = foldable(network)
     network.width, folds = found
     for fold in folds:
         _fold(network.body, fold)
-    if folds:
-        kept = {name: t.detach() for name, t in (*network.body.named_parameters(), *network.body.named_buffers())}
-        packed = sum(m.bytes for m in network.modules() if isinstance(m, Packed))
-        network.weights = SharedWeights(kept, network.weights.digest, packed)
-    return network
+    return len(folds)
+
+
+def _pack_all(body: nn.Module) -> int:
+    """Of texts, whose dense layers take many tokens at once. -> how many were changed"""
+    dense = [(name, layer) for name, layer in body.named_modules() if here() and isinstance(layer, nn.Linear)]
+    for name, layer in dense:
+        body.set_submodule(name, PackedLinear(layer))
+    return len(dense)
 
 
 def foldable(network: ImageExtractor) -> tuple[int, tuple[Fold, ...]]:

@@ -43,6 +43,19 @@ class Packed(nn.Module):
         return done
 
 
+class PackedLinear(nn.Module):
+    """A dense layer that always takes several rows, such as the tokens of a text: only its packed weight is kept."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), ROWS), layer.bias
+        self.bytes = layer.weight.numel() * layer.weight.element_size()
+
+    def forward(self, x: Tensor) -> Tensor:
+        done: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return done
+
+
 class PackedStage:
     """A stage of one block: convolution, GroupNorm, ReLU, max-pool."""
 

@@ -21,7 +21,7 @@ from service.learning.preprocessing import InputScale
 from service.learning.serialization import digest, pack_shard
 from service.serving import folding
 from service.serving.folding import foldable, served
-from service.serving.packing import Packed
+from service.serving.packing import Packed, here
 from service.serving.predictor import load
 from tests.learning.backbones.made import IMAGE, files_of
 
@@ -166,11 +166,21 @@ def test_branches_beside_convolutions_speak_before_the_norms() -> None:
     assert not np.allclose(found, shares(plain, ROWS), atol=1e-3)
 
 
-def test_a_backbone_of_texts_is_served_as_it_is() -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_dense_layers_of_a_backbone_of_texts_are_packed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     minilm, weights = PretrainedBackbone(name="minilm"), backbones.pretrained(PretrainedBackbone(name="minilm"), {})
-    found = served(minilm, "its digest", lambda _: pack_shard(weights))
+    monkeypatch.setattr(folding, "here", lambda: there and here())
+    plain = backbones.bare(minilm, weights)
+    found = served(minilm, f"a digest {there}", lambda _: pack_shard(weights))
+    texts = np.array(["a short text", "some more words than there are in the other one, and more"], object)
+    with torch.inference_mode():
+        wanted, features = (network(network.prepare(texts)) for network in (plain, found))
+    assert torch.allclose(features, wanted, atol=1e-5)
     assert found.weights is not None
-    assert found.weights.keys() == weights.keys()
+    dense = sum(isinstance(layer, nn.Linear) for layer in found.modules())
+    assert dense == (0 if there and here() else 36)
+    tokenizer = weights["tokenizer"].numel() if dense == 0 else 0
+    assert found.weights.bytes == weights.bytes - tokenizer
 
 
 def test_without_onednn_norms_are_folded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
