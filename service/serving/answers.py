@@ -48,8 +48,8 @@ class Answer:
         names = self.loaded.predictor.quoted
         if top == 1:
             one = [
-                f'{{"class":{names[k]},"score":{score!r},"top":[{{"class":{names[k]},"score":{score!r}}}]}}'
-                for k, score in zip(self.shares.best, self.shares.score, strict=True)
+                f'{{"class":{names[k]},"score":{told},"top":[{{"class":{names[k]},"score":{told}}}]}}'
+                for k, told in zip(self.shares.best, map(repr, self.shares.score), strict=True)
             ]
             return ",".join(one)
         best = np.argsort(-self.shares.shares, axis=1, kind="stable")[:, :top]

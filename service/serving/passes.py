@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -78,7 +78,7 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
         if not numbers:
             return Pass(found, {}, seconds)
         if predictor.range is not None and not (predictor.range[0] <= low and high <= predictor.range[1]):
-            found = replace(found, outside=_outside(rows, *predictor.range))
+            found = found._replace(outside=_outside(rows, *predictor.range))
         return Pass(found, {} if math.isfinite(low) and math.isfinite(high) else _not_finite(rows), seconds)
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -35,8 +34,7 @@ WARM_TEXT = "a text of about as many words as people send"
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Shares:
+class Shares(NamedTuple):
     """Probabilities of rows, columns in order of class names. [n, C]
 
     best, score: the column of the largest share of each row, the first of equal ones, and the share.
