@@ -154,7 +154,9 @@ class _Asking:
             found = questions.read_at_once(self._scope, bytes(self._cycle.body), loaded)
         except Exception:  # the other way meets it again, and tells
             found = None
-        if found is None or is_long(loaded, len(found[0]), found[1].top):
+        if found is not None and is_long(loaded, len(found[0]), found[1].top):
+            self._scope[questions.READ], found = found, None
+        if found is None:
             self._decline()
             return
         rows, wish = found

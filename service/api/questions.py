@@ -29,6 +29,8 @@ MOST_TOP = 1000
 TIMEOUT = b"tsuika-timeout-ms"
 """Header: milliseconds from now on after which the sender wants no answer any more."""
 MOST_DIGITS = 8
+READ = "tsuika.question"
+"""In the scope: what `read` gives, where it was read before the answer turned out to be long."""
 
 Rows = NDArray[Any]
 
@@ -55,11 +57,11 @@ def asked_by(scope: Scope, methods: tuple[str, ...], path: re.Pattern[str]) -> t
 
 
 async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """The question of a GET or POST; a large one is decoded beside the event loop.
+    """The question of a GET or POST, if nobody has read it yet; a large one is decoded beside the event loop.
 
     Raises BrokenJSON, InvalidContent, TooLarge, UnsupportedMedia.
     """
-    found = read_at_once(scope, body, loaded)
+    found = scope.pop(READ, None) or read_at_once(scope, body, loaded)
     return found if found is not None else await asyncio.to_thread(_read, scope, media_type(scope), body, loaded)
 
 

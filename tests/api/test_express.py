@@ -14,11 +14,11 @@ import httpx
 import pytest
 import uvicorn
 
-from service.api import express
+from service.api import express, questions
 from service.api.express import Express
 from service.api.limits import Receive, Scope, Send
-from service.api.questions import SMALL_BODY_BYTES
 from service.api.wire import Wire
+from service.serving.shelf import Loaded
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_version
 
@@ -161,6 +161,21 @@ def test_the_same_answer_by_either_way(
     assert port.api.door.open_requests == 0
 
 
+def test_the_question_of_a_long_answer_is_read_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, seen = questions.read_question, list[int]()
+
+    def counted(data: bytes, loaded: Loaded) -> tuple[questions.Rows, questions.Wish]:
+        seen.append(len(data))
+        return read(data, loaded)
+
+    monkeypatch.setattr(questions, "read_question", counted)
+    for rows in (1, 300):
+        answer = port.post(PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * rows}).encode())
+        assert len(answer.json()["predictions"]) == rows
+    assert len(seen) == 2
+    assert port.front.calls == 1
+
+
 def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     batcher = port.api.door.context.batcher
     for status, headers, room in ((504, {"tsuika-timeout-ms": "0"}, 1.0), (503, {}, -1.0)):
@@ -297,7 +312,7 @@ def test_the_same_head_is_not_parsed_again(port: Port, parsed: list[bytes]) -> N
 
 
 def test_a_long_body_behind_the_same_head_is_the_applications(port: Port) -> None:
-    long = b'{"inputs": [[1, 2, %b3]]}' % (b" " * SMALL_BODY_BYTES)
+    long = b'{"inputs": [[1, 2, %b3]]}' % (b" " * questions.SMALL_BODY_BYTES)
 
     async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
         found = []
