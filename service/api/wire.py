@@ -1,7 +1,4 @@
-"""Connections: uvicorn's protocol, whose answers leave in one write and whose usual requests need no task.
-
-uvicorn writes head and body apart, which is two calls of the system a request.
-"""
+"""Connections: uvicorn's protocol, whose usual requests need no task, and those that come again no parser."""
 
 from __future__ import annotations
 
@@ -13,49 +10,14 @@ from typing import Any, Protocol, cast
 
 import httptools
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from service.api import problems
+from service.api.corked import Corked
 from service.api.limits import Scope, resized
 
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,8})\r\n", re.IGNORECASE)
 MOST_DIGITS = 8
-
-
-class Corked:
-    """A transport that keeps the head of an answer until its body comes, or until this turn of the loop is over."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self.is_closing = transport.is_closing  # asked at each answer; all else is looked up
-        self._head = b""
-        self._flush: asyncio.Handle | None = None
-
-    def write(self, data: bytes) -> None:
-        """As a transport does."""
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush = None
-            head, self._head = self._head, b""
-            self._transport.write(head + data)
-        elif data.endswith(b"\r\n\r\n") and data.startswith(b"HTTP/"):
-            self._head, self._flush = data, self._loop.call_soon(self._pour)
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """As a transport does; nothing is lost."""
-        if self._flush is not None:
-            self._flush.cancel()
-            self._pour()
-        self._transport.close()
-
-    def _pour(self) -> None:
-        self._flush = None
-        head, self._head = self._head, b""
-        self._transport.write(head)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
 
 class Express(Protocol):
@@ -86,7 +48,6 @@ class Wire(HttpToolsProtocol):
     _usual: tuple[bytes, bytes] | None = None
     """Head of the request before, before and behind the length of its body, if both came in one piece and the express
     took it; null as soon as the parser is given anything else."""
-
     _quiet_since: float | None = None
     """When the latest answer was sent, on the clock of the loop, if nothing was asked since."""
 
@@ -138,8 +99,7 @@ class Wire(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("Invalid HTTP request received.")
+            self.send_400_response("This cannot be read as a request: it is not HTTP/1.1.")
         self._reading = False
         cycle = self.cycle
         if cycle is None:
@@ -167,6 +127,16 @@ class Wire(HttpToolsProtocol):
             return True
         cycle.response_complete = True
         return False
+
+    def send_400_response(self, msg: str) -> None:
+        """The last answer of a connection: nobody knows where another request would begin."""
+        self.logger.warning(msg)
+        told = problems.plain_problem(400, "broken-request", "The request is not HTTP", msg, "unread")
+        media, data = problems.written("", told)
+        headers = [(b"content-type", media), (b"content-length", b"%d" % len(data)), (b"connection", b"close")]
+        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+        self.transport.write(b"".join([STATUS_LINE[400], *lines, b"\r\n", data]))
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self._within = True

@@ -437,6 +437,21 @@ def test_another_protocol_is_not_taken_and_the_request_goes_on(port: Port, offer
     assert port.talk(all_of_it) == [b"200"] * (len(behind) + 1)
 
 
+def test_what_is_no_request_is_a_problem_too(port: Port) -> None:
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bytes, Any]:
+        writer.write(b"HELLO there\r\n\r\n")
+        found = await answer(reader)
+        assert await reader.read() == b""
+        return found
+
+    head, told = port.talk(nonsense)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json\r\n" in head
+    assert b"connection: close\r\n" in head
+    assert (told["status"], told["type"]) == (400, "/problems/broken-request")
+    assert "HTTP/1.1" in told["detail"]
+
+
 def test_a_connection_that_is_quiet_for_long_is_closed(port: Port) -> None:
     port.server.config.timeout_keep_alive = 0.1  # type: ignore[assignment]
     loop = port.api.runner.get_loop()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from service.api.wire import Corked
+from service.api.corked import Corked
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
 
-class Wire(asyncio.Transport):
+class Noted(asyncio.Transport):
     """What was written, and whether it was closed."""
 
     def __init__(self) -> None:
@@ -28,8 +28,8 @@ class Wire(asyncio.Transport):
 
 
 def test_head_and_body_are_one_write() -> None:
-    async def go() -> Wire:
-        wire = Wire()
+    async def go() -> Noted:
+        wire = Noted()
         corked = Corked(wire, asyncio.get_running_loop())
         for body in (b"{}", b"[]"):
             corked.write(HEAD)
@@ -42,8 +42,8 @@ def test_head_and_body_are_one_write() -> None:
 
 
 def test_a_head_whose_body_comes_later_does_not_wait_for_it() -> None:
-    async def go() -> Wire:
-        wire = Wire()
+    async def go() -> Noted:
+        wire = Noted()
         corked = Corked(wire, asyncio.get_running_loop())
         corked.write(HEAD)
         await asyncio.sleep(0)
@@ -55,8 +55,8 @@ def test_a_head_whose_body_comes_later_does_not_wait_for_it() -> None:
 
 
 def test_nothing_is_lost_by_closing() -> None:
-    async def go() -> Wire:
-        wire = Wire()
+    async def go() -> Noted:
+        wire = Noted()
         corked = Corked(wire, asyncio.get_running_loop())
         corked.write(HEAD)
         corked.close()
