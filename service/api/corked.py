@@ -1,4 +1,4 @@
-"""A transport whose answers leave in one write: uvicorn writes head and body apart, which is two calls of the system."""
+"""A transport whose answers leave in one write: head and body apart, as uvicorn has it, are two calls of the system."""
 
 from __future__ import annotations
 

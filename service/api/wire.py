@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import httptools
 from uvicorn._types import ASGI3Application
