@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm.attributes import set_committed_value
 
 from service.contract import resources
 from service.contract.enums import DeploymentKind, Promotion
@@ -21,6 +22,9 @@ BY_GATE = "gate"
 BY_ORDER = "retraction"
 """`by` of the version that an ordered retraction made."""
 
+_deployments, _models = (Deployment.metadata.tables[name] for name in ("deployments", "models"))
+_INSERT = insert(_deployments).returning(_deployments.c.id)
+_POINT = update(_models).where(_models.c.id == bindparam("of")).values(live_version_id=bindparam("to"))
 _undoing, _before = aliased(Deployment), aliased(Version)
 _WAY_BACK = (
     select(Deployment.id, Deployment.previous_id, _before.number)
@@ -113,21 +117,23 @@ def _move(
     reason: str,
     by: str,
 ) -> Deployment:
-    deployment = Deployment(
-        model_id=model.id,
-        version_id=version.id,
-        previous_id=model.live_version_id,
-        kind=kind,
-        undoes=undoes,
-        left_out=_left_out(session, model.live_version_id, version),
-        reason=reason,
-        by=by,
-        at=now(),
-    )
-    model.live_version_id = version.id
-    session.add(deployment)
+    row = {
+        "model_id": model.id,
+        "version_id": version.id,
+        "previous_id": model.live_version_id,
+        "kind": kind,
+        "undoes": undoes,
+        "left_out": _left_out(session, model.live_version_id, version),
+        "reason": reason,
+        "by": by,
+        "at": now(),
+    }
     session.flush()
-    return deployment
+    # the two statements themselves: through the session's unit of work they take four times as long
+    number = session.scalar(_INSERT, row)
+    session.execute(_POINT, {"of": model.id, "to": version.id})
+    set_committed_value(model, "live_version_id", version.id)
+    return Deployment(id=number, **row)
 
 
 def _left_out(session: Session, before_id: int | None, version: Version) -> Sequence[str]:
