@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.errors import Conflict, NotFound, NotLive
 from service.registry import listing, versions
-from service.registry.database import LARGEST, now
+from service.registry.database import LARGEST, Reader, now
 from service.registry.tables import Alias, Deployment, Model, Version
 from service.registry.times import moment
 
@@ -77,9 +77,9 @@ _POINTERS = (  # made once: it is asked for at every poll and swap, and making i
 _POINTERS_OF_ONE = _POINTERS.where(_model.name == bindparam("model"))
 
 
-def pointers(session: Session, name: str | None = None) -> dict[str, Pointers]:
+def pointers(reader: Reader, name: str | None = None) -> dict[str, Pointers]:
     """Of every model that is not archived, or of one of them, by name: one query."""
-    rows = session.execute(_POINTERS) if name is None else session.execute(_POINTERS_OF_ONE, {"model": name})
+    rows = reader.execute(_POINTERS) if name is None else reader.execute(_POINTERS_OF_ONE, {"model": name})
     found: dict[str, Pointers] = {}
     given: dict[str, dict[str, int]] = {}
     for model, model_id, now_live, before, alias, number in rows:

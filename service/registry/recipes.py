@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from service.errors import NotLive
+from service.errors import NotFound, NotLive
 from service.registry import models, versions
-from service.registry.database import LARGEST
+from service.registry.database import LARGEST, Reader
 from service.registry.tables import Model, Version
 
 
@@ -32,38 +32,42 @@ _RECIPE = (  # these are made once: making a query takes longer than its answer
     .where(_model.name == bindparam("name"), _model.archived_at.is_(None))
 )
 _LIVE = _RECIPE.where(_version.id == _model.live_version_id)
-_NUMBERED = _RECIPE.add_columns(_version.erased_at).where(_version.number == bindparam("number"))
+_NUMBERED = _RECIPE.where(_version.number == bindparam("number"), _version.erased_at.is_(None))
 _ERASED_AT = select(_version.erased_at).where(_version.id == bindparam("id"))
 _ERASED = select(_version.model_id, _version.number).where(_version.erased_at.is_not(None))
 
 
-def live(session: Session, name: str) -> Recipe:
-    """Of the live version of a model. Raises NotFound, NotLive."""
-    if (row := session.execute(_LIVE, {"name": name}).one_or_none()) is not None:
-        return Recipe(*row)
-    if made := versions.next_number(session, models.get(session, name)) - 1:
-        raise NotLive(
+def live(reader: Reader, name: str) -> Recipe | None:
+    """Of the live version of a model; null: `refusal` tells why not."""
+    row = reader.execute(_LIVE, {"name": name}).one_or_none()
+    return Recipe(*row) if row is not None else None
+
+
+def numbered(reader: Reader, name: str, number: int) -> Recipe | None:
+    """Of version `number` of a model; null: `refusal` tells why not."""
+    row = reader.execute(_NUMBERED, {"name": name, "number": min(number, LARGEST)}).one_or_none()
+    return Recipe(*row) if row is not None else None
+
+
+def refusal(session: Session, name: str, number: int | None) -> NotFound | NotLive:
+    """What whoever asked for a version that is not there is told. Raises NotFound, Erased."""
+    model = models.get(session, name)
+    if number is not None:
+        versions.present(session, model, number)
+        return versions.unknown(model, number)  # it was made since
+    if made := versions.next_number(session, model) - 1:
+        return NotLive(
             f"{name} has no live version yet; version {made} was made and waits. Look at its report, then POST "
             f'{{"version": {made}}} to /v1/models/{name}/deployments.'
         )
-    raise NotLive(f"{name} has no live version yet. POST an update to /v1/models/{name}/updates first.")
+    return NotLive(f"{name} has no live version yet. POST an update to /v1/models/{name}/updates first.")
 
 
-def numbered(session: Session, name: str, number: int) -> Recipe:
-    """Of version `number` of a model. Raises NotFound, Erased."""
-    row = session.execute(_NUMBERED, {"name": name, "number": min(number, LARGEST)}).one_or_none()
-    if row is None:
-        raise versions.unknown(models.get(session, name), number)
-    if row.erased_at is not None:
-        raise versions.gone(name, number)
-    return Recipe(*row[:-1])
-
-
-def is_there(session: Session, version_id: int) -> bool:
+def is_there(reader: Reader, version_id: int) -> bool:
     """Whether the version of a row was not erased."""
-    return session.execute(_ERASED_AT, {"id": version_id}).scalar_one() is None
+    return reader.execute(_ERASED_AT, {"id": version_id}).scalar_one() is None
 
 
-def erased(session: Session) -> set[tuple[int, int]]:
+def erased(reader: Reader) -> set[tuple[int, int]]:
     """Models and numbers of the versions that were erased."""
-    return {(model_id, number) for model_id, number in session.execute(_ERASED)}
+    return {(model_id, number) for model_id, number in reader.execute(_ERASED)}

@@ -93,16 +93,11 @@ def unknown(model: Model, number: int) -> NotFound:
     return NotFound(f"{model.name} has no version {number}.")
 
 
-def gone(name: str, number: int) -> Erased:
-    """What whoever asks for a version that was erased is told."""
-    return Erased(f"Version {number} of {name} was erased.")
-
-
 def present(session: Session, model: Model, number: int, slim: bool = False) -> Version:
     """A version whose bytes are still there; `slim` as in `get`. Raises NotFound, Erased."""
     version = get(session, model, number, slim)
     if version.erased_at is not None:
-        raise gone(model.name, number)
+        raise Erased(f"Version {number} of {model.name} was erased.")
     return version
 
 
@@ -139,7 +134,7 @@ def retracted_batches(session: Session, learned: Collection[str]) -> list[str]:
 def require_clean(session: Session, model: Model, version: Version) -> None:
     """Refuse (Conflict) a version that is erased or learned a retracted batch, naming the nearest clean one."""
     if version.erased_at is not None:
-        raise gone(model.name, version.number)
+        raise Erased(f"Version {version.number} of {model.name} was erased.")
     if bad := retracted_batches(session, version.learned):
         near = nearest_clean(session, model, version.number)
         remedy = f"The nearest version without it is {near}." if near else "No version is without it."

@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
-from service.errors import CorruptArtifact, Erased, NotFound, NotLive
+from service.errors import CorruptArtifact, NotFound, NotLive
 from service.registry import aliases, recipes
 from service.registry.database import Database
 from service.registry.recipes import Recipe
@@ -118,9 +118,9 @@ class LiveModels:
         models that are loaded. Costs next to nothing while nobody commits."""
         mark = self._database.mark()
         if mark != self._followed:
-            with self._pointing.reading() as session:
-                self._pointing.read_all(session)
-                self._drop_erased(session)
+            with self._pointing.looking() as reader:
+                self._pointing.read_all(reader)
+                self._drop_erased(reader)
             self._shelf.drop(lambda loaded: not self._pointing.knows(loaded.model))
         for key in [(name, number) for name, number in list(self._failed) if number != self._pointing.live(name)]:
             self._failed.pop(key, None)
@@ -169,12 +169,16 @@ class LiveModels:
                 del self._asked[name, number]
 
     def _recipe(self, name: str, number: int | None) -> Recipe:
+        with self._database.looking() as reader:
+            found = recipes.live(reader, name) if number is None else recipes.numbered(reader, name, number)
+        if found is not None:
+            return found
         with self._database.reading() as session:
-            return recipes.live(session, name) if number is None else recipes.numbered(session, name, number)
+            raise recipes.refusal(session, name, number)
 
-    def _drop_erased(self, session: Session) -> None:
+    def _drop_erased(self, reader: Connection) -> None:
         if self._shelf.loaded():
-            gone = recipes.erased(session)
+            gone = recipes.erased(reader)
             self._shelf.drop(lambda v: (v.model_id, v.number) in gone)
 
     def _follow(self, name: str) -> None:
@@ -216,12 +220,12 @@ class LiveModels:
 
     def _assign(self, loaded: Loaded) -> bool:
         """The one place that changes the table: only to what the database says at this moment. -> whether it answers"""
-        with self._pointing.reading() as session:
+        with self._pointing.looking() as reader:
             try:
-                live = self._pointing.read(session, loaded.model).live
-                if not self._stands(session, loaded):
-                    return False
-            except (NotFound, Erased):
+                live = self._pointing.read(reader, loaded.model).live
+            except NotFound:
+                return False
+            if not self._stands(reader, loaded):
                 return False
             before, answers = self._shelf.answering(loaded.model), live == loaded.number
             self._shelf.keep(loaded, answers)
@@ -229,13 +233,13 @@ class LiveModels:
             log.info("%s answers with version %d", loaded.model, loaded.number)
         return answers
 
-    def _stands(self, session: Session, loaded: Loaded) -> bool:
+    def _stands(self, reader: Connection, loaded: Loaded) -> bool:
         """Whether it is that version of the model, and there. What was prepared before its row was committed learns
-        here which row that is, for another one may have got the number. Raises NotFound, Erased."""
+        here which row that is, for another one may have got the number."""
         if loaded.version_id is not None:
-            return recipes.is_there(session, loaded.version_id)
-        row = recipes.numbered(session, loaded.model, loaded.number)
-        if fingerprint(row.layout, row.shards) != loaded.fingerprint:
+            return recipes.is_there(reader, loaded.version_id)
+        row = recipes.numbered(reader, loaded.model, loaded.number)
+        if row is None or fingerprint(row.layout, row.shards) != loaded.fingerprint:
             return False
         loaded.version_id = row.id
         return True

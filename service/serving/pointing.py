@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from service.errors import NotFound, NotLive
 from service.registry import aliases, models
@@ -23,18 +23,18 @@ class Pointing:
         self._lock = threading.Lock()
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def looking(self) -> Iterator[Connection]:
         """A look at the database that no other look overtakes: what is put in memory within it is the newest."""
-        with self._lock, self._database.reading() as session:
-            yield session
+        with self._lock, self._database.looking() as reader:
+            yield reader
 
-    def read_all(self, session: Session) -> None:
-        """Of all models; within `reading`."""
-        self._pointers = aliases.pointers(session)
+    def read_all(self, reader: Connection) -> None:
+        """Of all models; within `looking`."""
+        self._pointers = aliases.pointers(reader)
 
-    def read(self, session: Session, name: str) -> Pointers:
-        """Of one model; within `reading`. Raises NotFound."""
-        found = aliases.pointers(session, name).get(name)
+    def read(self, reader: Connection, name: str) -> Pointers:
+        """Of one model; within `looking`. Raises NotFound."""
+        found = aliases.pointers(reader, name).get(name)
         if found is None:
             self.drop(name)
             raise models.unknown(name)
@@ -43,8 +43,8 @@ class Pointing:
 
     def look(self, name: str) -> Pointers:
         """Of one model, now. Raises NotFound."""
-        with self.reading() as session:
-            return self.read(session, name)
+        with self.looking() as reader:
+            return self.read(reader, name)
 
     def drop(self, name: str) -> None:
         """Forget a model."""

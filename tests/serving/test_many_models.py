@@ -119,7 +119,8 @@ def test_looks_load_nothing_that_nobody_asked_for(
     runtime.live.refresh()
     assert runtime.live.serving_version(names[0]) == 2
     assert runtime.live.troubles() == {}
-    monkeypatch.setattr(runtime.database, "reading", lambda: pytest.fail("nobody committed anything"))
+    for ask in ("reading", "looking"):
+        monkeypatch.setattr(runtime.database, ask, lambda: pytest.fail("nobody committed anything"))
     runtime.live.refresh()
 
 
