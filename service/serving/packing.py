@@ -3,6 +3,7 @@ and rows are few, dense layers twice as fast where rows are several."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 from typing import cast
@@ -17,6 +18,9 @@ ROWS = 8
 """Of a pass for which filters are brought in order; other numbers of rows do about as well with it."""
 Told = tuple[Sequence[int], Sequence[int], Sequence[int], int]
 """Padding, stride, dilation and groups of a convolution."""
+SIZES = (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Rows that a packed matrix is given. oneDNN writes a program for each number of rows that a matrix meets, in some
+milliseconds, and keeps a thousand of half a megabyte: zeros fill rows up to one of these, and more are parted."""
 SMALLEST = 64
 """Inputs and outputs of a matrix that is worth packing: oneDNN takes some microseconds a call."""
 SAME: Told = ((1, 1), (1, 1), (1, 1), 1)
@@ -52,8 +56,8 @@ class PackedLinear(nn.Module):
         self.bytes = layer.weight.numel() * layer.weight.element_size()
 
     def forward(self, x: Tensor) -> Tensor:
-        done: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-        return done
+        done = _dense(x.flatten(0, -2), self.weight, self.bias, "none")
+        return done.view(*x.shape[:-1], done.shape[1])
 
 
 class PackedStage:
@@ -91,11 +95,20 @@ class PackedMatrix:
 
     def __call__(self, x: Tensor) -> Tensor:
         if self._packed is not None and len(x) > 1:
-            after = "relu" if self.activated else "none"
-            done: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, after, [], "")
-            return done
+            return _dense(x, self._packed, self.bias, "relu" if self.activated else "none")
         found = F.linear(x, self.weight, self.bias)
         return found.relu_() if self.activated else found
+
+
+def _dense(x: Tensor, packed: Tensor, bias: Tensor | None, after: str) -> Tensor:
+    """[n, in] -> [n, out]; `after` is done to what the matrix gives."""
+    rows = len(x)
+    if rows > SIZES[-1]:
+        return torch.cat([_dense(part, packed, bias, after) for part in torch.split(x, SIZES[-1])])
+    if (size := SIZES[bisect_left(SIZES, rows)]) > rows:
+        x = F.pad(x, (0, 0, 0, size - rows))
+    done: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, after, [], "")
+    return done[:rows]
 
 
 def packed_stages(backbone: Convolutions, shape: Sequence[int]) -> list[PackedStage] | None:
