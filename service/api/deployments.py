@@ -14,6 +14,7 @@ from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import batches, deployments, models, updates, versions
+from service.registry.database import marks
 from service.registry.tables import Deployment, Model, Update, Version
 from service.registry.updates import Order
 from service.serving.shelf import Loaded
@@ -51,7 +52,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
         made = deployments.promote(session, found, version, order.reason, by)
         loaded = _prepared(shared, found, version)
         resource = deployments.resource(session, found, made)
-        return Effect(201, {"deployment": made.id}, lambda: _swap(shared, loaded), resource)
+        return Effect(201, {"deployment": made.id}, lambda: _swap(shared, loaded, session), resource)
 
     done = shared.posts.run(attempt(request, body.members), begin)
     if done.resource is not None:
@@ -101,7 +102,7 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
         assert before is not None
         names = {"deployment": made.id, "before": versions.number_of(session, before)}
         resource = deployments.rolled_back(session, found, made, names["before"])
-        return Effect(200, names, lambda: _swap(shared, loaded), resource)
+        return Effect(200, names, lambda: _swap(shared, loaded, session), resource)
 
     done = shared.posts.run(attempt(request, body.members), lambda: act)
     if done.resource is not None:
@@ -158,6 +159,6 @@ def _prepared(shared: Context, model: Model, version: Version) -> Loaded:
     return live.prepare(model.id, model.name, version.number, version.layout, version.shards)
 
 
-def _swap(shared: Context, loaded: Loaded) -> None:
-    shared.runtime.live.swap(loaded)
+def _swap(shared: Context, loaded: Loaded, session: Session) -> None:
+    shared.runtime.live.swap(loaded, marks(session))
     shared.runtime.changed()

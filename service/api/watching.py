@@ -71,8 +71,8 @@ class Watcher:
             self._runtime.on_change(self._look_now)
 
     def _look_now(self) -> None:
-        """From any thread: something changed here."""
-        if self._loop is not None and not self._loop.is_closed():
+        """From any thread: something changed here. Where nobody waits for it the next poll is early enough."""
+        if self._watches and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._nudge.set)
 
     async def stop(self) -> None:

@@ -25,6 +25,8 @@ BUSY_SECONDS = 5.0
 """How long a write waits for the one before it."""
 Reader = Session | Connection
 """Whom a query for columns is put to."""
+Marks = tuple[int, int]
+_MARKS = "marks"
 LARGEST = 2**63 - 1
 """The largest whole number that a column holds."""
 
@@ -57,10 +59,14 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """A session that commits when the block ends well, and otherwise leaves no trace. Raises Busy, DiskFull."""
         try:
-            with Session(self._writer, expire_on_commit=False) as session:
+            with self._writer.connect() as connection, Session(connection, expire_on_commit=False) as session:
                 session.connection()
+                before, others = self.mark(), _version(connection)
                 yield session
                 session.commit()
+                after = self.mark()
+                if _version(connection) == others:
+                    session.info[_MARKS] = before, after
         except TimeoutError:
             raise Busy("Another write is still at work; try again.") from None
         except OperationalError as error:
@@ -94,6 +100,18 @@ class Database:
             self._watching = None
         self._readers.dispose()
         self._writer.dispose()
+
+
+def marks(session: Session) -> Marks | None:
+    """`mark` before and after what a session of `writing` has committed; null: others committed in between, too."""
+    return session.info.get(_MARKS)
+
+
+def _version(connection: Connection) -> int:
+    """Another number once anybody but this connection has committed anything."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    return int(driver.execute("PRAGMA data_version").fetchone()[0])
 
 
 def now() -> float:

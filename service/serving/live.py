@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from service.errors import CorruptArtifact, NotFound, NotLive
 from service.registry import aliases, recipes
-from service.registry.database import Database
+from service.registry.database import Database, Marks
 from service.registry.recipes import Recipe
 from service.serving.loading import Loading, fingerprint
 from service.serving.pointing import Pointing
@@ -101,10 +101,14 @@ class LiveModels:
         loaded = self.find(name, number)
         return loaded if loaded is not None and loaded.version_id == version_id else None
 
-    def swap(self, loaded: Loaded) -> None:
-        """From now on this version answers, unless the pointer has moved on since; the one before stays loaded."""
+    def swap(self, loaded: Loaded, marks: Marks | None = None) -> None:
+        """From now on this version answers, unless the pointer has moved on since; the one before stays loaded.
+
+        `marks`: of the commit that moved the pointer, and did nothing else that is to be followed."""
         new = self.find(loaded.model, loaded.number) is not loaded
         self._assign(loaded)
+        if marks is not None and self._followed == marks[0]:
+            self._followed = marks[1]
         if new:
             self.after_load()
 

@@ -18,7 +18,7 @@ import service
 from service.errors import Busy, DiskFull, ImpossibleSettings
 from service.registry import database as registry_database
 from service.registry import models
-from service.registry.database import Database, migrate, migrations_path
+from service.registry.database import Database, marks, migrate, migrations_path
 from service.registry.tables import Installation, Model, Table
 from tests.registry.facts import model
 
@@ -152,6 +152,37 @@ def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None
         thread.join(20)
     with database.reading() as session:
         assert session.query(Model).count() == 12
+
+
+def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, mark, asked = Database(database.url), database.mark, 0
+
+    def late() -> int:
+        nonlocal asked
+        asked += 1
+        if asked == 2:  # after the commit
+            with other.writing() as theirs:
+                model(theirs, "theirs")
+        return mark()
+
+    before = database.mark()
+    with database.writing() as session:
+        model(session, "ours")
+        assert marks(session) is None
+    assert marks(session) == (before, database.mark()) != (before, before)
+    with other.writing() as theirs:
+        model(theirs, "earlier")
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "mark", late)
+        with database.writing() as session:
+            model(session, "again")
+        assert marks(session) is None
+    with database.writing() as session:
+        model(session, "last")
+    assert marks(session) is not None
+    other.close()
 
 
 def test_a_write_that_waits_too_long_for_another_process_is_told_to_try_again(

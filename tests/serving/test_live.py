@@ -9,7 +9,7 @@ import pytest
 
 from service.errors import CorruptArtifact, Erased, NotFound, NotLive
 from service.registry import deployments, models, versions
-from service.registry.database import now
+from service.registry.database import Marks, marks, now
 from service.runtime import Runtime
 from service.serving.shelf import Loaded
 from tests.making import make_model, make_version
@@ -21,11 +21,12 @@ def prepared(runtime: Runtime, number: int, name: str = "digits") -> Loaded:
     return runtime.live.prepare(version.model_id, name, number, version.layout, version.shards)
 
 
-def move_to(runtime: Runtime, number: int) -> None:
-    """Somebody else moves the pointer."""
+def move_to(runtime: Runtime, number: int) -> Marks | None:
+    """The pointer moves, and the table does not yet."""
     with runtime.database.writing() as session:
         model = models.get(session, "digits")
         deployments.promote(session, model, versions.get(session, model, number), "", "anonymous")
+    return marks(session)
 
 
 def test_unknown_models_and_models_without_a_live_version_are_told_apart(runtime: Runtime) -> None:
@@ -91,6 +92,27 @@ def test_refresh_follows_what_another_process_moved(runtime: Runtime) -> None:
         models.archive(session, models.get(session, "digits"))
     runtime.live.refresh()
     assert runtime.live.find("digits") is runtime.live.find("digits", 1) is None
+
+
+def test_what_a_process_moved_itself_is_not_looked_for_again(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_model(runtime)
+    for seed in range(3):
+        make_version(runtime, seed=seed)
+    loaded = [runtime.live.at("digits", number) for number in (1, 2, 3)]
+    runtime.live.refresh()
+    moved = move_to(runtime, 1)
+    runtime.live.swap(loaded[0], moved)
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime.database, "looking", lambda: pytest.fail("nobody else committed anything"))
+        runtime.live.refresh()
+    assert runtime.live.get("digits") is loaded[0]
+    with runtime.database.writing() as session:  # somebody else, of whom this process was not told
+        versions.get(session, models.get(session, "digits"), 3).erased_at = now()
+    moved = move_to(runtime, 2)
+    runtime.live.swap(loaded[1], moved)
+    runtime.live.refresh()
+    assert runtime.live.get("digits") is loaded[1]
+    assert runtime.live.find("digits", 3) is None
 
 
 def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
