@@ -25,6 +25,8 @@ from service.serving.shelf import Loaded
 
 log = logging.getLogger("tsuika.requests")
 
+USUAL = "tsuika.usual"
+"""In the scope: the model and the version that a usual prediction asks."""
 BODY_SECONDS = 1.0
 """A body that takes longer is waited for by the application, which has limits for it."""
 
@@ -71,8 +73,12 @@ class Express:
     def _version(self, cycle: RequestResponseCycle) -> Loaded | None:
         """What answers a request that is as usual; null for any other. Raises TsuikaError where it is refused."""
         scope = _scope(cycle)
-        if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
-            return None
+        asked: tuple[str, str | None] | None = scope.get(USUAL)  # a head that comes again was looked at before
+        if asked is None:
+            if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
+                return None
+            limits.check_content_type(scope)
+            scope[USUAL] = asked
         length = header(scope, limits.CONTENT_LENGTH)
         if length is None or not length.isdecimal() or not 0 < int(length) <= questions.SMALL_BODY_BYTES:
             return None
@@ -82,7 +88,6 @@ class Express:
         settings = context.runtime.settings
         limits.check_host(scope, settings)
         auth.caller(scope, settings)
-        limits.check_content_type(scope)
         loaded = context.runtime.live.ready(*asked)
         if loaded is not None:
             check_classes(loaded)
