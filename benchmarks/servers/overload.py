@@ -9,8 +9,9 @@ from benchmarks.servers.contenders import CONTENDERS
 from benchmarks.servers.ours import serving
 from benchmarks.servers.running import Place
 
-BUSY, CROWD, TIMES = 64, 2000, 3
-"""Connections that just keep it busy; those of the crowd, which asks so many times as often as it can answer."""
+BUSY, CROWD, TIMES = 64, 4000, 3
+"""Connections that just keep it busy; those of the crowd, which asks so many times as often as it can answer. They are
+so many that one which waits for its answer as long as it may can still ask as often as it should."""
 GATHERING_SECONDS = 3
 """Of the crowd's load before it counts: all have been let in by then, and wait as long as they may."""
 
