@@ -3,7 +3,8 @@
 It logs every request, so that percentiles are those of what was asked, and nothing is estimated or corrected. All
 connections are opened as the load begins, while the first of them ask already, and a request waits, too, while the
 server has not yet taken in its connection. Servers on libuv, ours among them, take in one connection each turn of their
-loop: one that is busy lets the last of 64 wait for seconds. What is under way at the end is not counted.
+loop: one that is busy lets the last of 64 wait for seconds. What is under way at the end is not counted, however long it
+has waited.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import numpy as np
 from benchmarks.servers.contenders import Asked
 
 MISSING = "h2load is not installed; it makes the load. On Debian and Ubuntu: apt-get install nghttp2-client"
-PATIENCE_SECONDS = 10
 ERRORS = re.compile(r"^requests: .* (\d+) errored", re.MULTILINE)
 GOOD = 200
 
@@ -30,7 +30,7 @@ GOOD = 200
 class Load:
     """What came back. requests, rate: good answers · p50, p99, longest: milliseconds that these took · settled: the
     p99 of those asked in the second half, when all connections have been taken in · refused: another status · broken:
-    cut off or too late."""
+    cut off."""
 
     requests: int
     rate: float
@@ -63,7 +63,7 @@ def drive(
     with tempfile.TemporaryDirectory() as folder:
         body, log = Path(folder, "body"), Path(folder, "log")
         body.write_bytes(asked.body)
-        words = ["--h1", "-t1", f"-c{connections}", f"-D{seconds}", f"--warm-up-time={before}", f"-N{PATIENCE_SECONDS}"]
+        words = ["--h1", "-t1", f"-c{connections}", f"-D{seconds}", f"--warm-up-time={before}"]
         words += [] if each is None else [f"--rps={each}"]
         words += ["-d", str(body), *(w for k, v in asked.headers.items() for w in ("-H", f"{k}: {v}"))]
         words = ["taskset", "-c", str(core), "h2load", *words, f"--log-file={log}", url + asked.path]

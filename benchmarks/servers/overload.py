@@ -20,7 +20,7 @@ GATHERING_SECONDS = 3
 class Overload:
     """goodput: good answers a second, of what it answers when it is busy, the mean of before and after · offered: all
     that was asked and answered, likewise (fewer than three times where every connection waits for an answer) · refused:
-    503 · broken: no answer at all · p99: milliseconds that good answers took."""
+    503 · broken: cut off · p99: milliseconds that good answers took."""
 
     goodput: float
     offered: float
