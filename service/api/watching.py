@@ -1,6 +1,6 @@
 """One task looks, for everybody who waits: what became of an update, and which version is live elsewhere.
 
-It looks every poll, and at once when this process changed something. Who waits holds no thread.
+It looks every poll, and at once when this process changed something while anybody waits. Who waits holds no thread.
 """
 
 from __future__ import annotations
