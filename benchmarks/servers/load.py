@@ -3,8 +3,8 @@
 It logs every request, so that percentiles are those of what was asked, and nothing is estimated or corrected. All
 connections are opened as the load begins, while the first of them ask already, and a request waits, too, while the
 server has not yet taken in its connection. Servers on libuv, ours among them, take in one connection each turn of their
-loop: one that is busy lets the last of 64 wait for seconds. What is under way at the end is not counted, however long it
-has waited.
+loop: one that is busy before all are in lets the last of 64 wait for seconds. What is under way at the end is not
+counted, however long it has waited.
 """
 
 from __future__ import annotations
