@@ -176,9 +176,9 @@ class _Asking:
         """There is no time for it."""
         self._express.refused(why)
         name = request_id(self._scope)
-        status, body, headers = problems.problem(why, name)
-        media, data = problems.written(self._scope["path"], body)
-        self._send(name, status, media, data, headers)
+        after = why.retry_after if isinstance(why, Busy) else None
+        status, media, around, headers = problems.frequent(type(why), why.detail, after, self._scope["path"])
+        self._send(name, status, media, name.encode().join(around), headers)
 
     def _send(self, name: str, status: int, media: bytes, data: bytes, headers: problems.Headers) -> None:
         cycle = self._cycle

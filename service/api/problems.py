@@ -6,6 +6,7 @@ The Open Inference Protocol has a form of its own, for the same sentence.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from service import errors
@@ -79,6 +80,24 @@ def written(path: str, body: dict[str, Any]) -> tuple[bytes, bytes]:
     if path == INFERENCE or path.startswith(f"{INFERENCE}/"):
         return b"application/json", _encoded({"error": body["detail"]})
     return b"application/problem+json", _encoded(body)
+
+
+UNNAMED = "unnamed-request"
+"""Stands where the name of a request comes, in what is written once for many."""
+
+
+@lru_cache(64)
+def frequent(
+    kind: type[TsuikaError], detail: str, after: int | None, path: str
+) -> tuple[int, bytes, list[bytes], Headers]:
+    """-> status, content type, what is written around each name of the request, extra headers.
+
+    For refusals that come by the thousand, alike but for that name.
+    """
+    why = kind(detail) if after is None else kind(detail, retry_after=after)
+    status, body, headers = problem(why, UNNAMED)
+    media, data = written(path, body)
+    return status, media, data.split(UNNAMED.encode()), headers
 
 
 def _encoded(body: dict[str, Any]) -> bytes:
