@@ -176,8 +176,9 @@ class _Asking:
         """There is no time for it."""
         self._express.refused(why)
         name = request_id(self._scope)
+        kind: type[TsuikaError] = type(why)
         after = why.retry_after if isinstance(why, Busy) else None
-        status, media, around, headers = problems.frequent(type(why), why.detail, after, self._scope["path"])
+        status, media, around, headers = problems.frequent(kind, why.detail, after, self._scope["path"])
         self._send(name, status, media, name.encode().join(around), headers)
 
     def _send(self, name: str, status: int, media: bytes, data: bytes, headers: problems.Headers) -> None:
