@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -176,7 +176,7 @@ class _Asking:
         """There is no time for it."""
         self._express.refused(why)
         name = request_id(self._scope)
-        kind: type[TsuikaError] = type(why)
+        kind = cast(Hashable, type(why))  # it is, though mypy takes the instances' method for the class's
         after = why.retry_after if isinstance(why, Busy) else None
         status, media, around, headers = problems.frequent(kind, why.detail, after, self._scope["path"])
         self._send(name, status, media, name.encode().join(around), headers)
