@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.api import problems
 from service.api.corked import Corked
 from service.api.limits import Scope, resized
+from service.api.offers import behind
 
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,8})\r\n", re.IGNORECASE)
 MOST_DIGITS = 8
@@ -41,8 +42,12 @@ class Wire(HttpToolsProtocol):
     """
 
     _reading = False
-    _within = False
-    """Whether the parser is in the middle of a message."""
+    _within = _headed = False
+    """Whether the parser is in the middle of a message, and of its body."""
+    _answering: RequestResponseCycle | None = None
+    """The latest request that was begun to be answered; others may wait behind it."""
+    _refusal: str | None = None
+    """What the last answer of the connection says, behind those to what could be read."""
     _taken: RequestResponseCycle | None = None
     """The latest request that the express took."""
     _usual: tuple[bytes, bytes] | None = None
@@ -56,7 +61,12 @@ class Wire(HttpToolsProtocol):
         self.transport = cast(asyncio.Transport, Corked(transport, self.loop))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # which tells the request that came last
+        for cycle in (self._answering, *(cycle for cycle, _ in self.pipeline)):
+            if cycle is not None and cycle is not self.cycle and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
 
@@ -69,6 +79,9 @@ class Wire(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+            return
+        if self._refusal is not None:
+            self.send_400_response(self._refusal)
             return
         self._quiet_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
@@ -91,6 +104,8 @@ class Wire(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
         self._unset_keepalive_if_required()
         idle = not self._within and (self.cycle is None or self.cycle.response_complete)
         if idle and self._usual is not None and self._answers_again(data, *self._usual):
@@ -99,7 +114,7 @@ class Wire(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self.send_400_response("This cannot be read as a request: it is not HTTP/1.1.")
+            self._break_off("This cannot be read as a request: it is not HTTP/1.1.")
         self._reading = False
         cycle = self.cycle
         if cycle is None:
@@ -128,6 +143,19 @@ class Wire(HttpToolsProtocol):
         cycle.response_complete = True
         return False
 
+    def _break_off(self, why: str) -> None:
+        """Refuse what cannot be read, when what came before it is answered."""
+        broken = self.cycle if self._within and self._headed else None
+        if broken is not None and self.pipeline and self.pipeline[0][0] is broken:
+            self.pipeline.popleft()
+        before = self._answering
+        if before is not None and before is not broken and not before.response_complete:
+            self._refusal = why
+        elif broken is not None and broken.response_started:
+            self.transport.close()
+        else:
+            self.send_400_response(why)
+
     def send_400_response(self, msg: str) -> None:
         """The last answer of a connection: nobody knows where another request would begin."""
         self.logger.warning(msg)
@@ -139,8 +167,12 @@ class Wire(HttpToolsProtocol):
         self.transport.close()
 
     def on_message_begin(self) -> None:
-        self._within = True
+        self._within, self._headed = True, False
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._headed = True
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():  # the parser skips the body of a request that offers another protocol
@@ -156,9 +188,10 @@ class Wire(HttpToolsProtocol):
                 return
             except httptools.HttpParserUpgrade as offer:
                 data = data[offer.args[0] :]
-                self.parser = _behind(self)
+                self.parser = behind(self)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
         others = partial(self._others, cycle, app)
         express = self._express()
         # one that waited behind another, and whose body is not whole, would be looked after by nobody
@@ -180,40 +213,3 @@ def _around_length(head: bytes) -> tuple[bytes, bytes] | None:
     """What is before and behind the digits of its Content-Length; null where that is not said just once."""
     told = list(LENGTH.finditer(head))
     return (head[: told[0].start(1)], head[told[0].end(1) :]) if len(told) == 1 else None
-
-
-class _Behind:
-    """What a parser tells that begins in the middle: nothing of the head that it is given, everything from there on."""
-
-    def __init__(self, protocol: HttpToolsProtocol) -> None:
-        self.skipping = True
-        self.on_body, self.on_message_complete = protocol.on_body, protocol.on_message_complete
-        self._protocol = protocol
-
-    def on_message_begin(self) -> None:
-        if not self.skipping:
-            self._protocol.on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        if not self.skipping:
-            self._protocol.on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.skipping:
-            self._protocol.on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        if not self.skipping:
-            self._protocol.on_headers_complete()
-
-
-def _behind(protocol: Wire) -> httptools.HttpRequestParser:
-    """A parser for what follows the head of the protocol's request: its body, as the head frames it, and more."""
-    told = _Behind(protocol)
-    parser = httptools.HttpRequestParser(told)
-    kept = (b"content-length", b"transfer-encoding")
-    framing = b"".join(b"%b: %b\r\n" % header for header in protocol.headers if header[0] in kept)
-    protocol.parser = parser  # the end of an empty body is told at once
-    parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
-    told.skipping = False
-    return parser

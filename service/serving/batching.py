@@ -8,9 +8,12 @@ turns with the small ones beside them, and a few rows at a time as long as there
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
@@ -18,6 +21,10 @@ from service.serving.forward import Forward
 from service.serving.lines import SHARE, Line
 from service.serving.passes import Answering, Pass, Piece, Question, computed
 from service.serving.predictor import Predictor, Shares
+
+log = logging.getLogger("tsuika.serving")
+
+T = TypeVar("T")
 
 ON_LOOP_SECONDS = 0.002
 """A pass that takes longer runs on the inference thread."""
@@ -211,8 +218,16 @@ def _unwanted(question: Question, now: float) -> bool:
         return True
     if question.until is None or now < question.until:
         return False
-    question.answer.set_exception(DeadlinePassed("The time that the request gave was over before its turn."))
+    _tell(question.answer.set_exception, DeadlinePassed("The time that the request gave was over before its turn."))
     return True
+
+
+def _tell(told: Callable[[T], None], what: T) -> None:
+    """One who cannot be told must not keep the others from being told."""
+    try:
+        told(what)
+    except Exception:
+        log.exception("an answer could not be given")
 
 
 def _deliver(pieces: list[Piece], found: Pass | Exception) -> None:
@@ -223,13 +238,13 @@ def _deliver(pieces: list[Piece], found: Pass | Exception) -> None:
         if question.answer.done():
             continue
         if isinstance(found, Exception):
-            question.answer.set_exception(found)
+            _tell(question.answer.set_exception, found)
             continue
         if found.faulty:
             faults = [k for k in sorted(found.faulty) if first <= k < at]
             if faults:
-                question.answer.set_exception(NotFinite(start + faults[0] - first, found.faulty[faults[0]]))
+                _tell(question.answer.set_exception, NotFinite(start + faults[0] - first, found.faulty[faults[0]]))
                 continue
         question.parts.append(found.shares.part(first, at))
         if stop == len(question.rows):
-            question.answer.set_result(Shares.concat(question.parts))
+            _tell(question.answer.set_result, Shares.concat(question.parts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import socket
@@ -435,6 +436,67 @@ def test_another_protocol_is_not_taken_and_the_request_goes_on(port: Port, offer
         return [*told, (await answer(reader))[0][9:12]]
 
     assert port.talk(all_of_it) == [b"200"] * (len(behind) + 1)
+
+
+async def rest_of(reader: asyncio.StreamReader) -> list[bytes]:
+    """Status of each answer until the connection is closed."""
+    found = []
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while True:
+            found.append((await answer(reader))[0][9:12])
+    return found
+
+
+BROKEN = {
+    "no request": b"HELLO there\r\n\r\n",
+    "a stray byte": b"}",
+    "no length": request().replace(b"length: ", b"length: x"),
+    "no chunk": request().partition(b"content-length")[0] + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize(
+    "good", [request(), b"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n\r\n"]
+)
+def test_what_cannot_be_read_is_refused_behind_the_answers_to_what_could(
+    port: Port, broken: str, before: int, good: bytes
+) -> None:
+    async def told(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        writer.write(good * before + BROKEN[broken] + (b" \r\n\r\n" if broken == "a stray byte" else b""))
+        return await rest_of(reader)
+
+    assert port.talk(told) == [b"200"] * before + [b"400"]
+    assert port.api.door.open_requests == 0
+
+
+@pytest.mark.parametrize("leaving", ["abort", "close", "stray", "half"])
+def test_one_who_breaks_off_takes_no_answers_from_others(
+    port: Port, leaving: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = b'{"inputs": [%b]}' % b",".join([b"[1, 2, 3]"] * 40)
+
+    async def honest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
+        found = []
+        for k in range(40):
+            rude = (await asyncio.open_connection(*port.listener.getsockname()))[1]
+            rude.write(request(large) * 3 + (b"}" if leaving == "stray" else b""))
+            writer.write(request(large if k % 2 else GOOD))
+            for _ in range(k % 4):
+                await asyncio.sleep(0)
+            if leaving == "half":
+                rude.write_eof()
+            elif leaving != "stray":
+                getattr(rude.transport, leaving)()
+            found.append(len((await answer(reader))[1]["predictions"]))
+            rude.close()
+        return found
+
+    assert port.talk(honest) == [40 if k % 2 else 1 for k in range(40)]
+    port.run(asyncio.sleep(0.05))
+    assert port.api.door.open_requests == 0
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_what_is_no_request_is_a_problem_too(port: Port) -> None:

@@ -278,6 +278,31 @@ def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monke
     assert run(slow_and_quick()) == pytest.approx((3 * SLOW, SLOW), rel=0.05)
 
 
+def test_one_who_cannot_be_told_keeps_no_answer_from_the_others(batcher: Batcher) -> None:
+    class Gone:
+        def done(self) -> bool:
+            return False
+
+        def set_result(self, result: Shares, /) -> None:
+            raise RuntimeError("the handler is closed")
+
+        def set_exception(self, exception: Exception, /) -> None:
+            raise RuntimeError("the handler is closed")
+
+    predictor = Noted(QUICK, cap=16)
+
+    async def together() -> list[int]:
+        first = batcher.ask(predictor, rows(2))
+        batcher.tell(Gone(), predictor, rows(2), None, None)
+        batcher.tell(Gone(), predictor, rows(2), None, 0.0)
+        last = batcher.ask(predictor, rows(40))
+        found = [len((await waiting).best) for waiting in (first, last)]
+        return [*found, len((await batcher.ask(predictor, rows(1))).best)]
+
+    assert run(together()) == [2, 40, 1]
+    assert batcher.backlog == 0
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_any_mix_of_questions_is_answered_as_each_would_be_alone(batcher: Batcher, seed: int) -> None:
     chance = random.Random(seed)
