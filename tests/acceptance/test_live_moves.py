@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
+import time
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -34,6 +37,44 @@ class Client(threading.Thread):
         with self.caller as caller:
             while not self.stop.is_set():
                 self.answers.append(caller.http.post(f"{caller.path}/predictions", json={"inputs": ROWS, "top": 10}))
+
+
+def test_who_asks_thrice_and_hangs_up_takes_no_answer_from_others(shared: Server, new_model: NewModel) -> None:
+    caller = new_model()
+    caller.learn(0)
+    stop, faults = threading.Event(), list[str]()
+
+    def question(rows: int) -> bytes:
+        body = json.dumps({"inputs": [ROWS[k % len(ROWS)] for k in range(rows)]}).encode()
+        head = f"POST {caller.path}/predictions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+    def ask(rows: int) -> None:
+        with socket.create_connection(("127.0.0.1", shared.port), timeout=5) as sock, sock.makefile("rb") as answers:
+            while not stop.is_set():
+                sock.sendall(question(rows))
+                try:
+                    lengths = [line for line in iter(answers.readline, b"\r\n") if line.startswith(b"content-length: ")]
+                    found = json.loads(answers.read(int(lengths[0].split()[1])))["predictions"]
+                except TimeoutError:
+                    faults.append("no answer")
+                    return
+                if len(found) != rows:
+                    faults.append(f"{len(found)} answers to {rows} rows")
+
+    asking = [threading.Thread(target=ask, args=(rows,)) for rows in (40, 3) * 6]
+    for thread in asking:
+        thread.start()
+    for k in range(150):
+        with socket.create_connection(("127.0.0.1", shared.port)) as rude:
+            rude.sendall(question(40) * 3 if k % 2 else question(40) * 2 + b"}")
+            time.sleep(0.004 * (1 - k % 2))
+        time.sleep(0.004)
+    stop.set()
+    for thread in asking:
+        thread.join(10)
+    assert faults == []
+    assert "Traceback" not in shared.log.read_text()
 
 
 def is_subsequence(part: list[int], whole: list[int]) -> bool:
