@@ -11,13 +11,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Hashable
-from typing import cast
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from service.api import auth, limits, predictions, problems, questions
 from service.api.context import Context, request_id
 from service.api.limits import Scope, header
+from service.api.problems import Headers
 from service.errors import Busy, DeadlinePassed, TsuikaError
 from service.serving.answers import Answer, check_classes, is_long
 from service.serving.predictor import Shares
@@ -38,6 +39,7 @@ class Express:
         self.context = context
         self.open_requests = 0
         self._refused, self._told_at = 0, 0.0
+        self._started: tuple[Headers, tuple[Any, ...], bytes] = ([], (), b"")
 
     def takes(self, cycle: RequestResponseCycle, otherwise: Callable[[], None]) -> bool:
         """Whether a request whose head has come is answered here. `otherwise` is called where it is not after all."""
@@ -63,6 +65,16 @@ class Express:
         if isinstance(cycle.message_event, _Asking):
             cycle.message_event.be_patient()
 
+    def start(self, usual: Headers, told: tuple[int, bytes, *tuple[tuple[bytes, bytes], ...]]) -> bytes:
+        """The first lines of an answer: `usual` headers, which are others each second; status, media type and more of
+        them. Most are the same as those of the answer before."""
+        if self._started[0] is not usual or self._started[1] != told:
+            status, media, *more = told
+            headers = (*usual, (b"content-type", media), *more)
+            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            self._started = (usual, told, STATUS_LINE[status] + lines)
+        return self._started[2]
+
     def refused(self, why: TsuikaError) -> None:
         """A line in the log, once a second: one for each would take longer than the refusal."""
         self._refused += 1
@@ -72,7 +84,7 @@ class Express:
 
     def _version(self, cycle: RequestResponseCycle) -> Loaded | None:
         """What answers a request that is as usual; null for any other. Raises TsuikaError where it is refused."""
-        scope = _scope(cycle)
+        scope: Scope = cycle.scope  # type: ignore[assignment]
         asked: tuple[str, str | None] | None = scope.get(USUAL)  # a head that comes again was looked at before
         if asked is None:
             if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
@@ -112,7 +124,7 @@ class _Asking:
         self, express: Express, cycle: RequestResponseCycle, loaded: Loaded, otherwise: Callable[[], None]
     ) -> None:
         self._express, self._cycle, self._loaded, self._otherwise = express, cycle, loaded, otherwise
-        self._scope = _scope(cycle)
+        self._scope: Scope = cycle.scope  # type: ignore[assignment]
         self._patience: asyncio.TimerHandle | None = None
         self._asked = self._over = False
         self._top = 1
@@ -181,16 +193,15 @@ class _Asking:
         status, media, around, headers = problems.frequent(kind, why.detail, after, self._scope["path"])
         self._send(name, status, media, name.encode().join(around), headers)
 
-    def _send(self, name: str, status: int, media: bytes, data: bytes, headers: problems.Headers) -> None:
+    def _send(self, name: str, status: int, media: bytes, data: bytes, headers: Headers) -> None:
         cycle = self._cycle
         self._end()
         if self._express.context.health.stopping:
             cycle.keep_alive = False
-        own = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
-        head = [STATUS_LINE[status], *[b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]]
-        head.append(own % (media, len(data), name.encode()))
-        head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-        cycle.transport.write(b"".join([*head, data]))
+        start = self._express.start(cycle.default_headers, (status, media, *headers))
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        own = b"content-length: %d\r\nx-request-id: %b\r\n%b" % (len(data), name.encode(), end)
+        cycle.transport.write(b"".join((start, own, data)))
         cycle.response_started = cycle.response_complete = True
         cycle.body = bytearray()  # the connection keeps the cycle until the next request
         if not cycle.keep_alive:
@@ -216,7 +227,3 @@ class _Asking:
         self._express.open_requests -= 1
         if self._patience is not None:
             self._patience.cancel()
-
-
-def _scope(cycle: RequestResponseCycle) -> Scope:
-    return cast(Scope, cycle.scope)

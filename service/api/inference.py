@@ -57,9 +57,9 @@ async def ask(
 
     Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, Busy, DeadlinePassed, DiskFull, SenderGone.
     """
-    loaded = await shared.runtime.live.asked(name, version)
-    shared.batcher.admit(loaded.predictor)
     until, length = questions.deadline(scope), header(scope, JSON_BYTES)
+    loaded = await questions.in_time(shared.runtime.live.asked(name, version), until)
+    shared.batcher.admit(loaded.predictor)
     if isinstance(body, Spooled):
         asked = await sent.inference(shared, body, length, loaded)
     elif _is_long(body, length, loaded):
@@ -105,7 +105,7 @@ def _takes_tensors() -> dict[str, Any]:
 
 INFERENCE: dict[str, Any] = {
     "response_model": contract.InferenceResponse,
-    "responses": _refusals(404, 409, 410, *WRITING),
+    "responses": _refusals(404, 409, 410, 504, *WRITING),
     "openapi_extra": _takes_tensors(),
 }
 METADATA: dict[str, Any] = {"response_model": contract.ModelMetadata, "responses": _refusals(404, 410)}

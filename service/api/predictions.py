@@ -23,8 +23,8 @@ from service.contract import requests, resources
 from service.contract.media import JPEG, NPY, PNG, RAW
 from service.intake.numbers import not_finite
 from service.serving.answers import Answer, check_classes
-from service.serving.batching import NotFinite
 from service.serving.shelf import Loaded
+from service.serving.telling import NotFinite
 
 routes = APIRouter(tags=["predictions"])
 
@@ -54,9 +54,9 @@ async def ask(
     Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, UnsupportedMedia, Busy, DeadlinePassed,
     DiskFull, SenderGone.
     """
-    loaded = await shared.runtime.live.asked(name, version)
-    shared.batcher.admit(loaded.predictor)
     until = questions.deadline(scope)
+    loaded = await questions.in_time(shared.runtime.live.asked(name, version), until)
+    shared.batcher.admit(loaded.predictor)
     if isinstance(body, Spooled):
         inputs, wish = await sent.question(shared, scope, body, loaded)
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Awaitable
+from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -15,7 +16,7 @@ from service.api.validation import validated
 from service.contract import requests
 from service.contract.media import JPEG, PNG
 from service.contract.requests import LONGEST_SOURCE
-from service.errors import InvalidContent, TooLarge
+from service.errors import DeadlinePassed, InvalidContent, TooLarge
 from service.intake.json_body import JsonBody, read_object
 from service.intake.quick import read_usual, read_wide
 from service.intake.raw import READERS
@@ -33,6 +34,7 @@ READ = "tsuika.question"
 """In the scope: what `read` gives, where it was read before the answer turned out to be long."""
 
 Rows = NDArray[Any]
+T = TypeVar("T")
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -163,6 +165,18 @@ def _wish(given: dict[str, str]) -> Wish:
     if len(given.get("source", "")) > LONGEST_SOURCE:
         raise InvalidContent.at("/source", f"source has at most {LONGEST_SOURCE} characters.")
     return Wish(int(top), given.get("source"))
+
+
+async def in_time(what: Awaitable[T], until: float | None) -> T:
+    """What is waited for, but no longer than the sender waits. Raises DeadlinePassed."""
+    limit = asyncio.timeout_at(until)
+    try:
+        async with limit:
+            return await what
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise DeadlinePassed("The time that the request gave was over before the version was loaded.") from None
 
 
 def deadline(scope: Scope) -> float | None:

@@ -114,11 +114,13 @@ class Watcher:
         loop = asyncio.get_running_loop()
         while True:
             self._nudge.clear()
+            seen: dict[str, Glimpse] = {}
             try:
-                seen = await loop.run_in_executor(self._thread, self._look, list(self._watches))
+                # a thread would hold up the loop for longer than it takes to know that it is not needed
+                if self._watches or not self._runtime.live.up_to_date:
+                    seen = await loop.run_in_executor(self._thread, self._look, list(self._watches))
             except Exception:  # a look that fails must not be the last one
                 log.exception("could not look at the database")
-                seen = {}
             for update_id, glimpse in seen.items():
                 for watch in self._watches.get(update_id, ()):
                     if watch.glimpse != glimpse:

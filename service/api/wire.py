@@ -106,7 +106,7 @@ class Wire(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        self._unset_keepalive_if_required()
+        self._quiet_since = None
         idle = not self._within and (self.cycle is None or self.cycle.response_complete)
         if idle and self._usual is not None and self._answers_again(data, *self._usual):
             return
@@ -114,7 +114,7 @@ class Wire(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self._break_off("This cannot be read as a request: it is not HTTP/1.1.")
+            self._break_off("This cannot be read as a request: it is not HTTP/1.1, or its address is over 64 kB.")
         self._reading = False
         cycle = self.cycle
         if cycle is None:

@@ -66,8 +66,7 @@ class Answer:
 
     def _tail(self) -> str:
         """Values outside the range that the model declares are told: no row that it learned should hold any."""
-        scale = declared_range(self.loaded.input)
-        if not self.shares.outside or scale is None:
+        if not self.shares.outside or (scale := declared_range(self.loaded.input)) is None:
             return "]}"
         low, high = scale.range
         return f'],"notes":["Some values lie outside the range of this model\'s inputs, [{low:g}, {high:g}]."]}}'

@@ -2,29 +2,23 @@
 
 As soon as nothing is computed, what waits is taken, up to the version's cap. A pass that nobody would notice runs on
 the event loop; a longer one on the inference thread, while the loop reads the next requests. Large questions pass by
-turns with the small ones beside them, and a few rows at a time as long as there are any; versions take turns.
+turns with the small ones beside them, and a few rows at a time as long as there are any; models take turns.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
 
-from service.errors import Busy, DeadlinePassed
+from service.errors import Busy
 from service.learning.batch import Array
 from service.serving.forward import Forward
 from service.serving.lines import SHARE, Line
 from service.serving.passes import Answering, Pass, Piece, Question, computed
 from service.serving.predictor import Predictor, Shares
-
-log = logging.getLogger("tsuika.serving")
-
-T = TypeVar("T")
+from service.serving.telling import deliver, unwanted
 
 ON_LOOP_SECONDS = 0.002
 """A pass that takes longer runs on the inference thread."""
@@ -34,14 +28,6 @@ COMPANY_SECONDS = 0.1
 """After a small question more of them are expected for so long."""
 SMOOTHING, MOST_SLOWER = 0.1, 20.0
 """Weight of a pass in how much slower than its pace a version is, and the most that one says of it."""
-
-
-class NotFinite(Exception):
-    """Number `place` (counted through the row) of row `row` is NaN, infinite or beyond a float32."""
-
-    def __init__(self, row: int, place: int) -> None:
-        super().__init__(row, place)
-        self.row, self.place = row, place
 
 
 class Batcher:
@@ -113,7 +99,8 @@ class Batcher:
         """The same; `answer` is told, in the turn of the loop that finds it."""
         if (loop := self._loop) is None:  # asked for once: the answer costs a call of the system
             loop = self._loop = asyncio.get_running_loop()
-        question = Question(rows, answer, until)
+        now = loop.time()
+        question = Question(rows, answer, until, now)
         step = predictor.head_of(source)
         line = self._lines.get(step)
         if line is None:
@@ -123,7 +110,7 @@ class Batcher:
         queue.waiting.append(question)
         queue.rows += len(rows)
         if queue is line.small:
-            self._company = loop.time() + COMPANY_SECONDS
+            self._company = now + COMPANY_SECONDS
         self._call(loop)
 
     def close(self) -> None:
@@ -161,12 +148,20 @@ class Batcher:
     def _next(self, now: float) -> Line | None:
         """The line whose turn it is; while the inference thread is at work one that needs it waits."""
         for _ in range(len(self._turns)):
-            line = self._turns.popleft()
+            line = self._elder(self._turns.popleft())
             quick = line.predictor.pace.seconds(min(line.due.rows, self._room(line, now))) <= ON_LOOP_SECONDS
             if self._busy is None or (quick and line is not self._busy):
                 return line
             self._turns.append(line)
         return None
+
+    def _elder(self, line: Line) -> Line:
+        """That line, or in its place another of the same model that was asked before: behind a swap of versions nobody
+        waits longer because others ask the new one."""
+        for k, other in enumerate(self._turns):
+            if other.predictor.family == line.predictor.family and other.asked < line.asked:
+                self._turns[k], line = line, other
+        return line
 
     def _back(self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], done: Future[Pass | Exception]) -> None:
         line, self._busy = self._busy, None
@@ -181,7 +176,7 @@ class Batcher:
                 seen = min(max(found.seconds / expected, 1.0), MOST_SLOWER)
                 weight = SMOOTHING * min(found.seconds / ON_LOOP_SECONDS, 1.0)  # a short one says little
                 line.predictor.pace.slower += weight * (seen - line.predictor.pace.slower)
-        _deliver(pieces, found)
+        deliver(pieces, found)
 
     def _room(self, line: Line, now: float) -> int:
         """Rows of the next pass at most."""
@@ -198,7 +193,7 @@ class Batcher:
         share = SHARE if len(queue.waiting) > 1 else room
         while queue.waiting and room:
             question = queue.waiting.popleft()
-            if _unwanted(question, now):
+            if unwanted(question, now):
                 queue.rows -= question.left
                 continue
             n = min(question.left, room, share)
@@ -210,41 +205,3 @@ class Batcher:
                 queue.waiting.append(question)
         line.turn = sum(piece.stop - piece.start for piece in pieces) if queue is line.small else line.turn
         return pieces
-
-
-def _unwanted(question: Question, now: float) -> bool:
-    """Whether nobody waits for it any more: its sender went away, it has failed, or its time is over."""
-    if question.answer.done():
-        return True
-    if question.until is None or now < question.until:
-        return False
-    _tell(question.answer.set_exception, DeadlinePassed("The time that the request gave was over before its turn."))
-    return True
-
-
-def _tell(told: Callable[[T], None], what: T) -> None:
-    """One who cannot be told must not keep the others from being told."""
-    try:
-        told(what)
-    except Exception:
-        log.exception("an answer could not be given")
-
-
-def _deliver(pieces: list[Piece], found: Pass | Exception) -> None:
-    """Every question of a pass gets its part, or its own fault."""
-    at = 0
-    for question, start, stop in pieces:
-        first, at = at, at + stop - start
-        if question.answer.done():
-            continue
-        if isinstance(found, Exception):
-            _tell(question.answer.set_exception, found)
-            continue
-        if found.faulty:
-            faults = [k for k in sorted(found.faulty) if first <= k < at]
-            if faults:
-                _tell(question.answer.set_exception, NotFinite(start + faults[0] - first, found.faulty[faults[0]]))
-                continue
-        question.parts.append(found.shares.part(first, at))
-        if stop == len(question.rows):
-            _tell(question.answer.set_result, Shares.concat(question.parts))

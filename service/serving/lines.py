@@ -42,6 +42,11 @@ class Line:
         return self.small if rows <= SHARE else self.large
 
     @property
+    def asked(self) -> float:
+        """When the question came that is answered next."""
+        return self.due.waiting[0].asked
+
+    @property
     def due(self) -> Queue:
         """Whose turn it is."""
         return self.large if self.large.waiting and (self.large_next or not self.small.waiting) else self.small

@@ -47,6 +47,7 @@ class Loading:
             live = self._shelf.find(name)
             like = live.predictor if live is not None else self._shelf.like(kind)
             predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest), like)
+        predictor.family = model_id
         return Loaded(model_id, name, number, mark, predictor, kind)
 
     def close(self) -> None:

@@ -33,11 +33,13 @@ class Answering(Protocol):
 
 @dataclass(eq=False)
 class Question:
-    """Rows that wait for their answer. `until`: when nobody wants it any more, on the clock of the loop."""
+    """Rows that wait for their answer. `until`: when nobody wants it any more; `asked`: when it came. Both on the clock
+    of the loop."""
 
     rows: Array
     answer: Answering
     until: float | None
+    asked: float = 0.0
     taken: int = 0
     parts: list[Shares] = field(default_factory=list)
 
@@ -68,7 +70,7 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
     """One pass. A row does not touch the others, so that one which is not finite spoils its own answer alone."""
     began = time.perf_counter()
     try:
-        rows = _together([piece.question.rows[piece.start : piece.stop] for piece in pieces])
+        rows = _together([_rows_of(piece) for piece in pieces])
         numbers = rows.dtype != object
         # both are NaN where one is
         low, high = (float(np.minimum.reduce(rows, None)), float(np.maximum.reduce(rows, None))) if numbers else UNKNOWN
@@ -82,6 +84,11 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
         return Pass(found, {} if math.isfinite(low) and math.isfinite(high) else _not_finite(rows), seconds)
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error
+
+
+def _rows_of(piece: Piece) -> Array:
+    rows = piece.question.rows
+    return rows if piece.stop - piece.start == len(rows) else rows[piece.start : piece.stop]
 
 
 def _together(parts: Sequence[Array]) -> Array:

@@ -81,6 +81,7 @@ class Predictor:
 
     names: its classes by name, which is also the order of the columns of `probabilities`; quoted: as JSON.
     range: of the values that the model declares, null without one.
+    family: the same for all versions of a model; whoever loads it sets it.
     bytes: memory that its weights take, those of a shared backbone left out.
     `like`: a version of the same model or layers; where it is of about the same size its pace is taken over, and one
     row is answered to warm up. `backbone`: the pretrained one as it is served, whose part the checkpoint then lacks.
@@ -101,6 +102,7 @@ class Predictor:
         steps = forwards(network, [network.head, *of_source], by_name, layout.temperature)
         self._forward, self._of_source = steps[0], dict(zip(layout.sources, steps[1:], strict=True))
         self._extractor = network.backbone if isinstance(network.backbone, Extractor) else None
+        self.family: object = object()
         self.names = [classes[k] for k in by_name]
         self.quoted = [msgspec.json.encode(name).decode() for name in self.names]
         self.input = layout.input

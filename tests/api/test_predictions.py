@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from service.api.questions import Question
 from service.contract.inputs import RangeScale, VectorInput
 from service.contract.requests import Predict
 from service.contract.resources import Predictions
+from service.serving.shelf import Loaded
 from tests.api.conftest import Api, pointers
 from tests.making import make_model, make_version
 
@@ -157,3 +159,21 @@ def test_a_large_question_is_answered_row_by_row(answering: Api) -> None:
     one = answering.ok("POST", PATH, {"inputs": [rows[4321]]})["predictions"][0]
     assert told[4321]["class"] == one["class"]
     assert told[4321]["score"] == pytest.approx(one["score"], abs=1e-6)
+
+
+def test_a_deadline_counts_while_a_version_is_loaded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_version(api.runtime)
+    load, there = api.runtime.live._first_asked, threading.Event()
+
+    def slow(name: str, number: int | None) -> Loaded:
+        there.wait(10)
+        return load(name, number)
+
+    monkeypatch.setattr(api.runtime.live, "_first_asked", slow)
+    late = api("POST", PATH, {"inputs": [[1, 2, 3]]}, headers={"Tsuika-Timeout-Ms": "30"})
+    assert late.status_code == 504
+    assert "loaded" in late.json()["detail"]
+    infer = {"inputs": [{"name": "input", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}
+    assert api("POST", "/v2/models/digits/infer", infer, headers={"Tsuika-Timeout-Ms": "30"}).status_code == 504
+    there.set()
+    assert api("POST", PATH, {"inputs": [[1, 2, 3]]}, headers={"Tsuika-Timeout-Ms": "9000"}).status_code == 200

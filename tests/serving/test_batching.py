@@ -15,10 +15,11 @@ import pytest
 from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
 from service.serving import batching, passes
-from service.serving.batching import Batcher, NotFinite
+from service.serving.batching import Batcher
 from service.serving.forward import UNKNOWN, Extremes, Forward
 from service.serving.pace import Pace
 from service.serving.predictor import Predictor, Shares
+from service.serving.telling import NotFinite
 from tests.serving.test_predictor import checkpoint
 
 QUICK, SLOW = 1e-6, 0.02
@@ -276,6 +277,34 @@ def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monke
         return slow, await a_row()
 
     assert run(slow_and_quick()) == pytest.approx((3 * SLOW, SLOW), rel=0.05)
+
+
+@pytest.mark.parametrize("related", [True, False])
+def test_versions_of_a_model_answer_in_the_order_of_the_questions_and_models_take_turns(
+    batcher: Batcher, related: bool
+) -> None:
+    old, new = Noted(SLOW, cap=1), Noted(SLOW, cap=1)
+    if related:
+        new.family = old.family
+    order: list[str] = []
+
+    async def one(name: str, predictor: Predictor) -> None:
+        await batcher.ask(predictor, rows(1))
+        order.append(name)
+
+    async def swapped() -> None:
+        loop = asyncio.get_running_loop()
+        asking = [loop.create_task(one("old", old)) for _ in range(4)]
+        await asyncio.sleep(0.002)
+        asking += [loop.create_task(one("new", new)) for _ in range(4)]
+        await asyncio.gather(*asking)
+
+    old.gate.clear()
+    loop_free = threading.Timer(0.05, old.gate.set)
+    loop_free.start()
+    run(swapped())
+    assert (order == ["old"] * 4 + ["new"] * 4) == related
+    assert (order[:5].count("new") >= 2) == (not related)
 
 
 def test_one_who_cannot_be_told_keeps_no_answer_from_the_others(batcher: Batcher) -> None:

@@ -85,11 +85,14 @@ def test_refresh_follows_what_another_process_moved(runtime: Runtime) -> None:
     make_model(runtime)
     make_version(runtime)
     runtime.live.get("digits")
+    assert not runtime.live.up_to_date
     make_version(runtime, seed=1)
     runtime.live.refresh()
+    assert runtime.live.up_to_date
     assert runtime.live.find("digits") is runtime.live.find("digits", 2) is not None
     with runtime.database.writing() as session:
         models.archive(session, models.get(session, "digits"))
+    assert not runtime.live.up_to_date
     runtime.live.refresh()
     assert runtime.live.find("digits") is runtime.live.find("digits", 1) is None
 
