@@ -174,9 +174,9 @@ def _input_of(request: Request, spec: InputSpec, model: str) -> Tensor:
         told = f"{NAME} is there {len(names)} times; send it once" if names else f'inputs is empty; send "{NAME}"'
         raise InvalidContent(f"{told}.")
     [tensor] = request.inputs
+    _check_served(tensor.parameters, NAME)
     if tensor.data is None and tensor.binary_size is None:
         raise InvalidContent(f"{NAME} has neither data nor the parameter binary_data_size.")
-    _check_served(tensor.parameters, NAME)
     return tensor
 
 

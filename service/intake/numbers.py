@@ -73,7 +73,7 @@ def fault(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model: str) -
         return InvalidContent.at("/inputs", f"inputs is a list of {what}: [[...], ...].")
     if not value:
         return InvalidContent.at("/inputs", "inputs is empty. Send at least one row.")
-    if depth(value) == len(spec.shape) and not isinstance(value[0], str):
+    if _is_bare(value, len(spec.shape)):
         return InvalidContent.at(
             "/inputs", "This is one bare row, and a list of rows is due: put it in brackets, [row]."
         )
@@ -81,6 +81,13 @@ def fault(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model: str) -
         if found := fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model):
             return found
     return InvalidContent.at("/inputs", f"inputs is a list of {what}; {model} takes {prod(spec.shape)} numbers a row.")
+
+
+def _is_bare(value: Any, depth: int) -> bool:
+    """Whether it is one row: a number lies that many lists deep."""
+    while depth and isinstance(value, list) and value:
+        value, depth = value[0], depth - 1
+    return not depth and isinstance(value, int | float)
 
 
 def fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: str) -> InvalidContent | None:

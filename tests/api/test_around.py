@@ -124,6 +124,8 @@ def test_json_in_utf8_and_not_compressed(api: Api) -> None:
         "POST", "/v1/models", content=b"{}", headers={"Content-Type": "application/json", "Content-Encoding": "gzip"}
     )
     assert packed.status_code == 415
+    squeezed = {"Content-Type": "application/json", "Transfer-Encoding": "gzip, chunked"}
+    assert "chunked" in api("POST", "/v1/models", content=b"{}", headers=squeezed).json()["detail"]
 
 
 def test_every_answer_carries_a_request_id(api: Api) -> None:

@@ -33,6 +33,8 @@ def rows_of(inputs: Any, spec: InputSpec = VECTOR, long: bool = False) -> np.nda
         ([[1, 2, 3], [1, 2, 3, 4]], VECTOR, "/inputs/1", "Row 2 has 4 numbers; digits takes 3."),
         ([[1, 2, 3], []], VECTOR, "/inputs/1", "Row 2 has 0 numbers"),
         ([], VECTOR, "/inputs", "inputs is empty"),
+        ([[]], VECTOR, "/inputs/0", "Row 1 has 0 numbers"),
+        ([{"png": "a"}], VECTOR, "/inputs/0", "Row 1 has an object"),
         ([1, 2, 3], VECTOR, "/inputs", "one bare row"),
         ([[1, 2, "3"]], VECTOR, "/inputs/0/2", "Row 1 has text where a number is due"),
         ([[1, None, 3]], VECTOR, "/inputs/0/1", "null"),

@@ -74,6 +74,7 @@ FAULTS: list[tuple[Any, str]] = [
     ({"inputs": [tensor([1, 2, 3.5], datatype="INT32")]}, "no INT32"),
     ({"inputs": [tensor(parameters={"binary_data_size": 12})]}, "data and binary_data_size"),
     ({"inputs": [tensor(parameters={"shared_memory_region": "r"})]}, "no shared memory"),
+    ({"inputs": [tensor(None, parameters={"shared_memory_region": "r"})]}, "no shared memory"),
     ({"inputs": [tensor(parameters=[])]}, "at inputs[0].parameters"),
     ({**GOOD, "id": 7}, "at id"),
     ({**GOOD, "outputs": [{"name": "logits"}]}, "class and scores"),
