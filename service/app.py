@@ -22,6 +22,7 @@ import uvicorn
 import uvloop
 
 from service import __version__
+from service.allocation import keep_freed
 from service.api import problems
 from service.api.health import Health
 from service.api.limits import Receive, Scope, Send
@@ -53,6 +54,7 @@ def serve(settings: Settings) -> int:
         first = not settings.data.exists()
         with locked(settings, url):
             _set_up_logs()
+            keep_freed()
             print(_banner(settings, url, first), file=sys.stderr, flush=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_Process(settings, listener).run())
