@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -27,8 +26,6 @@ TURN_SECONDS, TURN_PART = 0.0001, 0.25
 """A pass of large questions beside small ones takes so much longer than a row, or that part of theirs, at most."""
 COMPANY_SECONDS = 0.1
 """After a small question more of them are expected for so long."""
-AGAIN_PART = 0.02
-"""Of a pass of the inference thread: so long the next one waits, at most, for those whom it answered to ask again."""
 SMOOTHING, MOST_SLOWER = 0.1, 20.0
 """Weight of a pass in how much slower than its pace a version is, and the most that one says of it."""
 
@@ -44,7 +41,6 @@ class Batcher:
         self._lines: dict[Forward, Line] = {}
         self._turns: deque[Line] = deque()
         self._company = 0.0
-        self._again = 0, 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: Line | None = None
         self._called = False
@@ -128,9 +124,6 @@ class Batcher:
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """One pass of the version whose turn it is."""
-        if self._waits_for_more():
-            loop.call_soon(self._turn, loop)
-            return
         self._called = False
         now = loop.time()
         line = self._next(now)
@@ -151,16 +144,6 @@ class Batcher:
             work = self._thread.submit(computed, line.predictor, line.step, pieces)
             work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, loop, pieces, done))
         self._call(loop)
-
-    def _waits_for_more(self) -> bool:
-        """Whether those whom the last pass answered are still to be waited for: senders that ask again and again would
-        else be parted into those who are in time and those who wait for two passes."""
-        answered, until = self._again
-        waiting = sum(len(line.small.waiting) + len(line.large.waiting) for line in self._turns) if answered else 0
-        if waiting < answered and time.perf_counter() < until:
-            return True
-        self._again = 0, 0.0
-        return False
 
     def _next(self, now: float) -> Line | None:
         """The line whose turn it is; while the inference thread is at work one that needs it waits."""
@@ -183,10 +166,7 @@ class Batcher:
     def _back(self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], done: Future[Pass | Exception]) -> None:
         line, self._busy = self._busy, None
         assert line is not None
-        found = done.result()
-        self._told(line, pieces, found)
-        seconds = found.seconds if isinstance(found, Pass) else 0.0
-        self._again = len(pieces), time.perf_counter() + AGAIN_PART * seconds
+        self._told(line, pieces, done.result())
         self._call(loop)
 
     def _told(self, line: Line, pieces: list[Piece], found: Pass | Exception) -> None:

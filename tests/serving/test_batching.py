@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import time
 from collections.abc import Coroutine, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -278,34 +277,6 @@ def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monke
         return slow, await a_row()
 
     assert run(slow_and_quick()) == pytest.approx((3 * SLOW, SLOW), rel=0.05)
-
-
-def test_those_who_ask_again_and_again_pass_together(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind a pass of ten seconds they have a moment to come back, one a little later than the other."""
-    clock = [0.0]
-    monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-
-    class Long(Noted):
-        def pass_of(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Shares:
-            clock[0] += 10.0
-            return super().pass_of(inputs, step, extremes)
-
-    predictor = Long(SLOW, cap=8)
-
-    async def asking(k: int) -> None:
-        for _ in range(5):
-            await batcher.ask(predictor, rows(1))
-            for _ in range(3 * k):
-                await asyncio.sleep(0)
-
-    async def together() -> float:
-        await asyncio.gather(*(asking(k) for k in range(4)))
-        began = time.perf_counter()
-        await batcher.ask(predictor, rows(1))
-        return time.perf_counter() - began
-
-    assert run(together()) < 2  # whom nobody joins waits a fiftieth of the ten seconds
-    assert predictor.passes == [4] * 5 + [1]
 
 
 @pytest.mark.parametrize("related", [True, False])
