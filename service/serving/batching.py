@@ -43,7 +43,7 @@ class Batcher:
         self._company = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: Line | None = None
-        self._called = False
+        self._called = self._looked_again = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     @property
@@ -123,8 +123,13 @@ class Batcher:
             loop.call_soon(self._turn, loop)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One pass of the version whose turn it is."""
-        self._called = False
+        """One pass of the version whose turn it is. Where several wait the loop looks once more for what came while these
+        were read: one who came a moment late would wait for two passes."""
+        if not self._looked_again and self._several:
+            self._looked_again = True
+            loop.call_soon(self._turn, loop)
+            return
+        self._called = self._looked_again = False
         now = loop.time()
         line = self._next(now)
         if line is None:
@@ -144,6 +149,11 @@ class Batcher:
             work = self._thread.submit(computed, line.predictor, line.step, pieces)
             work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, loop, pieces, done))
         self._call(loop)
+
+    @property
+    def _several(self) -> bool:
+        """Whether more than one small question waits."""
+        return any(len(line.small.waiting) > 1 for line in self._turns)
 
     def _next(self, now: float) -> Line | None:
         """The line whose turn it is; while the inference thread is at work one that needs it waits."""

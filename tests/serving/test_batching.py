@@ -279,6 +279,22 @@ def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monke
     assert run(slow_and_quick()) == pytest.approx((3 * SLOW, SLOW), rel=0.05)
 
 
+@pytest.mark.parametrize(("first", "found"), [(2, [3]), (1, [1, 1])])
+def test_where_several_wait_one_who_comes_a_moment_later_passes_with_them(
+    batcher: Batcher, first: int, found: list[int]
+) -> None:
+    predictor = Noted(QUICK, cap=8)
+
+    async def late() -> Shares:
+        return await batcher.ask(predictor, rows(1))
+
+    async def together() -> None:
+        await asyncio.gather(*(batcher.ask(predictor, rows(1)) for _ in range(first)), late())
+
+    run(together())
+    assert predictor.passes == found
+
+
 @pytest.mark.parametrize("related", [True, False])
 def test_versions_of_a_model_answer_in_the_order_of_the_questions_and_models_take_turns(
     batcher: Batcher, related: bool
