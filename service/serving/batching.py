@@ -123,8 +123,8 @@ class Batcher:
             loop.call_soon(self._turn, loop)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One pass of the version whose turn it is. Where several wait the loop looks once more for what came while these
-        were read: one who came a moment late would wait for two passes."""
+        """One pass of the version whose turn it is. Where several wait the loop looks once more for what came while
+        these were read: one who came a moment late would wait for two passes."""
         if not self._looked_again and self._several:
             self._looked_again = True
             loop.call_soon(self._turn, loop)
