@@ -61,11 +61,11 @@ class Database:
         try:
             with self._writer.connect() as connection, Session(connection, expire_on_commit=False) as session:
                 session.connection()
-                before, others = self.mark(), _version(connection)
+                before, others = self.mark(), _version(connection.connection)
                 yield session
                 session.commit()
                 after = self.mark()
-                if _version(connection) == others:
+                if _version(connection.connection) == others:
                     session.info[_MARKS] = before, after
         except TimeoutError:
             raise Busy("Another write is still at work; try again.") from None
@@ -82,11 +82,7 @@ class Database:
         with self._marking:
             if self._watching is None:
                 self._watching = self._readers.raw_connection()
-            cursor = self._watching.cursor()
-            try:
-                return int(cursor.execute("PRAGMA data_version").fetchone()[0])
-            finally:
-                cursor.close()
+            return _version(self._watching)
 
     def ready(self) -> bool:
         """Whether the tables are there."""
@@ -107,9 +103,9 @@ def marks(session: Session) -> Marks | None:
     return session.info.get(_MARKS)
 
 
-def _version(connection: Connection) -> int:
-    """Another number once anybody but this connection has committed anything."""
-    driver = connection.connection.driver_connection
+def _version(connection: PoolProxiedConnection) -> int:
+    """Another number once anybody but this connection has committed anything; it reads no table."""
+    driver = connection.driver_connection
     assert driver is not None
     return int(driver.execute("PRAGMA data_version").fetchone()[0])
 

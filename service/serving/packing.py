@@ -19,8 +19,8 @@ ROWS = 8
 Told = tuple[Sequence[int], Sequence[int], Sequence[int], int]
 """Padding, stride, dilation and groups of a convolution."""
 SIZES = (4, 8, 16, 24, 32, 48, 64)
-"""Rows that a packed matrix is given. oneDNN writes a program for each number of rows that a matrix meets, in some
-milliseconds, and keeps a thousand of half a megabyte: zeros fill rows up to one of these, and more are parted."""
+"""Rows that a packed matrix is given. oneDNN writes a program for each number of rows that a matrix meets, in half a
+millisecond, and keeps a thousand of half a megabyte: zeros fill rows up to one of these, and more are parted."""
 SMALLEST = 64
 """Inputs and outputs of a matrix that is worth packing: oneDNN takes some microseconds a call."""
 SAME: Told = ((1, 1), (1, 1), (1, 1), 1)
