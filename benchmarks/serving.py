@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving [--targets mlserver,litserve,bentoml,mlflow,floor,ours,ours-f32] [--model m1|m2]
         [--connections 1,8,64] [--seconds 10] [--rounds 3] [--venvs DIR] [--json FILE]
-        [--swaps] [--training] [--upload] [--overload] [--start] [--faults]
+        [--swaps] [--training] [--upload] [--cold] [--overload] [--start] [--faults]
 
 Everybody answers with the same network and is asked for one row a request. A server has one core, h2load makes the
 load from another; every round starts each of them in turn, so that the drift of a machine falls on all. Ratios are
@@ -40,6 +40,7 @@ from benchmarks.telling import bar
 
 TARGETS = (*(c.name for c in PEERS), "floor", "ours", "ours-f32")
 MANY_MODELS = 10
+SCENARIO_FLAGS = ("swaps", "training", "upload", "cold", "overload", "start", "faults")
 
 
 def run(arguments: argparse.Namespace, place: Place) -> Found:
@@ -151,12 +152,13 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--swaps", action="store_true", help="two versions go live by turns, every 250 ms")
     parser.add_argument("--training", action="store_true", help="an update trains, on the other core and on the same")
     parser.add_argument("--upload", action="store_true", help="batches of 20 MB come in, one after another")
+    parser.add_argument("--cold", action="store_true", help="once a second a version is asked for the first time")
     parser.add_argument("--overload", action="store_true", help=f"{CROWD:,} ask {TIMES} times what it can do")
     parser.add_argument("--start", action="store_true", help=f"from the command to ready with {MANY_MODELS} models")
     parser.add_argument("--faults", action="store_true", help="what bad input gets, everywhere")
     arguments = parser.parse_args(words)
     if arguments.targets is None:
-        alone = any(getattr(arguments, name) for name in ("swaps", "training", "upload", "overload", "start", "faults"))
+        alone = any(getattr(arguments, name) for name in SCENARIO_FLAGS)
         arguments.targets = [] if alone else [*TARGETS]
     return arguments
 

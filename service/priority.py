@@ -19,6 +19,8 @@ GROUP_NICE = 10
 THREAD_BEHIND = 10
 """Steps of priority; where the event loop is busy all the time, a tenth of the core is left to such a thread."""
 LOWEST_NICE = 19
+MOMENT = 0.00001
+"""Seconds. To let go of the interpreter without waiting at all would be to take it again before anybody else could."""
 
 log = logging.getLogger("tsuika")
 
@@ -51,6 +53,12 @@ def step_back() -> None:
     with contextlib.suppress(OSError):  # not allowed
         nice = os.getpriority(os.PRIO_PROCESS, thread) + THREAD_BEHIND
         os.setpriority(os.PRIO_PROCESS, thread, min(nice, LOWEST_NICE))
+
+
+def give_way() -> None:
+    """Between two steps of work beside an event loop: where the loop is busy it goes on for the interpreter's interval,
+    so that what waits there waits for one of the steps, not for all of them."""
+    time.sleep(MOMENT)
 
 
 def _lower_group() -> None:

@@ -16,11 +16,13 @@ import httpx
 from benchmarks.beside import beside
 from benchmarks.servers.contenders import CONTENDERS, MODEL
 from benchmarks.servers.network import CLASSES, SHAPES
-from benchmarks.servers.ours import client, expect, serving
+from benchmarks.servers.ours import client, expect, exported, input_of, serving
 from benchmarks.servers.running import Place, Running
 
 SWAP_EVERY_SECONDS = 0.25
 UPLOAD_BYTES = 20_000_000
+COLD_EVERY_SECONDS = 1.0
+COLD = "cold"
 TRAINING_ROWS = {"m1": 3000, "m2": 200}
 TRAINING = {
     "m1": {"name": "retrain", "epochs": 1000},
@@ -62,7 +64,7 @@ def disturbed(
         server.warm(seconds)
         for n in connections:
             quiet = server.load(n, seconds)
-            with happening(server) as meanwhile:
+            with happening(server, seconds) as meanwhile:
                 loud = server.load(n, seconds)
             rate, p99 = (loud[k] / quiet[k] if quiet[k] else float("nan") for k in ("rate", "p99"))
             found.append(Disturbed(what, n, rate, p99, loud["failed"], meanwhile.done, meanwhile.faults))
@@ -70,7 +72,7 @@ def disturbed(
 
 
 @contextmanager
-def swaps(server: Running) -> Iterator[Meanwhile]:
+def swaps(server: Running, seconds: int) -> Iterator[Meanwhile]:
     """Versions 1 and 2 go live by turns."""
 
     def swap(http: httpx.Client, k: int) -> httpx.Response:
@@ -85,7 +87,7 @@ def swaps(server: Running) -> Iterator[Meanwhile]:
 
 
 @contextmanager
-def uploads(server: Running) -> Iterator[Meanwhile]:
+def uploads(server: Running, seconds: int) -> Iterator[Meanwhile]:
     """Batches of 20 MB of JSON, one after another, each stored as a new one."""
     shape = SHAPES[server.place.network]
     one = json.dumps(_row(shape))
@@ -102,7 +104,7 @@ def uploads(server: Running) -> Iterator[Meanwhile]:
 
 
 @contextmanager
-def training(server: Running) -> Iterator[Meanwhile]:
+def training(server: Running, seconds: int) -> Iterator[Meanwhile]:
     """An update trains from before the load until after it."""
     shape = SHAPES[server.place.network]
     rows = [_row(shape, k) for k in range(TRAINING_ROWS[server.place.network])]
@@ -128,6 +130,26 @@ def training(server: Running) -> Iterator[Meanwhile]:
         finally:
             http.post(f"{path}/cancel")
             _until(http, path, lambda now: now["state"] not in ("queued", "running"))
+
+
+@contextmanager
+def cold_loads(server: Running, seconds: int) -> Iterator[Meanwhile]:
+    """Versions of another model are asked for the first time, each once."""
+    network, numbers = server.place.network, list[int]()
+    with client(server) as http:
+        http.post("/v1/models", json={"name": COLD, "input": input_of(network)})  # it is there from the second time on
+        headers = {"Content-Type": "application/octet-stream"}
+        for seed in range(int(seconds / COLD_EVERY_SECONDS) + 1):
+            content = exported(network, time.time_ns() % 2**32 + seed)
+            made = expect(http.post(f"/v1/models/{COLD}/versions", content=content, headers=headers)).json()
+            numbers.append(made["number"])
+    row = {"inputs": [_row(SHAPES[network])]}
+
+    def ask(http: httpx.Client, k: int) -> httpx.Response:
+        return http.post(f"/v1/models/{COLD}/versions/{numbers[k]}/predictions", json=row)
+
+    with _again_and_again(server, ask, COLD_EVERY_SECONDS) as meanwhile:
+        yield meanwhile
 
 
 def _until(http: httpx.Client, path: str, there: Callable[[Any], bool]) -> None:
@@ -177,5 +199,6 @@ SCENARIOS = {
     "training on the other core": ("other", training),
     "training on the same core": ("same", training),
     "upload": ("none", uploads),
+    "cold loads": ("none", cold_loads),
 }
 """Name -> where the worker is, and what goes on."""

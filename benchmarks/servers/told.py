@@ -33,6 +33,7 @@ SCENARIO_P99 = {
     "training on the other core": 1.3,
     "training on the same core": 4.0,
     "upload": 2.0,
+    "cold loads": 1.2,
 }
 
 

@@ -24,6 +24,7 @@ from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import bare
 from service.learning.backbones.extractor import Extractor, ImageExtractor, SharedWeights, shared
 from service.learning.low_rank import BORDERS
+from service.priority import give_way
 from service.serving.packing import ABSENT, ROWS, Packed, PackedLinear, Told, here
 
 Key = tuple[str, str, int | None]
@@ -54,7 +55,11 @@ def served(backbone: PretrainedBackbone, digest: str, read: Callable[[str], byte
     with _serving:
         held = _served.get(key)
     if held is None:
-        made = _folded(backbone, bare(backbone, shared(digest, read)))
+        weights = shared(digest, read)
+        give_way()
+        network = bare(backbone, weights)
+        give_way()
+        made = _folded(backbone, network)
         with _serving:
             held = _served.setdefault(key, made)
     return held

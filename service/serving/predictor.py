@@ -21,6 +21,7 @@ from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.heads import Block, GrownLinear
 from service.learning.preprocessing import IMAGE_RANGE
 from service.learning.serialization import unpack_shard
+from service.priority import give_way
 from service.serving.folding import served
 from service.serving.forward import UNKNOWN, Extremes, Forward, forwards, matrices
 from service.serving.pace import Pace
@@ -94,12 +95,14 @@ class Predictor:
         by_name = sorted(range(len(classes)), key=lambda k: classes[k])
         network = build(checkpoint, backbone)
         network.requires_grad_(False)
+        give_way()
         if isinstance(layout.backbone, CnnBackbone):
             for weight in (p for p in network.backbone.parameters() if p.ndim == 4):  # a fifth to a third quicker
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         of_source = [_head(checkpoint.parts[f"head.source.{k}"]) for k in range(len(layout.sources))]
         # nothing else of the network is kept: what the steps do not use is let go
         steps = forwards(network, [network.head, *of_source], by_name, layout.temperature)
+        give_way()
         self._forward, self._of_source = steps[0], dict(zip(layout.sources, steps[1:], strict=True))
         self._extractor = network.backbone if isinstance(network.backbone, Extractor) else None
         self.family: object = object()
@@ -203,6 +206,7 @@ def load(
                     backbone = served(told.backbone, digest, get)
             elif part.partition(".")[0] in SERVED:
                 parts[part] = unpack_shard(get(digest))
+        give_way()
         return Predictor(Checkpoint(told, parts), like, backbone)
     except InvalidContent as missing:
         raise CorruptArtifact(f"The version cannot be served: {missing.detail}") from missing
