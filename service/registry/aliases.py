@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.errors import Conflict, NotFound, NotLive
 from service.registry import listing, versions
-from service.registry.database import LARGEST, Reader, now
+from service.registry.database import Reader, now
 from service.registry.tables import Alias, Deployment, Model, Version
 from service.registry.times import moment
 
 LIVE, PREVIOUS = "live", "previous"
 RESERVED = (LIVE, PREVIOUS)
+DIGITS = 19
+"""Of the largest number that a version can have."""
 MOST = 1000
 """Aliases that a model may have: all of them are in the memory of every process that serves it."""
 
@@ -44,8 +46,8 @@ class Pointers:
 
 
 def number_in(text: str) -> int | None:
-    """The number in a path; null: it is a name."""
-    return min(int(text[:20]), LARGEST) if text.isascii() and text.isdigit() else None
+    """The number in a path; null: it is a name, or longer than any number of a version."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else None
 
 
 def _there(number: int | None, otherwise: str) -> int:

@@ -38,6 +38,17 @@ def test_live_and_previous_follow_the_live_pointer(api: Api) -> None:
     assert (answered(api, "live"), answered(api, "previous")) == (1, 2)
 
 
+@pytest.mark.parametrize("number", ["7", "9" * 19, "9" * 20, "9" * 60])
+def test_numbers_of_no_version_are_repeated_as_they_were_sent(api: Api, number: str) -> None:
+    with_versions(api, 1)
+    for answer in (
+        api("POST", f"{MODEL}/versions/{number}/predictions", QUESTION),
+        api("GET", f"{MODEL}/versions/{number}"),
+    ):
+        assert answer.status_code == 404
+        assert number in answer.json()["detail"]
+
+
 def test_a_name_is_given_moved_and_taken_away(api: Api) -> None:
     with_versions(api, 3)
     before = now()

@@ -120,6 +120,15 @@ def test_answers_name_the_request_the_version_and_the_columns(answering: Api) ->
     assert answer["outputs"][0]["data"] == [native["predictions"][0]["class"]]
 
 
+def test_members_that_are_null_are_left_out(answering: Api) -> None:
+    # as typed clients send them
+    nothing = {"id": None, "parameters": None, "outputs": None}
+    plain = answering.ok("POST", INFER, {"inputs": [tensor()]})
+    assert answering.ok("POST", INFER, {"inputs": [{**tensor(), "parameters": None}], **nothing}) == plain
+    wished = {**nothing, "outputs": [{"name": "class", "parameters": None}]}
+    assert answering.ok("POST", INFER, {"inputs": [tensor()], **wished})["outputs"] == plain["outputs"][:1]
+
+
 def test_the_framework_answers_as_the_dispatcher_does(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = [(json.dumps(GOOD).encode(), {}), binary({}, np.array([ROW], "<f4").tobytes())]
     direct = [send(answering, *body) for body in bodies]
