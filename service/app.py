@@ -183,6 +183,7 @@ class _Process:
         import torch
 
         from service.api.application import build
+        from service.priority import give_way
         from service.registry.database import migrate
         from service.runtime import Runtime
         from service.serving.freezing import freeze
@@ -194,6 +195,7 @@ class _Process:
         self._health.waiting_for = "the live versions"
         runtime.live.refresh()
         runtime.live.after_load = freeze
+        runtime.database.before_each(give_way)  # whatever asks it works beside the event loop
         worker = None
         if self._settings.worker:
             from service.worker.loop import Worker

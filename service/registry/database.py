@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,11 @@ class Database:
             if self._watching is None:
                 self._watching = self._readers.raw_connection()
             return _version(self._watching)
+
+    def before_each(self, do: Callable[[], None]) -> None:
+        """Do that before each transaction from now on, in the thread that begins it; `mark` needs none."""
+        for engine in (self._readers, self._writer):
+            event.listen(engine, "begin", lambda _: do(), insert=True)
 
     def ready(self) -> bool:
         """Whether the tables are there."""

@@ -18,7 +18,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.errors import CorruptArtifact, NotFound, NotLive
-from service.priority import give_way
 from service.registry import aliases, recipes
 from service.registry.database import Database, Marks
 from service.registry.recipes import Recipe
@@ -183,7 +182,6 @@ class LiveModels:
         with self._database.looking() as reader:
             found = recipes.live(reader, name) if number is None else recipes.numbered(reader, name, number)
         if found is not None:
-            give_way()
             return found
         with self._database.reading() as session:
             raise recipes.refusal(session, name, number)
@@ -228,7 +226,6 @@ class LiveModels:
             return known
         loaded = self._loading.load(version.model_id, name, version.number, version.layout, version.shards)
         loaded.version_id = version.id
-        give_way()
         return loaded
 
     def _assign(self, loaded: Loaded) -> bool:
@@ -238,7 +235,6 @@ class LiveModels:
                 live = self._pointing.read(reader, loaded.model).live
             except NotFound:
                 return False
-            give_way()
             if not self._stands(reader, loaded):
                 return False
             before, answers = self._shelf.answering(loaded.model), live == loaded.number

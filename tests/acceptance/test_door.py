@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -47,6 +49,15 @@ def test_a_process_that_serves_loads_no_library_of_learning(server: Server) -> N
     loaded = Path(f"/proc/{server.pid}/maps").read_text()
     assert "/torch/" in loaded
     assert not [name for name in ("scipy", "sklearn", "pandas", "timm", "torchvision") if f"/{name}/" in loaded]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no policy of its own")
+def test_what_works_beside_the_event_loop_does_not_push_it_aside(server: Server, client: httpx.Client) -> None:
+    assert client.get("/v1/models").is_success
+    threads = [int(task.name) for task in Path(f"/proc/{server.pid}/task").iterdir()]
+    patient = {thread for thread in threads if os.sched_getscheduler(thread) == os.SCHED_BATCH}
+    assert patient, "the handler asked the database"
+    assert server.pid not in patient, "the loop is that of the main thread"
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,27 @@ def test_what_a_reading_block_changes_is_not_kept(database: Database) -> None:
         assert models.get(session, "digits").promotion == "auto"
 
 
+def test_who_asks_may_be_told_to_give_way_before_each_transaction(database: Database) -> None:
+    threads: list[int] = []
+    database.before_each(lambda: threads.append(threading.get_ident()))
+
+    def ask() -> None:
+        with database.reading() as session:
+            session.scalars(select(Installation)).one()
+            session.scalars(select(Model)).all()
+        with database.looking() as reader:
+            reader.execute(select(Installation)).one()
+        with database.writing() as session:
+            model(session, "told")
+
+    other = threading.Thread(target=ask)
+    other.start()
+    identity = other.ident
+    other.join()
+    database.mark()
+    assert threads == [identity] * 3
+
+
 def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None:
     def write(name: str) -> None:
         with database.writing() as session:
