@@ -74,5 +74,7 @@ def _check(name: str) -> None:
         raise InvalidContent.at("/name", f"{name} is no name to give: it always names the {name} version.")
     if not NAME.fullmatch(name):
         raise InvalidContent.at(
-            "/name", "An alias is lower case letters, digits, '.', '_' and '-', at most 100, not digits alone."
+            "/name",
+            "An alias is lower case letters, digits, '.', '_' and '-', at most 100; it begins with a letter or digit and "
+            "is not digits alone.",
         )
