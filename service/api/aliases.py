@@ -75,6 +75,6 @@ def _check(name: str) -> None:
     if not NAME.fullmatch(name):
         raise InvalidContent.at(
             "/name",
-            "An alias is lower case letters, digits, '.', '_' and '-', at most 100; it begins with a letter or digit and "
-            "is not digits alone.",
+            "An alias is lower case letters, digits, '.', '_' and '-', at most 100; it begins with a letter or "
+            "digit and is not digits alone.",
         )
