@@ -23,6 +23,9 @@ from service.intake.tensors import FLOATS, LENGTH_BYTES, NAME, Tensor, read_tens
 
 OUTPUTS = ("class", "scores")
 Parameters = dict[str, str | bool | int | float]
+LEVELS = 4
+"""Of a request: its members, the list of its tensors, theirs, and those of their parameters. What is below them is not
+looked at, however deep it is."""
 UNSERVED = {
     "sequence_id": "Requests are answered each on its own: there are no sequences.",
     "sequence_start": "Requests are answered each on its own: there are no sequences.",
@@ -164,11 +167,11 @@ def _strict(text: bytes) -> Request:
         raise InvalidContent(f"The request is not as the Open Inference Protocol has it: {told[:300]}.") from None
 
 
-def _said(value: Any) -> Any:
+def _said(value: Any, levels: int = LEVELS) -> Any:
     """Without members that are null: typed clients send them for what they leave out."""
-    if isinstance(value, dict):
-        return {name: one if name == "data" else _said(one) for name, one in value.items() if one is not None}
-    return [_said(one) for one in value] if isinstance(value, list) else value
+    if levels and isinstance(value, dict):
+        return {k: one if k == "data" else _said(one, levels - 1) for k, one in value.items() if one is not None}
+    return [_said(one, levels - 1) for one in value] if levels and isinstance(value, list) else value
 
 
 def _input_of(request: Request, spec: InputSpec, model: str) -> Tensor:
