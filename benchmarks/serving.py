@@ -40,14 +40,15 @@ from benchmarks.telling import bar
 
 TARGETS = (*(c.name for c in PEERS), "floor", "ours", "ours-f32")
 MANY_MODELS = 10
-SCENARIO_FLAGS = ("swaps", "training", "upload", "cold", "overload", "start", "faults")
+FLAGS = {name: name.partition(" ")[0] for name in SCENARIOS}
+"""Scenario -> the option that asks for it; training has two."""
 
 
 def run(arguments: argparse.Namespace, place: Place) -> Found:
     """Rounds of all that was asked for. Who does not start is absent, and the rest go on."""
     found = Found(arguments.model)
     settings = prepare(place)
-    scenarios = [name for name in SCENARIOS if getattr(arguments, name.partition(" ")[0])]
+    scenarios = [name for name in SCENARIOS if getattr(arguments, FLAGS[name])]
     many = prepare(place, MANY_MODELS, versions=1) if arguments.start else {}
     for contender in _asked(arguments):  # environments are made before anything is measured
         place.interpreter(contender)
@@ -158,7 +159,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--faults", action="store_true", help="what bad input gets, everywhere")
     arguments = parser.parse_args(words)
     if arguments.targets is None:
-        alone = any(getattr(arguments, name) for name in SCENARIO_FLAGS)
+        alone = any(getattr(arguments, name) for name in (*FLAGS.values(), "overload", "start", "faults"))
         arguments.targets = [] if alone else [*TARGETS]
     return arguments
 

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.errors import Conflict, NotFound, NotLive
 from service.registry import listing, versions
-from service.registry.database import Reader, now
+from service.registry.database import LARGEST, Reader, now
 from service.registry.tables import Alias, Deployment, Model, Version
 from service.registry.times import moment
 
 LIVE, PREVIOUS = "live", "previous"
 RESERVED = (LIVE, PREVIOUS)
-DIGITS = 19
+DIGITS = len(str(LARGEST))
 """Of the largest number that a version can have."""
 MOST = 1000
 """Aliases that a model may have: all of them are in the memory of every process that serves it."""
