@@ -17,6 +17,7 @@ from service.api import (
     deployments,
     events,
     inference,
+    limit_table,
     methods,
     models,
     openapi,
@@ -53,6 +54,7 @@ ROOMS = (
     predictions,
     inference,
     methods,
+    limit_table,
     pages,
 )
 ELSEWHERE = (inference, pages)

@@ -26,6 +26,8 @@ from service.serving.batching import Batcher
 M = TypeVar("M", bound=BaseModel)
 
 LONGEST_WAIT = 60.0
+MOST_ITEMS = 1000
+"""Items a page of a list."""
 LARGEST_NUMBER = 2**53
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
@@ -61,7 +63,7 @@ class Paging:
 
 
 async def _paging(
-    limit: Annotated[int, Query(ge=1, le=1000, description="Items a page.")] = 50,
+    limit: Annotated[int, Query(ge=1, le=MOST_ITEMS, description="Items a page.")] = 50,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Paging:
     if cursor is not None and not re.fullmatch(r"[a-z]{3}_[0-9a-f]{1,40}|[0-9]{1,18}", cursor):

@@ -230,6 +230,20 @@ class Methods(Resource):
     items: list[MethodInfo]
 
 
+class Limit(Resource):
+    name: str
+    value: float | int
+    unit: str
+    bounds: str = Field(description="What it bounds.")
+    beyond: str = Field(description="What becomes of a request that goes beyond it, and what to do.")
+    status: int | None = Field(description="The status that such a request is answered with; null: it is not refused.")
+    setting: str | None = Field(description="The setting by which whoever runs the service changes it.")
+
+
+class Limits(Resource):
+    items: list[Limit]
+
+
 class FieldProblem(Resource):
     pointer: str
     detail: str

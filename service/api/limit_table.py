@@ -1,0 +1,159 @@
+"""How much a caller may ask for: every limit of the service, as the code that keeps to it has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from annotated_types import Le, MaxLen
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from service.api.arrivals import MOST_CLASSES
+from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
+from service.api.describing import refusals
+from service.api.posting import KEY_LENGTH, PATIENCE_SECONDS
+from service.api.questions import MOST_TOP, QUERY_BYTES
+from service.api.reader import TASK_SECONDS, WAITING
+from service.contract import inputs, requests, resources
+from service.contract.requests import LONGEST_SOURCE
+from service.intake import multipart, weights
+from service.intake.images import MOST_BYTES
+from service.intake.texts import MOST_MARKS
+from service.registry import aliases
+from service.registry.models import CLASS_NAME_LENGTH
+from service.settings import PREFIX, Settings
+
+routes = APIRouter(tags=["limits"])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One limit. `value`: a number, or the name of the setting that holds it; `status`: of an answer beyond it, if that
+    is a refusal; `beyond`: what the caller gets then, and the remedy."""
+
+    name: str
+    value: float | str
+    unit: str
+    bounds: str
+    status: int | None
+    beyond: str
+
+    def limit(self, settings: Settings) -> resources.Limit:
+        """As these settings have it."""
+        setting = self.value if isinstance(self.value, str) else None
+        return resources.Limit(
+            name=self.name,
+            value=self.value if not isinstance(self.value, str) else getattr(settings, self.value),
+            unit=self.unit,
+            bounds=self.bounds,
+            beyond=self.beyond,
+            status=self.status,
+            setting=None if setting is None else f"{PREFIX}{setting.upper()}",
+        )
+
+
+def most(body: type[BaseModel], field: str) -> int:
+    """The largest value, or length, that a field of a body declares."""
+    declared = body.model_fields[field].metadata
+    bounds = [cast(int, bound.le) for bound in declared if isinstance(bound, Le)]
+    bounds += [bound.max_length for bound in declared if isinstance(bound, MaxLen)]
+    [largest] = bounds
+    return largest
+
+
+ROWS = (
+    Row("body", "max_body_bytes", "bytes", "The body of a request.", 413, "Send it in several parts."),
+    Row(
+        "body time",
+        "body_timeout_seconds",
+        "seconds",
+        "From the first to the last byte of a body.",
+        408,
+        "Send smaller batches.",
+    ),
+    Row("query", QUERY_BYTES, "bytes", "The query of a prediction.", 413, "POST the rows."),
+    Row("top", MOST_TOP, "classes", "`top`: best classes listed a row.", 422, "Ask for fewer."),
+    Row(
+        "waiting predictions",
+        "queue_seconds",
+        "seconds",
+        "How long a prediction may wait for its turn, as the measured pace of its version tells.",
+        503,
+        "Retry-After says when it would be its turn.",
+    ),
+    Row(
+        "large bodies",
+        WAITING,
+        "bodies",
+        "Large bodies that are read, or wait to be read, at once.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row("reading", TASK_SECONDS, "seconds", "Reading one large body.", 503, "Send it in parts."),
+    Row("page", MOST_ITEMS, "items", "`limit`: items a page of a list.", 422, "Follow `next_cursor`."),
+    Row("wait", LONGEST_WAIT, "seconds", "`wait`: until an update is final.", 422, "Ask again, or follow its events."),
+    Row(
+        "first try",
+        PATIENCE_SECONDS,
+        "seconds",
+        "How long a second try under an Idempotency-Key waits for the first one.",
+        409,
+        "Send it again after Retry-After.",
+    ),
+    Row("Idempotency-Key", KEY_LENGTH, "characters", "An Idempotency-Key.", 422, "Take a shorter one."),
+    Row("source", LONGEST_SOURCE, "characters", "The `source` of rows.", 422, "Take a shorter one."),
+    Row(
+        "numbers a row",
+        most(inputs.VectorInput, "size"),
+        "numbers",
+        "`size` of a model of vectors.",
+        422,
+        "Send fewer columns.",
+    ),
+    Row("channels", most(inputs.ImageInput, "channels"), "channels", "Channels of an image.", 422, "Send fewer."),
+    Row("side", most(inputs.ImageInput, "height"), "pixels", "Height and width of an image.", 422, "Make it smaller."),
+    Row(
+        "pictures",
+        MOST_BYTES,
+        "bytes",
+        "Pixels that the image files of one body come to.",
+        422,
+        "Send them in several bodies.",
+    ),
+    Row("text", most(inputs.TextInput, "length"), "characters", "`length` of a model of texts.", 422, "Cut the texts."),
+    Row("marks", MOST_MARKS, "marks", "Combining marks in a row within a text.", 422, "Leave the text out."),
+    Row("classes", MOST_CLASSES, "names", "Classes of a model.", 422, "Make several models."),
+    Row("class name", CLASS_NAME_LENGTH, "characters", "The name of a class.", 422, "Take a shorter one."),
+    Row("aliases", aliases.MOST, "names", "Aliases of a model.", 409, "Delete one that is no longer used."),
+    Row(
+        "retraction",
+        most(requests.CreateRetraction, "batches"),
+        "batches",
+        "Batches that one retraction takes back.",
+        422,
+        "Send several.",
+    ),
+    Row("weights header", weights.HEADER_LIMIT, "bytes", "The header of a safetensors file.", 422, "Use fewer names."),
+    Row("tensors", weights.MOST_TENSORS, "tensors", "Tensors of a safetensors file.", 422, "Merge some of them."),
+    Row("parts", multipart.MOST_PARTS, "parts", "Parts of a multipart body.", 422, "Leave out what is not asked for."),
+    Row(
+        "loaded versions",
+        "serving_bytes",
+        "bytes",
+        "Memory of loaded versions.",
+        None,
+        "What was not asked for the longest is let go, and loaded again when it is asked.",
+    ),
+)
+
+
+def limits_of(settings: Settings) -> list[resources.Limit]:
+    """All limits, as these settings have them."""
+    return [row.limit(settings) for row in ROWS]
+
+
+@routes.get("/v1/limits", response_model=resources.Limits, responses=refusals())
+def list_limits(shared: Shared) -> Response:
+    """How much a caller may ask for, and what becomes of a request that goes beyond it."""
+    return answer(resources.Limits(items=limits_of(shared.runtime.settings)))
