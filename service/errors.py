@@ -21,6 +21,7 @@
     ├── DeadlinePassed          the time that the request gave itself was over before it was its turn
     ├── DiskFull                no room to store it; nothing was stored
     ├── CorruptArtifact         stored bytes do not hash to their digest
+    ├── Incomplete              a version that was made lacks what its certificate would need
     ├── LeaseLost               another worker owns this update now: publish nothing
     ├── Cancelled               the update was asked to stop
     ├── Diverged                training left the finite numbers, also at lower rates
@@ -199,6 +200,13 @@ class CorruptArtifact(TsuikaError):
 
     slug = "corrupt-artifact"
     title = "Stored bytes are damaged"
+
+
+class Incomplete(TsuikaError):
+    """A version that was made lacks what its certificate would need: it is not published."""
+
+    slug = "incomplete"
+    title = "The version is not whole"
 
 
 class LeaseLost(TsuikaError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -19,6 +19,13 @@ def add(session: Session, batch_id: str, space: str, digest: str, rows: int) -> 
     """Note an entry; one that is there already stays."""
     if session.get(LedgerEntry, (batch_id, space)) is None:
         session.add(LedgerEntry(batch_id=batch_id, feature_space=space, digest=digest, rows=rows))
+
+
+def lacking(session: Session, model: Model, space: str, batch_ids: Collection[str]) -> list[str]:
+    """Those of `batch_ids`, batches of the model, that have no entry in this space, in that order."""
+    query = select(LedgerEntry.batch_id).join(Batch).where(Batch.model_id == model.id)
+    entered = set(session.scalars(query.where(LedgerEntry.feature_space == space)))
+    return [batch_id for batch_id in batch_ids if batch_id not in entered]
 
 
 def erase(session: Session, batch_ids: Sequence[str]) -> list[str]:

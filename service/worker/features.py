@@ -128,6 +128,7 @@ class StoredData:
     def ledger(self, space: Space) -> Ledger:
         name = self._shelf.name("ledger", space.id, learned=self._known)
         found = self._shelf.memory.recall(name, lambda: self._read_ledger(name, space))
+        self._shelf.enter(self._known, space, self._run)
         assert isinstance(found, Ledger)
         return found
 
@@ -147,6 +148,7 @@ class StoredData:
         name = self._shelf.name("entry", space.id, learned=self._new)
         memory = self._shelf.memory if self._lasting else self._own
         found = memory.recall(name, lambda: Rows.concat([self._shelf.entry(b, space, self._run) for b in self._new]))
+        self._shelf.enter(self._new, space, self._run)
         assert isinstance(found, Rows)
         return found
 
@@ -155,6 +157,7 @@ class StoredData:
             return self.ledger(space)
         name = self._shelf.name("ledger", space.id, learned=self.learned)
         found = self._shelf.memory.recall(name, lambda: self.ledger(space).with_entry(self.entry(space)))
+        self._shelf.enter(self.learned, space, self._run)
         assert isinstance(found, Ledger)
         return found
 

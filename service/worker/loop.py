@@ -14,8 +14,10 @@ from service.errors import (
     BudgetSpent,
     Cancelled,
     Conflict,
+    CorruptArtifact,
     Diverged,
     ImpossibleSettings,
+    Incomplete,
     InvalidContent,
     LeaseLost,
     TsuikaError,
@@ -181,6 +183,8 @@ class Worker:
         told, refused = _told(error), isinstance(error, InvalidContent | Conflict | Diverged)
         unexpected = None if refused or isinstance(error, ChildFailed) else error
         log.warning("update %s: %s: %s", update.id, told["title"], told["detail"], exc_info=unexpected)
+        if isinstance(error, CorruptArtifact | Incomplete):
+            self._child.kill()  # what it remembers is not what the store holds
         with self._runtime.database.writing() as session:
             owned = leases.owned(session, update.id, update.fence)
             if refused:

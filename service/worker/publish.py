@@ -8,13 +8,13 @@ import time
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
-from service.errors import CorruptArtifact
+from service.errors import CorruptArtifact, Incomplete
 from service.learning import sentences
 from service.registry import deployments, leases, ledger, models, states, updates, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.shelf import Loaded
-from service.storage.artifacts import SHARDS
+from service.storage.artifacts import SHARDS, model_area
 from service.worker import disputes, erasure
 from service.worker.assignment import Result
 
@@ -24,7 +24,8 @@ log = logging.getLogger("tsuika.worker")
 def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Verdict | None:
     """Make the version, move the pointer where the verdict says so, serve it. None: it was queued again.
 
-    Raises LeaseLost when another worker owns the update by now: nothing is published then.
+    Raises LeaseLost when another worker owns the update by now, CorruptArtifact and Incomplete where what was made is
+    not whole: nothing is published then.
     """
     began = time.perf_counter()
     loaded = _warm(runtime, update_id, result)
@@ -35,7 +36,7 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
         model = models.lock(session, update.model_id)
         if _outdated(session, update, model, result):
             return None
-        _require_bytes(runtime, result)
+        _require_bytes(runtime, model, result)
         verdict = _record(session, update, model, result)
         if update.erase:
             erasure.mark(session, update)
@@ -108,11 +109,27 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
     return why is not None
 
 
-def _require_bytes(runtime: Runtime, result: Result) -> None:
+def _require_bytes(runtime: Runtime, model: Model, result: Result) -> None:
     """What the version names is in the store now, while nobody else can delete it. Raises CorruptArtifact."""
-    for shard in result.shards:
-        if not runtime.store.has(SHARDS, shard.digest):
-            raise CorruptArtifact(f"Part {shard.part} is missing from the store: it is made again.")
+    area = model_area(model.id)
+    named = [(SHARDS, s.digest, f"Part {s.part}") for s in result.shards]
+    named += [(area, e.digest, f"The entry of batch {e.batch}") for e in result.entries]
+    named += [(area, result.bits, "The answers on trusted rows")] if result.bits is not None else []
+    for where, digest, what in named:
+        if not runtime.store.has(where, digest):
+            raise CorruptArtifact(f"{what} is missing from the store: it is made again.")
+
+
+def _require_entries(session: Session, model: Model, version: Version) -> None:
+    """Whatever the version learned has an entry in its feature space, so its sums can be recomputed. Raises
+    Incomplete."""
+    if version.feature_space is None:
+        return
+    if lacking := ledger.lacking(session, model, version.feature_space, version.learned):
+        raise Incomplete(
+            f"The sums of batch {lacking[0]} were not stored, so nobody could verify the version or learn on from it. "
+            "Nothing was published; a fresh process makes it again."
+        )
 
 
 def _record(session: Session, update: Update, model: Model, result: Result) -> Verdict:
@@ -143,6 +160,7 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     version = versions.add(session, model, update, base.id if base else None, made)
     for entry in result.entries:
         ledger.add(session, entry.batch, entry.space, entry.digest, entry.rows)
+    _require_entries(session, model, version)
     update.version_id, update.verdict = version.id, verdict
     update.method, update.why = result.method, result.why
     update.learned_rows, update.exam_rows = result.learned_rows, result.exam_rows

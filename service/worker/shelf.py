@@ -111,6 +111,14 @@ class Shelf:
         self.made.append(Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry)))
         return entry
 
+    def enter(self, batch_ids: Iterable[str], space: Space, run: Run) -> None:
+        """Have an entry of each batch, made anew where none is recorded. Sums that are remembered, or that the cache
+        holds, may be those of an update that was never published: its entries were not recorded, and may be deleted.
+        """
+        for batch_id in batch_ids:
+            if (batch_id, space.id) not in self.entries:
+                self.adds(batch_id, space, run)
+
     def name(self, *words: str, learned: Iterable[str]) -> str:
         """Name of something that is a function of a set of batches."""
         text = "\n".join([self.area, *words, *sorted(learned)])

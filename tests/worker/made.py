@@ -22,6 +22,7 @@ from service.storage.artifacts import SHARDS, model_area
 from service.worker.assignment import Entry, Result, Shard
 from tests.registry.facts import LEASE
 
+SPACE = "5" * 64
 COST = Cost(
     seconds=0.1, wait_seconds=0.0, rows=8, parameters_added=0, bytes_added=0, share_of_retraining=None, multiply_adds=0
 )
@@ -46,9 +47,9 @@ def result(
     blames_batch: bool = False,
     seed: int = 0,
     area: str = model_area(1),
-    entries: Sequence[Entry] = (),
+    entries: Sequence[Entry] | None = None,
 ) -> Result:
-    """An untrained head over two classes, its bytes in the store."""
+    """An untrained head over two classes, its bytes in the store; by default with an entry of each batch."""
     generator = torch.Generator().manual_seed(seed)
     scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
     network = fresh(VectorInput(kind="vector", size=2), Architecture(), scale, ["a", "b"], generator)
@@ -62,7 +63,7 @@ def result(
         layout=network.layout.model_dump(mode="json"),
         shards=shards,
         classes=["a", "b"],
-        feature_space="5" * 64,
+        feature_space=SPACE,
         ledger_digest="6" * 64,
         bits=runtime.store.put(area, b"bits of " + str(seed).encode()),
         parameters=6,
@@ -70,11 +71,17 @@ def result(
         outcome=outcome,
         method={"name": "ridge"},
         why="ridge: asked for by name.",
-        entries=list(entries),
+        entries=[entry(runtime, b, area) for b in learned] if entries is None else list(entries),
         learned_rows=6,
         exam_rows=2,
         blames_batch=blames_batch,
     )
+
+
+def entry(runtime: Runtime, batch_id: str, area: str = model_area(1)) -> Entry:
+    """Of a batch of eight rows, its bytes in the store."""
+    digest = runtime.store.put(area, f"entry of {batch_id}".encode())
+    return Entry(batch=batch_id, space=SPACE, digest=digest, rows=8)
 
 
 def report(outcome: Outcome) -> Report:

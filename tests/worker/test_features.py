@@ -30,17 +30,18 @@ def data(tmp_path: Path) -> Data:
 
 
 class Data:
-    """Nine batches of 20 rows, as updates that learn one after another find them; `memory`: of the process."""
+    """Nine batches of 20 rows, as updates that learn one after another find them, each one published. `memory`: of the
+    process · `entries`: those that are recorded."""
 
     def __init__(self, folder: Path) -> None:
         self.store, self.cache, self.memory = LocalArtifacts(folder / "store"), Cache(folder / "cache", 2**30), Memory()
-        self.rows = {}
+        self.rows, self.entries = {}, dict[tuple[str, str], str]()
         for k in range(9):
             x, y = labelled(20, seed=k)
             self.rows[f"bat_{k}"] = self.store.put(AREA, pack_rows(make_rows(f"bat_{k}", x, y, SECRET)))
 
     def of(self, known: int, new: int) -> StoredData:
-        shelf, ids = Shelf(self.store, self.cache, AREA, self.rows, {}, self.memory), sorted(self.rows)
+        shelf, ids = Shelf(self.store, self.cache, AREA, self.rows, self.entries, self.memory), sorted(self.rows)
         return StoredData(
             shelf,
             VECTOR,
@@ -94,3 +95,13 @@ def test_without_a_cache_everything_is_summed(data: Data) -> None:
     data.memory.forget()
     assert data.of(8, 1).grown(space()).digest == before
     assert data.learned(8) == 2
+
+
+def test_sums_of_an_update_that_was_not_published_are_made_with_entries_again(data: Data) -> None:
+    assert data.learned(0, 8) == 2, "the cache has them"
+    digest, made = data.of(8, 1).ledger(space()).digest, dict(data.entries)
+    for known, memory in [(8, data.memory), (8, Memory()), (0, Memory())]:
+        data.entries, data.memory = {}, memory
+        data.of(known, 8 - known).grown(space())
+        assert data.entries == made
+    assert data.of(8, 1).ledger(space()).digest == digest

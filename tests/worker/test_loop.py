@@ -17,6 +17,7 @@ from service.registry.tables import Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.worker import erasure, executors
+from service.worker.assignment import Entry
 from service.worker.loop import Worker
 from tests.registry.facts import model, retract
 from tests.worker.made import result, store_batch
@@ -51,14 +52,14 @@ def order(runtime: Runtime, name: str, seed: int = 0, **params: str) -> str:
     return update_id
 
 
-def answered(runtime: Runtime, tmp_path: Path, seed: int = 0) -> str:
+def answered(runtime: Runtime, tmp_path: Path, seed: int = 0, entries: list[Entry] | None = None, **params: str) -> str:
     """An update that succeeds; what it learned is told afterwards, as the batch has no name before."""
     path = tmp_path / f"result-{seed}.json"
     with runtime.database.writing() as session:
         batch = store_batch(runtime, session, seed=seed)
         digits = models.get(session, "digits")
-        path.write_text(result(runtime, [batch.id], seed=seed).model_dump_json())
-        method = {"name": "answer", "result": str(path)}
+        path.write_text(result(runtime, [batch.id], seed=seed, entries=entries).model_dump_json())
+        method = {"name": "answer", "result": str(path), **params}
         what = Order(UpdateKind.LEARN, [batch.id], method)
         update_id = updates.enqueue(session, digits, what, by="somebody").id
     runtime.work.set()
@@ -110,6 +111,20 @@ def test_an_update_whose_child_dies_every_time_ends(worker: Worker, runtime: Run
     error = look(runtime, poison).error
     assert error is not None
     assert error["title"] == "The learning process was lost"
+
+
+def test_a_version_that_is_not_whole_is_made_again_by_a_fresh_child_and_never_published(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    note = tmp_path / "children"
+    wrong = answered(runtime, tmp_path, entries=[], note=str(note))
+    wait_for(lambda: look(runtime, wrong).state == "failed")
+    error = look(runtime, wrong).error
+    assert error is not None
+    assert error["title"] == "The version is not whole"
+    assert len(set(note.read_text().split())) == 3, "a process for each attempt"
+    with runtime.database.reading() as session:
+        assert session.query(Version).count() == 0
 
 
 def test_a_refusal_is_final_at_once(worker: Worker, runtime: Runtime, wait_for: WaitFor) -> None:

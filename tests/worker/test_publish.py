@@ -6,15 +6,14 @@ import pytest
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateState
-from service.errors import CorruptArtifact, LeaseLost
+from service.errors import CorruptArtifact, Incomplete, LeaseLost
 from service.registry import batches, deployments, leases, models, updates, versions
 from service.registry.tables import Batch, Deployment, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
-from service.storage.artifacts import SHARDS
-from service.worker.assignment import Entry
+from service.storage.artifacts import SHARDS, model_area
 from service.worker.publish import finish_empty, publish
 from tests.registry.facts import learn, live, model, retract, roll_back
-from tests.worker.made import claimed, result, store_batch
+from tests.worker.made import SPACE, claimed, entry, result, store_batch
 
 
 @pytest.fixture
@@ -50,8 +49,7 @@ def test_a_version_that_passed_is_recorded_live_and_served_with_everything_it_na
     runtime: Runtime, ids: list[str]
 ) -> None:
     update = order(runtime, ids[:1])
-    entry = Entry(batch=ids[0], space="5" * 64, digest="7" * 64, rows=8)
-    made = result(runtime, ids[:1], entries=[entry])
+    made = result(runtime, ids[:1])
     assert publish(runtime, update.id, update.fence, made) == "promoted"
     assert serving(runtime) == 1
     with runtime.database.reading() as session:
@@ -66,7 +64,7 @@ def test_a_version_that_passed_is_recorded_live_and_served_with_everything_it_na
             "promoted",
         )
         assert (row.method, row.learned_rows, row.exam_rows) == ({"name": "ridge"}, 6, 2)
-        assert session.get(LedgerEntry, (ids[0], "5" * 64)) is not None
+        assert session.get(LedgerEntry, (ids[0], SPACE)) is not None
         moved = session.query(Deployment).one()
         assert (moved.version_id, moved.kind, moved.by) == (version.id, "promote", deployments.BY_GATE)
         assert [e.kind for e in updates.events(session, row.id)] == ["queued", "claimed", "succeeded"]
@@ -144,17 +142,34 @@ def test_whoever_lost_the_lease_publishes_nothing(runtime: Runtime, ids: list[st
         assert session.query(Version).count() == 1
 
 
+@pytest.mark.parametrize("which", ["shard", "entry", "bits"])
 def test_bytes_that_are_gone_meanwhile_are_noticed_before_the_version_is_a_fact(
-    runtime: Runtime, ids: list[str]
+    runtime: Runtime, ids: list[str], which: str
 ) -> None:
     update = order(runtime, ids[:1])
     made = result(runtime, ids[:1], Outcome.FAIL)
-    runtime.store.delete(SHARDS, made.shards[0].digest)
-    with pytest.raises(CorruptArtifact):
+    assert made.bits is not None
+    digest = {"shard": made.shards[0].digest, "entry": made.entries[0].digest, "bits": made.bits}[which]
+    runtime.store.delete(SHARDS if which == "shard" else model_area(1), digest)
+    with pytest.raises(CorruptArtifact, match="missing"):
         publish(runtime, update.id, update.fence, made)
     with runtime.database.reading() as session:
         assert session.query(Version).count() == 0
         assert found(session, update)[0].state == "running"
+
+
+def test_a_version_that_lacks_an_entry_of_what_it_learned_is_not_published(runtime: Runtime, ids: list[str]) -> None:
+    learned(runtime, ids[:1], [])
+    update = order(runtime, ids[1:])
+    made = result(runtime, ids, seed=1, entries=[entry(runtime, ids[1])])
+    with pytest.raises(Incomplete, match=ids[2]):
+        publish(runtime, update.id, update.fence, made)
+    with runtime.database.reading() as session:
+        assert session.query(Version).count() == 1
+        assert session.get(LedgerEntry, (ids[1], SPACE)) is None
+        assert found(session, update)[0].state == "running"
+    whole = made.model_copy(update={"entries": [entry(runtime, b) for b in ids[1:]]})
+    assert publish(runtime, update.id, update.fence, whole) == "promoted", "the base's entry is there already"
 
 
 def test_a_batch_that_is_retracted_while_it_is_learned_has_the_update_learn_again(

@@ -1,0 +1,190 @@
+"""An update whose first attempt was not published is learned again by the same warm process, and lacks nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from service.contract.enums import UpdateKind
+from service.errors import Busy, Cancelled, DiskFull
+from service.learning.batch import make_rows
+from service.learning.method import no_check, no_progress
+from service.learning.serialization import pack_rows
+from service.registry import batches, leases, models, updates
+from service.registry.tables import Update
+from service.registry.updates import Order
+from service.runtime import Runtime
+from service.storage.artifacts import model_area
+from service.upkeep.verify import verify
+from service.worker import execution
+from service.worker.assignment import Result
+from service.worker.publish import finish_lost, publish
+from service.worker.train import Workshop
+from tests.registry.facts import model, retract
+from tests.worker.made import claimed
+
+RIDGE, AUTO = {"name": "ridge", "lift": "none"}, {"name": "auto"}
+METHODS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "ridge": (RIDGE, RIDGE),
+    "auto": (AUTO, AUTO),
+    "where older rows count less": (RIDGE, RIDGE | {"decay": 0.5}),
+    "in another feature space": (RIDGE | {"lift": "relu", "width": 32}, RIDGE),
+    "after a trained network": ({"name": "retrain", "epochs": 1, "backbone": {"name": "mlp", "hidden": [4]}}, RIDGE),
+}
+"""The method of the version that there is, and that of the update that is learned twice."""
+
+
+class Process:
+    """A worker with its warm child, in the process of the test."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime, self.workshop = runtime, Workshop()
+        with runtime.database.writing() as session:
+            model(session)
+        self.first = self.send(0)
+
+    def send(self, seed: int, rows: int = 40) -> str:
+        """A stored batch of two classes."""
+        random = np.random.default_rng(seed)
+        labels = ["ab"[k % 2] for k in range(rows)]
+        inputs = np.array([random.normal(-1 if name == "a" else 1, 0.5, 2) for name in labels], np.float32)
+        batch_id = batches.new_batch_id()
+        made = make_rows(batch_id, inputs, labels, b"secret")
+        with self.runtime.database.writing() as session:
+            digits = models.get(session, "digits")
+            digest = self.runtime.store.put(model_area(digits.id), pack_rows(made))
+            folds = {name: [0, 0, 0, 0] for name in "ab"}
+            facts = batches.Arrival(batch_id, f"{seed:064x}", digest, rows, made.counts(), folds, [], None, True)
+            return batches.accept(session, digits, facts)[0].id
+
+    def order(self, batch_ids: list[str], method: dict[str, Any]) -> str:
+        with self.runtime.database.writing() as session:
+            what = Order(UpdateKind.LEARN, batch_ids, method)
+            return updates.enqueue(session, models.get(session, "digits"), what, by="somebody").id
+
+    def execute(self, update: Update, check: Callable[[], None] = no_check) -> Result:
+        """What the child makes of a claimed update; it has written to the cache what it does before the next one."""
+        with self.runtime.database.reading() as session:
+            assignment = execution.assignment(self.runtime, session, update)
+        assert assignment is not None
+        result = self.workshop.execute(assignment, no_progress, check)
+        self.workshop.tidy()
+        return result
+
+    def learn(self) -> None:
+        """The next update goes live."""
+        update = claimed(self.runtime)
+        assert publish(self.runtime, update.id, update.fence, self.execute(update)) == "promoted"
+
+    def hand_back(self, update: Update) -> None:
+        with self.runtime.database.writing() as session:
+            leases.hand_back(session, leases.owned(session, update.id, update.fence))
+
+    def verified(self) -> None:
+        """The sums of the live version can be recomputed from what is stored."""
+        with self.runtime.database.reading() as session:
+            live = models.live(session, models.get(session, "digits"))
+        assert live is not None
+        assert verify(self.runtime, "digits", live.number).holds
+
+
+@pytest.fixture
+def process(runtime: Runtime) -> Process:
+    return Process(runtime)
+
+
+@contextmanager
+def held(process: Process, update: Update) -> Iterator[None]:
+    """Somebody holds the database for longer than a write waits."""
+    with process.runtime.database.writing() as session:
+        session.execute(text("PRAGMA busy_timeout=20"))
+    with closing(sqlite3.connect(process.runtime.settings.database_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Busy):
+            yield
+        other.execute("ROLLBACK")
+    process.hand_back(update)
+
+
+@contextmanager
+def full(process: Process, update: Update) -> Iterator[None]:
+    """The database has no room for another page."""
+
+    def limit(pages: int) -> None:
+        with process.runtime.database.writing() as session:
+            session.execute(text(f"PRAGMA max_page_count={pages}"))
+
+    limit(1)  # no fewer than there are
+    with pytest.raises(DiskFull):
+        yield
+    limit(2**30)
+    process.hand_back(update)
+
+
+@contextmanager
+def retracted(process: Process, update: Update) -> Iterator[None]:
+    """A batch of the base is retracted while another is learned on it."""
+    with process.runtime.database.writing() as session:
+        retract(session, models.get(session, "digits"), [process.first])
+    yield
+    process.learn()  # the retraction goes first
+
+
+Fault = Callable[[Process, Update], AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize(
+    ("method", "fault"),
+    [
+        *((method, held) for method in METHODS),
+        *((method, fault) for method in ("ridge", "auto") for fault in (full, retracted)),
+    ],
+)
+def test_what_was_not_published_is_whole_the_second_time(process: Process, method: str, fault: Fault) -> None:
+    before, asked = METHODS[method]
+    process.order([process.first, process.send(1)], before)
+    process.learn()
+    process.order([process.send(2)], asked)
+    update = claimed(process.runtime)
+    result = process.execute(update)
+    with fault(process, update):
+        assert publish(process.runtime, update.id, update.fence, result) is None
+    process.learn()
+    process.verified()
+    process.workshop = Workshop()
+    process.order([process.send(3)], asked)
+    process.learn()
+    process.verified()
+
+
+def test_an_update_that_makes_room_before_its_end_is_whole_the_second_time(process: Process) -> None:
+    process.order([process.send(1)], RIDGE)
+    update = claimed(process.runtime)
+
+    def stop() -> None:
+        if process.workshop._memory._held:
+            raise Cancelled("An update waits.")
+
+    with pytest.raises(Cancelled):
+        process.execute(update, stop)
+    process.hand_back(update)
+    process.learn()
+    process.verified()
+
+
+def test_sums_of_a_challenger_that_lost_do_not_stand_in_for_those_of_a_later_update(process: Process) -> None:
+    process.order([process.send(1)], RIDGE | {"lift": "relu", "width": 32})
+    process.learn()
+    process.order([process.send(2)], RIDGE)
+    challenger = claimed(process.runtime)
+    process.execute(challenger)
+    finish_lost(process.runtime, challenger.id, challenger.fence, "It did not win.")
+    process.order(challenger.batches, RIDGE)
+    process.learn()
+    process.verified()
