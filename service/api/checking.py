@@ -48,7 +48,7 @@ def check_method(
     setting = Setting(spec, architecture, layout, retention is not Retention.NONE, *rows, brings)
     if method.unfit is not None and (told := method.unfit(setting, params)):
         raise MethodRefused(told[1], [(f"{pointer}/{told[0]}", told[1])])
-    reason = refused(method, retention, architecture, layout)
+    reason = refused(method, params, retention, architecture, layout)
     if reason is None and "kept" in method.needs and setting.known and not setting.kept:
         reason = none_kept(method.name)
     if reason:

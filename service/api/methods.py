@@ -17,6 +17,7 @@ CHOOSES = resources.MethodInfo(
     paper="",
     params=AutoParams.model_json_schema(),
     needs=[],
+    moves=["head"],
     good_when="Nearly always; the default.",
     limits="What a person knows of the stream it cannot know: docs/auto.md has the table.",
 )
@@ -36,6 +37,7 @@ def list_methods() -> Response:
             paper=m.paper,
             params=m.Params.model_json_schema(),
             needs=sorted(m.needs),
+            moves=list(m.moves),
             good_when=m.good_when,
             limits=m.limits,
         )

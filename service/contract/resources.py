@@ -222,6 +222,11 @@ class MethodInfo(Resource):
     paper: str
     params: dict[str, Any] = Field(description="JSON Schema of its parameters.")
     needs: list[str]
+    moves: list[str] = Field(
+        default=[],
+        description="Weights that it may move: head; backbone (one that is trained here); pretrained (a pretrained "
+        "backbone, as far as unfreeze says); added (what it adds beside them, while the others stand still).",
+    )
     good_when: str
     limits: str
 

@@ -14,7 +14,7 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.importance import Importance
 from service.learning.learner import Learner
 from service.learning.losses import Pull, without_old
-from service.learning.method import Data, GradientParams, Run
+from service.learning.method import SCHEDULE, Data, Run, Schedule, TrunkParams
 from service.learning.search import Point, search
 from service.learning.training import Labelled, Objective, Step, rights
 
@@ -27,9 +27,10 @@ BRIEF = 1 / 8
 """Part of the epochs that a strength is tried for. Mostly three are, so a search costs two fifths of a training."""
 
 
-class PulledParams(GradientParams):
+class PulledParams(TrunkParams):
     """What every gradient method takes, and how strong the pull is."""
 
+    schedule: Schedule = Field("cosine", description=SCHEDULE)
     strength: Literal["search"] | Strength = Field(
         "search",
         description="Strength of the pull in units of the mean importance; search takes it from "
@@ -48,7 +49,7 @@ class Anchor:
     @classmethod
     def of(cls, learner: Learner, importance: Importance | None = None) -> Anchor:
         """Where a learner stands."""
-        stars = {name: p.detach().clone() for name, p in learner.body.named_parameters()}
+        stars = {name: p.detach().clone() for name, p in learner.body.named_parameters() if p.requires_grad}
         return cls(stars, importance.clipped() if importance else None)
 
     def pull(self, learner: Learner, strength: float) -> Pull:
@@ -148,7 +149,7 @@ def train_held(
     anchor = Anchor.of(start, held)
 
     def train(strength: float, params: PulledParams, run: Run) -> Pulled:
-        learner = Learner.start(base, data, run)
+        learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
         pull = anchor.pull(learner, strength)
         learner.fit(params, objective=objective(learner, strength), after_step=pull.step)
         return Pulled(learner, pull)

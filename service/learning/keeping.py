@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from service.contract.enums import Retention
-from service.contract.inputs import Architecture
-from service.learning.architectures import TRAINED_HERE
+from service.contract.inputs import Architecture, Strict
 from service.learning.checkpoint import Layout
 from service.learning.ledger import Ledger
-from service.learning.method import GradientParams, Method
-
-KEEPS_TRUNK = frozenset({"linear_probe"})
-"""Gradient methods that train a head alone, whatever the backbone."""
+from service.learning.method import Method
 
 
-def refused(method: Method, retention: Retention, architecture: Architecture, base: Layout | None) -> str | None:
+def refused(
+    method: Method, params: Strict, retention: Retention, architecture: Architecture, base: Layout | None
+) -> str | None:
     """Why a method cannot be used under a retention, with the remedy; null: it can. `base`: of the live version.
 
     Without rows nothing can be rehearsed, and a backbone that moves voids the sums that are all that is left of them.
@@ -25,9 +23,8 @@ def refused(method: Method, retention: Retention, architecture: Architecture, ba
             f"{method.name} learns from kept rows, and this model keeps none (retention none). Use auto, ridge or lda; "
             'or set "retention": "exemplars" and send rows.'
         )
-    moves = isinstance(base.backbone if base is not None else architecture.backbone, TRAINED_HERE)
-    moves = moves and not (base is not None and base.lifts)
-    if moves and issubclass(method.Params, GradientParams) and method.name not in KEEPS_TRUNK:
+    backbone = base.backbone if base is not None else architecture.backbone
+    if method.moves_features(params, backbone) and not (base is not None and base.lifts):
         return (
             f"{method.name} moves the backbone, which voids the sums of all rows learned before, and this model keeps "
             'no rows to sum again (retention none). Use auto, ridge or lda; or set "retention": "exemplars".'

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from service.contract.inputs import Architecture
+from service.errors import MethodRefused
 from service.learning.afterwards import balance, calibrate
 from service.learning.architectures import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
 from service.learning.backbones.extractor import Extractor
@@ -25,11 +26,12 @@ from service.learning.features import frozen_trunk, give_grid, largest_feature, 
 from service.learning.growth import grow_head, merge, new_neck
 from service.learning.heads import Block
 from service.learning.log_odds import join, open_head, to_unit
-from service.learning.method import Balance, Data, GradientParams, Learned, Run
+from service.learning.method import Balance, Data, GradientParams, Learned, Run, Unfreeze
 from service.learning.origin import ORIGIN, origin_of, trunk_trains
 from service.learning.preprocessing import InputScale, declared_scale, scale_for
 from service.learning.provenance import learned_by_part, unchanged
 from service.learning.training import Fit, Labelled, Objective, fit
+from service.learning.unfreezing import NO_BLOCKS, SLOWER, opened
 from service.learning.view import View
 
 INIT, TRAINING, DRAWS = 1, 2, 3
@@ -45,7 +47,8 @@ class Learner:
 
     classes: the base's, then the batch's new ones in order of first appearance · known: how many were the base's ·
     added: the block of the new ones · moves: the trunk trains too · watched: old rows that new classes should not
-    take · lacks_old: some old class was not trained on · stuck: the loss did not fall · notes, multiply_adds: for the
+    take · lacks_old: some old class was not trained on · stuck: the loss did not fall · unfrozen: names of the blocks
+    of the backbone that train by wish, slow: their weights, at a tenth of the rate · notes, multiply_adds: for the
     report.
     """
 
@@ -63,6 +66,8 @@ class Learner:
         self.added: Block | None = None
         self.watched: Labelled | None = None
         self.lacks_old = self.stuck = False
+        self.unfrozen: tuple[str, ...] = ()
+        self.slow: list[nn.Parameter] = []
         self.body = Body(network, moves)
         self.view = View(network, self.classes, data, run, moves)
         if self.view.thawed:
@@ -75,21 +80,22 @@ class Learner:
         data: Data,
         run: Run,
         *,
-        freeze: bool = False,
+        unfreeze: Unfreeze = None,
         keep_head: bool = False,
         thaw: bool = False,
     ) -> Learner:
         """From the base, its head grown to the batch's new classes; without a base from scratch, and the notes say so.
 
-        `keep_head`: an exact head keeps its bits, and what it gives is divided by its temperature instead. `freeze`: a
-        trunk that could move does not. `thaw`: a pretrained trunk moves too, where its parameters ask for gradients.
+        `keep_head`: an exact head keeps its bits, and what it gives is divided by its temperature instead. `unfreeze`:
+        what of the backbone trains, see TrunkParams. `thaw`: rows pass through a pretrained trunk in every step, since
+        the caller puts something beside its layers. Raises MethodRefused where `unfreeze` names what is not there.
         """
         if base is None:
-            learner = cls.anew(None, data, run, thaw=thaw)
+            learner = cls.anew(None, data, run, unfreeze=unfreeze, thaw=thaw)
             pretrained = isinstance(learner.network.backbone, Extractor)
             learner.notes.append(HEAD_FROM_SCRATCH if pretrained else FROM_SCRATCH)
             return learner
-        network, moves = build(base), trunk_trains(base, thaw) and not freeze
+        network, moves = build(base), trunk_trains(base, thaw or bool(unfreeze)) and unfreeze != 0
         if not moves or isinstance(network.backbone, Extractor):
             give_grid(network, data.batch)
         new = [name for name in data.batch.present() if name not in base.classes]
@@ -113,6 +119,7 @@ class Learner:
         learner.added = grow_head(network, len(new), run.generator(INIT))
         if learner.added is not None and learner.body.unit is not None:
             join(learner.added, network.head, learner.known, learner.temperature)
+        learner.unfreeze(unfreeze)
         return learner
 
     @classmethod
@@ -123,6 +130,7 @@ class Learner:
         run: Run,
         architecture: Architecture | None = None,
         *,
+        unfreeze: Unfreeze = None,
         thaw: bool = False,
     ) -> Learner:
         """The model's architecture, or another, all weights new, over all classes; the base's scale, or the batch's."""
@@ -136,10 +144,29 @@ class Learner:
         else:
             network = frozen_trunk(base, data, scale, architecture.backbone)
             grow_head(network, len(classes), generator)
-            moves = thaw and isinstance(network.backbone, Extractor)
+            moves = (thaw or bool(unfreeze)) and isinstance(network.backbone, Extractor)
         learner = cls(network, classes, base, data, run, moves)
         learner.view.enter(generator)
+        if learner.view.thawed:
+            learner.unfreeze(unfreeze)
         return learner
+
+    def unfreeze(self, unfreeze: Unfreeze) -> None:
+        """Let these blocks of the backbone and the head train, nothing else; None and 0 change nothing.
+
+        Raises MethodRefused where they are not there.
+        """
+        if not unfreeze:
+            return
+        if not self.moves:
+            raise MethodRefused.at("/method/unfreeze", NO_BLOCKS)
+        blocks = opened(self.network, unfreeze)
+        modules = [block for _, block in blocks]
+        if isinstance(self.network.backbone, Extractor):
+            self.network.backbone.thaw(modules)
+        self.train_only([*modules, self.network.neck, self.network.head])
+        self.unfrozen = tuple(name for name, _ in blocks)
+        self.slow = list({id(p): p for block in modules for p in block.parameters()}.values())
 
     def renew_head(self, hidden: Sequence[int]) -> None:
         """A neck of these widths and a head behind it, both new, over all classes."""
@@ -190,6 +217,7 @@ class Learner:
         memory: Labelled | None = None,
         selecting: Labelled | None = None,
         objective: Objective | None = None,
+        begin: Callable[[], None] | None = None,
         after_backward: Callable[[], None] | None = None,
         after_step: Callable[[float], None] | None = None,
         salt: int = TRAINING,
@@ -208,6 +236,15 @@ class Learner:
                 f'All learning rows are "{self.classes[int(seen[0])]}": trained for one epoch, so that not everything '
                 "is called that. ridge and replay learn one class alone."
             )
+
+        def backward_done() -> None:
+            if after_backward is not None:
+                after_backward()
+            for p in self.slow:
+                # with SGD a gradient times 0.1 is a rate times 0.1, momentum and all
+                if p.grad is not None:
+                    p.grad.mul_(SLOWER)
+
         done = fit(
             self.body,
             rows,
@@ -216,7 +253,8 @@ class Learner:
             memory=memory,
             selecting=selecting,
             objective=objective,
-            after_backward=after_backward,
+            begin=begin,
+            after_backward=backward_done if self.slow else after_backward,
             after_step=after_step,
             salt=salt,
             phase=phase,
@@ -263,7 +301,11 @@ class Learner:
         learned = learned_by_part(self.base, parts, self.data.batch.batches, declared)
         return Learned(
             Checkpoint(layout_of(network, self.classes, **changes), parts, learned),
-            details={**(details or {}), **({"balance": balanced} if balanced else {})},
+            details={
+                **(details or {}),
+                **({"unfrozen": list(self.unfrozen)} if self.unfrozen else {}),
+                **({"balance": balanced} if balanced else {}),
+            },
             notes=tuple(self.notes),
             stuck=self.stuck,
             multiply_adds=self.multiply_adds + self.view.multiply_adds,

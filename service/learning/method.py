@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.contract.inputs import Architecture, Backbone, InputSpec, Strict
+from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone, Strict
 from service.errors import MethodRefused
 from service.learning.batch import Array, Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
@@ -156,18 +156,48 @@ class Learned:
 Balance = Literal["none", "align", "correct", "adjust", "auto"]
 
 
+Schedule = Literal["cosine", "constant"]
+SCHEDULE = "How the rate goes on: constant keeps it, cosine lowers it step by step to nearly 0."
+
+
 class GradientParams(Strict):
     """What every gradient method takes."""
 
     epochs: int = Field(10, ge=1, le=1000, description="Passes over the learning rows.")
     batch_size: int = Field(64, ge=1, le=8192, description="Rows a step.")
     lr: float = Field(0.03, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+    schedule: Schedule = Field("constant", description=SCHEDULE)
     balance: Balance = Field(
         "none",
         description="After training, against new classes that are answered too often: align their weights to the old "
         "ones' norms; correct their scores on rows kept back; adjust every score by its class's share of the rows; "
         "auto aligns or corrects where rows kept back show that it helps.",
     )
+
+
+LayerName = Annotated[str, Field(min_length=1, max_length=200)]
+Unfreeze = Literal["all"] | int | list[LayerName] | None
+
+
+class TrunkParams(GradientParams):
+    """What every gradient method takes, and what of the backbone trains."""
+
+    unfreeze: (
+        Literal["all"]
+        | Annotated[int, Field(ge=0, le=64)]
+        | Annotated[list[LayerName], Field(min_length=1, max_length=64)]
+        | None
+    ) = Field(
+        None,
+        description="What of the backbone trains, at a tenth of the head's rate: its last blocks, so many; all of "
+        "them; or layers by name; 0: the head alone. Left out: all of a backbone that was trained here, at the full "
+        "rate, and nothing of a pretrained one.",
+    )
+
+
+Moves = Literal["head", "backbone", "pretrained", "added"]
+"""Weights that a method may move: of the head; of a backbone that is trained here; of a pretrained one, with unfreeze;
+those that it adds beside."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +269,24 @@ class Method:
     """The same of what can be told from layouts and parameters alone: the field of the request, and the sentence."""
     unlabelled: bool = False
     """Whether it uses rows without a label, so that an update may bring nothing else."""
+    beside_pretrained: bool = False
+    """Whether what it adds changes the features of a pretrained backbone, too."""
+
+    @property
+    def moves(self) -> tuple[Moves, ...]:
+        """Which weights it may move."""
+        if issubclass(self.Params, TrunkParams):
+            return ("head", "backbone", "pretrained")
+        return ("head", "added") if issubclass(self.Params, GradientParams) else ("head",)
+
+    def moves_features(self, params: Strict, backbone: Backbone) -> bool:
+        """Whether an update moves the features of a backbone without lifts, and so voids the sums of all rows."""
+        if isinstance(backbone, IdentityBackbone) or not isinstance(params, GradientParams):
+            return False
+        trained_here = not isinstance(backbone, PretrainedBackbone)
+        if isinstance(params, TrunkParams):
+            return trained_here if params.unfreeze is None else bool(params.unfreeze)
+        return trained_here or self.beside_pretrained
 
     def check(self, base: Checkpoint | None, data: Data, params: Strict) -> None:
         """Raises MethodRefused where it cannot work here."""

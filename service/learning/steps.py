@@ -29,7 +29,7 @@ class Descent:
     """SGD with momentum, fused, over those parameters that have a gradient: torch's own step without its ceremony."""
 
     def __init__(self, learning: list[nn.Parameter], lr: float) -> None:
-        self.learning, self.lr = learning, lr
+        self.learning, self.lr = learning, lr  # the rate may change from step to step
         self._momentum = [torch.zeros_like(p) for p in learning]
 
     def forget_gradients(self) -> None:
@@ -60,6 +60,14 @@ class Descent:
             nesterov=False,
             maximize=False,
         )
+
+
+def cosine(done: int, steps: int) -> float:
+    """The part of the rate that a step takes after `done` of `steps`: from 1 down along half a cosine to nearly 0.
+
+    Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017, eq. 5, without a restart.
+    """
+    return (1 + math.cos(math.pi * done / steps)) / 2
 
 
 def gathered(

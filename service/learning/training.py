@@ -27,6 +27,7 @@ from service.learning.steps import (
     Best,
     Descent,
     clip,
+    cosine,
     gathered,
     lay_out,
     memory_layout,
@@ -97,6 +98,7 @@ def fit(
     memory: Labelled | None = None,
     selecting: Labelled | None = None,
     objective: Objective | None = None,
+    begin: Callable[[], None] | None = None,
     after_backward: Callable[[], None] | None = None,
     after_step: Callable[[float], None] | None = None,
     salt: int = 0,
@@ -106,8 +108,9 @@ def fit(
 
     `memory`: as many rows of it join each step, and the loss is a balanced softmax. `selecting`: stop early by its loss
     and keep the best epoch's weights. `objective`: minimised in place of the cross-entropy.
-    `after_backward()`: called when the gradients are there, before they are clipped. `after_step(lr)`: called after
-    each step of the optimiser. `phase`: its word in the progress.
+    `begin()`: called before the first step, and again where all begins anew at a lower rate. `after_backward()`: called
+    when the gradients are there, before they are clipped. `after_step(lr)`: called after each step of the optimiser,
+    with the rate of that step. `phase`: its word in the progress.
     Raises Cancelled within a step, and Diverged.
     """
     learning = [p for p in body.parameters() if p.requires_grad]
@@ -115,7 +118,7 @@ def fit(
     cost = forward_cost(body, data.x[:1]) * 3 if data.rows else 0
     lr, work = params.lr, 0
     for retry in range(RETRIES + 1):
-        hooks = _Hooks(objective, after_backward, after_step)
+        hooks = _Hooks(objective, begin, after_backward, after_step)
         once = _Training(body, learning, params.model_copy(update={"lr": lr}), run, salt, phase, hooks)
         try:
             epochs = once.run_epochs(data, memory, selecting)
@@ -133,6 +136,7 @@ class _Hooks(NamedTuple):
     """What a method puts into the loop; see `fit`."""
 
     objective: Objective | None
+    begin: Callable[[], None] | None
     after_backward: Callable[[], None] | None
     after_step: Callable[[float], None] | None
 
@@ -170,6 +174,9 @@ class _Training:
         x, y = data.x.to(device), data.y.to(device)
         generator = self.run.generator(self.salt)
         descent = Descent(self.learning, params.lr)
+        steps = params.epochs * -(-data.rows // params.batch_size)
+        if self.hooks.begin is not None:
+            self.hooks.begin()
         if memory is not None and memory.rows:
             columns = self.body(x[:1]).shape[1]
             self.shares = log_shares(columns, data.y, memory.y).to(device)
@@ -188,6 +195,8 @@ class _Training:
                     j = torch.randint(memory.rows, (len(i),), generator=generator)
                     rows = torch.cat([rows, memory.x[j].to(device)])
                     labels = torch.cat([labels, memory.y[j].to(device)])
+                if params.schedule == "cosine":
+                    descent.lr = params.lr * cosine(self.steps, steps)
                 self._step(descent, Step(rows, labels, i, j))
             if best is not None and best.enough(epoch + 1):
                 break
@@ -215,7 +224,7 @@ class _Training:
         clip(self.learning, look)
         descent.step()
         if self.hooks.after_step is not None:
-            self.hooks.after_step(self.params.lr)
+            self.hooks.after_step(descent.lr)
         self.rows += len(step.y)
         self.steps += 1
 

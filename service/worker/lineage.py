@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from service.learning.methods import AUTO
+from service.learning.methods import AUTO, as_learned
 from service.learning.retraction import subtracts
 from service.registry import lineage, versions
 from service.registry.tables import Model, Update, Version
@@ -31,4 +31,4 @@ def _step(session: Session, version: Version, new: list[str]) -> Step:
     made = (session.get(Update, v.update_id) for v in versions.ancestors(session, version) if v.update_id is not None)
     asked = next((u.requested_method for u in made if u is not None and u.requested_method is not None), None)
     by_auto = asked is not None and asked["name"] == AUTO
-    return Step(batches=new, method=update.method, seed=update.seed, by_auto=by_auto)
+    return Step(batches=new, method=as_learned(update.method), seed=update.seed, by_auto=by_auto)

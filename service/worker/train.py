@@ -120,7 +120,7 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     chosen = choose(step.method, base, data, around(assignment))
     run.progress("choosing", 1, 1)
     layout = base.layout if base is not None else None
-    if reason := refused(chosen.method, assignment.retention, assignment.architecture, layout):
+    if reason := refused(chosen.method, chosen.params, assignment.retention, assignment.architecture, layout):
         raise MethodRefused(reason)
     epochs = int(METHODS["retrain"].Params().model_dump()["epochs"])
     context = replace(context, retraining=retraining_cost(base, data, epochs))

@@ -151,8 +151,8 @@ def test_correcting_wins_back_old_classes_after_fine_tuning() -> None:
     d, s = digits(), stream([64])
     s.learn(retrain.METHOD, *d.of(OLD)[:2])
     base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
-    plain = fine_tune.update(base, data, fine_tune.Params(epochs=3), Run()).checkpoint
-    corrected = fine_tune.update(base, data, fine_tune.Params(epochs=3, balance="correct"), Run()).checkpoint
+    plain = fine_tune.update(base, data, fine_tune.Params(epochs=6), Run()).checkpoint
+    corrected = fine_tune.update(base, data, fine_tune.Params(epochs=6, balance="correct"), Run()).checkpoint
     assert accuracy(corrected, d.held_X, d.held_y) > accuracy(plain, d.held_X, d.held_y) + 0.03
 
 

@@ -23,9 +23,9 @@ MLP = Architecture(backbone=MlpBackbone(name="mlp", hidden=[4]))
 @pytest.mark.parametrize("name", METHODS)
 def test_without_rows_what_rehearses_or_moves_a_backbone_is_refused(name: str) -> None:
     method = METHODS[name]
-    assert refused(method, Retention.ALL, MLP, None) is None
-    assert refused(method, Retention.EXEMPLARS, MLP, None) is None
-    still, moving = (refused(method, Retention.NONE, a, None) for a in (Architecture(), MLP))
+    assert refused(method, method.Params(), Retention.ALL, MLP, None) is None
+    assert refused(method, method.Params(), Retention.EXEMPLARS, MLP, None) is None
+    still, moving = (refused(method, method.Params(), Retention.NONE, a, None) for a in (Architecture(), MLP))
     assert (still is not None) == ("kept" in method.needs)
     trains = issubclass(method.Params, GradientParams) and name != "linear_probe"
     assert (moving is not None) == ("kept" in method.needs or trains)
@@ -36,7 +36,7 @@ def test_without_rows_what_rehearses_or_moves_a_backbone_is_refused(name: str) -
 
 def test_the_exact_head_is_never_refused_for_want_of_rows() -> None:
     for name in ("ridge", "lda"):
-        assert refused(METHODS[name], Retention.NONE, MLP, None) is None
+        assert refused(METHODS[name], METHODS[name].Params(), Retention.NONE, MLP, None) is None
 
 
 class Lost(MemoryData):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from service.contract.inputs import Strict
 from service.errors import MethodRefused
-from service.learning.method import Method
+from service.learning.method import GradientParams, Method
 from service.learning.methods import (
     branch,
     den,
@@ -69,6 +69,14 @@ def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Metho
     check_name(name, pointer)
     method = METHODS[name]
     return method, check_params(name, method.Params, {k: v for k, v in request.items() if k != "name"}, pointer)
+
+
+def as_learned(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored method of an update that was learned: a parameter that did not exist then has the value that does what
+    was done, so that a lineage is replayed as it was."""
+    method = METHODS.get(str(request.get("name")))
+    then = {"schedule": "constant"} if method is not None and issubclass(method.Params, GradientParams) else {}
+    return {**then, **request}
 
 
 def check_params(name: str, params: type[Strict], given: Mapping[str, Any], pointer: str) -> Strict:

@@ -70,7 +70,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.fit(params)
         return learner.finish()
     protect = _protects(base, data, params)
-    start = partial(Learner.start, base, data, run, freeze=base.layout.backbone.name not in GROWS)
+    start = partial(Learner.start, base, data, run, unfreeze=None if base.layout.backbone.name in GROWS else 0)
     learner = start(keep_head=protect)
     before, ours = _wrong(learner), learner.batch.y < learner.known
     badly = before >= max(MISSED, MISSED_SHARE * int(ours.sum()))

@@ -21,17 +21,18 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.learner import DRAWS, Learner
 from service.learning.losses import log_shares
 from service.learning.memory import refuse_without_rows, remember
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, Learned, Method, Run, TrunkParams
 from service.learning.rehearsal import Scores, recall
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, logits
+from service.learning.unfreezing import unfit
 
 STATE = "state.der_pp"
 MANY_WRONG = 0.1
 """Share of remembered scores that name another class than the row's label, from which the report says so."""
 
 
-class Params(GradientParams):
+class Params(TrunkParams):
     """What every gradient method takes, the size of the memory, and how much each draw from it counts."""
 
     lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
@@ -44,7 +45,7 @@ class Params(GradientParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """CE(new rows) + alpha |z - z'|^2 + beta CE(remembered rows), the two draws independent."""
-    learner = Learner.start(base, data, run)
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     old = learner.view.kept
     remembered = remember(old.take(old.learning), params.memory_rows)
     memory = learner.view.of(remembered)
@@ -123,4 +124,5 @@ METHOD = Method(
     good_when="A trained network must learn new classes, old rows are kept, and old scores shall change little.",
     limits="What an old version got wrong is held on to as well; few remembered rows are learned by heart.",
     refuse=partial(refuse_without_rows, "der_pp"),
+    unfit=unfit,
 )

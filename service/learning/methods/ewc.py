@@ -20,6 +20,7 @@ from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.sensitivity import sensitivity
 from service.learning.training import Labelled
+from service.learning.unfreezing import unfit
 
 STATE = "state.ewc"
 EXACT = 10_000
@@ -34,7 +35,7 @@ class Params(PulledParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows; after each step weights go back, by Fisher information."""
-    start = Learner.start(base, data, run)
+    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if base is None:
         start.fit(params)
         return _finish(Pulled(start, Anchor.of(start).pull(start, 0.0)), None, {})
@@ -126,4 +127,5 @@ METHOD = Method(
     good_when="Known classes in a new region or style, on a trained network, when no old row may be kept.",
     limits="New classes are told from each other, and from old ones only by chance; the report notes the share of old "
     "rows that they take. A network that is too sure of its rows has no Fisher information, which it notes, too.",
+    unfit=unfit,
 )

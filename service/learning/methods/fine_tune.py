@@ -6,20 +6,25 @@ other methods are for; on known classes whose inputs have shifted a little it ca
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from service.contract.enums import Family
 from service.learning.anchor import watch_old
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
+from service.learning.unfreezing import unfit
 
 
-class Params(GradientParams):
+class Params(TrunkParams):
     """What every gradient method takes."""
+
+    schedule: Schedule = Field("cosine", description=SCHEDULE)
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows, from the base's weights."""
-    learner = Learner.start(base, data, run)
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     learner.fit(params)
     watch_old(learner, learner)
     return learner.finish()
@@ -36,4 +41,5 @@ METHOD = Method(
     good_when="The batch holds every class, in a shape that is new to the model; or to see forgetting.",
     limits="Classes that the batch lacks are forgotten within an epoch or two; the report notes the share of old rows "
     "that new classes have taken.",
+    unfit=unfit,
 )

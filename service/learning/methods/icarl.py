@@ -22,16 +22,17 @@ from service.learning.growth import matrix
 from service.learning.heads import Block
 from service.learning.learner import Learner
 from service.learning.memory import refuse_without_rows
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, Learned, Method, Run, TrunkParams
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, accuracy, logits
+from service.learning.unfreezing import unfit
 
 STATE = "state.icarl"
 ENOUGH, LOST = 50, 0.03
 """Rows kept back, and what the means lose on them beside the trained head, from which the report says so."""
 
 
-class Params(GradientParams):
+class Params(TrunkParams):
     """What every gradient method takes, and the size of the memory; means of exemplars need no balancing."""
 
     lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
@@ -41,7 +42,7 @@ class Params(GradientParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Yes-or-no cross-entropy on new rows and exemplars; then exemplars are chosen anew, and their means served."""
-    learner = Learner.start(base, data, run)
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     part = base.parts.get(STATE) if base else None
     if part is not None:
         _trained_head(learner, part)
@@ -163,4 +164,5 @@ METHOD = Method(
     good_when="Many classes arrive one after the other, a network is trained end to end, and few rows may be kept.",
     limits="A class of several clusters has one mean; what the version before got wrong is taught again.",
     refuse=partial(refuse_without_rows, "icarl"),
+    unfit=unfit,
 )

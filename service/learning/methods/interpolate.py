@@ -18,9 +18,10 @@ from service.contract.enums import Family
 from service.learning.anchor import new_share, selecting_rows, watch_old
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
 from service.learning.search import Point, preferred
 from service.learning.training import rights
+from service.learning.unfreezing import unfit
 
 MIDDLE = 0.5
 ALPHAS = tuple(k / 10 for k in range(11))
@@ -28,9 +29,10 @@ BARRIER = 0.02
 """How far below both ends a point may fall before the two networks are said to share no basin."""
 
 
-class Params(GradientParams):
+class Params(TrunkParams):
     """What every gradient method takes, and how far to go."""
 
+    schedule: Schedule = Field("cosine", description=SCHEDULE)
     alpha: Literal["search"] | Annotated[float, Field(ge=0, le=1)] = Field(
         "search",
         description="0 keeps the base, 1 is fine-tuning; search takes it from 0, 0.1, ... 1 by rows kept back for "
@@ -43,7 +45,7 @@ class Between:
 
     def __init__(self, learner: Learner) -> None:
         added = set() if learner.added is None else {id(p) for p in learner.added.parameters()}
-        self.shared = [p for p in learner.body.parameters() if id(p) not in added]
+        self.shared = [p for p in learner.body.parameters() if p.requires_grad and id(p) not in added]
         self.base = [p.detach().clone() for p in self.shared]
         self.tuned: list[Tensor] = self.base
 
@@ -60,7 +62,7 @@ class Between:
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows, then the best of eleven points on the way back."""
-    learner = Learner.start(base, data, run)
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     between = Between(learner)
     learner.fit(params)
     if base is None:
@@ -119,4 +121,5 @@ METHOD = Method(
     good_when="Known classes in a new region or style, where both the old and the new rows must be answered well.",
     limits="Both networks must share a basin (a moderate lr), and the report notes a barrier between them; new classes "
     "are not balanced against old ones, and the report notes the share of old rows that they take.",
+    unfit=unfit,
 )

@@ -19,6 +19,7 @@ from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.origin import ORIGIN
+from service.learning.unfreezing import unfit
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 USUAL = 1.0
@@ -39,14 +40,16 @@ class Params(PulledParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows; after each step shared weights go back towards theta*."""
-    start = Learner.start(base, data, run)
+    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if base is None:
         start.fit(params)
         return start.finish()
-    anchor = Anchor.of(start if params.anchor == "previous" else Learner.start(_origin(base), data, run))
+    anchor = Anchor.of(
+        start if params.anchor == "previous" else Learner.start(_origin(base), data, run, unfreeze=params.unfreeze)
+    )
 
     def train(strength: float, params: Params, run: Run) -> Pulled:
-        learner = Learner.start(base, data, run)
+        learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
         pull = anchor.pull(learner, strength)
         learner.fit(params, objective=objective(learner, strength), after_step=pull.step)
         return Pulled(learner, pull)
@@ -84,4 +87,5 @@ METHOD = Method(
     good_when="Known classes whose inputs have shifted, on a trained network, with few rows.",
     limits="All weights are equally stiff; it does nothing for the balance between old classes and new ones. The "
     "report notes when the search ends at its weakest pull, and the share of old rows that new classes have taken.",
+    unfit=unfit,
 )

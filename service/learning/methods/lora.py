@@ -157,6 +157,7 @@ def refuse(base: Checkpoint | None, data: Data) -> str | None:
 
 
 METHOD = Method(
+    beside_pretrained=True,
     name="lora",
     family=Family.EXPAND,
     summary="Puts a low-rank branch beside every layer of the backbone and trains only that and the head.",

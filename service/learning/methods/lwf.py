@@ -20,8 +20,9 @@ from service.learning.anchor import asks_new_alone, watch_old
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.losses import divergence, without_old
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
 from service.learning.training import Step, logits
+from service.learning.unfreezing import unfit
 
 HALF = 0.5
 """Share of the new classes' own rows below which they are not learned."""
@@ -29,9 +30,10 @@ RANDOM = 0.9
 """Entropy of the teacher's answers, as a share of a coin with as many sides as old classes, from which it is random."""
 
 
-class Params(GradientParams):
+class Params(TrunkParams):
     """What every gradient method takes, how strongly old answers are kept, and how softened."""
 
+    schedule: Schedule = Field("cosine", description=SCHEDULE)
     strength: float = Field(
         1.0, ge=0, le=1e6, description="Weight of T^2 x the divergence from the old answers; 0 is fine-tuning."
     )
@@ -60,7 +62,7 @@ class Distillation:
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy and the divergence from the base's own answers, on the batch's learning rows."""
-    learner = Learner.start(base, data, run)
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     rows, known = learner.batch, learner.known
     teacher = logits(learner.body, rows.x, run)[:, :known] if known and rows.rows else None
     masks = asks_new_alone(learner)
@@ -132,4 +134,5 @@ METHOD = Method(
     good_when="New rows look like the old ones, so the old answers on them are worth keeping; no old row is there.",
     limits="Where new rows look different the old answers are noise, and the report notes a teacher that is nearly "
     "random on them; it also notes the share of old rows that new classes have taken.",
+    unfit=unfit,
 )

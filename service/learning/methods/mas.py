@@ -19,6 +19,7 @@ from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.sensitivity import sensitivity
 from service.learning.training import Labelled
+from service.learning.unfreezing import unfit
 
 STATE = "state.mas"
 
@@ -33,7 +34,7 @@ class Params(PulledParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows; after each step shared weights go back, by their sensitivity."""
-    start = Learner.start(base, data, run)
+    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if base is None:
         start.fit(params)
         return _finish(Pulled(start, Anchor.of(start).pull(start, 0.0)), None, params, {})
@@ -101,4 +102,5 @@ METHOD = Method(
     limits="What moves an output is held, be the output right or wrong. Measured on new rows alone it guards what they "
     "use, and the report notes that; it also notes the share of old rows that new classes have taken.",
     unlabelled=True,
+    unfit=unfit,
 )

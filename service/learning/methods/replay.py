@@ -21,15 +21,16 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.losses import divergence, log_shares
 from service.learning.memory import refuse_without_rows, remember
-from service.learning.method import Data, GradientParams, Learned, Method, Run
+from service.learning.method import Data, Learned, Method, Run, TrunkParams
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, logits
+from service.learning.unfreezing import unfit
 
 TEMPERATURE = 2.0
 """By which old and new answers are softened before they are compared."""
 
 
-class Params(GradientParams):
+class Params(TrunkParams):
     """What every gradient method takes (beside remembered rows a higher rate is stable), and the size of the memory."""
 
     lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
@@ -47,7 +48,7 @@ class Params(GradientParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy, balanced, on each step's new rows and as many of the memory, and on these the old answers."""
-    learner = Learner.start(base, data, run)
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     old = learner.view.kept
     remembered = remember(old.take(old.learning), params.memory_rows)
     memory = learner.view.of(remembered)
@@ -87,4 +88,5 @@ METHOD = Method(
     good_when="A trained network must learn new classes and rows of the old ones are kept.",
     limits="On a drifting stream the remembered rows are the wrong past; few remembered rows are learned by heart.",
     refuse=partial(refuse_without_rows, "replay"),
+    unfit=unfit,
 )

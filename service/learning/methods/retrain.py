@@ -10,12 +10,13 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, PretrainedBackbone, misfit
+from service.learning import unfreezing
 from service.learning.checkpoint import Checkpoint
 from service.learning.learner import FROM_SCRATCH, Learner
-from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, Setting, TrunkParams
 
 
-class Params(GradientParams):
+class Params(TrunkParams):
     """What every gradient method takes; from scratch on all classes a higher rate is stable."""
 
     epochs: int = Field(20, ge=1, le=1000, description="Passes over all learning rows.")
@@ -23,11 +24,13 @@ class Params(GradientParams):
         None, description="Network to train in place of the model's own; null: that of its architecture."
     )
     lr: float = Field(0.1, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+    schedule: Schedule = Field("cosine", description=SCHEDULE)
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the learning rows of history and batch, from new weights of the model's architecture."""
-    learner = Learner.anew(base, data, run, Architecture(backbone=params.backbone) if params.backbone else None)
+    architecture = Architecture(backbone=params.backbone) if params.backbone else None
+    learner = Learner.anew(base, data, run, architecture, unfreeze=params.unfreeze)
     if base is None:
         learner.notes.append(FROM_SCRATCH)
     old = learner.view.kept
@@ -36,8 +39,16 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 
 def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
-    """Where the named backbone cannot take such inputs, or came with weights that this model does not have."""
+    """Where nothing is to unfreeze, or the named backbone cannot take such inputs, or came with weights that this model
+    does not have."""
     named, own = params.backbone, setting.architecture.backbone
+    if params.unfreeze and not isinstance(named or own, PretrainedBackbone):
+        return "unfreeze", (
+            f"retrain begins {(named or own).name} from new weights and trains all of them. Leave unfreeze out: it is "
+            "for a pretrained backbone, whose weights are its start."
+        )
+    if blocks := unfreezing.unfit(Setting(setting.input, Architecture(backbone=named or own)), params):
+        return blocks
     if named is None:
         return None
     if reason := misfit(setting.input, named):

@@ -19,6 +19,7 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.importance import Importance, trained
 from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
+from service.learning.unfreezing import unfit
 
 STATE = "state.si"
 
@@ -35,15 +36,19 @@ class Params(PulledParams):
 
 
 class Path:
-    """What each weight of a learner is credited with along a training. A training that begins again begins at 0."""
+    """What each weight of a learner is credited with along a training."""
 
     def __init__(self, learner: Learner) -> None:
         self.weights = dict(trained(learner.body))
         self.start = {name: p.detach().clone() for name, p in self.weights.items()}
-        self.credit = {name: torch.zeros_like(p) for name, p in self.start.items()}
-        self._lr: float | None = None
+        self.credit: dict[str, Tensor] = {}
+        self.begin()
         self._before: list[Tensor] = []
         self._gradients: list[Tensor] = []
+
+    def begin(self) -> None:
+        """Before the first step, or where a training begins anew: nothing is credited with anything."""
+        self.credit = {name: torch.zeros_like(p, requires_grad=False) for name, p in self.weights.items()}
 
     @torch.no_grad()
     def before_step(self) -> None:
@@ -52,11 +57,8 @@ class Path:
         self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self.weights.values()]
 
     @torch.no_grad()
-    def after_step(self, lr: float) -> None:
+    def after_step(self) -> None:
         """After the optimiser's step and before any pull: w -= g d."""
-        if lr != self._lr:
-            self._lr = lr
-            self.credit = {name: torch.zeros_like(p) for name, p in self.weights.items()}
         moved = torch._foreach_sub(list(self.weights.values()), self._before)
         torch._foreach_addcmul_(list(self.credit.values()), self._gradients, list(moved), -1.0)
 
@@ -88,20 +90,20 @@ class Walked(Pulled):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows along a recorded path; after each step shared weights go back."""
-    start = Learner.start(base, data, run)
+    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     held = None if base is None else _held(start)
     anchor = Anchor.of(start, held)
 
     def train(strength: float, params: Params, run: Run) -> Walked:
-        learner = Learner.start(base, data, run)
+        learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
         pull, path = anchor.pull(learner, strength), Path(learner)
 
         def after_step(lr: float) -> None:
-            path.after_step(lr)
+            path.after_step()
             pull.step(lr)
 
         loss = objective(learner, strength)
-        learner.fit(params, objective=loss, after_backward=path.before_step, after_step=after_step)
+        learner.fit(params, objective=loss, begin=path.begin, after_backward=path.before_step, after_step=after_step)
         return Walked(learner, pull, path)
 
     if held is None:
@@ -165,4 +167,5 @@ METHOD = Method(
     limits="It depends on the optimiser's path, and the report notes when the loss did not fall along it; a base that "
     "another method made has no path, and the report says what was done instead. Imported versions are refused.",
     refuse=refuse,
+    unfit=unfit,
 )

@@ -9,6 +9,7 @@ import torch
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
+from service.learning import learner
 from service.learning.features import Space
 from service.learning.method import Learned, Method
 from service.learning.methods import lda, linear_probe, retrain, ridge
@@ -113,7 +114,7 @@ def test_unfrozen_blocks_move_a_tenth_as_far_as_at_the_heads_rate(monkeypatch: p
     """One step without clipping: the change is the rate times the gradient."""
     d, found = digits(), []
     for rate in (1.0, 0.1):
-        monkeypatch.setattr(linear_probe, "SLOWER", rate)
+        monkeypatch.setattr(learner, "SLOWER", rate)
         s = stream([16])
         base = s.learn(retrain.METHOD, *d.of(OLD)[:2]).checkpoint
         old = d.of(OLD)

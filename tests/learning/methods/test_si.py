@@ -45,7 +45,7 @@ def test_a_path_is_worked_by_hand() -> None:
         with torch.no_grad():
             block.weight += step
             block.weight.grad *= 100  # a view would move with it
-        path.after_step(0.1)
+        path.after_step()
     # -(2 x -0.5) - (1 x -0.25) - (-1 x -0.5) = 1 + 0.25 - 0.5
     assert path.credit["blocks.0.weight"].tolist() == [[0.75, 0.75], [0.75, 0.75]]
     # it came 1.25 in all: 0.75 / (1.25^2 + 0.1)
@@ -61,7 +61,7 @@ def test_what_made_the_loss_worse_is_held_by_nothing() -> None:
     path.before_step()
     with torch.no_grad():
         block.weight -= 0.5
-    path.after_step(0.1)
+    path.after_step()
     assert path.credit["blocks.0.weight"][0].tolist() == [0.5, -0.5]
     assert path.importance(0.1)["blocks.0.weight"][0].tolist() == pytest.approx([0.5 / 0.35, 0.0])
     assert path.against == pytest.approx(0.5)
@@ -71,12 +71,13 @@ def test_a_training_that_begins_again_begins_at_nothing() -> None:
     alone = Alone()
     path = si.Path(alone)  # type: ignore[arg-type]
     block = next(iter(alone.body))
-    for lr, gradient in ((0.3, float("nan")), (0.1, 1.0)):
+    for gradient in (float("nan"), 1.0):
+        path.begin()
         block.weight.grad = torch.full((2, 2), gradient)
         path.before_step()
         with torch.no_grad():
             block.weight -= 0.5
-        path.after_step(lr)
+        path.after_step()
     assert path.credit["blocks.0.weight"].tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
@@ -94,7 +95,8 @@ def test_the_credit_of_all_weights_is_what_the_loss_fell_by() -> None:
 
     before = loss()
     params = GradientParams(epochs=200, batch_size=80, lr=0.003)
-    fit(alone.body, rows, params, Run(), after_backward=path.before_step, after_step=path.after_step)
+    credited = {"begin": path.begin, "after_backward": path.before_step, "after_step": lambda _: path.after_step()}
+    fit(alone.body, rows, params, Run(), **credited)
     fell = before - loss()
     assert fell > 0.05
     assert path.total == pytest.approx(fell, rel=0.03)
