@@ -28,7 +28,7 @@ class Pull:
     pairs: Sequence[tuple[Tensor, Tensor]]
     strength: float
     stiffness: Sequence[Tensor] | None = None
-    _placed: dict[torch.device, tuple[list[Tensor], list[Tensor] | None]] = field(default_factory=dict)
+    _prepared: dict[tuple[float, torch.device], tuple[list[Tensor], float | list[Tensor]]] = field(default_factory=dict)
 
     def distance(self) -> Tensor:
         """Sum of (theta - theta*)^2, stiffness left out; a scalar with gradient."""
@@ -51,19 +51,20 @@ class Pull:
         if not self.strength or not self.pairs:
             return
         device = self.pairs[0][0].device
-        if device not in self._placed:
-            stiffness = None if self.stiffness is None else [stiff.to(device) for stiff in self.stiffness]
-            self._placed[device] = [star.to(device) for _, star in self.pairs], stiffness
-        stars, stiffness = self._placed[device]
+        if (lr, device) not in self._prepared:
+            self._prepared.clear()  # a rate that falls from step to step would else leave one of each
+            self._prepared[lr, device] = [star.to(device) for _, star in self.pairs], self._back(lr, device)
+        stars, back = self._prepared[lr, device]
         shared = [p if len(p) == len(star) else p[: len(star)] for p, star in self.pairs]
-        # the share of the way back to theta*, 1 - 1 / (1 + 2 lr strength stiffness): one, or one a weight
+        torch._foreach_lerp_(shared, stars, back)
+
+    def _back(self, lr: float, device: torch.device) -> float | list[Tensor]:
+        """The share of the way back to theta*, 1 - 1 / (1 + 2 lr strength stiffness): one, or one a weight."""
         pull = 2 * lr * self.strength
-        if stiffness is None:
-            torch._foreach_lerp_(shared, stars, pull / (1 + pull))
-        else:
-            pulls = list(torch._foreach_mul(stiffness, pull))
-            back = torch._foreach_div(pulls, list(torch._foreach_add(pulls, 1.0)))
-            torch._foreach_lerp_(shared, stars, list(back))
+        if self.stiffness is None:
+            return pull / (1 + pull)
+        pulls = [pull * stiff.to(device) for stiff in self.stiffness]
+        return [p / (1 + p) for p in pulls]
 
 
 @dataclass(frozen=True, eq=False)

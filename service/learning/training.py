@@ -98,7 +98,7 @@ def fit(
     memory: Labelled | None = None,
     selecting: Labelled | None = None,
     objective: Objective | None = None,
-    begin: Callable[[], None] | None = None,
+    before_training: Callable[[], None] | None = None,
     after_backward: Callable[[], None] | None = None,
     after_step: Callable[[float], None] | None = None,
     salt: int = 0,
@@ -108,7 +108,7 @@ def fit(
 
     `memory`: as many rows of it join each step, and the loss is a balanced softmax. `selecting`: stop early by its loss
     and keep the best epoch's weights. `objective`: minimised in place of the cross-entropy.
-    `begin()`: called before the first step, and again where all begins anew at a lower rate. `after_backward()`: called
+    `before_training()`: called before the first step, again where training begins again. `after_backward()`: called
     when the gradients are there, before they are clipped. `after_step(lr)`: called after each step of the optimiser,
     with the rate of that step. `phase`: its word in the progress.
     Raises Cancelled within a step, and Diverged.
@@ -118,7 +118,7 @@ def fit(
     cost = forward_cost(body, data.x[:1]) * 3 if data.rows else 0
     lr, work = params.lr, 0
     for retry in range(RETRIES + 1):
-        hooks = _Hooks(objective, begin, after_backward, after_step)
+        hooks = _Hooks(objective, before_training, after_backward, after_step)
         once = _Training(body, learning, params.model_copy(update={"lr": lr}), run, salt, phase, hooks)
         try:
             epochs = once.run_epochs(data, memory, selecting)
@@ -136,7 +136,7 @@ class _Hooks(NamedTuple):
     """What a method puts into the loop; see `fit`."""
 
     objective: Objective | None
-    begin: Callable[[], None] | None
+    before_training: Callable[[], None] | None
     after_backward: Callable[[], None] | None
     after_step: Callable[[float], None] | None
 
@@ -175,8 +175,8 @@ class _Training:
         generator = self.run.generator(self.salt)
         descent = Descent(self.learning, params.lr)
         steps = params.epochs * -(-data.rows // params.batch_size)
-        if self.hooks.begin is not None:
-            self.hooks.begin()
+        if self.hooks.before_training is not None:
+            self.hooks.before_training()
         if memory is not None and memory.rows:
             columns = self.body(x[:1]).shape[1]
             self.shares = log_shares(columns, data.y, memory.y).to(device)

@@ -103,7 +103,9 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
             pull.step(lr)
 
         loss = objective(learner, strength)
-        learner.fit(params, objective=loss, begin=path.begin, after_backward=path.before_step, after_step=after_step)
+        learner.fit(
+            params, objective=loss, before_training=path.begin, after_backward=path.before_step, after_step=after_step
+        )
         return Walked(learner, pull, path)
 
     if held is None:

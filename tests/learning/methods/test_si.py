@@ -95,7 +95,11 @@ def test_the_credit_of_all_weights_is_what_the_loss_fell_by() -> None:
 
     before = loss()
     params = GradientParams(epochs=200, batch_size=80, lr=0.003)
-    credited = {"begin": path.begin, "after_backward": path.before_step, "after_step": lambda _: path.after_step()}
+    credited = {
+        "before_training": path.begin,
+        "after_backward": path.before_step,
+        "after_step": lambda _: path.after_step(),
+    }
     fit(alone.body, rows, params, Run(), **credited)
     fell = before - loss()
     assert fell > 0.05
