@@ -31,6 +31,7 @@ from service.api import (
 from service.api.context import Context
 from service.api.door import Door
 from service.api.health import Health
+from service.api.long_answers import LongAnswers
 from service.api.posting import Posts
 from service.api.queries import check_query
 from service.api.reader import Reader
@@ -86,9 +87,8 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
     health.troubles = runtime.live.troubles
     posts = Posts(runtime.database, runtime.crash)
     settings = runtime.settings
-    app.state.context = Context(
-        runtime, health, Watcher(runtime), posts, Batcher(settings.queue_seconds), Reader(settings)
-    )
+    batcher = Batcher(settings.queue_seconds)
+    app.state.context = Context(runtime, health, Watcher(runtime), posts, batcher, Reader(settings), LongAnswers())
     for room in ROOMS:
         app.include_router(room.routes, dependencies=[] if room in ELSEWHERE else [Depends(check_query)])
     app.add_exception_handler(TsuikaError, _refused)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from service.api.health import Health
 from service.api.limits import Scope, header
+from service.api.long_answers import LongAnswers
 from service.api.posting import Posts, attempt_of
 from service.api.reader import Reader
 from service.api.validation import validated
@@ -44,6 +45,7 @@ class Context:
     posts: Posts
     batcher: Batcher
     reader: Reader
+    answers: LongAnswers
 
 
 async def _context(request: Request) -> Context:

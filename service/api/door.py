@@ -15,6 +15,7 @@ from service.api import auth, bodies, inference, limits, predictions, problems
 from service.api.context import Context, request_id
 from service.api.express import Express
 from service.api.limits import WRITES, Message, Receive, Scope, Send, SenderGone
+from service.api.long_answers import write
 from service.api.spool import Spooled
 from service.errors import TooLarge, TsuikaError
 
@@ -76,6 +77,12 @@ class Door:
         if scope["method"] in WRITES:
             limits.check_content_type(scope)
             scope["tsuika.body"] = await bodies.read_body(scope, receive, settings, self.context.reader.spool)
+        try:
+            await self._dispatch(scope, receive, answer)
+        finally:
+            self.context.answers.release(scope)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         body = scope["tsuika.body"]
         if (question := predictions.asked(scope)) is not None:
             told = await predictions.ask(self.context, *question, scope, body, receive)
@@ -84,7 +91,14 @@ class Door:
         else:
             await self.app(scope, receive, answer.send)
             return
-        await answer.whole(200, told.media, told.data, told.headers)
+        if told.rest is None:
+            await answer.whole(200, told.media, told.data, told.headers)
+            return
+        seconds = self.context.runtime.settings.answer_timeout_seconds
+        try:
+            await write(told, receive, answer.send, seconds)
+        except TimeoutError:  # without its end, so that nobody takes it for whole
+            log.warning("%s: the answer was not taken within %g s and is cut off", answer.request_id, seconds)
 
 
 def _unread(error: TsuikaError) -> bool:

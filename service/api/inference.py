@@ -21,11 +21,13 @@ from service.api.context import Context, Shared
 from service.api.context import answer as as_json
 from service.api.describing import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.limits import Receive, Scope, header
-from service.api.predictions import Told, answered, by_turns, response, version_header
+from service.api.long_answers import MOST_BINARY_SCORES, MOST_SCORES, Told, check_scores
+from service.api.predictions import answered, response, version_header
+from service.api.questions import Wish
 from service.api.spool import Spooled
 from service.contract import inference as contract
 from service.contract.inputs import InputSpec, TextInput
-from service.contract.media import RAW
+from service.contract.media import JSON, RAW
 from service.errors import TsuikaError
 from service.intake.inference import OUTPUTS, read_inference
 from service.intake.tensors import NAME
@@ -33,7 +35,7 @@ from service.registry import aliases, models
 from service.registry.tables import Version
 from service.serving.answers import check_classes
 from service.serving.shelf import Loaded
-from service.serving.tensors import encode
+from service.serving.tensors import PIECE, Encoded
 
 routes = APIRouter(tags=["open inference protocol"])
 
@@ -42,6 +44,11 @@ JSON_BYTES = b"inference-header-content-length"
 PLATFORM = "tsuika_safetensors"
 """Framework and format, as the protocol names platforms."""
 EXTENSIONS = ["binary_tensor_data"]
+FEWER = {
+    False: "Ask for class alone, for scores as bytes (binary_data), or send the rows in several requests.",
+    True: "Ask for class alone, or send the rows in several requests.",
+}
+"""What to do where an answer would have too many scores, by whether they were wanted as bytes."""
 SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 
@@ -69,11 +76,28 @@ async def ask(
     if asked.timeout is not None:
         own = asyncio.get_running_loop().time() + asked.timeout
         until = own if until is None else min(own, until)
-    found = await answered(shared, loaded, asked.rows, asked.source, until, receive)
-    data, json_bytes = await by_turns(encode(found, asked.wanted, asked.id))
-    if json_bytes is None:
-        return Told(data, [version_header(found)])
-    return Told(data, [version_header(found), (JSON_BYTES, b"%d" % json_bytes)], RAW.encode())
+    scores = [output for output in asked.wanted if output.name == "scores"]
+    classes = len(loaded.predictor.names) if scores else 1
+    long = len(asked.rows) * classes > PIECE
+    if long:
+        if classes > 1:
+            most = MOST_BINARY_SCORES if scores[0].binary else MOST_SCORES
+            check_scores(len(asked.rows), classes, most, "/outputs", FEWER[scores[0].binary])
+        shared.answers.admit(scope, len(asked.rows) * classes)
+    found = await answered(shared, loaded, asked.rows, Wish(classes, asked.source), until, receive)
+    return await _told(shared, scope, Encoded(found, asked.wanted, asked.id), long)
+
+
+async def _told(shared: Context, scope: Scope, encoded: Encoded, long: bool) -> Told:
+    headers, media = [version_header(encoded.answer)], RAW.encode() if encoded.has_bytes else JSON.encode()
+    if long:
+        if encoded.has_bytes:
+            headers.append((JSON_BYTES, b"%d" % await shared.answers.length(encoded.json)))
+        return await shared.answers.told(scope, encoded.pieces, headers, media)
+    data, json_bytes = encoded.whole()
+    if encoded.has_bytes:
+        headers.append((JSON_BYTES, b"%d" % json_bytes))
+    return Told(data, headers, media)
 
 
 def _is_long(body: bytes, length: str | None, loaded: Loaded) -> bool:

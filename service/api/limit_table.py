@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from service.api.arrivals import MOST_CLASSES
 from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
 from service.api.describing import refusals
+from service.api.long_answers import MOST_AT_ONCE, MOST_BINARY_SCORES, MOST_SCORES
 from service.api.posting import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.questions import MOST_TOP, QUERY_BYTES
 from service.api.reader import TASK_SECONDS, WAITING
+from service.api.wire import UNREAD_BYTES, UNREAD_SECONDS
 from service.contract import inputs, requests, resources
 from service.contract.requests import LONGEST_SOURCE
 from service.intake import multipart, weights
@@ -74,6 +76,47 @@ ROWS = (
     ),
     Row("query", QUERY_BYTES, "bytes", "The query of a prediction.", 413, "POST the rows."),
     Row("top", MOST_TOP, "classes", "`top`: best classes listed a row.", 422, "Ask for fewer."),
+    Row(
+        "scores",
+        MOST_SCORES,
+        "scores",
+        "Rows times classes that one answer lists as text. The best class of each row (`top` 1, the output `class`) is "
+        "always listed.",
+        422,
+        "Ask for fewer classes (`top`), or send the rows in several requests.",
+    ),
+    Row(
+        "scores as bytes",
+        MOST_BINARY_SCORES,
+        "scores",
+        "The same of the Open Inference Protocol, where `scores` comes as bytes.",
+        422,
+        "Ask for `class` alone, or send the rows in several requests.",
+    ),
+    Row(
+        "scores at once",
+        MOST_AT_ONCE,
+        "scores",
+        "All answers of more than a few rows that are being made or written. One that is longer is made alone.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "answer time",
+        "answer_timeout_seconds",
+        "seconds",
+        "From the first to the last byte of an answer of so many scores that it leaves in pieces.",
+        None,
+        "It is cut off. Ask for less at once.",
+    ),
+    Row(
+        "taking",
+        UNREAD_BYTES,
+        "bytes",
+        f"Of any answer that waits to be taken so many bytes must be taken every {UNREAD_SECONDS:g} seconds.",
+        None,
+        "The connection is cut off.",
+    ),
     Row(
         "waiting predictions",
         "queue_seconds",

@@ -161,7 +161,7 @@ def has_body(scope: Scope) -> bool:
 
 async def unless_gone(waiting: asyncio.Future[Any], receive: Receive) -> None:
     """Returns once `waiting` is done; where the sender hangs up before, it is cancelled. Raises SenderGone."""
-    listening = asyncio.ensure_future(_gone(receive))
+    listening = asyncio.ensure_future(gone(receive))
     try:
         await asyncio.wait([waiting, listening], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -171,7 +171,7 @@ async def unless_gone(waiting: asyncio.Future[Any], receive: Receive) -> None:
         raise SenderGone
 
 
-async def _gone(receive: Receive) -> None:
+async def gone(receive: Receive) -> None:
     """Returns once the sender has hung up."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -5,40 +5,32 @@ The same routes are declared in the framework too, for the description of the in
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Generator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 
 from service.api import questions, sent
 from service.api.context import Context, Shared
 from service.api.describing import TIMEOUT, refusals, takes
 from service.api.limits import Receive, Scope, unless_gone
-from service.api.problems import Headers
-from service.api.questions import MOST_TOP, Rows
+from service.api.long_answers import MOST_SCORES, Told, check_scores
+from service.api.questions import MOST_TOP, Rows, Wish
 from service.api.spool import Spooled
 from service.contract import requests, resources
 from service.contract.media import JPEG, NPY, PNG, RAW
 from service.intake.numbers import not_finite
-from service.serving.answers import Answer, check_classes
+from service.serving.answers import Answer, check_classes, is_long
 from service.serving.shelf import Loaded
 from service.serving.telling import NotFinite
 
 routes = APIRouter(tags=["predictions"])
 
+FEWER = "Ask for fewer (top), or send the rows in several requests."
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
-
-T = TypeVar("T")
-
-
-class Told(NamedTuple):
-    """A whole answer, with status 200."""
-
-    data: bytes
-    headers: Headers
-    media: bytes = b"application/json"
 
 
 def asked(scope: Scope) -> tuple[str, str | None] | None:
@@ -61,20 +53,15 @@ async def ask(
         inputs, wish = await sent.question(shared, scope, body, loaded)
     else:
         inputs, wish = await questions.read(scope, body, loaded)
-    found = await answered(shared, loaded, inputs, wish.source, until, receive)
-    return Told(await by_turns(found.written(wish.top)), [version_header(found)])
-
-
-async def by_turns(work: Generator[None, None, T]) -> T:
-    """What it comes to; others have their turn wherever it yields. A thread would be no better: it and the event loop
-    hold up one another."""
-    try:
-        while True:
-            next(work)
-            await asyncio.sleep(0)
-    except StopIteration as done:
-        found: T = done.value
-        return found
+    long, classes = is_long(loaded, len(inputs), wish.top), min(wish.top, len(loaded.predictor.names))
+    if long:
+        if classes > 1:
+            check_scores(len(inputs), classes, MOST_SCORES, "/top", FEWER)
+        shared.answers.admit(scope, len(inputs) * classes)
+    found = await answered(shared, loaded, inputs, wish, until, receive)
+    if not long:
+        return Told(found.json(wish.top), [version_header(found)])
+    return await shared.answers.told(scope, partial(found.pieces, wish.top), [version_header(found)])
 
 
 def version_header(answer: Answer) -> tuple[bytes, bytes]:
@@ -83,14 +70,14 @@ def version_header(answer: Answer) -> tuple[bytes, bytes]:
 
 
 async def answered(
-    shared: Context, loaded: Loaded, inputs: Rows, source: str | None, until: float | None, receive: Receive
+    shared: Context, loaded: Loaded, inputs: Rows, wish: Wish, until: float | None, receive: Receive
 ) -> Answer:
     """Rows by a version, together with those of others. Raises NotLive, InvalidContent, Busy, DeadlinePassed,
     SenderGone."""
     check_classes(loaded)
     batcher = shared.batcher
     batcher.admit(loaded.predictor, len(inputs))
-    waiting = batcher.ask(loaded.predictor, inputs, source, until)
+    waiting = batcher.ask(loaded.predictor, inputs, wish.source, until, wish.top)
     try:
         if batcher.crowded:
             await unless_gone(waiting, receive)
@@ -180,4 +167,13 @@ async def predict_rows_at(request: Request, shared: Shared, model: str, version:
 def response(told: Told) -> Response:
     """An answer for the framework."""
     headers = {name.decode(): value.decode() for name, value in told.headers}
-    return Response(told.data, 200, headers, told.media.decode())
+    if told.rest is None:
+        return Response(told.data, 200, headers, told.media.decode())
+    return StreamingResponse(_pieces(told), 200, headers, told.media.decode())
+
+
+async def _pieces(told: Told) -> AsyncIterator[bytes]:
+    yield told.data
+    if told.rest is not None:
+        async for piece in told.rest:
+            yield piece

@@ -19,6 +19,8 @@ from service.api.offers import behind
 
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,8})\r\n", re.IGNORECASE)
 MOST_DIGITS = 8
+UNREAD_SECONDS, UNREAD_BYTES = 30.0, 32 * 1024
+"""Of an answer that waits to be taken, so many bytes must go in so long: else nobody reads it, or nobody in earnest."""
 
 
 class Express(Protocol):
@@ -53,6 +55,8 @@ class Wire(HttpToolsProtocol):
     _usual: tuple[bytes, bytes] | None = None
     """Head of the request before, before and behind the length of its body, if both came in one piece and the express
     took it; null as soon as the parser is given anything else."""
+    _unread: asyncio.TimerHandle | None = None
+    """Looks whether what waits to be taken is being taken."""
     _quiet_since: float | None = None
     """When the latest answer was sent, on the clock of the loop, if nothing was asked since."""
 
@@ -60,8 +64,30 @@ class Wire(HttpToolsProtocol):
         super().connection_made(transport)
         self.transport = cast(asyncio.Transport, Corked(transport, self.loop))
 
+    def pause_writing(self) -> None:
+        """The transport has more to write than the other side takes at once: from here on its pace is looked at."""
+        super().pause_writing()
+        self._look_later()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def _look_later(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self._look_at_reader, waiting)
+
+    def _look_at_reader(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < UNREAD_BYTES:
+            self.transport.abort()  # a close would wait for it
+        else:
+            self._look_later()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)  # which tells the request that came last
+        if self._unread is not None:
+            self._unread.cancel()
         for cycle in (self._answering, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and cycle is not self.cycle and not cycle.response_complete:
                 cycle.disconnected = True

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from service.errors import NotLive
 from service.learning.batch import Array
-from service.serving.predictor import Shares, declared_range
+from service.serving.predictor import Columns, Floats, Shares, declared_range, largest
 from service.serving.shelf import Loaded
 
 PIECE = 256
@@ -33,32 +34,35 @@ class Answer:
         scores by name; "notes" where there are any."""
         return f"{self._head()}{self._rows(top)}{self._tail()}".encode()
 
-    def written(self, top: int) -> Generator[None, None, bytes]:
-        """The same; it yields between pieces, so that others have their turn while a long one is written."""
+    def pieces(self, top: int) -> Iterator[bytes]:
+        """The same, one after another, so that others have their turn while a long one is written."""
         rows, at_once = len(self.shares.best), max(PIECE // min(top, len(self.loaded.predictor.names)), 1)
-        pieces = list[str]()
+        before = self._head()
         for start in range(0, rows, at_once):
-            if start:
-                yield
             part = Answer(self.loaded, self.shares.part(start, min(start + at_once, rows)))
-            pieces.append(part._rows(top))
-        return f"{self._head()}{','.join(pieces)}{self._tail()}".encode()
+            yield f"{before}{part._rows(top)}".encode()
+            before = ","
+        yield self._tail().encode()
 
     def _rows(self, top: int) -> str:
-        names = self.loaded.predictor.quoted
+        names, shares = self.loaded.predictor.quoted, self.shares
         if top == 1:
+            rows = zip(_listed(shares.best), map(repr, _listed(shares.score)), strict=True)
             one = [
                 f'{{"class":{names[k]},"score":{told},"top":[{{"class":{names[k]},"score":{told}}}]}}'
-                for k, told in zip(self.shares.best, map(repr, self.shares.score), strict=True)
+                for k, told in rows
             ]
             return ",".join(one)
-        best = np.argsort(-self.shares.shares, axis=1, kind="stable")[:, :top]
-        scores = np.take_along_axis(self.shares.shares, best, 1)
-        rows = [
+        if shares.columns is None:
+            best = largest(shares.shares, top)
+            scores = np.take_along_axis(shares.shares, best, 1)
+        else:
+            best, scores = shares.columns, shares.shares
+        lists = [
             [f'{{"class":{names[k]},"score":{score!r}}}' for k, score in zip(row, told, strict=True)]
             for row, told in zip(best.tolist(), scores.tolist(), strict=True)
         ]
-        return ",".join(f'{row[0][:-1]},"top":[{",".join(row)}]}}' for row in rows)
+        return ",".join(f'{row[0][:-1]},"top":[{",".join(row)}]}}' for row in lists)
 
     def _head(self) -> str:
         # a model's name is letters, digits, dots and dashes: nothing in it wants escaping
@@ -87,3 +91,8 @@ def check_classes(loaded: Loaded) -> None:
     """Raises NotLive where a version knows no class."""
     if not loaded.predictor.names:
         raise NotLive(f"Version {loaded.number} of {loaded.model} knows no class. POST an update with rows first.")
+
+
+def _listed(numbers: list[Any] | Columns | Floats) -> list[Any]:
+    """Numbers as Python has them."""
+    return numbers if isinstance(numbers, list) else numbers.tolist()

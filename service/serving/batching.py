@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -26,6 +27,11 @@ TURN_SECONDS, TURN_PART = 0.0001, 0.25
 """A pass of large questions beside small ones takes so much longer than a row, or that part of theirs, at most."""
 COMPANY_SECONDS = 0.1
 """After a small question more of them are expected for so long."""
+ALL = sys.maxsize
+"""Every class there is."""
+MANY = 4096
+"""Rows times classes beyond which an answer holds no more of them than was asked for: a row of 10,000 classes has 80 kB
+of scores. Letting a few go takes longer than keeping them."""
 SMOOTHING, MOST_SLOWER = 0.1, 20.0
 """Weight of a pass in how much slower than its pace a version is, and the most that one says of it."""
 
@@ -82,25 +88,38 @@ class Batcher:
         return wait
 
     def ask(
-        self, predictor: Predictor, rows: Array, source: str | None = None, until: float | None = None
+        self,
+        predictor: Predictor,
+        rows: Array,
+        source: str | None = None,
+        until: float | None = None,
+        top: int = ALL,
     ) -> asyncio.Future[Shares]:
         """The answer to rows [n, ...], n >= 1, that have the version's shape. Rows of a cancelled one are not
-        computed.
+        computed. `top`: classes of each row that it has to hold, the best ones; where rows and classes are many it
+        holds no more.
 
         It fails with NotFinite, with DeadlinePassed, or with what the pass raised.
         """
         answer: asyncio.Future[Shares] = asyncio.get_running_loop().create_future()
-        self.tell(answer, predictor, rows, source, until)
+        self.tell(answer, predictor, rows, source, until, top)
         return answer
 
     def tell(
-        self, answer: Answering, predictor: Predictor, rows: Array, source: str | None, until: float | None
+        self,
+        answer: Answering,
+        predictor: Predictor,
+        rows: Array,
+        source: str | None,
+        until: float | None,
+        top: int = ALL,
     ) -> None:
         """The same; `answer` is told, in the turn of the loop that finds it."""
         if (loop := self._loop) is None:  # asked for once: the answer costs a call of the system
             loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
-        question = Question(rows, answer, until, now)
+        many = len(rows) * len(predictor.names) > MANY
+        question = Question(rows, answer, until, now, top if many else None)
         step = predictor.head_of(source)
         line = self._lines.get(step)
         if line is None:
@@ -181,7 +200,7 @@ class Batcher:
 
     def _told(self, line: Line, pieces: list[Piece], found: Pass | Exception) -> None:
         if isinstance(found, Pass):
-            expected = line.predictor.pace.seconds(len(found.shares.best))
+            expected = line.predictor.pace.seconds(found.rows)
             if expected > 0:
                 seen = min(max(found.seconds / expected, 1.0), MOST_SLOWER)
                 weight = SMOOTHING * min(found.seconds / ON_LOOP_SECONDS, 1.0)  # a short one says little

@@ -34,12 +34,13 @@ class Answering(Protocol):
 @dataclass(eq=False)
 class Question:
     """Rows that wait for their answer. `until`: when nobody wants it any more; `asked`: when it came. Both on the clock
-    of the loop."""
+    of the loop. `top`: the best classes of each row that are kept, where rows and classes are many; null: all."""
 
     rows: Array
     answer: Answering
     until: float | None
     asked: float = 0.0
+    top: int | None = None
     taken: int = 0
     parts: list[Shares] = field(default_factory=list)
 
@@ -58,10 +59,11 @@ class Piece(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """What a pass found, and how long it took; `faulty`: the first number that is not finite, of each row that has
-    one."""
+    """What a pass of so many rows found for each of its pieces, and how long it took; `faulty`: the first number that
+    is not finite, of each row that has one."""
 
-    shares: Shares
+    parts: list[Shares]
+    rows: int
     faulty: dict[int, int]
     seconds: float
 
@@ -77,13 +79,25 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
         found = predictor.pass_of(rows, step, (low, high))
         seconds = time.perf_counter() - began
         predictor.pace.seen(len(rows), seconds)
-        if not numbers:
-            return Pass(found, {}, seconds)
-        if predictor.range is not None and not (predictor.range[0] <= low and high <= predictor.range[1]):
-            found = found._replace(outside=_outside(rows, *predictor.range))
-        return Pass(found, {} if math.isfinite(low) and math.isfinite(high) else _not_finite(rows), seconds)
+        faulty = dict[int, int]()
+        if numbers:
+            if predictor.range is not None and not (predictor.range[0] <= low and high <= predictor.range[1]):
+                found = found._replace(outside=_outside(rows, *predictor.range))
+            if not (math.isfinite(low) and math.isfinite(high)):
+                faulty = _not_finite(rows)
+        return Pass(_parts(found, pieces), len(rows), faulty, seconds)
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error
+
+
+def _parts(found: Shares, pieces: Sequence[Piece]) -> list[Shares]:
+    """What was found, by pieces; what nobody is told is let go here, where it does not hold up the event loop."""
+    parts, at = list[Shares](), 0
+    for question, start, stop in pieces:
+        first, at = at, at + stop - start
+        part = found.part(first, at)
+        parts.append(part if question.top is None else part.kept(question.top))
+    return parts
 
 
 def _rows_of(piece: Piece) -> Array:

@@ -33,6 +33,7 @@ PIXELS = RangeScale(range=IMAGE_RANGE)
 WARM_TEXT = "a text of about as many words as people send"
 
 Floats = NDArray[np.float64]
+Columns = NDArray[np.integer[Any]]
 
 
 class Shares(NamedTuple):
@@ -40,12 +41,14 @@ class Shares(NamedTuple):
 
     best, score: the column of the largest share of each row, the first of equal ones, and the share.
     outside: rows with values outside the range that the model declares.
+    columns: null, or which columns `shares` holds, by falling share, where the others were let go. [n, k]
     """
 
     shares: Floats
-    best: list[int]
-    score: list[float]
+    best: list[int] | Columns
+    score: list[float] | Floats
     outside: frozenset[int] = frozenset()
+    columns: Columns | None = None
 
     @classmethod
     def of(cls, found: Tensor) -> Shares:
@@ -58,17 +61,50 @@ class Shares(NamedTuple):
         if start == 0 and stop == len(self.best):
             return self
         outside = frozenset(k - start for k in self.outside if start <= k < stop) if self.outside else self.outside
-        return Shares(self.shares[start:stop], self.best[start:stop], self.score[start:stop], outside)
+        columns = None if self.columns is None else self.columns[start:stop]
+        return Shares(self.shares[start:stop], self.best[start:stop], self.score[start:stop], outside, columns)
+
+    def kept(self, top: int) -> Shares:
+        """What an answer of the best `top` classes a row holds, as arrays of its own: 12 bytes a class instead of 8 for
+        every class there is, and 12 a row instead of 68. Of rows outside the declared range one is named."""
+        best, score = np.array(self.best, np.int32), np.array(self.score)
+        outside = frozenset(list(self.outside)[:1])
+        if top >= self.shares.shape[1]:
+            return Shares(self.shares.copy(), best, score, outside)
+        if top == 1:
+            return Shares(score[:, None], best, score, outside, best[:, None])
+        columns = largest(self.shares, top)
+        return Shares(np.take_along_axis(self.shares, columns, 1), best, score, outside, columns.astype(np.int32))
 
     @classmethod
     def concat(cls, parts: Sequence[Shares]) -> Shares:
-        """One after another."""
+        """One after another; all of them whole, or all kept in part."""
         if len(parts) == 1:
             return parts[0]
         shares = np.concatenate([p.shares for p in parts])
         starts = accumulate((len(p.best) for p in parts), initial=0)
         outside = frozenset(start + k for start, p in zip(starts, parts, strict=False) for k in p.outside)
-        return cls(shares, [b for p in parts for b in p.best], [s for p in parts for s in p.score], outside)
+        if isinstance(parts[0].best, list):
+            return cls(shares, [b for p in parts for b in p.best], [s for p in parts for s in p.score], outside)
+        columns = [p.columns for p in parts if p.columns is not None]
+        best, score = np.concatenate([p.best for p in parts]), np.concatenate([p.score for p in parts])
+        return cls(shares, best, score, outside, np.concatenate(columns) if columns else None)
+
+
+def largest(shares: Floats, top: int) -> Columns:
+    """Columns of the `top` largest shares of each row, by falling share, equal ones by column. [n, top]
+
+    As the head of a stable sort, in a tenth of its time where there are many columns and few are asked for."""
+    n, columns = shares.shape
+    if top < columns:
+        least = np.partition(shares, columns - top, axis=1)[:, columns - top, None]
+        above, equal = shares > least, shares == least
+        above |= equal & (np.cumsum(equal, 1) <= top - above.sum(1, keepdims=True))
+        if above.sum() == n * top:  # not so where a share is no number
+            among = np.nonzero(above)[1].reshape(n, top)
+            order = np.argsort(-np.take_along_axis(shares, among, 1), axis=1, kind="stable")
+            return np.take_along_axis(among, order, 1)
+    return np.argsort(-shares, axis=1, kind="stable")[:, :top]
 
 
 def declared_range(spec: InputSpec) -> RangeScale | None:

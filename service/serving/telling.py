@@ -44,7 +44,7 @@ def _tell(told: Callable[[T], None], what: T) -> None:
 def deliver(pieces: list[Piece], found: Pass | Exception) -> None:
     """Every question of a pass gets its part, or its own fault."""
     at = 0
-    for question, start, stop in pieces:
+    for number, (question, start, stop) in enumerate(pieces):
         first, at = at, at + stop - start
         if question.answer.done():
             continue
@@ -56,6 +56,6 @@ def deliver(pieces: list[Piece], found: Pass | Exception) -> None:
             if faults:
                 _tell(question.answer.set_exception, NotFinite(start + faults[0] - first, found.faulty[faults[0]]))
                 continue
-        question.parts.append(found.shares.part(first, at))
+        question.parts.append(found.parts[number])
         if stop == len(question.rows):
             _tell(question.answer.set_result, Shares.concat(question.parts))

@@ -15,7 +15,7 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.preprocessing import InputScale
 from service.serving.answers import predict
 from service.serving.pace import MOST_ROWS, Pace
-from service.serving.predictor import Predictor
+from service.serving.predictor import Predictor, Shares, largest
 from service.serving.shelf import Loaded
 
 SPEC = VectorInput(kind="vector", size=4)
@@ -96,3 +96,27 @@ def test_more_rows_pass_at_once_only_if_the_pass_itself_was_short() -> None:
     assert pace.cap == 16
     pace.seen(16, 0.009)
     assert pace.cap == 32
+
+
+def test_the_largest_are_those_of_a_stable_sort() -> None:
+    random = np.random.default_rng(0)
+    shares = random.integers(0, 4, size=(50, 20)) / 4  # with many that are equal
+    shares[7, 3] = np.nan
+    for rows in (shares, np.delete(shares, 7, 0)):
+        for top in (1, 2, 10, 19, 20, 30):
+            assert np.array_equal(largest(rows, top), np.argsort(-rows, axis=1, kind="stable")[:, :top])
+
+
+@pytest.mark.parametrize("top", [1, 2, 5])
+def test_what_is_kept_of_many_rows_is_what_was_asked_for(top: int) -> None:
+    whole = Predictor(checkpoint(["a", "b", "c", "d"])).answer(np.ones((6, 4), np.float32) * np.arange(6)[:, None])
+    kept = Shares.concat([whole.part(0, 4).kept(top), whole.part(4, 6).kept(top)])
+    assert np.asarray(kept.best).tolist() == whole.best
+    assert np.asarray(kept.score).tolist() == whole.score
+    assert kept.shares.shape == (6, min(top, 4))
+    if top < 4:
+        assert kept.columns is not None
+        assert np.array_equal(kept.columns, largest(whole.shares, top))
+        assert np.array_equal(kept.shares, np.take_along_axis(whole.shares, largest(whole.shares, top), 1))
+    else:
+        assert np.array_equal(kept.shares, whole.shares)
