@@ -2,7 +2,7 @@
 
 Avalanche's train on every row; ours keep three rows in ten back for the judge. Core-seconds of training are compared
 with those of Avalanche's `train`; with the judging beside it. Avalanche's were given their strengths, so that a run of
-ours with a given one (`ewc:strength=1`) is what compares with them in seconds; one that searches stands beside it.
+ours with a given one (`ewc:strength=0.1`) is what compares with them in seconds; one that searches stands beside it.
 """
 
 from __future__ import annotations

@@ -17,11 +17,12 @@ from service.learning.losses import Pull, without_old
 from service.learning.method import SCHEDULE, Data, Run, Schedule, TrunkParams
 from service.learning.search import Point, search
 from service.learning.training import Labelled, Objective, Step, rights
+from service.learning.unfreezing import SLOWER
 
 Strength = Annotated[float, Field(ge=0, le=1e12)]
-STRENGTHS = (0.1, 1.0, 10.0, 100.0)
+STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Of pulls whose importances have mean 1."""
-USUAL = 1.0
+USUAL = 0.1
 """Of those, where rows kept back do not tell them apart."""
 BRIEF = 1 / 8
 """Part of the epochs that a strength is tried for. Mostly three are, so a search costs two fifths of a training."""
@@ -57,7 +58,9 @@ class Anchor:
         added = set() if learner.added is None else {id(p) for p in learner.added.parameters()}
         shared = {n: p for n, p in learner.body.named_parameters() if id(p) not in added and n in self.stars}
         stiffness = [self.stiffness[name] for name in shared] if self.stiffness is not None else None
-        return Pull([(p, self.stars[name]) for name, p in shared.items()], strength, stiffness)
+        slow = {id(p) for p in learner.slow}
+        rates = [SLOWER if id(p) in slow else 1.0 for p in shared.values()] if slow else None
+        return Pull([(p, self.stars[name]) for name, p in shared.items()], strength, stiffness, rates)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ FEW_NEW = 5
 """Learning rows of the rarest new class below which covariances are shared and shrunk."""
 FEW_KNOWN = 20
 """Rows a class below which only the head of a trained net is touched, where no old row is kept to learn beside."""
-IMPORTED_STRENGTH, IMPORTED_STIFFLY = 1.0, 10.0
+IMPORTED_STRENGTH, IMPORTED_STIFFLY = 0.1, 1.0
 """How stiffly weights are held that came without rows, and where no class is new: no row is there by which a strength
 could be chosen."""
 ENOUGH_TO_TRAIN = 2_000

@@ -1,6 +1,8 @@
 """What methods add to the cross-entropy: as a loss to report, and as the proximal step taken in place of its gradient.
 
 A proximal step is stable for every strength; the gradient of the same penalty diverges once rate x strength nears 1.
+Momentum lets a gradient move a weight by lr g (1 + 0.9 + 0.9^2 + ...) = lr g / (1 - 0.9), so a proximal step goes as
+far: where training comes to rest, the gradient of loss plus penalty is 0.
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.learning.heads import Block
+from service.learning.steps import MOMENTUM
+
+REACH = round(1 / (1 - MOMENTUM), 9)
+"""How far a gradient moves a weight in the end, in steps without momentum: 10, but for the rounding of 1 - 0.9."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +28,14 @@ class Pull:
 
     `pairs`: (theta, theta*). Where theta* has fewer rows (a head that has grown since), only those rows are pulled.
     `stiffness`: of each weight, in the shapes of theta*; null: 1 for all, which is L2-SP (Li, Grandvalet, Davoine:
-    Explicit inductive bias for transfer learning with convolutional networks, 2018, eq. 2).
+    Explicit inductive bias for transfer learning with convolutional networks, 2018, eq. 2). `rates`: at which part of
+    the step's rate each of them trains; null: at all of it.
     """
 
     pairs: Sequence[tuple[Tensor, Tensor]]
     strength: float
     stiffness: Sequence[Tensor] | None = None
+    rates: Sequence[float] | None = None
     _prepared: dict[tuple[float, torch.device], tuple[list[Tensor], float | list[Tensor]]] = field(default_factory=dict)
 
     def distance(self) -> Tensor:
@@ -47,7 +55,10 @@ class Pull:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """theta <- theta* + (theta - theta*) / (1 + 2 lr strength stiffness). Strength 0 touches nothing."""
+        """theta <- theta* + (theta - theta*) / (1 + p) with p = 2 lr strength stiffness / (1 - momentum).
+
+        Strength 0 touches nothing.
+        """
         if not self.strength or not self.pairs:
             return
         device = self.pairs[0][0].device
@@ -59,11 +70,13 @@ class Pull:
         torch._foreach_lerp_(shared, stars, back)
 
     def _back(self, lr: float, device: torch.device) -> float | list[Tensor]:
-        """The share of the way back to theta*, 1 - 1 / (1 + 2 lr strength stiffness): one, or one a weight."""
-        pull = 2 * lr * self.strength
-        if self.stiffness is None:
+        """The share of the way back to theta*, one or one a weight: p / (1 + p) of the p in `step`."""
+        pull = 2 * lr * (self.strength * REACH)
+        if self.stiffness is None and self.rates is None:
             return pull / (1 + pull)
-        pulls = [pull * stiff.to(device) for stiff in self.stiffness]
+        stiffness = self.stiffness or [torch.ones_like(star, device=device) for _, star in self.pairs]
+        rates = self.rates or [1.0] * len(self.pairs)
+        pulls = [pull * rate * stiff.to(device) for stiff, rate in zip(stiffness, rates, strict=True)]
         return [p / (1 + p) for p in pulls]
 
 
@@ -83,10 +96,11 @@ class GroupLasso:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """v <- v max(0, 1 - lr strength / |v|) for each unit v."""
+        """v <- v max(0, 1 - lr strength / ((1 - momentum) |v|)) for each unit v."""
+        shrunk = lr * (self.strength * REACH)
         for block in self.blocks:
             norms = unit_norms(block)
-            kept = (1 - lr * self.strength / norms.clamp(min=torch.finfo(norms.dtype).tiny)).clamp(min=0)
+            kept = (1 - shrunk / norms.clamp(min=torch.finfo(norms.dtype).tiny)).clamp(min=0)
             block.weight.mul_(kept.view(-1, *[1] * (block.weight.ndim - 1)))
             if block.bias is not None:
                 block.bias.mul_(kept)

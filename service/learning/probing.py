@@ -21,7 +21,7 @@ MOST_UNITS = 32
 CROWDED = 0.5
 """Share of a layer that must be flagged for a layer to be put in behind it; once a layer, since its width doubles."""
 EPOCHS = 3
-PULL = 1e-2
+PULL = 1e-3
 """Strength of the probe's pull to the old weights."""
 WORTH = 0.01
 """Accuracy on the batch that moving old units must win before any unit counts as flagged."""

@@ -85,23 +85,26 @@ def gathered(
             yield places[start:stop], rows[start:stop], labels[start:stop]
 
 
-def clip(learning: list[nn.Parameter], look: bool) -> None:
+def clip(learning: list[nn.Parameter], look: bool) -> float:
     """Shorten the gradients of a step to a norm of CLIP, together and in place; shorter ones keep their bits.
 
-    Raises FloatingPointError where the norm is not finite. `look` false: nobody waits for the norm, and a norm that is
-    not finite is found by a later look.
+    -> what they were multiplied by, at most 1. Raises FloatingPointError where the norm is not finite. `look` false:
+    nobody waits for the norm, a norm that is not finite is found by a later look, and the answer is 1.
     """
     gradients = [p.grad for p in learning if p.grad is not None]
     if not gradients:
-        return
+        return 1.0
     if not look:
         nn.utils.clip_grad_norm_(learning, CLIP, foreach=True)
-        return
+        return 1.0
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
     if not math.isfinite(norm):
         raise FloatingPointError
-    if norm > CLIP:
-        torch._foreach_mul_(gradients, CLIP / (norm + 1e-6))
+    if norm <= CLIP:
+        return 1.0
+    factor: float = CLIP / (norm + 1e-6)
+    torch._foreach_mul_(gradients, factor)
+    return factor
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:

@@ -110,7 +110,8 @@ def fit(
     and keep the best epoch's weights. `objective`: minimised in place of the cross-entropy.
     `before_training()`: called before the first step, again where training begins again. `after_backward()`: called
     when the gradients are there, before they are clipped. `after_step(lr)`: called after each step of the optimiser,
-    with the rate of that step. `phase`: its word in the progress.
+    with the rate at which it took the gradient, which is smaller where that was clipped: a penalty whose step is taken
+    at that rate, too, keeps its weight in the sum that training minimises. `phase`: its word in the progress.
     Raises Cancelled within a step, and Diverged.
     """
     learning = [p for p in body.parameters() if p.requires_grad]
@@ -212,7 +213,8 @@ class _Training:
         descent.forget_gradients()
         with precision(self.run.device):
             loss = self._loss(step)
-        look = self.run.device.type == "cpu" or self.steps % UNSEEN_STEPS == 0
+        asked = self.run.device.type == "cpu" or self.hooks.after_step is not None
+        look = asked or self.steps % UNSEEN_STEPS == 0
         if look:
             self.losses.append(loss.item())
             self.first = self.losses[0] if self.first is None else self.first
@@ -221,10 +223,10 @@ class _Training:
         torch.autograd.backward(loss)
         if self.hooks.after_backward is not None:
             self.hooks.after_backward()
-        clip(self.learning, look)
+        shortened = clip(self.learning, look)
         descent.step()
         if self.hooks.after_step is not None:
-            self.hooks.after_step(descent.lr)
+            self.hooks.after_step(descent.lr * shortened)
         self.rows += len(step.y)
         self.steps += 1
 

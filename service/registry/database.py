@@ -155,8 +155,8 @@ def migrations_path() -> Path:
     return checkout if (checkout / "env.py").exists() else package / "migrations"
 
 
-def migrate(url: str) -> None:
-    """Bring the tables of the database up to this version of the code."""
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the tables of the database up to this version of the code, or to an earlier revision."""
     engine = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
     try:
         with engine.begin() as connection:
@@ -168,7 +168,7 @@ def migrate(url: str) -> None:
             config = Config()
             config.set_main_option("script_location", str(migrations_path()))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     finally:
         engine.dispose()
 

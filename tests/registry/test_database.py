@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import MetaData, create_engine, select, text
 
 import service
 from service.errors import Busy, DiskFull, ImpossibleSettings
 from service.registry import database as registry_database
 from service.registry import models
 from service.registry.database import Database, marks, migrate, migrations_path
-from service.registry.tables import Installation, Model, Table
+from service.registry.tables import Installation, Model, Table, Update
 from tests.registry.facts import model
 
 
@@ -75,6 +75,35 @@ def test_migrating_twice_keeps_what_is_there(migrated: Path, tmp_path: Path) -> 
     with database.reading() as session:
         assert models.get(session, "digits").name == "digits"
         assert models.installation_secret(session) == secret
+    database.close()
+
+
+def test_strengths_that_were_stored_before_they_meant_what_they_say_go_on_holding_as_they_did(tmp_path: Path) -> None:
+    url, methods = (
+        f"sqlite:///{tmp_path / 'tsuika.db'}",
+        ({"name": "ewc", "strength": 5}, {"name": "lwf", "strength": 5}),
+    )
+    migrate(url, "0005")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        tables = MetaData()
+        tables.reflect(connection)
+        for key, method in enumerate([*methods, {"name": "l2_sp", "strength": "search"}]):
+            at_all = {"id": key, "name": f"m{key}", "input": {}, "architecture": {}, "classes": [], "method": method}
+            chosen = {"promotion": "auto", "retention": "all", "memory_rows": 0, "created_at": 0.0, "gate": {}}
+            connection.execute(tables.tables["models"].insert().values(**at_all, **chosen))
+        row = {column.name: 0 for column in tables.tables["updates"].columns if not column.nullable}
+        row |= {"id": "upd_1", "kind": "learn", "batches": [], "state": "succeeded", "method": methods[0]}
+        connection.execute(tables.tables["updates"].insert().values(**row))
+    engine.dispose()
+    migrate(url)
+    database = Database(url)
+    with database.reading() as session:
+        stored = [model.method.get("strength") for model in session.scalars(select(Model).order_by(Model.id))]
+        assert stored == [0.5, 5, "search"]
+        [update] = session.scalars(select(Update))
+        assert update.method == {"name": "ewc", "strength": 0.5}
+        assert update.requested_method is None
     database.close()
 
 

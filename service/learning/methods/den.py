@@ -36,7 +36,7 @@ NEGATIVES, NEGATIVE_IMAGES = 12, 4
 LEAST_NEGATIVES = 20
 REHEARSED = 0.3
 """Remembered rows for each pseudo-row."""
-SPARSITY = 1e-3
+SPARSITY = 1e-4
 """Strength of the group lasso on added units."""
 SLOWER = 3
 """What is added trains at a third of the rate: at a rate that suits a whole network half of the new units die."""

@@ -2,7 +2,13 @@
 
 The loss is the cross-entropy + strength x sum of (theta - theta*)^2 over the weights that were there before; theta* is
 the previous version, or the weights of the first training. Strong enough, nothing moves; at 0 it is fine-tuning, to the
-last bit.
+last bit. Where two or more classes are new, rows of new classes are scored over the new columns alone. The weights of
+the first layer that trains are taken in the frame: for inputs that are centred and brought to one spread.
+
+Training ends at the minimiser of that loss if it is given the time. On a convex problem (a head alone) it comes within
+1e-4 of what L-BFGS finds, with whole batches, a rate that is stable for the rows, and hundreds of epochs. The usual ten
+epochs in batches of 64 stop on the way: on 350 rows of digits they came 0.16 of the way to the minimiser at strength
+0.001, 0.38 at 0.01, 0.85 at 0.1 and 0.93 at 1, where the noise of small batches is the rest.
 """
 
 from __future__ import annotations
@@ -21,8 +27,8 @@ from service.learning.method import Data, Learned, Method, Run
 from service.learning.origin import ORIGIN
 from service.learning.unfreezing import unfit
 
-STRENGTHS = (0.01, 0.1, 1.0, 10.0)
-USUAL = 1.0
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+USUAL = 0.1
 
 
 class Params(PulledParams):
