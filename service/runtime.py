@@ -12,6 +12,7 @@ from service.serving.live import LiveModels
 from service.settings import Settings
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
+from service.storage.permissions import tighten
 
 
 class Runtime:
@@ -19,6 +20,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        tighten(settings)
         self.database = Database(settings.database_url)
         self.store = LocalArtifacts(settings.store_folder, crash=self.crash)
         self.cache = Cache(settings.data / "cache", settings.cache_bytes)

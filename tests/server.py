@@ -112,6 +112,7 @@ class Server:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
+                umask=0,  # it closes what it keeps by itself
             )
 
     def __enter__(self) -> Server:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from service.errors import ImpossibleSettings
 from service.settings import Settings
+from service.storage.permissions import tighten
 
 BACKLOG = 2048
 LOCK_NAME = "serve.lock"
@@ -69,7 +70,7 @@ def _cannot_listen(settings: Settings, error: OSError) -> ImpossibleSettings:
 def locked(settings: Settings, url: str) -> Iterator[None]:
     """One `serve` a data folder; the lock goes with the process, however it ends."""
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        tighten(settings)
         file = (settings.data / LOCK_NAME).open("a+")
     except OSError as error:
         raise ImpossibleSettings(

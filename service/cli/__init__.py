@@ -14,6 +14,7 @@ from importlib import import_module
 from service import __version__
 from service.cli.exits import ERROR, INTERRUPTED, USAGE
 from service.errors import ImpossibleSettings, TsuikaError
+from service.storage.permissions import keep_to_ourselves
 
 EPILOG = """Settings are environment variables (TSUIKA_DATA, TSUIKA_KEY, ...); the README lists them.
 Exit codes: 0 done, 1 error, 2 wrong usage or settings, 130 interrupted."""
@@ -22,6 +23,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage or settings, 130 interrupted."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. -> its exit code"""
     arguments = parser().parse_args(argv)
+    keep_to_ourselves()
     try:
         code: int = import_module(f"service.cli.{arguments.command}").run(arguments)
     except KeyboardInterrupt:

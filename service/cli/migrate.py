@@ -7,12 +7,13 @@ import argparse
 from service.cli.exits import DONE
 from service.registry.database import migrate
 from service.settings import Settings
+from service.storage.permissions import tighten
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Creates or upgrades the database."""
     settings = Settings.from_environment()
-    settings.data.mkdir(parents=True, exist_ok=True)
+    tighten(settings)
     migrate(settings.database_url)
     print(f"Up to date: {settings.database_url}")
     return DONE
