@@ -29,6 +29,7 @@ from service.api.limits import Receive, Scope, Send
 from service.api.place import BACKLOG, address, let_nobody_in, listening, locked
 from service.api.wire import Wire
 from service.errors import Busy, TsuikaError
+from service.registry import schema
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ FAREWELL_SECONDS = 0.5
 
 
 def serve(settings: Settings) -> int:
-    """Serve until TERM or INT; -> the exit code. Raises ImpossibleSettings for a taken port, folder or address."""
+    """Serve until TERM or INT; -> the exit code. Raises ImpossibleSettings for a taken port, folder or address, and
+    SchemaMismatch for a database of a newer version."""
     settings.check()
+    schema.require_upgradable(settings.database_file)
     with listening(settings) as listener:
         url = address(settings, listener)
         first = not settings.data.exists()

@@ -20,6 +20,7 @@
     ├── Busy                    try again in a moment
     ├── DeadlinePassed          the time that the request gave itself was over before it was its turn
     ├── DiskFull                no room to store it; nothing was stored
+    ├── SchemaMismatch          the tables of the database are not those of this version
     ├── CorruptArtifact         stored bytes do not hash to their digest
     ├── Incomplete              a version that was made lacks what its certificate would need
     ├── LeaseLost               another worker owns this update now: publish nothing
@@ -193,6 +194,13 @@ class DiskFull(TsuikaError):
 
     slug = "disk-full"
     title = "No space left"
+
+
+class SchemaMismatch(TsuikaError):
+    """The tables of the database are not those that this version works with."""
+
+    slug = "schema-mismatch"
+    title = "The database is of another version"
 
 
 class CorruptArtifact(TsuikaError):

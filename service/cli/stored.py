@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from service.errors import NotFound
+from service.registry import schema
 from service.runtime import Runtime
 from service.settings import Settings
 
 
 @contextmanager
 def runtime() -> Iterator[Runtime]:
-    """Raises NotFound where no service has kept anything yet: a typing error must not make an empty folder."""
+    """Raises NotFound where no service has kept anything yet: a typing error must not make an empty folder; and
+    SchemaMismatch where it was a service of another version."""
     settings = Settings.from_environment()
     if not settings.database_file.exists():
         raise NotFound(
             f"There is no database at {settings.database_file}. Set TSUIKA_DATA to the folder of the service."
         )
+    schema.require(settings.database_file)
     opened = Runtime(settings)
     try:
         yield opened

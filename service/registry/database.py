@@ -19,7 +19,8 @@ from sqlalchemy.exc import OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from service.errors import Busy, DiskFull, ImpossibleSettings
+from service.errors import Busy, DiskFull, ImpossibleSettings, SchemaMismatch
+from service.registry import schema
 
 BUSY_SECONDS = 5.0
 """How long a write waits for the one before it."""
@@ -36,6 +37,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.file = Path(str(make_url(url).database))
         self._readers = _engine(url, begin="BEGIN", pool_size=8, max_overflow=24)
         self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
         self._watching: PoolProxiedConnection | None = None
@@ -89,9 +91,9 @@ class Database:
         for engine in (self._readers, self._writer):
             event.listen(engine, "begin", lambda _: do(), insert=True)
 
-    def ready(self) -> bool:
-        """Whether the tables are there."""
-        return inspect(self._readers).has_table("installation")
+    def require_current(self, session: Session) -> None:
+        """Raises SchemaMismatch where another version has upgraded the tables meanwhile."""
+        schema.check(self.file, session.scalar(text(schema.REVISION)))
 
     def close(self) -> None:
         """Give all connections back."""
@@ -120,7 +122,7 @@ def now() -> float:
     return time.time()
 
 
-def _engine(url: str, begin: str, pool_size: int, max_overflow: int) -> Engine:
+def _engine(url: str, begin: str, pool_size: int, max_overflow: int, foreign_keys: bool = True) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         raise ImpossibleSettings(
@@ -136,9 +138,11 @@ def _engine(url: str, begin: str, pool_size: int, max_overflow: int) -> Engine:
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
     )
 
+    keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
+
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", keys, "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -148,17 +152,15 @@ def _engine(url: str, begin: str, pool_size: int, max_overflow: int) -> Engine:
     return engine
 
 
-def migrations_path() -> Path:
-    """The checkout's `migrations/` if it is there (an editable install), else the copy in the wheel."""
-    package = Path(__file__).resolve().parent.parent
-    checkout = package.parent / "migrations"
-    return checkout if (checkout / "env.py").exists() else package / "migrations"
-
-
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the tables of the database up to this version of the code, or to an earlier revision."""
-    engine = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+    """Bring the tables of the database up to this version of the code, or to an earlier revision; wholly or not at all.
+
+    Tables are made anew under their names, so foreign keys are checked at the end instead of at each step. Raises
+    SchemaMismatch where the tables are of a newer version, and Busy where somebody else holds the database.
+    """
+    engine = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0, foreign_keys=False)
     try:
+        schema.require_upgradable(Path(str(engine.url.database)))
         with engine.begin() as connection:
             if _at_head(connection):
                 return
@@ -166,16 +168,24 @@ def migrate(url: str, revision: str = "head") -> None:
             from alembic.config import Config
 
             config = Config()
-            config.set_main_option("script_location", str(migrations_path()))
+            config.set_main_option("script_location", str(schema.migrations_path()))
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+            if broken := connection.execute(text("PRAGMA foreign_key_check")).all():
+                raise SchemaMismatch(
+                    f"The upgrade of {engine.url.database} would leave {len(broken)} rows that name others which are "
+                    f"not there, the first in {broken[0][0]}: nothing was changed. Restore the file from a copy."
+                )
+    except OperationalError as error:
+        if "locked" in str(error.orig):
+            raise Busy("The database is held by another process: stop it, or try again.") from error
+        raise
     finally:
         engine.dispose()
 
 
 def _at_head(connection: Connection) -> bool:
-    """Whether the last migration was run; their files are named by their numbers."""
+    """Whether the last migration was run."""
     if not inspect(connection).has_table("alembic_version"):
         return False
-    last = max(path.name[:4] for path in (migrations_path() / "versions").glob("[0-9]*.py"))
-    return bool(connection.scalar(text("SELECT version_num FROM alembic_version")) == last)
+    return bool(connection.scalar(text(schema.REVISION)) == schema.revisions()[-1])

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from types import FrameType
 
 from service.contract.enums import Retention, UpdateState
@@ -16,14 +17,14 @@ from service.errors import (
     Conflict,
     CorruptArtifact,
     Diverged,
-    ImpossibleSettings,
     Incomplete,
     InvalidContent,
     LeaseLost,
+    SchemaMismatch,
     TsuikaError,
 )
 from service.registry import keeping as registry
-from service.registry import leases, states, updates
+from service.registry import leases, schema, states, updates
 from service.registry.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings
@@ -38,13 +39,17 @@ log = logging.getLogger("tsuika.worker")
 
 
 class Worker:
-    """A thread that is the parent of one warm child. Its identity is new at every start, never a host's name."""
+    """A thread that is the parent of one warm child. Its identity is new at every start, never a host's name.
 
-    def __init__(self, runtime: Runtime) -> None:
+    on_end: called in that thread when it ends · refused: why it ended by itself.
+    """
+
+    def __init__(self, runtime: Runtime, on_end: Callable[[], None] = lambda: None) -> None:
         self._runtime = runtime
         self._settings = runtime.settings
         self._name = f"worker-{uuid.uuid4().hex}"
-        self._stop = threading.Event()
+        self._stop, self._on_end = threading.Event(), on_end
+        self.refused: SchemaMismatch | None = None
         self._child = WarmChild(
             self._settings.child_threads, self._settings.child_max_updates, self._settings.progress_deadline_seconds
         )
@@ -74,12 +79,17 @@ class Worker:
                         self._runtime.work.wait(self._settings.poll_seconds)
                         self._runtime.work.clear()
                     step = self._step
+                except SchemaMismatch as mismatch:
+                    log.error("the worker ends: %s", mismatch.detail)
+                    self.refused = mismatch
+                    return
                 except Exception:
                     log.exception("the worker met an error and goes on")
                     step = self._begin
                     self._stop.wait(1.0)
         finally:
             self._child.kill()
+            self._on_end()
 
     def _begin(self) -> bool:
         """Start the child, and make up for erasures that a crash cut short."""
@@ -124,6 +134,7 @@ class Worker:
             for lost in leases.rescue(session, self._settings.max_attempts):
                 log.warning("update %s was rescued: its worker was not heard of", lost)
         with self._runtime.database.writing() as session:
+            self._runtime.database.require_current(session)
             update = leases.claim(session, self._name, self._settings.lease_seconds)
         self._runtime.changed()
         if update is None:
@@ -206,13 +217,12 @@ def _told(error: Exception) -> dict[str, str]:
 
 
 def work(settings: Settings) -> None:
-    """`tsuika work`: a worker of its own, until TERM or INT. It never migrates."""
+    """`tsuika work`: a worker of its own, until TERM or INT. It never migrates. Raises SchemaMismatch."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    schema.require(settings.database_file)
     runtime = Runtime(settings)
-    if not runtime.database.ready():
-        raise ImpossibleSettings(f"The database in {settings.data} has no tables yet. Run: tsuika migrate")
-    worker = Worker(runtime)
     stopped = threading.Event()
+    worker = Worker(runtime, stopped.set)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopped.set()
@@ -223,3 +233,5 @@ def work(settings: Settings) -> None:
     stopped.wait()
     worker.stop(settings.stop_seconds)
     runtime.close()
+    if worker.refused is not None:
+        raise worker.refused

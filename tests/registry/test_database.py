@@ -17,8 +17,9 @@ from sqlalchemy import MetaData, create_engine, select, text
 import service
 from service.errors import Busy, DiskFull, ImpossibleSettings
 from service.registry import database as registry_database
-from service.registry import models
-from service.registry.database import Database, marks, migrate, migrations_path
+from service.registry import models, schema
+from service.registry.database import Database, marks, migrate
+from service.registry.schema import migrations_path
 from service.registry.tables import Installation, Model, Table, Update
 from tests.registry.facts import model
 
@@ -60,7 +61,7 @@ def test_the_migrations_are_found_from_the_checkout() -> None:
 
 def test_without_a_checkout_the_packaged_copy_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "service"
-    monkeypatch.setattr(registry_database, "__file__", str(package / "registry" / "database.py"))
+    monkeypatch.setattr(schema, "__file__", str(package / "registry" / "schema.py"))
     assert migrations_path() == package / "migrations"
 
 

@@ -16,8 +16,9 @@ from service.contract.enums import Retention, UpdateState
 from service.contract.requests import PatchModel
 from service.errors import Conflict
 from service.registry import batches, keeping, ledger, models, states, updates
-from service.registry.database import Database, migrations_path
+from service.registry.database import Database
 from service.registry.keeping import Rest
+from service.registry.schema import migrations_path
 from service.registry.tables import Batch, LedgerEntry, Model
 from tests.registry.facts import arrival, batch, claim, learn, model, promoted, retract, version
 

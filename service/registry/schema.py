@@ -1,0 +1,80 @@
+"""Which revision of the tables a database has, and which one this version of the code works with.
+
+Every command asks before it opens anything. Nothing heavy is imported here, and a file that is asked about stays as it
+was: what a newer version of Tsuika keeps is not for an older one to touch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from service.errors import SchemaMismatch
+
+REVISION = "SELECT version_num FROM alembic_version"
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+
+
+def migrations_path() -> Path:
+    """The checkout's `migrations/` if it is there (an editable install), else the copy in the wheel."""
+    package = Path(__file__).resolve().parent.parent
+    checkout = package.parent / "migrations"
+    return checkout if (checkout / "env.py").exists() else package / "migrations"
+
+
+def revisions() -> list[str]:
+    """All that this version knows, the one that it works with last; their files are named by them."""
+    return sorted(path.name[:4] for path in (migrations_path() / "versions").glob("[0-9]*.py"))
+
+
+def require(file: Path) -> None:
+    """Raises SchemaMismatch unless the database has the tables that this version works with."""
+    check(file, _found(file))
+
+
+def check(file: Path, found: str | None) -> None:
+    """The same of a database that is at that revision; None: it has no tables."""
+    needed = revisions()[-1]
+    if found is None:
+        raise SchemaMismatch(f"The database {file} has no tables yet: run `tsuika migrate`, or start `tsuika serve`.")
+    _require_known(file, found)
+    if found != needed:
+        raise SchemaMismatch(
+            f"The database {file} is at revision {found}, and this version of Tsuika works with revision {needed}: "
+            "stop what uses it, keep a copy of the data folder, and run `tsuika migrate`."
+        )
+
+
+def require_upgradable(file: Path) -> None:
+    """Raises SchemaMismatch where the tables are of a newer version, or of another program."""
+    found = _found(file)
+    if found is not None:
+        _require_known(file, found)
+
+
+def _require_known(file: Path, found: str) -> None:
+    known = revisions()
+    if found not in known:
+        raise SchemaMismatch(
+            f"The database {file} is at revision {found}, and this version of Tsuika knows revisions up to "
+            f"{known[-1]}: use the version that upgraded it, or a copy of the data folder from before."
+        )
+
+
+def _found(file: Path) -> str | None:
+    """The revision of a database; None where there is none, or one without tables. Raises SchemaMismatch where it is
+    another program's."""
+    if not file.exists() or not file.stat().st_size:
+        return None
+    with_log = Path(f"{file}-wal").exists()
+    mode = "mode=ro" if with_log else "immutable=1"  # a reader of a database without a log would leave an empty one
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute(_TABLES)}
+            found = connection.execute(REVISION).fetchall() if "alembic_version" in tables else []
+    except sqlite3.DatabaseError as error:
+        raise SchemaMismatch(f"{file} cannot be read as a database of Tsuika: {error}.") from None
+    if not found and tables - {"alembic_version"}:
+        raise SchemaMismatch(f"{file} holds tables of another program: name another file in TSUIKA_DATABASE_URL.")
+    return str(found[0][0]) if found else None

@@ -1,0 +1,130 @@
+"""A data folder as a service of an earlier revision has left it, its rows written by SQL."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from service.contract.inputs import Architecture, VectorInput
+from service.learning.architectures import fresh, parts_of
+from service.learning.batch import make_rows
+from service.learning.preprocessing import InputScale
+from service.learning.serialization import pack_rows, pack_shard
+from service.registry.database import migrate
+from service.storage.artifacts import SHARDS, model_area
+from service.storage.local import LocalArtifacts
+
+SPEC = VectorInput(kind="vector", size=2)
+LATER: dict[str, dict[str, dict[str, Any]]] = {
+    "0002": {"updates": {"challenges": None}},
+    "0003": {
+        "models": {"memory_rows": 500},
+        "batches": {"kept_rows": 8, "kept_as": None, "trusted": None, "settled_at": 3.0, "doomed": None},
+    },
+    "0004": {"batches": {"unlabelled": 0}},
+}
+"""Revision -> table -> columns that it added, with what a row of its time holds. Columns that may be left out need not
+be named."""
+
+
+class Store:
+    """A data folder as a service of that revision has left it."""
+
+    def __init__(self, data: Path, revision: str) -> None:
+        self.data, self.revision = data, revision
+        self.file = data / "tsuika.db"
+        self.url = f"sqlite:///{self.file}"
+        data.mkdir()
+        self.store = LocalArtifacts(data / "store")
+        migrate(self.url, revision)
+        self._fill()
+
+    def _fill(self) -> None:
+        """A model with two versions, of which the second is live; batches learned, rejected and waiting; a challenger
+        that waits, where there are such."""
+        batches = {name: self._rows(name) for name in ("bat_1", "bat_2", "bat_3")}
+        shards = self._shards(["bat_1"])
+        with closing(sqlite3.connect(self.file)) as self._connection, self._connection:
+            self._insert(
+                "models", id=1, name="digits", input=SPEC.model_dump(mode="json"), architecture={}, classes=["a", "b"],
+                live_version_id=2, method={"name": "ridge"}, gate={}, promotion="auto", retention="all", created_at=1.0,
+            )  # fmt: skip
+            for name, digest in batches.items():
+                rejected_by = "upd_3" if name == "bat_3" else None
+                self._insert(
+                    "batches", id=name, model_id=1, digest=digest, stored_digest=digest, rows=8, lent=[],
+                    label_counts={"a": 4, "b": 4}, folds={}, rejected_by=rejected_by, received_at=1.0,
+                )  # fmt: skip
+            self._update("upd_1", ["bat_1"], "succeeded", verdict="promoted", version_id=1)
+            self._update("upd_2", ["bat_2"], "succeeded", verdict="promoted", base_version_id=1, version_id=2)
+            self._update("upd_3", ["bat_3"], "failed", base_version_id=2, error={"title": "x", "detail": "y"})
+            challenges = {"challenges": "upd_2"} if self.revision >= "0002" else {}
+            self._update("upd_4", ["bat_2"], "queued", **challenges)
+            for number, learned in [(1, ["bat_1"]), (2, ["bat_1", "bat_2"])]:
+                self._insert(
+                    "versions", id=number, model_id=1, number=number, parent_id=number - 1 or None,
+                    update_id=f"upd_{number}", learned=learned, layout=self._layout, shards=shards, classes=["a", "b"],
+                    feature_space="5" * 64, ledger_digest="6" * 64, parameters=6, bytes=10, created_at=2.0,
+                )  # fmt: skip
+                entry = self.store.put(model_area(1), f"entry {number}".encode())
+                self._insert(
+                    "ledger_entries", batch_id=f"bat_{number}", feature_space="5" * 64, digest=entry, rows=8
+                )  # fmt: skip
+                self._insert(
+                    "deployments", id=number, model_id=1, version_id=number, previous_id=number - 1 or None,
+                    kind="promote", left_out=[], reason="", by="the gate", at=2.0,
+                )  # fmt: skip
+            self._insert(
+                "idempotency_keys", caller="anonymous", key="k", method="POST", path="/v1/models", body_hash="h",
+                status=201, resource={"model": "digits"}, created_at=1.0,
+            )  # fmt: skip
+            if self.revision >= "0005":
+                self._insert("aliases", id=1, model_id=1, name="best", version_id=1, by="anonymous", at=2.0)
+
+    def _update(self, update_id: str, batches: list[str], state: str, **more: Any) -> None:
+        self._insert(
+            "updates", id=update_id, model_id=1, kind="learn", batches=batches, method={"name": "ridge"}, seed=0,
+            erase=False, state=state, attempts=1, fence=1, run_after=1.0, cancel_requested=False, created_at=1.0,
+            **more,
+        )  # fmt: skip
+        self._insert("update_events", update_id=update_id, at=1.0, kind="queued", detail={"by": "anonymous"})
+
+    def _insert(self, table: str, **values: Any) -> None:
+        for revision, tables in LATER.items():
+            if revision <= self.revision:
+                values = {**tables.get(table, {}), **values}
+        written = [json.dumps(v) if isinstance(v, dict | list) else v for v in values.values()]
+        marks = ", ".join("?" for _ in values)
+        self._connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", written)
+
+    def _rows(self, batch_id: str) -> str:
+        inputs = np.random.default_rng(len(batch_id)).normal(size=(8, 2)).astype(np.float32)
+        return self.store.put(model_area(1), pack_rows(make_rows(batch_id, inputs, list("abababab"), b"secret")))
+
+    def _shards(self, learned: list[str]) -> list[dict[str, Any]]:
+        scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
+        network = fresh(SPEC, Architecture(), scale, ["a", "b"], torch.Generator().manual_seed(0))
+        self._layout = network.layout.model_dump(mode="json")
+        packed = {part: pack_shard(tensors) for part, tensors in parts_of(network).items()}
+        return [
+            {"part": part, "digest": self.store.put(SHARDS, data), "bytes": len(data), "learned": learned}
+            for part, data in packed.items()
+        ]
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """All that is in the tables."""
+        with closing(sqlite3.connect(self.file)) as connection:
+            connection.row_factory = sqlite3.Row
+            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+            assert [tuple(row) for row in connection.execute("PRAGMA integrity_check")] == [("ok",)]
+            names = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            )
+            tables = {row["name"] for row in names} - {"alembic_version"}
+            return {t: [dict(row) for row in connection.execute(f"SELECT * FROM {t} ORDER BY rowid")] for t in tables}

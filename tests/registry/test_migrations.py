@@ -1,0 +1,59 @@
+"""Every revision of the tables, with rows of its own time in them, is brought up to date whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from service.errors import Busy, SchemaMismatch
+from service.registry import database as registry_database
+from service.registry.database import migrate
+from service.registry.schema import revisions
+from service.runtime import Runtime
+from service.settings import Settings
+from tests.acceptance import invariants
+from tests.registry.old_store import Store
+from tests.registry.test_database import created
+
+
+@pytest.fixture(params=revisions())
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return Store(tmp_path / "data", request.param)
+
+
+def test_a_store_of_each_revision_is_brought_up_to_date_with_every_row_and_serves(old: Store, migrated: Path) -> None:
+    before = old.rows()
+    migrate(old.url)
+    after = old.rows()
+    for table, rows in before.items():
+        kept = [{name: row[name] for name in rows[0]} for row in after[table]]
+        assert kept == rows, table
+    assert created(old.file) == created(migrated)
+    invariants.hold(old.data, ["bat_1", "bat_2", "bat_3"])
+    runtime = Runtime(Settings(data=old.data))
+    try:
+        assert (runtime.live.get("digits").number, runtime.live.at("digits", 1).number) == (2, 1)
+    finally:
+        runtime.close()
+
+
+def test_what_an_upgrade_would_tear_apart_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    old = Store(tmp_path / "data", "0002")
+    with closing(sqlite3.connect(old.file)) as connection, connection:
+        connection.execute("UPDATE updates SET version_id = 9 WHERE id = 'upd_1'")
+    before = old.file.read_bytes()
+    with pytest.raises(SchemaMismatch, match="in updates"):
+        migrate(old.url)
+    assert old.file.read_bytes() == before
+
+
+def test_who_migrates_while_another_does_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Store(tmp_path / "data", "0001")
+    monkeypatch.setattr(registry_database, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(old.file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Busy):
+            migrate(old.url)
