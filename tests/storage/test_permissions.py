@@ -62,7 +62,8 @@ def test_sqlite_gives_its_other_files_the_mode_of_the_database(settings: Setting
 
 
 def test_a_database_elsewhere_is_closed_and_its_folder_left(tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir(mode=0o755)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o755)
     settings = Settings(data=tmp_path / "data", database_url=f"sqlite:///{tmp_path}/shared/facts.db")
     tighten(settings)
     tighten(settings)
