@@ -19,6 +19,7 @@ from service.contract.policy import GatePolicy
 from service.errors import BudgetSpent
 from service.learning.batch import Array, make_rows
 from service.learning.checkpoint import DECIDED, SOLVED, Checkpoint
+from service.learning.looking_back import ages
 from service.learning.method import no_check, no_progress
 from service.learning.methods import AUTO
 from service.learning.serialization import pack_rows
@@ -64,6 +65,7 @@ class Model:
         self._learning: dict[str, int] = {}
         self._entries: list[Entry] = []
         self._lineage = Lineage()
+        self._bits: list[Bits] = []
         self._step: Step | None = None
         self._history: list[tuple[Stored, Step]] = []
         self._challenged = 0
@@ -202,9 +204,9 @@ class Model:
         if self._step is not None:
             self._history.append((self.live, self._step))
         keep = self.policy.contradicts_class.pooled_batches - 1
-        bits = [Bits(version=self.number, digest=result.bits)] if result.bits else []
+        self._bits += [Bits(version=self.number, digest=result.bits)] if result.bits else []
         self._lineage = Lineage(
-            bits=[*self._lineage.bits, *bits][-self.policy.slow_loss.versions :],
+            bits=[self._bits[-age] for age in reversed(ages(self.policy.slow_loss.versions, len(self._bits)))],
             best_masked=result.report.old_classes.best_masked,
             evidence=[*self._lineage.evidence, result.report.batch.evidence][-keep:],
         )

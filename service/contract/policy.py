@@ -57,7 +57,12 @@ class ContradictsClass(Strict):
     """Rule 3: rows the model is sure of carry another label; on this batch or pooled over the last ones."""
 
     min_rows: int = Field(3, ge=1, description="Familiar, confident rows called c from which the rule speaks of c.")
-    min_share: float = Field(0.20, ge=0, le=1, description="Conflict share from which the rule fires.")
+    min_share: float = Field(
+        0.20, ge=0, le=1, description="Share of conflicts that agree with one another, from which the rule fires."
+    )
+    min_scattered: float = Field(
+        0.50, ge=0, le=1, description="Share of conflicts, whatever they say, from which it fires as well."
+    )
     times_expected: float = Field(3.0, ge=1, description="... and at least this many times the expected share.")
     p: float = Field(0.001, gt=0, lt=1, description="Chance probability, divided by the classes tested.")
     pooled_batches: int = Field(20, ge=1, le=200, description="Latest batches that are pooled against slow poison.")
@@ -86,6 +91,32 @@ class Intrudes(Strict):
     without_yardstick: float = Field(0.10, ge=0, le=1, description="Allowed where there is no yardstick.")
 
 
+class Renames(Strict):
+    """Rule 12: the rows of a new class are rows of old classes under another name."""
+
+    min_rows: int = Field(10, ge=1, description="Judged rows of the new class from which the rule speaks of it.")
+    min_sure: int = Field(
+        8, ge=1, description="So many of them at least the live version takes for old ones, surely, and finds familiar;"
+    )
+    min_share: float = Field(
+        0.6, ge=0, description="and so great a part of them; 1: as many as of trusted rows. It may be less"
+    )
+    min_share_of_many: float = Field(0.2, ge=0, description="of many rows, where a part of them may be old ones.")
+    many_rows: int = Field(
+        40, ge=1, description="Rows that are many. Where it is sure of too few of those, all of them are compared."
+    )
+    min_separation: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description="Of pairs of a row of the new class and a trusted row that the live version calls the same, the "
+        "share in which the former lies nearer to the new class: 0.5 where nothing but the name differs, 1 where all "
+        "can be told apart. Held below this ...",
+    )
+    usual_separation: float = Field(0.9, gt=0.5, lt=1, description="... if it is surely less than this, too.")
+    p: float = Field(0.01, gt=0, lt=1, description="Chance probability for that, divided by the classes compared.")
+
+
 class NewClassNotLearned(Strict):
     """Rule 7: a new class is not recognised."""
 
@@ -103,11 +134,24 @@ class WorstClass(Strict):
 
 
 class SlowLoss(Strict):
-    """Rule 9: small losses add up against the best of the last promoted versions."""
+    """Rule 9: small losses add up against any of the remembered promoted versions."""
 
-    versions: int = Field(20, ge=1, le=200, description="Promoted versions that are looked back on.")
-    max_drop: float = Field(0.04, ge=0, le=1, description="Allowed fall since the best of them.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability below which it is held.")
+    versions: int = Field(
+        10,
+        ge=1,
+        le=200,
+        description="Latest promoted versions that are all looked back on; beyond them those 16, 32, 64 ... back, the "
+        "first, and the last that a person promoted; none from before one that a person promoted against the gate.",
+    )
+    max_drop: float = Field(0.04, ge=0, le=1, description="Allowed fall since any of them.")
+    max_class_drop: float = Field(0.15, ge=0, le=1, description="Allowed fall of one class since any of them.")
+    p: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="Chance probability, divided by the versions compared (of classes: Holm-corrected, too), below "
+        "which it is held.",
+    )
 
 
 class LearnedNothing(Strict):
@@ -154,6 +198,7 @@ class GatePolicy(Strict):
     slow_loss: SlowLoss = SlowLoss()
     learned_nothing: LearnedNothing = LearnedNothing()
     reconcilable: Reconcilable = Reconcilable()
+    renames: Renames = Renames()
     disputes: Disputes = Disputes()
     trusted: Literal["all", "recent"] = Field(
         "all",

@@ -90,6 +90,11 @@ class SuspectRow(Fact):
     label: str
     suggested: str
     score: float
+    alike: int = Field(
+        default=0,
+        description="Rows of the batch that lie close together, this one among them, and carry this label where the "
+        "live version answers the suggested one; 0: fewer than three.",
+    )
 
 
 class Dispute(Fact):

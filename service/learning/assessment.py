@@ -16,8 +16,9 @@ from service.learning.contradictions import needs_learner, needs_reconciliation,
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
 from service.learning.ledger import Ledger
+from service.learning.likeness import likeness
 from service.learning.looking_back import pooled_before, since
-from service.learning.measured import Contradiction, First, Group, Harm, Measured, NewClass
+from service.learning.measured import Contradiction, First, Group, Harm, Likeness, Measured, NewClass
 from service.learning.sentences import listed
 from service.learning.statistics import Agreement, Paired
 
@@ -112,7 +113,7 @@ def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
         first=None if a.base else _first(a),
         harm=_harm(a),
         contradiction=_contradiction(a, evidence) if evidence else None,
-        new_classes=_new_classes(a) if a.base else (),
+        new_classes=_new_classes(a, likeness(a, evidence) if evidence else {}) if a.base else (),
         own=_own(a),
         since=since(a),
         sound=a.sound,
@@ -121,6 +122,7 @@ def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
         stuck=a.stuck,
         foreign=tuple(name for name in a.foreign if name not in trusted),
         replaced=a.replaced,
+        batches=a.batch.batches,
     )
     return measured, evidence
 
@@ -190,7 +192,7 @@ def new_rows(a: Assessment) -> Bools:
     return np.asarray(new & a.candidate_on_batch.judged)
 
 
-def _new_classes(a: Assessment) -> tuple[NewClass, ...]:
+def _new_classes(a: Assessment, alike: Mapping[str, Likeness]) -> tuple[NewClass, ...]:
     which = new_rows(a)
     rows, hits = a.batch.take(which), a.candidate_on_batch.take(which)
     mine = class_scores(hits.right(rows), rows)
@@ -198,12 +200,17 @@ def _new_classes(a: Assessment) -> tuple[NewClass, ...]:
     if a.yardstick_on_batch:
         both = which & a.yardstick_on_batch.judged
         theirs = class_scores(a.yardstick_on_batch.take(both).right(a.batch.take(both)), a.batch.take(both))
-    return tuple(
-        NewClass(c, s.rows, round(s.accuracy * s.rows), round(theirs[c].accuracy * s.rows) if c in theirs else None)
-        if (s := mine.get(c))
-        else NewClass(c, 0, 0, 0)
-        for c in a.new
-    )
+    return tuple(_new_class(name, mine.get(name), theirs.get(name), alike.get(name)) for name in a.new)
+
+
+def _new_class(name: str, mine: ClassScore | None, theirs: ClassScore | None, alike: Likeness | None) -> NewClass:
+    if mine is None:
+        return NewClass(name, 0, 0, 0, alike)
+    return NewClass(name, mine.rows, _hits(mine), _hits(theirs) if theirs else None, alike)
+
+
+def _hits(score: ClassScore) -> int:
+    return round(score.accuracy * score.rows)
 
 
 def _own(a: Assessment) -> Paired | None:

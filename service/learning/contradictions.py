@@ -16,6 +16,8 @@ MANY_ROWS = 100
 """Familiar rows from which a batch must itself show as many rows of a class as the rule speaks of."""
 
 
+FEW_LABELS = 4
+"""So many labels that rows of a class carry instead are counted, not named."""
 LEAST_OTHERS = 10
 """Strange rows outside their commonest class from which a rule between rows and labels can show."""
 
@@ -89,26 +91,49 @@ def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidenc
     return alone | {c: e for c, e in together.items() if c not in alone and c in shown}
 
 
+def unexcused(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    """Disputed classes but for those that old and new rows can both be right about. Conflicts that scatter may be hard
+    rows of another style as well."""
+    if reconcilable(found, policy):
+        return {}
+    hard = shifted(found, policy)
+    return {c: e for c, e in disputed(found, policy).items() if _agree(e, policy) or not hard}
+
+
 def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy) -> dict[str, ClassEvidence]:
     rule = policy.contradicts_class
     tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
-    chance = {c: at_least(_alike(e), e.confident, e.expected) for c, e in tested.items()}
-    guilty = [c for c, e in tested.items() if _over(e, policy) and chance[c] < rule.p / len(tested)]
+    chance = {c: at_least(k, e.confident, e.expected) for c, e in tested.items() if (k := _accusing(e, policy)) > 0}
+    guilty = [c for c, p in chance.items() if p < rule.p / len(tested)]
     return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
 
 
 def _over(evidence: ClassEvidence, policy: GatePolicy) -> bool:
-    return _alike(evidence) >= _limit(evidence, policy) * evidence.confident > 0
+    return _accusing(evidence, policy) > 0
+
+
+def _accusing(evidence: ClassEvidence, policy: GatePolicy) -> int:
+    """Conflicts that are too many: those that agree with one another, or all of them; 0: neither are."""
+    enough = [k for k, limit in _counts(evidence, policy) if k >= limit * evidence.confident > 0]
+    return max(enough, default=0)
+
+
+def _counts(evidence: ClassEvidence, policy: GatePolicy) -> tuple[tuple[int, float], tuple[int, float]]:
+    """Conflicts that agree, and all conflicts, each with the share from which they are too many."""
+    rule, usual = policy.contradicts_class, policy.contradicts_class.times_expected * evidence.expected
+    return (_alike(evidence), max(rule.min_share, usual)), (evidence.conflicts, max(rule.min_scattered, usual))
+
+
+def _agree(evidence: ClassEvidence, policy: GatePolicy) -> bool:
+    """Whether those conflicts are too many that agree with one another."""
+    (alike, limit), _ = _counts(evidence, policy)
+    return alike >= limit * evidence.confident
 
 
 def _alike(evidence: ClassEvidence) -> int:
     """Conflicts that agree with one another. A class that was renamed has one other name; rows of another style that
     only look like it have many, each the right one."""
     return max(evidence.toward.values(), default=0)
-
-
-def _limit(evidence: ClassEvidence, policy: GatePolicy) -> float:
-    return max(policy.contradicts_class.min_share, policy.contradicts_class.times_expected * evidence.expected)
 
 
 def _everything(found: Contradiction, policy: GatePolicy) -> bool:
@@ -191,21 +216,25 @@ def contradicts_everything(measured: Measured, found: Contradiction, policy: Gat
 @_of_batch
 def contradicts_class(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
     """Rule 3: rows that the base is sure of carry another label, in this batch or pooled over the last ones."""
-    guilty = disputed(found, policy)
-    if not guilty:
+    suspected = disputed(found, policy)
+    if not suspected:
         surest = max(found.classes.values(), key=lambda e: _alike(e) / max(e.confident, 1), default=None)
         if surest is None:
             return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
-        value = _alike(surest) / max(surest.confident, 1)
-        return Finding("No class is contradicted more than chance explains.", value, _limit(surest, policy))
-    name, evidence = next(iter(guilty.items()))
-    value, limit = _alike(evidence) / evidence.confident, _limit(evidence, policy)
-    if reconcilable(found, policy):
+        (alike, limit), _ = _counts(surest, policy)
+        what = "No class is contradicted more than chance explains."
+        return Finding(what, alike / max(surest.confident, 1), limit)
+    guilty = unexcused(found, policy)
+    name, evidence = next(iter((guilty or suspected).items()))
+    agree = _agree(evidence, policy)
+    count, limit = _counts(evidence, policy)[0 if agree else 1]
+    value = count / evidence.confident
+    if not guilty:
         return Finding(_shifted(found), value, limit)
-    said = max(evidence.toward, key=lambda label: evidence.toward[label])
     when = "" if evidence is found.classes.get(name) else " of the last updates"
-    what = f'{_alike(evidence):,} of {rows(evidence.confident)}{when} say "{said}" '
-    what += f'where version {measured.live} is sure of "{name}".'
+    labels = [f'"{label}"' for label in sorted(evidence.toward, key=lambda label: -evidence.toward[label])]
+    say = labels[0] if agree else " or ".join(labels) if len(labels) < FEW_LABELS else f"{len(labels)} other names"
+    what = f'{count:,} of {rows(evidence.confident)}{when} say {say} where version {measured.live} is sure of "{name}".'
     others = len(guilty) - 1
     if others:
         what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."

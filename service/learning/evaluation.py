@@ -148,8 +148,9 @@ class Bits:
             np.asarray(right, bool),
         )
 
-    def against(self, candidate: Answers, rows: Rows) -> Paired:
-        """That version and the candidate on the rows both were asked about, over the columns that version had."""
+    def against(self, candidate: Answers, rows: Rows, few: int = 1) -> tuple[Paired, dict[str, Paired]]:
+        """That version and the candidate on the rows both were asked about, over the columns that version had; the same
+        of each class that has `few` of these rows or more."""
         at = {batch: k for k, batch in enumerate(self.batches)}
         batch = np.array([at.get(b, -1) for b in rows.batches], np.int64)[rows.batch]
         shared = np.flatnonzero(batch >= 0)
@@ -161,8 +162,11 @@ class Bits:
         )
         mine = shared[found]
         answered = candidate.judged[mine]
-        now = candidate.over(self.classes).right(rows)
-        return Paired.of(self.right[theirs[answered]], now[mine[answered]])
+        before, after = self.right[theirs[answered]], candidate.over(self.classes).right(rows)[mine[answered]]
+        labels = rows.labels[mine[answered]]
+        counts = np.bincount(labels, minlength=len(rows.names))
+        classes = {rows.names[k]: labels == k for k in np.flatnonzero(counts >= few)}
+        return Paired.of(before, after), {c: Paired.of(before[m], after[m]) for c, m in classes.items()}
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Plain arrays, for a safetensors shard; names travel as the bytes of a JSON text."""

@@ -41,7 +41,8 @@ QUANTILE_ROWS = 500
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Masks over the batch's rows [n], and the counts of its familiar rows of known classes.
+    """Masks over the batch's rows [n], and the counts of its familiar rows of known classes. `known`: rows of a known
+    class · `familiar`: rows of any class that are like what was seen · `conflict`: known, familiar, and another label.
 
     `expected`: share of conflicts that the base's own mistakes on trusted rows would give this mix of classes.
     `classes`: rows that the base confidently calls c, and how many of them carry another label.
@@ -77,9 +78,8 @@ def weigh(
     if not base_on_trusted.judged.any():
         return None
     known = (batch.codes(base_on_batch.classes) >= 0) & base_on_batch.judged
-    familiar = known.copy()
     sample = trusted.inputs[np.argsort(trusted.hashes)[:QUANTILE_ROWS]]
-    familiar[known] = is_familiar(ledger.unjudged, sample, batch.inputs[known], policy.familiar.quantile)
+    familiar = is_familiar(ledger.unjudged, sample, batch.inputs, policy.familiar.quantile)
     counted = known & familiar
     conflict = counted & ~base_on_batch.right(batch)
     return Evidence(
@@ -203,10 +203,13 @@ def _answers(head: Head, rows: Rows, shift: int) -> Answers:
     return Answers(tuple(head.classes), head.logits(rows.inputs.astype(np.float64) * 2.0**-shift))
 
 
-def suspects(batch: Rows, base_on_batch: Answers, conflict: Bools, confident: float) -> list[SuspectRow]:
-    """The rows that most likely carry a wrong label: the base is sure of another class; the surest first."""
-    scores = base_on_batch.scores
-    sure = np.flatnonzero(conflict & (scores >= confident))
+def suspects(
+    batch: Rows, base_on_batch: Answers, conflict: Bools, confident: float, alike: Ints | None = None
+) -> list[SuspectRow]:
+    """The rows that most likely carry a wrong label: first those that lie close to others which say the same, `alike`
+    so many; then those of which the base is sure that they are of another class, the surest first."""
+    scores, close = base_on_batch.scores, np.zeros(len(batch), np.int64) if alike is None else alike
+    listed = np.flatnonzero(conflict & ((scores >= confident) | (close > 0)))
     names, labels = base_on_batch.names(), batch.label_names()
     return [
         SuspectRow(
@@ -215,8 +218,9 @@ def suspects(batch: Rows, base_on_batch: Answers, conflict: Bools, confident: fl
             label=labels[k],
             suggested=names[k],
             score=float(scores[k]),
+            alike=int(close[k]),
         )
-        for k in sure[np.argsort(-scores[sure], kind="stable")][:SUSPECT_ROWS]
+        for k in listed[np.lexsort((-scores[listed], -close[listed]))][:SUSPECT_ROWS]
     ]
 
 

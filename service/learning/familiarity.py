@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.batch import Array, Bools
+from service.learning.batch import Array, Bools, Ints
 from service.learning.evaluation import Floats
 from service.learning.sums import Sums
 
@@ -22,23 +22,35 @@ def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Boo
 
     if not len(rows) or not len(trusted) or seen.rows <= len(seen.classes):
         return np.ones(len(rows), bool)
-    columns = np.unique(np.linspace(0, seen.width - 1, min(seen.width, WIDTH)).round().astype(np.int64))
+    columns = sampled_columns(seen)
     means = seen.Q[columns] / np.maximum(seen.n, 1)
     spread = seen.G[np.ix_(columns, columns)] - seen.Q[columns] @ means.T
     freedom = seen.rows - len(seen.classes)
-    variance = np.maximum(np.diag(spread), 1e-3 * np.diag(spread).mean() + 1e-9)
-    scale = 1 / np.sqrt(variance)
+    scale = scale_within(seen, columns)
     spread *= np.outer(scale, scale)
     root = cholesky(_shrunk(spread, freedom), lower=True, check_finite=False)
 
     m = solve_triangular(root, scale[:, None] * means, lower=True, check_finite=False)
 
     def nearest(features: Array) -> Floats:
-        z = solve_triangular(root, scale[:, None] * features[:, columns].T, lower=True, check_finite=False)
+        z = solve_triangular(
+            root, scale[:, None] * features[:, columns].T.astype(np.float64), lower=True, check_finite=False
+        )
         squared = (z * z).sum(0)[:, None] - 2 * z.T @ m + (m * m).sum(0)
         return np.asarray(squared.min(1))
 
     return np.asarray(nearest(rows) <= np.quantile(nearest(trusted), quantile))
+
+
+def sampled_columns(seen: Sums) -> Ints:
+    """Features that distances use."""
+    return np.unique(np.linspace(0, seen.width - 1, min(seen.width, WIDTH)).round().astype(np.int64))
+
+
+def scale_within(seen: Sums, columns: Ints) -> Floats:
+    """What makes the sums of squares within classes one; a feature that hardly varies counts little. -> [p]"""
+    own = np.diag(seen.G)[columns] - (seen.Q[columns] ** 2 / np.maximum(seen.n, 1)).sum(1)
+    return np.asarray(1 / np.sqrt(np.maximum(own, 1e-3 * own.mean() + 1e-9)))
 
 
 def _shrunk(correlation: Floats, freedom: int) -> Floats:

@@ -16,31 +16,33 @@ from service.learning import contradictions, rules
 from service.learning.measured import Finding, Measured
 from service.learning.sentences import lowered, stays
 
-RULES: tuple[tuple[str, Callable[[Measured, GatePolicy], Finding]], ...] = (
-    ("first_version", rules.first_version),
-    ("unlearnable", contradictions.unlearnable),
-    ("contradicts_everything", contradictions.contradicts_everything),
-    ("contradicts_class", contradictions.contradicts_class),
-    ("disagrees_broadly", contradictions.disagrees_broadly),
-    ("forgets", rules.forgets),
-    ("intrudes", rules.intrudes),
-    ("new_class_not_learned", rules.new_class_not_learned),
-    ("worst_class", rules.worst_class),
-    ("slow_loss", rules.slow_loss),
-    ("learned_nothing", rules.learned_nothing),
-    ("sound", rules.sound),
+RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = (
+    (0, "first_version", rules.first_version),
+    (1, "unlearnable", contradictions.unlearnable),
+    (2, "contradicts_everything", contradictions.contradicts_everything),
+    (3, "contradicts_class", contradictions.contradicts_class),
+    (4, "disagrees_broadly", contradictions.disagrees_broadly),
+    (12, "renames", rules.renames),
+    (5, "forgets", rules.forgets),
+    (6, "intrudes", rules.intrudes),
+    (7, "new_class_not_learned", rules.new_class_not_learned),
+    (8, "worst_class", rules.worst_class),
+    (9, "slow_loss", rules.slow_loss),
+    (10, "learned_nothing", rules.learned_nothing),
+    (11, "sound", rules.sound),
 )
-"""In the order of their numbers, in which they decide too. Each is named after its part of the policy."""
+"""Number, name, rule, in the order in which they decide. Each is named after its part of the policy."""
 
 
 def judge(measured: Measured, policy: GatePolicy) -> GateReport:
     """Every rule, and the verdict of the first that fires at the highest severity."""
-    findings = [rule(measured, policy) for _, rule in RULES]
-    deciding = next((f for worst in (Severity.REJECTED, Severity.HELD) for f in findings if f.fires is worst), None)
-    unproven = [f.what for f in findings if f.unproven]
+    findings = {(number, name): rule(measured, policy) for number, name, rule in RULES}
+    worst_first = (f for worst in (Severity.REJECTED, Severity.HELD) for f in findings.values() if f.fires is worst)
+    deciding = next(worst_first, None)
+    unproven = [f.what for f in findings.values() if f.unproven]
     return GateReport(
         outcome=_outcome(deciding),
-        rules=[_listed(k, name, f) for k, ((name, _), f) in enumerate(zip(RULES, findings, strict=True))],
+        rules=[_listed(number, name, finding) for (number, name), finding in sorted(findings.items())],
         unproven=bool(unproven),
         why=_sentence(deciding, measured.live) if deciding else " ".join(unproven) or "Every check passed.",
     )

@@ -9,24 +9,32 @@ import numpy as np
 from service.contract.policy import GatePolicy
 from service.learning.batch import Rows
 from service.learning.evaluation import Bits
-from service.learning.statistics import Paired
+from service.learning.measured import Since
 
 if TYPE_CHECKING:
     from service.learning.assessment import Assessment
 
 
-def since(a: Assessment) -> tuple[int, Paired] | None:
-    """The remembered version that the candidate lost most against, on rows and columns that both have.
+def ages(last: int, versions: int) -> list[int]:
+    """Which of so many promoted versions are looked back on, 1 = the newest: the `last` ones, then 16, 32, 64 ... back,
+    and the first. Small losses add up over any time, and few versions tell of all of it."""
+    doubled = (2**k for k in range(last.bit_length(), versions.bit_length()))
+    return sorted({*range(1, min(last, versions) + 1), *(age for age in doubled if age > last), versions} - {0})
+
+
+def since(a: Assessment) -> tuple[Since, ...]:
+    """Every remembered version beside the candidate, on rows and columns that both have; oldest first.
 
     Where recent rows alone are trusted, on those that still count, and of the versions that were asked about most of
     them: what an older one has in common with them is a batch or two that is about to leave.
     """
-    last, rows, candidate, least = a.past.bits[-a.policy.slow_loss.versions :], a.trusted, a.candidate, 1.0
+    rows, candidate, least = a.trusted, a.candidate, 1.0
     if a.policy.trusted == "recent":
         counts = np.array([a.faded is None or b not in a.faded for b in rows.batches], bool)[rows.batch]
         rows, candidate, least = rows.take(counts), candidate.take(counts), counts.sum() / 2
-    found = [(number, bits.against(candidate, rows)) for number, bits in last]
-    return max(((n, p) for n, p in found if p.rows >= least), key=lambda item: item[1].drop, default=None)
+    few = a.policy.worst_class.min_rows
+    compared = [Since(number, *bits.against(candidate, rows, few)) for number, bits in a.past.bits]
+    return tuple(s for s in compared if s.paired.rows >= least)
 
 
 def pooled_before(policy: GatePolicy) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -83,6 +84,60 @@ class Contradiction:
         return self.conflicts / self.rows - self.expected if self.rows else 0.0
 
 
+MOSTLY = 0.8
+"""Classes that hold so much of a new class's rows are named as those that it is taken for."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Rows of a new class that were judged out of fold; `sure`: of them the base is, and finds them familiar. `usual`:
+    the share of trusted rows that it is sure of.
+
+    `compared` of them, the sure ones or `all`, stood `beside` so many trusted rows that the base calls the same.
+    `called`: rows by class, most first. `separation`: of pairs of one and the other, the share in which the former lies
+    nearer to the new class (0.5: nothing but the name differs); null where nothing stood beside them.
+    """
+
+    rows: int
+    sure: int
+    usual: float
+    called: Mapping[str, int]
+    compared: int
+    beside: int
+    separation: float | None
+    all: bool = False
+
+    @property
+    def share(self) -> float:
+        """Of the rows that the base is sure of, as a part of what is usual."""
+        return self.sure / self.rows / self.usual if self.rows and self.usual else 0.0
+
+    @property
+    def mostly(self) -> Mapping[str, int]:
+        """Of `called` the first classes, that together hold most of the rows."""
+        most, counted = dict[str, int](), 0
+        for name, rows in self.called.items():
+            if counted >= MOSTLY * sum(self.called.values()):
+                break
+            most[name], counted = rows, counted + rows
+        return most
+
+    @staticmethod
+    def together(classes: Sequence[Likeness]) -> Likeness:
+        """Sure rows of several classes; of at least one."""
+        compared = sum(c.compared for c in classes)
+        apart = sum(c.compared * c.separation for c in classes if c.separation is not None)
+        return Likeness(
+            rows=sum(c.rows for c in classes),
+            sure=sum(c.sure for c in classes),
+            usual=classes[0].usual,
+            called=dict(sum((Counter(c.called) for c in classes), Counter[str]()).most_common()),
+            compared=compared,
+            beside=max(c.beside for c in classes),
+            separation=apart / compared if compared else None,
+        )
+
+
 @dataclass(frozen=True)
 class NewClass:
     """Rows of a new class that were judged out of fold, and how many are recognised, here and by the yardstick."""
@@ -91,6 +146,7 @@ class NewClass:
     rows: int
     hits: int
     yardstick_hits: int | None
+    like: Likeness | None = None
 
     @staticmethod
     def together(classes: Sequence[NewClass]) -> NewClass:
@@ -101,15 +157,25 @@ class NewClass:
 
 
 @dataclass(frozen=True)
+class Since:
+    """An earlier promoted version and the candidate, on the trusted rows that both were asked about, and on those of
+    each class that has enough of them."""
+
+    version: int
+    paired: Paired
+    classes: Mapping[str, Paired] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Measured:
     """Everything that was measured of an update; null where there is no evidence.
 
     `live`: number of the version that answers now (the base). `own`: base and candidate on the update's own rows.
-    `since`: the best remembered version and the candidate. `sound`: weights are finite and load again.
+    `since`: each remembered version and the candidate, oldest first. `sound`: weights are finite and load again.
     `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself; `partial`: it
     would be, but rows were deleted or count less · `stuck`: a training whose loss did not fall. `foreign`:
     classes that came with an imported version and have no trusted row · `replaced`: the candidate keeps none of
-    their weights.
+    their weights. `batches`: the update's own.
     """
 
     live: int | None
@@ -118,13 +184,14 @@ class Measured:
     contradiction: Contradiction | None = None
     new_classes: tuple[NewClass, ...] = ()
     own: Paired | None = None
-    since: tuple[int, Paired] | None = None
+    since: tuple[Since, ...] = ()
     sound: bool | None = None
     exact: bool = False
     partial: bool = False
     stuck: bool = False
     foreign: tuple[str, ...] = ()
     replaced: bool = False
+    batches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from service.contract.enums import Interference
@@ -12,11 +14,13 @@ from service.contract.report import (
     OldClasses,
     Pair,
     Report,
+    SuspectRow,
     WorstClassDrop,
     Yardstick,
 )
 from service.learning.assessment import Assessment, measure, new_rows
-from service.learning.contradictions import disputed, reconcilable
+from service.learning.clusters import clusters
+from service.learning.contradictions import reconcilable, unexcused
 from service.learning.evaluation import class_scores, scored
 from service.learning.evidence import Evidence, dispute, suspects
 from service.learning.gate import judge
@@ -135,28 +139,35 @@ def _batch_evidence(a: Assessment, evidence: Evidence | None, found: Contradicti
     if not evidence or not found or not a.base_on_batch:
         return BatchEvidence(conflicts=None)
     sure = a.policy.familiar.confident
-    listed = suspects(a.batch, a.base_on_batch, evidence.conflict, sure)
+    alike = clusters(a.batch, a.base_on_batch, evidence, a.ledger.unjudged) if a.ledger else None
+    listed = suspects(a.batch, a.base_on_batch, evidence.conflict, sure, alike)
     both = reconcilable(found, a.policy)
-    disputes = {} if both else disputed(found, a.policy)
     return BatchEvidence(
         conflicts=evidence.conflicts,
         familiar=evidence.rows,
         expected=evidence.expected,
         unfamiliar_share=evidence.unfamiliar_share,
         suspect_rows=listed,
-        disputes=[dispute(c, e, a.batch, a.base_on_batch, evidence.conflict) for c, e in disputes.items()],
+        disputes=[
+            dispute(c, e, a.batch, a.base_on_batch, evidence.conflict) for c, e in unexcused(found, a.policy).items()
+        ],
         evidence=dict(evidence.classes),
         reconcilable=both,
-        notes=_notes(a, evidence, both, len(listed)),
+        notes=_notes(a, evidence, both, listed),
     )
 
 
-def _notes(a: Assessment, evidence: Evidence, both: bool | None, suspicious: int) -> list[str]:
+def _notes(a: Assessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]) -> list[str]:
     notes = []
     if both:
         notes.append("Shifted inputs: old and new rows can both be right, as those of another region or style are.")
-    if suspicious:
-        rows = "1 row carries" if suspicious == 1 else f"{suspicious} rows carry"
+    if listed and (most := listed[0]).alike:
+        notes.append(
+            f'{most.alike} rows that lie close together say "{most.label}" where version {a.live} says '
+            f'"{most.suggested}": they are listed first. Learned, they may change the answer to rows like them.'
+        )
+    if surely := sum(row.score >= a.policy.familiar.confident for row in listed):
+        rows = "1 row carries" if surely == 1 else f"{surely} rows carry"
         notes.append(f"{rows} a label that version {a.live} is sure is another; they are listed.")
     known = int(evidence.known.sum())
     if known and known - evidence.rows >= 0.3 * known:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
-from service.learning.measured import Finding, Harm, Measured, NewClass
-from service.learning.sentences import listed, percent, points, rows, whole_percent
-from service.learning.statistics import at_least, holm, wilson
+from service.learning.measured import Finding, Harm, Likeness, Measured, NewClass, Since
+from service.learning.sentences import counted, listed, percent, points, rows, whole_percent
+from service.learning.statistics import at_least, auc_at_most, holm, wilson
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
 SURELY = 0.05
@@ -22,6 +22,8 @@ COUNT_OLD = (
     "The exact head does not hold every old row in full: rows were deleted, or count less. Send {rows} along, or let "
     "their batches count again."
 )
+MOST_NAMES = 3
+"""More classes than this that a new one is taken for are counted."""
 STUCK = "The training loss did not fall: try another lr, or more epochs."
 
 
@@ -134,6 +136,82 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     return Finding(what, share, usual + rule.margin, Severity.REJECTED, _remedy(measured))
 
 
+def renames(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 12: rows of a new class are rows of old classes, and nothing but the name tells them apart."""
+    rule, new = policy.renames, measured.new_classes
+    if not new:
+        return Finding("No class is new.")
+    asked = _like_old_ones(measured, policy)
+    if not asked:
+        what = f"Version {measured.live} takes too few rows of new classes for old ones to compare them."
+        return Finding(what, limit=rule.min_separation, evidence=any(c.like is not None for c in new))
+    alike = [item for item in asked if _is_alike(item[1], policy, len(asked))]
+    if not alike:
+        names, like = min(asked, key=lambda item: item[1].separation or 0.0)
+        what = (
+            f"{_taken_for(names, like, measured)}; {whole_percent(like.separation or 0.0)} of pairs can be told apart."
+        )
+        return Finding(what, like.separation, rule.min_separation)
+    names, like = max(alike, key=lambda item: item[1].compared)
+    what = f"{_taken_for(names, like, measured)}, and nothing tells them from rows of {_called(like)}."
+    if len(alike) > 1:
+        what += f" So it is with {counted(len(alike) - 1, 'other class', 'other classes')}."
+    return Finding(what, like.separation, rule.min_separation, Severity.HELD, _other_name(like, measured))
+
+
+def _is_alike(like: Likeness, policy: GatePolicy, tested: int) -> bool:
+    rule, apart = policy.renames, like.separation
+    if apart is None or apart >= rule.min_separation:
+        return False
+    return auc_at_most(apart, like.compared, like.beside, rule.usual_separation) < rule.p / tested
+
+
+def _like_old_ones(measured: Measured, policy: GatePolicy) -> list[tuple[str, Likeness]]:
+    """New classes whose rows can be compared with old ones, by name. Those of too few rows are taken together, and
+    count where the base is as sure of most of their rows as of old ones."""
+    rule, asked, few = policy.renames, list[tuple[str, Likeness]](), list[tuple[str, Likeness]]()
+    for c in measured.new_classes:
+        if c.like is None or c.like.separation is None:
+            continue
+        least = rule.min_share_of_many if c.like.rows >= rule.many_rows else rule.min_share
+        enough = c.like.compared >= rule.min_sure and (c.like.all or c.like.share >= least)
+        if c.like.rows >= rule.min_rows and enough:
+            asked.append((f'"{c.name}"', c.like))
+        elif not c.like.all:
+            few.append((c.name, c.like))
+    if len(few) > 1:
+        both = Likeness.together([like for _, like in few])
+        if both.compared >= rule.min_sure and both.share >= rule.min_share:
+            asked.append((listed([name for name, _ in few], quote=True), both))
+    return asked
+
+
+def _called(like: Likeness) -> str:
+    """The classes that most of its rows are taken for: "3", or "3", "5" and 2 more."""
+    names = [f'"{name}"' for name in like.mostly]
+    return listed(names) if len(names) <= MOST_NAMES else f"{', '.join(names[:2])} and {len(names) - 2} more"
+
+
+def _taken_for(names: str, like: Likeness, measured: Measured) -> str:
+    """Counts those that are taken for one of the classes that are named."""
+    taken, old = sum(like.mostly.values()), _called(like)
+    if like.all:
+        return f"Of {rows(like.rows)} of {names}, {taken:,} are {old} for version {measured.live}"
+    return f"Of {rows(like.rows)} of {names}, {taken:,} are surely {old} for version {measured.live}"
+
+
+def _other_name(like: Likeness, measured: Measured) -> str:
+    """What to send where it is another name, and where it is not."""
+    names = "that name" if len(like.mostly) == 1 else "those names"
+    few = len(measured.batches) <= MOST_NAMES
+    batches = ", ".join(f'"{batch}"' for batch in measured.batches) if few else "..."
+    return (
+        f"Is it another name? Then send these rows again under {names} (POST /v1/models/{{model}}/updates) and take "
+        f'this batch back (POST /v1/models/{{model}}/retractions with {{"batches": [{batches}]}}). If it is a class '
+        "of its own, promote this version."
+    )
+
+
 def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 7: rows of a new class are not recognised, out of fold."""
     rule, new = policy.new_class_not_learned, measured.new_classes
@@ -202,18 +280,39 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
 
 
 def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
-    """Rule 9: small losses add up against the best of the last promoted versions."""
-    rule = policy.slow_loss
-    if measured.since is None:
+    """Rule 9: small losses add up, against any of the remembered versions, on all shared rows or on those of a class.
+
+    The rows that two versions share decide: one that has few of them in common hides none that has many.
+    """
+    rule, tested = policy.slow_loss, measured.since
+    if not tested:
         return Finding("There is no earlier version to compare with.", limit=rule.max_drop, evidence=False)
-    version, paired = measured.since
-    what = f"{points(-paired.drop)} since version {version} on {rows(paired.rows)}."
-    if paired.drop <= rule.max_drop or paired.p_harm >= rule.p:
-        return Finding(what, paired.drop, rule.max_drop)
-    what = f"Small losses add up: {100 * paired.drop:.1f} points since version {version}, on {rows(paired.rows)}."
-    return Finding(
-        what, paired.drop, rule.max_drop, Severity.HELD, f"Go back to version {version}, or promote this one."
-    )
+    p = rule.p / len(tested)
+    lost = [s for s in tested if s.paired.drop > rule.max_drop and s.paired.p_harm < p]
+    if lost:
+        worst = max(lost, key=lambda s: s.paired.drop)
+        of = f"{100 * worst.paired.drop:.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
+        return _adds_up(of, worst, worst.paired.drop, rule.max_drop)
+    of_class = [
+        (s, name, paired)
+        for s in tested
+        for (name, paired), adjusted in zip(
+            s.classes.items(), holm([p.p_harm for p in s.classes.values()]), strict=True
+        )
+        if paired.drop > rule.max_class_drop and adjusted < p
+    ]
+    if of_class:
+        worst, name, paired = max(of_class, key=lambda found: found[2].drop)
+        of = f'"{name}" lost {100 * paired.drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
+        return _adds_up(of, worst, paired.drop, rule.max_class_drop)
+    most = max(tested, key=lambda s: (s.paired.p_harm < p, s.paired.drop, s.paired.rows))
+    what = f"{points(-most.paired.drop)} since version {most.version} on {rows(most.paired.rows)}."
+    return Finding(what, most.paired.drop, rule.max_drop)
+
+
+def _adds_up(of: str, since: Since, value: float, limit: float) -> Finding:
+    remedy = f"Go back to version {since.version}, or promote this one: then it is what later ones are compared with."
+    return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy)
 
 
 def learned_nothing(measured: Measured, policy: GatePolicy) -> Finding:

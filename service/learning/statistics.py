@@ -50,6 +50,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def auc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
+    """Share of pairs in which the number of `higher` [m] is over that of `lower` [k]; ties count half."""
+    ranked = np.sort(lower)
+    below, upto = np.searchsorted(ranked, higher, "left"), np.searchsorted(ranked, higher, "right")
+    return float((below + upto).mean() / (2 * len(lower)))
+
+
+def auc_at_most(value: float, higher: int, lower: int, usual: float) -> float:
+    """Chance that so many rows show no larger an area where it is `usual` (normal; Hanley and McNeil 1982, eq. 1)."""
+    one, other = usual / (2 - usual), 2 * usual**2 / (1 + usual)
+    spread = usual * (1 - usual) + (higher - 1) * (one - usual**2) + (lower - 1) * (other - usual**2)
+    return 0.5 * math.erfc((usual - value) / math.sqrt(2 * spread / (higher * lower)))
+
+
 @dataclass(frozen=True)
 class Paired:
     """Before and after on the same n rows: `worse` were right and are wrong now, `better` the reverse."""

@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy import Select, bindparam, exists, func, select
+from sqlalchemy.orm import Session, aliased, load_only
 
 from service.contract import resources
+from service.contract.enums import DeploymentKind, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
 from service.registry import listing
 from service.registry.database import LARGEST, now
@@ -155,16 +156,44 @@ def nearest_clean(session: Session, model: Model, number: int) -> int | None:
     return min(clean, key=lambda n: (abs(n - number), n)) if clean else None
 
 
-def promoted(session: Session, model: Model, last: int) -> list[Version]:
-    """The last versions that were promoted, newest first, each once, those still there."""
-    ids = session.scalars(
-        select(Deployment.version_id)
-        .where(Deployment.model_id == model.id, Deployment.kind == "promote")
-        .order_by(Deployment.id.desc())
-        .limit(2 * last)
+def promoted(session: Session, model: Model) -> list[int]:
+    """Ids of versions whose promotion stands, newest first, each once, those still there.
+
+    None from before the last one that went live though the gate had not passed it: what that lost is accepted.
+    """
+    last = func.max(Deployment.id)
+    standing = _standing(select(Version.id), model).group_by(Version.id).order_by(last.desc())
+    made = Update.verdict.is_distinct_from(Verdict.PROMOTED) | (Update.kind == UpdateKind.RETRACT)
+    outcome = Version.report["gate"]["outcome"].as_string()
+    against = _standing(select(Version.id).join(Update, Update.id == Version.update_id), model)
+    accepted = session.scalar(against.where(made, outcome != Outcome.PASS).order_by(Deployment.id.desc()).limit(1))
+    ids = list(session.scalars(standing))
+    return ids[: ids.index(accepted) + 1] if accepted is not None else ids
+
+
+def promoted_by_person(session: Session, model: Model, others: Collection[str]) -> int | None:
+    """Id of the last version whose promotion stands and was by none of `others`, if it is still there."""
+    by_person = _standing(select(Version.id), model).where(Deployment.by.not_in(others))
+    found: int | None = session.scalar(by_person.order_by(Deployment.id.desc()).limit(1))
+    return found
+
+
+def bits(session: Session, ids: Sequence[int]) -> list[tuple[int, str]]:
+    """(number, digest of what it got right) of those of these versions that have it, in that order."""
+    rows = session.execute(select(Version.id, Version.number, Version.bits).where(Version.id.in_(ids)))
+    there = {id_: (number, digest) for id_, number, digest in rows if digest is not None}
+    return [there[id_] for id_ in ids if id_ in there]
+
+
+def _standing(query: Select[int], model: Model) -> Select[int]:
+    """Of promotions that no rollback has undone, of versions that are not erased."""
+    undoing = aliased(Deployment)
+    return query.join(Deployment, Deployment.version_id == Version.id).where(
+        Deployment.model_id == model.id,
+        Deployment.kind == DeploymentKind.PROMOTE,
+        ~exists().where(undoing.undoes == Deployment.id),
+        Version.erased_at.is_(None),
     )
-    found = [session.get_one(Version, i) for i in dict.fromkeys(ids)]
-    return [v for v in found if v.erased_at is None][:last]
 
 
 def ancestors(session: Session, version: Version | None, most: int | None = None) -> list[Version]:

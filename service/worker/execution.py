@@ -15,8 +15,9 @@ from service.contract.report import Report
 from service.errors import Conflict
 from service.learning.backbones.admission import check
 from service.learning.choice import AutoParams
+from service.learning.looking_back import ages
 from service.learning.methods import METHODS
-from service.registry import batches, ledger, models, updates, versions
+from service.registry import batches, deployments, ledger, models, updates, versions
 from service.registry.lineage import as_learned
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
@@ -172,11 +173,16 @@ def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
     policy = GatePolicy.model_validate(model.gate)
     recent = versions.ancestors(session, base, policy.contradicts_class.pooled_batches - 1)
     return Lineage(
-        bits=[
-            Bits(version=v.number, digest=v.bits)
-            for v in reversed(versions.promoted(session, model, policy.slow_loss.versions))
-            if v.bits is not None
-        ],
+        bits=_remembered(session, model, policy.slow_loss.versions),
         best_masked=Report.model_validate(base.report).old_classes.best_masked if base.report else {},
         evidence=[Report.model_validate(v.report).batch.evidence for v in reversed(recent) if v.report],
     )
+
+
+def _remembered(session: Session, model: Model, last: int) -> list[Bits]:
+    """What promoted versions got right, at spaced ages and of the last one that a person promoted; oldest first."""
+    standing = versions.promoted(session, model)
+    by_person = versions.promoted_by_person(session, model, (deployments.BY_GATE, deployments.BY_ORDER))
+    places = {age - 1 for age in ages(last, len(standing))} | {k for k, v in enumerate(standing) if v == by_person}
+    chosen = [standing[k] for k in sorted(places, reverse=True)]
+    return [Bits(version=number, digest=digest) for number, digest in versions.bits(session, chosen)]

@@ -107,9 +107,12 @@ def test_bits_are_compared_on_shared_rows_over_the_old_columns() -> None:
     old = Bits.of(rows("aabb"), np.array([1, 1, 1, 0], bool), "ab")
     now = Rows.concat([rows("c", "bat_2"), rows("aabb").take(np.array([3, 2, 1]))])
     said = answers("abn", [0.9, 0.0, 0.1], [0.1, 0.3, 0.6], [0.9, 0.1, 0.0], [np.nan] * 3)
-    assert old.against(said, now) == Paired(rows=2, worse=1, better=1)
+    both, of_classes = old.against(said, now)
+    assert both == Paired(rows=2, worse=1, better=1)
+    assert of_classes == {"b": both}
+    assert not old.against(said, now, few=3)[1]
     strangers = rows("ab", "bat_9")
-    assert old.against(answers("ab", [1.0, 0.0], [1.0, 0.0]), strangers) == Paired(0, 0, 0)
+    assert old.against(answers("ab", [1.0, 0.0], [1.0, 0.0]), strangers) == (Paired(0, 0, 0), {})
 
 
 def test_bits_survive_a_shard() -> None:
@@ -119,7 +122,7 @@ def test_bits_survive_a_shard() -> None:
     for field in ("batch", "row", "right"):
         assert (getattr(again, field) == getattr(kept, field)).all()
     empty = Bits.load(Bits.of(Rows.empty((1,)), np.zeros(0, bool), ()).arrays())
-    assert empty.against(answers("a", [1.0]), rows("a")) == Paired(0, 0, 0)
+    assert empty.against(answers("a", [1.0]), rows("a")) == (Paired(0, 0, 0), {})
 
 
 def test_calibration_error_is_the_gap_between_scores_and_the_share_that_is_right() -> None:

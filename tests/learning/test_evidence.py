@@ -123,6 +123,10 @@ def test_counts_by_class_name_what_the_rows_say_instead(ledger: Ledger) -> None:
     rows = suspects(batch, said, found.conflict, 0.8)
     assert {(r.label, r.suggested, r.batch) for r in rows} == {("b", "a", "bat_1")}
     assert [r.score for r in rows] == sorted((r.score for r in rows), reverse=True)
+    last = rows[-1].row
+    alike = np.where(batch.row == last, 3, 0)
+    assert suspects(batch, said, found.conflict, 0.8, alike)[0] == rows[-1].model_copy(update={"alike": 3})
+    assert [r.row for r in suspects(batch, said, found.conflict, 1.1, alike)] == [last], "close ones need not be sure"
 
 
 def test_noise_everywhere_is_not_held_against_one_class(ledger: Ledger) -> None:

@@ -117,6 +117,32 @@ def test_two_swapped_classes_never_go_live(draws: list[Draw], rows: int) -> None
         assert {a, b} & {d.class_ for d in report.batch.disputes} or report.gate.outcome is Outcome.FAIL
 
 
+def test_a_class_whose_labels_scatter_waits_for_a_person(draws: list[Draw]) -> None:
+    held = 0
+    for draw in draws:
+        labels, names = draw.labels[:300].copy(), np.unique(draw.labels)
+        name = str(draw.random.choice(names))
+        mine = labels == name
+        labels[mine] = draw.random.choice(names[names != name], int(mine.sum()))
+        report = draw.update(draw.inputs[:300], labels)
+        held += report.gate.outcome is Outcome.UNDECIDED and f'is sure of "{name}"' in report.gate.why
+    assert held >= 18
+
+
+def test_copies_of_a_row_under_a_wrong_label_are_listed_first(draws: list[Draw]) -> None:
+    found = 0
+    for draw in draws:
+        row, name = draw.inputs[300], str(draw.labels[300])
+        other = str(draw.random.choice([c for c in np.unique(draw.labels) if c != name]))
+        copies = np.clip(row + draw.random.normal(0, 0.3, (9, 64)), 0, 16).astype(np.float32)
+        report = draw.update(np.concatenate([draw.inputs[:300], copies]), [*draw.labels[:300], *[other] * 9])
+        first = report.batch.suspect_rows[:9]
+        found += {r.row for r in first} == {*range(300, 309)} and {r.alike for r in first} == {9}
+    assert found >= 16
+    honest = [r for d in draws for r in d.update(d.inputs[:300], d.labels[:300]).batch.suspect_rows]
+    assert not any(r.alike for r in honest)
+
+
 def test_shifted_inputs_are_not_taken_for_wrong_labels(draws: list[Draw]) -> None:
     shifted = [np.roll(d.inputs[:200].reshape(-1, 8, 8), 1, 2).reshape(-1, 64) for d in draws]
     reports = [d.update(inputs, d.labels[:200]) for d, inputs in zip(draws, shifted, strict=True)]
@@ -136,6 +162,23 @@ def test_new_classes_go_live(early_draws: list[Draw], rows: int) -> None:
     if rows == 150:
         assert not any(r.gate.unproven for r in reports)
         assert min(r.new_classes.after or 0 for r in reports) > 0.5
+
+
+@pytest.mark.parametrize("rows", [30, 80])
+def test_an_old_class_under_a_new_name_waits_for_a_person(draws: list[Draw], rows: int) -> None:
+    held = 0
+    for draw in draws:
+        name = str(draw.random.choice(np.unique(draw.labels)))
+        mine = draw.inputs[draw.labels == name][:rows]
+        report = draw.update(mine, ["another name"] * len(mine))
+        held += report.gate.outcome is Outcome.UNDECIDED and f'are surely "{name}" for version 1' in report.gate.why
+    assert held >= 18
+
+
+@pytest.mark.parametrize("rows", [60, 200])
+def test_all_classes_under_one_new_name_wait_for_a_person(draws: list[Draw], rows: int) -> None:
+    reports = [draw.update(draw.inputs[:rows], ["unknown"] * rows) for draw in draws]
+    assert sum('rows of "unknown"' in r.gate.why and r.gate.outcome is Outcome.UNDECIDED for r in reports) >= 18
 
 
 def test_a_first_batch_of_one_class_goes_live() -> None:

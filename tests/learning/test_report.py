@@ -259,7 +259,7 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     assert report.batch.conflicts == said.count("a")
     assert [(d.class_, d.suggested) for d in report.batch.disputes] == [("a", "b")]
     assert {(r.label, r.suggested) for r in report.batch.suspect_rows} == {("b", "a")}
-    assert report.batch.notes[0].startswith(f"{said.count('a')} rows carry a label that version 1 is sure is another")
+    assert any(n.startswith(f"{said.count('a')} rows carry a label that version 1 is") for n in report.batch.notes)
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 

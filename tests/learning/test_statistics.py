@@ -6,7 +6,7 @@ from math import comb, prod
 import numpy as np
 import pytest
 
-from service.learning.statistics import Agreement, Paired, at_least, holm, wilson
+from service.learning.statistics import Agreement, Paired, at_least, auc, auc_at_most, holm, wilson
 
 
 @pytest.mark.parametrize("p", [0.0, 0.03, 0.5, 0.97, 1.0])
@@ -77,3 +77,19 @@ def test_agreement_is_not_impressed_by_the_commonest_class() -> None:
     found[:6] = 1
     assert Agreement.of(found, labels).p < 0.05
     assert Agreement.of(labels[:0], labels[:0]).p == 1.0
+
+
+def test_auc_is_the_share_of_pairs_in_order_and_ties_count_half() -> None:
+    higher, lower = np.array([3.0, 1.0, 2.0]), np.array([2.0, 0.0])
+    pairs = [1.0 if h > low else 0.5 if h == low else 0.0 for h, low in product(higher, lower)]
+    assert auc(higher, lower) == pytest.approx(sum(pairs) / 6) == pytest.approx(4.5 / 6)
+    assert auc(lower, higher) == pytest.approx(1 - 4.5 / 6)
+
+
+def test_the_chance_of_a_small_area_agrees_with_simulation() -> None:
+    """Two normal columns sqrt(2) * 1.2816 apart have an area of 0.9."""
+    random = np.random.default_rng(0)
+    drawn = [auc(random.normal(1.8124, 1, 20), random.normal(0, 1, 12)) for _ in range(4000)]
+    assert np.mean(drawn) == pytest.approx(0.9, abs=0.005)
+    for value in (0.8, 0.85, 0.9):
+        assert auc_at_most(value, 20, 12, 0.9) == pytest.approx(np.mean(np.array(drawn) <= value), abs=0.04)

@@ -17,7 +17,7 @@ from service.runtime import Runtime
 from service.worker.assignment import Assignment, Step
 from service.worker.execution import assignment
 from service.worker.lineage import replay
-from tests.registry.facts import learn, made, model, promoted, retract, roll_back
+from tests.registry.facts import learn, made, model, promoted, retract, roll_back, version
 from tests.worker.made import claimed, store_batch
 
 RIDGE, TUNE = {"name": "ridge"}, {"name": "fine_tune", "epochs": 3}
@@ -91,6 +91,20 @@ def test_learning_on_a_version_whose_retraction_ended_badly_is_refused(runtime: 
         retract(session, digits, ids[:1]).state = UpdateState.FAILED
     with pytest.raises(Conflict, match="Retry the retraction"):
         ordered(runtime, ids[1:2])
+
+
+def test_the_gate_looks_back_at_spaced_ages_and_on_what_a_person_promoted(runtime: Runtime, ids: list[str]) -> None:
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        for k in range(40):
+            made_ = promoted(session, digits, ids[:1]) if k != 20 else version(session, digits, ids[:1])
+            made_.bits, made_.report = f"{k:064d}", None
+            if k == 20:
+                deployments.promote(session, digits, made_, "looks fine", by="operator")
+    given = ordered(runtime, ids[1:2])
+    assert given is not None
+    assert [b.version for b in given.lineage.bits] == [1, 9, 21, 25, *range(31, 41)]
+    assert given.lineage.bits[-1].digest == f"{39:064d}"
 
 
 class Lineage:

@@ -1,0 +1,99 @@
+"""Whether the rows of a new class are rows of old classes under another name.
+
+Those that the live version knows well stand beside trusted rows that it calls the same. Of pairs of one and the other,
+in how many does the first lie nearer to the new class? Where nothing but the name differs, in half of them; where the
+class is real, in nearly all, also where it looks like an old one. (Area under the ROC curve: Mann and Whitney, "On a
+test of whether one of two random variables is stochastically larger than the other", 1947.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from service.learning.batch import Ints, alone
+from service.learning.evaluation import Answers, Floats
+from service.learning.evidence import Evidence
+from service.learning.measured import Likeness
+from service.learning.statistics import auc
+
+if TYPE_CHECKING:
+    from service.learning.assessment import Assessment
+
+NOTHING = np.zeros(0, np.int64)
+
+
+def likeness(a: Assessment, evidence: Evidence) -> dict[str, Likeness]:
+    """By new class: its rows beside trusted rows that the base calls the same. Those alone that it is sure of and that
+    are familiar, where they are many enough; else all, since of a hard problem it may be sure of nothing.
+
+    The exact head tells whether they can be told apart at all, where there is one; else the candidate.
+    """
+    if not a.new or a.base is None or a.base_on_batch is None or not len(a.trusted):
+        return {}
+    rule, confident = a.policy.renames, a.policy.familiar.confident
+    on_trusted, on_batch = (a.candidate, a.candidate_on_batch)
+    if a.yardstick is not None and a.yardstick_on_batch is not None:
+        on_trusted, on_batch = a.yardstick, a.yardstick_on_batch
+    old, new = _Margins.of(on_trusted, a.old), _Margins.of(on_batch, a.old)
+    sure_before, sure = a.base.scores >= confident, evidence.familiar & (a.base_on_batch.scores >= confident)
+    there = on_trusted.judged & a.base.judged
+    called_before, called = a.base.best, a.base_on_batch.best
+    every, surely = (_by(called_before, np.flatnonzero(there & which)) for which in (True, sure_before))
+    usual, judged = float((there & sure_before).mean()), on_batch.judged & a.base_on_batch.judged & ~alone(a.batch)
+    mine, alike = _by(a.batch.codes(a.new), np.flatnonzero(judged)), {}
+    for k, name in enumerate(a.new):
+        rows = mine.get(k, NOTHING)
+        known = rows[sure[rows]]
+        few = (
+            len(known) < max(rule.min_sure, rule.min_share_of_many * usual * len(rows)) and len(rows) >= rule.many_rows
+        )
+        ours, theirs = _by(called, rows if few else known), every if few else surely
+        apart = _separation(new.toward(name), old.toward(name), ours, theirs)
+        counted = Counter({a.base_on_batch.classes[c]: len(places) for c, places in ours.items()})
+        alike[name] = Likeness(len(rows), len(known), usual, dict(counted.most_common()), *apart, all=few)
+    return alike
+
+
+@dataclass(frozen=True, eq=False)
+class _Margins:
+    """How much nearer rows lie to a class than to any old one. scores [n, C]: log-probabilities, best_old [n]"""
+
+    classes: dict[str, int]
+    scores: Floats
+    best_old: Floats
+
+    @staticmethod
+    def of(answers: Answers, old: Sequence[str]) -> _Margins:
+        scores = np.log(np.maximum(answers.probabilities, np.finfo(np.float64).tiny))
+        place = {name: k for k, name in enumerate(answers.classes)}
+        return _Margins(place, scores, scores[:, [place[name] for name in old]].max(1))
+
+    def toward(self, name: str) -> Floats:
+        return self.scores[:, self.classes[name]] - self.best_old
+
+
+def _by(codes: Ints, rows: Ints) -> dict[int, Ints]:
+    """Rows by their code; -1 is none."""
+    rows = rows[codes[rows] >= 0]
+    if not len(rows):
+        return {}
+    order = rows[np.argsort(codes[rows], kind="stable")]
+    values, starts = np.unique(codes[order], return_index=True)
+    return {int(k): part for k, part in zip(values, np.split(order, starts[1:]), strict=True)}
+
+
+def _separation(
+    new: Floats, old: Floats, ours: Mapping[int, Ints], theirs: Mapping[int, Ints]
+) -> tuple[int, int, float | None]:
+    """Rows of the new class that stood beside trusted ones, those, and the mean over the former of the share of trusted
+    rows, called the same, that lie farther from it. new, old: margins of all rows; ours, theirs: rows as they are
+    called."""
+    shared = [(rows, theirs[c]) for c, rows in ours.items() if c in theirs]
+    compared, beside = sum(len(rows) for rows, _ in shared), sum(len(rows) for _, rows in shared)
+    total = sum(len(rows) * auc(new[rows], old[trusted]) for rows, trusted in shared)
+    return compared, beside, total / compared if compared else None

@@ -1,0 +1,106 @@
+"""Rows of a new class beside trusted rows that the base calls the same: which are compared, and how far apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.contract.policy import GatePolicy, Renames
+from service.contract.report import Cost
+from service.learning.assessment import Assessment
+from service.learning.batch import Bools, Rows, make_rows
+from service.learning.evaluation import Answers
+from service.learning.evidence import Evidence
+from service.learning.likeness import likeness
+from service.learning.measured import Likeness
+
+COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)
+POLICY = GatePolicy(renames=Renames(min_rows=2, min_sure=2, many_rows=4))
+
+
+def rows(labels: str, batch: str) -> Rows:
+    made = make_rows(batch, np.arange(len(labels), dtype=np.float32)[:, None], list(labels), b"secret")
+    return replace(made, folds=np.arange(len(labels)) % 10)
+
+
+def base(called: str, sure: str) -> Answers:
+    """Of each row a or b, surely (+) or not."""
+    high = [0.9 if mark == "+" else 0.6 for mark in sure]
+    return Answers(
+        ("a", "b"), np.array([[p, 1 - p] if c == "a" else [1 - p, p] for c, p in zip(called, high, strict=True)])
+    )
+
+
+def toward(*new: float) -> Answers:
+    """The probability of the new class n; of the rest a has more than b."""
+    return Answers(("a", "b", "n"), np.array([[0.9 * (1 - p), 0.1 * (1 - p), p] for p in new]))
+
+
+def alike(
+    trusted: str,
+    trusted_sure: str,
+    on_trusted: Answers,
+    called: str,
+    sure: str,
+    on_batch: Answers,
+    familiar: Bools | None = None,
+) -> Likeness:
+    batch = rows("n" * len(called), "bat_1")
+    known = np.zeros(len(called), bool)
+    evidence = Evidence(known, ~known if familiar is None else familiar, known, 0.0, {})
+    a = Assessment(
+        policy=POLICY,
+        trusted=rows(trusted, "bat_0"),
+        batch=batch,
+        candidate=on_trusted,
+        candidate_on_batch=on_batch,
+        cost=COST,
+        exact=True,
+        live=1,
+        base=base(trusted, trusted_sure),
+        base_on_batch=base(called, sure),
+    )
+    return likeness(a, evidence)["n"]
+
+
+def test_sure_rows_stand_beside_sure_trusted_rows_that_are_called_the_same() -> None:
+    found = alike("aaabb", "++-++", toward(0.1, 0.5, 0.99, 0.2, 0.8), "aab", "+++", toward(0.3, 0.6, 0.5))
+    # of a: 0.3 is over 0.1 alone, 0.6 over 0.1 and 0.5 (0.99 is not sure); of b: 0.5 is over 0.2 alone
+    assert found.separation == pytest.approx((0.5 + 1.0 + 0.5) / 3)
+    assert (found.rows, found.sure, found.compared, found.beside) == (3, 3, 3, 4)
+    assert (found.called, found.all) == ({"a": 2, "b": 1}, False)
+    assert found.usual == pytest.approx(0.8)
+    assert found.share == pytest.approx(1 / 0.8)
+
+
+def test_rows_that_are_unlike_anything_seen_or_called_like_no_trusted_row_are_not_compared() -> None:
+    found = alike("aa", "++", toward(0.1, 0.5), "aab", "+++", toward(0.3, 0.6, 0.9), np.array([True, False, True]))
+    assert (found.sure, found.compared, found.separation) == (2, 1, 0.5)
+    nothing = alike("aa", "++", toward(0.1, 0.5), "bb", "++", toward(0.3, 0.6))
+    assert (nothing.compared, nothing.separation) == (0, None)
+
+
+def test_where_the_base_is_sure_of_few_all_rows_are_compared() -> None:
+    found = alike("aaab", "+---", toward(0.1, 0.2, 0.3, 0.9), "aaaa", "+---", toward(0.25, 0.25, 0.25, 0.05))
+    assert (found.all, found.compared, found.sure) == (True, 4, 1)
+    assert found.separation == pytest.approx((3 * 2 / 3 + 0) / 4)
+
+
+def test_rows_without_an_answer_of_a_head_that_knows_the_class_are_left_out() -> None:
+    on_batch = toward(0.3, 0.6, 0.6)
+    hidden = replace(
+        on_batch, probabilities=np.where(np.array([[True], [True], [False]]), on_batch.probabilities, np.nan)
+    )
+    assert alike("aa", "++", toward(0.1, 0.5), "aaa", "+++", hidden).rows == 2
+    alone = alike("aa", "++", toward(0.1, 0.5), "a", "+", toward(0.3))
+    assert (alone.rows, alone.separation) == (0, None), "without its group of folds no head knows the class"
+
+
+def test_classes_of_few_rows_together() -> None:
+    one = Likeness(5, 4, 0.8, {"a": 4}, 4, 9, 0.25)
+    two = Likeness(3, 2, 0.8, {"a": 1, "b": 1}, 1, 7, 0.75)
+    both = Likeness.together([one, two])
+    assert (both.rows, both.sure, both.compared, both.beside, both.called) == (8, 6, 5, 9, {"a": 5, "b": 1})
+    assert both.separation == pytest.approx((4 * 0.25 + 0.75) / 5)

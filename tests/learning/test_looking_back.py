@@ -1,0 +1,23 @@
+"""How far back a version is compared with what its lineage remembers."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.learning.looking_back import ages
+
+
+@pytest.mark.parametrize(
+    ("versions", "looked_back_on"),
+    [
+        (0, []),
+        (1, [1]),
+        (10, [*range(1, 11)]),
+        (15, [*range(1, 11), 15]),
+        (16, [*range(1, 11), 16]),
+        (40, [*range(1, 11), 16, 32, 40]),
+        (1000, [*range(1, 11), 16, 32, 64, 128, 256, 512, 1000]),
+    ],
+)
+def test_the_last_ten_then_doubled_ages_and_the_first(versions: int, looked_back_on: list[int]) -> None:
+    assert ages(10, versions) == looked_back_on
