@@ -93,10 +93,10 @@ class Reader:
         process = self._warm()
         assert process.stdin is not None
         assert process.stdout is not None
+        until = time.monotonic() + TASK_SECONDS
         try:
-            process.stdin.write(line)
-            process.stdin.flush()
-            return _line(process.stdout.fileno(), time.monotonic() + TASK_SECONDS)
+            _write(process.stdin.fileno(), line, until)
+            return _line(process.stdout.fileno(), until)
         except TimeoutError:
             raise Busy(f"Reading this body took more than {TASK_SECONDS:g} s. Send it in parts.") from None
         except (OSError, EOFError):
@@ -127,6 +127,18 @@ class Reader:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+
+
+def _write(descriptor: int, line: bytes, until: float) -> None:
+    """All of a line into a pipe, which holds 64 kB until somebody reads. Raises TimeoutError."""
+    os.set_blocking(descriptor, False)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    left = memoryview(line)
+    while left:
+        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            raise TimeoutError
+        left = left[os.write(descriptor, left) :]
 
 
 def _line(descriptor: int, until: float) -> bytes:

@@ -66,15 +66,16 @@ class WarmChild:
 
     def __init__(self, threads: int, max_updates: int, progress_deadline_seconds: float) -> None:
         self._threads, self._max_updates, self._deadline = threads, max_updates, progress_deadline_seconds
-        self._process: subprocess.Popen[str] | None = None
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._done = 0
         self._ready = self._running = False
 
     def wake(self) -> None:
         """Have `tick` called now, from any thread: something may have changed for what runs."""
         if self._running:
-            self._lines.put("")
+            self._lines.put(b"")
 
     def warm(self) -> None:
         """Start the child ahead of its first assignment."""
@@ -122,16 +123,17 @@ class WarmChild:
     def _messages(self, tick_seconds: float, tick: Callable[[Progress | None], bool]) -> Iterator[dict[str, Any]]:
         """Messages of the child until its output ends; calls `tick` in between.
 
-        The same progress told again is none. Time is counted while we look, at most a tick at once: a parent that was
-        paused blames no child. Raises NoProgress past the deadline, however well the heartbeats go.
+        The same progress told again is none, and neither is an assignment that the child has not read. Time is counted
+        while we look, at most a tick at once: a parent that was paused blames no child. Raises NoProgress past the
+        deadline, however well the heartbeats go.
         """
         progress: Progress | None = None
         still, looked = 0.0, time.monotonic()
         while True:
             try:
-                line: str | None = self._lines.get(timeout=tick_seconds)
+                line: bytes | None = self._lines.get(timeout=tick_seconds)
             except queue.Empty:
-                line = ""
+                line = b""
             at = time.monotonic()
             still, looked = still + min(at - looked, tick_seconds), at
             if line is None:
@@ -173,10 +175,10 @@ class WarmChild:
         self._done, self._ready = 0, False
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+        self._orders.put(None)
         process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if process.stdout is not None:
+            process.stdout.close()
 
     def _start(self) -> None:
         self.kill()
@@ -186,24 +188,32 @@ class WarmChild:
             [sys.executable, "-m", CHILD, threads],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
             start_new_session=True,
             env={**os.environ, **caps},
         )
-        self._lines = queue.Queue()
-        threading.Thread(target=_pump, args=(self._process, self._lines), daemon=True, name="child-output").start()
+        self._lines, self._orders = queue.Queue(), queue.SimpleQueue()
+        for work, messages in ((_pump, self._lines), (_feed, self._orders)):
+            threading.Thread(target=work, args=(self._process, messages), daemon=True, name="child-pipe").start()
 
     def _send(self, message: dict[str, Any]) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
+        """Waits for nobody: a child that reads no further must not hold up who looks after it."""
+        self._orders.put(json.dumps(message).encode() + b"\n")
+
+
+def _feed(process: subprocess.Popen[bytes], orders: queue.SimpleQueue[bytes | None]) -> None:
+    """Move lines into the child until it is gone or there are to be no more. Its standard input is this thread's."""
+    assert process.stdin is not None
+    with process.stdin as pipe:
         try:
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
+            while (line := orders.get()) is not None:
+                left = memoryview(line)
+                while left:
+                    left = left[os.write(pipe.fileno(), left) :]
         except BrokenPipeError:
             log.warning("the learning process is gone")
 
 
-def _pump(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) -> None:
     """Move the child's lines into the queue until its output ends."""
     assert process.stdout is not None
     try:

@@ -364,6 +364,17 @@ def test_one_that_takes_too_long_is_ended_and_no_more_may_wait_than_some(
         aside.close()
 
 
+def test_one_that_does_not_read_a_long_task_is_ended(aside: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = spooled(aside)
+    assert ask(aside, body) == 1
+    stop(pid(aside))
+    monkeypatch.setattr(reader, "TASK_SECONDS", 0.3)
+    with pytest.raises(Busy, match="took more than"):
+        aside.run(body, "read", spec={"kind": "vector", "size": 3}, model="digits" * 100_000)
+    monkeypatch.setattr(reader, "TASK_SECONDS", 30.0)
+    assert ask(aside, body) == 1
+
+
 def test_a_body_that_needs_too_much_memory_is_refused_and_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,35 @@ def test_a_child_that_dies_is_told_and_replaced(child: WarmChild) -> None:
             child.run(assignment("die"), 0.01, quiet)
 
 
+def test_a_child_that_stops_reading_in_the_middle_of_an_assignment_is_ended_past_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executors, "CHILD", "tests.worker.deaf_child")
+    child, ticks = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=0.3), 0
+    large = assignment("answer").model_copy(update={"rows": {f"bat_{k}": "0" * 64 for k in range(20_000)}})
+
+    def tick(progress: executors.Progress | None) -> bool:
+        nonlocal ticks
+        ticks += 1
+        return False
+
+    with pytest.raises(NoProgress):
+        child.run(large, 0.05, tick)
+    assert ticks >= 3, "the heart beat meanwhile"
+    assert child._process is None
+
+
+def test_a_child_that_stops_reading_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "CHILD", "tests.worker.deaf_child")
+    child = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=20.0)
+    large = assignment("answer").model_copy(update={"rows": {f"bat_{k}": "0" * 64 for k in range(20_000)}})
+    child.warm()
+    first = pid(child)
+    with pytest.raises(Cancelled):
+        child.run(large, 0.05, lambda progress: True)
+    assert not alive(first)
+
+
 def test_a_child_that_died_while_idle_is_replaced(child: WarmChild, runtime: Runtime, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text(result(runtime, ["bat_1"]).model_dump_json())
@@ -200,9 +229,7 @@ def test_a_child_ends_when_its_parent_is_gone(child: WarmChild, wait_for: Callab
     child.warm()
     child._send({"assignment": assignment("never listen").model_dump(mode="json")})
     first = pid(child)
-    assert child._process is not None
-    assert child._process.stdin is not None
-    child._process.stdin.close()
+    child._orders.put(None)
     wait_for(lambda: not alive(first))
 
 
