@@ -89,6 +89,14 @@ class Intrudes(Strict):
 
     margin: float = Field(0.05, ge=0, le=1, description="Allowed above the yardstick's own share.")
     without_yardstick: float = Field(0.10, ge=0, le=1, description="Allowed where there is no yardstick.")
+    max_taken: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="Fall of the old rows' accuracy, whatever the yardstick's, that is allowed where nothing shows "
+        "that the new classes are classes of their own (renames): held above it.",
+    )
+    p_taken: float = Field(0.01, gt=0, lt=1, description="Chance probability below which such a fall counts as real.")
 
 
 class Renames(Strict):

@@ -16,7 +16,7 @@ from service.learning.contradictions import needs_learner, needs_reconciliation,
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
 from service.learning.ledger import Ledger
-from service.learning.likeness import likeness
+from service.learning.likeness import likeness, of_its_own
 from service.learning.looking_back import pooled_before, since
 from service.learning.measured import Contradiction, First, Group, Harm, Likeness, Measured, NewClass
 from service.learning.sentences import listed
@@ -108,12 +108,13 @@ class Assessment:
 def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
     """The numbers for the gate, and the rows behind its rules 1-4."""
     evidence, trusted = _evidence(a), a.trusted.counts()
+    alike = likeness(a, evidence) if evidence else {}
     measured = Measured(
         live=a.live,
         first=None if a.base else _first(a),
-        harm=_harm(a),
+        harm=_harm(a, [name for name, like in alike.items() if of_its_own(like, a.policy.renames)]),
         contradiction=_contradiction(a, evidence) if evidence else None,
-        new_classes=_new_classes(a, likeness(a, evidence) if evidence else {}) if a.base else (),
+        new_classes=_new_classes(a, alike) if a.base else (),
         own=_own(a),
         since=since(a),
         sound=a.sound,
@@ -127,7 +128,8 @@ def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
     return measured, evidence
 
 
-def _harm(a: Assessment) -> Harm | None:
+def _harm(a: Assessment, own: Sequence[str]) -> Harm | None:
+    """`own`: new classes whose rows show that they are none of the old ones."""
     if not a.base or not len(a.trusted):
         return None
     rows, before = a.trusted, a.base.right(a.trusted)
@@ -138,6 +140,7 @@ def _harm(a: Assessment) -> Harm | None:
         rows=len(rows),
         masked=Paired.of(before, masked),
         groups=tuple(_groups(a, before, _fair(a, masked))),
+        taken=Paired.of(before, np.where(a.candidate.among(own), masked, a.candidate.right(rows))),
         intruded=int(intruded.sum()),
         intruders=tuple(name for name, _ in names.most_common()),
         yardstick_intruded=int(a.yardstick.among(a.new).sum()) if a.yardstick else None,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from service.contract.policy import Renames
 from service.learning.batch import Ints, alone
 from service.learning.evaluation import Answers, Floats
 from service.learning.evidence import Evidence
@@ -59,22 +60,36 @@ def likeness(a: Assessment, evidence: Evidence) -> dict[str, Likeness]:
     return alike
 
 
+def of_its_own(alike: Likeness, rule: Renames) -> bool:
+    """Whether the rows of a new class show that it is no old one: few of them are taken for one, or they can be told
+    apart."""
+    if alike.rows < rule.min_rows or alike.separation is None:
+        return alike.rows >= rule.min_rows
+    return alike.separation >= rule.min_separation or (not alike.all and alike.share < rule.min_share_of_many)
+
+
 @dataclass(frozen=True, eq=False)
 class _Margins:
-    """How much nearer rows lie to a class than to any old one. scores [n, C]: log-probabilities, best_old [n]"""
+    """How much nearer rows lie to a class than to any old one, in logarithms. probabilities [n, C], best_old [n]"""
 
-    classes: dict[str, int]
-    scores: Floats
+    place: dict[str, int]
+    probabilities: Floats
     best_old: Floats
 
     @staticmethod
     def of(answers: Answers, old: Sequence[str]) -> _Margins:
-        scores = np.log(np.maximum(answers.probabilities, np.finfo(np.float64).tiny))
         place = {name: k for k, name in enumerate(answers.classes)}
-        return _Margins(place, scores, scores[:, [place[name] for name in old]].max(1))
+        known = [place[name] for name in old]
+        first = known == list(range(len(known)))  # a view then, and no second table of so many rows and classes
+        scores = answers.probabilities[:, : len(known)] if first else answers.probabilities[:, known]
+        return _Margins(place, answers.probabilities, _log(scores.max(1)))
 
     def toward(self, name: str) -> Floats:
-        return self.scores[:, self.classes[name]] - self.best_old
+        return _log(self.probabilities[:, self.place[name]]) - self.best_old
+
+
+def _log(probabilities: Floats) -> Floats:
+    return np.asarray(np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)))
 
 
 def _by(codes: Ints, rows: Ints) -> dict[int, Ints]:

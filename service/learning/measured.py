@@ -35,11 +35,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Harm:
-    """Base and candidate on the trusted rows. `intruders`: new classes that old rows are answered with, most first."""
+    """Base and candidate on the trusted rows. `intruders`: new classes that old rows are answered with, most first.
+    `taken`: over all columns but those of new classes whose rows show that they are none of the old ones; null: the
+    same as `masked`."""
 
     rows: int
     masked: Paired
     groups: tuple[Group, ...] = ()
+    taken: Paired | None = None
     intruded: int = 0
     intruders: tuple[str, ...] = ()
     yardstick_intruded: int | None = None

@@ -130,10 +130,18 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
         usual = harm.yardstick_intruded / harm.rows
         surely = (harm.yardstick_intruded + 1) / (harm.rows + 2)  # of a dozen rows a single one proves nothing
     lowest, _ = wilson(harm.intruded, harm.rows) or (0.0, 1.0)
-    if share <= usual + rule.margin or lowest <= surely:
-        return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
-    what = f"{whole_percent(share)} of the old rows would now be called {listed(harm.intruders, quote=True)}."
-    return Finding(what, share, usual + rule.margin, Severity.REJECTED, _remedy(measured))
+    if share > usual + rule.margin and lowest > surely:
+        what = f"{whole_percent(share)} of the old rows would now be called {listed(harm.intruders, quote=True)}."
+        return Finding(what, share, usual + rule.margin, Severity.REJECTED, _remedy(measured))
+    taken = harm.taken
+    if taken is not None and taken.drop > rule.max_taken and taken.p_harm < rule.p_taken:
+        what = f"Of {rows(harm.rows)} {taken.worse:,} are newly wrong and {taken.better:,} newly right "
+        what += f"({points(-taken.drop)}; {100 * rule.max_taken:g} are allowed), and nothing shows that "
+        what += f"{listed(harm.intruders, quote=True)} {'is a class' if len(harm.intruders) == 1 else 'are classes'} "
+        what += f"of {'its' if len(harm.intruders) == 1 else 'their'} own."
+        remedy = "Send more rows, or other ones: ten of each new class that are like no old one show it."
+        return Finding(what, taken.drop, rule.max_taken, Severity.HELD, remedy)
+    return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
 
 
 def renames(measured: Measured, policy: GatePolicy) -> Finding:

@@ -278,6 +278,22 @@ def test_intrusion() -> None:
     assert not fired(replace(intruded(90, 10), new_classes=()))
 
 
+def test_what_a_new_class_may_take_is_limited_also_where_the_yardstick_takes_as_much() -> None:
+    def took(worse: int, better: int = 0, of: int = 300) -> Measured:
+        found = replace(intruded(worse, worse, of=of), harm=None)
+        harm_ = Harm(of, Paired(of, 0, 0), taken=Paired(of, worse, better), intruded=worse, intruders=("9",))
+        return replace(found, harm=replace(harm_, yardstick_intruded=worse))
+
+    assert fired(took(60)) == {6: Severity.HELD}
+    assert judge(took(60), POLICY).why.startswith(
+        "Held: of 300 rows 60 are newly wrong and 0 newly right (−20.0 points; 15 are allowed), and nothing shows that "
+        '"9" is a class of its own.'
+    )
+    assert not fired(took(45))
+    assert not fired(took(4, of=20)), "four of twenty: p = 1 in 16"
+    assert not fired(took(60, 20))
+
+
 # 7
 
 

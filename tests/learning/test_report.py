@@ -228,6 +228,36 @@ def test_small_losses_are_found_against_the_best_remembered_version() -> None:
     assert report.interference is Interference.GRADUAL
 
 
+def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_its_own() -> None:
+    """A third of the rows of b go to n. Nothing tells its rows from those, or everything does."""
+    trusted, batch = rows("ab" * 60, "bat_0"), replace(rows("n" * 40, "bat_1"), folds=np.arange(40) % 10)
+    said = says("abn", "ab" * 40 + "an" * 20)
+    said.probabilities[said.among("n"), 1] = 0.3
+    none, empty = Sums.empty(1), Rows.empty((1,), np.int16)
+    features = np.array([[(-300 if name == "a" else 300) + 3 * (k % 40)] for k, name in enumerate("ab" * 60)], np.int16)
+    old = replace(trusted, folds=np.arange(120) % 10).with_inputs(features)
+    a = assessment(
+        policy=GatePolicy(),
+        trusted=trusted.with_inputs(features),
+        batch=batch.with_inputs(np.array([[330 + k] for k in range(40)], np.int16)),
+        base=says("ab", "ab" * 60),
+        base_on_batch=says("ab", "b" * 40),
+        candidate=said,
+        candidate_on_batch=says("abn", "nb" * 20),
+        yardstick=said,
+        yardstick_on_batch=says("abn", "nb" * 20),
+        ledger=Ledger("space", 6, none, none, none, empty, empty).with_entry(old),
+    )
+    report = assess(a)
+    assert {r.number for r in report.gate.rules if r.severity} == {6, 12}
+    assert "(−16.7 points; 15 are allowed)" in report.gate.rules[6].why
+    nearer = Answers(("a", "b", "n"), says("abn", "n" * 40).probabilities + np.array([0, -0.05, 0.05]))
+    report = assess(replace(a, candidate_on_batch=nearer, yardstick_on_batch=nearer))
+    assert not {r.number for r in report.gate.rules if r.severity}
+    assert report.gate.rules[12].value is not None
+    assert report.gate.rules[12].value > 0.9
+
+
 def test_contradicting_rows_are_listed_and_disputed() -> None:
     random = np.random.default_rng(0)
     truth = ["ab"[k] for k in random.integers(0, 2, 120)]

@@ -1,0 +1,47 @@
+"""What the benchmark of the gate does to rows, and that small losses are stopped on its way."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from benchmarks.erosion import SPREAD, eroded
+from benchmarks.gate import NEW_NAME, look_alike, most_late, one_renamed, scattered, two_late, two_merged
+from benchmarks.streams import STREAMS, Rows
+
+
+def rows() -> Rows:
+    """Six classes of 50 rows on a line, far apart but for b and c, and a and b."""
+    random = np.random.default_rng(0)
+    centres = dict(zip("abcdef", (0, 3, 5, 40, 90, 200), strict=True))
+    labels = np.repeat(list(centres), 50)
+    points = np.array([[centres[name], 0] for name in labels]) + random.normal(0, 1, (300, 2))
+    return Rows(points.astype(np.float32), labels)
+
+
+def test_late_classes() -> None:
+    random = np.random.default_rng(0)
+    assert len(set(two_late(rows(), random))) == 2
+    assert len(most_late(rows(), random)) == 4
+    late = Counter(look_alike(rows(), np.random.default_rng(k))[0] for k in range(60))
+    assert set(late) <= set("abcd"), "five nearest pairs: b-c, a-b, a-c, c-d, b-d"
+
+
+def test_spoiled_labels() -> None:
+    random = np.random.default_rng(0)
+    one, two = one_renamed(rows(), random), two_merged(rows(), random)
+    assert (len(one), len(two)) == (50, 100)
+    assert set(one.labels) == set(two.labels) == {NEW_NAME}
+    assert np.ptp(one.inputs[:, 0]) < 10
+    labels = scattered(rows(), random).labels
+    wrong = labels != rows().labels
+    assert wrong.sum() == 50
+    assert len(set(rows().labels[wrong])) == 1
+    assert len(set(labels[wrong])) > 1
+
+
+def test_many_losses_of_a_fifth_of_a_point_are_stopped_before_they_are_five() -> None:
+    course = eroded(STREAMS["digits-images"], None, 0, SPREAD)
+    assert course.stopped == [[9]]
+    assert 0.02 < course.lost <= 0.05
