@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import anyio.to_thread
@@ -24,6 +25,7 @@ import uvloop
 from service import __version__
 from service.allocation import keep_freed
 from service.api import problems
+from service.api.connections import KEEP_ALIVE_SECONDS, Bounds
 from service.api.health import Health
 from service.api.limits import Receive, Scope, Send
 from service.api.place import BACKLOG, address, let_nobody_in, listening, locked
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tsuika")
 
-KEEP_ALIVE_SECONDS = 75
 HANDLER_THREADS = 16
 """Threads of handlers that talk to the database."""
 FAREWELL_SECONDS = 0.5
@@ -75,6 +76,7 @@ class _Front:
 
     def __init__(self, health: Health) -> None:
         self.health = health
+        self.full = _Full(health)
         self.door: Door | None = None
 
     @property
@@ -88,13 +90,32 @@ class _Front:
         elif self.health.answers(scope):
             await self.health.answer(scope, send)
         else:
-            told = Busy(f"The service is starting: it waits for {self.health.waiting_for}.", retry_after=1)
-            status, body, headers = problems.problem(told, "starting")
-            media, data = problems.written(scope["path"], body)
-            kind = (b"content-type", media)
-            length = (b"content-length", str(len(data)).encode())
-            await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers]})
-            await send({"type": "http.response.body", "body": data})
+            why = f"The service is starting: it waits for {self.health.waiting_for}."
+            await _refuse(scope, send, Busy(why, retry_after=1), "starting")
+
+
+class _Full:
+    """What a connection beyond the most is answered with: health, else 503."""
+
+    express = None
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._health.answers(scope):
+            await self._health.answer(scope, send)
+        else:
+            why = "So many connections are open that there is no room for this one. Ask again over one that you have."
+            await _refuse(scope, send, Busy(why, retry_after=1), "unread", (b"connection", b"close"))
+
+
+async def _refuse(scope: Scope, send: Send, why: Busy, name: str, *more: tuple[bytes, bytes]) -> None:
+    status, body, headers = problems.problem(why, name)
+    media, data = problems.written(scope["path"], body)
+    kind, length = (b"content-type", media), (b"content-length", str(len(data)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers, *more]})
+    await send({"type": "http.response.body", "body": data})
 
 
 class _Server(uvicorn.Server):
@@ -142,12 +163,13 @@ class _Process:
             uvicorn.Config(
                 self._front,
                 loop="none",
-                http=Wire,
+                http=cast("type[asyncio.Protocol]", partial(Wire, bounds=Bounds.of(settings))),
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                headers=[("x-content-type-options", "nosniff")],
                 proxy_headers=False,
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,

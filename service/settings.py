@@ -67,6 +67,10 @@ class Settings(BaseModel):
     )
     worker: bool = Field(True, description="Learn in this service; without it, run `tsuika work` beside it.")
 
+    max_connections: int = Field(
+        5000, ge=1, le=1_000_000, description="Open connections; beyond it those that ask nothing are closed."
+    )
+    head_timeout_seconds: Seconds = Field(10.0, description="A request whose head arrives more slowly is cut off.")
     max_body_bytes: int = Field(64 * MiB, ge=1024, description="Largest body of a request.")
     body_timeout_seconds: Seconds = Field(60.0, description="A body that arrives more slowly is cut off.")
     answer_timeout_seconds: Seconds = Field(60.0, description="A long answer that is taken more slowly is cut off.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from functools import cached_property
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -79,10 +81,22 @@ class Described(FastAPI):
     def openapi(self) -> dict[str, Any]:
         return openapi.describe(self)
 
+    @cached_property
+    def written_description(self) -> bytes:
+        """The same as JSON."""
+        return json.dumps(self.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
+
+    @cached_property
+    def written_page(self) -> str:
+        """The same as a page."""
+        return pages.page(self.openapi())
+
 
 def build(runtime: Runtime, health: Health | None = None) -> Door:
     """The application of a process; whoever calls it starts the worker."""
-    app = Described(title="Tsuika", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Described(
+        title="Tsuika", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     health = health or Health()
     health.troubles = runtime.live.troubles
     posts = Posts(runtime.database, runtime.crash)

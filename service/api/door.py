@@ -25,6 +25,10 @@ QUIET = ("/predictions", "/infer", "z", "/live", "/ready")
 """Ends of paths whose good answers are not worth a line in the log."""
 
 
+LONGEST_LOGGED = 300
+"""Bytes of a path in the log."""
+
+
 class Door:
     """An ASGI application; `express` answers the usual predictions before they come here."""
 
@@ -71,6 +75,7 @@ class Door:
         if scope["method"] == "HEAD":  # as a GET; the server leaves the body out
             scope = {**scope, "method": "GET"}
         limits.check_host(scope, settings)
+        limits.check_query(scope["query_string"])
         scope["tsuika.caller"] = auth.caller(scope, settings)
         scope["tsuika.request_id"] = answer.request_id
         scope["tsuika.body"] = b""
@@ -155,5 +160,5 @@ class _Answering:
             return
         raw: bytes = self._scope.get("raw_path") or path.encode("ascii", "replace")
         milliseconds = (time.perf_counter() - self._began) * 1000
-        told = raw.decode("ascii", "replace")
+        told = raw[:LONGEST_LOGGED].decode("ascii", "replace")
         log.log(level, "%s %s %d %.1f ms %s", self._scope["method"], told, self.status, milliseconds, self.request_id)

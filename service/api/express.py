@@ -7,29 +7,24 @@ do is refused here, since refusing must cost less than answering.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.api import auth, limits, predictions, problems, questions
 from service.api.context import Context, request_id
-from service.api.limits import Scope, header
+from service.api.limits import Scope
 from service.api.problems import Headers
+from service.api.wire import Request
 from service.errors import Busy, DeadlinePassed, TsuikaError
 from service.serving.answers import Answer, check_classes, is_long
 from service.serving.predictor import Shares
 from service.serving.shelf import Loaded
 
 log = logging.getLogger("tsuika.requests")
-
-USUAL = "tsuika.usual"
-"""In the scope: the model and the version that a usual prediction asks."""
-BODY_SECONDS = 1.0
-"""A body that takes longer is waited for by the application, which has limits for it."""
 
 
 class Express:
@@ -41,29 +36,16 @@ class Express:
         self._refused, self._told_at = 0, 0.0
         self._started: tuple[Headers, tuple[Any, ...], bytes] = ([], (), b"")
 
-    def takes(self, cycle: RequestResponseCycle, otherwise: Callable[[], None]) -> bool:
-        """Whether a request whose head has come is answered here. `otherwise` is called where it is not after all."""
+    def takes(self, request: Request) -> bool:
+        """Whether a request that is whole is answered here; it may be declined after all."""
         try:
-            loaded = self._version(cycle)
+            loaded = self._version(request.scope, len(request.body))
         except TsuikaError:
             return False
         if loaded is None:
             return False
-        asking = _Asking(self, cycle, loaded, otherwise)
-        cycle.message_event = asking  # type: ignore[assignment]
-        try:
-            self.context.batcher.admit(loaded.predictor)
-        except Busy as busy:  # its body is thrown away as it comes
-            asking.refuse(busy)
-            return True
-        if not cycle.more_body:  # it waited behind another one on its connection
-            asking.set()
+        _Asking(self, request, loaded).ask()
         return True
-
-    def look_after(self, cycle: RequestResponseCycle) -> None:
-        """A piece came and the body is not whole."""
-        if isinstance(cycle.message_event, _Asking):
-            cycle.message_event.be_patient()
 
     def start(self, usual: Headers, told: tuple[int, bytes, *tuple[tuple[bytes, bytes], ...]]) -> bytes:
         """The first lines of an answer: `usual` headers, which are others each second; status, media type and more of
@@ -82,22 +64,17 @@ class Express:
             log.info("%d predictions refused: %s", self._refused, why.detail)
             self._refused, self._told_at = 0, now
 
-    def _version(self, cycle: RequestResponseCycle) -> Loaded | None:
-        """What answers a request that is as usual; null for any other. Raises TsuikaError where it is refused."""
-        scope: Scope = cycle.scope  # type: ignore[assignment]
-        asked: tuple[str, str | None] | None = scope.get(USUAL)  # a head that comes again was looked at before
-        if asked is None:
-            if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
-                return None
-            limits.check_content_type(scope)
-            scope[USUAL] = asked
-        length = header(scope, limits.CONTENT_LENGTH)
-        if length is None or not length.isdecimal() or not 0 < int(length) <= questions.SMALL_BODY_BYTES:
+    def _version(self, scope: Scope, length: int) -> Loaded | None:
+        """What answers a request that is as usual; None for any other. Raises TsuikaError where it is refused."""
+        if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
+            return None
+        if not 0 < length <= questions.SMALL_BODY_BYTES:
             return None
         context = self.context
-        if cycle.waiting_for_100_continue or context.health.stopping or log.isEnabledFor(logging.DEBUG):
+        if context.health.stopping or log.isEnabledFor(logging.DEBUG):
             return None
         settings = context.runtime.settings
+        limits.check_content_type(scope)
         limits.check_host(scope, settings)
         auth.caller(scope, settings)
         loaded = context.runtime.live.ready(*asked)
@@ -106,50 +83,48 @@ class Express:
         return loaded
 
 
-class _Nobody:
-    """Where a request is over: nothing waits for news of it."""
-
-    def set(self) -> None:
-        """Nothing happens."""
-
-
-NOBODY = _Nobody()
-
-
 class _Asking:
-    """One request. It stands where the event is that would wake a task: `set` tells that something has changed. The
-    batcher tells it the answer as it would tell a future."""
+    """One request. The batcher tells it the answer as it would tell a future."""
 
-    def __init__(
-        self, express: Express, cycle: RequestResponseCycle, loaded: Loaded, otherwise: Callable[[], None]
-    ) -> None:
-        self._express, self._cycle, self._loaded, self._otherwise = express, cycle, loaded, otherwise
-        self._scope: Scope = cycle.scope  # type: ignore[assignment]
-        self._patience: asyncio.TimerHandle | None = None
-        self._asked = self._over = False
+    def __init__(self, express: Express, request: Request, loaded: Loaded) -> None:
+        self._express, self._request, self._loaded = express, request, loaded
         self._top = 1
+        request.asking = self
         express.open_requests += 1
 
-    def set(self) -> None:
-        """The body is whole, or the sender has gone."""
-        cycle = self._cycle
-        if cycle.disconnected:
-            self._end()
-        elif not cycle.more_body and not self._asked:
-            self._ask()
+    def ask(self) -> None:
+        """Read the question, and ask it."""
+        request, loaded, batcher = self._request, self._loaded, self._express.context.batcher
+        scope = request.scope
+        try:
+            batcher.admit(loaded.predictor)
+            until = questions.deadline(scope)
+            question = questions.read_at_once(scope, bytes(request.body), loaded)
+        except Busy as busy:
+            self.refuse(busy)
+            return
+        except Exception:  # the other way meets it again, and tells
+            question = None
+        if question is not None and is_long(loaded, len(question[0]), question[1].top):
+            scope[questions.READ], question = question, None
+        if question is None:
+            self._decline()
+            return
+        rows, wish = question
+        self._top = wish.top
+        batcher.tell(self, loaded.predictor, rows, wish.source, until)
 
-    def be_patient(self) -> None:
-        """Wait for the rest of the body, but not for long."""
-        if self._patience is None and not self._over:
-            self._patience = asyncio.get_running_loop().call_later(BODY_SECONDS, self._decline)
+    def leave(self) -> None:
+        """The sender has gone."""
+        self._end()
 
     def done(self) -> bool:
         """Whether nobody waits any more."""
-        return self._over
+        return self._request.asking is None
 
     def set_result(self, result: Shares, /) -> None:
         """The batcher has found it."""
-        if self._cycle.flow.write_paused:
+        if self._request.congested:
             self._decline()  # this one reads too slowly to be written to at once
         else:
             self._write(Answer(self._loaded, result))
@@ -161,69 +136,36 @@ class _Asking:
         else:
             self._decline()
 
-    def _ask(self) -> None:
-        self._asked = True
-        if self._patience is not None:
-            self._patience.cancel()
-        loaded, batcher = self._loaded, self._express.context.batcher
-        try:
-            until = questions.deadline(self._scope)
-            found = questions.read_at_once(self._scope, bytes(self._cycle.body), loaded)
-        except Exception:  # the other way meets it again, and tells
-            found = None
-        if found is not None and is_long(loaded, len(found[0]), found[1].top):
-            self._scope[questions.READ], found = found, None
-        if found is None:
-            self._decline()
-            return
-        rows, wish = found
-        self._top = wish.top
-        batcher.tell(self, loaded.predictor, rows, wish.source, until)
-
     def _write(self, answer: Answer) -> None:
         headers = [predictions.version_header(answer)]
-        self._send(request_id(self._scope), 200, b"application/json", answer.json(self._top), headers)
+        self._send(request_id(self._request.scope), 200, b"application/json", answer.json(self._top), headers)
 
     def refuse(self, why: Busy | DeadlinePassed) -> None:
         """There is no time for it."""
         self._express.refused(why)
-        name = request_id(self._scope)
+        name = request_id(self._request.scope)
         kind = cast(Hashable, type(why))  # it is, though mypy takes the instances' method for the class's
         after = why.retry_after if isinstance(why, Busy) else None
-        status, media, around, headers = problems.frequent(kind, why.detail, after, self._scope["path"])
+        status, media, around, headers = problems.frequent(kind, why.detail, after, self._request.scope["path"])
         self._send(name, status, media, name.encode().join(around), headers)
 
     def _send(self, name: str, status: int, media: bytes, data: bytes, headers: Headers) -> None:
-        cycle = self._cycle
+        request = self._request
         self._end()
         if self._express.context.health.stopping:
-            cycle.keep_alive = False
-        start = self._express.start(cycle.default_headers, (status, media, *headers))
-        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+            request.keep_alive = False
+        start = self._express.start(request.usual_headers, (status, media, *headers))
+        end = b"\r\n" if request.keep_alive else b"connection: close\r\n\r\n"
         own = b"content-length: %d\r\nx-request-id: %b\r\n%b" % (len(data), name.encode(), end)
-        cycle.transport.write(b"".join((start, own, data)))
-        cycle.response_started = cycle.response_complete = True
-        cycle.body = bytearray()  # the connection keeps the cycle until the next request
-        if not cycle.keep_alive:
-            cycle.transport.close()
-        answered, cycle.on_response = cycle.on_response, NOBODY.set
-        answered()
+        request.reply(b"".join((start, own, data)))
 
     def _decline(self) -> None:
         """All other requests' way, from the beginning."""
-        cycle = self._cycle
         self._end()
-        event = cycle.message_event = asyncio.Event()
-        if cycle.body or not cycle.more_body:
-            event.set()
-        self._otherwise()
+        self._request.decline()
 
     def _end(self) -> None:
-        if self._over:
-            return
-        self._over = True
-        # the request and this hold one another: what is freed by counting references needs no collector
-        self._cycle.message_event = NOBODY  # type: ignore[assignment]
-        self._express.open_requests -= 1
-        if self._patience is not None:
-            self._patience.cancel()
+        """The request forgets this, which knows it: what is freed by counting references needs no collector."""
+        if self._request.asking is not None:
+            self._request.asking = None
+            self._express.open_requests -= 1

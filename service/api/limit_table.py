@@ -10,11 +10,13 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from service.api.arrivals import MOST_CLASSES
+from service.api.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS
 from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
 from service.api.describing import refusals
+from service.api.limits import QUERY_BYTES
 from service.api.long_answers import MOST_AT_ONCE, MOST_BINARY_SCORES, MOST_SCORES
 from service.api.posting import KEY_LENGTH, PATIENCE_SECONDS
-from service.api.questions import MOST_TOP, QUERY_BYTES
+from service.api.questions import MOST_TOP
 from service.api.reader import TASK_SECONDS, WAITING
 from service.api.wire import UNREAD_BYTES, UNREAD_SECONDS
 from service.contract import inputs, requests, resources
@@ -74,7 +76,40 @@ ROWS = (
         408,
         "Send smaller batches.",
     ),
-    Row("query", QUERY_BYTES, "bytes", "The query of a prediction.", 413, "POST the rows."),
+    Row("query", QUERY_BYTES, "bytes", "The query of a request.", 413, "POST the rows."),
+    Row("head", HEAD_BYTES, "bytes", "Address and headers of a request.", 431, "Send less; rows belong into the body."),
+    Row(
+        "frames",
+        HEAD_BYTES,
+        "bytes",
+        "What frames a chunked body beyond 16 bytes a chunk: extensions, trailers.",
+        431,
+        "Leave them out, or declare Content-Length.",
+    ),
+    Row(
+        "head time",
+        "head_timeout_seconds",
+        "seconds",
+        "From the first byte of a head, or from the beginning of a connection, to the last one.",
+        408,
+        "Send it at once.",
+    ),
+    Row(
+        "idle time",
+        KEEP_ALIVE_SECONDS,
+        "seconds",
+        "How long a connection stays open after an answer.",
+        None,
+        "It is closed: open another one.",
+    ),
+    Row(
+        "connections",
+        "max_connections",
+        "connections",
+        "Open connections. As many as fit into `ulimit -n`, if these are fewer.",
+        503,
+        "Those that ask nothing are closed. Where all ask, a new one may ask for health alone.",
+    ),
     Row("top", MOST_TOP, "classes", "`top`: best classes listed a row.", 422, "Ask for fewer."),
     Row(
         "scores",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from service.contract.media import JSON, NPY, RAW, ROWS
-from service.errors import ForbiddenHost, UnsupportedMedia
+from service.errors import ForbiddenHost, TooLarge, UnsupportedMedia
 from service.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -18,6 +19,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 CONTENT_LENGTH = b"content-length"
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+QUERY_BYTES = 8 * 1024
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECASE)
+"""A Host header: a name or an address, in brackets of version 6; and a port."""
 LINGER_SECONDS = 2.0
 """How long a refused sender may go on sending, so that it reads the refusal instead of a broken connection."""
 IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
@@ -44,47 +48,45 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None if value is None else str(value, "latin-1")
 
 
-def resized(scope: Scope, length: bytes) -> None:
-    """The scope of a request becomes that of the same one with a body of another length, in digits."""
-    found: dict[bytes, bytes] = scope["tsuika.headers"]
-    if found[CONTENT_LENGTH] != length:
-        found[CONTENT_LENGTH] = length
-        scope["headers"][:] = [(name, length if name == CONTENT_LENGTH else value) for name, value in scope["headers"]]
-
-
 def check_host(scope: Scope, settings: Settings) -> None:
     """A service without a key answers to loopback names and to the allowed ones, and a page of another origin cannot
-    write. Raises ForbiddenHost."""
+    write, nor ask for anything but by a link to it. Raises ForbiddenHost."""
     if settings.key:
         return
     host = header(scope, b"host") or ""
-    name = _host_name(host)
-    if host and not _is_served(name, settings):
+    if not _is_served(host, settings):
         raise ForbiddenHost(
-            "Without a key this service answers to this machine only. Set TSUIKA_KEY, or name the host in "
-            "TSUIKA_ALLOWED_HOSTS."
+            "Without a key this service answers to this machine only, which the header Host names. Set TSUIKA_KEY, or "
+            "name the host in TSUIKA_ALLOWED_HOSTS."
         )
+    writes = scope["method"] in WRITES
     origin = header(scope, b"origin")
-    if origin is not None and scope["method"] in WRITES and origin.lower().partition("://")[2] != host.lower():
+    if origin is not None and writes and origin.lower().partition("://")[2] != host.lower():
         raise ForbiddenHost("A page of another origin may not write here.")
+    site = header(scope, b"sec-fetch-site")  # browsers say it, and no page can change it
+    if site in ("cross-site", "same-site") and (writes or header(scope, b"sec-fetch-mode") != "navigate"):
+        raise ForbiddenHost("A page of another origin may not ask here.")
 
 
-def _is_served(name: str, settings: Settings) -> bool:
+def check_query(query: bytes) -> None:
+    """What is long comes in a body. Raises TooLarge."""
+    if len(query) > QUERY_BYTES:
+        raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
+
+
+def _is_served(host: str, settings: Settings) -> bool:
+    found = HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = found[1].lower()
     if name == "localhost" or name in settings.allowed_hosts or "*" in settings.allowed_hosts:
         return True
     try:
-        address = ipaddress.ip_address(name)
+        address = ipaddress.IPv6Address(name[1:-1]) if name.startswith("[") else ipaddress.IPv4Address(name)
     except ValueError:
         return False
     # A name can be bent to point here, an address cannot: whoever opens the service beyond loopback may use addresses.
     return address.is_loopback or not settings.loopback
-
-
-def _host_name(host: str) -> str:
-    """The name of a Host header, without the port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
 
 
 def check_content_type(scope: Scope) -> None:

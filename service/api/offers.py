@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from service.api.wire import Wire
 
 
 class _Behind:
     """What a parser tells that begins in the middle: nothing of the head that it is given, everything from there on."""
 
-    def __init__(self, protocol: HttpToolsProtocol) -> None:
+    def __init__(self, protocol: Wire) -> None:
         self.skipping = True
         self.on_body, self.on_message_complete = protocol.on_body, protocol.on_message_complete
+        self.on_chunk_header = protocol.on_chunk_header
         self._protocol = protocol
 
     def on_message_begin(self) -> None:
@@ -31,7 +36,7 @@ class _Behind:
             self._protocol.on_headers_complete()
 
 
-def behind(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
+def behind(protocol: Wire) -> httptools.HttpRequestParser:
     """A parser for what follows the head of the protocol's request: its body, as the head frames it, and more."""
     told = _Behind(protocol)
     parser = httptools.HttpRequestParser(told)

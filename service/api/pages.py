@@ -55,11 +55,17 @@ def _json(status: int, body: dict[str, Any]) -> Response:
     return JSONResponse(body, status)
 
 
+@routes.get("/openapi.json", include_in_schema=False, responses=refusals())
+async def get_description(request: Request) -> Response:
+    """The interface for machines."""
+    return Response(request.app.written_description, 200, media_type="application/json")
+
+
 @routes.get("/docs", include_in_schema=False, responses=refusals())
 async def get_docs(request: Request) -> Response:
     """The interface as a page, made from its OpenAPI description."""
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
-    return Response(page(request.app.openapi()), 200, headers, "text/html; charset=utf-8")
+    return Response(request.app.written_page, 200, headers, "text/html; charset=utf-8")
 
 
 def page(document: dict[str, Any]) -> str:

@@ -11,6 +11,9 @@ from fastapi.routing import APIRoute
 from service.api.validation import pointer_to, unknown
 from service.errors import InvalidContent
 
+MOST_TOLD = 10
+"""Of the members that are not known so many are told, each with the known one that it is like."""
+
 
 async def check_query(request: Request) -> None:
     """For every route of /v1. Raises InvalidContent with what the route knows."""
@@ -21,7 +24,7 @@ async def check_query(request: Request) -> None:
     known = [*_read(route.dependant), *(p["name"] for p in described if p["in"] == "query")]
     strange = [name[:100] for name in request.query_params if name not in known]
     if strange:
-        told = [(pointer_to([name]), unknown(name, known, "in this query")) for name in strange]
+        told = [(pointer_to([name]), unknown(name, known, "in this query")) for name in strange[:MOST_TOLD]]
         raise InvalidContent(told[0][1], told)
 
 

@@ -11,19 +11,18 @@ from urllib.parse import parse_qsl
 import msgspec
 from numpy.typing import NDArray
 
-from service.api.limits import Scope, header, media_type
+from service.api.limits import Scope, check_query, header, media_type
 from service.api.validation import validated
 from service.contract import requests
 from service.contract.media import JPEG, PNG
 from service.contract.requests import LONGEST_SOURCE
-from service.errors import DeadlinePassed, InvalidContent, TooLarge
+from service.errors import DeadlinePassed, InvalidContent
 from service.intake.json_body import JsonBody, read_object
 from service.intake.quick import read_usual, read_wide
 from service.intake.raw import READERS
 from service.intake.rows import read_row, read_rows
 from service.serving.shelf import Loaded
 
-QUERY_BYTES = 8 * 1024
 SMALL_BODY_BYTES = 64 * 1024
 """A longer body is decoded beside the event loop, and so is one with pictures in it."""
 MOST_TOP = 1000
@@ -140,8 +139,7 @@ def no_query(query: bytes) -> None:
 
 def _members(query: bytes, known: tuple[str, ...]) -> dict[str, str]:
     """The members of a query by name. Raises InvalidContent, TooLarge."""
-    if len(query) > QUERY_BYTES:
-        raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
+    check_query(query)
     try:
         said = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -22,13 +23,16 @@ LIMIT = 2_000_000
 MODEL = {"name": "digits", "input": {"kind": "vector", "size": 3}}
 JSON = {"Content-Type": "application/json"}
 BATCHES = "/v1/models/digits/batches"
+CHUNKED = b"POST /v1/models HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+CHUNKED += b"transfer-encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service without a worker, with a small limit and an impatient one."""
     folder = tmp_path_factory.mktemp("door")
-    with Server(folder, worker=False, max_body_bytes=LIMIT, body_timeout_seconds=1) as server:
+    patience = {"body_timeout_seconds": 1, "head_timeout_seconds": 2}
+    with Server(folder, worker=False, max_body_bytes=LIMIT, max_connections=60, **patience) as server:
         with server.client() as client:
             assert client.post("/v1/models", json=MODEL).status_code == 201
         yield server
@@ -158,6 +162,41 @@ def test_a_body_over_the_limit_is_cut_before_it_is_read(server: Server, client: 
     assert status == (413 if way != "lying" else 400)
     assert server.memory() - before < 50 * 2**20
     assert client.get("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nx: ", b"GET / HTTP/1.1\r\n", CHUNKED, CHUNKED + b"1;"])
+def test_a_head_without_end_is_cut(server: Server, client: httpx.Client, start: bytes) -> None:
+    """And so are frames of a body; what is sent goes on until it is answered."""
+    before = server.memory()
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.settimeout(10)
+        raw.sendall(start)
+        line = b"x: 1\r\n" if start.endswith(b"\r\n") and start != CHUNKED else b"x" * 6
+        line = b"1;e=" + b"x" * 90 + b"\r\nx\r\n" if start == CHUNKED else line
+        with contextlib.suppress(ConnectionError):
+            for _ in range(2000):
+                raw.sendall(line * (10_000 // len(line)))
+        answer = raw.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"x-content-type-options: nosniff\r\n" in answer
+    assert server.memory() - before < 10 * 2**20
+    assert client.get("/v1/models").status_code == 200
+
+
+def test_connections_that_ask_nothing_keep_nobody_out(server: Server) -> None:
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+    for k, one in enumerate(silent):
+        if k % 3:
+            with contextlib.suppress(ConnectionError):  # it had to make room
+                one.sendall(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n" if k % 3 == 1 else b"\r\n")
+    for path in ("/v1/models", "/healthz", "/readyz"):
+        assert httpx.get(server.url + path, timeout=5).status_code == 200
+    for one in silent:  # each is closed in the end
+        one.settimeout(10)
+        with contextlib.suppress(ConnectionError):
+            while one.recv(65536):
+                pass
+        one.close()
 
 
 def test_a_client_that_sends_all_first_reads_the_refusal(client: httpx.Client) -> None:

@@ -13,7 +13,17 @@ from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 
 ROUTES = [(method, route.path) for room in ROOMS for route in room.routes.routes for method in sorted(route.methods)]
-PUBLIC = {"/healthz", "/livez", "/health", "/ping", "/readyz", "/docs", "/v2/health/live", "/v2/health/ready"}
+PUBLIC = {
+    "/healthz",
+    "/livez",
+    "/health",
+    "/ping",
+    "/readyz",
+    "/docs",
+    "/openapi.json",
+    "/v2/health/live",
+    "/v2/health/ready",
+}
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong", "Basic secret", "Bearer", "Bearer secrets"])
@@ -75,13 +85,86 @@ def test_without_a_key_loopback_and_allowed_hosts_are_answered(make_api: MakeApi
     assert api("GET", "/v1/models", headers={"Host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.168.1.7", "127.0.0.1.nip.io", "[::2]"])
+FOREIGN = ["evil.example", "localhost.evil.example", "192.168.1.7", "127.0.0.1.nip.io", "[::2]", ""]
+FOREIGN += [
+    "[127.0.0.1]evil.com",
+    "[127.0.0.1]",
+    "[::1]evil.com",
+    "127.0.0.1:80@evil.com",
+    "[::1",
+    "::1",
+    "localhost:80:90",
+]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
 def test_without_a_key_other_hosts_are_refused(make_api: MakeApi, host: str) -> None:
     api = make_api()
     refused = api("GET", "/v1/models", headers={"Host": host})
     assert refused.status_code == 403
     assert "TSUIKA_ALLOWED_HOSTS" in refused.json()["detail"]
     assert api("GET", "/healthz", headers={"Host": host}).status_code == 200
+
+
+def test_a_request_without_a_host_is_refused_without_a_key(api: Api, make_api: MakeApi) -> None:
+    def status(asked: Api) -> int:
+        scope = {"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "headers": []}
+        scope["headers"] += [(b"authorization", b"Bearer secret")]
+        told: list[Any] = []
+
+        async def send(message: Any) -> None:
+            told.append(message)
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        asked.runner.run(asked.door({**scope, "raw_path": b"", "root_path": "", "http_version": "1.0"}, receive, send))
+        return int(told[0]["status"])
+
+    assert status(api) == 403
+    assert status(make_api(key="secret")) == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "read", "write"),
+    [
+        ("cross-site", "no-cors", 403, 403),
+        ("same-site", "cors", 403, 403),
+        ("cross-site", "navigate", 200, 403),
+        ("same-origin", "cors", 200, 409),
+        ("none", "navigate", 200, 409),
+    ],
+)
+def test_what_a_browser_says_of_the_page_that_asks_counts(
+    make_api: MakeApi, site: str, mode: str, read: int, write: int
+) -> None:
+    api = make_api()
+    make_model(api.runtime)
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+    assert api("GET", "/v1/models", headers=headers).status_code == read
+    assert api("POST", "/v1/models/digits/rollback", headers=headers).status_code == write
+
+
+def test_of_a_long_query_little_is_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for the name that was meant takes a while for each."""
+    looked: list[str] = []
+
+    def counted(name: str, *_: Any) -> str:
+        looked.append(name)
+        return name
+
+    monkeypatch.setattr("service.api.queries.unknown", counted)
+    assert api("GET", f"/v1/models?{'&'.join(f'n{k}=1' for k in range(1000))}").status_code == 422
+    assert len(looked) == 10
+    longer = api("GET", f"/v1/models?{'&'.join(f'n{k}=1' for k in range(3000))}")
+    assert longer.status_code == 413
+    assert "8,192 bytes" in longer.json()["detail"]
+
+
+def test_the_description_is_written_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = {path: api("GET", path).content for path in ("/openapi.json", "/docs")}
+    monkeypatch.setattr("service.api.openapi.describe", lambda _: pytest.fail("it is made anew"))
+    assert {path: api("GET", path).content for path in first} == first
 
 
 def test_a_page_of_another_origin_cannot_write(make_api: MakeApi) -> None:

@@ -19,6 +19,7 @@ from service.api import express, questions
 from service.api.express import Express
 from service.api.limits import Receive, Scope, Send
 from service.api.wire import Wire
+from service.app import _Full
 from service.serving.shelf import Loaded
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_version
@@ -64,6 +65,7 @@ class Front:
 
     def __init__(self, api: Api) -> None:
         self.door, self.calls = api.door, 0
+        self.full = _Full(api.door.context.health)
         self.express: Express | None = api.door.express
         self.headers: list[dict[bytes, bytes]] = []
 
@@ -190,24 +192,6 @@ def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeyp
     assert port.api.door.open_requests == 0
 
 
-def test_the_body_of_what_was_refused_is_thrown_away(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    batcher = port.api.door.context.batcher
-    monkeypatch.setattr(express, "BODY_SECONDS", 0.01)
-
-    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        monkeypatch.setattr(batcher, "_queue_seconds", -1.0)
-        writer.write(request()[:-5])
-        refused, _ = await answer(reader)
-        monkeypatch.setattr(batcher, "_queue_seconds", 1.0)
-        await asyncio.sleep(0.05)
-        writer.write(request()[-5:] + request())
-        answered, _ = await answer(reader)
-        return [refused[9:12], answered[9:12]]
-
-    assert port.talk(go_on) == [b"503", b"200"]
-    assert (port.front.calls, port.api.door.open_requests) == (0, 0)
-
-
 def test_a_request_that_is_over_is_gone_without_the_garbage_collector(
     port: Port, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +201,7 @@ def test_a_request_that_is_over_is_gone_without_the_garbage_collector(
     class Seen(express._Asking):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
-            seen.extend((weakref.ref(self), weakref.ref(self._cycle)))
+            seen.extend((weakref.ref(self), weakref.ref(self._request)))
 
     monkeypatch.setattr(express, "_Asking", Seen)
     gc.disable()
@@ -242,9 +226,7 @@ def request(body: bytes = GOOD, path: str = PATH) -> bytes:
     return HEAD.format(path=path).encode() + b"content-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def test_a_body_in_pieces_is_waited_for_and_a_slow_one_by_the_application(
-    port: Port, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_in_pieces_is_waited_for(port: Port) -> None:
     async def in_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[Any]:
         answers = []
         for at in (-len(GOOD), -5):
@@ -255,11 +237,7 @@ def test_a_body_in_pieces_is_waited_for_and_a_slow_one_by_the_application(
         return answers
 
     assert port.talk(in_pieces) == [1, 1]
-    assert port.front.calls == 0
-    monkeypatch.setattr(express, "BODY_SECONDS", 0.01)
-    assert port.talk(in_pieces) == [1, 1]
-    assert port.front.calls == 2
-    assert port.api.door.open_requests == 0
+    assert (port.front.calls, port.api.door.open_requests) == (0, 0)
 
 
 def test_requests_behind_one_another_are_answered_in_order(port: Port) -> None:
@@ -275,21 +253,7 @@ def test_requests_behind_one_another_are_answered_in_order(port: Port) -> None:
     assert port.api.door.open_requests == 0
 
 
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What the parser was given."""
-    found: list[bytes] = []
-
-    def parse(wire: Wire, data: bytes) -> None:
-        found.append(data)
-        read(wire, data)
-
-    read = Wire._parse
-    monkeypatch.setattr(Wire, "_parse", parse)
-    return found
-
-
-def test_the_same_head_is_not_parsed_again(port: Port, parsed: list[bytes]) -> None:
+def test_each_request_of_a_connection_is_answered_by_its_own_body(port: Port) -> None:
     longer, wrong, far = b'{"inputs": [[1, 2, 3], [4, 5, 6]]}', b'{"inputs": [[1, 2]]}', b'{"inputs": [[1, 2, 1e39]]}'
     bodies = [GOOD, longer, GOOD, wrong, GOOD, longer, far, GOOD, GOOD]
 
@@ -306,8 +270,6 @@ def test_the_same_head_is_not_parsed_again(port: Port, parsed: list[bytes]) -> N
     found = port.talk(one_by_one)
     assert [rows for _, _, rows in found] == [1, 2, 1, 0, 1, 2, 0, 1, 1]
     assert [status for status, _, _ in found] == [{0: b"422"}.get(rows, b"200") for _, _, rows in found]
-    # behind one that the application answered the head is parsed
-    assert parsed == [request(body) for body in (GOOD, GOOD, GOOD)]
     assert [int(headers[b"content-length"]) for headers in port.front.headers] == [len(wrong), len(far)]
     assert port.api.door.open_requests == 0
 
@@ -326,7 +288,7 @@ def test_a_long_body_behind_the_same_head_is_the_applications(port: Port) -> Non
     assert port.front.calls == 1
 
 
-def test_another_head_is_parsed(port: Port, parsed: list[bytes]) -> None:
+def test_each_request_of_a_connection_is_answered_by_its_own_head(port: Port) -> None:
     framing, chunk = b"transfer-encoding: chunked\r\n\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD)
     asked = [
         (request(), b"200"),
@@ -347,61 +309,9 @@ def test_another_head_is_parsed(port: Port, parsed: list[bytes]) -> None:
         return found
 
     assert port.talk(one_by_one) == [status for _, status in asked]
-    assert len(parsed) == len(asked) - 1
 
 
-def test_what_looks_like_the_request_before_may_be_a_part_of_another(
-    port: Port, parsed: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batcher = port.api.door.context.batcher
-
-    async def within_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        found = []
-        for data in (request() + b"POST /nowhere HTTP/1.1\r\nx-more: ",) * 3:
-            writer.write(data)
-            found.append((await answer(reader))[0][9:12])
-        return found
-
-    async def within_a_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        writer.write(request())
-        found = [(await answer(reader))[0][9:12]]
-        hidden = request(request(b"x" * 3))
-        monkeypatch.setattr(batcher, "_queue_seconds", -1.0)
-        writer.write(hidden[: -len(request(b"x" * 3))])
-        found.append((await answer(reader))[0][9:12])
-        monkeypatch.setattr(batcher, "_queue_seconds", 1.0)
-        writer.write(request(b"x" * 3))
-        await asyncio.sleep(0.02)
-        writer.write(request())
-        found.append((await answer(reader))[0][9:12])
-        return found
-
-    async def half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        writer.write(request()[:20])
-        await asyncio.sleep(0.02)
-        writer.write(request()[20:])
-        found = [(await answer(reader))[0][9:12]]
-        writer.write(request()[20:])
-        return [*found, (await reader.read())[9:12]]
-
-    async def behind_a_refused_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        monkeypatch.setattr(batcher, "_queue_seconds", -1.0)
-        writer.write(request())
-        found = [(await answer(reader))[0][9:12]]
-        monkeypatch.setattr(batcher, "_queue_seconds", 1.0)
-        for piece in (request() + request()[: len(GOOD)], request()[len(GOOD) :]):
-            writer.write(piece)
-            found.append((await answer(reader))[0][9:12])
-        return found
-
-    assert port.talk(behind_a_refused_one) == [b"503", b"200", b"200"]
-    assert port.talk(within_a_head) == [b"200", b"404", b"404"]
-    assert port.talk(half_a_head) == [b"200", b"400"]
-    assert port.talk(within_a_body) == [b"200", b"503", b"200"]
-    assert len(parsed) == 3 + 3 + 3 + 4
-
-
-def test_the_same_request_twice_at_once_is_answered_twice(port: Port, parsed: list[bytes]) -> None:
+def test_the_same_request_twice_at_once_is_answered_twice(port: Port) -> None:
     async def doubled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
         found = []
         for data in (request(), request() * 2, request(), request()):
@@ -410,7 +320,6 @@ def test_the_same_request_twice_at_once_is_answered_twice(port: Port, parsed: li
         return found
 
     assert port.talk(doubled) == [b"200"] * 5
-    assert len(parsed) == 3
     assert port.api.door.open_requests == 0
 
 
@@ -561,6 +470,5 @@ def test_a_process_that_stops_closes_the_connection(port: Port) -> None:
         return head
 
     assert b"connection: close\r\n" in port.talk(stopped_meanwhile)
-    assert port.front.calls == 0
     assert port.post(PATH, JSON, GOOD).headers["connection"] == "close"
-    assert port.front.calls == 1
+    assert port.front.calls == 2

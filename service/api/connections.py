@@ -1,0 +1,115 @@
+"""How many connections there may be, and how long each may keep still."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from service.settings import Settings
+
+log = logging.getLogger("tsuika")
+
+HEAD_BYTES = 64 * 1024
+"""Of a head: address and headers; and of what frames a body: extensions of chunks and trailers."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may ask nothing after an answer."""
+CLOSING_SECONDS = 2.0
+"""How long the sender of what was refused may go on sending, so that it reads the refusal."""
+SPARE, SPARE_SECONDS = 64, 1.0
+"""Connections beyond the most, which may ask for health alone, and at once."""
+OWN_FILES = 128
+"""Files that a process has open besides its connections: database, store, large bodies."""
+NEWS_SECONDS = 60.0
+FULL_SECONDS = 0.05
+"""Where nobody gave way it is not looked for anybody again so soon."""
+
+
+class Connection(Protocol):
+    """One of a process."""
+
+    @property
+    def idle(self) -> float | None:
+        """Until when its sender may go on asking nothing; None where something is asked."""
+        ...
+
+    def give_way(self) -> None:
+        """Close it at once."""
+        ...
+
+
+class Place(Enum):
+    """Of a new connection."""
+
+    USUAL = 1
+    SPARE = 2
+    NONE = 3
+
+
+@dataclass
+class Bounds:
+    """Of the connections of a process. head_seconds: from the first byte of a head, or from the beginning of a
+    connection, until it is whole · body_seconds: likewise of a short body · most: connections."""
+
+    head_seconds: float = 10.0
+    body_seconds: float = 60.0
+    most: int = 5000
+    _told_at: float = field(default=-NEWS_SECONDS, init=False)
+    _full_until: float = field(default=0.0, init=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Bounds:
+        """As the settings have them, and as many connections as this process may have open files."""
+        most = room_for(settings.max_connections)
+        return cls(settings.head_timeout_seconds, settings.body_timeout_seconds, most)
+
+    def place(self, connections: Collection[Connection]) -> Place:
+        """Of the newest of them. Where there are too many those that ask nothing give way."""
+        if len(connections) <= self.most:
+            return Place.USUAL
+        now = time.monotonic()
+        self._tell(len(connections), now)
+        if now >= self._full_until:
+            if make_room(connections):
+                return Place.USUAL
+            self._full_until = now + FULL_SECONDS
+        return Place.SPARE if len(connections) <= self.most + SPARE else Place.NONE
+
+    def seconds_of_head(self, place: Place) -> float:
+        """How long the first head of a connection there may take."""
+        return self.head_seconds if place is Place.USUAL else min(SPARE_SECONDS, self.head_seconds)
+
+    def _tell(self, count: int, now: float) -> None:
+        if now > self._told_at + NEWS_SECONDS:
+            log.warning("%d connections are open; those that ask nothing are closed (TSUIKA_MAX_CONNECTIONS)", count)
+            self._told_at = now
+
+
+def make_room(connections: Collection[Connection]) -> bool:
+    """Whether some ask nothing: of these an eighth are closed, those first whose time would be up next. Several, since
+    looking for them takes as long as there are connections."""
+    idle = [(until, k, one) for k, one in enumerate(connections) if (until := one.idle) is not None]
+    for _, _, one in sorted(idle)[: len(idle) // 8 + 1]:
+        one.give_way()
+    return bool(idle)
+
+
+def room_for(connections: int) -> int:
+    """How many connections this process may have at once, at most so many: each is an open file, and the limit of
+    those is raised as far as it goes."""
+    wanted = connections + SPARE + OWN_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    files = min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    room = min(connections, max(files - SPARE - OWN_FILES, files // 4))
+    if room < connections:
+        log.warning("Only %d files may be open here (ulimit -n): there is room for %d connections", files, room)
+    return room
