@@ -226,6 +226,11 @@ class _Process:
             from service.worker.loop import Worker
 
             worker = Worker(runtime)
+        else:
+            from service.worker import erasure
+
+            with contextlib.suppress(Busy):  # somebody works here, and sweeps
+                erasure.sweep(runtime)
         started = _Started(runtime, build(runtime, self._health), worker)
         freeze()
         return started

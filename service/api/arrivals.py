@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy import select
@@ -11,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from service.api.context import Context
 from service.api.packing import Making
+from service.api.posting import Swept
+from service.api.reader import Ended
 from service.api.sent import Sent, SentRows
 from service.contract.enums import NewClasses
 from service.contract.requests import CreateBatch, CreateUpdate
@@ -22,6 +25,7 @@ from service.registry.batches import Arrival
 from service.registry.tables import Batch, Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
+from service.upkeep import gc
 
 MOST_CLASSES = 10_000
 
@@ -58,45 +62,76 @@ def deliver(shared: Context, order: CreateBatch | CreateUpdate, sent: Sent, mode
     return Delivery(rows, labels, order.source, order.new_classes, order.again)
 
 
-Accept = Callable[[Session], tuple[Batch, bool]]
+class Arriving:
+    """Rows on their way to become a batch: what was stored of them is deleted where they do not become one."""
 
+    def __init__(self, runtime: Runtime, name: str, delivery: Delivery) -> None:
+        self._runtime, self._name, self._delivery = runtime, name, delivery
+        self._stored: list[Arrival] = []
+        self._known: Batch | None = None
+        self._accepted = False
+        self._area = ""
 
-def store(runtime: Runtime, name: str, delivery: Delivery) -> Accept:
-    """Put the rows into the store; -> what makes them a batch in a transaction (and tells whether it is new).
+    def __enter__(self) -> Arriving:
+        return self
 
-    Raises UnknownLabels, here without holding anybody up, and again in the transaction, where it counts.
-    """
-    digest = delivery.rows.digest(delivery.labels)
-    with runtime.database.reading() as session:
-        model = models.get(session, name)
-        _check_vocabulary(session, model, delivery)
-        known = None if delivery.again else batches.same(session, model, digest, delivery.source)
-        if known is None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stored and not (self._accepted and kind is None):
+            self._give_up()
+
+    def store(self) -> None:
+        """Put the rows into the store, unless the same ones are there.
+
+        Raises UnknownLabels, here without holding anybody up, and again in the transaction, where it counts.
+        """
+        delivery = self._delivery
+        digest = delivery.rows.digest(delivery.labels)
+        with self._runtime.database.reading() as session:
+            model = models.get(session, self._name)
+            _check_vocabulary(session, model, delivery)
+            self._known = None if delivery.again else batches.same(session, model, digest, delivery.source)
+            if self._known is not None:
+                return
             held = batches.learning_rows(session, model, delivery.names, LEARNING_ROWS)
             secret = models.installation_secret(session)
-    if known is not None:
-        return lambda session: _the_same(session, name, known)
-    batch_id = batches.new_batch_id()
-    making = Making(
-        batch=batch_id, area=model_area(model.id), secret=secret.hex(), source=delivery.source, held=dict(held)
-    )
-    made = delivery.rows.make(delivery.labels, making, runtime.store)
-    arrival = Arrival(
-        id=batch_id,
-        digest=digest,
-        unlabelled=len(delivery.labels) - made.rows,
-        source=delivery.source,
-        again=delivery.again,
-        **made.model_dump(),
-    )
-    return lambda session: _accept(session, name, delivery, arrival)
+        batch_id, self._area = batches.new_batch_id(), model_area(model.id)
+        making = Making(batch=batch_id, area=self._area, secret=secret.hex(), source=delivery.source, held=dict(held))
+        try:
+            made = delivery.rows.make(delivery.labels, making, self._runtime.store)
+        except Ended:
+            gc.sweep(self._runtime, [model.id])
+            raise
+        arrival = Arrival(
+            id=batch_id,
+            digest=digest,
+            unlabelled=len(delivery.labels) - made.rows,
+            source=delivery.source,
+            again=delivery.again,
+            **made.model_dump(),
+        )
+        self._stored.append(arrival)
 
+    def accept(self, session: Session) -> tuple[Batch, bool]:
+        """-> the batch, and whether it is new. Raises Swept where an erasure has swept what `store` has put there."""
+        if self._known is not None:
+            return _the_same(session, self._name, self._known)
+        arrival = self._stored[-1]
+        model = models.get(session, self._name)
+        _check_vocabulary(session, model, self._delivery)
+        models.add_classes(session, model, self._delivery.names)
+        batch, self._accepted = batches.accept(session, model, arrival)
+        if self._accepted and not self._runtime.store.has(self._area, arrival.stored_digest):
+            raise Swept
+        return batch, self._accepted
 
-def _accept(session: Session, name: str, delivery: Delivery, arrival: Arrival) -> tuple[Batch, bool]:
-    model = models.get(session, name)
-    _check_vocabulary(session, model, delivery)
-    models.add_classes(session, model, delivery.names)
-    return batches.accept(session, model, arrival)
+    def _give_up(self) -> None:
+        """Delete what became no batch, as far as can be known after a commit that failed."""
+        with self._runtime.database.reading() as session:
+            lost = [arrival for arrival in self._stored if session.get(Batch, arrival.id) is None]
+        for arrival in lost:
+            self._runtime.store.delete(self._area, arrival.stored_digest)
 
 
 def _the_same(session: Session, name: str, known: Batch) -> tuple[Batch, bool]:

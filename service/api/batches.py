@@ -32,16 +32,17 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
     order, sent = received(shared, request, requests.CreateBatch, found)
     delivery = arrivals.deliver(shared, order, sent, found)
 
-    def begin() -> Act:
-        accept = arrivals.store(shared.runtime, model, delivery)
+    with arrivals.Arriving(shared.runtime, model, delivery) as arriving:
+
+        def begin() -> Act:
+            arriving.store()
+            return act
 
         def act(session: Session) -> Effect:
-            batch, new = accept(session)
+            batch, new = arriving.accept(session)
             return Effect(201 if new else 200, {"batch": batch.id})
 
-        return act
-
-    done = shared.posts.run(attempt(request, delivery.identity(sent.body.members)), begin)
+        done = shared.posts.run(attempt(request, delivery.identity(sent.body.members)), begin)
     batch_id = done.names["batch"]
     headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
     return answer(_batch(shared, model, batch_id), done.status, headers)
@@ -51,9 +52,9 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
 def list_batches(
     shared: Shared, page: Page, model: str, source: Annotated[str | None, Query(max_length=200)] = None
 ) -> Response:
-    """Batches, newest first; those of one source."""
+    """Batches, newest first; those of one source. Of an archived model, too: what it keeps can still be erased."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
+        found = models.get(session, model, archived_too=True)
         items, following = batches.page(session, found, page.limit, page.cursor, source)
         shown = [batches.resource(session, found, b) for b in items]
     return answer(resources.Page[resources.Batch](items=shown, next_cursor=following))
@@ -61,7 +62,7 @@ def list_batches(
 
 @routes.get("/v1/models/{model}/batches/{batch}", response_model=resources.Batch, responses=refusals(404))
 def get_batch(shared: Shared, model: str, batch: str) -> Response:
-    """A batch and its state: pending, learned, rejected, retracted or erased."""
+    """A batch and its state: pending, learned, rejected, retracted or erased. Of an archived model, too."""
     return answer(_batch(shared, model, batch))
 
 
@@ -105,5 +106,5 @@ def remove_class(shared: Shared, model: str, name: str) -> Response:
 
 def _batch(shared: Context, model: str, batch_id: str) -> resources.Batch:
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
+        found = models.get(session, model, archived_too=True)
         return batches.resource(session, found, batches.get(session, found, batch_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,19 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from service.api.limits import Scope
-from service.errors import InProgress, InvalidContent
+from service.errors import Busy, InProgress, InvalidContent
 from service.registry.database import Database
 from service.registry.idempotency import Attempt, body_hash, record, recorded
 
 PATIENCE_SECONDS = 5.0
 """How long a second try waits for the first."""
+TRIES = 3
+"""How often bytes are stored that an erasure sweeps away before their row is there."""
 KEY_LENGTH = 255
+
+
+class Swept(Exception):
+    """An erasure has swept bytes that no row named yet: they are stored once more."""
 
 
 def nothing() -> None:
@@ -77,14 +83,20 @@ class Posts:
                 with self._database.reading() as session:
                     if (before := recorded(session, attempt)) is not None:
                         return Done(before.status, before.resource, True)
-            act = begin()
-            with self._database.writing() as session:
-                effect = act(session)
-                if attempt is not None:
-                    record(session, attempt, effect.status, effect.names)
+            effect = self._do(attempt, begin)
         effect.after()
         self._crash("before_answer")
         return Done(effect.status, effect.names, False, effect.resource)
+
+    def _do(self, attempt: Attempt | None, begin: Callable[[], Act]) -> Effect:
+        for _ in range(TRIES):
+            act = begin()
+            with suppress(Swept), self._database.writing() as session:
+                effect = act(session)
+                if attempt is not None:
+                    record(session, attempt, effect.status, effect.names)
+                return effect
+        raise Busy("What this request stored was swept away by an erasure. Send it again.")
 
     @contextmanager
     def _alone(self, attempt: Attempt | None) -> Iterator[None]:

@@ -37,6 +37,10 @@ FIXED_BYTES, BYTES_A_BYTE = 512 * MiB, 48
 log = logging.getLogger("tsuika.reading")
 
 
+class Ended(Busy):
+    """The process ended in the middle of a body, or was ended: what it had stored of it is not known."""
+
+
 class Reader:
     """Runs tasks over spooled bodies in the reading process; callable from any thread."""
 
@@ -98,10 +102,10 @@ class Reader:
             _write(process.stdin.fileno(), line, until)
             return _line(process.stdout.fileno(), until)
         except TimeoutError:
-            raise Busy(f"Reading this body took more than {TASK_SECONDS:g} s. Send it in parts.") from None
+            raise Ended(f"Reading this body took more than {TASK_SECONDS:g} s. Send it in parts.") from None
         except (OSError, EOFError):
             log.warning("the process that reads large bodies ended in the middle of one")
-            raise Busy("The process that read this body ended. Send it again; if it ends again, in parts.") from None
+            raise Ended("The process that read this body ended. Send it again; if it ends again, in parts.") from None
 
     def _warm(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Annotated
 
@@ -55,12 +56,14 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     delivery = arrivals.deliver(shared, order, sent, found) if order.batches is None else None
     if delivery:
         check_labels(delivery.labelled, method, live, "/labels")
+    arriving = arrivals.Arriving(shared.runtime, model, delivery) if delivery else None
 
     def begin() -> Act:
-        accept = arrivals.store(shared.runtime, model, delivery) if delivery else None
+        if arriving:
+            arriving.store()
 
         def act(session: Session) -> Effect:
-            new = accept(session)[0] if accept else None
+            new = arriving.accept(session)[0] if arriving else None
             current = models.get(session, model)
             ids = [new.id] if new else _stored(session, current, order, method)
             live = models.live(session, current)
@@ -76,7 +79,8 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         return act
 
     identity = delivery.identity(sent.body.members) if delivery else sent.body.members
-    return shared.posts.run(attempt(request, identity), begin)
+    with arriving or nullcontext():
+        return shared.posts.run(attempt(request, identity), begin)
 
 
 def _stored(session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice) -> list[str]:

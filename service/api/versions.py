@@ -13,7 +13,7 @@ from service.api.arrivals import check_room
 from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.describing import KEY, gives, refusals
 from service.api.imports import BACKBONE, LEFT_OUT, MULTIPART, read_import
-from service.api.posting import Act, Effect
+from service.api.posting import Act, Effect, Swept
 from service.api.sent import SPEC
 from service.contract import resources
 from service.contract.inputs import BUILT_IN
@@ -182,6 +182,8 @@ def import_version(
             current = models.lock(session, models.get(session, model).id)
             check_room(current, made.classes, "/classes")
             models.add_classes(session, current, made.classes)
+            if not all(runtime.store.has(SHARDS, shard["digest"]) for shard in made.shards):
+                raise Swept
             version = versions.add(session, current, None, None, made)
             names = {"version": version.number}
             if not promote:

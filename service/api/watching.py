@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from service.contract.enums import UpdateState, Verdict
-from service.registry import states
+from service.registry import batches, states, updates
 from service.registry.tables import Model, Update, UpdateEvent, Version
 from service.runtime import Runtime
 
@@ -25,7 +25,7 @@ log = logging.getLogger("tsuika.api")
 
 @dataclass(frozen=True)
 class Glimpse:
-    """How an update stood at the last look. `settled`: final, and served here if it was promoted."""
+    """How an update stood at the last look. `settled`: final; served here if promoted, all bytes gone if it erases."""
 
     final: bool
     settled: bool
@@ -141,15 +141,17 @@ class Watcher:
             events = events.where(UpdateEvent.update_id.in_(update_ids)).group_by(UpdateEvent.update_id)
             last = dict(session.execute(events).all())
             found = session.execute(
-                select(Update.id, Update.state, Update.verdict, Update.progress, Model, Version.number)
+                select(Update.id, Update.state, Update.verdict, Update.progress, Update.erase, Model, Version.number)
                 .join(Model, Update.model_id == Model.id)
                 .outerjoin(Version, Model.live_version_id == Version.id)
                 .where(Update.id.in_(update_ids))
             )
             seen = {}
-            for update_id, state, verdict, progress, model, live in found:
+            for update_id, state, verdict, progress, erase, model, live in found:
                 final = UpdateState(state) in states.FINAL
                 served = model.archived_at is not None or self._runtime.live.serving_version(model.name) == live
                 settled = final and (verdict != Verdict.PROMOTED or served)
+                if settled and erase and state == UpdateState.SUCCEEDED:
+                    settled = batches.are_erased(session, updates.find(session, update_id).batches)
                 seen[update_id] = Glimpse(final, settled, progress, last.get(update_id, 0))
         return seen

@@ -62,7 +62,7 @@ class Batch(Resource):
     rows: int
     unlabelled: int = Field(default=0, description="Rows among them without a label.")
     label_counts: dict[str, int]
-    digest: str
+    digest: str | None = Field(description="SHA-256 of the content; null once the batch is erased.")
     source: str | None
     state: BatchState
     in_live: bool
@@ -73,7 +73,7 @@ class Batch(Resource):
     )
     received_at: datetime
     retracted_at: datetime | None
-    erased_at: datetime | None
+    erased_at: datetime | None = Field(description="Set once its bytes are gone, a moment after its update has ended.")
 
 
 class Classes(Resource):

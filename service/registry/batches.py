@@ -148,7 +148,7 @@ def live_learned(session: Session, model: Model) -> frozenset[str]:
 
 def state(batch: Batch, learned: frozenset[str]) -> BatchState:
     """First that holds: erased, retracted, learned, rejected, pending."""
-    if batch.erased_at is not None:
+    if is_erased(batch):
         return BatchState.ERASED
     if batch.retracted_at is not None:
         return BatchState.RETRACTED
@@ -162,6 +162,16 @@ def pending(session: Session, model: Model) -> list[Batch]:
     learned = live_learned(session, model)
     query = select(Batch).where(Batch.model_id == model.id, Batch.retracted_at.is_(None), Batch.rejected_by.is_(None))
     return [b for b in session.scalars(query.order_by(Batch.id)) if b.id not in learned and is_whole(b)]
+
+
+def is_erased(batch: Batch) -> bool:
+    """Whether its bytes are gone; from the end of its retraction until then it is retracted."""
+    return batch.erased_at is not None and batch.doomed is None
+
+
+def are_erased(session: Session, ids: Sequence[str]) -> bool:
+    """Whether the bytes of all of these batches are gone."""
+    return all(is_erased(session.get_one(Batch, batch_id)) for batch_id in ids)
 
 
 def is_whole(batch: Batch) -> bool:
@@ -212,7 +222,7 @@ def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
         rows=batch.rows + batch.unlabelled,
         unlabelled=batch.unlabelled,
         label_counts=batch.label_counts,
-        digest=batch.digest,
+        digest=batch.digest or None,
         source=batch.source,
         state=state(batch, learned),
         in_live=batch.id in learned,
@@ -221,5 +231,5 @@ def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
         kept_rows=stored_rows(batch),
         received_at=moment(batch.received_at),
         retracted_at=moment(batch.retracted_at),
-        erased_at=moment(batch.erased_at),
+        erased_at=moment(batch.erased_at) if is_erased(batch) else None,
     )

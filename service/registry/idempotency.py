@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict
 from service.registry.database import now
-from service.registry.tables import IdempotencyKey
+from service.registry.tables import IdempotencyKey, Model, Update
 
 KEEP_SECONDS = 24 * 3600.0
+FORGOTTEN = ""
+"""In the place of a body's hash: the rows of that body were erased, so what comes under the key is not compared."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ def recorded(session: Session, attempt: Attempt) -> Recorded | None:
     row = session.get(IdempotencyKey, (attempt.caller, attempt.key))
     if row is None or row.created_at < now() - KEEP_SECONDS:
         return None
-    if (row.method, row.path, row.body_hash) != (attempt.method, attempt.path, attempt.body_hash):
+    same_body = row.body_hash in (FORGOTTEN, attempt.body_hash)
+    if (row.method, row.path) != (attempt.method, attempt.path) or not same_body:
         raise Conflict(
             f'The Idempotency-Key "{attempt.key[:64]}" was used for another request. Use a fresh key for a new request.'
         )
@@ -70,3 +74,14 @@ def record(session: Session, attempt: Attempt, status: int, resource: dict[str, 
         )
     )
     session.flush()
+
+
+def forget_bodies(session: Session, model: Model, batch_ids: Collection[str]) -> None:
+    """Forget the hashes of the bodies that brought these batches: whoever guesses the rows could compare them. What
+    was answered stays, so a body that is sent once more under its key brings nothing back."""
+    updates = session.execute(select(Update.id, Update.batches).where(Update.model_id == model.id))
+    brought = {*batch_ids, *(update_id for update_id, ids in updates if not set(batch_ids).isdisjoint(ids))}
+    paths = [f"/v1/models/{model.name}/{rows}" for rows in ("batches", "updates")]
+    for row in session.scalars(select(IdempotencyKey).where(IdempotencyKey.path.in_(paths))):
+        if not brought.isdisjoint(row.resource.values()):
+            row.body_hash = FORGOTTEN

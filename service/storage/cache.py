@@ -5,16 +5,43 @@ Entries live under the model whose rows made them, so that erasing a batch can d
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
+import os
 import secrets
 import shutil
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
 from service.storage.artifacts import check_name
+from service.storage.local import sync_folder
 
 log = logging.getLogger("tsuika.storage")
+
+
+class _Folder:
+    """A folder as it is now: held open, so one that is made anew in its place is another, and is not written to."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        weakref.finalize(self, os.close, self.descriptor)
+
+    def write(self, name: str, data: bytes) -> None:
+        """A whole file or none. Raises OSError, also where the folder was removed."""
+        temporary = f"{name}.{secrets.token_hex(4)}.part"
+        try:
+            new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self.descriptor)
+            with os.fdopen(new, "wb") as file:
+                file.write(hashlib.sha256(data).digest())
+                file.write(data)
+            os.replace(temporary, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=self.descriptor)
+            raise
 
 
 class Cache:
@@ -22,22 +49,24 @@ class Cache:
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root, self._max_bytes = root, max_bytes
+        self._entered: dict[str, _Folder] = {}
         root.mkdir(parents=True, exist_ok=True)
+
+    def enter(self, area: str) -> None:
+        """`put` writes into the folder that is there now: once that was forgotten, nothing is kept any more. So what an
+        update makes of rows that are erased while it runs does not come back."""
+        check_name(area, "0" * 64)
+        self._entered[area] = _Folder(self._root / area)
 
     def put(self, area: str, name: str, data: bytes) -> None:
         """Keep bytes under a name; the oldest entries go when the budget is passed. Without room nothing is kept."""
-        path = self._path(area, name)
-        temporary = path.with_name(f"{name}.{secrets.token_hex(4)}.part")
+        check_name(area, name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(hashlib.sha256(data).digest())
-                file.write(data)
-            temporary.replace(path)
+            if area not in self._entered:
+                self.enter(area)
+            self._entered[area].write(name, data)
         except OSError as error:
             log.warning("nothing is cached: %s", error)
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
         self._evict()
 
     def get(self, area: str, name: str) -> bytes | None:
@@ -50,9 +79,17 @@ class Cache:
         return data if hashlib.sha256(data).digest() == check else None
 
     def forget(self, area: str) -> None:
-        """Drop everything that was made of one model's rows."""
+        """Drop everything that was made of one model's rows, also where others write there now; for good."""
         check_name(area, "0" * 64)
-        shutil.rmtree(self._root / area, ignore_errors=True)
+        self._entered.pop(area, None)
+        folder = self._root / area
+        while folder.exists():
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:  # somebody has written into it meanwhile, or evicted from it
+                if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                    raise
+        sync_folder(self._root)
 
     def _evict(self) -> None:
         files = []

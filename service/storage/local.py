@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from service.storage.artifacts import check_name, is_name
 TEMPORARY = "tmp"
 PIECE = 1024 * 1024
 """Bytes that are read at once."""
+TRIES = 3
+"""How often a write begins anew where its temporary file was swept away."""
 
 
 def nothing(point: str) -> None:
@@ -33,21 +35,24 @@ class LocalArtifacts:
     def put(self, area: str, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(area, digest)
-        if _whole(path, digest):
-            return digest
-        temporary = self._root / TEMPORARY / secrets.token_hex(16)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_durably(temporary, data)
-            self._crash("after_blob_temp")
-            temporary.replace(path)
-            _sync_folder(path.parent)
-            self._crash("after_blob_rename")
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull("No space left for stored bytes; nothing was stored.") from error
-            raise
+        tries = TRIES
+        while not _whole(path, digest):
+            tries -= 1
+            temporary = self._temporary(area)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write_durably(temporary, data)
+                self._crash("after_blob_temp")
+                temporary.replace(path)
+                sync_folder(path.parent)
+                self._crash("after_blob_rename")
+                break
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise DiskFull("No space left for stored bytes; nothing was stored.") from error
+                if not (isinstance(error, FileNotFoundError) and tries):
+                    raise
         return digest
 
     def get(self, area: str, digest: str) -> bytes:
@@ -66,7 +71,7 @@ class LocalArtifacts:
         self._path(area, digest).unlink(missing_ok=True)
 
     def sweep(self, area: str, digest: str, older_than: float) -> bool:
-        path, aside = self._path(area, digest), self._root / TEMPORARY / secrets.token_hex(16)
+        path, aside = self._path(area, digest), self._temporary(area)
         try:
             if path.stat().st_mtime >= older_than:
                 return False
@@ -79,8 +84,9 @@ class LocalArtifacts:
         aside.unlink(missing_ok=True)
         return True
 
-    def names(self) -> Iterator[tuple[str, str, float]]:
-        for path in self._root.glob("*/[0-9a-f][0-9a-f]/*"):
+    def names(self, within: str = "*") -> Iterator[tuple[str, str, float]]:
+        """Those of one area, if it is given."""
+        for path in self._root.glob(f"{within}/[0-9a-f][0-9a-f]/*"):
             area, digest = path.parent.parent.name, path.parent.name + path.name
             with suppress(FileNotFoundError):
                 if is_name(area, digest):
@@ -92,6 +98,22 @@ class LocalArtifacts:
         for path in stale:
             path.unlink(missing_ok=True)
         return len(stale)
+
+    def sweep_temporary(self, area: str) -> None:
+        """Remove every temporary file of an area, and those of releases that named no area; who writes begins anew."""
+        for path in (self._root / TEMPORARY).iterdir():
+            owner, dot, _ = path.name.partition(".")
+            if owner == area or not dot:
+                path.unlink(missing_ok=True)
+
+    def sync(self, names: Iterable[tuple[str, str]]) -> None:
+        """Returns once it is durable that these (area, digest) were deleted, and what was temporary."""
+        folders = {self._path(area, digest).parent for area, digest in names}
+        for folder in (self._root / TEMPORARY, *folders):
+            sync_folder(folder)
+
+    def _temporary(self, area: str) -> Path:
+        return self._root / TEMPORARY / f"{area}.{secrets.token_hex(16)}"
 
     def _path(self, area: str, digest: str) -> Path:
         check_name(area, digest)
@@ -124,7 +146,8 @@ def _write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Returns once the names in a folder are durable: what was put there, and what was deleted."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

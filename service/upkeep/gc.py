@@ -1,11 +1,12 @@
-"""Garbage collection: delete bytes that nothing refers to and that are older than the grace."""
+"""Garbage collection: delete bytes that nothing refers to: those older than the grace or, for an erasure, all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from service.registry.database import now
 from service.registry.tables import Batch, LedgerEntry, Version
@@ -32,7 +33,8 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
     """
     oldest = now() - runtime.settings.gc_grace_seconds
     candidates = [(area, digest) for area, digest, touched in runtime.store.names() if touched < oldest]
-    used = _used(runtime)
+    with runtime.database.reading() as session:
+        used = _used(session)
     garbage = [name for name in candidates if name not in used]
     kept = len(candidates) - len(garbage)
     if dry_run:
@@ -46,16 +48,39 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
     return Collected(deleted, kept)
 
 
-def _used(runtime: Runtime) -> Names:
+def sweep(runtime: Runtime, model_ids: Collection[int]) -> None:
+    """Delete what no row names of the bytes of these models and of all weight shards, however young it is.
+
+    For erasure: an update that was given up, an arrival that became no batch and a process that died may have left the
+    same rows, or what was made of them. Whoever is about to name bytes looks for them in the transaction that names
+    them, and stores them again where they were swept; a temporary file is begun anew.
+    """
+    areas = [SHARDS, *map(model_area, model_ids)]
+    there = {(area, digest) for area in areas for _, digest, _ in runtime.store.names(area)}
     with runtime.database.reading() as session:
-        used: Names = {(SHARDS, digest) for digest in shards_in_use(session)}
-        for model_id, bits in session.execute(
-            select(Version.model_id, Version.bits).where(Version.erased_at.is_(None))
-        ):
-            used.add((model_area(model_id), bits))
-        for model_id, digest in session.execute(select(Batch.model_id, Batch.stored_digest)):
-            used.add((model_area(model_id), digest))
-        entries = select(Batch.model_id, LedgerEntry.digest).join(Batch, Batch.id == LedgerEntry.batch_id)
-        for model_id, digest in session.execute(entries):
-            used.add((model_area(model_id), digest))
+        unnamed = there - _used(session)
+    discard(runtime, unnamed)
+    for area in areas:
+        runtime.store.sweep_temporary(area)
+    runtime.store.sync(unnamed)
+
+
+def discard(runtime: Runtime, names: Collection[tuple[str, str]]) -> None:
+    """Delete those of these bytes, (area, digest), that no row names. Raises Busy."""
+    if not names:
+        return
+    with runtime.database.writing() as session:
+        for area, digest in set(names) - _used(session):
+            runtime.store.delete(area, digest)
+
+
+def _used(session: Session) -> Names:
+    used: Names = {(SHARDS, digest) for digest in shards_in_use(session)}
+    for model_id, bits in session.execute(select(Version.model_id, Version.bits).where(Version.erased_at.is_(None))):
+        used.add((model_area(model_id), bits))
+    for model_id, digest in session.execute(select(Batch.model_id, Batch.stored_digest)):
+        used.add((model_area(model_id), digest))
+    entries = select(Batch.model_id, LedgerEntry.digest).join(Batch, Batch.id == LedgerEntry.batch_id)
+    for model_id, digest in session.execute(entries):
+        used.add((model_area(model_id), digest))
     return used

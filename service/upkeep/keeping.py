@@ -13,6 +13,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention
+from service.errors import CorruptArtifact
 from service.learning.batch import Bools, Rows, bounded
 from service.learning.memory import remember
 from service.learning.sentences import counted
@@ -96,6 +97,9 @@ def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str,
             return False  # somebody asked for it meanwhile
         if keeping.busy(session, model):
             return False
+        for digest in (rest.stored_digest, *rest.entries.values()):
+            if digest is not None and not runtime.store.has(area, digest):
+                raise CorruptArtifact(f"What is left of batch {batch.id} was swept meanwhile: it is made again.")
         keeping.replace(session, now, rest, Retention(model.retention))
     runtime.crash("after_rows_go")
     return True

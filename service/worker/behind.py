@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from service.storage.artifacts import Artifacts
 
@@ -18,7 +18,8 @@ class WriteBehind:
 
     def put(self, area: str, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
-        if (area, digest) not in self._writing:
+        writing = self._writing.get((area, digest))
+        if writing is None or (writing.done() and not self._store.has(area, digest)):  # an erasure may have swept it
             self._writing[area, digest] = self._threads.submit(self._store.put, area, data)
         return digest
 
@@ -27,6 +28,10 @@ class WriteBehind:
         for writing in self._writing.values():
             writing.result()
         self._writing.clear()
+
+    def stop(self) -> None:
+        """Returns once nothing is being stored any more, however it ended."""
+        wait(self._writing.values())
 
     def get(self, area: str, digest: str) -> bytes:
         self._wait(area, digest)

@@ -1,18 +1,23 @@
-"""Erasure: tombstones in one transaction, then the bytes at once; a crash is made up for at the next start."""
+"""Erasure: tombstones in one transaction, then the bytes at once; a crash is made up for at the next start.
+
+A batch says that it is erased once nothing is left of its rows, their features and their hashes: not in the store,
+where what given-up updates and arrivals have left goes, too; not in the cache; not in the database or its log.
+"""
 
 from __future__ import annotations
 
 import logging
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.learning.sentences import counted
-from service.registry import ledger, versions
+from service.registry import idempotency, ledger
 from service.registry.database import now
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
-from service.storage.artifacts import SHARDS, exam_area, model_area
+from service.storage.artifacts import exam_area, model_area
+from service.upkeep import gc
 
 log = logging.getLogger("tsuika.worker")
 
@@ -24,7 +29,8 @@ def mark(session: Session, update: Update) -> None:
     """
     for batch_id in update.batches:
         batch = session.get_one(Batch, batch_id)
-        batch.erased_at, batch.doomed = now(), batch.doomed or []
+        if batch.erased_at is None:
+            batch.erased_at, batch.doomed = now(), batch.doomed or []
     model = session.get_one(Model, update.model_id)
     for version in _holding(session, update.model_id, set(update.batches)):
         version.erased_at = now()
@@ -34,36 +40,63 @@ def mark(session: Session, update: Update) -> None:
 
 
 def unfinished(session: Session) -> list[int]:
-    """Models with batches whose erasure was begun and whose bytes may still be there."""
-    still = Batch.stored_digest.is_not(None) | Batch.doomed.is_not(None)
+    """Models with batches whose erasure was begun and may not be whole: their bytes, or a digest of them, are there."""
+    still = Batch.stored_digest.is_not(None) | Batch.doomed.is_not(None) | (Batch.digest != "")
     begun = select(Batch.model_id).where(Batch.erased_at.is_not(None), still)
     return list(session.scalars(begun.distinct()))
 
 
-def finish(runtime: Runtime, model_id: int) -> None:
-    """Delete the bytes of all erased batches and versions of a model, then forget their names. Safe to repeat."""
-    area = model_area(model_id)
-    runtime.cache.forget(area)
-    runtime.cache.forget(exam_area(area))
+def finish(runtime: Runtime, *model_ids: int) -> None:
+    """Forget all that is known of the content of erased batches and versions of these models, delete their bytes and
+    whatever no row names, and leave no trace of either in the database. Safe to repeat. Raises Busy, DiskFull."""
+    begun = {}
+    for model_id in model_ids:
+        with runtime.database.writing() as session:
+            begun[model_id], versions = _forget(session, model_id)
+        runtime.live.drop_versions(model_id, versions)
+        area = model_area(model_id)
+        runtime.cache.forget(area)
+        runtime.cache.forget(exam_area(area))
+    gc.sweep(runtime, model_ids)
+    runtime.crash("after_rows_erased")
+    runtime.database.scrub()
     with runtime.database.writing() as session:
-        # Whoever publishes looks for its shards in a transaction, too: it finds them, or stores them again.
-        batches = list(session.scalars(select(Batch).where(Batch.model_id == model_id, Batch.erased_at.is_not(None))))
-        here = list(session.scalars(select(Version).where(Version.model_id == model_id)))
-        gone = [v for v in here if v.erased_at is not None]
-        for digest in {s["digest"] for v in gone for s in v.shards} - versions.shards_in_use(session):
-            runtime.store.delete(SHARDS, digest)
-        bits = {v.bits for v in gone} - {v.bits for v in here if v.erased_at is None}
-        entries = ledger.erase(session, [b.id for b in batches])
-        left = [d for b in batches for d in (b.stored_digest, *(b.doomed or []))]
-        for name in (*bits, *entries, *left):
-            if name is not None:
-                runtime.store.delete(area, name)
-        for batch in batches:
-            batch.stored_digest, batch.kept_rows, batch.doomed, batch.trusted = None, 0, None, None
-        numbers, model = [v.number for v in gone], session.get_one(Model, model_id).name
-    runtime.live.drop_versions(model_id, numbers)
-    erased = counted(len(batches), "batch", "batches"), counted(len(numbers), "version", "versions")
-    log.info("%s: %s and %s erased", model, *erased)
+        for model_id, ids in begun.items():
+            for batch_id in ids:
+                session.get_one(Batch, batch_id).doomed = None
+            erased = counted(len(ids), "batch", "batches")
+            log.info("%s: %s erased", session.get_one(Model, model_id).name, erased)
+
+
+def last(session: Session) -> float:
+    """When a batch was erased last, in seconds since the epoch; 0: none was."""
+    return session.scalar(select(func.max(Batch.erased_at))) or 0.0
+
+
+def sweep(runtime: Runtime) -> None:
+    """Delete what no row names in models that have erased batches: who died, or lost its lease, may have left the same
+    rows there since they were erased."""
+    with runtime.database.reading() as session:
+        models = list(session.scalars(select(Batch.model_id).where(Batch.erased_at.is_not(None)).distinct()))
+    if models:
+        gc.sweep(runtime, models)
+
+
+def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
+    """Rows no longer name the bytes of what was erased, nor hold what tells its content to whoever guesses it.
+    -> batches whose erasure is begun, numbers of the erased versions"""
+    erased = (Batch.model_id == model_id) & Batch.erased_at.is_not(None)
+    batches = list(session.scalars(select(Batch).where(erased, (Batch.digest != "") | Batch.doomed.is_not(None))))
+    ids = [batch.id for batch in batches]
+    ledger.erase(session, ids)
+    idempotency.forget_bodies(session, session.get_one(Model, model_id), ids)
+    for batch in batches:
+        batch.digest, batch.stored_digest, batch.kept_rows = "", None, 0
+        batch.trusted, batch.folds, batch.lent, batch.doomed = None, {}, [], []
+    gone = list(session.scalars(select(Version).where(Version.model_id == model_id, Version.erased_at.is_not(None))))
+    for version in gone:
+        version.shards, version.bits, version.ledger_digest, version.feature_space = [], None, None, None
+    return ids, [version.number for version in gone]
 
 
 def _holding(session: Session, model_id: int, erased: set[str]) -> list[Version]:

@@ -13,9 +13,11 @@ from types import FrameType
 from service.contract.enums import Retention, UpdateState
 from service.errors import (
     BudgetSpent,
+    Busy,
     Cancelled,
     Conflict,
     CorruptArtifact,
+    DiskFull,
     Diverged,
     Incomplete,
     InvalidContent,
@@ -32,8 +34,11 @@ from service.storage.artifacts import exam_area, model_area
 from service.upkeep import keeping
 from service.worker import erasure, execution
 from service.worker.executors import ChildFailed, WarmChild, Yielding
-from service.worker.publish import finish_empty, finish_lost, publish
+from service.worker.publish import finish_empty, finish_lost, give_up, publish
 from service.worker.ticker import Stopping, Ticker
+
+LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
+"""How long after the last look a worker looks for erasures that are not whole, and after one that was refused."""
 
 log = logging.getLogger("tsuika.worker")
 
@@ -54,6 +59,10 @@ class Worker:
             self._settings.child_threads, self._settings.child_max_updates, self._settings.progress_deadline_seconds
         )
         self._marks: tuple[object, ...] | None = None
+        self._look_again = 0.0
+        """When to look for erasures that are not whole, on the monotonic clock."""
+        self._erased: float | None = None
+        """When a batch had been erased last, at the last look."""
         self._lasting: set[int] = set()
         """Models that the child has learned for while all of their rows were kept."""
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -95,6 +104,7 @@ class Worker:
         """Start the child, and make up for erasures that a crash cut short."""
         log.info("%s begins", self._name)  # claims name it
         self._child.warm()
+        erasure.sweep(self._runtime)
         self._finish_erasures()
         for model_id in keeping.unfinished(self._runtime):
             keeping.finish(self._runtime, model_id)
@@ -118,13 +128,26 @@ class Worker:
             self._marks = marks
 
     def _finish_erasures(self) -> None:
+        """Finish what was begun here, or by a worker that died since; what cannot be finished now is tried again. A
+        child may remember what another worker has erased: it goes, too."""
+        self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS
         with self._runtime.database.reading() as session:
-            unfinished = erasure.unfinished(session)
-        for model_id in unfinished:
-            erasure.finish(self._runtime, model_id)
+            unfinished, last = erasure.unfinished(session), erasure.last(session)
+        if self._erased not in (None, last):
+            self._child.kill()
+        self._erased = last
+        try:
+            if unfinished:
+                erasure.finish(self._runtime, *unfinished)
+                self._runtime.changed()
+        except (Busy, DiskFull) as refused:
+            log.warning("an erasure is not whole yet, and is tried again: %s", refused.detail)
+            self._look_again = time.monotonic() + TRY_AGAIN_SECONDS
 
     def _step(self) -> bool:
         """Rescue, claim, execute; -> whether there was anything to do."""
+        if time.monotonic() >= self._look_again:
+            self._finish_erasures()
         with self._runtime.database.reading() as session:
             idle = not leases.something_to_do(session)
         if idle:
@@ -145,6 +168,7 @@ class Worker:
         except LeaseLost as lost:
             self._child.kill()
             log.warning("the lease of update %s was lost; nothing is published: %s", update.id, lost.detail)
+            erasure.sweep(self._runtime)  # what it learned may have been erased meanwhile
         finally:
             self._runtime.changed()
         if update.erase:
@@ -157,10 +181,10 @@ class Worker:
     def _execute(self, update: Update) -> None:
         """Run a claimed update to its end. Raises LeaseLost."""
         began = time.perf_counter()
+        result, published = None, False
         try:
             with self._runtime.database.reading() as session:
                 assignment = execution.assignment(self._runtime, session, update)
-            result = None
             if assignment is not None:
                 if assignment.retention == Retention.ALL:
                     self._lasting.add(update.model_id)
@@ -175,7 +199,8 @@ class Worker:
             else:
                 cost = result.report.cost
                 around = {"queue": cost.wait_seconds, "handover": took - cost.seconds}
-                publish(self._runtime, update.id, update.fence, result.timed({**around, **cost.parts}))
+                told = result.timed({**around, **cost.parts})
+                published = publish(self._runtime, update.id, update.fence, told) is not None
         except BudgetSpent as spent:
             finish_lost(self._runtime, update.id, update.fence, spent.detail)
         except (Stopping, Yielding):
@@ -188,6 +213,9 @@ class Worker:
             raise
         except Exception as error:
             self._fail(update, error)
+        finally:
+            if result is not None and not published:
+                give_up(self._runtime, update.model_id, result)
 
     def _fail(self, update: Update, error: Exception) -> None:
         """Record it: a refusal is final, anything else is tried again with growing delays. Raises LeaseLost."""

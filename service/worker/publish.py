@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
-from service.errors import CorruptArtifact, Incomplete
+from service.errors import Busy, CorruptArtifact, Incomplete
 from service.learning import sentences
 from service.registry import deployments, leases, ledger, models, states, updates, versions
 from service.registry.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.shelf import Loaded
 from service.storage.artifacts import SHARDS, model_area
+from service.upkeep import gc
 from service.worker import disputes, erasure
 from service.worker.assignment import Result
 
@@ -73,6 +75,14 @@ def finish_lost(runtime: Runtime, update_id: str, fence: int, why: str) -> None:
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None, challenger=why)
 
 
+def give_up(runtime: Runtime, model_id: int, result: Result) -> None:
+    """Delete what was stored for a version that does not come, unless somebody else names the same bytes."""
+    try:
+        gc.discard(runtime, {(where, digest) for where, digest, _ in _bytes(model_id, result)})
+    except Busy as busy:
+        log.warning("what an update left is deleted later: %s", busy.detail)
+
+
 def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
     """The version loaded and warm before its row exists, when it may go live."""
     with runtime.database.reading() as session:
@@ -111,13 +121,17 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
 
 def _require_bytes(runtime: Runtime, model: Model, result: Result) -> None:
     """What the version names is in the store now, while nobody else can delete it. Raises CorruptArtifact."""
-    area = model_area(model.id)
-    named = [(SHARDS, s.digest, f"Part {s.part}") for s in result.shards]
-    named += [(area, e.digest, f"The entry of batch {e.batch}") for e in result.entries]
-    named += [(area, result.bits, "The answers on trusted rows")] if result.bits is not None else []
-    for where, digest, what in named:
+    for where, digest, what in _bytes(model.id, result):
         if not runtime.store.has(where, digest):
             raise CorruptArtifact(f"{what} is missing from the store: it is made again.")
+
+
+def _bytes(model_id: int, result: Result) -> Iterator[tuple[str, str, str]]:
+    """Area, digest and description of what a result has stored."""
+    yield from ((SHARDS, s.digest, f"Part {s.part}") for s in result.shards)
+    yield from ((model_area(model_id), e.digest, f"The entry of batch {e.batch}") for e in result.entries)
+    if result.bits is not None:
+        yield model_area(model_id), result.bits, "The answers on trusted rows"
 
 
 def _require_entries(session: Session, model: Model, version: Version) -> None:

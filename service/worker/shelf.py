@@ -119,6 +119,16 @@ class Shelf:
             if (batch_id, space.id) not in self.entries:
                 self.adds(batch_id, space, run)
 
+    def restore(self, space: Space, run: Run) -> bool:
+        """Entries that were made here and that an erasure has swept, since no row names them yet: those of `space` are
+        stored again, the others are not told of. -> whether there were any"""
+        swept = [entry for entry in self.made if not self.store.has(self.area, entry.digest)]
+        for entry in swept:
+            self.made.remove(entry)
+            del self.entries[entry.batch, entry.space]
+        self.enter([entry.batch for entry in swept if entry.space == space.id], space, run)
+        return bool(swept)
+
     def name(self, *words: str, learned: Iterable[str]) -> str:
         """Name of something that is a function of a set of batches."""
         text = "\n".join([self.area, *words, *sorted(learned)])

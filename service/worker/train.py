@@ -64,11 +64,26 @@ class Workshop:
     def execute(
         self, assignment: Assignment, progress: Callable[[str, int, int], None], check: Callable[[], None]
     ) -> Result:
-        """Learn, judge, store. Raises Cancelled, MethodRefused, and whatever goes wrong."""
-        started, parts = time.perf_counter(), Parts(progress)
+        """Learn, judge, store. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more."""
         places = assignment.places
         store = WriteBehind(LocalArtifacts(Path(places.store), crash=_crasher(places.crash_point)), self._threads)
+        try:
+            return self._execute(assignment, store, progress, check)
+        finally:
+            store.stop()
+
+    def _execute(
+        self,
+        assignment: Assignment,
+        store: WriteBehind,
+        progress: Callable[[str, int, int], None],
+        check: Callable[[], None],
+    ) -> Result:
+        started, parts = time.perf_counter(), Parts(progress)
+        places = assignment.places
         cache = Cache(Path(places.cache), places.cache_bytes)
+        for area in (places.area, exam_area(places.area)):
+            cache.enter(area)
         shelf = Shelf(
             store,
             cache,
@@ -99,6 +114,9 @@ class Workshop:
         self._keep = [(cache, places.area, name, thing) for name, thing in remembered.items()]
         result = _stored(assignment, done, shelf)
         store.settle()
+        if shelf.restore(done.candidate.space, run):
+            result = _stored(assignment, done, shelf)
+            store.settle()
         return result.timed(parts.seconds(), seconds=time.perf_counter() - started)
 
     def tidy(self) -> None:

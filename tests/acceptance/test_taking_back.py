@@ -248,6 +248,8 @@ def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model
     caller = new_model()
     first, second = (caller.learn(seed)["batches"][0] for seed in (1, 2))
     assert caller.http.delete(caller.path).status_code == 204
+    listed = caller.ok("GET", f"{caller.path}/batches")["items"]
+    assert [(batch["id"], batch["state"]) for batch in listed] == [(second, "learned"), (first, "learned")]
     plain = {"batches": [second], "reason": "moved out"}
     assert caller.http.post(f"{caller.path}/retractions", json=plain).status_code == 404
     answer = caller.ok("POST", f"{caller.path}/retractions?wait=30", {**plain, "erase": True})
@@ -270,6 +272,7 @@ def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model
     assert {digest for where, digest, _ in runtime.store.names() if where == area} <= named
     runtime.close()
     assert caller.http.get(caller.path).status_code == 404
+    assert caller.state(second) == "erased"
     invariants.hold(shared.data)
 
 

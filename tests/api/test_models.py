@@ -112,7 +112,7 @@ def test_an_archived_model_answers_nothing_and_keeps_its_name(api: Api) -> None:
     question = {"inputs": [[1, 2, 3]]}
     assert api("POST", "/v1/models/digits/predictions", question).status_code == 200
     assert api("DELETE", "/v1/models/digits").status_code == 204
-    for path in ("", "/batches", "/versions", "/lineage", "/deployments"):
+    for path in ("", "/classes", "/versions", "/lineage", "/deployments"):
         assert api("GET", f"/v1/models/digits{path}").status_code == 404
     assert api("POST", "/v1/models/digits/predictions", question).status_code == 404
     assert api("GET", f"/v1/updates/{queued['id']}").status_code == 404
@@ -120,6 +120,20 @@ def test_an_archived_model_answers_nothing_and_keeps_its_name(api: Api) -> None:
     refused = api("POST", "/v1/models/digits/retractions", {"batches": queued["batches"]})
     assert (refused.status_code, '"erase": true' in refused.json()["detail"]) == (404, True)
     assert api.ok("GET", "/v1/models")["items"] == []
+
+
+def test_what_an_archived_model_keeps_can_be_listed_and_erased_and_nothing_else(api: Api) -> None:
+    rows = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+    kept = api.ok("POST", "/v1/models/digits/batches", rows)
+    api("DELETE", "/v1/models/digits")
+    [listed] = api.ok("GET", "/v1/models/digits/batches")["items"]
+    assert listed == api.ok("GET", f"/v1/models/digits/batches/{kept['id']}") == kept
+    for path, body in (("batches", rows), ("updates", rows), ("updates", {"batches": [kept["id"]]})):
+        assert api("POST", f"/v1/models/digits/{path}", body).status_code == 404
+    order = api("POST", "/v1/models/digits/retractions", {"batches": [kept["id"]], "erase": True})
+    assert (order.status_code, order.json()["erase"]) == (202, True)
+    assert api.ok("GET", f"/v1/updates/{order.json()['id']}")["state"] == "queued"
+    assert api.ok("GET", f"/v1/models/digits/batches/{kept['id']}")["state"] == "retracted"
 
 
 def test_lists_come_in_pages(api: Api) -> None:

@@ -72,6 +72,36 @@ def test_forgetting_a_model_drops_all_of_it_and_nothing_else(cache: Cache, tmp_p
     assert cache.get(TWO, NAMES[0]) == b"c"
 
 
+def test_what_was_begun_before_a_model_was_forgotten_is_not_kept(cache: Cache, tmp_path: Path) -> None:
+    """Sums of rows that were erased while an update ran, in another process, do not come back."""
+    running, after = Cache(tmp_path / "cache", max_bytes=1000), Cache(tmp_path / "cache", max_bytes=1000)
+    running.enter(ONE)
+    cache.forget(ONE)
+    after.put(ONE, NAMES[0], b"later sums")
+    running.put(ONE, NAMES[1], b"sums of rows that were erased")
+    assert after.get(ONE, NAMES[0]) == b"later sums"
+    assert after.get(ONE, NAMES[1]) is None
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [NAMES[0]]
+
+
+def test_a_model_is_forgotten_also_while_somebody_writes(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.put(ONE, NAMES[0], b"sums")
+    rmdir, late = os.rmdir, [NAMES[1], NAMES[2]]
+
+    def crowded(path: str, **given: int) -> None:
+        if late:
+            (tmp_path / "cache" / ONE / late.pop()).write_bytes(b"sums")
+        rmdir(path, **given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rmdir", crowded)
+        cache.forget(ONE)
+    assert late == []
+    assert not (tmp_path / "cache" / ONE).exists()
+
+
 @pytest.mark.parametrize(("area", "name"), [("..", NAMES[0]), (ONE, "../x"), (ONE, ""), ("", NAMES[0])])
 def test_nothing_but_our_own_names_becomes_a_path(cache: Cache, area: str, name: str) -> None:
     with pytest.raises(ValueError, match="not a name of the store"):
@@ -89,12 +119,11 @@ def test_nothing_else_can_be_forgotten(cache: Cache, area: str) -> None:
 def test_a_full_disk_costs_the_entry_and_nothing_more(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, mode: str) -> None:
-        path.touch()
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", full)
+        patched.setattr(os, "replace", full)
         cache.put(ONE, NAMES[0], b"sums")
     assert cache.get(ONE, NAMES[0]) is None
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

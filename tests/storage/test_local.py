@@ -176,7 +176,7 @@ def test_no_text_is_a_name_by_chance(area: str, digest: str) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("step", ["_write_durably", "_sync_folder"])
+@pytest.mark.parametrize("step", ["_write_durably", "sync_folder"])
 def test_a_full_disk_is_told_as_such_and_leaves_nothing(
     store: LocalArtifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
 from service.registry import batches, ledger, versions
 from service.runtime import Runtime
@@ -97,8 +98,8 @@ def test_bytes_that_are_stored_again_during_the_collection_stay(
     aged(runtime)
     marked = gc._used
 
-    def meanwhile(_: Runtime) -> gc.Names:
-        used = marked(runtime)
+    def meanwhile(session: Session) -> gc.Names:
+        used = marked(session)
         runtime.store.put(SHARDS, b"an update that was cancelled")
         return used
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from service.errors import Erased
-from service.registry import ledger, models, versions
+from service.errors import Busy, Conflict, Erased
+from service.registry import batches, idempotency, ledger, models, versions
 from service.registry.tables import Batch, LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.worker import erasure
-from service.worker.publish import finish_empty, publish
+from service.worker.publish import finish_empty, give_up, publish
 from tests.registry.facts import learn, model, retract, version
-from tests.worker.made import claimed, result, store_batch
+from tests.worker.made import claimed, entry, result, store_batch
 
 AREA = model_area(1)
 
@@ -113,3 +115,93 @@ def test_a_batch_that_was_never_live_is_erased_from_the_versions_that_were_set_a
     with runtime.database.reading() as session:
         assert session.get_one(Batch, bad).stored_digest is None
         assert models.live(session, models.get(session, "digits")).number == 2  # type: ignore[union-attr]
+
+
+def test_what_no_row_names_goes_also_where_it_is_young(runtime: Runtime, ids: list[str]) -> None:
+    """Of an update that was given up, of an arrival that became no batch, of a process that died while it wrote."""
+    left = [(area, runtime.store.put(area, b"features of a batch")) for area in (AREA, SHARDS)]
+    elsewhere = runtime.store.put(model_area(2), b"features of another model")
+    died, older = (runtime.settings.store_folder / "tmp" / name for name in (f"{AREA}.{'0' * 32}", "1" * 32))
+    writing = runtime.settings.store_folder / "tmp" / f"{model_area(2)}.{'0' * 32}"
+    for path in (died, older, writing):
+        path.write_bytes(b"features of a batch")
+    taken_back(runtime, ids)
+    erasure.finish(runtime, 1)
+    assert not [name for name in left if runtime.store.has(*name)]
+    assert runtime.store.has(model_area(2), elsewhere)
+    assert [path.exists() for path in (died, older, writing)] == [False, False, True]
+
+
+def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list[str]) -> None:
+    """Not the database either, where rows have moved from page to page, nor its log."""
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        more = [store_batch(runtime, session, seed=100 + k).id for k in range(60)]
+        attempt = idempotency.Attempt("somebody", "key", "POST", "/v1/models/digits/batches", "b" * 64)
+        idempotency.record(session, attempt, 201, {"batch": more[0]})
+        other = replace(attempt, key="other", body_hash="d" * 64)
+        idempotency.record(session, other, 201, {"batch": ids[0]})
+    for batch_id in more:  # each grows a little later, as if it had been learned
+        with runtime.database.writing() as session:
+            session.get_one(Batch, batch_id).trusted = {"exam": list(range(80)), "selected": list(range(40))}
+    with runtime.database.writing() as session:
+        rows = [session.get_one(Batch, batch_id) for batch_id in [*ids[1:], *more]]
+        names = {name for batch in rows for name in (batch.digest, batch.stored_digest)}
+        second = versions.get(session, digits, 2)
+        names |= {second.bits, attempt.body_hash, *(s["digest"] for s in second.shards)}
+        names |= {e.digest for e in session.query(LedgerEntry) if e.batch_id == ids[1]}
+        names -= {s["digest"] for s in versions.get(session, digits, 1).shards}
+        retract(session, digits, more, erase=True)
+    update = claimed(runtime)
+    finish_empty(runtime, update.id, update.fence)
+    taken_back(runtime, ids)
+    erasure.finish(runtime, 1)
+    log = runtime.settings.database_file.with_name("tsuika.db-wal")
+    content = runtime.settings.database_file.read_bytes() + log.read_bytes()
+    assert not [name for name in names if name is not None and name.encode() in content]
+    with runtime.database.reading() as session:
+        shown = batches.resource(session, models.get(session, "digits"), session.get_one(Batch, more[0]))
+        assert (shown.state, shown.digest, shown.lent) == ("erased", None, [])
+        again = replace(attempt, body_hash="c" * 64)
+        assert idempotency.recorded(session, again) == idempotency.Recorded(201, {"batch": more[0]})
+        with pytest.raises(Conflict):
+            idempotency.recorded(session, replace(other, body_hash="c" * 64))
+
+
+def test_a_batch_is_erased_once_the_last_of_it_is_gone(
+    runtime: Runtime, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy() -> None:
+        raise Busy("The database is being read; try again.")
+
+    def state() -> str:
+        with runtime.database.reading() as session:
+            return batches.resource(session, models.get(session, "digits"), session.get_one(Batch, ids[1])).state
+
+    taken_back(runtime, ids)
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime.database, "scrub", busy)
+        with pytest.raises(Busy):
+            erasure.finish(runtime, 1)
+    assert state() == "retracted"
+    with runtime.database.reading() as session:
+        assert erasure.unfinished(session) == [1]
+    erasure.finish(runtime, 1)
+    assert state() == "erased"
+
+
+def test_what_an_update_stored_goes_with_it_when_it_is_given_up(runtime: Runtime, ids: list[str]) -> None:
+    """It learned a batch that is to be erased: it is queued again, and its bytes are nobody's."""
+    before = {area: stored(runtime, area) for area in (AREA, SHARDS)}
+    with runtime.database.writing() as session:
+        learn(session, models.get(session, "digits"), [store_batch(runtime, session, seed=7).id])
+    update = claimed(runtime)
+    kept = stored(runtime, AREA) - before[AREA]
+    [bad] = update.batches
+    made = result(runtime, [*ids, bad], seed=8, entries=[entry(runtime, bad)])
+    with runtime.database.writing() as session:
+        retract(session, models.get(session, "digits"), [bad], erase=True)
+    assert publish(runtime, update.id, update.fence, made) is None
+    give_up(runtime, update.model_id, made)
+    assert stored(runtime, AREA) == before[AREA] | kept
+    assert stored(runtime, SHARDS) == before[SHARDS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,18 @@ def test_sums_of_an_update_that_was_not_published_are_made_with_entries_again(da
         data.of(known, 8 - known).grown(space())
         assert data.entries == made
     assert data.of(8, 1).ledger(space()).digest == digest
+
+
+def test_entries_that_are_swept_while_an_update_learns_are_stored_again(data: Data) -> None:
+    """An erasure sweeps what no row names yet; of what was made in another space it is not told."""
+    learning = data.of(0, 2)
+    shelf, other = learning._shelf, replace(space(), id="9" * 64)
+    learning.grown(space())
+    learning.entry(other)
+    assert not shelf.restore(space(), Run())
+    made = {entry.digest for entry in shelf.made if entry.space == space().id}
+    for entry in shelf.made:
+        data.store.delete(AREA, entry.digest)
+    assert shelf.restore(space(), Run())
+    assert {entry.digest for entry in shelf.made} == made
+    assert all(data.store.has(AREA, digest) for digest in made)
