@@ -12,6 +12,9 @@ from service.learning.measured import Contradiction, Finding, Measured
 from service.learning.sentences import rows, whole_percent
 from service.learning.statistics import at_least
 
+Counts = Callable[[ClassEvidence, GatePolicy], tuple[int, float]]
+"""Of a class conflicts that count, and the share from which they are too many."""
+
 MANY_ROWS = 100
 """Familiar rows from which a batch must itself show as many rows of a class as the rule speaks of."""
 
@@ -78,62 +81,62 @@ def _both_right(found: Contradiction, policy: GatePolicy, possible: float) -> bo
 
 
 def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
-    """Classes that the batch contradicts, surest first: by this batch alone, else with the last ones pooled.
+    """Classes that the batch contradicts: those whose conflicts agree with one another, surest first, then those of
+    most of whose rows it says anything else."""
+    return _disputed(found, policy, _agreeing) | _scattered(found, policy)
+
+
+def unexcused(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    """The same but for those that old and new rows can both be right about. Conflicts that scatter may be hard rows of
+    another style as well."""
+    if reconcilable(found, policy):
+        return {}
+    return _disputed(found, policy, _agreeing) if shifted(found, policy) else disputed(found, policy)
+
+
+def _scattered(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    agreeing = _disputed(found, policy, _agreeing)
+    return {c: e for c, e in _disputed(found, policy, _conflicts).items() if c not in agreeing}
+
+
+def _disputed(found: Contradiction, policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
+    """Surest first: by this batch alone, else with the last ones pooled.
 
     Pooled counts accuse only a batch that itself shows such a share: honest rows do not answer for earlier ones, and
     two rows out of hundreds are no share.
     """
     rule = policy.contradicts_class
     least = rule.min_rows if found.rows >= MANY_ROWS else 1
-    alone = _contradicted(found.classes, policy)
-    together = _contradicted({c: e for c, e in found.pooled.items() if c in found.classes}, policy)
-    shown = {c for c, e in found.classes.items() if e.confident >= least and _over(e, policy)}
+    alone = _contradicted(found.classes, policy, counts)
+    together = _contradicted({c: e for c, e in found.pooled.items() if c in found.classes}, policy, counts)
+    shown = {c for c, e in found.classes.items() if e.confident >= least and _over(e, policy, counts)}
     return alone | {c: e for c, e in together.items() if c not in alone and c in shown}
 
 
-def unexcused(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
-    """Disputed classes but for those that old and new rows can both be right about. Conflicts that scatter may be hard
-    rows of another style as well."""
-    if reconcilable(found, policy):
-        return {}
-    hard = shifted(found, policy)
-    return {c: e for c, e in disputed(found, policy).items() if _agree(e, policy) or not hard}
-
-
-def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy) -> dict[str, ClassEvidence]:
+def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
     rule = policy.contradicts_class
     tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
-    chance = {c: at_least(k, e.confident, e.expected) for c, e in tested.items() if (k := _accusing(e, policy)) > 0}
-    guilty = [c for c, p in chance.items() if p < rule.p / len(tested)]
+    chance = {c: at_least(counts(e, policy)[0], e.confident, e.expected) for c, e in tested.items()}
+    guilty = [c for c, e in tested.items() if _over(e, policy, counts) and chance[c] < rule.p / len(tested)]
     return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
 
 
-def _over(evidence: ClassEvidence, policy: GatePolicy) -> bool:
-    return _accusing(evidence, policy) > 0
+def _over(evidence: ClassEvidence, policy: GatePolicy, counts: Counts) -> bool:
+    conflicts, limit = counts(evidence, policy)
+    return conflicts >= limit * evidence.confident > 0
 
 
-def _accusing(evidence: ClassEvidence, policy: GatePolicy) -> int:
-    """Conflicts that are too many: those that agree with one another, or all of them; 0: neither are."""
-    enough = [k for k, limit in _counts(evidence, policy) if k >= limit * evidence.confident > 0]
-    return max(enough, default=0)
+def _agreeing(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]:
+    """Conflicts that agree with one another, and from which share they are too many. A class that was renamed has one
+    other name; rows of another style that only look like it have many, each the right one."""
+    rule = policy.contradicts_class
+    return max(evidence.toward.values(), default=0), max(rule.min_share, rule.times_expected * evidence.expected)
 
 
-def _counts(evidence: ClassEvidence, policy: GatePolicy) -> tuple[tuple[int, float], tuple[int, float]]:
-    """Conflicts that agree, and all conflicts, each with the share from which they are too many."""
-    rule, usual = policy.contradicts_class, policy.contradicts_class.times_expected * evidence.expected
-    return (_alike(evidence), max(rule.min_share, usual)), (evidence.conflicts, max(rule.min_scattered, usual))
-
-
-def _agree(evidence: ClassEvidence, policy: GatePolicy) -> bool:
-    """Whether those conflicts are too many that agree with one another."""
-    (alike, limit), _ = _counts(evidence, policy)
-    return alike >= limit * evidence.confident
-
-
-def _alike(evidence: ClassEvidence) -> int:
-    """Conflicts that agree with one another. A class that was renamed has one other name; rows of another style that
-    only look like it have many, each the right one."""
-    return max(evidence.toward.values(), default=0)
+def _conflicts(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]:
+    """All of them, and from which share they are too many."""
+    rule = policy.contradicts_class
+    return evidence.conflicts, max(rule.min_scattered, rule.times_expected * evidence.expected)
 
 
 def _everything(found: Contradiction, policy: GatePolicy) -> bool:
@@ -218,16 +221,16 @@ def contradicts_class(measured: Measured, found: Contradiction, policy: GatePoli
     """Rule 3: rows that the base is sure of carry another label, in this batch or pooled over the last ones."""
     suspected = disputed(found, policy)
     if not suspected:
-        surest = max(found.classes.values(), key=lambda e: _alike(e) / max(e.confident, 1), default=None)
-        if surest is None:
+        share = {c: _agreeing(e, policy)[0] / max(e.confident, 1) for c, e in found.classes.items()}
+        if not share:
             return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
-        (alike, limit), _ = _counts(surest, policy)
+        most = max(share, key=lambda c: share[c])
         what = "No class is contradicted more than chance explains."
-        return Finding(what, alike / max(surest.confident, 1), limit)
+        return Finding(what, share[most], _agreeing(found.classes[most], policy)[1])
     guilty = unexcused(found, policy)
     name, evidence = next(iter((guilty or suspected).items()))
-    agree = _agree(evidence, policy)
-    count, limit = _counts(evidence, policy)[0 if agree else 1]
+    agree = name not in _scattered(found, policy)
+    count, limit = (_agreeing if agree else _conflicts)(evidence, policy)
     value = count / evidence.confident
     if not guilty:
         return Finding(_shifted(found), value, limit)

@@ -224,6 +224,18 @@ def test_scattered_conflicts_of_hard_rows_that_can_be_learned_are_another_style(
     assert not unexcused(Contradiction(100, 29, 0.05, 10, {"8": scattered(29)}, reconciliation=hard), POLICY)
 
 
+def test_conflicts_that_agree_too_little_to_be_sure_are_judged_as_scattered() -> None:
+    # nine of twenty say "5", of 54 classes: p = 0.0001; sixteen say anything else, which old and new can be right about
+    style = ClassEvidence(confident=20, conflicts=16, expected=0.114, toward={"5": 9, "6": 4, "51": 2, "0": 1})
+    others = {f"other {k}": evidence(0, 9) for k in range(53)}
+    found = Contradiction(1089, 558, 0.376, 54, {"28": style, **others})
+    found = replace(found, learner=LEARNABLE, reconciliation=Reconciliation(fixed=0.328, loss=0.02, alone=0.364))
+    assert list(disputed(found, POLICY)) == ["28"]
+    assert not fired(Measured(live=3, contradiction=found))
+    swapped = replace(found, reconciliation=Reconciliation(fixed=0.15, loss=0.02, alone=0.364))
+    assert 3 in fired(Measured(live=3, contradiction=swapped))
+
+
 def test_scattered_conflicts_are_pooled_too() -> None:
     assert set(fired(contradicting(scattered(5, 9), scattered(30, 50)))) == {3}
 
