@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict
@@ -18,6 +18,14 @@ from service.registry.tables import IdempotencyKey, Model, Update
 KEEP_SECONDS = 24 * 3600.0
 FORGOTTEN = ""
 """In the place of a body's hash: the rows of that body were erased, so what comes under the key is not compared."""
+PRUNED = 100
+"""Keys that are looked at, and deleted where they are too old, for each that is added."""
+_oldest = text(f"SELECT rowid FROM {IdempotencyKey.__tablename__} ORDER BY rowid LIMIT {PRUNED}")
+_PRUNE = delete(IdempotencyKey).where(
+    literal_column("rowid").in_(_oldest.columns(literal_column("rowid"))),
+    IdempotencyKey.created_at < bindparam("before"),
+)
+"""Rows get their numbers in the order in which they come: no index is needed to find the oldest."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,9 @@ def recorded(session: Session, attempt: Attempt) -> Recorded | None:
 
 
 def record(session: Session, attempt: Attempt, status: int, resource: dict[str, Any]) -> None:
-    """Remember the answer, in the transaction of the effect; keys older than a day go."""
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now() - KEEP_SECONDS))
+    """Remember the answer, in the transaction of the effect. Keys older than a day go, the oldest first, some at a
+    time: whoever writes waits for this."""
+    session.execute(_PRUNE, {"before": now() - KEEP_SECONDS})
     session.add(
         IdempotencyKey(
             caller=attempt.caller,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+from sqlalchemy import func, insert, select
 
 from service.errors import Conflict
 from service.registry import idempotency
-from service.registry.database import Database
+from service.registry.database import Database, now
 from service.registry.idempotency import Attempt, body_hash, record, recorded
-from service.registry.tables import Model, Update
+from service.registry.tables import IdempotencyKey, Model, Update
 from tests.registry.facts import learn, model
 
 ATTEMPT = Attempt("anybody", "key-1", "POST", "/v1/models/digits/updates", body_hash({"batches": "pending"}))
@@ -115,3 +116,49 @@ def test_twenty_threads_with_one_key_have_one_effect(database: Database) -> None
     with database.reading() as session:
         [update_id] = [update.id for update in session.query(Update)]
     assert answers == [update_id] * 20
+
+
+def test_old_keys_go_some_at_a_time_whatever_the_number_of_the_others(database: Database) -> None:
+    """What it costs is counted in steps of SQLite's machine."""
+
+    def fill(prefix: str, many: int, created_at: float) -> None:
+        with database.writing() as session:
+            rows = [
+                {
+                    **asdict(replace(ATTEMPT, key=f"{prefix}{k}")),
+                    "status": 202,
+                    "resource": {},
+                    "created_at": created_at,
+                }
+                for k in range(many)
+            ]
+            session.execute(insert(IdempotencyKey), rows)
+
+    def add(key: str) -> int:
+        steps = 0
+
+        def step() -> None:
+            nonlocal steps
+            steps += 1
+
+        with database.writing() as session:
+            driver = session.connection().connection.driver_connection
+            assert driver is not None
+            driver.set_progress_handler(step, 1)
+            record(session, replace(ATTEMPT, key=key), 202, {})
+            driver.set_progress_handler(None, 1)
+        return steps
+
+    def left() -> int:
+        with database.reading() as session:
+            return session.scalar(select(func.count()).select_from(IdempotencyKey)) or 0
+
+    fill("old", 250, now() - idempotency.KEEP_SECONDS - 1)
+    assert left() == 250
+    for expected in (151, 52, 3, 4):
+        add(f"of now {expected}")
+        assert left() == expected
+    few = add("few")
+    fill("young", 5000, now())
+    assert add("many") < few + 20 * idempotency.PRUNED
+    assert left() == 5006
