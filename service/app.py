@@ -29,6 +29,7 @@ from service.api.connections import KEEP_ALIVE_SECONDS, Bounds
 from service.api.health import Health
 from service.api.limits import Receive, Scope, Send
 from service.api.place import BACKLOG, address, let_nobody_in, listening, locked
+from service.api.turns import READERS, WRITERS
 from service.api.wire import Wire
 from service.errors import Busy, TsuikaError
 from service.registry import schema
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tsuika")
 
-HANDLER_THREADS = 16
-"""Threads of handlers that talk to the database."""
 FAREWELL_SECONDS = 0.5
 """After TERM: time for callers with open connections to be told that these close."""
 
@@ -194,7 +193,7 @@ class _Process:
             return 1
         if started.worker is not None:
             started.worker.start()
-        anyio.to_thread.current_default_thread_limiter().total_tokens = HANDLER_THREADS
+        anyio.to_thread.current_default_thread_limiter().total_tokens = READERS + WRITERS
         started.door.context.watcher.start()
         self._front.door, self._health.waiting_for = started.door, None
         log.info("ready")

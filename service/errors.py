@@ -206,6 +206,7 @@ class SchemaMismatch(TsuikaError):
 class CorruptArtifact(TsuikaError):
     """Stored bytes do not hash to their digest."""
 
+    REMEDY = "Roll back to a version that is whole, or restore the data folder from a copy."
     slug = "corrupt-artifact"
     title = "Stored bytes are damaged"
 

@@ -74,6 +74,7 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(64 * MiB, ge=1024, description="Largest body of a request.")
     body_timeout_seconds: Seconds = Field(60.0, description="A body that arrives more slowly is cut off.")
     answer_timeout_seconds: Seconds = Field(60.0, description="A long answer that is taken more slowly is cut off.")
+    event_streams: int = Field(100, ge=1, description="Callers that may follow the events of updates at once.")
     queue_seconds: Seconds = Field(1.0, description="Predictions that would wait longer than this are refused.")
     serving_bytes: int = Field(
         2048 * MiB, ge=0, description="Memory of loaded versions; those not asked for the longest make room for others."

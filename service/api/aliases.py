@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.context import LARGEST_NUMBER, Page, Shared, answer, body_of, caller
 from service.api.describing import also, refusals, takes
+from service.api.lists import list_page
 from service.contract import requests, resources
 from service.errors import InvalidContent, NotFound
 from service.registry import aliases, models
@@ -46,9 +47,11 @@ def list_aliases(shared: Shared, page: Page, model: str) -> Response:
     """Names that people gave to versions, newest first."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        items, following = aliases.page(session, found, page.limit, page.cursor)
-        shown = [aliases.resource(session, found, alias) for alias in items]
-    return answer(resources.Page[resources.Alias](items=shown, next_cursor=following))
+        return list_page(
+            page,
+            lambda limit, cursor: aliases.page(session, found, limit, cursor),
+            lambda items: aliases.resources_of(session, found, items),
+        )
 
 
 @routes.get("/v1/models/{model}/aliases/{name}", response_model=resources.Alias, responses=refusals(404))

@@ -37,6 +37,7 @@ from service.api.long_answers import LongAnswers
 from service.api.posting import Posts
 from service.api.queries import check_query
 from service.api.reader import Reader
+from service.api.turns import Turns
 from service.api.validation import invalid
 from service.api.watching import Watcher
 from service.errors import NotFound, TsuikaError
@@ -101,8 +102,16 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
     health.troubles = runtime.live.troubles
     posts = Posts(runtime.database, runtime.crash)
     settings = runtime.settings
-    batcher = Batcher(settings.queue_seconds)
-    app.state.context = Context(runtime, health, Watcher(runtime), posts, batcher, Reader(settings), LongAnswers())
+    app.state.context = Context(
+        runtime=runtime,
+        health=health,
+        watcher=Watcher(runtime),
+        posts=posts,
+        batcher=Batcher(settings.queue_seconds),
+        reader=Reader(settings),
+        answers=LongAnswers(),
+        turns=Turns(),
+    )
     for room in ROOMS:
         app.include_router(room.routes, dependencies=[] if room in ELSEWHERE else [Depends(check_query)])
     app.add_exception_handler(TsuikaError, _refused)

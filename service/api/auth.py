@@ -5,14 +5,24 @@ from __future__ import annotations
 import hmac
 
 from service.api.health import ALIVE, READY
-from service.api.limits import Scope, header
-from service.errors import Unauthorized
+from service.api.limits import Scope, check_host, header
+from service.errors import ForbiddenHost, Unauthorized
 from service.settings import Settings
 
 PUBLIC = ALIVE | READY | {"/openapi.json", "/docs"}
 ANONYMOUS = "anonymous"
 BOOTSTRAP = "bootstrap key"
 """The caller who holds TSUIKA_KEY."""
+
+
+def may_see(scope: Scope, settings: Settings) -> bool:
+    """Whether somebody who asks what everybody may ask is told of models, too: with the key, or where there is none by
+    a name that this service answers to."""
+    try:
+        check_host(scope, settings)
+        return not settings.key or caller(scope, settings) != ANONYMOUS
+    except (ForbiddenHost, Unauthorized):
+        return False
 
 
 def caller(scope: Scope, settings: Settings) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.api import arrivals
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.describing import KEY, also, refusals, takes
+from service.api.lists import list_page
 from service.api.posting import Act, Effect
 from service.api.sent import received
 from service.contract import requests, resources
@@ -55,9 +56,11 @@ def list_batches(
     """Batches, newest first; those of one source. Of an archived model, too: what it keeps can still be erased."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model, archived_too=True)
-        items, following = batches.page(session, found, page.limit, page.cursor, source)
-        shown = [batches.resource(session, found, b) for b in items]
-    return answer(resources.Page[resources.Batch](items=shown, next_cursor=following))
+        return list_page(
+            page,
+            lambda limit, cursor: batches.page(session, found, limit, cursor, source),
+            lambda items: batches.resources_of(session, found, items),
+        )
 
 
 @routes.get("/v1/models/{model}/batches/{batch}", response_model=resources.Batch, responses=refusals(404))

@@ -16,6 +16,7 @@ from service.api.limits import Scope, header
 from service.api.long_answers import LongAnswers
 from service.api.posting import Posts, attempt_of
 from service.api.reader import Reader
+from service.api.turns import Turns
 from service.api.validation import validated
 from service.api.watching import Watcher
 from service.errors import InvalidContent
@@ -46,6 +47,7 @@ class Context:
     batcher: Batcher
     reader: Reader
     answers: LongAnswers
+    turns: Turns
 
 
 async def _context(request: Request) -> Context:

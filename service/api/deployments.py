@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from service.api.checking import check_if_match
 from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, attempt, body_of, caller
 from service.api.describing import IF_MATCH, KEY, also, refusals, takes
+from service.api.lists import list_page
 from service.api.posting import Act, Effect
 from service.api.updates import announce
 from service.contract import requests, resources
@@ -74,9 +75,11 @@ def list_deployments(shared: Shared, page: Page, model: str) -> Response:
     """How the live pointer moved, newest first."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        items, following = deployments.page(session, found, page.limit, page.cursor)
-        shown = [deployments.resource(session, found, d) for d in items]
-    return answer(resources.Page[resources.Deployment](items=shown, next_cursor=following))
+        return list_page(
+            page,
+            lambda limit, cursor: deployments.page(session, found, limit, cursor),
+            lambda items: deployments.resources_of(session, found, items),
+        )
 
 
 @routes.post(

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from fastapi import FastAPI
 
 from service.api import auth, bodies, inference, limits, predictions, problems
 from service.api.context import Context, request_id
 from service.api.express import Express
-from service.api.limits import WRITES, Message, Receive, Scope, Send, SenderGone
+from service.api.limits import AFTERWARDS, WRITES, Message, Receive, Scope, Send, SenderGone
 from service.api.long_answers import write
 from service.api.spool import Spooled
 from service.errors import TooLarge, TsuikaError
@@ -70,7 +71,7 @@ class Door:
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         settings = self.context.runtime.settings
         if self.context.health.answers(scope):
-            await self.context.health.answer(scope, answer.send)
+            await self.context.health.answer(scope, answer.send, auth.may_see(scope, settings))
             return
         if scope["method"] == "HEAD":  # as a GET; the server leaves the body out
             scope = {**scope, "method": "GET"}
@@ -82,10 +83,13 @@ class Door:
         if scope["method"] in WRITES:
             limits.check_content_type(scope)
             scope["tsuika.body"] = await bodies.read_body(scope, receive, settings, self.context.reader.spool)
+        afterwards: list[Callable[[], None]] = []
+        scope[AFTERWARDS] = afterwards
         try:
             await self._dispatch(scope, receive, answer)
         finally:
-            self.context.answers.release(scope)
+            for do in afterwards:
+                do()
 
     async def _dispatch(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         body = scope["tsuika.body"]
@@ -94,6 +98,7 @@ class Door:
         elif (question := inference.asked(scope)) is not None:
             told = await inference.ask(self.context, *question, scope, body, receive)
         else:
+            await self.context.turns.wait(scope)
             await self.app(scope, receive, answer.send)
             return
         if told.rest is None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
@@ -27,11 +27,13 @@ BREATH_SECONDS = 15.0
     responses=gives("text/event-stream", "One event a move; `progress` in between, without an id.") | refusals(404),
 )
 async def follow_update(
+    request: Request,
     shared: Shared,
     update: str,
     last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
 ) -> Response:
     """Follow an update. With Last-Event-ID the stream resumes after that event; 204 when nothing will ever follow."""
+    shared.watcher.open_stream(request.scope)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 18 else 0
     final, first = await run_in_threadpool(_look, shared, update, after)
     if final and not first and after:

@@ -32,9 +32,10 @@ class Health:
         """Whether the request asks about health."""
         return scope["method"] in ("GET", "HEAD") and (scope["path"] in ALIVE or scope["path"] in READY)
 
-    async def answer(self, scope: Scope, send: Send) -> None:
-        """200 while the process lives; readiness 503 until it can serve, 200 "degraded" when a version cannot load."""
-        status, body = self.of(scope["path"])
+    async def answer(self, scope: Scope, send: Send, all_of_it: bool = False) -> None:
+        """200 while the process lives; readiness 503 until it can serve, 200 "degraded" when a version cannot load.
+        `all_of_it`: with names of models, for those who may see them."""
+        status, body = self.of(scope["path"], all_of_it)
         data = json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
         headers.append((b"cache-control", b"no-store"))
@@ -43,11 +44,11 @@ class Health:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": data if scope["method"] != "HEAD" else b""})
 
-    def of(self, path: str) -> tuple[int, dict[str, Any]]:
+    def of(self, path: str, all_of_it: bool = False) -> tuple[int, dict[str, Any]]:
         """-> status, body, in the form of the door at that path"""
         if path == V2_LIVE:
             return 200, {"live": True}
-        status, body = self.alive() if path in ALIVE else self.ready()
+        status, body = self.alive() if path in ALIVE else self.ready(all_of_it)
         if path == V2_READY:
             fault = {} if status == 200 else {"error": f"The service is {body['status']}."}
             body = {"live": True, "ready": status == 200, **fault}
@@ -57,7 +58,7 @@ class Health:
         """-> status, body"""
         return 200, {"status": "alive"}
 
-    def ready(self) -> tuple[int, dict[str, Any]]:
+    def ready(self, all_of_it: bool = False) -> tuple[int, dict[str, Any]]:
         """-> status, body"""
         if self.stopping:
             return 503, {"status": "stopping"}
@@ -65,5 +66,5 @@ class Health:
             return 503, {"status": "starting", "waiting_for": self.waiting_for}
         troubles = self.troubles()
         if troubles:
-            return 200, {"status": "degraded", "models": troubles}
+            return 200, {"status": "degraded", **({"models": troubles} if all_of_it else {})}
         return 200, {"status": "ready"}

@@ -9,15 +9,18 @@ from annotated_types import Le, MaxLen
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from service.api import turns
 from service.api.arrivals import MOST_CLASSES
 from service.api.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS
 from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
 from service.api.describing import refusals
 from service.api.limits import QUERY_BYTES
+from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
 from service.api.long_answers import MOST_AT_ONCE, MOST_BINARY_SCORES, MOST_SCORES
 from service.api.posting import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.questions import MOST_TOP
 from service.api.reader import TASK_SECONDS, WAITING
+from service.api.watching import MOST_WAITS
 from service.api.wire import UNREAD_BYTES, UNREAD_SECONDS
 from service.contract import inputs, requests, resources
 from service.contract.requests import LONGEST_SOURCE
@@ -168,8 +171,56 @@ ROWS = (
         503,
         "Send it again after Retry-After.",
     ),
+    Row(
+        "uploads",
+        turns.MOST_WAITING,
+        "requests",
+        f"Requests with rows to learn that wait, besides the {turns.ROWS} that are being stored.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "orders",
+        turns.MOST_WAITING,
+        "requests",
+        f"All other requests that write and wait, besides the {turns.ORDERS} whose turn it is.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "large uploads",
+        turns.LARGE_WAITING,
+        "requests",
+        f"Large bodies and versions from elsewhere that wait to be stored, besides the {turns.LARGE} whose turn it is.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "event streams",
+        "event_streams",
+        "streams",
+        "Callers that follow the events of updates at once.",
+        503,
+        "Ask for the update itself, or send it again after Retry-After.",
+    ),
+    Row(
+        "waits",
+        MOST_WAITS,
+        "requests",
+        "Requests that wait for an update by `wait`.",
+        None,
+        "The update is answered as it stands, as when the time is over.",
+    ),
     Row("reading", TASK_SECONDS, "seconds", "Reading one large body.", 503, "Send it in parts."),
     Row("page", MOST_ITEMS, "items", "`limit`: items a page of a list.", 422, "Follow `next_cursor`."),
+    Row(
+        "page bytes",
+        MOST_BYTES_A_PAGE,
+        "bytes",
+        "A page of a list; one that gets so long has fewer items than `limit` says.",
+        None,
+        "Follow `next_cursor`.",
+    ),
     Row("wait", LONGEST_WAIT, "seconds", "`wait`: until an update is final.", 422, "Ask again, or follow its events."),
     Row(
         "first try",

@@ -18,6 +18,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 CONTENT_LENGTH = b"content-length"
+AFTERWARDS = "tsuika.afterwards"
+"""In the scope: what is called once the request is over, however it ends."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 QUERY_BYTES = 8 * 1024
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECASE)

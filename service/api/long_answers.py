@@ -9,9 +9,10 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import NamedTuple
 
-from service.api.limits import Receive, Scope, Send, SenderGone, gone
+from service.api.limits import AFTERWARDS, Receive, Scope, Send, SenderGone, gone
 from service.api.problems import Headers
 from service.errors import Busy, InvalidContent
 
@@ -28,8 +29,6 @@ WHOLE_BYTES = 256 * 1024
 """A shorter answer leaves in one piece, with its length."""
 PIECE_BYTES = 64 * 1024
 """About so much of a longer one leaves at once."""
-SCORES = "tsuika.scores"
-"""In the scope: how many scores of `MOST_AT_ONCE` its answer takes."""
 
 Pieces = Callable[[], Iterator[bytes]]
 """Gives the pieces of an answer anew each time; making one takes about 0.1 ms."""
@@ -60,15 +59,14 @@ class LongAnswers:
         self._scores = 0
 
     def admit(self, scope: Scope, scores: int) -> None:
-        """Room for an answer of so many scores until `release`. Raises Busy."""
+        """Room for an answer of so many scores until the request is over. Raises Busy."""
         if self._scores and self._scores + scores > MOST_AT_ONCE:
             raise Busy("As many long answers as may be made at once are. Ask again in a moment, or for less.", 2)
         self._scores += scores
-        scope[SCORES] = scores
+        scope[AFTERWARDS].append(partial(self._release, scores))
 
-    def release(self, scope: Scope) -> None:
-        """The request is over."""
-        self._scores -= scope.pop(SCORES, 0)
+    def _release(self, scores: int) -> None:
+        self._scores -= scores
 
     async def by_turns(self, pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Pieces that are worth sending. A thread would be no better: it and the event loop hold up one another."""

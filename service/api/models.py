@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from service.api.checking import check_architecture, check_if_match, check_method, check_retention, etag
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.describing import IF_MATCH, KEY, refusals, takes
+from service.api.lists import list_page
 from service.api.posting import Act, Effect
 from service.api.sent import SPEC
 from service.contract import requests, resources
@@ -49,9 +50,11 @@ def create_model(request: Request, shared: Shared) -> Response:
 def list_models(shared: Shared, page: Page) -> Response:
     """Models, newest first."""
     with shared.runtime.database.reading() as session:
-        found, following = models.page(session, page.limit, page.cursor)
-        items = [_resource(shared, session, m.name) for m in found]
-    return answer(resources.Page[resources.Model](items=items, next_cursor=following))
+        return list_page(
+            page,
+            lambda limit, cursor: models.page(session, limit, cursor),
+            lambda items: models.resources_of(session, items, shared.runtime.live.serving_version),
+        )
 
 
 @routes.get("/v1/models/{model}", response_model=resources.Model, responses=refusals(404))

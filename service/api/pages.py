@@ -39,7 +39,8 @@ async def get_health(request: Request) -> Response:
 @routes.get("/readyz", responses=NOT_READY)
 @routes.get("/v2/health/ready", tags=["open inference protocol"], responses=NOT_READY)
 async def get_readiness(request: Request) -> Response:
-    """200 when it can serve; "degraded" names models whose live version cannot be loaded."""
+    """200 when it can serve; "degraded" where the live version of a model cannot be loaded: who holds the key sees of
+    which model, and why."""
     return await _of_health(request)
 
 

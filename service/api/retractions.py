@@ -35,7 +35,7 @@ async def create_retraction(request: Request, shared: Shared, model: str, wait: 
     """Take batches back: marked now, out of what is served once this is final. `erase` deletes the bytes, too; of an
     archived model it deletes every version that learned them as well, and learns nothing again."""
     done = await run_in_threadpool(_order, request, shared, model)
-    return await answer_update(shared, done, wait)
+    return await answer_update(request, shared, done, wait)
 
 
 def _order(request: Request, shared: Context, model: str) -> Done:

@@ -14,8 +14,10 @@ from service.api import arrivals
 from service.api.checking import check_import, check_labels, check_method
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
 from service.api.describing import KEY, also, refusals, takes
+from service.api.lists import list_page
 from service.api.posting import Act, Done, Effect
 from service.api.sent import SPEC, received
+from service.api.turns import end_turn
 from service.contract import requests, resources
 from service.contract.enums import Retention, UpdateKind, UpdateState
 from service.contract.inputs import Architecture
@@ -39,7 +41,7 @@ FINAL_HERE = also(200, resources.Update, "Final within `wait`, and served here i
 async def create_update(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
     """Learn from stored batches, from all pending ones, or from rows in the body (they are stored as a batch)."""
     done = await run_in_threadpool(_order, request, shared, model)
-    return await answer_update(shared, done, wait)
+    return await answer_update(request, shared, done, wait)
 
 
 def _order(request: Request, shared: Context, model: str) -> Done:
@@ -110,8 +112,9 @@ def announce(shared: Context) -> None:
     shared.runtime.changed()
 
 
-async def answer_update(shared: Context, done: Done, wait: float) -> Response:
+async def answer_update(request: Request, shared: Context, done: Done, wait: float) -> Response:
     """The update as it is now, or once it is final and served here, if that is within `wait` seconds (then 200)."""
+    end_turn(request.scope)
     update_id = done.names["update"]
     settled = wait > 0 and await shared.watcher.until_settled(update_id, wait)
     resource = await run_in_threadpool(_update, shared, update_id)
@@ -135,9 +138,11 @@ def list_updates(
     """Updates, newest first; those of one state, of one kind."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        items, following = updates.page(session, found, page.limit, page.cursor, state, kind)
-        shown = [updates.resource(session, u) for u in items]
-    return answer(resources.Page[resources.Update](items=shown, next_cursor=following))
+        return list_page(
+            page,
+            lambda limit, cursor: updates.page(session, found, limit, cursor, state, kind),
+            lambda items: updates.resources_of(session, items),
+        )
 
 
 @routes.get("/v1/updates/{update}", response_model=resources.Update, responses=refusals(404))

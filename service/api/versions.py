@@ -13,6 +13,7 @@ from service.api.arrivals import check_room
 from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.describing import KEY, gives, refusals
 from service.api.imports import BACKBONE, LEFT_OUT, MULTIPART, read_import
+from service.api.lists import list_page
 from service.api.posting import Act, Effect, Swept
 from service.api.sent import SPEC
 from service.contract import resources
@@ -35,9 +36,11 @@ def list_versions(shared: Shared, page: Page, model: str) -> Response:
     """Versions, newest first."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-        items, following = versions.page(session, found, page.limit, page.cursor)
-        shown = [versions.resource(session, found, v) for v in items]
-    return answer(resources.Page[resources.Version](items=shown, next_cursor=following))
+        return list_page(
+            page,
+            lambda limit, cursor: versions.page(session, found, limit, cursor),
+            lambda items: versions.resources_of(session, found, items),
+        )
 
 
 @routes.get("/v1/models/{model}/versions/{version}", response_model=resources.Version, responses=refusals(404))

@@ -15,12 +15,17 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from service.api.limits import AFTERWARDS, Scope
 from service.contract.enums import UpdateState, Verdict
+from service.errors import Busy
 from service.registry import batches, states, updates
 from service.registry.tables import Model, Update, UpdateEvent, Version
 from service.runtime import Runtime
 
 log = logging.getLogger("tsuika.api")
+
+MOST_WAITS = 1000
+"""Callers that wait for an update at once; whoever comes then is told how it stands now, as when its time is over."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Watcher:
         self.stopping = False
         self._runtime = runtime
         self._watches: dict[str, set[Watch]] = {}
+        self._streams = self._waits = 0
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._nudge = asyncio.Event()
@@ -99,16 +105,37 @@ class Watcher:
             if not self._watches[update_id]:
                 del self._watches[update_id]
 
+    def open_stream(self, scope: Scope) -> None:
+        """Room for a stream of events until the request is over. Raises Busy."""
+        if self._streams >= self._runtime.settings.event_streams:
+            raise Busy(
+                "As many event streams as may be are open. Ask for the update itself, GET /v1/updates/{update}, or try "
+                "again in a moment. TSUIKA_EVENT_STREAMS says how many may be.",
+                retry_after=5,
+            )
+        self._streams += 1
+        scope[AFTERWARDS].append(self._close_stream)
+
+    def _close_stream(self) -> None:
+        self._streams -= 1
+
     async def until_settled(self, update_id: str, seconds: float) -> bool:
-        """Waits until the update is final and served here; -> whether it is. Ends early when the process stops."""
+        """Waits until the update is final and served here; -> whether it is. Ends early when the process stops, and at
+        once where too many wait."""
+        if self._waits >= MOST_WAITS:
+            return False
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        with self.watching(update_id) as watch:
-            while not self.stopping and (loop.time() < until):
-                if watch.glimpse is not None and watch.glimpse.settled:
-                    return True
-                await watch.news(until - loop.time())
-            return watch.glimpse is not None and watch.glimpse.settled
+        self._waits += 1
+        try:
+            with self.watching(update_id) as watch:
+                while not self.stopping and (loop.time() < until):
+                    if watch.glimpse is not None and watch.glimpse.settled:
+                        return True
+                    await watch.news(until - loop.time())
+                return watch.glimpse is not None and watch.glimpse.settled
+        finally:
+            self._waits -= 1
 
     async def _look_again_and_again(self) -> None:
         loop = asyncio.get_running_loop()

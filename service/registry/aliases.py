@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, func, select
@@ -137,10 +137,22 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
 
 def resource(session: Session, model: Model, alias: Alias) -> resources.Alias:
     """The alias as the API shows it."""
-    at = moment(alias.at)
-    assert at is not None
-    number = versions.number_of(session, alias.version_id)
-    return resources.Alias(name=alias.name, model=model.name, version=number, by=alias.by, at=at)
+    return resources_of(session, model, [alias])[0]
+
+
+def resources_of(session: Session, model: Model, found: Sequence[Alias]) -> list[resources.Alias]:
+    """Aliases of the model as the API shows them: one query, however many they are."""
+    numbers = versions.numbers_of(session, [alias.version_id for alias in found])
+    return [
+        resources.Alias(
+            name=alias.name,
+            model=model.name,
+            version=numbers[alias.version_id],
+            by=alias.by,
+            at=moment(alias.at),
+        )
+        for alias in found
+    ]
 
 
 def _find(session: Session, model: Model, name: str) -> Alias | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 
 from service.contract import resources
@@ -142,8 +143,9 @@ def of(session: Session, model: Model) -> list[Batch]:
 
 def live_learned(session: Session, model: Model) -> frozenset[str]:
     """What the live version learned."""
-    version = session.get(Version, model.live_version_id) if model.live_version_id is not None else None
-    return frozenset(version.learned) if version else frozenset()
+    if model.live_version_id is None:
+        return frozenset()
+    return frozenset(session.execute(select(Version.learned).where(Version.id == model.live_version_id)).scalar_one())
 
 
 def state(batch: Batch, learned: frozenset[str]) -> BatchState:
@@ -172,6 +174,22 @@ def is_erased(batch: Batch) -> bool:
 def are_erased(session: Session, ids: Sequence[str]) -> bool:
     """Whether the bytes of all of these batches are gone."""
     return all(is_erased(session.get_one(Batch, batch_id)) for batch_id in ids)
+
+
+def pending_counts(session: Session, learned: Mapping[int, frozenset[str]]) -> dict[int, resources.Pending]:
+    """How many batches and rows `pending` has, by model; `learned`: what the live version of each model learned."""
+    waiting = select(Batch.model_id, Batch.id, Batch.rows + Batch.unlabelled).where(
+        Batch.model_id.in_(learned),
+        Batch.retracted_at.is_(None),
+        Batch.rejected_by.is_(None),
+        Batch.kept_rows == Batch.rows,
+    )
+    counts, rows = Counter[int](), Counter[int]()
+    for model_id, batch_id, its_rows in session.execute(waiting):
+        if batch_id not in learned[model_id]:
+            counts[model_id] += 1
+            rows[model_id] += its_rows
+    return {model_id: resources.Pending(batches=counts[model_id], rows=rows[model_id]) for model_id in learned}
 
 
 def is_whole(batch: Batch) -> bool:
@@ -214,22 +232,41 @@ def learning_rows(session: Session, model: Model, names: Sequence[str], enough: 
 
 def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
     """The batch as the API shows it."""
-    learned = live_learned(session, model)
-    updates = session.execute(select(Update.id, Update.batches).where(Update.model_id == model.id).order_by(Update.id))
-    return resources.Batch(
-        id=batch.id,
-        model=model.name,
-        rows=batch.rows + batch.unlabelled,
-        unlabelled=batch.unlabelled,
-        label_counts=batch.label_counts,
-        digest=batch.digest or None,
-        source=batch.source,
-        state=state(batch, learned),
-        in_live=batch.id in learned,
-        updates=[update_id for update_id, ids in updates if batch.id in ids],
-        lent=batch.lent,
-        kept_rows=stored_rows(batch),
-        received_at=moment(batch.received_at),
-        retracted_at=moment(batch.retracted_at),
-        erased_at=moment(batch.erased_at) if is_erased(batch) else None,
-    )
+    return resources_of(session, model, [batch])[0]
+
+
+def resources_of(session: Session, model: Model, found: Sequence[Batch]) -> list[resources.Batch]:
+    """Batches of the model as the API shows them: two queries, however many they are."""
+    learned, named = live_learned(session, model), _named_by(session, model, [batch.id for batch in found])
+    return [
+        resources.Batch(
+            id=batch.id,
+            model=model.name,
+            rows=batch.rows + batch.unlabelled,
+            unlabelled=batch.unlabelled,
+            label_counts=batch.label_counts,
+            digest=batch.digest or None,
+            source=batch.source,
+            state=state(batch, learned),
+            in_live=batch.id in learned,
+            updates=named[batch.id],
+            lent=batch.lent,
+            kept_rows=stored_rows(batch),
+            received_at=moment(batch.received_at),
+            retracted_at=moment(batch.retracted_at),
+            erased_at=moment(batch.erased_at) if is_erased(batch) else None,
+        )
+        for batch in found
+    ]
+
+
+def _named_by(session: Session, model: Model, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Updates that name each of these batches, oldest first."""
+    each = func.json_each(Update.batches).table_valued("value")
+    query = select(each.c.value, Update.id).select_from(Update).join(each, true())
+    query = query.where(Update.model_id == model.id, each.c.value.in_(ids))
+    named: dict[str, list[str]] = {batch_id: [] for batch_id in ids}
+    for batch_id, update_id in session.execute(query.order_by(Update.id)):
+        if update_id not in named[batch_id][-1:]:
+            named[batch_id].append(update_id)
+    return named

@@ -153,21 +153,29 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
 
 def resource(session: Session, model: Model, deployment: Deployment) -> resources.Deployment:
     """The deployment as the API shows it."""
-    previous_id = deployment.previous_id
-    return resources.Deployment.model_validate(
-        {
-            "id": deployment.id,
-            "model": model.name,
-            "version": versions.number_of(session, deployment.version_id),
-            "previous_version": versions.number_of(session, previous_id) if previous_id is not None else None,
-            "kind": deployment.kind,
-            "undoes": deployment.undoes,
-            "reason": deployment.reason,
-            "by": deployment.by,
-            "at": moment(deployment.at),
-            "left_out": deployment.left_out,
-        }
-    )
+    return resources_of(session, model, [deployment])[0]
+
+
+def resources_of(session: Session, model: Model, found: Sequence[Deployment]) -> list[resources.Deployment]:
+    """Deployments of the model as the API shows them: one query, however many they are."""
+    numbers = versions.numbers_of(session, [number for d in found for number in (d.version_id, d.previous_id)])
+    return [
+        resources.Deployment.model_validate(
+            {
+                "id": deployment.id,
+                "model": model.name,
+                "version": numbers[deployment.version_id],
+                "previous_version": numbers.get(deployment.previous_id),
+                "kind": deployment.kind,
+                "undoes": deployment.undoes,
+                "reason": deployment.reason,
+                "by": deployment.by,
+                "at": moment(deployment.at),
+                "left_out": deployment.left_out,
+            }
+        )
+        for deployment in found
+    ]
 
 
 def rolled_back(session: Session, model: Model, deployment: Deployment, before: int) -> resources.RolledBack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,12 @@ def number_of(session: Session, version_id: int) -> int:
     return number
 
 
+def numbers_of(session: Session, version_ids: Iterable[int | None]) -> dict[int | None, int]:
+    """The same of several; null has none."""
+    ids = {version_id for version_id in version_ids if version_id is not None}
+    return dict(session.execute(select(Version.id, Version.number).where(Version.id.in_(ids))).all())
+
+
 def learned_by(session: Session, version_id: int) -> list[str]:
     """Batches of the version that a row of another table names."""
     learned: list[str] = session.execute(_LEARNED, {"id": version_id}).scalar_one()
@@ -207,35 +213,48 @@ def ancestors(session: Session, version: Version | None, most: int | None = None
 
 def resource(session: Session, model: Model, version: Version) -> resources.Version:
     """The version as the API shows it."""
-    parent = session.get(Version, version.parent_id) if version.parent_id is not None else None
-    update = session.get(Update, version.update_id) if version.update_id is not None else None
-    named = select(Alias.name).where(Alias.model_id == model.id, Alias.version_id == version.id)
-    return resources.Version.model_validate(
-        {
-            "number": version.number,
-            "model": model.name,
-            "parent": parent.number if parent else None,
-            "update": version.update_id,
-            "batches": version.learned,
-            "method": update.method if update else None,
-            "classes": version.classes,
-            "parameters": version.parameters,
-            "bytes": version.bytes,
-            "feature_space": version.feature_space,
-            "shards": version.shards,
-            "architecture": version.layout,
-            "report": version.report,
-            "live": version.id == model.live_version_id,
-            "aliases": list(session.scalars(named.order_by(Alias.name))),
-            "created_at": moment(version.created_at),
-            "erased_at": moment(version.erased_at),
-        }
-    )
+    return resources_of(session, model, [version])[0]
+
+
+def resources_of(session: Session, model: Model, found: Sequence[Version]) -> list[resources.Version]:
+    """Versions of the model as the API shows them: three queries, however many they are."""
+    parents = numbers_of(session, [version.parent_id for version in found])
+    made_by = select(Update.id, Update.method).where(Update.id.in_({version.update_id for version in found}))
+    methods: dict[str | None, Any] = dict(session.execute(made_by).all())
+    named = select(Alias.version_id, Alias.name).where(Alias.version_id.in_([version.id for version in found]))
+    names: dict[int, list[str]] = {version.id: [] for version in found}
+    for version_id, name in session.execute(named.order_by(Alias.name)):
+        names[version_id].append(name)
+    return [
+        resources.Version.model_validate(
+            {
+                "number": version.number,
+                "model": model.name,
+                "parent": parents.get(version.parent_id),
+                "update": version.update_id,
+                "batches": version.learned,
+                "method": methods.get(version.update_id),
+                "classes": version.classes,
+                "parameters": version.parameters,
+                "bytes": version.bytes,
+                "feature_space": version.feature_space,
+                "shards": version.shards,
+                "architecture": version.layout,
+                "report": version.report,
+                "live": version.id == model.live_version_id,
+                "aliases": names[version.id],
+                "created_at": moment(version.created_at),
+                "erased_at": moment(version.erased_at),
+            }
+        )
+        for version in found
+    ]
 
 
 def lineage(session: Session, model: Model) -> resources.Lineage:
     """All versions with their parents, oldest first."""
-    found = list(session.scalars(select(Version).where(Version.model_id == model.id).order_by(Version.number)))
+    facts = select(_v.id, _v.number, _v.parent_id, _v.update_id, _v.erased_at)
+    found = session.execute(facts.where(_v.model_id == model.id).order_by(_v.number)).all()
     number = {v.id: v.number for v in found}
     made = select(Update.version_id, Update.verdict).where(Update.model_id == model.id)
     verdicts = dict(session.execute(made).all())

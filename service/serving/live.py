@@ -199,7 +199,7 @@ class LiveModels:
         try:
             self._loading.for_swap(self._loaded_live, name).result()
             self.after_load()
-        except (CorruptArtifact, OSError):
+        except CorruptArtifact:
             pass  # `troubles` tells of it
         except (NotFound, NotLive):
             self._shelf.drop(lambda loaded: loaded.model == name)
@@ -207,16 +207,17 @@ class LiveModels:
     def _loaded_live(self, name: str) -> tuple[Loaded, bool]:
         """The live version, and whether it answers: another one may be live by now.
 
-        Raises NotFound, NotLive; CorruptArtifact and OSError, which `troubles` tells from then on.
+        Raises NotFound, NotLive; CorruptArtifact, which `troubles` tells from then on.
         """
         version = self._recipe(name, None)
         key = (name, version.number)
         try:
             loaded = self._load(name, version)
-        except (CorruptArtifact, OSError) as error:
-            told = error.detail if isinstance(error, CorruptArtifact) else str(error)
-            self._failed[key] = (time.monotonic() + TRY_AGAIN_SECONDS, f"Version {version.number}: {told}")
-            log.error("%s: version %d cannot be loaded and is not served: %s", name, version.number, told)
+        except CorruptArtifact as error:
+            self._failed[key] = (time.monotonic() + TRY_AGAIN_SECONDS, f"Version {version.number}: {error.detail}")
+            why = error.__cause__
+            told = "%s: version %d cannot be loaded and is not served: %s"
+            log.error(told, name, version.number, error.detail, exc_info=why)
             raise
         self._failed.pop(key, None)
         return loaded, self._assign(loaded)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from service.contract.inputs import CnnBackbone, InputSpec, PretrainedBackbone, RangeScale, TextInput
@@ -191,7 +192,7 @@ class Predictor:
         if not self.names:
             return Pace(0.0, 0.0, 1)
         if not np.isfinite(self.pass_of(self._rows(1), self._forward).shares).all():
-            raise CorruptArtifact("The version answers with something that is no number; it cannot be served.")
+            raise CorruptArtifact(f"The version answers with something that is no number. {CorruptArtifact.REMEDY}")
         if like is not None and like.input == self.input and 0.8 < self.bytes / max(like.bytes, 1) < 1.25:
             return like.pace
         return Pace.measured(lambda n: self.pass_of(self._rows(n), self._forward))
@@ -229,10 +230,10 @@ def load(
     Versions that have a pretrained backbone in common share its weights. `like`: a version of the same model or
     layers, which saves measuring the pace anew.
     """
-    told = Layout.model_validate(layout)
     parts: dict[str, Tensors] = {}
     backbone = None
     try:
+        told = Layout.model_validate(layout)
         for shard in shards:
             part, digest = shard["part"], shard["digest"]
             if part == "backbone.0" and isinstance(told.backbone, PretrainedBackbone):
@@ -246,5 +247,5 @@ def load(
         return Predictor(Checkpoint(told, parts), like, backbone)
     except InvalidContent as missing:
         raise CorruptArtifact(f"The version cannot be served: {missing.detail}") from missing
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise CorruptArtifact(f"The parts of the version do not fit together: {error}.") from error
+    except (KeyError, RuntimeError, ValueError, SafetensorError) as error:
+        raise CorruptArtifact(f"The parts of the version do not fit together. {CorruptArtifact.REMEDY}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from service.errors import CorruptArtifact, DiskFull
 from service.storage.artifacts import check_name, is_name
+
+log = logging.getLogger("tsuika.storage")
 
 TEMPORARY = "tmp"
 PIECE = 1024 * 1024
@@ -59,9 +62,18 @@ class LocalArtifacts:
         try:
             data, found = _read(self._path(area, digest))
         except FileNotFoundError:
-            raise CorruptArtifact(f"The bytes {digest[:12]}… are missing from the store.") from None
+            raise CorruptArtifact(
+                f"The bytes {digest[:12]}… are missing from the store. {CorruptArtifact.REMEDY}"
+            ) from None
+        except OSError as error:
+            log.error("%s", error)  # which names the path
+            raise CorruptArtifact(
+                f"The bytes {digest[:12]}… cannot be read: {error.strerror}. {CorruptArtifact.REMEDY}"
+            ) from error
         if found != digest:
-            raise CorruptArtifact(f"The bytes {digest[:12]}… are damaged: they do not hash to their name.")
+            raise CorruptArtifact(
+                f"The bytes {digest[:12]}… are damaged: they do not hash to their name. {CorruptArtifact.REMEDY}"
+            )
         return data
 
     def has(self, area: str, digest: str) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from service.api import long_answers, wire
+from service.api.limits import AFTERWARDS
 from service.api.long_answers import LongAnswers
 from service.errors import Busy
 from service.serving.answers import Answer
@@ -104,18 +105,16 @@ def test_the_framework_writes_long_answers_too(answering: Api, monkeypatch: pyte
 
 def test_so_many_scores_of_all_answers_are_made_at_once_and_no_more() -> None:
     answers, most = LongAnswers(), long_answers.MOST_AT_ONCE
-    first: dict[str, Any] = {}
-    second: dict[str, Any] = {}
-    answers.admit(first, 2 * most)  # alone
+    over: list[Callable[[], None]] = []
+    answers.admit({AFTERWARDS: over}, 2 * most)  # alone
     with pytest.raises(Busy):
-        answers.admit(second, 1)
-    answers.release(second)
-    answers.release(first)
-    answers.release(first)
-    answers.admit(first, most // 2)
-    answers.admit(second, most // 2)
+        answers.admit({AFTERWARDS: []}, 1)
+    [end] = over
+    end()
+    answers.admit({AFTERWARDS: []}, most // 2)
+    answers.admit({AFTERWARDS: []}, most // 2)
     with pytest.raises(Busy):
-        answers.admit({}, 1)
+        answers.admit({AFTERWARDS: []}, 1)
 
 
 def test_between_two_pieces_of_whichever_answers_everybody_has_a_turn() -> None:
