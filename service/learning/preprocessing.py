@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
 from service.errors import InvalidContent
 from service.learning.batch import Array
+from service.learning.sentences import listed
 
 CLIP = 8.0
 """Scaled inputs are clipped here, so that every feature of them is bounded."""
@@ -19,6 +20,11 @@ IMAGE_RANGE = (0.0, 255.0)
 """The range of images that declare none."""
 SMALLEST = 2.0**-100
 """Smallest fitted std: float32 divides by it without overflow."""
+
+ROUNDING = 1e-6
+"""A column whose spread is at most this part of its mean is constant but for rounding."""
+LEAST_ROWS, NAMED = 20, 7
+"""Rows from which on a column's spread says something; columns that a note names."""
 
 
 class InputScale(nn.Module):
@@ -89,15 +95,17 @@ def fit_scale(inputs: Array) -> InputScale:
     """The scale of a first batch, one mean and std a column. [n, d], n >= 1
 
     std is rounded to a power of two and mean to a multiple of std: two batches of one kind mostly give the same scale,
-    and little of the batch itself stays in it. std has a floor at a quarter of the median column, so that a nearly
-    constant column does not blow up later; where no column varies (one row), the size of the values stands in for it.
+    and little of the batch itself stays in it. Each column has its own spread, whatever its unit. A constant one, which
+    may wake up later, has a quarter of the median of the others; where none varies (one row), the size of the values
+    stands in for their spread.
     """
     x = np.asarray(inputs, np.float64)
     mean, std = x.mean(0), x.std(0)
-    if not std.any():
-        std = np.abs(mean)
-    floor = np.median(std[std > 0]) / 4 if std.any() else 1.0
-    std = np.exp2(np.rint(np.log2(np.clip(std, max(floor, SMALLEST), 1 / SMALLEST))))
+    varies = _varying(mean, std)
+    if not varies.any():
+        std, varies = np.abs(mean), mean != 0
+    std = np.where(varies, std, np.median(std[varies]) / 4 if varies.any() else 1.0)
+    std = np.exp2(np.rint(np.log2(np.clip(std, SMALLEST, 1 / SMALLEST))))
     return InputScale(_tensor(np.rint(mean / std) * std), _tensor(std))
 
 
@@ -123,6 +131,35 @@ def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str |
         f"{beyond} of {len(inputs)} rows leave the input scale of this model and are cut to it. "
         "A new model that declares a scale which covers them learns from them in full."
     )
+
+
+def narrow_columns(scale: InputScale, inputs: Array) -> str | None:
+    """A note with the remedy that names columns whose values fall together; null without any. [n, d]
+
+    They vary by less than 16 steps of the grid of scaled inputs (2^-12), and none of their values stands out either. On
+    fewer than 20 rows that may be chance.
+    """
+    if len(inputs) < LEAST_ROWS or inputs.dtype == object or inputs.ndim != 2:
+        return None
+    x = np.asarray(inputs, np.float64)
+    mean, std = x.mean(0), x.std(0)
+    unit = 16 * scale.std.numpy().astype(np.float64) * CLIP / 2**15
+    narrow = np.flatnonzero(_varying(mean, std) & (std < unit) & (np.abs(x - mean).max(0) < 8 * unit))
+    if not len(narrow):
+        return None
+    names = [*map(str, narrow[:NAMED]), *([f"{len(narrow) - NAMED} more"] if len(narrow) > NAMED else [])]
+    one = len(narrow) == 1
+    columns, them = (f"Column {names[0]}", "it") if one else (f"Columns {listed(names)}", "them")
+    return (
+        f"{columns} (counted from 0) {'varies' if one else 'vary'} by less than 16 steps of this model's input scale, "
+        f"so hardly anything is learned from {them}. A new model, whose scale is fitted to such rows or declared for "
+        f"each column, sees {them}."
+    )
+
+
+def _varying(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which columns vary by more than the rounding of float32."""
+    return std > ROUNDING * np.abs(mean)
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:

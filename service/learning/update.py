@@ -31,7 +31,7 @@ from service.learning.ground import moved
 from service.learning.keeping import lacking
 from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
-from service.learning.preprocessing import InputScale, leaves_scale
+from service.learning.preprocessing import InputScale, leaves_scale, narrow_columns
 from service.learning.report import assess
 from service.learning.solve import Head, solve_ridge
 from service.learning.strength import DEFAULT_ALPHA, choose_alpha
@@ -244,5 +244,6 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
 def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run) -> list[str]:
     if not len(data.batch):
         return []
-    outside = leaves_scale(InputScale.load(candidate.parts["scale"]), data.batch.inputs)
-    return [note for note in (outside, backbone_note(candidate, data, run) if base is None else None) if note]
+    scale, inputs = InputScale.load(candidate.parts["scale"]), data.batch.inputs
+    weak = backbone_note(candidate, data, run) if base is None else None
+    return [note for note in (leaves_scale(scale, inputs), narrow_columns(scale, inputs), weak) if note]

@@ -8,14 +8,18 @@ import torch
 
 from service.contract.inputs import ImageInput, MomentsScale, RangeScale, VectorInput
 from service.errors import InvalidContent
+from service.learning.methods import ridge
 from service.learning.preprocessing import (
     InputScale,
     declared_scale,
     fit_scale,
     input_reach,
     leaves_scale,
+    narrow_columns,
     scale_for,
 )
+from tests.learning.memory_data import Stream
+from tests.learning.samples import accuracy, digits
 
 VECTOR = VectorInput(kind="vector", size=2)
 RANGED = VectorInput(kind="vector", size=2, scale=RangeScale(range=(0, 16)))
@@ -59,7 +63,7 @@ def test_moments_of_another_length_are_refused_with_the_field() -> None:
 def test_a_fitted_scale_is_a_power_of_two_around_a_multiple_of_it() -> None:
     rows = np.random.default_rng(0).normal([1000, -3], [5, 0.3], (500, 2))
     scale = fit_scale(rows.astype(np.float32))
-    assert scale.std.tolist() == [4, 0.5]  # 0.3 has its floor at a quarter of the median, 0.66
+    assert scale.std.tolist() == [4, 0.25]
     assert (np.log2(scale.std.numpy()) % 1 == 0).all()
     assert (scale.mean.numpy() % scale.std.numpy() == 0).all()
     assert np.abs(scaled(scale, rows)).max() < 8
@@ -74,6 +78,60 @@ def test_a_constant_column_has_a_floor_and_one_row_is_enough() -> None:
     assert zero.std.tolist() == [1, 1]
     huge = fit_scale(np.array([[1e-44, 1e38], [0, -1e38]], np.float32))
     assert torch.isfinite(huge(torch.tensor([[1e-44, 1e38], [3e38, 0]]))).all()
+
+
+def test_each_column_has_its_own_spread_and_a_constant_one_a_quarter_of_the_median() -> None:
+    rows = np.random.default_rng(0).normal(0, [1e-9, 1, 1000, 1e12, 0, 0, 0.5], (500, 7))
+    rows[:, 4:] += [0, 7, 1e6]  # the last one varies by less than float32 tells
+    scale = fit_scale(rows.astype(np.float32))
+    assert np.log2(scale.std.numpy()).tolist() == [-30, 0, 10, 40, 7, 7, 7]
+    assert np.allclose(scaled(scale, rows.astype(np.float32)).std(0)[:4], 1, atol=0.5)
+
+
+def test_columns_in_any_unit_are_learned_as_well_as_with_a_declared_scale() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 600)
+    corners = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])[labels]
+    telling, y = corners + random.normal(0, 0.4, (600, 2)), [str(k) for k in labels]
+    noise = random.normal(0, 1, (600, 3))
+
+    def right(unit: float, scale: MomentsScale | None) -> float:
+        rows = np.concatenate([telling / 100, noise * unit], 1).astype(np.float32)
+        s = Stream(VectorInput(kind="vector", size=5, scale=scale))
+        s.learn(ridge.METHOD, rows[:400], y[:400])
+        assert s.checkpoint is not None
+        return accuracy(s.checkpoint, rows[400:], y[400:])
+
+    declared = right(10.0, MomentsScale(mean=0, std=[0.01, 0.01, 10, 10, 10]))
+    assert declared > 0.96
+    assert [right(unit, None) for unit in (10.0, 1000.0)] == pytest.approx([declared] * 2, abs=0.01)
+
+
+def test_columns_times_powers_of_ten_are_learned_as_well() -> None:
+    d, units = digits(), 10.0 ** np.random.default_rng(0).integers(-9, 10, 64)
+    shares = []
+    for unit in (np.ones(64), units):
+        s = Stream(VectorInput(kind="vector", size=64))
+        s.learn(ridge.METHOD, d.X[:600] * unit, d.y[:600])
+        assert s.checkpoint is not None
+        shares.append(accuracy(s.checkpoint, (d.held_X * unit).astype(np.float32), d.held_y))
+    assert shares[1] == pytest.approx(shares[0], abs=0.01)
+
+
+def test_columns_that_fall_together_are_named_with_the_remedy() -> None:
+    scale = InputScale(torch.tensor(0.0), torch.tensor([1.0, 1.0, 1.0, 0.001]))
+    rows = np.random.default_rng(0).normal(0, [1, 0.001, 0, 0.001], (50, 4)).astype(np.float32)
+    note = narrow_columns(scale, rows)
+    assert note is not None
+    assert note.startswith("Column 1 (counted from 0) varies by less than 16 steps")
+    assert "declared" in note
+    rows[7, 1] = 0.5  # a rare value that stands out is seen
+    assert narrow_columns(scale, rows) is None
+    assert narrow_columns(scale, rows[:7]) is None
+    both = np.tile(rows[:, 3:], (1, 4))
+    note = narrow_columns(scale, both)
+    assert note is not None
+    assert note.startswith("Columns 0, 1 and 2 (counted from 0) vary")
 
 
 def test_rows_are_clipped_and_leaving_the_scale_is_told_with_the_remedy() -> None:
