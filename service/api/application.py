@@ -32,6 +32,7 @@ from service.api import (
 )
 from service.api.context import Context
 from service.api.door import Door
+from service.api.downloads import Downloads
 from service.api.health import Health
 from service.api.long_answers import LongAnswers
 from service.api.posting import Posts
@@ -111,6 +112,7 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
         reader=Reader(settings),
         answers=LongAnswers(),
         turns=Turns(),
+        downloads=Downloads(settings.data / "spool"),
     )
     for room in ROOMS:
         app.include_router(room.routes, dependencies=[] if room in ELSEWHERE else [Depends(check_query)])

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 
+from service.api.downloads import Downloads
 from service.api.health import Health
 from service.api.limits import Scope, header
 from service.api.long_answers import LongAnswers
@@ -48,6 +49,7 @@ class Context:
     reader: Reader
     answers: LongAnswers
     turns: Turns
+    downloads: Downloads
 
 
 async def _context(request: Request) -> Context:

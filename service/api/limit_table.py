@@ -9,7 +9,7 @@ from annotated_types import Le, MaxLen
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from service.api import turns
+from service.api import downloads, turns
 from service.api.arrivals import MOST_CLASSES
 from service.api.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS
 from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
@@ -210,6 +210,14 @@ ROWS = (
         "Requests that wait for an update by `wait`.",
         None,
         "The update is answered as it stands, as when the time is over.",
+    ),
+    Row(
+        "downloads",
+        downloads.MOST,
+        "files",
+        "Weights and sums that are on their way at once.",
+        503,
+        "Send it again after Retry-After.",
     ),
     Row("reading", TASK_SECONDS, "seconds", "Reading one large body.", 503, "Send it in parts."),
     Row("page", MOST_ITEMS, "items", "`limit`: items a page of a list.", 422, "Follow `next_cursor`."),

@@ -27,14 +27,14 @@ class Spooled:
             self.path = self.folder / "body"
             self._file: BinaryIO = self.path.open("xb")
         except OSError as error:
-            raise _refusal(error) from error
+            raise refusal_of_disk(error, "so large a body") from error
 
     def write(self, data: bytes) -> None:
         """Append. Raises DiskFull."""
         try:
             self._file.write(data)
         except OSError as error:
-            raise _refusal(error) from error
+            raise refusal_of_disk(error, "so large a body") from error
 
     def mapped(self) -> mmap.mmap:
         """Its bytes where they lie: none is read before it is looked at, and what is changed is a copy."""
@@ -60,7 +60,7 @@ class Spooled:
             self._file.close()
         except OSError as full:
             self.remove()
-            raise _refusal(full) from full
+            raise refusal_of_disk(full, "so large a body") from full
 
 
 def clear(root: Path) -> None:
@@ -68,7 +68,8 @@ def clear(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def _refusal(error: OSError) -> Exception:
+def refusal_of_disk(error: OSError, what: str) -> Exception:
+    """The error as a refusal where there is no room."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull("The disk has no room for so large a body; nothing was stored.")
+        return DiskFull(f"The disk has no room for {what}; nothing was stored.")
     return error

@@ -54,9 +54,10 @@ def get_version(shared: Shared, model: str, version: str) -> Response:
 @routes.get(
     "/v1/models/{model}/versions/{version}/weights",
     response_class=Response,
-    responses=gives(SAFETENSORS, "safetensors: every tensor as `part/name`.") | refusals(404, 410),
+    responses=gives(SAFETENSORS, "safetensors: every tensor as `part/name`.") | refusals(404, 410, 507),
 )
-def get_weights(
+async def get_weights(
+    request: Request,
     shared: Shared,
     model: str,
     version: str,
@@ -68,6 +69,10 @@ def get_weights(
     ] = True,
 ) -> Response:
     """All parts of a version as one safetensors file; the metadata holds layout and classes."""
+    return await shared.downloads.send(request, lambda: _weights(shared, model, version, whole))
+
+
+def _weights(shared: Context, model: str, version: str, whole: bool) -> tuple[bytes, str]:
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
         facts = aliases.present(session, found, version)
@@ -80,17 +85,21 @@ def get_weights(
     }
     meta = {"model": model, "version": facts.number, "classes": facts.classes, "layout": facts.layout}
     meta |= {LEFT_OUT: left_out} if left_out else {}
-    return _file(pack(tensors, meta), f"{model}-{facts.number}.safetensors")
+    return pack(tensors, meta), f"{model}-{facts.number}.safetensors"
 
 
 @routes.get(
     "/v1/models/{model}/versions/{version}/ledger",
     response_class=Response,
     responses=gives(SAFETENSORS, "safetensors: `G` [M+1, M+1], `Q` [M+1, C] and `n` [C], float64.")
-    | refusals(404, 409, 410),
+    | refusals(404, 409, 410, 507),
 )
-def get_ledger(shared: Shared, model: str, version: str) -> Response:
+async def get_ledger(request: Request, shared: Shared, model: str, version: str) -> Response:
     """The exact sums of a version: anybody can solve the head from them. The metadata holds the class names."""
+    return await shared.downloads.send(request, lambda: _ledger(shared, model, version))
+
+
+def _ledger(shared: Context, model: str, version: str) -> tuple[bytes, str]:
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
         facts = aliases.present(session, found, version)
@@ -105,7 +114,7 @@ def get_ledger(shared: Shared, model: str, version: str) -> Response:
         "feature_space": facts.feature_space,
         "digest": facts.ledger_digest,
     }
-    return _file(pack(tensors, meta), f"{model}-{facts.number}-ledger.safetensors")
+    return pack(tensors, meta), f"{model}-{facts.number}-ledger.safetensors"
 
 
 @routes.get("/v1/models/{model}/lineage", response_model=resources.Lineage, responses=refusals(404))
@@ -223,7 +232,3 @@ def _stored(shared: Context, checkpoint: Checkpoint) -> versions.Made:
         parameters=checkpoint.parameters,
         report=None,
     )
-
-
-def _file(data: bytes, name: str) -> Response:
-    return Response(data, 200, {"Content-Disposition": f'attachment; filename="{name}"'}, SAFETENSORS)

@@ -158,18 +158,19 @@ def port(make_api: MakeApi) -> Iterator[Port]:
 
 
 class Slow:
-    """A caller who asks for 24 MB and reads when he likes."""
+    """A caller who asks for 24 MB, or by a GET where there is no body, and reads when he likes."""
 
     def __init__(
-        self, port: Port, protocol: str = "1.1", path: str = f"{PATH}?top=300", body: bytes = rows(300)
+        self, port: Port, protocol: str = "1.1", path: str = f"{PATH}?top=300", body: bytes | None = rows(300)
     ) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.connect(port.listener.getsockname())
         self.socket.setblocking(False)
-        head = f"POST {path} HTTP/{protocol}\r\nhost: x\r\nauthorization: Bearer secret\r\nconnection: close\r\n"
-        kind = f"content-type: application/octet-stream\r\ncontent-length: {len(body)}\r\n\r\n"
-        self.socket.sendall(f"{head}{kind}".encode() + body)
+        method = "GET" if body is None else "POST"
+        head = f"{method} {path} HTTP/{protocol}\r\nhost: x\r\nauthorization: Bearer secret\r\nconnection: close\r\n"
+        kind = f"content-type: application/octet-stream\r\ncontent-length: {len(body)}\r\n" if body else ""
+        self.socket.sendall(f"{head}{kind}\r\n".encode() + (body or b""))
 
     async def reads(self) -> bytes:
         """All that comes until the other side closes."""
