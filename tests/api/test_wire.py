@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, cast
 
 import pytest
@@ -230,16 +230,19 @@ ENDS = st.sampled_from([b"", b"", b"\r\n", b"\r\n\r\n\r\n"])
 @given(
     asked=st.lists(st.tuples(REQUESTS, ENDS), min_size=1, max_size=12),
     cuts=st.lists(st.integers(0, 2000), max_size=12),
-    pauses=st.integers(0, 2**13 - 1),
+    pauses=st.integers(0, 2**25 - 1),
+    apart=st.booleans(),
     nonsense=st.booleans(),
 )
 def test_requests_are_answered_alike_in_whatever_pieces_they_come(
-    server: Server, asked: list[tuple[bytes, bytes]], cuts: list[int], pauses: int, nonsense: bool
+    server: Server, asked: list[tuple[bytes, bytes]], cuts: list[int], pauses: int, apart: bool, nonsense: bool
 ) -> None:
+    """apart: there is a cut behind each request, and the ends of lines that follow it."""
     alone = [server.talk(lambda line, one=one: line.send(one)).answers for one, _ in asked]  # type: ignore[misc]
     assert all(len(answers) == 1 for answers in alone)
     data = b"".join(one + end for one, end in asked) + (b"}{\r\n\r\n" if nonsense else b"")
-    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    ends = list(accumulate(len(one) + len(end) for one, end in asked)) if apart else []
+    edges = [0, *sorted([cut % (len(data) + 1) for cut in cuts[: 3 if apart else 12]] + ends), len(data)]
 
     async def in_pieces(line: Line) -> None:
         for k, (start, stop) in enumerate(pairwise(edges)):
@@ -268,6 +271,44 @@ def test_ends_of_lines_behind_a_body_are_of_no_request(server: Server) -> None:
             await server.still()
 
     assert [json.loads(body)[-1] for _, body in server.talk(one_by_one).answers] == ["1111", "2222", "3333"]
+
+
+def test_a_head_that_comes_again_is_not_parsed_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = [b"x" * (k % 7) * 30 for k in range(2, 40)]
+    parsed: list[bytes] = []
+    parse = Wire._parse
+    monkeypatch.setattr(Wire, "_parse", lambda wire, piece: parsed.append(piece) or parse(wire, piece))
+
+    async def one_by_one(line: Line) -> None:
+        for body in (*bodies, b"?", b"x", post(b"x")):
+            line.send(post(body))
+            await server.still()
+        line.send(post(b"x", "/slow"), post(b"x"))
+        await server.still()
+
+    answers = [json.loads(body) for _, body in server.talk(one_by_one).answers]
+    assert [told[4].encode() for told in answers] == [*bodies, b"?", b"x", post(b"x"), b"x", b"x"]
+    assert [dict(told[3])["content-length"] for told in answers] == [str(len(told[4])) for told in answers]
+    assert [told[1] for told in answers[-2:]] == ["/slow", "/quick"]
+    assert parsed == [post(bodies[0]), post(b"x", "/slow"), post(b"x")]
+
+
+def test_only_what_is_one_request_and_no_more_is_known_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[Any] = []
+    begin = Wire._known_again
+    monkeypatch.setattr(Wire, "_known_again", lambda wire, *told: known.append(told[0]) or begin(wire, *told))
+    for data in (
+        post(b"{}") + b"\r\n",
+        b"\r\n\r\n" + post(b"{}"),
+        post(b"{}") * 2,
+        post(b"{}", "/quick", b"connection: close"),
+        post(b"{}", "/slow"),
+        chunks(b"{}"),
+    ):
+        server.talk(lambda line, data=data: line.send(data, post(b"?")))  # type: ignore[misc]
+    assert known == []
+    for end in (b"\n\n", b"\n\r\n"):  # the end of a head is never another one
+        assert server.talk(lambda line, end=end: line.send(b"POST /quick HTTP/1.1\r\nhost: x" + end)).statuses == [400]  # type: ignore[misc]
 
 
 def test_hundreds_of_refused_requests_at_once_are_all_answered(server: Server) -> None:
