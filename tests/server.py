@@ -93,10 +93,10 @@ class Server:
         if wait:
             self.until_ready()
 
-    def memory(self) -> int:
-        """Resident bytes."""
+    def memory(self, peak: bool = False) -> int:
+        """Resident bytes, or the most that there were."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        found = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)
         assert found
         return int(found[1]) * 1024
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,9 +15,9 @@ from service.api.posting import Swept
 from service.api.reader import Ended
 from service.api.sent import Sent, SentRows
 from service.contract.enums import NewClasses
-from service.contract.requests import CreateBatch, CreateUpdate
-from service.errors import Busy, InvalidContent
-from service.intake.labels import read_labels, unknown_labels
+from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
+from service.errors import Busy
+from service.intake.labels import too_many_classes, unknown_labels
 from service.learning.batch import LEARNING_ROWS
 from service.registry import batches, models
 from service.registry.batches import Arrival
@@ -27,15 +26,12 @@ from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.upkeep import gc
 
-MOST_CLASSES = 10_000
-
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
     """Rows as they were sent, decoded and checked on their own; the vocabulary is asked later."""
 
     rows: SentRows
-    labels: list[str | None]
     source: str | None
     new_classes: NewClasses
     again: bool
@@ -43,23 +39,13 @@ class Delivery:
     @property
     def names(self) -> list[str]:
         """Each label once, in order of appearance."""
-        return [name for name in dict.fromkeys(self.labels) if name is not None]
-
-    @property
-    def labelled(self) -> int:
-        """How many rows have a label."""
-        return sum(label is not None for label in self.labels)
-
-    def identity(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
-        return {**members, "inputs": self.rows.identity}
+        return list(self.rows.labels.places)
 
 
 def deliver(shared: Context, order: CreateBatch | CreateUpdate, sent: Sent, model: Model) -> Delivery:
     """Check the rows and labels of a body. Raises InvalidContent with the pointer of the first fault."""
-    rows = sent.rows(shared, model)
-    labels = read_labels(order.labels or [], rows.count, models.clean_class_name)
-    return Delivery(rows, labels, order.source, order.new_classes, order.again)
+    rows = sent.rows(shared, model, order.labels or [])
+    return Delivery(rows, order.source, order.new_classes, order.again)
 
 
 class Arriving:
@@ -87,7 +73,7 @@ class Arriving:
         Raises UnknownLabels, here without holding anybody up, and again in the transaction, where it counts.
         """
         delivery = self._delivery
-        digest = delivery.rows.digest(delivery.labels)
+        digest = delivery.rows.digest()
         with self._runtime.database.reading() as session:
             model = models.get(session, self._name)
             _check_vocabulary(session, model, delivery)
@@ -99,14 +85,14 @@ class Arriving:
         batch_id, self._area = batches.new_batch_id(), model_area(model.id)
         making = Making(batch=batch_id, area=self._area, secret=secret.hex(), source=delivery.source, held=dict(held))
         try:
-            made = delivery.rows.make(delivery.labels, making, self._runtime.store)
+            made = delivery.rows.make(making, self._runtime.store)
         except Ended:
             gc.sweep(self._runtime, [model.id])
             raise
         arrival = Arrival(
             id=batch_id,
             digest=digest,
-            unlabelled=len(delivery.labels) - made.rows,
+            unlabelled=delivery.rows.count - made.rows,
             source=delivery.source,
             again=delivery.again,
             **made.model_dump(),
@@ -150,11 +136,11 @@ def _check_vocabulary(session: Session, model: Model, delivery: Delivery) -> Non
     if not new or delivery.new_classes is NewClasses.ALLOW:
         return
     first = not model.classes and not session.scalar(select(Version.id).where(Version.model_id == model.id).limit(1))
-    if not first and (refused := unknown_labels(delivery.labels, model.classes, model.name)):
+    if not first and (refused := unknown_labels(delivery.rows.labels.places, model.classes, model.name)):
         raise refused
 
 
 def check_room(model: Model, names: Iterable[str], pointer: str) -> None:
     """Raises InvalidContent when the vocabulary would grow beyond reason."""
     if len({*model.classes, *names}) > MOST_CLASSES:
-        raise InvalidContent.at(pointer, f"A model has at most {MOST_CLASSES:,} classes. Are these names of classes?")
+        raise too_many_classes(pointer)

@@ -43,7 +43,7 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
             batch, new = arriving.accept(session)
             return Effect(201 if new else 200, {"batch": batch.id})
 
-        done = shared.posts.run(attempt(request, delivery.identity(sent.body.members)), begin)
+        done = shared.posts.run(attempt(request, sent.identity(delivery.rows)), begin)
     batch_id = done.names["batch"]
     headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
     return answer(_batch(shared, model, batch_id), done.status, headers)

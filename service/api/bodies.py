@@ -9,8 +9,19 @@ from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import Any, cast
 
-from service.api.limits import Message, Receive, Scope, SenderGone, brings_rows, has_body, header, is_import
-from service.api.spool import LARGE_BYTES, Spooled
+from service.api.limits import (
+    Message,
+    Receive,
+    Scope,
+    SenderGone,
+    brings_picture,
+    brings_rows,
+    has_body,
+    header,
+    is_import,
+    makes_model,
+)
+from service.api.spool import LARGE_BYTES, MEMBERS_BYTES, MODEL_BYTES, Spooled
 from service.errors import BodyTimeout, TooLarge
 from service.settings import Settings
 
@@ -30,12 +41,12 @@ async def read_body(
 
     Raises TooLarge while it streams, BodyTimeout, SenderGone, DiskFull.
     """
-    limit, remedy = settings.max_body_bytes, SMALLER_FILE if is_import(scope) else SMALLER_BATCH
     declared = header(scope, b"content-length")
     if not has_body(scope):
         return b""
+    limit = most_bytes(scope, settings)
     if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit, remedy)
+        raise _too_large(limit, scope)
     first, waits = _begun(receive())
     most = min(limit, LARGE_BYTES)
     if first is not None and first["type"] == "http.disconnect":
@@ -56,7 +67,7 @@ async def read_body(
                         raise SenderGone
                     total += len(message.get("body", b""))
                     if total > limit:
-                        raise _too_large(limit, remedy)
+                        raise _too_large(limit, scope)
                     sink.write(message.get("body", b""))
                     if total > LARGE_BYTES and spooled is None and brings_rows(scope):
                         sink = spooled = stack.enter_context(spool())
@@ -71,6 +82,13 @@ async def read_body(
             return spooled
         memory.seek(0)
         return memory.read()
+
+
+def most_bytes(scope: Scope, settings: Settings) -> int:
+    """How long the body of a request may be."""
+    if brings_rows(scope) or brings_picture(scope) or is_import(scope):
+        return settings.max_body_bytes
+    return min(settings.max_body_bytes, MODEL_BYTES if makes_model(scope) else MEMBERS_BYTES)
 
 
 class _Waits:
@@ -104,5 +122,10 @@ def _begun(receiving: Awaitable[Message]) -> tuple[Message | None, _Waits | None
     return None, _Waits(coroutine, waits_for)
 
 
-def _too_large(limit: int, remedy: str) -> TooLarge:
+def _too_large(limit: int, scope: Scope) -> TooLarge:
+    if not (brings_rows(scope) or brings_picture(scope) or is_import(scope)):
+        return TooLarge(
+            f"The body is over {limit:,} bytes, and it brings no rows. Send what is asked for alone.", limit=limit
+        )
+    remedy = SMALLER_FILE if is_import(scope) else SMALLER_BATCH
     return TooLarge(f"The body is over {limit:,} bytes (TSUIKA_MAX_BODY_BYTES). {remedy}", limit=limit)

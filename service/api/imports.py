@@ -10,8 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from service.api.checking import check_architecture
 from service.api.validation import invalid
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, Scale, TextInput
+from service.contract.names import clean_class_name
+from service.contract.requests import MOST_CLASSES
 from service.errors import BrokenJSON, InvalidContent
-from service.intake.json_body import read_value
+from service.intake.json_body import MOST_MEMBERS, check_few, read_value
 from service.intake.labels import text_of
 from service.intake.multipart import read_parts
 from service.intake.weights import Weights, read_weights
@@ -21,7 +23,6 @@ from service.learning.checkpoint import Checkpoint
 from service.learning.imported import Foreign, imported
 from service.learning.preprocessing import InputScale, declared_scale
 from service.learning.serialization import ENTRY
-from service.registry.models import clean_class_name
 
 MULTIPART = "multipart/form-data"
 BACKBONE = "backbone.0"
@@ -31,6 +32,10 @@ LEFT_OUT = "left_out"
 TOLD = ("architecture", "classes", "scale")
 """What may be said beside the weights, each as JSON: in the metadata of the file, or as parts of a multipart body."""
 SCALE: TypeAdapter[Scale] = TypeAdapter(Scale)
+MOST_SAID_BYTES = 4 * 2**20
+"""Of each: the names of all classes are half of it."""
+MOST_NAMES = 100_000
+"""Members of all objects in it: an exported version that grew often has thousands of blocks."""
 
 
 def read_import(data: bytes, content_type: str, spec: InputSpec, files: Mapping[str, str]) -> Checkpoint:
@@ -94,12 +99,20 @@ def _parts(data: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
     file = parts.pop("weights")
     if extra := sorted(parts.keys() - set(TOLD)):
         raise InvalidContent.at("", f"{extra[0][:100]} is not known here. Known are weights, {', '.join(TOLD)}.")
+    for name, part in parts.items():
+        if len(part) > MOST_SAID_BYTES:
+            raise InvalidContent.at(f"/{name}", f"{name} is over {MOST_SAID_BYTES:,} bytes.")
     return file, {name: part.decode("utf-8", "replace") for name, part in parts.items()}
 
 
 def _json(text: str, name: str) -> Any:
+    """What was said of `name`. Raises InvalidContent."""
+    data, at = text.encode("utf-8", "replace"), f"/{name}"
     try:
-        return read_value(text.encode(), f"/{name}")
+        value = read_value(data, at, MOST_NAMES if name == ENTRY else MOST_MEMBERS)
+        if name != ENTRY:
+            check_few(data, value, at)
+        return value
     except BrokenJSON as error:
         raise InvalidContent.at(f"/{name}", f"{name} is not JSON: {error.detail}") from None
 
@@ -108,6 +121,10 @@ def _classes(names: Any) -> list[str]:
     """The columns, in order: names as they enter the vocabulary. Raises InvalidContent."""
     if not isinstance(names, list) or not names:
         raise InvalidContent.at("/classes", 'classes is missing: the name of each column, in order, ["...", ...].')
+    if len(names) > MOST_CLASSES:
+        raise InvalidContent.at(
+            "/classes", f"A model has at most {MOST_CLASSES:,} classes, and here are {len(names):,}."
+        )
     cleaned: dict[str, int] = {}
     for k, name in enumerate(names):
         at = f"/classes/{k}"

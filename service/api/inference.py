@@ -67,6 +67,7 @@ async def ask(
     until, length = questions.deadline(scope), header(scope, JSON_BYTES)
     loaded = await questions.in_time(shared.runtime.live.asked(name, version), until)
     shared.batcher.admit(loaded.predictor)
+    body = sent.aside_where_heavy(shared, scope, body, loaded.input)
     if isinstance(body, Spooled):
         asked = await sent.inference(shared, body, length, loaded)
     elif _is_long(body, length, loaded):
@@ -102,9 +103,12 @@ async def _told(shared: Context, scope: Scope, encoded: Encoded, long: bool) -> 
 
 def _is_long(body: bytes, length: str | None, loaded: Loaded) -> bool:
     """Whether decoding takes so long that others would notice: pictures, and much JSON."""
-    if loaded.input.kind == "image" and (length == "0" or b"BYTES" in body):
+    if loaded.input.kind == "image" and (length == "0" or b"BYTES" in body or b"\\" in body):
         return True
-    return length is None and len(body) > questions.SMALL_BODY_BYTES
+    if len(body) <= questions.SMALL_BODY_BYTES:
+        return False
+    bare = length is not None and length.isdecimal() and int(length) <= questions.SMALL_BODY_BYTES
+    return not bare or loaded.input.kind == "text"
 
 
 def _refusals(*statuses: int) -> Responses:

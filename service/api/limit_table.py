@@ -10,25 +10,25 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from service.api import downloads, turns
-from service.api.arrivals import MOST_CLASSES
 from service.api.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS
 from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
 from service.api.describing import refusals
+from service.api.imports import MOST_SAID_BYTES
 from service.api.limits import QUERY_BYTES
 from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
 from service.api.long_answers import MOST_AT_ONCE, MOST_BINARY_SCORES, MOST_SCORES
 from service.api.posting import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.questions import MOST_TOP
 from service.api.reader import TASK_SECONDS, WAITING
+from service.api.spool import MEMBERS_BYTES, MODEL_BYTES
 from service.api.watching import MOST_WAITS
 from service.api.wire import UNREAD_BYTES, UNREAD_SECONDS
 from service.contract import inputs, requests, resources
-from service.contract.requests import LONGEST_SOURCE
-from service.intake import multipart, weights
-from service.intake.images import MOST_BYTES
+from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
+from service.intake import json_body, multipart, near, picture_pieces, weights
+from service.intake.images import HERE_BYTES, MOST_BYTES
 from service.intake.texts import MOST_MARKS
 from service.registry import aliases
-from service.registry.models import CLASS_NAME_LENGTH
 from service.settings import PREFIX, Settings
 
 routes = APIRouter(tags=["limits"])
@@ -71,6 +71,26 @@ def most(body: type[BaseModel], field: str) -> int:
 
 ROWS = (
     Row("body", "max_body_bytes", "bytes", "The body of a request.", 413, "Send it in several parts."),
+    Row(
+        "other bodies",
+        MEMBERS_BYTES,
+        "bytes",
+        "A body that brings neither rows nor weights; and what a body of rows has beside its rows and labels.",
+        413,
+        "Send what is asked for alone.",
+    ),
+    Row("model", MODEL_BYTES, "bytes", "A body that makes a model.", 413, "Round the numbers of its scale."),
+    Row(
+        "members",
+        json_body.MOST_MEMBERS,
+        "members",
+        "Members of all objects of a body together, and lists in it, beside its rows.",
+        422,
+        "Send what is asked for alone.",
+    ),
+    Row(
+        "rows", requests.MOST_ROWS, "rows", "Rows, and labels, of a body of JSON.", 422, "Send them in several bodies."
+    ),
     Row(
         "body time",
         "body_timeout_seconds",
@@ -258,10 +278,43 @@ ROWS = (
         422,
         "Send them in several bodies.",
     ),
+    Row(
+        "pictures read at once",
+        HERE_BYTES,
+        "bytes",
+        "The same, of one body in the process that serves.",
+        None,
+        "More of them are read aside, as large bodies are.",
+    ),
+    Row("scans", picture_pieces.MOST_SCANS, "scans", "Scans of a JPEG.", 422, "Save it anew."),
+    Row(
+        "pieces",
+        picture_pieces.MOST_PIECES,
+        "pieces",
+        "Segments of a JPEG, chunks of a PNG.",
+        422,
+        "Save it anew.",
+    ),
+    Row(
+        "texts of a PNG",
+        picture_pieces.MOST_TEXT_BYTES,
+        "bytes",
+        "Texts in a PNG file, unpacked.",
+        422,
+        "Save it without them.",
+    ),
     Row("text", most(inputs.TextInput, "length"), "characters", "`length` of a model of texts.", 422, "Cut the texts."),
     Row("marks", MOST_MARKS, "marks", "Combining marks in a row within a text.", 422, "Leave the text out."),
     Row("classes", MOST_CLASSES, "names", "Classes of a model.", 422, "Make several models."),
-    Row("class name", CLASS_NAME_LENGTH, "characters", "The name of a class.", 422, "Take a shorter one."),
+    Row(
+        "near matches",
+        near.STEPS,
+        "pairs of letters",
+        "Comparisons of unknown labels with those that are known.",
+        None,
+        "Those that share the most letters are compared; others may go untold.",
+    ),
+    Row("class name", LONGEST_NAME, "characters", "The name of a class.", 422, "Take a shorter one."),
     Row("aliases", aliases.MOST, "names", "Aliases of a model.", 409, "Delete one that is no longer used."),
     Row(
         "retraction",
@@ -271,8 +324,25 @@ ROWS = (
         422,
         "Send several.",
     ),
+    Row("batches", requests.MOST_BATCHES, "batches", "Batches that an update names.", 422, 'Say "pending".'),
+    Row(
+        "parameters",
+        requests.MOST_PARAMETERS,
+        "parameters",
+        "Parameters of a method.",
+        422,
+        "GET /v1/methods says which there are.",
+    ),
     Row("weights header", weights.HEADER_LIMIT, "bytes", "The header of a safetensors file.", 422, "Use fewer names."),
     Row("tensors", weights.MOST_TENSORS, "tensors", "Tensors of a safetensors file.", 422, "Merge some of them."),
+    Row(
+        "said of weights",
+        MOST_SAID_BYTES,
+        "bytes",
+        "Each of the parts of a multipart body beside the file: architecture, classes, scale.",
+        422,
+        "Shorten it.",
+    ),
     Row("parts", multipart.MOST_PARTS, "parts", "Parts of a multipart body.", 422, "Leave out what is not asked for."),
     Row(
         "loaded versions",

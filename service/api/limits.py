@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from service.contract.media import JSON, NPY, RAW, ROWS
+from service.contract.media import JPEG, JSON, NPY, PNG, RAW, ROWS
 from service.errors import ForbiddenHost, TooLarge, UnsupportedMedia
 from service.settings import Settings
 
@@ -151,6 +151,16 @@ def brings_rows(scope: Scope) -> bool:
     if _infers(scope) or (_predicts(scope) and media_type(scope) in (RAW, NPY)):
         return True
     return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")) and media_type(scope) == JSON)
+
+
+def brings_picture(scope: Scope) -> bool:
+    """Whether the body is one image file."""
+    return _predicts(scope) and media_type(scope) in (PNG, JPEG)
+
+
+def makes_model(scope: Scope) -> bool:
+    """Whether the body says what a model is."""
+    return bool(scope["path"] == "/v1/models")
 
 
 def is_import(scope: Scope) -> bool:

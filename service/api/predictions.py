@@ -49,6 +49,7 @@ async def ask(
     until = questions.deadline(scope)
     loaded = await questions.in_time(shared.runtime.live.asked(name, version), until)
     shared.batcher.admit(loaded.predictor)
+    body = sent.aside_where_heavy(shared, scope, body, loaded.input)
     if isinstance(body, Spooled):
         inputs, wish = await sent.question(shared, scope, body, loaded)
     else:

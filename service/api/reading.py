@@ -24,15 +24,20 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from service.api.packing import Making, digest_of, identity_of, make
+from service.api.spool import MEMBERS_BYTES
 from service.contract.inputs import InputSpec
+from service.contract.names import clean_class_name
+from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
 from service.intake.inference import read_inference
-from service.intake.json_body import ROWS, read_object
+from service.intake.json_body import LABELS, MOST_MEMBERS, ROWS, hash_of, read_object, read_value
+from service.intake.labels import Labels, read_labels
 from service.intake.quick import read_usual
 from service.intake.rows import read_rows
 from service.storage.local import LocalArtifacts
 
-ARRAY, TEXTS, MEMBERS, LABELS = "rows.npy", "rows.jsonl", "members.json", "labels.json"
+ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
+EACH_LABEL, NAMES = "labels.json", "names.json"
 """Names of the files beside a body."""
 PIECE_BYTES = 64 * 1024
 SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
@@ -80,6 +85,7 @@ def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
     """The same as `read`, of a prediction: the usual body at once. Raises BrokenJSON, InvalidContent."""
     if spec.kind != "text" and (quick := read_usual((folder / "body").read_bytes(), spec.shape)) is not None:
         rows, top = quick
+        _check_rows(rows)
         (folder / MEMBERS).write_text(json.dumps({ROWS: [], "top": top}))
         save_rows(folder, rows)
         return {"rows": len(rows)}
@@ -95,21 +101,50 @@ def read_tensor(folder: Path, length: str | None, spec: InputSpec, model: str) -
 
 
 def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
-    """Members of the body but for its rows -> a file; its rows -> a file. What is wrong with the rows alone is told as
-    `fault`: what is wrong with the members comes before it. Raises BrokenJSON, InvalidContent."""
-    body = read_object((folder / "body").read_bytes())
+    """Members of the body but for its rows and labels -> a file; its rows, its labels -> files. What is wrong with the
+    rows, or else with the labels, is told as `fault`: what is wrong with the members comes before it. `hash`: of the
+    parsed body, with its rows by what they hold. Raises BrokenJSON, InvalidContent, TooLarge."""
+    body = read_object((folder / "body").read_bytes(), (ROWS, LABELS))
     text = body.text
     if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
         text = json.dumps({**body.members, ROWS: []}).encode()
+    if len(text) > MEMBERS_BYTES:
+        raise TooLarge(f"Beside its rows and labels the body has more than {MEMBERS_BYTES:,} bytes. Leave them out.")
     (folder / MEMBERS).write_bytes(text)
+    labels = body.labels
+    if isinstance(labels, msgspec.Raw):
+        labels = read_value(bytes(labels), f"/{LABELS}", MOST_MEMBERS)
+    whole = {**body.members, LABELS: labels} if LABELS in body.members else body.members
     if body.rows is None:
-        return {"rows": 0, "identity": ""}
+        return {"rows": 0, "hash": hash_of(whole)}
     try:
         rows = _rows(body.rows, spec, model)
+        _check_rows(rows)
+        if isinstance(labels, list):
+            _save_labels(folder, labels, len(rows))
     except InvalidContent as fault:
         return {"fault": _told(fault)}
     save_rows(folder, rows)
-    return {"rows": len(rows), "identity": identity_of(rows)}
+    return {"rows": len(rows), "hash": hash_of({**whole, ROWS: identity_of(rows)})}
+
+
+def _check_rows(rows: NDArray[Any]) -> None:
+    if len(rows) > MOST_ROWS:
+        told = f"A body has at most {MOST_ROWS:,} rows, and this one has {len(rows):,}. Send it in several."
+        raise InvalidContent.at(f"/{ROWS}", told)
+
+
+def _save_labels(folder: Path, labels: list[Any], rows: int) -> None:
+    """The label of each row, and what they come to -> files. Raises InvalidContent."""
+    each = read_labels(labels, rows, clean_class_name)
+    names = Labels.of(each)
+    (folder / EACH_LABEL).write_text(json.dumps(each))
+    (folder / NAMES).write_bytes(msgspec.json.encode(names))
+
+
+def load_names(folder: Path) -> Labels:
+    """What the labels come to."""
+    return msgspec.json.decode((folder / NAMES).read_bytes(), type=Labels)
 
 
 def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:
@@ -140,7 +175,7 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _labels(folder: Path) -> list[str | None]:
-    found: list[str | None] = json.loads((folder / LABELS).read_bytes())
+    found: list[str | None] = json.loads((folder / EACH_LABEL).read_bytes())
     return found
 
 

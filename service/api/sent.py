@@ -6,7 +6,6 @@ Numbers that come as they are in memory are decoded nowhere: a large body of the
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,14 +19,19 @@ from pydantic import BaseModel, TypeAdapter
 from service.api.context import Context, body_of
 from service.api.limits import Scope, media_type
 from service.api.packing import Made, Making, digest_of, identity_of, make
+from service.api.posting import Hashed
 from service.api.questions import Wish, no_query, read_wish, read_wish_of_query
 from service.api.reader import Reader
-from service.api.reading import ARRAY, LABELS, MEMBERS, as_rows, load_array, load_texts, refusal
+from service.api.reading import ARRAY, MEMBERS, as_rows, load_array, load_names, load_texts, refusal
 from service.api.spool import LARGE_BYTES, Spooled
 from service.api.validation import validated
-from service.contract.inputs import InputSpec
+from service.contract.inputs import ImageInput, InputSpec
+from service.contract.names import clean_class_name
+from service.intake.images import is_heavy
 from service.intake.inference import Inference, Wanted, read_inference
-from service.intake.json_body import JsonBody
+from service.intake.json_body import ROWS, JsonBody
+from service.intake.labels import Labels, read_labels
+from service.intake.pictures import SIGNATURES
 from service.intake.raw import READERS
 from service.intake.rows import read_rows
 from service.registry.tables import Model
@@ -36,66 +40,73 @@ from service.storage.artifacts import Artifacts
 
 SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
+USUAL_STRINGS = 12
+"""In a request with one picture."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
 class SentRows(Protocol):
-    """Decoded rows, wherever they are."""
+    """Decoded rows with their labels, wherever they are."""
 
     @property
     def count(self) -> int: ...
 
     @property
-    def identity(self) -> str:
-        """Names them by what they hold, however they were written."""
+    def labels(self) -> Labels:
+        """What their labels come to."""
         ...
 
-    def digest(self, labels: Sequence[str | None]) -> str:
+    def digest(self) -> str:
         """The digest of the content of a batch of them."""
         ...
 
-    def make(self, labels: Sequence[str | None], making: Making, store: Artifacts) -> Made:
+    def make(self, making: Making, store: Artifacts) -> Made:
         """Fold and store them. Raises DiskFull."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class RowsHere:
-    """Rows in memory."""
+    """Rows in memory. `names`: the label of each."""
 
     inputs: NDArray[Any]
+    names: Sequence[str | None]
 
     @property
     def count(self) -> int:
         return len(self.inputs)
 
     @cached_property
+    def labels(self) -> Labels:
+        return Labels.of(self.names)
+
+    @cached_property
     def identity(self) -> str:
+        """Names the rows by what they hold, however they were written."""
         return identity_of(self.inputs)
 
-    def digest(self, labels: Sequence[str | None]) -> str:
-        return digest_of(self.inputs, labels)
+    def digest(self) -> str:
+        return digest_of(self.inputs, self.names)
 
-    def make(self, labels: Sequence[str | None], making: Making, store: Artifacts) -> Made:
-        return make(self.inputs, labels, making, store)
+    def make(self, making: Making, store: Artifacts) -> Made:
+        return make(self.inputs, self.names, making, store)
 
 
 @dataclass(frozen=True, eq=False)
 class RowsAside:
-    """Rows in the folder of a large body: this process never holds them."""
+    """Rows and their labels in the folder of a large body: this process never holds them."""
 
     reader: Reader
     body: Spooled
     count: int
-    identity: str
+    labels: Labels
 
-    def digest(self, labels: Sequence[str | None]) -> str:
-        (self.body.folder / LABELS).write_text(json.dumps(labels))
+    def digest(self) -> str:
         found: str = self.reader.run(self.body, "digest")["digest"]
         return found
 
-    def make(self, labels: Sequence[str | None], making: Making, store: Artifacts) -> Made:
-        (self.body.folder / LABELS).write_text(json.dumps(labels))
+    def make(self, making: Making, store: Artifacts) -> Made:
         return Made.model_validate(self.reader.run(self.body, "store", making=making.model_dump()))
 
 
@@ -107,24 +118,48 @@ class Sent:
     spooled: Spooled | None = None
     told: dict[str, Any] | None = None
 
-    def rows(self, shared: Context, model: Model) -> SentRows:
-        """Raises InvalidContent with the pointer of the first fault."""
+    def rows(self, shared: Context, model: Model, labels: Sequence[Any]) -> SentRows:
+        """The rows, with these labels. Raises InvalidContent with the pointer of the first fault."""
         if self.spooled is None or self.told is None:
-            return RowsHere(read_rows(self.body.rows, SPEC.validate_python(model.input), model.name))
+            inputs = read_rows(self.body.rows, SPEC.validate_python(model.input), model.name)
+            return RowsHere(inputs, read_labels(labels, len(inputs), clean_class_name))
         if "fault" in self.told:
             raise refusal(self.told["fault"])
-        return RowsAside(shared.reader, self.spooled, self.told["rows"], self.told["identity"])
+        return RowsAside(shared.reader, self.spooled, self.told["rows"], load_names(self.spooled.folder))
+
+    def identity(self, rows: SentRows | None) -> Any:
+        """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
+        if self.told is not None:
+            return Hashed(self.told["hash"])
+        return {**self.body.members, ROWS: rows.identity} if isinstance(rows, RowsHere) else self.body.members
 
 
 def received(shared: Context, request: Request, kind: type[M], model: Model) -> tuple[M, Sent]:
     """The body as a request, and what it brings. Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull."""
-    spooled = request.scope["tsuika.body"]
+    spooled = aside_where_heavy(shared, request.scope, request.scope["tsuika.body"], SPEC.validate_python(model.input))
     if not isinstance(spooled, Spooled):
         order, body = body_of(request, kind)
         return order, Sent(body)
     told = shared.reader.run(spooled, "read", spec=model.input, model=model.name)
     body = members_of(spooled)
     return validated(kind, body), Sent(body, spooled, told)
+
+
+def aside_where_heavy(shared: Context, scope: Scope, body: bytes | Spooled, spec: InputSpec) -> bytes | Spooled:
+    """A short body whose pictures may come to much is read aside, as a large one is. Raises DiskFull."""
+    if not isinstance(spec, ImageInput) or isinstance(body, Spooled) or not is_heavy(_pictures(body), spec):
+        return body
+    with shared.reader.spool() as spooled:
+        spooled.write(body)
+    scope["tsuika.body"] = spooled
+    return spooled
+
+
+def _pictures(body: bytes) -> int:
+    """How many pictures a body can hold at the most: of JSON each is an object, or else, but for the few strings that
+    each request has, a string; those behind JSON begin as their kind does."""
+    strings = 0 if b"{" not in body[:64] else body.count(b'"') // 2 - USUAL_STRINGS
+    return max(body.count(b"{") - 1, strings) + sum(map(body.count, SIGNATURES.values()))
 
 
 def members_of(spooled: Spooled) -> JsonBody:
@@ -163,7 +198,8 @@ def _is_bare(spooled: Spooled, length: str | None, spec: InputSpec) -> bool:
         return False
     with spooled.path.open("rb") as file:
         head = file.read(int(length))
-    return b"BYTES" not in head if head else spec.kind == "vector"
+    # a word may be written in escapes
+    return b"BYTES" not in head and b"\\" not in head if head else spec.kind == "vector"
 
 
 async def _rows(spooled: Spooled) -> NDArray[Any]:

@@ -16,6 +16,12 @@ LARGE_BYTES = 256 * 1024
 """A longer body of rows waits on disk, and where it must be parsed a process of its own reads it."""
 
 
+MEMBERS_BYTES = 1024 * 1024
+"""A longer body that brings no rows is refused, and so is a body of rows with more beside its rows and labels."""
+MODEL_BYTES = 4 * MEMBERS_BYTES
+"""The same of a body that makes a model: a scale may be two numbers a column."""
+
+
 class Spooled:
     """A body on disk. Its folder is gone once the request has ended; `with` writes it and closes the file."""
 

@@ -57,7 +57,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     check(live, Retention(found.retention), rows)
     delivery = arrivals.deliver(shared, order, sent, found) if order.batches is None else None
     if delivery:
-        check_labels(delivery.labelled, method, live, "/labels")
+        check_labels(delivery.rows.labels.labelled, method, live, "/labels")
     arriving = arrivals.Arriving(shared.runtime, model, delivery) if delivery else None
 
     def begin() -> Act:
@@ -80,7 +80,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
 
         return act
 
-    identity = delivery.identity(sent.body.members) if delivery else sent.body.members
+    identity = sent.identity(delivery.rows if delivery else None)
     with arriving or nullcontext():
         return shared.posts.run(attempt(request, identity), begin)
 

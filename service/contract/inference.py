@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Parameters = dict[str, Any]
+Parameters = Annotated[dict[str, Any], Field(max_length=100)]
+Word = Annotated[str, Field(max_length=1000)]
+Shape = Annotated[list[int], Field(max_length=8)]
 
 
 class _Message(BaseModel):
@@ -55,17 +57,17 @@ class ModelReady(_Message):
 class InputTensor(_Message):
     """Rows. `data`: flat, or nested as the shape is; without it `binary_data_size` bytes follow the JSON."""
 
-    name: str = Field(examples=["input"])
-    shape: list[int]
-    datatype: str
+    name: Word = Field(examples=["input"])
+    shape: Shape
+    datatype: Word
     parameters: Parameters = {}
-    data: list[Any] | None = None
+    data: Annotated[list[Any], Field(max_length=64 * 2**20)] | None = None
 
 
 class RequestedOutput(_Message):
     """An output that is asked for; `binary_data` in its parameters: as bytes behind the JSON."""
 
-    name: str = Field(examples=["class", "scores"])
+    name: Word = Field(examples=["class", "scores"])
     parameters: Parameters = {}
 
 
@@ -80,10 +82,10 @@ class InferenceRequest(_Message):
         },
     )
 
-    inputs: list[InputTensor]
-    id: str | None = None
+    inputs: Annotated[list[InputTensor], Field(max_length=100)]
+    id: Word | None = None
     parameters: Parameters = {}
-    outputs: list[RequestedOutput] | None = None
+    outputs: Annotated[list[RequestedOutput], Field(max_length=100)] | None = None
 
 
 class OutputTensor(_Message):

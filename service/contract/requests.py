@@ -7,21 +7,39 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.contract.enums import NewClasses, Promotion, Retention
-from service.contract.inputs import Architecture, InputSpec, Strict
+from service.contract.inputs import Architecture, InputSpec, Listed, Strict
 from service.contract.policy import GatePolicy
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
 LONGEST_SOURCE = 200
+MOST_ROWS = 1_000_000
+"""Rows of one body of JSON."""
+MOST_CLASSES = 10_000
+LONGEST_NAME = 200
+"""Characters of the name of a class."""
+MOST_BATCHES = 10_000
+"""Batches that one body names."""
+MOST_PARAMETERS = 100
+"""Parameters of a method."""
+ClassName = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME})]
+"""As it is once it was cleaned; whoever cleans it checks it."""
+BatchId = Annotated[str, Field(max_length=64)]
 IfLive = Annotated[int | None, Field(default=None, ge=1, description="Refuse (409) unless this version is live.")]
 
 
 class MethodChoice(BaseModel):
     """A method by name, with its parameters beside the name."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra={"maxProperties": MOST_PARAMETERS + 1})
 
-    name: str = Field(description="One of GET /v1/methods.", examples=["auto", "ridge"])
+    name: str = Field(max_length=100, description="One of GET /v1/methods.", examples=["auto", "ridge"])
+
+    @model_validator(mode="after")
+    def _few(self) -> MethodChoice:
+        if len(self.params) > MOST_PARAMETERS:
+            raise ValueError(f"a method has at most {MOST_PARAMETERS} parameters")
+        return self
 
     @property
     def params(self) -> dict[str, Any]:
@@ -44,7 +62,9 @@ class CreateModel(Strict):
         default_factory=lambda known: Architecture.usual(known.get("input")),
         description="What a first version uses; by default minilm for texts, else the identity.",
     )
-    classes: list[str] = Field(default=[], max_length=10_000, description="Classes declared before any data.")
+    classes: Listed[ClassName] = Field(
+        default=[], max_length=MOST_CLASSES, description="Classes declared before any data."
+    )
     method: MethodChoice = Field(default=MethodChoice(name="auto"), description="What updates use when they name none.")
     gate: GatePolicy = GatePolicy()
     promotion: Promotion = Promotion.AUTO
@@ -77,18 +97,23 @@ class PatchModel(Strict):
 class ClassNames(Strict):
     """Classes to declare."""
 
-    names: list[str] = Field(min_length=1, max_length=10_000, examples=[["5", "6"]])
+    names: Listed[ClassName] = Field(min_length=1, max_length=MOST_CLASSES, examples=[["5", "6"]])
 
 
 Inputs = Annotated[
     list[Any],
     Field(
+        max_length=MOST_ROWS,
         description='Rows: lists of numbers; images as nested lists [c][h][w], {"png": base64} or {"jpeg": base64}; '
-        "or texts."
+        "or texts.",
     ),
 ]
 Labels = Annotated[
-    list[Any], Field(description="One label a row: strings; numbers and booleans as their JSON text; null: not known.")
+    list[Any],
+    Field(
+        max_length=MOST_ROWS,
+        description="One label a row: strings; numbers and booleans as their JSON text; null: not known.",
+    ),
 ]
 
 
@@ -109,7 +134,7 @@ class CreateBatch(Strict):
 
     inputs: Inputs
     labels: Labels
-    source: str | None = Field(default=None, max_length=200, description="Where the rows come from.")
+    source: str | None = Field(default=None, max_length=LONGEST_SOURCE, description="Where the rows come from.")
     new_classes: NewClasses = NewClasses.REFUSE
     again: bool = Field(default=False, description="Count the same content and source a second time.")
 
@@ -125,10 +150,12 @@ class CreateUpdate(Strict):
         },
     )
 
-    batches: list[str] | Literal["pending"] | None = Field(default=None, description="Ids, or the word pending.")
+    batches: Annotated[Listed[BatchId], Field(max_length=MOST_BATCHES)] | Literal["pending"] | None = Field(
+        default=None, description="Ids, or the word pending."
+    )
     inputs: Inputs | None = None
     labels: Labels | None = None
-    source: str | None = Field(default=None, max_length=200)
+    source: str | None = Field(default=None, max_length=LONGEST_SOURCE)
     new_classes: NewClasses = NewClasses.REFUSE
     again: bool = False
     method: MethodChoice | None = None
@@ -149,7 +176,7 @@ class CreateUpdate(Strict):
 class CreateRetraction(Strict):
     """Take batches back out of everything that is served."""
 
-    batches: list[str] = Field(min_length=1, max_length=1000)
+    batches: Listed[BatchId] = Field(min_length=1, max_length=1000)
     reason: Reason = ""
     erase: bool = Field(default=False, description="Delete the rows and everything made of them, too.")
 

@@ -19,6 +19,8 @@ from service.intake.pictures import MODES, NoPicture, kind_of, read_picture
 KINDS = {"png": "PNG", "jpeg": "JPEG"}
 MOST_BYTES = 256 * 2**20
 """Pixels that the pictures of one body may come to: a small file can hold many."""
+HERE_BYTES = 16 * 2**20
+"""The same, in the process that serves: more of them are read aside, however short the body."""
 WHITE = 255
 
 
@@ -100,6 +102,11 @@ def read_file(
         raise InvalidContent.at(at, f"{name} is a {kind}, and was sent as {sent_as}.")
     _check_takes_files(spec, kind, at, model)
     return _pixels(data, kind, spec, at, name, model)
+
+
+def is_heavy(pictures: int, spec: ImageInput) -> bool:
+    """Whether so many decoded pictures are too much for the process that serves."""
+    return pictures * prod(spec.shape) > max(HERE_BYTES, prod(spec.shape))
 
 
 def check_room(pictures: int, spec: ImageInput) -> None:

@@ -7,7 +7,7 @@ by name where it would: sequences, shared memory, classification, `top`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from numpy.typing import NDArray
@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.requests import LONGEST_SOURCE
 from service.errors import InvalidContent
-from service.intake.json_body import read_value
+from service.intake.json_body import MOST_MEMBERS, read_value
 from service.intake.pictures import kind_of
 from service.intake.quick import read_floats
 from service.intake.raw import Body, read_raw
-from service.intake.tensors import FLOATS, LENGTH_BYTES, NAME, Tensor, read_tensor
+from service.intake.tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, Tensor, Word, read_tensor
 
 OUTPUTS = ("class", "scores")
-Parameters = dict[str, str | bool | int | float]
+MOST_TENSORS = 100
+"""Inputs, and outputs, that a request may name."""
 LEVELS = 4
 """Of a request: its members, the list of its tensors, theirs, and those of their parameters. What is below them is not
 looked at, however deep it is."""
@@ -40,17 +41,17 @@ UNSERVED = {
 class Output(msgspec.Struct):
     """An output that is asked for."""
 
-    name: str
+    name: Word
     parameters: Parameters = {}
 
 
 class Request(msgspec.Struct):
     """The JSON of a request. Members that it does not name are ignored."""
 
-    inputs: list[Tensor]
-    id: str | None = None
+    inputs: Annotated[list[Tensor], msgspec.Meta(max_length=MOST_TENSORS)]
+    id: Word | None = None
     parameters: Parameters = {}
-    outputs: list[Output] | None = None
+    outputs: Annotated[list[Output], msgspec.Meta(max_length=MOST_TENSORS)] | None = None
 
 
 class Wanted(NamedTuple):
@@ -155,7 +156,7 @@ def _members(request: Request) -> int:
 
 def _strict(text: bytes) -> Request:
     try:
-        value = read_value(text, "")
+        value = read_value(text, "", MOST_MEMBERS)
     except InvalidContent as fault:
         raise InvalidContent(f"{fault.detail} (at {fault.errors[0][0]})") from None
     if not isinstance(value, dict):

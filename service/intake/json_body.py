@@ -1,26 +1,32 @@
 """A JSON body, read strictly: what the standard decoders let pass in silence is refused here, with a pointer.
 
 Refused: NaN, Infinity and numbers beyond a double, a member that is there twice, half of a surrogate pair, bytes that
-are not UTF-8, nesting without end. Rows are most of a body and are left as raw bytes for a fast decoder; the rest is
-small.
+are not UTF-8, nesting without end, and thousands of objects and lists where a few are due. Rows are most of a body and
+are left as raw bytes for a fast decoder; the rest is small.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, InvalidContent
 
-ROWS = "inputs"
-"""The member that holds rows."""
+ROWS, LABELS = "inputs", "labels"
+"""The members that hold rows, and what they are."""
+MOST_MEMBERS = 1_000
+"""Members of all objects of a body together, and lists in it, but for its rows: each takes a hundred times its text in
+memory, and no body that is meant well comes near."""
 LEFT_RAW_BYTES = 256
 """Rows shorter than this are not worth cutting out."""
 _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
@@ -28,42 +34,93 @@ _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
 
 @dataclass(frozen=True)
 class JsonBody:
-    """A checked object. `text` is JSON of all its members; rows that were cut out stand there as an empty list."""
+    """A checked object. `text` is JSON of all its members; rows, and labels, that were cut out stand there as an empty
+    list."""
 
     members: dict[str, Any]
     text: bytes
     rows: msgspec.Raw | Any = None
+    labels: msgspec.Raw | Any = None
 
 
-def read_object(data: bytes) -> JsonBody:
-    """The object that a body holds. Raises BrokenJSON, InvalidContent."""
+def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
+    """The object that a body holds; of the members that are named `apart`, those that are long are cut out.
+
+    Raises BrokenJSON, InvalidContent.
+    """
     try:
         raws = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        members = _checked(data)  # says what is wrong, or knows better
-        return JsonBody(members, data, members.get(ROWS))
-    rows = raws.get(ROWS)
-    if rows is None or len(bytes_of := memoryview(rows)) < LEFT_RAW_BYTES:
-        members = _checked(data)
-        return JsonBody(members, data, members.get(ROWS))
-    start = _address(bytes_of) - _address(data)
-    text = b"".join((data[:start], b"[]", data[start + len(bytes_of) :]))
-    return JsonBody(_checked(text), text, rows)
+        members = _checked(data, MOST_ROWS)  # says what is wrong, or knows better
+        return JsonBody(members, data, members.get(ROWS), members.get(LABELS))
+    long = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
+    text = _without(data, long)
+    members = _checked(text)
+    return JsonBody(members, text, *(long[name] if name in long else members.get(name) for name in (ROWS, LABELS)))
 
 
-def read_value(data: bytes, pointer: str) -> Any:
-    """Any JSON value, checked the same way. Raises BrokenJSON, InvalidContent."""
-    return _parsed(data, pointer)
+def read_value(data: bytes, pointer: str, most: int = MOST_ROWS) -> Any:
+    """Any JSON value, checked the same way, with so many members at most. Raises BrokenJSON, InvalidContent."""
+    return _parsed(data, pointer, most)
+
+
+def hash_of(value: Any) -> str:
+    """SHA-256 of a parsed JSON value in canonical form: white space and the order of members do not matter."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_worth_cutting(name: str, raw: msgspec.Raw) -> bool:
+    """Rows of any kind; labels where they are a list, for nobody looks at others."""
+    text = memoryview(raw)
+    return len(text) >= LEFT_RAW_BYTES and (name == ROWS or text.tobytes().startswith(b"["))
+
+
+def check_few(text: bytes, value: Any, pointer: str = "") -> None:
+    """Raises InvalidContent where the value of a text has more members, or lists, than any body needs."""
+    if text.count(b"[") <= MOST_MEMBERS and text.count(b":") <= MOST_MEMBERS:
+        return
+    lists = members = 0
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            lists, more = lists + 1, one
+        elif isinstance(one, dict):
+            members, more = members + len(one), list(one.values())
+        else:
+            continue
+        if max(lists, members) > MOST_MEMBERS:
+            raise _too_many(MOST_MEMBERS, pointer)
+        waiting += [item for item in more if isinstance(item, list | dict)]
+
+
+def _too_many(most: int, pointer: str) -> InvalidContent:
+    told = f"This has more than {most:,} members of objects, or lists, beside its rows. Send what is asked for alone."
+    return InvalidContent.at(pointer, told)
+
+
+def _without(data: bytes, cut: Mapping[str, msgspec.Raw]) -> bytes:
+    """The text with an empty list in place of each value that is cut out of it."""
+    if not cut:
+        return data
+    begin, pieces, at = _address(data), list[bytes](), 0
+    for raw in sorted((memoryview(raw) for raw in cut.values()), key=_address):
+        start = _address(raw) - begin
+        pieces += [data[at:start], b"[]"]
+        at = start + len(raw)
+    return b"".join((*pieces, data[at:]))
 
 
 def _address(data: bytes | memoryview) -> int:
     return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
 
 
-def _checked(data: bytes) -> dict[str, Any]:
-    value = _parsed(data, "")
+def _checked(data: bytes, most: int = MOST_MEMBERS) -> dict[str, Any]:
+    value = _parsed(data, "", most)
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object: {...}.", [("", "An object is due here.")])
+    check_few(data, value)
     return value
 
 
@@ -76,8 +133,9 @@ class _Twice(dict[str, Any]):
 class _Hooks:
     """What json.loads calls back; `suspicious` once anything passed that must not."""
 
-    def __init__(self, suspicious: bool) -> None:
+    def __init__(self, suspicious: bool, most: int, at: str) -> None:
         self.suspicious = suspicious
+        self._left, self._most, self._at = most, most, at
 
     def constant(self, _word: str) -> float:
         self.suspicious = True
@@ -89,18 +147,21 @@ class _Hooks:
         return value
 
     def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self._left -= len(pairs) or 1
+        if self._left < 0:
+            raise _too_many(self._most, self._at)
         made = dict(pairs)
         if len(made) == len(pairs):
             return made
         self.suspicious = True
-        names = [name for name, _ in pairs]
+        times = Counter(name for name, _ in pairs)
         twice = _Twice(made)
-        twice.name = next(n for n in names if names.count(n) > 1)
+        twice.name = next(name for name in times if times[name] > 1)
         return twice
 
 
-def _parsed(data: bytes, at: str) -> Any:
-    hooks = _Hooks(bool(_HALF.search(data)))
+def _parsed(data: bytes, at: str, most: int) -> Any:
+    hooks = _Hooks(bool(_HALF.search(data)), most, at)
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -108,9 +169,6 @@ def _parsed(data: bytes, at: str) -> Any:
             parse_constant=hooks.constant,
             parse_float=hooks.number,
         )
-        if hooks.suspicious:
-            for pointer, sentence in _faults(value, at):
-                raise InvalidContent.at(pointer, sentence)
     except UnicodeDecodeError as error:
         raise BrokenJSON(f"The body is not UTF-8: byte {error.start} begins no character.") from None
     except json.JSONDecodeError as error:
@@ -119,32 +177,49 @@ def _parsed(data: bytes, at: str) -> Any:
         raise BrokenJSON("The body is nested too deeply.") from None
     except ValueError:
         raise BrokenJSON("The body has a whole number of more than 4,300 digits.") from None
+    if hooks.suspicious and (fault := _first_fault(value, at)) is not None:
+        raise fault
     return value
 
 
-def _faults(value: Any, at: str) -> Iterator[tuple[str, str]]:
+def _first_fault(value: Any, at: str) -> InvalidContent | None:
     """Where something stands that JSON or text must not hold, depth first."""
+    steps: list[str] = []
+    waiting: list[Iterator[tuple[str | int, Any]]] = []
+    while True:
+        if (found := _fault_of(value)) is not None:
+            place = [*steps, found[0]] if found[0] is not None else steps
+            return InvalidContent.at(at + "".join(map(_step, place)), found[1])
+        if isinstance(value, list | dict):
+            waiting.append(iter(value.items() if isinstance(value, dict) else enumerate(value)))
+            steps.append("")
+        while waiting and (following := next(waiting[-1], None)) is None:
+            waiting.pop()
+            steps.pop()
+        if not waiting:
+            return None
+        assert following is not None
+        steps[-1], value = str(following[0]), following[1]
+
+
+def _fault_of(value: Any) -> tuple[str | None, str] | None:
+    """-> the member that it is about, if it is about one, and what is wrong; None where nothing is, but for what stands
+    inside."""
     if isinstance(value, float) and not math.isfinite(value):
-        yield at, "A finite number is due here: JSON has no NaN and no Infinity, and 1e999 is beyond a double."
-    elif isinstance(value, str) and not _is_text(value):
-        yield at, "This text holds half of a surrogate pair. Send whole characters."
-    elif isinstance(value, list):
-        for k, item in enumerate(value):
-            yield from _faults(item, f"{at}/{k}")
-    elif isinstance(value, dict):
-        if isinstance(value, _Twice):
-            yield _into(at, value.name), "This member is there twice. Send it once."
-        for name, item in value.items():
-            if not _is_text(name):
-                yield at, "The name of a member holds half of a surrogate pair. Send whole characters."
-            else:
-                yield from _faults(item, _into(at, name))
+        return None, "A finite number is due here: JSON has no NaN and no Infinity, and 1e999 is beyond a double."
+    if isinstance(value, str) and not _is_text(value):
+        return None, "This text holds half of a surrogate pair. Send whole characters."
+    if isinstance(value, _Twice):
+        return value.name, "This member is there twice. Send it once."
+    if isinstance(value, dict) and not all(map(_is_text, value)):
+        return None, "The name of a member holds half of a surrogate pair. Send whole characters."
+    return None
 
 
-def _into(at: str, name: str) -> str:
-    """The JSON pointer of a member (RFC 6901); a name beyond reason is cut."""
+def _step(name: str) -> str:
+    """A step of a JSON pointer (RFC 6901); a name beyond reason is cut."""
     shown = name.encode("utf-8", "replace").decode()[:100]
-    return f"{at}/{shown.replace('~', '~0').replace('/', '~1')}"
+    return f"/{shown.replace('~', '~0').replace('/', '~1')}"
 
 
 def _is_text(value: str) -> bool:

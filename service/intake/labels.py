@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from service.contract.requests import MOST_CLASSES
 from service.errors import InvalidContent, UnknownLabels
+from service.intake.near import near_matches
 
 NAMED = 10
 """Unknown labels that an answer names."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the labels of rows come to. `places`: every name, in order of appearance, with the row that has it first;
+    `labelled`: how many rows have one."""
+
+    places: Mapping[str, int]
+    labelled: int
+
+    @classmethod
+    def of(cls, labels: Sequence[str | None]) -> Labels:
+        """Those of a list. Raises InvalidContent where they are more names than a model has classes."""
+        places = first_places(labels)
+        if len(places) > MOST_CLASSES:
+            raise too_many_classes("/labels")
+        return cls(places, len(labels) - labels.count(None))
+
+
+def too_many_classes(pointer: str) -> InvalidContent:
+    """The refusal of a vocabulary beyond reason."""
+    return InvalidContent.at(pointer, f"A model has at most {MOST_CLASSES:,} classes. Are these names of classes?")
 
 
 def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], str]) -> list[str | None]:
@@ -26,14 +50,17 @@ def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], st
         )
     if not set(map(type, labels)) <= {str}:
         labels = [None if label is None else text_of(label, f"/labels/{k}") for k, label in enumerate(labels)]
-    cleaned = {name: clean(name, f"/labels/{k}") for name, k in _first_places(labels).items()}
+    cleaned = {name: clean(name, f"/labels/{k}") for name, k in first_places(labels).items()}
     return [None if name is None else cleaned[name] for name in labels]
 
 
-def _first_places(labels: Sequence[str | None]) -> dict[str, int]:
-    """Every label with the row that has it first."""
-    last = len(labels) - 1
-    return {label: last - k for k, label in enumerate(reversed(labels)) if label is not None}
+def first_places(labels: Sequence[str | None]) -> dict[str, int]:
+    """Every label, in order of appearance, with the row that has it first."""
+    places: dict[str, int] = {}
+    for k, label in enumerate(labels):
+        if label is not None:
+            places.setdefault(label, k)
+    return places
 
 
 def text_of(label: Any, pointer: str) -> str:
@@ -53,14 +80,15 @@ def text_of(label: Any, pointer: str) -> str:
     )
 
 
-def unknown_labels(labels: Sequence[str | None], vocabulary: Collection[str], model: str) -> UnknownLabels | None:
-    """The refusal of labels that the vocabulary does not have; None when it has them all."""
-    known, place = set(vocabulary), _first_places(labels)
-    unknown = [name for name in dict.fromkeys(labels) if name is not None and name not in known]
+def unknown_labels(places: Mapping[str, int], vocabulary: Collection[str], model: str) -> UnknownLabels | None:
+    """The refusal of labels that the vocabulary does not have; None when it has them all. `places`: every label with
+    the row that has it first."""
+    known = set(vocabulary)
+    unknown = [name for name in places if name not in known]
     if not unknown:
         return None
-    near = {name: get_close_matches(name, vocabulary, n=3) for name in unknown[:NAMED]}
-    errors = [(f"/labels/{place[name]}", _sentence(name, near[name], model)) for name in near]
+    near = near_matches(unknown[:NAMED], vocabulary)
+    errors = [(f"/labels/{places[name]}", _sentence(name, near[name], model)) for name in near]
     more = f" ({len(unknown) - NAMED} more are not listed.)" if len(unknown) > NAMED else ""
     return UnknownLabels(
         f'{errors[0][1]} To add new classes, send "new_classes": "allow".{more}',

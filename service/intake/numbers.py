@@ -104,6 +104,8 @@ def fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: st
     if len(row) != shape[0]:
         wanted = shape[0] if len(shape) == 1 else f"{shape[0]} (in all [{']['.join(str(s) for s in shape)}])"
         return InvalidContent.at(at, f"{name} has {len(row)} {due}; {model} takes {wanted}.")
+    if len(shape) == 1 and {int, float}.issuperset(map(type, row)) and max(row) <= LARGEST and min(row) >= -LARGEST:
+        return None
     for k, item in enumerate(row):
         if found := fault_of_row(item, shape[1:], f"{at}/{k}", name, model):
             return found

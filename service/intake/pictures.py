@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from service.intake.picture_pieces import fault_of_pieces
+
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model -> how a picture is converted."""
 SIGNATURES = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
@@ -40,6 +42,8 @@ def read_picture(data: bytes, kind: str, shape: tuple[int, ...], model: str) -> 
     """
     channels, height, width = shape
     _check_signature(data, kind)
+    if why := fault_of_pieces(data, kind):
+        raise NoPicture(why)
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
             if sorted(image.size) != sorted((width, height)):

@@ -86,7 +86,10 @@ def _is_one_vector(body: bytes, rows: simdjson.Array, shape: tuple[int, ...]) ->
 def _are_of(body: bytes, rows: int, shape: tuple[int, ...]) -> bool:
     """The buffer is flat however deep the lists are: their shape is what is left of the text without the numbers."""
     marks = body.translate(None, IN_NUMBERS)
-    return marks[marks.index(b"[") : marks.rindex(b"]") + 1] == b"[%b]" % b",".join([_marks(shape)] * rows)
+    marks, row = marks[marks.index(b"[") : marks.rindex(b"]") + 1], _marks(shape)
+    if len(marks) != rows * (len(row) + 1) + 1:  # rows of few numbers, where many are due, would come to gigabytes
+        return False
+    return marks == b"[%b]" % b",".join([row] * rows)
 
 
 @lru_cache(maxsize=64)

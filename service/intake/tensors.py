@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache
 from math import prod
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -43,15 +43,19 @@ HALVES = ("FP16", "BF16")
 """JSON has no form for them."""
 LENGTH_BYTES = 4
 """Before each element of a BYTES tensor."""
+MOST_DIMENSIONS = 8
+Word = Annotated[str, msgspec.Meta(max_length=1000)]
+Parameters = Annotated[dict[Word, str | bool | int | float], msgspec.Meta(max_length=100)]
+Side = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
 
 
 class Tensor(msgspec.Struct):
     """An input tensor: `data` as JSON, or as bytes once they are cut out of the body; null: neither."""
 
-    name: str
-    shape: list[int]
-    datatype: str
-    parameters: dict[str, str | bool | int | float] = {}
+    name: Word
+    shape: Annotated[list[Side], msgspec.Meta(max_length=MOST_DIMENSIONS)]
+    datatype: Word
+    parameters: Parameters = {}
     data: Any = None
 
     @property
@@ -196,21 +200,20 @@ def _other_count(found: int, shape: tuple[int, ...]) -> InvalidContent:
 
 def _faulty(datatype: str, data: list[Any], shape: tuple[int, ...]) -> InvalidContent:
     """What is wrong with numbers that could not be converted: the first that is none, else how they are nested."""
-    due = "a whole number" if "INT" in datatype else "a number"
+    whole, a_row = "INT" in datatype, prod(shape[1:])
+    limits = np.iinfo(NUMBERS[datatype]) if whole else None
+    least, most = (int(limits.min), int(limits.max)) if limits else (-LARGEST, LARGEST)
     for k, leaf in enumerate(_leaves(data)):
-        row = f"Row {k // prod(shape[1:]) + 1} of {NAME}"
-        if isinstance(leaf, bool) or not isinstance(leaf, int | float):
-            return InvalidContent(f"{row} has {word(leaf)} where {due} is due.")
-        if "INT" in datatype and (not isinstance(leaf, int) or not _fits(leaf, datatype)):
+        if type(leaf) in (int, float) and least <= leaf <= most and not (whole and type(leaf) is float):
+            continue
+        row = f"Row {k // a_row + 1} of {NAME}"
+        if type(leaf) not in (int, float):
+            return InvalidContent(f"{row} has {word(leaf)} where {'a whole number' if whole else 'a number'} is due.")
+        if whole:
             return InvalidContent(f"{row} has a number that is no {datatype}. Send FP32, or numbers in its range.")
-        if isinstance(leaf, int) and abs(leaf) > LARGEST:
+        if type(leaf) is int:
             return InvalidContent(f"{row} has a number beyond what a float32 can hold (3.4e38).")
     return InvalidContent(f"data of {NAME} is neither a flat list nor lists nested as its shape {_shown(shape)} says.")
-
-
-def _fits(number: int, datatype: str) -> bool:
-    limits = np.iinfo(NUMBERS[datatype])
-    return bool(limits.min <= number <= limits.max)
 
 
 def _leaves(data: list[Any]) -> Iterator[Any]:

@@ -20,6 +20,10 @@ AT = "/weights"
 """Where faults of the file point."""
 HEADER_LIMIT = 16 * 2**20
 MOST_TENSORS = 20_000
+MOST_NAMES = 4 * MOST_TENSORS + 1000
+"""Members of all objects of a header: three a tensor, its name, and metadata."""
+LARGEST = 2**48
+"""Sizes, offsets, and elements of a tensor."""
 MOST_DIMENSIONS = 8
 DTYPES: dict[str, str] = {
     "F64": "<f8",
@@ -71,7 +75,7 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     if size > HEADER_LIMIT:
         raise _broken(f"its header is over {HEADER_LIMIT:,} bytes")
     try:
-        header = read_value(data[8 : 8 + size], AT)
+        header = read_value(data[8 : 8 + size], AT, MOST_NAMES)
     except BrokenJSON as error:
         raise _broken("its header is not JSON: " + error.detail.removeprefix("The body is ")) from None
     if not isinstance(header, dict):
@@ -93,11 +97,13 @@ def _span(name: str, told: Any) -> tuple[str, tuple[int, ...], int, int]:
     begin, end = offsets
     if end - begin != prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
         raise _broken("its shape and its bytes do not agree", name)
+    if prod(n for n in shape if n) > LARGEST:
+        raise _broken("its shape is too large, though it has no elements", name)
     return dtype, tuple(shape), begin, end
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(n) is int and 0 <= n <= 2**48 for n in value)
+    return isinstance(value, list) and all(type(n) is int and 0 <= n <= LARGEST for n in value)
 
 
 def _array(view: memoryview, name: str, dtype: str, shape: tuple[int, ...], begin: int, end: int) -> NDArray[Any]:

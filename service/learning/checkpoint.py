@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from service.contract.inputs import Backbone, IdentityBackbone, InputSpec, Strict
+from service.contract.inputs import Backbone, IdentityBackbone, InputSpec, Listed, Strict
 
 Tensors = Mapping[str, Tensor]
 
@@ -52,8 +52,8 @@ class LowRankLayout(Strict):
 class Stamp(Strict):
     """Which units of each hidden layer these classes see, as runs [start, stop); first layer first."""
 
-    classes: list[str]
-    units: list[list[tuple[int, int]]]
+    classes: Listed[str]
+    units: Listed[Listed[tuple[int, int]]]
 
 
 class LiftLayout(Strict):
@@ -89,22 +89,26 @@ class Layout(Strict):
 
     input: InputSpec
     backbone: Backbone = IdentityBackbone()
-    layers: list[list[BlockLayout]] = Field(
+    layers: Listed[Listed[BlockLayout]] = Field(
         default=[], description="Layers of an mlp backbone, or of a cnn that has grown, by blocks."
     )
-    inserted: list[InsertedLayout] = Field(default=[], description="Layers put in behind others, in order.")
-    low_rank: list[LowRankLayout] = Field(default=[], description="Branches beside layers of the backbone, in order.")
-    lifts: list[LiftLayout] = Field(default=[], description="Side by side; none: the backbone's own features.")
+    inserted: Listed[InsertedLayout] = Field(default=[], description="Layers put in behind others, in order.")
+    low_rank: Listed[LowRankLayout] = Field(default=[], description="Branches beside layers of the backbone, in order.")
+    lifts: Listed[LiftLayout] = Field(default=[], description="Side by side; none: the backbone's own features.")
     shift: int | None = Field(default=None, description="Grid of the features: rounded to 2^-shift; null: no ledger.")
-    neck: list[list[BlockLayout]] = Field(default=[], description="Hidden layers of a trained head.")
-    head: list[BlockLayout] = Field(default=[], description="One block an update that grew it, or one of all.")
-    classes: list[str]
-    sources: list[str] = Field(default=[], description="Those with a head of their own: part head.source.<place here>.")
-    stamps: list[Stamp] = Field(default=[], description="Units that each class sees; none: every class sees all.")
+    neck: Listed[Listed[BlockLayout]] = Field(default=[], description="Hidden layers of a trained head.")
+    head: Listed[BlockLayout] = Field(default=[], description="One block an update that grew it, or one of all.")
+    classes: Listed[str]
+    sources: Listed[str] = Field(
+        default=[], description="Those with a head of their own: part head.source.<place here>."
+    )
+    stamps: Listed[Stamp] = Field(default=[], description="Units that each class sees; none: every class sees all.")
     temperature: float = 1.0
     exact: ExactHead | None = None
     trained: bool = Field(default=False, description="The backbone was trained here (not identity, not random).")
-    imported: list[str] = Field(default=[], description="Classes that came with weights from elsewhere, without rows.")
+    imported: Listed[str] = Field(
+        default=[], description="Classes that came with weights from elsewhere, without rows."
+    )
 
 
 @dataclass(frozen=True, eq=False)

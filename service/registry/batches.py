@@ -99,13 +99,14 @@ def get(session: Session, model: Model, batch_id: str) -> Batch:
 
 def named(session: Session, model: Model, ids: Sequence[str], pointer: str = "/batches") -> list[Batch]:
     """Batches that a body names, each once, in that order. Raises InvalidContent with the pointer."""
-    found = []
-    for k, batch_id in enumerate(dict.fromkeys(ids)):
-        batch = session.get(Batch, batch_id)
-        if batch is None or batch.model_id != model.id:
+    names, there = list(dict.fromkeys(ids)), dict[str, Batch]()
+    for k in range(0, len(names), AT_ONCE):
+        of_model = select(Batch).where(Batch.model_id == model.id, Batch.id.in_(names[k : k + AT_ONCE]))
+        there |= {batch.id: batch for batch in session.scalars(of_model)}
+    for k, batch_id in enumerate(names):
+        if batch_id not in there:
             raise InvalidContent.at(f"{pointer}/{k}", f'There is no batch "{batch_id[:64]}" in {model.name}.')
-        found.append(batch)
-    return found
+    return [there[batch_id] for batch_id in names]
 
 
 def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
@@ -223,8 +224,8 @@ def learning_rows(session: Session, model: Model, names: Sequence[str], enough: 
     counts = dict.fromkeys(names, 0)
     query = select(Batch.folds).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
     for folds in session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20)):
-        for name in counts:
-            counts[name] += folds.get(name, (0, 0, 0))[LEARN]
+        for name in folds.keys() & counts.keys():
+            counts[name] += folds[name][LEARN]
         if all(k >= enough for k in counts.values()):
             break
     return counts

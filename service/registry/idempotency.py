@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -45,12 +43,6 @@ class Recorded:
 
     status: int
     resource: dict[str, Any]
-
-
-def body_hash(body: Any) -> str:
-    """SHA-256 of a parsed JSON body in canonical form."""
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def recorded(session: Session, attempt: Attempt) -> Recorded | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,15 +11,14 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import Promotion, UpdateState
+from service.contract.names import clean_class_name
 from service.contract.policy import GatePolicy, out_of_order
-from service.contract.requests import CreateModel, PatchModel
+from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
 from service.registry import batches, listing, states
 from service.registry.database import now
 from service.registry.tables import Batch, Installation, Model, Update, Version
 from service.registry.times import moment
-
-CLASS_NAME_LENGTH = 200
 
 
 def create(session: Session, request: CreateModel) -> Model:
@@ -125,7 +123,8 @@ def archive(session: Session, model: Model) -> None:
 
 def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:
     """Grow the vocabulary; -> whether any name was new."""
-    new = [n for n in names if n not in set(model.classes)]
+    known = set(model.classes)
+    new = [n for n in names if n not in known]
     if new:
         model.classes = [*model.classes, *dict.fromkeys(new)]
     return bool(new)
@@ -134,21 +133,11 @@ def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:
 def remove_class(session: Session, model: Model, name: str) -> None:
     """Take a name out. Raises NotFound, and Conflict while an unretracted batch uses it."""
     if name not in model.classes:
-        raise NotFound(f'"{name[:CLASS_NAME_LENGTH]}" is not a class of {model.name}.')
+        raise NotFound(f'"{name[:LONGEST_NAME]}" is not a class of {model.name}.')
     for batch in session.scalars(select(Batch).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))):
         if name in batch.label_counts:
             raise Conflict(f'Batch {batch.id} has rows of "{name}". Retract it first.', batch=batch.id)
     model.classes = [n for n in model.classes if n != name]
-
-
-def clean_class_name(name: str, pointer: str) -> str:
-    """NFC, trimmed, 1 to 200 characters, no control, format or surrogate characters. Raises InvalidContent."""
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in name):
-        raise InvalidContent.at(pointer, "A class name has no control, format or surrogate characters. Remove them.")
-    cleaned = unicodedata.normalize("NFC", name).strip()
-    if not 1 <= len(cleaned) <= CLASS_NAME_LENGTH:
-        raise InvalidContent.at(pointer, f"A class name has 1 to {CLASS_NAME_LENGTH} characters.")
-    return cleaned
 
 
 def clean_class_names(names: Sequence[str], pointer: str) -> list[str]:

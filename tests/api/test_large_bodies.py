@@ -77,6 +77,16 @@ BODIES: list[tuple[str, str, str]] = [
                 '{"inputs": [[1, 2]], "labels": ["a"]}',
                 f'{{"inputs": [[1, 2]], "labels": ["a"], "new_classes": "maybe", "x": {LONG}}}',
                 f'{{"inputs": {LONG}}}',
+                f'{{"inputs": {LONG}, "labels": {json.dumps([True, 7] * 20)}, "new_classes": "allow"}}',
+                f'{{"inputs": {LONG}, "labels": {LABELS[:-1]}, 5.5]}}',
+                f'{{"inputs": {LONG}, "labels": {LABELS[:-1]}, NaN]}}',
+                f'{{"inputs": {LONG}, "labels": {LABELS[:-1]}, "\\ud800"]}}',
+                f'{{"inputs": {LONG}, "labels": {LABELS}, "labels": {LABELS}}}',
+                f'{{"inputs": {LONG}, "labels": {json.dumps(["a", "b"] * 19 + ["c", "zz"])}}}',
+                f'{{"inputs": {LONG}, "labels": "{"a" * 300}"}}',
+                f'{{"inputs": [[1, 2]], "labels": {json.dumps(["a"] * 100)}}}',
+                f'{{"inputs": {json.dumps([[1, 2, 3]] * 10_001)}, "labels": {json.dumps([*map(str, range(10_001))])}}}',
+                f'{{"inputs": {LONG}, "labels": {LABELS}, "x": {json.dumps(dict.fromkeys(map(str, range(2000))))}}}',
             ],
         ),
         ("digits", "updates", ['{"batches": "pending", "inputs": [[1, 2, 3]]}', '{"batches": []}', '{"seed": -1}']),
@@ -268,6 +278,54 @@ def test_rows_that_were_read_aside_are_stored_as_others_are(api: Api, monkeypatc
     monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 256 * 1024)  # the key knows the rows, however they were read
     again = api("POST", "/v1/models/digits/batches", content=body, headers=key)
     assert (again.status_code, again.json()["id"]) == (201, aside["id"])
+
+
+def test_a_large_body_has_little_beside_its_rows_and_labels(api: Api) -> None:
+    long = "x" * 1_100_000
+    refused = send(api, "digits", "batches", f'{{"inputs": [[1, 2, 3]], "labels": ["a"], "source": "{long}"}}')
+    assert (refused.status_code, refused.json()["title"]) == (413, "The body is too large")
+    many = send(api, "digits", "batches", f'{{"inputs": [[1, 2, 3]], "labels": {json.dumps(["a"] * 300_000)}}}')
+    assert "1 row and 300000 labels" in many.json()["detail"]
+
+
+def test_a_million_rows_are_the_most(api: Api) -> None:
+    rows = "[1,2,3]," * 1_000_000
+    refused = send(api, "digits", "predictions", f'{{"inputs": [{rows}[1,2,3]]}}')
+    assert refused.status_code == 422
+    assert "this one has 1,000,001" in refused.json()["detail"]
+
+
+def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
+    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same answers as beside the event loop; a word may be written in escapes."""
+    two = json.dumps({"inputs": [picture("PNG"), picture("JPEG")]}).encode()
+    elements, headers = behind(ELEMENT * 2, [2], "BYTES")
+    escaped, others = elements.replace(b"BYTES", b"BYT\\u0045S"), dict(headers)
+    others["Inference-Header-Content-Length"] = str(int(headers["Inference-Header-Content-Length"]) + 5)
+    strings = json.dumps(tensor([9], "BYTES", data=[picture("PNG")["png"]] * 9)).encode()
+    asked = [
+        (PREDICT, two, {"Content-Type": "application/json"}),
+        (INFER, elements, headers),
+        (INFER, escaped, others),
+        (INFER, strings, {}),
+    ]
+    reads: list[str] = []
+    run = Reader._answered
+    monkeypatch.setattr(Reader, "_answered", lambda self, line: reads.append(json.loads(line)["do"]) or run(self, line))
+    for path, body, sent in asked:
+        monkeypatch.setattr("service.intake.images.HERE_BYTES", 16 * 2**20)
+        here = api("POST", f"/{path.format('faces')}", content=body, headers=sent)
+        assert (here.status_code, reads) == (200, []), here.text
+        monkeypatch.setattr("service.intake.images.HERE_BYTES", 0)
+        aside = api("POST", f"/{path.format('faces')}", content=body, headers=sent)
+        assert without_id(aside) == without_id(here)
+        assert len(reads) == 1
+        reads.clear()
+    batch = json.dumps({**json.loads(two), "labels": ["a", "b"]})
+    assert send(api, "faces", "batches", batch).status_code == 201
+    assert reads == ["read", "digest", "store"]
+    until(lambda: not list((tmp_path / "spool").iterdir()))
 
 
 def test_a_large_body_leaves_no_file(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -161,6 +162,54 @@ def test_a_picture_in_a_query() -> None:
     with pytest.raises(InvalidContent) as caught:
         read_row(json.dumps(row(b"no")), GREY, "faces")
     assert caught.value.errors[0][0] == "/input/png"
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def packed_text(repeated: int) -> bytes:
+    """Chunks of a PNG that unpack to a megabyte each."""
+    return chunk(b"zTXt", b"k\0\0" + zlib.compress(b"\0" * 1_000_000, 9)) * repeated
+
+
+PROGRESSIVE = encoded(Image.fromarray(PIXELS[:, :, :3]), "JPEG", progressive=True)
+LAST_SCAN = PROGRESSIVE[PROGRESSIVE.rfind(b"\xff\xda") : -2]
+PLAIN = encoded(Image.fromarray(PIXELS[:, :, :3]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "told"),
+    [
+        ("JPEG", PROGRESSIVE[:-2] + LAST_SCAN * 200 + b"\xff\xd9", "more than 100 scans"),
+        ("JPEG", PROGRESSIVE[:2] + b"\xff\xfe\0\2" * 20_000 + PROGRESSIVE[2:], "more than 10,000 pieces"),
+        ("JPEG", PROGRESSIVE[:2] + b"\xff" * 200_000 + PROGRESSIVE[2:], "more than 10,000 pieces"),
+        ("PNG", PLAIN[:33] + chunk(b"IDAT", b"") * 20_000 + PLAIN[33:], "more than 10,000 pieces"),
+        ("PNG", PLAIN[:33] + packed_text(10) + PLAIN[33:], "broken"),
+    ],
+)
+def test_files_of_many_pieces_are_refused_before_they_are_decoded(kind: str, data: bytes, told: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(NoPicture, match=told):
+            read_picture(data, kind, (3, 2, 3), "faces")
+        assert tracemalloc.get_traced_memory()[1] < max(50 * len(data), 10 * 2**20)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("JPEG", PROGRESSIVE),
+        # what looks like scans and segments within a comment is none
+        ("JPEG", PROGRESSIVE[:2] + b"\xff\xfe\x9c\x42" + b"\xff\xda" * 20_000 + PROGRESSIVE[2:]),
+        ("PNG", PLAIN[:33] + packed_text(2) + PLAIN[33:]),
+    ],
+)
+def test_files_of_some_pieces_are_read(kind: str, data: bytes) -> None:
+    whole = PROGRESSIVE if kind == "JPEG" else PLAIN
+    assert np.array_equal(read_picture(data, kind, (3, 2, 3), "faces"), read_picture(whole, kind, (3, 2, 3), "faces"))
 
 
 GOOD = [("PNG", encoded(Image.fromarray(PIXELS))), ("JPEG", encoded(grey(), "JPEG")), ("PNG", ANIMATED)]

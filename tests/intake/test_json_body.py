@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 
 import msgspec
 import pytest
 
 from service.errors import BrokenJSON, InvalidContent
-from service.intake.json_body import LEFT_RAW_BYTES, read_object
+from service.intake.json_body import LABELS, LEFT_RAW_BYTES, MOST_MEMBERS, ROWS, hash_of, read_object, read_value
 
 LONG = "[" + "1," * LEFT_RAW_BYTES + "1]"
 
@@ -78,3 +80,83 @@ def test_short_rows_are_read_with_the_rest() -> None:
     read = read_object(b'{"inputs": [[1, 2]], "top": 3}')
     assert read.rows == [[1, 2]]
     assert read.members == {"inputs": [[1, 2]], "top": 3}
+
+
+def test_white_space_and_the_order_of_members_do_not_matter() -> None:
+    assert hash_of({"a": 1, "b": [1, {"c": 2, "d": 3}]}) == hash_of({"b": [1, {"d": 3, "c": 2}], "a": 1})
+
+
+@pytest.mark.parametrize("other", [{"a": 2}, {"a": "1"}, {"a": [1]}, {"a": True}, {"a": None}, {}, {"b": 1}])
+def test_anything_else_is_another_body(other: object) -> None:
+    assert hash_of({"a": 1}) != hash_of(other)
+
+
+def test_a_body_with_half_a_character_has_a_hash() -> None:
+    assert hash_of({"a": "\ud800"}) != hash_of({"a": "\ud801"})
+
+
+def members(count: int, *more: str) -> bytes:
+    """An object of so many members, and these."""
+    return b"{%b}" % ",".join([*(f'"{k:x}":0' for k in range(count)), *more]).encode()
+
+
+def test_a_member_that_is_there_twice_is_found_in_one_pass() -> None:
+    """Sixteen times as many members take sixteen times as long, about, and not 256 times."""
+
+    def seconds(count: int) -> float:
+        body, took = members(count, f'"{count - 1:x}":1'), list[float]()
+        for _ in range(3):
+            began = time.perf_counter()
+            with pytest.raises(InvalidContent) as caught:
+                read_value(body, "/x")
+            took.append(time.perf_counter() - began)
+            assert [p for p, _ in caught.value.errors] == [f"/x/{count - 1:x}"]
+        return min(took)
+
+    assert seconds(32_000) < 80 * seconds(2_000)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        members(MOST_MEMBERS + 1),
+        b'{"a": [' + b",".join([b"{}"] * (MOST_MEMBERS + 1)) + b"]}",
+        b'{"a": [' + b",".join([b"[]"] * (MOST_MEMBERS + 1)) + b"]}",
+        b'{"inputs": [' + b",".join([b"1"] * LEFT_RAW_BYTES) + b'], "a": [' + b"[],".join([b""] * 2000) + b"1]}",
+    ],
+)
+def test_thousands_of_members_and_lists_are_refused(body: bytes) -> None:
+    with pytest.raises(InvalidContent, match=r"more than 1,000 members"):
+        read_object(body)
+
+
+def test_rows_may_be_many_lists_and_objects_and_texts_may_look_like_them() -> None:
+    rows = [{"png": ""}, [[1]]] * MOST_MEMBERS
+    read = read_object(json.dumps({"inputs": rows, "source": "[:" * 2 * MOST_MEMBERS}).encode())
+    assert read_value(bytes(read.rows), "/inputs") == rows
+
+
+def test_a_place_deep_inside_is_told_without_telling_all_others() -> None:
+    """A pointer for each of 20,000 numbers behind 300 long names would come to gigabytes."""
+    depth, name = 300, "n" * 100
+    body = b'{"%b":' % name.encode() * depth + b"[" + b"1," * 20_000 + b"NaN]" + b"}" * depth
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidContent) as caught:
+            read_object(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [p for p, _ in caught.value.errors] == [f"/{name}" * depth + "/20000"]
+    assert peak < 50 * len(body)
+
+
+def test_rows_and_labels_are_cut_out_wherever_they_stand() -> None:
+    body = {"labels": ["a"] * 500, "source": "x", "inputs": [[0.5] * 500]}
+    for order in (list(body), list(reversed(body))):
+        read = read_object(json.dumps({name: body[name] for name in order}).encode(), (ROWS, LABELS))
+        assert json.loads(bytes(read.rows)) == body["inputs"]
+        assert json.loads(bytes(read.labels)) == body["labels"]
+        assert read.members == {"labels": [], "source": "x", "inputs": []} == json.loads(read.text)
+    of_another_kind = json.dumps({**body, "labels": "a" * 500}).encode()
+    assert read_object(of_another_kind, (ROWS, LABELS)).members["labels"] == "a" * 500

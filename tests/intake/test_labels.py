@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from service.contract.names import clean_class_name
 from service.errors import InvalidContent
-from service.intake.labels import read_labels, unknown_labels
-from service.registry.models import clean_class_name
+from service.intake.labels import Labels, first_places, read_labels, unknown_labels
 
 
 def read(labels: list[Any]) -> list[str | None]:
@@ -39,15 +39,34 @@ def test_many_different_labels_are_read_in_one_pass() -> None:
 
 
 def test_unknown_labels_are_named_with_near_matches() -> None:
-    assert unknown_labels(["seven"], ["seven", "eight"], "digits") is None
-    refused = unknown_labels(["seven", "sevn", "zzz", "sevn"], ["seven", "eight"], "digits")
+    assert unknown_labels({"seven": 0}, ["seven", "eight"], "digits") is None
+    refused = unknown_labels(first_places(["seven", "sevn", "zzz", "sevn"]), ["seven", "eight"], "digits")
     assert refused is not None
     assert refused.errors == [
         ("/labels/1", '"sevn" is not a class of digits. Near: "seven".'),
         ("/labels/2", '"zzz" is not a class of digits.'),
     ]
     assert '"new_classes": "allow"' in refused.detail
-    beside_null = unknown_labels([None, "sevn"], ["seven"], "digits")
+    beside_null = unknown_labels(first_places([None, "sevn"]), ["seven"], "digits")
     assert beside_null is not None
     assert beside_null.errors[0][0] == "/labels/1"
     assert refused.members == {"unknown": ["sevn", "zzz"], "near": {"sevn": ["seven"]}}
+
+
+def test_a_name_that_is_far_too_long_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Putting its marks in order would take the square of their number."""
+    monkeypatch.setattr("service.contract.names.unicodedata", None)
+    with pytest.raises(InvalidContent, match="1 to 200 characters"):
+        read(["a" + "\u0301\u0316" * 100_000])
+
+
+def test_a_name_may_be_spelt_in_more_characters_than_it_has() -> None:
+    spelt = "\u03b1\u0313\u0300\u0345" * 200
+    assert read([spelt]) == ["\u1f82" * 200]
+
+
+def test_labels_come_to_names_and_how_many_rows_have_one() -> None:
+    labels = Labels.of(["b", None, "a", "b"])
+    assert (dict(labels.places), labels.labelled) == ({"b": 0, "a": 2}, 3)
+    with pytest.raises(InvalidContent, match="at most 10,000 classes"):
+        Labels.of([str(k) for k in range(10_001)])

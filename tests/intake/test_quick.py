@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -107,3 +108,15 @@ def test_plain_images_are_taken(values: list[float], dtype: type) -> None:
 def test_anything_unusual_is_left_to_the_strict_readers(body: bytes) -> None:
     assert read_usual(body, (SIZE,)) is None
     assert read_usual(b'{"inputs":[[1,2,3]]}', (SIZE,)) is not None  # and the parser is as good as new
+
+
+def test_many_short_rows_where_long_ones_are_due_take_no_memory() -> None:
+    """A text of the rows that are due would be 20,000 x 200 kB."""
+    body, shape = b'{"inputs":[' + b"[]," * 20_000 + b"[]]}", (100_000,)
+    read_usual(b'{"inputs":[[]]}', shape)  # what is remembered of the shape
+    tracemalloc.start()
+    try:
+        assert read_usual(body, shape) is None
+        assert tracemalloc.get_traced_memory()[1] < 50 * len(body)
+    finally:
+        tracemalloc.stop()

@@ -64,6 +64,7 @@ def one(**changes: Any) -> dict[str, Any]:
         (made(one(shape=[True]), b"\x00" * 4), "its shape is not"),
         (made(one(shape=[2**40, 2**40]), b"\x00" * 4), "do not agree"),
         (made(one(shape=[1] * 9), b"\x00" * 4), "its shape is not"),
+        (made(one(shape=[2**48] * 7 + [0], data_offsets=[0, 0])), "too large, though it has no elements"),
         (made(one(data_offsets=[4, 0]), b"\x00" * 4), "do not agree"),
         (made(one(data_offsets=[4, 8]), b"\x00" * 8), "leave gaps"),
         (made(one(data_offsets=[0]), b"\x00" * 4), "data_offsets"),

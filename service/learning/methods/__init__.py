@@ -94,7 +94,7 @@ def _told(name: str, params: type[Strict], error: ValidationError) -> tuple[str,
     field = str(errors[0]["loc"][0]) if errors[0]["loc"] else ""
     allowed = list(params.model_fields)
     if errors[0]["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(field, allowed, 1)
+        near = difflib.get_close_matches(field[:100], allowed, 1)
         hint = f' Did you mean "{near[0]}"?' if near else ""
         return field, f'{name} has no parameter "{field[:100]}".{hint} It takes {", ".join(allowed) or "none"}.'
     if errors[0]["type"] == "value_error":
@@ -107,7 +107,7 @@ def check_name(name: str, pointer: str) -> None:
     """Raises MethodRefused where there is no method of that name."""
     if name not in METHODS:
         known = ", ".join([AUTO, *METHODS])
-        near = difflib.get_close_matches(name, METHODS, 1)
+        near = difflib.get_close_matches(name[:100], METHODS, 1)
         hint = f' Did you mean "{near[0]}"?' if near else ""
         message = f'There is no method "{name[:100]}".{hint} There are {known}.'
         raise MethodRefused(message, [(f"{pointer}/name", message)])

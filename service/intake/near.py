@@ -1,0 +1,86 @@
+"""Which known names an unknown one is near to: a typo is told with what was meant.
+
+difflib compares two names of 200 letters in milliseconds, so it looks at all pairs where these are few and short; else
+at those alone that share the most letters and pairs of letters, and at so many of these as its steps allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from heapq import nlargest
+
+import numpy as np
+from numpy.typing import NDArray
+
+LISTED = 3
+"""Near names that are told of one."""
+STEPS = 1_000_000
+"""Pairs of letters that difflib may look at for one answer: about a tenth of a second."""
+LETTERS, PAIRS = 64, 256
+"""Kinds of letters, and of pairs of letters, that are told apart when names are counted."""
+AT_ONCE = 1000
+"""Names that are counted at once."""
+CUTOFF = 0.6
+"""difflib's own."""
+
+
+def near_matches(unknown: Sequence[str], known: Iterable[str]) -> dict[str, list[str]]:
+    """Each unknown name -> known ones that are near to it, the nearest first; as difflib finds them, but for what its
+    steps do not reach."""
+    there = list(known)
+    letters = sum(map(len, there))
+    if sum(map(len, unknown)) * letters <= STEPS:
+        return {name: get_close_matches(name, there, LISTED, CUTOFF) for name in unknown}
+    likely = _likeliest(unknown, there)
+    return {name: _compared(name, likely[name], STEPS // len(unknown)) for name in unknown}
+
+
+def _compared(name: str, likely: Iterable[str], steps: int) -> list[str]:
+    """The nearest of the likeliest, as far as the steps go."""
+    matcher, found = SequenceMatcher(), list[tuple[float, str]]()
+    matcher.set_seq2(name)
+    for other in likely:
+        steps -= len(name) * len(other)
+        if steps < 0 and found:
+            break
+        matcher.set_seq1(other)
+        if (ratio := matcher.ratio()) >= CUTOFF:
+            found.append((ratio, other))
+        if steps < 0:
+            break
+    return [other for _, other in nlargest(LISTED, found)]
+
+
+def _likeliest(unknown: Sequence[str], known: Sequence[str]) -> dict[str, list[str]]:
+    """Each unknown name -> the known ones that share the most with it, the likeliest first: the share of letters and
+    pairs of letters that both have, of those of both."""
+    wanted = _counts(unknown)
+    most = max(1, min(len(known), STEPS // len(unknown) // 16))
+    shares = np.concatenate([_shares(wanted, _counts(part)) for part in _parts(known)], axis=1)
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :most]
+    return {name: [known[k] for k in row] for name, row in zip(unknown, order.tolist(), strict=True)}
+
+
+def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for k in range(0, len(names), AT_ONCE):
+        yield names[k : k + AT_ONCE]
+
+
+def _shares(wanted: NDArray[np.int16], known: NDArray[np.int16]) -> NDArray[np.float64]:
+    """[n, letters and pairs], [m, the same] -> what both have, of what they have, [n, m]"""
+    both: NDArray[np.float64] = np.stack([np.minimum(row, known).sum(1, dtype=np.float64) for row in wanted])
+    of_both: NDArray[np.float64] = np.maximum(wanted.sum(1)[:, None] + known.sum(1), 1.0)
+    return 2.0 * both / of_both
+
+
+def _counts(names: Sequence[str]) -> NDArray[np.int16]:
+    """How often each name has each letter and each pair of letters, those that fall into one kind together."""
+    codes = np.frombuffer("".join(names).encode("utf-32-le", "replace"), "<u4").astype(np.int64)
+    of = np.repeat(np.arange(len(names)), [len(name) for name in names])
+    width = LETTERS + PAIRS
+    counts = np.bincount(of * width + codes % LETTERS, minlength=len(names) * width)
+    inside = of[1:] == of[:-1]
+    pairs = ((codes[:-1] * 31 + codes[1:]) % PAIRS)[inside]
+    counts += np.bincount(of[1:][inside] * width + LETTERS + pairs, minlength=len(names) * width)
+    return counts.reshape(len(names), width).astype(np.int16)

@@ -1,0 +1,65 @@
+"""The pieces of a PNG or JPEG file, counted before anything is decoded: a decoder takes its time for each of them.
+
+A JPEG whose last scan is repeated passes over all its pixels for every ten bytes of it; a file of empty segments or
+chunks, or of the same text packed well, takes memory and time that its pixels do not ask for.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+from PIL import PngImagePlugin
+
+MOST_SCANS = 100
+"""Of a JPEG: passes over all of its pixels. Encoders make ten, those that try hard about twenty."""
+MOST_PIECES = 10_000
+"""Segments of a JPEG, chunks of a PNG: each takes the decoder some microseconds."""
+MOST_TEXT_BYTES = 4 * 2**20
+"""Of a PNG: its texts and its colour profile, unpacked."""
+_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+"""Begins a segment; what lies between two is pixels, in which 0xff is followed by 0x00 or by a place to start again."""
+_START_OF_SCAN, _END = 0xDA, 0xD9
+_ALONE = (0x01, 0xD8)
+"""Markers without a segment behind them."""
+
+PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT_BYTES  # it has 64 MiB
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # a line in the log for each broken entry
+
+
+def fault_of_pieces(data: bytes, kind: str) -> str | None:
+    """Why the file ("PNG", "JPEG") is made of too many pieces, as a sentence that goes on after "This JPEG"; None: it
+    is not."""
+    pieces, scans = _jpeg(data) if kind == "JPEG" else (_png(data), 0)
+    if scans > MOST_SCANS:
+        return f"has more than {MOST_SCANS} scans. Save it anew."
+    if pieces > MOST_PIECES:
+        return f"has more than {MOST_PIECES:,} pieces. Save it anew."
+    return None
+
+
+def _jpeg(data: bytes) -> tuple[int, int]:
+    """-> segments and scans, as many as there can be at the most; counted one by one, until there are too many of them,
+    where that may be too many"""
+    scans, segments = data.count(b"\xff%c" % _START_OF_SCAN), data.count(b"\xff") - data.count(b"\xff\x00")
+    if scans <= MOST_SCANS and segments <= MOST_PIECES:
+        return segments, scans
+    at = segments = scans = 0
+    while segments <= MOST_PIECES and scans <= MOST_SCANS and (found := _MARKER.search(data, at)) is not None:
+        segments, at = segments + 1 + len(found[0]) // 16, found.end()
+        marker = data[at - 1]
+        if marker == _END:
+            break
+        if marker in _ALONE:
+            continue
+        scans += marker == _START_OF_SCAN
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    return segments, scans
+
+
+def _png(data: bytes) -> int:
+    """-> chunks, counted until there are too many of them"""
+    at, chunks = 8, 0
+    while at < len(data) and chunks <= MOST_PIECES:
+        chunks, at = chunks + 1, at + 12 + int.from_bytes(data[at : at + 4], "big")
+    return chunks

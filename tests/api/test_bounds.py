@@ -1,0 +1,102 @@
+"""Every list, text and object that a request may hold has a longest length, and the first fault of a list is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from service.api.validation import validated
+from service.contract.requests import MOST_BATCHES, CreateUpdate
+from service.errors import InvalidContent
+from service.intake.json_body import read_object
+from service.learning.choice import AutoParams
+from service.learning.methods import METHODS
+from tests.api.conftest import Api, pointers
+
+JSON = {"Content-Type": "application/json"}
+OPEN = {"InferenceRequest", "InputTensor", "RequestedOutput"}
+"""Messages of the Open Inference Protocol: members that they do not know are ignored, and counted as they are read."""
+
+
+def unbounded(schema: Any, at: str, definitions: dict[str, Any]) -> Iterator[str]:
+    """Places of a schema where something of any length may stand."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        if name in definitions:
+            yield from unbounded(definitions.pop(name), name, definitions)
+        return
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    is_long = not schema.keys() & {"maxLength", "enum", "const"} and not str(schema.get("pattern", "")).endswith("}$")
+    if "string" in kinds and is_long:
+        yield at
+    if "array" in kinds and "maxItems" not in schema:
+        yield at
+    # one without any named member holds whatever is sent
+    if "object" in kinds and schema.get("additionalProperties") is not False and "maxProperties" not in schema:
+        yield at
+    for name, inner in schema.get("properties", {}).items():
+        yield from unbounded(inner, f"{at}.{name}", definitions)
+    for inner in [*schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("allOf", [])]:
+        yield from unbounded(inner, at, definitions)
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from unbounded(schema[key], f"{at}[]", definitions)
+
+
+def test_everything_in_a_body_has_a_longest_length(api: Api) -> None:
+    document = api.ok("GET", "/openapi.json")
+    definitions = document["components"]["schemas"]
+    bodies = [
+        content["schema"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        for media, content in operation.get("requestBody", {}).get("content", {}).items()
+        if media == "application/json"
+    ]
+    assert len(bodies) >= 12
+    assert {k for body in bodies for k in unbounded(body, "", definitions)} <= OPEN
+
+
+@pytest.mark.parametrize("params", [AutoParams, *(method.Params for method in METHODS.values())])
+def test_parameters_of_methods_have_a_longest_length(params: type[BaseModel]) -> None:
+    schema = params.model_json_schema()
+    assert list(unbounded(schema, params.__module__, schema.get("$defs", {}))) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointer"),
+    [
+        ("POST", "updates", '{"batches": [%s]}', "/batches/0"),
+        ("POST", "retractions", '{"batches": [%s]}', "/batches/0"),
+        ("POST", "classes", '{"names": [%s]}', "/names/0"),
+        ("PATCH", "", '{"method": {"name": "ridge", "x": {%s}}}', ""),
+    ],
+)
+def test_one_fault_of_a_long_list_is_told(api: Api, method: str, path: str, body: str, pointer: str) -> None:
+    items = ",".join(f'"k{k}": 1' if "{%s}" in body else "1" for k in range(5000))
+    answer = api(method, f"/v1/models/digits/{path}".rstrip("/"), content=body % items, headers=JSON)
+    assert (answer.status_code, pointers(answer)) == (422, [pointer])
+
+
+def test_a_list_of_too_many_batches_is_refused() -> None:
+    body = read_object(b'{"batches": [%s]}' % b",".join([b'"bat_1"'] * (MOST_BATCHES + 1)))
+    with pytest.raises(InvalidContent, match="10000"):
+        validated(CreateUpdate, body)
+
+
+def test_what_brings_no_rows_is_short(api: Api) -> None:
+    """A body that makes a model may be longer: its scale is two numbers a column."""
+    long = b'{"name": "wide", "input": {"kind": "vector", "size": 3, "scale": {"mean": [0, 0, 0], "std": 1}}}'
+    for size, path, status in [
+        (1_000_000, "/v1/models/digits/rollback", 409),
+        (1_100_000, "/v1/models/digits/rollback", 413),
+        (1_100_000, "/v1/models/digits/classes", 413),
+        (1_100_000, "/v1/models", 201),
+        (4_300_000, "/v1/models", 413),
+    ]:
+        body = long if path == "/v1/models" else b"{}"
+        assert api("POST", path, content=body.ljust(size), headers=JSON).status_code == status, (size, path)

@@ -1,0 +1,65 @@
+"""A typo is told with the name that was meant, whatever the vocabulary, by a bounded number of steps."""
+
+from __future__ import annotations
+
+import random
+from difflib import SequenceMatcher, get_close_matches
+
+import pytest
+
+from service.intake import near
+from service.intake.near import STEPS, near_matches
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def typo(word: str, chance: random.Random) -> str:
+    """One letter left out, put in, changed, or at the place of the one before."""
+    k, letter = chance.randrange(1, len(word)), chance.choice(LETTERS)
+    before, behind = word[:k], word[k:]
+    return chance.choice(
+        [before + behind[1:], before + letter + behind, before + letter + behind[1:], swapped(word, k)]
+    )
+
+
+def swapped(word: str, k: int) -> str:
+    return word[: k - 1] + word[k] + word[k - 1] + word[k + 1 :]
+
+
+def words(count: int, chance: random.Random, letters: str = LETTERS, shortest: int = 5, longest: int = 14) -> list[str]:
+    return ["".join(chance.choices(letters, k=chance.randint(shortest, longest))) for _ in range(count)]
+
+
+def test_of_a_usual_vocabulary_it_finds_what_difflib_finds() -> None:
+    chance = random.Random(0)
+    known = words(300, chance)
+    unknown = [typo(word, chance) for word in known[:10]]
+    assert near_matches(unknown, known) == {name: get_close_matches(name, known, 3) for name in unknown}
+
+
+def test_of_ten_thousand_names_each_typo_is_told_with_what_was_meant() -> None:
+    chance = random.Random(0)
+    known = words(10_000, chance)
+    meant = known[:10]
+    unknown = [typo(word, chance) for word in meant]
+    found = near_matches(unknown, known)
+    assert [found[name][0] for name in unknown] == meant
+
+
+@pytest.mark.parametrize("letters", ["ab", LETTERS])
+def test_its_steps_are_bounded(monkeypatch: pytest.MonkeyPatch, letters: str) -> None:
+    """Ten names of 199 letters against ten thousand, one letter's change from some, or all made of the same two."""
+    chance, steps = random.Random(0), 0
+
+    class Counting(SequenceMatcher[str]):
+        def ratio(self) -> float:
+            nonlocal steps
+            steps += len(self.a) * len(self.b)
+            return super().ratio()
+
+    monkeypatch.setattr(near, "SequenceMatcher", Counting)
+    known = words(10_000, chance, letters, 199, 199)
+    found = near_matches([typo(word, chance)[:199] for word in known[:10]], known)
+    assert 0 < steps <= 2 * STEPS
+    if letters == LETTERS:
+        assert [names[0] for names in found.values()] == known[:10]
