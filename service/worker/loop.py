@@ -135,6 +135,7 @@ class Worker:
             unfinished, last = erasure.unfinished(session), erasure.last(session)
         if self._erased not in (None, last):
             self._child.kill()
+            self._child.warm()
         self._erased = last
         try:
             if unfinished:

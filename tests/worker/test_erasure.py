@@ -205,3 +205,18 @@ def test_what_an_update_stored_goes_with_it_when_it_is_given_up(runtime: Runtime
     give_up(runtime, update.model_id, made)
     assert stored(runtime, AREA) == before[AREA] | kept
     assert stored(runtime, SHARDS) == before[SHARDS]
+
+
+def test_what_an_earlier_version_erased_is_made_whole(runtime: Runtime, ids: list[str]) -> None:
+    """It kept the digest of the batch, and what updates that were given up had left."""
+    left = runtime.store.put(AREA, b"features of a batch")
+    with runtime.database.writing() as session:
+        batch = session.get_one(Batch, ids[1])
+        batch.retracted_at = batch.erased_at = 1.0
+        batch.stored_digest, batch.kept_rows = None, 0
+        assert erasure.unfinished(session) == [1]
+    erasure.finish(runtime, 1)
+    with runtime.database.reading() as session:
+        assert erasure.unfinished(session) == []
+        assert session.get_one(Batch, ids[1]).digest == ""
+    assert not runtime.store.has(AREA, left)

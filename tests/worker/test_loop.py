@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,10 @@ import pytest
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
-from service.errors import Busy
-from service.registry import leases, models, updates
+from service.errors import Busy, DiskFull
+from service.registry import batches, leases, models, updates
 from service.registry.database import Database
-from service.registry.tables import Update, Version
+from service.registry.tables import Batch, Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.worker import erasure, executors, loop
@@ -278,3 +279,54 @@ def test_a_worker_elsewhere_rescues_what_nobody_beats_for(
     wait_for(lambda: look(runtime, update.id).state == "succeeded")
     assert events(runtime, update.id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
     assert look(runtime, update.id).attempts == 2
+
+
+def test_what_another_worker_began_to_erase_is_finished_and_no_child_remembers_it(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    """It died in between; and the child here may have met the rows."""
+    first = answered(runtime, tmp_path)
+    wait_for(lambda: look(runtime, first).state == "succeeded")
+    process = worker._child._process
+    assert process is not None
+    with runtime.database.writing() as session:
+        batch = store_batch(runtime, session, seed=1)
+        batch.retracted_at, batch.erased_at, batch.doomed = 1.0, 1.0, []
+    worker._look_again = 0.0
+    runtime.work.set()
+    wait_for(lambda: not alive(process.pid))
+
+    def erased() -> bool:
+        with runtime.database.reading() as session:
+            return batches.is_erased(session.get_one(Batch, batch.id))
+
+    wait_for(erased)
+
+
+def test_an_erasure_that_cannot_be_finished_now_holds_nothing_up_and_is_tried_again(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, full = erasure.finish, threading.Event()
+    full.set()
+
+    def unable(*given: Runtime | int) -> None:
+        if full.is_set():
+            raise DiskFull("The database has no room left; nothing was stored.")
+        finish(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(erasure, "finish", unable)
+    monkeypatch.setattr(loop, "TRY_AGAIN_SECONDS", 0.01)
+    with runtime.database.writing() as session:
+        batch = store_batch(runtime, session, seed=1)
+        batch.retracted_at, batch.erased_at, batch.doomed = 1.0, 1.0, []
+    worker._look_again = 0.0
+    update_id = answered(runtime, tmp_path, seed=2)
+    wait_for(lambda: look(runtime, update_id).state == "succeeded")
+    assert _unfinished(runtime) == [1]
+    full.clear()
+    wait_for(lambda: not _unfinished(runtime))
+
+
+def _unfinished(runtime: Runtime) -> list[int]:
+    with runtime.database.reading() as session:
+        return erasure.unfinished(session)
