@@ -28,8 +28,10 @@ from service.contract.enums import Outcome
 from service.contract.inputs import VectorInput
 from service.worker.assignment import Result
 
-BASE_ROWS = {"digits": 600, "letter": 4000, "mnist10k": 3000, "hundred": 3000}
+BASE_ROWS = {"digits": 600, "letter": 4000, "mnist10k": 2000, "hundred": 3000}
 """Rows of the live version; what is left of the training rows makes the updates."""
+TEST_ROWS = 1000
+"""Test rows of images at most: each of thirty versions answers them."""
 NEW_NAME = "unknown"
 ONE_NAME, ALL_NAMES = "a class under a new name", 'all rows as "unknown"'
 RENAMES = 12
@@ -225,7 +227,11 @@ def _rows(kind: Kind, fresh: Rows, size: int, random: np.random.Generator) -> Ro
 
 def drawn(stream: Stream, folder: Path | None, seed: int) -> tuple[Rows, Rows]:
     """-> training and test rows."""
-    return load(stream, folder, seed) if stream.data != HUNDRED.data else _hundred(seed)
+    if stream.data == HUNDRED.data:
+        return _hundred(seed)
+    train, test = load(stream, folder, seed)
+    most = TEST_ROWS if train.inputs.ndim > 2 else len(test)
+    return train, test.take(np.random.default_rng(seed).permutation(len(test))[:most])
 
 
 HUNDRED = Stream("hundred", "hundred", VectorInput(kind="vector", size=20), (256,), 0.03)

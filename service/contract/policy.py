@@ -152,7 +152,7 @@ class SlowLoss(Strict):
         "first, and the last that a person promoted; none from before one that a person promoted against the gate.",
     )
     max_drop: float = Field(0.04, ge=0, le=1, description="Allowed fall since any of them.")
-    max_class_drop: float = Field(0.15, ge=0, le=1, description="Allowed fall of one class since any of them.")
+    max_class_drop: float = Field(0.10, ge=0, le=1, description="Allowed fall of one class since any of them.")
     p: float = Field(
         0.01,
         gt=0,

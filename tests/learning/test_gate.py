@@ -377,7 +377,7 @@ def test_a_version_that_shares_few_rows_hides_none_that_shares_many() -> None:
 
 
 def test_the_more_versions_are_compared_the_surer_a_loss_must_be() -> None:
-    # 9 of 9 rows lost: p = 1 in 512
+    # nine lost and none won: p = 1 in 512; 0.01 of seven versions is 1 in 700
     once = lost(9, 0, 200)
     assert fired(Measured(live=15, since=(once,))) == {9: Severity.HELD}
     assert not fired(Measured(live=15, since=(once, *(lost(0, 0, 200, version=k) for k in range(2, 8)))))
@@ -391,8 +391,8 @@ def test_losses_of_one_class_add_up() -> None:
         'Held: small losses add up: "3" lost 16 points since version 12, on 100 rows. Version 15 stays live. Go back '
         "to version 12, or promote this one: then it is what later ones are compared with."
     )
-    assert not fired(Measured(live=15, since=(lost(15, 1, 1000, **{"3": Paired(100, 15, 0)}),)))
-    # 7 of 20 rows: p = 1 in 128, which is no evidence among two classes and more
+    assert not fired(Measured(live=15, since=(lost(10, 1, 1000, **{"3": Paired(100, 10, 0)}),)))
+    # 7 of 20 rows: p = 1 in 128, which is no evidence of one class among two
     assert not fired(Measured(live=15, since=(lost(7, 0, 1000, **{"3": Paired(20, 7, 0), "4": Paired(20, 0, 0)}),)))
 
 

@@ -13,7 +13,7 @@ from service.learning.assessment import Assessment
 from service.learning.batch import Bools, Rows, make_rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import Evidence
-from service.learning.likeness import likeness
+from service.learning.likeness import likeness, of_its_own
 from service.learning.measured import Likeness
 
 COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)
@@ -104,3 +104,43 @@ def test_classes_of_few_rows_together() -> None:
     both = Likeness.together([one, two])
     assert (both.rows, both.sure, both.compared, both.beside, both.called) == (8, 6, 5, 9, {"a": 5, "b": 1})
     assert both.separation == pytest.approx((4 * 0.25 + 0.75) / 5)
+
+
+@pytest.mark.parametrize(
+    ("alike", "own"),
+    [
+        (Likeness(50, 45, 0.9, {"a": 45}, 45, 30, 0.5), False),
+        (Likeness(50, 45, 0.9, {"a": 45}, 45, 30, 0.9), True),
+        (Likeness(50, 6, 0.9, {"a": 6}, 6, 30, 0.5), True),
+        (Likeness(50, 0, 0.9, {}, 0, 0, None), True),
+        (Likeness(9, 0, 0.9, {}, 0, 0, None), False),
+        (Likeness(50, 4, 0.1, {"a": 50}, 50, 30, 0.5, all=True), False),
+        (Likeness(50, 4, 0.1, {"a": 50}, 50, 30, 0.9, all=True), True),
+    ],
+    ids=["nothing tells it", "told apart", "few look old", "none look old", "few rows", "hard", "hard, told apart"],
+)
+def test_what_shows_that_a_class_is_one_of_its_own(alike: Likeness, own: bool) -> None:
+    assert of_its_own(alike, GatePolicy().renames) is own
+
+
+def test_the_yardstick_tells_them_apart_where_there_is_one() -> None:
+    blind, sees = toward(0.5, 0.5), toward(0.1, 0.9)
+    own = rows("nn", "bat_1")
+    a = Assessment(
+        policy=POLICY,
+        trusted=rows("aa", "bat_0"),
+        batch=replace(own, folds=np.array([0, 2])),
+        candidate=blind,
+        candidate_on_batch=blind,
+        cost=COST,
+        exact=False,
+        live=1,
+        base=base("aa", "++"),
+        base_on_batch=base("aa", "++"),
+        yardstick=toward(0.1, 0.2),
+        yardstick_on_batch=sees,
+    )
+    none = np.zeros(2, bool)
+    found = likeness(a, Evidence(none, ~none, none, 0.0, {}))["n"]
+    assert found.separation == pytest.approx((0.5 / 2 + 2 / 2) / 2), "0.1 ties with one of two, 0.9 is over both"
+    assert likeness(replace(a, yardstick=None), Evidence(none, ~none, none, 0.0, {}))["n"].separation == 0.5
