@@ -87,7 +87,8 @@ class Assessment:
     @property
     def new(self) -> tuple[str, ...]:
         """Classes that this update brought."""
-        return tuple(c for c in self.candidate.classes if c not in frozenset(self.old))
+        old = frozenset(self.old)
+        return tuple(c for c in self.candidate.classes if c not in old)
 
     def distinct(self) -> Assessment:
         """The same without repetitions of a row and label: copies are right or wrong together and prove nothing."""

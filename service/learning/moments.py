@@ -10,6 +10,9 @@ import numpy as np
 
 from service.learning.sums import Floats, Sums
 
+AT_ONCE = 1024
+"""Classes whose answers are looked at together: all at once would take the square of their number."""
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -58,10 +61,17 @@ class Moments:
         = tr(W S_w W') + sum_k pi_k |W mu_k + b - e_k|^2: the squared error of the rows behind these sums, each row of
         class k weighted n_k^(prior - 1), with the spread within classes pooled as in the head's own equations.
         """
-        answered = weight @ self.means
-        spread = float(np.sum((weight @ self.products) * weight)) - float(self.n @ np.sum(answered**2, 0))
-        miss = answered + bias[:, None] - _one_hot(self.classes, columns)
-        return spread / self.freedom + float(self.prior @ np.sum(miss**2, 0))
+        spread = float(np.sum((weight @ self.products) * weight))
+        missed, place = 0.0, {name: k for k, name in enumerate(columns)}
+        own = np.array([place.get(name, -1) for name in self.classes], np.int64)
+        for start in range(0, len(own), AT_ONCE):
+            mine = slice(start, start + AT_ONCE)
+            miss, n, prior, at = weight @ self.means[:, mine], self.n[mine], self.prior[mine], own[mine]
+            spread -= float(n @ np.sum(miss**2, 0))
+            miss += bias[:, None]
+            miss[at[at >= 0], np.flatnonzero(at >= 0)] -= 1  # a class without a column has no one in it
+            missed += float(prior @ np.sum(miss**2, 0))
+        return spread / self.freedom + missed
 
 
 def freedom_of(n: Floats) -> float:
@@ -83,7 +93,3 @@ def add_square(onto: Floats, columns: Floats, sign: float) -> None:
 
     dsyrk(sign, columns.T, 1.0, onto, trans=True, lower=True, overwrite_c=True)
 
-
-def _one_hot(classes: Sequence[str], columns: Sequence[str]) -> Floats:
-    """[columns, classes]; a class without a column has no one in it."""
-    return np.array([[float(a == b) for b in classes] for a in columns])

@@ -170,5 +170,6 @@ def _solved(factor: Floats, right: Floats) -> Floats:
 
 def in_features(head: Head, sums: Sums, shift: int) -> Head:
     """From grid units to feature units (a power of two: exact), columns in the order of the sums."""
-    order = [name for name in sums.classes if name in set(head.classes)]
+    solved = frozenset(head.classes)
+    order = [name for name in sums.classes if name in solved]
     return Head(head.classes, head.weight * 2.0**shift, head.bias).aligned(order)

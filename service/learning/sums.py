@@ -25,6 +25,9 @@ WIDEST = 4096
 """Features beyond which G alone, 8 (M + 1)^2 bytes, would not fit beside what else a process holds."""
 CHUNK = 8192
 """Rows that are multiplied at once."""
+WIDE = 16
+"""Rows a class below which the sums of classes are added up row by row: a product with zeros and ones costs as much for
+each class as for each row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +158,18 @@ def _products(inputs: Array, codes: Ints, classes: int) -> tuple[Floats, Floats]
     """h'h and h'y of rounded features [n, M] and columns [n]; at least one row."""
     h = np.ones((len(inputs), inputs.shape[1] + 1))
     h[:, :-1] = inputs
-    return h.T @ h, h.T @ np.eye(classes)[codes]
+    return h.T @ h, _by_class(h, codes, classes)
+
+
+def _by_class(h: Floats, codes: Ints, classes: int) -> Floats:
+    """Sums of the rows of each class, exact as they are of integers. h [n, M+1], codes [n] -> [M+1, classes]"""
+    if classes * WIDE <= len(h):
+        return h.T @ np.eye(classes)[codes]
+    order = np.argsort(codes, kind="stable")
+    there, starts = np.unique(codes[order], return_index=True)
+    Q = np.zeros((h.shape[1], classes))
+    Q[:, there] = np.add.reduceat(h[order], starts, axis=0).T
+    return Q
 
 
 def triangle(G: Floats) -> Floats:
