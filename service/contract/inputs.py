@@ -54,6 +54,10 @@ class MomentsScale(Strict):
 Scale = RangeScale | MomentsScale
 
 
+WIDEST_EXACT = 4096
+"""Features beyond which their sums of products, 8 (M + 1)^2 bytes, would not fit beside what else a process holds."""
+
+
 class VectorInput(Strict):
     """Rows of `size` numbers."""
 
@@ -160,6 +164,11 @@ def misfit(spec: InputSpec, backbone: Backbone) -> str | None:
         return f"{backbone.name} takes numbers; for texts there is minilm, which they have by default."
     if isinstance(spec, VectorInput) and isinstance(backbone, CnnBackbone):
         return "cnn takes images; for vectors there are identity and mlp."
+    if isinstance(spec, VectorInput) and isinstance(backbone, MlpBackbone) and spec.size > WIDEST_EXACT:
+        return (
+            f"mlp takes at most {WIDEST_EXACT:,} numbers a row, since exact sums of them are kept beside it, and these "
+            f"rows have {spec.size:,}. Wider vectors have identity, where auto and ridge learn them through a lift."
+        )
     return None
 
 

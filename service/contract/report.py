@@ -233,6 +233,11 @@ class Certificate(Fact):
     exact: bool
     torch: str
     threads: int
+    processor: str = Field(
+        default="",
+        description="Instructions that torch computes with, such as AVX2 or AVX512: features may differ in their last "
+        "bit between two. Empty in certificates that are older than this field.",
+    )
     seed: int
 
 

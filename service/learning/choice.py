@@ -16,19 +16,17 @@ from typing import Any
 
 from pydantic import Field
 
-from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict, misfit
 from service.learning.checkpoint import Checkpoint
 from service.learning.cost import joint_backbone
 from service.learning.method import Data
 from service.learning.new_columns import can_stay
-from service.learning.sentences import a, counted
+from service.learning.sentences import a
 from service.learning.unseen import foreign, without_rows
 
 EXACT = {"name": "ridge", "discriminants": True}
 """The exact head: both closed forms in one, which on ten feature sets was above the better of the two, chosen by rows
 kept back, as often as not. A first version tries it on every lift, none included: raw discriminants are among them."""
-FEW_NEW = 5
-"""Learning rows of the rarest new class below which covariances are shared and shrunk."""
 FEW_KNOWN = 20
 """Rows a class below which only the head of a trained net is touched, where no old row is kept to learn beside."""
 IMPORTED_STRENGTH, IMPORTED_STIFFLY = 0.1, 1.0
@@ -174,13 +172,6 @@ class _Table:
 
     def _new_classes(self) -> Choice:
         if not self.trained:
-            rarest = min(self.new, key=lambda name: (self.new[name], name))
-            if self.new[rarest] < FEW_NEW:
-                few = counted(self.new[rarest], "row", "rows")
-                return Choice(
-                    {"name": "lda"},
-                    f'auto: "{rarest}" is new and has {few}; one shrunk covariance for all classes is safest.',
-                )
             return self._closed("new classes on features that stand still; the exact head forgets nothing")
         if self.data.kept_rows:
             exact = EXACT, "the exact head on the features of the trained net"
@@ -235,7 +226,7 @@ class _Table:
         if not enough or kept < rows or not self.around.keeps:
             return ()
         backbone = joint_backbone(self.data.input, self.data.architecture)
-        if isinstance(backbone, PretrainedBackbone):
+        if isinstance(backbone, PretrainedBackbone) or misfit(self.data.input, backbone):
             return ()
         request: dict[str, Any] = {"name": "retrain"}
         if backbone != self.data.architecture.backbone:

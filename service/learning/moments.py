@@ -92,4 +92,3 @@ def add_square(onto: Floats, columns: Floats, sign: float) -> None:
     from scipy.linalg.blas import dsyrk  # of no use to a process that only serves
 
     dsyrk(sign, columns.T, 1.0, onto, trans=True, lower=True, overwrite_c=True)
-

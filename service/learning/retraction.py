@@ -45,6 +45,7 @@ def certify(
         exact=candidate.report.exact,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
+        processor=torch.backends.cpu.get_cpu_capability(),
         seed=run.seed,
     )
     return replace(candidate, report=candidate.report.model_copy(update={"certificate": certificate}))

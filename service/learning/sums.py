@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.inputs import WIDEST_EXACT
 from service.errors import CorruptArtifact, MethodRefused
 from service.learning.batch import Array, Ints, Rows
 
@@ -21,8 +22,7 @@ Floats = NDArray[np.float64]
 
 LARGEST_SUM = 2.0**53
 """Float64 holds every integer up to here."""
-WIDEST = 4096
-"""Features beyond which G alone, 8 (M + 1)^2 bytes, would not fit beside what else a process holds."""
+WIDEST = WIDEST_EXACT
 CHUNK = 8192
 """Rows that are multiplied at once."""
 WIDE = 16
@@ -62,8 +62,8 @@ class Sums:
         """No rows of that many features. Raises MethodRefused where they are too many for exact sums."""
         if width > WIDEST:
             raise MethodRefused(
-                f"{width:,} features are too many for exact sums; {WIDEST:,} is the limit. Inputs as wide as this "
-                "learn through a lift: use a model with the identity backbone, and auto or ridge."
+                f"{width:,} features are too many for exact sums; {WIDEST:,} is the limit. Inputs as wide as this are "
+                'learned by auto, or by ridge with the lift "auto", "relu" or "fourier", which makes fewer of them.'
             )
         return cls((), np.zeros((width + 1, width + 1)), np.zeros((width + 1, 0)), np.zeros(0))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from service.registry import batches, ledger, models, versions
 from service.registry.database import Database
@@ -65,6 +66,7 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
     certificate = done["report"]["certificate"]
     assert certificate["ledger_digest"] == after.ledger_digest
     assert (certificate["removed"], certificate["rows"], certificate["exact"]) == ([bad], 120, True)
+    assert certificate["processor"] == torch.backends.cpu.get_cpu_capability()
     told = {fact["part"]: fact["status"] for fact in certificate["shards"]}
     assert told["head.0"] == "recomputed"
     assert certificate["decided"] == [], "the first batch alone brings the same order of classes"

@@ -39,6 +39,10 @@ def test_a_model_is_made_and_found(api: Api) -> None:
         ({"input": {**VECTOR, "scale": {"range": [1, 1]}}}, "/input/scale"),
         ({"input": {**VECTOR, "scale": {"mean": [0, 0], "std": 1}}}, "/input/scale/mean"),
         ({"architecture": {"backbone": {"name": "cnn"}}}, "/architecture/backbone/name"),
+        (
+            {"input": {"kind": "vector", "size": 100_000}, "architecture": {"backbone": {"name": "mlp"}}},
+            "/architecture/backbone/name",
+        ),
         ({"architecture": {"backbone": {"name": "minilm"}}}, "/architecture/backbone/name"),
         ({"classes": ["a", "b\u202e"]}, "/classes/1"),
         ({"classes": ["a", "b", " a"]}, "/classes/2"),

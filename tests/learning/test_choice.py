@@ -91,10 +91,8 @@ def test_a_net_that_a_challenger_brought_in_must_beat_the_exact_head() -> None:
     assert auto(stream.checkpoint, data).unless is None, "of deleted rows nothing is known on the scaled input"
 
 
-def test_a_few_rows_of_a_new_class_share_one_covariance() -> None:
-    found = chosen(known("ridge"), "d", n=3)
-    assert name(found.request) == "lda"
-    assert '"d" is new and has 3 rows' in found.why
+def test_a_few_rows_of_a_new_class_are_learned_by_the_exact_head() -> None:
+    assert chosen(known("ridge"), "d", n=3).request == EXACT
 
 
 def test_stable_scores_expand_a_net() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import MethodRefused
+from service.learning import moments, sums
 from service.learning.batch import Rows
 from service.learning.moments import Moments
 from service.learning.solve import (
     ABSENT,
     Head,
+    RidgeEquations,
     solve_lda,
     solve_ridge,
 )
@@ -197,3 +201,31 @@ def test_a_head_can_be_aligned_to_other_columns() -> None:
     assert moved.weight.tolist() == [[2], [0]]
     assert moved.bias.tolist() == [4, ABSENT]
     assert head.aligned(["a", "b"]) is head
+
+
+def test_thousands_of_classes_take_no_square_of_their_number() -> None:
+    classes, width = 3000, 8
+    rng = np.random.default_rng(0)
+    labels = [f"c{k}" for k in np.repeat(np.arange(classes), 4)]
+    entry = entry_of(np.rint(rng.normal(size=(len(labels), width)) * 2**SHIFT), labels)
+    tracemalloc.start()
+    learn = Sums.of(entry)
+    choose_alpha(learn, learn, SHIFT, 0.25)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * classes**2, "one matrix of classes by classes"
+
+
+def test_sums_of_classes_and_the_squared_error_are_the_same_where_classes_are_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = rows_of(100)
+    few = Sums.of(entry)
+    monkeypatch.setattr(sums, "WIDE", 10_000)
+    many = Sums.of(entry)
+    assert np.array_equal(few.Q, many.Q)
+    head = RidgeEquations(Moments.of(few, 0.25)).solve(0.1)
+    truth, columns = Moments.of(few, 0.25), head.classes[1:]
+    whole = truth.squared_error(head.weight[1:], head.bias[1:], columns)
+    monkeypatch.setattr(moments, "AT_ONCE", 1)
+    assert truth.squared_error(head.weight[1:], head.bias[1:], columns) == pytest.approx(whole, rel=1e-12)

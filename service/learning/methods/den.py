@@ -221,7 +221,10 @@ METHOD = Method(
     needs=frozenset({"dense", "ledger"}),
     good_when="Old weights and old scores must not move, and the network may grow.",
     limits="A new class can still win on an old row (the exam counts intrusion). The network grows with each update "
-    "(parameters_added tells). Mistakes among old classes stay (masked accuracy does not rise).",
+    "(parameters_added tells). Mistakes among old classes stay (masked accuracy does not rise). "
+    "Left out of the paper: the sparse retraining of old units, an output layer for each task with its time stamp (no "
+    "row says which task it is of), and expansion by the loss alone: units are added where the drift of a probe is "
+    "large.",
     refuse=refuse,
     unfit=unfit,
 )
