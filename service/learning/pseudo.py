@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,9 +33,8 @@ class Gaussians:
 
     @classmethod
     def of_ledger(cls, ledger: Ledger, frame: Frame, shape: tuple[int, ...]) -> Gaussians:
-        """Of the learning rows in a frame; with a class so small that it only lent some, of all rows."""
-        learn, every = ledger.learn, ledger.all
-        return cls.of(learn if len(learn.classes) == len(every.classes) else every, ledger.shift, frame, shape)
+        """Of the learning rows in a frame. Rows that judge or select have no part in them."""
+        return cls.of(_learning(ledger), ledger.shift, frame, shape)
 
     @classmethod
     def of(cls, sums: Sums, shift: int, frame: Frame, shape: tuple[int, ...]) -> Gaussians:
@@ -58,6 +58,30 @@ class Gaussians:
             x.append((mean + noise @ self.factor.T).reshape(rows, *self.shape))
             y.append(torch.full((rows,), at.get(name, -1)))
         return Labelled(torch.cat(x), torch.cat(y))
+
+
+def _learning(ledger: Ledger) -> Sums:
+    """Sums of the learning rows. Of a class that has none of its own those that it lent: all its rows less the bounded
+    ones that judge and select. They tell its mean alone, since products are not kept by class."""
+    learn, other = ledger.learn, ledger.judge + ledger.select
+    learned = frozenset(learn.classes)
+    small = [name for name in other.classes if name not in learned]
+    if not small:
+        return learn
+    exam, selected = ledger.exam, ledger.selected
+    place = {name: k for k, name in enumerate(other.classes)}
+    Q = other.Q[:, [place[name] for name in small]]
+    for rows in (exam.take(exam.judging), selected.take(selected.selecting)):
+        codes = rows.codes(small)
+        Q = Q - Sums.of(rows.take(codes >= 0)).aligned(small).Q
+    n = Q[-1]
+    lent = Sums(tuple(name for name, rows in zip(small, n, strict=True) if rows > 0), learn.G, Q[:, n > 0], n[n > 0])
+    return Sums(
+        (*learn.classes, *lent.classes),
+        learn.G + (lent.Q / lent.n) @ lent.Q.T,
+        np.hstack([learn.Q, lent.Q]),
+        np.r_[learn.n, lent.n],
+    )
 
 
 def _factor(covariance: Tensor) -> Tensor:

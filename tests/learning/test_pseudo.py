@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -64,3 +66,26 @@ def test_nothing_known_gives_nothing() -> None:
     ledger = Stream(SPEC).data(digits().X[:1], digits().y[:1]).ledger(room)
     drawn = Gaussians.of_ledger(ledger, Frame.none(room.width, room.shift), (64,)).draw(5, "012", torch.Generator())
     assert drawn.x.shape == (0, 64)
+
+
+def test_rows_that_judge_have_no_part_in_them_where_a_class_has_only_lent_rows() -> None:
+    known, room = data(), space()
+    ledger, frame = known.ledger(room), Frame.none(room.width, room.shift)
+    whole = Gaussians.of_ledger(ledger, frame, (64,))
+    rows = known.entry(room).take(np.zeros(4, np.int64))  # one class more, of one row four times
+    small = replace(
+        rows,
+        names=("small",),
+        labels=np.zeros(4, np.int64),
+        inputs=np.arange(4, dtype=np.int16)[:, None] * np.full((1, 64), 100, np.int16),
+        folds=np.array([0, 1, 2, 1]),
+        lent=np.array([True, False, False, True]),
+    )
+    found = Gaussians.of_ledger(ledger.with_entry(small), frame, (64,))
+    k = found.classes.index("small")
+    assert found.counts[k] == 2
+    assert torch.allclose(found.means[k], torch.full((64,), 150 * room.step))  # of 0 and 300: those that it lent
+    others = [c for c in range(len(found.classes)) if c != k]
+    assert torch.equal(found.means[others], whole.means)
+    assert [found.counts[c] for c in others] == list(whole.counts)
+    assert torch.allclose(found.factor @ found.factor.T, whole.factor @ whole.factor.T, rtol=0.01, atol=1e-4)
