@@ -59,7 +59,10 @@ class Worker:
         self._stop, self._on_end = threading.Event(), on_end
         self.refused: SchemaMismatch | None = None
         self._child = WarmChild(
-            self._settings.child_threads, self._settings.child_max_updates, self._settings.progress_deadline_seconds
+            self._settings.child_threads,
+            self._settings.child_max_updates,
+            self._settings.progress_deadline_seconds,
+            self._settings.child_priority,
         )
         self._marks: tuple[object, ...] | None = None
         self._look_again = 0.0
