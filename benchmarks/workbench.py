@@ -17,12 +17,13 @@ from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policy import GatePolicy
 from service.errors import BudgetSpent
-from service.learning.batch import Array, make_rows
+from service.learning.batch import Array, Known, rows_of
 from service.learning.checkpoint import DECIDED, SOLVED, Checkpoint
 from service.learning.looking_back import ages
 from service.learning.method import no_check, no_progress
 from service.learning.methods import AUTO
 from service.learning.serialization import pack_rows
+from service.learning.sides import SETTLING_ROWS, Folding, settle
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
@@ -63,6 +64,7 @@ class Model:
         self._counts: dict[str, int] = {}
         self._sources: dict[str, str] = {}
         self._learning: dict[str, int] = {}
+        self._folding = Folding(input=input)
         self._entries: list[Entry] = []
         self._lineage = Lineage()
         self._bits: list[Bits] = []
@@ -100,7 +102,10 @@ class Model:
     ) -> Result:
         """One update. promote: None = as the gate says, True = by a person whatever it says, False = never."""
         self.newest = batch = f"bat_{len(self._rows):06d}"
-        rows = make_rows(batch, inputs, list(labels), self._secret, source, self._learning)
+        if not self._folding.settled and len(labels) >= SETTLING_ROWS:
+            self._folding = settle(self._folding, inputs, list(labels), self._secret)
+        known = Known(source, self._learning, folding=self._folding)
+        rows = rows_of(batch, inputs, list(labels), self._secret, known)
         for name, n in rows.take(rows.learning & ~rows.lent).counts().items():
             self._learning[name] = self._learning.get(name, 0) + n
         self._rows[batch] = self._store.put(self._places.area, pack_rows(rows))

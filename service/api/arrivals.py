@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
 from service.errors import Busy
 from service.intake.labels import too_many_classes, unknown_labels
 from service.learning.batch import LEARNING_ROWS
+from service.learning.sides import SETTLING_ROWS, Folding
 from service.registry import batches, models
 from service.registry.batches import Arrival
 from service.registry.tables import Batch, Model, Version
@@ -44,7 +46,7 @@ class Delivery:
 
 def deliver(shared: Context, order: CreateBatch | CreateUpdate, sent: Sent, model: Model) -> Delivery:
     """Check the rows and labels of a body. Raises InvalidContent with the pointer of the first fault."""
-    rows = sent.rows(shared, model, order.labels or [])
+    rows = sent.rows(shared, model, order.labels or [], order.groups)
     return Delivery(rows, order.source, order.new_classes, order.again)
 
 
@@ -82,9 +84,17 @@ class Arriving:
                 return
             held = batches.learning_rows(session, model, delivery.names, LEARNING_ROWS)
             secret = models.installation_secret(session)
+            folding = _folding(model, model.folding)
         batch_id, self._area = batches.new_batch_id(), model_area(model.id)
-        making = Making(batch=batch_id, area=self._area, secret=secret.hex(), source=delivery.source, held=dict(held))
         try:
+            making = Making(
+                batch=batch_id,
+                area=self._area,
+                secret=secret.hex(),
+                source=delivery.source,
+                held=dict(held),
+                folding=self._settled(folding, secret),
+            )
             made = delivery.rows.make(making, self._runtime.store)
         except Ended:
             gc.sweep(self._runtime, [model.id])
@@ -112,12 +122,27 @@ class Arriving:
             raise Swept
         return batch, self._accepted
 
+    def _settled(self, folding: Folding | None, secret: bytes) -> Folding | None:
+        """How the rows of the model fall: settled for good by the first delivery that has enough of them."""
+        rows = self._delivery.rows
+        if folding is None or folding.settled or rows.labels.labelled < SETTLING_ROWS:
+            return folding
+        settled = rows.settled(folding, secret)
+        with self._runtime.database.writing() as session:
+            model = models.get(session, self._name, locked=True)
+            return _folding(model, models.settle_folding(session, model, settled.model_dump(exclude={"input"})))
+
     def _give_up(self) -> None:
         """Delete what became no batch, as far as can be known after a commit that failed."""
         with self._runtime.database.reading() as session:
             lost = [arrival for arrival in self._stored if session.get(Batch, arrival.id) is None]
         for arrival in lost:
             self._runtime.store.delete(self._area, arrival.stored_digest)
+
+
+def _folding(model: Model, stored: Mapping[str, Any] | None) -> Folding | None:
+    """How its rows fall; None: by their bytes, as those of a model that an earlier release made."""
+    return None if stored is None else Folding.model_validate({"input": model.input, **stored})
 
 
 def _the_same(session: Session, name: str, known: Batch) -> tuple[Batch, bool]:

@@ -6,28 +6,42 @@ Runs in a handler for small bodies and in the reading process for large ones: th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from service.learning.batch import SELECT_FOLD, Rows, make_rows
+from service.learning.batch import SELECT_FOLD, Known, Rows, rows_of
 from service.learning.identity import content_digest
 from service.learning.serialization import pack_rows
+from service.learning.sides import Folding, settle
 from service.storage.artifacts import Artifacts
 
 
+class Named(BaseModel):
+    """What a body says of its rows: the label of each, None where nobody knows, and the group, where it names any."""
+
+    labels: list[str | None]
+    groups: list[str | None] | None = None
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Rows that have a label. -> [n]"""
+        return np.array([label is not None for label in self.labels], bool)
+
+
 class Making(BaseModel):
-    """What rows need to become a batch, besides themselves and their labels. `held`: learning rows of each class so
-    far."""
+    """What rows need to become a batch, besides themselves and what they are named. `held`: learning rows of each class
+    so far · `folding`: how the model's rows fall, None: by their bytes."""
 
     batch: str
     area: str
     secret: str
     source: str | None
     held: dict[str, int]
+    folding: Folding | None = None
 
 
 class Made(BaseModel):
@@ -51,18 +65,24 @@ def identity_of(inputs: NDArray[Any]) -> str:
     return hashlib.sha256(repr(inputs.shape).encode() + np.ascontiguousarray(inputs).tobytes()).hexdigest()
 
 
-def digest_of(inputs: NDArray[Any], labels: Sequence[str | None]) -> str:
+def digest_of(inputs: NDArray[Any], named: Named) -> str:
     """The digest of the content of a batch."""
-    return content_digest(inputs, labels)
+    return content_digest(inputs, named.labels, named.groups)
 
 
-def make(inputs: NDArray[Any], labels: Sequence[str | None], making: Making, store: Artifacts) -> Made:
+def settled(inputs: NDArray[Any], named: Named, folding: Folding, secret: bytes) -> Folding:
+    """How the rows of the model fall from now on, by those of these rows that have a label."""
+    return settle(folding, inputs[named.labelled], [label for label in named.labels if label is not None], secret)
+
+
+def make(inputs: NDArray[Any], named: Named, making: Making, store: Artifacts) -> Made:
     """Fold the rows that have a label, and put all of them into the store."""
-    labelled = np.array([label is not None for label in labels], bool)
+    labelled = named.labelled
     numbers = np.flatnonzero(labelled)
-    named = [label for label in labels if label is not None]
-    secret = bytes.fromhex(making.secret)
-    rows = make_rows(making.batch, inputs[numbers], named, secret, making.source, making.held, numbers)
+    labels = [label for label in named.labels if label is not None]
+    groups = [named.groups[k] for k in numbers] if named.groups else None
+    known = Known(making.source, making.held, numbers, groups, making.folding)
+    rows = rows_of(making.batch, inputs[numbers], labels, bytes.fromhex(making.secret), known)
     return Made(
         stored_digest=store.put(making.area, pack_rows(rows, inputs[~labelled])),
         rows=len(rows),

@@ -23,21 +23,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from service.api.packing import Making, digest_of, identity_of, make
+from service.api.packing import Making, Named, digest_of, identity_of, make, settled
 from service.api.spool import MEMBERS_BYTES
 from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_name
 from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
 from service.intake.inference import read_inference
-from service.intake.json_body import LABELS, MOST_MEMBERS, ROWS, hash_of, read_object, read_value
-from service.intake.labels import Labels, read_labels
+from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, hash_of, read_object, read_value
+from service.intake.labels import Labels, read_groups, read_labels
 from service.intake.quick import read_usual
 from service.intake.rows import read_rows
+from service.learning.sides import Folding
 from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
-EACH_LABEL, NAMES = "labels.json", "names.json"
+NAMED, NAMES = "named.json", "names.json"
 """Names of the files beside a body."""
 PIECE_BYTES = 64 * 1024
 SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
@@ -101,31 +102,36 @@ def read_tensor(folder: Path, length: str | None, spec: InputSpec, model: str) -
 
 
 def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
-    """Members of the body but for its rows and labels -> a file; its rows, its labels -> files. What is wrong with the
-    rows, or else with the labels, is told as `fault`: what is wrong with the members comes before it. `hash`: of the
-    parsed body, with its rows by what they hold. Raises BrokenJSON, InvalidContent, TooLarge."""
-    body = read_object((folder / "body").read_bytes(), (ROWS, LABELS))
+    """Members of the body but for its rows, labels and groups -> a file; its rows, and what they are named -> files.
+    What is wrong with the rows, or else with the labels or groups, is told as `fault`: what is wrong with the members
+    comes before it. `hash`: of the parsed body, with its rows by what they hold. Raises BrokenJSON, InvalidContent,
+    TooLarge."""
+    body = read_object((folder / "body").read_bytes(), (ROWS, LABELS, GROUPS))
     text = body.text
     if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
         text = json.dumps({**body.members, ROWS: []}).encode()
     if len(text) > MEMBERS_BYTES:
         raise TooLarge(f"Beside its rows and labels the body has more than {MEMBERS_BYTES:,} bytes. Leave them out.")
     (folder / MEMBERS).write_bytes(text)
-    labels = body.labels
-    if isinstance(labels, msgspec.Raw):
-        labels = read_value(bytes(labels), f"/{LABELS}", MOST_MEMBERS)
-    whole = {**body.members, LABELS: labels} if LABELS in body.members else body.members
+    labels, groups = _listed(body.labels, LABELS), _listed(body.groups, GROUPS)
+    named = {LABELS: labels, GROUPS: groups}
+    whole = {**body.members, **{name: value for name, value in named.items() if name in body.members}}
     if body.rows is None:
         return {"rows": 0, "hash": hash_of(whole)}
     try:
         rows = _rows(body.rows, spec, model)
         _check_rows(rows)
         if isinstance(labels, list):
-            _save_labels(folder, labels, len(rows))
+            _save_named(folder, labels, groups, len(rows))
     except InvalidContent as fault:
         return {"fault": _told(fault)}
     save_rows(folder, rows)
     return {"rows": len(rows), "hash": hash_of({**whole, ROWS: identity_of(rows)})}
+
+
+def _listed(value: msgspec.Raw | Any, name: str) -> Any:
+    """A member that may have been cut out. Raises InvalidContent."""
+    return read_value(bytes(value), f"/{name}", MOST_MEMBERS) if isinstance(value, msgspec.Raw) else value
 
 
 def _check_rows(rows: NDArray[Any]) -> None:
@@ -134,11 +140,11 @@ def _check_rows(rows: NDArray[Any]) -> None:
         raise InvalidContent.at(f"/{ROWS}", told)
 
 
-def _save_labels(folder: Path, labels: list[Any], rows: int) -> None:
-    """The label of each row, and what they come to -> files. Raises InvalidContent."""
-    each = read_labels(labels, rows, clean_class_name)
-    names = Labels.of(each)
-    (folder / EACH_LABEL).write_text(json.dumps(each))
+def _save_named(folder: Path, labels: list[Any], groups: Any, rows: int) -> None:
+    """Label and group of each row, and what the labels come to -> files. Raises InvalidContent."""
+    named = Named(labels=read_labels(labels, rows, clean_class_name), groups=read_groups(groups, rows))
+    names = Labels.of(named.labels)
+    (folder / NAMED).write_text(named.model_dump_json())
     (folder / NAMES).write_bytes(msgspec.json.encode(names))
 
 
@@ -166,17 +172,19 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
         case "read tensor":
             return read_tensor(folder, task["length"], SPEC.validate_python(task["spec"]), task["model"])
         case "digest":
-            return {"digest": digest_of(load_rows(folder), _labels(folder))}
+            return {"digest": digest_of(load_rows(folder), _named(folder))}
+        case "settle":
+            folding, secret = Folding.model_validate(task["folding"]), bytes.fromhex(task["secret"])
+            return settled(load_rows(folder), _named(folder), folding, secret).model_dump(mode="json")
         case "store":
             making = Making.model_validate(task["making"])
-            return make(load_rows(folder), _labels(folder), making, store).model_dump(mode="json")
+            return make(load_rows(folder), _named(folder), making, store).model_dump(mode="json")
         case other:
             raise ValueError(f"no such task: {other}")
 
 
-def _labels(folder: Path) -> list[str | None]:
-    found: list[str | None] = json.loads((folder / EACH_LABEL).read_bytes())
-    return found
+def _named(folder: Path) -> Named:
+    return Named.model_validate_json((folder / NAMED).read_bytes())
 
 
 def _told(error: TsuikaError) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from service.api.context import Context, body_of
 from service.api.limits import Scope, media_type
-from service.api.packing import Made, Making, digest_of, identity_of, make
+from service.api.packing import Made, Making, Named, digest_of, identity_of, make, settled
 from service.api.posting import Hashed
 from service.api.questions import Wish, no_query, read_wish, read_wish_of_query
 from service.api.reader import Reader
@@ -30,10 +30,11 @@ from service.contract.names import clean_class_name
 from service.intake.images import is_heavy
 from service.intake.inference import Inference, Wanted, read_inference
 from service.intake.json_body import ROWS, JsonBody
-from service.intake.labels import Labels, read_labels
+from service.intake.labels import Labels, read_groups, read_labels
 from service.intake.pictures import SIGNATURES
 from service.intake.raw import READERS
 from service.intake.rows import read_rows
+from service.learning.sides import Folding
 from service.registry.tables import Model
 from service.serving.shelf import Loaded
 from service.storage.artifacts import Artifacts
@@ -61,6 +62,10 @@ class SentRows(Protocol):
         """The digest of the content of a batch of them."""
         ...
 
+    def settled(self, folding: Folding, secret: bytes) -> Folding:
+        """How the rows of the model fall from now on."""
+        ...
+
     def make(self, making: Making, store: Artifacts) -> Made:
         """Fold and store them. Raises DiskFull."""
         ...
@@ -68,10 +73,10 @@ class SentRows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RowsHere:
-    """Rows in memory. `names`: the label of each."""
+    """Rows in memory, and what each is named."""
 
     inputs: NDArray[Any]
-    names: Sequence[str | None]
+    named: Named
 
     @property
     def count(self) -> int:
@@ -79,7 +84,7 @@ class RowsHere:
 
     @cached_property
     def labels(self) -> Labels:
-        return Labels.of(self.names)
+        return Labels.of(self.named.labels)
 
     @cached_property
     def identity(self) -> str:
@@ -87,10 +92,13 @@ class RowsHere:
         return identity_of(self.inputs)
 
     def digest(self) -> str:
-        return digest_of(self.inputs, self.names)
+        return digest_of(self.inputs, self.named)
+
+    def settled(self, folding: Folding, secret: bytes) -> Folding:
+        return settled(self.inputs, self.named, folding, secret)
 
     def make(self, making: Making, store: Artifacts) -> Made:
-        return make(self.inputs, self.names, making, store)
+        return make(self.inputs, self.named, making, store)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +114,12 @@ class RowsAside:
         found: str = self.reader.run(self.body, "digest")["digest"]
         return found
 
+    def settled(self, folding: Folding, secret: bytes) -> Folding:
+        task = {"folding": folding.model_dump(mode="json"), "secret": secret.hex()}
+        return Folding.model_validate(self.reader.run(self.body, "settle", **task))
+
     def make(self, making: Making, store: Artifacts) -> Made:
-        return Made.model_validate(self.reader.run(self.body, "store", making=making.model_dump()))
+        return Made.model_validate(self.reader.run(self.body, "store", making=making.model_dump(mode="json")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +130,12 @@ class Sent:
     spooled: Spooled | None = None
     told: dict[str, Any] | None = None
 
-    def rows(self, shared: Context, model: Model, labels: Sequence[Any]) -> SentRows:
-        """The rows, with these labels. Raises InvalidContent with the pointer of the first fault."""
+    def rows(self, shared: Context, model: Model, labels: Sequence[Any], groups: Any) -> SentRows:
+        """The rows, with these labels and groups. Raises InvalidContent with the pointer of the first fault."""
         if self.spooled is None or self.told is None:
             inputs = read_rows(self.body.rows, SPEC.validate_python(model.input), model.name)
-            return RowsHere(inputs, read_labels(labels, len(inputs), clean_class_name))
+            each = read_labels(labels, len(inputs), clean_class_name)
+            return RowsHere(inputs, Named(labels=each, groups=read_groups(groups, len(inputs))))
         if "fault" in self.told:
             raise refusal(self.told["fault"])
         return RowsAside(shared.reader, self.spooled, self.told["rows"], load_names(self.spooled.folder))

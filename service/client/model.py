@@ -61,6 +61,7 @@ class RemoteModel:
         labels: Any = None,
         *,
         batches: Sequence[str] | str | None = None,
+        groups: Any = None,
         new_classes: NewClasses | str | None = None,
         source: str | None = None,
         method: str | dict[str, Any] | None = None,
@@ -71,7 +72,9 @@ class RemoteModel:
         """Learn from rows, from stored batches (ids) or from everything that waits ("pending").
 
         inputs: n rows, lists or arrays; texts; images as arrays [n, c, h, w] or the bytes of PNG or JPEG files. labels:
-        n names, None where nobody knows. `method`: a name, or {"name": ..., parameter: ...}.
+        n names, None where nobody knows. groups: what rows belong to that must not be learned from and judged by at
+        once (a patient, a video, a document): n names, None for a row in none, or one name for all.
+        `method`: a name, or {"name": ..., parameter: ...}.
         Returns the update once it is final, with verdict and report; with `wait=None` at once, queued.
         Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
         them).
@@ -79,6 +82,7 @@ class RemoteModel:
         body = _given(
             inputs=plain(inputs),
             labels=plain_labels(labels),
+            groups=plain_labels(groups),
             batches=batches if batches is None or isinstance(batches, str) else list(batches),
             new_classes=new_classes,
             source=source,
@@ -92,13 +96,19 @@ class RemoteModel:
         inputs: Any,
         labels: Any,
         *,
+        groups: Any = None,
         new_classes: NewClasses | str | None = None,
         source: str | None = None,
         again: bool | None = None,
     ) -> Batch:
-        """Store rows without learning them yet; rows whose label is None are no class's."""
+        """Store rows without learning them yet; rows whose label is None are no class's. `groups`: as of `update`."""
         body = _given(
-            inputs=plain(inputs), labels=plain_labels(labels), new_classes=new_classes, source=source, again=again
+            inputs=plain(inputs),
+            labels=plain_labels(labels),
+            groups=plain_labels(groups),
+            new_classes=new_classes,
+            source=source,
+            again=again,
         )
         return self._transport.call("POST", f"{self._path}/batches", Batch, body)
 

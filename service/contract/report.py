@@ -140,6 +140,10 @@ class BatchEvidence(Fact):
     evidence: dict[str, ClassEvidence] = {}
     reconcilable: bool | None = None
     unlabelled: int = Field(default=0, description="Rows that came without a label.")
+    near_duplicates: int = Field(
+        default=0, description="Rows that are nearly the same as another of the update with their label: counted once."
+    )
+    near_trusted: int = Field(default=0, description="Rows that are nearly the same as a trusted row.")
     unlabelled_unfamiliar_share: float | None = Field(
         default=None, description="Share of them that is unlike anything that was learned."
     )
@@ -242,7 +246,9 @@ class Certificate(Fact):
 
 
 class Report(Fact):
-    """What an update measured. Rows of T are trusted rows (exam); rows of B are the update's own."""
+    """What an update measured. Rows of T are trusted rows (the exam: at most 200 a class, so a share of them is none
+    of all rows where classes are unequal or copies many); rows of B are the update's own. Near-duplicates count once.
+    """
 
     before: Score | None
     after: Score | None

@@ -13,6 +13,8 @@ from service.contract.policy import GatePolicy
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
 LONGEST_SOURCE = 200
+LONGEST_GROUP = 200
+"""Characters of the name of a group of rows."""
 MOST_ROWS = 1_000_000
 """Rows of one body of JSON."""
 MOST_CLASSES = 10_000
@@ -115,6 +117,14 @@ Labels = Annotated[
         description="One label a row: strings; numbers and booleans as their JSON text; null: not known.",
     ),
 ]
+Groups = Annotated[
+    Annotated[list[Any], Field(max_length=MOST_ROWS)] | Annotated[str, Field(max_length=LONGEST_GROUP)] | None,
+    Field(
+        default=None,
+        description="What rows belong to that must not be learned from and judged by at once: a patient, a video, a "
+        f"document. One name a row, null for a row in none; or one for all rows; 1 to {LONGEST_GROUP} characters each.",
+    ),
+]
 
 
 class CreateBatch(Strict):
@@ -134,6 +144,7 @@ class CreateBatch(Strict):
 
     inputs: Inputs
     labels: Labels
+    groups: Groups
     source: str | None = Field(default=None, max_length=LONGEST_SOURCE, description="Where the rows come from.")
     new_classes: NewClasses = NewClasses.REFUSE
     again: bool = Field(default=False, description="Count the same content and source a second time.")
@@ -155,6 +166,7 @@ class CreateUpdate(Strict):
     )
     inputs: Inputs | None = None
     labels: Labels | None = None
+    groups: Groups
     source: str | None = Field(default=None, max_length=LONGEST_SOURCE)
     new_classes: NewClasses = NewClasses.REFUSE
     again: bool = False
@@ -170,6 +182,8 @@ class CreateUpdate(Strict):
             raise ValueError('give batches (ids or "pending"), or inputs and labels')
         if inline and (self.inputs is None or self.labels is None):
             raise ValueError("inputs and labels go together; for rows that have none, labels is [null, ...]")
+        if self.groups is not None and not inline:
+            raise ValueError("groups are those of inputs in this body; stored batches have theirs")
         return self
 
 

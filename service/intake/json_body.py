@@ -22,8 +22,8 @@ import numpy as np
 from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, InvalidContent
 
-ROWS, LABELS = "inputs", "labels"
-"""The members that hold rows, and what they are."""
+ROWS, LABELS, GROUPS = "inputs", "labels", "groups"
+"""The members that hold rows, what they are, and what they belong to."""
 MOST_MEMBERS = 1_000
 """Members of all objects of a body together, and lists in it, but for its rows: each takes a hundred times its text in
 memory, and no body that is meant well comes near."""
@@ -34,13 +34,14 @@ _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
 
 @dataclass(frozen=True)
 class JsonBody:
-    """A checked object. `text` is JSON of all its members; rows, and labels, that were cut out stand there as an empty
-    list."""
+    """A checked object. `text` is JSON of all its members; rows, labels and groups that were cut out stand there as an
+    empty list."""
 
     members: dict[str, Any]
     text: bytes
     rows: msgspec.Raw | Any = None
     labels: msgspec.Raw | Any = None
+    groups: msgspec.Raw | Any = None
 
 
 def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
@@ -52,11 +53,11 @@ def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
         raws = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         members = _checked(data, MOST_ROWS)  # says what is wrong, or knows better
-        return JsonBody(members, data, members.get(ROWS), members.get(LABELS))
+        return JsonBody(members, data, members.get(ROWS), members.get(LABELS), members.get(GROUPS))
     long = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
     text = _without(data, long)
     members = _checked(text)
-    return JsonBody(members, text, *(long[name] if name in long else members.get(name) for name in (ROWS, LABELS)))
+    return JsonBody(members, text, *(long.get(name, members.get(name)) for name in (ROWS, LABELS, GROUPS)))
 
 
 def read_value(data: bytes, pointer: str, most: int = MOST_ROWS) -> Any:
@@ -71,7 +72,7 @@ def hash_of(value: Any) -> str:
 
 
 def _is_worth_cutting(name: str, raw: msgspec.Raw) -> bool:
-    """Rows of any kind; labels where they are a list, for nobody looks at others."""
+    """Rows of any kind; labels and groups where they are a list, for others are short."""
     text = memoryview(raw)
     return len(text) >= LEFT_RAW_BYTES and (name == ROWS or text.tobytes().startswith(b"["))
 

@@ -18,6 +18,7 @@ import numpy as np
 from service.learning.batch import Ints, Rows, bounded
 from service.learning.method import no_check
 from service.learning.moments import Moments, freedom_of
+from service.learning.sides import near, parted
 from service.learning.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.sums import Floats, Sums
 
@@ -175,12 +176,17 @@ def left_out(
 def judged_apart(
     apart: Callable[[Rows], tuple[Head, list[LeftOut]]], entry: Rows, classes: Sequence[str]
 ) -> tuple[Head, Floats]:
-    """Of at most 200 rows a class and source, as of trusted rows: those alone are left out, by `apart`, and more would
-    tell little more. -> its head, logits [n, C], NaN in the other rows"""
-    asked = np.sort(bounded(entry.with_inputs(np.arange(len(entry)))).inputs.astype(np.int64))
-    head, found = apart(entry.take(asked))
+    """Of at most 200 rows a class, as of trusted rows: those are left out by `apart`, with all that is nearly the same
+    or of their group, and more would tell little more. Rows with a near-duplicate in another fold are not asked.
+    -> its head, logits [n, C], NaN in the other rows"""
+    single = np.flatnonzero(~parted(entry.marks, entry.folds))
+    asked = np.zeros(len(entry), bool)
+    asked[bounded(entry.take(single).with_inputs(single)).inputs.astype(np.int64)] = True
+    out = np.flatnonzero(near(entry.marks, entry.kin, asked))
+    head, found = apart(entry.take(out))
     logits = np.full((len(entry), len(classes)), np.nan)
-    logits[asked] = out_of_fold_logits(found, len(asked), classes)
+    logits[out] = out_of_fold_logits(found, len(out), classes)
+    logits[~asked] = np.nan
     return head, logits
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, ClassScore, Cost, Older
-from service.learning.batch import Bools, Rows, alone, distinct
+from service.learning.batch import SELECT_FOLD, Bools, Rows, alone, distinct
 from service.learning.contradictions import needs_learner, needs_reconciliation, strange_can_tell
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
@@ -20,6 +20,7 @@ from service.learning.likeness import likeness, of_its_own
 from service.learning.looking_back import pooled_before, since
 from service.learning.measured import Contradiction, First, Group, Harm, Likeness, Measured, NewClass
 from service.learning.sentences import listed
+from service.learning.sides import shared
 from service.learning.statistics import Agreement, Paired
 
 NAMED = 3
@@ -91,8 +92,11 @@ class Assessment:
         return tuple(c for c in self.candidate.classes if c not in old)
 
     def distinct(self) -> Assessment:
-        """The same without repetitions of a row and label: copies are right or wrong together and prove nothing."""
+        """The same without repetitions of a row and label, near-duplicates among them: copies are right or wrong
+        together and prove nothing. A trusted row of which the update brings a copy to learn from is left out, too."""
         t, b = distinct(self.trusted), distinct(self.batch)
+        learned = (self.batch.folds >= SELECT_FOLD) | self.batch.lent
+        t = t[~shared(self.trusted.marks[t], self.batch.marks[learned])]
         return replace(
             self,
             trusted=self.trusted.take(t),

@@ -1,24 +1,28 @@
-"""Rows of labelled data, and the keyed hash that puts each row on one side of the folds for good.
+"""Rows of labelled data, each on one side of the folds for good.
 
-fold = HMAC-SHA256(installation secret, canonical bytes of the input, label left out), first 8 bytes big-endian, mod 10.
-Folds 0-1 judge, 2 selects (strengths, temperature, early stop), 3-9 learn. The same row always falls on the same side,
-in every model and batch, so a client cannot aim. Rows are numpy: the door hashes them before torch is needed.
+fold = HMAC-SHA256(installation secret, what the row shares with its near-duplicates, or its group), first 8 bytes
+big-endian, mod 10; see `sides`. Folds 0-1 judge, 2 selects (strengths, temperature, early stop), 3-9 learn. The label
+is left out, and nobody knows the secret, so a client cannot aim. Rows are numpy: the door hashes them before torch is
+needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.learning.identity import row_hashes
+from service.learning.sides import Folding, Keys, Marks, near, parted, repeated, sides
 
 FOLDS = 10
 SELECT_FOLD = 2
 EXAM_ROWS = 200
-"""Trusted rows kept a class and source."""
+"""Trusted rows kept a class."""
+KIN_ROWS = 5
+"""Of those, at most so many of one group or neighbourhood."""
 LEARNING_ROWS = 3
 """A class with fewer learning rows lends some of its judging rows."""
 
@@ -33,7 +37,8 @@ class Rows:
 
     inputs [n, ...], of texts `str` in NFC with dtype object · labels [n] indexes `names` · folds [n] 0..9 · lent [n] ·
     hashes [n] uint64 · batch [n] indexes `batches` · row [n] number of the row within its batch · source [n] indexes
-    `sources` ("" = none was given).
+    `sources` ("" = none was given) · kin [n], marks [n, m]: see `Sides`; none of rows that fell by their bytes ·
+    parted [n]: rows with a near-duplicate in another fold of their batch, which do not judge.
     """
 
     inputs: Array
@@ -47,19 +52,31 @@ class Rows:
     row: Ints
     sources: tuple[str, ...]
     source: Ints
+    kin: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))
+    marks: Marks = field(default_factory=lambda: np.zeros((0, 0), np.uint32))
+    parted: Bools = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        if len(self.kin) != n:
+            object.__setattr__(self, "kin", np.zeros(n, np.uint64))
+        if len(self.marks) != n:
+            object.__setattr__(self, "marks", np.zeros((n, 0), np.uint32))
+        if len(self.parted) != n:
+            object.__setattr__(self, "parted", np.zeros(n, bool))
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def judging(self) -> Bools:
-        """Rows that may be trusted rows: folds 0-1, not lent."""
-        return np.asarray((self.folds < SELECT_FOLD) & ~self.lent)
+        """Rows that may be trusted rows: folds 0-1, not lent, without a near-duplicate that others learn."""
+        return np.asarray((self.folds < SELECT_FOLD) & ~self.lent & ~self.parted)
 
     @property
     def selecting(self) -> Bools:
-        """Rows that choose strengths and early stops of gradient methods: fold 2, not lent."""
-        return np.asarray((self.folds == SELECT_FOLD) & ~self.lent)
+        """Rows that choose strengths and early stops of gradient methods: fold 2, as those that judge."""
+        return np.asarray((self.folds == SELECT_FOLD) & ~self.lent & ~self.parted)
 
     @property
     def learning(self) -> Bools:
@@ -78,6 +95,9 @@ class Rows:
             batch=self.batch[which],
             row=self.row[which],
             source=self.source[which],
+            kin=self.kin[which],
+            marks=self.marks[which],
+            parted=self.parted[which],
         )
 
     def with_inputs(self, inputs: Array) -> Rows:
@@ -119,6 +139,9 @@ class Rows:
             row=np.concatenate([p.row for p in parts]),
             sources=sources,
             source=np.concatenate([_lookup(p.sources, sources)[p.source] for p in parts]),
+            kin=np.concatenate([p.kin for p in parts]),
+            marks=_side_by_side([p.marks for p in parts]),
+            parted=np.concatenate([p.parted for p in parts]),
         )
 
     @staticmethod
@@ -140,9 +163,31 @@ class Rows:
         )
 
 
+def _side_by_side(marks: Sequence[Marks]) -> Marks:
+    """All of them, with as many columns as the widest."""
+    width = max(part.shape[1] for part in marks)
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in marks])
+
+
 def _lookup(names: Sequence[str], into: Sequence[str]) -> Ints:
     at = {name: k for k, name in enumerate(into)}
     return np.array([at.get(n, -1) for n in names], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What the door knows of a batch beside inputs and labels.
+
+    `learning_rows`: those of earlier batches, by class · `numbers`: those of the rows within the batch, where some of
+    its rows have no label · `groups`: one name a row, None: in none · `folding`: of the model, None: rows fall by their
+    bytes.
+    """
+
+    source: str | None = None
+    learning_rows: Mapping[str, int] = field(default_factory=dict)
+    numbers: Ints | None = None
+    groups: Sequence[str | None] | None = None
+    folding: Folding | None = None
 
 
 def make_rows(
@@ -152,27 +197,39 @@ def make_rows(
     secret: bytes,
     source: str | None = None,
     learning_rows: Mapping[str, int] | None = None,
-    numbers: Ints | None = None,
 ) -> Rows:
-    """A batch as it is stored: hashes, folds, lent rows. `learning_rows`: those of earlier batches, by class.
-    `numbers`: those of the rows within the batch, where some of its rows have no label."""
+    """A batch of rows that fall by their bytes."""
+    return rows_of(batch, inputs, labels, secret, Known(source, learning_rows or {}))
+
+
+def rows_of(batch: str, inputs: Array, labels: Sequence[str], secret: bytes, known: Known) -> Rows:
+    """A batch as it is stored: hashes, folds, lent rows."""
     hashes = row_hashes(inputs, secret)
     names = tuple(dict.fromkeys(labels))
     codes = np.array([names.index(n) for n in labels], np.int64) if len(names) < 50 else _codes(labels, names)
-    folds = (hashes % np.uint64(FOLDS)).astype(np.int64)
     n = len(codes)
+    if known.folding is None:
+        folds = (hashes % np.uint64(FOLDS)).astype(np.int64)
+        kin, marks = np.zeros(n, np.uint64), np.zeros((n, 0), np.uint32)
+    else:
+        fallen = sides(known.folding, inputs, known.groups, hashes, secret)
+        folds, kin, marks = fallen.folds, fallen.kin, fallen.marks
+    lent = lend(names, codes, folds, hashes, known.learning_rows)
     return Rows(
         inputs,
         names,
         codes,
         folds,
-        lend(names, codes, folds, hashes, learning_rows or {}),
+        lent,
         hashes,
         (batch,),
         np.zeros(n, np.int64),
-        np.arange(n) if numbers is None else numbers,
-        (source or "",),
+        np.arange(n) if known.numbers is None else known.numbers,
+        (known.source or "",),
         np.zeros(n, np.int64),
+        kin,
+        marks,
+        parted(marks, folds) | (near(marks, kin, lent) & ~lent),
     )
 
 
@@ -199,16 +256,32 @@ def lend(
     return lent
 
 
-def bounded(rows: Rows, per_class: int = EXAM_ROWS) -> Rows:
-    """At most `per_class` rows a class and source, those with the smallest hash: bounded, order-free, removable."""
+def bounded(rows: Rows, per_class: int = EXAM_ROWS, by_source: bool = False) -> Rows:
+    """At most `per_class` rows a class, of them five of one group or neighbourhood, those with the smallest hash:
+    bounded, order-free, removable. `by_source`: so many of each source, as always of rows of which no kin is known.
+
+    What is bounded in parts and again together is what is bounded at once: a row is kept out by smaller ones of its
+    neighbourhood or of its class, and those stay or are kept out by smaller ones of the same.
+    """
     if not len(rows):
         return rows
-    group = rows.labels * max(len(rows.sources), 1) + rows.source
+    known = rows.kin.any()
+    group = rows.labels * max(len(rows.sources), 1) + rows.source if by_source or not known else rows.labels
     order = hash_order(rows)
+    if known:
+        order = order[(_place(rows.kin, group, order) < KIN_ROWS) | (rows.kin[order] == 0)]
     order = order[np.argsort(group[order], kind="stable")]
-    starts = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    return rows.take(order[place < per_class])
+    return rows.take(order[_place(group, group, order) < per_class])
+
+
+def _place(keys: Ints | Keys, group: Ints, order: Ints) -> Ints:
+    """Of rows in that order: how many before it have the same key and group. -> [len(order)]"""
+    keys, group = keys[order], group[order]
+    sort = np.lexsort((keys, group))
+    starts = np.flatnonzero(np.r_[True, (np.diff(group[sort]) != 0) | (keys[sort][1:] != keys[sort][:-1])])
+    place = np.empty(len(order), np.int64)
+    place[sort] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    return place
 
 
 def hash_order(rows: Rows) -> Ints:
@@ -220,11 +293,12 @@ def hash_order(rows: Rows) -> Ints:
 
 
 def distinct(rows: Rows) -> Ints:
-    """The first of each row and label, in the order of the rows."""
+    """One of each row and label, near-duplicates as one, in the order of the rows."""
     order = np.lexsort((rows.labels, rows.hashes))
     hashes, labels = rows.hashes[order], rows.labels[order]
     fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0
-    return np.sort(order[fresh])
+    first = np.sort(order[fresh])
+    return first[~repeated(rows.marks[first], rows.labels[first], rows.hashes[first])]
 
 
 def alone(rows: Rows) -> Bools:

@@ -55,7 +55,7 @@ class Bout:
 def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Bout:
     """Both on the selecting rows of history and batch, bounded a class and source. Reads the history."""
     kept = Rows.concat([data.kept(), data.batch])
-    rows = bounded(kept.take(kept.selecting))
+    rows = bounded(kept.take(kept.selecting), by_source=True)
     if not len(rows):
         return Bout(0, 0.0, 0.0, 1.0)
     truth = np.array(rows.label_names())

@@ -36,9 +36,9 @@ def row_hashes(inputs: Array, secret: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
-def content_digest(inputs: Array, labels: Iterable[str | None]) -> str:
+def content_digest(inputs: Array, labels: Iterable[str | None], groups: Iterable[str | None] | None = None) -> str:
     """SHA-256 of a batch: canonical bytes row by row, then each label's UTF-8 and a zero byte (no label: that
-    byte alone).
+    byte alone), then, where a row names any, each group in the same way.
 
     A text's bytes come after their number (8 bytes, little-endian): rows of other lengths must not look alike.
     """
@@ -48,6 +48,6 @@ def content_digest(inputs: Array, labels: Iterable[str | None]) -> str:
         if texts:
             sha.update(len(row).to_bytes(8, "little"))
         sha.update(row)
-    for label in labels:
-        sha.update((label or "").encode() + b"\0")
+    for name in (*labels, *(groups or ())):
+        sha.update((name or "").encode() + b"\0")
     return sha.hexdigest()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
-from service.learning.batch import EXAM_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
+from service.learning.batch import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
 from service.learning.serialization import pack, pack_rows, unpack, unpack_rows
 from service.learning.summed import SummedEntry
 from service.learning.sums import Sums, from_planes, planes, square, triangle
@@ -28,8 +28,8 @@ class Ledger:
     """All that the exact heads of one feature space need: sums by stored fold, and bounded rows to judge on.
 
     judge: folds 0-1 · select: fold 2 · learn: folds 3-9 (a lent row stays where its stored fold puts it) · exam:
-    judging rows, not lent · selected: rows of fold 2. Both kinds of rows hold rounded features, int16, and at most 200
-    rows a class and source.
+    judging rows · selected: rows of fold 2, but for those with a near-duplicate in another fold. Both hold rounded
+    features, int16: exam at most 200 rows a class, selected 200 a class and source, see `bounded`.
     """
 
     space_id: str
@@ -75,7 +75,7 @@ class Ledger:
                 select=self.select + entry.select,
                 learn=self.learn + entry.learn,
                 exam=bounded(Rows.concat([self.exam, entry.exam])),
-                selected=bounded(Rows.concat([self.selected, entry.selected])),
+                selected=bounded(Rows.concat([self.selected, entry.selected]), by_source=True),
             )
         if not len(entry):
             return self
@@ -86,14 +86,15 @@ class Ledger:
             select=self.select.with_rows(entry.take(select)),
             learn=self.learn.with_rows(entry.take(learn)),
             exam=bounded(Rows.concat([self.exam, entry.take(entry.judging)])),
-            selected=bounded(Rows.concat([self.selected, entry.take(select)])),
+            selected=bounded(Rows.concat([self.selected, entry.take(select & ~entry.parted)]), by_source=True),
         )
 
     def without_entry(self, entry: Rows, remaining: Callable[[], Iterable[Rows]]) -> Ledger:
         """Without the rows of an entry that was added: equal to a ledger that never saw it.
 
-        Sums are subtracted. Bounded rows cannot be: where a class and source was full, rows of other batches that the
-        bound kept out come back, so then (and only then) `remaining()` is asked for every entry still in, one by one.
+        Sums are subtracted. Bounded rows cannot be: where a class, a source of it or a neighbourhood was full, rows of
+        other batches that the bound kept out come back, so then (and only then) `remaining()` is asked for every entry
+        still in, one by one.
         """
         judge, select, learn = _by_fold(entry)
         exam, selected = _without(self.exam, entry), _without(self.selected, entry)
@@ -101,7 +102,8 @@ class Ledger:
             exam = selected = Rows.empty((self.width,), np.int16)
             for other in remaining():
                 exam = bounded(Rows.concat([exam, other.take(other.judging)]))
-                selected = bounded(Rows.concat([selected, other.take(_by_fold(other)[1])]))
+                chosen = other.take(_by_fold(other)[1] & ~other.parted)
+                selected = bounded(Rows.concat([selected, chosen]), by_source=True)
         return replace(
             self,
             judge=self.judge - Sums.of(entry.take(judge)),
@@ -186,10 +188,18 @@ def _used(words: tuple[str, ...], codes: Ints) -> tuple[tuple[str, ...], Ints]:
 
 
 def _was_full(before: Rows, after: Rows) -> bool:
-    """Did a class and source lose rows that was as large as the bound allows?"""
-    held, left = _group_sizes(before), _group_sizes(after)
-    return any(rows >= EXAM_ROWS and left.get(group, 0) < rows for group, rows in held.items())
+    """Did a class, a source of it or a neighbourhood lose rows that was as large as the bound allows?"""
+    return any(
+        rows >= most and left.get(group, 0) < rows
+        for (most, held), (_, left) in zip(_group_sizes(before), _group_sizes(after), strict=True)
+        for group, rows in held.items()
+    )
 
 
-def _group_sizes(rows: Rows) -> Counter[tuple[str, str]]:
-    return Counter((rows.names[k], rows.sources[s]) for k, s in zip(rows.labels, rows.source, strict=True))
+def _group_sizes(rows: Rows) -> list[tuple[int, Counter[tuple[str, str]]]]:
+    """How many rows a bound allows, and how many there are, by what it counts."""
+    names = [rows.names[k] for k in rows.labels]
+    sources = [rows.sources[k] for k in rows.source]
+    by_class, by_source = Counter((name, "") for name in names), Counter(zip(names, sources, strict=True))
+    kin = Counter((name, str(k)) for name, k in zip(names, rows.kin.tolist(), strict=True) if k)
+    return [(EXAM_ROWS, by_class), (EXAM_ROWS, by_source), (KIN_ROWS, kin)]

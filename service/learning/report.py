@@ -25,7 +25,11 @@ from service.learning.evaluation import class_scores, scored
 from service.learning.evidence import Evidence, dispute, suspects
 from service.learning.gate import judge
 from service.learning.measured import Contradiction, Harm
+from service.learning.sides import shared
 from service.learning.statistics import Paired, wilson
+
+MANY_COPIES = 10
+"""A report says so where every tenth row is a copy of another."""
 
 
 def assess(assessment: Assessment) -> Report:
@@ -34,6 +38,7 @@ def assess(assessment: Assessment) -> Report:
     Repetitions of a row are counted once, in every number of the report but its cost.
     """
     a = assessment.distinct()
+    copies = _copies(assessment, a)
     measured, evidence = measure(a)
     gate = judge(measured, a.policy)
     harm = measured.harm
@@ -51,13 +56,29 @@ def assess(assessment: Assessment) -> Report:
         positive_flips=paired.better / paired.rows if paired else None,
         yardstick=_yardstick(a),
         older=a.older,
-        batch=_batch_evidence(a, evidence, measured.contradiction),
+        batch=_batch_evidence(a, evidence, measured.contradiction).model_copy(update=copies),
         cost=a.cost,
         gate=gate,
         exact=a.exact,
         method=dict(a.method),
-        notes=list(a.notes),
+        notes=[*a.notes, *_copies_noted(copies["near_duplicates"], len(assessment.batch))],
     )
+
+
+def _copies(every: Assessment, counted: Assessment) -> dict[str, int]:
+    """Rows of the update that are counted once with another, and those that are nearly trusted rows."""
+    near = shared(every.batch.marks, every.trusted.marks)
+    return {"near_duplicates": len(every.batch) - len(counted.batch), "near_trusted": int(near.sum())}
+
+
+def _copies_noted(copies: int, rows: int) -> list[str]:
+    if copies * MANY_COPIES < rows or copies < 2:
+        return []
+    return [
+        f"{copies:,} of {rows:,} rows are nearly the same as another with their label: they fall on one side of the "
+        "folds and are counted once. Rows that belong together without being alike (of a patient, of a video) are kept "
+        "together by groups."
+    ]
 
 
 def _unmasked(a: Assessment) -> Paired | None:

@@ -117,6 +117,8 @@ def pack_rows(rows: Rows, unlabelled: Array | None = None) -> bytes:
         "row": rows.row.astype(np.int32),
         "source": rows.source.astype(np.int32),
     }
+    if rows.kin.any():  # of rows that fell by their bytes there is none, and theirs are the bytes of old
+        columns |= {"kin": rows.kin, "marks": rows.marks, "parted": rows.parted}
     if unlabelled is not None and len(unlabelled):
         columns |= _input_columns(unlabelled, UNLABELLED)
     return pack(columns, {"names": rows.names, "batches": rows.batches, "sources": rows.sources})
@@ -138,6 +140,7 @@ def unpack_rows(data: bytes) -> Rows:
             row=columns["row"].astype(np.int64),
             sources=tuple(meta["sources"]),
             source=columns["source"].astype(np.int64),
+            **{name: columns[name] for name in ("kin", "marks", "parted") if name in columns},
         )
     except (KeyError, ValueError) as error:
         raise CorruptArtifact(f"The stored bytes are no rows: {error}.") from error

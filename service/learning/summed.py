@@ -41,15 +41,15 @@ class SummedEntry:
     @classmethod
     def of(cls, entry: Rows, exam: Sequence[int] | None = None, selected: Sequence[int] | None = None) -> SummedEntry:
         """Of rows with rounded features, int16 [n, M]. `exam`, `selected`: numbers of the rows that judge and select
-        in the ledger; null: as many a class and source as the bound allows."""
+        in the ledger; null: as many as the bounds allow."""
         judges = entry.take(entry.folds < SELECT_FOLD)
         selects = entry.take(entry.folds == SELECT_FOLD)
         return cls(
             Sums.of(judges),
             Sums.of(selects),
             Sums.of(entry.take(entry.folds > SELECT_FOLD)),
-            _named(entry.take(entry.judging), exam),
-            _named(selects, selected),
+            bounded(_named(entry.take(entry.judging), exam)),
+            bounded(_named(selects.take(~selects.parted), selected), by_source=True),
         )
 
     @property
@@ -93,7 +93,7 @@ def sums_of(entry: Rows | SummedEntry) -> Sums:
 
 
 def _named(rows: Rows, numbers: Sequence[int] | None) -> Rows:
-    return bounded(rows if numbers is None else rows.take(np.isin(rows.row, np.asarray(numbers, np.int64))))
+    return rows if numbers is None else rows.take(np.isin(rows.row, np.asarray(numbers, np.int64)))
 
 
 def _sums(tensors: Mapping[str, NDArray[Any]], name: str, classes: Sequence[str], width: int) -> Sums:

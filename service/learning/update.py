@@ -33,6 +33,7 @@ from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale, narrow_columns
 from service.learning.report import assess
+from service.learning.sides import parted
 from service.learning.solve import Head, solve_ridge
 from service.learning.strength import DEFAULT_ALPHA, choose_alpha
 from service.learning.sums import Sums
@@ -204,8 +205,9 @@ def _own(candidate: Asked, learned: Learned) -> Answers:
     """The candidate on the update's own rows, by heads that never saw them; NaN where there is none."""
     if learned.out_of_fold is not None:
         return answers(candidate.version, learned.out_of_fold)
-    served = candidate.on_batch()
-    hidden = np.where(candidate.view.batch.judging[:, None], served.probabilities, np.nan)
+    served, rows = candidate.on_batch(), candidate.view.batch
+    single = rows.judging & ~parted(rows.marks, rows.folds)
+    hidden = np.where(single[:, None], served.probabilities, np.nan)
     return Answers(served.classes, hidden)
 
 

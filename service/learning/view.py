@@ -91,7 +91,7 @@ class View:
     def selected(self) -> Labelled:
         """Selecting rows of the history, bounded a class and source."""
         if self.images:
-            return self._scaled(bounded(self.kept.take(self.kept.selecting)))
+            return self._scaled(bounded(self.kept.take(self.kept.selecting), by_source=True))
         rows = self.ledger.selected
         return self._in_frame(rows.take(rows.selecting))
 

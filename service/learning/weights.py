@@ -16,6 +16,7 @@ import numpy as np
 from service.learning.batch import SELECT_FOLD, Rows, bounded
 from service.learning.ledger import Ledger
 from service.learning.method import no_check
+from service.learning.sides import parted
 from service.learning.solve import Head
 from service.learning.summed import SummedEntry
 from service.learning.sums import Floats, Sums
@@ -98,11 +99,13 @@ def out_of_fold_weighted(
     """Of weighted rows: logits of the entry by heads without each group of folds k = fold // 2. -> [n, C]
 
     `others`: weighted sums of everything but the entry · `weight`: of each batch, its age included. Nothing is taken
-    out of sums: a class that only the group itself has is truly unknown to its head.
+    out of sums: a class that only the group itself has is truly unknown to its head. Rows with a near-duplicate in
+    another fold are not answered.
     """
     group = entry.folds // 2
     sums = {k: weighted_sums(entry.take(group == k), weight) for k in np.unique(group)}
     logits = np.full((len(entry), len(classes)), np.nan)
+    apart = parted(entry.marks, entry.folds)
     for k in sums:
         check()
         rest = others
@@ -111,6 +114,7 @@ def out_of_fold_weighted(
         if rest.mass:
             mine = entry.inputs[group == k].astype(np.float64) * 2.0**-shift
             logits[group == k] = solve(rest).aligned(classes).logits(mine)
+    logits[apart] = np.nan  # a head has learned what is nearly the same
     return logits
 
 
@@ -129,5 +133,7 @@ def with_facts(sums: Ledger, grown: Ledger, decay: float, steps: Steps, entry: C
         counts = np.array([batch in dict(steps) for batch in grown.selected.batches], bool)
         return replace(sums, exam=grown.exam, selected=grown.selected.take(counts[grown.selected.batch]))
     fresh = [entry(batch) for batch, counts in aged(decay, steps).items() if counts >= FADED]
-    selected = Rows.concat([Rows.empty((sums.width,), np.int16), *(e.take(e.folds == SELECT_FOLD) for e in fresh)])
-    return replace(sums, exam=grown.exam, selected=bounded(selected))
+    selected = Rows.concat(
+        [Rows.empty((sums.width,), np.int16), *(e.take((e.folds == SELECT_FOLD) & ~e.parted) for e in fresh)]
+    )
+    return replace(sums, exam=grown.exam, selected=bounded(selected, by_source=True))

@@ -39,6 +39,7 @@ def create(session: Session, request: CreateModel) -> Model:
         promotion=request.promotion,
         retention=request.retention,
         memory_rows=request.memory_rows,
+        folding={},
         created_at=now(),
         archived_at=None,
     )
@@ -172,6 +173,14 @@ def check_live(session: Session, model: Model, if_live: int | None) -> None:
 def installation_secret(session: Session) -> bytes:
     """The key of the folds."""
     return bytes.fromhex(session.scalars(select(Installation.secret)).one())
+
+
+def settle_folding(session: Session, model: Model, settled: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Say how its rows fall into folds from now on, unless that is settled; -> what holds."""
+    if model.folding == {}:
+        model.folding = dict(settled)
+        session.flush()
+    return model.folding
 
 
 def resource(session: Session, model: Model, serving_version: int | None) -> resources.Model:

@@ -44,7 +44,8 @@ class Installation(Table):
 
 
 class Model(Table):
-    """A named classifier; `live_version_id` is the only word on which version is live."""
+    """A named classifier; `live_version_id` is the only word on which version is live. `folding`: how its rows fall
+    into folds (`learning.sides.Folding`), {} until that is settled, null: by their bytes."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -63,6 +64,7 @@ class Model(Table):
     promotion: Mapped[str]
     retention: Mapped[str]
     memory_rows: Mapped[int]
+    folding: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     created_at: Mapped[float]
     archived_at: Mapped[float | None]
 

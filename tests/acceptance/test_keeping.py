@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.learning.batch import FOLDS, SELECT_FOLD
-from service.learning.identity import row_hashes
+from service.learning.batch import SELECT_FOLD, Known, Rows, bounded, rows_of
+from service.learning.sides import Folding
 from service.registry import keeping, models, versions
 from service.registry.database import Database
 from service.registry.tables import Version
@@ -46,13 +46,22 @@ def version(server: Server, caller: Caller, number: int) -> Version:
     return found
 
 
-def folds(server: Server, seed: int) -> NDArray[np.int64]:
-    """Of the rows that `blobs` makes."""
+def rows_of_blobs(server: Server, caller: Caller, seed: int) -> Rows:
+    """The rows that `blobs` makes, as the model folds them."""
     database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
-        secret = models.installation_secret(session)
+        secret, model = models.installation_secret(session), models.get(session, caller.name)
+        folding = Folding.model_validate({"input": model.input, **(model.folding or {})})
     database.close()
-    return (row_hashes(np.asarray(blobs(seed)[0], np.float32), secret) % np.uint64(FOLDS)).astype(np.int64)
+    assert folding.settled
+    inputs, labels = blobs(seed)
+    return rows_of(f"bat_{seed}", np.asarray(inputs, np.float32), labels, secret, Known(folding=folding))
+
+
+def learning(server: Server, caller: Caller, seed: int) -> NDArray[np.float32]:
+    """Those of them that are learned by methods that train."""
+    rows = rows_of_blobs(server, caller, seed)
+    return np.asarray(rows.inputs[rows.folds > SELECT_FOLD], np.float32)
 
 
 def traces(server: Server, caller: Caller, seed: int) -> tuple[int, int]:
@@ -61,12 +70,12 @@ def traces(server: Server, caller: Caller, seed: int) -> tuple[int, int]:
     with database.reading() as session:
         area = f"-{models.get(session, caller.name).id}/"
     database.close()
-    learning = np.asarray(blobs(seed)[0], np.float32)[folds(server, seed) > SELECT_FOLD]
-    assert len(learning) > 20
-    grid = np.rint(np.clip(learning / 8, -8, 8) * 2.0**12).astype("<i2")
+    learned = learning(server, caller, seed)
+    assert len(learned) > 20
+    grid = np.rint(np.clip(learned / 8, -8, 8) * 2.0**12).astype("<i2")
     there = [p for p in server.data.rglob("*") if p.is_file() and area in str(p.relative_to(server.data))]
     written = b"".join(p.read_bytes() for p in there)
-    return sum(r.tobytes() in written for r in learning), sum(r.tobytes() in written for r in grid)
+    return sum(r.tobytes() in written for r in learned), sum(r.tobytes() in written for r in grid)
 
 
 def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new_model: NewModel) -> None:
@@ -76,7 +85,7 @@ def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new
         ids[caller] = [caller.learn(seed)["batches"][0] for seed in (1, 2)]
     for batch_id in ids[none]:
         let_go(none, batch_id)
-    assert traces(shared, every, 1) == (int((folds(shared, 1) > SELECT_FOLD).sum()),) * 2
+    assert traces(shared, every, 1) == (len(learning(shared, every, 1)),) * 2
     assert traces(shared, none, 1) == traces(shared, none, 2) == (0, 0)
     last = {caller: caller.learn(3) for caller in (every, none)}
     let_go(none, last[none]["batches"][0])
@@ -124,11 +133,14 @@ def test_a_network_that_was_trained_here_does_not_go_on_without_rows(new_model: 
 def test_exemplars_are_rehearsed_and_what_was_trained_on_lost_rows_stays(shared: Server, new_model: NewModel) -> None:
     caller = new_model(architecture=MLP, method=slow(2), retention="exemplars", memory_rows=12)
     first = caller.learn(1)["batches"][0]
-    let_go(caller, first, 12 + int((folds(shared, 1) < SELECT_FOLD).sum()))
+    one, two = (rows_of_blobs(shared, caller, seed) for seed in (1, 2))
+    judges = bounded(one.take(one.judging))
+    let_go(caller, first, 12 + len(judges))
     second = caller.learn(2, method={"name": "replay", "epochs": 2})
     assert sum(second["report"]["method"]["memory"].values()) == 12
     let_go(caller, second["batches"][0], 40)
-    judging = sum(int((folds(shared, seed) < SELECT_FOLD).sum()) for seed in (1, 2))
+    with_new = bounded(Rows.concat([judges, two.take(two.judging)]))
+    judging = len(judges) + int((with_new.batch == with_new.batches.index("bat_2")).sum())
     both = [first, second["batches"][0]]
     until(lambda: sum(kept(caller, b) for b in both) == 12 + judging, what="room for rows of smaller hashes")
     third = caller.learn(3)["batches"][0]

@@ -11,10 +11,11 @@ import torch
 
 from service.contract.inputs import Architecture, VectorInput
 from service.learning.architectures import build
-from service.learning.batch import Rows, make_rows
+from service.learning.batch import Known, Rows, rows_of
 from service.learning.method import Run
 from service.learning.methods import resolve
 from service.learning.serialization import digest, pack_shard
+from service.learning.sides import Folding
 from service.registry import models, versions
 from service.registry.database import Database
 from tests.acceptance.conftest import NewModel
@@ -58,7 +59,8 @@ def test_the_service_learns_the_bits_of_the_same_calls_in_process(
 
     database = Database(f"sqlite:///{shared.data / 'tsuika.db'}")
     with database.reading() as session:
-        secret = models.installation_secret(session)
+        secret, model = models.installation_secret(session), models.get(session, caller.name)
+        folding = Folding.model_validate({"input": model.input, **(model.folding or {})})
         stored = [versions.get(session, models.get(session, caller.name), k + 1) for k in range(2)]
     database.close()
 
@@ -66,7 +68,8 @@ def test_the_service_learns_the_bits_of_the_same_calls_in_process(
     built = Architecture.model_validate(architecture)
     history, learning = list[Rows](), dict[str, int]()
     for (batch_id, inputs, labels), version in zip(sent, stored, strict=True):
-        rows = make_rows(batch_id, np.asarray(inputs, np.float32), labels, secret, learning_rows=learning)
+        known = Known(learning_rows=learning, folding=folding)
+        rows = rows_of(batch_id, np.asarray(inputs, np.float32), labels, secret, known)
         for name, n in rows.take(rows.learning).counts().items():
             learning[name] = learning.get(name, 0) + n
         named, params = resolve(method)

@@ -169,7 +169,7 @@ def test_a_ledger_is_the_same_in_any_order(order: list[int]) -> None:
 @pytest.mark.parametrize("bound", [3, EXAM_ROWS])
 def test_a_ledger_without_an_entry_never_saw_it(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
     monkeypatch.setattr("service.learning.ledger.EXAM_ROWS", bound)
-    monkeypatch.setattr("service.learning.ledger.bounded", lambda rows: bounded(rows, bound))
+    monkeypatch.setattr("service.learning.ledger.bounded", lambda rows, **how: bounded(rows, bound, **how))
     parts = batches()
     asked = 0
 

@@ -1,0 +1,316 @@
+"""On which side of the folds a row falls: where its near-duplicates fall, or its group.
+
+The hash of a row's bytes would send a jittered copy anywhere, and a head that learned the copy knows the row that
+judges it. So numbers are projected on at most 16 keyed directions and rounded coarsely, texts lose case, spaces and
+signs, and the hash is of what is left. A grid has borders: of copies that differ by a hundredth of a spread one pair in
+eight is parted by one. Those are found by finer grids with other borders (`marks`), and none of them judges.
+
+How coarse the grid is, is settled by the first batch with enough rows (`settle`) and stays: rows of a class must fall
+into many cells, else all of them would judge or all learn.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, Strict, TextInput
+
+COORDINATES = 16
+"""Directions that a row is projected on, at most."""
+CELL_BITS, BITS_ALONE, BITS_EACH = 24, 12, 2
+"""Cells of a grid over four spreads, as a power of two: with k directions 12 + 2 k, at most 24. Few numbers need finer
+steps, else their rows share a handful of cells."""
+KIN_SHARE, MARK_SHARE, MARKS = 2, 6, 6
+"""The step of the grid over that of the grid which bounds the exam and that of the grids which find copies."""
+FINEST = 3
+"""Each level divides the steps by four."""
+SETTLING_ROWS = 32
+"""Rows of a batch from which it settles the grid; until then rows fall by their bytes."""
+COPIES, CLASS_ROWS = 12, 128
+"""A class should fall into a cell for every 12 of its rows, as far as 128 rows: more copies of a row are rare."""
+FEW_ROWS = 10
+"""Classes with fewer rows do not say how coarse the grid may be."""
+LOOKED_AT, LOOKED_AT_VALUES = 2048, 2**24
+"""Rows that settle it, evenly spaced; fewer where they are long."""
+SIDE = 8
+"""Images are looked at as so many grey squares each way."""
+LEAST_SHARE = 2
+"""A column counts as if it spread half as far as the usual one, at least."""
+GRAIN = 256
+"""Whole numbers in a unit: their sums are exact, so every machine finds the same cells."""
+LARGEST = 2.0**27
+ROUND_VALUES = 2**20
+"""Values that are projected at once."""
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+Marks = NDArray[np.uint32]
+
+_SIGNS = re.compile(r"[\W_]+")
+_SIGNS_AND_DIGITS = re.compile(r"[\W\d_]+")
+
+
+class Folding(Strict):
+    """How the rows of a model fall. `level`: how fine, None until a batch has settled it; `units`: the spread of each
+    column as a power of two, int16, packed, where the model declares no scale."""
+
+    input: InputSpec
+    level: int | None = None
+    units: str | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether rows fall by the grid, and no more by their bytes."""
+        return self.level is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """folds [n] 0..9 · kin [n]: the group (odd) or the neighbourhood (even), of which few rows judge; 0: not known ·
+    marks [n, m]: rows that share one in any column are nearly the same; 0: none."""
+
+    folds: Ints
+    kin: Keys
+    marks: Marks
+
+
+def sides(folding: Folding, inputs: Array, groups: Sequence[str | None] | None, hashes: Keys, secret: bytes) -> Sides:
+    """Where rows fall. inputs [n, ...] · groups: one name a row, None: it is in none · hashes [n]: of the rows' bytes,
+    which decide until the grid is settled. The same row and group fall alike whatever comes with them."""
+    if folding.level is None:
+        cells, kin, marks = hashes.copy(), _even(hashes), np.zeros((len(hashes), 0), np.uint32)
+    elif isinstance(folding.input, TextInput):
+        cells = _cells(folding, inputs, secret)
+        kin, marks = _even(cells), (cells >> np.uint64(32)).astype(np.uint32)[:, None] | np.uint32(1)
+    else:
+        cells, kin, marks = _by_grid(folding, folding.level, inputs, secret)
+    for row, group in enumerate(groups or ()):
+        if group is not None:
+            cells[row] = _hash(secret, b"group", group.encode())
+            kin[row] = cells[row] | np.uint64(1)
+    return Sides((cells % np.uint64(10)).astype(np.int64), kin, marks)
+
+
+def settle(folding: Folding, inputs: Array, labels: Sequence[str], secret: bytes) -> Folding:
+    """The folding with units and level by these rows: the coarsest at which the classes fall into enough cells."""
+    most = min(len(inputs), LOOKED_AT, max(SETTLING_ROWS, LOOKED_AT_VALUES // max(int(np.prod(inputs.shape[1:])), 1)))
+    some = np.linspace(0, len(inputs) - 1, most).astype(np.int64)
+    inputs, named = inputs[some], np.array([labels[k] for k in some], object)
+    units = None
+    if not isinstance(folding.input, TextInput) and _declared(folding.input) is None:
+        units = _packed(spreads(inputs))
+    folding = folding.model_copy(update={"units": units})
+    for level in range(FINEST + 1):
+        found = folding.model_copy(update={"level": level})
+        if level == FINEST or _scatter(_cells(found, inputs, secret), named):
+            return found
+    raise AssertionError("the last level is always taken")
+
+
+def _scatter(cells: Keys, labels: NDArray[np.object_]) -> bool:
+    """Whether the middle class falls into enough cells. Equal rows of a class are one."""
+    names, counts = np.unique(labels.astype(str), return_counts=True)
+    classes = [labels == name for name in names[counts >= FEW_ROWS]] or [np.ones(len(labels), bool)]
+    shares = []
+    for mine in classes:
+        rows = np.unique(cells[mine], return_counts=True)[1]
+        shares.append((rows.sum() ** 2 / (rows**2).sum()) / (min(rows.sum(), CLASS_ROWS) / COPIES))
+    return bool(np.median(shares) >= 1)
+
+
+def _cells(folding: Folding, inputs: Array, secret: bytes) -> Keys:
+    assert folding.level is not None
+    if isinstance(folding.input, TextInput):
+        return np.array([_hash(secret, b"text", _plain(t, folding.level).encode()) for t in inputs], np.uint64)
+    return _by_grid(folding, folding.level, inputs, secret)[0]
+
+
+def _hash(secret: bytes, kind: bytes, content: bytes) -> int:
+    """The first 8 bytes of a keyed hash."""
+    return int.from_bytes(hmac.digest(secret, kind + b"\0" + content, "sha256")[:8], "big")
+
+
+def _even(keys: Keys) -> Keys:
+    """Keys of neighbourhoods: even, and not 0."""
+    return np.asarray(np.maximum(keys & ~np.uint64(1), np.uint64(2)))
+
+
+def _plain(text: str, level: int) -> str:
+    """A text without case and signs; without digits where other words tell texts apart."""
+    folded = text.casefold()
+    if level < 2:
+        bare = (_SIGNS_AND_DIGITS if level == 0 else _SIGNS).sub(" ", folded).strip()
+        if bare:
+            return bare
+    return " ".join(folded.split()) if level < FINEST else text
+
+
+def _by_grid(folding: Folding, level: int, inputs: Array, secret: bytes) -> tuple[Keys, Keys, Marks]:
+    """Cells [n], kin [n] and marks [n, 6] of vectors or images."""
+    width, key = _width(folding.input), hmac.digest(secret, b"grid", "sha256")
+    k = min(width, COORDINATES)
+    step = 4.0 * 2.0 ** (-min(CELL_BITS, BITS_ALONE + BITS_EACH * k) / k) / 4.0**level
+    directions, norms = _directions(key, width, k)
+    offsets = _stream(key, b"offsets", (MARKS + 2) * k).reshape(MARKS + 2, k) / 2.0**32
+    times = _stream(key, b"times", (MARKS + 2) * k * 2).view(np.uint64).reshape(MARKS + 2, k) | np.uint64(1)
+    units = _units(folding)
+    many = max(1, ROUND_VALUES // max(int(np.prod(inputs.shape[1:])), 1))
+    places = [
+        (_whole(folding.input, inputs[start : start + many], units) @ directions) / norms
+        for start in range(0, len(inputs), many)
+    ]
+    at = np.concatenate([np.zeros((0, k)), *places])
+    cells = np.floor(at / step + offsets[0]).astype("<i8")
+    keyed = [hmac.digest(key, row.tobytes(), "sha256")[:8] for row in cells]
+    kin = _even(_mixed(np.floor(at / (step / KIN_SHARE) + offsets[1]), times[1]))
+    marks = [
+        (_mixed(np.floor(at / (step / MARK_SHARE) + offsets[m]), times[m]) >> np.uint64(32)).astype(np.uint32)
+        for m in range(2, MARKS + 2)
+    ]
+    return np.frombuffer(b"".join(keyed), ">u8").astype(np.uint64), kin, np.stack(marks, 1) | np.uint32(1)
+
+
+def _mixed(cells: Floats, times: Keys) -> Keys:
+    """A keyed number of each row of whole numbers: multilinear hashing, its high bits spread over all. -> [n]"""
+    found = (cells.astype(np.int64).astype(np.uint64) * times).sum(1, dtype=np.uint64)
+    found ^= found >> np.uint64(32)
+    found *= np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(found ^ (found >> np.uint64(29)))
+
+
+def _stream(key: bytes, name: bytes, count: int) -> NDArray[np.uint32]:
+    return np.frombuffer(hashlib.shake_256(key + name).digest(4 * count), "<u4").astype(np.uint32)
+
+
+@lru_cache(maxsize=8)
+def _directions(key: bytes, width: int, k: int) -> tuple[Floats, Floats]:
+    """Keyed whole numbers [width, k] about 0, and what brings a projection back to units."""
+    drawn = np.frombuffer(hashlib.shake_256(key + b"directions").digest(2 * width * k), np.uint8)
+    found = drawn.reshape(2, width, k).astype(np.float64).sum(0) - 255.0
+    return found, GRAIN * np.sqrt((found**2).sum(0))
+
+
+def _width(spec: InputSpec) -> int:
+    assert not isinstance(spec, TextInput), "texts have no grid"
+    if isinstance(spec, ImageInput):
+        return min(spec.height, SIDE) * min(spec.width, SIDE)
+    return spec.size
+
+
+def _whole(spec: InputSpec, inputs: Array, units: Floats) -> Floats:
+    """Rows as whole numbers of 1/256 unit. [n, ...] -> [n, width]"""
+    x = np.clip(np.rint(inputs.astype(np.float64) * (GRAIN / units)), -LARGEST, LARGEST)
+    if not isinstance(spec, ImageInput):
+        return x
+    down, across = (np.linspace(0, n, min(n, SIDE) + 1).round().astype(np.int64) for n in (spec.height, spec.width))
+    squares = np.add.reduceat(np.add.reduceat(x.sum(1), down[:-1], 1), across[:-1], 2)
+    pixels = np.outer(np.diff(down), np.diff(across)) * spec.channels
+    return np.asarray(np.rint(squares / pixels).reshape(len(x), -1))
+
+
+def _declared(spec: InputSpec) -> Floats | None:
+    """A unit that the model itself declares: about the spread of its values, broadcast over a row."""
+    scale = spec.scale
+    if scale is None:
+        return np.array(255 / 4) if isinstance(spec, ImageInput) else None
+    if isinstance(scale, RangeScale):
+        return np.array((scale.range[1] - scale.range[0]) / 4)
+    assert isinstance(scale, MomentsScale)
+    std = np.array(scale.std, np.float64)
+    return std.reshape(-1, 1, 1) if isinstance(spec, ImageInput) and std.ndim else std
+
+
+def _units(folding: Folding) -> Floats:
+    declared = _declared(folding.input)
+    return declared if declared is not None else _unpacked(folding.units or "", _width(folding.input))
+
+
+def spreads(inputs: Array) -> Ints:
+    """The spread of each column as a power of two: half of what the middle two thirds of its values span, so that a few
+    strange rows do not matter; of a column that hardly varies, that of the others, or a part of its size; never less
+    than a part of the usual one, else the noise of columns without a signal would part copies. -> [d]"""
+    x = inputs.astype(np.float64)
+    low, middle, high = np.quantile(x, [1 / 6, 1 / 2, 5 / 6], axis=0)
+    rare = np.quantile(np.abs(x - middle), 0.98, axis=0) / 2  # of columns that are mostly one value
+    spread = np.where(high > low, (high - low) / 2, np.where(rare > 0, rare, x.std(0)))
+    size = np.median(np.abs(x), axis=0)
+    varies = spread > 1e-6 * size
+    usual = np.median(spread[varies]) if varies.any() else 0.0
+    spread = np.where(varies, np.maximum(spread, usual / LEAST_SHARE), np.maximum(usual, size / 4))
+    powers = np.rint(np.log2(np.clip(np.where(spread > 0, spread, 1.0), 2.0**-120, 2.0**120)))
+    return np.asarray(powers.astype(np.int64))
+
+
+def _packed(powers: Ints) -> str:
+    return base64.b64encode(zlib.compress(powers.astype("<i2").tobytes(), 9)).decode()
+
+
+def _unpacked(packed: str, width: int) -> Floats:
+    try:
+        powers = np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<i2")
+    except (binascii.Error, zlib.error) as error:
+        raise ValueError(f"the units of the folds cannot be read: {error}") from error
+    if len(powers) != width:
+        raise ValueError(f"there are units of {len(powers)} columns, and rows have {width}")
+    return np.exp2(powers.astype(np.float64))
+
+
+# Rows that are nearly the same, by their marks
+
+
+def in_several(keys: Keys | Marks, values: Ints) -> NDArray[np.bool_]:
+    """Rows whose key, unless it is 0, others have too that differ in `values`. -> [n]"""
+    if not len(keys):
+        return np.zeros(0, bool)
+    _, place = np.unique(keys, return_inverse=True)
+    low, high = np.full(place.max() + 1, values.max()), np.full(place.max() + 1, values.min())
+    np.minimum.at(low, place, values)
+    np.maximum.at(high, place, values)
+    return np.asarray((low != high)[place] & (keys != 0))
+
+
+def parted(marks: Marks, folds: Ints) -> NDArray[np.bool_]:
+    """Rows with a near-duplicate in another fold: a head may have learned the one that the other judges. -> [n]"""
+    found = np.zeros(len(folds), bool)
+    for column in marks.T:
+        found |= in_several(column, folds)
+    return found
+
+
+def near(marks: Marks, kin: Keys, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows that share a mark or a group with one of `which`, those included. -> [n]"""
+    found = which.copy()
+    for column in marks.T:
+        found |= np.isin(column, column[which & (column != 0)])
+    return found | np.isin(kin, kin[which & (kin % np.uint64(2) == 1)])
+
+
+def shared(marks: Marks, others: Marks) -> NDArray[np.bool_]:
+    """Rows that share a mark with any of the other rows. [n, m], [k, m] -> [n]"""
+    found = np.zeros(len(marks), bool)
+    for mine, theirs in zip(marks.T, others.T, strict=False):
+        found |= np.isin(mine, theirs[theirs != 0])
+    return found
+
+
+def repeated(marks: Marks, labels: Ints, hashes: Keys) -> NDArray[np.bool_]:
+    """Rows that are nearly a row of the same label with a smaller hash. -> [n]"""
+    found = np.zeros(len(labels), bool)
+    for column in marks.T:
+        order = np.lexsort((hashes, labels, column))
+        same = (column[order][1:] == column[order][:-1]) & (labels[order][1:] == labels[order][:-1])
+        found[order[1:][same & (column[order][1:] != 0)]] = True
+    return found
