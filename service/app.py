@@ -216,6 +216,7 @@ class _Process:
         self._health.waiting_for = "the database"
         migrate(self._settings.database_url)
         runtime = Runtime(self._settings)
+        runtime.database.require_writable()
         self._health.waiting_for = "the live versions"
         runtime.live.refresh()
         runtime.live.after_load = freeze

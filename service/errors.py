@@ -20,6 +20,7 @@
     ├── Busy                    try again in a moment
     ├── DeadlinePassed          the time that the request gave itself was over before it was its turn
     ├── DiskFull                no room to store it; nothing was stored
+    ├── NotWritable             the data folder or the database was moved, deleted or made read-only
     ├── SchemaMismatch          the tables of the database are not those of this version
     ├── CorruptArtifact         stored bytes do not hash to their digest
     ├── Incomplete              a version that was made lacks what its certificate would need
@@ -194,6 +195,13 @@ class DiskFull(TsuikaError):
 
     slug = "disk-full"
     title = "No space left"
+
+
+class NotWritable(TsuikaError):
+    """The data folder or the database was moved, deleted or made read-only: nothing was stored."""
+
+    slug = "not-writable"
+    title = "Nothing can be stored now"
 
 
 class SchemaMismatch(TsuikaError):

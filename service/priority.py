@@ -4,8 +4,10 @@ beside its event loop step back."""
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,9 +18,12 @@ GROUP = Path("/proc/self/autogroup")
 others, only that of the session does."""
 GROUP_NICE = 10
 """Of such a session: a tenth of a core that is busy otherwise."""
+PR_SET_PDEATHSIG = 1
 THREAD_BEHIND = 10
 """Steps of priority; where the event loop is busy all the time, a tenth of the core is left to such a thread."""
 LOWEST_NICE = 19
+LOW_NICE = 10
+"""Of a process that is to get a tenth of a core that is busy otherwise."""
 MOMENT = 0.00001
 """Seconds. To let go of the interpreter without waiting at all would be to take it again before anybody else could."""
 
@@ -27,24 +32,39 @@ _own = threading.local()
 log = logging.getLogger("tsuika")
 
 
-def step_aside() -> None:
-    """Lowers this process, before it has other threads: they inherit it. It runs where nothing else of its session
-    would: what is not idle takes the core from it at once, where a process of low priority keeps it for a slice, which
-    is a dozen predictions long.
+def step_aside(priority: str = "idle") -> None:
+    """Lowers this process, before it has other threads: they inherit it.
 
-    The first core that the process may use is left to predictions. The serving process itself is not pinned: its event
-    loop, inference thread and handlers would share that core.
+    "idle": it runs where nothing else of its session would. What is not idle takes the core from it at once, where a
+    process of low priority keeps it for a slice, which is a dozen predictions long; so it gets nearly nothing of a
+    core on which anything else is always at work. "low": it gets a tenth of such a core. "normal": as any other
+    process, on any core.
+
+    Else the first core that the process may use is left to predictions. The serving process itself is not pinned: its
+    event loop, inference thread and handlers would share that core.
     """
+    if priority == "normal":
+        return
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) > 1:
         os.sched_setaffinity(0, cores[1:])
     elif os.getsid(0) == os.getpid():
         _lower_group()  # on another core that would favour strangers, not predictions
+    if priority == "low":
+        os.nice(LOW_NICE)
+        return
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError) as error:  # not Linux, or not allowed
         log.info("no idle priority here (%s): the lowest of the usual ones", error)
         os.nice(LOWEST_NICE)
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent ends, however: one that is stopped or hangs does not read that
+    its input has ended. Linux alone does so."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def step_back() -> None:

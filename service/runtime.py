@@ -22,6 +22,7 @@ class Runtime:
         self.settings = settings
         tighten(settings)
         self.database = Database(settings.database_url)
+        settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
         self.store = LocalArtifacts(settings.store_folder, crash=self.crash)
         self.cache = Cache(settings.data / "cache", settings.cache_bytes)
         self.live = LiveModels(self.database, self.store, settings.serving_bytes)
@@ -37,6 +38,10 @@ class Runtime:
         """Something moved: wake those who wait for it."""
         for listener in self._listeners:
             listener()
+
+    def trouble(self) -> str | None:
+        """Why nothing can be stored now, where that is so: others go on asking, and are answered what is loaded."""
+        return self.database.trouble() or self.store.trouble()
 
     def crash(self, point: str) -> None:
         """Die here, at once, when the settings name this point: how the tests cut the power."""

@@ -6,7 +6,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -91,6 +91,12 @@ class Settings(BaseModel):
     )
 
     child_threads: int = Field(1, ge=1, le=256, description="Threads of the process that learns.")
+    child_priority: Literal["idle", "low", "normal"] = Field(
+        "idle",
+        description="Priority of the processes that learn and that read large bodies. `idle`: they take what nothing "
+        "else wants, so they are many times slower on a machine that is always busy; `low`: a tenth of a busy core; "
+        "`normal`: their share, at the cost of predictions.",
+    )
     child_max_updates: int = Field(
         200, ge=1, description="Updates after which that process is replaced by a fresh one."
     )

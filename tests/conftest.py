@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import guard
+
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
+
+
+guard.start()
 
 
 @pytest.fixture(scope="session")

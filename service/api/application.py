@@ -100,7 +100,7 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
         title="Tsuika", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     health = health or Health()
-    health.troubles = runtime.live.troubles
+    health.troubles, health.storage = runtime.live.troubles, runtime.trouble
     posts = Posts(runtime.database, runtime.crash)
     settings = runtime.settings
     app.state.context = Context(

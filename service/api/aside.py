@@ -1,4 +1,4 @@
-"""The process that reads large bodies: `python -m service.api.aside STORE MEMORY_BYTES`."""
+"""The process that reads large bodies: `python -m service.api.aside STORE MEMORY_BYTES PRIORITY`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from service.priority import step_aside
+from service.priority import end_with_parent, step_aside
 
 
 def main() -> None:
@@ -14,7 +14,8 @@ def main() -> None:
     gone."""
     sink = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever prints must not garble the talk
-    step_aside()
+    end_with_parent()
+    step_aside(sys.argv[3])
     from service.api.reading import work
 
     work(Path(sys.argv[1]), int(sys.argv[2]), sys.stdin, sink)

@@ -25,6 +25,8 @@ SPARE, SPARE_SECONDS = 64, 1.0
 """Connections beyond the most, which may ask for health alone, and at once."""
 OWN_FILES = 128
 """Files that a process has open besides its connections: database, store, large bodies."""
+MOST_UNSENT = 256 * 1024 * 1024
+"""Bytes of answers that wait in memory to be taken, of all connections."""
 NEWS_SECONDS = 60.0
 FULL_SECONDS = 0.05
 """Where nobody gave way it is not looked for anybody again so soon."""
@@ -42,6 +44,10 @@ class Connection(Protocol):
         """Close it at once."""
         ...
 
+    def cut_off(self) -> None:
+        """The same, whatever is being answered."""
+        ...
+
 
 class Place(Enum):
     """Of a new connection."""
@@ -49,6 +55,29 @@ class Place(Enum):
     USUAL = 1
     SPARE = 2
     NONE = 3
+
+
+class Unsent:
+    """Answers that wait in memory to be taken, of all connections: beyond `MOST_UNSENT` bytes those whose readers took
+    nothing for the longest are cut off."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[Connection, int] = {}  # in the order in which they began to wait
+        self._sum = 0
+
+    def waits(self, connection: Connection, size: int) -> None:
+        """So many bytes of its answers are there that its reader does not take at once."""
+        self.goes_on(connection)
+        self._bytes[connection] = size
+        self._sum += size
+        while self._sum > MOST_UNSENT and len(self._bytes) > 1:
+            longest = next(iter(self._bytes))
+            self.goes_on(longest)
+            longest.cut_off()
+
+    def goes_on(self, connection: Connection) -> None:
+        """They were taken, or the connection is no more."""
+        self._sum -= self._bytes.pop(connection, 0)
 
 
 @dataclass
@@ -59,6 +88,7 @@ class Bounds:
     head_seconds: float = 10.0
     body_seconds: float = 60.0
     most: int = 5000
+    unsent: Unsent = field(default_factory=Unsent, init=False)
     _told_at: float = field(default=-NEWS_SECONDS, init=False)
     _full_until: float = field(default=0.0, init=False)
 

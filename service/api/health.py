@@ -27,14 +27,18 @@ class Health:
     waiting_for: str | None = None
     stopping: bool = False
     troubles: Callable[[], dict[str, str]] = field(default=no_troubles)
+    """Models that cannot be served as they should, with why."""
+    storage: Callable[[], str | None] = field(default=lambda: None)
+    """Why nothing can be stored."""
 
     def answers(self, scope: Scope) -> bool:
         """Whether the request asks about health."""
         return scope["method"] in ("GET", "HEAD") and (scope["path"] in ALIVE or scope["path"] in READY)
 
     async def answer(self, scope: Scope, send: Send, all_of_it: bool = False) -> None:
-        """200 while the process lives; readiness 503 until it can serve, 200 "degraded" when a version cannot load.
-        `all_of_it`: with names of models, for those who may see them."""
+        """200 while the process lives; readiness 503 until it can serve, 200 "degraded" when a version cannot load
+        or nothing can be stored: what is loaded goes on answering. `all_of_it`: with names of models, for those who
+        may see them."""
         status, body = self.of(scope["path"], all_of_it)
         data = json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
@@ -64,7 +68,8 @@ class Health:
             return 503, {"status": "stopping"}
         if self.waiting_for is not None:
             return 503, {"status": "starting", "waiting_for": self.waiting_for}
-        troubles = self.troubles()
-        if troubles:
-            return 200, {"status": "degraded", **({"models": troubles} if all_of_it else {})}
+        models, storage = self.troubles(), self.storage()
+        if models or storage:
+            told = ({"models": models} if models and all_of_it else {}) | ({"storage": storage} if storage else {})
+            return 200, {"status": "degraded", **told}
         return 200, {"status": "ready"}

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from service.api import downloads, turns
-from service.api.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS
+from service.api.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, MOST_UNSENT
 from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
 from service.api.describing import refusals
 from service.api.imports import MOST_SAID_BYTES
@@ -238,6 +238,14 @@ ROWS = (
         "Weights and sums that are on their way at once.",
         503,
         "Send it again after Retry-After.",
+    ),
+    Row(
+        "untaken",
+        MOST_UNSENT,
+        "bytes",
+        "Answers of all connections that wait in memory to be taken.",
+        None,
+        "The connection that takes nothing for the longest is cut off.",
     ),
     Row("reading", TASK_SECONDS, "seconds", "Reading one large body.", 503, "Send it in parts."),
     Row("page", MOST_ITEMS, "items", "`limit`: items a page of a list.", 422, "Follow `next_cursor`."),

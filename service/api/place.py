@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from service.errors import ImpossibleSettings
 from service.settings import Settings
@@ -68,27 +69,43 @@ def _cannot_listen(settings: Settings, error: OSError) -> ImpossibleSettings:
 
 @contextlib.contextmanager
 def locked(settings: Settings, url: str) -> Iterator[None]:
-    """One `serve` a data folder; the lock goes with the process, however it ends."""
+    """One `serve` a data folder and a database, whatever the folders are called; the locks go with the process, however
+    it ends. Raises ImpossibleSettings."""
+    database = settings.database_file.resolve()
     try:
         tighten(settings)
-        file = (settings.data / LOCK_NAME).open("a+")
     except OSError as error:
-        raise ImpossibleSettings(
-            f"The data folder {settings.data} cannot be used: {error.strerror}. Name another one in TSUIKA_DATA."
-        ) from None
+        raise _unusable("data folder", settings.data, error, "TSUIKA_DATA") from None
+    with (
+        _lock(settings.data / LOCK_NAME, "data folder", settings.data, "TSUIKA_DATA", url),
+        _lock(database.with_name(f"{database.name}.lock"), "database", database, "TSUIKA_DATABASE_URL", url),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _lock(path: Path, what: str, of: Path, setting: str, url: str) -> Iterator[None]:
+    try:
+        file = path.open("a+")
+    except OSError as error:
+        raise _unusable(what, of, error, setting) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             raise ImpossibleSettings(
-                f"Another tsuika serve uses {settings.data} ({file.read().strip()}). Stop it, or name another folder "
-                "in TSUIKA_DATA."
+                f"Another tsuika serve uses the {what} {of} ({file.read().strip()}). Stop it, or name another one in "
+                f"{setting}."
             ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()}, {url}\n")
         file.flush()
         yield
+
+
+def _unusable(what: str, path: Path, error: OSError, setting: str) -> ImpossibleSettings:
+    return ImpossibleSettings(f"The {what} {path} cannot be used: {error.strerror}. Name another one in {setting}.")
 
 
 def address(settings: Settings, listener: socket.socket) -> str:

@@ -26,6 +26,7 @@ STATUS: dict[type[TsuikaError], int] = {
     errors.InvalidContent: 422,
     errors.Busy: 503,
     errors.CorruptArtifact: 503,
+    errors.NotWritable: 503,
     errors.DeadlinePassed: 504,
     errors.DiskFull: 507,
 }

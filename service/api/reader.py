@@ -47,7 +47,8 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._root = settings.data / "spool"
         memory = FIXED_BYTES + BYTES_A_BYTE * settings.max_body_bytes
-        self._command = [sys.executable, "-m", PROGRAM, str(settings.store_folder), str(memory)]
+        place, priority = str(settings.store_folder), settings.child_priority
+        self._command = [sys.executable, "-m", PROGRAM, place, str(memory), priority]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._room = threading.BoundedSemaphore(WAITING)
         self._process: subprocess.Popen[bytes] | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from service.errors import DiskFull
+from service.errors import DiskFull, NotWritable
 
 LARGE_BYTES = 256 * 1024
 """A longer body of rows waits on disk, and where it must be parsed a process of its own reads it."""
@@ -26,9 +26,9 @@ class Spooled:
     """A body on disk. Its folder is gone once the request has ended; `with` writes it and closes the file."""
 
     def __init__(self, root: Path) -> None:
-        """Raises DiskFull."""
+        """Raises DiskFull, NotWritable."""
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(exist_ok=True)
             self.folder = Path(tempfile.mkdtemp(dir=root))
             self.path = self.folder / "body"
             self._file: BinaryIO = self.path.open("xb")
@@ -75,7 +75,9 @@ def clear(root: Path) -> None:
 
 
 def refusal_of_disk(error: OSError, what: str) -> Exception:
-    """The error as a refusal where there is no room."""
+    """The error as a refusal where there is no room, or nothing can be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"The disk has no room for {what}; nothing was stored.")
+    if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
+        return NotWritable(f"The data folder has no place for {what} now: {error.strerror}.")
     return error

@@ -196,12 +196,18 @@ class Wire(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The transport has more to write than the other side takes at once: from here on its pace is looked at."""
         self.flow.pause_writing()
+        self._bounds.unsent.waits(self, self.transport.get_write_buffer_size())
         self._look_later()
 
     def resume_writing(self) -> None:
         self.flow.resume_writing()
+        self._bounds.unsent.goes_on(self)
         if self._pace is not None:
             self._pace.cancel()
+
+    def cut_off(self) -> None:
+        """Others need the memory that its answers wait in."""
+        self.transport.abort()
 
     def _look_later(self) -> None:
         waiting = self.transport.get_write_buffer_size()

@@ -32,16 +32,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def told(found: Verified) -> list[str]:
-    """What was found, in three or four lines."""
+    """What was found, in some lines."""
     what = (
         f"{found.model} version {found.version}: {rows(found.rows)} of {counted(found.batches, 'batch', 'batches')}, "
         f"{counted(found.shards, 'shard', 'shards')}"
     )
     if found.holds:
         return [f"Verified. {what}.", f"  recorded and recomputed  {found.recorded}"]
-    return [
-        f"NOT verified. {what}.",
-        f"  recorded    {found.recorded}",
-        f"  recomputed  {found.recomputed}",
-        "Stored entries were changed or lost. Restore the data folder from a copy.",
-    ]
+    lines = [f"NOT verified. {what}."]
+    for file in found.damaged:
+        lines.append(f"  damaged     {file.area}/{file.digest}: {file.what}. Without it {file.costs}.")
+    if found.recorded:
+        lines.append(f"  recorded    {found.recorded}")
+        lines.append(f"  recomputed  {found.recomputed or 'not possible'}")
+    return [*lines, "Stored files were changed or lost. Restore them from a copy of the data folder."]

@@ -6,6 +6,7 @@ deferred one would fail at its first write instead of waiting). All writes of a 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -20,7 +21,7 @@ from sqlalchemy.exc import OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from service.errors import Busy, DiskFull, ImpossibleSettings, SchemaMismatch
+from service.errors import Busy, DiskFull, ImpossibleSettings, NotWritable, SchemaMismatch, TsuikaError
 from service.registry import schema
 
 BUSY_SECONDS = 5.0
@@ -39,6 +40,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.file = Path(str(make_url(url).database))
+        self._identity = _identity(self.file)
         self._readers = _engine(url, begin="BEGIN", pool_size=8, max_overflow=24)
         self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
         self._watching: PoolProxiedConnection | None = None
@@ -60,7 +62,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A session that commits when the block ends well, and otherwise leaves no trace. Raises Busy, DiskFull."""
+        """A session that commits when the block ends well, and otherwise leaves no trace. Raises Busy, DiskFull,
+        NotWritable."""
+        if (trouble := self.trouble()) is not None:
+            raise NotWritable(trouble)  # open connections would go on writing to what nobody finds again
         try:
             with self._writer.connect() as connection, Session(connection, expire_on_commit=False) as session:
                 session.connection()
@@ -82,7 +87,7 @@ class Database:
 
         SQLite overwrites what is deleted (secure_delete), but not the copies that stay behind where rows have moved
         from page to page, and the log holds pages as they were. Others write when it is done: about a second for 100
-        MB. Raises Busy, DiskFull.
+        MB. Raises Busy, DiskFull, NotWritable.
         """
         try:
             connection = self._writer.raw_connection()
@@ -101,6 +106,26 @@ class Database:
             raise
         if busy:
             raise Busy("The database is being read; try again.")
+
+    def trouble(self) -> str | None:
+        """Why nothing can be written: the file was moved, replaced or made read-only. It asks the kernel three times,
+        which takes microseconds."""
+        identity = _identity(self.file)
+        if self._identity is None:
+            self._identity = identity  # the first connection makes it
+        elif identity is None:
+            return "The database was moved or deleted while the service ran: put it back, or start the service anew."
+        elif identity != self._identity:
+            return "Another file lies where the database was: put that back, or start the service anew."
+        if identity is not None and not (_writable(self.file) and _writable(self.file.parent)):
+            return "The database or its folder is read-only: make both writable for the user of the service."
+        return None
+
+    def require_writable(self) -> None:
+        """Raises NotWritable where SQLite would refuse the first write: a connection to a read-only file opens well."""
+        with self.writing() as session:
+            session.execute(text("UPDATE installation SET id = id"))
+            session.rollback()
 
     def mark(self) -> int:
         """Another number once anybody has committed anything since the last call; it reads no table."""
@@ -128,18 +153,35 @@ class Database:
         self._writer.dispose()
 
 
-def _refusal(words: str) -> Busy | DiskFull | None:
-    """What SQLite's words for a write that failed mean to a caller, where it can be tried again."""
+def marks(session: Session) -> Marks | None:
+    """`mark` before and after what a session of `writing` has committed; null: others committed in between, too."""
+    return session.info.get(_MARKS)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Device and number of a file: another one has others, whatever its name. None where it is missing."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _refusal(words: str) -> TsuikaError | None:
+    """What SQLite's words for a write that failed mean to a caller, where that may pass or can be mended."""
     if "locked" in words:
         return Busy("The database is held by another write; try again.")
     if "full" in words:
         return DiskFull("The database has no room left; nothing was stored.")
+    if any(sign in words for sign in ("readonly", "unable to open", "disk I/O")):
+        return NotWritable(
+            f"The database cannot be written ({words}): see that its disk, folder and file are writable."
+        )
     return None
-
-
-def marks(session: Session) -> Marks | None:
-    """`mark` before and after what a session of `writing` has committed; null: others committed in between, too."""
-    return session.info.get(_MARKS)
 
 
 def _version(connection: PoolProxiedConnection) -> int:
@@ -188,7 +230,8 @@ def migrate(url: str, revision: str = "head") -> None:
     """Bring the tables of the database up to this version of the code, or to an earlier revision; wholly or not at all.
 
     Tables are made anew under their names, so foreign keys are checked at the end instead of at each step. Raises
-    SchemaMismatch where the tables are of a newer version, and Busy where somebody else holds the database.
+    SchemaMismatch where the tables are of a newer version, Busy where somebody else holds the database, and DiskFull
+    and NotWritable.
     """
     engine = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0, foreign_keys=False)
     try:
@@ -209,8 +252,8 @@ def migrate(url: str, revision: str = "head") -> None:
                     f"not there, the first in {broken[0][0]}: nothing was changed. Restore the file from a copy."
                 )
     except OperationalError as error:
-        if "locked" in str(error.orig):
-            raise Busy("The database is held by another process: stop it, or try again.") from error
+        if (refusal := _refusal(str(error.orig))) is not None:
+            raise refusal from error
         raise
     finally:
         engine.dispose()

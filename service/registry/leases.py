@@ -1,13 +1,16 @@
 """Leases: an update is claimed by one worker for a while; claim, beat and finish are guarded by (id, fence, state).
 
-Whoever lost its lease cannot finish. Time comes from the database.
+Whoever lost its lease cannot finish. Times are those of the clock of this host, which may be set back: what is due
+later than anything ever is was written before that, so it is due now; and a lease that ends later than any ever does
+is left to whoever sees that nobody prolongs it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session, aliased
 
@@ -16,6 +19,11 @@ from service.errors import LeaseLost
 from service.registry import states, updates
 from service.registry.database import now
 from service.registry.tables import Model, Update
+
+LONGEST_DELAY_SECONDS = 300.0
+"""The longest wait before another attempt."""
+AT_ONCE = 0.0
+"""`run_after` of what waits for nothing."""
 
 
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
@@ -48,16 +56,24 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     return update
 
 
-def something_to_do(session: Session) -> bool:
+def something_to_do(session: Session, longest_lease: float) -> bool:
     """Whether an update may be claimed or rescued: asked before the write lock is taken."""
     at = now()
     lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at)
-    return session.scalar(select(Update.id).where(_claimable(at) | lost).limit(1)) is not None
+    return (
+        session.scalar(select(Update.id).where(_claimable(at) | lost | _ahead(at, longest_lease)).limit(1)) is not None
+    )
+
+
+def ahead(session: Session, longest_lease: float) -> dict[str, float]:
+    """Running updates whose lease ends later than any should -> when."""
+    found = session.execute(select(Update.id, Update.lease_until).where(_ahead(now(), longest_lease)))
+    return {update_id: until for update_id, until in found if until is not None}
 
 
 def somebody_waits(session: Session) -> bool:
     """Whether an update is due that is no challenger: then a running challenger makes room."""
-    due = (Update.state == UpdateState.QUEUED) & (Update.run_after <= now()) & Update.challenges.is_(None)
+    due = (Update.state == UpdateState.QUEUED) & _due(now()) & Update.challenges.is_(None)
     return session.scalar(select(Update.id).where(due).limit(1)) is not None
 
 
@@ -91,10 +107,11 @@ def owned(session: Session, update_id: str, fence: int) -> Update:
     return update
 
 
-def rescue(session: Session, max_attempts: int) -> list[str]:
-    """Hand on the updates whose lease has expired; those out of attempts fail. -> their ids"""
-    at = now()
-    expired = session.scalars(select(Update).where(Update.state == UpdateState.RUNNING, Update.lease_until < at))
+def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) -> list[str]:
+    """Hand on the updates whose lease has expired, or that are known to be `silent`; those out of attempts fail. ->
+    their ids"""
+    lost = (Update.lease_until < now()) | Update.id.in_(silent)
+    expired = session.scalars(select(Update).where(Update.state == UpdateState.RUNNING, lost))
     rescued = []
     for update in expired:
         rescued.append(update.id)
@@ -107,7 +124,7 @@ def rescue(session: Session, max_attempts: int) -> list[str]:
             states.advance(session, update, UpdateState.FAILED, "failed", reason=why)
         else:
             states.advance(session, update, UpdateState.QUEUED, "rescued", lost=update.worker)
-            update.run_after = at
+            update.run_after = AT_ONCE
     return rescued
 
 
@@ -121,7 +138,7 @@ def retry_later(session: Session, update: Update, error: dict[str, str], max_att
         states.advance(session, update, UpdateState.FAILED, "failed", **error)
         return False
     states.advance(session, update, UpdateState.QUEUED, "retried", **error)
-    update.run_after = now() + delay * 2 ** (update.attempts - 1)
+    update.run_after = now() + min(delay * 2.0 ** (update.attempts - 1), LONGEST_DELAY_SECONDS)
     return True
 
 
@@ -132,12 +149,20 @@ def hand_back(session: Session, update: Update, kind: str = "handed back") -> No
         return
     states.advance(session, update, UpdateState.QUEUED, kind)
     update.attempts -= 1
-    update.run_after = now()
+    update.run_after = AT_ONCE
 
 
 def _claimable(at: float) -> ColumnElement[bool]:
     running, back = aliased(Update), aliased(Update)
     busy = select(running.model_id).where(running.state == UpdateState.RUNNING)
     retracting = select(back.model_id).where(back.state == UpdateState.QUEUED, back.kind == UpdateKind.RETRACT)
-    due = (Update.state == UpdateState.QUEUED) & (Update.run_after <= at) & Update.model_id.not_in(busy)
+    due = (Update.state == UpdateState.QUEUED) & _due(at) & Update.model_id.not_in(busy)
     return due & ((Update.kind == UpdateKind.RETRACT) | Update.model_id.not_in(retracting))
+
+
+def _due(at: float) -> ColumnElement[bool]:
+    return or_(Update.run_after <= at, Update.run_after > at + LONGEST_DELAY_SECONDS)
+
+
+def _ahead(at: float, longest_lease: float) -> ColumnElement[bool]:
+    return (Update.state == UpdateState.RUNNING) & (Update.lease_until > at + longest_lease)

@@ -54,7 +54,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         fence=0,
         worker=None,
         lease_until=None,
-        run_after=at,
+        run_after=0.0,
         cancel_requested=False,
         progress=None,
         error=None,
@@ -136,7 +136,7 @@ def retry(session: Session, update: Update) -> None:
     update.attempts = 0
     update.cancel_requested = False
     update.error = None
-    update.run_after = now()
+    update.run_after = 0.0
 
 
 def find(session: Session, update_id: str) -> Update:

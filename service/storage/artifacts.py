@@ -43,7 +43,7 @@ class Artifacts(Protocol):
 
     def put(self, area: str, data: bytes) -> str:
         """Store, durably, and return the digest. Bytes that are there already are touched, and healed where they are
-        damaged. Raises DiskFull."""
+        damaged. Raises DiskFull, NotWritable."""
         ...
 
     def get(self, area: str, digest: str) -> bytes:

@@ -25,7 +25,8 @@ class _Folder:
     """A folder as it is now: held open, so one that is made anew in its place is another, and is not written to."""
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # not the data folder: it may have been moved
+        path.mkdir(exist_ok=True)
         self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         weakref.finalize(self, os.close, self.descriptor)
 
@@ -50,7 +51,7 @@ class Cache:
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root, self._max_bytes = root, max_bytes
         self._entered: dict[str, _Folder] = {}
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(exist_ok=True)
 
     def enter(self, area: str) -> None:
         """`put` writes into the folder that is there now: once that was forgotten, nothing is kept any more. So what an

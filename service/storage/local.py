@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from service.errors import CorruptArtifact, DiskFull
+from service.errors import CorruptArtifact, DiskFull, NotWritable
 from service.storage.artifacts import check_name, is_name
 
 log = logging.getLogger("tsuika.storage")
@@ -33,7 +33,16 @@ class LocalArtifacts:
     def __init__(self, root: Path, crash: Callable[[str], None] = nothing) -> None:
         self._root = root
         self._crash = crash
-        (root / TEMPORARY).mkdir(parents=True, exist_ok=True)
+        root.mkdir(exist_ok=True)  # not the folder around it: it may have been moved while the service runs
+        (root / TEMPORARY).mkdir(exist_ok=True)
+
+    def trouble(self) -> str | None:
+        """Why nothing can be stored: the folder was moved or made read-only."""
+        if not (self._root / TEMPORARY).is_dir():
+            return "The store was moved or deleted while the service ran: put it back, or start the service anew."
+        if not os.access(self._root / TEMPORARY, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            return "The store is read-only: make it writable for the user of the service."
+        return None
 
     def put(self, area: str, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
@@ -43,19 +52,20 @@ class LocalArtifacts:
             tries -= 1
             temporary = self._temporary(area)
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _write_durably(temporary, data)
+                _write_durably(temporary, data)  # fails where the store was moved, before a folder is made there
                 self._crash("after_blob_temp")
+                path.parent.mkdir(parents=True, exist_ok=True)
                 temporary.replace(path)
                 sync_folder(path.parent)
                 self._crash("after_blob_rename")
                 break
             except OSError as error:
-                temporary.unlink(missing_ok=True)
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise DiskFull("No space left for stored bytes; nothing was stored.") from error
                 if not (isinstance(error, FileNotFoundError) and tries):
-                    raise
+                    raise NotWritable(self.trouble() or f"The store cannot be written: {error.strerror}.") from error
         return digest
 
     def get(self, area: str, digest: str) -> bytes:
@@ -137,7 +147,7 @@ def _whole(path: Path, digest: str) -> bool:
     try:
         os.utime(path)
         return hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    except FileNotFoundError:
+    except OSError:  # not there, or not to be touched: to write them anew fails then, with the reason
         return False
 
 

@@ -1,58 +1,123 @@
-"""Verification: recompute the digest of a version's ledger from the stored entries, and compare."""
+"""Verification: hash every stored file of a model, recompute the digest of a version's ledger, and compare."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.errors import Conflict
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.errors import Conflict, CorruptArtifact
 from service.learning.serialization import unpack
 from service.learning.summed import sums_of, unpack_entry
 from service.learning.sums import Sums
-from service.registry import ledger, models, versions
+from service.registry import batches, ledger, models, versions
 from service.registry.tables import Model, Version
 from service.runtime import Runtime
+from service.serving.predictor import SERVED
 from service.storage.artifacts import SHARDS, model_area
 
 
 @dataclass(frozen=True)
+class Damaged:
+    """A stored file that is missing or does not hash to its name. `what`: it is · `costs`: what cannot be done without
+    it."""
+
+    area: str
+    digest: str
+    what: str
+    costs: str
+
+
+@dataclass(frozen=True)
 class Verified:
-    """What was recomputed. `shards`: stored parts whose bytes hash to their digest."""
+    """What was recomputed. `shards`: stored parts of the version whose bytes hash to their digest; `damaged`: of every
+    file that a row of the model names; `recomputed` None: not all that it takes can be read."""
 
     model: str
     version: int
     recorded: str
-    recomputed: str
+    recomputed: str | None
     rows: int
     batches: int
     shards: int
+    damaged: tuple[Damaged, ...] = ()
 
     @property
     def holds(self) -> bool:
-        """Whether both digests are the same."""
-        return self.recorded == self.recomputed
+        """Whether both digests are the same and no file is damaged."""
+        return self.recorded == self.recomputed and not self.damaged
 
 
 def verify(
     runtime: Runtime, model_name: str, number: int, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Verified:
-    """Add up the stored entries of everything that the version learned. Raises NotFound, Erased, CorruptArtifact, and
-    Conflict where the version has no exact head."""
+    """Hash every stored file that a row of the model names, and add up the entries of everything that the version
+    learned. Raises NotFound, Erased, and Conflict where the version has no exact head and no file is damaged."""
     with runtime.database.reading() as session:
         model = models.get(session, model_name)
         version = versions.present(session, model, number)
         space, recorded = version.feature_space, version.ledger_digest
-        if space is None or recorded is None:
-            raise Conflict(
-                f"Version {number} of {model_name} was trained by gradients: no ledger decides its head, so there is "
-                "no digest to verify. Its shards are verified whenever they are loaded."
-            )
-    total = stored_sums(runtime, model, version, progress)
-    parts = {shard["part"]: runtime.store.get(SHARDS, shard["digest"]) for shard in version.shards}
-    if total is None:
-        total = Sums.empty(unpack(parts["judge"])[0]["weight"].shape[1])  # everything was taken back
-    recomputed = total.digest(space)
-    return Verified(model_name, number, recorded, recomputed, total.rows, len(version.learned), len(parts))
+        named = _named(session, model)
+    damaged = []
+    for done, file in enumerate(named):
+        try:
+            runtime.store.get(file.area, file.digest)
+        except CorruptArtifact:
+            damaged.append(file)
+        progress(done + 1, len(named))
+    if space is None or recorded is None:
+        if damaged:
+            return Verified(model_name, number, "", None, 0, len(version.learned), 0, tuple(damaged))
+        raise Conflict(
+            f"Version {number} of {model_name} was trained by gradients: no ledger decides its head, so there is "
+            f"no digest to verify. The {len(named)} stored files of the model are whole."
+        )
+    broken = {file.digest for file in damaged}
+    shards = [shard for shard in version.shards if shard["digest"] not in broken]
+    recomputed, rows = None, 0
+    try:
+        total = stored_sums(runtime, model, version)
+        if total is None:  # everything was taken back
+            judge = next(shard["digest"] for shard in version.shards if shard["part"] == "judge")
+            total = Sums.empty(unpack(runtime.store.get(SHARDS, judge))[0]["weight"].shape[1])
+        recomputed, rows = total.digest(space), total.rows
+    except CorruptArtifact:
+        if not damaged:
+            raise  # whole bytes that are no sums
+    return Verified(model_name, number, recorded, recomputed, rows, len(version.learned), len(shards), tuple(damaged))
+
+
+def _named(session: Session, model: Model) -> list[Damaged]:
+    """Every file that a row of the model names, each once, with what it is and what its loss would cost."""
+    found: dict[tuple[str, str], Damaged] = {}
+
+    def name(area: str, digest: str | None, what: str, costs: str) -> None:
+        if digest is not None:
+            found.setdefault((area, digest), Damaged(area, digest, what, costs))
+
+    area = model_area(model.id)
+    there = (Version.model_id == model.id) & Version.erased_at.is_(None)
+    for version in session.scalars(select(Version).where(there).order_by(Version.number)):
+        for shard in version.shards:
+            served = shard["part"].partition(".")[0] in SERVED
+            costs = "it answers no prediction, and nothing is learned on it" if served else "nothing is learned on it"
+            name(SHARDS, shard["digest"], f'part "{shard["part"]}" of version {version.number}', costs)
+        what = f"answers of version {version.number} on trusted rows"
+        name(area, version.bits, what, "later versions are not compared with it")
+    for batch in batches.of(session, model):
+        costs = "it cannot be learned, or learned again; send it anew"
+        name(area, batch.stored_digest, f"rows of batch {batch.id}", costs)
+    for entry in ledger.entries(session, model):
+        what = f"sums of batch {entry.batch_id} in feature space {entry.feature_space[:12]}…"
+        name(
+            area,
+            entry.digest,
+            what,
+            "versions that learned it cannot be verified, and nothing is learned on them there",
+        )
+    return list(found.values())
 
 
 def stored_sums(

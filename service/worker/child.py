@@ -1,4 +1,7 @@
-"""The child's main: `python -m service.worker.child THREADS`. Reads assignments, answers with progress and a result."""
+"""The child's main: `python -m service.worker.child THREADS PRIORITY`.
+
+Reads assignments, answers with progress and a result.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import time
 from typing import Any, TextIO
 
 from service.errors import Cancelled, TsuikaError
-from service.priority import step_aside
+from service.priority import end_with_parent, step_aside
 from service.worker.assignment import Assignment
 
 PROGRESS_SECONDS = 0.1
@@ -65,7 +68,8 @@ def main() -> None:
     sink = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    step_aside()
+    end_with_parent()
+    step_aside(sys.argv[2])
     line = Line(sys.stdin, sink)
     threading.Thread(target=line.listen, daemon=True, name="parent").start()
 

@@ -64,8 +64,11 @@ class Yielding(TsuikaError):
 class WarmChild:
     """Runs assignments in a child process; starts it when needed, replaces it after `max_updates`."""
 
-    def __init__(self, threads: int, max_updates: int, progress_deadline_seconds: float) -> None:
+    def __init__(
+        self, threads: int, max_updates: int, progress_deadline_seconds: float, priority: str = "idle"
+    ) -> None:
         self._threads, self._max_updates, self._deadline = threads, max_updates, progress_deadline_seconds
+        self._priority = priority
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -185,7 +188,7 @@ class WarmChild:
         threads = str(self._threads)
         caps = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", CHILD, threads],
+            [sys.executable, "-m", CHILD, threads, self._priority],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -22,6 +22,7 @@ from service.errors import (
     Incomplete,
     InvalidContent,
     LeaseLost,
+    NotWritable,
     SchemaMismatch,
     TsuikaError,
 )
@@ -39,6 +40,8 @@ from service.worker.ticker import Stopping, Ticker
 
 LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
 """How long after the last look a worker looks for erasures that are not whole, and after one that was refused."""
+LEASES_AHEAD = 2.0
+"""Leases: one that ends so much later than now was written before the clock was set back."""
 
 log = logging.getLogger("tsuika.worker")
 
@@ -56,7 +59,10 @@ class Worker:
         self._stop, self._on_end = threading.Event(), on_end
         self.refused: SchemaMismatch | None = None
         self._child = WarmChild(
-            self._settings.child_threads, self._settings.child_max_updates, self._settings.progress_deadline_seconds
+            self._settings.child_threads,
+            self._settings.child_max_updates,
+            self._settings.progress_deadline_seconds,
+            self._settings.child_priority,
         )
         self._marks: tuple[object, ...] | None = None
         self._look_again = 0.0
@@ -65,6 +71,8 @@ class Worker:
         """When a batch had been erased last, at the last look."""
         self._lasting: set[int] = set()
         """Models that the child has learned for while all of their rows were kept."""
+        self._ahead: dict[str, tuple[float, float]] = {}
+        """Update whose lease ends too late -> when, and since when it is seen to (monotonic)."""
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
@@ -80,18 +88,23 @@ class Worker:
         self._child.kill()
 
     def _run(self) -> None:
-        step = self._begin
+        step, waiting_for = self._begin, ""
         try:
             while not self._stop.is_set():
                 try:
                     if not step():
                         self._runtime.work.wait(self._settings.poll_seconds)
                         self._runtime.work.clear()
-                    step = self._step
+                    step, waiting_for = self._step, ""
                 except SchemaMismatch as mismatch:
                     log.error("the worker ends: %s", mismatch.detail)
                     self.refused = mismatch
                     return
+                except NotWritable as reason:
+                    if reason.detail != waiting_for:
+                        log.error("the worker waits: %s", reason.detail)
+                    step, waiting_for = self._begin, reason.detail
+                    self._stop.wait(1.0)
                 except Exception:
                     log.exception("the worker met an error and goes on")
                     step = self._begin
@@ -149,13 +162,15 @@ class Worker:
         """Rescue, claim, execute; -> whether there was anything to do."""
         if time.monotonic() >= self._look_again:
             self._finish_erasures()
+        longest = LEASES_AHEAD * self._settings.lease_seconds
         with self._runtime.database.reading() as session:
-            idle = not leases.something_to_do(session)
+            idle = not leases.something_to_do(session, longest)
         if idle:
             self._let_go()
             return False
         with self._runtime.database.writing() as session:
-            for lost in leases.rescue(session, self._settings.max_attempts):
+            silent = self._silent(leases.ahead(session, longest))
+            for lost in leases.rescue(session, self._settings.max_attempts, silent):
                 log.warning("update %s was rescued: its worker was not heard of", lost)
         with self._runtime.database.writing() as session:
             self._runtime.database.require_current(session)
@@ -178,6 +193,15 @@ class Worker:
         if not self._stop.is_set():
             self._child.warm()
         return True
+
+    def _silent(self, ahead: dict[str, float]) -> list[str]:
+        """Of leases that end too late, as the clock was set back: those that nobody prolongs while a lease lasts."""
+        at = time.monotonic()
+        before, self._ahead = self._ahead, {}
+        for update_id, until in ahead.items():
+            known = before.get(update_id)
+            self._ahead[update_id] = known if known is not None and known[0] == until else (until, at)
+        return [u for u, (_, since) in self._ahead.items() if at - since > self._settings.lease_seconds]
 
     def _execute(self, update: Update) -> None:
         """Run a claimed update to its end. Raises LeaseLost."""
@@ -250,6 +274,7 @@ def work(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     schema.require(settings.database_file)
     runtime = Runtime(settings)
+    runtime.database.require_writable()
     stopped = threading.Event()
     worker = Worker(runtime, stopped.set)
 

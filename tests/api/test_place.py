@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from service.api.place import let_nobody_in, listening
+from service.api.place import let_nobody_in, listening, locked
+from service.errors import ImpossibleSettings
 from service.settings import Settings
 
 
@@ -31,3 +33,25 @@ def test_a_close_cuts_nobody_who_was_let_in(host: str) -> None:
             socket.create_connection(address, 5.0)  # it asks a second time, and nobody listens
         accepted.close()
         early.close()
+
+
+def test_one_service_a_data_folder_and_a_database_whatever_the_folders_are_called(tmp_path: Path) -> None:
+    first = Settings(data=tmp_path / "one")
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    by_link = f"sqlite:///{tmp_path}/link/tsuika.db"
+    with locked(first, "http://first"):
+        for other, setting in [
+            (first, "TSUIKA_DATA"),
+            (Settings(data=tmp_path / "link"), "TSUIKA_DATA"),
+            (Settings(data=tmp_path / "two", database_url=first.database_url), "TSUIKA_DATABASE_URL"),
+            (
+                Settings(data=tmp_path / "two", database_url=by_link),
+                "TSUIKA_DATABASE_URL",
+            ),
+        ]:
+            with pytest.raises(ImpossibleSettings, match=f"http://first.*{setting}"), locked(other, "http://second"):
+                pass
+        with locked(Settings(data=tmp_path / "three"), "http://third"):
+            pass
+    with locked(Settings(data=tmp_path / "two", database_url=first.database_url), "http://second"):
+        pass

@@ -80,13 +80,13 @@ def test_there_is_something_to_do_when_an_update_is_due_or_its_worker_is_lost(
     database: Database, clock: Callable[[float], None]
 ) -> None:
     with database.writing() as session:
-        assert not leases.something_to_do(session)
+        assert not leases.something_to_do(session, LEASE)
         learn(session, model(session))
-        assert leases.something_to_do(session)
+        assert leases.something_to_do(session, LEASE)
         claim(session)
-        assert not leases.something_to_do(session)
+        assert not leases.something_to_do(session, LEASE)
         clock(LEASE + 1)
-        assert leases.something_to_do(session)
+        assert leases.something_to_do(session, LEASE)
 
 
 def test_a_beat_prolongs_the_lease_and_tells_of_a_cancel(database: Database, clock: Callable[[float], None]) -> None:
@@ -186,6 +186,35 @@ def test_an_error_is_tried_again_with_growing_delays_and_an_end(
     assert told == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
 
 
+def test_delays_grow_to_a_bound(database: Database, clock: Callable[[float], None]) -> None:
+    with database.writing() as session:
+        update = learn(session, model(session))
+        update.attempts = 80
+        leases.retry_later(session, claim(session), ERROR, 100, delay=2.0)
+        assert update.run_after == 1000.0 + leases.LONGEST_DELAY_SECONDS
+
+
+def test_what_waits_is_due_at_once_when_the_clock_is_set_back(
+    database: Database, clock: Callable[[float], None]
+) -> None:
+    with database.writing() as session:
+        update = learn(session, model(session))
+        leases.retry_later(session, claim(session), ERROR, MOST, delay=2.0)
+        assert leases.claim(session, "w1", LEASE) is None
+        clock(-3600.0)
+        assert leases.something_to_do(session, LEASE)
+        assert leases.somebody_waits(session)
+        assert claim(session) is update
+        leases.hand_back(session, update)
+        clock(-60.0)
+        assert claim(session) is update, "what waits for nothing does not look at the clock"
+        session.flush()
+        clock(-60.0)
+        learn(session, model(session, "letters"))
+        clock(-60.0)
+        assert claim(session).model_id != update.model_id
+
+
 def test_the_next_update_runs_while_a_failed_one_waits(database: Database, clock: Callable[[float], None]) -> None:
     with database.writing() as session:
         digits = model(session)
@@ -202,7 +231,7 @@ def test_an_update_that_is_handed_back_has_lost_no_attempt(database: Database, c
             update = claim(session)
             assert update.attempts == 1
             leases.hand_back(session, update)
-            assert (update.state, update.attempts, update.run_after) == ("queued", 0, 1000.0)
+            assert (update.state, update.attempts, update.run_after) == ("queued", 0, leases.AT_ONCE)
         assert updates.events(session, update.id)[-1].kind == "handed back"
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import CorruptArtifact, DiskFull
+from service.errors import CorruptArtifact, DiskFull, NotWritable
 from service.storage import local
 from service.storage.artifacts import SHARDS, check_name, model_area
 from service.storage.local import LocalArtifacts
@@ -202,9 +202,21 @@ def test_any_other_error_is_not_taken_for_a_full_disk(
         raise OSError(errno.EIO, "broken")
 
     monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(OSError, match="broken"):
+    with pytest.raises(NotWritable, match="broken"):
         store.put(SHARDS, DATA)
     assert files(tmp_path) == []
+
+
+def test_a_store_that_was_moved_is_told_of_and_nothing_is_made_in_its_place(
+    store: LocalArtifacts, tmp_path: Path
+) -> None:
+    assert store.trouble() is None
+    here = next(path for path in tmp_path.iterdir() if path.is_dir())
+    here.rename(tmp_path / "elsewhere")
+    with pytest.raises(NotWritable, match="moved"):
+        store.put(SHARDS, DATA)
+    assert store.trouble()
+    assert not here.exists()
 
 
 class PowerCut(BaseException):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from service.errors import Conflict, CorruptArtifact, Erased, NotFound
+from service.errors import Conflict, Erased, NotFound
 from service.learning.batch import Rows, make_rows
 from service.learning.serialization import pack, pack_rows
 from service.learning.sums import Sums
@@ -16,7 +17,7 @@ from service.registry import batches, ledger, models, versions
 from service.registry.tables import LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
-from service.upkeep.verify import verify
+from service.upkeep.verify import Damaged, _named, verify
 from tests.registry.facts import arrival, learn, made, model
 
 SPACE = "5" * 64
@@ -51,6 +52,7 @@ def facts(runtime: Runtime) -> Facts:
         for rows in entries:
             digests.append(runtime.store.put(area, pack_rows(rows)))
             batch, _ = batches.accept(session, digits, arrival("d" * 64, again=True))
+            batch.stored_digest = runtime.store.put(area, f"rows of {batch.id}".encode())
             ids.append(batch.id)
             ledger.add(session, batch.id, SPACE, digests[-1], len(rows))
         recorded = (Sums.of(entries[0]) + Sums.of(entries[1])).digest(SPACE)
@@ -91,21 +93,49 @@ def test_an_entry_that_was_replaced_is_noticed(runtime: Runtime, facts: Facts, c
     assert found.recorded == facts.recorded != found.recomputed
 
 
-def test_an_entry_whose_bytes_were_damaged_is_refused(runtime: Runtime, facts: Facts) -> None:
-    digest = facts.digests[0]
-    path = runtime.settings.store_folder / facts.area / digest[:2] / digest[2:]
-    damaged = bytearray(path.read_bytes())
-    damaged[-1] ^= 1
-    path.write_bytes(damaged)
-    with pytest.raises(CorruptArtifact, match="damaged"):
-        verify(runtime, "digits", 1)
+def path_of(runtime: Runtime, file: Damaged) -> Path:
+    return runtime.settings.store_folder / file.area / file.digest[:2] / file.digest[2:]
 
 
-@pytest.mark.parametrize("which", ["entry", "shard"])
-def test_missing_bytes_are_told_as_such(runtime: Runtime, facts: Facts, which: str) -> None:
-    runtime.store.delete(*((facts.area, facts.digests[0]) if which == "entry" else (SHARDS, facts.shard)))
-    with pytest.raises(CorruptArtifact, match="missing"):
-        verify(runtime, "digits", 1)
+@pytest.mark.parametrize("how", ["one bit", "cut off", "missing"])
+def test_every_file_that_a_row_names_is_looked_at_and_each_damage_is_told_with_what_it_costs(
+    runtime: Runtime, facts: Facts, how: str
+) -> None:
+    with runtime.database.writing() as session:
+        [version] = session.scalars(select(Version))
+        version.bits = runtime.store.put(facts.area, b"bits")
+        judge = runtime.store.put(SHARDS, b"judge")
+        version.shards = [*version.shards, {"part": "judge", "digest": judge, "bytes": 5, "learned": []}]
+        named = _named(session, models.get(session, "digits"))
+    assert verify(runtime, "digits", 1).holds
+    assert len(named) == 7, "two parts, bits, rows and sums of two batches"
+    for file in named:
+        data = path_of(runtime, file).read_bytes()
+        if how == "missing":
+            path_of(runtime, file).unlink()
+        else:
+            path_of(runtime, file).write_bytes(data[:-1] if how == "cut off" else data[:-1] + bytes([data[-1] ^ 1]))
+        found = verify(runtime, "digits", 1)
+        assert found.damaged == (file,)
+        assert not found.holds
+        assert (found.recomputed is None) == ("sums" in file.what)
+        path_of(runtime, file).write_bytes(data)
+    for file in named:
+        path_of(runtime, file).write_bytes(b"")
+    assert verify(runtime, "digits", 1).damaged == tuple(named)
+    costs = {file.what.split(" of ")[0]: file.costs for file in named}
+    assert costs['part "head"'] == "it answers no prediction, and nothing is learned on it"
+    assert costs['part "judge"'] == "nothing is learned on it"
+    assert set(costs) == {'part "head"', 'part "judge"', "answers", "rows", "sums"}
+
+
+def test_damage_to_a_version_without_a_ledger_is_told_too(runtime: Runtime, facts: Facts) -> None:
+    with runtime.database.writing() as session:
+        session.execute(update(Version).values(ledger_digest=None, feature_space=None))
+    runtime.store.delete(SHARDS, facts.shard)
+    found = verify(runtime, "digits", 1)
+    assert [file.digest for file in found.damaged] == [facts.shard]
+    assert not found.holds
 
 
 def test_a_version_without_a_ledger_says_why_there_is_nothing_to_verify(runtime: Runtime, facts: Facts) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -257,3 +259,40 @@ def test_the_child_learns_at_idle_priority_away_from_the_core_that_serves(monkey
         finally:
             os.sched_setaffinity(0, mine)
             child.kill()
+
+
+@pytest.mark.parametrize(("priority", "nice"), [("low", 10), ("normal", 0)])
+def test_a_setting_gives_the_child_more_of_a_machine_that_is_always_busy(priority: str, nice: int) -> None:
+    code = "import os, sys; from service.priority import step_aside; step_aside(sys.argv[1]); "
+    code += "print(os.sched_getscheduler(0) == os.SCHED_OTHER, os.nice(0), len(os.sched_getaffinity(0)))"
+    said = subprocess.check_output([sys.executable, "-c", code, priority], text=True).split()
+    cores = len(os.sched_getaffinity(0))
+    assert said == ["True", str(min(19, os.nice(0) + nice)), str(cores if priority == "normal" else max(1, cores - 1))]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends such a process")
+@pytest.mark.parametrize(
+    "arguments",
+    [["service.worker.child", "1", "normal"], ["service.api.aside", "/nowhere", str(2**30), "normal"]],
+    ids=["that learns", "that reads"],
+)
+def test_a_process_that_hangs_ends_with_its_parent_all_the_same(
+    arguments: list[str], wait_for: Callable[[Callable[[], bool]], None]
+) -> None:
+    """It is stopped, so it cannot read that its input has ended; another process holds its input open besides."""
+    code = "import subprocess, sys, time; "
+    code += "p = subprocess.Popen([sys.executable, '-m', *sys.argv[1:]], stdin=0, stdout=-3); "
+    code += "print(p.pid, flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", code, *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        first = int(parent.stdout.readline())
+        wait_for(lambda: "libtorch" in maps(first) or "numpy" in maps(first))  # well past its first steps
+        os.kill(first, signal.SIGSTOP)
+        parent.kill()
+        wait_for(lambda: not alive(first))
+
+
+def maps(pid: int) -> str:
+    """Names of the files that a process has mapped."""
+    return Path(f"/proc/{pid}/maps").read_text()

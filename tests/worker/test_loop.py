@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.contract.enums import UpdateKind
 from service.errors import Busy, DiskFull
 from service.registry import batches, leases, models, updates
-from service.registry.database import Database
+from service.registry.database import Database, now
 from service.registry.tables import Batch, Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
@@ -189,12 +189,39 @@ def test_a_worker_that_lost_its_lease_stops_the_child_and_says_so(
         row = session.get_one(Update, update_id)
         row.lease_until = 0.0
         leases.rescue(session, 3)
-        row.run_after += 1000.0
+        row.run_after = now() + 200.0
     wait_for(lambda: "the lease of update" in caplog.text)
     wait_for(lambda: not alive(int((tmp_path / "pid").read_text())))
     assert look(runtime, update_id).state == "queued"
     with runtime.database.reading() as session:
         assert session.query(Version).count() == 0
+
+
+def test_an_update_is_rescued_although_the_clock_was_set_back_an_hour(
+    runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    with runtime.database.writing() as session:
+        model(session)
+    update_id = answered(runtime, tmp_path)
+    with runtime.database.writing() as session:  # by a worker that died before the clock was set back
+        claimed_by = leases.claim(session, "lost", 1.0)
+        assert claimed_by is not None
+        claimed_by.lease_until = now() + 3600.0
+    worker = Worker(runtime)
+    worker.start()
+    try:
+        wait_for(lambda: look(runtime, update_id).state == "succeeded")
+    finally:
+        worker.stop(5.0)
+    assert events(runtime, update_id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
+
+
+def test_a_lease_that_is_prolonged_stands_although_the_clock_was_set_back_an_hour(runtime: Runtime) -> None:
+    worker = Worker(runtime)
+    assert worker._silent({"upd_1": 5000.0, "upd_2": 5000.0}) == []
+    worker._ahead = {u: (until, since - 1.1) for u, (until, since) in worker._ahead.items()}
+    assert worker._silent({"upd_1": 5000.0, "upd_2": 5000.5}) == ["upd_1"]
+    assert worker._silent({"upd_2": 5000.5}) == []
 
 
 def test_a_heartbeat_that_has_to_wait_costs_no_attempt(
