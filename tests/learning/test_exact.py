@@ -24,10 +24,9 @@ from service.contract.inputs import (
     VectorInput,
 )
 from service.errors import Cancelled, MethodRefused
-from service.learning import lift_choice, strength
+from service.learning import lift_choice
 from service.learning.architectures import build, fresh, layout_of, parts_of
 from service.learning.batch import Rows, make_rows
-from service.learning.blend import Compared
 from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space
 from service.learning.method import Learned, Method, Run
@@ -328,38 +327,22 @@ def test_a_lift_that_was_ahead_is_chosen_anew_where_it_does_badly(monkeypatch: p
     assert len(model.learn(ridge.METHOD, x[40:330], noise).details["lifts_tried"]) == 3
 
 
-@pytest.mark.parametrize(("limit", "lift"), [("SEARCHED_WIDTH", "relu"), ("SEARCHED_AUTO", "auto")])
-def test_a_wide_head_keeps_its_alpha_until_the_rows_pass_a_power_of_two(
-    monkeypatch: pytest.MonkeyPatch, limit: str, lift: str
-) -> None:
-    monkeypatch.setattr(ridge, limit, 4)
-    parts = [batch("bat_1", range(70)), batch("bat_2", range(70, 80)), batch("bat_3", range(80, 150))]
-    checkpoint, searched = None, []
-    for k, part in enumerate(parts):
-        made = learn(ridge.METHOD, checkpoint, parts[:k], part, lift=lift)
-        checkpoint = made.checkpoint
-        searched.append(bool(made.details["alphas_tried"]))
-    assert searched == [True, False, True]
-    again = learn(ridge.METHOD, checkpoint, parts, Rows.empty(VECTOR.shape), lift=lift)
-    assert again.details["alphas_tried"], "a retraction chooses anew"
-
-
-def test_discriminants_that_are_left_out_of_a_wide_head_stay_so_until_the_rows_pass_a_power_of_two(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    answers = [Compared(300, 0.9, 0.8, 0.1, 0.01), Compared(300, 0.8, 0.8, 0.0, 0.5)]
-    monkeypatch.setattr(strength, "compared", lambda *_: answers.pop(0))
-    monkeypatch.setattr(ridge, "SEARCHED_WIDTH", 10)
-    parts = [batch("bat_1", range(70)), batch("bat_2", range(70, 80)), batch("bat_3", range(80, 150))]
-    checkpoint, found = None, []
-    for k, part in enumerate(parts):
-        made = learn(ridge.METHOD, checkpoint, parts[:k], part, discriminants=True)
-        checkpoint, exact = made.checkpoint, made.checkpoint.layout.exact
-        assert exact is not None
-        assert made.details["form"] == exact.method
-        found.append((exact.method, exact.left_out, "forms_tried" in made.details))
-    assert found == [("ridge", True, True), ("ridge", True, False), ("both", False, True)]
-    assert not answers
+def test_a_wide_head_is_the_same_however_its_rows_arrived() -> None:
+    """Strength and discriminants are chosen at every update, so that they are a function of the rows, too."""
+    parts, heads = [batch("bat_1", range(70)), batch("bat_2", range(70, 80))], []
+    for order in ((0, 1), (1, 0)):
+        checkpoint = None
+        for k, part in enumerate(order):
+            before = [parts[i] for i in order[:k]]
+            made = learn(ridge.METHOD, checkpoint, before, parts[part], lift="relu", width=1250)
+            checkpoint = made.checkpoint
+            assert made.details["alphas_tried"]
+        head = checkpoint.parts["head.0"]
+        by_name = np.argsort(checkpoint.classes)
+        heads.append((head["weight"][by_name], head["bias"][by_name], checkpoint.layout.exact.alpha))
+    assert torch.equal(heads[0][0], heads[1][0])
+    assert torch.equal(heads[0][1], heads[1][1])
+    assert heads[0][2] == heads[1][2]
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
