@@ -25,7 +25,7 @@ from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.features import frozen_trunk, give_grid, largest_feature, shift_for
 from service.learning.growth import grow_head, merge, new_neck
 from service.learning.heads import Block
-from service.learning.log_odds import join, open_head, to_unit
+from service.learning.log_odds import join, open_head, to_unit, unselected
 from service.learning.method import Balance, Data, GradientParams, Learned, Run, Unfreeze
 from service.learning.origin import ORIGIN, origin_of, trunk_trains
 from service.learning.preprocessing import InputScale, declared_scale, scale_for
@@ -102,7 +102,7 @@ class Learner:
         learner = cls(network, [*base.classes, *new], base, data, run, moves)
         learner.known, learner.temperature = len(base.classes), base.layout.temperature
         if base.layout.exact is not None and not keep_head:
-            open_head(network.head, base.parts.get("judge"), learner.temperature)
+            open_head(network.head, unselected(base, data) or base.parts.get("judge"), learner.temperature)
             learner.temperature = 1.0
         elif base.layout.exact is not None:
             learner.body.unit = torch.ones(len(learner.classes))

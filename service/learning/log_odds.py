@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import torch
 
-from service.learning.checkpoint import Tensors
+from service.learning.blend import with_discriminants
+from service.learning.checkpoint import Checkpoint, Tensors
+from service.learning.features import Space
 from service.learning.growth import matrix, merge
 from service.learning.heads import Block, GrownLinear
-from service.learning.solve import ABSENT
+from service.learning.method import Data
+from service.learning.solve import ABSENT, solve_lda, solve_ridge
+
+
+def unselected(base: Checkpoint, data: Data) -> Tensors | None:
+    """The exact head of the base, solved of its learning rows alone: the judge's knows the selecting ones, too, on
+    which the strength of what follows may be chosen. Null where no sums are behind the head, or not they alone.
+
+    A class without learning rows keeps the judge's column.
+    """
+    exact, judge = base.layout.exact, base.parts.get("judge")
+    if exact is None or judge is None or exact.kept_columns or not data.known_rows:
+        return None
+    space = Space.of(base)
+    plain = exact.decay == 1 and not exact.source_weights
+    ledger = data.ledger(space) if plain else data.decayed(space, exact.decay, exact.source_weights, own=False)
+    if not ledger.learn.mass:
+        return None
+    if exact.alpha is None:
+        head = solve_lda(ledger.learn, space.shift, exact.prior)
+    else:
+        head = solve_ridge(ledger.learn, space.shift, exact.alpha, exact.prior)
+    if exact.method == "both":
+        head = with_discriminants(head, ledger.learn, space.shift)
+    solved = head.aligned(base.classes)
+    weight, bias = (torch.from_numpy(values).float() for values in (solved.weight, solved.bias))
+    solved_for = frozenset(head.classes)
+    there = torch.tensor([name in solved_for for name in base.classes])
+    return {
+        "weight": torch.where(there[:, None], weight, judge["weight"]),
+        "bias": torch.where(there, bias, judge["bias"]),
+    }
 
 
 @torch.no_grad()
 def open_head(head: GrownLinear, judge: Tensors | None, temperature: float) -> None:
-    """Make an exact head one to train, in place: at temperature 1, and as the judge's, which saw no judging row."""
+    """Make an exact head one to train, in place: at temperature 1, and as this one, which saw no judging row."""
     merge(head, "head.0")
     for block in head:
         assert block.bias is not None
