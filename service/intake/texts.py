@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from functools import cache
 from itertools import groupby
@@ -18,6 +17,9 @@ from service.errors import InvalidContent
 from service.intake.json_body import read_value
 from service.intake.numbers import word
 
+BEYOND_MARKS = 0x20000
+"""From here on there are ideographs and tags: looking through all of Unicode would hold others up for a tenth of a
+second when the first accent comes."""
 MOST_MARKS = 30
 """Combining marks in a row (Unicode's stream-safe format): putting k of them in order takes k x k steps."""
 
@@ -86,7 +88,7 @@ def _unencodable(text: str) -> bool:
 @cache
 def _many_marks() -> re.Pattern[str]:
     """Finds a run of combining marks beyond reason."""
-    marks = [c for c in range(sys.maxunicode + 1) if unicodedata.combining(chr(c))]
+    marks = [c for c in range(BEYOND_MARKS) if unicodedata.combining(chr(c))]
     runs = [[c for _, c in run] for _, run in groupby(enumerate(marks), key=lambda pair: pair[1] - pair[0])]
     ranges = "".join(f"{re.escape(chr(run[0]))}-{re.escape(chr(run[-1]))}" for run in runs)
     return re.compile(f"[{ranges}]{{{MOST_MARKS + 1},}}")

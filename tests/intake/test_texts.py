@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import unicodedata
 from typing import Any
@@ -16,7 +17,7 @@ from service.contract.inputs import TextInput
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import LEFT_RAW_BYTES, read_object
 from service.intake.rows import read_row, read_rows
-from service.intake.texts import MOST_MARKS
+from service.intake.texts import BEYOND_MARKS, MOST_MARKS
 from service.learning.batch import make_rows
 from service.learning.identity import canonical_rows, content_digest, row_hashes
 from service.learning.serialization import pack_rows, unpack_rows
@@ -115,3 +116,7 @@ def test_whatever_comes_is_read_or_refused(inputs: Any) -> None:
         assert 1 <= len(text) <= TEXT.length
         assert unicodedata.is_normalized("NFC", text)
     assert unpack_rows(pack_rows(make_rows("b", read, ["x"] * len(read), SECRET))).inputs.tolist() == read.tolist()
+
+
+def test_no_mark_lies_beyond_where_marks_are_looked_for() -> None:
+    assert not any(unicodedata.combining(chr(c)) for c in range(BEYOND_MARKS, sys.maxunicode + 1))
