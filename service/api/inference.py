@@ -67,7 +67,7 @@ async def ask(
     until, length = questions.deadline(scope), header(scope, JSON_BYTES)
     loaded = await questions.in_time(shared.runtime.live.asked(name, version), until)
     shared.batcher.admit(loaded.predictor)
-    body = sent.aside_where_heavy(shared, scope, body, loaded.input)
+    body = sent.aside_where_heavy(shared, scope, body, loaded.input, length)
     if isinstance(body, Spooled):
         asked = await sent.inference(shared, body, length, loaded)
     elif _is_long(body, length, loaded):

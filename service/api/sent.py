@@ -158,9 +158,16 @@ def received(shared: Context, request: Request, kind: type[M], model: Model) -> 
     return validated(kind, body), Sent(body, spooled, told)
 
 
-def aside_where_heavy(shared: Context, scope: Scope, body: bytes | Spooled, spec: InputSpec) -> bytes | Spooled:
-    """A short body whose pictures may come to much is read aside, as a large one is. Raises DiskFull."""
-    if not isinstance(spec, ImageInput) or isinstance(body, Spooled) or not is_heavy(_pictures(body), spec):
+def aside_where_heavy(
+    shared: Context, scope: Scope, body: bytes | Spooled, spec: InputSpec, length: str | None = None
+) -> bytes | Spooled:
+    """A short body whose pictures may come to much is read aside, as a large one is. `length`: bytes of it that are
+    JSON, if not all are. Raises DiskFull."""
+    if (
+        not isinstance(spec, ImageInput)
+        or isinstance(body, Spooled)
+        or not is_heavy(_pictures(scope, body, length), spec)
+    ):
         return body
     with shared.reader.spool() as spooled:
         spooled.write(body)
@@ -168,11 +175,16 @@ def aside_where_heavy(shared: Context, scope: Scope, body: bytes | Spooled, spec
     return spooled
 
 
-def _pictures(body: bytes) -> int:
-    """How many pictures a body can hold at the most: of JSON each is an object, or else, but for the few strings that
-    each request has, a string; those behind JSON begin as their kind does."""
-    strings = 0 if b"{" not in body[:64] else body.count(b'"') // 2 - USUAL_STRINGS
-    return max(body.count(b"{") - 1, strings) + sum(map(body.count, SIGNATURES.values()))
+def _pictures(scope: Scope, body: bytes, length: str | None) -> int:
+    """How many pictures a body can hold at the most. In JSON each is an object, or else a string, but for the few
+    strings that each request has; behind JSON they begin as their kind does."""
+    if length is None and media_type(scope) in READERS and not scope["path"].startswith("/v2/"):
+        return 0  # rows as they are, or one picture
+    json_bytes = len(body) if length is None else int(length) if length.isdecimal() and len(length) < 12 else 0
+    text = body[:json_bytes]
+    strings = text.count(b'"') // 2 - USUAL_STRINGS
+    behind = sum(body.count(begins, json_bytes) for begins in SIGNATURES.values())
+    return max(text.count(b"{") - 1, strings) + behind
 
 
 def members_of(spooled: Spooled) -> JsonBody:

@@ -322,6 +322,14 @@ def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
         assert without_id(aside) == without_id(here)
         assert len(reads) == 1
         reads.clear()
+    monkeypatch.setattr("service.intake.images.HERE_BYTES", 10 * 60)
+    for path, body, sent in [  # bytes of pixels that look like objects and strings are none
+        (PREDICT, b'{"{"' * 60 * 20, RAW),
+        (INFER, *behind(b'{"' * 30 * 20, [20, 3, 4, 5], "UINT8")),
+    ]:
+        assert api("POST", f"/{path.format('faces')}", content=body, headers=sent).status_code == 200
+    assert reads == []
+    monkeypatch.setattr("service.intake.images.HERE_BYTES", 0)
     batch = json.dumps({**json.loads(two), "labels": ["a", "b"]})
     assert send(api, "faces", "batches", batch).status_code == 201
     assert reads == ["read", "digest", "store"]
