@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -59,6 +60,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 client.post(f"/v1/models/{name}/predictions", json={"inputs": []})
             client.post(f"{PHOTOS}/predictions", content=scans(0), headers={"Content-Type": "image/jpeg"})
         yield server
+
+
+@pytest.fixture(scope="module")
+def clients(server: Server) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    """One that sends, and one that looks on."""
+    with server.client() as sender, server.client() as onlooker:
+        yield sender, onlooker
 
 
 def filled(before: str, item: str, behind: str) -> Body:
@@ -150,13 +158,14 @@ BODIES: dict[str, tuple[str, str, dict[str, str], Body]] = {
 @pytest.mark.parametrize("size", [SMALL, LONG])
 @pytest.mark.parametrize("name", BODIES)
 def test_a_costly_body_stalls_the_service_for_a_moment_and_takes_little_memory(
-    server: Server, name: str, size: int
+    server: Server, clients: tuple[httpx.Client, httpx.Client], name: str, size: int
 ) -> None:
     method, path, headers, body = BODIES[name]
     Path(f"/proc/{server.pid}/clear_refs").write_text("5")  # the peak begins anew
     before = server.memory()
-    with server.client() as client, watched(server) as stalls:
-        answer = client.request(method, path, content=body(size), headers=headers)
+    sender, onlooker = clients
+    with watched(onlooker) as stalls:
+        answer = sender.request(method, path, content=body(size), headers=headers)
     assert answer.status_code == 422, answer.text[:300]
     if size == SMALL:
         assert max(stalls) < STALL_SECONDS
@@ -164,16 +173,15 @@ def test_a_costly_body_stalls_the_service_for_a_moment_and_takes_little_memory(
 
 
 @contextlib.contextmanager
-def watched(server: Server) -> Iterator[list[float]]:
+def watched(client: httpx.Client) -> Iterator[list[float]]:
     """How long each of many looks at a service took meanwhile."""
     took, over = list[float](), threading.Event()
 
     def look() -> None:
-        with server.client() as client:
-            while not over.is_set() or not took:
-                began = time.monotonic()
-                client.get("/healthz")
-                took.append(time.monotonic() - began)
+        while not over.is_set() or not took:
+            began = time.monotonic()
+            client.get("/healthz")
+            took.append(time.monotonic() - began)
 
     thread = threading.Thread(target=look)
     thread.start()
