@@ -36,8 +36,8 @@ class Connection(Protocol):
     """One of a process."""
 
     @property
-    def idle(self) -> float | None:
-        """Until when its sender may go on asking nothing; None where something is asked."""
+    def waits_since(self) -> float | None:
+        """Since when its sender has asked nothing that is whole; None where something is."""
         ...
 
     def give_way(self) -> None:
@@ -99,7 +99,7 @@ class Bounds:
         return cls(settings.head_timeout_seconds, settings.body_timeout_seconds, most)
 
     def place(self, connections: Collection[Connection]) -> Place:
-        """Of the newest of them. Where there are too many those that ask nothing give way."""
+        """Of the newest of them. Where there are too many those that have asked nothing for the longest give way."""
         if len(connections) <= self.most:
             return Place.USUAL
         now = time.monotonic()
@@ -121,9 +121,9 @@ class Bounds:
 
 
 def make_room(connections: Collection[Connection]) -> bool:
-    """Whether some ask nothing: of these an eighth are closed, those first whose time would be up next. Several, since
+    """Whether some ask nothing: of these an eighth are closed, those that have waited for the longest. Several, since
     looking for them takes as long as there are connections."""
-    idle = [(until, k, one) for k, one in enumerate(connections) if (until := one.idle) is not None]
+    idle = [(since, k, one) for k, one in enumerate(connections) if (since := one.waits_since) is not None]
     for _, _, one in sorted(idle)[: len(idle) // 8 + 1]:
         one.give_way()
     return bool(idle)

@@ -66,15 +66,18 @@ class Express:
 
     def _version(self, scope: Scope, length: int) -> Loaded | None:
         """What answers a request that is as usual; None for any other. Raises TsuikaError where it is refused."""
-        if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
-            return None
+        asked: tuple[str, str | None] | None = scope.get(limits.USUAL)
+        if asked is None:
+            if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
+                return None
+            limits.check_content_type(scope)
+            scope[limits.USUAL] = asked
         if not 0 < length <= questions.SMALL_BODY_BYTES:
             return None
         context = self.context
         if context.health.stopping or log.isEnabledFor(logging.DEBUG):
             return None
         settings = context.runtime.settings
-        limits.check_content_type(scope)
         limits.check_host(scope, settings)
         auth.caller(scope, settings)
         loaded = context.runtime.live.ready(*asked)

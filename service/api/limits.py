@@ -18,6 +18,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 CONTENT_LENGTH = b"content-length"
+HEADERS, USUAL = "tsuika.headers", "tsuika.usual"
+"""In the scope, what follows from the head of a request but for its length: headers by name; the model and the version
+that a usual prediction asks."""
 AFTERWARDS = "tsuika.afterwards"
 """In the scope: what is called once the request is over, however it ends."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -43,9 +46,9 @@ class SenderGone(Exception):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of that (lower-case) name."""
-    found: dict[bytes, bytes] | None = scope.get("tsuika.headers")
+    found: dict[bytes, bytes] | None = scope.get(HEADERS)
     if found is None:
-        found = scope["tsuika.headers"] = dict(reversed(scope["headers"]))
+        found = scope[HEADERS] = dict(reversed(scope["headers"]))
     value = found.get(name)
     return None if value is None else str(value, "latin-1")
 

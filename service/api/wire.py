@@ -25,7 +25,7 @@ from uvicorn.server import ServerState
 
 from service.api import problems
 from service.api.connections import CLOSING_SECONDS, HEAD_BYTES, Bounds, Place
-from service.api.limits import CONTENT_LENGTH, Scope, header
+from service.api.limits import CONTENT_LENGTH, HEADERS, USUAL, Scope, header
 from service.api.offers import behind
 
 log = logging.getLogger("tsuika.requests")
@@ -52,8 +52,8 @@ CHUNK_BYTES = 16
 
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,8})(?=\r\n)", re.IGNORECASE)
-Known = tuple[bytes, bytes, Scope]
-"""What stands before and behind the digits of a Content-Length in a head, and its scope."""
+Known = tuple[bytes, bytes, Scope, int]
+"""What stands before and behind the digits of a Content-Length in a head, its scope, and the place of that header."""
 UNREADABLE = "This cannot be read as a request: it is not HTTP/1.1."
 
 
@@ -143,6 +143,7 @@ class Wire(asyncio.Protocol):
         self._taken: Request | None = None  # that request, while it is read
         self._refusal = b""  # the last answer of the connection, behind those to what could be read
         self._deaf = False  # nothing more is read
+        self._since: float | None = None  # when the sender had done something, or was answered
         self._until: float | None = None  # when the sender must have done something, on the clock of the loop
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -232,9 +233,9 @@ class Wire(asyncio.Protocol):
     # of time
 
     @property
-    def idle(self) -> float | None:
-        """Until when its sender may go on asking nothing; None where something is asked."""
-        return self._until if self._answering is None else None
+    def waits_since(self) -> float | None:
+        """Since when its sender has asked nothing that is whole; None where something is."""
+        return self._since if self._answering is None or not self._answering.whole else None
 
     def give_way(self) -> None:
         """There are too many connections."""
@@ -243,7 +244,8 @@ class Wire(asyncio.Protocol):
 
     def _expect(self, seconds: float) -> None:
         """Something must have happened by then; one timer looks whether it has."""
-        self._until = until = self.loop.time() + seconds
+        self._since = now = self.loop.time()
+        self._until = until = now + seconds
         if self._timer is None or self._timer_at > until:
             if self._timer is not None:
                 self._timer.cancel()
@@ -254,8 +256,8 @@ class Wire(asyncio.Protocol):
         self._timer = None
         if self._until is None:
             return  # something is being answered: its end sets the timer
-        if (left := self._until - self.loop.time()) > 0:
-            self._expect(left)
+        if self._until > self.loop.time():
+            self._timer_at, self._timer = self._until, self.loop.call_at(self._until, self._look)
             return
         unsent, before = self.transport.get_write_buffer_size(), self._unsent
         self._unsent = unsent
@@ -271,7 +273,7 @@ class Wire(asyncio.Protocol):
 
     # of what arrives
 
-    def _known_again(self, data: bytes, before: bytes, behind: bytes, scope: Scope) -> bool:
+    def _known_again(self, data: bytes, before: bytes, behind: bytes, scope: Scope, place: int) -> bool:
         """Whether this is one whole request that begins as the known one did, but for its length, as senders
         that keep a connection send them. No parser has to read it: the next one finds it as it was."""
         end = data.find(b"\r\n", len(before), len(before) + MOST_DIGITS + 2)
@@ -281,8 +283,10 @@ class Wire(asyncio.Protocol):
             return False
         if len(data) != body + int(length):
             return False
-        headers = [(name, length if name == CONTENT_LENGTH else value) for name, value in scope["headers"]]
-        request = Request(self, {**scope, "headers": headers, "state": self._state.copy()}, keep_alive=True)
+        headers = scope["headers"].copy()
+        headers[place] = (CONTENT_LENGTH, length)
+        own = {"headers": headers, HEADERS: {**scope[HEADERS], CONTENT_LENGTH: length}, "state": self._state.copy()}
+        request = Request(self, {**scope, **own}, keep_alive=True)
         request.body, request.whole = data[body:], True
         self._answering = request
         self._begin(request)
@@ -564,7 +568,9 @@ def _known_by(data: bytes, scope: Scope) -> Known | None:
     if len(lengths) != 1 or len(data) != end + int(lengths[0][1]):
         return None
     start, stop = lengths[0].span(1)
-    return data[:start], data[stop:end], {name: told for name, told in scope.items() if not name.startswith("tsuika.")}
+    kept = {name: told for name, told in scope.items() if not name.startswith("tsuika.") or name in (HEADERS, USUAL)}
+    [place] = [k for k, (name, _) in enumerate(scope["headers"]) if name == CONTENT_LENGTH]
+    return data[:start], data[stop:end], kept, place
 
 
 def _is_short(scope: Scope) -> bool:
