@@ -57,7 +57,8 @@ def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
     long = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
     text = _without(data, long)
     members = _checked(text)
-    return JsonBody(members, text, *(long.get(name, members.get(name)) for name in (ROWS, LABELS, GROUPS)))
+    found = {**members, **long}
+    return JsonBody(members, text, found.get(ROWS), found.get(LABELS), found.get(GROUPS))
 
 
 def read_value(data: bytes, pointer: str, most: int = MOST_ROWS) -> Any:
@@ -106,10 +107,10 @@ def _without(data: bytes, cut: Mapping[str, msgspec.Raw]) -> bytes:
     if not cut:
         return data
     begin, pieces, at = _address(data), list[bytes](), 0
-    for raw in sorted((memoryview(raw) for raw in cut.values()), key=_address):
-        start = _address(raw) - begin
-        pieces += [data[at:start], b"[]"]
-        at = start + len(raw)
+    texts = [memoryview(raw) for raw in cut.values()]
+    for address, length in sorted((_address(text), len(text)) for text in texts):
+        pieces += [data[at : address - begin], b"[]"]
+        at = address - begin + length
     return b"".join((*pieces, data[at:]))
 
 
