@@ -124,6 +124,16 @@ def test_create_then_learn_sends_what_the_contract_names() -> None:
     assert (update.verdict, update.version) == ("promoted", 1)
 
 
+def test_groups_travel_with_rows_and_what_is_missing_in_a_frame_is_in_none() -> None:
+    door = Door(ok(an_update(), 202), problem(422, "invalid-content"))
+    digits = client(door).model("digits")
+    digits.update([[1], [2]], ["a", "b"], groups=np.array(["video 7", float("nan")], object), wait=None)
+    assert door.body(0) == {"inputs": [[1], [2]], "labels": ["a", "b"], "groups": ["video 7", None]}
+    with pytest.raises(InvalidContent):
+        digits.add_batch([[1]], ["a"], groups="video 7")
+    assert door.body(1)["groups"] == "video 7"
+
+
 def test_waiting_tells_of_progress_and_ends_when_the_version_is_served() -> None:
     running = an_update("running", progress={"phase": "learning", "done": 1, "total": 2})
     done = an_update("succeeded", verdict="promoted", version=2)
