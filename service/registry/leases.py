@@ -65,6 +65,12 @@ def something_to_do(session: Session, longest_lease: float) -> bool:
     )
 
 
+def any_open(session: Session) -> bool:
+    """Whether an update is queued or running: while none is, time alone makes nothing due."""
+    is_open = Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING))
+    return session.scalar(select(Update.id).where(is_open).limit(1)) is not None
+
+
 def ahead(session: Session, longest_lease: float) -> dict[str, float]:
     """Running updates whose lease ends later than any should -> when."""
     found = session.execute(select(Update.id, Update.lease_until).where(_ahead(now(), longest_lease)))

@@ -65,6 +65,8 @@ class Worker:
             self._settings.child_priority,
         )
         self._marks: tuple[object, ...] | None = None
+        self._at_rest: int | None = None
+        """The database's mark before a look that saw no open update: there is none until somebody commits."""
         self._look_again = 0.0
         """When to look for erasures that are not whole, on the monotonic clock."""
         self._erased: float | None = None
@@ -162,11 +164,17 @@ class Worker:
         """Rescue, claim, execute; -> whether there was anything to do."""
         if time.monotonic() >= self._look_again:
             self._finish_erasures()
+        mark = self._runtime.database.mark()  # before the look: a commit during it is seen by the next one
+        if mark == self._at_rest:
+            return False
         longest = LEASES_AHEAD * self._settings.lease_seconds
         with self._runtime.database.reading() as session:
-            idle = not leases.something_to_do(session, longest)
+            any_open = leases.any_open(session)
+            idle = not (any_open and leases.something_to_do(session, longest))
         if idle:
             self._let_go()
+            if not any_open:
+                self._at_rest = mark
             return False
         with self._runtime.database.writing() as session:
             silent = self._silent(leases.ahead(session, longest))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from service.contract.enums import UpdateKind
+from service.contract.enums import UpdateKind, UpdateState
 from service.errors import Busy, DiskFull
-from service.registry import batches, leases, models, updates
+from service.registry import batches, leases, models, states, updates
 from service.registry.database import Database, now
 from service.registry.tables import Batch, Update, Version
 from service.registry.updates import Order
@@ -20,7 +20,7 @@ from service.runtime import Runtime
 from service.worker import erasure, executors, loop
 from service.worker.assignment import Entry
 from service.worker.loop import Worker
-from tests.registry.facts import model, retract
+from tests.registry.facts import learn, model, retract
 from tests.worker.made import result, store_batch
 from tests.worker.test_executors import alive
 
@@ -357,3 +357,60 @@ def test_an_erasure_that_cannot_be_finished_now_holds_nothing_up_and_is_tried_ag
 def _unfinished(runtime: Runtime) -> list[int]:
     with runtime.database.reading() as session:
         return erasure.unfinished(session)
+
+
+def _looks(worker: Worker, runtime: Runtime, steps: int) -> list[int]:
+    """Transactions that each of so many steps of a worker without a thread begins."""
+    begun: list[None] = []
+    runtime.database.before_each(lambda: begun.append(None))
+    each = []
+    for _ in range(steps):
+        before = len(begun)
+        assert not worker._step()
+        each.append(len(begun) - before)
+    return each
+
+
+def test_an_idle_worker_asks_the_database_nothing_until_somebody_commits(runtime: Runtime) -> None:
+    worker, elsewhere = Worker(runtime), Database(runtime.settings.database_url)
+    assert _looks(worker, runtime, 1)[0] > 0
+    assert _looks(worker, runtime, 5) == [0] * 5
+    with runtime.database.writing() as session:
+        model(session)
+    assert [count > 0 for count in _looks(worker, runtime, 3)] == [True, False, False]
+    with elsewhere.writing() as session:  # as another process would
+        model(session, "letters")
+    assert [count > 0 for count in _looks(worker, runtime, 3)] == [True, False, False]
+    elsewhere.close()
+
+
+def test_what_is_committed_during_a_look_is_seen_by_the_next_one(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, elsewhere, any_open = Worker(runtime), Database(runtime.settings.database_url), leases.any_open
+
+    def late(session: Session) -> bool:
+        answer = any_open(session)
+        monkeypatch.setattr(leases, "any_open", any_open)
+        with elsewhere.writing() as other:
+            model(other)
+        return answer
+
+    monkeypatch.setattr(leases, "any_open", late)
+    assert [count > 0 for count in _looks(worker, runtime, 3)] == [True, True, False]
+    elsewhere.close()
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_worker_goes_on_looking_while_time_alone_may_make_an_update_due(runtime: Runtime, state: str) -> None:
+    with runtime.database.writing() as session:
+        update = learn(session, model(session))
+        if state == "running":
+            assert leases.claim(session, "elsewhere", 1.9) is update
+        else:
+            update.run_after = now() + 200.0
+    worker = Worker(runtime)
+    assert all(_looks(worker, runtime, 3))
+    with runtime.database.writing() as session:
+        states.advance(session, session.get_one(Update, update.id), UpdateState.CANCELLED, "cancelled")
+    assert [count > 0 for count in _looks(worker, runtime, 3)] == [True, False, False]
