@@ -23,7 +23,8 @@ from service.learning.methods import AUTO, METHODS
 from service.worker.assignment import Result
 
 ON_BACKBONE = (AUTO, "ridge", "lda", "lora")
-"""Learn on the stream's backbone, or a model's defaults; the others train joint retraining's network."""
+"""Learn on the stream's backbone, or a model's defaults; the others train joint retraining's network, but where
+`unfreeze` is named: then the backbone's own, or with unfreeze=0 a head on it."""
 MEMORY_ROWS = 500
 
 
@@ -45,10 +46,11 @@ def by_service(laid: Laid, words: str) -> Learned:
     """The stream, step by step, each version promoted whatever the gate says of it. words: see `request`."""
     wanted = request(words, laid.stream)
     method = wanted["name"]
-    if method not in ON_BACKBONE:
+    on_backbone = method in ON_BACKBONE or "unfreeze" in wanted
+    if not on_backbone:
         laid = laid.on_features
     stream = laid.stream
-    if method in ON_BACKBONE:
+    if on_backbone:
         architecture = Architecture(backbone=stream.backbone) if stream.backbone else None
     else:
         architecture = Architecture(backbone=MlpBackbone(name="mlp", hidden=list(stream.hidden)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from benchmarks import learning, updates
 from benchmarks.joint import ridge_head
+from benchmarks.results import Learned, told
 from benchmarks.scores import Course, Group
 
 
@@ -50,6 +52,35 @@ def test_updates_are_timed_in_process_and_against_a_real_service(
     assert len(measured["flatness"]["seconds"]) == 3
     [posted] = measured["served"]["alone"]
     assert posted["total"] == pytest.approx(sum(posted["parts"].values()), abs=1e-4)
+
+
+def test_a_table_shows_the_runs_of_its_own_stream() -> None:
+    runs = [
+        Learned(stream, method, 0, accuracy=accuracy, accuracies=[accuracy], seconds=1.0)
+        for stream, accuracy in (("mnist10k", 0.9815), ("letter", 0.8125))
+        for method in ("joint", "ridge")
+    ]
+    lines = [line for line in "\n".join(told(runs)).splitlines() if "of numpy" not in line]
+    middle = next(k for k, line in enumerate(lines) if line.startswith("letter"))
+    first, second = "\n".join(lines[:middle]), "\n".join(lines[middle:])
+    assert "0.9815" in first
+    assert "0.8125" in second
+    assert "0.8125" not in first
+    assert "0.9815" not in second
+
+
+def test_no_table_of_the_docs_repeats_the_rows_of_another_stream() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    seen: dict[str, str] = {}
+    for block in re.findall(r"```text\n(.*?)```", page, re.S):
+        stream = ""
+        for line in block.splitlines():
+            if heading := re.match(r"([\w-]+)(?:, \d+ seeds?| *$|, method)", line):
+                stream = heading[1]
+            elif len(re.findall(r"\d\.\d{4}", line)) >= 3:
+                row = " ".join(line.split())
+                assert seen.setdefault(row, stream) == stream, f"{stream} has a row of {seen[row]}: {row}"
+    assert len(seen) > 50
 
 
 def test_masked_forgetting_leaves_out_the_harder_question() -> None:
