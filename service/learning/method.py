@@ -157,7 +157,7 @@ Balance = Literal["none", "align", "correct", "adjust", "auto"]
 
 
 Schedule = Literal["cosine", "constant"]
-SCHEDULE = "How the rate goes on: constant keeps it, cosine lowers it step by step to nearly 0."
+SCHEDULE = "How the rate goes on: constant keeps it; cosine keeps it for half of the steps, then lowers it to nearly 0."
 
 
 class GradientParams(Strict):

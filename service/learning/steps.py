@@ -62,12 +62,19 @@ class Descent:
         )
 
 
-def cosine(done: int, steps: int) -> float:
-    """The part of the rate that a step takes after `done` of `steps`: from 1 down along half a cosine to nearly 0.
+HELD = 0.5
+"""Part of a training at the whole rate, before it falls: what falls from the first step on learns too little where few
+epochs are given."""
 
-    Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017, eq. 5, without a restart.
+
+def cosine(done: int, steps: int) -> float:
+    """The part of the rate that a step takes after `done` of `steps`: 1 for the first half, then down to nearly 0.
+
+    The fall is half a cosine, as in Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017,
+    eq. 5.
     """
-    return (1 + math.cos(math.pi * done / steps)) / 2
+    fallen = max(done / steps - HELD, 0.0) / (1 - HELD)
+    return (1 + math.cos(math.pi * fallen)) / 2
 
 
 def gathered(
