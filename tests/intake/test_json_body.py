@@ -101,19 +101,20 @@ def members(count: int, *more: str) -> bytes:
 
 
 def test_a_member_that_is_there_twice_is_found_in_one_pass() -> None:
-    """Sixteen times as many members take sixteen times as long, about, and not 256 times."""
+    """Sixteen times as many members take sixteen times as long, about, and not 256 times; processor time, since others
+    may be at work."""
 
     def seconds(count: int) -> float:
         body, took = members(count, f'"{count - 1:x}":1'), list[float]()
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.thread_time()
             with pytest.raises(InvalidContent) as caught:
                 read_value(body, "/x")
-            took.append(time.perf_counter() - began)
+            took.append(time.thread_time() - began)
             assert [p for p, _ in caught.value.errors] == [f"/x/{count - 1:x}"]
         return min(took)
 
-    assert seconds(32_000) < 80 * seconds(2_000)
+    assert seconds(32_000) < 120 * seconds(2_000)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ def store_batch(runtime: Runtime, session: Session, name: str = "digits", seed: 
     rows = make_rows(batch_id, inputs, list("abababab"), b"secret")
     digest = runtime.store.put(model_area(model.id), pack_rows(rows))
     folds = {"a": [1, 0, 3, 0], "b": [1, 0, 3, 0]}
-    facts = batches.Arrival(batch_id, f"{seed:064x}", digest, 8, rows.counts(), folds, [], None, True)
+    facts = batches.Arrival(batch_id, sha256(b"%d" % seed).hexdigest(), digest, 8, rows.counts(), folds, [], None, True)
     return batches.accept(session, model, facts)[0]
 
 

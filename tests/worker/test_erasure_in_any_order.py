@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 
 from service import runtime
 from service.api import arrivals
+from service.api.packing import Named
 from service.api.posting import Effect, Posts
 from service.api.sent import RowsHere
 from service.contract import resources
@@ -175,8 +176,8 @@ class Service:
     def send(self, kind: int, times: int, again: bool, method: dict[str, Any] | None = None) -> None:
         """The same rows, so many times at once; with a method an update learns them."""
         inputs, labels = rows(kind)
-        sent = RowsHere(np.asarray(inputs, np.float32))
-        delivery = arrivals.Delivery(sent, list(labels), None, NewClasses.ALLOW, again)
+        sent = RowsHere(np.asarray(inputs, np.float32), Named(labels=list(labels)))
+        delivery = arrivals.Delivery(sent, None, NewClasses.ALLOW, again)
         with ExitStack() as stack, suppress(TsuikaError):
             arriving = [stack.enter_context(arrivals.Arriving(self.runtime, NAME, delivery)) for _ in range(times)]
             for one in arriving:
