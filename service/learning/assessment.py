@@ -11,7 +11,7 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, ClassScore, Cost, Older
-from service.learning.batch import SELECT_FOLD, Bools, Rows, alone, distinct
+from service.learning.batch import SELECT_FOLD, Bools, Ints, Rows, alone, distinct
 from service.learning.contradictions import needs_learner, needs_reconciliation, strange_can_tell
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
@@ -23,6 +23,8 @@ from service.learning.sentences import listed
 from service.learning.sides import shared
 from service.learning.statistics import Agreement, Paired
 
+KEPT_SHARE = 0.5
+"""So great a part of a class's trusted rows must be left where those that the update has copies of do not judge."""
 NAMED = 3
 """Classes with too few trusted rows to be judged alone that are named as a group; more are counted."""
 
@@ -93,35 +95,63 @@ class Assessment:
 
     def distinct(self) -> Assessment:
         """The same without repetitions of a row and label, near-duplicates among them: copies are right or wrong
-        together and prove nothing. A trusted row of which the update brings a copy to learn from is left out, too."""
-        t, b = distinct(self.trusted), distinct(self.batch)
-        learned = (self.batch.folds >= SELECT_FOLD) | self.batch.lent
-        t = t[~shared(self.trusted.marks[t], self.batch.marks[learned])]
+        together and prove nothing."""
+        b = distinct(self.batch)
         return replace(
-            self,
-            trusted=self.trusted.take(t),
-            candidate=self.candidate.take(t),
-            base=self.base and self.base.take(t),
-            yardstick=self.yardstick and self.yardstick.take(t),
+            self._judged_by(distinct(self.trusted)),
             batch=self.batch.take(b),
             candidate_on_batch=self.candidate_on_batch.take(b),
             base_on_batch=self.base_on_batch and self.base_on_batch.take(b),
             yardstick_on_batch=self.yardstick_on_batch and self.yardstick_on_batch.take(b),
         )
 
+    def uncopied(self) -> Assessment:
+        """The same without trusted rows of which the update brings a copy, under the same label, to learn from: what
+        was learned proves nothing. Of a class that would keep too few they stay, as they do where too few were left
+        in all: copies may not take the evidence away. Copies under another label do harm, so their rows judge."""
+        copied = np.flatnonzero(self.copied)
+        rows, least = self.trusted, self.policy.worst_class.min_rows
+        had, out = (np.bincount(labels, minlength=len(rows.names)) for labels in (rows.labels, rows.labels[copied]))
+        enough = (had - out >= KEPT_SHARE * had) & ((had - out >= least) | (had < least))
+        copied = copied[enough[rows.labels[copied]]]
+        if not len(copied) or len(rows) - len(copied) < least:
+            return self
+        return self._judged_by(np.delete(np.arange(len(rows)), copied))
 
-def measure(a: Assessment) -> tuple[Measured, Evidence | None]:
-    """The numbers for the gate, and the rows behind its rules 1-4."""
+    @property
+    def copied(self) -> Bools:
+        """Trusted rows of which the update brings a copy with the same label to learn from."""
+        learned = self.batch.take((self.batch.folds >= SELECT_FOLD) | self.batch.lent)
+        theirs, found = learned.codes(self.trusted.names), np.zeros(len(self.trusted), bool)
+        for k in np.unique(theirs[theirs >= 0]):
+            mine = np.flatnonzero(self.trusted.labels == k)
+            found[mine] = shared(self.trusted.marks[mine], learned.marks[theirs == k])
+        return found
+
+    def _judged_by(self, which: Ints) -> Assessment:
+        """The same with those trusted rows alone."""
+        return replace(
+            self,
+            trusted=self.trusted.take(which),
+            candidate=self.candidate.take(which),
+            base=self.base and self.base.take(which),
+            yardstick=self.yardstick and self.yardstick.take(which),
+        )
+
+
+def measure(a: Assessment, uncopied: Assessment) -> tuple[Measured, Evidence | None]:
+    """The numbers for the gate, and the rows behind its rules 1-4. What the candidate answers is judged by uncopied
+    rows; what the base knows of the batch by all, which it never saw."""
     evidence, trusted = _evidence(a), a.trusted.counts()
     alike = likeness(a, evidence) if evidence else {}
     measured = Measured(
         live=a.live,
         first=None if a.base else _first(a),
-        harm=_harm(a, [name for name, like in alike.items() if of_its_own(like, a.policy.renames)]),
+        harm=_harm(uncopied, [name for name, like in alike.items() if of_its_own(like, a.policy.renames)]),
         contradiction=_contradiction(a, evidence) if evidence else None,
         new_classes=_new_classes(a, alike) if a.base else (),
         own=_own(a),
-        since=since(a),
+        since=since(uncopied),
         sound=a.sound,
         exact=a.exact and not a.partial,
         partial=a.partial,

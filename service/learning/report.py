@@ -25,6 +25,7 @@ from service.learning.evaluation import class_scores, scored
 from service.learning.evidence import Evidence, dispute, suspects
 from service.learning.gate import judge
 from service.learning.measured import Contradiction, Harm
+from service.learning.sentences import rows as counted_rows
 from service.learning.sides import shared
 from service.learning.statistics import Paired, wilson
 
@@ -37,9 +38,10 @@ def assess(assessment: Assessment) -> Report:
 
     Repetitions of a row are counted once, in every number of the report but its cost.
     """
-    a = assessment.distinct()
+    every = assessment.distinct()
+    a = every.uncopied()
     copies = _copies(assessment, a)
-    measured, evidence = measure(a)
+    measured, evidence = measure(every, a)
     gate = judge(measured, a.policy)
     harm = measured.harm
     worst = max(harm.groups, key=lambda g: g.paired.drop, default=None) if harm else None
@@ -61,7 +63,7 @@ def assess(assessment: Assessment) -> Report:
         gate=gate,
         exact=a.exact,
         method=dict(a.method),
-        notes=[*a.notes, *_copies_noted(copies["near_duplicates"], len(assessment.batch))],
+        notes=[*a.notes, *_copies_noted(copies["near_duplicates"], len(assessment.batch)), *_copied_noted(a)],
     )
 
 
@@ -78,6 +80,17 @@ def _copies_noted(copies: int, rows: int) -> list[str]:
         f"{copies:,} of {rows:,} rows are nearly the same as another with their label: they fall on one side of the "
         "folds and are counted once. Rows that belong together without being alike (of a patient, of a video) are kept "
         "together by groups."
+    ]
+
+
+def _copied_noted(a: Assessment) -> list[str]:
+    """Of what is left to judge by: rows that the update has copies of."""
+    copied = int(a.copied.sum())
+    if not copied:
+        return []
+    return [
+        f"The update brings copies of {copied:,} of {counted_rows(len(a.trusted))} that judge, and learns from them. "
+        "Without those too few were left, so they judge as well; accuracy after it may read too high."
     ]
 
 
