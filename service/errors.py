@@ -7,12 +7,14 @@
     ├── BrokenJSON              the body is not JSON
     ├── UnsupportedMedia        the body is of a type that this route does not take
     ├── TooLarge                the body is over the limit
+    ├── LongAddress             the query is over the limit
     ├── NotFound                nothing of that name
     ├── Erased                  it was here and its bytes were erased on request
     ├── BodyTimeout             the body arrives too slowly
     ├── Conflict                the state of things forbids it now
     │   ├── LiveMoved           `if_live` names a version that is no longer live
     │   ├── NotLive             the model has no version that can answer
+    │   │   └── KnowsNothing    the version that is asked knows no class
     │   └── InProgress          the first try under this Idempotency-Key is still at work
     ├── PreconditionFailed      `If-Match` names an older state
     ├── Unauthorized            no key, or a wrong one
@@ -101,6 +103,13 @@ class TooLarge(TsuikaError):
     title = "The body is too large"
 
 
+class LongAddress(TsuikaError):
+    """The query of the address is over the limit."""
+
+    slug = "address-too-long"
+    title = "The address is too long"
+
+
 class BodyTimeout(TsuikaError):
     """The body arrives too slowly."""
 
@@ -141,6 +150,12 @@ class NotLive(Conflict):
 
     slug = "not-live"
     title = "No version is live"
+
+
+class KnowsNothing(NotLive):
+    """The version that is asked knows no class."""
+
+    title = "The version knows no class"
 
 
 class InProgress(Conflict):

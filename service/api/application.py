@@ -146,7 +146,7 @@ async def _no_such_call(request: Request, error: Exception) -> Response:
         told = next(told for end, told in INSTEAD if path.endswith(end) or end == "/")
         return await _refused(request, NotFound(f"There is nothing at this address. {told}"))
     allowed = ", ".join(sorted(_methods(request)))
-    told = f"{request.method} is no call on this address; there is {allowed}."
+    told = f"This address does not take {request.method}. It takes {allowed}."
     body = problems.plain_problem(405, "method-not-allowed", "No such call", told, request_id)
     return _problem(request, 405, body, {"Allow": allowed})
 

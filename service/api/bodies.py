@@ -123,6 +123,8 @@ def _begun(receiving: Awaitable[Message]) -> tuple[Message | None, _Waits | None
 
 
 def _too_large(limit: int, scope: Scope) -> TooLarge:
+    if makes_model(scope):
+        return TooLarge(f"The body is over {limit:,} bytes. Round the numbers of its scale.", limit=limit)
     if not (brings_rows(scope) or brings_picture(scope) or is_import(scope)):
         return TooLarge(
             f"The body is over {limit:,} bytes, and it brings no rows. Send what is asked for alone.", limit=limit

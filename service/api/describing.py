@@ -18,13 +18,14 @@ WORDS = {
     410: "It was erased on request.",
     412: "If-Match names an older state.",
     413: "The body is too large.",
+    414: "The address is too long.",
     415: "The body is not JSON in UTF-8.",
     422: "The content is wrong: `errors` says where.",
     503: "Not now; Retry-After says when.",
     504: "The time that the request gave itself was over before its turn.",
     507: "No space left; nothing was stored.",
 }
-EVERYWHERE = (401, 403, 422, 503)
+EVERYWHERE = (401, 403, 414, 422, 503)
 WRITING = (400, 408, 413, 415, 507)
 
 

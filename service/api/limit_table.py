@@ -21,8 +21,9 @@ from service.api.posting import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.questions import MOST_TOP
 from service.api.reader import TASK_SECONDS, WAITING
 from service.api.spool import MEMBERS_BYTES, MODEL_BYTES
+from service.api.validation import REMEDIES
 from service.api.watching import MOST_WAITS
-from service.api.wire import UNREAD_BYTES, UNREAD_SECONDS
+from service.api.wire import LONG_FRAMES, LONG_HEAD, SLOW_HEAD, UNREAD_BYTES, UNREAD_SECONDS
 from service.contract import inputs, requests, resources
 from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
 from service.intake import json_body, multipart, near, picture_pieces, weights
@@ -99,15 +100,15 @@ ROWS = (
         408,
         "Send smaller batches.",
     ),
-    Row("query", QUERY_BYTES, "bytes", "The query of a request.", 413, "POST the rows."),
-    Row("head", HEAD_BYTES, "bytes", "Address and headers of a request.", 431, "Send less; rows belong into the body."),
+    Row("query", QUERY_BYTES, "bytes", "The query of a request.", 414, "POST rows in a body."),
+    Row("head", HEAD_BYTES, "bytes", "Address and headers of a request.", 431, LONG_HEAD),
     Row(
         "frames",
         HEAD_BYTES,
         "bytes",
         "What frames a chunked body beyond 16 bytes a chunk: extensions, trailers.",
         431,
-        "Leave them out, or declare Content-Length.",
+        LONG_FRAMES,
     ),
     Row(
         "head time",
@@ -115,7 +116,7 @@ ROWS = (
         "seconds",
         "From the first byte of a head, or from the beginning of a connection, to the last one.",
         408,
-        "Send it at once.",
+        f"{SLOW_HEAD} A connection that sent nothing is closed without an answer.",
     ),
     Row(
         "idle time",
@@ -133,7 +134,7 @@ ROWS = (
         503,
         "Those that ask nothing are closed. Where all ask, a new one may ask for health alone.",
     ),
-    Row("top", MOST_TOP, "classes", "`top`: best classes listed a row.", 422, "Ask for fewer."),
+    Row("top", MOST_TOP, "classes", "`top`: best classes listed a row.", 422, REMEDIES["top"]),
     Row(
         "scores",
         MOST_SCORES,
@@ -339,7 +340,7 @@ ROWS = (
         "parameters",
         "Parameters of a method.",
         422,
-        "GET /v1/methods says which there are.",
+        requests.FEWER_PARAMETERS,
     ),
     Row("weights header", weights.HEADER_LIMIT, "bytes", "The header of a safetensors file.", 422, "Use fewer names."),
     Row("tensors", weights.MOST_TENSORS, "tensors", "Tensors of a safetensors file.", 422, "Merge some of them."),

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from service.contract.media import JPEG, JSON, NPY, PNG, RAW, ROWS
-from service.errors import ForbiddenHost, TooLarge, UnsupportedMedia
+from service.errors import ForbiddenHost, LongAddress, UnsupportedMedia
 from service.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -74,9 +74,9 @@ def check_host(scope: Scope, settings: Settings) -> None:
 
 
 def check_query(query: bytes) -> None:
-    """What is long comes in a body. Raises TooLarge."""
+    """What is long comes in a body. Raises LongAddress."""
     if len(query) > QUERY_BYTES:
-        raise TooLarge(f"The query is over {QUERY_BYTES:,} bytes. POST the rows instead.")
+        raise LongAddress(f"The query of this address is over {QUERY_BYTES:,} bytes. POST rows in a body.")
 
 
 def _is_served(host: str, settings: Settings) -> bool:

@@ -22,6 +22,7 @@ STATUS: dict[type[TsuikaError], int] = {
     errors.Erased: 410,
     errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
+    errors.LongAddress: 414,
     errors.UnsupportedMedia: 415,
     errors.InvalidContent: 422,
     errors.Busy: 503,
@@ -55,7 +56,7 @@ def problem(error: TsuikaError, request_id: str) -> tuple[int, dict[str, Any], H
         headers.append((b"retry-after", str(after or 5).encode()))
     if status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="tsuika"'))
-    if status in (408, 413):
+    if status in (408, 413, 414):
         headers.append((b"connection", b"close"))
     return status, body, headers
 

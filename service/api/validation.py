@@ -23,6 +23,23 @@ NAME = (
 )
 FOLLOWS = "default_factory_not_called"
 """A default that depends on a field that is wrong: no fault of its own."""
+REMEDIES = {
+    "top": "Ask for fewer.",
+    "names": "Make several models.",
+    "classes": "Make several models.",
+    "inputs": "Send them in several bodies.",
+    "labels": "Send them in several bodies.",
+    "groups": "Send them in several bodies.",
+    "limit": "Follow `next_cursor`.",
+    "wait": "Ask again, or follow its events.",
+    "source": "Take a shorter one.",
+    "size": "Send fewer columns.",
+    "height": "Make it smaller.",
+    "width": "Make it smaller.",
+    "length": "Cut the texts.",
+}
+"""What to do about a field that is over its limit, as the table of limits says it."""
+OVER = frozenset({"less_than_equal", "too_long", "string_too_long"})
 FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type", "dict_type", "model_type"})
 """Faults that say: this member of the union was not meant."""
 
@@ -38,6 +55,9 @@ def validated(kind: type[M], body: JsonBody) -> M:
 def invalid(found: Sequence[Any], body: Any, kind: type[BaseModel] | None = None) -> InvalidContent:
     """pydantic's list of faults in `body` as one refusal."""
     found = _likeliest_branch([fault for fault in found if fault["type"] != FOLLOWS], body)
+    found.sort(
+        key=lambda fault: fault["type"] != "extra_forbidden"
+    )  # a misspelt member explains the one that is missing
     told = list(dict.fromkeys(_told(fault, body, kind) for fault in found[:LISTED]))
     more = f" ({len(found) - 1} more.)" if len(found) > 1 else ""
     return InvalidContent(told[0][1] + more, told)
@@ -69,8 +89,18 @@ def _told(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> 
     for subject in ("Input", "String", "List", "Value", "Dictionary"):
         if fault["msg"].startswith(f"{subject} should"):
             told = fault["msg"].removeprefix(subject).replace(" after validation", "")
-            return pointer, _sentence((name or "The body") + told)
+            return pointer, _sentence((name or "The body") + told) + _remedy(pointer, fault["type"], kind)
     return pointer, _sentence(f"{name}: {fault['msg']}" if name else fault["msg"])
+
+
+def _remedy(pointer: str, fault: str, kind: type[BaseModel] | None) -> str:
+    """What to do about a field that is over its limit, behind the sentence that says so."""
+    field = pointer.rpartition("/")[2]
+    if fault not in OVER:
+        return ""
+    if field == "batches":
+        return ' Say "pending".' if kind is CreateUpdate else " Send several."
+    return f" {REMEDIES[field]}" if field in REMEDIES else ""
 
 
 def _likeliest_branch(found: Sequence[Any], body: Any) -> list[Any]:

@@ -54,6 +54,9 @@ END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,8})(?=\r\n)", re.IGNORECASE)
 Known = tuple[bytes, bytes, Scope, int]
 """What stands before and behind the digits of a Content-Length in a head, its scope, and the place of that header."""
+LONG_HEAD, LONG_FRAMES = "Send less; rows belong into the body.", "Leave them out, or declare Content-Length."
+SLOW_HEAD, SLOW_BODY = "Send it at once.", "Send it faster, or in parts."
+"""What to do about a request that is too long, or too slow."""
 UNREADABLE = "This cannot be read as a request: it is not HTTP/1.1."
 
 
@@ -266,8 +269,8 @@ class Wire(asyncio.Protocol):
         elif unsent or self._deaf or self.transport.is_closing():
             self.transport.abort()
         elif self._within and (not self._headed or self._is_awaited(self._reading)):
-            part = "body" if self._headed else "head"
-            self._refuse(408, f"The {part} of this request was not whole in time. Send it faster, or in parts.")
+            part, remedy = ("body", SLOW_BODY) if self._headed else ("head", SLOW_HEAD)
+            self._refuse(408, f"The {part} of this request was not whole in time. {remedy}")
         else:
             self.transport.close()
 
@@ -511,8 +514,9 @@ class Wire(asyncio.Protocol):
             self._refuse(500, "The fault is ours, not yours. The log has the reason.")
 
     def _refuse_long(self) -> None:
-        part = "frames of the body" if self._headed else "head"
-        self._refuse(431, f"The {part} of this request, with address and headers, may have {HEAD_BYTES:,} bytes.")
+        part, remedy = ("frames of the body", LONG_FRAMES) if self._headed else ("head", LONG_HEAD)
+        told = f"The {part} of this request, with address and headers, may have {HEAD_BYTES:,} bytes. {remedy}"
+        self._refuse(431, told)
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer what cannot be read behind what could; then nobody knows where another request would begin."""

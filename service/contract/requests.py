@@ -24,6 +24,7 @@ MOST_BATCHES = 10_000
 """Batches that one body names."""
 MOST_PARAMETERS = 100
 """Parameters of a method."""
+FEWER_PARAMETERS = "GET /v1/methods says which there are."
 ClassName = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME})]
 """As it is once it was cleaned; whoever cleans it checks it."""
 BatchId = Annotated[str, Field(max_length=64)]
@@ -40,7 +41,7 @@ class MethodChoice(BaseModel):
     @model_validator(mode="after")
     def _few(self) -> MethodChoice:
         if len(self.params) > MOST_PARAMETERS:
-            raise ValueError(f"a method has at most {MOST_PARAMETERS} parameters")
+            raise ValueError(f"A method has at most {MOST_PARAMETERS} parameters. {FEWER_PARAMETERS}")
         return self
 
     @property

@@ -24,6 +24,9 @@ _ALONE = (0x01, 0xD8)
 """Markers without a segment behind them."""
 
 PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT_BYTES  # it has 64 MiB
+PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT_BYTES  # it has 1 MiB
+_TOO_MUCH_TEXT = ("MAX_TEXT_CHUNK", "text chunks")
+"""What the decoder says of texts, and of a colour profile, that are longer."""
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # a line in the log for each broken entry
 
 
@@ -36,6 +39,11 @@ def fault_of_pieces(data: bytes, kind: str) -> str | None:
     if pieces > MOST_PIECES:
         return f"has more than {MOST_PIECES:,} pieces. Save it anew."
     return None
+
+
+def too_much_text(error: Exception) -> bool:
+    """Whether a decoder refused a PNG for its texts or its colour profile."""
+    return isinstance(error, ValueError) and any(words in str(error) for words in _TOO_MUCH_TEXT)
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from service.intake.picture_pieces import fault_of_pieces
+from service.intake.picture_pieces import MOST_TEXT_BYTES, fault_of_pieces, too_much_text
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model -> how a picture is converted."""
@@ -71,7 +71,10 @@ def read_picture(data: bytes, kind: str, shape: tuple[int, ...], model: str) -> 
         struct.error,
         zlib.error,
     ) as error:
-        raise NoPicture(f"cannot be decoded: it is broken or cut short ({type(error).__name__}).") from None
+        if too_much_text(error):
+            most = f"{MOST_TEXT_BYTES // 2**20} MB"
+            raise NoPicture(f"has texts, or a colour profile, of more than {most}. Save it without them.") from None
+        raise NoPicture("cannot be decoded: it is broken or cut short.") from None
     return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
 
 

@@ -99,7 +99,7 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
         )
         if (number := next(clean, None)) is None:
             raise
-        raise Erased(f'{refused.detail} To go back further, send {{"to": {number}}}.', to=number) from None
+        raise Erased(f'{refused.detail} To go back, send {{"to": {number}}}.', to=number) from None
 
 
 def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:

@@ -98,8 +98,12 @@ def present(session: Session, model: Model, number: int, slim: bool = False) -> 
     """A version whose bytes are still there; `slim` as in `get`. Raises NotFound, Erased."""
     version = get(session, model, number, slim)
     if version.erased_at is not None:
-        raise Erased(f"Version {number} of {model.name} was erased.")
+        raise Erased(f"{_was_erased(model, number)} GET /v1/models/{model.name}/versions says which are there.")
     return version
+
+
+def _was_erased(model: Model, number: int) -> str:
+    return f"Version {number} of {model.name} was erased."
 
 
 def by_id(session: Session, version_id: int, slim: bool = False) -> Version:
@@ -141,7 +145,11 @@ def retracted_batches(session: Session, learned: Collection[str]) -> list[str]:
 def require_clean(session: Session, model: Model, version: Version) -> None:
     """Refuse (Conflict) a version that is erased or learned a retracted batch, naming the nearest clean one."""
     if version.erased_at is not None:
-        raise Erased(f"Version {version.number} of {model.name} was erased.")
+        near = nearest_clean(session, model, version.number)
+        remedy = (
+            f"The nearest version that is there is {near}." if near else "No version is there: POST an update first."
+        )
+        raise Erased(f"{_was_erased(model, version.number)} {remedy}", nearest_clean=near)
     if bad := retracted_batches(session, version.learned):
         near = nearest_clean(session, model, version.number)
         remedy = f"The nearest version without it is {near}." if near else "No version is without it."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from service.errors import NotLive
+from service.errors import KnowsNothing
 from service.learning.batch import Array
 from service.serving.predictor import Columns, Floats, Shares, declared_range, largest
 from service.serving.shelf import Loaded
@@ -82,15 +82,15 @@ def is_long(loaded: Loaded, rows: int, top: int) -> bool:
 
 
 def predict(loaded: Loaded, inputs: Array, source: str | None = None) -> Answer:
-    """At once, in this thread, by the head of their source if it has one. Raises NotLive where it knows no class."""
+    """At once, in this thread, by the head of their source if it has one. Raises KnowsNothing."""
     check_classes(loaded)
     return Answer(loaded, loaded.predictor.answer(inputs, source))
 
 
 def check_classes(loaded: Loaded) -> None:
-    """Raises NotLive where a version knows no class."""
+    """Raises KnowsNothing where a version knows no class."""
     if not loaded.predictor.names:
-        raise NotLive(f"Version {loaded.number} of {loaded.model} knows no class. POST an update with rows first.")
+        raise KnowsNothing(f"Version {loaded.number} of {loaded.model} knows no class. POST an update with rows first.")
 
 
 def _listed(numbers: list[Any] | Columns | Floats) -> list[Any]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from service.api.validation import validated
+from service.api.limit_table import ROWS
+from service.api.validation import REMEDIES, validated
 from service.contract.requests import MOST_BATCHES, CreateUpdate
 from service.errors import InvalidContent
 from service.intake.json_body import read_object
@@ -99,4 +100,37 @@ def test_what_brings_no_rows_is_short(api: Api) -> None:
         (4_300_000, "/v1/models", 413),
     ]:
         body = long if path == "/v1/models" else b"{}"
-        assert api("POST", path, content=body.ljust(size), headers=JSON).status_code == status, (size, path)
+        answered = api("POST", path, content=body.ljust(size), headers=JSON)
+        assert answered.status_code == status, (size, path)
+    assert "Round the numbers of its scale." in answered.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "remedy"),
+    [
+        ("POST", "models/digits/predictions", {"inputs": [[1, 2, 3]], "top": 1001}, "Ask for fewer."),
+        ("POST", "models/digits/classes", {"names": ["x"] * 10_001}, "Make several models."),
+        ("POST", "models/digits/retractions", {"batches": ["x"] * 1001}, "Send several."),
+        ("POST", "models/digits/updates", {"batches": ["x"] * 10_001}, 'Say "pending".'),
+        (
+            "POST",
+            "models/digits/updates",
+            {"method": {"name": "ridge", **{f"x{k}": 1 for k in range(101)}}},
+            "A method has at most 100 parameters. GET /v1/methods says which there are.",
+        ),
+        ("GET", "models?limit=1001", None, "1000. Follow `next_cursor`."),
+    ],
+)
+def test_what_is_over_a_limit_is_told_what_to_do(api: Api, method: str, path: str, body: Any, remedy: str) -> None:
+    answer = api(method, f"/v1/{path}", body)
+    assert (answer.status_code, answer.json()["detail"][-len(remedy) :]) == (422, remedy)
+
+
+def test_remedies_are_those_of_the_table() -> None:
+    assert set(REMEDIES.values()) <= {row.beyond for row in ROWS if row.status == 422}
+
+
+def test_an_unknown_member_is_told_before_the_one_that_is_missing(api: Api) -> None:
+    answer = api("POST", "/v1/models/digits/classes", {"classes": ["a"]}).json()
+    assert answer["detail"] == "classes is not known here. Known are names. (1 more.)"
+    assert [told["pointer"] for told in answer["errors"]] == ["/classes", "/names"]

@@ -131,6 +131,10 @@ def test_a_rollback_to_an_erased_version_names_the_one_behind_it(api: Api) -> No
         versions.get(session, models.get(session, "digits"), 2).erased_at = now()
     refused = api("POST", f"{MODEL}/rollback", {})
     assert (refused.status_code, refused.json()["to"]) == (410, 1)
+    named = api("POST", f"{MODEL}/deployments", {"version": 2})
+    assert (
+        named.json()["detail"] == "Version 2 of digits was erased. GET /v1/models/digits/versions says which are there."
+    )
     assert 'send {"to": 1}' in refused.json()["detail"]
     assert api.ok("POST", f"{MODEL}/rollback", {"to": 1})["live_version"] == 1
 

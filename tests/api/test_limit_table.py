@@ -44,4 +44,5 @@ def limits_table() -> str:
 def _line(limit: Limit) -> str:
     status = "" if limit.status is None else f"{limit.status}: "
     setting = "" if limit.setting is None else f"`{limit.setting}`"
-    return f"| {limit.name} | {limit.value:,.15g} {limit.unit} | {limit.bounds} | {status}{limit.beyond} | {setting} |"
+    unit = limit.unit.removesuffix("s") if limit.value == 1 else limit.unit
+    return f"| {limit.name} | {limit.value:,.15g} {unit} | {limit.bounds} | {status}{limit.beyond} | {setting} |"

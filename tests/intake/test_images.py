@@ -173,6 +173,7 @@ def packed_text(repeated: int) -> bytes:
     return chunk(b"zTXt", b"k\0\0" + zlib.compress(b"\0" * 1_000_000, 9)) * repeated
 
 
+LONG_TEXT = chunk(b"tEXt", b"k\0" + b"x" * 5_000_000)
 PROGRESSIVE = encoded(Image.fromarray(PIXELS[:, :, :3]), "JPEG", progressive=True)
 LAST_SCAN = PROGRESSIVE[PROGRESSIVE.rfind(b"\xff\xda") : -2]
 PLAIN = encoded(Image.fromarray(PIXELS[:, :, :3]))
@@ -185,7 +186,11 @@ PLAIN = encoded(Image.fromarray(PIXELS[:, :, :3]))
         ("JPEG", PROGRESSIVE[:2] + b"\xff\xfe\0\2" * 20_000 + PROGRESSIVE[2:], "more than 10,000 pieces"),
         ("JPEG", PROGRESSIVE[:2] + b"\xff" * 200_000 + PROGRESSIVE[2:], "more than 10,000 pieces"),
         ("PNG", PLAIN[:33] + chunk(b"IDAT", b"") * 20_000 + PLAIN[33:], "more than 10,000 pieces"),
-        ("PNG", PLAIN[:33] + packed_text(10) + PLAIN[33:], "broken"),
+        ("PNG", PLAIN[:33] + packed_text(10) + PLAIN[33:], "texts, or a colour profile, of more than 4 MB. Save it"),
+        ("PNG", PLAIN[:33] + LONG_TEXT + PLAIN[33:], "texts, or a colour profile, of more than 4 MB. Save it"),
+        ("PNG", PLAIN[:-12] + LONG_TEXT + PLAIN[-12:], "texts, or a colour profile, of more than 4 MB. Save it"),
+        ("PNG", PLAIN[:-30], r"broken or cut short\.$"),
+        ("PNG", PLAIN[:20], r"broken or cut short\.$"),
     ],
 )
 def test_files_of_many_pieces_are_refused_before_they_are_decoded(kind: str, data: bytes, told: str) -> None:

@@ -75,8 +75,9 @@ def test_a_version_that_answers_nothing_but_nan_is_not_served() -> None:
 
 
 def test_a_version_without_classes_says_so() -> None:
-    with pytest.raises(NotLive, match="knows no class"):
+    with pytest.raises(NotLive, match="knows no class") as caught:
         predict(loaded(checkpoint([])), np.ones((1, 4), np.float32))
+    assert (caught.value.slug, caught.value.title) == ("not-live", "The version knows no class")
 
 
 def test_the_pace_of_a_busy_moment_is_corrected_while_it_serves() -> None:
