@@ -101,7 +101,7 @@ class Dispute(Fact):
     """Rows the model is sure of carry another label; a later batch settles it, or a person who promotes or retracts."""
 
     class_: str = Field(serialization_alias="class", validation_alias="class")
-    suggested: str
+    suggested: str = Field(description="The label that most of them carry; the others may carry any.")
     rows: int
     source: str | None
 

@@ -192,18 +192,20 @@ def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
     """Each class with enough trusted rows, the others together, and each source where there are several."""
     rows, least = a.trusted, a.policy.worst_class.min_rows
     counts = np.bincount(rows.labels, minlength=len(rows.names))
-    masks = [(name, f'"{name}"', rows.labels == k) for k, name in enumerate(rows.names) if counts[k] >= least]
+    masks = [(name, f'"{name}"', rows.labels == k, False) for k, name in enumerate(rows.names) if counts[k] >= least]
     rare = counts[rows.labels] < least
     if rare.any():
         few = [name for name, n in zip(rows.names, counts, strict=True) if 0 < n < least]
         named = listed(few, quote=True) if len(few) <= NAMED else f"{len(few)} rare classes"
-        masks.append((named, named if len(few) <= NAMED else f"the {named}", rare))
+        masks.append((named, named if len(few) <= NAMED else f"the {named}", rare, len(few) > 1))
     if len(np.unique(rows.source)) > 1:
-        sources = [(name, f'the source "{name}"', rows.source == k) for k, name in enumerate(rows.sources) if name]
+        sources = [
+            (name, f'the source "{name}"', rows.source == k, False) for k, name in enumerate(rows.sources) if name
+        ]
         masks += [source for source in sources if source[2].sum() >= least]
     return [
-        Group(name, said, float(before[mask].mean()), float(after[mask].mean()), Paired.of(before[mask], after[mask]))
-        for name, said, mask in masks
+        Group(name, said, float(before[m].mean()), float(after[m].mean()), Paired.of(before[m], after[m]), several)
+        for name, said, m, several in masks
     ]
 
 
@@ -221,6 +223,7 @@ def _first(a: Assessment) -> First:
         len(a.candidate.classes),
         max(sorted(counts), key=lambda c: counts[c], default=""),
         int(nothing_left.sum()),
+        one_group=not len(rows) and len(np.unique(a.batch.kin)) == 1 and bool(a.batch.kin[0] & np.uint64(1)),
     )
 
 

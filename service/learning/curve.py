@@ -32,6 +32,8 @@ ENOUGH = 500
 """Learning rows of a class from which as many again bring less than can be told from a few hundred that judge."""
 LEAST_JUDGED = 10
 """Judged rows of a class below which nothing is told of it."""
+JUDGING_EVERY = 5
+"""Two folds of ten judge."""
 SAID = 3
 """Classes that get a sentence."""
 
@@ -105,13 +107,20 @@ def _told(classes: Sequence[MoreRows]) -> list[str]:
         told.append(f'{c.more:,} more rows of "{c.class_}" would bring about {points(c.gain)} there ({low} to {high}).')
     few = [c for c in classes if c.gain is None]
     if few:
-        least = min(few, key=lambda c: (c.rows, c.class_))
+        least = min(few, key=lambda c: (c.judged, c.rows, c.class_))
         names = listed([c.class_ for c in few], quote=True)
-        told.append(
-            f"What more rows of {names} would bring cannot be told yet: "
-            f'"{least.class_}" has {counted(least.rows)} to learn from and {counted(least.judged)} to judge by. '
-            f"Send {MORE} or more of a class."
-        )
+        told.append(f'What more rows of {names} would bring cannot be told yet: "{least.class_}" has {_wanting(least)}')
     if not surely and len(few) < len(classes):
         told.append("No class of this update surely gained from its latest rows: more of the same would bring little.")
     return told
+
+
+def _wanting(least: MoreRows) -> str:
+    """What a class has too little of, and how many rows bring it."""
+    if least.judged >= LEAST_JUDGED:
+        return f"{counted(least.rows)} to learn from. Send {MORE} or more of it."
+    send = JUDGING_EVERY * (LEAST_JUDGED - least.judged)
+    return (
+        f"{counted(least.judged)} to judge by, of the {LEAST_JUDGED} that it takes. About one in five that "
+        f"come judges: send {send} more of it."
+    )

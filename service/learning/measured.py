@@ -14,23 +14,27 @@ from service.learning.statistics import Agreement, Paired
 @dataclass(frozen=True)
 class First:
     """A first version on its own rows, out of fold. `alone`: rows left aside, of whose class none stays to learn from
-    where they are kept back: their answers are wrong by construction."""
+    where they are kept back: their answers are wrong by construction. `one_group`: no row was judged, for they are all
+    of one group, of which none is kept back from the others."""
 
     agreement: Agreement
     classes: int
     commonest: str
     alone: int = 0
+    one_group: bool = False
 
 
 @dataclass(frozen=True)
 class Group:
-    """One class, the rare classes together, or one source, on trusted rows; `said`: as a sentence names it."""
+    """One class, the rare classes together, or one source, on trusted rows; `said`: as a sentence names it; `several`
+    classes, in the plural."""
 
     name: str
     said: str
     before: float
     after: float
     paired: Paired
+    several: bool = False
 
 
 @dataclass(frozen=True)

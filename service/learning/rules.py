@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from urllib.parse import quote
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
@@ -24,6 +25,7 @@ COUNT_OLD = (
 )
 MOST_NAMES = 3
 """More classes than this that a new one is taken for are counted."""
+ONE_GROUP = "All rows are of one group, so none of them can judge what is learned from the others."
 STUCK = "The training loss did not fall: try another lr, or more epochs."
 
 
@@ -49,6 +51,8 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         )
         what = f"Too few rows of each class to judge it: kept back, {leave} to learn from."
         return Finding(what, limit=rule.p, evidence=False, unproven=True)
+    if first.one_group:
+        return Finding(ONE_GROUP, limit=rule.p, evidence=False, unproven=True)
     if seen.rows < rule.min_rows:
         few = f"{rows(seen.rows)} {'is' if seen.rows == 1 else 'are'} too few to judge it."
         return Finding(few, limit=rule.p, evidence=False, unproven=True)
@@ -162,9 +166,16 @@ def renames(measured: Measured, policy: GatePolicy) -> Finding:
         return Finding(what, like.separation, rule.min_separation)
     names, like = max(alike, key=lambda item: item[1].compared)
     what = f"{_taken_for(names, like, measured)}, and nothing tells them from rows of {_called(like)}."
+    renamed = [name for held, _ in alike for name in held]
     if len(alike) > 1:
         what += f" So it is with {counted(len(alike) - 1, 'other class', 'other classes')}."
-    return Finding(what, like.separation, rule.min_separation, Severity.HELD, _other_name(like, measured))
+    return Finding(
+        what,
+        like.separation,
+        rule.min_separation,
+        Severity.HELD,
+        _other_name(renamed, [like for _, like in alike], measured),
+    )
 
 
 def _is_alike(like: Likeness, policy: GatePolicy, tested: int) -> bool:
@@ -174,23 +185,23 @@ def _is_alike(like: Likeness, policy: GatePolicy, tested: int) -> bool:
     return auc_at_most(apart, like.compared, like.beside, rule.usual_separation) < rule.p / tested
 
 
-def _like_old_ones(measured: Measured, policy: GatePolicy) -> list[tuple[str, Likeness]]:
+def _like_old_ones(measured: Measured, policy: GatePolicy) -> list[tuple[tuple[str, ...], Likeness]]:
     """New classes whose rows can be compared with old ones, by name. Those of too few rows are taken together, and
     count where the base is as sure of most of their rows as of old ones."""
-    rule, asked, few = policy.renames, list[tuple[str, Likeness]](), list[tuple[str, Likeness]]()
+    rule, asked, few = policy.renames, list[tuple[tuple[str, ...], Likeness]](), list[tuple[str, Likeness]]()
     for c in measured.new_classes:
         if c.like is None or c.like.separation is None:
             continue
         least = rule.min_share_of_many if c.like.rows >= rule.many_rows else rule.min_share
         enough = c.like.compared >= rule.min_sure and (c.like.all or c.like.share >= least)
         if c.like.rows >= rule.min_rows and enough:
-            asked.append((f'"{c.name}"', c.like))
+            asked.append(((c.name,), c.like))
         elif not c.like.all:
             few.append((c.name, c.like))
     if len(few) > 1:
         both = Likeness.together([like for _, like in few])
         if both.compared >= rule.min_sure and both.share >= rule.min_share:
-            asked.append((listed([name for name, _ in few], quote=True), both))
+            asked.append((tuple(name for name, _ in few), both))
     return asked
 
 
@@ -200,23 +211,29 @@ def _called(like: Likeness) -> str:
     return listed(names) if len(names) <= MOST_NAMES else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
-def _taken_for(names: str, like: Likeness, measured: Measured) -> str:
+def _taken_for(names: Sequence[str], like: Likeness, measured: Measured) -> str:
     """Counts those that are taken for one of the classes that are named."""
-    taken, old = sum(like.mostly.values()), _called(like)
+    taken, old, said = sum(like.mostly.values()), _called(like), listed(names, quote=True)
     if like.all:
-        return f"Of {rows(like.rows)} of {names}, {taken:,} are {old} for version {measured.live}"
-    return f"Of {rows(like.rows)} of {names}, {taken:,} are surely {old} for version {measured.live}"
+        return f"Of {rows(like.rows)} of {said}, {taken:,} are {old} for version {measured.live}"
+    return f"Of {rows(like.rows)} of {said}, {taken:,} are surely {old} for version {measured.live}"
 
 
-def _other_name(like: Likeness, measured: Measured) -> str:
-    """What to send where it is another name, and where it is not."""
-    names = "that name" if len(like.mostly) == 1 else "those names"
+def _other_name(renamed: Sequence[str], alike: Sequence[Likeness], measured: Measured) -> str:
+    """What to send where they are other names, and where they are not. A name that is left behind stays known, so that
+    a slip of the pen would pass for it later."""
+    one = len(renamed) == 1
+    old = "that name" if len({name for like in alike for name in like.mostly}) == 1 else "those names"
     few = len(measured.batches) <= MOST_NAMES
     batches = ", ".join(f'"{batch}"' for batch in measured.batches) if few else "..."
+    paths = [f"DELETE /v1/models/…/classes/{quote(name, safe='')}" for name in renamed[:MOST_NAMES]]
+    more = f" and {len(renamed) - MOST_NAMES} more" if len(renamed) > MOST_NAMES else ""
     return (
-        f"Is it another name? Then send these rows again under {names} (POST /v1/models/{{model}}/updates) and take "
-        f'this batch back (POST /v1/models/{{model}}/retractions with {{"batches": [{batches}]}}). If it is a class '
-        "of its own, promote this version."
+        f"{'Is it another name' if one else 'Are they other names'}? Then send these rows again under {old} "
+        f"(POST /v1/models/…/updates), take this batch back (POST /v1/models/…/retractions with "
+        f'{{"batches": [{batches}]}}) and remove {"the name" if one else "the names"}, which would stay known '
+        f"({', '.join(paths)}{more}). If {'it is a class of its' if one else 'they are classes of their'} own, promote "
+        "this version."
     )
 
 
@@ -276,10 +293,10 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
         return Finding(what, worst.paired.drop, rule.max_drop)
     fires = Severity.REJECTED if worst.paired.drop > rule.reject_drop else Severity.HELD
     others = len(worse) - 1
-    rest = f"So did {others} more." if others else "The others did not."
-    remedy = f"Send more rows of {worst.said}, or look at its rows in this batch."
+    rest = f" So did {others} more." if others else " The others did not." if len(harm.groups) > 1 else ""
+    remedy = f"Send more rows of {worst.said}, or look at {'their' if worst.several else 'its'} rows in this batch."
     return Finding(
-        f"{worst.said[:1].upper()}{worst.said[1:]} got worse, {change}. {rest}",
+        f"{worst.said[:1].upper()}{worst.said[1:]} got worse, {change}.{rest}",
         worst.paired.drop,
         rule.max_drop,
         fires,

@@ -63,8 +63,8 @@ def told(settled: Settled) -> str:
             "the live one, held once more, and can then be promoted."
         )
     return (
-        f'Refuted what update {settled.update} disputed ("{settled.suggested}"): only {said} say anything else here. '
-        "Take its batch back."
+        f'Refuted what update {settled.update} disputed (most often as "{settled.suggested}"): only {said} say '
+        "anything else here. Take its batch back."
     )
 
 

@@ -417,10 +417,33 @@ def test_an_old_class_under_a_new_name_is_held_with_what_to_send() -> None:
     assert report.why == (
         'Held: of 52 rows of "three", 49 are surely "3" for version 4, and nothing tells them from rows of "3". '
         "Version 4 stays live. Is it another name? Then send these rows again under that name (POST "
-        "/v1/models/{model}/updates)"
-        ' and take this batch back (POST /v1/models/{model}/retractions with {"batches": ["bat_7"]}). If it is a class '
-        "of its own, promote this version."
+        '/v1/models/…/updates), take this batch back (POST /v1/models/…/retractions with {"batches": ["bat_7"]}) and '
+        "remove the name, which would stay known (DELETE /v1/models/…/classes/three). If it is a class of its own, "
+        "promote this version."
     )
+
+
+def test_several_renamed_classes_are_spoken_of_in_the_plural() -> None:
+    why = judge(named(three=like(0.52), **{"a/4": like(0.5, called="4")}), POLICY).why
+    assert "Are they other names? Then send these rows again under those names" in why
+    assert "(DELETE /v1/models/…/classes/three, DELETE /v1/models/…/classes/a%2F4)" in why
+    assert "they are classes of their own" in why
+    five = judge(named(**{name: like(0.5) for name in "abcde"}), POLICY).why
+    assert "classes/c and 2 more)" in five
+
+
+def test_a_first_batch_of_one_group_says_that_none_of_its_rows_can_judge() -> None:
+    measured = Measured(live=None, first=First(Agreement(0, 0, 1.0), 2, "", one_group=True))
+    assert judge(measured, POLICY).why == (
+        "All rows are of one group, so none of them can judge what is learned from the others."
+    )
+
+
+def test_the_only_class_that_got_worse_is_compared_with_no_others() -> None:
+    both = Group("1 and 2", '"1" and "2"', 0.95, 0.8, Paired(60, 9, 0), several=True)
+    why = judge(Measured(live=2, harm=Harm(60, Paired(60, 0, 0), (both,))), POLICY).why
+    assert why.startswith('Held: "1" and "2" got worse, 95 → 80 % on 60 rows. Version 2 stays live.')
+    assert why.endswith("look at their rows in this batch.")
 
 
 def test_all_old_classes_under_one_new_name_are_held() -> None:
