@@ -18,7 +18,7 @@ from service.api.express import Express
 from service.api.limits import AFTERWARDS, WRITES, Message, Receive, Scope, Send, SenderGone
 from service.api.long_answers import write
 from service.api.spool import Spooled
-from service.errors import TooLarge, TsuikaError
+from service.errors import LongAddress, TooLarge, TsuikaError
 
 log = logging.getLogger("tsuika.requests")
 
@@ -113,7 +113,7 @@ class Door:
 
 def _unread(error: TsuikaError) -> bool:
     """Whether the sender may still be sending what was refused."""
-    return isinstance(error, TooLarge)
+    return isinstance(error, TooLarge | LongAddress)
 
 
 class _Answering:

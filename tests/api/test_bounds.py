@@ -108,7 +108,6 @@ def test_what_brings_no_rows_is_short(api: Api) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "remedy"),
     [
-        ("POST", "models/digits/predictions", {"inputs": [[1, 2, 3]], "top": 1001}, "Ask for fewer."),
         ("POST", "models/digits/classes", {"names": ["x"] * 10_001}, "Make several models."),
         ("POST", "models/digits/retractions", {"batches": ["x"] * 1001}, "Send several."),
         ("POST", "models/digits/updates", {"batches": ["x"] * 10_001}, 'Say "pending".'),

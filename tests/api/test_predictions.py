@@ -137,8 +137,13 @@ def test_faulty_queries_are_pointed_at(answering: Api, query: str, pointer: str)
 
 def test_long_queries_are_sent_to_post(answering: Api) -> None:
     refused = answering("GET", f"{PATH}?input=[{'1,' * 5000}1]")
-    assert refused.status_code == 413
+    assert refused.status_code == 414
     assert "POST" in refused.json()["detail"]
+
+
+def test_a_long_list_of_classes_is_refused_with_what_to_do(answering: Api) -> None:
+    refused = answering("POST", PATH, {"inputs": [[1, 2, 3]], "top": 1001})
+    assert refused.json()["detail"] == "top should be less than or equal to 1000. Ask for fewer."
 
 
 def test_unknown_names_and_absent_versions(answering: Api) -> None:
