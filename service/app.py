@@ -33,7 +33,7 @@ from service.api.turns import READERS, WRITERS
 from service.api.wire import Wire
 from service.errors import Busy, TsuikaError
 from service.registry import schema
-from service.settings import Settings
+from service.settings import Settings, strange
 
 if TYPE_CHECKING:
     from service.api.door import Door
@@ -57,6 +57,8 @@ def serve(settings: Settings) -> int:
         first = not settings.data.exists()
         with locked(settings, url):
             _set_up_logs()
+            for sentence in strange():
+                log.warning("%s", sentence)
             keep_freed()
             print(_banner(settings, url, first), file=sys.stderr, flush=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

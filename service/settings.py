@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,8 @@ from service.errors import ImpossibleSettings
 
 PREFIX = "TSUIKA_"
 MiB = 1024 * 1024
+OF_OTHERS = frozenset({f"{PREFIX}URL", f"{PREFIX}BENCH_DATA"})
+"""Variables that the client and the benchmarks read."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
@@ -39,6 +42,18 @@ def _named(value: Any) -> Any:
             raise ValueError(f"{name} is named twice")
         named[name] = path
     return named
+
+
+def strange(environment: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each variable TSUIKA_... that is no setting, with the one that it is like: a typo does nothing."""
+    known = [name.upper() for name in Settings.model_fields]
+    sentences = []
+    for name in sorted(os.environ if environment is None else environment):
+        if not name.startswith(PREFIX) or name in OF_OTHERS or name.removeprefix(PREFIX) in known:
+            continue
+        near = get_close_matches(name.removeprefix(PREFIX), known, n=1)
+        sentences.append(f"{name} is no setting and does nothing.{f' Did you mean {PREFIX}{near[0]}?' if near else ''}")
+    return sentences
 
 
 class Settings(BaseModel):

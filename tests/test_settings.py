@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import ImpossibleSettings
-from service.settings import Settings
+from service.errors import ImpossibleSettings, SchemaMismatch
+from service.settings import Settings, strange
+from service.worker.loop import work
 
 
 def read(**environment: str) -> Settings:
@@ -77,3 +78,19 @@ def test_an_impossible_setting_is_refused_by_name(name: str, value: str, sentenc
 
 def test_the_key_is_not_shown() -> None:
     assert "secret" not in repr(read(key="secret"))
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_one_that_it_is_like() -> None:
+    set_well = {"TSUIKA_MAX_BODY_BYTES": "1", "TSUIKA_URL": "x", "TSUIKA_BENCH_DATA": "x", "PORT": "1"}
+    assert strange(set_well) == []
+    assert strange({**set_well, "TSUIKA_MAX_BODY": "1", "TSUIKA_QQQQ": "1"}) == [
+        "TSUIKA_MAX_BODY is no setting and does nothing. Did you mean TSUIKA_MAX_BODY_BYTES?",
+        "TSUIKA_QQQQ is no setting and does nothing.",
+    ]
+
+
+def test_a_worker_logs_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    monkeypatch.setenv("TSUIKA_MAX_BODY", "1")
+    with pytest.raises(SchemaMismatch):
+        work(Settings(data=tmp_path))
+    assert "TSUIKA_MAX_BODY is no setting" in caplog.text

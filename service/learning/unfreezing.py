@@ -11,7 +11,6 @@ from service.errors import MethodRefused
 from service.learning.architectures import Network
 from service.learning.backbones import skeleton
 from service.learning.backbones.extractor import Blocks, Extractor
-from service.learning.sentences import listed
 
 if TYPE_CHECKING:
     from service.learning.method import Setting, TrunkParams, Unfreeze
@@ -22,8 +21,8 @@ NO_BLOCKS = (
     "This version has no backbone whose blocks could train: its head stands on the scaled input or on random lifts. "
     "Leave unfreeze out, learn with ridge, or with retrain on an mlp or cnn."
 )
-NAMED = 12
-"""Names of blocks that a refusal lists at most."""
+NAMED, ENDS = 24, 6
+"""So many names of blocks a refusal lists whole; of more the first and the last ones."""
 
 
 def opened(network: Network, unfreeze: Unfreeze) -> Blocks:
@@ -42,7 +41,8 @@ def opened(network: Network, unfreeze: Unfreeze) -> Blocks:
         if unknown := unknown_names(blocks, inside, unfreeze):
             raise MethodRefused.at("/method/unfreeze", unknown)
         named = dict(blocks)
-        return [(name, named[name] if name in named else _within(inside, name)) for name in dict.fromkeys(unfreeze)]
+        within = layers_within(blocks, inside)
+        return [(name, named[name] if name in named else within[name]) for name in dict.fromkeys(unfreeze)]
     return blocks if unfreeze == "all" else _last(blocks, int(unfreeze or 0))
 
 
@@ -54,24 +54,33 @@ def _last(blocks: Blocks, count: int) -> Blocks:
     return blocks[whole[-count] if count <= len(whole) else 0 :]
 
 
-def _within(body: nn.Module | None, name: str) -> nn.Module:
-    assert body is not None, "unknown names were refused before"
-    return body.get_submodule(name)
+def layers_within(blocks: Blocks, body: nn.Module | None) -> dict[str, nn.Module]:
+    """Layers with weights by name: as `body` has them, and behind the name of their block ("block 3._bn0"). A backbone
+    that is trained here (None) is named by its blocks alone."""
+    if body is None:
+        return {}
+    places = [("", body), *((f"{name}.", block) for name, block in blocks)]
+    return {
+        f"{before}{name}": layer
+        for before, place in places
+        for name, layer in place.named_modules()
+        if name and any(True for _ in layer.parameters())
+    }
 
 
 def unknown_names(blocks: Blocks, body: nn.Module | None, names: list[str]) -> str | None:
-    """A sentence where a name is neither that of a block nor that of a layer with weights in `body`; else None."""
-    there = {name for name, _ in blocks}
-    if body is not None:
-        there |= {name for name, module in body.named_modules() if name and any(True for _ in module.parameters())}
+    """A sentence where a name is neither that of a block nor that of a layer with weights in it; else None."""
+    named = [name for name, _ in blocks]
+    there = {*named, *layers_within(blocks, body)}
     unknown = [name for name in names if name not in there]
     if not unknown:
         return None
-    blocks_there = [name for name, _ in blocks]
-    more = f" and {len(blocks_there) - NAMED} more" if len(blocks_there) > NAMED else ""
+    quoted = [f'"{name}"' for name in unknown[:3]]
+    shown = named if len(named) <= NAMED else [*named[:ENDS], "…", *named[-ENDS:]]
+    inside = "" if body is None else "; a layer inside of one can be named as well, behind its name and a dot"
     return (
-        f"This backbone has no layer {listed(unknown[:3], quote=True)} whose weights could train. Its blocks, from "
-        f"input to output, are {', '.join(blocks_there[-NAMED:])}{more}; a layer inside of one can be named as well."
+        f"This backbone has no layer {' or '.join(quoted)} whose weights could train. Its blocks, from input to "
+        f"output, are {', '.join(shown)}{inside}."
     )
 
 

@@ -30,7 +30,7 @@ from service.registry import keeping as registry
 from service.registry import leases, schema, states, updates
 from service.registry.tables import Update
 from service.runtime import Runtime
-from service.settings import Settings
+from service.settings import Settings, strange
 from service.storage.artifacts import exam_area, model_area
 from service.upkeep import keeping
 from service.worker import erasure, execution
@@ -280,6 +280,8 @@ def _told(error: Exception) -> dict[str, str]:
 def work(settings: Settings) -> None:
     """`tsuika work`: a worker of its own, until TERM or INT. It never migrates. Raises SchemaMismatch."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for sentence in strange():
+        log.warning("%s", sentence)
     schema.require(settings.database_file)
     runtime = Runtime(settings)
     runtime.database.require_writable()

@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageInput, MlpBackbone, PretrainedBackbone
 from service.errors import MethodRefused
+from service.learning.backbones.extractor import Blocks
 from service.learning.backbones.residual import SmallResNet
 from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space
 from service.learning.keeping import refused
 from service.learning.method import Learned, Method, Run, Setting, TrunkParams
-from service.learning.methods import METHODS, as_learned, l2_sp, linear_probe, lora, resolve, ridge
+from service.learning.methods import METHODS, UNFREEZE, as_learned, l2_sp, linear_probe, lora, resolve, ridge
+from service.learning.unfreezing import layers_within, unknown_names
 from tests.learning.backbones.made import classifier
 from tests.learning.memory_data import Stream
 
@@ -150,10 +153,36 @@ def test_what_cannot_be_unfrozen_is_refused_with_the_names_that_can(name: str) -
     assert method.unfit(setting, method.Params.model_validate({"unfreeze": ["stem", "layer2.0.conv1"]})) is None
 
 
-@pytest.mark.parametrize("wrong", [-1, 65, True, "some", [], [""], ["x"] * 65, 1.5])
-def test_words_that_name_no_blocks_are_refused(wrong: object) -> None:
-    with pytest.raises(MethodRefused, match="unfreeze"):
-        resolve({"name": "l2_sp", "unfreeze": wrong})
+@pytest.mark.parametrize("wrong", [-1, 65, True, "some", [], [""], ["x"] * 65, 1.5, "block 15"])
+@pytest.mark.parametrize("name", ["l2_sp", "linear_probe"])
+def test_words_that_name_no_blocks_are_refused(name: str, wrong: object) -> None:
+    with pytest.raises(MethodRefused) as caught:
+        resolve({"name": name, "unfreeze": wrong})
+    assert caught.value.errors == [("/method/unfreeze", f"{name}: {UNFREEZE}")]
+
+
+def numbered(count: int) -> tuple[Blocks, nn.Module]:
+    """Blocks that the body calls otherwise, each with a layer in it."""
+    blocks = [nn.Sequential(nn.Linear(1, 1)) for _ in range(count)]
+    return [(f"block {k}", block) for k, block in enumerate(blocks)], nn.ModuleDict({"own": nn.ModuleList(blocks)})
+
+
+def test_a_layer_is_named_behind_its_block_or_as_the_network_names_it() -> None:
+    blocks, body = numbered(3)
+    assert unknown_names(blocks, body, ["block 1", "block 1.0", "own.1.0", "own"]) is None
+    within = layers_within(blocks, body)
+    assert within["block 1.0"] is within["own.1.0"]
+    assert unknown_names(blocks, body, ["block 1.1"]) is not None
+
+
+def test_a_refusal_lists_blocks_from_input_to_output() -> None:
+    told = unknown_names(*numbered(18), ["nope", "nada"])
+    assert told is not None
+    assert 'no layer "nope" or "nada"' in told
+    assert f"are {', '.join(f'block {k}' for k in range(18))};" in told
+    told = unknown_names(*numbered(40), ["nope"])
+    assert told is not None
+    assert "are block 0, block 1, block 2, block 3, block 4, block 5, …, block 34, " in told
 
 
 def test_where_rows_are_deleted_features_may_not_move() -> None:

@@ -56,6 +56,7 @@ METHODS: dict[str, Method] = {
     )
 }
 AUTO = "auto"
+UNFREEZE = 'unfreeze is a number of last blocks from 0 to 64, "all", or a list of 1 to 64 names such as ["block 15"].'
 _SUBJECT = re.compile("^(Input|String|List|Value|Dictionary) (?=should)")
 """What pydantic calls the value, whose name stands there already."""
 
@@ -97,6 +98,8 @@ def _told(name: str, params: type[Strict], error: ValidationError) -> tuple[str,
         near = difflib.get_close_matches(field[:100], allowed, 1)
         hint = f' Did you mean "{near[0]}"?' if near else ""
         return field, f'{name} has no parameter "{field[:100]}".{hint} It takes {", ".join(allowed) or "none"}.'
+    if field == "unfreeze":
+        return field, f"{name}: {UNFREEZE}"
     if errors[0]["type"] == "value_error":
         return field, f"{name}: {f'{field}: ' if field else ''}{errors[0]['ctx']['error']}."
     said = dict.fromkeys(_SUBJECT.sub("", e["msg"]) for e in errors if e["loc"][:1] == errors[0]["loc"][:1])
