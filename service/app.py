@@ -228,6 +228,7 @@ class _Process:
             from service.worker.loop import Worker
 
             worker = Worker(runtime)
+            self._health.learning = worker.trouble
         else:
             from service.worker import erasure
 

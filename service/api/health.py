@@ -30,15 +30,17 @@ class Health:
     """Models that cannot be served as they should, with why."""
     storage: Callable[[], str | None] = field(default=lambda: None)
     """Why nothing can be stored."""
+    learning: Callable[[], str | None] = field(default=lambda: None)
+    """Why nothing is learned, though this process should."""
 
     def answers(self, scope: Scope) -> bool:
         """Whether the request asks about health."""
         return scope["method"] in ("GET", "HEAD") and (scope["path"] in ALIVE or scope["path"] in READY)
 
     async def answer(self, scope: Scope, send: Send, all_of_it: bool = False) -> None:
-        """200 while the process lives; readiness 503 until it can serve, 200 "degraded" when a version cannot load
-        or nothing can be stored: what is loaded goes on answering. `all_of_it`: with names of models, for those who
-        may see them."""
+        """200 while the process lives; readiness 503 until it can serve, 200 "degraded" when a version cannot load,
+        nothing can be stored or nothing is learned: what is loaded goes on answering. `all_of_it`: with names of
+        models, for those who may see them."""
         status, body = self.of(scope["path"], all_of_it)
         data = json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
@@ -68,8 +70,9 @@ class Health:
             return 503, {"status": "stopping"}
         if self.waiting_for is not None:
             return 503, {"status": "starting", "waiting_for": self.waiting_for}
-        models, storage = self.troubles(), self.storage()
-        if models or storage:
-            told = ({"models": models} if models and all_of_it else {}) | ({"storage": storage} if storage else {})
-            return 200, {"status": "degraded", **told}
+        models = self.troubles()
+        reasons = {"storage": self.storage(), "learning": self.learning()}
+        if models or any(reasons.values()):
+            told = {"models": models} if models and all_of_it else {}
+            return 200, {"status": "degraded", **told, **{name: why for name, why in reasons.items() if why}}
         return 200, {"status": "ready"}

@@ -99,7 +99,7 @@ def check_content_type(scope: Scope) -> None:
     if scope["method"] not in WRITES:
         return
     told = header(scope, b"content-type")
-    if header(scope, b"transfer-encoding") not in (None, "chunked"):
+    if (header(scope, b"transfer-encoding") or "chunked").strip().lower() != "chunked":
         raise UnsupportedMedia("Of transfer codings only chunked is taken. Send the body as it is.")
     usual = (told == JSON and not is_import(scope)) or (told == RAW and _predicts(scope))
     if usual and header(scope, b"content-encoding") is None:

@@ -453,7 +453,8 @@ class Wire(asyncio.Protocol):
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=(header(request.scope, b"expect") or "").lower() == "100-continue",
+            expect_100_continue=request.scope["http_version"] != "1.0"
+            and (header(request.scope, b"expect") or "").lower() == "100-continue",
             keep_alive=request.keep_alive,
             on_response=self._answered,
         )

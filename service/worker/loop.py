@@ -89,6 +89,12 @@ class Worker:
         self._thread.join(seconds)
         self._child.kill()
 
+    def trouble(self) -> str | None:
+        """Why it learns no more; null: it does."""
+        if self.refused is None:
+            return None
+        return "The database belongs to another version of Tsuika now: stop this process, and start that version."
+
     def _run(self) -> None:
         step, waiting_for = self._begin, ""
         try:

@@ -17,11 +17,13 @@ from uvicorn.server import ServerState
 
 from service.api.connections import HEAD_BYTES, SPARE, Bounds
 from service.api.health import Health
-from service.api.limits import Receive, Scope, Send
+from service.api.limits import Receive, Scope, Send, check_content_type
 from service.api.wire import MOST_WAITING, PIECE_BYTES, Request, Wire
 from service.app import _Full
+from service.errors import UnsupportedMedia
 
 BOUNDS = Bounds(head_seconds=10, body_seconds=60, most=20)
+JSON = (b"content-type", b"application/json")
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 
 
@@ -318,6 +320,21 @@ def test_only_what_is_one_request_and_no_more_is_known_again(server: Server, mon
     assert known == []
     for end in (b"\n\n", b"\n\r\n"):  # the end of a head is never another one
         assert server.talk(lambda line, end=end: line.send(b"POST /quick HTTP/1.1\r\nhost: x" + end)).statuses == [400]  # type: ignore[misc]
+
+
+def test_a_client_of_the_old_protocol_is_not_told_to_go_on(server: Server) -> None:
+    for version, told in ((b"1.1", True), (b"1.0", False)):
+        head = b"POST /x HTTP/%b\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n" % version
+        line = server.talk(lambda line, head=head: line.send(head))  # type: ignore[misc]
+        assert line.pipe.written.startswith(b"HTTP/1.1 100") is told
+
+
+@pytest.mark.parametrize("coding", [b"chunked", b"Chunked", b"CHUNKED", b"chunked "])
+def test_the_name_of_a_transfer_coding_has_no_case(coding: bytes) -> None:
+    asked = {"method": "POST", "path": "/v1/models"}
+    check_content_type({**asked, "headers": [(b"transfer-encoding", coding), JSON]})
+    with pytest.raises(UnsupportedMedia):
+        check_content_type({**asked, "headers": [(b"transfer-encoding", b"gzip, " + coding), JSON]})
 
 
 def test_hundreds_of_refused_requests_at_once_are_all_answered(server: Server) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.api.health import Health
 from service.cli import main
 from service.cli.exits import DONE, ERROR
 from service.registry.schema import revisions
@@ -112,6 +113,9 @@ def test_a_worker_ends_before_its_next_claim_when_another_version_has_upgraded_t
         worker.start()
         assert ended.wait(20.0)
         assert worker.refused is not None
+        status, told = Health(learning=worker.trouble).ready()
+        assert (status, told["status"]) == (200, "degraded")
+        assert "another version" in told["learning"]
         with runtime.database.reading() as session:
             assert session.get_one(Update, update_id).state == "queued"
     finally:
