@@ -16,7 +16,7 @@ from service.learning.contradictions import needs_learner, needs_reconciliation,
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
 from service.learning.ledger import Ledger
-from service.learning.likeness import likeness, of_its_own
+from service.learning.likeness import in_parts, likeness, of_its_own, young
 from service.learning.looking_back import pooled_before, since
 from service.learning.measured import Contradiction, First, Group, Harm, Likeness, Measured, NewClass
 from service.learning.sentences import listed
@@ -159,6 +159,7 @@ def measure(a: Assessment, uncopied: Assessment) -> tuple[Measured, Evidence | N
         foreign=tuple(name for name in a.foreign if name not in trusted),
         replaced=a.replaced,
         batches=a.batch.batches,
+        young=_young(a, evidence) if evidence else (),
     )
     return measured, evidence
 
@@ -248,6 +249,11 @@ def _new_class(name: str, mine: ClassScore | None, theirs: ClassScore | None, al
     if mine is None:
         return NewClass(name, 0, 0, 0, alike)
     return NewClass(name, mine.rows, _hits(mine), _hits(theirs) if theirs else None, alike)
+
+
+def _young(a: Assessment, evidence: Evidence) -> tuple[NewClass, ...]:
+    alike = in_parts(a, evidence, young(a))
+    return tuple(NewClass(name, like.rows, 0, None, like) for name, like in alike.items())
 
 
 def _hits(score: ClassScore) -> int:

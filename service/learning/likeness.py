@@ -16,15 +16,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.contract.policy import Renames
-from service.learning.batch import Ints, alone
+from service.learning.batch import Ints, Rows, alone, distinct
 from service.learning.evaluation import Answers, Floats
 from service.learning.evidence import Evidence
 from service.learning.measured import Likeness
 from service.learning.statistics import auc
+from service.learning.sums import Sums
 
 if TYPE_CHECKING:
     from service.learning.assessment import Assessment
+    from service.learning.solve import Head
 
+PARTS = 3
+"""Parts of the rows of a class of which too few are kept back."""
+TINY = float(np.finfo(np.float64).tiny)
 NOTHING = np.zeros(0, np.int64)
 
 
@@ -57,7 +62,85 @@ def likeness(a: Assessment, evidence: Evidence) -> dict[str, Likeness]:
         apart = _separation(new.toward(name), old.toward(name), ours, theirs)
         counted = Counter({a.base_on_batch.classes[c]: len(places) for c, places in ours.items()})
         alike[name] = Likeness(len(rows), len(known), usual, dict(counted.most_common()), *apart, all=few)
+    counts = a.batch.counts()
+    few_judged = [c for c in a.new if alike[c].rows < rule.min_rows <= counts.get(c, 0)]
+    return alike | in_parts(a, evidence, few_judged)
+
+
+def young(a: Assessment) -> tuple[str, ...]:
+    """Classes of this batch that came after the first version that is looked back on, and of which fewer rows are
+    trusted than rule 12 needs: rows that come a few at a time were never judged by it."""
+    if a.base is None or not a.past.bits:
+        return ()
+    first, trusted = frozenset(a.past.bits[0][1].classes), a.trusted.counts()
+    known = frozenset(a.old) - first
+    return tuple(c for c in a.batch.present() if c in known and trusted.get(c, 0) < a.policy.renames.min_rows)
+
+
+def in_parts(a: Assessment, evidence: Evidence, names: Sequence[str]) -> dict[str, Likeness]:
+    """The same of classes of which too few rows are kept back: all are of one group, or they came a few at a time.
+
+    Their rows, those that are trusted among them, are parted in three; each part is judged by the exact head of the two
+    others and of all that is learned and not trusted. The base answers as if it did not know these classes.
+    """
+    old = [c for c in a.old if c not in names]
+    if not names or not old or a.base is None or a.base_on_batch is None or a.ledger is None or a.solve is None:
+        return {}
+    rule, confident = a.policy.renames, a.policy.familiar.confident
+    base, on_batch = _without(a.base, old), _without(a.base_on_batch, old)
+    beside = np.flatnonzero((a.trusted.codes(old) >= 0) & base.judged)
+    ours = np.flatnonzero((a.batch.codes(names) >= 0) & on_batch.judged)
+    earlier = np.flatnonzero((a.trusted.codes(names) >= 0) & base.judged)
+    mine = Rows.concat([a.batch.take(ours), a.trusted.take(earlier)])
+    one = distinct(mine)
+    if not len(one) or not len(beside):
+        return {}
+    mine = mine.take(one)
+    called = np.concatenate([on_batch.best[ours], base.best[earlier]])[one]
+    scores = np.concatenate([on_batch.scores[ours], base.scores[earlier]])[one]
+    sure = (scores >= confident) & np.concatenate([evidence.familiar[ours], np.ones(len(earlier), bool)])[one]
+    there, sure_before = a.trusted.take(beside), base.scores[beside] >= confident
+    called_before, usual = base.best[beside], float(sure_before.mean())
+    codes, part = mine.codes(names), np.empty(len(mine), np.int64)
+    part[np.lexsort((mine.hashes, codes))] = np.arange(len(mine)) % PARTS
+    heads = [_asked(a, a.solve(a.ledger.unjudged + Sums.of(mine.take(part != k))), mine, there) for k in range(PARTS)]
+    alike = {}
+    for k, name in enumerate(names):
+        rows = np.flatnonzero(codes == k)
+        known = rows[sure[rows]]
+        few = (
+            len(known) < max(rule.min_sure, rule.min_share_of_many * usual * len(rows)) and len(rows) >= rule.many_rows
+        )
+        asked = rows if few else known
+        theirs = _by(called_before, np.flatnonzero(sure_before | few))
+        found = []
+        for p, (new, before) in enumerate(heads):
+            own, others = (_Margins.of(answers, old) for answers in (new, before))
+            if name in own.place:
+                mine_called = _by(called, asked[part[asked] == p])
+                found.append(_separation(own.toward(name), others.toward(name), mine_called, theirs))
+        compared = sum(n for n, _, _ in found)
+        apart = sum(n * value for n, _, value in found if value is not None) / compared if compared else None
+        counted = Counter({on_batch.classes[c]: len(places) for c, places in _by(called, asked).items()})
+        most = max((n for _, n, _ in found), default=0)
+        alike[name] = Likeness(
+            len(rows), len(known), usual, dict(counted.most_common()), compared, most, apart, all=few
+        )
     return alike
+
+
+def _without(answers: Answers, classes: Sequence[str]) -> Answers:
+    """As if it knew these classes alone."""
+    some = answers.over(classes)
+    return Answers(some.classes, some.probabilities / np.maximum(some.probabilities.sum(1, keepdims=True), TINY))
+
+
+def _asked(a: Assessment, head: Head, *parts: Rows) -> list[Answers]:
+    assert a.ledger is not None
+    step = 2.0**-a.ledger.shift
+    logits = [head.logits(rows.inputs.astype(np.float64) * step) for rows in parts]
+    powers = [np.exp(each - each.max(1, keepdims=True)) for each in logits]
+    return [Answers(head.classes, each / each.sum(1, keepdims=True)) for each in powers]
 
 
 def of_its_own(alike: Likeness, rule: Renames) -> bool:

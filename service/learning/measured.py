@@ -182,7 +182,8 @@ class Measured:
     `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself; `partial`: it
     would be, but rows were deleted or count less · `stuck`: a training whose loss did not fall. `foreign`:
     classes that came with an imported version and have no trusted row · `replaced`: the candidate keeps none of
-    their weights. `batches`: the update's own.
+    their weights. `batches`: the update's own. `young`: classes that earlier batches brought a few rows at a time, so
+    that none of those was judged as a new class; their rows are counted with those of this batch.
     """
 
     live: int | None
@@ -199,6 +200,7 @@ class Measured:
     foreign: tuple[str, ...] = ()
     replaced: bool = False
     batches: tuple[str, ...] = ()
+    young: tuple[NewClass, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
 
 def renames(measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 12: rows of a new class are rows of old classes, and nothing but the name tells them apart."""
-    rule, new = policy.renames, measured.new_classes
+    rule, new = policy.renames, (*measured.new_classes, *measured.young)
     if not new:
         return Finding("No class is new.")
     asked = _like_old_ones(measured, policy)
@@ -189,7 +189,7 @@ def _like_old_ones(measured: Measured, policy: GatePolicy) -> list[tuple[tuple[s
     """New classes whose rows can be compared with old ones, by name. Those of too few rows are taken together, and
     count where the base is as sure of most of their rows as of old ones."""
     rule, asked, few = policy.renames, list[tuple[tuple[str, ...], Likeness]](), list[tuple[str, Likeness]]()
-    for c in measured.new_classes:
+    for c in (*measured.new_classes, *measured.young):
         if c.like is None or c.like.separation is None:
             continue
         least = rule.min_share_of_many if c.like.rows >= rule.many_rows else rule.min_share
@@ -222,16 +222,17 @@ def _taken_for(names: Sequence[str], like: Likeness, measured: Measured) -> str:
 def _other_name(renamed: Sequence[str], alike: Sequence[Likeness], measured: Measured) -> str:
     """What to send where they are other names, and where they are not. A name that is left behind stays known, so that
     a slip of the pen would pass for it later."""
-    one = len(renamed) == 1
+    one, earlier = len(renamed) == 1, [c.name for c in measured.young if c.name in renamed]
     old = "that name" if len({name for like in alike for name in like.mostly}) == 1 else "those names"
     few = len(measured.batches) <= MOST_NAMES
     batches = ", ".join(f'"{batch}"' for batch in measured.batches) if few else "..."
+    also = f" and the earlier batches that brought {listed(earlier, quote=True)}" if earlier else ""
     paths = [f"DELETE /v1/models/…/classes/{quote(name, safe='')}" for name in renamed[:MOST_NAMES]]
     more = f" and {len(renamed) - MOST_NAMES} more" if len(renamed) > MOST_NAMES else ""
     return (
         f"{'Is it another name' if one else 'Are they other names'}? Then send these rows again under {old} "
         f"(POST /v1/models/…/updates), take this batch back (POST /v1/models/…/retractions with "
-        f'{{"batches": [{batches}]}}) and remove {"the name" if one else "the names"}, which would stay known '
+        f'{{"batches": [{batches}]}}{also}) and remove {"the name" if one else "the names"}, which would stay known '
         f"({', '.join(paths)}{more}). If {'it is a class of its' if one else 'they are classes of their'} own, promote "
         "this version."
     )

@@ -432,6 +432,13 @@ def test_several_renamed_classes_are_spoken_of_in_the_plural() -> None:
     assert "classes/c and 2 more)" in five
 
 
+def test_a_class_that_came_a_few_rows_at_a_time_is_taken_back_with_its_earlier_batches() -> None:
+    young = replace(named(), young=(NewClass("three", 12, 0, None, like(0.5, 12, 11)),))
+    why = judge(young, POLICY).why
+    assert fired(young) == {12: Severity.HELD}
+    assert '"batches": ["bat_7"]} and the earlier batches that brought "three") and remove the name' in why
+
+
 def test_a_first_batch_of_one_group_says_that_none_of_its_rows_can_judge() -> None:
     measured = Measured(live=None, first=First(Agreement(0, 0, 1.0), 2, "", one_group=True))
     assert judge(measured, POLICY).why == (

@@ -71,7 +71,7 @@ def test_wrong_labels_are_held_though_copies_of_all_that_is_known_come_along(bas
     assert report.after.rows > 150
 
 
-@pytest.mark.parametrize("grouped", [False])
+@pytest.mark.parametrize("grouped", [True, False])
 def test_a_renamed_class_is_held_though_copies_of_all_that_is_known_come_along(base: Checkpoint, grouped: bool) -> None:
     sevens = INPUTS[KNOWN:][LABELS[KNOWN:] == "7"][:100]
     report = sent(base, sevens, ["seven"] * len(sevens), grouped)
