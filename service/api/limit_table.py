@@ -308,7 +308,7 @@ ROWS = (
         "texts of a PNG",
         picture_pieces.MOST_TEXT_BYTES,
         "bytes",
-        "Texts in a PNG file, unpacked.",
+        "Texts, and the colour profile, of a PNG file, unpacked.",
         422,
         "Save it without them.",
     ),

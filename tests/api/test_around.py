@@ -225,6 +225,7 @@ def test_unknown_addresses_name_the_right_one(api: Api) -> None:
         assert "/v1/models/{model}/predictions" in refused.json()["detail"]
     wrong = api("PUT", "/v1/models/digits")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "DELETE, GET, PATCH")
+    assert wrong.json()["detail"].endswith("It takes DELETE, GET, PATCH.")
     importing = api("POST", "/v1/models/digits/versions", {})
     assert importing.status_code == 415
     assert "safetensors" in importing.json()["detail"]
