@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import warnings
+import zlib
 
 from PIL import PngImagePlugin
 
+BROKEN = "cannot be decoded: it is broken or cut short."
 MOST_SCANS = 100
 """Of a JPEG: passes over all of its pixels. Encoders make ten, those that try hard about twenty."""
 MOST_PIECES = 10_000
@@ -20,6 +22,10 @@ MOST_TEXT_BYTES = 4 * 2**20
 _MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 """Begins a segment; what lies between two is pixels, in which 0xff is followed by 0x00 or by a place to start again."""
 _START_OF_SCAN, _END = 0xDA, 0xD9
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Of the colour types of a PNG."""
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Where the passes of an interlaced PNG begin, and their steps: x, y, dx, dy (PNG specification, section 8.2)."""
 _ALONE = (0x01, 0xD8)
 """Markers without a segment behind them."""
 
@@ -71,3 +77,31 @@ def _png(data: bytes) -> int:
     while at < len(data) and chunks <= MOST_PIECES:
         chunks, at = chunks + 1, at + 12 + int.from_bytes(data[at : at + 4], "big")
     return chunks
+
+
+def lacks_pixels(data: bytes, width: int, height: int) -> bool:
+    """Whether the pixels of a PNG end before its last line, or its palette or its end is missing: a decoder makes up
+    the rest.
+
+    As many bytes are unpacked as that many pixels have, and no more.
+    """
+    at, packed, palette = 8, list[bytes](), False
+    bits, colours, interlaced = data[24], data[25], data[28]
+    while (kind := data[at + 4 : at + 8]) != b"IEND":
+        if at >= len(data):
+            return True
+        length = int.from_bytes(data[at : at + 4], "big")
+        palette |= kind == b"PLTE"
+        if kind == b"IDAT":
+            packed.append(data[at + 8 : at + 8 + length])
+        at += 12 + length
+    if at + 12 > len(data) or (colours == 3 and not palette):
+        return True
+    channels = _CHANNELS.get(colours, 1)
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-(-max(width - x, 0) // dx), -(-max(height - y, 0) // dy)) for x, y, dx, dy in passes]
+    wanted = sum(lines * (1 + -(-columns * channels * bits // 8)) for columns, lines in sizes if columns and lines)
+    try:
+        return len(zlib.decompressobj().decompress(b"".join(packed), wanted)) < wanted
+    except zlib.error:
+        return True

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from service.intake.picture_pieces import MOST_TEXT_BYTES, fault_of_pieces, too_much_text
+from service.intake.picture_pieces import BROKEN, MOST_TEXT_BYTES, fault_of_pieces, lacks_pixels, too_much_text
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model -> how a picture is converted."""
@@ -52,6 +52,8 @@ def read_picture(data: bytes, kind: str, shape: tuple[int, ...], model: str) -> 
                 raise NoPicture("is animated. Send one picture of it.")
             if image.mode[0] in _DEEP or (kind == "PNG" and data[_DEPTH_AT] > 8):
                 raise NoPicture("has 16 bits a channel; 8 are taken. Convert it before you send it.")
+            if kind == "PNG" and lacks_pixels(data, *image.size):
+                raise NoPicture(BROKEN)
             turned = ImageOps.exif_transpose(image)
             if turned.size != (width, height):
                 raise NoPicture(_other_size(turned.size, width, height, model))
@@ -74,7 +76,7 @@ def read_picture(data: bytes, kind: str, shape: tuple[int, ...], model: str) -> 
         if too_much_text(error):
             most = f"{MOST_TEXT_BYTES // 2**20} MB"
             raise NoPicture(f"has texts, or a colour profile, of more than {most}. Save it without them.") from None
-        raise NoPicture("cannot be decoded: it is broken or cut short.") from None
+        raise NoPicture(BROKEN) from None
     return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from service.contract.inputs import ImageInput, RangeScale
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import read_object
-from service.intake.pictures import NoPicture, read_picture
+from service.intake.pictures import SIGNATURES, NoPicture, read_picture
 from service.intake.rows import read_row, read_rows
 from service.learning.identity import content_digest, row_hashes
 
@@ -238,3 +238,50 @@ def test_damaged_files_are_read_or_refused(good: tuple[str, bytes], draw: st.Dat
 def test_whatever_object_comes_is_refused(image: dict[str, Any]) -> None:
     with pytest.raises((InvalidContent, BrokenJSON)):
         images_of([image, [[[1, 2, 3], [4, 5, 6]]]])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "LA", "RGBA"])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_png_that_lacks_pixels_its_end_or_its_palette_is_refused(mode: str, interlaced: bool) -> None:
+    width, height = 13, 11
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    whole = png_of(Image.fromarray(pixels).convert(mode), interlaced)
+    read_picture(whole, "PNG", (3, height, width), "m")
+    chunks = png_chunks(whole)
+    short = [(kind, zlib.compress(zlib.decompress(data)[:-1]) if kind == b"IDAT" else data) for kind, data in chunks]
+    broken = [png_from(short), whole[:-14], png_from([c for c in chunks if c[0] != b"IEND"])]
+    if mode == "P":
+        broken.append(png_from([c for c in chunks if c[0] != b"PLTE"]))
+    for data in broken:
+        with pytest.raises(NoPicture, match="broken or cut short"):
+            read_picture(data, "PNG", (3, height, width), "m")
+
+
+def png_of(image: Image.Image, interlaced: bool) -> bytes:
+    """Its file in one IDAT; Pillow writes no interlaced ones, so the passes are laid out by hand."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    chunks = png_chunks(file.getvalue())
+    data = zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT"))
+    if interlaced:
+        head = dict(chunks)[b"IHDR"]
+        bits = head[8] * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[head[9]]
+        sizes = [(2, 2), (2, 2), (4, 1), (3, 3), (7, 3), (6, 6), (13, 5)]  # of 13 x 11 pixels, pass by pass
+        data = b"".join(bytes(lines * (1 + -(-columns * bits // 8))) for columns, lines in sizes)
+        chunks = [(k, d[:12] + b"\x01" if k == b"IHDR" else d) for k, d in chunks]
+    others = [(k, d) for k, d in chunks if k not in (b"IDAT", b"IEND")]
+    return png_from([*others, (b"IDAT", zlib.compress(data)), (b"IEND", b"")])
+
+
+def png_chunks(file: bytes) -> list[tuple[bytes, bytes]]:
+    at, chunks = 8, []
+    while at < len(file):
+        length = int.from_bytes(file[at : at + 4], "big")
+        chunks.append((file[at + 4 : at + 8], file[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return chunks
+
+
+def png_from(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    parts = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    return SIGNATURES["PNG"] + b"".join(parts)

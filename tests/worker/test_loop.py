@@ -343,6 +343,7 @@ def test_an_erasure_that_cannot_be_finished_now_holds_nothing_up_and_is_tried_ag
 
     monkeypatch.setattr(erasure, "finish", unable)
     monkeypatch.setattr(loop, "TRY_AGAIN_SECONDS", 0.01)
+    wait_for(lambda: worker._at_rest is not None)  # it has begun, with a sweep that would take what is answered below
     with runtime.database.writing() as session:
         batch = store_batch(runtime, session, seed=1)
         batch.retracted_at, batch.erased_at, batch.doomed = 1.0, 1.0, []
