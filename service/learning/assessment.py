@@ -28,6 +28,9 @@ KEPT_SHARE = 0.5
 NAMED = 3
 """Classes with too few trusted rows to be judged alone that are named as a group; more are counted."""
 
+MANY_ROWS = 100
+"""Learned rows of which some would be trusted, if they were not all of one group."""
+
 
 @dataclass(frozen=True, eq=False)
 class Past:
@@ -151,6 +154,7 @@ def measure(a: Assessment, uncopied: Assessment) -> tuple[Measured, Evidence | N
         contradiction=_contradiction(a, evidence) if evidence else None,
         new_classes=_new_classes(a, alike) if a.base else (),
         own=_own(a),
+        untested=_untested(a),
         since=since(uncopied),
         sound=a.sound,
         exact=a.exact and not a.partial,
@@ -265,6 +269,13 @@ def _own(a: Assessment) -> Paired | None:
         return None
     both = a.base_on_batch.judged & a.candidate_on_batch.judged
     return Paired.of(a.base_on_batch.right(a.batch)[both], a.candidate_on_batch.right(a.batch)[both])
+
+
+def _untested(a: Assessment) -> tuple[int, int] | None:
+    if not a.base_on_batch or not a.ledger or len(a.trusted) or a.ledger.all.rows < MANY_ROWS:
+        return None
+    known = (a.batch.codes(a.base_on_batch.classes) >= 0) & a.base_on_batch.judged
+    return int(known.sum()), int((known & ~a.base_on_batch.right(a.batch)).sum())
 
 
 def _evidence(a: Assessment) -> Evidence | None:

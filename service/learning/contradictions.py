@@ -246,7 +246,7 @@ def contradicts_class(measured: Measured, found: Contradiction, policy: GatePoli
 
 
 @_of_batch
-def disagrees_broadly(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
+def _disagrees(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
     """Rule 4: noticeably more conflicts than usual."""
     limit = policy.disagrees_broadly.min_excess
     if not _broadly(found, policy):
@@ -255,6 +255,20 @@ def disagrees_broadly(measured: Measured, found: Contradiction, policy: GatePoli
         return Finding(_shifted(found), found.excess, limit)
     remedy = "Look at the listed rows, then promote it or retract the batch."
     return Finding(_counted(measured, found), found.excess, limit, Severity.HELD, remedy)
+
+
+def disagrees_broadly(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 4; where no trusted row tells what is usual, half of the rows are too many."""
+    asked, wrong = measured.untested or (0, 0)
+    limit = policy.contradicts_everything.min_excess
+    if asked < policy.first_version.min_rows or wrong < limit * asked:
+        return _disagrees(measured, policy)
+    what = (
+        f"{wrong:,} of {rows(asked)} say something else than version {measured.live}, and none of the rows it learned "
+        "can judge who is right: all of them are of one group."
+    )
+    remedy = "Send rows of other groups first, or look at these and promote it."
+    return Finding(what, wrong / asked, limit, Severity.HELD, remedy)
 
 
 def _blame(found: Contradiction) -> Severity:

@@ -183,7 +183,9 @@ class Measured:
     would be, but rows were deleted or count less · `stuck`: a training whose loss did not fall. `foreign`:
     classes that came with an imported version and have no trusted row · `replaced`: the candidate keeps none of
     their weights. `batches`: the update's own. `young`: classes that earlier batches brought a few rows at a time, so
-    that none of those was judged as a new class; their rows are counted with those of this batch.
+    that none of those was judged as a new class; their rows are counted with those of this batch. `untested`: where
+    the base learned many rows and none of them can judge (all are of one group), how many of the batch's rows of known
+    classes it answers, and how many of these otherwise than their labels.
     """
 
     live: int | None
@@ -201,6 +203,7 @@ class Measured:
     replaced: bool = False
     batches: tuple[str, ...] = ()
     young: tuple[NewClass, ...] = ()
+    untested: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -234,6 +234,7 @@ def test_damaged_files_are_read_or_refused(good: tuple[str, bytes], draw: st.Dat
             assert read_picture(attempt, kind, (1, 2, 3), "faces").shape == (1, 2, 3)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(["png", "jpeg", "x"]), st.text(max_size=8) | st.none() | st.integers()))
 def test_whatever_object_comes_is_refused(image: dict[str, Any]) -> None:
     with pytest.raises((InvalidContent, BrokenJSON)):

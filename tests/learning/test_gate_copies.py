@@ -98,3 +98,17 @@ def test_copies_under_another_label_do_not_keep_their_rows_from_judging(base: Ch
     assert report.after is not None
     assert report.after.classes["4"].rows == int(fours.sum())
     assert report.batch.near_trusted >= len(copies)
+
+
+def test_where_all_that_is_known_is_of_one_group_contradictions_are_held_all_the_same() -> None:
+    """No row of it can judge, so no rule knows what is usual; honest rows pass, since the base answers most of them."""
+    one = fallen("bat_0", INPUTS[:KNOWN], LABELS[:KNOWN], [learning_group()] * KNOWN)
+    first = run_update(None, MemoryData(INPUT, Architecture(), [], one), METHOD, PARAMS, Run(), Context()).checkpoint
+    turned = [str((int(label) + 1) % 10) for label in LABELS[KNOWN:]]
+    drawn = list(np.random.default_rng(0).permutation(LABELS[KNOWN:]))
+    for labels, passes in ((list(LABELS[KNOWN:]), True), (turned, False), (drawn, False)):
+        data = MemoryData(INPUT, Architecture(), [one], fallen("bat_1", INPUTS[KNOWN:], labels, None))
+        gate = run_update(first, data, METHOD, PARAMS, Run(), Context(live=1)).report.gate
+        assert (gate.outcome is Outcome.PASS) is passes, gate.why
+        if not passes:
+            assert "say something else than version 1, and none of the rows it learned can judge" in gate.why
