@@ -56,12 +56,14 @@ def outcomes(reports: Sequence[Report]) -> list[Outcome]:
 
 
 def test_an_old_class_under_a_new_name_is_held_though_a_few_rows_come_at_a_time() -> None:
-    last = {digit: series(digit, "another", int(digit), known=True)[-1] for digit in "0123456789"}
+    every = {digit: series(digit, "another", int(digit), known=True) for digit in "0123456789"}
+    assert sum(len(reports) for reports in every.values()) <= 25, "most are held with their second batch"
+    last = {digit: reports[-1] for digit, reports in every.items()}
     assert Outcome.PASS not in {report.gate.outcome for report in last.values()}
     renamed = {digit: report.gate.rules[12] for digit, report in last.items() if report.gate.rules[12].severity}
-    assert len(renamed) >= 3, "of the others rule 3 is sure first"
+    assert len(renamed) >= 6, "of the others rule 3 is sure first"
     for digit, rule in renamed.items():
-        assert f'are surely "{digit}"' in rule.why
+        assert f'"{digit}"' in rule.why
         assert 'the earlier batches that brought "another"' in rule.why
 
 
