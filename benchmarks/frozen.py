@@ -14,7 +14,11 @@ from benchmarks.streams import Rows, Stream, load
 from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import load as frozen
 from service.learning.backbones import pretrained
+from service.learning.backbones.extractor import SharedWeights
 from service.learning.batch import Array
+from service.learning.checkpoint import Checkpoint
+from service.learning.features import Space
+from service.learning.serialization import digest, pack_shard
 from service.serving.predictor import Predictor
 
 Floats = NDArray[np.float32]
@@ -58,12 +62,13 @@ def extracted(rows: Rows, backbone: PretrainedBackbone) -> Floats:
 _answered: dict[str, dict[bytes, torch.Tensor]] = {}
 
 
-def remembering(predictor: Predictor) -> Predictor:
-    """The predictor, whose pretrained backbone looks at no row twice in this process: asking is not measured."""
+def remembering(predictor: Predictor, checkpoint: Checkpoint) -> Predictor:
+    """The predictor of a checkpoint, whose pretrained backbone looks at no row twice in this process while it gives the
+    same features: asking is not measured."""
     extractor = predictor._extractor
     if extractor is None:
         return predictor
-    compute, known = extractor.forward, _answered.setdefault(type(extractor).__name__, {})
+    compute, known = extractor.forward, _answered.setdefault(_gives(checkpoint), {})
 
     def forward(x: torch.Tensor) -> torch.Tensor:
         keys = [row.numpy().tobytes() for row in x]
@@ -74,3 +79,10 @@ def remembering(predictor: Predictor) -> Predictor:
 
     extractor.forward = forward
     return predictor
+
+
+def _gives(checkpoint: Checkpoint) -> str:
+    """Names the features of its backbone: those of other weights, or of branches beside its layers, are others."""
+    weights = checkpoint.parts["backbone.0"]
+    name = weights.digest if isinstance(weights, SharedWeights) else digest(pack_shard(weights))
+    return f"{name} {Space.of(checkpoint).id}" if checkpoint.layout.low_rank else name

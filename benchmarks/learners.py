@@ -90,7 +90,7 @@ def by_service(laid: Laid, words: str) -> Learned:
 
 def answers(model: Model, laid: Laid, rows: Rows) -> tuple[list[str], Floats]:
     """Classes and probabilities of rows by the live version; by the head of their domain where that is told."""
-    predictor = remembering(model.predictor())
+    predictor = remembering(model.predictor(), model.checkpoint())
     if not laid.stream.sourced:
         return predictor.names, predictor.probabilities(rows.inputs)
     found = np.zeros((len(rows), len(predictor.names)))
