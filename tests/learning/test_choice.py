@@ -45,7 +45,7 @@ def test_a_first_version_is_an_exact_head_and_enough_rows_bring_a_challenger() -
     few, many = chosen(Stream(SPEC), "abcd"), chosen(Stream(SPEC), "abcd", n=500)
     assert (name(few.request), few.challenger) == ("ridge", None)
     assert name(many.request) == "ridge"
-    assert many.challenger == {"name": "retrain", "backbone": {"name": "mlp"}}
+    assert many.challenger == {"name": "retrain", "schedule": "constant", "backbone": {"name": "mlp"}}
     assert "2000 rows" in many.challenge
 
 
@@ -54,7 +54,7 @@ def test_images_are_challenged_by_convolutions() -> None:
     stream = Stream(spec)
     X, y = rows("ab", 1000)
     found = auto(None, stream.data(np.abs(X).reshape(-1, 1, 2, 3), y))
-    assert found.challenger == {"name": "retrain", "backbone": {"name": "cnn"}}
+    assert found.challenger == {"name": "retrain", "schedule": "constant", "backbone": {"name": "cnn"}}
 
 
 def test_a_model_that_names_a_network_gets_it_trained() -> None:
