@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import warnings
 import zlib
+from collections.abc import Iterator
+from itertools import islice
 
 from PIL import PngImagePlugin
 
@@ -71,12 +73,19 @@ def _jpeg(data: bytes) -> tuple[int, int]:
     return segments, scans
 
 
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind of each chunk of a PNG, and where its content begins and ends, be that there or not."""
+    at = 8
+    while at < len(data):
+        start = at + 8
+        stop = start + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : start], start, stop
+        at = stop + 4
+
+
 def _png(data: bytes) -> int:
     """-> chunks, counted until there are too many of them"""
-    at, chunks = 8, 0
-    while at < len(data) and chunks <= MOST_PIECES:
-        chunks, at = chunks + 1, at + 12 + int.from_bytes(data[at : at + 4], "big")
-    return chunks
+    return sum(1 for _ in islice(_chunks(data), MOST_PIECES + 1))
 
 
 def lacks_pixels(data: bytes, width: int, height: int) -> bool:
@@ -85,17 +94,16 @@ def lacks_pixels(data: bytes, width: int, height: int) -> bool:
 
     As many bytes are unpacked as that many pixels have, and no more.
     """
-    at, packed, palette = 8, list[bytes](), False
+    packed, palette, whole = list[bytes](), False, False
     bits, colours, interlaced = data[24], data[25], data[28]
-    while (kind := data[at + 4 : at + 8]) != b"IEND":
-        if at >= len(data):
-            return True
-        length = int.from_bytes(data[at : at + 4], "big")
+    for kind, start, stop in _chunks(data):
         palette |= kind == b"PLTE"
         if kind == b"IDAT":
-            packed.append(data[at + 8 : at + 8 + length])
-        at += 12 + length
-    if at + 12 > len(data) or (colours == 3 and not palette):
+            packed.append(data[start:stop])
+        elif kind == b"IEND":
+            whole = stop + 4 <= len(data)
+            break
+    if not whole or (colours == 3 and not palette):
         return True
     channels = _CHANNELS.get(colours, 1)
     passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
