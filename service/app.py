@@ -29,8 +29,8 @@ from service.api.connections import KEEP_ALIVE_SECONDS, Bounds
 from service.api.health import Health
 from service.api.limits import Receive, Scope, Send
 from service.api.place import BACKLOG, address, let_nobody_in, listening, locked
+from service.api.protocol import HttpProtocol
 from service.api.turns import READERS, WRITERS
-from service.api.wire import Wire
 from service.errors import Busy, TsuikaError
 from service.registry import schema
 from service.settings import Settings, strange
@@ -164,7 +164,7 @@ class _Process:
             uvicorn.Config(
                 self._front,
                 loop="none",
-                http=cast("type[asyncio.Protocol]", partial(Wire, bounds=Bounds.of(settings))),
+                http=cast("type[asyncio.Protocol]", partial(HttpProtocol, bounds=Bounds.of(settings))),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -225,9 +225,9 @@ class _Process:
         runtime.database.before_each(give_way)  # whatever asks it works beside the event loop
         worker = None
         if self._settings.worker:
-            from service.worker.loop import Worker
+            from service.worker.loop import SERVES, Worker
 
-            worker = Worker(runtime)
+            worker = Worker(runtime, kind=SERVES)
             self._health.learning = worker.trouble
         else:
             from service.worker import erasure

@@ -16,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.api import auth, limits, predictions, problems, questions
 from service.api.context import Context, request_id
+from service.api.exchange import Request
 from service.api.limits import Scope
 from service.api.problems import Headers
-from service.api.wire import Request
 from service.errors import Busy, DeadlinePassed, TsuikaError
 from service.serving.answers import Answer, check_classes, is_long
 from service.serving.predictor import Shares

@@ -13,6 +13,7 @@ from service.api import downloads, turns
 from service.api.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, MOST_UNSENT
 from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
 from service.api.describing import refusals
+from service.api.flow import UNREAD_BYTES, UNREAD_SECONDS
 from service.api.imports import MOST_SAID_BYTES
 from service.api.limits import QUERY_BYTES
 from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
@@ -21,9 +22,9 @@ from service.api.posting import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.questions import MOST_TOP
 from service.api.reader import TASK_SECONDS, WAITING
 from service.api.spool import MEMBERS_BYTES, MODEL_BYTES
+from service.api.unreadable import LONG_FRAMES, LONG_HEAD, SLOW_HEAD
 from service.api.validation import REMEDIES
 from service.api.watching import MOST_WAITS
-from service.api.wire import LONG_FRAMES, LONG_HEAD, SLOW_HEAD, UNREAD_BYTES, UNREAD_SECONDS
 from service.contract import inputs, requests, resources
 from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
 from service.intake import json_body, multipart, near, picture_pieces, weights

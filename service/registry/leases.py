@@ -134,6 +134,12 @@ def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) ->
     return rescued
 
 
+def left_by(session: Session, kind: str, besides: str) -> list[str]:
+    """Running updates of workers of a kind, but for one of them: of those that died, where no two live at once."""
+    theirs = Update.worker.startswith(f"{kind}-", autoescape=True) & (Update.worker != besides)
+    return list(session.scalars(select(Update.id).where(Update.state == UpdateState.RUNNING, theirs)))
+
+
 def retry_later(session: Session, update: Update, error: dict[str, str], max_attempts: int, delay: float) -> bool:
     """After an error: queued again after `delay`, doubled with each attempt, or failed at the end. -> whether queued"""
     update.error = error

@@ -43,19 +43,24 @@ LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
 LEASES_AHEAD = 2.0
 """Leases: one that ends so much later than now was written before the clock was set back."""
 
+SERVES = "serve"
+"""The kind of the worker inside `tsuika serve`: a lock of the data folder and one of the database, which go with their
+process however it ends, see to it that no two of them live at once."""
+
 log = logging.getLogger("tsuika.worker")
 
 
 class Worker:
     """A thread that is the parent of one warm child. Its identity is new at every start, never a host's name.
 
-    on_end: called in that thread when it ends · refused: why it ended by itself.
+    on_end: called in that thread when it ends · kind: `SERVES` where its process holds the locks of `tsuika serve` ·
+    refused: why it ended by itself.
     """
 
-    def __init__(self, runtime: Runtime, on_end: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, runtime: Runtime, on_end: Callable[[], None] = lambda: None, kind: str = "worker") -> None:
         self._runtime = runtime
         self._settings = runtime.settings
-        self._name = f"worker-{uuid.uuid4().hex}"
+        self._kind, self._name = kind, f"{kind}-{uuid.uuid4().hex}"
         self._stop, self._on_end = threading.Event(), on_end
         self.refused: SchemaMismatch | None = None
         self._child = WarmChild(
@@ -125,12 +130,24 @@ class Worker:
         """Start the child, and make up for erasures that a crash cut short."""
         log.info("%s begins", self._name)  # claims name it
         self._child.warm()
+        if self._kind == SERVES:
+            self._take_over()
         erasure.sweep(self._runtime)
         self._finish_erasures()
         for model_id in keeping.unfinished(self._runtime):
             keeping.finish(self._runtime, model_id)
         self._let_go()
         return True
+
+    def _take_over(self) -> None:
+        """What the worker of a service before this one had claimed goes on at once: it died, for its locks are ours."""
+        with self._runtime.database.reading() as session:
+            left = leases.left_by(session, self._kind, self._name)
+        if left:
+            with self._runtime.database.writing() as session:
+                leases.rescue(session, self._settings.max_attempts, left)
+            log.warning("taken over from the service before this one, which died: %s", ", ".join(left))
+            self._runtime.changed()
 
     def _let_go(self) -> None:
         """Delete the rows that retention no longer keeps, unless nothing has changed since they were last looked for.
@@ -187,7 +204,6 @@ class Worker:
             for lost in leases.rescue(session, self._settings.max_attempts, silent):
                 log.warning("update %s was rescued: its worker was not heard of", lost)
         with self._runtime.database.writing() as session:
-            self._runtime.database.require_current(session)
             update = leases.claim(session, self._name, self._settings.lease_seconds)
         self._runtime.changed()
         if update is None:

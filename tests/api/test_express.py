@@ -18,7 +18,7 @@ import uvicorn
 from service.api import express, questions
 from service.api.express import Express
 from service.api.limits import Receive, Scope, Send
-from service.api.wire import Wire
+from service.api.protocol import HttpProtocol
 from service.app import _Full
 from service.serving.shelf import Loaded
 from tests.api.conftest import Api, MakeApi
@@ -82,7 +82,7 @@ class Port:
         self.api, self.front = api, Front(api)
         self.listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
-            self.front, loop="none", http=Wire, ws="none", lifespan="off", log_config=None, proxy_headers=False
+            self.front, loop="none", http=HttpProtocol, ws="none", lifespan="off", log_config=None, proxy_headers=False
         )
         self.server = uvicorn.Server(config)
         self.serving = self.run(self._start())

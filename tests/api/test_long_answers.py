@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.api import long_answers, wire
+from service.api import flow, long_answers
 from service.api.limits import AFTERWARDS
 from service.api.long_answers import LongAnswers
 from service.errors import Busy
@@ -223,7 +223,7 @@ def test_an_answer_that_is_not_taken_is_cut_off_and_nothing_of_it_stays(
     port: Port, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     object.__setattr__(port.api.runtime.settings, "answer_timeout_seconds", 0.2)
-    monkeypatch.setattr(wire, "UNREAD_SECONDS", 0.2)
+    monkeypatch.setattr(flow, "UNREAD_SECONDS", 0.2)
     answers = port.api.door.context.answers
 
     async def go() -> bytes:

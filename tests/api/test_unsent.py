@@ -8,7 +8,7 @@ import pytest
 
 from service.api import connections
 from service.api.connections import Bounds, Unsent
-from service.api.wire import Wire
+from service.api.protocol import HttpProtocol
 from tests.api.conftest import MakeApi
 from tests.api.test_express import KEY, Port
 from tests.api.test_long_answers import NAMES, PATH, Slow, until
@@ -56,7 +56,7 @@ def test_one_who_reads_is_answered_though_others_do_not(make_api: MakeApi, monke
     make_model(api.runtime)
     make_version(api.runtime, classes=NAMES)
     api.ok("POST", PATH, {"inputs": [[1, 2, 3]]}, headers=KEY)
-    monkeypatch.setattr("tests.api.test_express.Wire", partial(Wire, bounds=Bounds()))
+    monkeypatch.setattr("tests.api.test_express.HttpProtocol", partial(HttpProtocol, bounds=Bounds()))
     port = Port(api)
 
     async def go() -> bytes:

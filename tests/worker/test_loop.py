@@ -19,7 +19,7 @@ from service.registry.updates import Order
 from service.runtime import Runtime
 from service.worker import erasure, executors, loop
 from service.worker.assignment import Entry
-from service.worker.loop import Worker
+from service.worker.loop import SERVES, Worker
 from tests.registry.facts import learn, model, retract
 from tests.worker.made import result, store_batch
 from tests.worker.test_executors import alive
@@ -214,6 +214,33 @@ def test_an_update_is_rescued_although_the_clock_was_set_back_an_hour(
     finally:
         worker.stop(5.0)
     assert events(runtime, update_id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
+
+
+def test_what_the_service_before_had_claimed_goes_on_at_once_and_what_others_claimed_does_not(
+    runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    with runtime.database.writing() as session:
+        model(session)
+        model(session, "letters")
+    killed = answered(runtime, tmp_path)
+    with runtime.database.writing() as session:
+        first = leases.claim(session, f"{SERVES}-ffff", 3600.0)
+        letters = models.get(session, "letters")
+        what = Order(UpdateKind.LEARN, [store_batch(runtime, session, "letters", seed=1).id], {"name": "go on"})
+        at_work = updates.enqueue(session, letters, what, by="somebody").id
+        other = leases.claim(session, "worker-ffff", 3600.0)
+        assert first is not None
+        assert other is not None
+        assert (first.id, other.id) == (killed, at_work)
+    worker = Worker(runtime, kind=SERVES)
+    worker.start()
+    try:
+        wait_for(lambda: look(runtime, killed).state == "succeeded")
+        worker._take_over()
+    finally:
+        worker.stop(5.0)
+    assert events(runtime, killed) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
+    assert events(runtime, at_work) == ["queued", "claimed"]
 
 
 def test_a_lease_that_is_prolonged_stands_although_the_clock_was_set_back_an_hour(runtime: Runtime) -> None:

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from service.api.connections import HEAD_BYTES, SPARE, Bounds
+from service.api.exchange import Request
 from service.api.health import Health
+from service.api.incoming import Incoming
 from service.api.limits import Receive, Scope, Send, check_content_type
-from service.api.wire import MOST_WAITING, PIECE_BYTES, Request, Wire
+from service.api.protocol import MOST_WAITING, PIECE_BYTES, HttpProtocol
 from service.app import _Full
 from service.errors import UnsupportedMedia
 
@@ -131,14 +133,14 @@ class Line:
 
     def __init__(self, server: Server) -> None:
         self.pipe = Pipe()
-        self.wire = Wire(server.config, server.state, {}, server.loop, BOUNDS)
-        self.pipe.lost = self.wire.connection_lost
-        self.wire.connection_made(self.pipe)
+        self.protocol = HttpProtocol(server.config, server.state, {}, server.loop, BOUNDS)
+        self.pipe.lost = self.protocol.connection_lost
+        self.protocol.connection_made(self.pipe)
 
     def send(self, *pieces: bytes) -> None:
         for piece in pieces:
             if not self.pipe.closed:
-                self.wire.data_received(piece)
+                self.protocol.data_received(piece)
 
     @property
     def answers(self) -> list[tuple[int, bytes]]:
@@ -191,8 +193,8 @@ class Server:
 
     def close(self) -> None:
         async def leave() -> None:
-            for wire in list(self.state.connections):
-                wire.connection_lost(None)
+            for protocol in list(self.state.connections):
+                protocol.connection_lost(None)
             await self.still()
 
         self.runner.run(leave())
@@ -281,8 +283,8 @@ def test_ends_of_lines_behind_a_body_are_of_no_request(server: Server) -> None:
 def test_a_head_that_comes_again_is_not_parsed_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = [b"x" * (k % 7) * 30 for k in range(2, 40)]
     parsed: list[bytes] = []
-    parse = Wire._parse
-    monkeypatch.setattr(Wire, "_parse", lambda wire, piece: parsed.append(piece) or parse(wire, piece))
+    parse = Incoming.parse
+    monkeypatch.setattr(Incoming, "parse", lambda incoming, piece: parsed.append(piece) or parse(incoming, piece))
 
     async def one_by_one(line: Line) -> None:
         for body in (*bodies, b"?", b"x", post(b"x")):
@@ -300,8 +302,10 @@ def test_a_head_that_comes_again_is_not_parsed_again(server: Server, monkeypatch
 
 def test_only_what_is_one_request_and_no_more_is_known_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     known: list[Any] = []
-    begin = Wire._known_again
-    monkeypatch.setattr(Wire, "_known_again", lambda wire, *told: known.append(told[0]) or begin(wire, *told))
+    is_known = HttpProtocol._is_known
+    monkeypatch.setattr(
+        HttpProtocol, "_is_known", lambda protocol, *seen: known.append(seen) or is_known(protocol, *seen)
+    )
     for data in (
         post(b"{}") + b"\r\n",
         b"\r\n\r\n" + post(b"{}"),
@@ -346,13 +350,13 @@ def test_hundreds_of_refused_requests_at_once_are_all_answered(server: Server) -
 
 def test_what_is_sent_ahead_of_the_answers_is_read_piece_by_piece(server: Server) -> None:
     """Whoever sends requests and reads nothing is not read, either."""
-    one = b"GET /slow HTTP/1.1\r\n\r\n"
+    one = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n"
 
     async def ahead(line: Line) -> None:
         line.send(one * 10_000)
-        assert len(line.wire._waiting) < MOST_WAITING + PIECE_BYTES // len(one) + 1
+        assert len(line.protocol._waiting) < MOST_WAITING + PIECE_BYTES // len(one) + 1
         assert line.pipe.paused
-        line.wire.flow.resume_reading()  # as one does who waits for a body
+        line.protocol.flow.resume_reading()  # as one does who waits for a body
         assert line.pipe.paused
 
     line = server.talk(ahead)
@@ -365,6 +369,56 @@ def test_trailers_are_no_headers(server: Server) -> None:
     assert json.loads(line.answers[0][1])[3] == [["host", "x"], ["transfer-encoding", "chunked"]]
 
 
+GET = b"GET /healthz HTTP/%b\r\n%b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        (b"1.1", b"host: x\r\n", 200),
+        (b"1.1", b"Host: [::1]:8000\r\n", 200),
+        (b"1.1", b"host:\r\n", 200),
+        (b"1.1", b"", 400),
+        (b"1.0", b"", 200),
+        (b"1.0", b"host: x\r\n", 200),
+        (b"1.1", b"host: x\r\nhost: x\r\n", 400),
+        (b"1.1", b"host: x\r\nHOST: evil.example\r\n", 400),
+        (b"1.0", b"host: x\r\nhost: y\r\n", 400),
+        (b"1.1", b"host: x, y\r\n", 400),
+        (b"1.1", b"host: user@x\r\n", 400),
+        (b"1.1", b"host: [::1]evil.example\r\n", 400),
+    ],
+)
+def test_a_request_names_one_host(server: Server, version: bytes, hosts: bytes, status: int) -> None:
+    line = server.talk(lambda line: line.send(post(b"11") + GET % (version, hosts)))
+    assert line.statuses == [200, status], "what came before it is answered"
+    assert line.pipe.ended == (status == 400)
+
+
+@pytest.mark.parametrize("version", [b"2.0", b"0.9", b"1.2", b"3.0"])
+def test_another_version_of_http_is_refused_as_that(server: Server, version: bytes) -> None:
+    line = server.talk(lambda line: line.send(GET % (version, b"host: x\r\n")))
+    [(status, body)] = line.answers
+    assert (status, json.loads(body)["type"]) == (505, "/problems/other-version")
+    assert line.pipe.ended
+
+
+def test_who_begins_with_http_2_is_told_so_and_who_speaks_none_is_not_understood(server: Server) -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    assert server.talk(lambda line: line.send(preface)).statuses == [505]
+    for first in (b"GET / HTTP/x\r\n", b"GET / HTTP/1.10\r\n", b"GET / FTP/1.1\r\n"):
+        assert server.talk(lambda line, first=first: line.send(first + b"host: x\r\n\r\n")).statuses == [400]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("size", [1000, 70_000, 250_000])
+def test_the_limit_of_trailers_is_exact(server: Server, size: int) -> None:
+    """Whatever pieces they come in, and whether they are one or many."""
+    for value, times, status in ((62_000, 1, 200), (65_600, 1, 431), (96, 640, 200), (96, 660, 431)):
+        data = chunks(b"abc", trailers=(b"t: %b\r\n" % (b"v" * value)) * times)
+        pieces = [data[k : k + size] for k in range(0, len(data), size)]
+        assert server.talk(lambda line, pieces=pieces: line.send(*pieces)).statuses == [status]  # type: ignore[misc]
+
+
 LONG = {
     "address": lambda n: (b"GET /%b" % (b"a" * n), b" HTTP/1.1\r\nhost: x\r\n\r\n"),
     "query": lambda n: (b"GET /?%b" % (b"a&" * (n // 2)), b" HTTP/1.1\r\nhost: x\r\n\r\n"),
@@ -372,13 +426,22 @@ LONG = {
     "name": lambda n: (b"GET / HTTP/1.1\r\nhost: x\r\n%b" % (b"n" * n), b": 1\r\n\r\n"),
     "headers": lambda n: (b"GET / HTTP/1.1\r\nhost: x\r\n%b" % (b"a: 1\r\n" * (n // 6)), b"\r\n"),
     "blanks": lambda n: (b"GET / HTTP/1.1\r\nhost: x\r\nx:%bv" % (b" " * n), b"\r\n\r\n"),
-    "extension": lambda n: (b"POST / HTTP/1.1\r\n" + CHUNKED + b"3;%b" % (b"e" * n), b"\r\nabc\r\n0\r\n\r\n"),
+    "extension": lambda n: (
+        b"POST / HTTP/1.1\r\nhost: x\r\n" + CHUNKED + b"3;%b" % (b"e" * n),
+        b"\r\nabc\r\n0\r\n\r\n",
+    ),
     "extensions": lambda n: (
-        b"POST / HTTP/1.1\r\n" + CHUNKED + (b"1;%b\r\nx\r\n" % (b"e" * 94)) * (n // 80),
+        b"POST / HTTP/1.1\r\nhost: x\r\n" + CHUNKED + (b"1;%b\r\nx\r\n" % (b"e" * 94)) * (n // 80),
         b"0\r\n\r\n",
     ),
-    "trailer": lambda n: (b"POST / HTTP/1.1\r\n" + CHUNKED + b"1\r\nx\r\n0\r\nt: %b" % (b"v" * n), b"\r\n\r\n"),
-    "trailers": lambda n: (b"POST / HTTP/1.1\r\n" + CHUNKED + b"0\r\n%b" % (b"t: 1\r\n" * (n // 6)), b"\r\n"),
+    "trailer": lambda n: (
+        b"POST / HTTP/1.1\r\nhost: x\r\n" + CHUNKED + b"1\r\nx\r\n0\r\nt: %b" % (b"v" * n),
+        b"\r\n\r\n",
+    ),
+    "trailers": lambda n: (
+        b"POST / HTTP/1.1\r\nhost: x\r\n" + CHUNKED + b"0\r\n%b" % (b"t: 1\r\n" * (n // 6)),
+        b"\r\n",
+    ),
 }
 
 
@@ -407,7 +470,7 @@ def test_a_head_without_end_is_not_kept(server: Server) -> None:
     def endless(line: Line) -> None:
         line.send(b"GET / HTTP/1.1\r\nx: ", *[b"v" * 65_000] * 200)
         assert line.pipe.ended
-        assert not line.wire._unread
+        assert not line.protocol._unread
 
     line = server.talk(endless)
     [(status, body)] = line.answers
@@ -475,7 +538,7 @@ def test_a_byte_now_and_then_gains_no_time(server: Server) -> None:
 
 def test_whose_answer_takes_long_is_waited_for(server: Server) -> None:
     async def long(line: Line) -> None:
-        line.send(b"POST /slow HTTP/1.1\r\ncontent-length: 100000\r\n\r\n")
+        line.send(b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n")
         for _ in range(5):
             await later(server, 50.0)
             line.send(b"x" * 20_000)
@@ -523,7 +586,11 @@ def test_those_who_ask_nothing_make_room(crowd: Server) -> None:
         await later(crowd, 0.0)
         silent = [Line(crowd) for _ in range(3 * BOUNDS.most)]
         for k, line in enumerate(silent):
-            line.send((b"", b"POST /qui", post()[:-1], b"POST /slow HTTP/1.1\r\ncontent-length: 100000\r\n\r\n")[k % 4])
+            line.send(
+                (b"", b"POST /qui", post()[:-1], b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n")[
+                    k % 4
+                ]
+            )
         silent += [Line(crowd) for _ in range(BOUNDS.most)]
         assert sum(line.pipe.aborted for line in silent) > 2 * BOUNDS.most
         silent[-1].send(post())
@@ -549,6 +616,6 @@ def test_where_all_ask_a_new_one_may_ask_for_health_alone(crowd: Server) -> None
         assert [line.pipe.aborted for line in beyond] == [False] * SPARE + [True] * 5
         for line in lines:
             assert not line.pipe.closed
-            line.wire.connection_lost(None)
+            line.protocol.connection_lost(None)
 
     crowd.talk(gather)
