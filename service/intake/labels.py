@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.contract.requests import LONGEST_GROUP, MOST_CLASSES
+from service.contract.names import GROUP_NAME, clean_group_name
+from service.contract.requests import MOST_CLASSES
 from service.errors import InvalidContent, UnknownLabels
 from service.intake.near import near_matches
 
@@ -56,7 +56,7 @@ def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], st
 
 
 def read_groups(groups: Sequence[Any] | str | None, rows: int) -> list[str | None] | None:
-    """The group of each row in NFC, None for a row in none; None where no row is in any.
+    """The group of each row by its cleaned name, None for a row in none; None where no row is in any.
 
     Raises InvalidContent with the pointer of the first fault.
     """
@@ -69,15 +69,14 @@ def read_groups(groups: Sequence[Any] | str | None, rows: int) -> list[str | Non
             f"There {'is 1 row' if rows == 1 else f'are {rows} rows'} and {len(listed)} "
             f"{'group' if len(listed) == 1 else 'groups'}. Name one a row, null for a row in none, or one for all.",
         )
-    named: list[str | None] = []
     for k, name in enumerate(listed):
-        if name is not None and not (isinstance(name, str) and 1 <= len(name) <= LONGEST_GROUP):
-            raise InvalidContent.at(
-                "/groups" if isinstance(groups, str) else f"/groups/{k}",
-                f"The name of a group is text of 1 to {LONGEST_GROUP} characters; null stands for a row in none.",
-            )
-        named.append(None if name is None else unicodedata.normalize("NFC", name))
-    return named if any(name is not None for name in named) else None
+        if name is not None and not isinstance(name, str):
+            raise InvalidContent.at(f"/groups/{k}", GROUP_NAME)
+    cleaned = {
+        name: clean_group_name(name, "/groups" if isinstance(groups, str) else f"/groups/{k}")
+        for name, k in first_places(listed).items()
+    }
+    return [None if name is None else cleaned[name] for name in listed] if cleaned else None
 
 
 def first_places(labels: Sequence[str | None]) -> dict[str, int]:

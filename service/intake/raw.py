@@ -116,7 +116,10 @@ def _header(body: Body) -> tuple[tuple[int, ...], bool, Any, int]:
     shape = told["shape"]
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError
-    return shape, told["fortran_order"] is True, told["descr"], start
+    fortran_order = told["fortran_order"]
+    if type(fortran_order) is not bool:
+        raise ValueError
+    return shape, fortran_order, told["descr"], start
 
 
 def _shape(spec: InputSpec, model: str) -> tuple[int, ...]:

@@ -177,6 +177,11 @@ class GradientParams(Strict):
 
 LayerName = Annotated[str, Field(min_length=1, max_length=200)]
 Unfreeze = Literal["all"] | int | list[LayerName] | None
+UNFREEZING_COSTS = (
+    " In a pretrained backbone each row then passes it forward and back in every epoch, instead of once: a few dozen "
+    "images may take most of a minute."
+)
+"""What to expect of it, before it is asked."""
 
 
 class TrunkParams(GradientParams):
@@ -191,7 +196,7 @@ class TrunkParams(GradientParams):
         None,
         description="What of the backbone trains, at a tenth of the head's rate: its last blocks, so many; all of "
         "them; or layers by name; 0: the head alone. Left out: all of a backbone that was trained here, at the full "
-        "rate, and nothing of a pretrained one.",
+        f"rate, and nothing of a pretrained one.{UNFREEZING_COSTS}",
     )
 
 

@@ -72,6 +72,9 @@ def test_the_same_rows_in_other_groups_are_another_batch(api: Api) -> None:
         (7, "/groups"),
         ({"a": 1}, "/groups"),
         (["a", "\ud800"], "/groups/1"),
+        (["a", "b\x00"], "/groups/1"),
+        ([None, "\u202eb"], "/groups/1"),
+        ("video\u200b", "/groups"),
     ],
 )
 @pytest.mark.parametrize("path", ["batches", "updates"])

@@ -233,6 +233,8 @@ def test_arrays_are_taken_as_numpy_saves_them(options: dict[str, Any]) -> None:
         (saved(np.zeros((1, 3), np.float32)).replace(b"(1, 3), }   ", b"(10**9, 3), }"), "no numpy file"),
         (b"\x93NUMPY\x01\x00\xe0\x04" + b"(" * 1248, "no numpy file"),
         (b"\x93NUMPY\x01\x00\x60\x03" + b"(" * 864, "no numpy file"),
+        (saved(np.zeros((1, 3), np.float32)).replace(b"False", b"5    "), "no numpy file"),
+        (saved(np.zeros((1, 3), np.float32)).replace(b"False", b"None "), "no numpy file"),
         (b"\x93NUMPY\x03\x00", "no numpy file"),
         (b"", "no numpy file"),
     ],

@@ -16,7 +16,7 @@ from service.contract.enums import Family
 from service.learning.checkpoint import Checkpoint
 from service.learning.growth import neck_widths
 from service.learning.learner import Learner
-from service.learning.method import Data, LayerName, Learned, Method, Run, TrunkParams
+from service.learning.method import UNFREEZING_COSTS, Data, LayerName, Learned, Method, Run, TrunkParams
 from service.learning.training import Labelled
 from service.learning.unfreezing import unfit
 
@@ -37,7 +37,7 @@ class Params(TrunkParams):
     ) = Field(
         0,
         description="Blocks of the backbone that train too, at a tenth of the head's rate: the last ones, so many; all "
-        "of them; or layers by name.",
+        f"of them; or layers by name.{UNFREEZING_COSTS}",
     )
 
     @model_validator(mode="after")
