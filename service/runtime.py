@@ -41,7 +41,7 @@ class Runtime:
 
     def trouble(self) -> str | None:
         """Why nothing can be stored now, where that is so: others go on asking, and are answered what is loaded."""
-        return self.database.trouble() or self.store.trouble()
+        return self.database.trouble() or self.store.trouble() or self.database.foreign()
 
     def crash(self, point: str) -> None:
         """Die here, at once, when the settings name this point: how the tests cut the power."""

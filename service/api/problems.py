@@ -28,6 +28,7 @@ STATUS: dict[type[TsuikaError], int] = {
     errors.Busy: 503,
     errors.CorruptArtifact: 503,
     errors.NotWritable: 503,
+    errors.SchemaMismatch: 503,
     errors.DeadlinePassed: 504,
     errors.DiskFull: 507,
 }

@@ -45,6 +45,8 @@ class Database:
         self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
         self._watching: PoolProxiedConnection | None = None
         self._marking = threading.Lock()
+        self._ours: object = None  # the writer, and what it saw of others' commits when the tables were last ours
+        self._foreign: tuple[int, str | None] | None = None  # mark, and what is wrong with the tables since
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -63,13 +65,17 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session that commits when the block ends well, and otherwise leaves no trace. Raises Busy, DiskFull,
-        NotWritable."""
+        NotWritable, and SchemaMismatch where another version has upgraded the tables meanwhile."""
         if (trouble := self.trouble()) is not None:
             raise NotWritable(trouble)  # open connections would go on writing to what nobody finds again
         try:
             with self._writer.connect() as connection, Session(connection, expire_on_commit=False) as session:
                 session.connection()
                 before, others = self.mark(), _version(connection.connection)
+                seen = connection.connection.driver_connection, others
+                if seen != self._ours:  # what others have committed may be other tables
+                    schema.check(self.file, session.scalar(text(schema.REVISION)))
+                    self._ours = seen
                 yield session
                 session.commit()
                 after = self.mark()
@@ -121,6 +127,18 @@ class Database:
             return "The database or its folder is read-only: make both writable for the user of the service."
         return None
 
+    def foreign(self) -> str | None:
+        """Why these tables are not for this version to write, where another one has upgraded them meanwhile."""
+        mark = self.mark()
+        if self._foreign is None or self._foreign[0] != mark:
+            try:
+                with self.looking() as connection:
+                    schema.check(self.file, connection.scalar(text(schema.REVISION)))
+                self._foreign = mark, None
+            except SchemaMismatch as mismatch:
+                self._foreign = mark, mismatch.detail
+        return self._foreign[1]
+
     def require_writable(self) -> None:
         """Raises NotWritable where SQLite would refuse the first write: a connection to a read-only file opens well."""
         with self.writing() as session:
@@ -138,10 +156,6 @@ class Database:
         """Do that before each transaction from now on, in the thread that begins it; `mark` needs none."""
         for engine in (self._readers, self._writer):
             event.listen(engine, "begin", lambda _: do(), insert=True)
-
-    def require_current(self, session: Session) -> None:
-        """Raises SchemaMismatch where another version has upgraded the tables meanwhile."""
-        schema.check(self.file, session.scalar(text(schema.REVISION)))
 
     def close(self) -> None:
         """Give all connections back."""

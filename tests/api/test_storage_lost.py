@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from service.errors import NotWritable
 from service.registry.database import Database, migrate
+from service.registry.schema import revisions
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_model, make_version
 
@@ -49,7 +51,7 @@ def everything(folder: Path) -> set[Path]:
     return {path.relative_to(folder) for path in folder.rglob("*")}
 
 
-def refuses(api: Api) -> str:
+def refuses(api: Api, slug: str = "not-writable") -> str:
     """The reason why nothing is taken; predictions go on."""
     large = {"inputs": [[1.125, 2.25, 3.5]] * 40_000, "labels": ["a"] * 40_000}
     small = {**ROWS, "inputs": [[4, 5, 6]]}
@@ -57,7 +59,7 @@ def refuses(api: Api) -> str:
         refused = api("POST", f"/v1/models/digits/{path}", body)
         assert refused.status_code == 503, refused.text
         assert refused.headers["content-type"] == "application/problem+json"
-        assert refused.json()["type"] == "/problems/not-writable"
+        assert refused.json()["type"] == f"/problems/{slug}"
     readiness = api("GET", "/readyz")
     assert (readiness.status_code, readiness.json()["status"]) == (200, "degraded")
     assert api.ok("POST", "/v1/models/digits/predictions", {"inputs": ROWS["inputs"]})["version"] == 1
@@ -96,6 +98,22 @@ def test_nothing_is_taken_while_the_folder_is_not_where_it_was(
     if lost is moved:
         assert everything(data) == here == set(), "no folder is made in its place"
     back(data)
+    assert api.ok("GET", "/readyz") == {"status": "ready"}
+    assert api("POST", "/v1/models/digits/batches", {**ROWS, "inputs": [[4, 5, 6]]}).status_code == 201
+
+
+def test_tables_that_another_version_has_upgraded_are_not_written(api: Api, data: Path) -> None:
+    api.ok("POST", "/v1/models/digits/predictions", {"inputs": ROWS["inputs"]})
+
+    def say(revision: str) -> None:
+        with closing(sqlite3.connect(data / "tsuika.db")) as connection, connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+
+    say("9999")
+    assert "revision 9999" in refuses(api, "schema-mismatch")
+    with closing(sqlite3.connect(data / "tsuika.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM batches").fetchone() == (1,)
+    say(revisions()[-1])
     assert api.ok("GET", "/readyz") == {"status": "ready"}
     assert api("POST", "/v1/models/digits/batches", {**ROWS, "inputs": [[4, 5, 6]]}).status_code == 201
 

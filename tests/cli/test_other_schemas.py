@@ -107,9 +107,9 @@ def test_a_worker_ends_before_its_next_claim_when_another_version_has_upgraded_t
     runtime, ended = Runtime(settings), threading.Event()
     worker = Worker(runtime, ended.set)
     try:
-        change(settings.database_file, "UPDATE alembic_version SET version_num = '9999'")
         with runtime.database.writing() as session:
             update_id = learn(session, model(session)).id
+        change(settings.database_file, "UPDATE alembic_version SET version_num = '9999'")
         worker.start()
         assert ended.wait(20.0)
         assert worker.refused is not None
