@@ -29,7 +29,7 @@ from service.contract import inference as contract
 from service.contract.inputs import InputSpec, TextInput
 from service.contract.media import JSON, RAW
 from service.errors import TsuikaError
-from service.intake.inference import OUTPUTS, read_inference
+from service.intake.inference import OUTPUTS, read_inference, said_length
 from service.intake.tensors import NAME
 from service.registry import aliases, models
 from service.registry.tables import Version
@@ -107,7 +107,8 @@ def _is_long(body: bytes, length: str | None, loaded: Loaded) -> bool:
         return True
     if len(body) <= questions.SMALL_BODY_BYTES:
         return False
-    bare = length is not None and length.isdecimal() and int(length) <= questions.SMALL_BODY_BYTES
+    json_bytes = None if length is None else said_length(length)
+    bare = json_bytes is not None and json_bytes <= questions.SMALL_BODY_BYTES
     return not bare or loaded.input.kind == "text"
 
 

@@ -25,6 +25,9 @@ from service.serving.shelf import Loaded
 
 SMALL_BODY_BYTES = 64 * 1024
 """A longer body is decoded beside the event loop, and so is one with pictures in it."""
+STRICT_BODY_BYTES = 16 * 1024
+"""The same of JSON that the quick reader does not take: the strict ones take half a microsecond a byte where a row is
+wrong."""
 MOST_TOP = 1000
 TIMEOUT = b"tsuika-timeout-ms"
 """Header: milliseconds from now on after which the sender wants no answer any more."""
@@ -69,7 +72,12 @@ async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
 def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish] | None:
     """The same, where that takes less time than a thread; else null."""
     media = media_type(scope)
-    return None if _is_long(scope, media, body, loaded) else _read(scope, media, body, loaded)
+    if _is_long(scope, media, body, loaded):
+        return None
+    if len(body) > STRICT_BODY_BYTES and media not in READERS:
+        no_query(scope["query_string"])
+        return _read_quickly(body, loaded)
+    return _read(scope, media, body, loaded)
 
 
 def _is_long(scope: Scope, media: str, body: bytes, loaded: Loaded) -> bool:
@@ -97,14 +105,20 @@ def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> tuple[Rows, 
 def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
     """Rows of a JSON body, and how to answer them; usual vectors stay float64 until they pass together. Raises
     BrokenJSON, InvalidContent."""
-    if loaded.input.kind != "text":
-        read_quickly = read_wide if loaded.input.kind == "vector" else read_usual
-        quick = read_quickly(data, loaded.input.shape)
-        if quick is not None and 1 <= quick[1] <= MOST_TOP:
-            return quick[0], Wish(quick[1])
+    if (quick := _read_quickly(data, loaded)) is not None:
+        return quick
     body = read_object(data)
     wish = read_wish(body)
     return read_rows(body.rows, loaded.input, loaded.model), wish
+
+
+def _read_quickly(data: bytes, loaded: Loaded) -> tuple[Rows, Wish] | None:
+    """The same of the usual body; null of any other."""
+    if loaded.input.kind == "text":
+        return None
+    read_quickly = read_wide if loaded.input.kind == "vector" else read_usual
+    quick = read_quickly(data, loaded.input.shape)
+    return (quick[0], Wish(quick[1])) if quick is not None and 1 <= quick[1] <= MOST_TOP else None
 
 
 def read_wish(body: JsonBody) -> Wish:

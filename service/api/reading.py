@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import mmap
 import os
 import queue
 import resource
@@ -63,8 +64,13 @@ def load_rows(folder: Path) -> NDArray[Any]:
 
 
 def load_array(folder: Path) -> NDArray[Any]:
-    """Numbers where they lie: none is read before it is looked at, and what is changed is a copy."""
-    return np.asarray(np.load(folder / ARRAY, mmap_mode="c", allow_pickle=False))
+    """Numbers where they lie: none is read before it is looked at, and what is changed is a copy. Its base is the
+    mapping, so that who is done with some of them can let them go."""
+    with (folder / ARRAY).open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        return np.ndarray(shape, dtype, mapped, file.tell(), order="F" if fortran_order else "C")
 
 
 def load_texts(folder: Path) -> Iterator[list[str]]:

@@ -28,7 +28,7 @@ from service.api.validation import validated
 from service.contract.inputs import ImageInput, InputSpec
 from service.contract.names import clean_class_name
 from service.intake.images import is_heavy
-from service.intake.inference import Inference, Wanted, read_inference
+from service.intake.inference import Inference, Wanted, read_inference, said_length
 from service.intake.json_body import ROWS, JsonBody
 from service.intake.labels import Labels, read_groups, read_labels
 from service.intake.pictures import SIGNATURES
@@ -180,7 +180,7 @@ def _pictures(scope: Scope, body: bytes, length: str | None) -> int:
     strings that each request has; behind JSON they begin as their kind does."""
     if length is None and media_type(scope) in READERS and not scope["path"].startswith("/v2/"):
         return 0  # rows as they are, or one picture
-    json_bytes = len(body) if length is None else int(length) if length.isdecimal() and len(length) < 12 else 0
+    json_bytes = len(body) if length is None else said_length(length) or 0
     text = body[:json_bytes]
     strings = text.count(b'"') // 2 - USUAL_STRINGS
     behind = sum(body.count(begins, json_bytes) for begins in SIGNATURES.values())
@@ -219,10 +219,11 @@ async def inference(shared: Context, spooled: Spooled, length: str | None, loade
 
 def _is_bare(spooled: Spooled, length: str | None, spec: InputSpec) -> bool:
     """Whether it is numbers behind little JSON or none."""
-    if length is None or not (length.isascii() and length.isdigit()) or int(length) > LARGE_BYTES:
+    json_bytes = None if length is None else said_length(length)
+    if json_bytes is None or json_bytes > LARGE_BYTES:
         return False
     with spooled.path.open("rb") as file:
-        head = file.read(int(length))
+        head = file.read(json_bytes)
     # a word may be written in escapes
     return b"BYTES" not in head and b"\\" not in head if head else spec.kind == "vector"
 

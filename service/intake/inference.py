@@ -22,6 +22,8 @@ from service.intake.raw import Body, read_raw
 from service.intake.tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, Tensor, Word, read_tensor
 
 OUTPUTS = ("class", "scores")
+MOST_DIGITS = 12
+"""Of a number of bytes."""
 MOST_TENSORS = 100
 """Inputs, and outputs, that a request may name."""
 LEVELS = 4
@@ -92,15 +94,21 @@ def read_inference(body: Body, header_length: str | None, spec: InputSpec, model
     )
 
 
+def said_length(told: str) -> int | None:
+    """The number that Inference-Header-Content-Length says; None where it says none, or one beyond reason."""
+    return int(told) if told.isascii() and told.isdigit() and len(told) <= MOST_DIGITS else None
+
+
 def _length(told: str | None, body: Body) -> int | None:
     if told is None:
         return None
-    if not (told.isascii() and told.isdigit() and len(told) <= 12 and int(told) <= len(body)):
+    length = said_length(told)
+    if length is None or length > len(body):
         raise InvalidContent(
             f"Inference-Header-Content-Length tells how many of the {len(body):,} bytes of the body are JSON, from the "
             "first one on."
         )
-    return int(told)
+    return length
 
 
 def _bare(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:

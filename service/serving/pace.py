@@ -15,11 +15,14 @@ MEASURING_SECONDS = 0.005
 """Most time that measuring takes: it holds up the versions that serve already. The rest shows while it serves."""
 MOST_ROWS = 256
 """Rows a pass at most: beyond it nothing gets faster, and memory grows."""
+MOST_NUMBERS, MOST_SCORES = 4 * 2**20, 2**18
+"""Numbers of the rows of a pass, and scores that it finds, at most: of each a few arrays are held at once."""
 
 
 @dataclass(eq=False)
 class Pace:
-    """Seconds of one pass of n rows are near `fixed` + n x `a_row`. `cap`: rows a pass at most, a power of two.
+    """Seconds of one pass of n rows are near `fixed` + n x `a_row`. `cap`: rows a pass at most, a power of two, and
+    never more than `most`.
 
     slower: how much longer than that passes take at the moment, because others use the processor, or texts are long.
     """
@@ -28,6 +31,7 @@ class Pace:
     a_row: float
     cap: int
     slower: float = 1.0
+    most: int = MOST_ROWS
 
     def seconds(self, rows: int) -> float:
         """Of a pass of so many rows, about."""
@@ -49,21 +53,26 @@ class Pace:
             else:
                 self.fixed = max(self.fixed - spare, 0.0)
         # by what it took, not by what was expected: that is too little where the first measurement was disturbed
-        if rows >= self.cap and self.cap < MOST_ROWS and seconds + rows * self.a_row < AT_ONCE_SECONDS:
+        if rows >= self.cap and 2 * self.cap <= self.most and seconds + rows * self.a_row < AT_ONCE_SECONDS:
             self.cap *= 2
 
     @classmethod
-    def measured(cls, answer: Callable[[int], object]) -> Pace:
-        """`answer(n)` computes n rows; it is called for 1, 2, 4 ... rows while that is quick."""
+    def measured(cls, answer: Callable[[int], object], most: int = MOST_ROWS) -> Pace:
+        """`answer(n)` computes n rows; it is called for 1, 2, 4 ... rows, `most` at most, while that is quick."""
         answer(1)  # the first call pays for what is made once
         rows, took = 1, _timed(answer, 1)
         one = spent = took
-        while rows < MOST_ROWS and 2 * took < AT_ONCE_SECONDS and spent + 2 * took < MEASURING_SECONDS / 2:
+        while 2 * rows <= most and 2 * took < AT_ONCE_SECONDS and spent + 2 * took < MEASURING_SECONDS / 2:
             rows *= 2
             took = _timed(answer, rows)
             spent += took
         a_row = max(took - one, 0.0) / (rows - 1) if rows > 1 else one
-        return cls(max(one - a_row, 0.0), a_row, rows)
+        return cls(max(one - a_row, 0.0), a_row, rows, most=most)
+
+
+def most_rows(numbers: int, scores: int) -> int:
+    """How many rows of so many numbers, each with so many scores, a pass may have without taking much memory."""
+    return max(1, min(MOST_ROWS, MOST_NUMBERS // max(numbers, 1), MOST_SCORES // max(scores, 1)))
 
 
 def _timed(answer: Callable[[int], object], rows: int) -> float:

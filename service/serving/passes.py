@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,32 @@ class Question:
     top: int | None = None
     taken: int = 0
     parts: list[Shares] = field(default_factory=list)
+    _held: Shares | None = None
+
+    def take(self, part: Shares, start: int, stop: int) -> None:
+        """What a pass found for these of its rows.
+
+        The best `top` classes are written where those of all rows stand. Arrays of their own would be made between the
+        large ones of this pass and the next, and however small they are, the memory of these could not be used again.
+        """
+        if self.top is None:
+            self.parts.append(part)
+            return
+        kept = part.kept(self.top)
+        if self._held is None:
+            n, k = len(self.rows), kept.shares.shape[1]
+            columns = None if kept.columns is None else np.empty((n, k), np.int32)
+            self._held = Shares(np.empty((n, k)), np.empty(n, np.int32), np.empty(n), columns=columns)
+        held = self._held
+        held.shares[start:stop], held.best[start:stop], held.score[start:stop] = kept[:3]
+        if held.columns is not None and kept.columns is not None:
+            held.columns[start:stop] = kept.columns
+        if kept.outside and not held.outside:
+            self._held = held._replace(outside=frozenset(start + k for k in kept.outside))
+
+    def found(self) -> Shares:
+        """Of all rows, once they have passed."""
+        return self._held if self._held is not None else Shares.concat(self.parts)
 
     @property
     def left(self) -> int:
@@ -59,10 +86,9 @@ class Piece(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """What a pass of so many rows found for each of its pieces, and how long it took; `faulty`: the first number that
-    is not finite, of each row that has one."""
+    """A pass of so many rows, whose questions have taken what it found, and how long it took; `faulty`: the first
+    number that is not finite, of each row that has one."""
 
-    parts: list[Shares]
     rows: int
     faulty: dict[int, int]
     seconds: float
@@ -85,19 +111,20 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
                 found = found._replace(outside=_outside(rows, *predictor.range))
             if not (math.isfinite(low) and math.isfinite(high)):
                 faulty = _not_finite(rows)
-        return Pass(_parts(found, pieces), len(rows), faulty, seconds)
+        at = 0
+        for question, start, stop in pieces:  # here, where it does not hold up the event loop
+            first, at = at, at + stop - start
+            question.take(found.part(first, at), start, stop)
+            _let_go(question.rows)
+        return Pass(len(rows), faulty, seconds)
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error
 
 
-def _parts(found: Shares, pieces: Sequence[Piece]) -> list[Shares]:
-    """What was found, by pieces; what nobody is told is let go here, where it does not hold up the event loop."""
-    parts, at = list[Shares](), 0
-    for question, start, stop in pieces:
-        first, at = at, at + stop - start
-        part = found.part(first, at)
-        parts.append(part if question.top is None else part.kept(question.top))
-    return parts
+def _let_go(rows: Array) -> None:
+    """Rows that lie in a file are kept there once they have passed: in memory they would be pictures, unpacked."""
+    if isinstance(rows.base, mmap.mmap):
+        rows.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _rows_of(piece: Piece) -> Array:

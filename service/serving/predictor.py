@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from math import prod
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ from service.learning.serialization import unpack_shard
 from service.priority import give_way
 from service.serving.folding import served
 from service.serving.forward import UNKNOWN, Extremes, Forward, forwards, matrices
-from service.serving.pace import Pace
+from service.serving.pace import Pace, most_rows
 
 SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
 """First word of the parts that answer; the judge's head and the state of methods stay in the store."""
@@ -195,7 +196,8 @@ class Predictor:
             raise CorruptArtifact(f"The version answers with something that is no number. {CorruptArtifact.REMEDY}")
         if like is not None and like.input == self.input and 0.8 < self.bytes / max(like.bytes, 1) < 1.25:
             return like.pace
-        return Pace.measured(lambda n: self.pass_of(self._rows(n), self._forward))
+        most = most_rows(prod(self.input.shape), len(self.names))
+        return Pace.measured(lambda n: self.pass_of(self._rows(n), self._forward), most)
 
     def _rows(self, n: int) -> Array:
         if isinstance(self.input, TextInput):

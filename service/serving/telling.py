@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from service.errors import DeadlinePassed
 from service.serving.passes import Pass, Piece, Question
-from service.serving.predictor import Shares
 
 log = logging.getLogger("tsuika.serving")
 
@@ -42,9 +41,9 @@ def _tell(told: Callable[[T], None], what: T) -> None:
 
 
 def deliver(pieces: list[Piece], found: Pass | Exception) -> None:
-    """Every question of a pass gets its part, or its own fault."""
+    """Every question whose last rows have passed is told the answer, one with a fault that."""
     at = 0
-    for number, (question, start, stop) in enumerate(pieces):
+    for question, start, stop in pieces:
         first, at = at, at + stop - start
         if question.answer.done():
             continue
@@ -56,6 +55,5 @@ def deliver(pieces: list[Piece], found: Pass | Exception) -> None:
             if faults:
                 _tell(question.answer.set_exception, NotFinite(start + faults[0] - first, found.faulty[faults[0]]))
                 continue
-        question.parts.append(found.parts[number])
         if stop == len(question.rows):
-            _tell(question.answer.set_result, Shares.concat(question.parts))
+            _tell(question.answer.set_result, question.found())

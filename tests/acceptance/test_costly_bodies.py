@@ -52,11 +52,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for name, spec in SPECS.items():
         make_model(runtime, name, spec)
         make_version(runtime, name, spec=spec)
+    make_model(runtime, "many", DIGIT)
+    make_version(runtime, "many", classes=[f"{k:05}" for k in range(5000)])
     make_model(runtime, "names", DIGIT, classes=[f"{k:05}" + "abc" * 65 for k in range(10_000)])
     runtime.close()
     with Server(folder, worker=False) as server:
         with server.client() as client:
-            for name in SPECS:  # each is loaded when it is first asked
+            for name in (*SPECS, "many"):  # each is loaded when it is first asked
                 client.post(f"/v1/models/{name}/predictions", json={"inputs": []})
             client.post(f"{PHOTOS}/predictions", content=scans(0), headers={"Content-Type": "image/jpeg"})
         yield server
@@ -104,6 +106,13 @@ def packed(size: int) -> bytes:
     return held.getvalue()[:33] + chunk * (size // len(chunk)) + held.getvalue()[33:]
 
 
+def black(size: int) -> bytes:
+    """As many pictures as fit, each of which unpacks to seven hundred times its size."""
+    held = io.BytesIO()
+    Image.new("RGB", (SIDE, SIDE)).save(held, "PNG", optimize=True)
+    return filled('{"inputs":[', json.dumps({"png": base64.b64encode(held.getvalue()).decode()}), "]}")(size)
+
+
 def header(text: Body) -> Body:
     """A safetensors file that is a header alone."""
     return lambda size: len(text(size)).to_bytes(8, "little") + text(size)
@@ -144,6 +153,13 @@ BODIES: dict[str, tuple[str, str, dict[str, str], Body]] = {
     "names near to many": ("POST", "/v1/models/names/batches", JSON, near_names),
     "scans of a JPEG": ("POST", f"{PHOTOS}/predictions", {"Content-Type": "image/jpeg"}, scans),
     "scans of a JPEG in JSON": ("POST", f"{PHOTOS}/predictions", JSON, in_base64),
+    "pictures of one colour": ("POST", f"{PHOTOS}/predictions", JSON, black),
+    "rows of many classes": (
+        "POST",
+        "/v1/models/many/predictions",
+        JSON,
+        filled('{"top":10,"inputs":[', "[1,2,3]", "]}"),
+    ),
     "texts of a PNG": ("POST", f"{PHOTOS}/predictions", {"Content-Type": "image/png"}, packed),
     "a member of weights twice": (
         "POST",
@@ -153,6 +169,8 @@ BODIES: dict[str, tuple[str, str, dict[str, str], Body]] = {
     ),
     "layers of weights": ("POST", f"{DIGITS}/versions", FILE, header(layers)),
 }
+ANSWERED = ("pictures of one colour", "rows of many classes")
+"""What is answered as long as it is short."""
 
 
 @pytest.mark.parametrize("size", [SMALL, LONG])
@@ -166,7 +184,7 @@ def test_a_costly_body_stalls_the_service_for_a_moment_and_takes_little_memory(
     sender, onlooker = clients
     with watched(onlooker) as stalls:
         answer = sender.request(method, path, content=body(size), headers=headers)
-    assert answer.status_code == 422, answer.text[:300]
+    assert answer.status_code == (200 if size == SMALL and name in ANSWERED else 422), answer.text[:300]
     if size == SMALL:
         assert max(stalls) < STALL_SECONDS
     assert server.memory(peak=True) - before < MEMORY_BYTES

@@ -221,6 +221,12 @@ def test_a_missing_or_wrong_length_is_no_riddle(answering: Api) -> None:
     refused(send(answering, body, {"Inference-Header-Content-Length": str(length + 1)}), 400)
 
 
+def test_a_length_beyond_reason_is_refused_of_a_large_body_too(answering: Api) -> None:
+    headers = {"Inference-Header-Content-Length": "9" * 5000}
+    assert "how many of the 1,200,000 bytes" in refused(send(answering, bytes(1_200_000), headers))
+    assert "how many of the 100,000 bytes" in refused(send(answering, bytes(100_000), headers))
+
+
 def test_files_of_images_pass_the_door(make_api: MakeApi) -> None:
     api = make_api()
     make_model(api.runtime, "faces", FACES)

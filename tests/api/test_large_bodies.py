@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -24,14 +25,18 @@ from numpy.typing import NDArray
 
 from service.api import reader, spool
 from service.api.reader import Reader
+from service.api.reading import load_array, save_rows
 from service.api.spool import Spooled
 from service.contract.inputs import ImageInput, VectorInput
 from service.errors import Busy, TooLarge
 from service.intake.raw import read_raw
+from service.serving.passes import Pass, Piece, Question, computed
+from service.serving.predictor import Predictor
 from service.settings import Settings
 from tests.api.conftest import Api, MakeApi
 from tests.api.test_images import LISTS, picture
 from tests.making import make_version
+from tests.serving.test_predictor import checkpoint
 
 FACES = ImageInput(kind="image", channels=3, height=4, width=5)
 LONG = "[" + ", ".join(["[1, 2, 3]"] * 40) + "]"
@@ -334,6 +339,24 @@ def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
     assert send(api, "faces", "batches", batch).status_code == 201
     assert reads == ["read", "digest", "store"]
     until(lambda: not list((tmp_path / "spool").iterdir()))
+
+
+def test_rows_that_lie_in_a_file_are_not_kept_in_memory_once_they_have_passed(tmp_path: Path) -> None:
+    predictor = Predictor(checkpoint(["a", "b"]))
+    save_rows(tmp_path, np.ones((100_000, 4), np.float32))
+    rows = load_array(tmp_path)
+
+    def resident() -> int:
+        maps = Path("/proc/self/smaps").read_text().split(str(tmp_path))[1]
+        return int(maps.split("Rss:")[1].split()[0])
+
+    assert rows.sum() == 400_000
+    assert resident() > 1000
+    question = Question(rows, SimpleNamespace(done=lambda: False), None)
+    found = computed(predictor, predictor.head_of(None), [Piece(question, 0, 50_000)])
+    assert isinstance(found, Pass)
+    assert resident() == 0
+    assert rows.sum() == 400_000
 
 
 def test_a_large_body_leaves_no_file(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

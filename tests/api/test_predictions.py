@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
+from service.api import questions
 from service.api.questions import Question
 from service.contract.inputs import RangeScale, VectorInput
 from service.contract.requests import Predict
@@ -182,3 +183,23 @@ def test_a_deadline_counts_while_a_version_is_loaded(api: Api, monkeypatch: pyte
     assert api("POST", "/v2/models/digits/infer", infer, headers={"Tsuika-Timeout-Ms": "30"}).status_code == 504
     there.set()
     assert api("POST", PATH, {"inputs": [[1, 2, 3]]}, headers={"Tsuika-Timeout-Ms": "9000"}).status_code == 200
+
+
+@pytest.mark.parametrize(("rows", "beside"), [(100, False), (5000, True)])
+def test_much_that_the_quick_reader_does_not_take_is_read_beside_the_event_loop(
+    api: Api, monkeypatch: pytest.MonkeyPatch, rows: int, beside: bool
+) -> None:
+    """Of a row that is wrong, the strict one tells what is: where many came before it that takes long."""
+    make_version(api.runtime)
+    api("POST", "/v1/models/digits/predictions", {"inputs": [[1, 2, 3]]})
+    threads: list[threading.Thread] = []
+    read = questions.read_rows
+
+    def noted(*asked: Any) -> Any:
+        threads.append(threading.current_thread())
+        return read(*asked)
+
+    monkeypatch.setattr(questions, "read_rows", noted)
+    refused = api("POST", "/v1/models/digits/predictions", {"inputs": [*[[1, 2, 3]] * rows, [1, 2, "3"]]})
+    assert pointers(refused) == [f"/inputs/{rows}/2"]
+    assert [thread is not threading.main_thread() for thread in threads] == [beside]

@@ -223,9 +223,9 @@ def test_models_of_one_architecture_are_measured_once_and_loaded_behind_the_even
     measured = Pace.measured
     calls: list[int] = []
 
-    def noted(answer: Callable[[int], object]) -> Pace:
+    def noted(answer: Callable[[int], object], most: int) -> Pace:
         calls.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return measured(answer)
+        return measured(answer, most)
 
     monkeypatch.setattr(Pace, "measured", noted)
     names = many(runtime, 3)

@@ -14,7 +14,7 @@ from service.learning.architectures import build, fresh, parts_of
 from service.learning.checkpoint import Checkpoint
 from service.learning.preprocessing import InputScale
 from service.serving.answers import predict
-from service.serving.pace import MOST_ROWS, Pace
+from service.serving.pace import MOST_ROWS, Pace, most_rows
 from service.serving.predictor import Predictor, Shares, largest
 from service.serving.shelf import Loaded
 
@@ -97,6 +97,22 @@ def test_more_rows_pass_at_once_only_if_the_pass_itself_was_short() -> None:
     assert pace.cap == 16
     pace.seen(16, 0.009)
     assert pace.cap == 32
+
+
+def test_rows_that_take_much_memory_pass_a_few_at_a_time() -> None:
+    assert [most_rows(*of) for of in ((64, 10), (3 * 512 * 512, 2), (3, 5000), (10**8, 1), (0, 0))] == [
+        MOST_ROWS,
+        5,
+        52,
+        1,
+        MOST_ROWS,
+    ]
+    asked: list[int] = []
+    pace = Pace.measured(asked.append, most=5)
+    assert (max(asked), pace.cap) == (4, 4)
+    pace.seen(4, 1e-5)
+    assert pace.cap == 4
+    assert Predictor(checkpoint(["a", "b"], spec=VectorInput(kind="vector", size=100_000))).pace.most == 41
 
 
 def test_the_largest_are_those_of_a_stable_sort() -> None:
