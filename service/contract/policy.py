@@ -153,12 +153,13 @@ class SlowLoss(Strict):
     )
     max_drop: float = Field(0.04, ge=0, le=1, description="Allowed fall since any of them.")
     max_class_drop: float = Field(0.10, ge=0, le=1, description="Allowed fall of one class since any of them.")
-    p: float = Field(
-        0.01,
+    p: float = Field(0.01, gt=0, lt=1, description="Chance probability of a fall below which it is held.")
+    p_class: float = Field(
+        0.05,
         gt=0,
         lt=1,
-        description="Chance probability, divided by the versions compared (of classes: Holm-corrected, too), below "
-        "which it is held.",
+        description="The same of the fall of a class, Holm-corrected over classes: a class has few trusted rows, which "
+        "prove little.",
     )
 
 

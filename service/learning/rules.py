@@ -308,13 +308,13 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
 def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 9: small losses add up, against any of the remembered versions, on all shared rows or on those of a class.
 
-    The rows that two versions share decide: one that has few of them in common hides none that has many.
+    The rows that two versions share decide: one that has few of them in common hides none that has many. The chances
+    are not divided by the versions: each holds what the one before it knew, so they are wrong about the same rows.
     """
     rule, tested = policy.slow_loss, measured.since
     if not tested:
         return Finding("There is no earlier version to compare with.", limit=rule.max_drop, evidence=False)
-    p = rule.p / len(tested)
-    lost = [s for s in tested if s.paired.drop > rule.max_drop and s.paired.p_harm < p]
+    lost = [s for s in tested if s.paired.drop > rule.max_drop and s.paired.p_harm < rule.p]
     if lost:
         worst = max(lost, key=lambda s: s.paired.drop)
         of = f"{100 * worst.paired.drop:.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
@@ -325,13 +325,13 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         for (name, paired), adjusted in zip(
             s.classes.items(), holm([p.p_harm for p in s.classes.values()]), strict=True
         )
-        if paired.drop > rule.max_class_drop and adjusted < p
+        if paired.drop > rule.max_class_drop and adjusted < rule.p_class
     ]
     if of_class:
         worst, name, paired = max(of_class, key=lambda found: found[2].drop)
         of = f'"{name}" lost {100 * paired.drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
         return _adds_up(of, worst, paired.drop, rule.max_class_drop)
-    most = max(tested, key=lambda s: (s.paired.p_harm < p, s.paired.drop, s.paired.rows))
+    most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.paired.drop, s.paired.rows))
     what = f"{points(-most.paired.drop)} since version {most.version} on {rows(most.paired.rows)}."
     return Finding(what, most.paired.drop, rule.max_drop)
 

@@ -376,11 +376,19 @@ def test_a_version_that_shares_few_rows_hides_none_that_shares_many() -> None:
     assert "6.0 points since version 9" in rule(Measured(live=15, since=(few, many)), 9).why
 
 
-def test_the_more_versions_are_compared_the_surer_a_loss_must_be() -> None:
-    # nine lost and none won: p = 1 in 512; 0.01 of seven versions is 1 in 700
+def test_a_loss_proves_as_much_however_many_versions_are_compared() -> None:
+    # nine lost and none won: p = 1 in 512; a 14th of 0.01 is 1 in 1,400
     once = lost(9, 0, 200)
-    assert fired(Measured(live=15, since=(once,))) == {9: Severity.HELD}
-    assert not fired(Measured(live=15, since=(once, *(lost(0, 0, 200, version=k) for k in range(2, 8)))))
+    others = [lost(0, 0, 200, version=k) for k in range(2, 15)]
+    assert fired(Measured(live=15, since=(once, *others))) == {9: Severity.HELD}
+
+
+def test_a_quarter_of_thirty_rows_of_a_class_is_enough() -> None:
+    others = {name: Paired(30, 1, 1) for name in "012456789"}
+    # of 30 rows eight lost are 1 in 256, of ten classes 1 in 26; seven are 1 in 13
+    since = tuple(lost(8, 9, 300, version=k, **others, **{"3": Paired(30, 8, 0)}) for k in range(1, 15))
+    assert fired(Measured(live=15, since=since)) == {9: Severity.HELD}
+    assert not fired(Measured(live=15, since=(lost(7, 9, 300, **others, **{"3": Paired(30, 7, 0)}),)))
 
 
 def test_losses_of_one_class_add_up() -> None:
@@ -392,8 +400,8 @@ def test_losses_of_one_class_add_up() -> None:
         "to version 12, or promote this one: then it is what later ones are compared with."
     )
     assert not fired(Measured(live=15, since=(lost(10, 1, 1000, **{"3": Paired(100, 10, 0)}),)))
-    # 7 of 20 rows: p = 1 in 128, which is no evidence of one class among two
-    assert not fired(Measured(live=15, since=(lost(7, 0, 1000, **{"3": Paired(20, 7, 0), "4": Paired(20, 0, 0)}),)))
+    # 5 of 20 rows: p = 1 in 32, which is no evidence of one class among two
+    assert not fired(Measured(live=15, since=(lost(5, 0, 1000, **{"3": Paired(20, 5, 0), "4": Paired(20, 0, 0)}),)))
 
 
 # 12
