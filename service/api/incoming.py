@@ -69,7 +69,9 @@ class Incoming:
             raise _reason(error.__context__) from None
         except httptools.HttpParserError as error:
             raise unreadable.other_version() if str(error) in OTHER_VERSIONS else unreadable.broken() from None
-        if self.within and not self.fresh:  # all of the piece is of one head, or of one body and its frames
+        # All of the piece is of one head, or of one body and its frames. Pieces in which these begin or end are not
+        # counted: a head is when it is whole, and trailers are to the byte.
+        if self.within and not self.fresh:
             self._extra += len(piece) - self._carried
             if self._extra > HEAD_BYTES:
                 raise unreadable.too_long(self.headed)

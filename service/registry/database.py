@@ -128,16 +128,21 @@ class Database:
         return None
 
     def foreign(self) -> str | None:
-        """Why these tables are not for this version to write, where another one has upgraded them meanwhile."""
-        mark = self.mark()
-        if self._foreign is None or self._foreign[0] != mark:
-            try:
-                with self.looking() as connection:
-                    schema.check(self.file, connection.scalar(text(schema.REVISION)))
-                self._foreign = mark, None
-            except SchemaMismatch as mismatch:
-                self._foreign = mark, mismatch.detail
-        return self._foreign[1]
+        """Why these tables are not for this version to write, where another one has upgraded them meanwhile. Quick
+        enough for the event loop: it reads one row, and only once somebody has committed something."""
+        with self._marking:
+            watching = self._watch()
+            mark = _version(watching)
+            if self._foreign is None or self._foreign[0] != mark:
+                driver = watching.driver_connection
+                assert driver is not None
+                revision = driver.execute(schema.REVISION).fetchall()
+                try:
+                    schema.check(self.file, revision[0][0] if revision else None)
+                    self._foreign = mark, None
+                except SchemaMismatch as mismatch:
+                    self._foreign = mark, mismatch.detail
+            return self._foreign[1]
 
     def require_writable(self) -> None:
         """Raises NotWritable where SQLite would refuse the first write: a connection to a read-only file opens well."""
@@ -148,9 +153,13 @@ class Database:
     def mark(self) -> int:
         """Another number once anybody has committed anything since the last call; it reads no table."""
         with self._marking:
-            if self._watching is None:
-                self._watching = self._readers.raw_connection()
-            return _version(self._watching)
+            return _version(self._watch())
+
+    def _watch(self) -> PoolProxiedConnection:
+        """A connection that begins nothing, for whoever holds `_marking`."""
+        if self._watching is None:
+            self._watching = self._readers.raw_connection()
+        return self._watching
 
     def before_each(self, do: Callable[[], None]) -> None:
         """Do that before each transaction from now on, in the thread that begins it; `mark` needs none."""

@@ -35,7 +35,8 @@ class Answering(Protocol):
 @dataclass(eq=False)
 class Question:
     """Rows that wait for their answer. `until`: when nobody wants it any more; `asked`: when it came. Both on the clock
-    of the loop. `top`: the best classes of each row that are kept, where rows and classes are many; null: all."""
+    of the loop. `top`: the best classes of each row that are kept, in `held`, where rows and classes are many; null:
+    all, in `parts`."""
 
     rows: Array
     answer: Answering
@@ -44,32 +45,22 @@ class Question:
     top: int | None = None
     taken: int = 0
     parts: list[Shares] = field(default_factory=list)
-    _held: Shares | None = None
+    held: Shares | None = None
 
-    def take(self, part: Shares, start: int, stop: int) -> None:
-        """What a pass found for these of its rows.
-
-        The best `top` classes are written where those of all rows stand. Arrays of their own would be made between the
-        large ones of this pass and the next, and however small they are, the memory of these could not be used again.
-        """
-        if self.top is None:
-            self.parts.append(part)
-            return
-        kept = part.kept(self.top)
-        if self._held is None:
+    def hold(self, kept: Shares, start: int, stop: int) -> None:
+        """The best classes of some of its rows, written where those of all rows stand. Arrays of their own would be
+        made between the large ones of this pass and the next, and however small they are, the memory of these could not
+        be used again."""
+        if self.held is None:
             n, k = len(self.rows), kept.shares.shape[1]
             columns = None if kept.columns is None else np.empty((n, k), np.int32)
-            self._held = Shares(np.empty((n, k)), np.empty(n, np.int32), np.empty(n), columns=columns)
-        held = self._held
+            self.held = Shares(np.empty((n, k)), np.empty(n, np.int32), np.empty(n), columns=columns)
+        held = self.held
         held.shares[start:stop], held.best[start:stop], held.score[start:stop] = kept[:3]
         if held.columns is not None and kept.columns is not None:
             held.columns[start:stop] = kept.columns
         if kept.outside and not held.outside:
-            self._held = held._replace(outside=frozenset(start + k for k in kept.outside))
-
-    def found(self) -> Shares:
-        """Of all rows, once they have passed."""
-        return self._held if self._held is not None else Shares.concat(self.parts)
+            self.held = held._replace(outside=frozenset(start + k for k in kept.outside))
 
     @property
     def left(self) -> int:
@@ -114,17 +105,18 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
         at = 0
         for question, start, stop in pieces:  # here, where it does not hold up the event loop
             first, at = at, at + stop - start
-            question.take(found.part(first, at), start, stop)
-            _let_go(question.rows)
+            part = found.part(first, at)
+            if question.top is None:
+                question.parts.append(part)
+            else:
+                question.hold(part.kept(question.top), start, stop)
+            if isinstance(question.rows.base, mmap.mmap):
+                question.rows.base.madvise(
+                    mmap.MADV_DONTNEED
+                )  # else a file of pictures, unpacked, would stay in memory
         return Pass(len(rows), faulty, seconds)
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error
-
-
-def _let_go(rows: Array) -> None:
-    """Rows that lie in a file are kept there once they have passed: in memory they would be pictures, unpacked."""
-    if isinstance(rows.base, mmap.mmap):
-        rows.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _rows_of(piece: Piece) -> Array:

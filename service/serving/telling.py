@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from service.errors import DeadlinePassed
 from service.serving.passes import Pass, Piece, Question
+from service.serving.predictor import Shares
 
 log = logging.getLogger("tsuika.serving")
 
@@ -56,4 +57,5 @@ def deliver(pieces: list[Piece], found: Pass | Exception) -> None:
                 _tell(question.answer.set_exception, NotFinite(start + faults[0] - first, found.faulty[faults[0]]))
                 continue
         if stop == len(question.rows):
-            _tell(question.answer.set_result, question.found())
+            held = question.held
+            _tell(question.answer.set_result, held if held is not None else Shares.concat(question.parts))
