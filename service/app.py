@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -206,6 +207,7 @@ class _Process:
 
     def _start(self) -> _Started:
         """Beside the event loop: import, migrate, look at what is live."""
+        gc.disable()  # until all is there: it would walk again and again through what lasts
         import torch
 
         from service.api.application import build
@@ -236,6 +238,7 @@ class _Process:
                 erasure.sweep(runtime)
         started = _Started(runtime, build(runtime, self._health), worker)
         freeze()
+        gc.enable()
         return started
 
     def _told_to_stop(self, asked: asyncio.Event) -> None:

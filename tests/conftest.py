@@ -1,8 +1,11 @@
-"""One thread a test process, since two share two cores and threads may change bits; and a fresh database."""
+"""One thread a test process, since few cores are shared and threads may change bits; the order of the files; and a
+fresh database.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,42 @@ from tests import guard
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
 
+# some hundred processes are started: the service is compiled once, not by each of them
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 guard.start()
+
+LONG = [
+    "learning/test_conformance.py",
+    "acceptance/test_power.py",
+    "acceptance/test_keeping.py",
+    "acceptance/test_worker_faults.py",
+    "acceptance/test_taking_back.py",
+    "acceptance/test_door.py",
+    "test_package.py",
+    "api/test_large_bodies.py",
+    "test_readme.py",
+    "client/test_inputs.py",
+    "acceptance/test_live_moves.py",
+    "acceptance/test_backbones.py",
+    "acceptance/test_erasing.py",
+    "learning/backbones/test_learning.py",
+    "learning/test_gate_verdicts.py",
+    "benchmarks/test_benchmarks.py",
+    "acceptance/test_progress.py",
+    "acceptance/test_costly_bodies.py",
+    "cli/test_beside_a_service.py",
+    "client/test_service.py",
+    "worker/test_erasure_in_any_order.py",
+]
+"""Files that take ten seconds and more, the longest first: a process that ends with one of them ends alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files begin, so that the processes of a run end together; the others stay in their order."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session")

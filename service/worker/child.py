@@ -5,6 +5,7 @@ Reads assignments, answers with progress and a result.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -73,12 +74,15 @@ def main() -> None:
     line = Line(sys.stdin, sink)
     threading.Thread(target=line.listen, daemon=True, name="parent").start()
 
+    gc.disable()  # it would walk again and again through libraries that last
     import scipy.linalg
     import scipy.special  # noqa: F401  # what solves and judges: the first update does not wait for it
     import torch
 
     from service.worker import train
 
+    gc.freeze()
+    gc.enable()
     torch.set_num_threads(int(sys.argv[1]))
     workshop = train.Workshop()
     line.say(ready=True)
