@@ -17,6 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
+from service.registry.database import migrate
+from service.runtime import Runtime
+from service.settings import Settings
+from tests.making import make_model
 from tests.server import ROOT, Server
 
 LIMIT = 2_000_000
@@ -358,11 +362,13 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_a_crash_before_the_answer_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
     order = {"inputs": [[1, 2, 3]], "labels": ["a"]}
     key = {"Idempotency-Key": "once"}
-    server = Server(tmp_path, worker=False)
-    with server.client() as client:
-        client.post("/v1/models", json=MODEL)
-    server.stop()
-    server.restart(crash_point="before_answer")
+    settings = Settings(data=tmp_path / "data")
+    settings.data.mkdir()
+    migrate(settings.database_url)
+    runtime = Runtime(settings)
+    make_model(runtime, "digits")
+    runtime.close()
+    server = Server(tmp_path, worker=False, crash_point="before_answer")
     with server.client() as client, pytest.raises(httpx.TransportError):
         client.post("/v1/models/digits/updates", json=order, headers=key)
     server.process.wait(10)

@@ -139,7 +139,7 @@ def test_after_a_rollback_nothing_that_was_under_way_undoes_it(shared: Server, n
     caller.learn(1)
     assert caller.live() == 2
     sent = [caller.batch(k) for k in range(2, 6)]
-    running = caller.order(sent[:1], method=slow(1000))["id"]
+    running = caller.order(sent[:1], method=slow(500))["id"]
     queued = [caller.order([b])["id"] for b in sent[1:]]
     caller.training(running)
     told = caller.roll_back(if_live=2)

@@ -162,7 +162,7 @@ def test_two_retractions_at_once_and_a_learning_update_between_them_all_end(
     caller = new_model()
     ids = [caller.learn(k)["batches"][0] for k in range(3)]
     new = caller.batch(3)
-    running = caller.order([new], method=slow(1000))["id"]
+    running = caller.order([new], method=slow(500))["id"]
     caller.training(running)
     orders = [caller.retract([b], wait=0)["id"] for b in ids[:2]]
     for update_id in orders:

@@ -76,7 +76,7 @@ def first(backbone: str) -> Stream:
     """A model that knows 0-4: a trained net, or an exact head where nothing trains."""
     spec, architecture = BACKBONES[backbone]
     stream = Stream(spec, architecture, files(backbone))
-    X, y = rows_of("01234", 40)
+    X, y = rows_of("01234", 16 if backbone == "resnet18" else 40)
     if backbone == "identity":
         stream.learn(METHODS["ridge"], shaped(X, backbone), y, lift="none")
     elif backbone == "resnet18":
