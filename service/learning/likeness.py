@@ -172,10 +172,10 @@ class _Margins:
     @staticmethod
     def of(answers: Answers, old: Sequence[str]) -> _Margins:
         place = {name: k for k, name in enumerate(answers.classes)}
-        known = [place[name] for name in old]
+        known = [place[name] for name in old if name in place]  # of a class, all rows may judge
         first = known == list(range(len(known)))  # a view then, and no second table of so many rows and classes
         scores = answers.probabilities[:, : len(known)] if first else answers.probabilities[:, known]
-        return _Margins(place, answers.probabilities, _log(scores.max(1)))
+        return _Margins(place, answers.probabilities, _log(scores.max(1, initial=0.0)))
 
     def toward(self, name: str) -> Floats:
         return _log(self.probabilities[:, self.place[name]]) - self.best_old

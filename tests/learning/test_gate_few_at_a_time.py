@@ -4,6 +4,7 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,27 @@ def series(digit: str, name: str, seed: int, known: bool) -> list[Report]:
         history.append(batch)
         bits.append((k + 2, made.bits))
     return reports
+
+
+def test_a_few_rows_at_a_time_are_learned_beside_a_class_all_of_whose_rows_judge() -> None:
+    order = np.random.default_rng(0).permutation(len(DIGITS.target))
+    inputs, labels = DIGITS.data[order].astype(np.float32), DIGITS.target[order].astype(str).astype(object)
+    known = np.flatnonzero(~np.isin(labels, ["8", "9"]))[:400]
+    rare, later = np.flatnonzero(labels == "9")[:2], np.flatnonzero(labels == "8")[:18]
+    first = make_rows("bat_0", inputs[[*known, *rare]], [*labels[known], "nine", "nine"], b"secret")
+    judging = np.isin(np.arange(len(first)), [400, 401])
+    first = replace(first, folds=np.where(judging, 0, first.folds), lent=first.lent | judging)
+    history, bits = [first], []
+    made = run_update(None, MemoryData(INPUT, Architecture(), [], first), METHOD, PARAMS, Run(), Context())
+    for k in range(2):
+        bits.append((k + 1, made.bits))
+        mine = later[9 * k : 9 * k + 9]
+        batch = make_rows(f"bat_{k + 1}", inputs[mine], ["8"] * 9, b"secret", learning_rows={"8": 9 * k})
+        context = Context(live=k + 1, past=Past(bits=list(bits)))
+        data = MemoryData(INPUT, Architecture(), list(history), batch)
+        made = run_update(made.checkpoint, data, METHOD, PARAMS, Run(), context)
+        history.append(batch)
+    assert made.report.gate.outcome is Outcome.PASS, made.report.gate.why
 
 
 def outcomes(reports: Sequence[Report]) -> list[Outcome]:
