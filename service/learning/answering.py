@@ -18,6 +18,7 @@ from service.learning.features import Space, extracted
 from service.learning.ledger import Ledger
 from service.learning.method import Data
 from service.learning.sources import answered_by_source
+from service.learning.tables import table
 
 Logits = NDArray[np.float64]
 
@@ -99,13 +100,15 @@ class Asked:
         else:
             features = _forward(self.network, _aligned(raw(), trusted))
         judge = self.version.parts.get("judge")
-        if judge is not None:
-            logits = features @ judge["weight"].double().numpy().T + judge["bias"].double().numpy()
-        else:
-            logits = _head(self.network, features)
-        if judge is not None:
-            logits = answered_by_source(self.version, "judge", trusted, features, logits)
-        return answers(self.version, logits)
+        if judge is None:
+            return self._answers(features, lambda place: _head(self.network, features[place]))
+        weight, bias = judge["weight"].double().numpy(), judge["bias"].double().numpy()
+
+        def logits(place: slice) -> Logits:
+            some = features[place]
+            return answered_by_source(self.version, "judge", trusted.take(place), some, some @ weight.T + bias)
+
+        return self._answers(features, logits)
 
     def on_batch(self) -> Answers:
         """By the head that is served."""
@@ -113,20 +116,35 @@ class Asked:
             features = features_of(self.view.batch, self.view.space)
         else:
             features = _forward(self.network, self.view.data.batch)
-        logits = _head(self.network, features)
-        return answers(self.version, answered_by_source(self.version, "head", self.view.batch, features, logits))
+        batch = self.view.batch
+
+        def logits(place: slice) -> Logits:
+            some = features[place]
+            return answered_by_source(self.version, "head", batch.take(place), some, _head(self.network, some))
+
+        return self._answers(features, logits)
+
+    def _answers(self, features: Logits, logits: Callable[[slice], Logits]) -> Answers:
+        """Those to rows [n, M] whose logits are given a few rows at a time."""
+        classes, temperature = self.version.classes, self.version.layout.temperature
+        shares = table(len(features), len(classes), lambda place: _shares(logits(place) / temperature))
+        return Answers(classes, shares)
 
 
 def answers(version: Checkpoint, logits: Logits) -> Answers:
     """Probabilities of a version: softmax(logits / temperature). logits [n, C], rows of NaN stay."""
-    return softmax(version.classes, logits / version.layout.temperature)
+    return softmax(version.classes, logits, version.layout.temperature)
 
 
-def softmax(classes: tuple[str, ...], logits: Logits) -> Answers:
-    """Probabilities of logits [n, C]; rows of NaN stay."""
+def softmax(classes: tuple[str, ...], logits: Logits, temperature: float = 1.0) -> Answers:
+    """Probabilities of logits [n, C] over the temperature; rows of NaN stay."""
+    return Answers(classes, table(len(logits), logits.shape[1], lambda place: _shares(logits[place] / temperature)))
+
+
+def _shares(logits: Logits) -> Logits:
     top = logits.max(1, keepdims=True) if logits.size else logits
     raised = np.exp(logits - top)
-    return Answers(classes, raised / raised.sum(1, keepdims=True))
+    return np.asarray(raised / raised.sum(1, keepdims=True))
 
 
 def features_of(rows: Rows, space: Space) -> Logits:

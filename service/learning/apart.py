@@ -9,7 +9,7 @@ nothing of labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from service.learning.moments import Moments, freedom_of
 from service.learning.sides import near, parted
 from service.learning.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.sums import Floats, Sums
+from service.learning.tables import blank, parts, table
 
 FEW = 2
 """Groups of so many times fewer rows than there are features are cheaper by this way."""
@@ -108,13 +109,13 @@ class LeftOut:
     """What the head without one group of folds answers.
 
     rows [n_k]: places in the entry · classes: those that have rows without it · logits [n_k, C] of those rows ·
-    at_means [C, C]: of the class means without the group, one a row.
+    apart: how far it sets the classes apart, at their means without the group; computed where it is asked for.
     """
 
     rows: Ints
     classes: tuple[str, ...]
     logits: Floats
-    at_means: Floats
+    apart: Callable[[], float]
 
 
 def ridge_apart(
@@ -124,7 +125,7 @@ def ridge_apart(
     alpha: float,
     prior: float,
     check: Callable[[], None] = no_check,
-) -> tuple[Head, list[LeftOut]]:
+) -> tuple[Head, Iterator[LeftOut]]:
     """The ridge head of all rows, as `solve_ridge` has it, and the answers to the entry's; some row must be there."""
     return _apart(RidgeApart(Moments.of(total, prior), alpha, prior), total, entry, shift, check)
 
@@ -135,7 +136,7 @@ def lda_apart(
     shift: int,
     prior: float,
     check: Callable[[], None] = no_check,
-) -> tuple[Head, list[LeftOut]]:
+) -> tuple[Head, Iterator[LeftOut]]:
     """The same of discriminants, as `solve_lda` has them."""
     moments = Moments.of(total, prior)
     return _apart(LdaApart(moments, prior, *lda_shrinkage(total, moments)), total, entry, shift, check)
@@ -143,7 +144,7 @@ def lda_apart(
 
 def _apart(
     equations: Equations, total: Sums, entry: Rows, shift: int, check: Callable[[], None]
-) -> tuple[Head, list[LeftOut]]:
+) -> tuple[Head, Iterator[LeftOut]]:
     factor = equations.factor()
     head = in_features(equations.head(factor), total, shift)
     check()
@@ -152,29 +153,28 @@ def _apart(
 
 def left_out(
     equations: Equations, factor: Floats, total: Sums, entry: Rows, check: Callable[[], None] = no_check
-) -> list[LeftOut]:
+) -> Iterator[LeftOut]:
     """For each group of folds k = fold // 2 of the entry (rounded features), which `total` holds, and behind which
     `equations` and their `factor` are. A group without which nothing is left is not answered."""
     moments, group = equations.moments, entry.folds // 2
     groups = [np.flatnonzero(group == k) for k in np.unique(group)]
     groups = [mine for mine in groups if len(mine) < total.rows]
     if FEW * max(map(len, groups), default=0) + len(total.classes) > total.width:
-        return [_by_itself(equations, total, entry, mine, check) for mine in groups]
+        yield from (_by_itself(equations, total, entry, mine, check) for mine in groups)
+        return
     labels, centre = entry.codes(moments.classes), moments.means @ moments.prior
     centred = np.vstack([entry.inputs.astype(np.float64) - moments.means.T[labels], moments.means.T - centre, centre])
     from scipy.linalg.blas import dtrsm  # of no use to a process that only serves
 
     inner = np.asarray(dtrsm(1.0, factor, centred.T, lower=True, overwrite_b=True))
     always = np.arange(len(entry), len(centred))
-    found = []
     for mine in groups:
         check()
-        found.append(_by_rows(equations, mine, labels[mine], inner[:, np.concatenate([mine, always])]))
-    return found
+        yield _by_rows(equations, mine, labels[mine], inner[:, np.concatenate([mine, always])])
 
 
 def judged_apart(
-    apart: Callable[[Rows], tuple[Head, list[LeftOut]]], entry: Rows, classes: Sequence[str]
+    apart: Callable[[Rows], tuple[Head, Iterable[LeftOut]]], entry: Rows, classes: Sequence[str]
 ) -> tuple[Head, Floats]:
     """Of at most 200 rows a class, as of trusted rows: those are left out by `apart`, with all that is nearly the same
     or of their group, and more would tell little more. Rows with a near-duplicate in another fold are not asked.
@@ -184,27 +184,57 @@ def judged_apart(
     asked[bounded(entry.take(single).with_inputs(single)).inputs.astype(np.int64)] = True
     out = np.flatnonzero(near(entry.marks, entry.kin, asked))
     head, found = apart(entry.take(out))
-    logits = np.full((len(entry), len(classes)), np.nan)
-    logits[out] = out_of_fold_logits(found, len(out), classes)
+    logits = blank(len(entry), len(classes))
+    _fill(logits, found, classes, out)
     logits[~asked] = np.nan
     return head, logits
 
 
-def out_of_fold_logits(found: Sequence[LeftOut], rows: int, classes: Sequence[str]) -> Floats:
+def out_of_fold_logits(found: Iterable[LeftOut], rows: int, classes: Sequence[str]) -> Floats:
     """-> [rows, C]; -1e9 in the column of a class that a head has not seen, NaN in rows that none answers."""
-    logits, place = np.full((rows, len(classes)), np.nan), {name: k for k, name in enumerate(classes)}
-    for group in found:
-        logits[group.rows] = ABSENT
-        logits[np.ix_(group.rows, np.array([place[name] for name in group.classes]))] = group.logits
+    logits = blank(rows, len(classes))
+    _fill(logits, found, classes, np.arange(rows))
     return logits
+
+
+def _fill(logits: Floats, found: Iterable[LeftOut], classes: Sequence[str], places: Ints) -> None:
+    """Write what was answered without each group. places: of the entry's rows in `logits`"""
+    column = {name: k for k, name in enumerate(classes)}
+    for group in found:
+        rows, columns = places[group.rows], np.array([column[name] for name in group.classes])
+        for place in parts(len(rows), len(classes)):
+            some = np.full((len(rows[place]), len(classes)), ABSENT)
+            some[:, columns] = group.logits[place]
+            logits[rows[place]] = some
+
+
+def set_apart(head: Head, means: Floats) -> float:
+    """How far a head sets the classes apart: at each of their means [C, M], its own score less the next best; of that
+    the root mean square. 0 where nothing is apart: one class, or means that are equal."""
+    return _between(len(means), lambda place: head.logits(means[place]))
+
+
+def _between(classes: int, scores: Callable[[slice], Floats]) -> float:
+    """The same from the scores of each class mean, one a row, a few rows at a time."""
+    if classes < 2:
+        return 0.0
+    margins = []
+    for place in parts(classes, classes):
+        some = scores(place)
+        own = (np.arange(len(some)), np.arange(classes)[place])
+        mine = some[own]
+        some[own] = -np.inf
+        margins.append(mine - some.max(1))
+    return float(np.sqrt(np.mean(np.concatenate(margins) ** 2)))
 
 
 def _by_itself(equations: Equations, total: Sums, entry: Rows, mine: Ints, check: Callable[[], None]) -> LeftOut:
     check()
     rows = entry.take(mine)
     alone = equations.alone(total - Sums.of(rows))
-    head = alone.head(alone.factor())
-    return LeftOut(mine, head.classes, head.logits(rows.inputs), head.logits(alone.moments.means.T))
+    head, means = alone.head(alone.factor()), alone.moments.means.T
+    logits = table(len(mine), len(head.classes), lambda place: head.logits(rows.inputs[place]))
+    return LeftOut(mine, head.classes, logits, lambda: set_apart(head, means))
 
 
 def _by_rows(equations: Equations, mine: Ints, labels: Ints, z: Floats) -> LeftOut:
@@ -226,4 +256,8 @@ def _by_rows(equations: Equations, mine: Ints, labels: Ints, z: Floats) -> LeftO
     asked = np.hstack([np.eye(size), belongs, np.ones((size, 1))])
     constant = bias(answers)
     classes = tuple(moments.classes[c] for c in left)
-    return LeftOut(mine, classes, asked @ answers + constant, means.T @ answers + constant)
+
+    def apart() -> float:
+        return _between(len(left), lambda place: means.T[place] @ answers + constant)
+
+    return LeftOut(mine, classes, asked @ answers + constant, apart)

@@ -100,12 +100,14 @@ class Assessment:
         """The same without repetitions of a row and label, near-duplicates among them: copies are right or wrong
         together and prove nothing."""
         b = distinct(self.batch)
+        candidate = self.candidate_on_batch.take(b)
+        same = self.yardstick_on_batch is self.candidate_on_batch
         return replace(
             self._judged_by(distinct(self.trusted)),
             batch=self.batch.take(b),
-            candidate_on_batch=self.candidate_on_batch.take(b),
+            candidate_on_batch=candidate,
             base_on_batch=self.base_on_batch and self.base_on_batch.take(b),
-            yardstick_on_batch=self.yardstick_on_batch and self.yardstick_on_batch.take(b),
+            yardstick_on_batch=candidate if same else self.yardstick_on_batch and self.yardstick_on_batch.take(b),
         )
 
     def uncopied(self) -> Assessment:
@@ -133,12 +135,13 @@ class Assessment:
 
     def _judged_by(self, which: Ints) -> Assessment:
         """The same with those trusted rows alone."""
+        candidate, same = self.candidate.take(which), self.yardstick is self.candidate
         return replace(
             self,
             trusted=self.trusted.take(which),
-            candidate=self.candidate.take(which),
+            candidate=candidate,
             base=self.base and self.base.take(which),
-            yardstick=self.yardstick and self.yardstick.take(which),
+            yardstick=candidate if same else self.yardstick and self.yardstick.take(which),
         )
 
 
@@ -219,12 +222,11 @@ def _first(a: Assessment) -> First:
     nothing_left = judged & alone(a.batch)
     judged = judged & ~nothing_left
     rows = a.batch.take(judged)
-    answers = a.candidate_on_batch.take(judged)
     place = {name: k for k, name in enumerate(rows.names)}
-    codes = np.array([place.get(name, len(place)) for name in answers.names()], np.int64)
+    answered = np.array([place.get(name, len(place)) for name in a.candidate_on_batch.names()], np.int64)
     counts = rows.counts()
     return First(
-        Agreement.of(codes, rows.labels),
+        Agreement.of(answered[judged], rows.labels),
         len(a.candidate.classes),
         max(sorted(counts), key=lambda c: counts[c], default=""),
         int(nothing_left.sum()),
@@ -240,12 +242,11 @@ def new_rows(a: Assessment) -> Bools:
 
 def _new_classes(a: Assessment, alike: Mapping[str, Likeness]) -> tuple[NewClass, ...]:
     which = new_rows(a)
-    rows, hits = a.batch.take(which), a.candidate_on_batch.take(which)
-    mine = class_scores(hits.right(rows), rows)
+    mine = class_scores(a.candidate_on_batch.right(a.batch)[which], a.batch.take(which))
     theirs: Mapping[str, ClassScore] = {}
     if a.yardstick_on_batch:
         both = which & a.yardstick_on_batch.judged
-        theirs = class_scores(a.yardstick_on_batch.take(both).right(a.batch.take(both)), a.batch.take(both))
+        theirs = class_scores(a.yardstick_on_batch.right(a.batch)[both], a.batch.take(both))
     return tuple(_new_class(name, mine.get(name), theirs.get(name), alike.get(name)) for name in a.new)
 
 

@@ -83,8 +83,8 @@ class Rows:
         """Rows that gradient methods learn from: folds 3-9 and lent rows."""
         return np.asarray((self.folds > SELECT_FOLD) | self.lent)
 
-    def take(self, which: Bools | Ints) -> Rows:
-        """The rows of a mask or of an index array, in that order."""
+    def take(self, which: Bools | Ints | slice) -> Rows:
+        """The rows of a mask, of an index array or of a slice, in that order."""
         return replace(
             self,
             inputs=self.inputs[which],

@@ -11,12 +11,12 @@ discriminants are left out, once rows kept back show it beyond luck.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from service.learning.apart import LeftOut
+from service.learning.apart import LeftOut, set_apart
 from service.learning.batch import Ints, Rows
 from service.learning.calibration import fit_temperature
 from service.learning.solve import Head, solve_lda
@@ -95,33 +95,18 @@ def blended(ridge: Head, discriminants: Head, sums: Sums, shift: int) -> Head:
     """Both heads of these rows in one, in the unit of the ridge head (`unit_of`)."""
     ordered = sums.sorted()  # one order of classes, so that a mean over them has the same bits however rows arrived
     means = ordered.Q[:-1].T / ordered.n[:, None] * 2.0**-shift
-    at_means = (head.aligned(ordered.classes).logits(means) for head in (ridge, discriminants))
-    unit, added = unit_of(*at_means), discriminants.aligned(ridge.classes)
+    heads = (head.aligned(ordered.classes) for head in (ridge, discriminants))
+    unit, added = unit_of(*(set_apart(head, means) for head in heads)), discriminants.aligned(ridge.classes)
     return Head(ridge.classes, ridge.weight + unit * added.weight, ridge.bias + unit * added.bias)
 
 
-def blended_apart(ridge: Sequence[LeftOut], discriminants: Sequence[LeftOut]) -> list[LeftOut]:
+def blended_apart(ridge: Iterable[LeftOut], discriminants: Iterable[LeftOut]) -> Iterator[LeftOut]:
     """The same of what both answer without each group of folds."""
-    found = []
     for mine, other in zip(ridge, discriminants, strict=True):
-        unit = unit_of(mine.at_means, other.at_means)
-        logits, at_means = mine.logits + unit * other.logits, mine.at_means + unit * other.at_means
-        found.append(replace(mine, logits=logits, at_means=at_means))
-    return found
+        yield replace(mine, logits=mine.logits + unit_of(mine.apart(), other.apart()) * other.logits)
 
 
-def unit_of(ridge: Floats, discriminants: Floats) -> float:
-    """What one unit of the discriminants' scores is in ridge's. Both [C, C]: the scores of each class mean, one a row.
-
-    How far a head sets classes apart: at each mean, its own score less the next best; of that the root mean square. 0
-    where one of the two sets nothing apart: one class, or means that are equal.
-    """
-    if len(ridge) < 2:
-        return 0.0
-    ours, theirs = _apart(ridge), _apart(discriminants)
-    return ours / theirs if theirs else 0.0
-
-
-def _apart(at_means: Floats) -> float:
-    others = np.where(np.eye(len(at_means), dtype=bool), -np.inf, at_means).max(1)
-    return float(np.sqrt(np.mean((at_means.diagonal() - others) ** 2)))
+def unit_of(ridge: float, discriminants: float) -> float:
+    """What one unit of the discriminants' scores is in ridge's, from how far each sets classes apart; 0 where one of
+    the two sets nothing apart."""
+    return ridge / discriminants if discriminants else 0.0

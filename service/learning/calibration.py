@@ -23,6 +23,8 @@ FEW_ROWS = 10
 """Until there are enough, and with nothing to inherit, so many out-of-fold answers have to do."""
 MOST_ROWS = 2000
 """Rows beyond which one number does not get better."""
+MOST_CELLS = 2**22
+"""Scores, a row and class each, beyond which it does not either: fewer rows of thousands of classes."""
 STEPS = 30
 
 
@@ -32,6 +34,8 @@ def fit_temperature(logits: Floats, columns: Ints, steps: int = STEPS) -> float:
     Targets are smoothed by 1 / (n + 2) over the columns that can be answered: a few rows that are all right do not show
     that none will be wrong. The loss is convex in 1 / temperature, so its range of 16 octaves is halved `steps` times.
     """
+    enough = max(MOST_CELLS // logits.shape[1], ENOUGH_ROWS)
+    logits, columns = logits[:enough], columns[:enough]
     answerable = logits > ABSENT / 2
     smooth = 1 / (len(columns) + 2)
     target = answerable * (smooth / answerable.sum(1, keepdims=True))
@@ -78,10 +82,11 @@ def _fit(logits: Floats, columns: Ints, least: int) -> float | None:
     """Fitted on the rows whose class the head could answer; null where those are too few or of one class."""
     known = columns >= 0
     known[known] = logits[known, columns[known]] > ABSENT / 2
-    logits, columns = logits[known], columns[known]
-    if len(columns) < least or len(np.unique(columns)) < 2:
+    rows = np.flatnonzero(known)
+    if len(rows) < least or len(np.unique(columns[rows])) < 2:
         return None
-    return fit_temperature(logits[:MOST_ROWS], columns[:MOST_ROWS])
+    rows = rows[:MOST_ROWS]
+    return fit_temperature(np.asarray(logits[rows], np.float64), columns[rows])
 
 
 def smallest(rows: Rows) -> Rows:

@@ -21,6 +21,7 @@ from service.learning.sentences import rows as counted
 from service.learning.solve import Head
 from service.learning.statistics import Paired
 from service.learning.sums import Sums
+from service.learning.tables import parts
 
 SOME_FOLDS = 5
 """The smaller head learns folds 3 to 5 of the update's rows, the other 3 to 9."""
@@ -56,10 +57,11 @@ def learning_curve(
     had = _rows(less)
     judged = Rows.concat([trusted, entry.take((entry.folds <= SELECT_FOLD) & ~entry.lent)])
     before, after = (_right(sums, judged, known.shift, solve) for sums in (less, more))
+    names = sorted(learning.present())
+    codes = judged.codes(names)
     classes = [
-        _more_rows(name, had.get(name, 0), has[name], before[mask], after[mask])
-        for name in sorted(learning.present())
-        for mask in [judged.codes([name]) == 0]
+        _more_rows(name, had.get(name, 0), has[name], before[codes == k], after[codes == k])
+        for k, name in enumerate(names)
     ]
     curve = [
         CurvePoint(rows=sums.rows, accuracy=float(right.mean()))
@@ -78,7 +80,8 @@ def _right(sums: Sums, rows: Rows, shift: int, solve: Callable[[Sums], Head]) ->
     if not sums.rows or not len(rows):
         return np.zeros(len(rows), bool)
     head = solve(sums)
-    said = head.logits(rows.inputs.astype(np.float64) * 2.0**-shift).argmax(1)
+    features, shape = rows.inputs.astype(np.float64) * 2.0**-shift, (len(rows), len(head.classes))
+    said = np.concatenate([head.logits(features[place]).argmax(1) for place in parts(*shape)])
     return np.asarray(said == rows.codes(head.classes))
 
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from service.contract.report import ClassScore, Score
 from service.learning.batch import Bools, Ints, Rows
 from service.learning.statistics import Paired
+from service.learning.tables import parts, row_by_row
 
 Floats = NDArray[np.float64]
 CALIBRATION_BINS = 15
@@ -35,7 +36,7 @@ class Answers:
         """Rows that were answered at all. -> [n]"""
         if not self.classes:
             return np.zeros(len(self.probabilities), bool)
-        return np.asarray(~np.isnan(self.probabilities).any(1))
+        return row_by_row(self.probabilities, lambda some: np.asarray(~np.isnan(some).any(1)))
 
     @cached_property
     def best(self) -> Ints:
@@ -43,7 +44,8 @@ class Answers:
         if not self.classes:
             return np.full(len(self.probabilities), -1, np.int64)
         by_name = np.array(sorted(range(len(self.classes)), key=lambda k: self.classes[k]), np.int64)
-        return np.where(self.judged, by_name[np.argmax(self.probabilities[:, by_name], 1)], -1)
+        first = row_by_row(self.probabilities, lambda some: np.asarray(some.take(by_name, 1).argmax(1)))
+        return np.where(self.judged, by_name[first], -1)
 
     @cached_property
     def scores(self) -> Floats:
@@ -71,10 +73,15 @@ class Answers:
         if wanted.issuperset(self.classes):
             return self
         keep = [k for k, name in enumerate(self.classes) if name in wanted]
+        large = len(parts(*self.probabilities.shape)) > 1
+        if large and keep == list(range(len(keep))):  # a view, and no second table
+            return Answers(self.classes[: len(keep)], self.probabilities[:, : len(keep)])
         return Answers(tuple(self.classes[k] for k in keep), self.probabilities[:, keep])
 
     def take(self, which: Bools | Ints) -> Answers:
         """The rows of a mask or of an index array, in that order."""
+        if np.array_equal(np.arange(len(self.probabilities))[which], np.arange(len(self.probabilities))):
+            return self
         return Answers(self.classes, self.probabilities[which])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from service.learning.batch import Array, Bools, Ints
 from service.learning.evaluation import Floats
 from service.learning.sums import Sums
+from service.learning.tables import parts
 
 WIDTH = 256
 """Distances use at most so many features, evenly spaced: of a random lift that is a smaller lift of the same kind."""
@@ -36,8 +37,9 @@ def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Boo
         z = solve_triangular(
             root, scale[:, None] * features[:, columns].T.astype(np.float64), lower=True, check_finite=False
         )
-        squared = (z * z).sum(0)[:, None] - 2 * z.T @ m + (m * m).sum(0)
-        return np.asarray(squared.min(1))
+        own, squares = (z * z).sum(0)[:, None], (m * m).sum(0)
+        squared = [(own[p] - 2 * z[:, p].T @ m + squares).min(1) for p in parts(len(features), len(squares))]
+        return np.concatenate(squared)
 
     return np.asarray(nearest(rows) <= np.quantile(nearest(trusted), quantile))
 

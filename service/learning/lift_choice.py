@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Literal, Protocol
@@ -27,6 +27,9 @@ Name = Literal["ridge", "lda", "both"]
 
 TRIED_ROWS = 4000
 """Rows that candidates are tried on, those with the smallest hash."""
+MOST_CLASSES = 1000
+"""Classes that candidates are tried on where there are too many rows for all: a head learns little of one row a class,
+and costs the more, the more classes there are."""
 SELECTING_ROWS = 200
 """Rows of fold 2 from which they alone decide; until then all rows but the judges' do, out of fold."""
 LEAST_ROWS = 20
@@ -79,7 +82,7 @@ class Solver(Protocol):
 
     def apart(
         self, total: Sums, entry: Rows, shift: int, alpha: float | None, check: Callable[[], None]
-    ) -> tuple[Head, list[LeftOut]]:
+    ) -> tuple[Head, Iterator[LeftOut]]:
         """The head of `total`, as `solve` has it, and the entry's rows, which are in it, answered by heads that never
         saw their group of folds."""
         ...
@@ -170,9 +173,15 @@ def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) 
 
 
 def _tried(rows: Rows) -> Rows:
-    """Rows that no judge will see, those with the smallest hash."""
+    """Rows that no judge will see, those with the smallest hash; of very many classes those of some, in which their
+    rows stay together."""
     tried = rows.take(rows.folds >= SELECT_FOLD)
-    return tried.take(np.argsort(tried.hashes, kind="stable")[:TRIED_ROWS])
+    order = np.argsort(tried.hashes, kind="stable")
+    if len(tried) > TRIED_ROWS and len(np.unique(tried.labels)) > MOST_CLASSES:
+        _, first = np.unique(tried.labels[order], return_index=True)
+        some = tried.labels[order][np.sort(first)[:MOST_CLASSES]]
+        order = order[np.isin(tried.labels[order], some)]
+    return tried.take(order[:TRIED_ROWS])
 
 
 def _can_tell(tried: Rows) -> bool:

@@ -141,8 +141,9 @@ class Run:
 class Learned:
     """What a method made.
 
-    `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; null: the
-    served head never saw the judging and selecting rows, so it may answer for those. `stuck`: the loss did not fall.
+    `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; float32
+    where they are many (`tables`). Null: the served head never saw the judging and selecting rows, so it may answer for
+    those. `stuck`: the loss did not fall.
     """
 
     checkpoint: Checkpoint

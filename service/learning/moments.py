@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from service.learning.batch import Ints
 from service.learning.sums import Floats, Sums
 
-AT_ONCE = 1024
-"""Classes whose answers are looked at together: all at once would take the square of their number."""
+MANY = 1024
+"""Classes from which on what each answers to each is not written down: it would take the square of their number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,17 +62,26 @@ class Moments:
         = tr(W S_w W') + sum_k pi_k |W mu_k + b - e_k|^2: the squared error of the rows behind these sums, each row of
         class k weighted n_k^(prior - 1), with the spread within classes pooled as in the head's own equations.
         """
-        spread = float(np.sum((weight @ self.products) * weight))
-        missed, place = 0.0, {name: k for k, name in enumerate(columns)}
+        place = {name: k for k, name in enumerate(columns)}
         own = np.array([place.get(name, -1) for name in self.classes], np.int64)
-        for start in range(0, len(own), AT_ONCE):
-            mine = slice(start, start + AT_ONCE)
-            miss, n, prior, at = weight @ self.means[:, mine], self.n[mine], self.prior[mine], own[mine]
-            spread -= float(n @ np.sum(miss**2, 0))
-            miss += bias[:, None]
-            miss[at[at >= 0], np.flatnonzero(at >= 0)] -= 1  # a class without a column has no one in it
-            missed += float(prior @ np.sum(miss**2, 0))
-        return spread / self.freedom + missed
+        there = np.flatnonzero(own >= 0)  # a class without a column has no one in it
+        if max(len(own), len(columns)) > MANY:
+            return self._squared_error_of_many(weight, bias, own[there], there)
+        spread = float(np.sum((weight @ self.products) * weight))
+        miss = weight @ self.means
+        spread -= float(self.n @ np.sum(miss**2, 0))
+        miss += bias[:, None]
+        miss[own[there], there] -= 1
+        return spread / self.freedom + float(self.prior @ np.sum(miss**2, 0))
+
+    def _squared_error_of_many(self, weight: Floats, bias: Floats, own: Ints, there: Ints) -> float:
+        """The same without a matrix of classes by classes, from W'W: |W mu + b - e|^2 multiplied out. own: columns of
+        the classes at the places `there`."""
+        counts = self.n / self.freedom - self.prior
+        squares = np.vdot(weight.T @ weight, self.products / self.freedom - (self.means * counts) @ self.means.T)
+        mixed = 2 * bias @ (weight @ (self.means @ self.prior)) + bias @ bias
+        right = np.einsum("km,mk->k", weight[own], self.means[:, there]) + bias[own]
+        return float(squares + mixed + self.prior[there] @ (1 - 2 * right))
 
 
 def freedom_of(n: Floats) -> float:

@@ -159,13 +159,13 @@ def _yardstick(a: Assessment) -> Yardstick | None:
     rows, which = a.trusted, new_rows(a)
     accuracy = float(a.yardstick.right(rows).mean()) if len(rows) else None
     which = which & a.yardstick_on_batch.judged if a.yardstick_on_batch else which
-    seen = a.yardstick_on_batch.take(which) if a.yardstick_on_batch else None
+    seen = a.yardstick_on_batch.right(a.batch)[which] if a.yardstick_on_batch else None
     return Yardstick(
         method=a.yardstick_method,
         accuracy=accuracy,
         regret=accuracy - float(a.candidate.right(rows).mean()) if accuracy is not None else None,
         intrusion=float(a.yardstick.among(a.new).mean()) if len(rows) else None,
-        new_classes=float(seen.right(a.batch.take(which)).mean()) if seen and seen.judged.any() else None,
+        new_classes=float(seen.mean()) if seen is not None and len(seen) else None,
     )
 
 

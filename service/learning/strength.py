@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.learning.apart import LeftOut, lda_apart, ridge_apart
@@ -126,7 +126,7 @@ class Ridge:
 
     def apart(
         self, total: Sums, entry: Rows, shift: int, alpha: float | None, check: Callable[[], None]
-    ) -> tuple[Head, list[LeftOut]]:
+    ) -> tuple[Head, Iterator[LeftOut]]:
         alpha = self._usual if alpha is None else alpha
         head, found = ridge_apart(total, entry, shift, alpha, self.prior, check)
         if not self.discriminants:

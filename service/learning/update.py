@@ -37,6 +37,7 @@ from service.learning.sides import parted
 from service.learning.solve import Head, solve_ridge
 from service.learning.strength import DEFAULT_ALPHA, choose_alpha
 from service.learning.sums import Sums
+from service.learning.tables import table
 from service.learning.unlabelled import with_unlabelled
 from service.learning.unseen import foreign, refuse_to_forget
 from service.learning.usefulness import backbone_note
@@ -236,9 +237,10 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
     _, own = judged_apart(
         lambda asked: ridge_apart(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), view.batch, classes
     )
+    trusted = features_of(view.trusted, view.space)
     return Yardstick(
         alpha,
-        softmax(classes, judge.logits(features_of(view.trusted, view.space))),
+        softmax(classes, table(len(trusted), len(classes), lambda place: judge.logits(trusted[place]))),
         softmax(classes, own),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.apart import out_of_fold_logits
+from service.learning.apart import out_of_fold_logits, set_apart
 from service.learning.batch import Rows, make_rows
 from service.learning.blend import TESTED_ROWS, compared, unit_of, with_discriminants
 from service.learning.solve import Head, solve_lda, solve_ridge
@@ -42,7 +42,7 @@ def test_it_is_the_sum_of_both_in_one_unit_and_owes_nothing_to_the_order_of_arri
     assert sums.classes != other.classes
     ridge, lda = solve_ridge(sums, SHIFT, 0.1, 0.25), solve_lda(sums, SHIFT)
     means = (sums.Q[:-1] / sums.n).T * 2.0**-SHIFT
-    unit = unit_of(ridge.logits(means), lda.logits(means))
+    unit = unit_of(set_apart(ridge, means), set_apart(lda, means))
     found = with_discriminants(ridge, sums, SHIFT)
     assert np.allclose(found.weight, ridge.weight + unit * lda.weight)
     assert np.allclose(found.bias, ridge.bias + unit * lda.bias)

@@ -227,5 +227,5 @@ def test_sums_of_classes_and_the_squared_error_are_the_same_where_classes_are_ma
     head = RidgeEquations(Moments.of(few, 0.25)).solve(0.1)
     truth, columns = Moments.of(few, 0.25), head.classes[1:]
     whole = truth.squared_error(head.weight[1:], head.bias[1:], columns)
-    monkeypatch.setattr(moments, "AT_ONCE", 1)
+    monkeypatch.setattr(moments, "MANY", 1)
     assert truth.squared_error(head.weight[1:], head.bias[1:], columns) == pytest.approx(whole, rel=1e-12)

@@ -6,7 +6,7 @@ independence of order, same exact removal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -51,7 +51,7 @@ class Discriminants:
 
     def apart(
         self, total: Sums, entry: Rows, shift: int, alpha: float | None, check: Callable[[], None]
-    ) -> tuple[Head, list[LeftOut]]:
+    ) -> tuple[Head, Iterator[LeftOut]]:
         return lda_apart(total, entry, shift, self.prior, check)
 
 

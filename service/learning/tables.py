@@ -1,0 +1,51 @@
+"""Tables of a number for each row and class: whole where they are small, in parts and in float32 where they are large.
+
+Thousands of classes that bring a few rows each make tables of hundreds of millions of numbers, of which readers want
+the best of each row. Small ones are computed at once, so their bits are those of one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
+Floats = NDArray[np.float64]
+
+LARGE = 2**24
+"""Numbers beyond which a table is made in parts and kept in float32: 128 MB of float64."""
+PART = 2**20
+"""Numbers of a part of a large one."""
+
+
+def parts(rows: int, columns: int) -> list[slice]:
+    """The rows of a table, all at once or a few at a time."""
+    if rows * columns <= LARGE:
+        return [slice(0, rows)]
+    size = max(1, PART // columns)
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def table(rows: int, columns: int, make: Callable[[slice], Floats]) -> Floats:
+    """What `make` gives of these rows. -> [rows, columns]"""
+    places = parts(rows, columns)
+    if len(places) == 1:
+        return make(places[0])
+    found = blank(rows, columns)
+    for place in places:
+        found[place] = make(place)
+    return found
+
+
+def blank(rows: int, columns: int) -> Floats:
+    """A table of NaN. -> [rows, columns]"""
+    kind = np.float32 if len(parts(rows, columns)) > 1 else np.float64
+    return cast(Floats, np.full((rows, columns), np.nan, kind))
+
+
+def row_by_row(found: Floats, of: Callable[[Floats], NDArray[T]]) -> NDArray[T]:
+    """What `of` gives of each row, a few rows at a time. [n, C] -> [n]"""
+    return np.concatenate([of(found[place]) for place in parts(*found.shape)])
