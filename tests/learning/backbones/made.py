@@ -7,9 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
@@ -26,8 +24,12 @@ def classifier(name: str) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if name.startswith("timm/"):
+            import timm  # it takes seconds, and most processes that run tests make none of its networks
+
             made: nn.Module = timm.create_model(name.removeprefix("timm/"), pretrained=False)
         else:
+            import torchvision
+
             options: dict[str, Any] = {}
             if name in ("inception_v3", "googlenet"):
                 options = {"aux_logits": True, "transform_input": True, "init_weights": False}

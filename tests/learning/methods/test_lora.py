@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from efficientnet_lite_pytorch.utils import Conv2dStaticSamePadding
-from timm.layers import Conv2dSame
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
@@ -143,6 +142,8 @@ def test_branches_of_pretrained_layers_are_those_of_the_formula() -> None:
 @pytest.mark.parametrize("side", [7, 8, 9])
 def test_a_branch_sees_the_border_that_its_layer_sees(side: int) -> None:
     """As TensorFlow's "same" pads: by a module of EfficientNet-Lite's, by hand in timm's."""
+    from timm.layers import Conv2dSame  # it takes seconds
+
     static = Conv2dStaticSamePadding(3, 4, 3, stride=2, image_size=side)
     body = torch.nn.ModuleDict({"static": static, "by_hand": Conv2dSame(3, 4, 3, stride=2)})
     generator, images = torch.Generator().manual_seed(0), torch.randn(2, 3, side, side)
