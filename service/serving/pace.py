@@ -15,7 +15,7 @@ MEASURING_SECONDS = 0.005
 """Most time that measuring takes: it holds up the versions that serve already. The rest shows while it serves."""
 MOST_ROWS = 256
 """Rows a pass at most: beyond it nothing gets faster, and memory grows."""
-MOST_NUMBERS, MOST_SCORES = 4 * 2**20, 2**18
+MOST_NUMBERS, MOST_SCORES = 2 * 2**20, 2**18
 """Numbers of the rows of a pass, and scores that it finds, at most: of each a few arrays are held at once."""
 
 

@@ -110,10 +110,8 @@ def computed(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pa
                 question.parts.append(part)
             else:
                 question.hold(part.kept(question.top), start, stop)
-            if isinstance(question.rows.base, mmap.mmap):
-                question.rows.base.madvise(
-                    mmap.MADV_DONTNEED
-                )  # else a file of pictures, unpacked, would stay in memory
+            if isinstance(question.rows.base, mmap.mmap):  # else a file of pictures, unpacked, would stay in memory
+                question.rows.base.madvise(mmap.MADV_DONTNEED)
         return Pass(len(rows), faulty, seconds)
     except Exception as error:  # told to every question of the pass: none is left waiting
         return error
