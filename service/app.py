@@ -24,7 +24,6 @@ import uvicorn
 import uvloop
 
 from service import __version__
-from service.allocation import keep_freed
 from service.api import problems
 from service.api.connections import KEEP_ALIVE_SECONDS, Bounds
 from service.api.health import Health
@@ -35,6 +34,7 @@ from service.api.turns import READERS, WRITERS
 from service.errors import Busy, TsuikaError
 from service.registry import schema
 from service.settings import Settings, strange
+from service.tuning.malloc import keep_freed
 
 if TYPE_CHECKING:
     from service.api.door import Door
@@ -211,10 +211,10 @@ class _Process:
         import torch
 
         from service.api.application import build
-        from service.priority import give_way
         from service.registry.database import migrate
         from service.runtime import Runtime
-        from service.serving.freezing import freeze
+        from service.tuning.garbage import freeze
+        from service.tuning.priority import give_way
 
         torch.set_num_threads(1)  # the other cores learn
         self._health.waiting_for = "the database"

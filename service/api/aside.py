@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from service.priority import end_with_parent, step_aside
+from service.tuning.priority import end_with_parent, step_aside
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import bare
 from service.learning.backbones.extractor import Extractor, ImageExtractor, SharedWeights, shared
 from service.learning.low_rank import BORDERS
-from service.priority import give_way
 from service.serving.packing import ABSENT, ROWS, Packed, PackedLinear, Told, here
+from service.tuning.priority import give_way
 
 Key = tuple[str, str, int | None]
 TOLERANCE = 1e-4

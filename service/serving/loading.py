@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-from service.priority import step_back
 from service.serving.predictor import load
 from service.serving.shelf import Loaded, Shelf
 from service.storage.artifacts import SHARDS, Artifacts
+from service.tuning.priority import step_back
 
 P = ParamSpec("P")
 T = TypeVar("T")

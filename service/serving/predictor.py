@@ -23,10 +23,10 @@ from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.heads import Block, GrownLinear
 from service.learning.preprocessing import IMAGE_RANGE
 from service.learning.serialization import unpack_shard
-from service.priority import give_way
 from service.serving.folding import served
 from service.serving.forward import UNKNOWN, Extremes, Forward, forwards, matrices
 from service.serving.pace import Pace, most_rows
+from service.tuning.priority import give_way
 
 SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
 """First word of the parts that answer; the judge's head and the state of methods stay in the store."""

@@ -16,7 +16,7 @@ import time
 from typing import Any, TextIO
 
 from service.errors import Cancelled, TsuikaError
-from service.priority import end_with_parent, step_aside
+from service.tuning.priority import end_with_parent, step_aside
 from service.worker.assignment import Assignment
 
 PROGRESS_SECONDS = 0.1

@@ -263,7 +263,7 @@ def test_the_child_learns_at_idle_priority_away_from_the_core_that_serves(monkey
 
 @pytest.mark.parametrize(("priority", "nice"), [("low", 10), ("normal", 0)])
 def test_a_setting_gives_the_child_more_of_a_machine_that_is_always_busy(priority: str, nice: int) -> None:
-    code = "import os, sys; from service.priority import step_aside; step_aside(sys.argv[1]); "
+    code = "import os, sys; from service.tuning.priority import step_aside; step_aside(sys.argv[1]); "
     code += "print(os.sched_getscheduler(0) == os.SCHED_OTHER, os.nice(0), len(os.sched_getaffinity(0)))"
     said = subprocess.check_output([sys.executable, "-c", code, priority], text=True).split()
     cores = len(os.sched_getaffinity(0))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.serving.freezing import freeze
+from service.tuning.garbage import freeze
 
 
 @pytest.fixture
