@@ -1,9 +1,9 @@
-"""Alembic's entry: the connection comes from service.registry.database.migrate."""
+"""Alembic's entry: the connection comes from service.registry.sql.database.migrate."""
 
 from alembic import context
 from sqlalchemy import create_engine
 
-from service.registry.tables import Table
+from service.registry.sql.tables import Table
 
 
 def run() -> None:

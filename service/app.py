@@ -32,7 +32,7 @@ from service.api.place import BACKLOG, address, let_nobody_in, listening, locked
 from service.api.protocol import HttpProtocol
 from service.api.turns import READERS, WRITERS
 from service.errors import Busy, TsuikaError
-from service.registry import schema
+from service.registry.sql import schema
 from service.settings import Settings, strange
 from service.tuning.malloc import keep_freed
 
@@ -211,7 +211,7 @@ class _Process:
         import torch
 
         from service.api.application import build
-        from service.registry.database import migrate
+        from service.registry.sql.database import migrate
         from service.runtime import Runtime
         from service.tuning.garbage import freeze
         from service.tuning.priority import give_way

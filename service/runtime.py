@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from service.registry.database import Database
+from service.registry.sql.database import Database
 from service.serving.live import LiveModels
 from service.settings import Settings
 from service.storage.cache import Cache

@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with the tables of the first day and nothing in them: migrated once, copied for every test."""
-    from service.registry.database import migrate  # after the threads are capped
+    from service.registry.sql.database import migrate  # after the threads are capped
 
     path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
     migrate(f"sqlite:///{path}")

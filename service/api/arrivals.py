@@ -23,7 +23,7 @@ from service.learning.batch import LEARNING_ROWS
 from service.learning.sides import SETTLING_ROWS, Folding
 from service.registry import batches, models
 from service.registry.batches import Arrival
-from service.registry.tables import Batch, Model, Version
+from service.registry.sql.tables import Batch, Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.upkeep import gc

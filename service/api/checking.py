@@ -24,7 +24,7 @@ from service.learning.methods import AUTO, METHODS, check_params, resolve
 from service.learning.sentences import a
 from service.learning.unseen import missing, would_lose
 from service.registry import models
-from service.registry.tables import Model, Version
+from service.registry.sql.tables import Model, Version
 
 
 def check_method(

@@ -15,8 +15,8 @@ from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import batches, deployments, models, updates, versions
-from service.registry.database import marks
-from service.registry.tables import Deployment, Model, Update, Version
+from service.registry.sql.database import marks
+from service.registry.sql.tables import Deployment, Model, Update, Version
 from service.registry.updates import Order
 from service.serving.shelf import Loaded
 

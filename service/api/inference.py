@@ -32,7 +32,7 @@ from service.errors import TsuikaError
 from service.intake.inference import OUTPUTS, read_inference, said_length
 from service.intake.tensors import NAME
 from service.registry import aliases, models
-from service.registry.tables import Version
+from service.registry.sql.tables import Version
 from service.serving.answers import check_classes
 from service.serving.shelf import Loaded
 from service.serving.tensors import PIECE, Encoded

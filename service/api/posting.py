@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from service.api.limits import Scope
 from service.errors import Busy, InProgress, InvalidContent
 from service.intake.json_body import hash_of
-from service.registry.database import Database
 from service.registry.idempotency import Attempt, record, recorded
+from service.registry.sql.database import Database
 
 PATIENCE_SECONDS = 5.0
 """How long a second try waits for the first."""

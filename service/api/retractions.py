@@ -15,8 +15,8 @@ from service.contract.enums import UpdateKind
 from service.errors import Conflict, NotFound
 from service.learning.retraction import subtracts
 from service.registry import batches, lineage, models, updates
-from service.registry.database import now
-from service.registry.tables import Batch, Model
+from service.registry.sql.database import now
+from service.registry.sql.tables import Batch, Model
 from service.registry.updates import Order
 
 routes = APIRouter(tags=["updates"])

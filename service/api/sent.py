@@ -35,7 +35,7 @@ from service.intake.pictures import SIGNATURES
 from service.intake.raw import READERS
 from service.intake.rows import read_rows
 from service.learning.sides import Folding
-from service.registry.tables import Model
+from service.registry.sql.tables import Model
 from service.serving.shelf import Loaded
 from service.storage.artifacts import Artifacts
 

@@ -23,7 +23,7 @@ from service.contract.enums import Retention, UpdateKind, UpdateState
 from service.contract.inputs import Architecture
 from service.errors import Conflict, InvalidContent
 from service.registry import batches, models, updates
-from service.registry.tables import Model
+from service.registry.sql.tables import Model
 from service.registry.updates import Order
 
 routes = APIRouter(tags=["updates"])

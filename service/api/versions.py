@@ -22,7 +22,7 @@ from service.errors import Conflict
 from service.learning.checkpoint import Checkpoint
 from service.learning.serialization import pack, pack_shard, unpack
 from service.registry import aliases, deployments, models, versions
-from service.registry.tables import Version
+from service.registry.sql.tables import Version
 from service.storage.artifacts import SHARDS
 from service.upkeep.verify import stored_sums
 

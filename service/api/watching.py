@@ -19,7 +19,7 @@ from service.api.limits import AFTERWARDS, Scope
 from service.contract.enums import UpdateState, Verdict
 from service.errors import Busy
 from service.registry import batches, states, updates
-from service.registry.tables import Model, Update, UpdateEvent, Version
+from service.registry.sql.tables import Model, Update, UpdateEvent, Version
 from service.runtime import Runtime
 
 log = logging.getLogger("tsuika.api")

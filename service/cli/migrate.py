@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from service.cli.exits import DONE
-from service.registry.database import migrate
+from service.registry.sql.database import migrate
 from service.settings import Settings
 from service.storage.permissions import tighten
 

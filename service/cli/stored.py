@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from service.errors import NotFound
-from service.registry import schema
+from service.registry.sql import schema
 from service.runtime import Runtime
 from service.settings import Settings
 

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.errors import Conflict, NotFound, NotLive
-from service.registry import listing, versions
-from service.registry.database import LARGEST, Reader, now
-from service.registry.tables import Alias, Deployment, Model, Version
-from service.registry.times import moment
+from service.registry import paging, versions
+from service.registry.sql.database import LARGEST, Reader, now
+from service.registry.sql.tables import Alias, Deployment, Model, Version
+from service.registry.sql.times import moment
 
 LIVE, PREVIOUS = "live", "previous"
 RESERVED = (LIVE, PREVIOUS)
@@ -132,7 +132,7 @@ def delete(session: Session, model: Model, name: str) -> None:
 
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Alias], str | None]:
     """Aliases of the model, newest first."""
-    return listing.page(session, select(Alias).where(Alias.model_id == model.id), Alias.id, limit, cursor)
+    return paging.page(session, select(Alias).where(Alias.model_id == model.id), Alias.id, limit, cursor)
 
 
 def resource(session: Session, model: Model, alias: Alias) -> resources.Alias:

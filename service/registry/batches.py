@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import BatchState
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import listing
-from service.registry.database import now
-from service.registry.ids import new_id
-from service.registry.tables import Batch, Model, Update, Version
-from service.registry.times import moment
+from service.registry import paging
+from service.registry.sql.database import now
+from service.registry.sql.ids import new_id
+from service.registry.sql.tables import Batch, Model, Update, Version
+from service.registry.sql.times import moment
 
 AT_ONCE = 500
 """Ids that one query names."""
@@ -134,7 +134,7 @@ def page(
     query = select(Batch).where(Batch.model_id == model.id)
     if source is not None:
         query = query.where(Batch.source == source)
-    return listing.page(session, query, Batch.id, limit, cursor)
+    return paging.page(session, query, Batch.id, limit, cursor)
 
 
 def of(session: Session, model: Model) -> list[Batch]:

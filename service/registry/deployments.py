@@ -12,10 +12,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 from service.contract import resources
 from service.contract.enums import DeploymentKind, Promotion
 from service.errors import Conflict, Erased
-from service.registry import listing, versions
-from service.registry.database import now
-from service.registry.tables import Deployment, Model, Version
-from service.registry.times import moment
+from service.registry import paging, versions
+from service.registry.sql.database import now
+from service.registry.sql.tables import Deployment, Model, Version
+from service.registry.sql.times import moment
 
 BY_GATE = "gate"
 """`by` of a promotion that the gate made; anything else is a person's key."""
@@ -146,9 +146,7 @@ def _left_out(session: Session, before_id: int | None, version: Version) -> Sequ
 
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Deployment], str | None]:
     """Deployments of the model, newest first."""
-    return listing.page(
-        session, select(Deployment).where(Deployment.model_id == model.id), Deployment.id, limit, cursor
-    )
+    return paging.page(session, select(Deployment).where(Deployment.model_id == model.id), Deployment.id, limit, cursor)
 
 
 def resource(session: Session, model: Model, deployment: Deployment) -> resources.Deployment:

@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, delete, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict
-from service.registry.database import now
-from service.registry.tables import IdempotencyKey, Model, Update
+from service.registry.sql.database import now
+from service.registry.sql.tables import IdempotencyKey, Model, Update
 
 KEEP_SECONDS = 24 * 3600.0
 FORGOTTEN = ""

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session, aliased
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import LeaseLost
 from service.registry import states, updates
-from service.registry.database import now
-from service.registry.tables import Model, Update
+from service.registry.sql.database import now
+from service.registry.sql.tables import Model, Update
 
 LONGEST_DELAY_SECONDS = 300.0
 """The longest wait before another attempt."""

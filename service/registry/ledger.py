@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.registry.tables import Batch, LedgerEntry, Model
+from service.registry.sql.tables import Batch, LedgerEntry, Model
 
 
 def entries(session: Session, model: Model) -> list[LedgerEntry]:

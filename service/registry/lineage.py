@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.contract.enums import UpdateKind
 from service.errors import Conflict
 from service.registry import batches, versions
-from service.registry.tables import Batch, Model, Update, Version
+from service.registry.sql.tables import Batch, Model, Update, Version
 
 
 def clean_start(session: Session, base: Version, removed: Sequence[str]) -> tuple[Version | None, list[Version]]:

@@ -15,10 +15,10 @@ from service.contract.names import clean_class_name
 from service.contract.policy import GatePolicy, out_of_order
 from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
-from service.registry import batches, listing, states
-from service.registry.database import now
-from service.registry.tables import Batch, Installation, Model, Update, Version
-from service.registry.times import moment
+from service.registry import batches, paging, states
+from service.registry.sql.database import now
+from service.registry.sql.tables import Batch, Installation, Model, Update, Version
+from service.registry.sql.times import moment
 
 
 def create(session: Session, request: CreateModel) -> Model:
@@ -78,7 +78,7 @@ def lock(session: Session, model_id: int) -> Model:
 
 def page(session: Session, limit: int, cursor: str | None) -> tuple[list[Model], str | None]:
     """Models that are not archived, newest first."""
-    return listing.page(session, select(Model).where(Model.archived_at.is_(None)), Model.id, limit, cursor)
+    return paging.page(session, select(Model).where(Model.archived_at.is_(None)), Model.id, limit, cursor)
 
 
 def patch(session: Session, model: Model, request: PatchModel) -> None:

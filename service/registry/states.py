@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import Conflict
-from service.registry.database import now
-from service.registry.tables import Batch, Update, UpdateEvent
+from service.registry.sql.database import now
+from service.registry.sql.tables import Batch, Update, UpdateEvent
 
 S = UpdateState
 MOVES: dict[UpdateState, frozenset[UpdateState]] = {

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import Conflict, NotFound
-from service.registry import listing, states, versions
-from service.registry.database import LARGEST, now
-from service.registry.ids import new_id
-from service.registry.tables import Batch, Model, Update, UpdateEvent, Version
-from service.registry.times import moment
+from service.registry import paging, states, versions
+from service.registry.sql.database import LARGEST, now
+from service.registry.sql.ids import new_id
+from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
+from service.registry.sql.times import moment
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def page(
         query = query.where(Update.state == state)
     if kind is not None:
         query = query.where(Update.kind == kind)
-    return listing.page(session, query, Update.id, limit, cursor)
+    return paging.page(session, query, Update.id, limit, cursor)
 
 
 def events(session: Session, update_id: str, after: int = 0) -> list[resources.Event]:

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session, aliased, load_only
 from service.contract import resources
 from service.contract.enums import DeploymentKind, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
-from service.registry import listing
-from service.registry.database import LARGEST, now
-from service.registry.tables import Alias, Batch, Deployment, Model, Update, Version
-from service.registry.times import moment
+from service.registry import paging
+from service.registry.sql.database import LARGEST, now
+from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
+from service.registry.sql.times import moment
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def learned_by(session: Session, version_id: int) -> list[str]:
 
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Version], str | None]:
     """Versions of the model, newest first."""
-    return listing.page(session, select(Version).where(Version.model_id == model.id), Version.number, limit, cursor)
+    return paging.page(session, select(Version).where(Version.model_id == model.id), Version.number, limit, cursor)
 
 
 def retracted_batches(session: Session, learned: Collection[str]) -> list[str]:

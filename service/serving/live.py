@@ -18,9 +18,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.errors import CorruptArtifact, NotFound, NotLive
-from service.registry import aliases, recipes
-from service.registry.database import Database, Marks
-from service.registry.recipes import Recipe
+from service.registry import aliases, loadable
+from service.registry.loadable import Recipe
+from service.registry.sql.database import Database, Marks
 from service.serving.loading import Loading, fingerprint
 from service.serving.pointing import Pointing
 from service.serving.shelf import Key, Loaded, Shelf
@@ -180,15 +180,15 @@ class LiveModels:
 
     def _recipe(self, name: str, number: int | None) -> Recipe:
         with self._database.looking() as reader:
-            found = recipes.live(reader, name) if number is None else recipes.numbered(reader, name, number)
+            found = loadable.live(reader, name) if number is None else loadable.numbered(reader, name, number)
         if found is not None:
             return found
         with self._database.reading() as session:
-            raise recipes.refusal(session, name, number)
+            raise loadable.refusal(session, name, number)
 
     def _drop_erased(self, reader: Connection) -> None:
         if self._shelf.loaded():
-            gone = recipes.erased(reader)
+            gone = loadable.erased(reader)
             self._shelf.drop(lambda v: (v.model_id, v.number) in gone)
 
     def _follow(self, name: str) -> None:
@@ -248,8 +248,8 @@ class LiveModels:
         """Whether it is that version of the model, and there. What was prepared before its row was committed learns
         here which row that is, for another one may have got the number."""
         if loaded.version_id is not None:
-            return recipes.is_there(reader, loaded.version_id)
-        row = recipes.numbered(reader, loaded.model, loaded.number)
+            return loadable.is_there(reader, loaded.version_id)
+        row = loadable.numbered(reader, loaded.model, loaded.number)
         if row is None or fingerprint(row.layout, row.shards) != loaded.fingerprint:
             return False
         loaded.version_id = row.id

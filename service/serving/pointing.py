@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from service.errors import NotFound, NotLive
 from service.registry import aliases, models
 from service.registry.aliases import Pointers
-from service.registry.database import Database
+from service.registry.sql.database import Database
 
 
 class Pointing:

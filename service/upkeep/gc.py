@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.registry.database import now
-from service.registry.tables import Batch, LedgerEntry, Version
+from service.registry.sql.database import now
+from service.registry.sql.tables import Batch, LedgerEntry, Version
 from service.registry.versions import shards_in_use
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area

@@ -19,9 +19,10 @@ from service.learning.memory import remember
 from service.learning.sentences import counted
 from service.learning.serialization import pack_rows, unpack_rows
 from service.learning.summed import SummedEntry, unpack_entry
-from service.registry import keeping, ledger
-from service.registry.keeping import Rest
-from service.registry.tables import Batch, Model
+from service.registry import ledger
+from service.registry import retention as keeping
+from service.registry.retention import Rest
+from service.registry.sql.tables import Batch, Model
 from service.runtime import Runtime
 from service.storage.artifacts import exam_area, model_area
 

@@ -13,7 +13,7 @@ from service.learning.serialization import unpack
 from service.learning.summed import sums_of, unpack_entry
 from service.learning.sums import Sums
 from service.registry import batches, ledger, models, versions
-from service.registry.tables import Model, Version
+from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
 from service.serving.predictor import SERVED
 from service.storage.artifacts import SHARDS, model_area

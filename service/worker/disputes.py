@@ -14,7 +14,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, ClassEvidence, Dispute, Report, Settled
 from service.learning.statistics import at_least
 from service.registry import states
-from service.registry.tables import Batch, Deployment, Model, Update, UpdateEvent, Version
+from service.registry.sql.tables import Batch, Deployment, Model, Update, UpdateEvent, Version
 
 LOOKED_BACK = 20
 """Held updates, the latest ones, whose disputes may still be settled."""

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from service.learning.sentences import counted
 from service.registry import idempotency, ledger
-from service.registry.database import now
-from service.registry.tables import Batch, Model, Update, Version
+from service.registry.sql.database import now
+from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import exam_area, model_area
 from service.upkeep import gc

@@ -19,7 +19,7 @@ from service.learning.looking_back import ages
 from service.learning.methods import METHODS
 from service.registry import batches, deployments, ledger, models, updates, versions
 from service.registry.lineage import as_learned
-from service.registry.tables import Batch, Model, Update, Version
+from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Shard, Step, Stored

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service.learning.methods import AUTO, as_learned
 from service.learning.retraction import subtracts
 from service.registry import lineage, versions
-from service.registry.tables import Model, Update, Version
+from service.registry.sql.tables import Model, Update, Version
 from service.worker.assignment import Step
 
 

@@ -26,9 +26,10 @@ from service.errors import (
     SchemaMismatch,
     TsuikaError,
 )
-from service.registry import keeping as registry
-from service.registry import leases, schema, states, updates
-from service.registry.tables import Update
+from service.registry import leases, states, updates
+from service.registry import retention as registry
+from service.registry.sql import schema
+from service.registry.sql.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings, strange
 from service.storage.artifacts import exam_area, model_area

@@ -12,7 +12,7 @@ from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, 
 from service.errors import Busy, CorruptArtifact, Incomplete
 from service.learning import sentences
 from service.registry import deployments, leases, ledger, models, states, updates, versions
-from service.registry.tables import Batch, Model, Update, Version
+from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.shelf import Loaded
 from service.storage.artifacts import SHARDS, model_area

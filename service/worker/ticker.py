@@ -8,7 +8,7 @@ import time
 
 from service.errors import Busy
 from service.registry import leases
-from service.registry.tables import Update
+from service.registry.sql.tables import Update
 from service.runtime import Runtime
 from service.worker.executors import Progress, Yielding
 

@@ -17,8 +17,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.registry import deployments, ledger, versions
-from service.registry.database import Database
-from service.registry.tables import Batch, Deployment, Model, Update, Version
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Batch, Deployment, Model, Update, Version
 from service.serving import predictor
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts

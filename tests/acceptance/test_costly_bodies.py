@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from service.contract.inputs import ImageInput, InputSpec, VectorInput
-from service.registry.database import migrate
+from service.registry.sql.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.making import make_model, make_version

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.registry.database import migrate
+from service.registry.sql.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.making import make_model

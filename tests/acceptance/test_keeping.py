@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from service.learning.batch import SELECT_FOLD, Known, Rows, bounded, rows_of
 from service.learning.sides import Folding
-from service.registry import keeping, models, versions
-from service.registry.database import Database
-from service.registry.tables import Version
+from service.registry import models, retention, versions
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Version
 from service.runtime import Runtime
 from service.settings import Settings
 from service.upkeep.verify import verify
@@ -214,6 +214,6 @@ def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(tmp_path
 def left_to_delete(server: Server) -> bool:
     database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
-        found = bool(keeping.doomed(session))
+        found = bool(retention.doomed(session))
     database.close()
     return found

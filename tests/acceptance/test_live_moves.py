@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from service.registry import batches, models
-from service.registry.database import Database
+from service.registry.sql.database import Database
 from service.storage.artifacts import model_area
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel

@@ -13,7 +13,7 @@ import pytest
 
 from service.contract.requests import CreateModel
 from service.registry import models, updates
-from service.registry.database import Database, migrate
+from service.registry.sql.database import Database, migrate
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, RIDGE, SPEC, Caller, blobs, children_of, gone, history, kinds, slow, until
 from tests.server import Server

@@ -17,7 +17,7 @@ from service.learning.methods import resolve
 from service.learning.serialization import digest, pack_shard
 from service.learning.sides import Folding
 from service.registry import models, versions
-from service.registry.database import Database
+from service.registry.sql.database import Database
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import SPEC, blobs, slow
 from tests.learning.memory_data import MemoryData

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from service.registry import batches, ledger, models, versions
-from service.registry.database import Database
-from service.registry.tables import Batch, Version
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Batch, Version
 from service.runtime import Runtime
 from service.settings import Settings
 from service.storage.artifacts import model_area

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.registry import aliases, models, versions
-from service.registry.database import now
+from service.registry.sql.database import now
 from service.runtime import Runtime
 from tests.api.conftest import Api, pointers
 from tests.making import make_version

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.registry.tables import Version
+from service.registry.sql.tables import Version
 from service.runtime import Runtime
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_model, make_version

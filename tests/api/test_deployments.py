@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from service.registry import models, versions
-from service.registry.database import now
-from service.registry.tables import Batch
+from service.registry.sql.database import now
+from service.registry.sql.tables import Batch
 from tests.api.conftest import Api, pointers
 from tests.making import make_version
 

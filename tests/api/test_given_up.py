@@ -14,7 +14,7 @@ from service.api.reader import Ended
 from service.api.sent import RowsHere
 from service.errors import Busy
 from service.registry import batches, models
-from service.registry.tables import Batch
+from service.registry.sql.tables import Batch
 from service.storage.artifacts import model_area
 from service.upkeep import gc
 from tests.api.conftest import Api

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from service.errors import NotWritable
-from service.registry.database import Database, migrate
-from service.registry.schema import revisions
+from service.registry.sql.database import Database, migrate
+from service.registry.sql.schema import revisions
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_model, make_version
 

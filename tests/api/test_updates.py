@@ -12,7 +12,7 @@ import pytest
 from service.contract.enums import UpdateState, Verdict
 from service.contract.inputs import Architecture
 from service.registry import leases, states
-from service.registry.tables import Batch, Update
+from service.registry.sql.tables import Batch, Update
 from tests.api.conftest import Api, pointers
 from tests.making import make_model, make_version
 

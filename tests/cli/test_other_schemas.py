@@ -12,8 +12,8 @@ import pytest
 from service.api.health import Health
 from service.cli import main
 from service.cli.exits import DONE, ERROR
-from service.registry.schema import revisions
-from service.registry.tables import Update
+from service.registry.sql.schema import revisions
+from service.registry.sql.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings
 from service.worker import executors

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.registry.database import Database
+from service.registry.sql.database import Database
 
 
 @pytest.fixture

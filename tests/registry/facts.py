@@ -10,7 +10,7 @@ from service.contract.enums import UpdateKind, UpdateState
 from service.contract.inputs import VectorInput
 from service.contract.requests import CreateModel
 from service.registry import batches, deployments, leases, models, states, updates, versions
-from service.registry.tables import Batch, Deployment, Model, Update, Version
+from service.registry.sql.tables import Batch, Deployment, Model, Update, Version
 
 LEASE = 30.0
 MOST = 3

@@ -9,7 +9,7 @@ import pytest
 from service.contract.enums import BatchState
 from service.errors import InvalidContent, NotFound
 from service.registry import batches
-from service.registry.database import Database
+from service.registry.sql.database import Database
 from tests.registry.facts import arrival, batch, learn, model, promoted, roll_back, version
 
 

@@ -6,8 +6,8 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateState
 from service.registry import leases, states, updates
-from service.registry.database import Database
-from service.registry.tables import Model, Update
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Model, Update
 from tests.registry.facts import LEASE, claim, learn, model, promoted
 
 RETRAIN = {"name": "retrain"}

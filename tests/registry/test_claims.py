@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from service.contract.enums import UpdateState
 from service.errors import Conflict, LeaseLost
 from service.registry import deployments, leases, states, updates
-from service.registry.database import Database
-from service.registry.tables import Update
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Update
 from tests.registry.facts import LEASE, MOST, claim, learn, model, promoted, retract, version
 
 ERROR = {"title": "Learning failed", "detail": "the rows are damaged"}

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Promotion
 from service.errors import Conflict, Erased, LiveMoved
 from service.registry import deployments, models, versions
-from service.registry.database import Database
-from service.registry.tables import Batch, Deployment
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Batch, Deployment
 from tests.registry.facts import batch, live, model, promoted, roll_back, version
 
 

@@ -11,9 +11,9 @@ from sqlalchemy import func, insert, select
 from service.errors import Conflict
 from service.intake.json_body import hash_of
 from service.registry import idempotency
-from service.registry.database import Database, now
 from service.registry.idempotency import Attempt, record, recorded
-from service.registry.tables import IdempotencyKey, Model, Update
+from service.registry.sql.database import Database, now
+from service.registry.sql.tables import IdempotencyKey, Model, Update
 from tests.registry.facts import learn, model
 
 ATTEMPT = Attempt("anybody", "key-1", "POST", "/v1/models/digits/updates", hash_of({"batches": "pending"}))

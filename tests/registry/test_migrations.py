@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from service.errors import Busy, SchemaMismatch
-from service.registry import database as registry_database
-from service.registry.database import migrate
-from service.registry.schema import revisions
+from service.registry.sql import database as registry_database
+from service.registry.sql.database import migrate
+from service.registry.sql.schema import revisions
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.acceptance import invariants
 from tests.registry.old_store import Store
-from tests.registry.test_database import created
+from tests.registry.sql.test_database import created
 
 
 @pytest.fixture(params=revisions())

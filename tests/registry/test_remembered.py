@@ -6,8 +6,8 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Verdict
 from service.registry import deployments, versions
-from service.registry.database import Database
-from service.registry.tables import Model, Update, Version
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Model, Update, Version
 from tests.registry.facts import model, promoted, roll_back, version
 
 OTHERS = (deployments.BY_GATE, deployments.BY_ORDER)

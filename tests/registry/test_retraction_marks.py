@@ -6,8 +6,8 @@ import pytest
 
 from service.contract.enums import UpdateState
 from service.registry import batches, states, updates
-from service.registry.database import Database
-from service.registry.tables import Batch
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Batch
 from tests.registry.facts import batch, claim, model, retract
 
 

@@ -9,7 +9,7 @@ import pytest
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import Conflict
 from service.registry import leases, states, updates
-from service.registry.database import Database
+from service.registry.sql.database import Database
 from tests.registry.facts import learn, model
 
 ALLOWED = {

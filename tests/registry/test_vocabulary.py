@@ -12,7 +12,7 @@ from service.contract.enums import Promotion
 from service.contract.requests import MethodChoice, PatchModel
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import models, updates
-from service.registry.database import Database
+from service.registry.sql.database import Database
 from tests.registry.facts import batch, claim, learn, model
 
 

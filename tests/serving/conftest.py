@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.registry.database import migrate
+from service.registry.sql.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 

@@ -15,7 +15,7 @@ from service.learning.serialization import pack_rows, unpack_rows
 from service.learning.summed import SummedEntry, unpack_entry
 from service.learning.sums import Sums
 from service.registry import batches, ledger, models
-from service.registry.tables import Batch, LedgerEntry
+from service.registry.sql.tables import Batch, LedgerEntry
 from service.runtime import Runtime
 from service.storage.artifacts import exam_area, model_area
 from service.upkeep import gc, keeping

@@ -14,7 +14,7 @@ from service.learning.batch import Rows, make_rows
 from service.learning.serialization import pack, pack_rows
 from service.learning.sums import Sums
 from service.registry import batches, ledger, models, versions
-from service.registry.tables import LedgerEntry, Version
+from service.registry.sql.tables import LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.upkeep.verify import Damaged, _named, verify

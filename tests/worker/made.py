@@ -17,7 +17,7 @@ from service.learning.batch import make_rows
 from service.learning.preprocessing import InputScale
 from service.learning.serialization import pack_rows, pack_shard
 from service.registry import batches, leases, models
-from service.registry.tables import Batch, Update
+from service.registry.sql.tables import Batch, Update
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.worker.assignment import Entry, Result, Shard

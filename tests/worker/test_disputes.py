@@ -9,7 +9,7 @@ import pytest
 from service.contract.enums import Outcome
 from service.contract.report import BatchEvidence, ClassEvidence, Dispute
 from service.registry import deployments, models, updates
-from service.registry.tables import Batch, Update, Version
+from service.registry.sql.tables import Batch, Update, Version
 from service.runtime import Runtime
 from service.worker.publish import publish
 from tests.registry.facts import learn, model

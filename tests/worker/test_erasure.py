@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import Busy, Conflict, Erased
 from service.registry import batches, idempotency, ledger, models, versions
-from service.registry.tables import Batch, LedgerEntry, Version
+from service.registry.sql.tables import Batch, LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.worker import erasure

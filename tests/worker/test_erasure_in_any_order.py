@@ -36,8 +36,8 @@ from service.contract.requests import CreateModel, PatchModel
 from service.errors import Cancelled, TsuikaError
 from service.learning.identity import content_digest
 from service.registry import batches, deployments, models, updates, versions
-from service.registry.database import Database
-from service.registry.tables import Model, Update
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
 from service.settings import Settings
 from service.storage.cache import Cache

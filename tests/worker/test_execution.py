@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import Conflict
 from service.registry import deployments, ledger, models, states, updates, versions
-from service.registry.tables import Batch, Model, Update, Version
+from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.worker.assignment import Assignment, Step
 from service.worker.execution import assignment

@@ -17,7 +17,7 @@ from service.learning.batch import make_rows
 from service.learning.method import no_check, no_progress
 from service.learning.serialization import pack_rows
 from service.registry import batches, leases, models, updates
-from service.registry.tables import Update
+from service.registry.sql.tables import Update
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.storage.artifacts import model_area

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import Busy, DiskFull
 from service.registry import batches, leases, models, states, updates
-from service.registry.database import Database, now
-from service.registry.tables import Batch, Update, Version
+from service.registry.sql.database import Database, now
+from service.registry.sql.tables import Batch, Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.worker import erasure, executors, loop

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Outcome, Promotion, UpdateState
 from service.errors import CorruptArtifact, Incomplete, LeaseLost
 from service.registry import batches, deployments, leases, models, updates, versions
-from service.registry.tables import Batch, Deployment, LedgerEntry, Model, Update, Version
+from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.worker.publish import finish_empty, publish

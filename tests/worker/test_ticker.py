@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
 from service.registry import models, updates
-from service.registry.tables import Update
+from service.registry.sql.tables import Update
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.worker.executors import Yielding

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateState
 from service.registry import batches
-from service.registry.tables import Batch, Deployment, LedgerEntry, Model, Update, UpdateEvent
+from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Model, Update, UpdateEvent
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from service.errors import NotFound, NotLive
 from service.registry import models, versions
-from service.registry.database import LARGEST, Reader
-from service.registry.tables import Model, Version
+from service.registry.sql.database import LARGEST, Reader
+from service.registry.sql.tables import Model, Version
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import InvalidContent
-from service.registry.database import LARGEST
+from service.registry.sql.database import LARGEST
 
 T = TypeVar("T")
 

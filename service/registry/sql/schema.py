@@ -18,7 +18,7 @@ _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE
 
 def migrations_path() -> Path:
     """The checkout's `migrations/` if it is there (an editable install), else the copy in the wheel."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     checkout = package.parent / "migrations"
     return checkout if (checkout / "env.py").exists() else package / "migrations"
 

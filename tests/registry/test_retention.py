@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Retention, UpdateState
 from service.contract.requests import PatchModel
 from service.errors import Conflict
-from service.registry import batches, keeping, ledger, models, states, updates
-from service.registry.database import Database
-from service.registry.keeping import Rest
-from service.registry.schema import migrations_path
-from service.registry.tables import Batch, LedgerEntry, Model
+from service.registry import batches, ledger, models, states, updates
+from service.registry import retention as keeping
+from service.registry.retention import Rest
+from service.registry.sql.database import Database
+from service.registry.sql.schema import migrations_path
+from service.registry.sql.tables import Batch, LedgerEntry, Model
 from tests.registry.facts import arrival, batch, claim, learn, model, promoted, retract, version
 
 

@@ -16,11 +16,12 @@ from sqlalchemy import MetaData, create_engine, select, text
 
 import service
 from service.errors import Busy, DiskFull, ImpossibleSettings
-from service.registry import database as registry_database
-from service.registry import models, schema
-from service.registry.database import Database, marks, migrate
-from service.registry.schema import migrations_path
-from service.registry.tables import Installation, Model, Table, Update
+from service.registry import models
+from service.registry.sql import database as registry_database
+from service.registry.sql import schema
+from service.registry.sql.database import Database, marks, migrate
+from service.registry.sql.schema import migrations_path
+from service.registry.sql.tables import Installation, Model, Table, Update
 from tests.registry.facts import model
 
 
@@ -61,7 +62,7 @@ def test_the_migrations_are_found_from_the_checkout() -> None:
 
 def test_without_a_checkout_the_packaged_copy_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "service"
-    monkeypatch.setattr(schema, "__file__", str(package / "registry" / "schema.py"))
+    monkeypatch.setattr(schema, "__file__", str(package / "registry" / "sql" / "schema.py"))
     assert migrations_path() == package / "migrations"
 
 
@@ -109,7 +110,7 @@ def test_strengths_that_were_stored_before_they_meant_what_they_say_go_on_holdin
 
 
 def test_alembic_is_not_loaded_for_a_database_that_is_up_to_date(migrated: Path) -> None:
-    code = f"import sys; from service.registry.database import migrate; migrate('sqlite:///{migrated}')"
+    code = f"import sys; from service.registry.sql.database import migrate; migrate('sqlite:///{migrated}')"
     code += "; sys.exit('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

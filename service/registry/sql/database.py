@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from service.errors import Busy, DiskFull, ImpossibleSettings, NotWritable, SchemaMismatch, TsuikaError
-from service.registry import schema
+from service.registry.sql import schema
 
 BUSY_SECONDS = 5.0
 """How long a write waits for the one before it."""
