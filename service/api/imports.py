@@ -16,7 +16,7 @@ from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import MOST_MEMBERS, check_few, read_value
 from service.intake.labels import text_of
 from service.intake.multipart import read_parts
-from service.intake.weights import Weights, read_weights
+from service.intake.safetensors_file import Weights, read_weights
 from service.learning.backbones import admission, starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.checkpoint import Checkpoint

@@ -29,8 +29,8 @@ from service.contract import inference as contract
 from service.contract.inputs import InputSpec, TextInput
 from service.contract.media import JSON, RAW
 from service.errors import TsuikaError
-from service.intake.inference import OUTPUTS, read_inference, said_length
-from service.intake.tensors import NAME
+from service.intake.oip_request import OUTPUTS, read_inference, said_length
+from service.intake.oip_tensors import NAME
 from service.registry import aliases, models
 from service.registry.sql.tables import Version
 from service.serving.answers import check_classes

@@ -27,7 +27,7 @@ from service.api.validation import REMEDIES
 from service.api.watching import MOST_WAITS
 from service.contract import inputs, requests, resources
 from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
-from service.intake import json_body, multipart, near, picture_pieces, weights
+from service.intake import json_body, multipart, near, picture_pieces, safetensors_file
 from service.intake.images import HERE_BYTES, MOST_BYTES
 from service.intake.texts import MOST_MARKS
 from service.registry import aliases
@@ -343,8 +343,22 @@ ROWS = (
         422,
         requests.FEWER_PARAMETERS,
     ),
-    Row("weights header", weights.HEADER_LIMIT, "bytes", "The header of a safetensors file.", 422, "Use fewer names."),
-    Row("tensors", weights.MOST_TENSORS, "tensors", "Tensors of a safetensors file.", 422, "Merge some of them."),
+    Row(
+        "weights header",
+        safetensors_file.HEADER_LIMIT,
+        "bytes",
+        "The header of a safetensors file.",
+        422,
+        "Use fewer names.",
+    ),
+    Row(
+        "tensors",
+        safetensors_file.MOST_TENSORS,
+        "tensors",
+        "Tensors of a safetensors file.",
+        422,
+        "Merge some of them.",
+    ),
     Row(
         "said of weights",
         MOST_SAID_BYTES,

@@ -17,8 +17,8 @@ from service.contract import requests
 from service.contract.media import JPEG, PNG
 from service.contract.requests import LONGEST_SOURCE
 from service.errors import DeadlinePassed, InvalidContent
+from service.intake.fast_json import read_usual, read_wide
 from service.intake.json_body import JsonBody, read_object
-from service.intake.quick import read_usual, read_wide
 from service.intake.raw import READERS
 from service.intake.rows import read_row, read_rows
 from service.serving.shelf import Loaded

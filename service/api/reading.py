@@ -30,10 +30,10 @@ from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_name
 from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
-from service.intake.inference import read_inference
+from service.intake.fast_json import read_usual
 from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, hash_of, read_object, read_value
 from service.intake.labels import Labels, read_groups, read_labels
-from service.intake.quick import read_usual
+from service.intake.oip_request import read_inference
 from service.intake.rows import read_rows
 from service.learning.sides import Folding
 from service.storage.local import LocalArtifacts

@@ -28,9 +28,9 @@ from service.api.validation import validated
 from service.contract.inputs import ImageInput, InputSpec
 from service.contract.names import clean_class_name
 from service.intake.images import is_heavy
-from service.intake.inference import Inference, Wanted, read_inference, said_length
 from service.intake.json_body import ROWS, JsonBody
 from service.intake.labels import Labels, read_groups, read_labels
+from service.intake.oip_request import Inference, Wanted, read_inference, said_length
 from service.intake.pictures import SIGNATURES
 from service.intake.raw import READERS
 from service.intake.rows import read_rows

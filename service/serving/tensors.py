@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from service.intake.inference import Wanted
-from service.intake.tensors import LENGTH_BYTES
+from service.intake.oip_request import Wanted
+from service.intake.oip_tensors import LENGTH_BYTES
 from service.serving.answers import Answer
 from service.serving.predictor import Columns
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.requests import LONGEST_SOURCE
 from service.errors import InvalidContent
+from service.intake.fast_json import read_floats
 from service.intake.json_body import MOST_MEMBERS, read_value
+from service.intake.oip_tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, Tensor, Word, read_tensor
 from service.intake.pictures import kind_of
-from service.intake.quick import read_floats
 from service.intake.raw import Body, read_raw
-from service.intake.tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, Tensor, Word, read_tensor
 
 OUTPUTS = ("class", "scores")
 MOST_DIGITS = 12

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from service.errors import InvalidContent
 from service.intake.multipart import read_parts
-from service.intake.weights import read_weights
+from service.intake.safetensors_file import read_weights
 
 TENSORS = {
     "head.0/weight": np.arange(6, dtype=np.float32).reshape(2, 3),
