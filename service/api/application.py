@@ -43,7 +43,7 @@ from service.api.validation import invalid
 from service.api.watching import Watcher
 from service.errors import NotFound, TsuikaError
 from service.runtime import Runtime
-from service.serving.batching import Batcher
+from service.serving.batching.batcher import Batcher
 
 log = logging.getLogger("tsuika.requests")
 

@@ -24,7 +24,7 @@ from service.errors import InvalidContent
 from service.intake.json_body import JsonBody, read_object
 from service.registry.idempotency import Attempt
 from service.runtime import Runtime
-from service.serving.batching import Batcher
+from service.serving.batching.batcher import Batcher
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -18,7 +18,7 @@ from service.registry import batches, deployments, models, updates, versions
 from service.registry.sql.database import marks
 from service.registry.sql.tables import Deployment, Model, Update, Version
 from service.registry.updates import Order
-from service.serving.shelf import Loaded
+from service.serving.loaded_versions import Loaded
 
 routes = APIRouter(tags=["what is live"])
 

@@ -21,8 +21,8 @@ from service.api.limits import Scope
 from service.api.problems import Headers
 from service.errors import Busy, DeadlinePassed, TsuikaError
 from service.serving.answers import Answer, check_classes, is_long
+from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Shares
-from service.serving.shelf import Loaded
 
 log = logging.getLogger("tsuika.requests")
 

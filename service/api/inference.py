@@ -34,8 +34,8 @@ from service.intake.oip_tensors import NAME
 from service.registry import aliases, models
 from service.registry.sql.tables import Version
 from service.serving.answers import check_classes
-from service.serving.shelf import Loaded
-from service.serving.tensors import PIECE, Encoded
+from service.serving.loaded_versions import Loaded
+from service.serving.oip_answers import PIECE, Encoded
 
 routes = APIRouter(tags=["open inference protocol"])
 

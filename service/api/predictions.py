@@ -24,8 +24,8 @@ from service.contract import requests, resources
 from service.contract.media import JPEG, NPY, PNG, RAW
 from service.intake.numbers import not_finite
 from service.serving.answers import Answer, check_classes, is_long
-from service.serving.shelf import Loaded
-from service.serving.telling import NotFinite
+from service.serving.batching.telling import NotFinite
+from service.serving.loaded_versions import Loaded
 
 routes = APIRouter(tags=["predictions"])
 

@@ -21,7 +21,7 @@ from service.intake.fast_json import read_usual, read_wide
 from service.intake.json_body import JsonBody, read_object
 from service.intake.raw import READERS
 from service.intake.rows import read_row, read_rows
-from service.serving.shelf import Loaded
+from service.serving.loaded_versions import Loaded
 
 SMALL_BODY_BYTES = 64 * 1024
 """A longer body is decoded beside the event loop, and so is one with pictures in it."""

@@ -36,7 +36,7 @@ from service.intake.raw import READERS
 from service.intake.rows import read_rows
 from service.learning.sides import Folding
 from service.registry.sql.tables import Model
-from service.serving.shelf import Loaded
+from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import Artifacts
 
 SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)

@@ -10,8 +10,8 @@ import numpy as np
 
 from service.errors import KnowsNothing
 from service.learning.batch import Array
+from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Columns, Floats, Shares, declared_range, largest
-from service.serving.shelf import Loaded
 
 PIECE = 256
 """Scores that are written at once: about 0.1 ms."""

@@ -21,9 +21,9 @@ from service.errors import CorruptArtifact, NotFound, NotLive
 from service.registry import aliases, loadable
 from service.registry.loadable import Recipe
 from service.registry.sql.database import Database, Marks
-from service.serving.loading import Loading, fingerprint
-from service.serving.pointing import Pointing
-from service.serving.shelf import Key, Loaded, Shelf
+from service.serving.loaded_versions import Key, Loaded, Shelf
+from service.serving.loader import Loading, fingerprint
+from service.serving.pointers import Pointing
 from service.storage.artifacts import Artifacts
 
 log = logging.getLogger("tsuika.serving")

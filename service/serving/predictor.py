@@ -23,8 +23,8 @@ from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.heads import Block, GrownLinear
 from service.learning.preprocessing import IMAGE_RANGE
 from service.learning.serialization import unpack_shard
-from service.serving.folding import served
-from service.serving.forward import UNKNOWN, Extremes, Forward, forwards, matrices
+from service.serving.compute.batchnorm_folding import served
+from service.serving.compute.forward import UNKNOWN, Extremes, Forward, forwards, matrices
 from service.serving.pace import Pace, most_rows
 from service.tuning.priority import give_way
 

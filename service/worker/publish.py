@@ -14,7 +14,7 @@ from service.learning import sentences
 from service.registry import deployments, leases, ledger, models, states, updates, versions
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
-from service.serving.shelf import Loaded
+from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import SHARDS, model_area
 from service.upkeep import gc
 from service.worker import disputes, erasure

@@ -20,7 +20,7 @@ from service.api.express import Express
 from service.api.limits import Receive, Scope, Send
 from service.api.protocol import HttpProtocol
 from service.app import _Full
-from service.serving.shelf import Loaded
+from service.serving.loaded_versions import Loaded
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_version
 

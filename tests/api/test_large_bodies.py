@@ -30,7 +30,7 @@ from service.api.spool import Spooled
 from service.contract.inputs import ImageInput, VectorInput
 from service.errors import Busy, TooLarge
 from service.intake.raw import read_raw
-from service.serving.passes import Pass, Piece, Question, computed
+from service.serving.batching.passes import Pass, Piece, Question, computed
 from service.serving.predictor import Predictor
 from service.settings import Settings
 from tests.api.conftest import Api, MakeApi

@@ -81,7 +81,7 @@ def test_a_long_answer_says_what_a_short_one_says(answering: Api, monkeypatch: p
     """In pieces or whole, with all shares at hand or with those alone that it lists."""
     found = {}
     for many in (1, 10**9):
-        monkeypatch.setattr("service.serving.batching.MANY", many)
+        monkeypatch.setattr("service.serving.batching.batcher.MANY", many)
         for whole in (1, 10**9):
             monkeypatch.setattr(long_answers, "WHOLE_BYTES", whole)
             for top in (1, 2, 299, 300, 1000):

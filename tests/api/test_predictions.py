@@ -16,7 +16,7 @@ from service.api.questions import Question
 from service.contract.inputs import RangeScale, VectorInput
 from service.contract.requests import Predict
 from service.contract.resources import Predictions
-from service.serving.shelf import Loaded
+from service.serving.loaded_versions import Loaded
 from tests.api.conftest import Api, pointers
 from tests.making import make_model, make_version
 

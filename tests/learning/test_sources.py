@@ -19,8 +19,8 @@ from service.learning.serialization import pack_shard
 from service.learning.sources import LEAST_ROWS
 from service.learning.update import Context, run_update
 from service.serving.answers import predict
+from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Predictor
-from service.serving.shelf import Loaded
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData
 

@@ -11,7 +11,7 @@ from service.errors import CorruptArtifact, Erased, NotFound, NotLive
 from service.registry import deployments, models, versions
 from service.registry.sql.database import Marks, marks, now
 from service.runtime import Runtime
-from service.serving.shelf import Loaded
+from service.serving.loaded_versions import Loaded
 from tests.making import make_model, make_version
 
 

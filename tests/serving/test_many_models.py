@@ -17,8 +17,8 @@ import pytest
 from service.contract.inputs import VectorInput
 from service.registry import deployments, models, versions
 from service.runtime import Runtime
+from service.serving.loaded_versions import OVERHEAD_BYTES, Loaded, Shelf
 from service.serving.pace import Pace
-from service.serving.shelf import OVERHEAD_BYTES, Loaded, Shelf
 from tests.making import make_model, make_version
 
 TINY = OVERHEAD_BYTES + 50

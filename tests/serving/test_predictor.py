@@ -14,9 +14,9 @@ from service.learning.architectures import build, fresh, parts_of
 from service.learning.checkpoint import Checkpoint
 from service.learning.preprocessing import InputScale
 from service.serving.answers import predict
+from service.serving.loaded_versions import Loaded
 from service.serving.pace import MOST_ROWS, Pace, most_rows
 from service.serving.predictor import Predictor, Shares, largest
-from service.serving.shelf import Loaded
 
 SPEC = VectorInput(kind="vector", size=4)
 

@@ -21,7 +21,7 @@ from service.learning.convolutions import Convolutions
 from service.learning.heads import GrownLinear
 from service.learning.lifts import Lift
 from service.learning.preprocessing import CLIP, InputScale
-from service.serving.packing import PackedMatrix, packed_stages
+from service.serving.compute.onednn import PackedMatrix, packed_stages
 
 Step = Callable[[Tensor], Tensor]
 

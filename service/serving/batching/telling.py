@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from service.errors import DeadlinePassed
-from service.serving.passes import Pass, Piece, Question
+from service.serving.batching.passes import Pass, Piece, Question
 from service.serving.predictor import Shares
 
 log = logging.getLogger("tsuika.serving")

@@ -24,7 +24,7 @@ from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import bare
 from service.learning.backbones.extractor import Extractor, ImageExtractor, SharedWeights, shared
 from service.learning.low_rank import BORDERS
-from service.serving.packing import ABSENT, ROWS, Packed, PackedLinear, Told, here
+from service.serving.compute.onednn import ABSENT, ROWS, Packed, PackedLinear, Told, here
 from service.tuning.priority import give_way
 
 Key = tuple[str, str, int | None]

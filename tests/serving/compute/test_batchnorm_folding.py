@@ -19,9 +19,9 @@ from service.learning.batch import Array
 from service.learning.low_rank import LowRank, attach
 from service.learning.preprocessing import InputScale
 from service.learning.serialization import digest, pack_shard
-from service.serving import folding
-from service.serving.folding import foldable, served
-from service.serving.packing import Packed, here
+from service.serving.compute import batchnorm_folding
+from service.serving.compute.batchnorm_folding import foldable, served
+from service.serving.compute.onednn import Packed, here
 from service.serving.predictor import load
 from tests.learning.backbones.made import IMAGE, files_of
 
@@ -169,7 +169,7 @@ def test_branches_beside_convolutions_speak_before_the_norms() -> None:
 @pytest.mark.parametrize("there", [True, False])
 def test_dense_layers_of_a_backbone_of_texts_are_packed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     minilm, weights = PretrainedBackbone(name="minilm"), backbones.pretrained(PretrainedBackbone(name="minilm"), {})
-    monkeypatch.setattr(folding, "here", lambda: there and here())
+    monkeypatch.setattr(batchnorm_folding, "here", lambda: there and here())
     plain = backbones.bare(minilm, weights)
     found = served(minilm, f"a digest {there}", lambda _: pack_shard(weights))
     texts = np.array(["a short text", "some more words than there are in the other one, and more"], object)
@@ -187,6 +187,6 @@ def test_without_onednn_norms_are_folded_all_the_same(monkeypatch: pytest.Monkey
     def absent(*_: Any) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(folding, "Packed", absent)
+    monkeypatch.setattr(batchnorm_folding, "Packed", absent)
     network = ImageExtractor(Odd().eval(), 8, (0.0,) * 3, (1.0,) * 3)
-    assert foldable(network)[1] == (folding.Fold("first", "first_norm", None),)
+    assert foldable(network)[1] == (batchnorm_folding.Fold("first", "first_norm", None),)

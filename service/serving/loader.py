@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+from service.serving.loaded_versions import Loaded, Shelf
 from service.serving.predictor import load
-from service.serving.shelf import Loaded, Shelf
 from service.storage.artifacts import SHARDS, Artifacts
 from service.tuning.priority import step_back
 

@@ -13,8 +13,8 @@ from service.learning.convolutions import Filters, Stage
 from service.learning.heads import GrownLinear, Inserted
 from service.learning.lifts import make_lift
 from service.learning.preprocessing import InputScale
-from service.serving.forward import forwards, matrices
-from service.serving.packing import SMALLEST, here
+from service.serving.compute.forward import forwards, matrices
+from service.serving.compute.onednn import SMALLEST, here
 
 VECTOR = VectorInput(kind="vector", size=6)
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8)

@@ -14,12 +14,13 @@ import pytest
 
 from service.errors import Busy, DeadlinePassed
 from service.learning.batch import Array
-from service.serving import batching, passes
-from service.serving.batching import Batcher
-from service.serving.forward import UNKNOWN, Extremes, Forward
+from service.serving.batching import batcher as batching
+from service.serving.batching import passes
+from service.serving.batching.batcher import Batcher
+from service.serving.batching.telling import NotFinite
+from service.serving.compute.forward import UNKNOWN, Extremes, Forward
 from service.serving.pace import Pace
 from service.serving.predictor import Predictor, Shares
-from service.serving.telling import NotFinite
 from tests.serving.test_predictor import checkpoint
 
 QUICK, SLOW = 1e-6, 0.02

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from service.learning.batch import Array
-from service.serving.forward import UNKNOWN, Forward
+from service.serving.compute.forward import UNKNOWN, Forward
 from service.serving.predictor import Predictor, Shares
 
 

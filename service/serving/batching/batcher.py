@@ -15,11 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.errors import Busy
 from service.learning.batch import Array
-from service.serving.forward import Forward
-from service.serving.lines import SHARE, Line
-from service.serving.passes import Answering, Pass, Piece, Question, computed
+from service.serving.batching.passes import Answering, Pass, Piece, Question, computed
+from service.serving.batching.queues import SHARE, Line
+from service.serving.batching.telling import deliver, unwanted
+from service.serving.compute.forward import Forward
 from service.serving.predictor import Predictor, Shares
-from service.serving.telling import deliver, unwanted
 
 ON_LOOP_SECONDS = 0.002
 """A pass that takes longer runs on the inference thread."""

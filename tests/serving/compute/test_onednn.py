@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.serving import packing
-from service.serving.packing import SIZES, PackedLinear, PackedMatrix
+from service.serving.compute import onednn
+from service.serving.compute.onednn import SIZES, PackedLinear, PackedMatrix
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def met(monkeypatch: pytest.MonkeyPatch) -> set[int]:
 
     there = SimpleNamespace(_reorder_linear_weight=lambda weight, _: weight, _linear_pointwise=product)
     monkeypatch.setattr(torch.ops, "mkldnn", there, raising=False)
-    monkeypatch.setattr(packing, "here", lambda: True)
+    monkeypatch.setattr(onednn, "here", lambda: True)
     return found
 
 

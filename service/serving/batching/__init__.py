@@ -1,0 +1,1 @@
+"""Predictions that wait together are computed together."""

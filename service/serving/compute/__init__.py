@@ -1,0 +1,1 @@
+"""How a network is computed fast: folded, packed, passed."""
