@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.streams import Rows, Stream
 from service.contract.inputs import ImageInput, RangeScale
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 
 BATCH, MOMENTUM = 64, 0.9
 

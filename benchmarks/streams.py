@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.scores import Group
 from service.contract.inputs import ImageInput, InputSpec, PretrainedBackbone, RangeScale, TextInput, VectorInput
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 
 SPLITS = 5
 """Digits have no test rows of their own: a fifth of each class, another fifth for each seed."""

@@ -10,8 +10,8 @@ from service.contract.enums import UpdateKind, UpdateState, Verdict
 from service.contract.inputs import Architecture, InputSpec, VectorInput
 from service.contract.requests import CreateModel
 from service.learning.architectures import fresh, parts_of
+from service.learning.data.serialization import pack_shard
 from service.learning.preprocessing import InputScale
-from service.learning.serialization import pack_shard
 from service.registry import deployments, models, states, updates, versions
 from service.registry.updates import Order
 from service.runtime import Runtime

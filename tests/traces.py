@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import CorruptArtifact
-from service.learning.batch import Rows
-from service.learning.identity import content_digest
-from service.learning.serialization import unpack_rows
+from service.learning.data.row_hash import content_digest
+from service.learning.data.rows import Rows
+from service.learning.data.serialization import unpack_rows
 from service.learning.summed import MAGIC, SummedEntry
 
 AT_LEAST = 8

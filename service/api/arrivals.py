@@ -19,8 +19,8 @@ from service.contract.enums import NewClasses
 from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
 from service.errors import Busy
 from service.intake.labels import too_many_classes, unknown_labels
-from service.learning.batch import LEARNING_ROWS
-from service.learning.sides import SETTLING_ROWS, Folding
+from service.learning.data.rows import LEARNING_ROWS
+from service.learning.data.sides import SETTLING_ROWS, Folding
 from service.registry import batches, models
 from service.registry.batches import Arrival
 from service.registry.sql.tables import Batch, Model, Version

@@ -17,8 +17,8 @@ from service.learning.architectures import TRAINED_HERE
 from service.learning.backbones import admission
 from service.learning.checkpoint import Layout
 from service.learning.choice import AutoParams
+from service.learning.data.memory import none_kept
 from service.learning.keeping import refused
-from service.learning.memory import none_kept
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
 from service.learning.sentences import a

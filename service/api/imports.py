@@ -20,9 +20,9 @@ from service.intake.safetensors_file import Weights, read_weights
 from service.learning.backbones import admission, starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.serialization import ENTRY
 from service.learning.imported import Foreign, imported
 from service.learning.preprocessing import InputScale, declared_scale
-from service.learning.serialization import ENTRY
 
 MULTIPART = "multipart/form-data"
 BACKBONE = "backbone.0"

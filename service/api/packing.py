@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from service.learning.batch import SELECT_FOLD, Known, Rows, rows_of
-from service.learning.identity import content_digest
-from service.learning.serialization import pack_rows
-from service.learning.sides import Folding, settle
+from service.learning.data.row_hash import content_digest
+from service.learning.data.rows import SELECT_FOLD, Known, Rows, rows_of
+from service.learning.data.serialization import pack_rows
+from service.learning.data.sides import Folding, settle
 from service.storage.artifacts import Artifacts
 
 

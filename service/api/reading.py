@@ -35,7 +35,7 @@ from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, hash_of
 from service.intake.labels import Labels, read_groups, read_labels
 from service.intake.oip_request import read_inference
 from service.intake.rows import read_rows
-from service.learning.sides import Folding
+from service.learning.data.sides import Folding
 from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"

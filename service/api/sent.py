@@ -34,7 +34,7 @@ from service.intake.oip_request import Inference, Wanted, read_inference, said_l
 from service.intake.pictures import SIGNATURES
 from service.intake.raw import READERS
 from service.intake.rows import read_rows
-from service.learning.sides import Folding
+from service.learning.data.sides import Folding
 from service.registry.sql.tables import Model
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import Artifacts

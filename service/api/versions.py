@@ -20,7 +20,7 @@ from service.contract import resources
 from service.contract.inputs import BUILT_IN
 from service.errors import Conflict
 from service.learning.checkpoint import Checkpoint
-from service.learning.serialization import pack, pack_shard, unpack
+from service.learning.data.serialization import pack, pack_shard, unpack
 from service.registry import aliases, deployments, models, versions
 from service.registry.sql.tables import Version
 from service.storage.artifacts import SHARDS

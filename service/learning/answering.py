@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from service.learning.architectures import Network, build
-from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.rows import Rows
 from service.learning.evaluation import Answers
 from service.learning.features import Space, extracted
 from service.learning.ledger import Ledger

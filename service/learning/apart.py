@@ -15,10 +15,10 @@ from typing import Protocol
 
 import numpy as np
 
-from service.learning.batch import Ints, Rows, bounded
+from service.learning.data.rows import Ints, Rows, bounded
+from service.learning.data.sides import near, parted
 from service.learning.method import no_check
 from service.learning.moments import Moments, freedom_of
-from service.learning.sides import near, parted
 from service.learning.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.sums import Floats, Sums
 from service.learning.tables import blank, parts, table

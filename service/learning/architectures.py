@@ -24,9 +24,9 @@ from service.contract.inputs import (
 )
 from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor, SharedWeights
-from service.learning.batch import Array
 from service.learning.checkpoint import BlockLayout, Checkpoint, Layout, LiftLayout, Tensors
 from service.learning.convolutions import Convolutions, fresh_stages
+from service.learning.data.rows import Array
 from service.learning.heads import Block, GrownLinear, Inserted, new_block
 from service.learning.layers import (
     block_layouts,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from service.learning.batch import Ints
+from service.learning.data.rows import Ints
 from service.learning.growth import matrix
 from service.learning.heads import GrownLinear
 from service.learning.method import Balance

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from service.learning.apart import LeftOut, set_apart
-from service.learning.batch import Ints, Rows
 from service.learning.calibration import fit_temperature
+from service.learning.data.rows import Ints, Rows
 from service.learning.solve import Head, solve_lda
 from service.learning.statistics import Paired
 from service.learning.sums import Floats, Sums

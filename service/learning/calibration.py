@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.learning.batch import Ints, Rows
+from service.learning.data.rows import Ints, Rows
 from service.learning.ledger import Ledger
 from service.learning.solve import ABSENT, Head
 from service.learning.sums import Floats

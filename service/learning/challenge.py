@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from service.learning.architectures import build
-from service.learning.batch import Rows, bounded
 from service.learning.blend import with_discriminants
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.rows import Rows, bounded
 from service.learning.features import Space, feature_blocks
 from service.learning.method import Data, Run
 from service.learning.solve import Head, solve_lda, solve_ridge

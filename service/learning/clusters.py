@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.learning.batch import Ints, Rows
+from service.learning.data.rows import Ints, Rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import Evidence
 from service.learning.familiarity import sampled_columns, scale_within

@@ -20,10 +20,10 @@ from service.contract.report import Cost
 from service.learning.architectures import fresh
 from service.learning.backbones import facts, resolved
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.serialization import pack_shard
 from service.learning.forward_cost import forward_cost
 from service.learning.method import Data, Learned, Run
 from service.learning.preprocessing import InputScale
-from service.learning.serialization import pack_shard
 
 LEARNING_SHARE = 0.7
 """Of all rows, by the folds: 3-9 of 0-9."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from service.contract.report import CurvePoint, LearningCurve, MoreRows
-from service.learning.batch import SELECT_FOLD, Bools, Rows
+from service.learning.data.rows import SELECT_FOLD, Bools, Rows
 from service.learning.ledger import Ledger
 from service.learning.sentences import listed, points
 from service.learning.sentences import rows as counted

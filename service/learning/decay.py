@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.learning.batch import Rows
+from service.learning.data.rows import Rows
 from service.learning.features import Space
 from service.learning.method import Data
 from service.learning.solve import Head

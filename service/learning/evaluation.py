@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from service.contract.report import ClassScore, Score
-from service.learning.batch import Bools, Ints, Rows
+from service.learning.data.rows import Bools, Ints, Rows
 from service.learning.statistics import Paired
 from service.learning.tables import parts, row_by_row
 

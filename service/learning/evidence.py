@@ -16,7 +16,7 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
-from service.learning.batch import SELECT_FOLD, Bools, Ints, Rows
+from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows
 from service.learning.evaluation import Answers
 from service.learning.familiarity import is_familiar
 from service.learning.ledger import Ledger

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from service.learning.apart import judged_apart
-from service.learning.batch import Rows
 from service.learning.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
 from service.learning.closed_form import ExactParams, Form
+from service.learning.data.rows import Rows
 from service.learning.decay import Decay
 from service.learning.features import Space, rounded
 from service.learning.ground import Ground

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.batch import Array, Bools, Ints
+from service.learning.data.rows import Array, Bools, Ints
 from service.learning.evaluation import Floats
 from service.learning.sums import Sums
 from service.learning.tables import parts

@@ -17,8 +17,8 @@ from service.contract.inputs import Backbone, IdentityBackbone, ImageInput, Inpu
 from service.learning.architectures import Dense, Network, build, lift_layouts
 from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor
-from service.learning.batch import Array, Ints, Rows, hash_order
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.data.rows import Array, Ints, Rows, hash_order
 from service.learning.heads import GrownLinear
 from service.learning.layers import stored
 from service.learning.lifts import Lift, LiftKind, make_lift

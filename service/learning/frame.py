@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 from service.learning.heads import Block, GrownLinear
 from service.learning.low_rank import LowRank
 from service.learning.sums import Floats, Sums

@@ -11,8 +11,8 @@ import numpy as np
 from service.contract.inputs import IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone, TextInput
 from service.errors import MethodRefused
 from service.learning.architectures import build, parts_of
-from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.data.rows import Rows
 from service.learning.features import Space, give_grid, identity_network, pretrained_network
 from service.learning.lift_choice import Solver, choose_lifts, stays, worth_beside
 from service.learning.lifts import WIDE, WIDE_ROWS, Lift, LiftKind, make_lift

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from service.learning.batch import Rows
+from service.learning.data.memory import remember
+from service.learning.data.rows import Rows
 from service.learning.heads import Block, GrownLinear
 from service.learning.learner import Learner
-from service.learning.memory import remember
 from service.learning.training import Labelled
 
 LARGEST = 1e3

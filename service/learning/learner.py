@@ -19,9 +19,9 @@ from service.learning.afterwards import balance, calibrate
 from service.learning.architectures import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
 from service.learning.backbones.extractor import Extractor
 from service.learning.balance import ADJUSTED, LEVEL, give_back
-from service.learning.batch import Bools
 from service.learning.body import Body
 from service.learning.checkpoint import Checkpoint, Tensors
+from service.learning.data.rows import Bools
 from service.learning.features import frozen_trunk, give_grid, largest_feature, shift_for
 from service.learning.growth import grow_head, merge, new_neck
 from service.learning.heads import Block

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
-from service.learning.batch import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
-from service.learning.serialization import pack, pack_rows, unpack, unpack_rows
+from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
+from service.learning.data.serialization import pack, pack_rows, unpack, unpack_rows
 from service.learning.summed import SummedEntry
 from service.learning.sums import Sums, from_planes, planes, square, triangle
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from service.contract.inputs import InputSpec
 from service.learning.apart import LeftOut, out_of_fold_logits
-from service.learning.batch import SELECT_FOLD, Array, Ints, Rows
 from service.learning.blend import Compared
 from service.learning.checkpoint import Layout, LiftLayout
+from service.learning.data.rows import SELECT_FOLD, Array, Ints, Rows
 from service.learning.features import Space, identity_network, rounded
 from service.learning.ledger import Ledger
 from service.learning.lifts import WIDE_ROWS, Lift, candidate_lifts, make_lift, twice_the_filters

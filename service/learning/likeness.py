@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.contract.policy import Renames
-from service.learning.batch import Ints, Rows, alone, distinct
+from service.learning.data.rows import Ints, Rows, alone, distinct
 from service.learning.evaluation import Answers, Floats
 from service.learning.evidence import Evidence
 from service.learning.measured import Likeness

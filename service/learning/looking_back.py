@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.contract.policy import GatePolicy
-from service.learning.batch import Rows
+from service.learning.data.rows import Rows
 from service.learning.evaluation import Bits
 from service.learning.measured import Since
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from service.learning.batch import Ints
+from service.learning.data.rows import Ints
 from service.learning.sums import Floats, Sums
 
 MANY = 1024

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
 from service.errors import InvalidContent
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 from service.learning.sentences import listed
 
 CLIP = 8.0

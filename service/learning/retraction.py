@@ -11,8 +11,8 @@ import torch
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
 from service.learning.checkpoint import DECIDED, SOLVED, Checkpoint, Layout
+from service.learning.data.serialization import digest, pack_shard
 from service.learning.method import Data, Learned, Run
-from service.learning.serialization import digest, pack_shard
 from service.learning.update import Candidate, Context, examine
 
 

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from service.errors import MethodRefused
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 from service.learning.moments import Moments, add_square
 from service.learning.sums import Floats, Sums
 

@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from service.learning.batch import Bools, Rows
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.rows import Bools, Rows
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Data, Run

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.learning.apart import LeftOut, lda_apart, ridge_apart
-from service.learning.batch import Rows
 from service.learning.blend import blended, blended_apart, compared, with_discriminants
+from service.learning.data.rows import Rows
 from service.learning.lift_choice import Fitted, Name
 from service.learning.moments import Moments
 from service.learning.solve import Head, RidgeEquations, solve_ridge, solved_once

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
-from service.learning.batch import SELECT_FOLD, Rows, bounded
-from service.learning.serialization import pack, pack_rows, unpack, unpack_rows
+from service.learning.data.rows import SELECT_FOLD, Rows, bounded
+from service.learning.data.serialization import pack, pack_rows, unpack, unpack_rows
 from service.learning.sums import Sums, square, triangle
 
 MAGIC = b"TSUM"

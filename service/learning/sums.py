@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import WIDEST_EXACT
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.batch import Array, Ints, Rows
+from service.learning.data.rows import Array, Ints, Rows
 
 Floats = NDArray[np.float64]
 

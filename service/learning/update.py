@@ -25,6 +25,7 @@ from service.learning.backbones import bounded
 from service.learning.checkpoint import Checkpoint
 from service.learning.cost import cost_of
 from service.learning.curve import learning_curve
+from service.learning.data.sides import parted
 from service.learning.evaluation import Answers, Bits
 from service.learning.features import Space, examining_network, pretrained_network
 from service.learning.ground import moved
@@ -33,7 +34,6 @@ from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.preprocessing import InputScale, leaves_scale, narrow_columns
 from service.learning.report import assess
-from service.learning.sides import parted
 from service.learning.solve import Head, solve_ridge
 from service.learning.strength import DEFAULT_ALPHA, choose_alpha
 from service.learning.sums import Sums

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, TextInput
-from service.learning.batch import SELECT_FOLD, Rows
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.rows import SELECT_FOLD, Rows
 from service.learning.features import Space, examining_network, rounded
 from service.learning.lift_choice import unseen_accuracy
 from service.learning.method import Data, Run

@@ -14,13 +14,13 @@ import torch
 from service.contract.inputs import TextInput
 from service.learning.architectures import Dense, Network
 from service.learning.backbones.extractor import Extractor
-from service.learning.batch import Rows, bounded
 from service.learning.convolutions import Convolutions, Stage
+from service.learning.data.memory import remember
+from service.learning.data.rows import Rows, bounded
 from service.learning.features import Space, examining_network, identity_network, rounded
 from service.learning.frame import Frame, Framed
 from service.learning.heads import GrownLinear
 from service.learning.ledger import Ledger
-from service.learning.memory import remember
 from service.learning.method import Data, Run
 from service.learning.pseudo import Gaussians
 from service.learning.sums import Sums

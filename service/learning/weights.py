@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from service.learning.batch import SELECT_FOLD, Rows, bounded
+from service.learning.data.rows import SELECT_FOLD, Rows, bounded
+from service.learning.data.sides import parted
 from service.learning.ledger import Ledger
 from service.learning.method import no_check
-from service.learning.sides import parted
 from service.learning.solve import Head
 from service.learning.summed import SummedEntry
 from service.learning.sums import Floats, Sums

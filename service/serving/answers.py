@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from service.errors import KnowsNothing
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Columns, Floats, Shares, declared_range, largest
 

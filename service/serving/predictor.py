@@ -18,11 +18,11 @@ from service.contract.inputs import CnnBackbone, InputSpec, PretrainedBackbone, 
 from service.errors import CorruptArtifact, InvalidContent
 from service.learning.architectures import Network, build
 from service.learning.backbones.extractor import Extractor, SharedWeights, shared
-from service.learning.batch import Array
 from service.learning.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.data.rows import Array
+from service.learning.data.serialization import unpack_shard
 from service.learning.heads import Block, GrownLinear
 from service.learning.preprocessing import IMAGE_RANGE
-from service.learning.serialization import unpack_shard
 from service.serving.compute.batchnorm_folding import served
 from service.serving.compute.forward import UNKNOWN, Extremes, Forward, forwards, matrices
 from service.serving.pace import Pace, most_rows

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention
 from service.errors import CorruptArtifact
-from service.learning.batch import Bools, Rows, bounded
-from service.learning.memory import remember
+from service.learning.data.memory import remember
+from service.learning.data.rows import Bools, Rows, bounded
+from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.sentences import counted
-from service.learning.serialization import pack_rows, unpack_rows
 from service.learning.summed import SummedEntry, unpack_entry
 from service.registry import ledger
 from service.registry import retention as keeping

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, CorruptArtifact
-from service.learning.serialization import unpack
+from service.learning.data.serialization import unpack
 from service.learning.summed import sums_of, unpack_entry
 from service.learning.sums import Sums
 from service.registry import batches, ledger, models, versions

@@ -12,11 +12,11 @@ from service.contract.enums import Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.batch import Array, Rows, bounded
+from service.learning.data.rows import Array, Rows, bounded
+from service.learning.data.serialization import unpack_rows
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Run
-from service.learning.serialization import unpack_rows
 from service.learning.sums import Sums
 from service.learning.weights import Steps, Weights, with_facts
 from service.storage.artifacts import exam_area

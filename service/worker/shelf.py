@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from service.contract.enums import Retention
 from service.errors import MethodRefused
 from service.learning import features
-from service.learning.batch import Array, Rows
+from service.learning.data.rows import Array, Rows
+from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Run
-from service.learning.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.learning.summed import SummedEntry, unpack_entry
 from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.learning.batch import Rows, bounded
+from service.learning.data.rows import Rows, bounded
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Run

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.learning.batch import SELECT_FOLD, Known, Rows, bounded, rows_of
-from service.learning.sides import Folding
+from service.learning.data.rows import SELECT_FOLD, Known, Rows, bounded, rows_of
+from service.learning.data.sides import Folding
 from service.registry import models, retention, versions
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Version

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.learning.batch import FOLDS
-from service.learning.serialization import unpack_rows
+from service.learning.data.rows import FOLDS
+from service.learning.data.serialization import unpack_rows
 from service.registry import batches, models
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers

@@ -185,6 +185,6 @@ def test_versions_are_listed_with_their_lineage_and_weights(api: Api) -> None:
 
 
 def _unpacked(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    from service.learning.serialization import unpack
+    from service.learning.data.serialization import unpack
 
     return unpack(data)

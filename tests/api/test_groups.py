@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from service.api import bodies
-from service.learning.batch import Rows
-from service.learning.serialization import unpack_rows
-from service.learning.sides import SETTLING_ROWS
+from service.learning.data.rows import Rows
+from service.learning.data.serialization import unpack_rows
+from service.learning.data.sides import SETTLING_ROWS
 from service.registry import batches, models
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers

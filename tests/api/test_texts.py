@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.learning.serialization import unpack_rows
+from service.learning.data.serialization import unpack_rows
 from service.registry import batches, models
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, MakeApi, pointers

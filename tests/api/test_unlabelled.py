@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.serialization import unpack_rows, unpack_unlabelled
+from service.learning.data.serialization import unpack_rows, unpack_unlabelled
 from service.registry import batches, models
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers

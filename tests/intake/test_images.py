@@ -22,7 +22,7 @@ from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import read_object
 from service.intake.pictures import SIGNATURES, NoPicture, read_picture
 from service.intake.rows import read_row, read_rows
-from service.learning.identity import content_digest, row_hashes
+from service.learning.data.row_hash import content_digest, row_hashes
 
 GREY = ImageInput(kind="image", channels=1, height=2, width=3)
 COLOUR = ImageInput(kind="image", channels=3, height=2, width=3)

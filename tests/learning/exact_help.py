@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.contract.inputs import RangeScale, VectorInput
-from service.learning.batch import Rows, make_rows
+from service.learning.data.rows import Rows, make_rows
 from service.learning.features import Space, identity_network
 from service.learning.lifts import make_lift
 from service.learning.preprocessing import declared_scale

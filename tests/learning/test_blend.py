@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from service.learning.apart import out_of_fold_logits, set_apart
-from service.learning.batch import Rows, make_rows
 from service.learning.blend import TESTED_ROWS, compared, unit_of, with_discriminants
+from service.learning.data.rows import Rows, make_rows
 from service.learning.solve import Head, solve_lda, solve_ridge
 from service.learning.strength import Ridge
 from service.learning.sums import Sums

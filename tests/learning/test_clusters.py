@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.batch import Rows, make_rows
 from service.learning.clusters import clusters
+from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import Evidence
 from service.learning.sums import Sums

@@ -8,8 +8,8 @@ import pytest
 from service.contract.inputs import VectorInput
 from service.contract.report import LearningCurve
 from service.learning import curve
-from service.learning.batch import Rows
 from service.learning.curve import learning_curve
+from service.learning.data.rows import Rows
 from service.learning.features import Space, identity_network
 from service.learning.ledger import Ledger
 from service.learning.preprocessing import declared_scale

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.batch import Rows, make_rows
+from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import (
     Answers,
     Bits,

@@ -7,7 +7,7 @@ import pytest
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
-from service.learning.batch import Rows, make_rows
+from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
 from service.learning.familiarity import WIDTH, is_familiar

@@ -26,13 +26,13 @@ from service.contract.inputs import (
 from service.errors import Cancelled, MethodRefused
 from service.learning import lift_choice
 from service.learning.architectures import build, fresh, layout_of, parts_of
-from service.learning.batch import Rows, make_rows
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.rows import Rows, make_rows
+from service.learning.data.serialization import pack_shard
 from service.learning.features import Space
 from service.learning.method import Learned, Method, Run
 from service.learning.methods import lda, ridge
 from service.learning.preprocessing import declared_scale
-from service.learning.serialization import pack_shard
 from service.learning.solve import ABSENT, solve_ridge
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData, Stream

@@ -8,7 +8,7 @@ import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.learning.architectures import Network, fresh
-from service.learning.batch import make_rows
+from service.learning.data.rows import make_rows
 from service.learning.frame import NORM, Frame, Framed
 from service.learning.growth import grow_head, matrix, merge, new_neck, next_part
 from service.learning.heads import Block, GrownLinear

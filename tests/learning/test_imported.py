@@ -8,9 +8,9 @@ import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import InvalidContent, MethodRefused
-from service.learning.batch import Array, make_rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.choice import auto
+from service.learning.data.rows import Array, make_rows
 from service.learning.imported import Foreign, imported
 from service.learning.method import Run
 from service.learning.methods import METHODS, resolve

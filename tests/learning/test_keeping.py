@@ -8,7 +8,7 @@ import pytest
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import MethodRefused
-from service.learning.batch import Rows
+from service.learning.data.rows import Rows
 from service.learning.keeping import lacking, refused
 from service.learning.ledger import Ledger
 from service.learning.method import Data, GradientParams, Run

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from service.errors import CorruptArtifact, MethodRefused
 from service.learning import sums as sums_module
-from service.learning.batch import EXAM_ROWS, Rows, bounded
+from service.learning.data.rows import EXAM_ROWS, Rows, bounded
+from service.learning.data.serialization import pack
 from service.learning.features import Space
 from service.learning.ledger import Ledger
-from service.learning.serialization import pack
 from service.learning.sums import Sums, from_planes, planes
 from tests.learning.exact_help import WIDTH, entry_of, random_entry, space
 

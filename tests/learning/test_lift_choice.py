@@ -7,7 +7,7 @@ import pytest
 
 from service.contract.inputs import ImageInput, InputSpec, RangeScale, VectorInput
 from service.learning import lift_choice
-from service.learning.batch import Rows, make_rows
+from service.learning.data.rows import Rows, make_rows
 from service.learning.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
 from service.learning.lifts import candidate_lifts
 from service.learning.method import Run

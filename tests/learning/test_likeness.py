@@ -10,7 +10,7 @@ import pytest
 from service.contract.policy import GatePolicy, Renames
 from service.contract.report import Cost
 from service.learning.assessment import Assessment
-from service.learning.batch import Bools, Rows, make_rows
+from service.learning.data.rows import Bools, Rows, make_rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import Evidence
 from service.learning.likeness import likeness, of_its_own

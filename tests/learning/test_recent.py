@@ -14,8 +14,8 @@ from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.learning.assessment import Past
-from service.learning.batch import Rows, make_rows
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.rows import Rows, make_rows
 from service.learning.measured import Contradiction, Harm, Measured
 from service.learning.method import Run
 from service.learning.methods import resolve

@@ -11,7 +11,7 @@ from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
 from service.learning.assessment import Assessment, Past
-from service.learning.batch import Rows, make_rows
+from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import Answers, Bits
 from service.learning.ledger import Ledger
 from service.learning.looking_back import remember

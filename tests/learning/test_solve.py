@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.errors import MethodRefused
 from service.learning import moments, sums
-from service.learning.batch import Rows
+from service.learning.data.rows import Rows
 from service.learning.moments import Moments
 from service.learning.solve import (
     ABSENT,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from service.errors import CorruptArtifact
-from service.learning.batch import SELECT_FOLD, Rows
+from service.learning.data.rows import SELECT_FOLD, Rows
+from service.learning.data.serialization import pack_rows
 from service.learning.ledger import Ledger
-from service.learning.serialization import pack_rows
 from service.learning.summed import SummedEntry, sums_of, unpack_entry
 from service.learning.sums import Sums
 from tests.learning.exact_help import WIDTH, random_entry, space

@@ -10,7 +10,7 @@ import pytest
 from service.contract.inputs import Architecture, VectorInput
 from service.learning import tables
 from service.learning.answering import softmax
-from service.learning.batch import Rows, make_rows
+from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import Answers
 from service.learning.method import Run
 from service.learning.methods import resolve

@@ -8,7 +8,7 @@ import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import MethodRefused
-from service.learning.batch import Array, make_rows
+from service.learning.data.rows import Array, make_rows
 from service.learning.method import Run
 from service.learning.methods import METHODS, resolve
 from service.learning.update import Candidate, Context, run_update

@@ -9,9 +9,9 @@ import pytest
 
 from service.contract.enums import Retention
 from service.contract.requests import PatchModel
-from service.learning.batch import Rows, make_rows
-from service.learning.memory import remember
-from service.learning.serialization import pack_rows, unpack_rows
+from service.learning.data.memory import remember
+from service.learning.data.rows import Rows, make_rows
+from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.summed import SummedEntry, unpack_entry
 from service.learning.sums import Sums
 from service.registry import batches, ledger, models

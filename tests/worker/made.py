@@ -13,9 +13,9 @@ from service.contract.enums import Interference, Outcome
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import BatchEvidence, Cost, GateReport, NewClassesScore, OldClasses, Pair, Report, Rule
 from service.learning.architectures import fresh, parts_of
-from service.learning.batch import make_rows
+from service.learning.data.rows import make_rows
+from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.preprocessing import InputScale
-from service.learning.serialization import pack_rows, pack_shard
 from service.registry import batches, leases, models
 from service.registry.sql.tables import Batch, Update
 from service.runtime import Runtime

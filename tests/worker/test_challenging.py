@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import VectorInput
-from service.learning.batch import Rows
+from service.learning.data.rows import Rows
 from service.learning.method import Run
 from service.learning.methods import METHODS, resolve
 from service.learning.update import Context, learn

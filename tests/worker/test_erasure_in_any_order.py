@@ -34,7 +34,7 @@ from service.contract import resources
 from service.contract.enums import BatchState, NewClasses, UpdateKind
 from service.contract.requests import CreateModel, PatchModel
 from service.errors import Cancelled, TsuikaError
-from service.learning.identity import content_digest
+from service.learning.data.row_hash import content_digest
 from service.registry import batches, deployments, models, updates, versions
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Model, Update

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture
-from service.learning.batch import Rows, make_rows
+from service.learning.data.rows import Rows, make_rows
+from service.learning.data.serialization import pack_rows
 from service.learning.features import Space
 from service.learning.method import Run
-from service.learning.serialization import pack_rows
 from service.learning.summed import SummedEntry
 from service.storage.artifacts import exam_area, model_area
 from service.storage.cache import Cache

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.batch import Array
-from service.learning.serialization import digest, pack_shard, unpack_shard
+from service.learning.data.rows import Array
+from service.learning.data.serialization import digest, pack_shard, unpack_shard
 
 Blocks = list[tuple[str, nn.Module]]
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.learning.backbones.extractor import Blocks, Extractor
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 
 WIDTH, HEADS, LAYERS, INNER, VOCABULARY, PLACES = 384, 12, 6, 1536, 30522, 512
 BUCKETS = (8, 16, 32, 64, 128)

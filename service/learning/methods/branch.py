@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from service.contract.enums import Family
 from service.learning.architectures import build
 from service.learning.balance import LEVEL
-from service.learning.batch import Rows
 from service.learning.body import BeforeHead, Body
 from service.learning.branches import (
     Frozen,
@@ -27,10 +26,11 @@ from service.learning.branches import (
     widths,
 )
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.memory import refuse_without_rows, remember
+from service.learning.data.rows import Rows
 from service.learning.heads import Block, new_block
 from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import log_shares
-from service.learning.memory import refuse_without_rows, remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, fit, logits

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.apart import LeftOut, lda_apart
-from service.learning.batch import Rows
 from service.learning.checkpoint import Checkpoint
 from service.learning.closed_form import ExactParams, Form, unfit
+from service.learning.data.rows import Rows
 from service.learning.exact import learn_exactly
 from service.learning.ground import ground_for
 from service.learning.lift_choice import Fitted, Name

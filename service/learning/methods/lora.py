@@ -19,11 +19,11 @@ from service.errors import MethodRefused
 from service.learning.architectures import Network
 from service.learning.backbones.extractor import Extractor
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.memory import remember
 from service.learning.growth import next_part
 from service.learning.learner import INIT, Learner
 from service.learning.losses import log_shares
 from service.learning.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
-from service.learning.memory import remember
 from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.training import Labelled, Step
 

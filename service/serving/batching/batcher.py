@@ -14,7 +14,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.errors import Busy
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 from service.serving.batching.passes import Answering, Pass, Piece, Question, computed
 from service.serving.batching.queues import SHARE, Line
 from service.serving.batching.telling import deliver, unwanted

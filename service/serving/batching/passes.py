@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 from service.serving.compute.forward import UNKNOWN, Forward
 from service.serving.predictor import Predictor, Shares
 

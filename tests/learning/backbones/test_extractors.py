@@ -13,9 +13,9 @@ from service.learning import backbones
 from service.learning.architectures import build, parts_of
 from service.learning.backbones.extractor import Extractor, SharedWeights, shared
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.serialization import digest, pack_shard
 from service.learning.features import Space, extracted, pretrained_network, rounded
 from service.learning.preprocessing import declared_scale
-from service.learning.serialization import digest, pack_shard
 from tests.learning.backbones.made import IMAGE, TEXT, TINY, classifier, files_of
 
 LITE = PretrainedBackbone(name="efficientnet_lite0", side=64)

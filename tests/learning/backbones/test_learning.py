@@ -13,11 +13,11 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBa
 from service.errors import MethodRefused
 from service.learning.architectures import build
 from service.learning.backbones.extractor import SharedWeights
+from service.learning.data.serialization import digest, pack_shard
 from service.learning.features import Space
 from service.learning.method import Learned, Run
 from service.learning.methods import METHODS, resolve
 from service.learning.retraction import blank
-from service.learning.serialization import digest, pack_shard
 from service.learning.update import Context, examine, run_update
 from service.serving.predictor import Predictor
 from tests.learning.backbones.made import IMAGE, LITE, TEXT, TINY, files_of

@@ -12,9 +12,9 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, Range
 from service.errors import MethodRefused
 from service.learning import probing
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.serialization import pack_shard
 from service.learning.method import Learned, Run
 from service.learning.methods import den, fine_tune, linear_probe, retrain, ridge
-from service.learning.serialization import pack_shard
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream
 

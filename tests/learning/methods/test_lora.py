@@ -12,13 +12,13 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, Range
 from service.errors import MethodRefused
 from service.learning.architectures import build
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.serialization import pack_shard
 from service.learning.features import Space
 from service.learning.growth import next_part
 from service.learning.learner import Learner
 from service.learning.low_rank import LowRank, attach, fold, new_branch, targets
 from service.learning.method import Run
 from service.learning.methods import den, fine_tune, lora, retrain, ridge
-from service.learning.serialization import pack_shard
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from service.errors import Busy, DeadlinePassed
-from service.learning.batch import Array
+from service.learning.data.rows import Array
 from service.serving.batching import batcher as batching
 from service.serving.batching import passes
 from service.serving.batching.batcher import Batcher

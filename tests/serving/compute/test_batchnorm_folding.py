@@ -15,10 +15,10 @@ from service.learning import backbones
 from service.learning.architectures import Network, fresh, layout_of, parts_of
 from service.learning.backbones import extractor
 from service.learning.backbones.extractor import ImageExtractor, SharedWeights
-from service.learning.batch import Array
+from service.learning.data.rows import Array
+from service.learning.data.serialization import digest, pack_shard
 from service.learning.low_rank import LowRank, attach
 from service.learning.preprocessing import InputScale
-from service.learning.serialization import digest, pack_shard
 from service.serving.compute import batchnorm_folding
 from service.serving.compute.batchnorm_folding import foldable, served
 from service.serving.compute.onednn import Packed, here

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from service.errors import CorruptArtifact
-from service.learning.batch import Array, Rows
+from service.learning.data.rows import Array, Rows
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from service.learning.batch import Rows, make_rows
-from service.learning.memory import herd, quotas, remember
+from service.learning.data.memory import herd, quotas, remember
+from service.learning.data.rows import Rows, make_rows
 from tests.learning.memory_data import SECRET, Stream
 from tests.learning.samples import SPEC, digits
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from service.learning.batch import Rows, hash_order
 from service.learning.checkpoint import Checkpoint
+from service.learning.data.rows import Rows, hash_order
 from service.learning.method import Data
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from service.errors import CorruptArtifact
-from service.learning.batch import make_rows
-from service.learning.serialization import digest, pack, pack_rows, pack_shard, unpack, unpack_rows, unpack_shard
+from service.learning.data.rows import make_rows
+from service.learning.data.serialization import digest, pack, pack_rows, pack_shard, unpack, unpack_rows, unpack_shard
 
 TENSORS = {"b": np.arange(6, dtype=np.int16).reshape(2, 3), "a": np.float64(2.5), "none": np.zeros((0, 4), np.float32)}
 META = {"z": [1, None], "a": {"é": True}}
@@ -82,5 +82,7 @@ def test_other_bytes_are_no_rows() -> None:
 
 
 def test_packing_needs_no_torch() -> None:
-    code = "import sys, service.learning.serialization as s; s.unpack(s.pack({})); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, service.learning.data.serialization as s; s.unpack(s.pack({})); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.learning.identity import row_hashes
-from service.learning.sides import Folding, Keys, Marks, near, parted, repeated, sides
+from service.learning.data.row_hash import row_hashes
+from service.learning.data.sides import Folding, Keys, Marks, near, parted, repeated, sides
 
 FOLDS = 10
 SELECT_FOLD = 2

@@ -1,0 +1,1 @@
+"""Rows, their hashes, and how they are stored."""
