@@ -27,10 +27,10 @@ from benchmarks.telling import bar, reached, table
 from benchmarks.workbench import Model
 from service.contract.enums import Outcome
 from service.contract.inputs import Strict
-from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space, extracted
 from service.learning.method import Data, Learned, Run
 from service.learning.methods import METHODS, ridge
+from service.learning.network.checkpoint import Checkpoint
 
 UPDATES, ROWS = 100, 3
 STEP = 0.002

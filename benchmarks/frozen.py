@@ -15,10 +15,10 @@ from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import load as frozen
 from service.learning.backbones import pretrained
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Array
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.features import Space
+from service.learning.network.checkpoint import Checkpoint
 from service.serving.predictor import Predictor
 
 Floats = NDArray[np.float32]

@@ -9,9 +9,9 @@ import torch
 from service.contract.enums import UpdateKind, UpdateState, Verdict
 from service.contract.inputs import Architecture, InputSpec, VectorInput
 from service.contract.requests import CreateModel
-from service.learning.architectures import fresh, parts_of
 from service.learning.data.serialization import pack_shard
-from service.learning.preprocessing import InputScale
+from service.learning.network.input_scale import InputScale
+from service.learning.network.network import fresh, parts_of
 from service.registry import deployments, models, states, updates, versions
 from service.registry.updates import Order
 from service.runtime import Runtime

@@ -13,14 +13,14 @@ from service.contract.enums import Family, Retention
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, misfit
 from service.contract.requests import MethodChoice
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
-from service.learning.architectures import TRAINED_HERE
 from service.learning.backbones import admission
-from service.learning.checkpoint import Layout
 from service.learning.choice import AutoParams
 from service.learning.data.memory import none_kept
 from service.learning.keeping import refused
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
+from service.learning.network.checkpoint import Layout
+from service.learning.network.network import TRAINED_HERE
 from service.learning.sentences import a
 from service.learning.unseen import missing, would_lose
 from service.registry import models

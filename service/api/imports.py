@@ -19,10 +19,10 @@ from service.intake.multipart import read_parts
 from service.intake.safetensors_file import Weights, read_weights
 from service.learning.backbones import admission, starting_weights
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.serialization import ENTRY
-from service.learning.imported import Foreign, imported
-from service.learning.preprocessing import InputScale, declared_scale
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.imported import Foreign, imported
+from service.learning.network.input_scale import InputScale, declared_scale
 
 MULTIPART = "multipart/form-data"
 BACKBONE = "backbone.0"

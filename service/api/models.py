@@ -15,7 +15,7 @@ from service.contract import requests, resources
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture
 from service.contract.requests import MethodChoice
-from service.learning.preprocessing import declared_scale
+from service.learning.network.input_scale import declared_scale
 from service.registry import batches, models
 
 routes = APIRouter(tags=["models"])

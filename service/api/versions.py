@@ -19,8 +19,8 @@ from service.api.sent import SPEC
 from service.contract import resources
 from service.contract.inputs import BUILT_IN
 from service.errors import Conflict
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.serialization import pack, pack_shard, unpack
+from service.learning.network.checkpoint import Checkpoint
 from service.registry import aliases, deployments, models, versions
 from service.registry.sql.tables import Version
 from service.storage.artifacts import SHARDS

@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.checkpoint import Checkpoint
 from service.learning.importance import Importance
 from service.learning.learner import Learner
 from service.learning.losses import Pull, without_old
 from service.learning.method import SCHEDULE, Data, Run, Schedule, TrunkParams
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.search import Point, search
 from service.learning.training import Labelled, Objective, Step, rights
 from service.learning.unfreezing import SLOWER

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.learning.architectures import Network, build
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Rows
 from service.learning.evaluation import Answers
 from service.learning.features import Space, extracted
 from service.learning.ledger import Ledger
 from service.learning.method import Data
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import Network, build
 from service.learning.sources import answered_by_source
 from service.learning.tables import table
 

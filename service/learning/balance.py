@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from service.learning.data.rows import Ints
-from service.learning.growth import matrix
-from service.learning.heads import GrownLinear
 from service.learning.method import Balance
+from service.learning.network.blocks import GrownLinear
+from service.learning.network.growth import matrix
 from service.learning.statistics import at_least
 from service.learning.sums import Floats
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from service.learning.architectures import Network
 from service.learning.frame import Frame
+from service.learning.network.network import Network
 
 
 class Body(nn.Module):

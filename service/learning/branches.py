@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.architectures import Dense, Network
 from service.learning.body import BeforeHead
-from service.learning.convolutions import Convolutions, Filters, Stage
-from service.learning.forward_cost import forward_cost
-from service.learning.growth import matrix, next_part
-from service.learning.heads import Block, GrownLinear
 from service.learning.learner import Learner
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.convolutions import Convolutions, Filters, Stage
+from service.learning.network.growth import matrix, next_part
+from service.learning.network.multiply_adds import forward_cost
+from service.learning.network.network import Dense, Network
 from service.learning.training import Fit, Labelled, Step, logits
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.learning.architectures import build
 from service.learning.blend import with_discriminants
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Rows, bounded
 from service.learning.features import Space, feature_blocks
 from service.learning.method import Data, Run
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
 from service.learning.solve import Head, solve_lda, solve_ridge
 from service.learning.statistics import Paired, at_least
 from service.learning.strength import DEFAULT_ALPHA

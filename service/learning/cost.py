@@ -17,13 +17,13 @@ from service.contract.inputs import (
     PretrainedBackbone,
 )
 from service.contract.report import Cost
-from service.learning.architectures import fresh
 from service.learning.backbones import facts, resolved
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.serialization import pack_shard
-from service.learning.forward_cost import forward_cost
 from service.learning.method import Data, Learned, Run
-from service.learning.preprocessing import InputScale
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import InputScale
+from service.learning.network.multiply_adds import forward_cost
+from service.learning.network.network import fresh
 
 LEARNING_SHARE = 0.7
 """Of all rows, by the folds: 3-9 of 0-9."""

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from service.learning.apart import judged_apart
 from service.learning.calibration import ENOUGH_ROWS, smallest, temperature_of
-from service.learning.checkpoint import BlockLayout, Checkpoint, ExactHead
 from service.learning.closed_form import ExactParams, Form
 from service.learning.data.rows import Rows
 from service.learning.decay import Decay
@@ -25,6 +24,7 @@ from service.learning.ground import Ground
 from service.learning.ledger import Ledger
 from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Run
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead
 from service.learning.sentences import listed
 from service.learning.solve import ABSENT, Head
 from service.learning.sources import PULLS, SourceHeads, own_out_of_fold, source_heads, source_notes

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.learning.body import BeforeHead
-from service.learning.checkpoint import Tensors
 from service.learning.data.memory import herd
 from service.learning.data.rows import Ints, Rows, hash_order
 from service.learning.learner import Learner
+from service.learning.network.checkpoint import Tensors
 from service.learning.rehearsal import places
 from service.learning.training import logits
 

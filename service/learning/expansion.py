@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from service.learning.architectures import Network
-from service.learning.convolutions import Filters, Stage
-from service.learning.growth import matrix, next_part
-from service.learning.heads import Block, GrownLinear, Inserted, Span, new_block
+from service.learning.network.blocks import Block, GrownLinear, Inserted, Span, new_block
+from service.learning.network.convolutions import Filters, Stage
+from service.learning.network.growth import matrix, next_part
+from service.learning.network.network import Network
 from service.learning.places import Place, growing, passing
 
 LOOKED_AT_ONCE = 512

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.contract.inputs import Backbone, IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone
-from service.learning.architectures import Dense, Network, build, lift_layouts
 from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor
-from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.data.rows import Array, Ints, Rows, hash_order
-from service.learning.heads import GrownLinear
-from service.learning.layers import stored
-from service.learning.lifts import Lift, LiftKind, make_lift
 from service.learning.method import Data, no_check, no_progress
-from service.learning.preprocessing import CLIP, InputScale, input_reach
+from service.learning.network.blocks import GrownLinear
+from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.network.input_scale import CLIP, InputScale, input_reach
+from service.learning.network.layers import stored
+from service.learning.network.lifts import Lift, LiftKind, make_lift
+from service.learning.network.network import Dense, Network, build, lift_layouts
 from service.learning.space_id import space_id
 
 BLOCK = 64

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from service.learning.data.rows import Array
-from service.learning.heads import Block, GrownLinear
-from service.learning.low_rank import LowRank
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.low_rank import LowRank
 from service.learning.sums import Floats, Sums
 
 NORM = 64.0

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
-from service.learning.heads import Block, GrownLinear
 from service.learning.learner import Learner
+from service.learning.network.blocks import Block, GrownLinear
 from service.learning.training import Labelled
 
 LARGEST = 1e3

@@ -16,20 +16,20 @@ from torch import nn
 from service.contract.inputs import Architecture
 from service.errors import MethodRefused
 from service.learning.afterwards import balance, calibrate
-from service.learning.architectures import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
 from service.learning.backbones.extractor import Extractor
 from service.learning.balance import ADJUSTED, LEVEL, give_back
 from service.learning.body import Body
-from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.data.rows import Bools
 from service.learning.features import frozen_trunk, give_grid, largest_feature, shift_for
-from service.learning.growth import grow_head, merge, new_neck
-from service.learning.heads import Block
 from service.learning.log_odds import join, open_head, to_unit, unselected
 from service.learning.method import Balance, Data, GradientParams, Learned, Run, Unfreeze
-from service.learning.origin import ORIGIN, origin_of, trunk_trains
-from service.learning.preprocessing import InputScale, declared_scale, scale_for
-from service.learning.provenance import learned_by_part, unchanged
+from service.learning.network.blocks import Block
+from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.growth import grow_head, merge, new_neck
+from service.learning.network.input_scale import InputScale, declared_scale, scale_for
+from service.learning.network.network import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
+from service.learning.network.origin import ORIGIN, origin_of, trunk_trains
+from service.learning.network.provenance import learned_by_part, unchanged
 from service.learning.training import Fit, Labelled, Objective, fit
 from service.learning.unfreezing import NO_BLOCKS, SLOWER, opened
 from service.learning.view import View

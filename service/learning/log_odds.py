@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from service.learning.blend import with_discriminants
-from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.features import Space
-from service.learning.growth import matrix, merge
-from service.learning.heads import Block, GrownLinear
 from service.learning.method import Data
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.growth import matrix, merge
 from service.learning.solve import ABSENT, solve_lda, solve_ridge
 
 

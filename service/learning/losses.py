@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from service.learning.heads import Block
+from service.learning.network.blocks import Block
 from service.learning.steps import MOMENTUM
 
 REACH = round(1 / (1 - MOMENTUM), 9)

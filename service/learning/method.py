@@ -14,8 +14,8 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone, Strict
 from service.errors import MethodRefused
-from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.data.rows import Array, Rows
+from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
 
 if TYPE_CHECKING:
     from service.learning.features import Space

@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from service.learning.architectures import build
-from service.learning.checkpoint import BlockLayout, Checkpoint, Tensors
 from service.learning.features import Space
-from service.learning.growth import matrix, next_part
 from service.learning.method import Data, Learned
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, Tensors
+from service.learning.network.growth import matrix, next_part
+from service.learning.network.network import build
 from service.learning.sums import Floats
 
 

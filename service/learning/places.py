@@ -8,10 +8,10 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from service.learning.architectures import Network
-from service.learning.convolutions import GROUP, Convolutions, Stage
-from service.learning.growth import matrix
-from service.learning.heads import GrownLinear
+from service.learning.network.blocks import GrownLinear
+from service.learning.network.convolutions import GROUP, Convolutions, Stage
+from service.learning.network.growth import matrix
+from service.learning.network.network import Network
 
 EPSILON = 1e-6
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from service.learning.heads import GrownLinear
 from service.learning.learner import DRAWS, Learner
 from service.learning.losses import Pull
 from service.learning.method import GradientParams, Run
+from service.learning.network.blocks import GrownLinear
 from service.learning.places import Place, drift, growing
 from service.learning.training import Labelled, accuracy
 

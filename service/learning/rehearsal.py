@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from service.learning.checkpoint import Tensors
 from service.learning.data.rows import Bools, Ints, Rows
+from service.learning.network.checkpoint import Tensors
 
 
 @dataclass(frozen=True, eq=False)

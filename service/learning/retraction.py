@@ -10,9 +10,9 @@ import torch
 
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
-from service.learning.checkpoint import DECIDED, SOLVED, Checkpoint, Layout
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.method import Data, Learned, Run
+from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, Layout
 from service.learning.update import Candidate, Context, examine
 
 

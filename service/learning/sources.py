@@ -14,11 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Bools, Rows
 from service.learning.features import Space
 from service.learning.ledger import Ledger
 from service.learning.method import Data, Run
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.sentences import listed, percent
 from service.learning.solve import Head
 from service.learning.sums import Floats, Sums

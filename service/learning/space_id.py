@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from service.contract.inputs import PretrainedBackbone
-from service.learning.architectures import Network, parts_of
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.checkpoint import Tensors
+from service.learning.network.checkpoint import Tensors
+from service.learning.network.network import Network, parts_of
 
 
 def space_id(network: Network) -> str:

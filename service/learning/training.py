@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.errors import Diverged
-from service.learning.forward_cost import forward_cost
 from service.learning.losses import log_shares
 from service.learning.method import GradientParams, Run
+from service.learning.network.multiply_adds import forward_cost
 from service.learning.steps import (
     UNSEEN_STEPS,
     Best,

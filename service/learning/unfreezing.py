@@ -8,9 +8,9 @@ from torch import nn
 
 from service.contract.inputs import CnnBackbone, IdentityBackbone, MlpBackbone, PretrainedBackbone
 from service.errors import MethodRefused
-from service.learning.architectures import Network
 from service.learning.backbones import skeleton
 from service.learning.backbones.extractor import Blocks, Extractor
+from service.learning.network.network import Network
 
 if TYPE_CHECKING:
     from service.learning.method import Setting, TrunkParams, Unfreeze

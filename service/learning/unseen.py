@@ -7,8 +7,8 @@ from collections.abc import Collection
 
 from service.contract.enums import Family
 from service.errors import MethodRefused
-from service.learning.checkpoint import Checkpoint, Layout
 from service.learning.method import Data, Method
+from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.sentences import listed
 
 

@@ -22,7 +22,6 @@ from service.learning.answering import Asked, View, answers, features_of, softma
 from service.learning.apart import judged_apart, ridge_apart
 from service.learning.assessment import Assessment, Past
 from service.learning.backbones import bounded
-from service.learning.checkpoint import Checkpoint
 from service.learning.cost import cost_of
 from service.learning.curve import learning_curve
 from service.learning.data.sides import parted
@@ -32,7 +31,8 @@ from service.learning.ground import moved
 from service.learning.keeping import lacking
 from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
-from service.learning.preprocessing import InputScale, leaves_scale, narrow_columns
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import InputScale, leaves_scale, narrow_columns
 from service.learning.report import assess
 from service.learning.solve import Head, solve_ridge
 from service.learning.strength import DEFAULT_ALPHA, choose_alpha

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, TextInput
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import SELECT_FOLD, Rows
 from service.learning.features import Space, examining_network, rounded
 from service.learning.lift_choice import unseen_accuracy
 from service.learning.method import Data, Run
-from service.learning.preprocessing import InputScale
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import InputScale
 from service.learning.strength import Ridge
 from service.learning.sums import WIDEST
 

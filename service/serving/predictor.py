@@ -16,13 +16,13 @@ from torch import Tensor
 
 from service.contract.inputs import CnnBackbone, InputSpec, PretrainedBackbone, RangeScale, TextInput
 from service.errors import CorruptArtifact, InvalidContent
-from service.learning.architectures import Network, build
 from service.learning.backbones.extractor import Extractor, SharedWeights, shared
-from service.learning.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack_shard
-from service.learning.heads import Block, GrownLinear
-from service.learning.preprocessing import IMAGE_RANGE
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.network.input_scale import IMAGE_RANGE
+from service.learning.network.network import Network, build
 from service.serving.compute.batchnorm_folding import served
 from service.serving.compute.forward import UNKNOWN, Extremes, Forward, forwards, matrices
 from service.serving.pace import Pace, most_rows

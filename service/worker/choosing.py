@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.contract.inputs import Strict
-from service.learning.checkpoint import Checkpoint
 from service.learning.choice import AutoParams, Surroundings, auto
 from service.learning.method import Data, Method
 from service.learning.methods import AUTO, resolve
+from service.learning.network.checkpoint import Checkpoint
 from service.worker.assignment import Assignment, Challenge
 
 

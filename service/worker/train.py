@@ -13,7 +13,6 @@ from pathlib import Path
 from service.contract.enums import UpdateKind
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.checkpoint import Checkpoint
 from service.learning.cost import retraining_cost
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
@@ -21,6 +20,7 @@ from service.learning.keeping import refused
 from service.learning.ledger import Ledger
 from service.learning.method import Learned, Run
 from service.learning.methods import METHODS
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.retraction import blank, certify
 from service.learning.unseen import refuse_to_forget
 from service.learning.update import Candidate, Context, examine, learn

@@ -9,8 +9,8 @@ import numpy as np
 from service.contract.inputs import RangeScale, VectorInput
 from service.learning.data.rows import Rows, make_rows
 from service.learning.features import Space, identity_network
-from service.learning.lifts import make_lift
-from service.learning.preprocessing import declared_scale
+from service.learning.network.input_scale import declared_scale
+from service.learning.network.lifts import make_lift
 
 SECRET = b"a secret of tests"
 VECTOR = VectorInput(kind="vector", size=5, scale=RangeScale(range=(0, 1)))

@@ -13,8 +13,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
-from service.learning.architectures import build
-from service.learning.checkpoint import Checkpoint
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
 from tests.learning.memory_data import Stream
 
 Floats = NDArray[np.float32]

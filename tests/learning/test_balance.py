@@ -18,10 +18,10 @@ from service.learning.balance import (
     rebalance,
     shift,
 )
-from service.learning.growth import matrix
-from service.learning.heads import Block, GrownLinear
 from service.learning.method import Balance, Method, Run
 from service.learning.methods import den, fine_tune, lda, replay, retrain, ridge
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.growth import matrix
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
 

@@ -24,12 +24,12 @@ from service.contract.inputs import (
     VectorInput,
 )
 from service.errors import Cancelled
-from service.learning.architectures import build
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard, unpack_shard
 from service.learning.method import Learned, Method, Run
 from service.learning.methods import METHODS, resolve
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
 from tests.learning.backbones.made import TINY, files_of
 from tests.learning.memory_data import MemoryData, Stream
 

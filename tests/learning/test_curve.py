@@ -12,7 +12,7 @@ from service.learning.curve import learning_curve
 from service.learning.data.rows import Rows
 from service.learning.features import Space, identity_network
 from service.learning.ledger import Ledger
-from service.learning.preprocessing import declared_scale
+from service.learning.network.input_scale import declared_scale
 from service.learning.solve import Head, solve_ridge
 from service.learning.sums import Sums
 from tests.learning.memory_data import Stream, in_space

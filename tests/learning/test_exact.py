@@ -25,14 +25,14 @@ from service.contract.inputs import (
 )
 from service.errors import Cancelled, MethodRefused
 from service.learning import lift_choice
-from service.learning.architectures import build, fresh, layout_of, parts_of
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_shard
 from service.learning.features import Space
 from service.learning.method import Learned, Method, Run
 from service.learning.methods import lda, ridge
-from service.learning.preprocessing import declared_scale
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import declared_scale
+from service.learning.network.network import build, fresh, layout_of, parts_of
 from service.learning.solve import ABSENT, solve_ridge
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData, Stream
@@ -46,7 +46,7 @@ RAW = VectorInput(kind="vector", size=5)
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lifts that `auto` tries are small here."""
-    monkeypatch.setattr("service.learning.lifts.WIDTH", 60)
+    monkeypatch.setattr("service.learning.network.lifts.WIDTH", 60)
 
 
 def batch(name: str, which: Sequence[int] | np.ndarray, seed: int = 0) -> Rows:
@@ -293,7 +293,7 @@ def test_auto_chooses_again_when_rows_have_doubled_and_a_named_lift_stays() -> N
 
 def test_a_lift_that_was_far_ahead_stays_once_without_being_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lift_choice, "SELECTING_ROWS", 3)
-    monkeypatch.setattr("service.learning.lifts.WIDTH", 24)
+    monkeypatch.setattr("service.learning.network.lifts.WIDTH", 24)
     x, y = labelled(330)
     for scores, tried in (
         ((0.9, 0.98, 0.95), [3, 1, 3]),  # none is far behind, random Fourier features are, too

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
-from service.learning.architectures import Network, build, fresh, layout_of, parts_of
-from service.learning.checkpoint import Checkpoint
-from service.learning.convolutions import Filters
 from service.learning.expansion import Expansion, expand
-from service.learning.growth import grow_head
-from service.learning.heads import GrownLinear
+from service.learning.network.blocks import GrownLinear
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.convolutions import Filters
+from service.learning.network.growth import grow_head
+from service.learning.network.input_scale import InputScale
+from service.learning.network.network import Network, build, fresh, layout_of, parts_of
 from service.learning.places import drift, growing
-from service.learning.preprocessing import InputScale
 
 X = torch.randn(64, 12, generator=torch.Generator().manual_seed(9))
 IMAGES = torch.randn(48, 2, 8, 8, generator=torch.Generator().manual_seed(9))

@@ -21,8 +21,6 @@ from service.contract.inputs import (
     VectorInput,
 )
 from service.errors import Cancelled
-from service.learning.architectures import Network, fresh, layout_of, parts_of
-from service.learning.checkpoint import Checkpoint
 from service.learning.features import (
     GRID_LIMIT,
     Space,
@@ -33,8 +31,10 @@ from service.learning.features import (
     rounded,
     shift_for,
 )
-from service.learning.lifts import LiftKind, make_lift
-from service.learning.preprocessing import declared_scale
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import declared_scale
+from service.learning.network.lifts import LiftKind, make_lift
+from service.learning.network.network import Network, fresh, layout_of, parts_of
 from tests.learning.exact_help import VECTOR, labelled, space
 
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8, scale=RangeScale(range=(0, 16)))

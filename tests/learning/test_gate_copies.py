@@ -13,11 +13,11 @@ from sklearn.datasets import load_digits
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import Report
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Known, Rows, rows_of
 from service.learning.data.sides import Folding, settle
 from service.learning.method import Run
 from service.learning.methods import resolve
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.update import Context, run_update
 from tests.learning.memory_data import MemoryData
 

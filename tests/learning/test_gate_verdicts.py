@@ -14,10 +14,10 @@ from sklearn.datasets import load_digits
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.report import Report
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Rows, make_rows
 from service.learning.method import Run
 from service.learning.methods import resolve
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.update import Context, run_update
 from tests.learning.memory_data import MemoryData
 

@@ -9,10 +9,10 @@ from service.contract.inputs import ImageInput, InputSpec, RangeScale, VectorInp
 from service.learning import lift_choice
 from service.learning.data.rows import Rows, make_rows
 from service.learning.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
-from service.learning.lifts import candidate_lifts
 from service.learning.method import Run
 from service.learning.methods.lda import Discriminants
-from service.learning.preprocessing import scale_for
+from service.learning.network.input_scale import scale_for
+from service.learning.network.lifts import candidate_lifts
 from service.learning.strength import Ridge
 from tests.learning.exact_help import SECRET, VECTOR
 
@@ -33,7 +33,7 @@ def corners(n: int) -> tuple[np.ndarray, list[str]]:
 
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.learning.lifts.WIDTH", 60)
+    monkeypatch.setattr("service.learning.network.lifts.WIDTH", 60)
 
 
 @pytest.mark.parametrize("n", [60, 400])
@@ -45,7 +45,7 @@ def test_curved_classes_get_random_features(n: int, solver: Ridge | Discriminant
 
 
 def test_more_filters_are_taken_where_they_help_and_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.learning.lifts.SMALL", 5)
+    monkeypatch.setattr("service.learning.network.lifts.SMALL", 5)
     spec = ImageInput(kind="image", channels=1, height=5, width=5)
     images = np.random.default_rng(0).uniform(0, 255, (90, 1, 5, 5))
     labels = [str(k % 2) for k in range(90)]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from service.learning.heads import Block
 from service.learning.losses import GroupLasso, Pull, divergence, log_shares, unit_norms
+from service.learning.network.blocks import Block
 from service.learning.steps import MOMENTUM
 
 

@@ -9,7 +9,7 @@ import torch
 
 from service.learning.features import Space, identity_network
 from service.learning.frame import Frame
-from service.learning.preprocessing import InputScale
+from service.learning.network.input_scale import InputScale
 from service.learning.pseudo import Gaussians
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import SPEC, digits

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.convolutions import fresh_stages
-from service.learning.heads import Block, GrownLinear
 from service.learning.method import Run
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.convolutions import fresh_stages
 from service.learning.sensitivity import Asked, Size, known_blocks, sensitivity
 
 CLASSES = 3

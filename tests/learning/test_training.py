@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from service.errors import Cancelled, Diverged
-from service.learning.forward_cost import forward_cost
-from service.learning.heads import Block, GrownLinear
 from service.learning.method import GradientParams, Run
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.multiply_adds import forward_cost
 from service.learning.training import Labelled, accuracy, fit
 
 PARAMS = GradientParams(epochs=3, batch_size=16, lr=0.1)

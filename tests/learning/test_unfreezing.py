@@ -18,11 +18,11 @@ from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageIn
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import Blocks
 from service.learning.backbones.residual import SmallResNet
-from service.learning.checkpoint import Checkpoint
 from service.learning.features import Space
 from service.learning.keeping import refused
 from service.learning.method import Learned, Method, Run, Setting, TrunkParams
 from service.learning.methods import METHODS, UNFREEZE, as_learned, l2_sp, linear_probe, lora, resolve, ridge
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.unfreezing import layers_within, unknown_names
 from tests.learning.backbones.made import classifier
 from tests.learning.memory_data import Stream

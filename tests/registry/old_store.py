@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from service.contract.inputs import Architecture, VectorInput
-from service.learning.architectures import fresh, parts_of
 from service.learning.data.rows import make_rows
 from service.learning.data.serialization import pack_rows, pack_shard
-from service.learning.preprocessing import InputScale
+from service.learning.network.input_scale import InputScale
+from service.learning.network.network import fresh, parts_of
 from service.registry.sql.database import migrate
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts

@@ -10,9 +10,9 @@ import torch
 
 from service.contract.inputs import Architecture, ImageInput, VectorInput
 from service.errors import CorruptArtifact, NotLive
-from service.learning.architectures import build, fresh, parts_of
-from service.learning.checkpoint import Checkpoint
-from service.learning.preprocessing import InputScale
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import InputScale
+from service.learning.network.network import build, fresh, parts_of
 from service.serving.answers import predict
 from service.serving.loaded_versions import Loaded
 from service.serving.pace import MOST_ROWS, Pace, most_rows

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Interference, Outcome
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import BatchEvidence, Cost, GateReport, NewClassesScore, OldClasses, Pair, Report, Rule
-from service.learning.architectures import fresh, parts_of
 from service.learning.data.rows import make_rows
 from service.learning.data.serialization import pack_rows, pack_shard
-from service.learning.preprocessing import InputScale
+from service.learning.network.input_scale import InputScale
+from service.learning.network.network import fresh, parts_of
 from service.registry import batches, leases, models
 from service.registry.sql.tables import Batch, Update
 from service.runtime import Runtime

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.rows import Rows, hash_order
 from service.learning.method import Data
+from service.learning.network.checkpoint import Checkpoint
 
 
 def remember(rows: Rows, size: int) -> Rows:

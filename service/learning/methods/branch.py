@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.architectures import build
 from service.learning.balance import LEVEL
 from service.learning.body import BeforeHead, Body
 from service.learning.branches import (
@@ -25,13 +24,14 @@ from service.learning.branches import (
     widened_head,
     widths,
 )
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.memory import refuse_without_rows, remember
 from service.learning.data.rows import Rows
-from service.learning.heads import Block, new_block
 from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import log_shares
 from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.network.blocks import Block, new_block
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, fit, logits
 

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.beside import Inside, training_beside
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.memory import remember
 from service.learning.expansion import Expansion, expand
 from service.learning.learner import DRAWS, TRAINING, Learner
 from service.learning.losses import GroupLasso
 from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.places import growing
 from service.learning.probing import EPOCHS, Probe, probe
 from service.learning.training import Labelled, logits

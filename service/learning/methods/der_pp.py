@@ -16,12 +16,12 @@ from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.balance import LEVEL
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.memory import refuse_without_rows, remember
 from service.learning.data.rows import Rows
 from service.learning.learner import DRAWS, Learner
 from service.learning.losses import log_shares
 from service.learning.method import Data, Learned, Method, Run, TrunkParams
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.rehearsal import Scores, recall
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, logits

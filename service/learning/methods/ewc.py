@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.anchor import Anchor, Pulled, PulledParams, train_held
-from service.learning.checkpoint import Checkpoint
-from service.learning.forward_cost import forward_cost
 from service.learning.importance import LABELS, Importance, mean_of, old_rows, sample_of
 from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.multiply_adds import forward_cost
 from service.learning.sensitivity import sensitivity
 from service.learning.training import Labelled
 from service.learning.unfreezing import unfit

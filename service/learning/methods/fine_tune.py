@@ -10,9 +10,9 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.anchor import watch_old
-from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.unfreezing import unfit
 
 

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.data.memory import refuse_without_rows
 from service.learning.data.rows import Rows
 from service.learning.exemplars import Exemplars, chosen, nearest_mean, recalled, seen
-from service.learning.growth import matrix
-from service.learning.heads import Block
 from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run, TrunkParams
+from service.learning.network.blocks import Block
+from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.growth import matrix
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, accuracy, logits
 from service.learning.unfreezing import unfit

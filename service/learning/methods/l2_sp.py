@@ -21,10 +21,10 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.anchor import Anchor, Pulled, PulledParams, Strength, choose, objective
-from service.learning.checkpoint import Checkpoint, Tensors
 from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
-from service.learning.origin import ORIGIN
+from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.origin import ORIGIN
 from service.learning.unfreezing import unfit
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)

@@ -16,15 +16,15 @@ from torch.nn import functional as F
 from service.contract.enums import Family
 from service.contract.inputs import IdentityBackbone
 from service.errors import MethodRefused
-from service.learning.architectures import Network
 from service.learning.backbones.extractor import Extractor
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.memory import remember
-from service.learning.growth import next_part
 from service.learning.learner import INIT, Learner
 from service.learning.losses import log_shares
-from service.learning.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
 from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.growth import next_part
+from service.learning.network.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
+from service.learning.network.network import Network
 from service.learning.training import Labelled, Step
 
 

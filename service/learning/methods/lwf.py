@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.anchor import asks_new_alone, watch_old
-from service.learning.checkpoint import Checkpoint
 from service.learning.learner import Learner
 from service.learning.losses import divergence, without_old
 from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.training import Step, logits
 from service.learning.unfreezing import unfit
 

@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.balance import LEVEL
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.memory import refuse_without_rows, remember
 from service.learning.learner import Learner
 from service.learning.losses import divergence, log_shares
 from service.learning.method import Data, Learned, Method, Run, TrunkParams
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.rehearsed import Watch
 from service.learning.training import Labelled, Objective, Step, logits
 from service.learning.unfreezing import unfit

@@ -11,9 +11,9 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, PretrainedBackbone, misfit
 from service.learning import unfreezing
-from service.learning.checkpoint import Checkpoint
 from service.learning.learner import FROM_SCRATCH, Learner
 from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, Setting, TrunkParams
+from service.learning.network.checkpoint import Checkpoint
 
 
 class Params(TrunkParams):

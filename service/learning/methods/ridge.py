@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.learning.checkpoint import Checkpoint
 from service.learning.closed_form import ExactParams, Form, unfit
 from service.learning.exact import learn_exactly
 from service.learning.ground import as_base, ground_for
 from service.learning.method import Data, Learned, Method, Run
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.new_columns import can_stay, with_old_columns
 from service.learning.strength import ALPHAS, Ridge
 

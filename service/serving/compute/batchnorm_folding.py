@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import bare
 from service.learning.backbones.extractor import Extractor, ImageExtractor, SharedWeights, shared
-from service.learning.low_rank import BORDERS
+from service.learning.network.low_rank import BORDERS
 from service.serving.compute.onednn import ABSENT, ROWS, Packed, PackedLinear, Told, here
 from service.tuning.priority import give_way
 

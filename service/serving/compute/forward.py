@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.contract.inputs import TextInput, VectorInput
-from service.learning.architectures import Dense, Network
-from service.learning.convolutions import Convolutions
-from service.learning.heads import GrownLinear
-from service.learning.lifts import Lift
-from service.learning.preprocessing import CLIP, InputScale
+from service.learning.network.blocks import GrownLinear
+from service.learning.network.convolutions import Convolutions
+from service.learning.network.input_scale import CLIP, InputScale
+from service.learning.network.lifts import Lift
+from service.learning.network.network import Dense, Network
 from service.serving.compute.onednn import PackedMatrix, packed_stages
 
 Step = Callable[[Tensor], Tensor]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.convolutions import Convolutions, Filters, Stage, groups_of, sides
+from service.learning.network.convolutions import Convolutions, Filters, Stage, groups_of, sides
 
 ROWS = 8
 """Of a pass for which filters are brought in order; other numbers of rows do about as well with it."""

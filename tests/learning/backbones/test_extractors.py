@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone
 from service.learning import backbones
-from service.learning.architectures import build, parts_of
 from service.learning.backbones.extractor import Extractor, SharedWeights, shared
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.features import Space, extracted, pretrained_network, rounded
-from service.learning.preprocessing import declared_scale
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import declared_scale
+from service.learning.network.network import build, parts_of
 from tests.learning.backbones.made import IMAGE, TEXT, TINY, classifier, files_of
 
 LITE = PretrainedBackbone(name="efficientnet_lite0", side=64)

@@ -11,12 +11,12 @@ from sklearn.datasets import load_digits
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
 from service.errors import MethodRefused
-from service.learning.architectures import build
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.features import Space
 from service.learning.method import Learned, Run
 from service.learning.methods import METHODS, resolve
+from service.learning.network.network import build
 from service.learning.retraction import blank
 from service.learning.update import Context, examine, run_update
 from service.serving.predictor import Predictor

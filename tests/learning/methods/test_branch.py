@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
-from service.learning.architectures import build
 from service.learning.branches import add_branch, branches, keep_newest, newest
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.serialization import pack_shard
 from service.learning.method import Method
 from service.learning.methods import branch, den, linear_probe, replay, retrain, ridge
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
 

@@ -11,10 +11,10 @@ import torch
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
 from service.learning import probing
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.serialization import pack_shard
 from service.learning.method import Learned, Run
 from service.learning.methods import den, fine_tune, linear_probe, retrain, ridge
+from service.learning.network.checkpoint import Checkpoint
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream
 

@@ -10,11 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from service.errors import MethodRefused
-from service.learning.architectures import build
-from service.learning.checkpoint import Checkpoint
 from service.learning.exemplars import nearest_mean
 from service.learning.method import Method, Run
 from service.learning.methods import fine_tune, icarl, replay, resolve, retrain, ridge
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.learning.checkpoint import Checkpoint
 from service.learning.method import Run
 from service.learning.methods import fine_tune, l2_sp, retrain, ridge
+from service.learning.network.checkpoint import Checkpoint
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 

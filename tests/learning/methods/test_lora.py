@@ -10,15 +10,15 @@ from efficientnet_lite_pytorch.utils import Conv2dStaticSamePadding
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
-from service.learning.architectures import build
-from service.learning.checkpoint import Checkpoint
 from service.learning.data.serialization import pack_shard
 from service.learning.features import Space
-from service.learning.growth import next_part
 from service.learning.learner import Learner
-from service.learning.low_rank import LowRank, attach, fold, new_branch, targets
 from service.learning.method import Run
 from service.learning.methods import den, fine_tune, lora, retrain, ridge
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.growth import next_part
+from service.learning.network.low_rank import LowRank, attach, fold, new_branch, targets
+from service.learning.network.network import build
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream
 

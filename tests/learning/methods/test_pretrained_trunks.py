@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone
-from service.learning.architectures import build
-from service.learning.checkpoint import Checkpoint, Layout, LiftLayout
 from service.learning.features import Space
 from service.learning.method import Setting
 from service.learning.methods import lda, linear_probe, lora
+from service.learning.network.checkpoint import Checkpoint, Layout, LiftLayout
+from service.learning.network.network import build
 from tests.learning.memory_data import Stream
 
 VIT, FILTERS = "timm/test_vit", "timm/test_efficientnet"

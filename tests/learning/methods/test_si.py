@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from service.learning.checkpoint import Checkpoint
-from service.learning.heads import Block, GrownLinear
 from service.learning.importance import Importance
 from service.learning.learner import Learner
 from service.learning.method import GradientParams, Run
 from service.learning.methods import fine_tune, retrain, si
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.steps import CLIP
 from service.learning.training import Labelled, fit
 from tests.learning.memory_data import Stream

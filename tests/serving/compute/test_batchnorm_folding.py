@@ -12,13 +12,13 @@ from torch.nn import functional as F
 
 from service.contract.inputs import Architecture, PretrainedBackbone
 from service.learning import backbones
-from service.learning.architectures import Network, fresh, layout_of, parts_of
 from service.learning.backbones import extractor
 from service.learning.backbones.extractor import ImageExtractor, SharedWeights
 from service.learning.data.rows import Array
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.low_rank import LowRank, attach
-from service.learning.preprocessing import InputScale
+from service.learning.network.input_scale import InputScale
+from service.learning.network.low_rank import LowRank, attach
+from service.learning.network.network import Network, fresh, layout_of, parts_of
 from service.serving.compute import batchnorm_folding
 from service.serving.compute.batchnorm_folding import foldable, served
 from service.serving.compute.onednn import Packed, here

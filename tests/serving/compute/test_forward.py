@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
-from service.learning.architectures import Network, fresh, new_block
-from service.learning.convolutions import Filters, Stage
-from service.learning.heads import GrownLinear, Inserted
-from service.learning.lifts import make_lift
-from service.learning.preprocessing import InputScale
+from service.learning.network.blocks import GrownLinear, Inserted
+from service.learning.network.convolutions import Filters, Stage
+from service.learning.network.input_scale import InputScale
+from service.learning.network.lifts import make_lift
+from service.learning.network.network import Network, fresh, new_block
 from service.serving.compute.forward import forwards, matrices
 from service.serving.compute.onednn import SMALLEST, here
 

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput
-from service.learning.architectures import build, fresh, layout_of, parts_of
-from service.learning.checkpoint import Checkpoint, Layout
-from service.learning.convolutions import Convolutions, Filters, Stage, stage_keys
 from service.learning.features import Space
-from service.learning.preprocessing import InputScale
+from service.learning.network.checkpoint import Checkpoint, Layout
+from service.learning.network.convolutions import Convolutions, Filters, Stage, stage_keys
+from service.learning.network.input_scale import InputScale
+from service.learning.network.network import build, fresh, layout_of, parts_of
 
 SPEC = ImageInput(kind="image", channels=2, height=12, width=12)
 X = torch.randn(20, 2, 12, 12, generator=torch.Generator().manual_seed(1))

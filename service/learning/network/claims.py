@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from service.errors import InvalidContent
-from service.learning.checkpoint import BlockLayout, Layout, Tensors
+from service.learning.network.checkpoint import BlockLayout, Layout, Tensors
 
 SOURCE = "head.source."
 """Parts that are heads of sources, by the place of each in the layout."""

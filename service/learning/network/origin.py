@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from service.contract.inputs import PretrainedBackbone
-from service.learning.architectures import TRAINED_HERE, Network, parts_of
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.checkpoint import Checkpoint, Tensors
+from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.network import TRAINED_HERE, Network, parts_of
 
 ORIGIN = "state.origin."
 """Parts that keep the weights of the first training: what `anchor: base` pulls to."""

@@ -9,10 +9,18 @@ from typing import cast
 from torch import Tensor, nn
 
 from service.contract.inputs import CnnBackbone
-from service.learning.checkpoint import BlockLayout, InsertedLayout, Layout, LowRankLayout, Stamp, Tensors
-from service.learning.convolutions import Convolutions, Filters, Stage, convolutions, norm_key, sides, stage_keys
-from service.learning.heads import Block, GrownLinear, Inserted
-from service.learning.low_rank import LowRank, attach
+from service.learning.network.blocks import Block, GrownLinear, Inserted
+from service.learning.network.checkpoint import BlockLayout, InsertedLayout, Layout, LowRankLayout, Stamp, Tensors
+from service.learning.network.convolutions import (
+    Convolutions,
+    Filters,
+    Stage,
+    convolutions,
+    norm_key,
+    sides,
+    stage_keys,
+)
+from service.learning.network.low_rank import LowRank, attach
 
 Parts = Mapping[str, Tensors]
 

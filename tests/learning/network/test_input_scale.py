@@ -9,7 +9,7 @@ import torch
 from service.contract.inputs import ImageInput, MomentsScale, RangeScale, VectorInput
 from service.errors import InvalidContent
 from service.learning.methods import ridge
-from service.learning.preprocessing import (
+from service.learning.network.input_scale import (
     InputScale,
     declared_scale,
     fit_scale,

@@ -9,9 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from service.learning.architectures import Dense, Network
-from service.learning.convolutions import Convolutions
-from service.learning.heads import Block, GrownLinear, new_block
+from service.learning.network.blocks import Block, GrownLinear, new_block
+from service.learning.network.convolutions import Convolutions
+from service.learning.network.network import Dense, Network
 
 LOUDEST = 1 / 8
 

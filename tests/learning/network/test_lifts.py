@@ -9,8 +9,8 @@ import torch
 
 from service.contract.inputs import ImageInput, VectorInput
 from service.errors import InvalidContent
-from service.learning.checkpoint import LiftLayout
-from service.learning.lifts import WIDE, WIDE_ROWS, WIDTH, Lift, LiftKind, candidate_lifts, load_lift, make_lift
+from service.learning.network.checkpoint import LiftLayout
+from service.learning.network.lifts import WIDE, WIDE_ROWS, WIDTH, Lift, LiftKind, candidate_lifts, load_lift, make_lift
 
 VECTORS: list[LiftKind] = ["none", "relu", "fourier"]
 SHAPES = {"small": (1, 8, 8), "middle": (3, 20, 18), "large": (1, 64, 70), "tiny": (2, 3, 4)}

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from service.learning.backbones.extractor import Extractor
-from service.learning.heads import Block, Inserted
-from service.learning.low_rank import LowRank
+from service.learning.network.blocks import Block, Inserted
+from service.learning.network.low_rank import LowRank
 
 
 @torch.no_grad()

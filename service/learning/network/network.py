@@ -24,11 +24,12 @@ from service.contract.inputs import (
 )
 from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor, SharedWeights
-from service.learning.checkpoint import BlockLayout, Checkpoint, Layout, LiftLayout, Tensors
-from service.learning.convolutions import Convolutions, fresh_stages
 from service.learning.data.rows import Array
-from service.learning.heads import Block, GrownLinear, Inserted, new_block
-from service.learning.layers import (
+from service.learning.network.blocks import Block, GrownLinear, Inserted, new_block
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, Layout, LiftLayout, Tensors
+from service.learning.network.convolutions import Convolutions, fresh_stages
+from service.learning.network.input_scale import InputScale
+from service.learning.network.layers import (
     block_layouts,
     inserted_layouts,
     load_additions,
@@ -39,9 +40,8 @@ from service.learning.layers import (
     stamps,
     stored,
 )
-from service.learning.lifts import Lift, load_lift
-from service.learning.low_rank import LowRank
-from service.learning.preprocessing import InputScale
+from service.learning.network.lifts import Lift, load_lift
+from service.learning.network.low_rank import LowRank
 
 TRAINED_HERE = (MlpBackbone, CnnBackbone)
 """Backbones whose weights are learned here; any other stands still."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.checkpoint import Checkpoint, Tensors
+from service.learning.network.checkpoint import Checkpoint, Tensors
 
 
 def unchanged(base: Checkpoint | None, part: str, tensors: Tensors) -> bool:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.convolutions import KERNEL, Stage
-from service.learning.heads import Block, GrownLinear
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.convolutions import KERNEL, Stage
 
 Target = nn.Linear | nn.Conv2d | GrownLinear
 BORDERS = (nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBackbone, PretrainedBackbone, TextInput
 from service.errors import InvalidContent
-from service.learning.architectures import build, fresh, layout_of, parts_of
-from service.learning.checkpoint import Checkpoint, Layout, Tensors
-from service.learning.claims import check_blocks, check_numbers, check_sources
-from service.learning.preprocessing import InputScale, declared_scale
+from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.network.claims import check_blocks, check_numbers, check_sources
+from service.learning.network.input_scale import InputScale, declared_scale
+from service.learning.network.network import build, fresh, layout_of, parts_of
 
 SERVED = ("scale", "backbone", "lift", "neck", "head")
 """Parts that answer; what else an exported file holds (the judge's head, the state of methods) is left out."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.heads import Block, GrownLinear, Span
+from service.learning.network.blocks import Block, GrownLinear, Span
 
 KERNEL = 3
 FIELDS = 4

@@ -8,12 +8,12 @@ import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import InvalidContent, MethodRefused
-from service.learning.checkpoint import Checkpoint
 from service.learning.choice import auto
 from service.learning.data.rows import Array, make_rows
-from service.learning.imported import Foreign, imported
 from service.learning.method import Run
 from service.learning.methods import METHODS, resolve
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.imported import Foreign, imported
 from service.learning.update import Candidate, Context, run_update
 from service.serving.predictor import Predictor
 from tests.learning.memory_data import SECRET, MemoryData

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
-from service.learning.architectures import Network, fresh
 from service.learning.data.rows import make_rows
 from service.learning.frame import NORM, Frame, Framed
-from service.learning.growth import grow_head, matrix, merge, new_neck, next_part
-from service.learning.heads import Block, GrownLinear
-from service.learning.preprocessing import InputScale
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.growth import grow_head, matrix, merge, new_neck, next_part
+from service.learning.network.input_scale import InputScale
+from service.learning.network.network import Network, fresh
 from service.learning.sums import Sums
 from tests.learning.memory_data import SECRET
 from tests.learning.samples import digits
