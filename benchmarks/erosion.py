@@ -27,7 +27,7 @@ from benchmarks.telling import bar, reached, table
 from benchmarks.workbench import Model
 from service.contract.enums import Outcome
 from service.contract.inputs import Strict
-from service.learning.features import Space, extracted
+from service.learning.ledger.feature_space import Space, extracted
 from service.learning.method import Data, Learned, Run
 from service.learning.methods import METHODS, ridge
 from service.learning.network.checkpoint import Checkpoint

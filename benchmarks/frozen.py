@@ -17,7 +17,7 @@ from service.learning.backbones import pretrained
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Array
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.features import Space
+from service.learning.ledger.feature_space import Space
 from service.learning.network.checkpoint import Checkpoint
 from service.serving.predictor import Predictor
 

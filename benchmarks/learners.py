@@ -18,7 +18,7 @@ from benchmarks.streams import Arrival, Rows, Stream
 from benchmarks.workbench import Model
 from service.contract.inputs import Architecture, MlpBackbone
 from service.errors import MethodRefused
-from service.learning.features import Space, feature_blocks
+from service.learning.ledger.feature_space import Space, feature_blocks
 from service.learning.methods import AUTO, METHODS
 from service.worker.assignment import Result
 

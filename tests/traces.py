@@ -14,7 +14,7 @@ from service.errors import CorruptArtifact
 from service.learning.data.row_hash import content_digest
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import unpack_rows
-from service.learning.summed import MAGIC, SummedEntry
+from service.learning.ledger.entry import MAGIC, SummedEntry
 
 AT_LEAST = 8
 """Bytes of a trace: shorter ones are found by chance."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from service.learning.data.rows import Rows
 from service.learning.evaluation import Answers
-from service.learning.features import Space, extracted
-from service.learning.ledger import Ledger
+from service.learning.ledger.feature_space import Space, extracted
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import Network, build

@@ -16,7 +16,7 @@ from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows, alone, di
 from service.learning.data.sides import shared
 from service.learning.evaluation import Answers, Bits, class_scores
 from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
-from service.learning.ledger import Ledger
+from service.learning.ledger.ledger import Ledger
 from service.learning.likeness import in_parts, likeness, of_its_own, young
 from service.learning.looking_back import pooled_before, since
 from service.learning.measured import Contradiction, First, Group, Harm, Likeness, Measured, NewClass

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from service.learning.data.rows import Ints
+from service.learning.ledger.sums import Floats
 from service.learning.method import Balance
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.growth import matrix
 from service.learning.statistics import at_least
-from service.learning.sums import Floats
 
 ADJUSTED = "state.balance"
 """Part that remembers what was taken off each column, so that it can be given back before the next training."""

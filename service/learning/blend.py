@@ -19,9 +19,9 @@ import numpy as np
 from service.learning.apart import LeftOut, set_apart
 from service.learning.calibration import fit_temperature
 from service.learning.data.rows import Ints, Rows
+from service.learning.ledger.sums import Floats, Sums
 from service.learning.solve import Head, solve_lda
 from service.learning.statistics import Paired
-from service.learning.sums import Floats, Sums
 
 TESTED_ROWS = 200
 """Rows kept back for choosing below which the discriminants stay: fewer tell too little."""

@@ -12,7 +12,7 @@ from service.learning.data.rows import Ints, Rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import Evidence
 from service.learning.familiarity import sampled_columns, scale_within
-from service.learning.sums import Sums
+from service.learning.ledger.sums import Sums
 
 LEAST = 3
 """Rows that make a cluster."""

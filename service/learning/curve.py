@@ -15,12 +15,12 @@ import numpy as np
 
 from service.contract.report import CurvePoint, LearningCurve, MoreRows
 from service.learning.data.rows import SELECT_FOLD, Bools, Rows
-from service.learning.ledger import Ledger
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.sentences import listed, points
 from service.learning.sentences import rows as counted
 from service.learning.solve import Head
 from service.learning.statistics import Paired
-from service.learning.sums import Sums
 from service.learning.tables import parts
 
 SOME_FOLDS = 5

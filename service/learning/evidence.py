@@ -19,10 +19,10 @@ from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows
 from service.learning.evaluation import Answers
 from service.learning.familiarity import is_familiar
-from service.learning.ledger import Ledger
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.measured import Reconciliation
 from service.learning.statistics import Agreement
-from service.learning.sums import Sums
 
 if TYPE_CHECKING:
     from service.learning.solve import Head

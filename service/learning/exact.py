@@ -19,17 +19,17 @@ from service.learning.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.closed_form import ExactParams, Form
 from service.learning.data.rows import Rows
 from service.learning.decay import Decay
-from service.learning.features import Space, rounded
 from service.learning.ground import Ground
-from service.learning.ledger import Ledger
+from service.learning.ledger.batch_weights import Weights, aged, out_of_fold_weighted
+from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Floats, Sums
 from service.learning.lift_choice import Fitted
 from service.learning.method import Data, Learned, Run
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead
 from service.learning.sentences import listed
 from service.learning.solve import ABSENT, Head
 from service.learning.sources import PULLS, SourceHeads, own_out_of_fold, source_heads, source_notes
-from service.learning.sums import Floats, Sums
-from service.learning.weights import Weights, aged, out_of_fold_weighted
 
 
 def learn_exactly(

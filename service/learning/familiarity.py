@@ -6,7 +6,7 @@ import numpy as np
 
 from service.learning.data.rows import Array, Bools, Ints
 from service.learning.evaluation import Floats
-from service.learning.sums import Sums
+from service.learning.ledger.sums import Sums
 from service.learning.tables import parts
 
 WIDTH = 256

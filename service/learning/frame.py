@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from service.learning.data.rows import Array
+from service.learning.ledger.sums import Floats, Sums
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.low_rank import LowRank
-from service.learning.sums import Floats, Sums
 
 NORM = 64.0
 """Mean square of a row's norm for which a learning rate is meant."""

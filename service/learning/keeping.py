@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture, Strict
-from service.learning.ledger import Ledger
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Method
 from service.learning.network.checkpoint import Layout
 

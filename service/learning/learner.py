@@ -20,7 +20,7 @@ from service.learning.backbones.extractor import Extractor
 from service.learning.balance import ADJUSTED, LEVEL, give_back
 from service.learning.body import Body
 from service.learning.data.rows import Bools
-from service.learning.features import frozen_trunk, give_grid, largest_feature, shift_for
+from service.learning.ledger.feature_space import frozen_trunk, give_grid, largest_feature, shift_for
 from service.learning.log_odds import join, open_head, to_unit, unselected
 from service.learning.method import Balance, Data, GradientParams, Learned, Run, Unfreeze
 from service.learning.network.blocks import Block

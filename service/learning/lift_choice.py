@@ -13,14 +13,14 @@ from service.contract.inputs import InputSpec
 from service.learning.apart import LeftOut, out_of_fold_logits
 from service.learning.blend import Compared
 from service.learning.data.rows import SELECT_FOLD, Array, Ints, Rows
-from service.learning.features import Space, identity_network, rounded
-from service.learning.ledger import Ledger
+from service.learning.ledger.feature_space import Space, identity_network, rounded
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.method import Run
 from service.learning.network.checkpoint import Layout, LiftLayout
 from service.learning.network.input_scale import InputScale, input_reach
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, make_lift, twice_the_filters
 from service.learning.solve import Head
-from service.learning.sums import Sums
 
 Name = Literal["ridge", "lda", "both"]
 """Of a closed form; both: ridge and the discriminants beside it."""

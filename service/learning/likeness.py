@@ -19,9 +19,9 @@ from service.contract.policy import Renames
 from service.learning.data.rows import Ints, Rows, alone, distinct
 from service.learning.evaluation import Answers, Floats
 from service.learning.evidence import Evidence
+from service.learning.ledger.sums import Sums
 from service.learning.measured import Likeness
 from service.learning.statistics import auc
-from service.learning.sums import Sums
 
 if TYPE_CHECKING:
     from service.learning.assessment import Assessment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from service.learning.blend import with_discriminants
-from service.learning.features import Space
+from service.learning.ledger.feature_space import Space
 from service.learning.method import Data
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint, Tensors

@@ -18,10 +18,10 @@ from service.learning.data.rows import Array, Rows
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
 
 if TYPE_CHECKING:
-    from service.learning.features import Space
-    from service.learning.ledger import Ledger
-    from service.learning.sums import Sums
-    from service.learning.weights import Steps, Weights
+    from service.learning.ledger.batch_weights import Steps, Weights
+    from service.learning.ledger.feature_space import Space
+    from service.learning.ledger.ledger import Ledger
+    from service.learning.ledger.sums import Sums
 
 
 class Data(Protocol):

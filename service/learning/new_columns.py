@@ -12,12 +12,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from service.learning.features import Space
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.sums import Floats
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, Tensors
 from service.learning.network.growth import matrix, next_part
 from service.learning.network.network import build
-from service.learning.sums import Floats
 
 
 def can_stay(base: Checkpoint | None, data: Data) -> bool:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from service.learning.frame import Frame
-from service.learning.ledger import Ledger
-from service.learning.moments import Moments
-from service.learning.sums import Sums
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.moments import Moments
+from service.learning.ledger.sums import Sums
 from service.learning.training import Labelled
 
 

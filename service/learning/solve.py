@@ -18,8 +18,8 @@ import numpy as np
 
 from service.errors import MethodRefused
 from service.learning.data.rows import Array
-from service.learning.moments import Moments, add_square
-from service.learning.sums import Floats, Sums
+from service.learning.ledger.moments import Moments, add_square
+from service.learning.ledger.sums import Floats, Sums
 
 ABSENT = -1e9
 """Score of a column whose class the head has never seen."""

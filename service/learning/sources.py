@@ -15,14 +15,14 @@ from typing import Literal
 import numpy as np
 
 from service.learning.data.rows import Bools, Rows
-from service.learning.features import Space
-from service.learning.ledger import Ledger
+from service.learning.ledger.batch_weights import OTHERS, Weights, aged, out_of_fold_weighted
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.sentences import listed, percent
 from service.learning.solve import Head
-from service.learning.sums import Floats, Sums
-from service.learning.weights import OTHERS, Weights, aged, out_of_fold_weighted
 
 PULLS = (1.0, 3.0, 10.0)
 """How much more the source's own rows count, tried in this order; ties go to the first."""

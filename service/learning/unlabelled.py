@@ -8,8 +8,8 @@ from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.learning.evidence import QUANTILE_ROWS
 from service.learning.familiarity import is_familiar
-from service.learning.features import Space, rounded
-from service.learning.ledger import Ledger
+from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data, Run
 
 WORTH_LABELLING = 0.3

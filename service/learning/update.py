@@ -26,9 +26,11 @@ from service.learning.cost import cost_of
 from service.learning.curve import learning_curve
 from service.learning.data.sides import parted
 from service.learning.evaluation import Answers, Bits
-from service.learning.features import Space, examining_network, pretrained_network
 from service.learning.ground import moved
 from service.learning.keeping import lacking
+from service.learning.ledger.batch_weights import Weights, aged
+from service.learning.ledger.feature_space import Space, examining_network, pretrained_network
+from service.learning.ledger.sums import Sums
 from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint
@@ -36,12 +38,10 @@ from service.learning.network.input_scale import InputScale, leaves_scale, narro
 from service.learning.report import assess
 from service.learning.solve import Head, solve_ridge
 from service.learning.strength import DEFAULT_ALPHA, choose_alpha
-from service.learning.sums import Sums
 from service.learning.tables import table
 from service.learning.unlabelled import with_unlabelled
 from service.learning.unseen import foreign, refuse_to_forget
 from service.learning.usefulness import backbone_note
-from service.learning.weights import Weights, aged
 
 YARDSTICK_PRIOR = 0.25
 HALF = 0.5

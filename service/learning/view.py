@@ -15,15 +15,15 @@ from service.contract.inputs import TextInput
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows, bounded
-from service.learning.features import Space, examining_network, identity_network, rounded
 from service.learning.frame import Frame, Framed
-from service.learning.ledger import Ledger
+from service.learning.ledger.feature_space import Space, examining_network, identity_network, rounded
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.method import Data, Run
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.convolutions import Convolutions, Stage
 from service.learning.network.network import Dense, Network
 from service.learning.pseudo import Gaussians
-from service.learning.sums import Sums
 from service.learning.training import Labelled
 
 HIDDEN_GAIN = 1 / 3

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from service.errors import Conflict, CorruptArtifact
 from service.learning.data.serialization import unpack
-from service.learning.summed import sums_of, unpack_entry
-from service.learning.sums import Sums
+from service.learning.ledger.entry import sums_of, unpack_entry
+from service.learning.ledger.sums import Sums
 from service.registry import batches, ledger, models, versions
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime

@@ -14,11 +14,11 @@ from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Array, Rows, bounded
 from service.learning.data.serialization import unpack_rows
-from service.learning.features import Space
-from service.learning.ledger import Ledger
+from service.learning.ledger.batch_weights import Steps, Weights, with_facts
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.method import Run
-from service.learning.sums import Sums
-from service.learning.weights import Steps, Weights, with_facts
 from service.storage.artifacts import exam_area
 from service.worker.assignment import Trusted
 from service.worker.shelf import Memory, Shelf

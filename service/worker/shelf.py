@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from service.contract.enums import Retention
 from service.errors import MethodRefused
-from service.learning import features
 from service.learning.data.rows import Array, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
-from service.learning.features import Space
-from service.learning.ledger import Ledger
+from service.learning.ledger import feature_space
+from service.learning.ledger.entry import SummedEntry, unpack_entry
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Run
-from service.learning.summed import SummedEntry, unpack_entry
 from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
 from service.worker.assignment import Entry
@@ -105,7 +105,7 @@ class Shelf:
                 "that knows them; or retract the batch and send its rows anew."
             )
         rows = self.batch(batch_id)
-        entry = rows.with_inputs(features.rounded(space, rows.inputs, run.check, run.progress))
+        entry = rows.with_inputs(feature_space.rounded(space, rows.inputs, run.check, run.progress))
         digest = self.store.put(self.area, pack_rows(entry))
         self.entries[key] = digest
         self.made.append(Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry)))

@@ -17,7 +17,7 @@ from service.learning.cost import retraining_cost
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
 from service.learning.keeping import refused
-from service.learning.ledger import Ledger
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Learned, Run
 from service.learning.methods import METHODS
 from service.learning.network.checkpoint import Checkpoint

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.learning.data.rows import Rows, bounded
-from service.learning.features import Space
-from service.learning.ledger import Ledger
+from service.learning.ledger.batch_weights import Steps, Weights, add_up
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.method import Run
-from service.learning.sums import Sums
-from service.learning.weights import Steps, Weights, add_up
 
 if TYPE_CHECKING:
     from service.worker.shelf import Shelf

@@ -12,12 +12,12 @@ from service.contract.inputs import Architecture, InputSpec
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Array, Rows, bounded, make_rows
-from service.learning.features import Space, rounded
-from service.learning.ledger import Ledger
+from service.learning.ledger.batch_weights import Steps, Weights, add_up, with_facts
+from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.method import Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.sums import Sums
-from service.learning.weights import Steps, Weights, add_up, with_facts
 
 SECRET = b"a secret of tests"
 

@@ -8,8 +8,8 @@ import pytest
 from service.learning import apart
 from service.learning.apart import judged_apart, lda_apart, out_of_fold_logits, ridge_apart
 from service.learning.data.rows import Rows
+from service.learning.ledger.sums import Sums
 from service.learning.solve import ABSENT, Head, solve_lda, solve_ridge
-from service.learning.sums import Sums
 from tests.learning.exact_help import entry_of
 
 SHIFT, WIDTH = 10, 40

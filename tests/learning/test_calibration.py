@@ -8,7 +8,7 @@ import pytest
 from service.learning.apart import out_of_fold_logits, ridge_apart
 from service.learning.calibration import COLDEST, HOTTEST, fit_temperature, temperature_of
 from service.learning.data.rows import Rows
-from service.learning.ledger import Ledger
+from service.learning.ledger.ledger import Ledger
 from service.learning.solve import ABSENT, Head, solve_ridge
 from tests.learning.exact_help import entry_of, space
 

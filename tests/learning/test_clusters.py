@@ -8,7 +8,7 @@ from service.learning.clusters import clusters
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import Evidence
-from service.learning.sums import Sums
+from service.learning.ledger.sums import Sums
 
 
 def sizes(places: list[int], labels: str, answers: str) -> list[int]:

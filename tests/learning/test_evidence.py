@@ -11,9 +11,9 @@ from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
 from service.learning.familiarity import WIDTH, is_familiar
-from service.learning.ledger import Ledger
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.solve import Head, solve_ridge
-from service.learning.sums import Sums
 
 POLICY = GatePolicy()
 SHIFT = 6

@@ -27,7 +27,7 @@ from service.errors import Cancelled, MethodRefused
 from service.learning import lift_choice
 from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_shard
-from service.learning.features import Space
+from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned, Method, Run
 from service.learning.methods import lda, ridge
 from service.learning.network.checkpoint import Checkpoint

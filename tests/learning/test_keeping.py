@@ -10,7 +10,7 @@ from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import MethodRefused
 from service.learning.data.rows import Rows
 from service.learning.keeping import lacking, refused
-from service.learning.ledger import Ledger
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data, GradientParams, Run
 from service.learning.methods import METHODS
 from tests.learning.exact_help import WIDTH, random_entry, space

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from service.learning.features import Space, identity_network
 from service.learning.frame import Frame
+from service.learning.ledger.feature_space import Space, identity_network
 from service.learning.network.input_scale import InputScale
 from service.learning.pseudo import Gaussians
 from tests.learning.memory_data import MemoryData, Stream

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import MethodRefused
-from service.learning import moments, sums
 from service.learning.data.rows import Rows
-from service.learning.moments import Moments
+from service.learning.ledger import moments, sums
+from service.learning.ledger.moments import Moments
+from service.learning.ledger.sums import Sums
 from service.learning.solve import (
     ABSENT,
     Head,
@@ -21,7 +22,6 @@ from service.learning.solve import (
     solve_ridge,
 )
 from service.learning.strength import ALPHAS, DEFAULT_ALPHA, choose_alpha
-from service.learning.sums import Sums
 from tests.learning.exact_help import entry_of, labelled
 
 SHIFT = 10

@@ -18,8 +18,8 @@ from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageIn
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import Blocks
 from service.learning.backbones.residual import SmallResNet
-from service.learning.features import Space
 from service.learning.keeping import refused
+from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned, Method, Run, Setting, TrunkParams
 from service.learning.methods import METHODS, UNFREEZE, as_learned, l2_sp, linear_probe, lora, resolve, ridge
 from service.learning.network.checkpoint import Checkpoint

@@ -12,8 +12,8 @@ from service.contract.requests import PatchModel
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_rows, unpack_rows
-from service.learning.summed import SummedEntry, unpack_entry
-from service.learning.sums import Sums
+from service.learning.ledger.entry import SummedEntry, unpack_entry
+from service.learning.ledger.sums import Sums
 from service.registry import batches, ledger, models
 from service.registry.sql.tables import Batch, LedgerEntry
 from service.runtime import Runtime

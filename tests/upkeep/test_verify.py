@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from service.errors import Conflict, Erased, NotFound
 from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack, pack_rows
-from service.learning.sums import Sums
+from service.learning.ledger.sums import Sums
 from service.registry import batches, ledger, models, versions
 from service.registry.sql.tables import LedgerEntry, Version
 from service.runtime import Runtime

@@ -18,11 +18,11 @@ from service.learning.closed_form import ExactParams, Form, unfit
 from service.learning.data.rows import Rows
 from service.learning.exact import learn_exactly
 from service.learning.ground import ground_for
+from service.learning.ledger.sums import Sums
 from service.learning.lift_choice import Fitted, Name
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.solve import Head, solve_lda
-from service.learning.sums import Sums
 
 
 class Params(ExactParams):

@@ -22,9 +22,9 @@ from torch.nn import functional as F
 
 from service.contract.inputs import InputSpec
 from service.errors import MethodRefused
+from service.learning.ledger.sums import WIDEST
 from service.learning.network.checkpoint import LiftLayout
 from service.learning.network.input_scale import CLIP, input_reach
-from service.learning.sums import WIDEST
 
 LiftKind = Literal["none", "relu", "fourier", "conv"]
 

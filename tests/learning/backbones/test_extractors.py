@@ -12,7 +12,7 @@ from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone
 from service.learning import backbones
 from service.learning.backbones.extractor import Extractor, SharedWeights, shared
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.features import Space, extracted, pretrained_network, rounded
+from service.learning.ledger.feature_space import Space, extracted, pretrained_network, rounded
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.network import build, parts_of

@@ -13,7 +13,7 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBa
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.features import Space
+from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned, Run
 from service.learning.methods import METHODS, resolve
 from service.learning.network.network import build

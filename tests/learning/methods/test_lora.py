@@ -11,8 +11,8 @@ from efficientnet_lite_pytorch.utils import Conv2dStaticSamePadding
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
 from service.learning.data.serialization import pack_shard
-from service.learning.features import Space
 from service.learning.learner import Learner
+from service.learning.ledger.feature_space import Space
 from service.learning.method import Run
 from service.learning.methods import den, fine_tune, lora, retrain, ridge
 from service.learning.network.checkpoint import Checkpoint

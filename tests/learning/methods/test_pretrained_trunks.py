@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone
-from service.learning.features import Space
+from service.learning.ledger.feature_space import Space
 from service.learning.method import Setting
 from service.learning.methods import lda, linear_probe, lora
 from service.learning.network.checkpoint import Checkpoint, Layout, LiftLayout

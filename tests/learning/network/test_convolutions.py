@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput
-from service.learning.features import Space
+from service.learning.ledger.feature_space import Space
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.convolutions import Convolutions, Filters, Stage, stage_keys
 from service.learning.network.input_scale import InputScale

@@ -10,9 +10,9 @@ import pytest
 from service.errors import CorruptArtifact
 from service.learning.data.rows import SELECT_FOLD, Rows
 from service.learning.data.serialization import pack_rows
-from service.learning.ledger import Ledger
-from service.learning.summed import SummedEntry, sums_of, unpack_entry
-from service.learning.sums import Sums
+from service.learning.ledger.entry import SummedEntry, sums_of, unpack_entry
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from tests.learning.exact_help import WIDTH, random_entry, space
 
 SPACE = space()

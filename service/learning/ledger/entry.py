@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from service.errors import CorruptArtifact
 from service.learning.data.rows import SELECT_FOLD, Rows, bounded
 from service.learning.data.serialization import pack, pack_rows, unpack, unpack_rows
-from service.learning.sums import Sums, square, triangle
+from service.learning.ledger.sums import Sums, square, triangle
 
 MAGIC = b"TSUM"
 """First bytes of a summed entry; those of an entry with its rows are the length of a header."""

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from service.errors import CorruptArtifact
 from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
 from service.learning.data.serialization import pack, pack_rows, unpack, unpack_rows
-from service.learning.summed import SummedEntry
-from service.learning.sums import Sums, from_planes, planes, square, triangle
+from service.learning.ledger.entry import SummedEntry
+from service.learning.ledger.sums import Sums, from_planes, planes, square, triangle
 
 if TYPE_CHECKING:
-    from service.learning.features import Space
+    from service.learning.ledger.feature_space import Space
 
 __all__ = ["Ledger", "Sums"]
 

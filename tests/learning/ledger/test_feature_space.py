@@ -21,7 +21,7 @@ from service.contract.inputs import (
     VectorInput,
 )
 from service.errors import Cancelled
-from service.learning.features import (
+from service.learning.ledger.feature_space import (
     GRID_LIMIT,
     Space,
     backbone_multiply_adds,

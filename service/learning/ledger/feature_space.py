@@ -17,6 +17,7 @@ from service.contract.inputs import Backbone, IdentityBackbone, ImageInput, Inpu
 from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Array, Ints, Rows, hash_order
+from service.learning.ledger.space_id import space_id
 from service.learning.method import Data, no_check, no_progress
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
@@ -24,7 +25,6 @@ from service.learning.network.input_scale import CLIP, InputScale, input_reach
 from service.learning.network.layers import stored
 from service.learning.network.lifts import Lift, LiftKind, make_lift
 from service.learning.network.network import Dense, Network, build, lift_layouts
-from service.learning.space_id import space_id
 
 BLOCK = 64
 """Rows that go through the extractor at once, the last block padded: a row's bits owe nothing to its companions."""

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning import sums as sums_module
 from service.learning.data.rows import EXAM_ROWS, Rows, bounded
 from service.learning.data.serialization import pack
-from service.learning.features import Space
-from service.learning.ledger import Ledger
-from service.learning.sums import Sums, from_planes, planes
+from service.learning.ledger import sums as sums_module
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums, from_planes, planes
 from tests.learning.exact_help import WIDTH, entry_of, random_entry, space
 
 ID = "ab" * 32
@@ -79,7 +79,7 @@ def test_columns_keep_the_order_of_first_appearance_and_empty_classes_leave() ->
 
 
 def test_the_documented_recipe_gives_the_digest() -> None:
-    page = (Path(__file__).parents[2] / "docs/certificate.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/certificate.md").read_text()
     recipe: dict[str, Any] = {}
     exec(page.split("```python\n")[1].split("```")[0], recipe)
     sums = Sums.of(random_entry(30, classes=4))
@@ -168,8 +168,8 @@ def test_a_ledger_is_the_same_in_any_order(order: list[int]) -> None:
 
 @pytest.mark.parametrize("bound", [3, EXAM_ROWS])
 def test_a_ledger_without_an_entry_never_saw_it(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
-    monkeypatch.setattr("service.learning.ledger.EXAM_ROWS", bound)
-    monkeypatch.setattr("service.learning.ledger.bounded", lambda rows, **how: bounded(rows, bound, **how))
+    monkeypatch.setattr("service.learning.ledger.ledger.EXAM_ROWS", bound)
+    monkeypatch.setattr("service.learning.ledger.ledger.bounded", lambda rows, **how: bounded(rows, bound, **how))
     parts = batches()
     asked = 0
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from service.learning.data.rows import Ints
-from service.learning.sums import Floats, Sums
+from service.learning.ledger.sums import Floats, Sums
 
 MANY = 1024
 """Classes from which on what each answers to each is not written down: it would take the square of their number."""

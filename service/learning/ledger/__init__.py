@@ -1,0 +1,1 @@
+"""Exact sums of features, batch by batch."""
