@@ -28,7 +28,7 @@ from benchmarks.joint import MOMENTUM, network_of, scaled
 from benchmarks.streams import STREAMS, load
 from benchmarks.telling import bar, reached, table
 from service.learning.method import GradientParams, Run
-from service.learning.training import Labelled, fit
+from service.learning.training.fit import Labelled, fit
 
 BATCH, LR = 64, 0.03
 BARE = 0.9

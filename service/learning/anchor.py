@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.learning.importance import Importance
-from service.learning.learner import Learner
-from service.learning.losses import Pull, without_old
 from service.learning.method import SCHEDULE, Data, Run, Schedule, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.search import Point, search
-from service.learning.training import Labelled, Objective, Step, rights
-from service.learning.unfreezing import SLOWER
+from service.learning.training.fit import Labelled, Objective, Step, rights
+from service.learning.training.learner import Learner
+from service.learning.training.losses import Pull, without_old
+from service.learning.training.unfreezing import SLOWER
 
 Strength = Annotated[float, Field(ge=0, le=1e12)]
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)

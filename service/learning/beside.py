@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from service.learning.expansion import LOOKED_AT_ONCE, Expansion
-from service.learning.learner import Learner
 from service.learning.places import growing, passing
-from service.learning.training import Labelled
+from service.learning.training.fit import Labelled
+from service.learning.training.learner import Learner
 
 MOST_BYTES = 2**29
 """What the rows may take with all that old units give for them; beyond, every step computes it."""

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.body import BeforeHead
-from service.learning.learner import Learner
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.convolutions import Convolutions, Filters, Stage
 from service.learning.network.growth import matrix, next_part
 from service.learning.network.multiply_adds import forward_cost
 from service.learning.network.network import Dense, Network
-from service.learning.training import Fit, Labelled, Step, logits
+from service.learning.training.body import BeforeHead
+from service.learning.training.fit import Fit, Labelled, Step, logits
+from service.learning.training.learner import Learner
 
 
 def layers_of(network: Network) -> list[GrownLinear]:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from service.learning.body import BeforeHead
 from service.learning.data.memory import herd
 from service.learning.data.rows import Ints, Rows, hash_order
-from service.learning.learner import Learner
 from service.learning.network.checkpoint import Tensors
 from service.learning.rehearsal import places
-from service.learning.training import logits
+from service.learning.training.body import BeforeHead
+from service.learning.training.fit import logits
+from service.learning.training.learner import Learner
 
 SCALE = 16.0
 """Largest score of a row of usual length: so that a softmax of them says something before a temperature is fitted."""

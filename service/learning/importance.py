@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
-from service.learning.learner import Learner
 from service.learning.network.blocks import Block, GrownLinear
-from service.learning.training import Labelled
+from service.learning.training.fit import Labelled
+from service.learning.training.learner import Learner
 
 LARGEST = 1e3
 """Importances are clipped there: a few weights would else stand still alone."""

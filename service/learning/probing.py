@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from service.learning.learner import DRAWS, Learner
-from service.learning.losses import Pull
 from service.learning.method import GradientParams, Run
 from service.learning.network.blocks import GrownLinear
 from service.learning.places import Place, drift, growing
-from service.learning.training import Labelled, accuracy
+from service.learning.training.fit import Labelled, accuracy
+from service.learning.training.learner import DRAWS, Learner
+from service.learning.training.losses import Pull
 
 MOST_UNITS = 32
 """Units added to a layer at most, and of a layer that is put in."""

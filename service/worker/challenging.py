@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from service.errors import BudgetSpent
 from service.learning.challenge import compare
-from service.learning.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
 from service.learning.method import Data, Learned, Run
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.training.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
 from service.learning.unseen import foreign
 from service.learning.update import Candidate, Context, examine, learn
 from service.worker.choosing import Chosen

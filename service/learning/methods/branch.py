@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.balance import LEVEL
-from service.learning.body import BeforeHead, Body
 from service.learning.branches import (
     Frozen,
     add_branch,
@@ -26,14 +24,16 @@ from service.learning.branches import (
 )
 from service.learning.data.memory import refuse_without_rows, remember
 from service.learning.data.rows import Rows
-from service.learning.learner import DRAWS, TRAINING, Learner
-from service.learning.losses import log_shares
 from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.network.blocks import Block, new_block
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
-from service.learning.rehearsed import Watch
-from service.learning.training import Labelled, Objective, Step, fit, logits
+from service.learning.training.body import BeforeHead, Body
+from service.learning.training.fit import Labelled, Objective, Step, fit, logits
+from service.learning.training.learner import DRAWS, TRAINING, Learner
+from service.learning.training.losses import log_shares
+from service.learning.training.rebalance import LEVEL
+from service.learning.training.rehearsal_checks import Watch
 
 HEAD_EPOCHS, HEAD_TEMPERATURE = 30, 5.0
 """The head is fitted once more, on as many rows of each class, against scores that are softened so much."""

@@ -20,13 +20,13 @@ from service.contract.enums import Family
 from service.learning.beside import Inside, training_beside
 from service.learning.data.memory import remember
 from service.learning.expansion import Expansion, expand
-from service.learning.learner import DRAWS, TRAINING, Learner
-from service.learning.losses import GroupLasso
 from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.places import growing
 from service.learning.probing import EPOCHS, Probe, probe
-from service.learning.training import Labelled, logits
+from service.learning.training.fit import Labelled, logits
+from service.learning.training.learner import DRAWS, TRAINING, Learner
+from service.learning.training.losses import GroupLasso
 
 GROWS = ("mlp", "cnn")
 """Backbones with layers that can grow."""

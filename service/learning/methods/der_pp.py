@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.balance import LEVEL
 from service.learning.data.memory import refuse_without_rows, remember
 from service.learning.data.rows import Rows
-from service.learning.learner import DRAWS, Learner
-from service.learning.losses import log_shares
 from service.learning.method import Data, Learned, Method, Run, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.rehearsal import Scores, recall
-from service.learning.rehearsed import Watch
-from service.learning.training import Labelled, Objective, Step, logits
-from service.learning.unfreezing import unfit
+from service.learning.training.fit import Labelled, Objective, Step, logits
+from service.learning.training.learner import DRAWS, Learner
+from service.learning.training.losses import log_shares
+from service.learning.training.rebalance import LEVEL
+from service.learning.training.rehearsal_checks import Watch
+from service.learning.training.unfreezing import unfit
 
 STATE = "state.der_pp"
 MANY_WRONG = 0.1

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 from service.contract.enums import Family
 from service.learning.anchor import Anchor, Pulled, PulledParams, train_held
 from service.learning.importance import LABELS, Importance, mean_of, old_rows, sample_of
-from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.multiply_adds import forward_cost
 from service.learning.sensitivity import sensitivity
-from service.learning.training import Labelled
-from service.learning.unfreezing import unfit
+from service.learning.training.fit import Labelled
+from service.learning.training.learner import Learner
+from service.learning.training.unfreezing import unfit
 
 STATE = "state.ewc"
 EXACT = 10_000

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.anchor import watch_old
-from service.learning.learner import Learner
 from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.unfreezing import unfit
+from service.learning.training.learner import Learner
+from service.learning.training.unfreezing import unfit
 
 
 class Params(TrunkParams):

@@ -18,14 +18,14 @@ from service.contract.enums import Family
 from service.learning.data.memory import refuse_without_rows
 from service.learning.data.rows import Rows
 from service.learning.exemplars import Exemplars, chosen, nearest_mean, recalled, seen
-from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run, TrunkParams
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix
-from service.learning.rehearsed import Watch
-from service.learning.training import Labelled, Objective, Step, accuracy, logits
-from service.learning.unfreezing import unfit
+from service.learning.training.fit import Labelled, Objective, Step, accuracy, logits
+from service.learning.training.learner import Learner
+from service.learning.training.rehearsal_checks import Watch
+from service.learning.training.unfreezing import unfit
 
 STATE = "state.icarl"
 ENOUGH, LOST = 50, 0.03

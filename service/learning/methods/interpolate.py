@@ -16,12 +16,12 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.anchor import new_share, selecting_rows, watch_old
-from service.learning.learner import Learner
 from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.search import Point, preferred
-from service.learning.training import rights
-from service.learning.unfreezing import unfit
+from service.learning.training.fit import rights
+from service.learning.training.learner import Learner
+from service.learning.training.unfreezing import unfit
 
 MIDDLE = 0.5
 ALPHAS = tuple(k / 10 for k in range(11))

@@ -21,11 +21,11 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.anchor import Anchor, Pulled, PulledParams, Strength, choose, objective
-from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.origin import ORIGIN
-from service.learning.unfreezing import unfit
+from service.learning.training.learner import Learner
+from service.learning.training.unfreezing import unfit
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 USUAL = 0.1

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.anchor import asks_new_alone, watch_old
-from service.learning.learner import Learner
-from service.learning.losses import divergence, without_old
 from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.training import Step, logits
-from service.learning.unfreezing import unfit
+from service.learning.training.fit import Step, logits
+from service.learning.training.learner import Learner
+from service.learning.training.losses import divergence, without_old
+from service.learning.training.unfreezing import unfit
 
 HALF = 0.5
 """Share of the new classes' own rows below which they are not learned."""

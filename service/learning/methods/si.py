@@ -16,10 +16,10 @@ from torch import Tensor
 from service.contract.enums import Family
 from service.learning.anchor import Anchor, Pulled, PulledParams, choose, objective
 from service.learning.importance import Importance, trained
-from service.learning.learner import Learner
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.unfreezing import unfit
+from service.learning.training.learner import Learner
+from service.learning.training.unfreezing import unfit
 
 STATE = "state.si"
 

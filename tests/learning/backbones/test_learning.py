@@ -208,7 +208,7 @@ def test_a_cnn_learns_images_of_more_numbers_than_exact_sums_take() -> None:
 
 
 def test_stand_ins_of_images_are_kept_rows() -> None:
-    from service.learning.learner import Learner
+    from service.learning.training.learner import Learner
 
     stream = Stream(IMAGE, Architecture(backbone=CnnBackbone(name="cnn", channels=[4])))
     stream.learn(METHODS["retrain"], *pictures("ab", 15), epochs=1)

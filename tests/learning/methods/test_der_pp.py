@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from service.learning.learner import Learner
-from service.learning.losses import log_shares
 from service.learning.method import Run
 from service.learning.methods import der_pp, fine_tune, retrain
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.rehearsal import Scores
-from service.learning.training import Labelled, Step
+from service.learning.training.fit import Labelled, Step
+from service.learning.training.learner import Learner
+from service.learning.training.losses import log_shares
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from service.learning.importance import Importance
-from service.learning.learner import Learner
 from service.learning.method import Run
 from service.learning.methods import ewc, fine_tune, replay, retrain
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.training import Labelled
+from service.learning.training.fit import Labelled
+from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.learner import Learner
 from service.learning.method import Run
 from service.learning.methods import fine_tune, interpolate, retrain
 from service.learning.methods.interpolate import Between
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.search import Point
+from service.learning.training.learner import Learner
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 

@@ -9,10 +9,10 @@ import torch
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
-from service.learning import learner
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned, Method
 from service.learning.methods import lda, linear_probe, retrain, ridge
+from service.learning.training import learner
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 

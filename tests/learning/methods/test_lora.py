@@ -11,7 +11,6 @@ from efficientnet_lite_pytorch.utils import Conv2dStaticSamePadding
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
 from service.learning.data.serialization import pack_shard
-from service.learning.learner import Learner
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Run
 from service.learning.methods import den, fine_tune, lora, retrain, ridge
@@ -19,6 +18,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import next_part
 from service.learning.network.low_rank import LowRank, attach, fold, new_branch, targets
 from service.learning.network.network import build
+from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream
 

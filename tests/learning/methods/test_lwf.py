@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from service.learning.learner import Learner
-from service.learning.losses import without_old
 from service.learning.method import Run
 from service.learning.methods import fine_tune, lwf, retrain
 from service.learning.methods.lwf import Distillation
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.training import Step
+from service.learning.training.fit import Step
+from service.learning.training.learner import Learner
+from service.learning.training.losses import without_old
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, digits, stream
 

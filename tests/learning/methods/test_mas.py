@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from service.learning.importance import Importance
-from service.learning.learner import Learner
 from service.learning.method import Run
 from service.learning.methods import fine_tune, mas, replay
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.training.learner import Learner
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 

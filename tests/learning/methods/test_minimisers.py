@@ -13,14 +13,14 @@ from torch.nn import functional as F
 
 from service.contract.inputs import VectorInput
 from service.learning.importance import Importance
-from service.learning.learner import Learner
-from service.learning.losses import GroupLasso, unit_norms
 from service.learning.method import GradientParams, Method, Run
 from service.learning.methods import ewc, fine_tune, l2_sp, mas, retrain, si
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.steps import CLIP
-from service.learning.training import Labelled, fit
+from service.learning.training.fit import Labelled, fit
+from service.learning.training.learner import Learner
+from service.learning.training.losses import GroupLasso, unit_norms
+from service.learning.training.optimiser import CLIP
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import OLD, digits, stream
 

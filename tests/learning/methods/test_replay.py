@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from service.learning.losses import divergence
 from service.learning.method import Run
 from service.learning.methods import fine_tune, replay, retrain
+from service.learning.training.losses import divergence
 from tests.learning.memory_data import MemoryData
 from tests.learning.samples import NEW, OLD, SPEC, accuracy, digits, logits, stream
 

@@ -7,13 +7,13 @@ import torch
 from torch.nn import functional as F
 
 from service.learning.importance import Importance
-from service.learning.learner import Learner
 from service.learning.method import GradientParams, Run
 from service.learning.methods import fine_tune, retrain, si
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.steps import CLIP
-from service.learning.training import Labelled, fit
+from service.learning.training.fit import Labelled, fit
+from service.learning.training.learner import Learner
+from service.learning.training.optimiser import CLIP
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 

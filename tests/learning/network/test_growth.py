@@ -8,12 +8,12 @@ import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.learning.data.rows import make_rows
-from service.learning.frame import NORM, Frame, Framed
 from service.learning.ledger.sums import Sums
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.growth import grow_head, matrix, merge, new_neck, next_part
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import Network, fresh
+from service.learning.training.frame import NORM, Frame, Framed
 from tests.learning.memory_data import SECRET
 from tests.learning.samples import digits
 

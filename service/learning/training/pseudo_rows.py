@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from service.learning.frame import Frame
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.moments import Moments
 from service.learning.ledger.sums import Sums
-from service.learning.training import Labelled
+from service.learning.training.fit import Labelled
+from service.learning.training.frame import Frame
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ from service.contract.inputs import TextInput
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows, bounded
-from service.learning.frame import Frame, Framed
 from service.learning.ledger.feature_space import Space, examining_network, identity_network, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -23,8 +22,9 @@ from service.learning.method import Data, Run
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.convolutions import Convolutions, Stage
 from service.learning.network.network import Dense, Network
-from service.learning.pseudo import Gaussians
-from service.learning.training import Labelled
+from service.learning.training.fit import Labelled
+from service.learning.training.frame import Frame, Framed
+from service.learning.training.pseudo_rows import Gaussians
 
 HIDDEN_GAIN = 1 / 3
 """Variance of what a first hidden layer gives for a row, as it is drawn: small, so that what it learns outweighs what

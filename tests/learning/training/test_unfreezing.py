@@ -23,7 +23,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned, Method, Run, Setting, TrunkParams
 from service.learning.methods import METHODS, UNFREEZE, as_learned, l2_sp, linear_probe, lora, resolve, ridge
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.unfreezing import layers_within, unknown_names
+from service.learning.training.unfreezing import layers_within, unknown_names
 from tests.learning.backbones.made import classifier
 from tests.learning.memory_data import Stream
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from service.learning.learner import Learner
 from service.learning.method import Run
 from service.learning.methods import ridge
+from service.learning.training.learner import Learner
 from tests.learning.samples import digits, stream
 
 

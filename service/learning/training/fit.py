@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.errors import Diverged
-from service.learning.losses import log_shares
 from service.learning.method import GradientParams, Run
 from service.learning.network.multiply_adds import forward_cost
-from service.learning.steps import (
+from service.learning.training.losses import log_shares
+from service.learning.training.optimiser import (
     UNSEEN_STEPS,
     Best,
     Descent,

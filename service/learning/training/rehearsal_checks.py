@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.learning.learner import Learner
-from service.learning.training import Labelled, accuracy
+from service.learning.training.fit import Labelled, accuracy
+from service.learning.training.learner import Learner
 
 ENOUGH = 30
 """Rows from which a share says something."""

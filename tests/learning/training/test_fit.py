@@ -12,7 +12,7 @@ from service.errors import Cancelled, Diverged
 from service.learning.method import GradientParams, Run
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.multiply_adds import forward_cost
-from service.learning.training import Labelled, accuracy, fit
+from service.learning.training.fit import Labelled, accuracy, fit
 
 PARAMS = GradientParams(epochs=3, batch_size=16, lr=0.1)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.learning.network.blocks import Block
-from service.learning.steps import MOMENTUM
+from service.learning.training.optimiser import MOMENTUM
 
 REACH = round(1 / (1 - MOMENTUM), 9)
 """How far a gradient moves a weight in the end, in steps without momentum: 10, but for the rounding of 1 - 0.9."""

@@ -15,13 +15,9 @@ from torch import nn
 
 from service.contract.inputs import Architecture
 from service.errors import MethodRefused
-from service.learning.afterwards import balance, calibrate
 from service.learning.backbones.extractor import Extractor
-from service.learning.balance import ADJUSTED, LEVEL, give_back
-from service.learning.body import Body
 from service.learning.data.rows import Bools
 from service.learning.ledger.feature_space import frozen_trunk, give_grid, largest_feature, shift_for
-from service.learning.log_odds import join, open_head, to_unit, unselected
 from service.learning.method import Balance, Data, GradientParams, Learned, Run, Unfreeze
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors
@@ -30,9 +26,13 @@ from service.learning.network.input_scale import InputScale, declared_scale, sca
 from service.learning.network.network import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
 from service.learning.network.origin import ORIGIN, origin_of, trunk_trains
 from service.learning.network.provenance import learned_by_part, unchanged
-from service.learning.training import Fit, Labelled, Objective, fit
-from service.learning.unfreezing import NO_BLOCKS, SLOWER, opened
-from service.learning.view import View
+from service.learning.training.afterwards import balance, calibrate
+from service.learning.training.body import Body
+from service.learning.training.fit import Fit, Labelled, Objective, fit
+from service.learning.training.from_exact_head import join, open_head, to_unit, unselected
+from service.learning.training.rebalance import ADJUSTED, LEVEL, give_back
+from service.learning.training.training_rows import View
+from service.learning.training.unfreezing import NO_BLOCKS, SLOWER, opened
 
 INIT, TRAINING, DRAWS = 1, 2, 3
 """Salts of the run's generators."""

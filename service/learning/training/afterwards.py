@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from service.learning.balance import Trained, rebalance
 from service.learning.calibration import ENOUGH_ROWS, fit_temperature
-from service.learning.training import logits
+from service.learning.training.fit import logits
+from service.learning.training.rebalance import Trained, rebalance
 
 if TYPE_CHECKING:
-    from service.learning.learner import Learner
+    from service.learning.training.learner import Learner
 
 
 TAKEN_OVER = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.learner import Learner
 from service.learning.method import Method, Run
 from service.learning.methods import branch, der_pp, icarl, replay, retrain
+from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.balance import (
+from service.learning.method import Balance, Method, Run
+from service.learning.methods import den, fine_tune, lda, replay, retrain, ridge
+from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.growth import matrix
+from service.learning.training.rebalance import (
     ADJUSTED,
     Trained,
     align,
@@ -18,10 +22,6 @@ from service.learning.balance import (
     rebalance,
     shift,
 )
-from service.learning.method import Balance, Method, Run
-from service.learning.methods import den, fine_tune, lda, replay, retrain, ridge
-from service.learning.network.blocks import Block, GrownLinear
-from service.learning.network.growth import matrix
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from service.learning.losses import GroupLasso, Pull, divergence, log_shares, unit_norms
 from service.learning.network.blocks import Block
-from service.learning.steps import MOMENTUM
+from service.learning.training.losses import GroupLasso, Pull, divergence, log_shares, unit_norms
+from service.learning.training.optimiser import MOMENTUM
 
 
 def two_parameters() -> tuple[list[Tensor], Pull]:

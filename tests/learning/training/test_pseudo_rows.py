@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from service.learning.frame import Frame
 from service.learning.ledger.feature_space import Space, identity_network
 from service.learning.network.input_scale import InputScale
-from service.learning.pseudo import Gaussians
+from service.learning.training.frame import Frame
+from service.learning.training.pseudo_rows import Gaussians
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import SPEC, digits
 

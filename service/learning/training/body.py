@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from service.learning.frame import Frame
 from service.learning.network.network import Network
+from service.learning.training.frame import Frame
 
 
 class Body(nn.Module):

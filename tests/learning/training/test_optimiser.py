@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning import training
 from service.learning.method import GradientParams, Run
-from service.learning.steps import CLIP, MOMENTUM, Descent, clip, gathered, memory_layout
-from service.learning.training import Labelled, fit
+from service.learning.training import fit as training
+from service.learning.training.fit import Labelled, fit
+from service.learning.training.optimiser import CLIP, MOMENTUM, Descent, clip, gathered, memory_layout
 
 
 def net(seed: int = 0) -> nn.Sequential:
@@ -71,7 +71,7 @@ def test_a_gradient_that_is_not_finite_is_seen_at_once() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_every_row_is_gathered_once_in_the_order(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.learning.steps.GATHERED", 60)
+    monkeypatch.setattr("service.learning.training.optimiser.GATHERED", 60)
     x, y = rows()
     order = torch.randperm(40, generator=torch.Generator().manual_seed(2))
     places, taken, labels = zip(*gathered(x, y, order, size), strict=True)

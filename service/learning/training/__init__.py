@@ -1,0 +1,1 @@
+"""Gradient training: learner, loop, optimiser, losses, rows."""
