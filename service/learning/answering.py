@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from service.learning.data.rows import Rows
 from service.learning.evaluation import Answers
+from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import Network, build
-from service.learning.sources import answered_by_source
 from service.learning.tables import table
 
 Logits = NDArray[np.float64]

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.learning.blend import with_discriminants
 from service.learning.data.rows import Rows, bounded
+from service.learning.exact.discriminants import with_discriminants
+from service.learning.exact.ridge_solver import DEFAULT_ALPHA
+from service.learning.exact.solve import Head, solve_lda, solve_ridge
 from service.learning.ledger.batch_weights import Weights
 from service.learning.ledger.feature_space import Space, feature_blocks
 from service.learning.method import Data, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
-from service.learning.solve import Head, solve_lda, solve_ridge
 from service.learning.statistics import Paired, at_least
-from service.learning.strength import DEFAULT_ALPHA
 
 MARGIN = 0.01
 """Accuracy that a challenger must win."""

@@ -18,9 +18,9 @@ from pydantic import Field
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict, misfit
 from service.learning.cost import joint_backbone
+from service.learning.exact.stable_columns import can_stay
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.new_columns import can_stay
 from service.learning.sentences import a
 from service.learning.unseen import foreign, without_rows
 

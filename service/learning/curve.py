@@ -15,11 +15,11 @@ import numpy as np
 
 from service.contract.report import CurvePoint, LearningCurve, MoreRows
 from service.learning.data.rows import SELECT_FOLD, Bools, Rows
+from service.learning.exact.solve import Head
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.sentences import listed, points
 from service.learning.sentences import rows as counted
-from service.learning.solve import Head
 from service.learning.statistics import Paired
 from service.learning.tables import parts
 

@@ -25,7 +25,7 @@ from service.learning.measured import Reconciliation
 from service.learning.statistics import Agreement
 
 if TYPE_CHECKING:
-    from service.learning.solve import Head
+    from service.learning.exact.solve import Head
 
 Solve = Callable[[Sums], "Head"]
 """Fits the exact head to sums; alpha and prior are the caller's."""

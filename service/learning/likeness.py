@@ -25,7 +25,7 @@ from service.learning.statistics import auc
 
 if TYPE_CHECKING:
     from service.learning.assessment import Assessment
-    from service.learning.solve import Head
+    from service.learning.exact.solve import Head
 
 PARTS = 3
 """Parts of the rows of a class of which too few are kept back."""

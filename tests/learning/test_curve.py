@@ -10,11 +10,11 @@ from service.contract.report import LearningCurve
 from service.learning import curve
 from service.learning.curve import learning_curve
 from service.learning.data.rows import Rows
+from service.learning.exact.solve import Head, solve_ridge
 from service.learning.ledger.feature_space import Space, identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.network.input_scale import declared_scale
-from service.learning.solve import Head, solve_ridge
 from tests.learning.memory_data import Stream, in_space
 
 SIZE = 24

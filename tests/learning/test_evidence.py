@@ -10,10 +10,10 @@ from service.contract.report import ClassEvidence
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import Answers
 from service.learning.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
+from service.learning.exact.solve import Head, solve_ridge
 from service.learning.familiarity import WIDTH, is_familiar
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.solve import Head, solve_ridge
 
 POLICY = GatePolicy()
 SHIFT = 6

@@ -13,12 +13,12 @@ from service.contract.report import Cost, Report
 from service.learning.assessment import Assessment, Past
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation import Answers, Bits
+from service.learning.exact.solve import solve_ridge
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.looking_back import remember
 from service.learning.report import assess
 from service.learning.sentences import listed, points, promoted, verdict_sentence
-from service.learning.solve import solve_ridge
 
 COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)
 

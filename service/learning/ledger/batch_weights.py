@@ -15,11 +15,11 @@ import numpy as np
 
 from service.learning.data.rows import SELECT_FOLD, Rows, bounded
 from service.learning.data.sides import parted
+from service.learning.exact.solve import Head
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import no_check
-from service.learning.solve import Head
 
 OTHERS = "*"
 """Stands for every source that is not named."""

@@ -13,16 +13,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.learning.apart import LeftOut, lda_apart
-from service.learning.closed_form import ExactParams, Form, unfit
 from service.learning.data.rows import Rows
-from service.learning.exact import learn_exactly
-from service.learning.ground import ground_for
+from service.learning.exact.exact_head import learn_exactly
+from service.learning.exact.frozen_features import ground_for
+from service.learning.exact.lift_choice import Fitted, Name
+from service.learning.exact.out_of_fold import LeftOut, lda_apart
+from service.learning.exact.params import ExactParams, Form, unfit
+from service.learning.exact.solve import Head, solve_lda
 from service.learning.ledger.sums import Sums
-from service.learning.lift_choice import Fitted, Name
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.solve import Head, solve_lda
 
 
 class Params(ExactParams):

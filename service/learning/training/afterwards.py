@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from service.learning.calibration import ENOUGH_ROWS, fit_temperature
+from service.learning.exact.calibration import ENOUGH_ROWS, fit_temperature
 from service.learning.training.fit import logits
 from service.learning.training.rebalance import Trained, rebalance
 

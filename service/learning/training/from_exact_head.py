@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from service.learning.blend import with_discriminants
+from service.learning.exact.discriminants import with_discriminants
+from service.learning.exact.solve import ABSENT, solve_lda, solve_ridge
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix, merge
-from service.learning.solve import ABSENT, solve_lda, solve_ridge
 
 
 def unselected(base: Checkpoint, data: Data) -> Tensors | None:

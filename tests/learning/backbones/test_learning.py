@@ -140,14 +140,14 @@ def test_conv_goes_beside_the_features_and_others_behind_them() -> None:
 def test_a_text_gets_random_features_beside_once_rows_are_as_many_and_show_that_they_help(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.learning.ground.WIDE", 18)
+    monkeypatch.setattr("service.learning.exact.frozen_features.WIDE", 18)
     stream, tried = Stream(TEXT, Architecture.usual(TEXT)), []
 
     def helps(both: Space, alone: int, *_: object) -> tuple[bool, dict[str, float]]:
         tried.append((alone, both.width))
         return True, {"384 features": 0.5, "402 features": 0.6}
 
-    monkeypatch.setattr("service.learning.ground.worth_beside", helps)
+    monkeypatch.setattr("service.learning.exact.frozen_features.worth_beside", helps)
     few, many = (stream.learn(RIDGE, *sentences(["weather", "music"], n)).checkpoint for n in (3, 6))
     assert [lift.kind for lift in few.layout.lifts] == []
     assert [lift.kind for lift in many.layout.lifts] == ["none", "relu"]

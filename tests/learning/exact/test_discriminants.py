@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.apart import out_of_fold_logits, set_apart
-from service.learning.blend import TESTED_ROWS, compared, unit_of, with_discriminants
 from service.learning.data.rows import Rows, make_rows
+from service.learning.exact.discriminants import TESTED_ROWS, compared, unit_of, with_discriminants
+from service.learning.exact.out_of_fold import out_of_fold_logits, set_apart
+from service.learning.exact.ridge_solver import Ridge
+from service.learning.exact.solve import Head, solve_lda, solve_ridge
 from service.learning.ledger.sums import Sums
-from service.learning.solve import Head, solve_lda, solve_ridge
-from service.learning.strength import Ridge
 from tests.learning.exact_help import SECRET
 
 SHIFT = 8

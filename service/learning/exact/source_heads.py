@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from service.learning.data.rows import Bools, Rows
+from service.learning.exact.solve import Head
 from service.learning.ledger.batch_weights import OTHERS, Weights, aged, out_of_fold_weighted
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
@@ -22,7 +23,6 @@ from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.sentences import listed, percent
-from service.learning.solve import Head
 
 PULLS = (1.0, 3.0, 10.0)
 """How much more the source's own rows count, tried in this order; ties go to the first."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning import apart
-from service.learning.apart import judged_apart, lda_apart, out_of_fold_logits, ridge_apart
 from service.learning.data.rows import Rows
+from service.learning.exact import out_of_fold
+from service.learning.exact.out_of_fold import judged_apart, lda_apart, out_of_fold_logits, ridge_apart
+from service.learning.exact.solve import ABSENT, Head, solve_lda, solve_ridge
 from service.learning.ledger.sums import Sums
-from service.learning.solve import ABSENT, Head, solve_lda, solve_ridge
 from tests.learning.exact_help import entry_of
 
 SHIFT, WIDTH = 10, 40
@@ -57,7 +57,7 @@ def by_rows(total: Rows, rest: Rows, form: str | float, prior: float) -> Head:
 def test_both_ways_are_the_definition(
     few: int, form: str | float, before: int, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "FEW", few)
+    monkeypatch.setattr(out_of_fold, "FEW", few)
     entry = rows_of(after, 5, 2, "bat_1")
     total = Rows.concat([rows_of(before, 4, 1, "bat_0"), entry]) if before else entry
     sums, prior = Sums.of(total), 0.25

@@ -10,9 +10,10 @@ from typing import Literal, Protocol
 import numpy as np
 
 from service.contract.inputs import InputSpec
-from service.learning.apart import LeftOut, out_of_fold_logits
-from service.learning.blend import Compared
 from service.learning.data.rows import SELECT_FOLD, Array, Ints, Rows
+from service.learning.exact.discriminants import Compared
+from service.learning.exact.out_of_fold import LeftOut, out_of_fold_logits
+from service.learning.exact.solve import Head
 from service.learning.ledger.feature_space import Space, identity_network, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -20,7 +21,6 @@ from service.learning.method import Run
 from service.learning.network.checkpoint import Layout, LiftLayout
 from service.learning.network.input_scale import InputScale, input_reach
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, make_lift, twice_the_filters
-from service.learning.solve import Head
 
 Name = Literal["ridge", "lda", "both"]
 """Of a closed form; both: ridge and the discriminants beside it."""

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.learning.data.rows import Ints, Rows
+from service.learning.exact.solve import ABSENT, Head
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats
-from service.learning.solve import ABSENT, Head
 
 COLDEST, HOTTEST = 2.0**-8, 2.0**8
 ENOUGH_ROWS = 50

@@ -17,10 +17,10 @@ import numpy as np
 
 from service.learning.data.rows import Ints, Rows, bounded
 from service.learning.data.sides import near, parted
+from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.ledger.moments import Moments, freedom_of
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import no_check
-from service.learning.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.tables import blank, parts, table
 
 FEW = 2

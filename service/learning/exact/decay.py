@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from service.learning.data.rows import Rows
+from service.learning.exact.solve import Head
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
 from service.learning.method import Data
-from service.learning.solve import Head
 
 DECAYS = (1.0, 0.9, 0.7, 0.5)
 """Tried, the exact one first."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from service.learning.apart import LeftOut, lda_apart, ridge_apart
-from service.learning.blend import blended, blended_apart, compared, with_discriminants
 from service.learning.data.rows import Rows
+from service.learning.exact.discriminants import blended, blended_apart, compared, with_discriminants
+from service.learning.exact.lift_choice import Fitted, Name
+from service.learning.exact.out_of_fold import LeftOut, lda_apart, ridge_apart
+from service.learning.exact.solve import Head, RidgeEquations, solve_ridge, solved_once
 from service.learning.ledger.moments import Moments
 from service.learning.ledger.sums import Sums
-from service.learning.lift_choice import Fitted, Name
-from service.learning.solve import Head, RidgeEquations, solve_ridge, solved_once
 
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)
 """The grid of the ridge's strength, in units of each feature's own variance. Squared error asks for 1 where rows are

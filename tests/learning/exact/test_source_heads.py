@@ -12,11 +12,11 @@ from service.contract.inputs import Architecture
 from service.errors import InvalidContent
 from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_shard
+from service.learning.exact.source_heads import LEAST_ROWS
 from service.learning.method import Learned, Method, Run
 from service.learning.methods import fine_tune, lda, ridge
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.imported import Foreign, imported
-from service.learning.sources import LEAST_ROWS
 from service.learning.update import Context, run_update
 from service.serving.answers import predict
 from service.serving.loaded_versions import Loaded

@@ -11,8 +11,8 @@ import numpy as np
 from service.contract.inputs import IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone, TextInput
 from service.errors import MethodRefused
 from service.learning.data.rows import Rows
+from service.learning.exact.lift_choice import Solver, choose_lifts, stays, worth_beside
 from service.learning.ledger.feature_space import Space, give_grid, identity_network, pretrained_network
-from service.learning.lift_choice import Solver, choose_lifts, stays, worth_beside
 from service.learning.method import Data, Run
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.network.input_scale import InputScale, input_reach, scale_for

@@ -11,17 +11,11 @@ from hypothesis import strategies as st
 
 from service.errors import MethodRefused
 from service.learning.data.rows import Rows
+from service.learning.exact.ridge_solver import ALPHAS, DEFAULT_ALPHA, choose_alpha
+from service.learning.exact.solve import ABSENT, Head, RidgeEquations, solve_lda, solve_ridge
 from service.learning.ledger import moments, sums
 from service.learning.ledger.moments import Moments
 from service.learning.ledger.sums import Sums
-from service.learning.solve import (
-    ABSENT,
-    Head,
-    RidgeEquations,
-    solve_lda,
-    solve_ridge,
-)
-from service.learning.strength import ALPHAS, DEFAULT_ALPHA, choose_alpha
 from tests.learning.exact_help import entry_of, labelled
 
 SHIFT = 10

@@ -24,16 +24,16 @@ from service.contract.inputs import (
     VectorInput,
 )
 from service.errors import Cancelled, MethodRefused
-from service.learning import lift_choice
 from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_shard
+from service.learning.exact import lift_choice
+from service.learning.exact.solve import ABSENT, solve_ridge
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned, Method, Run
 from service.learning.methods import lda, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
-from service.learning.solve import ABSENT, solve_ridge
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData, Stream
 

@@ -9,11 +9,11 @@ from pydantic import Field, field_validator, model_validator
 
 from service.contract.inputs import Strict
 from service.errors import MethodRefused
-from service.learning.decay import DECAYS, Decay, choose_decay
-from service.learning.ground import NO_LIFT, moved, space_stays
+from service.learning.exact.decay import DECAYS, Decay, choose_decay
+from service.learning.exact.frozen_features import NO_LIFT, moved, space_stays
+from service.learning.exact.lift_choice import Solver
 from service.learning.ledger.batch_weights import Weights
 from service.learning.ledger.feature_space import Space
-from service.learning.lift_choice import Solver
 from service.learning.method import Data, Setting
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.lifts import NO_IMAGE, LiftKind

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.apart import out_of_fold_logits, ridge_apart
-from service.learning.calibration import COLDEST, HOTTEST, fit_temperature, temperature_of
 from service.learning.data.rows import Rows
+from service.learning.exact.calibration import COLDEST, HOTTEST, fit_temperature, temperature_of
+from service.learning.exact.out_of_fold import out_of_fold_logits, ridge_apart
+from service.learning.exact.solve import ABSENT, Head, solve_ridge
 from service.learning.ledger.ledger import Ledger
-from service.learning.solve import ABSENT, Head, solve_ridge
 from tests.learning.exact_help import entry_of, space
 
 CLASSES = ("class 0", "class 1", "class 2")
