@@ -19,9 +19,9 @@ from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows
 from service.learning.evaluation import Answers
 from service.learning.familiarity import is_familiar
+from service.learning.gate.measurements import Reconciliation
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.measured import Reconciliation
 from service.learning.statistics import Agreement
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from service.contract.policy import Renames
 from service.learning.data.rows import Ints, Rows, alone, distinct
 from service.learning.evaluation import Answers, Floats
 from service.learning.evidence import Evidence
+from service.learning.gate.measurements import Likeness
 from service.learning.ledger.sums import Sums
-from service.learning.measured import Likeness
 from service.learning.statistics import auc
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from service.contract.policy import GatePolicy
 from service.learning.data.rows import Rows
 from service.learning.evaluation import Bits
-from service.learning.measured import Since
+from service.learning.gate.measurements import Since
 
 if TYPE_CHECKING:
     from service.learning.assessment import Assessment

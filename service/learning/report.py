@@ -20,12 +20,12 @@ from service.contract.report import (
 )
 from service.learning.assessment import Assessment, measure, new_rows
 from service.learning.clusters import clusters
-from service.learning.contradictions import reconcilable, unexcused
 from service.learning.data.sides import shared
 from service.learning.evaluation import class_scores, scored
 from service.learning.evidence import Evidence, dispute, suspects
-from service.learning.gate import judge
-from service.learning.measured import Contradiction, Harm
+from service.learning.gate.contradiction_rules import reconcilable, unexcused
+from service.learning.gate.gate import judge
+from service.learning.gate.measurements import Contradiction, Harm
 from service.learning.sentences import rows as counted_rows
 from service.learning.statistics import Paired, wilson
 

@@ -15,11 +15,11 @@ from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.learning.assessment import Past
 from service.learning.data.rows import Rows, make_rows
-from service.learning.measured import Contradiction, Harm, Measured
+from service.learning.gate.measurements import Contradiction, Harm, Measured
+from service.learning.gate.rules import forgets, moved_on
 from service.learning.method import Run
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.rules import forgets, moved_on
 from service.learning.statistics import Paired
 from service.learning.update import Context, run_update
 from tests.learning.memory_data import MemoryData

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from service.contract.enums import Outcome, Severity
 from service.contract.policy import GatePolicy
 from service.contract.report import GateReport, Rule
-from service.learning import contradictions, rules
-from service.learning.measured import Finding, Measured
+from service.learning.gate import contradiction_rules, rules
+from service.learning.gate.measurements import Finding, Measured
 from service.learning.sentences import lowered, stays
 
 RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = (
     (0, "first_version", rules.first_version),
-    (1, "unlearnable", contradictions.unlearnable),
-    (2, "contradicts_everything", contradictions.contradicts_everything),
-    (3, "contradicts_class", contradictions.contradicts_class),
-    (4, "disagrees_broadly", contradictions.disagrees_broadly),
+    (1, "unlearnable", contradiction_rules.unlearnable),
+    (2, "contradicts_everything", contradiction_rules.contradicts_everything),
+    (3, "contradicts_class", contradiction_rules.contradicts_class),
+    (4, "disagrees_broadly", contradiction_rules.disagrees_broadly),
     (12, "renames", rules.renames),
     (5, "forgets", rules.forgets),
     (6, "intrudes", rules.intrudes),

@@ -9,9 +9,9 @@ import pytest
 from service.contract.enums import Outcome, Severity
 from service.contract.policy import ContradictsClass, Forgets, GatePolicy
 from service.contract.report import ClassEvidence, Rule
-from service.learning.contradictions import disputed, needs_learner, needs_reconciliation, unexcused
-from service.learning.gate import RULES, judge
-from service.learning.measured import (
+from service.learning.gate.contradiction_rules import disputed, needs_learner, needs_reconciliation, unexcused
+from service.learning.gate.gate import RULES, judge
+from service.learning.gate.measurements import (
     Contradiction,
     First,
     Group,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
-from service.learning.measured import Contradiction, Finding, Measured
+from service.learning.gate.measurements import Contradiction, Finding, Measured
 from service.learning.sentences import rows, whole_percent
 from service.learning.statistics import at_least
 

@@ -1,0 +1,1 @@
+"""The judge: measurements in, verdict out."""
