@@ -20,7 +20,7 @@ from service.errors import BudgetSpent
 from service.learning.data.rows import Array, Known, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import SETTLING_ROWS, Folding, settle
-from service.learning.looking_back import ages
+from service.learning.evaluation.looking_back import ages
 from service.learning.method import no_check, no_progress
 from service.learning.methods import AUTO
 from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint

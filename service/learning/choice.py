@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict, misfit
-from service.learning.cost import joint_backbone
+from service.learning.evaluation.cost import joint_backbone
 from service.learning.exact.stable_columns import can_stay
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint

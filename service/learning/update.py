@@ -18,13 +18,17 @@ from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict
 from service.contract.policy import GatePolicy
 from service.contract.report import Cost, LearningCurve, Older, Report
 from service.errors import MethodRefused
-from service.learning.answering import Asked, View, answers, features_of, softmax
-from service.learning.assessment import Assessment, Past
 from service.learning.backbones import bounded
-from service.learning.cost import cost_of
-from service.learning.curve import learning_curve
 from service.learning.data.sides import parted
-from service.learning.evaluation import Answers, Bits
+from service.learning.evaluation.answers import Answers, Bits
+from service.learning.evaluation.assessment import Assessment, Past
+from service.learning.evaluation.backbone_note import backbone_note
+from service.learning.evaluation.cost import cost_of
+from service.learning.evaluation.learning_curve import learning_curve
+from service.learning.evaluation.looking_back import remember
+from service.learning.evaluation.report import assess
+from service.learning.evaluation.unlabelled import with_unlabelled
+from service.learning.evaluation.version_answers import Asked, View, answers, features_of, softmax
 from service.learning.exact.frozen_features import moved
 from service.learning.exact.out_of_fold import judged_apart, ridge_apart
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, choose_alpha
@@ -33,15 +37,11 @@ from service.learning.keeping import lacking
 from service.learning.ledger.batch_weights import Weights, aged
 from service.learning.ledger.feature_space import Space, examining_network, pretrained_network
 from service.learning.ledger.sums import Sums
-from service.learning.looking_back import remember
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale, leaves_scale, narrow_columns
-from service.learning.report import assess
 from service.learning.tables import table
-from service.learning.unlabelled import with_unlabelled
 from service.learning.unseen import foreign, refuse_to_forget
-from service.learning.usefulness import backbone_note
 
 YARDSTICK_PRIOR = 0.25
 HALF = 0.5

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from service.errors import BudgetSpent
-from service.learning.challenge import compare
+from service.learning.evaluation.challenge import compare
 from service.learning.method import Data, Learned, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.training.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH

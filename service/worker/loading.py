@@ -6,10 +6,10 @@ import logging
 
 from service.contract.inputs import PretrainedBackbone
 from service.errors import CorruptArtifact
-from service.learning.assessment import Past
 from service.learning.backbones.extractor import shared
 from service.learning.data.serialization import unpack, unpack_shard
-from service.learning.evaluation import Bits
+from service.learning.evaluation.answers import Bits
+from service.learning.evaluation.assessment import Past
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
 from service.storage.artifacts import SHARDS, Artifacts
 from service.worker.assignment import Assignment, Shard, Stored

@@ -13,9 +13,9 @@ from pathlib import Path
 from service.contract.enums import UpdateKind
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.cost import retraining_cost
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
+from service.learning.evaluation.cost import retraining_cost
 from service.learning.keeping import refused
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Learned, Run

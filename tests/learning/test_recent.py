@@ -13,8 +13,8 @@ from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
-from service.learning.assessment import Past
 from service.learning.data.rows import Rows, make_rows
+from service.learning.evaluation.assessment import Past
 from service.learning.gate.measurements import Contradiction, Harm, Measured
 from service.learning.gate.rules import forgets, moved_on
 from service.learning.method import Run

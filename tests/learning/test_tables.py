@@ -9,9 +9,9 @@ import pytest
 
 from service.contract.inputs import Architecture, VectorInput
 from service.learning import tables
-from service.learning.answering import softmax
 from service.learning.data.rows import Rows, make_rows
-from service.learning.evaluation import Answers
+from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.version_answers import softmax
 from service.learning.method import Run
 from service.learning.methods import resolve
 from service.learning.update import Candidate, Context, run_update

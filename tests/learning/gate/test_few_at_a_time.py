@@ -13,8 +13,8 @@ from sklearn.datasets import load_digits
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import Report
-from service.learning.assessment import Past
 from service.learning.data.rows import make_rows
+from service.learning.evaluation.assessment import Past
 from service.learning.method import Run
 from service.learning.methods import resolve
 from service.learning.update import Context, run_update

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.clusters import clusters
 from service.learning.data.rows import Rows, make_rows
-from service.learning.evaluation import Answers
-from service.learning.evidence import Evidence
+from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.clusters import clusters
+from service.learning.evaluation.evidence import Evidence
 from service.learning.ledger.sums import Sums
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import VectorInput
-from service.learning.challenge import Bout, compare
+from service.learning.evaluation.challenge import Bout, compare
 from service.learning.method import Run
 from service.learning.methods import METHODS
 from service.learning.update import learn

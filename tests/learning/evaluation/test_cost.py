@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture, ImageInput, InputSpec, MlpBackbone, VectorInput
-from service.learning.cost import LEARNING_SHARE, joint_backbone, retraining_cost
+from service.learning.evaluation.cost import LEARNING_SHARE, joint_backbone, retraining_cost
 from tests.learning.memory_data import Stream
 
 VECTOR = VectorInput(kind="vector", size=6)

@@ -17,8 +17,8 @@ import numpy as np
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows
-from service.learning.evaluation import Answers
-from service.learning.familiarity import is_familiar
+from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.familiarity import is_familiar
 from service.learning.gate.measurements import Reconciliation
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums

@@ -17,14 +17,14 @@ import numpy as np
 
 from service.contract.policy import Renames
 from service.learning.data.rows import Ints, Rows, alone, distinct
-from service.learning.evaluation import Answers, Floats
-from service.learning.evidence import Evidence
+from service.learning.evaluation.answers import Answers, Floats
+from service.learning.evaluation.evidence import Evidence
 from service.learning.gate.measurements import Likeness
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import auc
 
 if TYPE_CHECKING:
-    from service.learning.assessment import Assessment
+    from service.learning.evaluation.assessment import Assessment
     from service.learning.exact.solve import Head
 
 PARTS = 3

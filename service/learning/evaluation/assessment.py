@@ -13,13 +13,13 @@ from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, ClassScore, Cost, Older
 from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows, alone, distinct
 from service.learning.data.sides import shared
-from service.learning.evaluation import Answers, Bits, class_scores
-from service.learning.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
+from service.learning.evaluation.answers import Answers, Bits, class_scores
+from service.learning.evaluation.evidence import Evidence, Solve, learnable, pooled, reconcile, weigh
+from service.learning.evaluation.likeness import in_parts, likeness, of_its_own, young
+from service.learning.evaluation.looking_back import pooled_before, since
 from service.learning.gate.contradiction_rules import needs_learner, needs_reconciliation, strange_can_tell
 from service.learning.gate.measurements import Contradiction, First, Group, Harm, Likeness, Measured, NewClass
 from service.learning.ledger.ledger import Ledger
-from service.learning.likeness import in_parts, likeness, of_its_own, young
-from service.learning.looking_back import pooled_before, since
 from service.learning.sentences import listed
 from service.learning.statistics import Agreement, Paired
 

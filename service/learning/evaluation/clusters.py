@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.learning.data.rows import Ints, Rows
-from service.learning.evaluation import Answers
-from service.learning.evidence import Evidence
-from service.learning.familiarity import sampled_columns, scale_within
+from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.evidence import Evidence
+from service.learning.evaluation.familiarity import sampled_columns, scale_within
 from service.learning.ledger.sums import Sums
 
 LEAST = 3

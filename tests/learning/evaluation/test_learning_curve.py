@@ -7,9 +7,9 @@ import pytest
 
 from service.contract.inputs import VectorInput
 from service.contract.report import LearningCurve
-from service.learning import curve
-from service.learning.curve import learning_curve
 from service.learning.data.rows import Rows
+from service.learning.evaluation import learning_curve as curve
+from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.exact.solve import Head, solve_ridge
 from service.learning.ledger.feature_space import Space, identity_network
 from service.learning.ledger.ledger import Ledger

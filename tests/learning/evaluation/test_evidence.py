@@ -8,10 +8,10 @@ import pytest
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
 from service.learning.data.rows import Rows, make_rows
-from service.learning.evaluation import Answers
-from service.learning.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
+from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
+from service.learning.evaluation.familiarity import WIDTH, is_familiar
 from service.learning.exact.solve import Head, solve_ridge
-from service.learning.familiarity import WIDTH, is_familiar
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 

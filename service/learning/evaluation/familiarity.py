@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.learning.data.rows import Array, Bools, Ints
-from service.learning.evaluation import Floats
+from service.learning.evaluation.answers import Floats
 from service.learning.ledger.sums import Sums
 from service.learning.tables import parts
 

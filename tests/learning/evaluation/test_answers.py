@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from service.learning.data.rows import Rows, make_rows
-from service.learning.evaluation import (
+from service.learning.evaluation.answers import (
     Answers,
     Bits,
     backward_transfer,

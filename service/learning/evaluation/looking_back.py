@@ -8,11 +8,11 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.learning.data.rows import Rows
-from service.learning.evaluation import Bits
+from service.learning.evaluation.answers import Bits
 from service.learning.gate.measurements import Since
 
 if TYPE_CHECKING:
-    from service.learning.assessment import Assessment
+    from service.learning.evaluation.assessment import Assessment
 
 
 def ages(last: int, versions: int) -> list[int]:

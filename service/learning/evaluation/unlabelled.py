@@ -6,8 +6,8 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
-from service.learning.evidence import QUANTILE_ROWS
-from service.learning.familiarity import is_familiar
+from service.learning.evaluation.evidence import QUANTILE_ROWS
+from service.learning.evaluation.familiarity import is_familiar
 from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data, Run

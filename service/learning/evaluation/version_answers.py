@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.learning.data.rows import Rows
-from service.learning.evaluation import Answers
+from service.learning.evaluation.answers import Answers
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted
 from service.learning.ledger.ledger import Ledger
