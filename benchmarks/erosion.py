@@ -29,7 +29,8 @@ from service.contract.enums import Outcome
 from service.contract.inputs import Strict
 from service.learning.ledger.feature_space import Space, extracted
 from service.learning.method import Data, Learned, Run
-from service.learning.methods import METHODS, ridge
+from service.learning.methods import METHODS
+from service.learning.methods.freeze import ridge
 from service.learning.network.checkpoint import Checkpoint
 
 UPDATES, ROWS = 100, 3

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from service.api.context import answer
 from service.api.describing import refusals
 from service.contract import resources
-from service.learning.choice import AutoParams
+from service.learning.auto import AutoParams
 from service.learning.methods import AUTO, METHODS
 
 CHOOSES = resources.MethodInfo(

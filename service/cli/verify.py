@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from service.cli.exits import DONE, ERROR
 from service.cli.stored import runtime
-from service.learning.sentences import counted, rows
+from service.learning.wording import counted, rows
 from service.registry import aliases, models
 from service.upkeep.verify import Verified, verify
 

@@ -33,15 +33,15 @@ from service.learning.exact.frozen_features import moved
 from service.learning.exact.out_of_fold import judged_apart, ridge_apart
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, choose_alpha
 from service.learning.exact.solve import Head, solve_ridge
-from service.learning.keeping import lacking
+from service.learning.imported_classes import foreign, refuse_to_forget
 from service.learning.ledger.batch_weights import Weights, aged
 from service.learning.ledger.feature_space import Space, examining_network, pretrained_network
 from service.learning.ledger.sums import Sums
 from service.learning.method import Data, Learned, Method, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale, leaves_scale, narrow_columns
+from service.learning.retention import lacking
 from service.learning.tables import table
-from service.learning.unseen import foreign, refuse_to_forget
 
 YARDSTICK_PRIOR = 0.25
 HALF = 0.5

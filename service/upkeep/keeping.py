@@ -18,7 +18,7 @@ from service.learning.data.memory import remember
 from service.learning.data.rows import Bools, Rows, bounded
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
-from service.learning.sentences import counted
+from service.learning.wording import counted
 from service.registry import ledger
 from service.registry import retention as keeping
 from service.registry.retention import Rest

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from service.errors import BudgetSpent
 from service.learning.evaluation.challenge import compare
+from service.learning.imported_classes import foreign
 from service.learning.method import Data, Learned, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.training.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
-from service.learning.unseen import foreign
 from service.learning.update import Candidate, Context, examine, learn
 from service.worker.choosing import Chosen
 

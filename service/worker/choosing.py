@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.contract.inputs import Strict
-from service.learning.choice import AutoParams, Surroundings, auto
+from service.learning.auto import AutoParams, Surroundings, auto
 from service.learning.method import Data, Method
 from service.learning.methods import AUTO, resolve
 from service.learning.network.checkpoint import Checkpoint

@@ -11,7 +11,7 @@ import logging
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.learning.sentences import counted
+from service.learning.wording import counted
 from service.registry import idempotency, ledger
 from service.registry.sql.database import now
 from service.registry.sql.tables import Batch, Model, Update, Version

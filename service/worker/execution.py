@@ -13,8 +13,8 @@ from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.errors import Conflict
+from service.learning.auto import AutoParams
 from service.learning.backbones.admission import check
-from service.learning.choice import AutoParams
 from service.learning.evaluation.looking_back import ages
 from service.learning.methods import METHODS
 from service.registry import batches, deployments, ledger, models, updates, versions

@@ -20,8 +20,8 @@ from service.learning.evaluation.looking_back import pooled_before, since
 from service.learning.gate.contradiction_rules import needs_learner, needs_reconciliation, strange_can_tell
 from service.learning.gate.measurements import Contradiction, First, Group, Harm, Likeness, Measured, NewClass
 from service.learning.ledger.ledger import Ledger
-from service.learning.sentences import listed
 from service.learning.statistics import Agreement, Paired
+from service.learning.wording import listed
 
 KEPT_SHARE = 0.5
 """So great a part of a class's trusted rows must be left where those that the update has copies of do not judge."""

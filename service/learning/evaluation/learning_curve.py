@@ -18,10 +18,10 @@ from service.learning.data.rows import SELECT_FOLD, Bools, Rows
 from service.learning.exact.solve import Head
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.sentences import listed, points
-from service.learning.sentences import rows as counted
 from service.learning.statistics import Paired
 from service.learning.tables import parts
+from service.learning.wording import listed, points
+from service.learning.wording import rows as counted
 
 SOME_FOLDS = 5
 """The smaller head learns folds 3 to 5 of the update's rows, the other 3 to 9."""

@@ -26,8 +26,8 @@ from service.learning.evaluation.evidence import Evidence, dispute, suspects
 from service.learning.gate.contradiction_rules import reconcilable, unexcused
 from service.learning.gate.gate import judge
 from service.learning.gate.measurements import Contradiction, Harm
-from service.learning.sentences import rows as counted_rows
 from service.learning.statistics import Paired, wilson
+from service.learning.wording import rows as counted_rows
 
 MANY_COPIES = 10
 """A report says so where every tenth row is a copy of another."""

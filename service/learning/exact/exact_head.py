@@ -29,7 +29,7 @@ from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Learned, Run
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead
-from service.learning.sentences import listed
+from service.learning.wording import listed
 
 
 def learn_exactly(

@@ -22,7 +22,7 @@ from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Run
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.sentences import listed, percent
+from service.learning.wording import listed, percent
 
 PULLS = (1.0, 3.0, 10.0)
 """How much more the source's own rows count, tried in this order; ties go to the first."""

@@ -9,8 +9,8 @@ from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
 from service.learning.gate.measurements import Contradiction, Finding, Measured
-from service.learning.sentences import rows, whole_percent
 from service.learning.statistics import at_least
+from service.learning.wording import rows, whole_percent
 
 Counts = Callable[[ClassEvidence, GatePolicy], tuple[int, float]]
 """Of a class conflicts that count, and the share from which they are too many."""

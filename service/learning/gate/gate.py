@@ -14,7 +14,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import GateReport, Rule
 from service.learning.gate import contradiction_rules, rules
 from service.learning.gate.measurements import Finding, Measured
-from service.learning.sentences import lowered, stays
+from service.learning.wording import lowered, stays
 
 RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = (
     (0, "first_version", rules.first_version),

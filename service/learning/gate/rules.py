@@ -9,8 +9,8 @@ from urllib.parse import quote
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy
 from service.learning.gate.measurements import Finding, Harm, Likeness, Measured, NewClass, Since
-from service.learning.sentences import counted, listed, percent, points, rows, whole_percent
 from service.learning.statistics import at_least, auc_at_most, holm, wilson
+from service.learning.wording import counted, listed, percent, points, rows, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
 SURELY = 0.05

@@ -13,25 +13,11 @@ from pydantic import ValidationError
 from service.contract.inputs import Strict
 from service.errors import MethodRefused
 from service.learning.method import GradientParams, Method
-from service.learning.methods import (
-    branch,
-    den,
-    der_pp,
-    ewc,
-    fine_tune,
-    icarl,
-    interpolate,
-    l2_sp,
-    lda,
-    linear_probe,
-    lora,
-    lwf,
-    mas,
-    replay,
-    retrain,
-    ridge,
-    si,
-)
+from service.learning.methods.baseline import fine_tune, retrain
+from service.learning.methods.constrain import ewc, interpolate, l2_sp, lwf, mas, si
+from service.learning.methods.expand import branch, den, lora
+from service.learning.methods.freeze import lda, linear_probe, ridge
+from service.learning.methods.rehearse import der_pp, icarl, replay
 
 METHODS: dict[str, Method] = {
     m.name: m

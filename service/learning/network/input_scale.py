@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
 from service.errors import InvalidContent
 from service.learning.data.rows import Array
-from service.learning.sentences import listed
+from service.learning.wording import listed
 
 CLIP = 8.0
 """Scaled inputs are clipped here, so that every feature of them is bounded."""

@@ -18,7 +18,7 @@ from service.learning.evaluation.report import assess
 from service.learning.exact.solve import solve_ridge
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.sentences import listed, points, promoted, verdict_sentence
+from service.learning.wording import listed, points, promoted, verdict_sentence
 
 COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)
 

@@ -30,7 +30,7 @@ from service.learning.exact import lift_choice
 from service.learning.exact.solve import ABSENT, solve_ridge
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned, Method, Run
-from service.learning.methods import lda, ridge
+from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of

@@ -11,7 +11,7 @@ from service.learning.exact import lift_choice
 from service.learning.exact.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
 from service.learning.exact.ridge_solver import Ridge
 from service.learning.method import Run
-from service.learning.methods.lda import Discriminants
+from service.learning.methods.freeze.lda import Discriminants
 from service.learning.network.input_scale import scale_for
 from service.learning.network.lifts import candidate_lifts
 from tests.learning.exact_help import SECRET, VECTOR

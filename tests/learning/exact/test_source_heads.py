@@ -14,7 +14,8 @@ from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_shard
 from service.learning.exact.source_heads import LEAST_ROWS
 from service.learning.method import Learned, Method, Run
-from service.learning.methods import fine_tune, lda, ridge
+from service.learning.methods.baseline import fine_tune
+from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.imported import Foreign, imported
 from service.learning.update import Context, run_update

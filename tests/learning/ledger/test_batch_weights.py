@@ -19,7 +19,7 @@ from service.learning.ledger.batch_weights import Weights, add_up, aged, out_of_
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.method import Learned, Method, Run
-from service.learning.methods import lda, ridge
+from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache

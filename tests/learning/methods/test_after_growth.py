@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageInput, MlpBackbone, RangeScale
-from service.learning import probing
 from service.learning.method import Method, Run
-from service.learning.methods import METHODS, den, linear_probe, lora, retrain
+from service.learning.methods import METHODS
+from service.learning.methods.baseline import retrain
+from service.learning.methods.expand import den, lora, probe
+from service.learning.methods.freeze import linear_probe
 from tests.learning.memory_data import Stream
 from tests.learning.samples import Floats, digits, logits
 
@@ -34,7 +36,7 @@ def grown(backbone: str) -> Stream:
     s.learn(retrain.METHOD, *batch("0123", 200), epochs=2)
     s.learn(lora.METHOD, *batch("45", 60), epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probing, "CROWDED", -1.0)
+        patch.setattr(probe, "CROWDED", -1.0)
         s.learn(den.METHOD, *batch("67", 60), epochs=1)
     assert s.checkpoint is not None
     assert s.checkpoint.layout.low_rank

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from service.learning.method import Run
-from service.learning.methods import fine_tune, retrain
+from service.learning.methods.baseline import fine_tune, retrain
 from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
 
 

@@ -8,7 +8,7 @@ import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import InvalidContent, MethodRefused
-from service.learning.choice import auto
+from service.learning.auto import auto
 from service.learning.data.rows import Array, make_rows
 from service.learning.method import Run
 from service.learning.methods import METHODS, resolve

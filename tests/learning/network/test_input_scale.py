@@ -8,7 +8,7 @@ import torch
 
 from service.contract.inputs import ImageInput, MomentsScale, RangeScale, VectorInput
 from service.errors import InvalidContent
-from service.learning.methods import ridge
+from service.learning.methods.freeze import ridge
 from service.learning.network.input_scale import (
     InputScale,
     declared_scale,

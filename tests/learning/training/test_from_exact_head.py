@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from service.learning.method import Run
-from service.learning.methods import ridge
+from service.learning.methods.freeze import ridge
 from service.learning.training.learner import Learner
 from tests.learning.samples import digits, stream
 

@@ -1,0 +1,1 @@
+"""Baselines: plain fine-tuning and training anew."""

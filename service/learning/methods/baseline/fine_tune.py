@@ -1,0 +1,45 @@
+"""Fine-tuning: go on training all that can move, on the new rows alone.
+
+Nothing holds the old knowledge, so classes that the batch lacks are forgotten. It is the baseline that shows what the
+other methods are for; on known classes whose inputs have shifted a little it can be all that is needed.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service.contract.enums import Family
+from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
+from service.learning.methods.constrain.anchored import watch_old
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.training.learner import Learner
+from service.learning.training.unfreezing import unfit
+
+
+class Params(TrunkParams):
+    """What every gradient method takes."""
+
+    schedule: Schedule = Field("cosine", description=SCHEDULE)
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy on the batch's learning rows, from the base's weights."""
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
+    learner.fit(params)
+    watch_old(learner, learner)
+    return learner.finish()
+
+
+METHOD = Method(
+    name="fine_tune",
+    family=Family.BASELINE,
+    summary="Goes on training on the new rows alone; nothing holds what was known.",
+    paper="McCloskey, Cohen: Catastrophic interference in connectionist networks, 1989",
+    Params=Params,
+    update=update,
+    needs=frozenset(),
+    good_when="The batch holds every class, in a shape that is new to the model; or to see forgetting.",
+    limits="Classes that the batch lacks are forgotten within an epoch or two; the report notes the share of old rows "
+    "that new classes have taken.",
+    unfit=unfit,
+)

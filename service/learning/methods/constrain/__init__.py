@@ -1,0 +1,1 @@
+"""Constrain: weights are pulled to where they were."""

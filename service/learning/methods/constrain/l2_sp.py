@@ -1,0 +1,97 @@
+"""L2-SP, the elastic pull: weights may move, but are drawn back to where they started.
+
+The loss is the cross-entropy + strength x sum of (theta - theta*)^2 over the weights that were there before; theta* is
+the previous version, or the weights of the first training. Strong enough, nothing moves; at 0 it is fine-tuning, to the
+last bit. Where two or more classes are new, rows of new classes are scored over the new columns alone. The weights of
+the first layer that trains are taken in the frame: for inputs that are centred and brought to one spread.
+
+Training ends at the minimiser of that loss if it is given the time. On a convex problem (a head alone) it comes within
+1e-4 of what L-BFGS finds, with whole batches, a rate that is stable for the rows, and hundreds of epochs. The usual ten
+epochs in batches of 64 stop on the way: on 350 rows of digits they came 0.16 of the way to the minimiser at strength
+0.001, 0.38 at 0.01, 0.85 at 0.1 and 0.93 at 1, where the noise of small batches is the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from service.contract.enums import Family
+from service.learning.method import Data, Learned, Method, Run
+from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, Strength, choose, objective
+from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.origin import ORIGIN
+from service.learning.training.learner import Learner
+from service.learning.training.unfreezing import unfit
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+USUAL = 0.1
+
+
+class Params(PulledParams):
+    """What every gradient method takes, how strong the pull is, and where to."""
+
+    strength: Literal["search"] | Strength = Field(
+        "search",
+        description=f"Strength of the pull; search takes it from {', '.join(f'{s:g}' for s in STRENGTHS)} by rows kept "
+        f"back for choosing, and {USUAL:g} where they do not tell.",
+    )
+    anchor: Literal["previous", "base"] = Field(
+        "previous", description="Pulled to the previous version, or to the weights of the first training."
+    )
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy on the batch's learning rows; after each step shared weights go back towards theta*."""
+    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
+    if base is None:
+        start.fit(params)
+        return start.finish()
+    anchor = Anchor.of(
+        start if params.anchor == "previous" else Learner.start(_origin(base), data, run, unfreeze=params.unfreeze)
+    )
+
+    def train(strength: float, params: Params, run: Run) -> Pulled:
+        learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
+        pull = anchor.pull(learner, strength)
+        learner.fit(params, objective=objective(learner, strength), after_step=pull.step)
+        return Pulled(learner, pull)
+
+    best, points = choose(train, params, start, run, STRENGTHS, USUAL)
+    return best.learner.finish({"anchor": params.anchor, **best.told(points)})
+
+
+def _origin(base: Checkpoint) -> Checkpoint:
+    """The base with the weights of the first training; rows and blocks that came later stay as they are."""
+    parts = dict(base.parts)
+    for name, first in base.parts.items():
+        part = name.removeprefix(ORIGIN)
+        if name != part and part in parts and not (part.startswith("head") and base.layout.exact):
+            parts[part] = _overlaid(parts[part], first)
+    return replace(base, parts=parts)
+
+
+def _overlaid(now: Tensors, first: Tensors) -> Tensors:
+    found = dict(now)
+    for key, tensor in first.items():
+        if key in now and now[key].shape[1:] == tensor.shape[1:] and len(tensor) <= len(now[key]):
+            found[key] = torch.cat([tensor, now[key][len(tensor) :]])
+    return found
+
+
+METHOD = Method(
+    name="l2_sp",
+    family=Family.CONSTRAIN,
+    summary="Pulls weights back towards the previous version while it learns; the strength is searched.",
+    paper="Li, Grandvalet, Davoine: Explicit inductive bias for transfer learning with convolutional networks, 2018",
+    Params=Params,
+    update=update,
+    needs=frozenset(),
+    good_when="Known classes whose inputs have shifted, on a trained network, with few rows.",
+    limits="All weights are equally stiff; it does nothing for the balance between old classes and new ones. The "
+    "report notes when the search ends at its weakest pull, and the share of old rows that new classes have taken.",
+    unfit=unfit,
+)

@@ -1,0 +1,138 @@
+"""Learning without forgetting: on the new rows the network goes on saying what it said of the old classes.
+
+The loss is the cross-entropy + strength T^2 KL(old answers || new answers) over the old columns, both softened by T;
+the old answers are those of the base, computed once before training. Rows of new classes are scored over the new
+columns alone: else every new row would push all old classes down.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract.enums import Family
+from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
+from service.learning.methods.constrain.anchored import asks_new_alone, watch_old
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.training.fit import Step, logits
+from service.learning.training.learner import Learner
+from service.learning.training.losses import divergence, without_old
+from service.learning.training.unfreezing import unfit
+
+HALF = 0.5
+"""Share of the new classes' own rows below which they are not learned."""
+RANDOM = 0.9
+"""Entropy of the teacher's answers, as a share of a coin with as many sides as old classes, from which it is random."""
+
+
+class Params(TrunkParams):
+    """What every gradient method takes, how strongly old answers are kept, and how softened."""
+
+    schedule: Schedule = Field("cosine", description=SCHEDULE)
+    strength: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of T^2 x the divergence from the old answers; 0 is fine-tuning."
+    )
+    temperature: float = Field(2.0, gt=0, le=100, description="T, by which both answers are softened.")
+
+
+@dataclass(frozen=True, eq=False)
+class Distillation:
+    """A step's loss. teacher [n, known]: the base's logits of the batch's learning rows, null without a base."""
+
+    teacher: Tensor | None
+    known: int
+    strength: float
+    temperature: float
+    masks: bool
+
+    def loss(self, body: nn.Module, step: Step) -> Tensor:
+        """Of the rows of one step."""
+        z = body(step.x)
+        loss = F.cross_entropy(without_old(z, step.y, self.known) if self.masks else z, step.y)
+        if self.teacher is None or not self.strength:
+            return loss
+        teacher = self.teacher[step.at].to(z.device)
+        return loss + self.strength * divergence(z[:, : self.known], teacher, self.temperature).mean()
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy and the divergence from the base's own answers, on the batch's learning rows."""
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
+    rows, known = learner.batch, learner.known
+    teacher = logits(learner.body, rows.x, run)[:, :known] if known and rows.rows else None
+    masks = asks_new_alone(learner)
+    loss = Distillation(teacher, known, params.strength, params.temperature, masks)
+    learner.notes += _notes(learner, teacher)
+    learner.fit(params, objective=loss.loss)
+    told: dict[str, object] = {"strength": params.strength, "temperature": params.temperature, "masked": masks}
+    if teacher is not None:
+        learner.multiply_adds += learner.multiply_adds // (3 * params.epochs)
+        with torch.no_grad():
+            now = logits(learner.body, rows.x, run)[:, :known]
+            told |= {
+                "teacher_entropy": _entropy(teacher, learner.temperature),
+                "divergence": float(divergence(now, teacher, params.temperature).mean()),
+            }
+        watch_old(learner, learner)
+        learner.notes += _overheard(learner)
+    return learner.finish(told)
+
+
+def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
+    """Where the teacher has nothing to say of the new rows."""
+    if teacher is None:
+        return []
+    if learner.known == 1:
+        return ["The base knows one class, so it has no answers to keep: this is fine-tuning. ridge keeps one class."]
+    entropy, y = _entropy(teacher, learner.temperature), learner.batch.y
+    old = y < learner.known
+    right = float((teacher[old].argmax(1) == y[old]).double().mean()) if old.any() else None
+    if entropy > RANDOM or (right is not None and right < 1.5 / learner.known):
+        return [
+            f"The base answers the new rows nearly at random (entropy {entropy:.2f} of at most 1"
+            + (f", {right:.2f} of the known ones right" if right is not None else "")
+            + "), so keeping its answers there keeps little of what it knows. ewc, l2_sp and replay hold it otherwise."
+        ]
+    return []
+
+
+def _overheard(learner: Learner) -> list[str]:
+    """A note where rows of new classes go on saying what the base said of them: an old class."""
+    new = learner.batch.y >= learner.known
+    if not bool(new.any()):
+        return []
+    answered = logits(learner.body, learner.batch.x[new], learner.run).argmax(1)
+    share = float((answered == learner.batch.y[new]).double().mean())
+    if share >= HALF:
+        return []
+    return [
+        f"Of {int(new.sum()):,} rows of new classes that it learned from {share:.0%} are answered rightly: kept "
+        "answers speak for old classes on them, too. A smaller strength, more epochs, or replay or ridge learn them."
+    ]
+
+
+def _entropy(z: Tensor, temperature: float) -> float:
+    """Mean entropy of the answers, as a share of the largest there can be."""
+    shares = F.log_softmax(z.double() / temperature, 1)
+    return float(-(shares.exp() * shares).sum(1).mean()) / math.log(max(z.shape[1], 2))
+
+
+METHOD = Method(
+    name="lwf",
+    family=Family.CONSTRAIN,
+    summary="Keeps the old network's answers on the new rows while it learns them; nothing is stored between updates.",
+    paper="Li, Hoiem: Learning without forgetting, 2016, eq. 1-4; Hinton, Vinyals, Dean: Distilling the knowledge in a "
+    "neural network, 2015 (T^2)",
+    Params=Params,
+    update=update,
+    needs=frozenset(),
+    good_when="New rows look like the old ones, so the old answers on them are worth keeping; no old row is there.",
+    limits="Where new rows look different the old answers are noise, and the report notes a teacher that is nearly "
+    "random on them; it also notes the share of old rows that new classes have taken.",
+    unfit=unfit,
+)

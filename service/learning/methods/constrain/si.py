@@ -1,0 +1,173 @@
+"""Synaptic intelligence: weights that brought the loss down on their way are held stiffly, at no extra pass.
+
+Along the training each weight is credited with -g d, its task gradient times the optimiser's step; what it was credited
+with, over the square of how far it came, is how stiffly the next update holds it. The pull is a proximal step after the
+optimiser's, so it never leaks into g or d, and a weight that made the loss worse is held by 0, never pushed away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from service.contract.enums import Family
+from service.learning.method import Data, Learned, Method, Run
+from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, choose, objective
+from service.learning.methods.constrain.importance import Importance, trained
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.training.learner import Learner
+from service.learning.training.unfreezing import unfit
+
+STATE = "state.si"
+
+
+class Params(PulledParams):
+    """What every gradient method takes, the strength in units of the mean importance, and the damping."""
+
+    damping: float = Field(
+        0.1,
+        gt=0,
+        le=1e6,
+        description="Added to the squared distance of a weight: importances stay finite.",
+    )
+
+
+class Path:
+    """What each weight of a learner is credited with along a training."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.weights = dict(trained(learner.body))
+        self.start = {name: p.detach().clone() for name, p in self.weights.items()}
+        self.credit: dict[str, Tensor] = {}
+        self.begin()
+        self._before: list[Tensor] = []
+        self._gradients: list[Tensor] = []
+
+    def begin(self) -> None:
+        """Before the first step, or where a training begins anew: nothing is credited with anything."""
+        self.credit = {name: torch.zeros_like(p, requires_grad=False) for name, p in self.weights.items()}
+
+    @torch.no_grad()
+    def before_step(self) -> None:
+        """When the task's gradients are there: copies, since a view would move with the weights."""
+        self._before = [p.detach().clone() for p in self.weights.values()]
+        self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self.weights.values()]
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """After the optimiser's step and before any pull: w -= g d."""
+        moved = torch._foreach_sub(list(self.weights.values()), self._before)
+        torch._foreach_addcmul_(list(self.credit.values()), self._gradients, list(moved), -1.0)
+
+    @property
+    def total(self) -> float:
+        """How far the path brought the loss down, to first order."""
+        return sum(float(w.double().sum()) for w in self.credit.values())
+
+    @property
+    def against(self) -> float:
+        """Share of all credit that is negative."""
+        size = sum(float(w.double().abs().sum()) for w in self.credit.values())
+        return sum(float(-w.double().clamp(max=0).sum()) for w in self.credit.values()) / size if size else 0.0
+
+    def importance(self, damping: float) -> dict[str, Tensor]:
+        """max(0, w) / ((theta - theta*)^2 + damping), by parameter."""
+        return {
+            name: (w.cpu().clamp(min=0) / ((self.weights[name].detach().cpu() - self.start[name]) ** 2 + damping))
+            for name, w in self.credit.items()
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Walked(Pulled):
+    """A learner that was trained under a pull, and its path."""
+
+    path: Path
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Cross-entropy on the batch's learning rows along a recorded path; after each step shared weights go back."""
+    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
+    held = None if base is None else _held(start)
+    anchor = Anchor.of(start, held)
+
+    def train(strength: float, params: Params, run: Run) -> Walked:
+        learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
+        pull, path = anchor.pull(learner, strength), Path(learner)
+
+        def after_step(lr: float) -> None:
+            path.after_step()
+            pull.step(lr)
+
+        loss = objective(learner, strength)
+        learner.fit(
+            params, objective=loss, before_training=path.begin, after_backward=path.before_step, after_step=after_step
+        )
+        return Walked(learner, pull, path)
+
+    if held is None:
+        return _finish(train(0.0, params, run), None, params, {})
+    best, points = choose(train, params, start, run)
+    best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
+    return _finish(best, held, params, best.told(points))
+
+
+def _held(start: Learner) -> Importance:
+    """What earlier paths left; without one all weights alike, for all rows that were known."""
+    recalled = Importance.recalled(start, STATE)
+    if recalled is not None:
+        return recalled
+    if start.known == 1:
+        start.notes.append(
+            "The base knows one class, so the loss did not fall along its path, and no weight is credited with "
+            "anything. All are held alike, as l2_sp does; from this update on the path is remembered."
+        )
+        return Importance.alike(start.body, float(max(start.data.known_rows, 1)))
+    start.notes.append(
+        "The base was not made by si, so the path of its training is not known. Its weights are held alike, as l2_sp "
+        "does; from this update on the path is remembered. ewc and mas can measure such a base."
+    )
+    return Importance.alike(start.body, float(max(start.data.known_rows, 1)))
+
+
+def _finish(best: Walked, held: Importance | None, params: Params, details: dict[str, object]) -> Learned:
+    """Join the importance of the new path with what was held, and keep it for the next update."""
+    learner, path = best.learner, best.path
+    new = Importance.normalised(path.importance(params.damping), float(len(learner.data.batch)))
+    if learner.batch.rows and (new is None or path.total <= 0):
+        learner.notes.append(
+            "The loss did not fall along the path, so what the weights are credited with says little: lower lr, or "
+            "take ewc or mas, which do not depend on the path."
+        )
+    kept = new.joined(held) if new is not None else held
+    told = {"path": {"sum": path.total, "against": path.against}}
+    return learner.finish(details | told, state={STATE: kept.stored(learner)} if kept is not None else None)
+
+
+def refuse(base: Checkpoint | None, data: Data) -> str | None:
+    """An imported version has no path at all."""
+    if base is None or STATE in base.parts or any(base.learned.values()):
+        return None
+    return (
+        "si needs the path of the training that made the version, and an imported one has none. Use mas, which "
+        "measures the weights on any rows, or l2_sp."
+    )
+
+
+METHOD = Method(
+    name="si",
+    family=Family.CONSTRAIN,
+    summary="Holds each weight by how much it brought the loss down while it was learned; costs no extra pass.",
+    paper="Zenke, Poole, Ganguli: Continual learning through synaptic intelligence, 2017, eq. 4-5",
+    Params=Params,
+    update=update,
+    needs=frozenset({"path"}),
+    good_when="Known classes in a new region or style, on a network that si trained from its first version on.",
+    limits="It depends on the optimiser's path, and the report notes when the loss did not fall along it; a base that "
+    "another method made has no path, and the report says what was done instead. Imported versions are refused.",
+    refuse=refuse,
+    unfit=unfit,
+)

@@ -1,0 +1,1 @@
+"""Expand: neurons and layers are added."""

@@ -1,0 +1,197 @@
+"""A new extractor beside the old ones for each update: old features stay as they are, new ones are learned freely.
+
+The head sees the features of all extractors side by side. What the newest gives must also tell new classes from each
+other and from the rest by itself, so that it learns what the others lack. Beyond a bound all are distilled into one.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract.enums import Family
+from service.learning.data.memory import refuse_without_rows, remember
+from service.learning.data.rows import Rows
+from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.methods.expand.branches import (
+    Frozen,
+    add_branch,
+    branches,
+    keep_newest,
+    narrowed_head,
+    newest,
+    widened_head,
+    widths,
+)
+from service.learning.network.blocks import Block, new_block
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
+from service.learning.training.body import BeforeHead, Body
+from service.learning.training.fit import Labelled, Objective, Step, fit, logits
+from service.learning.training.learner import DRAWS, TRAINING, Learner
+from service.learning.training.losses import log_shares
+from service.learning.training.rebalance import LEVEL
+from service.learning.training.rehearsal_checks import Watch
+
+HEAD_EPOCHS, HEAD_TEMPERATURE = 30, 5.0
+"""The head is fitted once more, on as many rows of each class, against scores that are softened so much."""
+DISTILLED_AT = 2.0
+"""Temperature at which one extractor learns what several answered."""
+
+ALIKE = 0.95
+"""Share of rows that one extractor answers as all did, below which the report says so."""
+
+
+class Params(GradientParams):
+    """What every gradient method takes, the size of the memory, and how many extractors there may be."""
+
+    lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+    memory_rows: int = Field(
+        500, ge=1, le=100_000, description="Kept rows that are learned again, shared by the classes."
+    )
+    most: int = Field(4, ge=1, le=32, description="Extractors at most; one more, and all are distilled into one.")
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Train a new extractor and the head on new and remembered rows; then the head alone, all classes alike."""
+    learner = Learner.start(base, data, run)
+    if base is None:
+        learner.fit(params)
+        return learner.finish({"extractors": 1})
+    old = learner.view.kept
+    remembered = remember(old.take(old.learning), params.memory_rows)
+    memory = learner.view.of(remembered)
+    new = len(learner.classes) - learner.known
+    frozen = Frozen.of(learner, memory)
+    added = add_branch(learner.network)
+    head = widened_head(learner.network, new, run.generator(DRAWS))
+    aux = _aux(learner, added[-1])
+    learner.train_only([*added, head, aux])
+    learner.body.add_module("aux", aux)
+    watch = Watch.before(learner, memory)
+    done = learner.fit(params, memory=memory, objective=_objective(learner, memory, aux, frozen))
+    learner.multiply_adds -= frozen.spared(learner, done)
+    watch.after()
+    del learner.body.aux
+    _fit_head(learner, old, params)
+    told: dict[str, object] = {"memory": remembered.counts(), "units": widths(added)}
+    there = branches(learner.network) or []
+    if len(there) > params.most:
+        told |= {"distilled": len(there), "agreement": _distil(learner, memory, params)}
+    return learner.finish(told | {"extractors": len(branches(learner.network) or [])})
+
+
+def _aux(learner: Learner, newest: Block) -> Block:
+    """A head of its own for the newest extractor: one column for all known classes and one for each new one; where no
+    class is new, one for each known one."""
+    new = len(learner.classes) - learner.known
+    columns = new + 1 if new else learner.known
+    features = learner.network.neck.in_width * len(newest.weight) // newest.rows[1]
+    return new_block((0, columns), (0, features), "", "", learner.run.generator(DRAWS + 1), gain=1.0)
+
+
+def _objective(learner: Learner, memory: Labelled, aux: Block, frozen: Frozen) -> Objective:
+    """CE(all extractors) + CE(the newest alone); both balanced."""
+    known = learner.known
+    learner.prior_free = LEVEL
+
+    def own(y: Tensor) -> Tensor:
+        return (y - known + 1).clamp(min=0) if len(learner.classes) > known else y
+
+    parts = learner.batch.y, memory.y
+    shares = log_shares(len(learner.classes), *parts)
+    own_shares = log_shares(len(aux.weight), *(own(y) for y in parts))
+
+    def loss(body: nn.Module, step: Step) -> Tensor:
+        assert isinstance(body, Body)
+        new = newest(learner.network, step.x)
+        whole = F.cross_entropy(body.head(frozen.beside(step, new)) + shares.to(new.device), step.y)
+        alone = F.cross_entropy(aux(new) + own_shares.to(new.device), own(step.y))
+        return whole + alone
+
+    return loss
+
+
+def _fit_head(learner: Learner, old: Rows, params: Params) -> None:
+    """The head once more, on the features of as many rows of each class; then in the unit that it was fitted in."""
+    rows = Rows.concat([old, learner.data.batch])
+    balanced = learner.view.of(remember(rows.take(rows.learning), params.memory_rows))
+    features = Labelled(logits(BeforeHead(learner.body), balanced.x, learner.run), balanced.y)
+    shares = log_shares(len(learner.classes), balanced.y)
+
+    def loss(head: nn.Module, step: Step) -> Tensor:
+        return F.cross_entropy(head(step.x) / HEAD_TEMPERATURE + shares.to(step.x.device), step.y)
+
+    again = params.model_copy(update={"epochs": HEAD_EPOCHS})
+    done = fit(learner.body.head, features, again, learner.run, objective=loss, salt=TRAINING + 1, phase="head")
+    with torch.no_grad():
+        for p in learner.body.head.parameters():
+            p.div_(HEAD_TEMPERATURE)
+    learner.multiply_adds += done.multiply_adds
+
+
+def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
+    """The newest extractor learns to answer as all of them did, on new and remembered rows. -> share answered alike"""
+    rows = learner.batch + memory
+    taught = logits(learner.body, rows.x, learner.run)
+    blocks = keep_newest(learner.network)
+    learner.train_only([*blocks, narrowed_head(learner.network)])
+
+    def loss(body: nn.Module, step: Step) -> Tensor:
+        wanted = torch.softmax(taught[step.at].to(step.x.device) / DISTILLED_AT, 1)
+        return DISTILLED_AT**2 * F.cross_entropy(body(step.x) / DISTILLED_AT, wanted)
+
+    learner.fit(params, rows, objective=loss, salt=TRAINING + 2, phase="distilling")
+    alike = (logits(learner.body, rows.x, learner.run).argmax(1) == taught.argmax(1)).double()
+    agreement = float(alike.mean()) if len(alike) else 1.0
+    if agreement < ALIKE:
+        learner.notes.append(
+            f"One extractor answers {agreement:.0%} of the rows as all of them did: it may be too small for what they "
+            "knew. More epochs, or retrain on a wider network, win it back."
+        )
+    return agreement
+
+
+def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
+    """Where there is no extractor to put another one beside."""
+    live, own = setting.live, setting.architecture.backbone
+    if setting.backbone.name in ("mlp", "cnn") and not (live is not None and live.lifts):
+        return None
+    if own.name in ("mlp", "cnn"):
+        return "name", (
+            f"branch puts a new extractor beside those that were trained here, and no {own.name} was yet: the live "
+            f"version is an exact head. {setting.train_first('branch')}"
+        )
+    return "name", (
+        "branch puts a new extractor beside those that were trained here, and this model has none. Use ridge, or a "
+        "model with an mlp or cnn backbone."
+    )
+
+
+def refuse(base: Checkpoint | None, data: Data) -> str | None:
+    """The same once the update is learned, or where no row is there to rehearse."""
+    if told := unfit(Setting.of(base, data)):
+        return told[1]
+    if base is not None and (base.layout.neck or branches(build(base)) is None):
+        return (
+            "branch takes a network whose head looks at the extractors themselves, none of them grown by den or lora. "
+            "Learn once with retrain, or go on with replay or den."
+        )
+    return refuse_without_rows("branch", base, data)
+
+
+METHOD = Method(
+    name="branch",
+    family=Family.EXPAND,
+    summary="Learns a new extractor beside the old ones, which stay as they are; beyond a bound they become one.",
+    paper="Yan, Xie, He: DER, dynamically expandable representation for class incremental learning, CVPR 2021, eq. 1-6",
+    Params=Params,
+    update=update,
+    needs=frozenset({"kept"}),
+    good_when="New classes need features that the old ones lack, old rows are kept, and the network may grow.",
+    limits="Predicting costs one more extractor an update, until all are distilled; what that loses is in the report.",
+    refuse=refuse,
+    unfit=unfit,
+)

@@ -1,0 +1,230 @@
+"""Expansion in five steps, after DEN: probe, find the units that would have moved, copy those, train the copies alone.
+
+Old weights are never written to. In `protect` (the default when classes are new) old scores stay bit-identical: nothing
+that is new reaches an old output. In `adapt` added units correct the old outputs, starting from no correction at all.
+Units are those of dense layers and filters of convolutions. Where more than half of a layer would have moved, units
+beside the old ones are not enough: a layer is put in behind it, and begins as the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from service.contract.enums import Family
+from service.learning.data.memory import remember
+from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.methods.expand.expansion import Expansion, expand
+from service.learning.methods.expand.frozen_activations import Inside, training_beside
+from service.learning.methods.expand.growable_layers import growing
+from service.learning.methods.expand.probe import EPOCHS, Probe, probe
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.training.fit import Labelled, logits
+from service.learning.training.learner import DRAWS, TRAINING, Learner
+from service.learning.training.losses import GroupLasso
+
+GROWS = ("mlp", "cnn")
+"""Backbones with layers that can grow."""
+NEGATIVES, NEGATIVE_IMAGES = 12, 4
+"""Pseudo-rows of known classes for each row of the batch at most, kept images for each image; at least so many a class:
+"""
+LEAST_NEGATIVES = 20
+REHEARSED = 0.3
+"""Remembered rows for each pseudo-row."""
+SPARSITY = 1e-4
+"""Strength of the group lasso on added units."""
+SLOWER = 3
+"""What is added trains at a third of the rate: at a rate that suits a whole network half of the new units die."""
+MISSED, MISSED_SHARE = 10, 0.2
+"""Rows of known classes that the base answers wrongly, and their share, from which on old scores need correcting."""
+WARM = 3
+"""After a third of the epochs, units that no row wakes are drawn anew."""
+
+
+class Params(GradientParams):
+    """What every gradient method takes, what may happen to old scores, and the size of the memory."""
+
+    epochs: int = Field(30, ge=1, le=1000, description="Passes over the learning rows for what was added.")
+    mode: Literal["auto", "protect", "adapt"] = Field(
+        "auto",
+        description="protect: old raw scores (logits) keep their bits; adapt: they may move; auto: protect if classes "
+        "are new, unless the update's rows of known classes are often answered wrongly.",
+    )
+    memory_rows: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Kept rows that are learned again beside pseudo-rows; of a cnn, which has none, 0 takes all.",
+    )
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """The five steps."""
+    if base is None:
+        learner = Learner.start(base, data, run)
+        learner.fit(params)
+        return learner.finish()
+    protect = _protects(base, data, params)
+    start = partial(Learner.start, base, data, run, unfreeze=None if base.layout.backbone.name in GROWS else 0)
+    learner = start(keep_head=protect)
+    before, ours = _wrong(learner), learner.batch.y < learner.known
+    badly = before >= max(MISSED, MISSED_SHARE * int(ours.sum()))
+    if protect and badly and params.mode == "auto":
+        protect, learner = False, start(keep_head=False)
+    slow = params.model_copy(update={"lr": params.lr / SLOWER})
+    if not learner.batch.rows:
+        learner.fit(slow)
+        return learner.finish(merged=False)
+
+    old = _known(learner, params)
+    rows = learner.batch + old
+    found = probe(start, rows, old, params, grow=protect)
+    places, inside = growing(learner.network), Inside(learner)
+    chosen, put_in = found.chosen(places, through=protect), found.put_in(places)
+    within = inside.of(rows) if protect and inside.fits(rows.rows) else rows
+    layers, rng = found.layers, run.generator(DRAWS)
+    grown = expand(learner.network, chosen, layers, learner.added, rng, adapt=not protect, insert=put_in)
+    added = grown.added
+    if not any(added):
+        learner.notes.append(_nothing_added(found, protect))
+    dead, pruned = _train(learner, grown, rows.x, within, inside.widths, slow)
+    learner.multiply_adds += found.multiply_adds
+    if badly and len(learner.classes) > learner.known:
+        learner.notes.append(_about_known(int(ours.sum()), before, _wrong(learner), protect))
+    mode = "protect" if protect else "adapt"
+    steps: list[dict[str, Any]] = [
+        {"step": "probe", "epochs": EPOCHS, "accuracy": found.accuracy, "without": found.without, "worth": found.worth},
+        {"step": "detect", "layers": grown.told(**found.told())},
+        {"step": "add", "layers": grown.told(added=added, inserted=put_in)},
+        {"step": "initialise", "mode": mode, "copied": added, "new_rows": len(learner.classes) - learner.known},
+        {
+            "step": "train",
+            "epochs": slow.epochs,
+            "lr": slow.lr,
+            "negatives": old.rows,
+            "layers": grown.told(dead=dead, pruned=pruned, insertion=grown.insertion_norms),
+        },
+    ]
+    return learner.finish({"mode": mode, "steps": steps}, merged=False)
+
+
+def _wrong(learner: Learner) -> int:
+    """Rows of the batch whose class was known and that another known class answers."""
+    mine = learner.batch.y < learner.known
+    if not bool(mine.any()):
+        return 0
+    answered = logits(learner.body, learner.batch.x[mine], learner.run)[:, : learner.known].argmax(1)
+    return int((answered != learner.batch.y[mine]).sum())
+
+
+def _about_known(rows: int, before: int, after: int, protect: bool) -> str:
+    """What became of the update's own rows of known classes, which were often answered wrongly."""
+    said = f"Of its {rows:,} rows of known classes {before:,} were answered with another known class"
+    if protect:
+        return f"{said}, and still are: protect keeps old scores as they are. Use adapt, or ridge or replay."
+    return f"{said}, so old scores were adapted beside the new classes; now {after:,} are."
+
+
+def _protects(base: Checkpoint, data: Data, params: Params) -> bool:
+    if params.mode == "auto":
+        return bool(set(data.batch.present()) - set(base.classes))
+    return params.mode == "protect"
+
+
+def _known(learner: Learner, params: Params) -> Labelled:
+    """Rows of known classes beside the batch: pseudo-rows, and remembered ones if asked for, a third as often: few rows
+    say exactly where a class is, many drawn ones how far it reaches."""
+    each = NEGATIVE_IMAGES if learner.view.images else NEGATIVES
+    most = max(each * learner.batch.rows, LEAST_NEGATIVES * learner.known)
+    drawn = learner.stand_ins(learner.batch)
+    which = torch.randperm(drawn.rows, generator=learner.run.generator(DRAWS))[:most]
+    found = Labelled(drawn.x[which], drawn.y[which])
+    if not params.memory_rows:
+        return found
+    kept = learner.view.kept
+    memory = learner.view.of(remember(kept.take(kept.learning), params.memory_rows))
+    if not memory.rows:
+        learner.notes.append("den: no row of the known classes is kept, so pseudo-rows stood in for memory_rows.")
+        return found
+    if learner.view.images:
+        # a convolution has no pseudo-rows: what stood in for them were kept rows, more than were asked for
+        found = Labelled(found.x[:0], found.y[:0])
+    times = max(1, round((found.rows * REHEARSED or most) / memory.rows))
+    return Labelled(torch.cat([found.x, *[memory.x] * times]), torch.cat([found.y, *[memory.y] * times]))
+
+
+def _train(
+    learner: Learner, grown: Expansion, x: Tensor, within: Labelled, widths: Sequence[int], params: Params
+) -> tuple[list[int], list[int]]:
+    """Train what was added, and that alone. -> units a layer that died and were drawn anew, and that were removed."""
+    if not grown.blocks:
+        return [0] * len(grown.units), [0] * len(grown.units)
+    learner.train_only(grown.blocks)
+    lasso = GroupLasso([block for block in grown.units if block is not None], SPARSITY)
+    warm = -(-params.epochs // WARM)
+    for epochs, salt in ((warm, TRAINING), (params.epochs - warm, TRAINING + 1)):
+        part = params.model_copy(update={"epochs": epochs})
+        phase = "training" if salt > TRAINING else "warming up"
+        if epochs:
+            with training_beside(learner, grown, widths):
+                learner.fit(part, within, after_step=lasso.step, salt=salt, phase=phase)
+        if salt == TRAINING:
+            dead = grown.revive(grown.firing(x), learner.run.generator(DRAWS))
+    return dead, grown.prune(grown.firing(x))
+
+
+def _nothing_added(found: Probe, protect: bool) -> str:
+    reason = "no unit moved more than by chance" if found.worth else "moving old units would win nothing"
+    rest = (
+        "only output rows for the new classes were added" if protect else "nothing was added; l2_sp or replay may help"
+    )
+    return f"den: {reason}, so {rest}."
+
+
+def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
+    """Where there is no hidden layer that could grow, or no new class that `protect` could learn."""
+    live, own = setting.live, setting.architecture.backbone
+    old = live is not None and setting.brings and setting.brings <= frozenset(live.classes)
+    if params is not None and params.mode == "protect" and old:
+        return "mode", "No class is new, so protect leaves nothing to learn. Use adapt, or l2_sp."
+    if (live and live.neck) or (setting.backbone.name in GROWS and not (live and live.lifts)):
+        return None
+    if own.name in GROWS:
+        return "name", (
+            f"den adds units to hidden layers, and no {own.name} was trained here yet: the live version is an exact "
+            f"head. {setting.train_first('den')}"
+        )
+    return "name", (
+        "den adds units to hidden layers of an mlp or filters to a cnn, and this model has neither. Use a model with "
+        "such a backbone, give the head hidden layers with linear_probe, or learn with ridge."
+    )
+
+
+def refuse(base: Checkpoint | None, data: Data) -> str | None:
+    """The same, once the update is learned."""
+    told = unfit(Setting.of(base, data))
+    return told and told[1]
+
+
+METHOD = Method(
+    name="den",
+    family=Family.EXPAND,
+    summary="Adds units where new rows would change old ones, and trains only those; old scores can keep their bits.",
+    paper="Yoon, Yang, Lee, Hwang: Lifelong learning with dynamically expandable networks, 2018",
+    Params=Params,
+    update=update,
+    needs=frozenset({"dense", "ledger"}),
+    good_when="Old weights and old scores must not move, and the network may grow.",
+    limits="A new class can still win on an old row (the exam counts intrusion). The network grows with each update "
+    "(parameters_added tells). Mistakes among old classes stay (masked accuracy does not rise). "
+    "Left out of the paper: the sparse retraining of old units, an output layer for each task with its time stamp (no "
+    "row says which task it is of), and expansion by the loss alone: units are added where the drift of a probe is "
+    "large.",
+    refuse=refuse,
+    unfit=unfit,
+)

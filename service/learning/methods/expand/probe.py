@@ -1,0 +1,135 @@
+"""Where would new rows change a network? A scratch copy learns them; its units tell how far they went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from service.learning.method import GradientParams, Run
+from service.learning.methods.expand.growable_layers import Place, drift, growing
+from service.learning.network.blocks import GrownLinear
+from service.learning.training.fit import Labelled, accuracy
+from service.learning.training.learner import DRAWS, Learner
+from service.learning.training.losses import Pull
+
+MOST_UNITS = 32
+"""Units added to a layer at most, and of a layer that is put in."""
+CROWDED = 0.5
+"""Share of a layer that must be flagged for a layer to be put in behind it; once a layer, since its width doubles."""
+EPOCHS = 3
+PULL = 1e-3
+"""Strength of the probe's pull to the old weights."""
+WORTH = 0.01
+"""Accuracy on the batch that moving old units must win before any unit counts as flagged."""
+NULL_DRIFTS = 2.0
+"""A unit is flagged beyond this many times the median drift of training as long on what was known already."""
+MOST_ROWS = 2000
+"""Rows of each of the probe's trainings at most: they tell where weights move, not what the new rows are."""
+FALLBACK = 0.1
+"""Share of a layer that is flagged where nothing stands in for what was known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A trained scratch copy. units: a layer · drifts: [outputs] a layer, see `drift` · sigmas: their limits ·
+    accuracy on the batch, `without` it.
+    """
+
+    layers: Sequence[GrownLinear]
+    units: Sequence[int]
+    drifts: Sequence[Tensor]
+    sigmas: Sequence[float]
+    accuracy: float
+    without: float
+    multiply_adds: int
+
+    @property
+    def worth(self) -> bool:
+        """Does moving old units win enough?"""
+        return self.accuracy - self.without >= WORTH
+
+    def flagged(self) -> list[Tensor]:
+        """Units beyond the limit, the most drifted first, layer by layer; none where it is not worth it."""
+        return [
+            (order := d.argsort(descending=True, stable=True))[d[order] > (sigma if self.worth else torch.inf)]
+            for d, sigma in zip(self.drifts, self.sigmas, strict=True)
+        ]
+
+    def chosen(self, places: Sequence[Place], through: bool) -> list[Tensor]:
+        """The most drifted of the flagged units, at most 32 a layer, filters in fours. `through`: each layer above gets
+        as many, flagged or not: what protected units find must reach the new columns through units that see them."""
+        chosen: list[Tensor] = []
+        for place, flagged, went, own in zip(places, self.flagged(), self.drifts, self.units, strict=True):
+            least = min(len(chosen[-1]), MOST_UNITS) if chosen and through else 0
+            units = max(min(len(flagged), MOST_UNITS), least)
+            units = min(-(-units // place.group) * place.group, own)
+            chosen.append(went.argsort(descending=True, stable=True)[:units])
+        return chosen
+
+    def put_in(self, places: Sequence[Place]) -> list[int]:
+        """Units of the layer to put in behind each layer, 0: none."""
+        return [
+            MOST_UNITS if len(flagged) > CROWDED * units and not place.layer.insertions else 0
+            for flagged, units, place in zip(self.flagged(), self.units, places, strict=True)
+        ]
+
+    def told(self) -> dict[str, Sequence[Any]]:
+        """Numbers a layer: its units, how far they went, the limit, and how many are beyond it."""
+        own = [d[d >= 0] for d in self.drifts]
+        return {
+            "units": self.units,
+            "drift": [float(d.median()) for d in own],
+            "largest": [float(d.max()) for d in own],
+            "sigma": self.sigmas,
+            "flagged": [len(f) for f in self.flagged()],
+        }
+
+
+def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: GradientParams, grow: bool) -> Probe:
+    """Train three copies for three epochs: one on `rows`, pulled to the old weights; of one, what would be added in any
+    case (`grow`: the new columns); and one on `old`, which says how far units move without any news."""
+    brief = params.model_copy(update={"epochs": EPOCHS})
+    before, moved, plain, null = start(), start(), start(), start()
+    rows, old = _some(rows, before.run), _some(old, before.run)
+    pairs = zip(moved.body.parameters(), before.body.parameters(), strict=True)
+    added = {id(p) for p in moved.added.parameters()} if moved.added else set()
+    pull = Pull([(p, star.detach()) for p, star in pairs if id(p) not in added], PULL)
+    moved.fit(brief, rows, after_step=pull.step, phase="probing")
+    if grow and plain.added is not None:
+        plain.train_only([plain.added])
+        plain.fit(brief, rows, phase="comparing")
+    if old.rows:
+        again = torch.randint(old.rows, (rows.rows,), generator=null.run.generator(DRAWS))
+        null.fit(brief, Labelled(old.x[again], old.y[again]), phase="comparing")
+    layers = [[place.layer for place in growing(learner.network)] for learner in (before, moved, null)]
+    drifts, usual = ([drift(a, b) for a, b in zip(layers[0], after, strict=True)] for after in layers[1:])
+    return Probe(
+        layers[1],
+        [int((d >= 0).sum()) for d in drifts],
+        drifts,
+        [
+            NULL_DRIFTS * float(u[u >= 0].median()) if old.rows else float(d[d >= 0].quantile(1 - FALLBACK))
+            for d, u in zip(drifts, usual, strict=True)
+        ],
+        _accuracy(moved),
+        _accuracy(plain),
+        sum(learner.multiply_adds for learner in (moved, plain, null)),
+    )
+
+
+def _some(rows: Labelled, run: Run) -> Labelled:
+    """At most so many of the rows, drawn."""
+    if rows.rows <= MOST_ROWS:
+        return rows
+    drawn = torch.randperm(rows.rows, generator=run.generator(DRAWS))[:MOST_ROWS]
+    return Labelled(rows.x[drawn], rows.y[drawn])
+
+
+def _accuracy(learner: Learner) -> float:
+    """On the batch's selecting rows, or without any on its learning rows."""
+    rows = learner.selecting if learner.selecting.rows else learner.batch
+    return accuracy(learner.body, rows, learner.run) or 0.0

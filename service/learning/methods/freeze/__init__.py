@@ -1,0 +1,1 @@
+"""Freeze: the feature extractor stays."""

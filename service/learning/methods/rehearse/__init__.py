@@ -1,0 +1,1 @@
+"""Rehearse: stored rows are trained on again."""

@@ -1,0 +1,168 @@
+"""Classes told apart by the nearest mean of their exemplars, on features that rehearsal and distillation keep.
+
+Each output is a question of its own, answered yes or no: known classes are asked what the version before answered, new
+ones what the labels say. What is served is not that head but the means of the exemplars, on features of norm 1.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract.enums import Family
+from service.learning.data.memory import refuse_without_rows
+from service.learning.data.rows import Rows
+from service.learning.method import Data, Learned, Method, Run, TrunkParams
+from service.learning.methods.rehearse.exemplars import Exemplars, chosen, nearest_mean, recalled, seen
+from service.learning.network.blocks import Block
+from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.growth import matrix
+from service.learning.training.fit import Labelled, Objective, Step, accuracy, logits
+from service.learning.training.learner import Learner
+from service.learning.training.rehearsal_checks import Watch
+from service.learning.training.unfreezing import unfit
+
+STATE = "state.icarl"
+ENOUGH, LOST = 50, 0.03
+"""Rows kept back, and what the means lose on them beside the trained head, from which the report says so."""
+
+
+class Params(TrunkParams):
+    """What every gradient method takes, and the size of the memory; means of exemplars need no balancing."""
+
+    lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+    memory_rows: int = Field(500, ge=1, le=100_000, description="Exemplars, the same number a class, at least one.")
+    balance: Literal["none"] = Field("none", description="Means of exemplars favour no class: there is nothing to do.")
+
+
+def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Yes-or-no cross-entropy on new rows and exemplars; then exemplars are chosen anew, and their means served."""
+    learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
+    part = base.parts.get(STATE) if base else None
+    if part is not None:
+        _trained_head(learner, part)
+    kept = learner.view.kept
+    kept = kept.take(kept.learning)
+    old = _old(learner, part, kept, params)
+    memory = learner.view.of(old.together(kept))
+    watch = Watch.before(learner, memory)
+    learner.fit(params, memory=memory, objective=_objective(learner, memory, asked=part is not None))
+    watch.after()
+    exemplars = _exemplars(learner, old, params)
+    state = exemplars.noted(learner.classes) | _outside(learner)
+    trained = accuracy(learner.body, learner.kept_back, run)
+    _serve(learner, exemplars)
+    _compare(learner, trained, accuracy(learner.body, learner.kept_back, run))
+    return learner.finish({"exemplars": exemplars.counts()}, state={STATE: state})
+
+
+def _trained_head(learner: Learner, part: Tensors) -> None:
+    """In place of the means that were served, the head that was trained beside them."""
+    weight, bias = part["weight"], part["bias"]
+    if learner.view.first_layer is learner.network.head:
+        weight, bias = learner.view.frame.weights(weight, bias)
+    _put(learner, weight, bias, [learner.added] if learner.added is not None else [])
+
+
+def _outside(learner: Learner) -> dict[str, Tensor]:
+    """The trained head as it would be without a frame."""
+    weight, bias = matrix(learner.network.head)
+    if learner.view.first_layer is learner.network.head:
+        frame = learner.view.frame
+        weight = weight / frame.spread
+        bias = bias - weight @ frame.mean
+    return {"weight": weight.contiguous(), "bias": bias}
+
+
+def _put(learner: Learner, weight: Tensor, bias: Tensor, beside: list[Block]) -> None:
+    block = Block((0, len(weight)), (0, weight.shape[1]), weight.clone(), bias.clone(), "head.0", "")
+    learner.network.head.blocks = nn.ModuleList([block, *beside])
+
+
+def _old(learner: Learner, part: Tensors | None, kept: Rows, params: Params) -> Exemplars:
+    """Exemplars of the known classes: those noted, and where there are none, chosen by the version before."""
+    quota = max(params.memory_rows // max(learner.known, 1), 1)
+    known = learner.classes[: learner.known]
+    noted = recalled(part, kept, known).rows
+    missing = [name for name in kept.present() if name not in noted]
+    if not missing:
+        return Exemplars(noted).shrunk(quota)
+    places = torch.isin(torch.from_numpy(kept.labels), torch.tensor([kept.names.index(name) for name in missing]))
+    return Exemplars(noted | chosen(learner, kept.take(places.numpy()), quota).rows).shrunk(quota)
+
+
+def _objective(learner: Learner, memory: Labelled, asked: bool) -> Objective:
+    """`asked`: the version before was trained to answer each class by itself; else its shares are the answers."""
+    known, batch = learner.known, learner.batch
+
+    def before(rows: Labelled) -> Tensor:
+        z = logits(learner.body, rows.x, learner.run)[:, :known]
+        return torch.sigmoid(z) if asked else torch.softmax(z, 1)
+
+    own, old = before(batch), before(memory)
+
+    def loss(body: nn.Module, step: Step) -> Tensor:
+        z = body(step.x)
+        target = torch.zeros_like(z)
+        told = own[step.at] if step.memory is None else torch.cat([own[step.at], old[step.memory]])
+        target[:, :known] = told.to(z.device)
+        new = torch.arange(len(step.at), device=z.device)
+        target[new, step.y[: len(new)]] = 1.0
+        return F.binary_cross_entropy_with_logits(z, target, reduction="sum") / len(z)
+
+    return loss
+
+
+def _exemplars(learner: Learner, old: Exemplars, params: Params) -> Exemplars:
+    """After training: old classes keep the first of theirs; new ones, and old ones with new rows, are herded."""
+    quota = max(params.memory_rows // max(len(learner.classes), 1), 1)
+    if params.memory_rows < len(learner.classes):
+        learner.notes.append(
+            f"memory_rows {params.memory_rows:,} is fewer than the {len(learner.classes):,} classes: one exemplar of "
+            "each is kept all the same, since a class without one is answered no more."
+        )
+    own = learner.data.batch
+    rows = dict(old.shrunk(quota).rows)
+    for name in own.take(own.learning).present():
+        mine = own.take(own.labels == own.names.index(name))
+        both = Rows.concat([old.rows[name], mine]) if name in old.rows else mine
+        rows |= chosen(learner, both, quota).rows
+    return Exemplars(rows)
+
+
+def _serve(learner: Learner, exemplars: Exemplars) -> None:
+    """The means of the exemplars in place of the trained head."""
+    lost = [name for name in learner.classes if not exemplars.counts().get(name)]
+    if lost:
+        learner.notes.append(f"No row is kept of {', '.join(lost[:5])}: answered no more.")
+    if len(lost) < len(learner.classes):
+        features = {name: seen(learner, rows) for name, rows in exemplars.rows.items() if len(rows)}
+        _put(learner, *nearest_mean(features, learner.classes), [])
+
+
+def _compare(learner: Learner, trained: float | None, served: float | None) -> None:
+    if trained is not None and served is not None and learner.kept_back.rows >= ENOUGH and trained - served > LOST:
+        learner.notes.append(
+            f"Of rows kept back the trained head got {trained:.0%} right and the nearest means {served:.0%}: some "
+            "class has no one middle. replay and der_pp serve the trained head."
+        )
+
+
+METHOD = Method(
+    name="icarl",
+    family=Family.REHEARSE,
+    summary="Answers with the class whose exemplars' mean is nearest; features are held by rehearsal and distillation.",
+    paper="Rebuffi, Kolesnikov, Sperl, Lampert: iCaRL, incremental classifier and representation learning, CVPR 2017",
+    Params=Params,
+    update=update,
+    needs=frozenset({"kept"}),
+    good_when="Many classes arrive one after the other, a network is trained end to end, and few rows may be kept.",
+    limits="A class of several clusters has one mean; what the version before got wrong is taught again.",
+    refuse=partial(refuse_without_rows, "icarl"),
+    unfit=unfit,
+)
