@@ -28,8 +28,8 @@ from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Result, Step, Stored
-from service.worker.loading import load as load_checkpoint
-from service.worker.train import Workshop
+from service.worker.child.load import load as load_checkpoint
+from service.worker.child.train import Workshop
 
 SECRET = b"the folds of a benchmark"
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from service.api.door import Door
     from service.api.express import Express
     from service.runtime import Runtime
-    from service.worker.loop import Worker
+    from service.worker.parent.loop import Worker
 
 log = logging.getLogger("tsuika")
 
@@ -227,12 +227,12 @@ class _Process:
         runtime.database.before_each(give_way)  # whatever asks it works beside the event loop
         worker = None
         if self._settings.worker:
-            from service.worker.loop import SERVES, Worker
+            from service.worker.parent.loop import SERVES, Worker
 
             worker = Worker(runtime, kind=SERVES)
             self._health.learning = worker.trouble
         else:
-            from service.worker import erasure
+            from service.worker.parent import erasure
 
             with contextlib.suppress(Busy):  # somebody works here, and sweeps
                 erasure.sweep(runtime)

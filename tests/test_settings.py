@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import ImpossibleSettings, SchemaMismatch
 from service.settings import Settings, strange
-from service.worker.loop import work
+from service.worker.parent.loop import work
 
 
 def read(**environment: str) -> Settings:

@@ -11,7 +11,7 @@ from service.settings import Settings
 def run(arguments: argparse.Namespace) -> int:
     """Works until it is told to stop."""
     settings = Settings.from_environment()
-    from service.worker.loop import work
+    from service.worker.parent.loop import work
 
     work(settings)
     return DONE

@@ -14,7 +14,7 @@ from service.runtime import Runtime
 from service.settings import Settings
 from service.storage.artifacts import model_area
 from service.upkeep.verify import verify
-from service.worker import erasure
+from service.worker.parent import erasure
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import RIDGE, Caller, blobs, slow, until

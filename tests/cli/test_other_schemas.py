@@ -16,8 +16,8 @@ from service.registry.sql.schema import revisions
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings
-from service.worker import executors
-from service.worker.loop import Worker
+from service.worker.parent import child_process
+from service.worker.parent.loop import Worker
 from tests.registry.facts import learn, model
 from tests.registry.old_store import Store
 
@@ -101,7 +101,7 @@ def test_work_without_tables_says_what_to_run(
 def test_a_worker_ends_before_its_next_claim_when_another_version_has_upgraded_the_tables(
     migrated: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "CHILD", "tests.worker.stand_in")
+    monkeypatch.setattr(child_process, "CHILD", "tests.worker.stand_in")
     settings = Settings(data=tmp_path, database_url=f"sqlite:///{tmp_path / 'tsuika.db'}", poll_seconds=0.02)
     settings.database_file.write_bytes(migrated.read_bytes())
     runtime, ended = Runtime(settings), threading.Event()

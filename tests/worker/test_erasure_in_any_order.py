@@ -42,10 +42,11 @@ from service.registry.updates import Order
 from service.settings import Settings
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker import executors, features, train
 from service.worker.assignment import Assignment, Result
-from service.worker.executors import ChildLost, Progress
-from service.worker.loop import Worker
+from service.worker.child import stored_data, train
+from service.worker.parent import child_process
+from service.worker.parent.child_process import ChildLost, Progress
+from service.worker.parent.loop import Worker
 from tests import traces
 from tests.acceptance import invariants
 from tests.registry.facts import retract
@@ -265,7 +266,7 @@ class Child:
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(train, "LocalArtifacts", lambda root, crash: Store(root, power))
-            patched.setattr(features, "UNSAVED_ROWS", features.UNSAVED_LEAST)  # sums are cached at once
+            patched.setattr(stored_data, "UNSAVED_ROWS", stored_data.UNSAVED_LEAST)  # sums are cached at once
             patched.setattr(train, "Cache", lambda root, most: Sums(root, most, power))
             self._workshop = workshop = self._workshop or train.Workshop()
             try:
@@ -276,11 +277,11 @@ class Child:
                 self.kill()
                 raise ChildLost("The learning process ended before it was done.") from None
             except Parents as raised:
-                if not isinstance(raised.error, executors.Yielding):
+                if not isinstance(raised.error, child_process.Yielding):
                     self.kill()
                 raise raised.error from None
             except TsuikaError as error:
-                raise executors._error({"slug": error.slug, "detail": error.detail}) from error
+                raise child_process._error({"slug": error.slug, "detail": error.detail}) from error
 
 
 class Erasing(RuleBasedStateMachine):

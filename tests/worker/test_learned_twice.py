@@ -22,10 +22,10 @@ from service.registry.updates import Order
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.upkeep.verify import verify
-from service.worker import execution
 from service.worker.assignment import Result
-from service.worker.publish import finish_lost, publish
-from service.worker.train import Workshop
+from service.worker.child.train import Workshop
+from service.worker.parent import assign
+from service.worker.parent.publish import finish_lost, publish
 from tests.registry.facts import model, retract
 from tests.worker.made import claimed
 
@@ -71,7 +71,7 @@ class Process:
     def execute(self, update: Update, check: Callable[[], None] = no_check) -> Result:
         """What the child makes of a claimed update; it has written to the cache what it does before the next one."""
         with self.runtime.database.reading() as session:
-            assignment = execution.assignment(self.runtime, session, update)
+            assignment = assign.assignment(self.runtime, session, update)
         assert assignment is not None
         result = self.workshop.execute(assignment, no_progress, check)
         self.workshop.tidy()

@@ -24,8 +24,8 @@ from service.learning.network.checkpoint import Checkpoint
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker.features import StoredData
-from service.worker.shelf import Memory, Shelf
+from service.worker.child.model_store import Memory, Shelf
+from service.worker.child.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream, in_space
 

@@ -23,7 +23,7 @@ from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Shard, Step, Stored
-from service.worker.lineage import replay
+from service.worker.parent.replay_plan import replay
 
 INPUT: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 

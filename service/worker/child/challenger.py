@@ -13,7 +13,7 @@ from service.learning.method import Data, Learned, Run
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.training.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
 from service.learning.update import Candidate, Context, examine, learn
-from service.worker.choosing import Chosen
+from service.worker.child.method_choice import Chosen
 
 
 def within(budget_seconds: float, started: float, check: Callable[[], None]) -> Callable[[], None]:

@@ -17,19 +17,19 @@ from service.registry.sql.database import Database, now
 from service.registry.sql.tables import Batch, Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
-from service.worker import erasure, executors, loop
 from service.worker.assignment import Entry
-from service.worker.loop import SERVES, Worker
+from service.worker.parent import child_process, erasure, loop
+from service.worker.parent.loop import SERVES, Worker
 from tests.registry.facts import learn, model, retract
 from tests.worker.made import result, store_batch
-from tests.worker.test_executors import alive
+from tests.worker.parent.test_child_process import alive
 
 WaitFor = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "CHILD", "tests.worker.stand_in")
+    monkeypatch.setattr(child_process, "CHILD", "tests.worker.stand_in")
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from service.errors import DiskFull
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
-from service.worker import parts
-from service.worker.behind import WriteBehind
-from service.worker.parts import Parts
+from service.worker.child import phase_times
+from service.worker.child.phase_times import Parts
+from service.worker.child.write_behind import WriteBehind
 from tests.worker.made import report, result
 
 AREA = model_area(1)
@@ -23,7 +23,7 @@ AREA = model_area(1)
 
 def test_each_phase_has_its_seconds_and_one_within_another_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0, 21.0, 28.0])
-    monkeypatch.setattr(parts.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(phase_times.time, "perf_counter", lambda: next(clock))
     told: list[tuple[str, int, int]] = []
     found = Parts(lambda *progress: told.append(progress))
     steps = [("choosing", 0, 2), ("features", 0, 5), ("features", 5, 5), ("choosing", 2, 2), ("storing", 0, 1)]

@@ -11,7 +11,7 @@ from service.contract.report import BatchEvidence, ClassEvidence, Dispute
 from service.registry import deployments, models, updates
 from service.registry.sql.tables import Batch, Update, Version
 from service.runtime import Runtime
-from service.worker.publish import publish
+from service.worker.parent.publish import publish
 from tests.registry.facts import learn, model
 from tests.worker.made import claimed, result, store_batch
 

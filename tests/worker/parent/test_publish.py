@@ -11,7 +11,7 @@ from service.registry import batches, deployments, leases, models, updates, vers
 from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
-from service.worker.publish import finish_empty, publish
+from service.worker.parent.publish import finish_empty, publish
 from tests.registry.facts import learn, live, model, retract, roll_back
 from tests.worker.made import SPACE, claimed, entry, result, store_batch
 

@@ -16,7 +16,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.method import Run
 
 if TYPE_CHECKING:
-    from service.worker.shelf import Shelf
+    from service.worker.child.model_store import Shelf
 
 
 class Weighing:

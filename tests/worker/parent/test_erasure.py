@@ -11,8 +11,8 @@ from service.registry import batches, idempotency, ledger, models, versions
 from service.registry.sql.tables import Batch, LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
-from service.worker import erasure
-from service.worker.publish import finish_empty, give_up, publish
+from service.worker.parent import erasure
+from service.worker.parent.publish import finish_empty, give_up, publish
 from tests.registry.facts import learn, model, retract, version
 from tests.worker.made import claimed, entry, result, store_batch
 

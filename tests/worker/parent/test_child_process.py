@@ -19,15 +19,15 @@ from service.contract.inputs import Architecture, VectorInput
 from service.contract.policy import GatePolicy
 from service.errors import Cancelled, MethodRefused
 from service.runtime import Runtime
-from service.worker import executors
 from service.worker.assignment import Assignment, Places, Step
-from service.worker.executors import ChildFailed, ChildLost, NoProgress, WarmChild
+from service.worker.parent import child_process
+from service.worker.parent.child_process import ChildFailed, ChildLost, NoProgress, WarmChild
 from tests.worker.made import result
 
 
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "CHILD", "tests.worker.stand_in")
+    monkeypatch.setattr(child_process, "CHILD", "tests.worker.stand_in")
 
 
 @pytest.fixture
@@ -67,16 +67,16 @@ def pid(child: WarmChild) -> int:
     return child._process.pid
 
 
-def quiet(progress: executors.Progress | None) -> bool:
+def quiet(progress: child_process.Progress | None) -> bool:
     return False
 
 
 def test_progress_comes_up_and_the_result_at_the_end(child: WarmChild, runtime: Runtime, tmp_path: Path) -> None:
-    told: list[executors.Progress | None] = []
+    told: list[child_process.Progress | None] = []
     made = result(runtime, ["bat_1"])
     (tmp_path / "result.json").write_text(made.model_dump_json())
 
-    def tick(progress: executors.Progress | None) -> bool:
+    def tick(progress: child_process.Progress | None) -> bool:
         told.append(progress)
         return False
 
@@ -118,11 +118,11 @@ def test_a_child_that_dies_is_told_and_replaced(child: WarmChild) -> None:
 def test_a_child_that_stops_reading_in_the_middle_of_an_assignment_is_ended_past_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(executors, "CHILD", "tests.worker.deaf_child")
+    monkeypatch.setattr(child_process, "CHILD", "tests.worker.deaf_child")
     child, ticks = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=0.3), 0
     large = assignment("answer").model_copy(update={"rows": {f"bat_{k}": "0" * 64 for k in range(20_000)}})
 
-    def tick(progress: executors.Progress | None) -> bool:
+    def tick(progress: child_process.Progress | None) -> bool:
         nonlocal ticks
         ticks += 1
         return False
@@ -134,7 +134,7 @@ def test_a_child_that_stops_reading_in_the_middle_of_an_assignment_is_ended_past
 
 
 def test_a_child_that_stops_reading_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "CHILD", "tests.worker.deaf_child")
+    monkeypatch.setattr(child_process, "CHILD", "tests.worker.deaf_child")
     child = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=20.0)
     large = assignment("answer").model_copy(update={"rows": {f"bat_{k}": "0" * 64 for k in range(20_000)}})
     child.warm()
@@ -179,12 +179,12 @@ def test_a_cancelled_child_is_gone_in_time_whether_it_listens_or_not(child: Warm
 
 @pytest.mark.parametrize(("name", "stays"), [("go on", True), ("never listen", False)])
 def test_a_child_that_makes_room_stays_warm_if_it_stops_by_itself(child: WarmChild, name: str, stays: bool) -> None:
-    def tick(progress: executors.Progress | None) -> bool:
-        raise executors.Yielding("An update waits.")
+    def tick(progress: child_process.Progress | None) -> bool:
+        raise child_process.Yielding("An update waits.")
 
     child.warm()
     first = pid(child)
-    with pytest.raises(executors.Yielding):
+    with pytest.raises(child_process.Yielding):
         child.run(assignment(name), 0.01, tick)
     assert alive(first) is stays
     with pytest.raises(Cancelled):
@@ -195,7 +195,7 @@ def test_what_the_tick_raises_ends_the_child(child: WarmChild) -> None:
     class LostInterest(Exception):
         pass
 
-    def tick(progress: executors.Progress | None) -> bool:
+    def tick(progress: child_process.Progress | None) -> bool:
         raise LostInterest
 
     child.warm()
@@ -210,7 +210,7 @@ def test_a_child_that_says_nothing_is_looked_after_at_once_when_something_has_ch
     child.warm()
     ticks: list[float] = []
 
-    def tick(progress: executors.Progress | None) -> bool:
+    def tick(progress: child_process.Progress | None) -> bool:
         ticks.append(time.monotonic())
         return len(ticks) > 1  # the first is that of its being ready
 
@@ -242,7 +242,7 @@ def test_the_child_has_a_session_of_its_own(child: WarmChild) -> None:
 
 def test_the_child_learns_at_idle_priority_away_from_the_core_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real child: what it does first is to step aside, before torch makes threads."""
-    monkeypatch.setattr(executors, "CHILD", "service.worker.child")
+    monkeypatch.setattr(child_process, "CHILD", "service.worker.child")
     mine = sorted(os.sched_getaffinity(0))
     for cores in (mine, mine[:1]):
         os.sched_setaffinity(0, cores)  # as taskset does, and as its children inherit it

@@ -21,8 +21,8 @@ from service.learning.ledger.sums import Sums
 from service.learning.method import Run
 from service.storage.artifacts import exam_area
 from service.worker.assignment import Trusted
-from service.worker.shelf import Memory, Shelf
-from service.worker.weighing import Weighing
+from service.worker.child.model_store import Memory, Shelf
+from service.worker.child.weighted_sums import Weighing
 
 UNSAVED_ROWS = 4096
 """Rows whose sums the cache may lack: it is written once there are more, since writing costs as much as summing 1,500

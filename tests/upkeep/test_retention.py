@@ -18,8 +18,8 @@ from service.registry import batches, ledger, models
 from service.registry.sql.tables import Batch, LedgerEntry
 from service.runtime import Runtime
 from service.storage.artifacts import exam_area, model_area
-from service.upkeep import gc, keeping
-from service.worker import erasure
+from service.upkeep import gc, retention
+from service.worker.parent import erasure
 from tests.registry.facts import learn, model, promoted
 
 AREA = model_area(1)
@@ -80,7 +80,7 @@ def stored(runtime: Runtime) -> set[str]:
 def test_without_retention_nothing_goes(runtime: Runtime) -> None:
     ids = known(runtime, range(2))
     before = stored(runtime)
-    assert keeping.settle(runtime, 1) == 0
+    assert retention.settle(runtime, 1) == 0
     assert stored(runtime) == before
     assert [len(rows_of(runtime, b) or ()) for b in ids] == [ROWS, ROWS]
 
@@ -89,7 +89,7 @@ def test_of_none_sums_are_left_and_rows_that_judge_and_select(runtime: Runtime) 
     ids = known(runtime, range(2), retention="none")
     before = [entry_of(runtime, b) for b in ids]
     runtime.cache.put(exam_area(AREA), "c" * 64, b"rows that judge")
-    assert keeping.settle(runtime, 1) == 2
+    assert retention.settle(runtime, 1) == 2
     assert [rows_of(runtime, b) for b in ids] == [None, None]
     for old, batch_id in zip(before, ids, strict=True):
         new = entry_of(runtime, batch_id)
@@ -100,19 +100,19 @@ def test_of_none_sums_are_left_and_rows_that_judge_and_select(runtime: Runtime) 
         named = set(session.scalars(LedgerEntry.__table__.select().with_only_columns(LedgerEntry.digest)))
     assert stored(runtime) == named, "everything else is gone at once"
     assert runtime.cache.get(exam_area(AREA), "c" * 64) is None
-    assert (keeping.settle(runtime, 1), keeping.unfinished(runtime)) == (0, [])
+    assert (retention.settle(runtime, 1), retention.unfinished(runtime)) == (0, [])
     assert gc.collect(runtime, dry_run=True).deleted == []
 
 
 def test_of_exemplars_the_memory_and_the_judges_are_left_and_later_batches_make_room(runtime: Runtime) -> None:
     ids = known(runtime, range(1), retention="exemplars", memory_rows=6)
     every = [rows_of(runtime, b) for b in ids]
-    keeping.settle(runtime, 1)
+    retention.settle(runtime, 1)
     ids.append(arrive(runtime, 7))
     every.append(rows_of(runtime, ids[-1]))
     with runtime.database.writing() as session:
         promoted(session, models.get(session, "digits"), ids)
-    assert keeping.settle(runtime, 1) >= 1
+    assert retention.settle(runtime, 1) >= 1
     whole = Rows.concat([rows for rows in every if rows is not None])
     left = Rows.concat([rows for b in ids if (rows := rows_of(runtime, b)) is not None])
     judges = whole.take(whole.judging)
@@ -128,7 +128,7 @@ def test_a_batch_that_is_kept_whole_keeps_its_entry_too(runtime: Runtime) -> Non
     with runtime.database.writing() as session:
         session.get_one(Batch, only).trusted = None
     before = stored(runtime)
-    keeping.settle(runtime, 1)
+    retention.settle(runtime, 1)
     kept = rows_of(runtime, only)
     assert kept is not None
     assert len(kept) == int((kept.judging | kept.learning).sum())
@@ -138,11 +138,11 @@ def test_a_batch_that_is_kept_whole_keeps_its_entry_too(runtime: Runtime) -> Non
 
 def test_exemplars_go_when_nothing_is_to_be_kept_any_more(runtime: Runtime) -> None:
     ids = known(runtime, range(2), retention="exemplars", memory_rows=6)
-    keeping.settle(runtime, 1)
+    retention.settle(runtime, 1)
     assert any(rows_of(runtime, b) for b in ids)
     with runtime.database.writing() as session:
         models.patch(session, models.get(session, "digits"), PatchModel(retention=Retention.NONE))
-    assert keeping.settle(runtime, 1) == 2
+    assert retention.settle(runtime, 1) == 2
     assert [rows_of(runtime, b) for b in ids] == [None, None]
 
 
@@ -155,7 +155,7 @@ def test_an_update_that_comes_in_between_keeps_the_rows(runtime: Runtime, monkey
                 learn(session, models.get(session, "digits"), [only])
 
     monkeypatch.setattr(runtime, "crash", order)
-    assert keeping.settle(runtime, 1) == 0
+    assert retention.settle(runtime, 1) == 0
     assert len(rows_of(runtime, only) or ()) == ROWS
     assert isinstance(entry_of(runtime, only), Rows)
 
@@ -163,13 +163,13 @@ def test_an_update_that_comes_in_between_keeps_the_rows(runtime: Runtime, monkey
 def test_a_stop_between_two_batches_leaves_the_rest_for_later(runtime: Runtime) -> None:
     known(runtime, range(3), retention="none")
     answers = iter([False, True])
-    assert keeping.settle(runtime, 1, lambda: next(answers)) == 1
-    assert keeping.settle(runtime, 1) == 2
+    assert retention.settle(runtime, 1, lambda: next(answers)) == 1
+    assert retention.settle(runtime, 1) == 2
 
 
 def test_a_batch_whose_rows_are_gone_can_still_be_erased(runtime: Runtime) -> None:
     first, second = known(runtime, range(2), retention="none")
-    keeping.settle(runtime, 1)
+    retention.settle(runtime, 1)
     with runtime.database.writing() as session:
         digits = models.get(session, "digits")
         order = learn(session, digits, [second])

@@ -14,8 +14,8 @@ from service.learning.data.rows import Rows
 from service.learning.method import Run
 from service.learning.methods import METHODS, resolve
 from service.learning.update import Context, learn
-from service.worker.challenging import beside, better
-from service.worker.choosing import choose
+from service.worker.child.challenger import beside, better
+from service.worker.child.method_choice import choose
 from tests.learning.memory_data import MemoryData, Stream
 
 SPEC = VectorInput(kind="vector", size=12, scale={"range": [-1, 1]})

@@ -10,7 +10,7 @@ from service.errors import Busy
 from service.registry import leases
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
-from service.worker.executors import Progress, Yielding
+from service.worker.parent.child_process import Progress, Yielding
 
 log = logging.getLogger("tsuika.worker")
 

@@ -17,8 +17,8 @@ from service.runtime import Runtime
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import SHARDS, model_area
 from service.upkeep import gc
-from service.worker import disputes, erasure
 from service.worker.assignment import Result
+from service.worker.parent import disputes, erasure
 
 log = logging.getLogger("tsuika.worker")
 

@@ -28,13 +28,13 @@ from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard
-from service.worker.behind import WriteBehind
-from service.worker.challenging import against, beside, better, within
-from service.worker.choosing import Chosen, around, choose
-from service.worker.features import StoredData
-from service.worker.loading import load, past
-from service.worker.parts import Parts
-from service.worker.shelf import Memory, Shelf
+from service.worker.child.challenger import against, beside, better, within
+from service.worker.child.load import load, past
+from service.worker.child.method_choice import Chosen, around, choose
+from service.worker.child.model_store import Memory, Shelf
+from service.worker.child.phase_times import Parts
+from service.worker.child.stored_data import StoredData
+from service.worker.child.write_behind import WriteBehind
 
 
 @dataclass(frozen=True, eq=False)

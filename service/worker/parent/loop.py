@@ -33,11 +33,11 @@ from service.registry.sql.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings, strange
 from service.storage.artifacts import exam_area, model_area
-from service.upkeep import keeping
-from service.worker import erasure, execution
-from service.worker.executors import ChildFailed, WarmChild, Yielding
-from service.worker.publish import finish_empty, finish_lost, give_up, publish
-from service.worker.ticker import Stopping, Ticker
+from service.upkeep import retention
+from service.worker.parent import assign, erasure
+from service.worker.parent.child_process import ChildFailed, WarmChild, Yielding
+from service.worker.parent.heartbeat import Stopping, Ticker
+from service.worker.parent.publish import finish_empty, finish_lost, give_up, publish
 
 LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
 """How long after the last look a worker looks for erasures that are not whole, and after one that was refused."""
@@ -135,8 +135,8 @@ class Worker:
             self._take_over()
         erasure.sweep(self._runtime)
         self._finish_erasures()
-        for model_id in keeping.unfinished(self._runtime):
-            keeping.finish(self._runtime, model_id)
+        for model_id in retention.unfinished(self._runtime):
+            retention.finish(self._runtime, model_id)
         self._let_go()
         return True
 
@@ -159,7 +159,7 @@ class Worker:
             marks = registry.marks(session)
             waiting = registry.waiting(session) if marks != self._marks else []
         for model_id in waiting:
-            if keeping.settle(self._runtime, model_id, self._stop.is_set) and model_id in self._lasting:
+            if retention.settle(self._runtime, model_id, self._stop.is_set) and model_id in self._lasting:
                 self._lasting.discard(model_id)
                 self._child.kill()
                 self._runtime.cache.forget(exam_area(model_area(model_id)))
@@ -240,7 +240,7 @@ class Worker:
         result, published = None, False
         try:
             with self._runtime.database.reading() as session:
-                assignment = execution.assignment(self._runtime, session, update)
+                assignment = assign.assignment(self._runtime, session, update)
             if assignment is not None:
                 if assignment.retention == Retention.ALL:
                     self._lasting.add(update.model_id)

@@ -17,9 +17,9 @@ from service.learning.method import Run
 from service.storage.artifacts import exam_area, model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker import features
-from service.worker.features import StoredData
-from service.worker.shelf import Memory, Shelf
+from service.worker.child import stored_data
+from service.worker.child.model_store import Memory, Shelf
+from service.worker.child.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, space
 
 AREA = model_area(1)
@@ -68,7 +68,7 @@ class Data:
 def test_sums_are_cached_once_enough_is_new_and_a_new_process_sums_the_rest(
     data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "UNSAVED_LEAST", 1024)
+    monkeypatch.setattr(stored_data, "UNSAVED_LEAST", 1024)
     assert [data.learned(k) for k in range(7)] == [0, 0, 0, 2, 0, 0, 0], "of four batches"
     warm = data.of(7, 1)
     expected, exam = warm.grown(space()), warm.exam

@@ -15,8 +15,8 @@ from service.registry import deployments, ledger, models, states, updates, versi
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.worker.assignment import Assignment, Step
-from service.worker.execution import assignment
-from service.worker.lineage import replay
+from service.worker.parent.assign import assignment
+from service.worker.parent.replay_plan import replay
 from tests.registry.facts import learn, made, model, promoted, retract, roll_back, version
 from tests.worker.made import claimed, store_batch
 

@@ -12,8 +12,8 @@ from service.registry import models, updates
 from service.registry.sql.tables import Update
 from service.registry.updates import Order
 from service.runtime import Runtime
-from service.worker.executors import Yielding
-from service.worker.ticker import Ticker
+from service.worker.parent.child_process import Yielding
+from service.worker.parent.heartbeat import Ticker
 from tests.registry.facts import model
 from tests.worker.made import claimed, store_batch
 

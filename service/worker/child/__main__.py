@@ -79,7 +79,7 @@ def main() -> None:
     import scipy.special  # noqa: F401  # what solves and judges: the first update does not wait for it
     import torch
 
-    from service.worker import train
+    from service.worker.child import train
 
     gc.freeze()
     gc.enable()

@@ -1,0 +1,1 @@
+"""The side of the worker that has the database."""
