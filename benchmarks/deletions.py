@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.learners import ON_BACKBONE, request
-from benchmarks.scores import Places
-from benchmarks.streams import STREAMS, Rows, Stream, load
-from benchmarks.telling import bar, table
-from benchmarks.workbench import Model
+from benchmarks.running.workbench import Model
+from benchmarks.streams.learners import ON_BACKBONE, request
+from benchmarks.streams.streams import STREAMS, Rows, Stream, load
+from benchmarks.tables.scores import Places
+from benchmarks.tables.telling import bar, table
 from service.contract.inputs import Architecture, MlpBackbone
 from service.learning.methods import AUTO, METHODS
 

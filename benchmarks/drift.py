@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.joint import joint
-from benchmarks.learners import ON_BACKBONE, request, verdict
-from benchmarks.streams import Rows, Stream, load
-from benchmarks.telling import bar, reached, table
-from benchmarks.workbench import Model
+from benchmarks.running.workbench import Model
+from benchmarks.streams.joint import joint
+from benchmarks.streams.learners import ON_BACKBONE, request, verdict
+from benchmarks.streams.streams import Rows, Stream, load
+from benchmarks.tables.telling import bar, reached, table
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.contract.policy import GatePolicy
 from service.learning.methods import AUTO, METHODS

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.streams import STREAMS, Rows, Stream, load
-from benchmarks.telling import bar, reached, table
-from benchmarks.workbench import Model
+from benchmarks.running.workbench import Model
+from benchmarks.streams.streams import STREAMS, Rows, Stream, load
+from benchmarks.tables.telling import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import Strict
 from service.learning.ledger.feature_space import Space, extracted

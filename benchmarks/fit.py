@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.joint import MOMENTUM, network_of, scaled
-from benchmarks.streams import STREAMS, load
-from benchmarks.telling import bar, reached, table
+from benchmarks.streams.joint import MOMENTUM, network_of, scaled
+from benchmarks.streams.streams import STREAMS, load
+from benchmarks.tables.telling import bar, reached, table
 from service.learning.method import GradientParams, Run
 from service.learning.training.fit import Labelled, fit
 

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.streams import STREAMS, Rows, Stream, load
-from benchmarks.telling import bar, reached, table
-from benchmarks.workbench import Model
+from benchmarks.running.workbench import Model
+from benchmarks.streams.streams import STREAMS, Rows, Stream, load
+from benchmarks.tables.telling import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import VectorInput
 from service.worker.assignment import Result

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.heads import PUBLISHED
-from benchmarks.layout import laid_out
-from benchmarks.learners import by_joint, by_published, by_service
 from benchmarks.results import JOINT, Learned, keep, kept, told
-from benchmarks.streams import STREAMS, Stream
-from benchmarks.telling import bar
+from benchmarks.streams.heads import PUBLISHED
+from benchmarks.streams.layout import laid_out
+from benchmarks.streams.learners import by_joint, by_published, by_service
+from benchmarks.streams.streams import STREAMS, Stream
+from benchmarks.tables.telling import bar
 from service.learning.methods import AUTO, METHODS
 
 NAMES = (JOINT, AUTO, *METHODS, *PUBLISHED)

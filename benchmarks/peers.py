@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.learning import seeds
 from benchmarks.results import Learned, keep, kept
-from benchmarks.streams import STREAMS, WIDTHS, Stream
+from benchmarks.streams.streams import STREAMS, WIDTHS, Stream
 
 SCENARIOS = {
     "mnist10k": "mnist10k",

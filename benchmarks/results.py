@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.scores import Course
-from benchmarks.targets import targets
-from benchmarks.telling import table
+from benchmarks.tables.scores import Course
+from benchmarks.tables.targets import targets
+from benchmarks.tables.telling import table
 
 JOINT = "joint"
 
@@ -172,7 +172,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("benchmarks.results", description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("files", type=Path, nargs="+", help="files of JSON lines that --json of other commands wrote")
     found = [r for file in parser.parse_args(words).files for r in kept(file)]
-    from benchmarks.pairs import told as pairs_told
+    from benchmarks.tables.pairs import told as pairs_told
 
     print("\n".join([*told(found), "", *pairs_told(found)]))
     return 0

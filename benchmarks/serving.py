@@ -36,7 +36,7 @@ from benchmarks.servers.ours import one_core_each, prepare, serving, start_secon
 from benchmarks.servers.overload import CROWD, TIMES, overloaded
 from benchmarks.servers.running import Place, running
 from benchmarks.servers.told import Found, told
-from benchmarks.telling import bar
+from benchmarks.tables.telling import bar
 
 TARGETS = (*(c.name for c in PEERS), "floor", "ours", "ours-f32")
 MANY_MODELS = 10

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.served import Posted, Served, served
-from benchmarks.streams import INK_VECTOR, noisy_digits
-from benchmarks.telling import bar, reached, table
-from benchmarks.workbench import Model
+from benchmarks.running.served import Posted, Served, served
+from benchmarks.running.workbench import Model
+from benchmarks.streams.streams import INK_VECTOR, noisy_digits
+from benchmarks.tables.telling import bar, reached, table
 
 RIDGE = {"name": "ridge", "lift": "relu", "width": 1000}
 FLAT, ANSWER_SECONDS, MEMORY_MB = 1.2, 0.25, 700.0

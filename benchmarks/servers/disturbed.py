@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.beside import beside
+from benchmarks.running.beside import beside
 from benchmarks.servers.contenders import CONTENDERS, MODEL
 from benchmarks.servers.network import CLASSES, SHAPES
 from benchmarks.servers.ours import client, expect, exported, input_of, serving

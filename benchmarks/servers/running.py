@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import torch
 
-from benchmarks.memory import core_seconds_of, descendants, pss_of
+from benchmarks.running.memory import core_seconds_of, descendants, pss_of
 from benchmarks.servers.contenders import Contender, Row
 from benchmarks.servers.load import Load, drive
 from benchmarks.servers.network import build, free_port, row

@@ -12,7 +12,7 @@ from benchmarks.servers.contenders import BASE, OTHERS
 from benchmarks.servers.disturbed import Disturbed
 from benchmarks.servers.faults import NAMES, clear
 from benchmarks.servers.overload import Overload
-from benchmarks.telling import reached, table
+from benchmarks.tables.telling import reached, table
 
 Limits = dict[int, float]
 """Connections -> a ratio."""

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import learning, updates
-from benchmarks.joint import ridge_head
 from benchmarks.results import Learned, told
-from benchmarks.scores import Course, Group
+from benchmarks.streams.joint import ridge_head
+from benchmarks.tables.scores import Course, Group
 
 
 def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.erosion import SPREAD, eroded
 from benchmarks.gate import NEW_NAME, look_alike, most_late, one_renamed, scattered, two_late, two_merged
-from benchmarks.streams import STREAMS, Rows
+from benchmarks.streams.streams import STREAMS, Rows
 
 
 def rows() -> Rows:

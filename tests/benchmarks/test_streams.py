@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import deletions, drift, fit, peers, results
-from benchmarks.heads import PUBLISHED, run
 from benchmarks.results import Learned, keep
-from benchmarks.streams import STREAMS, TAIL, Rows, load
+from benchmarks.streams.heads import PUBLISHED, run
+from benchmarks.streams.streams import STREAMS, TAIL, Rows, load
 
 DIGITS = STREAMS["digits-images"]
 
@@ -52,7 +52,7 @@ def test_domains_come_one_after_another_with_their_names() -> None:
 
 @pytest.mark.parametrize("name", list(PUBLISHED))
 def test_published_heads_learn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.heads.WIDTH", 100)
+    monkeypatch.setattr("benchmarks.streams.heads.WIDTH", 100)
     draw = np.random.default_rng(0)
     labels = np.repeat(["a", "b", "c", "d"], 50)
     inputs = 4 * np.eye(6)[np.unique(labels, return_inverse=True)[1]] + draw.normal(0, 0.3, (200, 6))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from benchmarks.workbench import Model
+from benchmarks.running.workbench import Model
 from service.contract.enums import Outcome
 from service.contract.inputs import RangeScale, VectorInput
 

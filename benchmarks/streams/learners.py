@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.frozen import remembering
-from benchmarks.heads import Floats
-from benchmarks.heads import run as run_published
-from benchmarks.joint import joint, ridge_head, scaled
-from benchmarks.layout import Laid
 from benchmarks.results import JOINT, Learned, scored
-from benchmarks.streams import Arrival, Rows, Stream
-from benchmarks.workbench import Model
+from benchmarks.running.workbench import Model
+from benchmarks.streams.frozen import remembering
+from benchmarks.streams.heads import Floats
+from benchmarks.streams.heads import run as run_published
+from benchmarks.streams.joint import joint, ridge_head, scaled
+from benchmarks.streams.layout import Laid
+from benchmarks.streams.streams import Arrival, Rows, Stream
 from service.contract.inputs import Architecture, MlpBackbone
 from service.errors import MethodRefused
 from service.learning.ledger.feature_space import Space, feature_blocks

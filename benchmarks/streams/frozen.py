@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.streams import Rows, Stream, load
+from benchmarks.streams.streams import Rows, Stream, load
 from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones import load as frozen
 from service.learning.backbones import pretrained

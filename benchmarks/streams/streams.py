@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.scores import Group
+from benchmarks.tables.scores import Group
 from service.contract.inputs import ImageInput, InputSpec, PretrainedBackbone, RangeScale, TextInput, VectorInput
 from service.learning.data.rows import Array
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.frozen import features
-from benchmarks.scores import Course
-from benchmarks.streams import Arrival, Rows, Stream, load
+from benchmarks.streams.frozen import features
+from benchmarks.streams.streams import Arrival, Rows, Stream, load
+from benchmarks.tables.scores import Course
 
 
 @dataclass(frozen=True, eq=False)

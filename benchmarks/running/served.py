@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks.beside import beside
-from benchmarks.memory import pss_of_children
-from benchmarks.streams import INK_VECTOR, Rows, noisy_digits
-from benchmarks.telling import bar
+from benchmarks.running.beside import beside
+from benchmarks.running.memory import pss_of_children
+from benchmarks.streams.streams import INK_VECTOR, Rows, noisy_digits
+from benchmarks.tables.telling import bar
 from service.cli.demonstration.process import running_service
 
 ASKED_EVERY_SECONDS = 0.02

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from benchmarks.results import Learned
-from benchmarks.telling import reached, table
+from benchmarks.tables.telling import reached, table
 from service.learning.methods import METHODS
 
 PEERS = {"replay": "replay", "der_pp": "der++", "icarl": "icarl", "ewc": "ewc", "lwf": "lwf", "mas": "mas", "si": "si"}

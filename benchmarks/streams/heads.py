@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.streams import Rows
+from benchmarks.streams.streams import Rows
 
 Floats = NDArray[np.float64]
 WIDTH = 2000

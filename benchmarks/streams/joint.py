@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.streams import Rows, Stream
+from benchmarks.streams.streams import Rows, Stream
 from service.contract.inputs import ImageInput, RangeScale
 from service.learning.data.rows import Array
 

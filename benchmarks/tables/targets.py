@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.telling import reached
+from benchmarks.tables.telling import reached
 
 if TYPE_CHECKING:
     from benchmarks.results import Learned

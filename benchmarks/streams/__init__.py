@@ -1,0 +1,1 @@
+"""Streams of labelled rows, and who learns them."""
