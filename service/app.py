@@ -25,21 +25,21 @@ import uvloop
 
 from service import __version__
 from service.api import problems
-from service.api.connections import KEEP_ALIVE_SECONDS, Bounds
-from service.api.health import Health
-from service.api.limits import Receive, Scope, Send
-from service.api.place import BACKLOG, address, let_nobody_in, listening, locked
-from service.api.protocol import HttpProtocol
-from service.api.turns import READERS, WRITERS
+from service.api.limits.connections import KEEP_ALIVE_SECONDS, Bounds
+from service.api.limits.request_checks import Receive, Scope, Send
+from service.api.limits.turns import READERS, WRITERS
+from service.api.routes.health import Health
 from service.errors import Busy, TsuikaError
 from service.registry.sql import schema
+from service.server.listening import BACKLOG, address, let_nobody_in, listening, locked
+from service.server.protocol import HttpProtocol
 from service.settings import Settings, strange
 from service.tuning.malloc import keep_freed
 
 if TYPE_CHECKING:
-    from service.api.door import Door
-    from service.api.express import Express
     from service.runtime import Runtime
+    from service.server.dispatch import Door
+    from service.server.fast_path import Express
     from service.worker.parent.loop import Worker
 
 log = logging.getLogger("tsuika")

@@ -18,7 +18,7 @@ import pytest
 
 from service.learning.methods import METHODS
 from service.settings import PREFIX, Settings
-from tests.server import ROOT, environment, free_port
+from tests.running import ROOT, environment, free_port
 
 README = (ROOT / "README.md").read_text()
 ADDRESS = "127.0.0.1:8000"

@@ -13,36 +13,35 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from service import __version__
-from service.api import (
+from service.api import openapi, problems
+from service.api.context import Context
+from service.api.idempotent_posts import Posts
+from service.api.limits import table
+from service.api.limits.downloads import Downloads
+from service.api.limits.long_answers import LongAnswers
+from service.api.limits.turns import Turns
+from service.api.queries import check_query
+from service.api.reader.process import Reader
+from service.api.routes import (
     aliases,
     batches,
     deployments,
-    events,
     inference,
-    limit_table,
     methods,
     models,
-    openapi,
     pages,
     predictions,
-    problems,
     retractions,
+    update_events,
     updates,
     versions,
 )
-from service.api.context import Context
-from service.api.door import Door
-from service.api.downloads import Downloads
-from service.api.health import Health
-from service.api.long_answers import LongAnswers
-from service.api.posting import Posts
-from service.api.queries import check_query
-from service.api.reader import Reader
-from service.api.turns import Turns
+from service.api.routes.health import Health
+from service.api.update_watcher import Watcher
 from service.api.validation import invalid
-from service.api.watching import Watcher
 from service.errors import NotFound, TsuikaError
 from service.runtime import Runtime
+from service.server.dispatch import Door
 from service.serving.batching.batcher import Batcher
 
 log = logging.getLogger("tsuika.requests")
@@ -51,7 +50,7 @@ ROOMS = (
     models,
     batches,
     updates,
-    events,
+    update_events,
     retractions,
     versions,
     aliases,
@@ -59,7 +58,7 @@ ROOMS = (
     predictions,
     inference,
     methods,
-    limit_table,
+    table,
     pages,
 )
 ELSEWHERE = (inference, pages)

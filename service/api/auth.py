@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hmac
 
-from service.api.health import ALIVE, READY
-from service.api.limits import Scope, check_host, header
+from service.api.limits.request_checks import Scope, check_host, header
+from service.api.routes.health import ALIVE, READY
 from service.errors import ForbiddenHost, Unauthorized
 from service.settings import Settings
 

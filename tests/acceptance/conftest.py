@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.acceptance.service import QUICK, Caller
-from tests.server import Server
+from tests.running import Server
 
 NewModel = Callable[..., Caller]
 

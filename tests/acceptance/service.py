@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from tests.server import ROOT, Server, environment
+from tests.running import ROOT, Server, environment
 
 SIZE = 8
 SPEC = {"kind": "vector", "size": SIZE, "scale": {"range": [-8, 8]}}

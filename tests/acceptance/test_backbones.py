@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.learning.backbones.made import weights_of
-from tests.server import Server
+from tests.running import Server
 
 IMAGE = {"kind": "image", "channels": 3, "height": 12, "width": 12}
 PHRASES = {

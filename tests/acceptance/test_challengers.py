@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import Caller, until
-from tests.server import Server
+from tests.running import Server
 
 ROWS = 2200
 SPEC = {"kind": "vector", "size": 12, "scale": {"range": [-1, 1]}}

@@ -22,7 +22,7 @@ from service.registry.sql.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.making import make_model, make_version
-from tests.server import Server
+from tests.running import Server
 
 SMALL, LONG = 60_000, 1_000_000
 STALL_SECONDS = 1.0

@@ -21,7 +21,7 @@ from service.registry.sql.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.making import make_model
-from tests.server import ROOT, Server
+from tests.running import ROOT, Server
 
 LIMIT = 2_000_000
 MODEL = {"name": "digits", "input": {"kind": "vector", "size": 3}}

@@ -17,7 +17,7 @@ import psutil
 from tests import traces
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, Caller, blobs, children_of, slow, until
-from tests.server import Server
+from tests.running import Server
 
 ROUNDS = int(os.environ.get("ERASURE_EXAMPLES", "2"))
 AT_ONCE = 8

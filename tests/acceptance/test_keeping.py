@@ -21,7 +21,7 @@ from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import QUICK, Caller, blobs, slow, until
 from tests.acceptance.test_power import until_it_dies
-from tests.server import Server
+from tests.running import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
 POINTS = ["before_rows_go", "after_rows_go", "after_rows_deleted"]

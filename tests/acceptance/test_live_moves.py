@@ -20,7 +20,7 @@ from service.storage.artifacts import model_area
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import Caller, blobs, history, kinds, slow, until
-from tests.server import Server
+from tests.running import Server
 
 ROWS, _ = blobs(99, rows=3)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import blobs
-from tests.server import Server
+from tests.running import Server
 
 LARGE = 6_000
 """Rows whose JSON waits on disk and is read by a process of its own."""

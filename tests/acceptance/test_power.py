@@ -16,7 +16,7 @@ from service.registry import models, updates
 from service.registry.sql.database import Database, migrate
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, RIDGE, SPEC, Caller, blobs, children_of, gone, history, kinds, slow, until
-from tests.server import Server
+from tests.running import Server
 
 POINTS = ["after_claim", "after_blob_temp", "after_blob_rename", "before_commit", "after_commit"]
 KEY = {"Idempotency-Key": "once"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, Caller, children_of, gone, history, kinds, slow, until
-from tests.server import Server
+from tests.running import Server
 
 LEASE, DEADLINE = 1.0, 3.0
 

@@ -21,7 +21,7 @@ from service.registry.sql.database import Database
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import SPEC, blobs, slow
 from tests.learning.memory_data import MemoryData
-from tests.server import Server
+from tests.running import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
 CASES = [

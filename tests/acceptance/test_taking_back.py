@@ -18,7 +18,7 @@ from service.worker.parent import erasure
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import RIDGE, Caller, blobs, slow, until
-from tests.server import Server
+from tests.running import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
 TUNE = slow(5)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, Caller, WorkProcess, gone, history, kinds, slow, until
-from tests.server import Server
+from tests.running import Server
 
 LEASE = 2.0
 

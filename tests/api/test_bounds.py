@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from service.api.limit_table import ROWS
+from service.api.limits.table import ROWS
 from service.api.validation import REMEDIES, validated
 from service.contract.requests import MOST_BATCHES, CreateUpdate
 from service.errors import InvalidContent

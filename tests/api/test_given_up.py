@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from service.api import arrivals
-from service.api.reader import Ended
-from service.api.sent import RowsHere
+from service.api.bodies import new_batch
+from service.api.bodies.row_bodies import RowsHere
+from service.api.reader.process import Ended
 from service.errors import Busy
 from service.registry import batches, models
 from service.registry.sql.tables import Batch
@@ -80,15 +80,15 @@ def test_a_request_that_fails_once_the_batch_is_there_keeps_its_rows(api: Api, m
 def test_rows_that_are_swept_before_their_batch_is_there_are_stored_again(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, swept = arrivals.Arriving.store, []
+    store, swept = new_batch.Arriving.store, []
 
-    def stored(arriving: arrivals.Arriving) -> None:
+    def stored(arriving: new_batch.Arriving) -> None:
         store(arriving)
         if len(swept) < 2:
             swept.extend(files(api))
             gc.sweep(api.runtime, [1])
 
-    monkeypatch.setattr(arrivals.Arriving, "store", stored)
+    monkeypatch.setattr(new_batch.Arriving, "store", stored)
     batch = api.ok("POST", BATCHES, ROWS)
     assert len(swept) == 2
     with api.runtime.database.reading() as session:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.api import bodies
+from service.api.bodies import request_body
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import unpack_rows
 from service.learning.data.sides import SETTLING_ROWS
@@ -98,7 +98,7 @@ def test_an_update_takes_groups_with_its_rows_alone(api: Api) -> None:
 def test_a_large_body_falls_as_a_small_one(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     groups = [None if k % 3 else "video" for k in range(80)]
     here = sent(api, groups=groups)
-    monkeypatch.setattr(bodies, "LARGE_BYTES", 256)
+    monkeypatch.setattr(request_body, "LARGE_BYTES", 256)
     aside = sent(api, groups=groups)
     assert (aside.folds == here.folds).all()
     assert (aside.kin == here.kin).all()

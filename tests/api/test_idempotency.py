@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from service.api.posting import Act, Effect, Posts
+from service.api.idempotent_posts import Act, Effect, Posts
 from service.errors import InProgress, NotFound
 from service.registry.idempotency import Attempt
 from tests.api.conftest import Api
@@ -110,7 +110,7 @@ def test_a_second_try_waits_for_the_first(api: Api) -> None:
 
 
 def test_a_second_try_does_not_wait_for_ever(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.posting.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("service.api.idempotent_posts.PATIENCE_SECONDS", 0.05)
     posts = Posts(api.runtime.database)
     attempt = Attempt("me", "k", "POST", "/x", "h")
     refused: list[BaseException] = []

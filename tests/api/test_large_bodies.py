@@ -23,10 +23,11 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from service.api import reader, spool
-from service.api.reader import Reader
-from service.api.reading import load_array, save_rows
-from service.api.spool import Spooled
+from service.api.reader import process as reader
+from service.api.reader import spool
+from service.api.reader.process import Reader
+from service.api.reader.spool import Spooled
+from service.api.reader.tasks import load_array, save_rows
 from service.contract.inputs import ImageInput, VectorInput
 from service.errors import Busy, TooLarge
 from service.intake.raw import read_raw
@@ -208,9 +209,9 @@ def send(api: Api, model: str, path: str, body: str) -> httpx.Response:
 def test_the_reading_process_says_what_a_handler_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also: a batch that was stored by one way is there already by the other, so its bytes count as the same."""
     for model, path, body in BODIES:
-        monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 256 * 1024)
+        monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 256 * 1024)
         here = send(api, model, path, body)
-        monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 0)
+        monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 0)
         aside = send(api, model, path, body)
         if here.status_code == 201:
             assert aside.status_code == 200, body
@@ -223,8 +224,8 @@ def test_rows_of_any_form_are_read_from_disk_as_from_memory(api: Api, monkeypatc
     for model, path, body, headers in OTHERS:
         answers = []
         for large in (256 * 1024, 0):
-            monkeypatch.setattr("service.api.bodies.LARGE_BYTES", large)
-            monkeypatch.setattr("service.api.sent.LARGE_BYTES", large or 256 * 1024)
+            monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", large)
+            monkeypatch.setattr("service.api.bodies.row_bodies.LARGE_BYTES", large or 256 * 1024)
             answers.append(api("POST", f"/{path.format(model)}", content=body, headers=headers))
         here, aside = answers
         assert aside.status_code == here.status_code, (path, body)
@@ -274,13 +275,15 @@ def test_rows_that_were_read_aside_are_stored_as_others_are(api: Api, monkeypatc
     body = f'{{"inputs": {LONG}, "labels": {LABELS}, "again": true}}'
     here = send(api, "digits", "batches", body).json()
     key = {"Idempotency-Key": "k", "Content-Type": "application/json"}
-    monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 0)
+    monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 0)
     aside = api("POST", "/v1/models/digits/batches", content=body, headers=key).json()
     assert {k: here[k] for k in ("rows", "digest", "label_counts")} == {
         k: aside[k] for k in ("rows", "digest", "label_counts")
     }
     assert aside["id"] != here["id"]
-    monkeypatch.setattr("service.api.bodies.LARGE_BYTES", 256 * 1024)  # the key knows the rows, however they were read
+    monkeypatch.setattr(
+        "service.api.bodies.request_body.LARGE_BYTES", 256 * 1024
+    )  # the key knows the rows, however they were read
     again = api("POST", "/v1/models/digits/batches", content=body, headers=key)
     assert (again.status_code, again.json()["id"]) == (201, aside["id"])
 

@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 
-from service.api import connections
-from service.api.connections import Bounds, Unsent
-from service.api.protocol import HttpProtocol
+from service.api.limits import connections
+from service.api.limits.connections import Bounds, Unsent
+from service.server.protocol import HttpProtocol
 from tests.api.conftest import MakeApi
-from tests.api.test_express import KEY, Port
-from tests.api.test_long_answers import NAMES, PATH, Slow, until
+from tests.api.limits.test_long_answers import NAMES, PATH, Slow, until
 from tests.making import make_model, make_version
+from tests.server.test_fast_path import KEY, Port
 
 
 class Noted:
@@ -56,7 +56,7 @@ def test_one_who_reads_is_answered_though_others_do_not(make_api: MakeApi, monke
     make_model(api.runtime)
     make_version(api.runtime, classes=NAMES)
     api.ok("POST", PATH, {"inputs": [[1, 2, 3]]}, headers=KEY)
-    monkeypatch.setattr("tests.api.test_express.HttpProtocol", partial(HttpProtocol, bounds=Bounds()))
+    monkeypatch.setattr("tests.server.test_fast_path.HttpProtocol", partial(HttpProtocol, bounds=Bounds()))
     port = Port(api)
 
     async def go() -> bytes:

@@ -15,7 +15,7 @@ from service.cli.verify import told as verification
 from service.client import Client
 from service.upkeep.verify import Verified
 from tests.acceptance.service import WorkProcess
-from tests.server import Server
+from tests.running import Server
 
 INPUT = {"kind": "vector", "size": 2, "scale": {"range": [-1, 1]}}
 ROWS = [[k / 40 - 1, 1 - k / 40] for k in range(80)]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from service.client import Client, InvalidContent, MethodRefused, ledger_digest
 from service.contract.enums import BatchState, UpdateState, Verdict
-from tests.server import Server
+from tests.running import Server
 
 VECTOR = {"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}}
 IMAGE = {"kind": "image", "channels": 3, "height": 8, "width": 8}

@@ -23,7 +23,7 @@ from service.client import (
     ledger_digest,
 )
 from service.contract.enums import BatchState, UpdateState, Verdict
-from tests.server import Server
+from tests.running import Server
 
 KEY = "a-key-for-tests"
 INPUT = {"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from examples.cifar import grow
 from examples.cifar.files import NotCifar, cifar10, cifar100
-from tests.server import Server
+from tests.running import Server
 from tsuika import Client
 
 TEN = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -26,10 +26,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service import runtime
-from service.api import arrivals
-from service.api.packing import Named
-from service.api.posting import Effect, Posts
-from service.api.sent import RowsHere
+from service.api.bodies import new_batch
+from service.api.bodies.row_bodies import RowsHere
+from service.api.idempotent_posts import Effect, Posts
+from service.api.reader.store_rows import Named
 from service.contract import resources
 from service.contract.enums import BatchState, NewClasses, UpdateKind
 from service.contract.requests import CreateModel, PatchModel
@@ -178,15 +178,15 @@ class Service:
         """The same rows, so many times at once; with a method an update learns them."""
         inputs, labels = rows(kind)
         sent = RowsHere(np.asarray(inputs, np.float32), Named(labels=list(labels)))
-        delivery = arrivals.Delivery(sent, None, NewClasses.ALLOW, again)
+        delivery = new_batch.Delivery(sent, None, NewClasses.ALLOW, again)
         with ExitStack() as stack, suppress(TsuikaError):
-            arriving = [stack.enter_context(arrivals.Arriving(self.runtime, NAME, delivery)) for _ in range(times)]
+            arriving = [stack.enter_context(new_batch.Arriving(self.runtime, NAME, delivery)) for _ in range(times)]
             for one in arriving:
                 one.store()
             for one in arriving:
                 self._posts.run(None, lambda: partial(self._accept, one, method))  # noqa: B023
 
-    def _accept(self, arriving: arrivals.Arriving, method: dict[str, Any] | None, session: Session) -> Effect:
+    def _accept(self, arriving: new_batch.Arriving, method: dict[str, Any] | None, session: Session) -> Effect:
         batch, _ = arriving.accept(session)
         if method is not None:
             order = Order(UpdateKind.LEARN, [batch.id], method)

@@ -273,7 +273,7 @@ def test_a_setting_gives_the_child_more_of_a_machine_that_is_always_busy(priorit
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends such a process")
 @pytest.mark.parametrize(
     "arguments",
-    [["service.worker.child", "1", "normal"], ["service.api.aside", "/nowhere", str(2**30), "normal"]],
+    [["service.worker.child", "1", "normal"], ["service.api.reader", "/nowhere", str(2**30), "normal"]],
     ids=["that learns", "that reads"],
 )
 def test_a_process_that_hangs_ends_with_its_parent_all_the_same(

@@ -1,0 +1,1 @@
+"""What a body brings: rows, labels, predictions asked for."""

@@ -1,0 +1,136 @@
+"""A POST happens once: its effect and its Idempotency-Key are one transaction, and a second try waits for the first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from service.api.limits.request_checks import Scope
+from service.errors import Busy, InProgress, InvalidContent
+from service.intake.json_body import hash_of
+from service.registry.idempotency import Attempt, record, recorded
+from service.registry.sql.database import Database
+
+PATIENCE_SECONDS = 5.0
+"""How long a second try waits for the first."""
+TRIES = 3
+"""How often bytes are stored that an erasure sweeps away before their row is there."""
+KEY_LENGTH = 255
+
+
+class Swept(Exception):
+    """An erasure has swept bytes that no row named yet: they are stored once more."""
+
+
+def nothing() -> None:
+    """No aftermath."""
+
+
+def no_crash(point: str) -> None:
+    """No crash points."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a transaction did: the status to answer, names of what it made (JSON-able), and what follows its commit.
+    `resource`: what it made, as the API shows it, where that is known already."""
+
+    status: int
+    names: dict[str, Any]
+    after: Callable[[], None] = nothing
+    resource: BaseModel | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What to answer. `replayed`: an earlier try did it; then `resource` is null."""
+
+    status: int
+    names: dict[str, Any]
+    replayed: bool
+    resource: BaseModel | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that tell of a replay."""
+        return {"Idempotency-Replayed": "true"} if self.replayed else {}
+
+
+Act = Callable[[Session], Effect]
+
+
+class Posts:
+    """Runs the effects of POSTs, each once."""
+
+    def __init__(self, database: Database, crash: Callable[[str], None] = no_crash) -> None:
+        self._database, self._crash = database, crash
+        self._running: set[tuple[str, str]] = set()
+        self._ended = threading.Condition()
+
+    def run(self, attempt: Attempt | None, begin: Callable[[], Act]) -> Done:
+        """`begin` stores bytes and gives the act, which runs in one transaction; neither runs for a repeated key.
+
+        Raises Conflict for a key that was used otherwise, InProgress, and what both raise: then no key is kept.
+        """
+        with self._alone(attempt):
+            if attempt is not None:
+                with self._database.reading() as session:
+                    if (before := recorded(session, attempt)) is not None:
+                        return Done(before.status, before.resource, True)
+            effect = self._do(attempt, begin)
+        effect.after()
+        self._crash("before_answer")
+        return Done(effect.status, effect.names, False, effect.resource)
+
+    def _do(self, attempt: Attempt | None, begin: Callable[[], Act]) -> Effect:
+        for _ in range(TRIES):
+            act = begin()
+            with suppress(Swept), self._database.writing() as session:
+                effect = act(session)
+                if attempt is not None:
+                    record(session, attempt, effect.status, effect.names)
+                return effect
+        raise Busy("What this request stored was swept away by an erasure. Send it again.")
+
+    @contextmanager
+    def _alone(self, attempt: Attempt | None) -> Iterator[None]:
+        """Of two tries under one key the second waits. Raises InProgress."""
+        if attempt is None:
+            yield
+            return
+        key, until = (attempt.caller, attempt.key), time.monotonic() + PATIENCE_SECONDS
+        with self._ended:
+            while key in self._running:
+                if not self._ended.wait(until - time.monotonic()):
+                    raise InProgress("The first try under this Idempotency-Key is still at work. Ask again.")
+            self._running.add(key)
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._running.discard(key)
+                self._ended.notify_all()
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A parsed body by its hash, as whoever read it says."""
+
+    hash: str
+
+
+def attempt_of(key: str | None, caller: str, scope: Scope, body: Any) -> Attempt | None:
+    """The request as an attempt; None without a key. Raises InvalidContent for a key that is none."""
+    if key is None:
+        return None
+    if not (1 <= len(key) <= KEY_LENGTH and key.isprintable()):
+        raise InvalidContent(f"An Idempotency-Key has 1 to {KEY_LENGTH} printable characters.")
+    body_hash = body.hash if isinstance(body, Hashed) else hash_of(body)
+    return Attempt(caller, key, scope["method"], scope["path"], body_hash)

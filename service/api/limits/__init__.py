@@ -1,0 +1,1 @@
+"""What a client may ask for at most, and how many at once."""

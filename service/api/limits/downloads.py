@@ -1,0 +1,79 @@
+"""Files that go out, weights and sums: made a few at a time, and sent from disk as fast as their reader takes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from service.api.limits.request_checks import AFTERWARDS, Scope
+from service.api.limits.turns import Lane
+from service.api.reader.spool import refusal_of_disk
+from service.errors import Busy
+
+MAKING = 2
+"""Files that are made at once: each may take as much memory as the weights of a pretrained backbone, twice."""
+MOST = 16
+"""Files that are on their way at once: each takes its length on disk."""
+WHOLE_BYTES = 256 * 1024
+"""A shorter file is sent from memory."""
+PIECE_BYTES = 256 * 1024
+MEDIA = "application/octet-stream"
+
+
+class Downloads:
+    """Of a process. `root`: the folder for files that are on their way; they have no name in it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._open = root, 0
+        self._lane = Lane(MAKING, MOST)
+
+    async def send(self, request: Request, make: Callable[[], tuple[bytes, str]]) -> Response:
+        """The file that `make` gives with its name, called in a thread. Raises Busy, DiskFull, and what it raises."""
+        self._enter(request.scope)
+        turn = await self._lane.turn()
+        try:
+            whole, file, size, name = await run_in_threadpool(self._made, make)
+        finally:
+            turn.end()
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        if file is None:
+            return Response(whole, 200, headers, MEDIA)
+        request.scope[AFTERWARDS].append(file.close)
+        return StreamingResponse(_pieces(file), 200, {**headers, "Content-Length": str(size)}, MEDIA)
+
+    def _enter(self, scope: Scope) -> None:
+        if self._open >= MOST:
+            raise Busy("As many files as may be are on their way. Ask again in a moment.", retry_after=5)
+        self._open += 1
+        scope[AFTERWARDS].append(self._leave)
+
+    def _leave(self) -> None:
+        self._open -= 1
+
+    def _made(self, make: Callable[[], tuple[bytes, str]]) -> tuple[bytes, BinaryIO | None, int, str]:
+        """-> its bytes where they are few, else the file that holds them, how many they are, its name"""
+        data, name = make()
+        if len(data) <= WHOLE_BYTES:
+            return data, None, len(data), name
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as unless_it_fails:
+                file = unless_it_fails.enter_context(TemporaryFile(dir=self._root))
+                file.write(data)
+                file.seek(0)
+                unless_it_fails.pop_all()
+        except OSError as error:
+            raise refusal_of_disk(error, "this file") from error
+        return b"", file, len(data), name
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := file.read(PIECE_BYTES):
+        yield piece

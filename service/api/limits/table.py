@@ -1,0 +1,390 @@
+"""How much a caller may ask for: every limit of the service, as the code that keeps to it has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from annotated_types import Le, MaxLen
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from service.api.bodies.prediction_bodies import MOST_TOP
+from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
+from service.api.describing import refusals
+from service.api.idempotent_posts import KEY_LENGTH, PATIENCE_SECONDS
+from service.api.limits import downloads, turns
+from service.api.limits.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, MOST_UNSENT
+from service.api.limits.long_answers import MOST_AT_ONCE, MOST_BINARY_SCORES, MOST_SCORES
+from service.api.limits.request_checks import QUERY_BYTES
+from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
+from service.api.reader.process import TASK_SECONDS, WAITING
+from service.api.reader.spool import MEMBERS_BYTES, MODEL_BYTES
+from service.api.routes.version_upload import MOST_SAID_BYTES
+from service.api.update_watcher import MOST_WAITS
+from service.api.validation import REMEDIES
+from service.contract import inputs, requests, resources
+from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
+from service.intake import json_body, multipart, near, picture_pieces, safetensors_file
+from service.intake.images import HERE_BYTES, MOST_BYTES
+from service.intake.texts import MOST_MARKS
+from service.registry import aliases
+from service.server.flow import UNREAD_BYTES, UNREAD_SECONDS
+from service.server.unreadable import LONG_FRAMES, LONG_HEAD, SLOW_HEAD
+from service.settings import PREFIX, Settings
+
+routes = APIRouter(tags=["limits"])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One limit. `value`: a number, or the name of the setting that holds it; `status`: of an answer beyond it, if that
+    is a refusal; `beyond`: what the caller gets then, and the remedy."""
+
+    name: str
+    value: float | str
+    unit: str
+    bounds: str
+    status: int | None
+    beyond: str
+
+    def limit(self, settings: Settings) -> resources.Limit:
+        """As these settings have it."""
+        setting = self.value if isinstance(self.value, str) else None
+        return resources.Limit(
+            name=self.name,
+            value=self.value if not isinstance(self.value, str) else getattr(settings, self.value),
+            unit=self.unit,
+            bounds=self.bounds,
+            beyond=self.beyond,
+            status=self.status,
+            setting=None if setting is None else f"{PREFIX}{setting.upper()}",
+        )
+
+
+def most(body: type[BaseModel], field: str) -> int:
+    """The largest value, or length, that a field of a body declares."""
+    declared = body.model_fields[field].metadata
+    bounds = [cast(int, bound.le) for bound in declared if isinstance(bound, Le)]
+    bounds += [bound.max_length for bound in declared if isinstance(bound, MaxLen)]
+    [largest] = bounds
+    return largest
+
+
+ROWS = (
+    Row("body", "max_body_bytes", "bytes", "The body of a request.", 413, "Send it in several parts."),
+    Row(
+        "other bodies",
+        MEMBERS_BYTES,
+        "bytes",
+        "A body that brings neither rows nor weights; and what a body of rows has beside its rows and labels.",
+        413,
+        "Send what is asked for alone.",
+    ),
+    Row("model", MODEL_BYTES, "bytes", "A body that makes a model.", 413, "Round the numbers of its scale."),
+    Row(
+        "members",
+        json_body.MOST_MEMBERS,
+        "members",
+        "Members of all objects of a body together, and lists in it, beside its rows.",
+        422,
+        "Send what is asked for alone.",
+    ),
+    Row(
+        "rows", requests.MOST_ROWS, "rows", "Rows, and labels, of a body of JSON.", 422, "Send them in several bodies."
+    ),
+    Row(
+        "body time",
+        "body_timeout_seconds",
+        "seconds",
+        "From the first to the last byte of a body.",
+        408,
+        "Send smaller batches.",
+    ),
+    Row("query", QUERY_BYTES, "bytes", "The query of a request.", 414, "POST rows in a body."),
+    Row("head", HEAD_BYTES, "bytes", "Address and headers of a request.", 431, LONG_HEAD),
+    Row(
+        "frames",
+        HEAD_BYTES,
+        "bytes",
+        "What frames a chunked body beyond 16 bytes a chunk: extensions, trailers.",
+        431,
+        LONG_FRAMES,
+    ),
+    Row(
+        "head time",
+        "head_timeout_seconds",
+        "seconds",
+        "From the first byte of a head, or from the beginning of a connection, to the last one.",
+        408,
+        f"{SLOW_HEAD} A connection that sent nothing is closed without an answer.",
+    ),
+    Row(
+        "idle time",
+        KEEP_ALIVE_SECONDS,
+        "seconds",
+        "How long a connection stays open after an answer.",
+        None,
+        "It is closed: open another one.",
+    ),
+    Row(
+        "connections",
+        "max_connections",
+        "connections",
+        "Open connections. As many as fit into `ulimit -n`, if these are fewer.",
+        503,
+        "Those that ask nothing are closed. Where all ask, a new one may ask for health alone.",
+    ),
+    Row("top", MOST_TOP, "classes", "`top`: best classes listed a row.", 422, REMEDIES["top"]),
+    Row(
+        "scores",
+        MOST_SCORES,
+        "scores",
+        "Rows times classes that one answer lists as text. The best class of each row (`top` 1, the output `class`) is "
+        "always listed.",
+        422,
+        "Ask for fewer classes (`top`), or send the rows in several requests.",
+    ),
+    Row(
+        "scores as bytes",
+        MOST_BINARY_SCORES,
+        "scores",
+        "The same of the Open Inference Protocol, where `scores` comes as bytes.",
+        422,
+        "Ask for `class` alone, or send the rows in several requests.",
+    ),
+    Row(
+        "scores at once",
+        MOST_AT_ONCE,
+        "scores",
+        "All answers of more than a few rows that are being made or written. One that is longer is made alone.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "answer time",
+        "answer_timeout_seconds",
+        "seconds",
+        "From the first to the last byte of an answer of so many scores that it leaves in pieces.",
+        None,
+        "It is cut off. Ask for less at once.",
+    ),
+    Row(
+        "taking",
+        UNREAD_BYTES,
+        "bytes",
+        f"Of any answer that waits to be taken so many bytes must be taken every {UNREAD_SECONDS:g} seconds.",
+        None,
+        "The connection is cut off.",
+    ),
+    Row(
+        "waiting predictions",
+        "queue_seconds",
+        "seconds",
+        "How long a prediction may wait for its turn, as the measured pace of its version tells.",
+        503,
+        "Retry-After says when it would be its turn.",
+    ),
+    Row(
+        "large bodies",
+        WAITING,
+        "bodies",
+        "Large bodies that are read, or wait to be read, at once.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "uploads",
+        turns.MOST_WAITING,
+        "requests",
+        f"Requests with rows to learn that wait, besides the {turns.ROWS} that are being stored.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "orders",
+        turns.MOST_WAITING,
+        "requests",
+        f"All other requests that write and wait, besides the {turns.ORDERS} whose turn it is.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "large uploads",
+        turns.LARGE_WAITING,
+        "requests",
+        f"Large bodies and versions from elsewhere that wait to be stored, besides the {turns.LARGE} whose turn it is.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "event streams",
+        "event_streams",
+        "streams",
+        "Callers that follow the events of updates at once.",
+        503,
+        "Ask for the update itself, or send it again after Retry-After.",
+    ),
+    Row(
+        "waits",
+        MOST_WAITS,
+        "requests",
+        "Requests that wait for an update by `wait`.",
+        None,
+        "The update is answered as it stands, as when the time is over.",
+    ),
+    Row(
+        "downloads",
+        downloads.MOST,
+        "files",
+        "Weights and sums that are on their way at once.",
+        503,
+        "Send it again after Retry-After.",
+    ),
+    Row(
+        "untaken",
+        MOST_UNSENT,
+        "bytes",
+        "Answers of all connections that wait in memory to be taken.",
+        None,
+        "The connection that takes nothing for the longest is cut off.",
+    ),
+    Row("reading", TASK_SECONDS, "seconds", "Reading one large body.", 503, "Send it in parts."),
+    Row("page", MOST_ITEMS, "items", "`limit`: items a page of a list.", 422, "Follow `next_cursor`."),
+    Row(
+        "page bytes",
+        MOST_BYTES_A_PAGE,
+        "bytes",
+        "A page of a list; one that gets so long has fewer items than `limit` says.",
+        None,
+        "Follow `next_cursor`.",
+    ),
+    Row("wait", LONGEST_WAIT, "seconds", "`wait`: until an update is final.", 422, "Ask again, or follow its events."),
+    Row(
+        "first try",
+        PATIENCE_SECONDS,
+        "seconds",
+        "How long a second try under an Idempotency-Key waits for the first one.",
+        409,
+        "Send it again after Retry-After.",
+    ),
+    Row("Idempotency-Key", KEY_LENGTH, "characters", "An Idempotency-Key.", 422, "Take a shorter one."),
+    Row("source", LONGEST_SOURCE, "characters", "The `source` of rows.", 422, "Take a shorter one."),
+    Row(
+        "numbers a row",
+        most(inputs.VectorInput, "size"),
+        "numbers",
+        "`size` of a model of vectors.",
+        422,
+        "Send fewer columns.",
+    ),
+    Row("channels", most(inputs.ImageInput, "channels"), "channels", "Channels of an image.", 422, "Send fewer."),
+    Row("side", most(inputs.ImageInput, "height"), "pixels", "Height and width of an image.", 422, "Make it smaller."),
+    Row(
+        "pictures",
+        MOST_BYTES,
+        "bytes",
+        "Pixels that the image files of one body come to.",
+        422,
+        "Send them in several bodies.",
+    ),
+    Row(
+        "pictures read at once",
+        HERE_BYTES,
+        "bytes",
+        "The same, of one body in the process that serves.",
+        None,
+        "More of them are read aside, as large bodies are.",
+    ),
+    Row("scans", picture_pieces.MOST_SCANS, "scans", "Scans of a JPEG.", 422, "Save it anew."),
+    Row(
+        "pieces",
+        picture_pieces.MOST_PIECES,
+        "pieces",
+        "Segments of a JPEG, chunks of a PNG.",
+        422,
+        "Save it anew.",
+    ),
+    Row(
+        "texts of a PNG",
+        picture_pieces.MOST_TEXT_BYTES,
+        "bytes",
+        "Texts, and the colour profile, of a PNG file, unpacked.",
+        422,
+        "Save it without them.",
+    ),
+    Row("text", most(inputs.TextInput, "length"), "characters", "`length` of a model of texts.", 422, "Cut the texts."),
+    Row("marks", MOST_MARKS, "marks", "Combining marks in a row within a text.", 422, "Leave the text out."),
+    Row("classes", MOST_CLASSES, "names", "Classes of a model.", 422, "Make several models."),
+    Row(
+        "near matches",
+        near.STEPS,
+        "pairs of letters",
+        "Comparisons of unknown labels with those that are known.",
+        None,
+        "Those that share the most letters are compared; others may go untold.",
+    ),
+    Row("class name", LONGEST_NAME, "characters", "The name of a class.", 422, "Take a shorter one."),
+    Row("aliases", aliases.MOST, "names", "Aliases of a model.", 409, "Delete one that is no longer used."),
+    Row(
+        "retraction",
+        most(requests.CreateRetraction, "batches"),
+        "batches",
+        "Batches that one retraction takes back.",
+        422,
+        "Send several.",
+    ),
+    Row("batches", requests.MOST_BATCHES, "batches", "Batches that an update names.", 422, 'Say "pending".'),
+    Row(
+        "parameters",
+        requests.MOST_PARAMETERS,
+        "parameters",
+        "Parameters of a method.",
+        422,
+        requests.FEWER_PARAMETERS,
+    ),
+    Row(
+        "weights header",
+        safetensors_file.HEADER_LIMIT,
+        "bytes",
+        "The header of a safetensors file.",
+        422,
+        "Use fewer names.",
+    ),
+    Row(
+        "tensors",
+        safetensors_file.MOST_TENSORS,
+        "tensors",
+        "Tensors of a safetensors file.",
+        422,
+        "Merge some of them.",
+    ),
+    Row(
+        "said of weights",
+        MOST_SAID_BYTES,
+        "bytes",
+        "Each of the parts of a multipart body beside the file: architecture, classes, scale.",
+        422,
+        "Shorten it.",
+    ),
+    Row("parts", multipart.MOST_PARTS, "parts", "Parts of a multipart body.", 422, "Leave out what is not asked for."),
+    Row(
+        "loaded versions",
+        "serving_bytes",
+        "bytes",
+        "Memory of loaded versions.",
+        None,
+        "What was not asked for the longest is let go, and loaded again when it is asked.",
+    ),
+)
+
+
+def limits_of(settings: Settings) -> list[resources.Limit]:
+    """All limits, as these settings have them."""
+    return [row.limit(settings) for row in ROWS]
+
+
+@routes.get("/v1/limits", response_model=resources.Limits, responses=refusals())
+def list_limits(shared: Shared) -> Response:
+    """How much a caller may ask for, and what becomes of a request that goes beyond it."""
+    return answer(resources.Limits(items=limits_of(shared.runtime.settings)))

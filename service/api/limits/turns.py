@@ -1,0 +1,87 @@
+"""Requests that write take turns: so many at a time, apart from those that read, and so many more may wait.
+
+Each works in a thread that waits for the disk and for the one who writes to the database. Rows that are uploaded do not
+keep a rollback waiting, and large bodies, which are read one after another, not the small ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from service.api.limits.request_checks import AFTERWARDS, WRITES, Scope, brings_rows, is_import
+from service.api.reader.spool import Spooled
+from service.errors import Busy
+
+ROWS, ORDERS, LARGE = 8, 4, 4
+"""Requests at a time: uploads of rows, all other orders, and large bodies."""
+MOST_WAITING, LARGE_WAITING = 256, 8
+"""Requests that wait for their turn: of small ones each holds its body in memory, of large ones on disk."""
+WRITERS = ROWS + ORDERS + LARGE
+"""Threads of handlers that write."""
+READERS = 12
+"""Threads of handlers that read: at most so many of these at once."""
+TURN = "tsuika.turn"
+"""In the scope of a request that writes: its turn."""
+
+
+@dataclass
+class Lane:
+    """Of one kind of requests: `at_once` have their turn, `waiting` more wait."""
+
+    at_once: int
+    waiting: int
+    _waits: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._free = asyncio.Semaphore(self.at_once)
+
+    async def turn(self) -> Turn:
+        """Waits for it, behind those who came before. Raises Busy."""
+        if self._free.locked() and self._waits >= self.waiting:
+            raise Busy("As many requests of this kind as may wait do. Send it again in a moment.", retry_after=2)
+        self._waits += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waits -= 1
+        return Turn(self._free)
+
+
+class Turn:
+    """Of one request; it may end before the request does, and ends once."""
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self._free: asyncio.Semaphore | None = free
+
+    def end(self) -> None:
+        """The next one may begin."""
+        free, self._free = self._free, None
+        if free is not None:
+            free.release()
+
+
+class Turns:
+    """Of a process."""
+
+    def __init__(self) -> None:
+        self.rows, self.orders = Lane(ROWS, MOST_WAITING), Lane(ORDERS, MOST_WAITING)
+        self.large = Lane(LARGE, LARGE_WAITING)
+
+    async def wait(self, scope: Scope) -> None:
+        """Until a request that writes has its turn, which ends with it; one that reads has none. Raises Busy."""
+        if scope["method"] not in WRITES:
+            return
+        turn = await self._lane(scope).turn()
+        scope[TURN] = turn
+        scope[AFTERWARDS].append(turn.end)
+
+    def _lane(self, scope: Scope) -> Lane:
+        if isinstance(scope["tsuika.body"], Spooled) or is_import(scope):
+            return self.large
+        return self.rows if brings_rows(scope) else self.orders
+
+
+def end_turn(scope: Scope) -> None:
+    """The request has written, and from here on waits for something else."""
+    scope[TURN].end()

@@ -1,0 +1,1 @@
+"""The reading process: large bodies are read aside."""

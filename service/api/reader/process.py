@@ -1,0 +1,160 @@
+"""The reading process as its parent sees it: one, warm from the first large body on, replaced when it dies.
+
+32 MB of JSON that a thread decodes stall all predictions for half a second; in a process that runs where nothing else
+would they stall none. It reads one body at a time: more of them wait, and beyond a few they are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from service.api.reader.spool import Spooled, clear
+from service.api.reader.tasks import refusal
+from service.errors import Busy
+from service.settings import MiB, Settings
+
+PROGRAM = "service.api.reader"
+"""The program of the process."""
+TASK_SECONDS = 120.0
+"""How long one task may take."""
+WAITING = 12
+"""Tasks that wait or run: fewer than the threads of handlers, so that the others go on."""
+FIXED_BYTES, BYTES_A_BYTE = 512 * MiB, 48
+"""Memory of the process: a number of two characters, `0,`, becomes an object of 32 bytes and one of 8 in an array."""
+
+log = logging.getLogger("tsuika.reading")
+
+
+class Ended(Busy):
+    """The process ended in the middle of a body, or was ended: what it had stored of it is not known."""
+
+
+class Reader:
+    """Runs tasks over spooled bodies in the reading process; callable from any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._root = settings.data / "spool"
+        memory = FIXED_BYTES + BYTES_A_BYTE * settings.max_body_bytes
+        place, priority = str(settings.store_folder), settings.child_priority
+        self._command = [sys.executable, "-m", PROGRAM, place, str(memory), priority]
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self._room = threading.BoundedSemaphore(WAITING)
+        self._process: subprocess.Popen[bytes] | None = None
+        clear(self._root)
+
+    def spool(self) -> Spooled:
+        """A folder for a large body; the process starts while the body arrives. Raises DiskFull."""
+        self._thread.submit(self._warm)
+        return Spooled(self._root)
+
+    def run(self, body: Spooled, do: str, **task: Any) -> dict[str, Any]:
+        """What a task came to. Raises Busy, BrokenJSON, InvalidContent, TooLarge, DiskFull."""
+        return self._submit(body, do, task).result()
+
+    async def wait(self, body: Spooled, do: str, **task: Any) -> dict[str, Any]:
+        """The same, from the event loop."""
+        return await asyncio.wrap_future(self._submit(body, do, task))
+
+    def close(self) -> None:
+        """End the process."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._kill()
+
+    def _submit(self, body: Spooled, do: str, task: dict[str, Any]) -> Future[dict[str, Any]]:
+        if not self._room.acquire(blocking=False):
+            raise Busy("As many large bodies as may wait are being read. Send it again in a moment.", retry_after=2)
+        line = json.dumps({"do": do, "folder": str(body.folder), **task}).encode() + b"\n"
+        work = self._thread.submit(self._answered, line)
+        work.add_done_callback(lambda _: self._room.release())
+        return work
+
+    def _answered(self, line: bytes) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = json.loads(self._talk(line))
+        except BaseException:
+            self._kill()
+            raise
+        if "done" in told:
+            done: dict[str, Any] = told["done"]
+            return done
+        if "refused" in told:
+            raise refusal(told["refused"])
+        raise RuntimeError(f"the reading process met an error: {told['failed']}")
+
+    def _talk(self, line: bytes) -> bytes:
+        """One line there, one line back. Raises Busy where the process ends or takes too long."""
+        process = self._warm()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        until = time.monotonic() + TASK_SECONDS
+        try:
+            _write(process.stdin.fileno(), line, until)
+            return _line(process.stdout.fileno(), until)
+        except TimeoutError:
+            raise Ended(f"Reading this body took more than {TASK_SECONDS:g} s. Send it in parts.") from None
+        except (OSError, EOFError):
+            log.warning("the process that reads large bodies ended in the middle of one")
+            raise Ended("The process that read this body ended. Send it again; if it ends again, in parts.") from None
+
+    def _warm(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._kill()
+            caps = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                process_group=0,  # Ctrl-C is for the parent. In a session of its own its priority would mean nothing
+                env={**os.environ, **caps},
+            )
+        return self._process
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def _write(descriptor: int, line: bytes, until: float) -> None:
+    """All of a line into a pipe, which holds 64 kB until somebody reads. Raises TimeoutError."""
+    os.set_blocking(descriptor, False)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    left = memoryview(line)
+    while left:
+        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            raise TimeoutError
+        left = left[os.write(descriptor, left) :]
+
+
+def _line(descriptor: int, until: float) -> bytes:
+    """The next line of a pipe. Raises EOFError, TimeoutError."""
+    poll = select.poll()  # select() cannot name descriptors beyond 1,023
+    poll.register(descriptor, select.POLLIN)
+    found = b""
+    while not found.endswith(b"\n"):
+        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            raise TimeoutError
+        if not (data := os.read(descriptor, 65536)):
+            raise EOFError
+        found += data
+    return found

@@ -1,0 +1,243 @@
+"""What the process that reads large bodies does.
+
+A task a line comes in, an answer a line goes out; rows stay in files beside the body, as an array without pickles,
+texts as one line of JSON each. The readers are those of small bodies, so the verdicts are, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import mmap
+import os
+import queue
+import resource
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from service.api.reader.spool import MEMBERS_BYTES
+from service.api.reader.store_rows import Making, Named, digest_of, identity_of, make, settled
+from service.contract.inputs import InputSpec
+from service.contract.names import clean_class_name
+from service.contract.requests import MOST_ROWS
+from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
+from service.intake.fast_json import read_usual
+from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, hash_of, read_object, read_value
+from service.intake.labels import Labels, read_groups, read_labels
+from service.intake.oip_request import read_inference
+from service.intake.rows import read_rows
+from service.learning.data.sides import Folding
+from service.storage.local import LocalArtifacts
+
+ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
+NAMED, NAMES = "named.json", "names.json"
+"""Names of the files beside a body."""
+PIECE_BYTES = 64 * 1024
+SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
+
+log = logging.getLogger("tsuika.reading")
+
+
+def save_rows(folder: Path, rows: NDArray[Any]) -> None:
+    """Decoded rows as a file."""
+    if rows.dtype != object:
+        np.save(folder / ARRAY, rows, allow_pickle=False)
+        return
+    with (folder / TEXTS).open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(text) + "\n" for text in rows.tolist())
+
+
+def load_rows(folder: Path) -> NDArray[Any]:
+    """Inverse of `save_rows`."""
+    return (
+        load_array(folder) if (folder / ARRAY).exists() else as_rows(t for piece in load_texts(folder) for t in piece)
+    )
+
+
+def load_array(folder: Path) -> NDArray[Any]:
+    """Numbers where they lie: none is read before it is looked at, and what is changed is a copy. Its base is the
+    mapping, so that who is done with some of them can let them go."""
+    with (folder / ARRAY).open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        return np.ndarray(shape, dtype, mapped, file.tell(), order="F" if fortran_order else "C")
+
+
+def load_texts(folder: Path) -> Iterator[list[str]]:
+    """A few at a time."""
+    with (folder / TEXTS).open(encoding="utf-8") as file:
+        while lines := file.readlines(PIECE_BYTES):
+            yield [json.loads(line) for line in lines]
+
+
+def as_rows(texts: Iterable[str]) -> NDArray[Any]:
+    """Texts as one array. [n] object"""
+    listed = list(texts)
+    rows = np.empty(len(listed), object)
+    rows[:] = listed
+    return rows
+
+
+def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
+    """The same as `read`, of a prediction: the usual body at once. Raises BrokenJSON, InvalidContent."""
+    if spec.kind != "text" and (quick := read_usual((folder / "body").read_bytes(), spec.shape)) is not None:
+        rows, top = quick
+        _check_rows(rows)
+        (folder / MEMBERS).write_text(json.dumps({ROWS: [], "top": top}))
+        save_rows(folder, rows)
+        return {"rows": len(rows)}
+    return read(folder, spec, model)
+
+
+def read_tensor(folder: Path, length: str | None, spec: InputSpec, model: str) -> dict[str, Any]:
+    """A request of the Open Inference Protocol but for its rows; its rows -> a file. Raises BrokenJSON,
+    InvalidContent."""
+    asked = read_inference((folder / "body").read_bytes(), length, spec, model)
+    save_rows(folder, asked.rows)
+    return {**asked._asdict(), "rows": len(asked.rows)}
+
+
+def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
+    """Members of the body but for its rows, labels and groups -> a file; its rows, and what they are named -> files.
+    What is wrong with the rows, or else with the labels or groups, is told as `fault`: what is wrong with the members
+    comes before it. `hash`: of the parsed body, with its rows by what they hold. Raises BrokenJSON, InvalidContent,
+    TooLarge."""
+    body = read_object((folder / "body").read_bytes(), (ROWS, LABELS, GROUPS))
+    text = body.text
+    if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
+        text = json.dumps({**body.members, ROWS: []}).encode()
+    if len(text) > MEMBERS_BYTES:
+        raise TooLarge(f"Beside its rows and labels the body has more than {MEMBERS_BYTES:,} bytes. Leave them out.")
+    (folder / MEMBERS).write_bytes(text)
+    labels, groups = _listed(body.labels, LABELS), _listed(body.groups, GROUPS)
+    named = {LABELS: labels, GROUPS: groups}
+    whole = {**body.members, **{name: value for name, value in named.items() if name in body.members}}
+    if body.rows is None:
+        return {"rows": 0, "hash": hash_of(whole)}
+    try:
+        rows = _rows(body.rows, spec, model)
+        _check_rows(rows)
+        if isinstance(labels, list):
+            _save_named(folder, labels, groups, len(rows))
+    except InvalidContent as fault:
+        return {"fault": _told(fault)}
+    save_rows(folder, rows)
+    return {"rows": len(rows), "hash": hash_of({**whole, ROWS: identity_of(rows)})}
+
+
+def _listed(value: msgspec.Raw | Any, name: str) -> Any:
+    """A member that may have been cut out. Raises InvalidContent."""
+    return read_value(bytes(value), f"/{name}", MOST_MEMBERS) if isinstance(value, msgspec.Raw) else value
+
+
+def _check_rows(rows: NDArray[Any]) -> None:
+    if len(rows) > MOST_ROWS:
+        told = f"A body has at most {MOST_ROWS:,} rows, and this one has {len(rows):,}. Send it in several."
+        raise InvalidContent.at(f"/{ROWS}", told)
+
+
+def _save_named(folder: Path, labels: list[Any], groups: Any, rows: int) -> None:
+    """Label and group of each row, and what the labels come to -> files. Raises InvalidContent."""
+    named = Named(labels=read_labels(labels, rows, clean_class_name), groups=read_groups(groups, rows))
+    names = Labels.of(named.labels)
+    (folder / NAMED).write_text(named.model_dump_json())
+    (folder / NAMES).write_bytes(msgspec.json.encode(names))
+
+
+def load_names(folder: Path) -> Labels:
+    """What the labels come to."""
+    return msgspec.json.decode((folder / NAMES).read_bytes(), type=Labels)
+
+
+def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:
+    """Good vectors at once, all else by the strict readers. Raises InvalidContent."""
+    if spec.kind != "text" and isinstance(rows, msgspec.Raw):
+        quick = read_usual(b'{"inputs":%b}' % bytes(rows), spec.shape)
+        if quick is not None and np.isfinite(quick[0]).all():
+            return quick[0]
+    return read_rows(rows, spec, model)
+
+
+def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
+    folder = Path(task["folder"])
+    match task["do"]:
+        case "read":
+            return read(folder, SPEC.validate_python(task["spec"]), task["model"])
+        case "read question":
+            return read_question(folder, SPEC.validate_python(task["spec"]), task["model"])
+        case "read tensor":
+            return read_tensor(folder, task["length"], SPEC.validate_python(task["spec"]), task["model"])
+        case "digest":
+            return {"digest": digest_of(load_rows(folder), _named(folder))}
+        case "settle":
+            folding, secret = Folding.model_validate(task["folding"]), bytes.fromhex(task["secret"])
+            return settled(load_rows(folder), _named(folder), folding, secret).model_dump(mode="json")
+        case "store":
+            making = Making.model_validate(task["making"])
+            return make(load_rows(folder), _named(folder), making, store).model_dump(mode="json")
+        case other:
+            raise ValueError(f"no such task: {other}")
+
+
+def _named(folder: Path) -> Named:
+    return Named.model_validate_json((folder / NAMED).read_bytes())
+
+
+def _told(error: TsuikaError) -> dict[str, Any]:
+    errors = error.errors if isinstance(error, InvalidContent) else []
+    return {"slug": error.slug, "detail": error.detail, "errors": errors}
+
+
+def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a task came to: `done`, the refusal it ended with, or `failed`."""
+    try:
+        return {"done": do()}
+    except TsuikaError as error:
+        return {"refused": _told(error)}
+    except MemoryError:
+        too_large = TooLarge("The rows of this body need more memory than is given to one. Send it in several batches.")
+        return {"refused": _told(too_large)}
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            full = DiskFull("The disk has no room for the rows of this body; nothing was stored.")
+            return {"refused": _told(full)}
+        log.exception("a large body could not be read")
+        return {"failed": type(error).__name__}
+
+
+def work(folder: Path, memory: int, source: TextIO, sink: TextIO) -> None:
+    """Tasks until the parent is gone, over the store in that folder, with so many bytes of memory at most."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    store = LocalArtifacts(folder)
+    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def listen() -> None:
+        for line in source:
+            tasks.put(json.loads(line))
+        os._exit(0)  # the parent is gone
+
+    threading.Thread(target=listen, daemon=True, name="parent").start()
+    while True:
+        task = tasks.get()
+        sink.write(json.dumps(answer(partial(_answer, store, task))) + "\n")
+        sink.flush()
+
+
+REFUSALS: dict[str, type[TsuikaError]] = {k.slug: k for k in (BrokenJSON, TooLarge, DiskFull)}
+
+
+def refusal(told: dict[str, Any]) -> TsuikaError:
+    """A refusal as the parent raises it: the inverse of how it was told."""
+    if told["slug"] in REFUSALS:
+        return REFUSALS[told["slug"]](told["detail"])
+    return InvalidContent(told["detail"], [(pointer, detail) for pointer, detail in told["errors"]])

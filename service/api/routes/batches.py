@@ -1,0 +1,113 @@
+"""Batches and the vocabulary over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from service.api.bodies import new_batch
+from service.api.bodies.row_bodies import received
+from service.api.context import Context, Page, Shared, answer, attempt, body_of
+from service.api.describing import KEY, also, refusals, takes
+from service.api.idempotent_posts import Act, Effect
+from service.api.lists import list_page
+from service.contract import requests, resources
+from service.registry import batches, models
+
+routes = APIRouter(tags=["data"])
+
+
+@routes.post(
+    "/v1/models/{model}/batches",
+    status_code=201,
+    response_model=resources.Batch,
+    responses=also(200, resources.Batch, "The same rows were there.") | refusals(404, 409, writes=True),
+    openapi_extra=takes(requests.CreateBatch, KEY),
+)
+def create_batch(request: Request, shared: Shared, model: str) -> Response:
+    """Store labelled rows; an update learns from them. The same content and source again is the same batch (200)."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+    order, sent = received(shared, request, requests.CreateBatch, found)
+    delivery = new_batch.deliver(shared, order, sent, found)
+
+    with new_batch.Arriving(shared.runtime, model, delivery) as arriving:
+
+        def begin() -> Act:
+            arriving.store()
+            return act
+
+        def act(session: Session) -> Effect:
+            batch, new = arriving.accept(session)
+            return Effect(201 if new else 200, {"batch": batch.id})
+
+        done = shared.posts.run(attempt(request, sent.identity(delivery.rows)), begin)
+    batch_id = done.names["batch"]
+    headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
+    return answer(_batch(shared, model, batch_id), done.status, headers)
+
+
+@routes.get("/v1/models/{model}/batches", response_model=resources.Page[resources.Batch], responses=refusals(404))
+def list_batches(
+    shared: Shared, page: Page, model: str, source: Annotated[str | None, Query(max_length=200)] = None
+) -> Response:
+    """Batches, newest first; those of one source. Of an archived model, too: what it keeps can still be erased."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model, archived_too=True)
+        return list_page(
+            page,
+            lambda limit, cursor: batches.page(session, found, limit, cursor, source),
+            lambda items: batches.resources_of(session, found, items),
+        )
+
+
+@routes.get("/v1/models/{model}/batches/{batch}", response_model=resources.Batch, responses=refusals(404))
+def get_batch(shared: Shared, model: str, batch: str) -> Response:
+    """A batch and its state: pending, learned, rejected, retracted or erased. Of an archived model, too."""
+    return answer(_batch(shared, model, batch))
+
+
+@routes.get("/v1/models/{model}/classes", response_model=resources.Classes, responses=refusals(404))
+def list_classes(shared: Shared, model: str) -> Response:
+    """The vocabulary."""
+    with shared.runtime.database.reading() as session:
+        return answer(resources.Classes(classes=models.get(session, model).classes))
+
+
+@routes.post(
+    "/v1/models/{model}/classes",
+    status_code=201,
+    response_model=resources.Classes,
+    responses=also(200, resources.Classes, "All were known.") | refusals(404, 409, writes=True),
+    openapi_extra=takes(requests.ClassNames, KEY, example={"names": ["5", "6"]}),
+)
+def declare_classes(request: Request, shared: Shared, model: str) -> Response:
+    """Declare classes before there are rows of them."""
+    order, body = body_of(request, requests.ClassNames)
+    names = models.clean_class_names(order.names, "/names")
+
+    def act(session: Session) -> Effect:
+        found = models.get(session, model)
+        new_batch.check_room(found, names, "/names")
+        return Effect(201 if models.add_classes(session, found, names) else 200, {})
+
+    done = shared.posts.run(attempt(request, body.members), lambda: act)
+    with shared.runtime.database.reading() as session:
+        vocabulary = models.get(session, model).classes
+    return answer(resources.Classes(classes=vocabulary), done.status, done.headers)
+
+
+@routes.delete("/v1/models/{model}/classes/{name:path}", status_code=204, responses=refusals(404, 409))
+def remove_class(shared: Shared, model: str, name: str) -> Response:
+    """Take a name out of the vocabulary, while no unretracted batch uses it."""
+    with shared.runtime.database.writing() as session:
+        models.remove_class(session, models.get(session, model), name)
+    return Response(status_code=204)
+
+
+def _batch(shared: Context, model: str, batch_id: str) -> resources.Batch:
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model, archived_too=True)
+        return batches.resource(session, found, batches.get(session, found, batch_id))

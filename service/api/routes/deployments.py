@@ -1,0 +1,167 @@
+"""What is live, over HTTP: promote by hand, roll back, look at the history. Answers after it has taken effect here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, attempt, body_of, caller
+from service.api.describing import IF_MATCH, KEY, also, refusals, takes
+from service.api.idempotent_posts import Act, Effect
+from service.api.lists import list_page
+from service.api.preconditions import check_if_match
+from service.api.routes.updates import announce
+from service.contract import requests, resources
+from service.contract.enums import UpdateKind
+from service.errors import Conflict, InvalidContent, NotFound
+from service.registry import batches, deployments, models, updates, versions
+from service.registry.sql.database import marks
+from service.registry.sql.tables import Deployment, Model, Update, Version
+from service.registry.updates import Order
+from service.serving.loaded_versions import Loaded
+
+routes = APIRouter(tags=["what is live"])
+
+
+@routes.post(
+    "/v1/models/{model}/deployments",
+    status_code=201,
+    response_model=resources.Deployment,
+    responses=also(202, resources.Update, "With rebase: the update that learns it again.")
+    | refusals(404, 409, 410, 412, writes=True),
+    openapi_extra=takes(
+        requests.CreateDeployment, KEY, IF_MATCH, example={"version": 2, "reason": "checked", "if_live": 3}
+    ),
+)
+def create_deployment(request: Request, shared: Shared, model: str) -> Response:
+    """Make a version live by hand; `left_out` names the batches that it lacks, which are pending again. `rebase`, where
+    another has gone live since it was made: learn it again on that one; what comes of it is judged anew."""
+    order, body = body_of(request, requests.CreateDeployment)
+    by = caller(request)
+
+    def begin() -> Act:
+        if not order.rebase and shared.runtime.live.find(model, order.version) is None:
+            _warm(shared, model, order.version)
+        return act
+
+    def act(session: Session) -> Effect:
+        found = _locked(request, session, model, order.if_live)
+        version = _named(session, found, order.version)
+        if order.rebase:
+            update = updates.enqueue(session, found, _again(session, found, version), by)
+            return Effect(202, {"update": update.id}, lambda: announce(shared))
+        made = deployments.promote(session, found, version, order.reason, by)
+        loaded = _prepared(shared, found, version)
+        resource = deployments.resource(session, found, made)
+        return Effect(201, {"deployment": made.id}, lambda: _swap(shared, loaded, session), resource)
+
+    done = shared.posts.run(attempt(request, body.members), begin)
+    if done.resource is not None:
+        return answer(done.resource, done.status, done.headers)
+    with shared.runtime.database.reading() as session:
+        if "update" in done.names:
+            update = updates.find(session, done.names["update"])
+            headers = {"Location": f"/v1/updates/{update.id}", **done.headers}
+            return answer(updates.resource(session, update), done.status, headers)
+        found = models.get(session, model)
+        made = session.get_one(Deployment, done.names["deployment"])
+        return answer(deployments.resource(session, found, made), done.status, done.headers)
+
+
+@routes.get(
+    "/v1/models/{model}/deployments", response_model=resources.Page[resources.Deployment], responses=refusals(404)
+)
+def list_deployments(shared: Shared, page: Page, model: str) -> Response:
+    """How the live pointer moved, newest first."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        return list_page(
+            page,
+            lambda limit, cursor: deployments.page(session, found, limit, cursor),
+            lambda items: deployments.resources_of(session, found, items),
+        )
+
+
+@routes.post(
+    "/v1/models/{model}/rollback",
+    response_model=resources.RolledBack,
+    responses=refusals(404, 409, 410, 412, writes=True),
+    openapi_extra=takes(
+        requests.Rollback, KEY, IF_MATCH, example={"reason": "wrong labels", "if_live": 2}, required=False
+    ),
+)
+def roll_back(request: Request, shared: Shared, model: str) -> Response:
+    """Undo the latest promotion not yet undone: the version before answers now, and promotion becomes manual."""
+    order, body = body_of(request, requests.Rollback, empty=True)
+    by = caller(request)
+
+    def act(session: Session) -> Effect:
+        found = _locked(request, session, model, order.if_live)
+        before = found.live_version_id
+        if order.to is not None:
+            _named(session, found, order.to, "/to")
+        made = deployments.roll_back(session, found, order.reason, order.to, by)
+        loaded = _prepared(shared, found, versions.by_id(session, made.version_id, slim=True))
+        assert before is not None
+        names = {"deployment": made.id, "before": versions.number_of(session, before)}
+        resource = deployments.rolled_back(session, found, made, names["before"])
+        return Effect(200, names, lambda: _swap(shared, loaded, session), resource)
+
+    done = shared.posts.run(attempt(request, body.members), lambda: act)
+    if done.resource is not None:
+        return answer(done.resource, done.status, done.headers)
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        made = session.get_one(Deployment, done.names["deployment"])
+        resource = deployments.rolled_back(session, found, made, done.names["before"])
+    return answer(resource, done.status, done.headers)
+
+
+def _locked(request: Request, session: Session, name: str, if_live: int | None) -> Model:
+    """The model, locked, if it is as the caller thinks. Raises LiveMoved, PreconditionFailed."""
+    model = models.get(session, name, locked=True)
+    check_if_match(request, session, model)
+    models.check_live(session, model, if_live)
+    return model
+
+
+def _named(session: Session, model: Model, number: int, pointer: str = "/version") -> Version:
+    """A version that a body names. Raises InvalidContent with the pointer, Erased."""
+    if number <= LARGEST_NUMBER:
+        try:
+            return versions.present(session, model, number, slim=True)
+        except NotFound as error:
+            raise InvalidContent.at(pointer, error.detail) from None
+    raise InvalidContent.at(pointer, f"{model.name} has no such version.")
+
+
+def _again(session: Session, model: Model, version: Version) -> Order:
+    """The update that made a version, to be run on the version that is live when it is claimed. Raises Conflict."""
+    made = session.get(Update, version.update_id) if version.update_id is not None else None
+    if made is None or made.kind != UpdateKind.LEARN:
+        raise Conflict(f"Version {version.number} was not made by learning; it cannot be learned again.")
+    learned = batches.live_learned(session, model)
+    for batch in batches.named(session, model, made.batches):
+        if batch.id not in learned:
+            batches.require_whole(session, model, batch)
+    return Order(UpdateKind.LEARN, made.batches, made.method or made.requested_method, made.seed)
+
+
+def _warm(shared: Context, name: str, number: int) -> None:
+    """Load a version before the transaction, so that it holds up nobody; whether it may go live is asked inside."""
+    with shared.runtime.database.reading() as session:
+        _named(session, models.get(session, name), number)
+    shared.runtime.live.at(name, number)
+
+
+def _prepared(shared: Context, model: Model, version: Version) -> Loaded:
+    """The version, loaded and warm, before the pointer moves. Raises CorruptArtifact: then nothing moves."""
+    live = shared.runtime.live
+    if (known := live.known(model.name, version.number, version.id)) is not None:
+        return known
+    return live.prepare(model.id, model.name, version.number, version.layout, version.shards)
+
+
+def _swap(shared: Context, loaded: Loaded, session: Session) -> None:
+    shared.runtime.live.swap(loaded, marks(session))
+    shared.runtime.changed()

@@ -1,0 +1,222 @@
+"""The Open Inference Protocol over HTTP, with its binary tensor extension: metadata, readiness, inference.
+
+https://github.com/kserve/open-inference-protocol. Inference is dispatched before the framework, as predictions are;
+rows of both doors pass a version together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import TypeAdapter
+from sqlalchemy import select
+
+from service import __version__
+from service.api import problems
+from service.api.bodies import prediction_bodies, row_bodies
+from service.api.bodies.prediction_bodies import Wish
+from service.api.context import Context, Shared
+from service.api.context import answer as as_json
+from service.api.describing import EVERYWHERE, WORDS, WRITING, Responses, takes
+from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, Told, check_scores
+from service.api.limits.request_checks import Receive, Scope, header
+from service.api.reader.spool import Spooled
+from service.api.routes.predictions import answered, response, version_header
+from service.contract import inference as contract
+from service.contract.inputs import InputSpec, TextInput
+from service.contract.media import JSON, RAW
+from service.errors import TsuikaError
+from service.intake.oip_request import OUTPUTS, read_inference, said_length
+from service.intake.oip_tensors import NAME
+from service.registry import aliases, models
+from service.registry.sql.tables import Version
+from service.serving.answers import check_classes
+from service.serving.loaded_versions import Loaded
+from service.serving.oip_answers import PIECE, Encoded
+
+routes = APIRouter(tags=["open inference protocol"])
+
+PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+JSON_BYTES = b"inference-header-content-length"
+PLATFORM = "tsuika_safetensors"
+"""Framework and format, as the protocol names platforms."""
+EXTENSIONS = ["binary_tensor_data"]
+FEWER = {
+    False: "Ask for class alone, for scores as bytes (binary_data), or send the rows in several requests.",
+    True: "Ask for class alone, or send the rows in several requests.",
+}
+"""What to do where an answer would have too many scores, by whether they were wanted as bytes."""
+SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
+
+
+def asked(scope: Scope) -> tuple[str, str | None] | None:
+    """The model and the version (null: the live one) that a request asks; null for any other request."""
+    return prediction_bodies.asked_by(scope, ("POST",), PATH)
+
+
+async def ask(
+    shared: Context, name: str, version: str | None, scope: Scope, body: bytes | Spooled, receive: Receive
+) -> Told:
+    """Answer an inference request.
+
+    Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, Busy, DeadlinePassed, DiskFull, SenderGone.
+    """
+    until, length = prediction_bodies.deadline(scope), header(scope, JSON_BYTES)
+    loaded = await prediction_bodies.in_time(shared.runtime.live.asked(name, version), until)
+    shared.batcher.admit(loaded.predictor)
+    body = row_bodies.aside_where_heavy(shared, scope, body, loaded.input, length)
+    if isinstance(body, Spooled):
+        asked = await row_bodies.inference(shared, body, length, loaded)
+    elif _is_long(body, length, loaded):
+        asked = await asyncio.to_thread(read_inference, body, length, loaded.input, loaded.model)
+    else:
+        asked = read_inference(body, length, loaded.input, loaded.model)
+    if asked.timeout is not None:
+        own = asyncio.get_running_loop().time() + asked.timeout
+        until = own if until is None else min(own, until)
+    scores = [output for output in asked.wanted if output.name == "scores"]
+    classes = len(loaded.predictor.names) if scores else 1
+    long = len(asked.rows) * classes > PIECE
+    if long:
+        if classes > 1:
+            most = MOST_BINARY_SCORES if scores[0].binary else MOST_SCORES
+            check_scores(len(asked.rows), classes, most, "/outputs", FEWER[scores[0].binary])
+        shared.answers.admit(scope, len(asked.rows) * classes)
+    found = await answered(shared, loaded, asked.rows, Wish(classes, asked.source), until, receive)
+    return await _told(shared, scope, Encoded(found, asked.wanted, asked.id), long)
+
+
+async def _told(shared: Context, scope: Scope, encoded: Encoded, long: bool) -> Told:
+    headers, media = [version_header(encoded.answer)], RAW.encode() if encoded.has_bytes else JSON.encode()
+    if long:
+        if encoded.has_bytes:
+            headers.append((JSON_BYTES, b"%d" % await shared.answers.length(encoded.json)))
+        return await shared.answers.told(scope, encoded.pieces, headers, media)
+    data, json_bytes = encoded.whole()
+    if encoded.has_bytes:
+        headers.append((JSON_BYTES, b"%d" % json_bytes))
+    return Told(data, headers, media)
+
+
+def _is_long(body: bytes, length: str | None, loaded: Loaded) -> bool:
+    """Whether decoding takes so long that others would notice: pictures, and much JSON."""
+    if loaded.input.kind == "image" and (length == "0" or b"BYTES" in body or b"\\" in body):
+        return True
+    if len(body) <= prediction_bodies.SMALL_BODY_BYTES:
+        return False
+    json_bytes = None if length is None else said_length(length)
+    bare = json_bytes is not None and json_bytes <= prediction_bodies.SMALL_BODY_BYTES
+    return not bare or loaded.input.kind == "text"
+
+
+def _refusals(*statuses: int) -> Responses:
+    """The `responses` of a route: these, and those that every route may give."""
+    return {k: {"description": WORDS[k], "model": contract.InferenceError} for k in sorted({*statuses, *EVERYWHERE})}
+
+
+def _takes_tensors() -> dict[str, Any]:
+    """JSON, or JSON with bytes behind it."""
+    extra = takes(contract.InferenceRequest)
+    extra["requestBody"]["content"][RAW] = {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": "JSON, then the bytes of tensors in their order; Inference-Header-Content-Length counts "
+            "the bytes of the JSON. 0: the body is the data of the one tensor.",
+        }
+    }
+    length = {"name": JSON_BYTES.decode(), "in": "header", "schema": {"type": "integer"}}
+    return {**extra, "parameters": [{**length, "description": "Bytes of JSON before those of tensors."}]}
+
+
+INFERENCE: dict[str, Any] = {
+    "response_model": contract.InferenceResponse,
+    "responses": _refusals(404, 409, 410, 504, *WRITING),
+    "openapi_extra": _takes_tensors(),
+}
+METADATA: dict[str, Any] = {"response_model": contract.ModelMetadata, "responses": _refusals(404, 410)}
+READY: dict[str, Any] = {"response_model": contract.ModelReady, "responses": _refusals(404, 409, 410)}
+
+
+@routes.get("/v2", response_model=contract.ServerMetadata, responses=_refusals())
+@routes.get("/v2/", include_in_schema=False)
+async def get_server() -> Response:
+    """Name, version and extensions of the server."""
+    return as_json(contract.ServerMetadata(name="tsuika", version=__version__, extensions=EXTENSIONS))
+
+
+@routes.get("/v2/models/{model}", **METADATA)
+def get_model(shared: Shared, model: str) -> Response:
+    """What a model takes and gives; `versions` lists those that can be asked."""
+    return as_json(_metadata(shared, model, None))
+
+
+@routes.get("/v2/models/{model}/versions/{version}", **METADATA)
+def get_model_version(shared: Shared, model: str, version: str) -> Response:
+    """What a version of a model takes and gives."""
+    return as_json(_metadata(shared, model, version))
+
+
+@routes.get("/v2/models/{model}/ready", **READY)
+async def get_model_readiness(request: Request, shared: Shared, model: str) -> Response:
+    """200 where the live version answers; it is loaded if need be."""
+    return await _readiness(request, shared, model, None)
+
+
+@routes.get("/v2/models/{model}/versions/{version}/ready", **READY)
+async def get_version_readiness(request: Request, shared: Shared, model: str, version: str) -> Response:
+    """200 where the version answers; it is loaded if need be."""
+    return await _readiness(request, shared, model, version)
+
+
+@routes.post("/v2/models/{model}/infer", **INFERENCE)
+async def infer(request: Request, shared: Shared, model: str) -> Response:
+    """Classify rows by the live version."""
+    return response(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
+
+
+@routes.post("/v2/models/{model}/versions/{version}/infer", **INFERENCE)
+async def infer_at(request: Request, shared: Shared, model: str, version: str) -> Response:
+    """Classify rows by any version."""
+    return response(await ask(shared, model, version, request.scope, request.scope["tsuika.body"], request.receive))
+
+
+async def _readiness(request: Request, shared: Context, name: str, version: str | None) -> Response:
+    """The status of a refusal is that of an inference request; it says `ready`, too."""
+    try:
+        check_classes(await shared.runtime.live.asked(name, version))
+    except TsuikaError as error:
+        status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])
+        told = {"name": name, "ready": False, "error": body["detail"]}
+        return Response(json.dumps(told), status, {k.decode(): v.decode() for k, v in headers}, "application/json")
+    return as_json(contract.ModelReady(name=name, ready=True))
+
+
+def _metadata(shared: Context, name: str, version: str | None) -> contract.ModelMetadata:
+    """Raises NotFound, Erased."""
+    with shared.runtime.database.reading() as session:
+        model = models.get(session, name)
+        if version is None:
+            shown = models.live(session, model)
+            there = select(Version.number).where(Version.model_id == model.id, Version.erased_at.is_(None))
+            numbers = list(session.scalars(there.order_by(Version.number)))
+        else:
+            shown = aliases.present(session, model, version)
+            numbers = [shown.number]
+        columns = len(shown.classes) if shown is not None else -1
+        spec = SPEC.validate_python(model.input)
+    datatype = "BYTES" if isinstance(spec, TextInput) else "FP32"
+    return contract.ModelMetadata(
+        name=name,
+        versions=[str(number) for number in numbers],
+        platform=PLATFORM,
+        inputs=[contract.TensorMetadata(name=NAME, datatype=datatype, shape=[-1, *spec.shape])],
+        outputs=[
+            contract.TensorMetadata(name=OUTPUTS[0], datatype="BYTES", shape=[-1]),
+            contract.TensorMetadata(name=OUTPUTS[1], datatype="FP32", shape=[-1, columns]),
+        ],
+    )

@@ -1,0 +1,119 @@
+"""Models over HTTP: make, list, look, change, archive."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from service.api.bodies.row_bodies import SPEC
+from service.api.context import Context, Page, Shared, answer, attempt, body_of
+from service.api.describing import IF_MATCH, KEY, refusals, takes
+from service.api.idempotent_posts import Act, Effect
+from service.api.lists import list_page
+from service.api.preconditions import check_architecture, check_if_match, check_method, check_retention, etag
+from service.contract import requests, resources
+from service.contract.enums import Retention
+from service.contract.inputs import Architecture
+from service.contract.requests import MethodChoice
+from service.learning.network.input_scale import declared_scale
+from service.registry import batches, models
+
+routes = APIRouter(tags=["models"])
+
+
+@routes.post(
+    "/v1/models",
+    status_code=201,
+    response_model=resources.Model,
+    responses=refusals(409, writes=True),
+    openapi_extra=takes(requests.CreateModel, KEY),
+)
+def create_model(request: Request, shared: Shared) -> Response:
+    """A model: what it takes and how it learns. It makes no version; predictions answer 409 until the first update."""
+    order, body = body_of(request, requests.CreateModel)
+
+    def begin() -> Act:
+        declared_scale(order.input)
+        check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
+        check_method(order.method, order.input, order.architecture, retention=order.retention)
+        return act
+
+    def act(session: Session) -> Effect:
+        return Effect(201, {"model": models.create(session, order).name})
+
+    done = shared.posts.run(attempt(request, body.members), begin)
+    name = done.names["model"]
+    return _shown(shared, name, done.status, {"Location": f"/v1/models/{name}", **done.headers})
+
+
+@routes.get("/v1/models", response_model=resources.Page[resources.Model], responses=refusals())
+def list_models(shared: Shared, page: Page) -> Response:
+    """Models, newest first."""
+    with shared.runtime.database.reading() as session:
+        return list_page(
+            page,
+            lambda limit, cursor: models.page(session, limit, cursor),
+            lambda items: models.resources_of(session, items, shared.runtime.live.serving_version),
+        )
+
+
+@routes.get("/v1/models/{model}", response_model=resources.Model, responses=refusals(404))
+def get_model(shared: Shared, model: str) -> Response:
+    """A model: its vocabulary, what is live and what waits. The ETag is for If-Match."""
+    return _shown(shared, model, 200, {})
+
+
+@routes.patch(
+    "/v1/models/{model}",
+    response_model=resources.Model,
+    responses=refusals(404, 412, writes=True),
+    openapi_extra=takes(requests.PatchModel, IF_MATCH, example={"promotion": "manual"}),
+)
+def patch_model(request: Request, shared: Shared, model: str) -> Response:
+    """Change method, gate, promotion or retention; what is left out stays.
+
+    From all to exemplars or none: learned rows are deleted soon after, by the worker, and nothing brings them back.
+    Back to all: rows that arrive from then on stay.
+    """
+    order, _ = body_of(request, requests.PatchModel)
+    with shared.runtime.database.writing() as session:
+        found = models.get(session, model)
+        check_if_match(request, session, found)
+        if order.method is not None or order.retention is not None:
+            live, retention = models.live(session, found), order.retention or Retention(found.retention)
+            method = order.method or MethodChoice.model_validate(found.method)
+            check_method(
+                method,
+                SPEC.validate_python(found.input),
+                Architecture.model_validate(found.architecture),
+                live,
+                retention,
+                batches.left_of(session, live.learned if live else ()),
+            )
+            check_retention(retention, live)
+        models.patch(session, found, order)
+    shared.runtime.work.set()
+    return _shown(shared, model, 200, {})
+
+
+@routes.delete("/v1/models/{model}", status_code=204, responses=refusals(404, 412), openapi_extra=takes(None, IF_MATCH))
+def archive_model(request: Request, shared: Shared, model: str) -> Response:
+    """Archive: predictions answer 404, queued updates are cancelled, the name stays taken."""
+    with shared.runtime.database.writing() as session:
+        found = models.get(session, model)
+        check_if_match(request, session, found)
+        models.archive(session, found)
+    shared.runtime.live.drop_model(model)
+    shared.runtime.changed()
+    return Response(status_code=204)
+
+
+def _resource(shared: Context, session: Session, name: str) -> resources.Model:
+    return models.resource(session, models.get(session, name), shared.runtime.live.serving_version(name))
+
+
+def _shown(shared: Context, name: str, status: int, headers: dict[str, str]) -> Response:
+    with shared.runtime.database.reading() as session:
+        resource = _resource(shared, session, name)
+        headers = {"ETag": etag(session, models.get(session, name)), **headers}
+    return answer(resource, status, headers)

@@ -1,0 +1,79 @@
+"""Retractions over HTTP: take batches back out of everything that is served."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from service.api.context import Context, Shared, Wait, attempt, body_of, caller
+from service.api.describing import KEY, refusals, takes
+from service.api.idempotent_posts import Done, Effect
+from service.api.routes.updates import FINAL_HERE, announce, answer_update
+from service.contract import requests, resources
+from service.contract.enums import UpdateKind
+from service.errors import Conflict, NotFound
+from service.learning.retraction import subtracts
+from service.registry import batches, lineage, models, updates
+from service.registry.sql.database import now
+from service.registry.sql.tables import Batch, Model
+from service.registry.updates import Order
+
+routes = APIRouter(tags=["updates"])
+
+
+@routes.post(
+    "/v1/models/{model}/retractions",
+    status_code=202,
+    response_model=resources.Update,
+    responses=FINAL_HERE | refusals(404, 409, writes=True),
+    openapi_extra=takes(
+        requests.CreateRetraction, KEY, example={"batches": ["bat_0661051f1e3c4b"], "reason": "wrong labels"}
+    ),
+)
+async def create_retraction(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
+    """Take batches back: marked now, out of what is served once this is final. `erase` deletes the bytes, too; of an
+    archived model it deletes every version that learned them as well, and learns nothing again."""
+    done = await run_in_threadpool(_order, request, shared, model)
+    return await answer_update(request, shared, done, wait)
+
+
+def _order(request: Request, shared: Context, model: str) -> Done:
+    order, body = body_of(request, requests.CreateRetraction)
+    by = caller(request)
+
+    def act(session: Session) -> Effect:
+        found = models.get(session, model, archived_too=True)
+        if found.archived_at is not None and not order.erase:
+            told = 'To delete these batches and every version that learned them, send "erase": true.'
+            raise NotFound(f"{model} is archived: nothing of it answers any more. {told}")
+        named = batches.named(session, found, order.batches)
+        if found.archived_at is None:
+            _check_rows(session, found, [b.id for b in named])
+        for batch in named:
+            _check_there(batch, order.erase)
+            batch.retracted_at = batch.retracted_at or now()
+        ids = [b.id for b in named]
+        what = Order(UpdateKind.RETRACT, ids, reason=order.reason or None, erase=order.erase)
+        update = updates.enqueue(session, found, what, by)
+        return Effect(202, {"update": update.id}, lambda: announce(shared))
+
+    return shared.posts.run(attempt(request, body.members), lambda: act)
+
+
+def _check_rows(session: Session, model: Model, ids: list[str]) -> None:
+    """Raises Conflict where the live version cannot be learned again without these: rows of others were deleted."""
+    live = models.live(session, model)
+    removed = [b for b in ids if live is not None and b in live.learned]
+    if live is not None and removed and not subtracts(live.layout, live.shards, removed):
+        lineage.require_rows(session, model, live, removed)
+
+
+def _check_there(batch: Batch, erase: bool) -> None:
+    """Raises Conflict for a batch that is taken back already; what is retracted can still be erased."""
+    if batch.erased_at is not None:
+        raise Conflict(f"Batch {batch.id} was erased already.", batch=batch.id)
+    if batch.retracted_at is not None and not erase:
+        raise Conflict(
+            f'Batch {batch.id} was retracted already. To delete its rows as well, send "erase": true.', batch=batch.id
+        )

@@ -1,0 +1,188 @@
+"""Updates over HTTP: order one, look at it, follow it, stop it, try it again."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from service.api.bodies import new_batch
+from service.api.bodies.row_bodies import SPEC, received
+from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
+from service.api.describing import KEY, also, refusals, takes
+from service.api.idempotent_posts import Act, Done, Effect
+from service.api.limits.turns import end_turn
+from service.api.lists import list_page
+from service.api.preconditions import check_import, check_labels, check_method
+from service.contract import requests, resources
+from service.contract.enums import Retention, UpdateKind, UpdateState
+from service.contract.inputs import Architecture
+from service.errors import Conflict, InvalidContent
+from service.registry import batches, models, updates
+from service.registry.sql.tables import Model
+from service.registry.updates import Order
+
+routes = APIRouter(tags=["updates"])
+
+FINAL_HERE = also(200, resources.Update, "Final within `wait`, and served here if it was promoted.")
+
+
+@routes.post(
+    "/v1/models/{model}/updates",
+    status_code=202,
+    response_model=resources.Update,
+    responses=FINAL_HERE | refusals(404, 409, writes=True),
+    openapi_extra=takes(requests.CreateUpdate, KEY),
+)
+async def create_update(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
+    """Learn from stored batches, from all pending ones, or from rows in the body (they are stored as a batch)."""
+    done = await run_in_threadpool(_order, request, shared, model)
+    return await answer_update(request, shared, done, wait)
+
+
+def _order(request: Request, shared: Context, model: str) -> Done:
+    by = caller(request)
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        live = models.live(session, found)
+        rows = batches.left_of(session, live.learned if live else ())
+    order, sent = received(shared, request, requests.CreateUpdate, found)
+    method = order.method or requests.MethodChoice.model_validate(found.method)
+    spec, architecture = SPEC.validate_python(found.input), Architecture.model_validate(found.architecture)
+    check = partial(check_method, method, spec, architecture)
+    check(live, Retention(found.retention), rows)
+    delivery = new_batch.deliver(shared, order, sent, found) if order.batches is None else None
+    if delivery:
+        check_labels(delivery.rows.labels.labelled, method, live, "/labels")
+    arriving = new_batch.Arriving(shared.runtime, model, delivery) if delivery else None
+
+    def begin() -> Act:
+        if arriving:
+            arriving.store()
+
+        def act(session: Session) -> Effect:
+            new = arriving.accept(session)[0] if arriving else None
+            current = models.get(session, model)
+            ids = [new.id] if new else _stored(session, current, order, method)
+            live = models.live(session, current)
+            learned = live.learned if live else []
+            check_import(method, live, batches.classes_of(session, [*ids, *learned]))
+            brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
+            check(live, Retention(current.retention), batches.left_of(session, learned), frozenset(brings))
+            named = order.method.model_dump() if order.method else None
+            what = Order(UpdateKind.LEARN, ids, named, order.seed)
+            update = updates.enqueue(session, current, what, by)
+            return Effect(202, {"update": update.id}, lambda: announce(shared))
+
+        return act
+
+    identity = sent.identity(delivery.rows if delivery else None)
+    with arriving or nullcontext():
+        return shared.posts.run(attempt(request, identity), begin)
+
+
+def _stored(session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice) -> list[str]:
+    """The batches that a body names. Raises Conflict when none is pending, or one of them was retracted; and
+    InvalidContent where they hold nothing that the method can learn from."""
+    if order.batches == "pending":
+        if not (waiting := batches.pending(session, model)):
+            raise Conflict(f"Nothing is pending in {model.name}: POST a batch first, or send rows with the update.")
+        check_labels(sum(b.rows for b in waiting), method, models.live(session, model), "/batches")
+        return [b.id for b in waiting]
+    if not order.batches:
+        raise InvalidContent.at("/batches", 'batches is empty. Name at least one, or say "pending".')
+    found = batches.named(session, model, order.batches or [])
+    if gone := [b.id for b in found if b.retracted_at is not None]:
+        raise Conflict(f"Batch {gone[0]} was retracted. Leave it out, or send its rows anew.", batch=gone[0])
+    learned = batches.live_learned(session, model)
+    for batch in found:
+        if batch.id not in learned:
+            batches.require_whole(session, model, batch)
+    check_labels(sum(b.rows for b in found), method, models.live(session, model), "/batches")
+    return [b.id for b in found]
+
+
+def announce(shared: Context) -> None:
+    """After the commit: work waits, and something changed."""
+    shared.runtime.work.set()
+    shared.runtime.changed()
+
+
+async def answer_update(request: Request, shared: Context, done: Done, wait: float) -> Response:
+    """The update as it is now, or once it is final and served here, if that is within `wait` seconds (then 200)."""
+    end_turn(request.scope)
+    update_id = done.names["update"]
+    settled = wait > 0 and await shared.watcher.until_settled(update_id, wait)
+    resource = await run_in_threadpool(_update, shared, update_id)
+    headers = {"Location": f"/v1/updates/{update_id}", **done.headers}
+    return answer(resource, 200 if settled else done.status, headers)
+
+
+def _update(shared: Context, update_id: str) -> resources.Update:
+    with shared.runtime.database.reading() as session:
+        return updates.resource(session, updates.find(session, update_id))
+
+
+@routes.get("/v1/models/{model}/updates", response_model=resources.Page[resources.Update], responses=refusals(404))
+def list_updates(
+    shared: Shared,
+    page: Page,
+    model: str,
+    state: Annotated[UpdateState | None, Query()] = None,
+    kind: Annotated[UpdateKind | None, Query()] = None,
+) -> Response:
+    """Updates, newest first; those of one state, of one kind."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        return list_page(
+            page,
+            lambda limit, cursor: updates.page(session, found, limit, cursor, state, kind),
+            lambda items: updates.resources_of(session, items),
+        )
+
+
+@routes.get("/v1/updates/{update}", response_model=resources.Update, responses=refusals(404))
+def get_update(shared: Shared, update: str) -> Response:
+    """An update: its state, and once it is final its verdict and report."""
+    return answer(_update(shared, update))
+
+
+@routes.post(
+    "/v1/updates/{update}/cancel",
+    response_model=resources.Update,
+    responses=also(202, resources.Update, "It runs; its worker was told to stop.") | refusals(404, 409, writes=True),
+    openapi_extra=takes(None, KEY),
+)
+def cancel_update(request: Request, shared: Shared, update: str) -> Response:
+    """Stop an update: at once while it is queued (200), soon while it runs (202)."""
+
+    def act(session: Session) -> Effect:
+        found = updates.find(session, update)
+        return Effect(200 if updates.cancel(session, found) else 202, {"update": update}, lambda: announce(shared))
+
+    done = shared.posts.run(attempt(request, None), lambda: act)
+    return answer(_update(shared, update), done.status, done.headers)
+
+
+@routes.post(
+    "/v1/updates/{update}/retry",
+    status_code=202,
+    response_model=resources.Update,
+    responses=refusals(404, 409, writes=True),
+    openapi_extra=takes(None, KEY),
+)
+def retry_update(request: Request, shared: Shared, update: str) -> Response:
+    """Queue a failed or cancelled update again."""
+
+    def act(session: Session) -> Effect:
+        found = updates.find(session, update)
+        updates.retry(session, found)
+        return Effect(202, {"update": update}, lambda: announce(shared))
+
+    done = shared.posts.run(attempt(request, None), lambda: act)
+    headers = {"Location": f"/v1/updates/{update}", **done.headers}
+    return answer(_update(shared, update), done.status, headers)

@@ -1,0 +1,173 @@
+"""A version that was trained elsewhere: its bytes and what its metadata or its other parts say -> a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from service.api.preconditions import check_architecture
+from service.api.validation import invalid
+from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, Scale, TextInput
+from service.contract.names import clean_class_name
+from service.contract.requests import MOST_CLASSES
+from service.errors import BrokenJSON, InvalidContent
+from service.intake.json_body import MOST_MEMBERS, check_few, read_value
+from service.intake.labels import text_of
+from service.intake.multipart import read_parts
+from service.intake.safetensors_file import Weights, read_weights
+from service.learning.backbones import admission, starting_weights
+from service.learning.backbones.extractor import SharedWeights
+from service.learning.data.serialization import ENTRY
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.imported import Foreign, imported
+from service.learning.network.input_scale import InputScale, declared_scale
+
+MULTIPART = "multipart/form-data"
+BACKBONE = "backbone.0"
+"""The part that holds the weights of a pretrained backbone."""
+LEFT_OUT = "left_out"
+"""Of the metadata of an exported file: parts that are not in it, each with the digest of its shard."""
+TOLD = ("architecture", "classes", "scale")
+"""What may be said beside the weights, each as JSON: in the metadata of the file, or as parts of a multipart body."""
+SCALE: TypeAdapter[Scale] = TypeAdapter(Scale)
+MOST_SAID_BYTES = 4 * 2**20
+"""Of each: the names of all classes are half of it."""
+MOST_NAMES = 100_000
+"""Members of all objects in it: an exported version that grew often has thousands of blocks."""
+
+
+def read_import(data: bytes, content_type: str, spec: InputSpec, files: Mapping[str, str]) -> Checkpoint:
+    """The version that a body holds, for a model of such inputs. `files`: weights of backbones that the operator named.
+
+    Raises InvalidContent with a pointer: /weights is the file, the others are as `TOLD`.
+    """
+    file, parts = _parts(data, content_type)
+    weights = read_weights(file)
+    told = {**{name: weights.metadata[name] for name in TOLD if name in weights.metadata}, **parts}
+    said = {name: _json(text, name) for name, text in told.items()}
+    exported = _json(weights.metadata[ENTRY], ENTRY) if ENTRY in weights.metadata else None
+    layout = None
+    if "architecture" not in said:
+        if not isinstance(exported, dict) or not isinstance(exported.get("layout"), dict):
+            raise InvalidContent.at(
+                "/architecture",
+                'The file does not say what it is. Add to its metadata "architecture": {"backbone": {"name": ...}} '
+                'and "classes": [...]; or send what GET .../weights gave.',
+            )
+        layout = exported["layout"]
+        said.setdefault("classes", exported.get("classes"))
+    sent = Foreign(
+        tensors=weights.tensors,
+        classes=_classes(said.get("classes")),
+        layout=layout,
+        architecture=_architecture(said["architecture"], spec, weights, files) if layout is None else None,
+        scale=_scale(said["scale"], spec) if "scale" in said else None,
+    )
+    if layout is not None:
+        _check_backbone(layout, spec, weights, files)
+    digest = _left_out(exported)
+
+    def here(backbone: PretrainedBackbone) -> SharedWeights:
+        found = starting_weights(backbone, files)
+        if digest is not None and found.digest != digest:
+            raise InvalidContent.at(
+                "/weights",
+                f"The file leaves out the weights of {backbone.name} (SHA-256 {digest[:16]}…), and those that are here "
+                f"are others ({found.digest[:16]}…). Send the whole file, as GET .../weights?whole=true gives it.",
+            )
+        return found
+
+    return imported(sent, spec, here)
+
+
+def _left_out(exported: Any) -> str | None:
+    """The digest of a backbone's weights that an exported file names in place of holding them."""
+    left_out = exported.get(LEFT_OUT) if isinstance(exported, dict) else None
+    digest = left_out.get(BACKBONE) if isinstance(left_out, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def _parts(data: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
+    """-> the file, and what was said beside it. Raises InvalidContent."""
+    if content_type.partition(";")[0].strip().lower() != MULTIPART:
+        return data, {}
+    parts = read_parts(data, content_type)
+    if "weights" not in parts:
+        raise InvalidContent.at("/weights", 'There is no part "weights": the safetensors file.')
+    file = parts.pop("weights")
+    if extra := sorted(parts.keys() - set(TOLD)):
+        raise InvalidContent.at("", f"{extra[0][:100]} is not known here. Known are weights, {', '.join(TOLD)}.")
+    for name, part in parts.items():
+        if len(part) > MOST_SAID_BYTES:
+            raise InvalidContent.at(f"/{name}", f"{name} is over {MOST_SAID_BYTES:,} bytes.")
+    return file, {name: part.decode("utf-8", "replace") for name, part in parts.items()}
+
+
+def _json(text: str, name: str) -> Any:
+    """What was said of `name`. Raises InvalidContent."""
+    data, at = text.encode("utf-8", "replace"), f"/{name}"
+    try:
+        value = read_value(data, at, MOST_NAMES if name == ENTRY else MOST_MEMBERS)
+        if name != ENTRY:
+            check_few(data, value, at)
+        return value
+    except BrokenJSON as error:
+        raise InvalidContent.at(f"/{name}", f"{name} is not JSON: {error.detail}") from None
+
+
+def _classes(names: Any) -> list[str]:
+    """The columns, in order: names as they enter the vocabulary. Raises InvalidContent."""
+    if not isinstance(names, list) or not names:
+        raise InvalidContent.at("/classes", 'classes is missing: the name of each column, in order, ["...", ...].')
+    if len(names) > MOST_CLASSES:
+        raise InvalidContent.at(
+            "/classes", f"A model has at most {MOST_CLASSES:,} classes, and here are {len(names):,}."
+        )
+    cleaned: dict[str, int] = {}
+    for k, name in enumerate(names):
+        at = f"/classes/{k}"
+        clean = clean_class_name(text_of(name, at), at)
+        if clean in cleaned:
+            raise InvalidContent.at(at, f'"{clean}" is the name of column {cleaned[clean] + 1} already.')
+        cleaned[clean] = k
+    return list(cleaned)
+
+
+def _architecture(said: Any, spec: InputSpec, weights: Weights, files: Mapping[str, str]) -> Architecture:
+    """{"backbone": {...}}, or the backbone alone. Raises InvalidContent."""
+    whole = said if isinstance(said, dict) and ("backbone" in said or not said) else {"backbone": said}
+    try:
+        architecture = Architecture.model_validate(whole)
+    except ValidationError as error:
+        found = invalid(error.errors(include_url=False), whole, Architecture)
+        raise InvalidContent(found.detail, [("/architecture" + at, why) for at, why in found.errors]) from None
+    if isinstance(architecture.backbone, PretrainedBackbone) and _holds_backbone(weights):
+        admission.check(spec, architecture.backbone, files, weights=False)
+    else:
+        check_architecture(spec, architecture, files)
+    return architecture
+
+
+def _check_backbone(layout: Mapping[str, Any], spec: InputSpec, weights: Weights, files: Mapping[str, str]) -> None:
+    """Whether the backbone of an exported version can be used here. Raises InvalidContent."""
+    _architecture({"backbone": layout.get("backbone", {})}, spec, weights, files)
+
+
+def _holds_backbone(weights: Weights) -> bool:
+    return any(name.startswith((f"{BACKBONE}/", f"{BACKBONE}.")) for name in weights.tensors)
+
+
+def _scale(said: Any, spec: InputSpec) -> InputScale | None:
+    """A scale as a model declares one. Raises InvalidContent."""
+    if isinstance(spec, TextInput):
+        raise InvalidContent.at("/scale", "Texts have no scale. Leave it out.")
+    try:
+        scale = SCALE.validate_python(said)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        why = next((f": {fault['ctx']['error']}" for fault in faults if fault["type"] == "value_error"), "")
+        told = f'scale is {{"range": [lo, hi]}} or {{"mean": ..., "std": ...}}{why}.'
+        raise InvalidContent.at("/scale", told) from None
+    return declared_scale(spec.model_copy(update={"scale": scale}))

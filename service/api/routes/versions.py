@@ -1,0 +1,234 @@
+"""Versions over HTTP: facts, weights in and out, the exact ledger, and who descends from whom."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from service.api.bodies.new_batch import check_room
+from service.api.bodies.row_bodies import SPEC
+from service.api.context import Context, Page, Shared, answer, attempt, caller
+from service.api.describing import KEY, gives, refusals
+from service.api.idempotent_posts import Act, Effect, Swept
+from service.api.lists import list_page
+from service.api.routes.version_upload import BACKBONE, LEFT_OUT, MULTIPART, read_import
+from service.contract import resources
+from service.contract.inputs import BUILT_IN
+from service.errors import Conflict
+from service.learning.data.serialization import pack, pack_shard, unpack
+from service.learning.network.checkpoint import Checkpoint
+from service.registry import aliases, deployments, models, versions
+from service.registry.sql.tables import Version
+from service.storage.artifacts import SHARDS
+from service.upkeep.verify import stored_sums
+
+routes = APIRouter(tags=["versions"])
+
+SAFETENSORS = "application/octet-stream"
+
+
+@routes.get("/v1/models/{model}/versions", response_model=resources.Page[resources.Version], responses=refusals(404))
+def list_versions(shared: Shared, page: Page, model: str) -> Response:
+    """Versions, newest first."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        return list_page(
+            page,
+            lambda limit, cursor: versions.page(session, found, limit, cursor),
+            lambda items: versions.resources_of(session, found, items),
+        )
+
+
+@routes.get("/v1/models/{model}/versions/{version}", response_model=resources.Version, responses=refusals(404))
+def get_version(shared: Shared, model: str, version: str) -> Response:
+    """A version, by number, live, previous or an alias: what it learned, from which parent, and what was measured."""
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        return answer(versions.resource(session, found, aliases.version(session, found, version)))
+
+
+@routes.get(
+    "/v1/models/{model}/versions/{version}/weights",
+    response_class=Response,
+    responses=gives(SAFETENSORS, "safetensors: every tensor as `part/name`.") | refusals(404, 410, 507),
+)
+async def get_weights(
+    request: Request,
+    shared: Shared,
+    model: str,
+    version: str,
+    whole: Annotated[
+        bool,
+        Query(
+            description="false: without the weights of a pretrained backbone that no batch changed; named by digest."
+        ),
+    ] = True,
+) -> Response:
+    """All parts of a version as one safetensors file; the metadata holds layout and classes."""
+    return await shared.downloads.send(request, lambda: _weights(shared, model, version, whole))
+
+
+def _weights(shared: Context, model: str, version: str, whole: bool) -> tuple[bytes, str]:
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        facts = aliases.present(session, found, version)
+    left_out = {} if whole else _pretrained(facts)
+    tensors = {
+        f"{shard['part']}/{name}": array
+        for shard in facts.shards
+        if shard["part"] not in left_out
+        for name, array in unpack(shared.runtime.store.get(SHARDS, shard["digest"]))[0].items()
+    }
+    meta = {"model": model, "version": facts.number, "classes": facts.classes, "layout": facts.layout}
+    meta |= {LEFT_OUT: left_out} if left_out else {}
+    return pack(tensors, meta), f"{model}-{facts.number}.safetensors"
+
+
+@routes.get(
+    "/v1/models/{model}/versions/{version}/ledger",
+    response_class=Response,
+    responses=gives(SAFETENSORS, "safetensors: `G` [M+1, M+1], `Q` [M+1, C] and `n` [C], float64.")
+    | refusals(404, 409, 410, 507),
+)
+async def get_ledger(request: Request, shared: Shared, model: str, version: str) -> Response:
+    """The exact sums of a version: anybody can solve the head from them. The metadata holds the class names."""
+    return await shared.downloads.send(request, lambda: _ledger(shared, model, version))
+
+
+def _ledger(shared: Context, model: str, version: str) -> tuple[bytes, str]:
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        facts = aliases.present(session, found, version)
+    sums = stored_sums(shared.runtime, found, facts) if facts.feature_space is not None else None
+    if sums is None:
+        raise Conflict(f"Version {facts.number} has no ledger: no exact sums stand behind it.")
+    tensors = {"G": sums.G, "Q": sums.Q, "n": np.asarray(sums.n, np.float64)}
+    meta = {
+        "model": model,
+        "version": facts.number,
+        "classes": list(sums.classes),
+        "feature_space": facts.feature_space,
+        "digest": facts.ledger_digest,
+    }
+    return pack(tensors, meta), f"{model}-{facts.number}-ledger.safetensors"
+
+
+@routes.get("/v1/models/{model}/lineage", response_model=resources.Lineage, responses=refusals(404))
+def get_lineage(shared: Shared, model: str) -> Response:
+    """All versions with their parents, oldest first."""
+    with shared.runtime.database.reading() as session:
+        return answer(versions.lineage(session, models.get(session, model)))
+
+
+def _pretrained(facts: Version) -> dict[str, str]:
+    """The part that holds the weights of a pretrained backbone as it came, and its digest; none where there is none."""
+    if facts.layout["backbone"]["name"] in BUILT_IN:
+        return {}
+    return {s["part"]: s["digest"] for s in facts.shards if s["part"] == BACKBONE and not s["learned"]}
+
+
+FILE = {"type": "string", "format": "binary", "description": "safetensors; tensors are named part/name."}
+IMPORT: dict[str, Any] = {
+    "parameters": [KEY],
+    "requestBody": {
+        "required": True,
+        "content": {
+            SAFETENSORS: {"schema": FILE},
+            "application/x-safetensors": {"schema": FILE},
+            MULTIPART: {
+                "schema": {
+                    "type": "object",
+                    "required": ["weights"],
+                    "properties": {
+                        "weights": FILE,
+                        "architecture": {
+                            "type": "string",
+                            "description": 'JSON: {"backbone": {"name": "mlp", "hidden": [256]}}. Without it, the file '
+                            "is one that GET .../weights gave.",
+                        },
+                        "classes": {"type": "string", "description": 'JSON: the columns in order, ["a", "b"].'},
+                        "scale": {"type": "string", "description": "JSON: as a model declares its scale."},
+                    },
+                }
+            },
+        },
+    },
+}
+
+
+@routes.post(
+    "/v1/models/{model}/versions",
+    status_code=201,
+    response_model=resources.Version,
+    responses=refusals(404, 409, writes=True),
+    openapi_extra=IMPORT,
+)
+def import_version(
+    request: Request,
+    shared: Shared,
+    model: str,
+    promote: Annotated[bool, Query(description="Make it live at once; else only a deployment does.")] = False,
+    reason: Annotated[str, Query(max_length=2000, description="Why, for the history of what was live.")] = "",
+) -> Response:
+    """Take in a model that was trained elsewhere as a version: weights as safetensors, an architecture by name.
+
+    The file says what it is in its metadata, or the other parts of a multipart body do: `architecture`, `classes` and,
+    where the model declares none, `scale`, each as JSON. A file that GET .../weights gave says it already.
+    """
+    data: bytes = request.scope["tsuika.body"]
+    by, runtime = caller(request), shared.runtime
+    with runtime.database.reading() as session:
+        found = models.get(session, model)
+    identity = {"body": hashlib.sha256(data).hexdigest(), "promote": promote, "reason": reason}
+
+    def begin() -> Act:
+        media = request.headers.get("content-type", "")
+        checkpoint = read_import(data, media, SPEC.validate_python(found.input), runtime.settings.weights)
+        made = _stored(shared, checkpoint)
+
+        def act(session: Session) -> Effect:
+            current = models.lock(session, models.get(session, model).id)
+            check_room(current, made.classes, "/classes")
+            models.add_classes(session, current, made.classes)
+            if not all(runtime.store.has(SHARDS, shard["digest"]) for shard in made.shards):
+                raise Swept
+            version = versions.add(session, current, None, None, made)
+            names = {"version": version.number}
+            if not promote:
+                return Effect(201, names, runtime.changed)
+            deployments.promote(session, current, version, reason or "imported", by)
+            loaded = runtime.live.prepare(current.id, model, version.number, version.layout, version.shards)
+            return Effect(201, names, lambda: runtime.live.swap(loaded))
+
+        return act
+
+    done = shared.posts.run(attempt(request, identity), begin)
+    number = done.names["version"]
+    with runtime.database.reading() as session:
+        found = models.get(session, model)
+        resource = versions.resource(session, found, versions.get(session, found, number))
+    return answer(resource, done.status, {"Location": f"/v1/models/{model}/versions/{number}", **done.headers})
+
+
+def _stored(shared: Context, checkpoint: Checkpoint) -> versions.Made:
+    """Bytes first: the parts of a version are in the store before its row is written."""
+    shards = []
+    for part, tensors in checkpoint.parts.items():
+        data = pack_shard(tensors)
+        digest = shared.runtime.store.put(SHARDS, data)
+        shards.append({"part": part, "digest": digest, "bytes": len(data), "learned": []})
+    return versions.Made(
+        learned=[],
+        layout=checkpoint.layout.model_dump(mode="json"),
+        shards=shards,
+        classes=checkpoint.classes,
+        feature_space=None,
+        ledger_digest=None,
+        bits=None,
+        parameters=checkpoint.parameters,
+        report=None,
+    )

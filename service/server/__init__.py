@@ -1,0 +1,1 @@
+"""The machinery below the application: sockets, the protocol, the fast path of a prediction."""

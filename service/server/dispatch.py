@@ -1,0 +1,172 @@
+"""The front door of a process: everything that every request meets, then predictions, then all other routes.
+
+host and origin -> key -> content type -> body (limit, pace) -> route. What fails becomes a problem with a request id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from service.api import auth, problems
+from service.api.bodies import request_body
+from service.api.context import Context, request_id
+from service.api.limits import request_checks
+from service.api.limits.long_answers import write
+from service.api.limits.request_checks import AFTERWARDS, WRITES, Message, Receive, Scope, Send, SenderGone
+from service.api.reader.spool import Spooled
+from service.api.routes import inference, predictions
+from service.errors import LongAddress, TooLarge, TsuikaError
+from service.server.fast_path import Express
+
+log = logging.getLogger("tsuika.requests")
+
+QUIET = ("/predictions", "/infer", "z", "/live", "/ready")
+"""Ends of paths whose good answers are not worth a line in the log."""
+
+
+LONGEST_LOGGED = 300
+"""Bytes of a path in the log."""
+
+
+class Door:
+    """An ASGI application; `express` answers the usual predictions before they come here."""
+
+    def __init__(self, context: Context, app: FastAPI) -> None:
+        self.context, self.app = context, app
+        self.express = Express(context)
+        self._open = 0
+
+    @property
+    def open_requests(self) -> int:
+        """What is being answered."""
+        return self._open + self.express.open_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        self.context.watcher.start()
+        answer = _Answering(scope, send, self.context)
+        self._open += 1
+        try:
+            await self._answer(scope, receive, answer)
+        except SenderGone:
+            log.info("%s hung up before it was answered", answer.request_id)
+        except TsuikaError as error:
+            await answer.problem(*problems.problem(error, answer.request_id), receive if _unread(error) else None)
+        except Exception:
+            log.exception("request %s failed", answer.request_id)
+            if answer.complete:
+                return
+            if answer.status:
+                raise
+            await answer.problem(500, problems.fault(answer.request_id), [], None)
+        finally:
+            self._open -= 1
+            if isinstance(body := scope.get("tsuika.body"), Spooled):
+                asyncio.get_running_loop().run_in_executor(None, body.remove)
+            answer.log()
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
+        settings = self.context.runtime.settings
+        if self.context.health.answers(scope):
+            await self.context.health.answer(scope, answer.send, auth.may_see(scope, settings))
+            return
+        if scope["method"] == "HEAD":  # as a GET; the server leaves the body out
+            scope = {**scope, "method": "GET"}
+        request_checks.check_host(scope, settings)
+        request_checks.check_query(scope["query_string"])
+        scope["tsuika.caller"] = auth.caller(scope, settings)
+        scope["tsuika.request_id"] = answer.request_id
+        scope["tsuika.body"] = b""
+        if scope["method"] in WRITES:
+            request_checks.check_content_type(scope)
+            scope["tsuika.body"] = await request_body.read_body(scope, receive, settings, self.context.reader.spool)
+        afterwards: list[Callable[[], None]] = []
+        scope[AFTERWARDS] = afterwards
+        try:
+            await self._dispatch(scope, receive, answer)
+        finally:
+            for do in afterwards:
+                do()
+
+    async def _dispatch(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
+        body = scope["tsuika.body"]
+        if (question := predictions.asked(scope)) is not None:
+            told = await predictions.ask(self.context, *question, scope, body, receive)
+        elif (question := inference.asked(scope)) is not None:
+            told = await inference.ask(self.context, *question, scope, body, receive)
+        else:
+            await self.context.turns.wait(scope)
+            await self.app(scope, receive, answer.send)
+            return
+        if told.rest is None:
+            await answer.whole(200, told.media, told.data, told.headers)
+            return
+        seconds = self.context.runtime.settings.answer_timeout_seconds
+        try:
+            await write(told, receive, answer.send, seconds)
+        except TimeoutError:  # without its end, so that nobody takes it for whole
+            log.warning("%s: the answer was not taken within %g s and is cut off", answer.request_id, seconds)
+
+
+def _unread(error: TsuikaError) -> bool:
+    """Whether the sender may still be sending what was refused."""
+    return isinstance(error, TooLarge | LongAddress)
+
+
+class _Answering:
+    """The way out: every answer carries its request id, and closes the connection once the process stops."""
+
+    def __init__(self, scope: Scope, send: Send, context: Context) -> None:
+        self.request_id = request_id(scope)
+        self.status = 0
+        self.complete = False
+        self._scope, self._send, self._context = scope, send, context
+        self._began = time.perf_counter()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            extra = [(b"x-request-id", self.request_id.encode())]
+            if self._context.health.stopping:
+                extra.append((b"connection", b"close"))
+            message = {**message, "headers": [*message.get("headers", []), *extra]}
+        self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def whole(
+        self, status: int, media: bytes, data: bytes, headers: problems.Headers, more: bool = False
+    ) -> None:
+        """One answer in one piece; with `more` the sender is read a little longer."""
+        told = [(b"content-type", media), (b"content-length", str(len(data)).encode()), *headers]
+        await self.send({"type": "http.response.start", "status": status, "headers": told})
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def problem(
+        self, status: int, body: dict[str, object], headers: problems.Headers, unread: Receive | None
+    ) -> None:
+        """A refusal. `unread`: the rest of a body, thrown away so that the sender gets to read this."""
+        if self.status:
+            return
+        media, data = problems.written(self._scope["path"], body)
+        await self.whole(status, media, data, headers, more=unread is not None)
+        if unread is not None:
+            await request_checks.linger(unread)
+            await self.send({"type": "http.response.body", "body": b""})
+
+    def log(self) -> None:
+        """One line a request, without the query: it may hold rows."""
+        path: str = self._scope["path"]
+        quiet = self.status < 400 and path.endswith(QUIET) and self._scope["method"] in ("GET", "POST")
+        level = logging.DEBUG if quiet else logging.INFO
+        if not log.isEnabledFor(level):
+            return
+        raw: bytes = self._scope.get("raw_path") or path.encode("ascii", "replace")
+        milliseconds = (time.perf_counter() - self._began) * 1000
+        told = raw[:LONGEST_LOGGED].decode("ascii", "replace")
+        log.log(level, "%s %s %d %.1f ms %s", self._scope["method"], told, self.status, milliseconds, self.request_id)

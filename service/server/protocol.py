@@ -1,0 +1,371 @@
+"""A connection: requests answered in their order, one after the other, and an end for whoever keeps still.
+
+`incoming` reads, uvicorn's cycle speaks ASGI; between them stands this protocol. A request whose body is short begins
+to be answered when it is whole, any other as soon as its head is. The express answers what it takes without a task or a
+cycle, the application all else; a request that begins as the latest one that it took needs no parser. What a sender
+sends ahead of the answers waits for those before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, cast
+
+from uvicorn import Config
+from uvicorn._types import ASGI3Application, HTTPScope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
+
+from service.api import problems
+from service.api.limits.connections import CLOSING_SECONDS, Bounds, Place
+from service.api.limits.request_checks import CONTENT_LENGTH, Scope, header
+from service.server import flow, unreadable
+from service.server.exchange import Express, Request
+from service.server.flow import Flow, Pace
+from service.server.incoming import Incoming
+from service.server.known_heads import MOST_DIGITS, KnownHead, known_by, read_again
+from service.server.patience import Patience
+from service.server.unreadable import Unreadable, last_answer
+
+log = logging.getLogger("tsuika.requests")
+
+SHORT_BODY_BYTES = 64 * 1024
+"""A body that says to be no longer is waited for before its request begins to be answered."""
+PIECE_BYTES = 16 * 1024
+"""What is read at once; the same of a head is not counted until it is whole."""
+MOST_WAITING = 32
+"""Of the requests that a sender sends at once so many are read before the first is answered, and those of a piece."""
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self.app: Any = config.loaded_app
+        self.server_state = server_state
+        self.loop = _loop or asyncio.get_event_loop()
+        self._bounds, self._keep_alive = bounds or Bounds(), config.timeout_keep_alive
+        self._state, self._root_path = app_state, config.root_path
+        self._asgi = {"version": config.asgi_version, "spec_version": "2.3"}
+        self._patience = Patience(self.loop, self._is_over)
+        self._reading: Request | None = None  # whose body is read
+        self._answering: Request | None = None
+        self._waiting: deque[Request] = deque()  # behind it, in their order
+        self._unread = b""
+        self._known: KnownHead | None = None  # what the latest request that the express took began with
+        self._taken: Request | None = None  # that request, while it is read
+        self._refusal = b""  # the last answer of the connection, behind those to what could be read
+        self._deaf = False  # nothing more is read
+        self._unsent = 0
+
+    # of the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.flow, self._pace = Flow(self.transport), Pace(self.loop, self.transport)
+        usual = {
+            "type": "http",
+            "asgi": self._asgi,
+            "server": get_local_addr(self.transport),
+            "client": get_remote_addr(self.transport),
+            "scheme": "https" if is_ssl(self.transport) else "http",
+            "root_path": self._root_path,
+        }
+        self._incoming = Incoming(self, usual, self._state)
+        self.server_state.connections.add(self)  # type: ignore[arg-type]
+        place = self._bounds.place(cast("set[HttpProtocol]", self.server_state.connections))
+        if place is Place.NONE:
+            self.transport.abort()
+        else:
+            if place is Place.SPARE:
+                self.app = self.app.full
+            self._patience.expect(self._bounds.seconds_of_head(place))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.connections.discard(self)
+        self._deaf, self._unread = True, b""
+        self._patience.end()
+        self.resume_writing()
+        left = self._answering
+        self._answering = self._reading = None
+        self._waiting.clear()
+        if left is not None:
+            left.gone = True
+            if left.asking is not None:
+                left.asking.leave()
+            elif left.cycle is not None:
+                left.cycle.disconnected = True
+                left.cycle.message_event.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self._incoming.within or self._unread or self._answering is not None or self._waiting:
+            self._read(self._unread + data if self._unread else data)
+        elif self._known is None or not self._is_known(data, self._known):
+            self._taken = None
+            self._read(data)
+            if self._taken is not None:
+                self._known, self._taken = known_by(data, self._taken.scope), None
+
+    def pause_writing(self) -> None:
+        """The transport has more to write than the other side takes at once: from here on its pace is looked at."""
+        self.flow.pause_writing()
+        self._bounds.unsent.waits(self, self.transport.get_write_buffer_size())
+        self._pace.watch()
+
+    def resume_writing(self) -> None:
+        self.flow.resume_writing()
+        self._bounds.unsent.goes_on(self)
+        self._pace.stop()
+
+    def shutdown(self) -> None:
+        """The process stops: what is asked is answered, and no more."""
+        last = self._waiting[-1] if self._waiting else self._answering
+        if last is None:
+            self.transport.close()
+        else:
+            last.keep_alive = False
+            if last.cycle is not None:
+                last.cycle.keep_alive = False
+
+    # of bounds
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when its sender has asked nothing that is whole; None where something is."""
+        return self._patience.since if self._answering is None or not self._answering.whole else None
+
+    def give_way(self) -> None:
+        """There are too many connections."""
+        self.server_state.connections.discard(self)
+        self.transport.abort()
+
+    def cut_off(self) -> None:
+        """Others need the memory that its answers wait in."""
+        self.transport.abort()
+
+    def _is_over(self) -> None:
+        """Nothing has happened for too long."""
+        unsent, before = self.transport.get_write_buffer_size(), self._unsent
+        self._unsent = unsent
+        if unsent and unsent != before:  # the sender may still read
+            self._patience.expect(flow.UNREAD_SECONDS)
+        elif unsent or self._deaf or self.transport.is_closing():
+            self.transport.abort()
+        elif self._incoming.within and (not self._incoming.headed or self._is_awaited(self._reading)):
+            self._refuse(unreadable.too_slow(self._incoming.headed))
+        else:
+            self.transport.close()
+
+    # of what arrives
+
+    def _is_known(self, data: bytes, known: KnownHead) -> bool:
+        """Whether this is one whole request that begins as the known one did; then it is answered. No parser has to
+        read it: the next one finds it as it was."""
+        read = read_again(data, known, self._state)
+        if read is None:
+            return False
+        request = Request(self, read[0], keep_alive=True)
+        request.body, request.whole = read[1], True
+        self._answering = request
+        self._begin(request)
+        return True
+
+    def _read(self, data: bytes) -> None:
+        """Reads on, piece by piece, until so many requests wait that these come first."""
+        start = 0
+        while start < len(data) and len(self._waiting) < MOST_WAITING:
+            piece = data[start : start + PIECE_BYTES]  # what is short is not copied
+            start += PIECE_BYTES
+            try:
+                self._incoming.parse(piece)
+            except Unreadable as why:
+                self._refuse(why)
+                return
+            if not self._incoming.within or not self._incoming.fresh:
+                continue
+            if not self._incoming.headed:
+                self._patience.expect(self._bounds.head_seconds)
+            elif self._is_awaited(self._reading):
+                self._patience.expect(self._bounds.body_seconds)
+        self._unread = data[start:]
+
+    def begins(self, scope: Scope, keep_alive: bool) -> None:
+        """A request whose head is whole."""
+        self._patience.until = None
+        self._reading = request = Request(self, scope, keep_alive)
+        if self._answering is None and not self._waiting:
+            self._turn_of(request)
+        else:
+            self._waiting.append(request)
+            self.flow.hold()
+
+    def brings(self, body: bytes) -> None:
+        """The next bytes of its body."""
+        request = self._reading
+        assert request is not None
+        cycle = request.cycle
+        if cycle is None:
+            request.body = request.body + body if request.body else body
+        elif not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
+
+    def ends(self) -> None:
+        """Its body is whole."""
+        request = self._reading
+        assert request is not None
+        self._reading = None
+        request.whole = True
+        cycle = request.cycle
+        if cycle is not None:
+            cycle.more_body = False
+            cycle.message_event.set()
+        elif request is self._answering:
+            self._begin(request)
+
+    # of answers
+
+    @property
+    def congested(self) -> bool:
+        """Whether the other side reads so slowly that answers pile up."""
+        return self.flow.write_paused
+
+    @property
+    def usual_headers(self) -> problems.Headers:
+        """Those of every answer; another list when they have changed."""
+        return self.server_state.default_headers
+
+    def _turn_of(self, request: Request) -> None:
+        """It is answered next: now, or when its body is whole if that is short."""
+        self._answering = request
+        if request.whole or not _is_short(request.scope):
+            self._begin(request)
+
+    def _is_awaited(self, request: Request | None) -> bool:
+        """Whether it would be answered if its body were whole."""
+        return request is not None and request is self._answering and not request.whole and request.cycle is None
+
+    def _begin(self, request: Request) -> None:
+        self._patience.until = None
+        express: Express | None = self.app.express
+        if express is None or not request.whole or not express.takes(request):
+            self.run(request)
+        elif request.keep_alive:
+            self._taken = request
+
+    def run(self, request: Request) -> None:
+        """The application answers it, in a task."""
+        cycle = RequestResponseCycle(
+            scope=cast(HTTPScope, request.scope),
+            transport=self.transport,
+            flow=self.flow,
+            logger=log,
+            access_logger=log,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=request.scope["http_version"] != "1.0"
+            and (header(request.scope, b"expect") or "").lower() == "100-continue",
+            keep_alive=request.keep_alive,
+            on_response=self._answered,
+        )
+        cycle.body, request.body = bytearray(request.body), b""
+        cycle.more_body = not request.whole
+        if cycle.body or request.whole:
+            cycle.message_event.set()
+        request.cycle = cycle
+        task = self.loop.create_task(cycle.run_asgi(cast(ASGI3Application, self.app)))
+        task.add_done_callback(self.server_state.tasks.discard)
+        self.server_state.tasks.add(task)
+
+    def reply(self, request: Request, answer: bytes) -> None:
+        """A whole answer, with head."""
+        if request.gone:
+            return
+        self.transport.write(answer)
+        if not request.keep_alive:
+            self.transport.close()
+        self._answered()
+
+    def _answered(self) -> None:
+        self.server_state.total_requests += 1
+        self._answering = None
+        if self.transport.is_closing():
+            self._patience.expect(flow.UNREAD_SECONDS)
+        elif self._waiting or self._unread:
+            self.loop.call_soon(self._next)  # answers that are there at once do not pile up on one another
+        elif self._refusal:
+            self._say_last(self._refusal)
+        else:
+            begun = self._incoming.within and not self._incoming.headed  # the next head
+            self._patience.expect(self._bounds.head_seconds if begun else self._keep_alive)
+            self.flow.resume_reading()
+
+    def _next(self) -> None:
+        """What waits behind the latest answer."""
+        if self.transport.is_closing():
+            return
+        if self._answering is None and self._waiting:
+            self._turn_of(request := self._waiting.popleft())
+            if self._is_awaited(request):
+                self._patience.expect(self._bounds.body_seconds)
+        if unread := self._unread:
+            self._unread = b""
+            self._read(unread)
+        if not self._waiting and not self._unread:
+            self.flow.release()
+
+    # of refusals
+
+    def _refuse(self, why: Unreadable) -> None:
+        """Answer what cannot be read behind what could; then nobody knows where another request would begin."""
+        log.info("a request was refused: %s", why.detail)
+        self._deaf, self._unread = True, b""
+        self._refusal = last_answer(why, self.server_state.default_headers)
+        broken = self._reading if self._incoming.within and self._incoming.headed else None
+        if broken is not None and broken.cycle is not None:  # what the application answers, or has answered
+            begun, broken.cycle.disconnected = broken.cycle.response_started, True
+            broken.cycle.message_event.set()
+            self._answering = None
+            self._say_last(b"" if begun else self._refusal)
+            return
+        if broken is not None and broken is self._answering:
+            self._answering = None
+        elif broken is not None:
+            self._waiting.remove(broken)
+        if self._answering is None and not self._waiting:
+            self._say_last(self._refusal)
+
+    def _say_last(self, answer: bytes) -> None:
+        """Then read on for a moment and throw it away: a sender that is cut while it sends may never see the answer."""
+        self._deaf = True
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.write_eof()
+            self.flow.release()
+        self._patience.expect(CLOSING_SECONDS)
+
+
+def _is_short(scope: Scope) -> bool:
+    """Whether the body comes whole, and soon: it says that it has few bytes, or there is none."""
+    length = header(scope, CONTENT_LENGTH)
+    if length is None:
+        return header(scope, b"transfer-encoding") is None
+    return len(length) <= MOST_DIGITS and int(length) <= SHORT_BODY_BYTES and header(scope, b"expect") is None

@@ -1,0 +1,67 @@
+"""Requests that cannot be read: why, what to do about it, and the last answer of their connection."""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from service.api import problems
+from service.api.limits.connections import HEAD_BYTES
+
+REFUSALS = {
+    400: ("broken-request", "The request is not HTTP"),
+    408: ("too-slow", "The request came too slowly"),
+    431: ("head-too-large", "The head is too large"),
+    500: ("internal", "Something went wrong here"),
+    505: ("other-version", "This version of HTTP is not spoken here"),
+}
+"""What the connection itself refuses: slug and title of the problem."""
+LONG_HEAD, LONG_FRAMES = "Send less; rows belong into the body.", "Leave them out, or declare Content-Length."
+SLOW_HEAD, SLOW_BODY = "Send it at once.", "Send it faster, or in parts."
+"""What to do about a request that is too long, or too slow."""
+
+
+class Unreadable(Exception):
+    """Nothing that follows over the connection can be read, either. `detail`: why, and the remedy."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+def broken(why: str = "it is not HTTP/1.1") -> Unreadable:
+    """No request as RFC 9112 has it."""
+    return Unreadable(400, f"This cannot be read as a request: {why}.")
+
+
+def other_version() -> Unreadable:
+    """A request of another version of HTTP."""
+    return Unreadable(505, "This is a request of another version of HTTP. Send it as HTTP/1.1.")
+
+
+def too_long(headed: bool) -> Unreadable:
+    """A head, or the frames of a body, of more bytes than they may have."""
+    part, remedy = ("frames of the body", LONG_FRAMES) if headed else ("head", LONG_HEAD)
+    return Unreadable(
+        431, f"The {part} of this request, with address and headers, may have {HEAD_BYTES:,} bytes. {remedy}"
+    )
+
+
+def too_slow(headed: bool) -> Unreadable:
+    """A head, or a short body, that takes its time."""
+    part, remedy = ("body", SLOW_BODY) if headed else ("head", SLOW_HEAD)
+    return Unreadable(408, f"The {part} of this request was not whole in time. {remedy}")
+
+
+def fault() -> Unreadable:
+    """The reading of it failed."""
+    return Unreadable(500, "The fault is ours, not yours. The log has the reason.")
+
+
+def last_answer(why: Unreadable, usual: problems.Headers) -> bytes:
+    """The refusal as a whole answer, with head; behind it the connection is closed. `usual`: headers of every
+    answer."""
+    slug, title = REFUSALS[why.status]
+    media, data = problems.written("", problems.plain_problem(why.status, slug, title, why.detail, "unread"))
+    headers = [(b"content-type", media), (b"content-length", b"%d" % len(data)), (b"connection", b"close")]
+    lines = [b"%b: %b\r\n" % line for line in (*usual, *headers)]
+    return b"".join([STATUS_LINE[why.status], *lines, b"\r\n", data])

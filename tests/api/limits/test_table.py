@@ -1,0 +1,48 @@
+"""The limits are told as the code has them: by GET /v1/limits, and by the page that describes them."""
+
+from __future__ import annotations
+
+from service.api.limits.table import ROWS, limits_of
+from service.api.problems import STATUS
+from service.contract.resources import Limit
+from service.settings import PREFIX, Settings
+from tests.api.conftest import MakeApi
+from tests.running import ROOT
+
+PAGE = (ROOT / "docs" / "limits.md").read_text()
+
+
+def test_the_limits_are_told_as_the_settings_have_them(make_api: MakeApi) -> None:
+    told = {limit["name"]: limit for limit in make_api(max_body_bytes=4096).ok("GET", "/v1/limits")["items"]}
+    assert len(told) == len(ROWS)
+    assert (told["body"]["value"], told["body"]["setting"]) == (4096, "TSUIKA_MAX_BODY_BYTES")
+    assert (told["body"]["unit"], told["body"]["status"]) == ("bytes", 413)
+    assert (told["top"]["value"], told["top"]["setting"]) == (1000, None)
+
+
+def test_what_is_refused_has_a_status_that_refusals_have_and_settings_are_real() -> None:
+    statuses = {*STATUS.values(), *OTHER_STATUSES}
+    assert {row.status for row in ROWS} <= statuses | {None}
+    named = {limit.setting for limit in limits_of(Settings())} - {None}
+    assert named <= {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+
+
+def test_the_page_shows_every_limit() -> None:
+    assert limits_table() in PAGE, f"docs/limits.md wants this table:\n{limits_table()}"
+
+
+OTHER_STATUSES = {431}
+"""Of refusals that the connection itself gives."""
+
+
+def limits_table() -> str:
+    """What the page shows of the limits."""
+    head = ["| limit | default | what it bounds | beyond it | setting |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *map(_line, limits_of(Settings())), ""])
+
+
+def _line(limit: Limit) -> str:
+    status = "" if limit.status is None else f"{limit.status}: "
+    setting = "" if limit.setting is None else f"`{limit.setting}`"
+    unit = limit.unit.removesuffix("s") if limit.value == 1 else limit.unit
+    return f"| {limit.name} | {limit.value:,.15g} {unit} | {limit.bounds} | {status}{limit.beyond} | {setting} |"

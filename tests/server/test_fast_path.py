@@ -1,0 +1,475 @@
+"""The usual prediction over a real connection: the same answers by either way, whatever comes in which pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import socket
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from service.api.bodies import prediction_bodies
+from service.api.limits.request_checks import Receive, Scope, Send
+from service.app import _Full
+from service.server import fast_path
+from service.server.fast_path import Express
+from service.server.protocol import HttpProtocol
+from service.serving.loaded_versions import Loaded
+from tests.api.conftest import Api, MakeApi
+from tests.making import make_version
+
+PATH = "/v1/models/digits/predictions"
+KEY = {"authorization": "Bearer secret"}
+JSON = {**KEY, "content-type": "application/json"}
+GOOD = b'{"inputs": [[1, 2, 3]]}'
+HEAD = "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\ncontent-type: application/json\r\n"
+TAKEN: list[tuple[str, dict[str, str], bytes]] = [
+    (PATH, JSON, GOOD),
+    (PATH, JSON, b'{"inputs": [[1, 2, 3], [4, 5, 6]], "top": 2, "source": "x"}'),
+    (PATH, {**JSON, "x-request-id": "mine", "tsuika-timeout-ms": "5000"}, GOOD),
+    (PATH, {**JSON, "connection": "close"}, GOOD),
+    ("/v1/models/digits/versions/1/predictions", JSON, GOOD),
+    ("/v1/models/digits/versions/live/predictions", JSON, GOOD),
+    (f"{PATH}?top=2", {**KEY, "content-type": "application/octet-stream"}, bytes(24)),
+]
+NOT_TAKEN: list[tuple[str, dict[str, str], bytes]] = [
+    (PATH, JSON, b'{"inputs": [[1, 2]]}'),
+    (PATH, JSON, b'{"inputs": [[1, 2, NaN]]}'),
+    (PATH, JSON, b'{"inputs": [[1, 2, 1e39]]}'),
+    (PATH, JSON, b'{"inputs": [[1, 2, 3]], "top": 0}'),
+    (PATH, JSON, b"{"),
+    (PATH, JSON, b""),
+    (f"{PATH}?top=2", JSON, GOOD),
+    (f"{PATH}?source=x&foo=1", JSON, GOOD),
+    (PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * 300}).encode()),
+    (PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * 200, "top": 2}).encode()),
+    (PATH, {**JSON, "tsuika-timeout-ms": "soon"}, GOOD),
+    (PATH, {**JSON, "authorization": "Bearer other"}, GOOD),
+    (PATH, {"content-type": "application/json"}, GOOD),
+    (PATH, {**KEY, "content-type": "text/csv"}, GOOD),
+    (PATH, {**JSON, "content-encoding": "gzip"}, GOOD),
+    ("/v1/models/nobody/predictions", JSON, GOOD),
+    ("/v1/models/digits/versions/7/predictions", JSON, GOOD),
+    ("/v1/models/digits/versions/previous/predictions", JSON, GOOD),
+]
+
+
+class Front:
+    """What the port answers with; `calls`: requests that were not answered before they came here."""
+
+    def __init__(self, api: Api) -> None:
+        self.door, self.calls = api.door, 0
+        self.full = _Full(api.door.context.health)
+        self.express: Express | None = api.door.express
+        self.headers: list[dict[bytes, bytes]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.calls += 1
+        self.headers.append(dict(scope["headers"]))
+        await self.door(scope, receive, send)
+
+
+class Port:
+    """A port of its own on the loop of an application."""
+
+    def __init__(self, api: Api) -> None:
+        self.api, self.front = api, Front(api)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            self.front, loop="none", http=HttpProtocol, ws="none", lifespan="off", log_config=None, proxy_headers=False
+        )
+        self.server = uvicorn.Server(config)
+        self.serving = self.run(self._start())
+
+    def run(self, what: Awaitable[Any]) -> Any:
+        async def go() -> Any:
+            async with asyncio.timeout(20):
+                return await what
+
+        return self.api.runner.run(go())
+
+    async def _start(self) -> asyncio.Task[None]:
+        async def serve() -> None:
+            self.server.config.load()
+            await self.server._serve([self.listener])
+
+        serving = asyncio.get_running_loop().create_task(serve())
+        while not self.server.started:
+            await asyncio.sleep(0.001)
+        return serving
+
+    def close(self) -> None:
+        self.server.should_exit = True
+        self.run(self.serving)
+
+    def post(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
+        async def go() -> httpx.Response:
+            async with httpx.AsyncClient() as client:
+                url = f"http://127.0.0.1:{self.listener.getsockname()[1]}{path}"
+                return await client.post(url, headers=headers, content=body)
+
+        found: httpx.Response = self.run(go())
+        return found
+
+    def talk(self, told: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]) -> Any:
+        """Over one bare connection."""
+
+        async def go() -> Any:
+            reader, writer = await asyncio.open_connection(*self.listener.getsockname())
+            try:
+                return await told(reader, writer)
+            finally:
+                writer.close()
+
+        return self.run(go())
+
+
+@pytest.fixture
+def port(make_api: MakeApi) -> Iterator[Port]:
+    api = make_api(key="secret")
+    api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=KEY)
+    make_version(api.runtime)
+    api.ok("POST", PATH, {"inputs": [[1, 2, 3]]}, headers=KEY)  # it is loaded when it is first asked
+    port = Port(api)
+    yield port
+    port.close()
+
+
+def told(response: httpx.Response) -> Any:
+    """An answer but for what differs each time."""
+    headers = {k: v for k, v in response.headers.items() if k not in ("date", "x-request-id", "content-length")}
+    body = {k: v for k, v in response.json().items() if k != "request_id"}
+    return response.status_code, dict(sorted(headers.items())), body
+
+
+@pytest.mark.parametrize(("requests", "takes"), [(TAKEN, True), (NOT_TAKEN, False)])
+def test_the_same_answer_by_either_way(
+    port: Port, requests: list[tuple[str, dict[str, str], bytes]], takes: bool
+) -> None:
+    for path, headers, body in requests:
+        port.front.calls, port.front.express = 0, port.api.door.express
+        quick = port.post(path, headers, body)
+        assert port.front.calls == (0 if takes else 1), (path, headers, body)
+        port.front.express = None
+        usual = port.post(path, headers, body)
+        assert told(quick) == told(usual), (path, headers, body)
+        assert len(quick.headers["x-request-id"]) == len(usual.headers["x-request-id"])
+        assert (quick.status_code == 200) == (takes or b"1, 2, 3], [1" in body)
+    assert port.api.door.open_requests == 0
+
+
+def test_the_question_of_a_long_answer_is_read_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, seen = prediction_bodies.read_question, list[int]()
+
+    def counted(data: bytes, loaded: Loaded) -> tuple[prediction_bodies.Rows, prediction_bodies.Wish]:
+        seen.append(len(data))
+        return read(data, loaded)
+
+    monkeypatch.setattr(prediction_bodies, "read_question", counted)
+    for rows in (1, 300):
+        answer = port.post(PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * rows}).encode())
+        assert len(answer.json()["predictions"]) == rows
+    assert len(seen) == 2
+    assert port.front.calls == 1
+
+
+def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    batcher = port.api.door.context.batcher
+    for status, headers, room in ((504, {"tsuika-timeout-ms": "0"}, 1.0), (503, {}, -1.0)):
+        monkeypatch.setattr(batcher, "_queue_seconds", room)
+        port.front.calls, port.front.express = 0, port.api.door.express
+        quick = port.post(PATH, {**JSON, **headers}, GOOD)
+        assert (quick.status_code, port.front.calls) == (status, 0)
+        assert quick.json()["request_id"] == quick.headers["x-request-id"]
+        port.front.express = None
+        assert told(quick) == told(port.post(PATH, {**JSON, **headers}, GOOD))
+    assert port.api.door.open_requests == 0
+
+
+def test_a_request_that_is_over_is_gone_without_the_garbage_collector(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows its version: one that a collector forgot would keep it for ever."""
+    seen: list[weakref.ref[Any]] = []
+
+    class Seen(fast_path._Asking):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            seen.extend((weakref.ref(self), weakref.ref(self._request)))
+
+    monkeypatch.setattr(fast_path, "_Asking", Seen)
+    gc.disable()
+    try:
+        for body in (GOOD, b'{"inputs": [[1, 2]]}', b"{"):
+            port.post(PATH, JSON, body)
+        port.run(asyncio.sleep(0.01))  # the last connection is closed
+        assert len(seen) == 6
+        assert [found() for found in seen if found() is not None] == []
+    finally:
+        gc.enable()
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[bytes, Any]:
+    """Head and body of the next answer on a connection."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return head, json.loads(await reader.readexactly(length))
+
+
+def request(body: bytes = GOOD, path: str = PATH) -> bytes:
+    return HEAD.format(path=path).encode() + b"content-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def test_a_body_in_pieces_is_waited_for(port: Port) -> None:
+    async def in_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[Any]:
+        answers = []
+        for at in (-len(GOOD), -5):
+            writer.write(request()[:at])
+            await asyncio.sleep(0.05)
+            writer.write(request()[at:])
+            answers.append((await answer(reader))[1]["version"])
+        return answers
+
+    assert port.talk(in_pieces) == [1, 1]
+    assert (port.front.calls, port.api.door.open_requests) == (0, 0)
+
+
+def test_requests_behind_one_another_are_answered_in_order(port: Port) -> None:
+    bodies = [GOOD, b'{"inputs": [[1, 2]]}', b'{"inputs": [[1, 2, 3], [4, 5, 6]]}']
+
+    async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
+        writer.write(b"".join(request(body) for body in bodies) + request()[: -len(GOOD)])
+        rows = [len((await answer(reader))[1].get("predictions", [])) for _ in bodies]
+        writer.write(GOOD)
+        return [*rows, len((await answer(reader))[1]["predictions"])]
+
+    assert port.talk(at_once) == [1, 0, 2, 1]
+    assert port.api.door.open_requests == 0
+
+
+def test_each_request_of_a_connection_is_answered_by_its_own_body(port: Port) -> None:
+    longer, wrong, far = b'{"inputs": [[1, 2, 3], [4, 5, 6]]}', b'{"inputs": [[1, 2]]}', b'{"inputs": [[1, 2, 1e39]]}'
+    bodies = [GOOD, longer, GOOD, wrong, GOOD, longer, far, GOOD, GOOD]
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[tuple[bytes, bytes, int]]:
+        found = []
+        for k, body in enumerate(bodies):
+            port.server.server_state.default_headers = [(b"date", b"%d o'clock" % k)]
+            writer.write(request(body))
+            head, told = await answer(reader)
+            assert b"date: %d o'clock\r\n" % k in head
+            found.append((head[9:12], told.get("request_id", ""), len(told.get("predictions", []))))
+        return found
+
+    found = port.talk(one_by_one)
+    assert [rows for _, _, rows in found] == [1, 2, 1, 0, 1, 2, 0, 1, 1]
+    assert [status for status, _, _ in found] == [{0: b"422"}.get(rows, b"200") for _, _, rows in found]
+    assert [int(headers[b"content-length"]) for headers in port.front.headers] == [len(wrong), len(far)]
+    assert port.api.door.open_requests == 0
+
+
+def test_a_long_body_behind_the_same_head_is_the_applications(port: Port) -> None:
+    long = b'{"inputs": [[1, 2, %b3]]}' % (b" " * prediction_bodies.SMALL_BODY_BYTES)
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        found = []
+        for body in (GOOD, long, GOOD):
+            writer.write(request(body))
+            found.append((await answer(reader))[0][9:12])
+        return found
+
+    assert port.talk(one_by_one) == [b"200"] * 3
+    assert port.front.calls == 1
+
+
+def test_each_request_of_a_connection_is_answered_by_its_own_head(port: Port) -> None:
+    framing, chunk = b"transfer-encoding: chunked\r\n\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD)
+    asked = [
+        (request(), b"200"),
+        (request(), b"200"),
+        (request().replace(b"Bearer secret", b"Bearer sacred"), b"401"),
+        (request(path="/v1/models/nobody/predictions"), b"404"),
+        (request().partition(b"content-length")[0] + framing + chunk, b"200"),
+        (request(), b"200"),
+        (request().replace(b"length: ", b"length: x"), b"400"),
+    ]
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        found = []
+        for data, _ in asked:
+            writer.write(data)
+            found.append((await reader.readuntil(b"\r\n\r\n"))[9:12])
+            await reader.read(1000)
+        return found
+
+    assert port.talk(one_by_one) == [status for _, status in asked]
+
+
+def test_the_same_request_twice_at_once_is_answered_twice(port: Port) -> None:
+    async def doubled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        found = []
+        for data in (request(), request() * 2, request(), request()):
+            writer.write(data)
+            found += [(await answer(reader))[0][9:12] for _ in range(len(data) // len(request()))]
+        return found
+
+    assert port.talk(doubled) == [b"200"] * 5
+    assert port.api.door.open_requests == 0
+
+
+@pytest.mark.parametrize(
+    "offer", ["Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings", "Upgrade: websocket\r\nConnection: Upgrade"]
+)
+def test_another_protocol_is_not_taken_and_the_request_goes_on(port: Port, offer: str) -> None:
+    def offering(method: str, path: str, framing: str, body: bytes = b"") -> bytes:
+        head = HEAD.replace("POST", method).format(path=path) + f"{offer}\r\n{framing}\r\n"
+        return head.encode() + body
+
+    whole = offering("POST", PATH, f"content-length: {len(GOOD)}\r\n", GOOD)
+    chunked = offering("POST", PATH, "transfer-encoding: chunked\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD))
+    bare = offering("GET", "/v1/models", "")
+    behind = [whole, request(), chunked, whole, bare, bare, chunked, request()]
+
+    async def all_of_it(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        writer.write(b"".join(behind))
+        told = [(await answer(reader))[0][9:12] for _ in behind]
+        for k in range(0, len(whole), 7):
+            writer.write(whole[k : k + 7])
+            await asyncio.sleep(0.001)
+        return [*told, (await answer(reader))[0][9:12]]
+
+    assert port.talk(all_of_it) == [b"200"] * (len(behind) + 1)
+
+
+async def rest_of(reader: asyncio.StreamReader) -> list[bytes]:
+    """Status of each answer until the connection is closed."""
+    found = []
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while True:
+            found.append((await answer(reader))[0][9:12])
+    return found
+
+
+BROKEN = {
+    "no request": b"HELLO there\r\n\r\n",
+    "a stray byte": b"}",
+    "no length": request().replace(b"length: ", b"length: x"),
+    "no chunk": request().partition(b"content-length")[0] + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize(
+    "good", [request(), b"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n\r\n"]
+)
+def test_what_cannot_be_read_is_refused_behind_the_answers_to_what_could(
+    port: Port, broken: str, before: int, good: bytes
+) -> None:
+    async def told(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        writer.write(good * before + BROKEN[broken] + (b" \r\n\r\n" if broken == "a stray byte" else b""))
+        return await rest_of(reader)
+
+    assert port.talk(told) == [b"200"] * before + [b"400"]
+    assert port.api.door.open_requests == 0
+
+
+@pytest.mark.parametrize("leaving", ["abort", "close", "stray", "half"])
+def test_one_who_breaks_off_takes_no_answers_from_others(
+    port: Port, leaving: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = b'{"inputs": [%b]}' % b",".join([b"[1, 2, 3]"] * 40)
+
+    async def honest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
+        found = []
+        for k in range(40):
+            rude = (await asyncio.open_connection(*port.listener.getsockname()))[1]
+            rude.write(request(large) * 3 + (b"}" if leaving == "stray" else b""))
+            writer.write(request(large if k % 2 else GOOD))
+            for _ in range(k % 4):
+                await asyncio.sleep(0)
+            if leaving == "half":
+                rude.write_eof()
+            elif leaving != "stray":
+                getattr(rude.transport, leaving)()
+            found.append(len((await answer(reader))[1]["predictions"]))
+            rude.close()
+        return found
+
+    assert port.talk(honest) == [40 if k % 2 else 1 for k in range(40)]
+    port.run(asyncio.sleep(0.05))
+    assert port.api.door.open_requests == 0
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_what_is_no_request_is_a_problem_too(port: Port) -> None:
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bytes, Any]:
+        writer.write(b"HELLO there\r\n\r\n")
+        found = await answer(reader)
+        assert await reader.read() == b""
+        return found
+
+    head, told = port.talk(nonsense)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json\r\n" in head
+    assert b"connection: close\r\n" in head
+    assert (told["status"], told["type"]) == (400, "/problems/broken-request")
+    assert "HTTP/1.1" in told["detail"]
+
+
+def test_a_connection_that_is_quiet_for_long_is_closed(port: Port) -> None:
+    port.server.config.timeout_keep_alive = 0.1  # type: ignore[assignment]
+    loop = port.api.runner.get_loop()
+
+    async def ask_and_be_quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, float]:
+        for k in range(5):
+            writer.write(request())
+            await answer(reader)
+            answered = loop.time()
+            await asyncio.sleep(0.06 if k < 4 else 0)
+        return len(await reader.read()), loop.time() - answered
+
+    rest, seconds = port.talk(ask_and_be_quiet)
+    assert rest == 0
+    assert 0.09 < seconds < 2
+
+
+def test_a_sender_that_goes_away_is_not_computed_for(port: Port) -> None:
+    batcher = port.api.door.context.batcher
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in (request()[:-1], request()):
+            other = (await asyncio.open_connection(*port.listener.getsockname()))[1]
+            other.write(piece)
+            await other.drain()
+            other.transport.abort()
+            await asyncio.sleep(0.05)
+
+    port.talk(hang_up)
+    assert port.api.door.open_requests == 0
+    assert batcher.backlog == 0
+    assert port.post(PATH, JSON, GOOD).status_code == 200
+
+
+def test_a_process_that_stops_closes_the_connection(port: Port) -> None:
+    assert "connection" not in port.post(PATH, JSON, GOOD).headers
+
+    async def stopped_meanwhile(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(request()[:-1])
+        await asyncio.sleep(0.05)
+        port.api.door.context.health.stopping = True
+        writer.write(request()[-1:])
+        head, _ = await answer(reader)
+        assert await reader.read() == b""
+        return head
+
+    assert b"connection: close\r\n" in port.talk(stopped_meanwhile)
+    assert port.post(PATH, JSON, GOOD).headers["connection"] == "close"
+    assert port.front.calls == 2
