@@ -28,10 +28,11 @@ from benchmarks.tables.telling import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import Strict
 from service.learning.ledger.feature_space import Space, extracted
-from service.learning.method import Data, Learned, Run
+from service.learning.method import Data, Learned
 from service.learning.methods import METHODS
 from service.learning.methods.freeze import ridge
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 
 UPDATES, ROWS = 100, 3
 STEP = 0.002

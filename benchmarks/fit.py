@@ -27,7 +27,8 @@ import torch
 from benchmarks.streams.joint import MOMENTUM, network_of, scaled
 from benchmarks.streams.streams import STREAMS, load
 from benchmarks.tables.telling import bar, reached, table
-from service.learning.method import GradientParams, Run
+from service.learning.method import GradientParams
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, fit
 
 BATCH, LR = 64, 0.03

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.results import JOINT, Learned, keep, kept, told
+from benchmarks.results import told
 from benchmarks.streams.heads import PUBLISHED
 from benchmarks.streams.layout import laid_out
 from benchmarks.streams.learners import by_joint, by_published, by_service
 from benchmarks.streams.streams import STREAMS, Stream
+from benchmarks.tables.learned import JOINT, Learned, keep, kept
 from benchmarks.tables.telling import bar
 from service.learning.methods import AUTO, METHODS
 

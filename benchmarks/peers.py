@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.learning import seeds
-from benchmarks.results import Learned, keep, kept
 from benchmarks.streams.streams import STREAMS, WIDTHS, Stream
+from benchmarks.tables.learned import Learned, keep, kept
 
 SCENARIOS = {
     "mnist10k": "mnist10k",

@@ -69,8 +69,10 @@ def serve(settings: Settings) -> int:
 def create_app(runtime: Runtime) -> Door:
     """The application over a runtime, without port, signals and worker."""
     from service.api.application import build
+    from service.server.dispatch import Door
 
-    return build(runtime)
+    app = build(runtime)
+    return Door(app.state.context, app)
 
 
 class _Front:
@@ -213,6 +215,7 @@ class _Process:
         from service.api.application import build
         from service.registry.sql.database import migrate
         from service.runtime import Runtime
+        from service.server.dispatch import Door
         from service.tuning.garbage import freeze
         from service.tuning.priority import give_way
 
@@ -236,7 +239,8 @@ class _Process:
 
             with contextlib.suppress(Busy):  # somebody works here, and sweeps
                 erasure.sweep(runtime)
-        started = _Started(runtime, build(runtime, self._health), worker)
+        app = build(runtime, self._health)
+        started = _Started(runtime, Door(app.state.context, app), worker)
         freeze()
         gc.enable()
         return started

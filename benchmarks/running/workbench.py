@@ -20,10 +20,10 @@ from service.errors import BudgetSpent
 from service.learning.data.rows import Array, Known, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import SETTLING_ROWS, Folding, settle
-from service.learning.evaluation.looking_back import ages
-from service.learning.method import no_check, no_progress
+from service.learning.evaluation.assessment import ages
 from service.learning.methods import AUTO
 from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint
+from service.learning.run import no_check, no_progress
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts

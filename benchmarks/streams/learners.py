@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.results import JOINT, Learned, scored
 from benchmarks.running.workbench import Model
 from benchmarks.streams.frozen import remembering
 from benchmarks.streams.heads import Floats
@@ -16,6 +15,7 @@ from benchmarks.streams.heads import run as run_published
 from benchmarks.streams.joint import joint, ridge_head, scaled
 from benchmarks.streams.layout import Laid
 from benchmarks.streams.streams import Arrival, Rows, Stream
+from benchmarks.tables.learned import JOINT, Learned, scored
 from service.contract.inputs import Architecture, MlpBackbone
 from service.errors import MethodRefused
 from service.learning.ledger.feature_space import Space, feature_blocks

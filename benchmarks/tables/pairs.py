@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.results import Learned
+from benchmarks.tables.learned import Learned
 from benchmarks.tables.telling import reached, table
 from service.learning.methods import METHODS
 

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.tables.telling import reached
 
 if TYPE_CHECKING:
-    from benchmarks.results import Learned
+    from benchmarks.tables.learned import Learned
 
 MEASURED = ("accuracy", "forgetting", "masked_forgetting", "numpy_ridge", "last_seconds")
 Measured = Mapping[str, float]

@@ -41,7 +41,6 @@ from service.api.update_watcher import Watcher
 from service.api.validation import invalid
 from service.errors import NotFound, TsuikaError
 from service.runtime import Runtime
-from service.server.dispatch import Door
 from service.serving.batching.batcher import Batcher
 
 log = logging.getLogger("tsuika.requests")
@@ -93,7 +92,7 @@ class Described(FastAPI):
         return pages.page(self.openapi())
 
 
-def build(runtime: Runtime, health: Health | None = None) -> Door:
+def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
     """The application of a process; whoever calls it starts the worker."""
     app = Described(
         title="Tsuika", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
@@ -119,7 +118,7 @@ def build(runtime: Runtime, health: Health | None = None) -> Door:
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _no_such_call)
     app.add_exception_handler(Exception, _failed)
-    return Door(app.state.context, app)
+    return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:

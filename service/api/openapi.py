@@ -7,11 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service import __version__
 from service.api.auth import PUBLIC
-from service.api.describing import BODIES
+from service.contract.resources import Problem
 
 REF = "#/components/schemas/"
 SUMMARY = """Keeps a deployed classifier current. POST labelled rows or new classes; a worker learns, a gate judges, and
@@ -44,3 +45,92 @@ def _add_bodies(document: dict[str, Any]) -> None:
         text = text.replace(f'"{REF}{name}"', f'"{REF}{name}Body"')
     for name, schema in json.loads(text).items():
         known[f"{name}Body" if name in taken else name] = schema
+
+
+WORDS = {
+    400: "The body is not JSON.",
+    401: "A key is needed, or the key is wrong.",
+    403: "A service without a key does not answer to this host name, or to a page of another origin.",
+    404: "Nothing of that name is here.",
+    408: "The body came too slowly.",
+    409: "The state of things forbids it now.",
+    410: "It was erased on request.",
+    412: "If-Match names an older state.",
+    413: "The body is too large.",
+    414: "The address is too long.",
+    415: "The body is not JSON in UTF-8.",
+    422: "The content is wrong: `errors` says where.",
+    503: "Not now; Retry-After says when.",
+    504: "The time that the request gave itself was over before its turn.",
+    507: "No space left; nothing was stored.",
+}
+
+
+EVERYWHERE = (401, 403, 414, 422, 503)
+
+
+WRITING = (400, 408, 413, 415, 507)
+
+
+def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    """A header that a route reads, where it is sent."""
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
+
+
+KEY = _header(
+    "Idempotency-Key",
+    {"type": "string", "maxLength": 255},
+    "Sent again within a day with the same body, the call answers as before and does nothing twice.",
+)
+
+
+IF_MATCH = _header("If-Match", {"type": "string"}, "The model's ETag: 412 unless it is still the model's state.")
+
+
+TIMEOUT = _header(
+    "Tsuika-Timeout-Ms",
+    {"type": "integer", "minimum": 0},
+    "Milliseconds from its arrival after which a prediction that has not had its turn is given up: 504.",
+)
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def also(status: int, model: type[BaseModel], description: str) -> Responses:
+    """Another good answer of a route."""
+    return {status: {"model": model, "description": description}}
+
+
+def refusals(*statuses: int, writes: bool = False) -> Responses:
+    """The `responses` of a route: these, and those that every route may give."""
+    all_of_them = sorted({*statuses, *EVERYWHERE, *(WRITING if writes else ())})
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": WORDS[status], "content": {"application/problem+json": {"schema": schema}}}
+        for status in all_of_them
+    }
+
+
+def takes(
+    body: type[BaseModel] | None, *headers: dict[str, Any], example: dict[str, Any] | None = None, required: bool = True
+) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its body itself. `example`: where the body's schema holds none."""
+    extra: dict[str, Any] = {"parameters": list(headers)} if headers else {}
+    if body is not None:
+        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+        if example is not None:
+            content["example"] = example
+        extra["requestBody"] = {"required": required, "content": {"application/json": content}}
+        BODIES.add(body)
+    return extra
+
+
+def gives(media: str, description: str) -> Responses:
+    """The `responses` of a route that answers with bytes."""
+    schema = {"type": "string", "format": "binary"} if media != "text/event-stream" else {"type": "string"}
+    return {200: {"description": description, "content": {media: {"schema": schema}}}}
+
+
+BODIES: set[type[BaseModel]] = {Problem}
+"""Bodies whose schema OpenAPI must hold."""

@@ -15,13 +15,12 @@ from service.contract.requests import MethodChoice
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.auto import AutoParams
 from service.learning.backbones import admission
-from service.learning.data.memory import none_kept
 from service.learning.imported_classes import missing, would_lose
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
 from service.learning.network.checkpoint import Layout
 from service.learning.network.network import TRAINED_HERE
-from service.learning.retention import refused
+from service.learning.retention import none_kept, refused
 from service.learning.wording import a
 from service.registry import models
 from service.registry.sql.tables import Model, Version

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -16,6 +15,7 @@ from service.contract.inputs import Architecture, Backbone, IdentityBackbone, In
 from service.errors import MethodRefused
 from service.learning.data.rows import Array, Rows
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.run import Run
 
 if TYPE_CHECKING:
     from service.learning.ledger.batch_weights import Steps, Weights
@@ -113,28 +113,6 @@ class Data(Protocol):
     def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
         """Trusted rows of the last batches of base.learned, bounded; raw inputs, or rounded features of a space."""
         ...
-
-
-def no_progress(phase: str, done: int, total: int) -> None:
-    """For calls that nobody watches."""
-
-
-def no_check() -> None:
-    """For calls that nobody cancels."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One execution: the seed, who watches, and `check`, which raises Cancelled; call it at every step."""
-
-    seed: int = 0
-    progress: Callable[[str, int, int], None] = no_progress
-    check: Callable[[], None] = no_check
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-    def generator(self, salt: int = 0) -> torch.Generator:
-        """A fresh generator on the CPU; the same seed and salt give the same bits."""
-        return torch.Generator().manual_seed(self.seed * 1_000_003 + salt)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture, Strict
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Method
-from service.learning.network.checkpoint import Layout
+from service.learning.method import Data, Method
+from service.learning.network.checkpoint import Checkpoint, Layout
 
 
 def refused(
@@ -41,3 +41,16 @@ def lacking(ledger: Ledger, known_rows: int) -> list[str]:
         f"The sums in this feature space were made from the {held:,} rows that are kept of {known_rows:,} learned "
         "ones: the others were deleted, and what was summed of them was summed in another space."
     ]
+
+
+def refuse_without_rows(name: str, base: Checkpoint | None, data: Data) -> str | None:
+    """Why a method of that name cannot rehearse: something is known and no row of it is kept."""
+    return None if base is None or not base.classes or data.kept_rows else none_kept(name)
+
+
+def none_kept(name: str) -> str:
+    """That no row of what is known is left for a method of that name, and what to use."""
+    return (
+        f"{name} learns kept rows again, and none is kept of what this model knows. ridge, lda and linear_probe need "
+        'none, lwf and l2_sp hold weights instead; a model with "retention": "all" keeps every row.'
+    )

@@ -11,9 +11,10 @@ import torch
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.method import Data, Learned, Run
+from service.learning.evaluation.examine import Candidate, Context, examine
+from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, Layout
-from service.learning.update import Candidate, Context, examine
+from service.learning.run import Run
 
 
 def certify(

@@ -6,8 +6,7 @@ import asyncio
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-UNREAD_SECONDS, UNREAD_BYTES = 30.0, 32 * 1024
-"""Of an answer that waits to be taken, so many bytes must go in so long: else nobody reads it, or nobody in earnest."""
+from service.api.limits import connections
 
 
 class Flow(FlowControl):
@@ -40,7 +39,7 @@ class Pace:
     def watch(self) -> None:
         """From here on answers wait."""
         waiting = self._transport.get_write_buffer_size()
-        self._timer = self._loop.call_later(UNREAD_SECONDS, self._look, waiting)
+        self._timer = self._loop.call_later(connections.UNREAD_SECONDS, self._look, waiting)
 
     def stop(self) -> None:
         """They were taken, or the connection is no more."""
@@ -48,7 +47,7 @@ class Pace:
             self._timer.cancel()
 
     def _look(self, before: int) -> None:
-        if before - self._transport.get_write_buffer_size() < UNREAD_BYTES:
+        if before - self._transport.get_write_buffer_size() < connections.UNREAD_BYTES:
             self._transport.abort()  # a close would wait for it
         else:
             self.watch()

@@ -21,9 +21,10 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from service.api import problems
+from service.api.limits import connections
 from service.api.limits.connections import CLOSING_SECONDS, Bounds, Place
 from service.api.limits.request_checks import CONTENT_LENGTH, Scope, header
-from service.server import flow, unreadable
+from service.server import unreadable
 from service.server.exchange import Express, Request
 from service.server.flow import Flow, Pace
 from service.server.incoming import Incoming
@@ -163,7 +164,7 @@ class HttpProtocol(asyncio.Protocol):
         unsent, before = self.transport.get_write_buffer_size(), self._unsent
         self._unsent = unsent
         if unsent and unsent != before:  # the sender may still read
-            self._patience.expect(flow.UNREAD_SECONDS)
+            self._patience.expect(connections.UNREAD_SECONDS)
         elif unsent or self._deaf or self.transport.is_closing():
             self.transport.abort()
         elif self._incoming.within and (not self._incoming.headed or self._is_awaited(self._reading)):
@@ -308,7 +309,7 @@ class HttpProtocol(asyncio.Protocol):
         self.server_state.total_requests += 1
         self._answering = None
         if self.transport.is_closing():
-            self._patience.expect(flow.UNREAD_SECONDS)
+            self._patience.expect(connections.UNREAD_SECONDS)
         elif self._waiting or self._unread:
             self.loop.call_soon(self._next)  # answers that are there at once do not pile up on one another
         elif self._refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.api import problems
-from service.api.limits.connections import HEAD_BYTES
+from service.api.limits.connections import HEAD_BYTES, LONG_FRAMES, LONG_HEAD, SLOW_BODY, SLOW_HEAD
 
 REFUSALS = {
     400: ("broken-request", "The request is not HTTP"),
@@ -15,9 +15,6 @@ REFUSALS = {
     505: ("other-version", "This version of HTTP is not spoken here"),
 }
 """What the connection itself refuses: slug and title of the problem."""
-LONG_HEAD, LONG_FRAMES = "Send less; rows belong into the body.", "Leave them out, or declare Content-Length."
-SLOW_HEAD, SLOW_BODY = "Send it at once.", "Send it faster, or in parts."
-"""What to do about a request that is too long, or too slow."""
 
 
 class Unreadable(Exception):

@@ -13,9 +13,9 @@ from service.contract.inputs import Architecture, VectorInput
 from service.learning.data.rows import Known, Rows, rows_of
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.data.sides import Folding
-from service.learning.method import Run
 from service.learning.methods import resolve
 from service.learning.network.network import build
+from service.learning.run import Run
 from service.registry import models, versions
 from service.registry.sql.database import Database
 from tests.acceptance.conftest import NewModel

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import learning, updates
-from benchmarks.results import Learned, told
+from benchmarks.results import told
 from benchmarks.streams.joint import ridge_head
+from benchmarks.tables.learned import Learned
 from benchmarks.tables.scores import Course, Group
 
 

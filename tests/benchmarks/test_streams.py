@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import deletions, drift, fit, peers, results
-from benchmarks.results import Learned, keep
 from benchmarks.streams.heads import PUBLISHED, run
 from benchmarks.streams.streams import STREAMS, TAIL, Rows, load
+from benchmarks.tables.learned import Learned, keep
 
 DIGITS = STREAMS["digits-images"]
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from service.contract.inputs import RangeScale, VectorInput
 from service.learning.data.rows import Rows, make_rows
-from service.learning.ledger.feature_space import Space, identity_network
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.headless_networks import identity_network
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.lifts import make_lift
 

@@ -16,8 +16,9 @@ from service.learning.ledger.batch_weights import Steps, Weights, add_up, with_f
 from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Learned, Method, Run
+from service.learning.method import Learned, Method
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 
 SECRET = b"a secret of tests"
 

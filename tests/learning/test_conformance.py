@@ -26,10 +26,11 @@ from service.contract.inputs import (
 from service.errors import Cancelled
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard, unpack_shard
-from service.learning.method import Learned, Method, Run
+from service.learning.method import Learned, Method
 from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
+from service.learning.run import Run
 from tests.learning.backbones.made import TINY, files_of
 from tests.learning.memory_data import MemoryData, Stream
 

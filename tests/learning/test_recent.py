@@ -15,13 +15,14 @@ from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation.assessment import Past
+from service.learning.evaluation.examine import Context
 from service.learning.gate.measurements import Contradiction, Harm, Measured
 from service.learning.gate.rules import forgets, moved_on
-from service.learning.method import Run
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.statistics import Paired
-from service.learning.update import Context, run_update
+from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
 from tests.learning.samples import digits
 

@@ -10,9 +10,10 @@ from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import MethodRefused
 from service.learning.data.rows import Rows
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data, GradientParams, Run
+from service.learning.method import Data, GradientParams
 from service.learning.methods import METHODS
 from service.learning.retention import lacking, refused
+from service.learning.run import Run
 from tests.learning.exact_help import WIDTH, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream
 

@@ -11,10 +11,11 @@ from service.contract.inputs import Architecture, VectorInput
 from service.learning import tables
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.examine import Candidate, Context
 from service.learning.evaluation.version_answers import softmax
-from service.learning.method import Run
 from service.learning.methods import resolve
-from service.learning.update import Candidate, Context, run_update
+from service.learning.run import Run
+from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
 
 WIDTH = 16

@@ -15,7 +15,7 @@ from service.contract.enums import UpdateKind
 from service.errors import Busy, Cancelled, DiskFull
 from service.learning.data.rows import make_rows
 from service.learning.data.serialization import pack_rows
-from service.learning.method import no_check, no_progress
+from service.learning.run import no_check, no_progress
 from service.registry import batches, leases, models, updates
 from service.registry.sql.tables import Update
 from service.registry.updates import Order

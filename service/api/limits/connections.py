@@ -143,3 +143,14 @@ def room_for(connections: int) -> int:
     if room < connections:
         log.warning("Only %d files may be open here (ulimit -n): there is room for %d connections", files, room)
     return room
+
+
+UNREAD_SECONDS, UNREAD_BYTES = 30.0, 32 * 1024
+"""Of an answer that waits to be taken, so many bytes must go in so long: else nobody reads it, or nobody in earnest."""
+
+
+LONG_HEAD, LONG_FRAMES = "Send less; rows belong into the body.", "Leave them out, or declare Content-Length."
+
+
+SLOW_HEAD, SLOW_BODY = "Send it at once.", "Send it faster, or in parts."
+"""What to do about a request that is too long, or too slow."""

@@ -11,13 +11,22 @@ from pydantic import BaseModel
 
 from service.api.bodies.prediction_bodies import MOST_TOP
 from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
-from service.api.describing import refusals
 from service.api.idempotent_posts import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.limits import downloads, turns
-from service.api.limits.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, MOST_UNSENT
+from service.api.limits.connections import (
+    HEAD_BYTES,
+    KEEP_ALIVE_SECONDS,
+    LONG_FRAMES,
+    LONG_HEAD,
+    MOST_UNSENT,
+    SLOW_HEAD,
+    UNREAD_BYTES,
+    UNREAD_SECONDS,
+)
 from service.api.limits.long_answers import MOST_AT_ONCE, MOST_BINARY_SCORES, MOST_SCORES
 from service.api.limits.request_checks import QUERY_BYTES
 from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
+from service.api.openapi import refusals
 from service.api.reader.process import TASK_SECONDS, WAITING
 from service.api.reader.spool import MEMBERS_BYTES, MODEL_BYTES
 from service.api.routes.version_upload import MOST_SAID_BYTES
@@ -29,8 +38,6 @@ from service.intake import json_body, multipart, near, picture_pieces, safetenso
 from service.intake.images import HERE_BYTES, MOST_BYTES
 from service.intake.texts import MOST_MARKS
 from service.registry import aliases
-from service.server.flow import UNREAD_BYTES, UNREAD_SECONDS
-from service.server.unreadable import LONG_FRAMES, LONG_HEAD, SLOW_HEAD
 from service.settings import PREFIX, Settings
 
 routes = APIRouter(tags=["limits"])

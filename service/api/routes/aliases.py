@@ -7,8 +7,8 @@ import re
 from fastapi import APIRouter, Request, Response
 
 from service.api.context import LARGEST_NUMBER, Page, Shared, answer, body_of, caller
-from service.api.describing import also, refusals, takes
 from service.api.lists import list_page
+from service.api.openapi import also, refusals, takes
 from service.contract import requests, resources
 from service.errors import InvalidContent, NotFound
 from service.registry import aliases, models

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from service.api.bodies import new_batch
 from service.api.bodies.row_bodies import received
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
-from service.api.describing import KEY, also, refusals, takes
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
+from service.api.openapi import KEY, also, refusals, takes
 from service.contract import requests, resources
 from service.registry import batches, models
 

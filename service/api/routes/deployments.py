@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, attempt, body_of, caller
-from service.api.describing import IF_MATCH, KEY, also, refusals, takes
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
+from service.api.openapi import IF_MATCH, KEY, also, refusals, takes
 from service.api.preconditions import check_if_match
 from service.api.routes.updates import announce
 from service.contract import requests, resources

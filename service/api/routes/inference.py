@@ -21,9 +21,9 @@ from service.api.bodies import prediction_bodies, row_bodies
 from service.api.bodies.prediction_bodies import Wish
 from service.api.context import Context, Shared
 from service.api.context import answer as as_json
-from service.api.describing import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, Told, check_scores
 from service.api.limits.request_checks import Receive, Scope, header
+from service.api.openapi import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.reader.spool import Spooled
 from service.api.routes.predictions import answered, response, version_header
 from service.contract import inference as contract

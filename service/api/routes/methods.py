@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from service.api.context import answer
-from service.api.describing import refusals
+from service.api.openapi import refusals
 from service.contract import resources
 from service.learning.auto import AutoParams
 from service.learning.methods import AUTO, METHODS

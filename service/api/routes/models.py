@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 from service.api.bodies.row_bodies import SPEC
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
-from service.api.describing import IF_MATCH, KEY, refusals, takes
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
+from service.api.openapi import IF_MATCH, KEY, refusals, takes
 from service.api.preconditions import check_architecture, check_if_match, check_method, check_retention, etag
 from service.contract import requests, resources
 from service.contract.enums import Retention

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from service import __version__
-from service.api.describing import refusals
+from service.api.openapi import refusals
 
 routes = APIRouter(tags=["around it"])
 

@@ -16,15 +16,15 @@ from fastapi.responses import StreamingResponse
 from service.api.bodies import prediction_bodies, row_bodies
 from service.api.bodies.prediction_bodies import MOST_TOP, Rows, Wish
 from service.api.context import Context, Shared
-from service.api.describing import TIMEOUT, refusals, takes
 from service.api.limits.long_answers import MOST_SCORES, Told, check_scores
 from service.api.limits.request_checks import Receive, Scope, unless_gone
+from service.api.openapi import TIMEOUT, refusals, takes
 from service.api.reader.spool import Spooled
 from service.contract import requests, resources
 from service.contract.media import JPEG, NPY, PNG, RAW
 from service.intake.numbers import not_finite
 from service.serving.answers import Answer, check_classes, is_long
-from service.serving.batching.telling import NotFinite
+from service.serving.batching.passes import NotFinite
 from service.serving.loaded_versions import Loaded
 
 routes = APIRouter(tags=["predictions"])

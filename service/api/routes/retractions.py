@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api.context import Context, Shared, Wait, attempt, body_of, caller
-from service.api.describing import KEY, refusals, takes
 from service.api.idempotent_posts import Done, Effect
+from service.api.openapi import KEY, refusals, takes
 from service.api.routes.updates import FINAL_HERE, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from service.api.context import Context, Shared
-from service.api.describing import gives, refusals
+from service.api.openapi import gives, refusals
 from service.contract.resources import Event
 from service.registry import states, updates
 

@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from service.api.bodies import new_batch
 from service.api.bodies.row_bodies import SPEC, received
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
-from service.api.describing import KEY, also, refusals, takes
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
 from service.api.lists import list_page
+from service.api.openapi import KEY, also, refusals, takes
 from service.api.preconditions import check_import, check_labels, check_method
 from service.contract import requests, resources
 from service.contract.enums import Retention, UpdateKind, UpdateState

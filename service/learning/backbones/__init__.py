@@ -23,7 +23,7 @@ from service.contract.inputs import Backbone, ImageInput, InputSpec, PretrainedB
 from service.errors import MethodRefused
 from service.learning.backbones import residual
 from service.learning.backbones.extractor import Extractor, SharedWeights, measured
-from service.learning.ledger.sums import WIDEST
+from service.learning.data.rows import WIDEST
 
 SETTING = "TSUIKA_WEIGHTS"
 

@@ -10,8 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.learning.data.rows import Rows, hash_order
-from service.learning.method import Data
-from service.learning.network.checkpoint import Checkpoint
 
 
 def remember(rows: Rows, size: int) -> Rows:
@@ -55,16 +53,3 @@ def herd(features: Tensor, size: int) -> Tensor:
         taken[chosen[-1]] = True
         total = total + v[chosen[-1]]
     return torch.tensor(chosen, dtype=torch.int64)
-
-
-def refuse_without_rows(name: str, base: Checkpoint | None, data: Data) -> str | None:
-    """Why a method of that name cannot rehearse: something is known and no row of it is kept."""
-    return None if base is None or not base.classes or data.kept_rows else none_kept(name)
-
-
-def none_kept(name: str) -> str:
-    """That no row of what is known is left for a method of that name, and what to use."""
-    return (
-        f"{name} learns kept rows again, and none is kept of what this model knows. ridge, lda and linear_probe need "
-        'none, lwf and l2_sp hold weights instead; a model with "retention": "all" keeps every row.'
-    )

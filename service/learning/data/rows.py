@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.inputs import WIDEST_EXACT
 from service.learning.data.row_hash import row_hashes
 from service.learning.data.sides import Folding, Keys, Marks, near, parted, repeated, sides
 
@@ -308,3 +309,6 @@ def alone(rows: Rows) -> Bools:
     np.minimum.at(first, rows.labels, group)
     np.maximum.at(last, rows.labels, group)
     return np.asarray((first == last)[rows.labels])
+
+
+WIDEST = WIDEST_EXACT

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, TextInput
-from service.learning.data.rows import SELECT_FOLD, Rows
+from service.learning.data.rows import SELECT_FOLD, WIDEST, Rows
 from service.learning.exact.lift_choice import unseen_accuracy
 from service.learning.exact.ridge_solver import Ridge
-from service.learning.ledger.feature_space import Space, examining_network, rounded
-from service.learning.ledger.sums import WIDEST
-from service.learning.method import Data, Run
+from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.headless_networks import examining_network
+from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
+from service.learning.run import Run
 
 LOOKED_AT = 2000
 """Rows, those with the smallest hash."""

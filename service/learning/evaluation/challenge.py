@@ -17,9 +17,10 @@ from service.learning.exact.ridge_solver import DEFAULT_ALPHA
 from service.learning.exact.solve import Head, solve_lda, solve_ridge
 from service.learning.ledger.batch_weights import Weights
 from service.learning.ledger.feature_space import Space, feature_blocks
-from service.learning.method import Data, Run
+from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
+from service.learning.run import Run
 from service.learning.statistics import Paired, at_least
 
 MARGIN = 0.01

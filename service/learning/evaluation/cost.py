@@ -19,11 +19,12 @@ from service.contract.inputs import (
 from service.contract.report import Cost
 from service.learning.backbones import facts, resolved
 from service.learning.data.serialization import pack_shard
-from service.learning.method import Data, Learned, Run
+from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.multiply_adds import forward_cost
 from service.learning.network.network import fresh
+from service.learning.run import Run
 
 LEARNING_SHARE = 0.7
 """Of all rows, by the folds: 3-9 of 0-9."""

@@ -20,9 +20,10 @@ from service.contract.report import (
 )
 from service.learning.data.sides import shared
 from service.learning.evaluation.answers import class_scores, scored
-from service.learning.evaluation.assessment import Assessment, measure, new_rows
+from service.learning.evaluation.assessment import Assessment
 from service.learning.evaluation.clusters import clusters
 from service.learning.evaluation.evidence import Evidence, dispute, suspects
+from service.learning.evaluation.measure import measure, new_rows
 from service.learning.gate.contradiction_rules import reconcilable, unexcused
 from service.learning.gate.gate import judge
 from service.learning.gate.measurements import Contradiction, Harm

@@ -10,7 +10,8 @@ from service.learning.evaluation.evidence import QUANTILE_ROWS
 from service.learning.evaluation.familiarity import is_familiar
 from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data, Run
+from service.learning.method import Data
+from service.learning.run import Run
 
 WORTH_LABELLING = 0.3
 """From this share of unfamiliar rows on, the note says what to do about them."""

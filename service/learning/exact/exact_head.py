@@ -18,17 +18,18 @@ from service.learning.data.rows import Rows
 from service.learning.exact.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.exact.decay import Decay
 from service.learning.exact.frozen_features import Ground
-from service.learning.exact.lift_choice import Fitted
-from service.learning.exact.out_of_fold import judged_apart
+from service.learning.exact.out_of_fold import judged_apart, out_of_fold_weighted
 from service.learning.exact.params import ExactParams, Form
 from service.learning.exact.solve import ABSENT, Head
+from service.learning.exact.solver import Fitted
 from service.learning.exact.source_heads import PULLS, SourceHeads, own_out_of_fold, source_heads, source_notes
-from service.learning.ledger.batch_weights import Weights, aged, out_of_fold_weighted
+from service.learning.ledger.batch_weights import Weights, aged
 from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
-from service.learning.method import Data, Learned, Run
+from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead
+from service.learning.run import Run
 from service.learning.wording import listed
 
 

@@ -11,13 +11,16 @@ import numpy as np
 from service.contract.inputs import IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone, TextInput
 from service.errors import MethodRefused
 from service.learning.data.rows import Rows
-from service.learning.exact.lift_choice import Solver, choose_lifts, stays, worth_beside
-from service.learning.ledger.feature_space import Space, give_grid, identity_network, pretrained_network
-from service.learning.method import Data, Run
+from service.learning.exact.lift_choice import choose_lifts, stays, worth_beside
+from service.learning.exact.solver import Solver
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
+from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.network.input_scale import InputScale, input_reach, scale_for
 from service.learning.network.lifts import WIDE, WIDE_ROWS, Lift, LiftKind, make_lift
 from service.learning.network.network import build, parts_of
+from service.learning.run import Run
 
 FROZEN = ("scale", "backbone", "lift")
 """Parts of a version that an exact head leaves as they are."""

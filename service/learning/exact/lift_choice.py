@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import Literal, Protocol
 
 import numpy as np
 
 from service.contract.inputs import InputSpec
 from service.learning.data.rows import SELECT_FOLD, Array, Ints, Rows
-from service.learning.exact.discriminants import Compared
-from service.learning.exact.out_of_fold import LeftOut, out_of_fold_logits
-from service.learning.exact.solve import Head
-from service.learning.ledger.feature_space import Space, identity_network, rounded
+from service.learning.exact.out_of_fold import out_of_fold_logits
+from service.learning.exact.solver import Solver
+from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Run
 from service.learning.network.checkpoint import Layout, LiftLayout
 from service.learning.network.input_scale import InputScale, input_reach
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, make_lift, twice_the_filters
-
-Name = Literal["ridge", "lda", "both"]
-"""Of a closed form; both: ridge and the discriminants beside it."""
+from service.learning.run import Run
 
 TRIED_ROWS = 4000
 """Rows that candidates are tried on, those with the smallest hash."""
@@ -40,52 +36,6 @@ ROOM = 0.9
 """Balanced accuracy from which on more filters are not tried."""
 AHEAD, FAR = 2.0, 0.01
 """A lift is far behind that answers so many times as often wrong, and that much worse in balanced accuracy."""
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """The head of the learning rows and how it came about.
-
-    solver: what the other heads are solved by: the one that was asked, or that without its discriminants · alpha: the
-    strength it was solved with, null where the form has none · tried: the score of every one · compared: how ridge did
-    alone and with discriminants, null where that was not asked or could not be told.
-    """
-
-    head: Head
-    solver: Solver
-    alpha: float | None = None
-    tried: dict[float, float] = field(default_factory=dict)
-    compared: Compared | None = None
-
-
-class Solver(Protocol):
-    """A closed form: ridge or lda with its parameters."""
-
-    @property
-    def name(self) -> Name:
-        """How a layout tells of it."""
-        ...
-
-    @property
-    def left_out(self) -> bool:
-        """Whether discriminants were asked for, and ridge alone was surely better."""
-        ...
-
-    def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
-        """Solve the learning rows, with the strength that suits the selecting rows best, and the form: `select` are
-        sums of all of those, `selected` rounded features of some."""
-        ...
-
-    def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
-        """Solve any rows with a strength that was chosen before."""
-        ...
-
-    def apart(
-        self, total: Sums, entry: Rows, shift: int, alpha: float | None, check: Callable[[], None]
-    ) -> tuple[Head, Iterator[LeftOut]]:
-        """The head of `total`, as `solve` has it, and the entry's rows, which are in it, answered by heads that never
-        saw their group of folds."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

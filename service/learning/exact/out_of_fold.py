@@ -9,7 +9,7 @@ nothing of labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,9 +18,10 @@ import numpy as np
 from service.learning.data.rows import Ints, Rows, bounded
 from service.learning.data.sides import near, parted
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
+from service.learning.ledger.batch_weights import weighted_sums
 from service.learning.ledger.moments import Moments, freedom_of
 from service.learning.ledger.sums import Floats, Sums
-from service.learning.method import no_check
+from service.learning.run import no_check
 from service.learning.tables import blank, parts, table
 
 FEW = 2
@@ -261,3 +262,34 @@ def _by_rows(equations: Equations, mine: Ints, labels: Ints, z: Floats) -> LeftO
         return _between(len(left), lambda place: means.T[place] @ answers + constant)
 
     return LeftOut(mine, classes, asked @ answers + constant, apart)
+
+
+def out_of_fold_weighted(
+    others: Sums,
+    entry: Rows,
+    weight: Mapping[str, float],
+    shift: int,
+    classes: Sequence[str],
+    solve: Callable[[Sums], Head],
+    check: Callable[[], None] = no_check,
+) -> Floats:
+    """Of weighted rows: logits of the entry by heads without each group of folds k = fold // 2. -> [n, C]
+
+    `others`: weighted sums of everything but the entry · `weight`: of each batch, its age included. Nothing is taken
+    out of sums: a class that only the group itself has is truly unknown to its head. Rows with a near-duplicate in
+    another fold are not answered.
+    """
+    group = entry.folds // 2
+    sums = {k: weighted_sums(entry.take(group == k), weight) for k in np.unique(group)}
+    logits = np.full((len(entry), len(classes)), np.nan)
+    apart = parted(entry.marks, entry.folds)
+    for k in sums:
+        check()
+        rest = others
+        for other, more in sums.items():
+            rest = rest + more if other != k else rest
+        if rest.mass:
+            mine = entry.inputs[group == k].astype(np.float64) * 2.0**-shift
+            logits[group == k] = solve(rest).aligned(classes).logits(mine)
+    logits[apart] = np.nan  # a head has learned what is nearly the same
+    return logits

@@ -11,7 +11,7 @@ from service.contract.inputs import Strict
 from service.errors import MethodRefused
 from service.learning.exact.decay import DECAYS, Decay, choose_decay
 from service.learning.exact.frozen_features import NO_LIFT, moved, space_stays
-from service.learning.exact.lift_choice import Solver
+from service.learning.exact.solver import Solver
 from service.learning.ledger.batch_weights import Weights
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Setting

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from service.learning.data.rows import Rows
 from service.learning.exact.discriminants import blended, blended_apart, compared, with_discriminants
-from service.learning.exact.lift_choice import Fitted, Name
 from service.learning.exact.out_of_fold import LeftOut, lda_apart, ridge_apart
 from service.learning.exact.solve import Head, RidgeEquations, solve_ridge, solved_once
+from service.learning.exact.solver import Fitted, Name
 from service.learning.ledger.moments import Moments
 from service.learning.ledger.sums import Sums
 

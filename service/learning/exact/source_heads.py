@@ -15,13 +15,15 @@ from typing import Literal
 import numpy as np
 
 from service.learning.data.rows import Bools, Rows
+from service.learning.exact.out_of_fold import out_of_fold_weighted
 from service.learning.exact.solve import Head
-from service.learning.ledger.batch_weights import OTHERS, Weights, aged, out_of_fold_weighted
+from service.learning.ledger.batch_weights import OTHERS, Weights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
-from service.learning.method import Data, Run
+from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.wording import listed, percent
 
 PULLS = (1.0, 3.0, 10.0)

@@ -8,18 +8,15 @@ the batches were learned, the sums have the same bits; and without a batch they 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from service.learning.data.rows import SELECT_FOLD, Rows, bounded
-from service.learning.data.sides import parted
-from service.learning.exact.solve import Head
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.ledger import Ledger
-from service.learning.ledger.sums import Floats, Sums
-from service.learning.method import no_check
+from service.learning.ledger.sums import Sums
 
 OTHERS = "*"
 """Stands for every source that is not named."""
@@ -85,37 +82,6 @@ def add_up(start: Ledger, decay: float, steps: Steps, entry: Callable[[str], Row
 def aged(decay: float, steps: Steps) -> dict[str, float]:
     """What each batch counts, its age included."""
     return {batch: weight * decay ** (len(steps) - 1 - k) for k, (batch, weight) in enumerate(steps)}
-
-
-def out_of_fold_weighted(
-    others: Sums,
-    entry: Rows,
-    weight: Mapping[str, float],
-    shift: int,
-    classes: Sequence[str],
-    solve: Callable[[Sums], Head],
-    check: Callable[[], None] = no_check,
-) -> Floats:
-    """Of weighted rows: logits of the entry by heads without each group of folds k = fold // 2. -> [n, C]
-
-    `others`: weighted sums of everything but the entry · `weight`: of each batch, its age included. Nothing is taken
-    out of sums: a class that only the group itself has is truly unknown to its head. Rows with a near-duplicate in
-    another fold are not answered.
-    """
-    group = entry.folds // 2
-    sums = {k: weighted_sums(entry.take(group == k), weight) for k in np.unique(group)}
-    logits = np.full((len(entry), len(classes)), np.nan)
-    apart = parted(entry.marks, entry.folds)
-    for k in sums:
-        check()
-        rest = others
-        for other, more in sums.items():
-            rest = rest + more if other != k else rest
-        if rest.mass:
-            mine = entry.inputs[group == k].astype(np.float64) * 2.0**-shift
-            logits[group == k] = solve(rest).aligned(classes).logits(mine)
-    logits[apart] = np.nan  # a head has learned what is nearly the same
-    return logits
 
 
 def weighted_sums(entry: Rows, weight: Mapping[str, float]) -> Sums:

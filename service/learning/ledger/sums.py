@@ -14,15 +14,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.inputs import WIDEST_EXACT
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.data.rows import Array, Ints, Rows
+from service.learning.data.rows import WIDEST, Array, Ints, Rows
 
 Floats = NDArray[np.float64]
 
 LARGEST_SUM = 2.0**53
 """Float64 holds every integer up to here."""
-WIDEST = WIDEST_EXACT
 CHUNK = 8192
 """Rows that are multiplied at once."""
 WIDE = 16

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from service.contract.inputs import InputSpec
 from service.errors import MethodRefused
-from service.learning.ledger.sums import WIDEST
+from service.learning.data.rows import WIDEST
 from service.learning.network.checkpoint import LiftLayout
 from service.learning.network.input_scale import CLIP, input_reach
 

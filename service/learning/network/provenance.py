@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
+from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.network import TRAINED_HERE, Network, parts_of
 
 
 def unchanged(base: Checkpoint | None, part: str, tensors: Tensors) -> bool:
@@ -36,3 +38,23 @@ def learned_by_part(
         for p, ts in parts.items()
     }
     return learned | ({"scale": frozenset()} if declared else {})
+
+
+ORIGIN = "state.origin."
+"""Parts that keep the weights of the first training: what `anchor: base` pulls to."""
+
+
+def origin_of(network: Network) -> dict[str, Tensors]:
+    """The weights of a network under the names that keep them for good; pretrained ones stay where they are."""
+    return {
+        ORIGIN + p: ts
+        for p, ts in parts_of(network).items()
+        if p.split(".")[0] in ("backbone", "neck", "head") and not isinstance(ts, SharedWeights)
+    }
+
+
+def trunk_trains(base: Checkpoint, thaw: bool = False) -> bool:
+    """A backbone whose weights were learned here, or to `thaw` a pretrained one, and no lift that fixes the feature
+    space behind it."""
+    kinds = (*TRAINED_HERE, PretrainedBackbone) if thaw else TRAINED_HERE
+    return isinstance(base.layout.backbone, kinds) and not base.layout.lifts

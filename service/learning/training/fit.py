@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.errors import Diverged
-from service.learning.method import GradientParams, Run
+from service.learning.method import GradientParams
 from service.learning.network.multiply_adds import forward_cost
+from service.learning.run import Run
 from service.learning.training.losses import log_shares
 from service.learning.training.optimiser import (
     UNSEEN_STEPS,

@@ -11,26 +11,28 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from service.contract.inputs import Architecture
+from service.contract.inputs import Architecture, Backbone, PretrainedBackbone
 from service.errors import MethodRefused
+from service.learning.backbones import resolved
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Bools
-from service.learning.ledger.feature_space import frozen_trunk, give_grid, largest_feature, shift_for
-from service.learning.method import Balance, Data, GradientParams, Learned, Run, Unfreeze
-from service.learning.network.blocks import Block
+from service.learning.exact.calibration import ENOUGH_ROWS, fit_temperature
+from service.learning.ledger.feature_space import feature_width, largest_feature, shift_for
+from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
+from service.learning.method import Balance, Data, GradientParams, Learned, Unfreeze
+from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import grow_head, merge, new_neck
 from service.learning.network.input_scale import InputScale, declared_scale, scale_for
-from service.learning.network.network import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
-from service.learning.network.origin import ORIGIN, origin_of, trunk_trains
-from service.learning.network.provenance import learned_by_part, unchanged
-from service.learning.training.afterwards import balance, calibrate
+from service.learning.network.network import TRAINED_HERE, Dense, Network, build, fresh, layout_of, parts_of
+from service.learning.network.provenance import ORIGIN, learned_by_part, origin_of, trunk_trains, unchanged
+from service.learning.run import Run
 from service.learning.training.body import Body
-from service.learning.training.fit import Fit, Labelled, Objective, fit
+from service.learning.training.fit import Fit, Labelled, Objective, fit, logits
 from service.learning.training.from_exact_head import join, open_head, to_unit, unselected
-from service.learning.training.rebalance import ADJUSTED, LEVEL, give_back
+from service.learning.training.rebalance import ADJUSTED, LEVEL, Trained, give_back, rebalance
 from service.learning.training.training_rows import View
 from service.learning.training.unfreezing import NO_BLOCKS, SLOWER, opened
 
@@ -315,3 +317,82 @@ class Learner:
 def _masked(rows: Labelled, mask: Bools) -> Labelled:
     which = torch.from_numpy(mask)
     return Labelled(rows.x[which], rows.y[which])
+
+
+def frozen_trunk(base: Checkpoint | None, data: Data, scale: InputScale, backbone: Backbone) -> Network:
+    """What stands still below a head that is made anew: the base's where it has the same pretrained backbone, else the
+    backbone itself. On its grid, without neck and head."""
+    if not isinstance(backbone, PretrainedBackbone):
+        return identity_network(data.input, scale)
+    other = base is None or base.layout.backbone != resolved(data.input, backbone)
+    if base is None or other or base.layout.trained or base.layout.low_rank:
+        return pretrained_network(data.input, scale, backbone, data.pretrained(), first=data.batch)
+    network = build(base)
+    give_grid(network, data.batch)
+    network.neck, network.head = Dense([], feature_width(network)), GrownLinear([])
+    return network
+
+
+TAKEN_OVER = 0.1
+"""Share of old rows that are answered with a new class from which the report says so."""
+
+
+NO_OLD = "no row of some old class was learned beside, so its score knows nothing of shares"
+"""Why there is no prior to take off after such a training."""
+
+
+def balance(learner: Learner) -> dict[str, Any]:
+    """Apply what was asked for against a head that favours new classes, in place. -> what was done, for the report
+
+    The notes tell how many old rows are still answered with a new class then, where the method watches some.
+    """
+    prior_free = learner.prior_free or (NO_OLD if learner.lacks_old else None)
+    trained = Trained(
+        learner.body.head,
+        learner.known,
+        learner.body.unit,
+        lambda: _chosen_on(learner),
+        lambda: _seen(learner),
+        prior_free,
+    )
+    done = rebalance(learner.balance, trained)
+    learner.notes += [*([done.note] if done.note else []), *_taken_over(learner)]
+    if done.taken is not None:
+        learner.adjusted = {"columns": done.taken}
+    return done.told
+
+
+def _taken_over(learner: Learner) -> list[str]:
+    """A note where new classes have taken old rows."""
+    if learner.watched is None or not learner.watched.rows:
+        return []
+    said = logits(learner.body, learner.watched.x, learner.run).argmax(1)
+    share = float((said >= learner.known).double().mean())
+    if share <= TAKEN_OVER:
+        return []
+    level = ' "balance": "correct" levels them afterwards;' if learner.balance == "none" else ""
+    return [
+        f"{share:.0%} of the old rows kept back are now answered with a new class: nothing held the balance between "
+        f"old classes and new ones.{level} ridge, replay and linear_probe hold it."
+    ]
+
+
+def calibrate(learner: Learner) -> float:
+    """The temperature, from selecting rows of batch and history where there are enough; else what it was."""
+    columns = learner.kept_back.y
+    if len(columns) < ENOUGH_ROWS or int(columns.min()) == int(columns.max()):
+        return learner.temperature
+    return fit_temperature(_chosen_on(learner)[0].double().numpy(), columns.numpy())
+
+
+def _chosen_on(learner: Learner) -> tuple[Tensor, Tensor]:
+    """Logits and columns of the selecting rows of batch and history."""
+    rows = learner.kept_back
+    return logits(learner.body, rows.x, learner.run), rows.y
+
+
+def _seen(learner: Learner) -> list[int]:
+    """Rows of each class, of history and batch."""
+    known, own = learner.view.counted.all, learner.data.batch.counts()
+    history = dict(zip(known.classes, known.n.tolist(), strict=True))
+    return [int(history.get(name, 0)) + own.get(name, 0) for name in learner.classes]

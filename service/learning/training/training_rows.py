@@ -15,13 +15,15 @@ from service.contract.inputs import TextInput
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows, bounded
-from service.learning.ledger.feature_space import Space, examining_network, identity_network, rounded
+from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.headless_networks import examining_network, identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data, Run
+from service.learning.method import Data
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.convolutions import Convolutions, Stage
 from service.learning.network.network import Dense, Network
+from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.frame import Frame, Framed
 from service.learning.training.pseudo_rows import Gaussians

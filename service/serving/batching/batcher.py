@@ -15,9 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.errors import Busy
 from service.learning.data.rows import Array
-from service.serving.batching.passes import Answering, Pass, Piece, Question, computed
+from service.serving.batching.passes import Answering, Pass, Piece, Question, computed, deliver, unwanted
 from service.serving.batching.queues import SHARE, Line
-from service.serving.batching.telling import deliver, unwanted
 from service.serving.compute.forward import Forward
 from service.serving.predictor import Predictor, Shares
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import mmap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from service.errors import DeadlinePassed
 from service.learning.data.rows import Array
 from service.serving.compute.forward import UNKNOWN, Forward
 from service.serving.predictor import Predictor, Shares
@@ -138,3 +140,55 @@ def _outside(rows: Array, low: float, high: float) -> frozenset[int]:
 def _not_finite(rows: Array) -> dict[int, int]:
     flat = rows.reshape(len(rows), -1)
     return {int(k): int(np.argmin(np.isfinite(flat[k]))) for k in np.flatnonzero(~np.isfinite(flat).all(1))}
+
+
+log = logging.getLogger("tsuika.serving")
+
+
+T = TypeVar("T")
+
+
+class NotFinite(Exception):
+    """Number `place` (counted through the row) of row `row` is NaN, infinite or beyond a float32."""
+
+    def __init__(self, row: int, place: int) -> None:
+        super().__init__(row, place)
+        self.row, self.place = row, place
+
+
+def unwanted(question: Question, now: float) -> bool:
+    """Whether nobody waits for it any more: its sender went away, it has failed, or its time is over."""
+    if question.answer.done():
+        return True
+    if question.until is None or now < question.until:
+        return False
+    _tell(question.answer.set_exception, DeadlinePassed("The time that the request gave was over before its turn."))
+    return True
+
+
+def _tell(told: Callable[[T], None], what: T) -> None:
+    """One who cannot be told must not keep the others from being told."""
+    try:
+        told(what)
+    except Exception:
+        log.exception("an answer could not be given")
+
+
+def deliver(pieces: list[Piece], found: Pass | Exception) -> None:
+    """Every question whose last rows have passed is told the answer, one with a fault that."""
+    at = 0
+    for question, start, stop in pieces:
+        first, at = at, at + stop - start
+        if question.answer.done():
+            continue
+        if isinstance(found, Exception):
+            _tell(question.answer.set_exception, found)
+            continue
+        if found.faulty:
+            faults = [k for k in sorted(found.faulty) if first <= k < at]
+            if faults:
+                _tell(question.answer.set_exception, NotFinite(start + faults[0] - first, found.faulty[faults[0]]))
+                continue
+        if stop == len(question.rows):
+            held = question.held
+            _tell(question.answer.set_result, held if held is not None else Shares.concat(question.parts))

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 from service.errors import BudgetSpent
 from service.learning.evaluation.challenge import compare
+from service.learning.evaluation.examine import Candidate, Context, examine
 from service.learning.imported_classes import foreign
-from service.learning.method import Data, Learned, Run
+from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
-from service.learning.update import Candidate, Context, examine, learn
+from service.learning.update import learn
 from service.worker.child.method_choice import Chosen
 
 

@@ -15,7 +15,7 @@ from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Run
+from service.learning.run import Run
 from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
 from service.worker.assignment import Entry

@@ -18,7 +18,7 @@ from service.learning.ledger.batch_weights import Steps, Weights, with_facts
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Run
+from service.learning.run import Run
 from service.storage.artifacts import exam_area
 from service.worker.assignment import Trusted
 from service.worker.child.model_store import Memory, Shelf

@@ -16,14 +16,16 @@ from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
 from service.learning.evaluation.cost import retraining_cost
+from service.learning.evaluation.examine import Candidate, Context, examine
 from service.learning.imported_classes import refuse_to_forget
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Learned, Run
+from service.learning.method import Learned
 from service.learning.methods import METHODS
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refused
 from service.learning.retraction import blank, certify
-from service.learning.update import Candidate, Context, examine, learn
+from service.learning.run import Run
+from service.learning.update import learn
 from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts

@@ -13,7 +13,7 @@ from service.learning.ledger.batch_weights import Steps, Weights, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Run
+from service.learning.run import Run
 
 if TYPE_CHECKING:
     from service.worker.child.model_store import Shelf

@@ -15,7 +15,7 @@ from service.contract.report import Report
 from service.errors import Conflict
 from service.learning.auto import AutoParams
 from service.learning.backbones.admission import check
-from service.learning.evaluation.looking_back import ages
+from service.learning.evaluation.assessment import ages
 from service.learning.methods import METHODS
 from service.registry import batches, deployments, ledger, models, updates, versions
 from service.registry.lineage import as_learned

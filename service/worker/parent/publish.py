@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import Busy, CorruptArtifact, Incomplete
-from service.learning import wording
+from service.learning.gate import verdicts
 from service.registry import deployments, leases, ledger, models, states, updates, versions
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
@@ -158,7 +158,7 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     notes = [*result.report.batch.notes, *map(disputes.told, settled)]
     opened = result.report.batch.disputes if verdict is Verdict.HELD else []
     batch = result.report.batch.model_copy(update={"disputes": opened, "settled": settled, "notes": notes})
-    why = wording.verdict_sentence(result.report, verdict, number, before)
+    why = verdicts.verdict_sentence(result.report, verdict, number, before)
     gate = result.report.gate.model_copy(update={"why": f"{why} {disputes.settles(model)}" if opened else why})
     made = versions.Made(
         learned=result.learned,

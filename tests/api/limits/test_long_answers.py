@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.api.limits import long_answers
+from service.api.limits import connections, long_answers
 from service.api.limits.long_answers import LongAnswers
 from service.api.limits.request_checks import AFTERWARDS
 from service.errors import Busy
-from service.server import flow
 from service.serving.answers import Answer
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
@@ -224,7 +223,7 @@ def test_an_answer_that_is_not_taken_is_cut_off_and_nothing_of_it_stays(
     port: Port, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     object.__setattr__(port.api.runtime.settings, "answer_timeout_seconds", 0.2)
-    monkeypatch.setattr(flow, "UNREAD_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.2)
     answers = port.api.door.context.answers
 
     async def go() -> bytes:

@@ -12,7 +12,8 @@ from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone
 from service.learning import backbones
 from service.learning.backbones.extractor import Extractor, SharedWeights, shared
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.ledger.feature_space import Space, extracted, pretrained_network, rounded
+from service.learning.ledger.feature_space import Space, extracted, rounded
+from service.learning.ledger.headless_networks import pretrained_network
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.network import build, parts_of

@@ -13,12 +13,14 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBa
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.serialization import digest, pack_shard
+from service.learning.evaluation.examine import Context, examine
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Learned, Run
+from service.learning.method import Learned
 from service.learning.methods import METHODS, resolve
 from service.learning.network.network import build
 from service.learning.retraction import blank
-from service.learning.update import Context, examine, run_update
+from service.learning.run import Run
+from service.learning.update import run_update
 from service.serving.predictor import Predictor
 from tests.learning.backbones.made import IMAGE, LITE, TEXT, TINY, files_of
 from tests.learning.memory_data import Stream

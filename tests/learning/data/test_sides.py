@@ -14,10 +14,11 @@ from service.contract.inputs import Architecture, ImageInput, InputSpec, RangeSc
 from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, Array, Known, Rows, bounded, distinct, make_rows, rows_of
 from service.learning.data.serialization import pack_rows, unpack, unpack_rows
 from service.learning.data.sides import FINEST, Folding, parted, settle, spreads
+from service.learning.evaluation.examine import Context
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Run
 from service.learning.methods import resolve
-from service.learning.update import Context, run_update
+from service.learning.run import Run
+from service.learning.update import run_update
 from tests.learning.exact_help import space
 from tests.learning.memory_data import MemoryData
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from service.contract.inputs import VectorInput
 from service.learning.evaluation.challenge import Bout, compare
-from service.learning.method import Run
 from service.learning.methods import METHODS
+from service.learning.run import Run
 from service.learning.update import learn
 from tests.learning.memory_data import MemoryData, Stream
 

@@ -11,7 +11,8 @@ from service.learning.data.rows import Rows
 from service.learning.evaluation import learning_curve as curve
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.exact.solve import Head, solve_ridge
-from service.learning.ledger.feature_space import Space, identity_network
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.network.input_scale import declared_scale

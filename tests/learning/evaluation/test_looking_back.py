@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.learning.evaluation.looking_back import ages
+from service.learning.evaluation.assessment import ages
 
 
 @pytest.mark.parametrize(

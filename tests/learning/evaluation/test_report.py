@@ -12,13 +12,13 @@ from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation.answers import Answers, Bits
-from service.learning.evaluation.assessment import Assessment, Past
-from service.learning.evaluation.looking_back import remember
+from service.learning.evaluation.assessment import Assessment, Past, remember
 from service.learning.evaluation.report import assess
 from service.learning.exact.solve import solve_ridge
+from service.learning.gate.verdicts import promoted, verdict_sentence
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.wording import listed, points, promoted, verdict_sentence
+from service.learning.wording import listed, points
 
 COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)
 

@@ -29,11 +29,12 @@ from service.learning.data.serialization import pack_shard
 from service.learning.exact import lift_choice
 from service.learning.exact.solve import ABSENT, solve_ridge
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Learned, Method, Run
+from service.learning.method import Learned, Method
 from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
+from service.learning.run import Run
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData, Stream
 

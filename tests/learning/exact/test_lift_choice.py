@@ -10,10 +10,10 @@ from service.learning.data.rows import Rows, make_rows
 from service.learning.exact import lift_choice
 from service.learning.exact.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
 from service.learning.exact.ridge_solver import Ridge
-from service.learning.method import Run
 from service.learning.methods.freeze.lda import Discriminants
 from service.learning.network.input_scale import scale_for
 from service.learning.network.lifts import candidate_lifts
+from service.learning.run import Run
 from tests.learning.exact_help import SECRET, VECTOR
 
 PLANE = VectorInput(kind="vector", size=2, scale=RangeScale(range=(-1, 1)))

@@ -12,13 +12,15 @@ from service.contract.inputs import Architecture
 from service.errors import InvalidContent
 from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_shard
+from service.learning.evaluation.examine import Context
 from service.learning.exact.source_heads import LEAST_ROWS
-from service.learning.method import Learned, Method, Run
+from service.learning.method import Learned, Method
 from service.learning.methods.baseline import fine_tune
 from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.imported import Foreign, imported
-from service.learning.update import Context, run_update
+from service.learning.run import Run
+from service.learning.update import run_update
 from service.serving.answers import predict
 from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Predictor

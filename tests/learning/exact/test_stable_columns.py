@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.learning.method import Run
+from service.learning.evaluation.examine import Context
 from service.learning.methods import METHODS, resolve
-from service.learning.update import Context, run_update
+from service.learning.run import Run
+from service.learning.update import run_update
 from tests.learning.samples import accuracy, digits, logits, stream
 
 RIDGE, NET = METHODS["ridge"], METHODS["fine_tune"]

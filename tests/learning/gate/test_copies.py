@@ -15,10 +15,11 @@ from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import Report
 from service.learning.data.rows import Known, Rows, rows_of
 from service.learning.data.sides import Folding, settle
-from service.learning.method import Run
+from service.learning.evaluation.examine import Context
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.update import Context, run_update
+from service.learning.run import Run
+from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
 
 INPUT = VectorInput(kind="vector", size=64)

@@ -15,9 +15,10 @@ from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import Report
 from service.learning.data.rows import make_rows
 from service.learning.evaluation.assessment import Past
-from service.learning.method import Run
+from service.learning.evaluation.examine import Context
 from service.learning.methods import resolve
-from service.learning.update import Context, run_update
+from service.learning.run import Run
+from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
 
 INPUT = VectorInput(kind="vector", size=64)

@@ -14,13 +14,15 @@ from service.contract.inputs import Architecture
 from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.exact.decay import choose_decay
+from service.learning.exact.out_of_fold import out_of_fold_weighted
 from service.learning.exact.solve import ABSENT, Head, solve_ridge
-from service.learning.ledger.batch_weights import Weights, add_up, aged, out_of_fold_weighted, weighted_sums
+from service.learning.ledger.batch_weights import Weights, add_up, aged, weighted_sums
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Learned, Method, Run
+from service.learning.method import Learned, Method
 from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts

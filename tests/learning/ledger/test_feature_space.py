@@ -26,11 +26,11 @@ from service.learning.ledger.feature_space import (
     Space,
     backbone_multiply_adds,
     feature_blocks,
-    identity_network,
     largest_feature,
     rounded,
     shift_for,
 )
+from service.learning.ledger.headless_networks import identity_network
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.lifts import LiftKind, make_lift

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageInput, MlpBackbone, RangeScale
-from service.learning.method import Method, Run
+from service.learning.method import Method
 from service.learning.methods import METHODS
 from service.learning.methods.baseline import retrain
 from service.learning.methods.expand import den, lora, probe
 from service.learning.methods.freeze import linear_probe
+from service.learning.run import Run
 from tests.learning.memory_data import Stream
 from tests.learning.samples import Floats, digits, logits
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
+from service.learning.run import Run
 from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
 
 

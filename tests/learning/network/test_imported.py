@@ -10,11 +10,12 @@ from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import InvalidContent, MethodRefused
 from service.learning.auto import auto
 from service.learning.data.rows import Array, make_rows
-from service.learning.method import Run
+from service.learning.evaluation.examine import Candidate, Context
 from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
-from service.learning.update import Candidate, Context, run_update
+from service.learning.run import Run
+from service.learning.update import run_update
 from service.serving.predictor import Predictor
 from tests.learning.memory_data import SECRET, MemoryData
 

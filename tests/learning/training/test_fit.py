@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from service.errors import Cancelled, Diverged
-from service.learning.method import GradientParams, Run
+from service.learning.method import GradientParams
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.multiply_adds import forward_cost
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, accuracy, fit
 
 PARAMS = GradientParams(epochs=3, batch_size=16, lr=0.1)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from service.learning.method import Run
 from service.learning.methods.freeze import ridge
+from service.learning.run import Run
 from service.learning.training.learner import Learner
 from tests.learning.samples import digits, stream
 

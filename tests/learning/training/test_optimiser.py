@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.method import GradientParams, Run
+from service.learning.method import GradientParams
+from service.learning.run import Run
 from service.learning.training import fit as training
 from service.learning.training.fit import Labelled, fit
 from service.learning.training.optimiser import CLIP, MOMENTUM, Descent, clip, gathered, memory_layout

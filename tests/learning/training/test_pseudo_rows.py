@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from service.learning.ledger.feature_space import Space, identity_network
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.headless_networks import identity_network
 from service.learning.network.input_scale import InputScale
 from service.learning.training.frame import Frame
 from service.learning.training.pseudo_rows import Gaussians

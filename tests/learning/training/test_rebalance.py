@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.method import Balance, Method, Run
+from service.learning.method import Balance, Method
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.expand import den
 from service.learning.methods.freeze import lda, ridge
 from service.learning.methods.rehearse import replay
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.growth import matrix
+from service.learning.run import Run
 from service.learning.training.rebalance import (
     ADJUSTED,
     Trained,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.method import Method, Run
+from service.learning.method import Method
 from service.learning.methods.baseline import retrain
 from service.learning.methods.expand import branch
 from service.learning.methods.rehearse import der_pp, icarl, replay
+from service.learning.run import Run
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream

@@ -19,13 +19,14 @@ from service.errors import MethodRefused
 from service.learning.backbones.extractor import Blocks
 from service.learning.backbones.residual import SmallResNet
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Learned, Method, Run, Setting, TrunkParams
+from service.learning.method import Learned, Method, Setting, TrunkParams
 from service.learning.methods import METHODS, UNFREEZE, as_learned, resolve
 from service.learning.methods.constrain import l2_sp
 from service.learning.methods.expand import lora
 from service.learning.methods.freeze import linear_probe, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refused
+from service.learning.run import Run
 from service.learning.training.unfreezing import layers_within, unknown_names
 from tests.learning.backbones.made import classifier
 from tests.learning.memory_data import Stream

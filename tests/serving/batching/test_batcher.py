@@ -17,7 +17,7 @@ from service.learning.data.rows import Array
 from service.serving.batching import batcher as batching
 from service.serving.batching import passes
 from service.serving.batching.batcher import Batcher
-from service.serving.batching.telling import NotFinite
+from service.serving.batching.passes import NotFinite
 from service.serving.compute.forward import UNKNOWN, Extremes, Forward
 from service.serving.pace import Pace
 from service.serving.predictor import Predictor, Shares

@@ -11,9 +11,10 @@ import pytest
 
 from service.contract.inputs import VectorInput
 from service.learning.data.rows import Rows
-from service.learning.method import Run
+from service.learning.evaluation.examine import Context
 from service.learning.methods import METHODS, resolve
-from service.learning.update import Context, learn
+from service.learning.run import Run
+from service.learning.update import learn
 from service.worker.child.challenger import beside, better
 from service.worker.child.method_choice import choose
 from tests.learning.memory_data import MemoryData, Stream

@@ -13,7 +13,7 @@ from service.learning.data.rows import Rows, make_rows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Run
+from service.learning.run import Run
 from service.storage.artifacts import exam_area, model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts

@@ -9,9 +9,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
-from service.learning.methods.constrain.anchored import watch_old
+from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
+from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit
 

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, PretrainedBackbone, misfit
-from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, Setting, TrunkParams
+from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, Setting, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training import unfreezing
 from service.learning.training.learner import FROM_SCRATCH, Learner
 

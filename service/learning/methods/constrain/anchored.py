@@ -10,11 +10,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.method import SCHEDULE, Data, Run, Schedule, TrunkParams
+from service.learning.method import SCHEDULE, Data, Schedule, TrunkParams
 from service.learning.methods.constrain.importance import Importance
 from service.learning.methods.constrain.strength_search import Point, search
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.training.fit import Labelled, Objective, Step, rights
+from service.learning.run import Run
+from service.learning.training.fit import Objective, Step, rights
+from service.learning.training.kept_back import new_share, selecting_rows, watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull, without_old
 from service.learning.training.unfreezing import SLOWER
@@ -164,20 +166,6 @@ def train_held(
     return best, details
 
 
-def selecting_rows(learner: Learner) -> tuple[Labelled, Labelled]:
-    """Selecting rows of what was known (pseudo-rows where there are none) and of the batch (else its learning rows)."""
-    old, new = learner.view.selected, learner.selecting
-    return old if old.rows else learner.stand_ins(learner.batch), new if new.rows else learner.batch
-
-
-def new_share(learner: Learner) -> float:
-    """How much the batch counts beside what was known: half, and where it brings new classes each class alike."""
-    if not 0 < learner.known < len(learner.classes):
-        return 0.5
-    own = len(learner.data.batch.present())
-    return own / (own + learner.known)
-
-
 def search_notes(points: Sequence[Point], strength: float, strengths: Sequence[float]) -> list[str]:
     """What a search could not see, and whether it ended at an end of its grid, `strengths`."""
     if points[0].old is None:
@@ -199,10 +187,3 @@ def search_notes(points: Sequence[Point], strength: float, strengths: Sequence[f
             f"The search ended at its weakest pull, {strength:g}: the new rows need weights that the old ones held."
         ]
     return []
-
-
-def watch_old(learner: Learner, start: Learner) -> None:
-    """Old rows that tell in the end whether new classes have taken them: a pull holds weights, not the balance between
-    classes. `start`: a learner that has not trained."""
-    if 0 < learner.known < len(learner.classes):
-        learner.watched = selecting_rows(start)[0]

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.method import Data, Learned, Method, Run
+from service.learning.method import Data, Learned, Method
 from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, train_held
 from service.learning.methods.constrain.importance import LABELS, Importance, mean_of, old_rows, sample_of
 from service.learning.methods.constrain.per_row_gradients import sensitivity
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.multiply_adds import forward_cost
+from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit

@@ -15,11 +15,12 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
-from service.learning.methods.constrain.anchored import new_share, selecting_rows, watch_old
+from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
 from service.learning.methods.constrain.strength_search import Point, preferred
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.fit import rights
+from service.learning.training.kept_back import new_share, selecting_rows, watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit
 

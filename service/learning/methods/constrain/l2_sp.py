@@ -20,10 +20,11 @@ import torch
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.learning.method import Data, Learned, Method, Run
+from service.learning.method import Data, Learned, Method
 from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, Strength, choose, objective
 from service.learning.network.checkpoint import Checkpoint, Tensors
-from service.learning.network.origin import ORIGIN
+from service.learning.network.provenance import ORIGIN
+from service.learning.run import Run
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit
 

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.method import SCHEDULE, Data, Learned, Method, Run, Schedule, TrunkParams
-from service.learning.methods.constrain.anchored import asks_new_alone, watch_old
+from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
+from service.learning.methods.constrain.anchored import asks_new_alone
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.fit import Step, logits
+from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import divergence, without_old
 from service.learning.training.unfreezing import unfit

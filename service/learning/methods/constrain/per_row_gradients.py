@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 from torch.nn import functional as F
 
-from service.learning.method import Run
 from service.learning.network.blocks import Block
 from service.learning.network.convolutions import KERNEL, Filters
+from service.learning.run import Run
 
 Asked = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """What is asked of rows: logits [n, C] and chance [n] -> scores [n, k] to be differentiated, and weights [n, k]."""

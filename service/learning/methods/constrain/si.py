@@ -14,10 +14,11 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.method import Data, Learned, Method, Run
+from service.learning.method import Data, Learned, Method
 from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, choose, objective
 from service.learning.methods.constrain.importance import Importance, trained
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit
 

@@ -15,7 +15,7 @@ from math import log10
 
 from torch import Tensor
 
-from service.learning.method import Run
+from service.learning.run import Run
 
 ERRORS = 2.0
 """Standard errors below the best that still count as good as it."""

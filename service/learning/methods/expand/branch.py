@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.data.memory import refuse_without_rows, remember
+from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
-from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.method import Data, GradientParams, Learned, Method, Setting
 from service.learning.methods.expand.branches import (
     Frozen,
     add_branch,
@@ -28,6 +28,8 @@ from service.learning.methods.expand.branches import (
 from service.learning.network.blocks import Block, new_block
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
+from service.learning.retention import refuse_without_rows
+from service.learning.run import Run
 from service.learning.training.body import BeforeHead, Body
 from service.learning.training.fit import Labelled, Objective, Step, fit, logits
 from service.learning.training.learner import DRAWS, TRAINING, Learner

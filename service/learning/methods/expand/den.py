@@ -18,12 +18,13 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.data.memory import remember
-from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.method import Data, GradientParams, Learned, Method, Setting
 from service.learning.methods.expand.expansion import Expansion, expand
 from service.learning.methods.expand.frozen_activations import Inside, training_beside
 from service.learning.methods.expand.growable_layers import growing
 from service.learning.methods.expand.probe import EPOCHS, Probe, probe
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, logits
 from service.learning.training.learner import DRAWS, TRAINING, Learner
 from service.learning.training.losses import GroupLasso

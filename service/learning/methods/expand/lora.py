@@ -18,11 +18,12 @@ from service.contract.inputs import IdentityBackbone
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.memory import remember
-from service.learning.method import Data, GradientParams, Learned, Method, Run, Setting
+from service.learning.method import Data, GradientParams, Learned, Method, Setting
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import next_part
 from service.learning.network.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
 from service.learning.network.network import Network
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, Step
 from service.learning.training.learner import INIT, Learner
 from service.learning.training.losses import log_shares

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from service.learning.method import GradientParams, Run
+from service.learning.method import GradientParams
 from service.learning.methods.expand.growable_layers import Place, drift, growing
 from service.learning.network.blocks import GrownLinear
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, accuracy
 from service.learning.training.learner import DRAWS, Learner
 from service.learning.training.losses import Pull

@@ -16,13 +16,14 @@ from service.contract.enums import Family
 from service.learning.data.rows import Rows
 from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import ground_for
-from service.learning.exact.lift_choice import Fitted, Name
 from service.learning.exact.out_of_fold import LeftOut, lda_apart
 from service.learning.exact.params import ExactParams, Form, unfit
 from service.learning.exact.solve import Head, solve_lda
+from service.learning.exact.solver import Fitted, Name
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data, Learned, Method, Run
+from service.learning.method import Data, Learned, Method
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 
 
 class Params(ExactParams):

@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from service.contract.enums import Family
-from service.learning.method import UNFREEZING_COSTS, Data, LayerName, Learned, Method, Run, TrunkParams
+from service.learning.method import UNFREEZING_COSTS, Data, LayerName, Learned, Method, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import neck_widths
+from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit

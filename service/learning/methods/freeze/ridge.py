@@ -17,8 +17,9 @@ from service.learning.exact.frozen_features import as_base, ground_for
 from service.learning.exact.params import ExactParams, Form, unfit
 from service.learning.exact.ridge_solver import ALPHAS, Ridge
 from service.learning.exact.stable_columns import can_stay, with_old_columns
-from service.learning.method import Data, Learned, Method, Run
+from service.learning.method import Data, Learned, Method
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 
 FADING_ALPHA = 0.1
 """Where older batches count less: rows kept back are of the same batches as those that are learned, so they cannot tell

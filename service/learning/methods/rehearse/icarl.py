@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.data.memory import refuse_without_rows
 from service.learning.data.rows import Rows
-from service.learning.method import Data, Learned, Method, Run, TrunkParams
+from service.learning.method import Data, Learned, Method, TrunkParams
 from service.learning.methods.rehearse.exemplars import Exemplars, chosen, nearest_mean, recalled, seen
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix
+from service.learning.retention import refuse_without_rows
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, Objective, Step, accuracy, logits
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import Watch

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.data.memory import refuse_without_rows, remember
-from service.learning.method import Data, Learned, Method, Run, TrunkParams
+from service.learning.data.memory import remember
+from service.learning.method import Data, Learned, Method, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.retention import refuse_without_rows
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, Objective, Step, logits
 from service.learning.training.learner import Learner
 from service.learning.training.losses import divergence, log_shares

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import ewc
 from service.learning.methods.constrain.importance import Importance
 from service.learning.methods.rehearse import replay
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream

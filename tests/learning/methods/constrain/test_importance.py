@@ -11,10 +11,10 @@ from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.learning.data.serialization import pack_shard, unpack_shard
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain.importance import LARGEST, Importance, mean_of, trained
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream
 from tests.learning.samples import OLD, digits, stream

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import interpolate
 from service.learning.methods.constrain.interpolate import Between
 from service.learning.methods.constrain.strength_search import Point
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream

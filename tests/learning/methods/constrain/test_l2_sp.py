@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import l2_sp
 from service.learning.methods.freeze import ridge
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream
 

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import lwf
 from service.learning.methods.constrain.lwf import Distillation
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.fit import Step
 from service.learning.training.learner import Learner
 from service.learning.training.losses import without_old

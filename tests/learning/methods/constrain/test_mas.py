@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune
 from service.learning.methods.constrain import mas
 from service.learning.methods.constrain.importance import Importance
 from service.learning.methods.rehearse import replay
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, stream

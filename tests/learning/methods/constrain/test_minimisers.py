@@ -12,12 +12,13 @@ from scipy.optimize import minimize
 from torch.nn import functional as F
 
 from service.contract.inputs import VectorInput
-from service.learning.method import GradientParams, Method, Run
+from service.learning.method import GradientParams, Method
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import ewc, l2_sp, mas, si
 from service.learning.methods.constrain.importance import Importance
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, fit
 from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso, unit_norms

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.method import Run
 from service.learning.methods.constrain.per_row_gradients import Asked, Size, known_blocks, sensitivity
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.convolutions import fresh_stages
+from service.learning.run import Run
 
 CLASSES = 3
 

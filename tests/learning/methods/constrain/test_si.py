@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from service.learning.method import GradientParams, Run
+from service.learning.method import GradientParams
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import si
 from service.learning.methods.constrain.importance import Importance
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, fit
 from service.learning.training.learner import Learner
 from service.learning.training.optimiser import CLIP

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from service.learning.method import Run
 from service.learning.methods.constrain.anchored import search_notes
 from service.learning.methods.constrain.strength_search import Point, preferred, search
+from service.learning.run import Run
 
 Rights = tuple[Tensor | None, Tensor | None]
 

@@ -11,11 +11,12 @@ import torch
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
 from service.errors import MethodRefused
 from service.learning.data.serialization import pack_shard
-from service.learning.method import Learned, Run
+from service.learning.method import Learned
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.expand import den, probe
 from service.learning.methods.freeze import linear_probe, ridge
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream
 

@@ -12,7 +12,6 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, Range
 from service.errors import MethodRefused
 from service.learning.data.serialization import pack_shard
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.expand import den, lora
 from service.learning.methods.freeze import ridge
@@ -20,6 +19,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import next_part
 from service.learning.network.low_rank import LowRank, attach, fold, new_branch, targets
 from service.learning.network.network import build
+from service.learning.run import Run
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.rehearse import der_pp
 from service.learning.methods.rehearse.stored_logits import Scores
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
 from service.learning.training.fit import Labelled, Step
 from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from service.errors import MethodRefused
-from service.learning.method import Method, Run
+from service.learning.method import Method
 from service.learning.methods import resolve
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.freeze import ridge
@@ -18,6 +18,7 @@ from service.learning.methods.rehearse import icarl, replay
 from service.learning.methods.rehearse.exemplars import nearest_mean
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
+from service.learning.run import Run
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
 

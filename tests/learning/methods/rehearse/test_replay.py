@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from service.learning.method import Run
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.rehearse import replay
+from service.learning.run import Run
 from service.learning.training.losses import divergence
 from tests.learning.memory_data import MemoryData
 from tests.learning.samples import NEW, OLD, SPEC, accuracy, digits, logits, stream

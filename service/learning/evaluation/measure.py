@@ -1,0 +1,194 @@
+"""What is measured of an update: harm on trusted rows, gain on its own, and what its rows say against the base."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from service.contract.report import ClassScore
+from service.learning.data.rows import Bools, alone
+from service.learning.evaluation.answers import class_scores
+from service.learning.evaluation.assessment import Assessment, pooled_before, since
+from service.learning.evaluation.evidence import Evidence, learnable, pooled, reconcile, weigh
+from service.learning.evaluation.likeness import in_parts, likeness, of_its_own, young
+from service.learning.gate.contradiction_rules import needs_learner, needs_reconciliation, strange_can_tell
+from service.learning.gate.measurements import Contradiction, First, Group, Harm, Likeness, Measured, NewClass
+from service.learning.statistics import Agreement, Paired
+from service.learning.wording import listed
+
+NAMED = 3
+"""Classes with too few trusted rows to be judged alone that are named as a group; more are counted."""
+
+
+MANY_ROWS = 100
+"""Learned rows of which some would be trusted, if they were not all of one group."""
+
+
+def measure(a: Assessment, uncopied: Assessment) -> tuple[Measured, Evidence | None]:
+    """The numbers for the gate, and the rows behind its rules 1-4. What the candidate answers is judged by uncopied
+    rows; what the base knows of the batch by all, which it never saw."""
+    evidence, trusted = _evidence(a), a.trusted.counts()
+    alike = likeness(a, evidence) if evidence else {}
+    measured = Measured(
+        live=a.live,
+        first=None if a.base else _first(a),
+        harm=_harm(uncopied, [name for name, like in alike.items() if of_its_own(like, a.policy.renames)]),
+        contradiction=_contradiction(a, evidence) if evidence else None,
+        new_classes=_new_classes(a, alike) if a.base else (),
+        own=_own(a),
+        untested=_untested(a),
+        since=since(uncopied),
+        sound=a.sound,
+        exact=a.exact and not a.partial,
+        partial=a.partial,
+        stuck=a.stuck,
+        foreign=tuple(name for name in a.foreign if name not in trusted),
+        replaced=a.replaced,
+        batches=a.batch.batches,
+        young=_young(a, evidence) if evidence else (),
+    )
+    return measured, evidence
+
+
+def _harm(a: Assessment, own: Sequence[str]) -> Harm | None:
+    """`own`: new classes whose rows show that they are none of the old ones."""
+    if not a.base or not len(a.trusted):
+        return None
+    rows, before = a.trusted, a.base.right(a.trusted)
+    masked = a.candidate.over(a.old).right(rows)
+    intruded = a.candidate.among(a.new)
+    names = Counter(name for name, new in zip(a.candidate.names(), intruded, strict=True) if new)
+    return Harm(
+        rows=len(rows),
+        masked=Paired.of(before, masked),
+        groups=tuple(_groups(a, before, _fair(a, masked))),
+        taken=Paired.of(before, np.where(a.candidate.among(own), masked, a.candidate.right(rows))),
+        intruded=int(intruded.sum()),
+        intruders=tuple(name for name, _ in names.most_common()),
+        yardstick_intruded=int(a.yardstick.among(a.new).sum()) if a.yardstick else None,
+    )
+
+
+def _fair(a: Assessment, masked: Bools) -> Bools:
+    """Right after, for judging class by class: a row that even the yardstick gives to a new class counts as masked."""
+    excused = a.yardstick.among(a.new) if a.yardstick else np.ones(len(masked), bool)
+    return np.asarray(np.where(excused, masked, a.candidate.right(a.trusted)))
+
+
+def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
+    """Each class with enough trusted rows, the others together, and each source where there are several."""
+    rows, least = a.trusted, a.policy.worst_class.min_rows
+    counts = np.bincount(rows.labels, minlength=len(rows.names))
+    masks = [(name, f'"{name}"', rows.labels == k, False) for k, name in enumerate(rows.names) if counts[k] >= least]
+    rare = counts[rows.labels] < least
+    if rare.any():
+        few = [name for name, n in zip(rows.names, counts, strict=True) if 0 < n < least]
+        named = listed(few, quote=True) if len(few) <= NAMED else f"{len(few)} rare classes"
+        masks.append((named, named if len(few) <= NAMED else f"the {named}", rare, len(few) > 1))
+    if len(np.unique(rows.source)) > 1:
+        sources = [
+            (name, f'the source "{name}"', rows.source == k, False) for k, name in enumerate(rows.sources) if name
+        ]
+        masks += [source for source in sources if source[2].sum() >= least]
+    return [
+        Group(name, said, float(before[m].mean()), float(after[m].mean()), Paired.of(before[m], after[m]), several)
+        for name, said, m, several in masks
+    ]
+
+
+def _first(a: Assessment) -> First:
+    judged = a.candidate_on_batch.judged
+    nothing_left = judged & alone(a.batch)
+    judged = judged & ~nothing_left
+    rows = a.batch.take(judged)
+    place = {name: k for k, name in enumerate(rows.names)}
+    answered = np.array([place.get(name, len(place)) for name in a.candidate_on_batch.names()], np.int64)
+    counts = rows.counts()
+    return First(
+        Agreement.of(answered[judged], rows.labels),
+        len(a.candidate.classes),
+        max(sorted(counts), key=lambda c: counts[c], default=""),
+        int(nothing_left.sum()),
+        one_group=not len(rows) and len(np.unique(a.batch.kin)) == 1 and bool(a.batch.kin[0] & np.uint64(1)),
+    )
+
+
+def new_rows(a: Assessment) -> Bools:
+    """Rows of B whose class is new and that were judged."""
+    new = a.batch.codes(a.new) >= 0
+    return np.asarray(new & a.candidate_on_batch.judged)
+
+
+def _new_classes(a: Assessment, alike: Mapping[str, Likeness]) -> tuple[NewClass, ...]:
+    which = new_rows(a)
+    mine = class_scores(a.candidate_on_batch.right(a.batch)[which], a.batch.take(which))
+    theirs: Mapping[str, ClassScore] = {}
+    if a.yardstick_on_batch:
+        both = which & a.yardstick_on_batch.judged
+        theirs = class_scores(a.yardstick_on_batch.right(a.batch)[both], a.batch.take(both))
+    return tuple(_new_class(name, mine.get(name), theirs.get(name), alike.get(name)) for name in a.new)
+
+
+def _new_class(name: str, mine: ClassScore | None, theirs: ClassScore | None, alike: Likeness | None) -> NewClass:
+    if mine is None:
+        return NewClass(name, 0, 0, 0, alike)
+    return NewClass(name, mine.rows, _hits(mine), _hits(theirs) if theirs else None, alike)
+
+
+def _young(a: Assessment, evidence: Evidence) -> tuple[NewClass, ...]:
+    alike = in_parts(a, evidence, young(a))
+    return tuple(NewClass(name, like.rows, 0, None, like) for name, like in alike.items())
+
+
+def _hits(score: ClassScore) -> int:
+    return round(score.accuracy * score.rows)
+
+
+def _own(a: Assessment) -> Paired | None:
+    if not a.base_on_batch:
+        return None
+    both = a.base_on_batch.judged & a.candidate_on_batch.judged
+    return Paired.of(a.base_on_batch.right(a.batch)[both], a.candidate_on_batch.right(a.batch)[both])
+
+
+def _untested(a: Assessment) -> tuple[int, int] | None:
+    if not a.base_on_batch or not a.ledger or len(a.trusted) or a.ledger.all.rows < MANY_ROWS:
+        return None
+    known = (a.batch.codes(a.base_on_batch.classes) >= 0) & a.base_on_batch.judged
+    return int(known.sum()), int((known & ~a.base_on_batch.right(a.batch)).sum())
+
+
+def _evidence(a: Assessment) -> Evidence | None:
+    if not a.base or not a.base_on_batch or not a.ledger:
+        return None
+    return weigh(a.trusted, a.base, a.batch, a.base_on_batch, a.ledger, a.policy)
+
+
+def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
+    """Counts of the evidence; the two heads that tell its causes apart are fitted only where a rule asks."""
+    counted = evidence.known & evidence.familiar
+    last = a.past.evidence[max(len(a.past.evidence) - pooled_before(a.policy), 0) :]
+    found = Contradiction(
+        rows=evidence.rows,
+        conflicts=evidence.conflicts,
+        expected=evidence.expected,
+        labels=len(np.unique(a.batch.labels[counted])),
+        classes=evidence.classes,
+        pooled=pooled([*last, evidence.classes]) if last else {},
+    )
+    if a.ledger is None or a.solve is None or a.base_on_batch is None:
+        return found
+    strange = evidence.known & ~evidence.familiar
+    most = int(np.bincount(a.batch.labels[strange]).max(initial=0))
+    found = replace(found, strange=int(strange.sum()), strange_others=int(strange.sum()) - most)
+    if strange_can_tell(found, a.policy):
+        found = replace(found, strange_learner=learnable(a.batch, strange, a.ledger.shift, a.solve))
+    if needs_learner(found, a.policy):
+        found = replace(found, learner=learnable(a.batch, counted, a.ledger.shift, a.solve))
+    if needs_reconciliation(found, a.policy):
+        joint = reconcile(a.batch, a.base_on_batch, evidence.conflict, a.ledger, a.solve)
+        found = replace(found, reconciliation=joint)
+    return found

@@ -1,0 +1,95 @@
+"""Networks without a head: what a feature space is made of before any version has one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from service.contract.inputs import IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone
+from service.learning.backbones import load, resolved
+from service.learning.backbones.extractor import Extractor
+from service.learning.data.rows import Rows, hash_order
+from service.learning.ledger.feature_space import largest_feature, shift_for
+from service.learning.network.blocks import GrownLinear
+from service.learning.network.checkpoint import Layout, Tensors
+from service.learning.network.input_scale import CLIP, InputScale, input_reach
+from service.learning.network.lifts import Lift, LiftKind, make_lift
+from service.learning.network.network import Dense, Network, lift_layouts
+
+SAMPLED = 256
+"""Rows of a first batch, those with the smallest hash, that tell the grid of a pretrained backbone without a bound."""
+
+
+def identity_network(spec: InputSpec, scale: InputScale, lifts: Sequence[Lift] = ()) -> Network:
+    """The scaled input behind lifts, on its grid, without a head: the network of a model before its first version."""
+    size = prod(spec.shape)
+    bound = max((lift.bound for lift in lifts), default=CLIP)
+    layout = Layout(
+        input=spec, backbone=IdentityBackbone(), lifts=lift_layouts(lifts), shift=shift_for(bound), classes=[]
+    )
+    width = sum(lift.width for lift in lifts) or size
+    return Network(layout, scale, Dense([], size), lifts, Dense([], width), GrownLinear([])).eval()
+
+
+def pretrained_network(
+    spec: InputSpec,
+    scale: InputScale,
+    backbone: PretrainedBackbone,
+    weights: Tensors,
+    kinds: Sequence[LiftKind] = ("none",),
+    width: int | None = None,
+    known: float | None = None,
+    first: Rows | None = None,
+) -> Network:
+    """A frozen pretrained backbone, alone or behind lifts, on its grid, without a head.
+
+    A backbone that states no bound has the `known` one, or that of its features of the `first` batch. The lift "conv"
+    is of the image, beside the features; "relu" and "fourier" are of the features. Raises MethodRefused where a lift
+    cannot be.
+    """
+    named = resolved(spec, backbone)
+    extractor = load(named, weights)
+    bound, lifts = extractor.bound, list[Lift]()
+    if bound is None:
+        bound = known if known is not None else _first_bound(spec, named, scale, extractor, first)
+    if list(kinds) != ["none"]:
+        lifts = [_beside(extractor, spec, kind, width, bound) for kind in kinds]
+    bounds = [lift.bound for lift in lifts] or [bound]
+    layout = Layout(input=spec, backbone=named, lifts=lift_layouts(lifts), shift=shift_for(max(bounds)), classes=[])
+    features = sum(lift.width for lift in lifts) or extractor.width
+    return Network(layout, scale, extractor, lifts, Dense([], features), GrownLinear([])).eval()
+
+
+def _first_bound(
+    spec: InputSpec, backbone: PretrainedBackbone, scale: InputScale, extractor: Extractor, first: Rows | None
+) -> float:
+    """Of a backbone that states none: what its features of the first batch tell."""
+    layout = Layout(input=spec, backbone=backbone, classes=[])
+    alone = Network(layout, scale, extractor, [], Dense([], extractor.width), GrownLinear([])).eval()
+    return largest_feature(alone, first.take(hash_order(first)[:SAMPLED]).inputs if first is not None else np.zeros(0))
+
+
+def _beside(extractor: Extractor, spec: InputSpec, kind: LiftKind, width: int | None, bound: float) -> Lift:
+    if kind == "conv":
+        return make_lift(kind, spec.shape, width, reach=input_reach(spec))
+    reach = extractor.reach if extractor.bound is not None else bound
+    return make_lift(kind, (extractor.width,), width, reach=reach, spread=extractor.spread)
+
+
+def give_grid(network: Network, first: Rows) -> None:
+    """A grid for a version that has none, as it came from elsewhere or training moved its features: by the bound of
+    its features, where one is stated, else by those of the `first` rows that it learns."""
+    if network.layout.shift is None:
+        bound = network.backbone.bound if isinstance(network.backbone, Extractor) else None
+        bound = CLIP if isinstance(network.layout.backbone, IdentityBackbone) else bound
+        shift = shift_for(largest_feature(network, first.inputs) if bound is None else bound)
+        network.layout = network.layout.model_copy(update={"shift": shift})
+
+
+def examining_network(spec: InputSpec, scale: InputScale) -> Network:
+    """Where a network that was trained here is examined: the scaled input, of images random convolutions."""
+    image = isinstance(spec, ImageInput) and min(spec.height, spec.width) >= 3
+    lifts = [make_lift("conv", spec.shape, reach=input_reach(spec))] if image else []
+    return identity_network(spec, scale, lifts)

@@ -1,0 +1,30 @@
+"""One execution: seed, progress, cancellation. The ground of learning: it imports nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+
+def no_progress(phase: str, done: int, total: int) -> None:
+    """For calls that nobody watches."""
+
+
+def no_check() -> None:
+    """For calls that nobody cancels."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution: the seed, who watches, and `check`, which raises Cancelled; call it at every step."""
+
+    seed: int = 0
+    progress: Callable[[str, int, int], None] = no_progress
+    check: Callable[[], None] = no_check
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def generator(self, salt: int = 0) -> torch.Generator:
+        """A fresh generator on the CPU; the same seed and salt give the same bits."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + salt)
