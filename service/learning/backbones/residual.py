@@ -13,7 +13,9 @@ import re
 import torch
 from torch import Tensor, nn
 
+from service.contract.inputs import ImageInput
 from service.learning.backbones.extractor import Blocks, ImageExtractor
+from service.learning.backbones.family import Family
 
 PREFIX = "small_resnet/"
 NAME = re.compile(r"([1-9]\d{0,2}(?:-[1-9]\d{0,2}){0,3})x([1-9]\d?)")
@@ -75,14 +77,21 @@ class Residual(ImageExtractor):
 
 
 def exists(name: str) -> bool:
-    """Does `name`, without the prefix, tell such a network?"""
-    return NAME.fullmatch(name) is not None
+    """Does the name describe such a network?"""
+    return NAME.fullmatch(name.removeprefix(PREFIX)) is not None
 
 
-def make(name: str, side: int) -> Residual:
-    """The network without weights. Raises ValueError where the name tells none."""
-    told = NAME.fullmatch(name)
-    if told is None:
+def make(name: str, side: int | None) -> Residual:
+    """The network without weights. Raises ValueError where the name describes none."""
+    shape = NAME.fullmatch(name.removeprefix(PREFIX))
+    if shape is None:
         raise ValueError(f'a small ResNet is named like "{PREFIX}16-32-64x3": filters of its stages, blocks a stage')
-    filters = tuple(int(number) for number in told[1].split("-"))
-    return Residual(SmallResNet(filters, int(told[2])), side, MEAN, STD)
+    filters = tuple(int(number) for number in shape[1].split("-"))
+    return Residual(SmallResNet(filters, int(shape[2])), side or SIDE, MEAN, STD)
+
+
+def _native_side(name: str, images: ImageInput) -> int:
+    return max(images.height, images.width, LEAST_SIDE)
+
+
+FAMILY = Family(f"{PREFIX}.*", "image", (), "vision", exists, make, _native_side)

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-import timm
-from timm.data.config import resolve_model_data_config
 from torch import nn
 
+from service.contract.inputs import ImageInput
 from service.learning.backbones.extractor import ImageExtractor
+from service.learning.backbones.family import Family
 
+PREFIX = "timm/"
 SIDE = 224
 
 
 def exists(name: str) -> bool:
-    """Is it a model of timm? `name` without the prefix."""
-    return bool(timm.is_model(name))
+    """Is it a model of timm?"""
+    import timm
+
+    return bool(timm.is_model(name.removeprefix(PREFIX)))
 
 
-def native_side(name: str) -> int:
+def published_side(name: str) -> int:
     """Side of the images that its published weights were learned with."""
-    told = timm.get_pretrained_cfg(name)
-    return int(told.input_size[-1]) if told is not None else SIDE
+    import timm
+
+    published = timm.get_pretrained_cfg(name.removeprefix(PREFIX))
+    return int(published.input_size[-1]) if published is not None else SIDE
 
 
-def make(name: str, side: int) -> ImageExtractor:
+def make(name: str, side: int | None) -> ImageExtractor:
     """The network without weights."""
-    body: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
-    if name.startswith("vgg"):
+    import timm
+    from timm.data.config import resolve_model_data_config
+
+    architecture = name.removeprefix(PREFIX)
+    body: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=0)
+    if architecture.startswith("vgg"):
         body.pre_logits = nn.Identity()  # as torchvision's: the mean of the last map
-    told = resolve_model_data_config(body)  # type: ignore[no-untyped-call]
-    return ImageExtractor(body, side, tuple(told["mean"]), tuple(told["std"]))
+    published = resolve_model_data_config(body)  # type: ignore[no-untyped-call]
+    return ImageExtractor(body, side or published_side(name), tuple(published["mean"]), tuple(published["std"]))
+
+
+def _native_side(name: str, images: ImageInput) -> int:
+    return published_side(name)
+
+
+FAMILY = Family("timm/.*", "image", ("timm",), "vision", exists, make, _native_side)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torchvision
 from torch import nn
 
+from service.contract.inputs import ImageInput
 from service.learning.backbones.extractor import ImageExtractor
+from service.learning.backbones.family import Family
 
 INCEPTIONS = ("inception_v3", "googlenet")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -23,16 +24,15 @@ SIDE = 224
 
 def exists(name: str) -> bool:
     """Is it a classifier of torchvision?"""
+    import torchvision
+
     return name in torchvision.models.list_models(module=torchvision.models)
 
 
-def native_side(name: str) -> int:
-    """Side of the images that its published weights were learned with."""
-    return int(_published(name)["side"])
-
-
-def make(name: str, side: int) -> ImageExtractor:
+def make(name: str, side: int | None) -> ImageExtractor:
     """The network without weights."""
+    import torchvision
+
     options: dict[str, Any] = {}
     if name in INCEPTIONS:
         options = {"aux_logits": False, "transform_input": True, "init_weights": False}
@@ -42,7 +42,7 @@ def make(name: str, side: int) -> ImageExtractor:
     else:
         _behead(body)
     published = _published(name)
-    return ImageExtractor(body, side, published["mean"], published["std"])
+    return ImageExtractor(body, side or published["side"], published["mean"], published["std"])
 
 
 def _behead(body: nn.Module) -> None:
@@ -56,8 +56,18 @@ def _behead(body: nn.Module) -> None:
 
 def _published(name: str) -> dict[str, Any]:
     """Side, mean and std that the published weights go with."""
+    import torchvision
+
     try:
         transforms = torchvision.models.get_model_weights(name).DEFAULT.transforms()
         return {"side": transforms.crop_size[0], "mean": tuple(transforms.mean), "std": tuple(transforms.std)}
     except (ValueError, AttributeError):
         return {"side": SIDE, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+
+
+def _native_side(name: str, images: ImageInput) -> int:
+    return int(_published(name)["side"])
+
+
+FAMILY = Family(".*", "image", ("torchvision",), "vision", exists, make, _native_side)
+"""It takes every name that no other family has."""
