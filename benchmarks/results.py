@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.tables import pairs
 from benchmarks.tables.learned import JOINT, Learned, kept
 from benchmarks.tables.targets import targets
 from benchmarks.tables.telling import table
@@ -99,9 +100,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("benchmarks.results", description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("files", type=Path, nargs="+", help="files of JSON lines that --json of other commands wrote")
     found = [r for file in parser.parse_args(words).files for r in kept(file)]
-    from benchmarks.tables.pairs import told as pairs_told
-
-    print("\n".join([*told(found), "", *pairs_told(found)]))
+    print("\n".join([*told(found), "", *pairs.told(found)]))
     return 0
 
 

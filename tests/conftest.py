@@ -36,7 +36,7 @@ LONG = [
     "acceptance/test_backbones.py",
     "acceptance/test_erasing.py",
     "learning/backbones/test_learning.py",
-    "learning/test_gate_verdicts.py",
+    "learning/gate/test_verdicts.py",
     "benchmarks/test_benchmarks.py",
     "acceptance/test_progress.py",
     "acceptance/test_costly_bodies.py",

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.tables.learned import Learned
 from benchmarks.tables.telling import reached
-
-if TYPE_CHECKING:
-    from benchmarks.tables.learned import Learned
 
 MEASURED = ("accuracy", "forgetting", "masked_forgetting", "numpy_ridge", "last_seconds")
 Measured = Mapping[str, float]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from typing import Any, Self
 
 import httpx
 
-from service.client.errors import StillRunning
-from service.client.model import OnProgress, RemoteModel
+from service.client import waiting
+from service.client.model import RemoteModel
 from service.client.transport import Transport
-from service.contract.enums import UpdateState, Verdict
+from service.client.waiting import OnProgress
 from service.contract.resources import MethodInfo, Methods, Model, Page, Update
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-FINAL = (UpdateState.SUCCEEDED, UpdateState.FAILED, UpdateState.CANCELLED)
 
 
 class Client:
@@ -54,7 +52,7 @@ class Client:
 
     def model(self, name: str) -> RemoteModel:
         """A handle on a model; nothing is sent yet."""
-        return RemoteModel(self, name)
+        return RemoteModel(self.transport, name)
 
     def models(self) -> Iterator[Model]:
         """All models, newest first."""
@@ -66,7 +64,7 @@ class Client:
 
     def update(self, id: str) -> Update:
         """An update as it is now."""
-        return self.transport.call("GET", f"/v1/updates/{id}", Update)
+        return waiting.now(self.transport, id)
 
     def cancel(self, id: str) -> Update:
         """Ask an update to stop."""
@@ -78,26 +76,4 @@ class Client:
 
     def wait(self, update: Update | str, seconds: float = 600.0, on_progress: OnProgress | None = None) -> Update:
         """The update once it is final and what it promoted is served. Raises StillRunning when `seconds` are over."""
-        until = time.monotonic() + seconds
-        pause = 0.02
-        asked = update if isinstance(update, Update) else self.update(update)
-        current = asked
-        while current.state not in FINAL:
-            if on_progress:
-                on_progress(current)
-            if time.monotonic() > until:
-                raise StillRunning(f"{current.id} is {current.state} after {seconds:g} s. Ask again with wait().")
-            time.sleep(pause)
-            pause = min(1.5 * pause, 0.25)
-            current = self.update(current.id)
-        if current is not asked and current.verdict is Verdict.PROMOTED:
-            self._until_served(current, until)
-        return current
-
-    def _until_served(self, update: Update, until: float) -> None:
-        """The pointer has moved; replicas follow it within one poll."""
-        while time.monotonic() < until:
-            model = self.model(update.model).info()
-            if model.serving_version == model.live_version:
-                return
-            time.sleep(0.05)
+        return waiting.until_final(self.transport, update, seconds, on_progress)

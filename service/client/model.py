@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 from urllib.parse import quote
 
+from service.client.transport import Transport
 from service.client.values import plain, plain_labels
+from service.client.waiting import OnProgress, until_final
 from service.contract.enums import NewClasses, UpdateState
 from service.contract.report import Certificate
 from service.contract.resources import (
@@ -23,19 +25,13 @@ from service.contract.resources import (
     Version,
 )
 
-if TYPE_CHECKING:
-    from service.client.client import Client
-
-OnProgress = Callable[[Update], None]
-
 
 class RemoteModel:
     """A handle: it holds a name and asks the service each time. Made by `Client.model` and `Client.create_model`."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, transport: Transport, name: str) -> None:
         self.name = name
-        self._client = client
-        self._transport = client.transport
+        self._transport = transport
         self._path = f"/v1/models/{quote(name, safe='')}"
 
     def __repr__(self) -> str:
@@ -137,7 +133,7 @@ class RemoteModel:
     def _ordered(self, what: str, body: Any, wait: float | None, on_progress: OnProgress | None) -> Update:
         at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)
         update = self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once)
-        return update if wait is None else self._client.wait(update, seconds=wait, on_progress=on_progress)
+        return update if wait is None else until_final(self._transport, update, wait, on_progress)
 
     # Asking
 

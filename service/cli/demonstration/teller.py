@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from service.client.model import OnProgress
+from service.client.waiting import OnProgress
 from service.contract.report import Report
 from service.contract.resources import Update
 
