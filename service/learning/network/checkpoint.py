@@ -30,7 +30,7 @@ class BlockLayout(Strict):
 
 
 class InsertedLayout(Strict):
-    """A layer put in behind hidden layer `layer` of the backbone or the neck; see heads.Inserted."""
+    """A layer put in behind hidden layer `layer` of the backbone or the neck; see blocks.Inserted."""
 
     of: Literal["backbone", "neck"]
     layer: int
