@@ -197,6 +197,7 @@ def test_an_update_that_cannot_succeed_ends_with_its_reason_and_the_next_one_run
     assert claims[2] - failures[1] >= 0.4
 
     path.write_bytes(whole)  # from a copy
+    path.chmod(0o600)
     assert caller.http.post(f"/v1/updates/{poison}/retry").status_code == 202
     assert caller.end(poison)["verdict"] == "promoted"
     invariants.hold(shared.data, [poisoned])
