@@ -7,7 +7,6 @@ waits for the end of the run, and then ends everything that has the mark.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 import uuid
@@ -29,7 +28,8 @@ def start() -> None:
     ours, theirs = os.pipe()
     environment = {name: value for name, value in os.environ.items() if name != MARK}
     command = [sys.executable, "-m", "tests.guard", os.environ[MARK]]
-    subprocess.Popen(command, stdin=ours, env=environment, start_new_session=True)
+    as_input = [(os.POSIX_SPAWN_DUP2, ours, 0)]
+    os.posix_spawn(sys.executable, command, environment, file_actions=as_input, setsid=True)
     os.close(ours)
     os.set_inheritable(theirs, False)
 
