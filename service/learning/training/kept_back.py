@@ -8,7 +8,7 @@ from service.learning.training.learner import Learner
 
 def selecting_rows(learner: Learner) -> tuple[Labelled, Labelled]:
     """Selecting rows of what was known (pseudo-rows where there are none) and of the batch (else its learning rows)."""
-    old, new = learner.view.selected, learner.selecting
+    old, new = learner.training_rows.selected, learner.selecting
     return old if old.rows else learner.stand_ins(learner.batch), new if new.rows else learner.batch
 
 

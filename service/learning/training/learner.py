@@ -33,7 +33,7 @@ from service.learning.training.body import Body
 from service.learning.training.fit import Fit, Labelled, Objective, fit, logits
 from service.learning.training.from_exact_head import join, open_head, to_unit, unselected
 from service.learning.training.rebalance import ADJUSTED, LEVEL, Trained, give_back, rebalance
-from service.learning.training.training_rows import View
+from service.learning.training.training_rows import TrainingRows
 from service.learning.training.unfreezing import NO_BLOCKS, SLOWER, opened
 
 INIT, TRAINING, DRAWS = 1, 2, 3
@@ -71,9 +71,9 @@ class Learner:
         self.unfrozen: tuple[str, ...] = ()
         self.slow: list[nn.Parameter] = []
         self.body = Body(network, moves)
-        self.view = View(network, self.classes, data, run, moves)
-        if self.view.thawed:
-            self.body.frame = self.view.frame
+        self.training_rows = TrainingRows(network, self.classes, data, run, moves)
+        if self.training_rows.thawed:
+            self.body.frame = self.training_rows.frame
 
     @classmethod
     def start(
@@ -117,7 +117,7 @@ class Learner:
             give_back(network.head, base.parts[ADJUSTED]["columns"])
         kept = {part: tensors for part, tensors in base.parts.items() if part.startswith(ORIGIN)}
         learner.origin = kept or origin_of(network)
-        learner.view.enter()
+        learner.training_rows.enter()
         learner.added = grow_head(network, len(new), run.generator(INIT))
         if learner.added is not None and learner.body.unit is not None:
             join(learner.added, network.head, learner.known, learner.temperature)
@@ -148,8 +148,8 @@ class Learner:
             grow_head(network, len(classes), generator)
             moves = (thaw or bool(unfreeze)) and isinstance(network.backbone, Extractor)
         learner = cls(network, classes, base, data, run, moves)
-        learner.view.enter(generator)
-        if learner.view.thawed:
+        learner.training_rows.enter(generator)
+        if learner.training_rows.thawed:
             learner.unfreeze(unfreeze)
         return learner
 
@@ -172,36 +172,36 @@ class Learner:
 
     def renew_head(self, hidden: Sequence[int]) -> None:
         """A neck of these widths and a head behind it, both new, over all classes."""
-        self.view.leave()
+        self.training_rows.leave()
         generator = self.run.generator(INIT)
         new_neck(self.network, hidden, len(self.classes), generator)
         frame = self.body.frame
         self.body = Body(self.network, self.moves)
         self.body.frame = frame
         self.temperature, self.known, self.added = 1.0, 0, None
-        self.view.enter(generator)
+        self.training_rows.enter(generator)
 
     @cached_property
     def batch(self) -> Labelled:
         """The update's learning rows."""
-        return _masked(self.view.own, self.data.batch.learning)
+        return _masked(self.training_rows.own, self.data.batch.learning)
 
     @cached_property
     def selecting(self) -> Labelled:
         """The update's selecting rows."""
-        return _masked(self.view.own, self.data.batch.selecting)
+        return _masked(self.training_rows.own, self.data.batch.selecting)
 
     @cached_property
     def kept_back(self) -> Labelled:
         """Selecting rows of batch and history."""
-        return self.selecting + self.view.selected
+        return self.selecting + self.training_rows.selected
 
     def stand_ins(self, rows: Labelled) -> Labelled:
         """Pseudo-rows of each known class: as many as it had, at most 200 or what the largest class of `rows` has."""
         if self.base is None or not rows.rows:
             return Labelled(rows.x[:0], rows.y[:0])
         most = max(STAND_INS, int(rows.y.bincount().max()))
-        return self.view.stand_ins(most, self.run.generator(DRAWS))
+        return self.training_rows.stand_ins(most, self.run.generator(DRAWS))
 
     def train_only(self, blocks: Sequence[nn.Module]) -> None:
         """Everything but these blocks stands still."""
@@ -250,7 +250,7 @@ class Learner:
         done = fit(
             self.body,
             rows,
-            params.model_copy(update={"lr": params.lr * self.view.rate}),
+            params.model_copy(update={"lr": params.lr * self.training_rows.rate}),
             self.run,
             memory=memory,
             selecting=selecting,
@@ -286,7 +286,7 @@ class Learner:
             if self.added is not None:
                 to_unit(self.added, self.temperature)
         temperature = calibrate(self)
-        self.view.leave()
+        self.training_rows.leave()
         network = self.network.eval()
         if merged:
             merge(network.head, "head.0")
@@ -310,7 +310,7 @@ class Learner:
             },
             notes=tuple(self.notes),
             stuck=self.stuck,
-            multiply_adds=self.multiply_adds + self.view.multiply_adds,
+            multiply_adds=self.multiply_adds + self.training_rows.multiply_adds,
         )
 
 
@@ -393,6 +393,6 @@ def _chosen_on(learner: Learner) -> tuple[Tensor, Tensor]:
 
 def _seen(learner: Learner) -> list[int]:
     """Rows of each class, of history and batch."""
-    known, own = learner.view.counted.all, learner.data.batch.counts()
+    known, own = learner.training_rows.counted.all, learner.data.batch.counts()
     history = dict(zip(known.classes, known.n.tolist(), strict=True))
     return [int(history.get(name, 0)) + own.get(name, 0) for name in learner.classes]

@@ -43,7 +43,7 @@ class Watch:
                 "the update's rows of known classes: if the stream moves on, remembered rows are the wrong past, and "
                 "fine_tune or a ridge that decays does better."
             )
-        held = learner.view.selected
+        held = learner.training_rows.selected
         if self.memory.rows < ENOUGH or held.rows < ENOUGH:
             return
         right, held_right = (accuracy(learner.body, rows, learner.run) or 0.0 for rows in (self.memory, held))

@@ -33,7 +33,7 @@ HIDDEN_GAIN = 1 / 3
 it was drawn with."""
 
 
-class View:
+class TrainingRows:
     """One update's rows as its network takes them for training; y is the place in `classes`.
 
     `moves`: the trunk trains too. Convolutions see scaled images as they are, without a ledger: of the history they

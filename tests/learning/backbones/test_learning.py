@@ -216,9 +216,9 @@ def test_stand_ins_of_images_are_kept_rows() -> None:
     stream.learn(METHODS["retrain"], *pictures("ab", 15), epochs=1)
     learner = Learner.start(stream.checkpoint, stream.data(*pictures("c", 10)), Run())
     found = learner.stand_ins(learner.batch)
-    kept = learner.view.kept
+    kept = learner.training_rows.kept
     scaled = learner.network.scale(torch.from_numpy(kept.take(kept.learning).inputs))
     assert found.rows == int(kept.learning.sum())
     assert {x.numpy().tobytes() for x in found.x} == {x.numpy().tobytes() for x in scaled}
-    assert learner.view.selected.rows == int(kept.selecting.sum())
+    assert learner.training_rows.selected.rows == int(kept.selecting.sum())
     assert LITE.backbone.name == "efficientnet_lite0"

@@ -34,8 +34,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     learner = Learner.anew(base, data, run, architecture, unfreeze=params.unfreeze)
     if base is None:
         learner.notes.append(FROM_SCRATCH)
-    old = learner.view.kept
-    learner.fit(params, learner.view.of(old.take(old.learning)) + learner.batch)
+    old = learner.training_rows.kept
+    learner.fit(params, learner.training_rows.of(old.take(old.learning)) + learner.batch)
     return learner.finish({"rows": {"history": int(old.learning.sum()), "batch": learner.batch.rows}})
 
 

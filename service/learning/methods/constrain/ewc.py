@@ -73,7 +73,7 @@ def _held(start: Learner) -> tuple[Importance, str]:
     if measured is not None:
         start.notes.append(
             "The base was not made by ewc, so its Fisher information was measured now, on "
-            f"{rows.rows} {'kept rows' if len(start.view.kept) else 'pseudo-rows'} of what was known."
+            f"{rows.rows} {'kept rows' if len(start.training_rows.kept) else 'pseudo-rows'} of what was known."
         )
         return measured, "the Fisher information of the base on rows of what was known"
     start.notes.append(f"{_nothing_known(start, rows)} All are held alike, as l2_sp does.")

@@ -108,10 +108,10 @@ def sample_of(learner: Learner, rows: Labelled) -> Labelled:
 
 def old_rows(learner: Learner) -> Labelled:
     """Rows of what was known, at most 500: kept ones, else pseudo-rows of the exact sums; none where neither is."""
-    kept = learner.view.kept
+    kept = learner.training_rows.kept
     learning = kept.take(kept.learning)
     if len(learning):
-        return learner.view.of(remember(learning, MEASURED_ROWS))
+        return learner.training_rows.of(remember(learning, MEASURED_ROWS))
     return sample_of(learner, learner.stand_ins(learner.batch))
 
 
@@ -120,14 +120,14 @@ def unlabelled_rows(learner: Learner) -> Labelled:
     inputs = learner.data.unlabelled
     none = np.zeros(len(inputs), np.int64)
     false, empty = np.zeros(len(inputs), bool), np.zeros(len(inputs), np.uint64)
-    return learner.view.of(Rows(inputs, ("",), none, none, false, empty, ("",), none, none, ("",), none))
+    return learner.training_rows.of(Rows(inputs, ("",), none, none, false, empty, ("",), none, none, ("",), none))
 
 
 def _units(learner: Learner) -> dict[str, Tensor]:
     """The square of the frame's unit, [1, in], for the weights of the layer that sees it: d^2 scales so."""
     names = {id(p): name for name, p in trained(learner.body)}
-    framed = [b for b in learner.view.first_layer if b.weight.ndim == 2 and id(b.weight) in names]
-    return {names[id(b.weight)]: learner.view.frame.spread[None, :] ** 2 for b in framed}
+    framed = [b for b in learner.training_rows.first_layer if b.weight.ndim == 2 and id(b.weight) in names]
+    return {names[id(b.weight)]: learner.training_rows.frame.spread[None, :] ** 2 for b in framed}
 
 
 Place = tuple[slice, ...]

@@ -62,9 +62,9 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     if base is None:
         learner.fit(params)
         return learner.finish({"extractors": 1})
-    old = learner.view.kept
+    old = learner.training_rows.kept
     remembered = remember(old.take(old.learning), params.memory_rows)
-    memory = learner.view.of(remembered)
+    memory = learner.training_rows.of(remembered)
     new = len(learner.classes) - learner.known
     frozen = Frozen.of(learner, memory)
     added = add_branch(learner.network)
@@ -119,7 +119,7 @@ def _objective(learner: Learner, memory: Labelled, aux: Block, frozen: Frozen) -
 def _fit_head(learner: Learner, old: Rows, params: Params) -> None:
     """The head once more, on the features of as many rows of each class; then in the unit that it was fitted in."""
     rows = Rows.concat([old, learner.data.batch])
-    balanced = learner.view.of(remember(rows.take(rows.learning), params.memory_rows))
+    balanced = learner.training_rows.of(remember(rows.take(rows.learning), params.memory_rows))
     features = Labelled(logits(BeforeHead(learner.body), balanced.x, learner.run), balanced.y)
     shares = log_shares(len(learner.classes), balanced.y)
 

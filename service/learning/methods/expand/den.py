@@ -140,19 +140,19 @@ def _protects(base: Checkpoint, data: Data, params: Params) -> bool:
 def _known(learner: Learner, params: Params) -> Labelled:
     """Rows of known classes beside the batch: pseudo-rows, and remembered ones if asked for, a third as often: few rows
     say exactly where a class is, many drawn ones how far it reaches."""
-    each = NEGATIVE_IMAGES if learner.view.images else NEGATIVES
+    each = NEGATIVE_IMAGES if learner.training_rows.images else NEGATIVES
     most = max(each * learner.batch.rows, LEAST_NEGATIVES * learner.known)
     drawn = learner.stand_ins(learner.batch)
     which = torch.randperm(drawn.rows, generator=learner.run.generator(DRAWS))[:most]
     found = Labelled(drawn.x[which], drawn.y[which])
     if not params.memory_rows:
         return found
-    kept = learner.view.kept
-    memory = learner.view.of(remember(kept.take(kept.learning), params.memory_rows))
+    kept = learner.training_rows.kept
+    memory = learner.training_rows.of(remember(kept.take(kept.learning), params.memory_rows))
     if not memory.rows:
         learner.notes.append("den: no row of the known classes is kept, so pseudo-rows stood in for memory_rows.")
         return found
-    if learner.view.images:
+    if learner.training_rows.images:
         # a convolution has no pseudo-rows: what stood in for them were kept rows, more than were asked for
         found = Labelled(found.x[:0], found.y[:0])
     times = max(1, round((found.rows * REHEARSED or most) / memory.rows))

@@ -100,8 +100,8 @@ def _beside(learner: Learner, params: Params) -> tuple[Labelled, Labelled | None
     """Rows to learn from, and the memory."""
     if not params.memory_rows:
         return learner.batch + learner.stand_ins(learner.batch), None
-    kept = learner.view.kept
-    return learner.batch, learner.view.of(remember(kept.take(kept.learning), params.memory_rows))
+    kept = learner.training_rows.kept
+    return learner.batch, learner.training_rows.of(remember(kept.take(kept.learning), params.memory_rows))
 
 
 class _Apart:

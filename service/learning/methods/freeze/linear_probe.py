@@ -71,7 +71,7 @@ def _selecting(learner: Learner) -> Labelled | None:
     own = learner.selecting
     if set(learner.batch.y.tolist()) - set(own.y.tolist()):
         return None
-    return own + learner.view.selected
+    return own + learner.training_rows.selected
 
 
 METHOD = Method(

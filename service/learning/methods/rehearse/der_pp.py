@@ -48,9 +48,9 @@ class Params(TrunkParams):
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """CE(new rows) + alpha |z - z'|^2 + beta CE(remembered rows), the two draws independent."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
-    old = learner.view.kept
+    old = learner.training_rows.kept
     remembered = remember(old.take(old.learning), params.memory_rows)
-    memory = learner.view.of(remembered)
+    memory = learner.training_rows.of(remembered)
     before = logits(learner.body, memory.x, run)[:, : learner.known] if memory.rows else torch.zeros(0, learner.known)
     scores = recall(base.parts.get(STATE) if base else None, remembered, before)
     objective = _objective(learner, memory, scores, params) if memory.rows else None
@@ -92,7 +92,7 @@ def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Param
 
 def _noted(learner: Learner, remembered: Rows, scores: Scores, params: Params) -> dict[str, Tensor]:
     """The next memory with its scores: those that were, and of what this update taught, the ones it ended with."""
-    view, own = learner.view, learner.data.batch
+    view, own = learner.training_rows, learner.data.batch
     rows = Rows.concat([view.kept, own])
     chosen = remember(rows.take(rows.learning), params.memory_rows)
     after = logits(learner.body, view.of(chosen).x, learner.run)

@@ -74,7 +74,7 @@ def chosen(learner: Learner, rows: Rows, quota: int) -> Exemplars:
 
 def seen(learner: Learner, rows: Rows) -> Tensor:
     """What the head sees of raw rows. -> [n, M]"""
-    return logits(BeforeHead(learner.body), learner.view.of(rows).x, learner.run)
+    return logits(BeforeHead(learner.body), learner.training_rows.of(rows).x, learner.run)
 
 
 def nearest_mean(features: dict[str, Tensor], classes: Sequence[str]) -> tuple[Tensor, Tensor]:

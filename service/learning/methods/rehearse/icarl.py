@@ -47,10 +47,10 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     part = base.parts.get(STATE) if base else None
     if part is not None:
         _trained_head(learner, part)
-    kept = learner.view.kept
+    kept = learner.training_rows.kept
     kept = kept.take(kept.learning)
     old = _old(learner, part, kept, params)
-    memory = learner.view.of(old.together(kept))
+    memory = learner.training_rows.of(old.together(kept))
     watch = Watch.before(learner, memory)
     learner.fit(params, memory=memory, objective=_objective(learner, memory, asked=part is not None))
     watch.after()
@@ -65,16 +65,16 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 def _trained_head(learner: Learner, part: Tensors) -> None:
     """In place of the means that were served, the head that was trained beside them."""
     weight, bias = part["weight"], part["bias"]
-    if learner.view.first_layer is learner.network.head:
-        weight, bias = learner.view.frame.weights(weight, bias)
+    if learner.training_rows.first_layer is learner.network.head:
+        weight, bias = learner.training_rows.frame.weights(weight, bias)
     _put(learner, weight, bias, [learner.added] if learner.added is not None else [])
 
 
 def _outside(learner: Learner) -> dict[str, Tensor]:
     """The trained head as it would be without a frame."""
     weight, bias = matrix(learner.network.head)
-    if learner.view.first_layer is learner.network.head:
-        frame = learner.view.frame
+    if learner.training_rows.first_layer is learner.network.head:
+        frame = learner.training_rows.frame
         weight = weight / frame.spread
         bias = bias - weight @ frame.mean
     return {"weight": weight.contiguous(), "bias": bias}

@@ -51,9 +51,9 @@ class Params(TrunkParams):
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy, balanced, on each step's new rows and as many of the memory, and on these the old answers."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
-    old = learner.view.kept
+    old = learner.training_rows.kept
     remembered = remember(old.take(old.learning), params.memory_rows)
-    memory = learner.view.of(remembered)
+    memory = learner.training_rows.of(remembered)
     watch = Watch.before(learner, memory)
     objective = _objective(learner, memory, params) if memory.rows and params.distillation else None
     learner.fit(params, memory=memory, objective=objective)

@@ -77,14 +77,14 @@ def test_another_frame_sees_the_same_penalty() -> None:
     d = digits().of(OLD)
     s.learn(fine_tune.METHOD, d.X[200:500] * 3, d.y[200:500], epochs=1)
     two = Learner.start(kept, s.data(d.X[500:550], d.y[500:550]), Run())
-    assert not torch.allclose(one.view.frame.spread, two.view.frame.spread, rtol=0.1)
+    assert not torch.allclose(one.training_rows.frame.spread, two.training_rows.frame.spread, rtol=0.1)
     held = Importance.recalled(two, PART)
     assert held is not None
     name = "trunk.layers.0.blocks.0.weight"
     change = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
     penalties = [
-        (numbered(one)[name] * (change * one.view.frame.spread) ** 2).sum(),
-        (held.values[name] * (change * two.view.frame.spread) ** 2).sum(),
+        (numbered(one)[name] * (change * one.training_rows.frame.spread) ** 2).sum(),
+        (held.values[name] * (change * two.training_rows.frame.spread) ** 2).sum(),
     ]
     assert penalties[0].item() == pytest.approx(penalties[1].item(), rel=1e-4)
 

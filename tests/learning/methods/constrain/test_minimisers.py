@@ -70,7 +70,7 @@ def minimiser(learner: Learner, strength: float, stiffness: dict[str, torch.Tens
 
 def difference(got: Checkpoint, learner: Learner, weight: torch.Tensor, bias: torch.Tensor) -> float:
     """The largest between a version's head, which takes features, and one that takes rows in the learner's frame."""
-    frame, head = learner.view.frame, got.parts["head.0"]
+    frame, head = learner.training_rows.frame, got.parts["head.0"]
     own = head["weight"].double() * frame.spread
     return max(
         float((own - weight).abs().max()),

@@ -203,7 +203,7 @@ def test_nothing_changes_where_nothing_is_trained() -> None:
     assert isinstance(first, LowRank)
     assert isinstance(before, LowRank)
     assert not torch.equal(first.down, before.down)
-    learner.view.leave()
+    learner.training_rows.leave()
     for now, before in zip(learner.network.low_rank, build(got).low_rank, strict=True):
         assert isinstance(now, LowRank)
         assert isinstance(before, LowRank)
