@@ -22,7 +22,7 @@ from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import SETTLING_ROWS, Folding, settle
 from service.learning.evaluation.assessment import ages
 from service.learning.methods import AUTO
-from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint
+from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, kind_of
 from service.learning.run import no_check, no_progress
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
@@ -152,7 +152,7 @@ class Model:
         An exact head is solved anew; what weights have learned is replayed from the last version without the batches.
         """
         removed, base = set(batches), self._live
-        shards = [s for s in base.shards if s.part.split(".")[0] not in (*DECIDED, *SOLVED)]
+        shards = [s for s in base.shards if kind_of(s.part) not in DECIDED | SOLVED]
         if base.layout.get("exact") is not None and not any(removed.intersection(s.learned) for s in shards):
             start: Stored | None = base
             steps = [self._history[-1][1].model_copy(update={"batches": []})]

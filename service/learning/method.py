@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,12 @@ from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone, Strict
 from service.errors import MethodRefused
 from service.learning.data.rows import Array, Rows
+from service.learning.ledger.batch_weights import Steps, Weights
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
 from service.learning.run import Run
-
-if TYPE_CHECKING:
-    from service.learning.ledger.batch_weights import Steps, Weights
-    from service.learning.ledger.feature_space import Space
-    from service.learning.ledger.ledger import Ledger
-    from service.learning.ledger.sums import Sums
 
 
 class Data(Protocol):

@@ -13,7 +13,7 @@ from service.contract.report import Certificate, ShardFact
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.evaluation.examine import Candidate, Context, examine
 from service.learning.method import Data, Learned
-from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, Layout
+from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, Layout, kind_of
 from service.learning.run import Run
 
 
@@ -54,7 +54,7 @@ def certify(
 
 def subtracts(layout: Mapping[str, Any], shards: Iterable[Mapping[str, Any]], removed: Iterable[str]) -> bool:
     """Whether every shard but the solved head never learned the batches: then the sums are enough."""
-    trained = [s for s in shards if s["part"].split(".")[0] not in (*DECIDED, *SOLVED)]
+    trained = [s for s in shards if kind_of(s["part"]) not in DECIDED | SOLVED]
     gone = frozenset(removed)
     return layout.get("exact") is not None and not any(gone.intersection(s["learned"]) for s in trained)
 
@@ -74,7 +74,7 @@ def _shard(part: str, base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -
     saw = gone & base.learned.get(part, frozenset())
     status = "recomputed"
     if same:
-        status = "decided by it, holds nothing learned" if saw and _may_decide(part) else "never saw it"
+        status = "decided by it, holds nothing learned" if saw and kind_of(part) in DECIDED else "never saw it"
     return ShardFact(part=part, digest=digest(pack_shard(now.parts[part])), status=status)
 
 
@@ -82,7 +82,7 @@ def _decided(
     base: Checkpoint, now: Checkpoint, gone: frozenset[str], appeared: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """What the removed batches had decided and still holds; strength and temperature are always chosen anew."""
-    kept = [p for p in sorted(now.parts) if _may_decide(p) and gone & base.learned.get(p, frozenset())]
+    kept = [p for p in sorted(now.parts) if kind_of(p) in DECIDED and gone & base.learned.get(p, frozenset())]
     exact = now.layout.exact
     if exact is not None and not exact.lift_named and not now.layout.lifts:
         kept.append("lift")  # that none is used was chosen, too, and no part of it is stored that could tell by whom
@@ -97,7 +97,3 @@ def _ordered(base: Checkpoint, now: Checkpoint, gone: frozenset[str], appeared: 
 
     kept = [c for c in base.classes if c in now.classes] == list(now.classes)
     return kept and order(appeared) != order(b for b in appeared if b not in gone)
-
-
-def _may_decide(part: str) -> bool:
-    return part.split(".")[0] in DECIDED

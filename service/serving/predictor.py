@@ -20,7 +20,7 @@ from service.learning.backbones.extractor import Extractor, SharedWeights, share
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack_shard
 from service.learning.network.blocks import Block, GrownLinear
-from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.network.checkpoint import SERVED, Checkpoint, Layout, Tensors, kind_of
 from service.learning.network.input_scale import IMAGE_RANGE
 from service.learning.network.network import Network, build
 from service.serving.compute.batchnorm_folding import served
@@ -28,8 +28,6 @@ from service.serving.compute.forward import UNKNOWN, Extremes, Forward, forwards
 from service.serving.pace import Pace, most_rows
 from service.tuning.priority import give_way
 
-SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
-"""First word of the parts that answer; the judge's head and the state of methods stay in the store."""
 PIXELS = RangeScale(range=IMAGE_RANGE)
 """Of images whose model declares no scale."""
 WARM_TEXT = "a text of about as many words as people send"
@@ -137,7 +135,7 @@ class Predictor:
         if isinstance(layout.backbone, CnnBackbone):
             for weight in (p for p in network.backbone.parameters() if p.ndim == 4):  # a fifth to a third quicker
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        of_source = [_head(checkpoint.parts[f"head.source.{k}"]) for k in range(len(layout.sources))]
+        of_source = [_head(tensors) for tensors in checkpoint.source_heads()]
         # nothing else of the network is kept: what the steps do not use is let go
         steps = forwards(network, [network.head, *of_source], by_name, layout.temperature)
         give_way()
@@ -243,7 +241,7 @@ def load(
                     parts[part] = shared(digest, get)
                 else:
                     backbone = served(told.backbone, digest, get)
-            elif part.partition(".")[0] in SERVED:
+            elif kind_of(part) in SERVED:
                 parts[part] = unpack_shard(get(digest))
         give_way()
         return Predictor(Checkpoint(told, parts), like, backbone)

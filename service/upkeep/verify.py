@@ -12,10 +12,10 @@ from service.errors import Conflict, CorruptArtifact
 from service.learning.data.serialization import unpack
 from service.learning.ledger.entry import sums_of, unpack_entry
 from service.learning.ledger.sums import Sums
+from service.learning.network.checkpoint import SERVED, kind_of
 from service.registry import batches, ledger, models, versions
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
-from service.serving.predictor import SERVED
 from service.storage.artifacts import SHARDS, model_area
 
 
@@ -101,7 +101,7 @@ def _named(session: Session, model: Model) -> list[Damaged]:
     there = (Version.model_id == model.id) & Version.erased_at.is_(None)
     for version in session.scalars(select(Version).where(there).order_by(Version.number)):
         for shard in version.shards:
-            served = shard["part"].partition(".")[0] in SERVED
+            served = kind_of(shard["part"]) in SERVED
             costs = "it answers no prediction, and nothing is learned on it" if served else "nothing is learned on it"
             name(SHARDS, shard["digest"], f'part "{shard["part"]}" of version {version.number}', costs)
         what = f"answers of version {version.number} on trusted rows"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,15 +18,13 @@ from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows
 from service.learning.evaluation.answers import Answers
 from service.learning.evaluation.familiarity import is_familiar
+from service.learning.exact.solve import Head
 from service.learning.gate.measurements import Reconciliation
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import Agreement
 
-if TYPE_CHECKING:
-    from service.learning.exact.solve import Head
-
-Solve = Callable[[Sums], "Head"]
+Solve = Callable[[Sums], Head]
 """Fits the exact head to sums; alpha and prior are the caller's."""
 
 SUSPECT_ROWS = 100

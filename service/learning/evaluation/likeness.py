@@ -11,21 +11,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.contract.policy import Renames
 from service.learning.data.rows import Ints, Rows, alone, distinct
 from service.learning.evaluation.answers import Answers, Floats
+from service.learning.evaluation.assessment import Assessment
 from service.learning.evaluation.evidence import Evidence
+from service.learning.exact.solve import Head
 from service.learning.gate.measurements import Likeness
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import auc
-
-if TYPE_CHECKING:
-    from service.learning.evaluation.assessment import Assessment
-    from service.learning.exact.solve import Head
 
 PARTS = 3
 """Parts of the rows of a class of which too few are kept back."""

@@ -28,7 +28,7 @@ from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Learned
-from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, source_head
 from service.learning.run import Run
 from service.learning.wording import listed
 
@@ -72,7 +72,7 @@ def learn_exactly(
     parts = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
     for k in range(len(sources.names) if sources else 0):
         assert sources is not None
-        parts |= {f"head.source.{k}": _tensors(sources.served[k]), f"judge.source.{k}": _tensors(sources.judged[k])}
+        parts |= {source_head(k): _tensors(sources.served[k]), f"judge.source.{k}": _tensors(sources.judged[k])}
     return Learned(
         Checkpoint(
             layout,

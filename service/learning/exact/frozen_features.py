@@ -16,13 +16,12 @@ from service.learning.exact.solver import Solver
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
 from service.learning.method import Data
-from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.network.checkpoint import FROZEN, Checkpoint, Layout, Tensors, kind_of, of_kinds
 from service.learning.network.input_scale import InputScale, input_reach, scale_for
 from service.learning.network.lifts import WIDE, WIDE_ROWS, Lift, LiftKind, make_lift
 from service.learning.network.network import build, parts_of
 from service.learning.run import Run
 
-FROZEN = ("scale", "backbone", "lift")
 """Parts of a version that an exact head leaves as they are."""
 SMALLEST_IMAGE = 16
 """Side in pixels from which on random convolutions are tried beside a pretrained backbone."""
@@ -189,13 +188,13 @@ def _standing(
     """Ground in this space; parts that the base has are the base's. `decided`: by which batches its lifts were."""
     rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
-        return Ground(space, _frozen(base), _decided_anew(_learned(base), decided), rows, named, details=details)
+        return Ground(space, base.frozen(), _decided_anew(_learned(base), decided), rows, named, details=details)
     if base is not None and data.kept_rows < data.known_rows:
         raise MethodRefused.at("/method/lift", space_stays(base.layout, data.known_rows - data.kept_rows))
-    parts: dict[str, Tensors] = {p: t for p, t in parts_of(space.network).items() if p.split(".")[0] in FROZEN}
+    parts = of_kinds(parts_of(space.network), FROZEN)
     before = base.learned if base is not None else {}
     learned = {
-        part: fitted if part == "scale" else decided if part.startswith("lift") else before.get(part, frozenset())
+        part: fitted if part == "scale" else decided if kind_of(part) == "lift" else before.get(part, frozenset())
         for part in parts
     }
     words = " and ".join(lift.kind for lift in space.network.layout.lifts) or "none"
@@ -206,7 +205,7 @@ def _standing(
 
 def _decided_anew(learned: dict[str, frozenset[str]], decided: frozenset[str]) -> dict[str, frozenset[str]]:
     """Which batches had a hand in each part, where lifts stay as they are though they were tried again on `decided`."""
-    return {part: decided if decided and part.startswith("lift") else by for part, by in learned.items()}
+    return {part: decided if decided and kind_of(part) == "lift" else by for part, by in learned.items()}
 
 
 def space_stays(layout: Layout, lost: int) -> str:
@@ -230,7 +229,7 @@ def as_base(base: Checkpoint, data: Data) -> Ground:
     network = build(base)
     give_grid(network, data.batch)
     named, ahead = (exact.lift_named, exact.lift_ahead and len(data.batch) > 0) if exact else (False, False)
-    return Ground(Space.of(network), _frozen(base), _learned(base), rows, named, ahead)
+    return Ground(Space.of(network), base.frozen(), _learned(base), rows, named, ahead)
 
 
 def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> Ground:
@@ -240,12 +239,8 @@ def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> 
     network = build(base)
     give_grid(network, data.batch)
     rows = data.known_rows + len(data.batch)
-    return Ground(Space.of(network), _frozen(base), _learned(base), rows, lift_named=True)
-
-
-def _frozen(base: Checkpoint) -> dict[str, Tensors]:
-    return {part: tensors for part, tensors in base.parts.items() if part.split(".")[0] in FROZEN}
+    return Ground(Space.of(network), base.frozen(), _learned(base), rows, lift_named=True)
 
 
 def _learned(base: Checkpoint) -> dict[str, frozenset[str]]:
-    return {part: base.learned.get(part, frozenset()) for part in _frozen(base)}
+    return {part: base.learned.get(part, frozenset()) for part in base.frozen()}

@@ -15,7 +15,7 @@ import torch
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Floats
 from service.learning.method import Data, Learned
-from service.learning.network.checkpoint import BlockLayout, Checkpoint, Tensors
+from service.learning.network.checkpoint import SOLVED, BlockLayout, Checkpoint, Tensors, kind_of
 from service.learning.network.growth import matrix, next_part
 from service.learning.network.network import build
 
@@ -41,7 +41,7 @@ def with_old_columns(base: Checkpoint, made: Learned, data: Data) -> Learned:
     part = next_part(network, "head")
     judge, before = _moved(now.parts["judge"], old, unit, start), base.parts["judge"]
     parts = {
-        **{p: tensors for p, tensors in now.parts.items() if p.split(".")[0] not in ("head", "judge")},
+        **{p: tensors for p, tensors in now.parts.items() if kind_of(p) not in SOLVED},
         **{block.part: base.parts[block.part] for block in base.layout.head},
         part: _moved(whole, old, unit, start),
         "judge": {name: torch.cat([before[name], judge[name]]) for name in judge},

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,8 @@ from service.errors import CorruptArtifact
 from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
 from service.learning.data.serialization import pack, pack_rows, unpack, unpack_rows
 from service.learning.ledger.entry import SummedEntry
+from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums, from_planes, planes, square, triangle
-
-if TYPE_CHECKING:
-    from service.learning.ledger.feature_space import Space
 
 __all__ = ["Ledger", "Sums"]
 

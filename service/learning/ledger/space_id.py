@@ -10,7 +10,7 @@ import numpy as np
 
 from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.network.checkpoint import Tensors
+from service.learning.network.checkpoint import FROZEN, Tensors, of_kinds
 from service.learning.network.network import Network, parts_of
 
 
@@ -38,13 +38,12 @@ def space_id(network: Network) -> str:
         if additions:
             told[name] = [one.model_dump(mode="json") for one in additions]
     sha = hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode() + b"\0")
-    for part, tensors in sorted(parts_of(network).items()):
-        if part.split(".")[0] in ("scale", "backbone", "lift"):
-            if part == "backbone.0" and isinstance(layout.backbone, PretrainedBackbone):
-                shared = tensors if isinstance(tensors, SharedWeights) else SharedWeights(tensors)
-                sha.update(f"{part}\0{shared.digest}".encode())
-            else:
-                _hash_part(sha, part, tensors)
+    for part, tensors in sorted(of_kinds(parts_of(network), FROZEN).items()):
+        if part == "backbone.0" and isinstance(layout.backbone, PretrainedBackbone):
+            shared = tensors if isinstance(tensors, SharedWeights) else SharedWeights(tensors)
+            sha.update(f"{part}\0{shared.digest}".encode())
+        else:
+            _hash_part(sha, part, tensors)
     return sha.hexdigest()
 
 

@@ -1,8 +1,8 @@
-"""A checkpoint: everything a version is, as named parts of tensors and one JSON-able layout. It never changes."""
+"""A checkpoint: everything that a version is, as named parts of tensors and a layout. It never changes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,10 +14,29 @@ from service.contract.inputs import Backbone, IdentityBackbone, InputSpec, Liste
 
 Tensors = Mapping[str, Tensor]
 
-DECIDED = ("scale", "lift")
-"""Parts that a batch may decide without being learned: they hold no weights that were fitted to labels."""
-SOLVED = ("head", "judge")
-"""Parts of an exact head that are a function of the sums alone."""
+SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
+"""Kinds of parts that answer. The judge's heads and the state of methods do not."""
+FROZEN = frozenset({"scale", "backbone", "lift"})
+"""Kinds of parts that make the feature space of an exact head."""
+DECIDED = frozenset({"scale", "lift"})
+"""Kinds of parts that a batch may decide without being learned: no weight of them was fitted to labels."""
+SOLVED = frozenset({"head", "judge"})
+"""Kinds of parts of an exact head that are a function of the sums alone."""
+
+
+def kind_of(part: str) -> str:
+    """The kind of a part: "backbone" for "backbone.0"."""
+    return part.partition(".")[0]
+
+
+def of_kinds(parts: Mapping[str, Tensors], kinds: Collection[str]) -> dict[str, Tensors]:
+    """The parts of these kinds."""
+    return {part: tensors for part, tensors in parts.items() if kind_of(part) in kinds}
+
+
+def source_head(place: int) -> str:
+    """The part that holds the head of a source, by its place in the layout."""
+    return f"head.source.{place}"
 
 
 class BlockLayout(Strict):
@@ -130,7 +149,17 @@ class Checkpoint:
 
     @property
     def parameters(self) -> int:
-        """Numbers stored in what is served: the judge's head, method state and bytes (a tokenizer) do not count."""
-        served = ("scale", "backbone", "lift", "neck", "head")
-        tensors = (t for p, ts in self.parts.items() if p.split(".")[0] in served for t in ts.values())
-        return sum(t.numel() for t in tensors if t.dtype != torch.uint8)
+        """Numbers stored in what is served; bytes (a tokenizer) do not count."""
+        return sum(t.numel() for ts in self.served().values() for t in ts.values() if t.dtype != torch.uint8)
+
+    def served(self) -> dict[str, Tensors]:
+        """The parts that answer."""
+        return of_kinds(self.parts, SERVED)
+
+    def frozen(self) -> dict[str, Tensors]:
+        """The parts that make the feature space of an exact head."""
+        return of_kinds(self.parts, FROZEN)
+
+    def source_heads(self) -> list[Tensors]:
+        """The heads that sources have of their own, in the layout's order."""
+        return [self.parts[source_head(k)] for k in range(len(self.layout.sources))]

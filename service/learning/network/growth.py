@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from service.learning.network.blocks import Block, GrownLinear, new_block
+from service.learning.network.checkpoint import kind_of
 from service.learning.network.convolutions import Convolutions
 from service.learning.network.network import Dense, Network
 
@@ -37,7 +38,7 @@ def next_part(network: Network, kind: str) -> str:
     used = {owner.part for owner in network.stored()}
     if not isinstance(network.backbone, Dense | Convolutions):
         used.add("backbone.0")
-    numbers = [int(part.split(".")[1]) for part in used if part.split(".")[0] == kind]
+    numbers = [int(part.split(".")[1]) for part in used if kind_of(part) == kind]
     return f"{kind}.{max(numbers, default=-1) + 1}"
 
 

@@ -19,12 +19,10 @@ from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBackbone, PretrainedBackbone, TextInput
 from service.errors import InvalidContent
-from service.learning.network.checkpoint import BlockLayout, Checkpoint, Layout, Tensors
+from service.learning.network.checkpoint import SERVED, BlockLayout, Checkpoint, Layout, Tensors, kind_of, source_head
 from service.learning.network.input_scale import InputScale, declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
 
-SERVED = ("scale", "backbone", "lift", "neck", "head")
-"""Parts that answer; what else an exported file holds (the judge's head, the state of methods) is left out."""
 AT = "/weights"
 OTHER_SCALE = "The file scales its inputs in another way than this model declares. Make a model with its scale."
 UNFIT = (AssertionError, AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
@@ -73,7 +71,7 @@ def _of_architecture(sent: Foreign, spec: InputSpec, shared: Shared) -> Checkpoi
     parts: dict[str, Tensors] = {}
     used = {f"scale{by}{name}" for by in "/." for name in ("mean", "std")}
     for part, tensors in wanted.items():
-        if part == "scale" or (weights is not None and part.startswith("backbone")):
+        if part == "scale" or (weights is not None and kind_of(part) == "backbone"):
             parts[part] = tensors
             used |= {f"{part}{by}{name}" for by in "/." for name in tensors}
             continue
@@ -202,7 +200,7 @@ def _parts(tensors: Arrays) -> dict[str, Tensors]:
         part, _, name = key.partition("/")
         if not name:
             raise InvalidContent.at(AT, f'Tensor "{key[:100]}" is not named part/name, as those of a version are.')
-        if part.split(".")[0] in SERVED:
+        if kind_of(part) in SERVED:
             parts.setdefault(part, {})[name] = torch.from_numpy(array.copy())
     return dict(parts)
 
@@ -232,10 +230,6 @@ def _unfit(error: Exception) -> InvalidContent:
     if "floating point" in told:
         told = "some hold whole numbers, and weights are fractions (F64, F32, F16 or BF16)"
     return InvalidContent.at(AT, f"The tensors do not fit together: {told}.")
-
-
-SOURCE = "head.source."
-"""Parts that are heads of sources, by the place of each in the layout."""
 
 
 LARGEST_LAYER = 2**28
@@ -272,7 +266,7 @@ def check_blocks(layout: Layout, parts: Mapping[str, Tensors]) -> None:
 
 def check_sources(layout: Layout, parts: Mapping[str, Tensors]) -> dict[str, Tensors]:
     """The heads of their own that sources have, each of the size of the shared one. Raises InvalidContent."""
-    found = {f"{SOURCE}{k}": parts.get(f"{SOURCE}{k}", {}) for k in range(len(layout.sources))}
+    found = {part: parts.get(part, {}) for part in map(source_head, range(len(layout.sources)))}
     columns = max((block.columns[1] for block in layout.head), default=0)
     wanted = {"weight": (len(layout.classes), columns), "bias": (len(layout.classes),)}
     for part, tensors in found.items():

@@ -8,7 +8,7 @@ import torch
 
 from service.contract.inputs import PretrainedBackbone
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.checkpoint import Checkpoint, Tensors, of_kinds
 from service.learning.network.network import TRAINED_HERE, Network, parts_of
 
 
@@ -47,9 +47,9 @@ ORIGIN = "state.origin."
 def origin_of(network: Network) -> dict[str, Tensors]:
     """The weights of a network under the names that keep them for good; pretrained ones stay where they are."""
     return {
-        ORIGIN + p: ts
-        for p, ts in parts_of(network).items()
-        if p.split(".")[0] in ("backbone", "neck", "head") and not isinstance(ts, SharedWeights)
+        ORIGIN + part: tensors
+        for part, tensors in of_kinds(parts_of(network), ("backbone", "neck", "head")).items()
+        if not isinstance(tensors, SharedWeights)
     }
 
 

@@ -23,7 +23,7 @@ from service.learning.ledger.feature_space import feature_width, largest_feature
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
 from service.learning.method import Balance, Data, GradientParams, Learned, Unfreeze
 from service.learning.network.blocks import Block, GrownLinear
-from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.growth import grow_head, merge, new_neck
 from service.learning.network.input_scale import InputScale, declared_scale, scale_for
 from service.learning.network.network import TRAINED_HERE, Dense, Network, build, fresh, layout_of, parts_of
@@ -292,7 +292,7 @@ class Learner:
             merge(network.head, "head.0")
         changes: dict[str, Any] = {"temperature": temperature, "exact": None, "sources": []}
         parts: dict[str, Tensors] = dict(parts_of(network))
-        trunk = [part for part in parts if part.startswith("backbone")]
+        trunk = [part for part in parts if kind_of(part) == "backbone"]
         if self.moves and not all(unchanged(self.base, part, parts[part]) for part in trunk):
             changes |= {"shift": shift_for(largest_feature(network, self.data.batch.inputs)), "trained": True}
         parts |= origin_of(network) if self.origin is None else self.origin

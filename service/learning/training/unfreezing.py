@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import nn
 
 from service.contract.inputs import CnnBackbone, IdentityBackbone, MlpBackbone, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.backbones import skeleton
 from service.learning.backbones.extractor import Blocks, Extractor
+from service.learning.method import Setting, TrunkParams, Unfreeze
 from service.learning.network.network import Network
-
-if TYPE_CHECKING:
-    from service.learning.method import Setting, TrunkParams, Unfreeze
 
 SLOWER = 0.1
 """The rate of the blocks that a method unfreezes, of the head's."""

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from service.contract.inputs import TextInput, VectorInput
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.convolutions import Convolutions
+from service.learning.network.growth import matrix
 from service.learning.network.input_scale import CLIP, InputScale
 from service.learning.network.lifts import Lift
 from service.learning.network.network import Dense, Network
@@ -64,8 +65,8 @@ def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int
         found.append([*body, last, _shares])
     text = isinstance(network.layout.input, TextInput)
     made = [Forward(steps) for steps in found] if text else _scaled(network, found)
-    for matrix in matrices(made):
-        matrix.pack()
+    for packed in matrices(made):
+        packed.pack()
     return made
 
 
@@ -185,14 +186,8 @@ def _hidden(layer: GrownLinear) -> list[Step]:
 
 
 def _matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:
-    """The blocks of a layer as one weight [out, in] and bias [out]."""
+    """The layer as one weight [out, in] and bias [out]; those of a layer of one block are shared, not copied."""
     blocks = list(layer)
     if len(blocks) == 1 and blocks[0].columns[0] == 0 and blocks[0].bias is not None:
         return blocks[0].weight.detach(), blocks[0].bias.detach()
-    weight, bias = torch.zeros(layer.out_features, layer.in_features), torch.zeros(layer.out_features)
-    for block in blocks:
-        rows, columns = slice(*block.rows), slice(*block.columns)
-        weight[rows, columns] += block.weight.detach()
-        if block.bias is not None:
-            bias[rows] += block.bias.detach()
-    return weight, bias
+    return matrix(layer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.run import Run
-
-if TYPE_CHECKING:
-    from service.worker.child.model_store import Shelf
+from service.worker.child.model_store import Shelf
 
 
 class Weighing:

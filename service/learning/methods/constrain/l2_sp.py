@@ -22,7 +22,7 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
 from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, Strength, choose, objective
-from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.provenance import ORIGIN
 from service.learning.run import Run
 from service.learning.training.learner import Learner
@@ -70,7 +70,7 @@ def _origin(base: Checkpoint) -> Checkpoint:
     parts = dict(base.parts)
     for name, first in base.parts.items():
         part = name.removeprefix(ORIGIN)
-        if name != part and part in parts and not (part.startswith("head") and base.layout.exact):
+        if name != part and part in parts and not (kind_of(part) == "head" and base.layout.exact):
             parts[part] = _overlaid(parts[part], first)
     return replace(base, parts=parts)
 
