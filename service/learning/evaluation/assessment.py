@@ -1,4 +1,4 @@
-"""What is measured of an update: harm on trusted rows, gain on its own, and what its rows say against the base."""
+"""What an update is judged by: what base, candidate and yardstick answer, and what the lineage remembers."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Cost, Older
 from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows, distinct
 from service.learning.data.sides import shared
-from service.learning.evaluation.answers import Answers, Bits
+from service.learning.evaluation.answers import ExamAnswers
+from service.learning.evaluation.correctness import Correctness
 from service.learning.evaluation.evidence import Solve
 from service.learning.gate.measurements import Since
 from service.learning.ledger.ledger import Ledger
 
 KEPT_SHARE = 0.5
-"""So great a part of a class's trusted rows must be left where those that the update has copies of do not judge."""
+"""So great a part of a class's trusted rows must stay where those that the update has copies of do not judge."""
 
 
 @dataclass(frozen=True, eq=False)
 class Past:
     """What a lineage remembers, newest last.
 
-    `bits`: (version number, right or wrong on its trusted rows) of the last promoted versions, see `remember`.
+    `bits`: version number and correctness of the last promoted versions, see `remember`.
     `best_masked`: `old_classes.best_masked` of the base's report.
     `evidence`: `batch.evidence` of the reports of the base and the versions before it.
     """
 
-    bits: Sequence[tuple[int, Bits]] = ()
+    bits: Sequence[tuple[int, Correctness]] = ()
     best_masked: Mapping[str, float] = field(default_factory=dict)
     evidence: Sequence[Mapping[str, ClassEvidence]] = ()
 
@@ -39,28 +40,24 @@ class Past:
 class Assessment:
     """All that a report is made of.
 
-    `trusted` (T): exam rows of base.learned; `batch` (B): the update's own. `ledger`: the base's sums in some space;
-    where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its sums.
-    `live`: number of the base. `base`, `candidate`, `yardstick`: answers on T by heads that never saw it.
-    `..._on_batch`: answers on B, the base's by the head it serves, the others' out of fold; NaN where no head is left
-    that never saw the row. `partial`, `stuck`: see `Measured`. The base is null for a first version, the yardstick
-    where there is none. `faded`: batches that count less than half of what the newest counts. `foreign`: classes whose
-    weights the base has from elsewhere, and `replaced`: the candidate has them no more.
+    `trusted` (T): exam rows of base.learned; `batch` (B): the update's own rows. `ledger`: the base's sums in some
+    space; where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its
+    sums. `live`: number of the base. `base`, `candidate`, `yardstick`: answers to T by heads that never saw it, and to
+    B, the base's by the head it serves, the others' out of fold; NaN where no head is left that never saw the row. The
+    base is None for a first version. `partial`, `stuck`: see `Measured`. `faded`: batches that count less than half of
+    what the newest counts. `foreign`: classes whose weights the base has from elsewhere, and `replaced`: the candidate
+    has them no more.
     """
 
     policy: GatePolicy
     trusted: Rows
     batch: Rows
-    candidate: Answers
-    candidate_on_batch: Answers
+    candidate: ExamAnswers
     cost: Cost
     exact: bool
     live: int | None = None
-    base: Answers | None = None
-    base_on_batch: Answers | None = None
-    yardstick: Answers | None = None
-    yardstick_on_batch: Answers | None = None
-    yardstick_method: str = "ridge"
+    base: ExamAnswers | None = None
+    yardstick: ExamAnswers | None = None
     ledger: Ledger | None = None
     solve: Solve | None = None
     past: Past = field(default_factory=Past)
@@ -68,7 +65,7 @@ class Assessment:
     method: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     older: Older | None = None
-    faded: frozenset[str] | None = None
+    faded: frozenset[str] = frozenset()
     foreign: Sequence[str] = ()
     replaced: bool = False
     partial: bool = False
@@ -77,32 +74,26 @@ class Assessment:
     @property
     def old(self) -> tuple[str, ...]:
         """Classes that the base can answer."""
-        return self.base.classes if self.base else ()
+        return self.base.on_trusted.classes if self.base else ()
 
     @property
     def new(self) -> tuple[str, ...]:
         """Classes that this update brought."""
         old = frozenset(self.old)
-        return tuple(c for c in self.candidate.classes if c not in old)
+        return tuple(c for c in self.candidate.on_trusted.classes if c not in old)
 
     def distinct(self) -> Assessment:
         """The same without repetitions of a row and label, near-duplicates among them: copies are right or wrong
         together and prove nothing."""
-        b = distinct(self.batch)
-        candidate = self.candidate_on_batch.take(b)
-        same = self.yardstick_on_batch is self.candidate_on_batch
-        return replace(
-            self._judged_by(distinct(self.trusted)),
-            batch=self.batch.take(b),
-            candidate_on_batch=candidate,
-            base_on_batch=self.base_on_batch and self.base_on_batch.take(b),
-            yardstick_on_batch=candidate if same else self.yardstick_on_batch and self.yardstick_on_batch.take(b),
-        )
+        return self._take(distinct(self.trusted), distinct(self.batch))
 
     def uncopied(self) -> Assessment:
         """The same without trusted rows of which the update brings a copy, under the same label, to learn from: what
-        was learned proves nothing. Of a class that would keep too few they stay, as they do where too few were left
-        in all: copies may not take the evidence away. Copies under another label do harm, so their rows judge."""
+        was learned proves nothing.
+
+        Of a class that would keep too few they stay, as they do where too few were left in all: copies may not take the
+        evidence away. Copies under another label do harm, so their rows judge.
+        """
         copied = np.flatnonzero(self.copied)
         rows, least = self.trusted, self.policy.worst_class.min_rows
         had, out = (np.bincount(labels, minlength=len(rows.names)) for labels in (rows.labels, rows.labels[copied]))
@@ -110,33 +101,35 @@ class Assessment:
         copied = copied[enough[rows.labels[copied]]]
         if not len(copied) or len(rows) - len(copied) < least:
             return self
-        return self._judged_by(np.delete(np.arange(len(rows)), copied))
+        return self._take(np.delete(np.arange(len(rows)), copied), slice(None))
 
     @property
     def copied(self) -> Bools:
         """Trusted rows of which the update brings a copy with the same label to learn from."""
         learned = self.batch.take((self.batch.folds >= SELECT_FOLD) | self.batch.lent)
-        theirs, found = learned.codes(self.trusted.names), np.zeros(len(self.trusted), bool)
-        for k in np.unique(theirs[theirs >= 0]):
-            mine = np.flatnonzero(self.trusted.labels == k)
-            found[mine] = shared(self.trusted.marks[mine], learned.marks[theirs == k])
-        return found
+        codes, copied = learned.codes(self.trusted.names), np.zeros(len(self.trusted), bool)
+        for k in np.unique(codes[codes >= 0]):
+            of_class = self.trusted.labels == k
+            copied[of_class] = shared(self.trusted.marks[of_class], learned.marks[codes == k])
+        return copied
 
-    def _judged_by(self, which: Ints) -> Assessment:
-        """The same with those trusted rows alone."""
-        candidate, same = self.candidate.take(which), self.yardstick is self.candidate
+    def _take(self, trusted: Ints, batch: Ints | slice) -> Assessment:
+        """The same with some of the trusted rows and some of the update's."""
+        candidate = self.candidate.take(trusted, batch)
+        same = self.yardstick is self.candidate  # then its answers, which may be large, stand in memory once
         return replace(
             self,
-            trusted=self.trusted.take(which),
+            trusted=self.trusted.take(trusted),
+            batch=self.batch.take(batch),
             candidate=candidate,
-            base=self.base and self.base.take(which),
-            yardstick=candidate if same else self.yardstick and self.yardstick.take(which),
+            base=self.base and self.base.take(trusted, batch),
+            yardstick=candidate if same else self.yardstick and self.yardstick.take(trusted, batch),
         )
 
 
 def ages(last: int, versions: int) -> list[int]:
     """Which of so many promoted versions are looked back on, 1 = the newest: the `last` ones, then 16, 32, 64 ... back,
-    and the first. Small losses add up over any time, and few versions tell of all of it."""
+    and the first. Small losses add up over any time, and few versions show all of it."""
     doubled = (2**k for k in range(last.bit_length(), versions.bit_length()))
     return sorted({*range(1, min(last, versions) + 1), *(age for age in doubled if age > last), versions} - {0})
 
@@ -144,15 +137,15 @@ def ages(last: int, versions: int) -> list[int]:
 def since(a: Assessment) -> tuple[Since, ...]:
     """Every remembered version beside the candidate, on rows and columns that both have; oldest first.
 
-    Where recent rows alone are trusted, on those that still count, and of the versions that were asked about most of
-    them: what an older one has in common with them is a batch or two that is about to leave.
+    Where recent rows alone are trusted, on those that still count, and of the versions that answered most of them: what
+    an older one has in common with them is a batch or two that is about to leave.
     """
-    rows, candidate, least = a.trusted, a.candidate, 1.0
+    rows, candidate, least = a.trusted, a.candidate.on_trusted, 1.0
     if a.policy.trusted == "recent":
-        counts = np.array([a.faded is None or b not in a.faded for b in rows.batches], bool)[rows.batch]
+        counts = np.array([batch not in a.faded for batch in rows.batches], bool)[rows.batch]
         rows, candidate, least = rows.take(counts), candidate.take(counts), counts.sum() / 2
     few = a.policy.worst_class.min_rows
-    compared = [Since(number, *bits.against(candidate, rows, few)) for number, bits in a.past.bits]
+    compared = [Since(number, *correctness.against(candidate, rows, few)) for number, correctness in a.past.bits]
     return tuple(s for s in compared if s.paired.rows >= least)
 
 
@@ -162,12 +155,13 @@ def pooled_before(policy: GatePolicy) -> int:
     return (min(most, policy.recent_batches) if policy.trusted == "recent" else most) - 1
 
 
-def remember(a: Assessment) -> Bits:
-    """Right or wrong of the candidate on what will be trusted rows once it is live: T, and the judging rows of B."""
-    mine = a.batch.judging & a.candidate_on_batch.judged
-    rows = Rows.concat([_bare(a.trusted), _bare(a.batch.take(mine))])
-    right = np.concatenate([a.candidate.right(a.trusted), a.candidate_on_batch.right(a.batch)[mine]])
-    return Bits.of(rows, right, a.candidate.classes)
+def remember(a: Assessment) -> Correctness:
+    """The candidate's correctness on what will be trusted rows once it is live: T, and the judging rows of B."""
+    trusted, batch = a.candidate.on_trusted, a.candidate.on_batch
+    judging = a.batch.judging & batch.judged
+    rows = Rows.concat([_bare(a.trusted), _bare(a.batch.take(judging))])
+    right = np.concatenate([trusted.right(a.trusted), batch.right(a.batch)[judging]])
+    return Correctness.of(rows, right, trusted.classes)
 
 
 def _bare(rows: Rows) -> Rows:

@@ -1,26 +1,26 @@
-"""Base, candidate and yardstick answer the same rows; the gate is asked."""
+"""Examines a version: base, candidate and yardstick answer the same rows, and the gate judges."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.contract.policy import GatePolicy
-from service.contract.report import Cost, LearningCurve, Older, Report
+from service.contract.report import Cost, Older, Report
 from service.learning.backbones import bounded
 from service.learning.data.sides import parted
-from service.learning.evaluation.answers import Answers, Bits
+from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment, Past, remember
 from service.learning.evaluation.backbone_note import backbone_note
+from service.learning.evaluation.correctness import Correctness
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.evaluation.report import assess
 from service.learning.evaluation.unlabelled import with_unlabelled
-from service.learning.evaluation.version_answers import Asked, View, answers, features_of, softmax
+from service.learning.evaluation.version_answers import ExamRows, VersionAnswers, features_of, softmax
 from service.learning.exact.frozen_features import moved
 from service.learning.exact.out_of_fold import judged_apart, ridge_apart
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, choose_alpha
@@ -38,8 +38,6 @@ from service.learning.run import Run
 from service.learning.tables import table
 
 YARDSTICK_PRIOR = 0.25
-
-
 HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
 
@@ -58,32 +56,34 @@ class Context:
 
     def cost(self, base: Checkpoint | None, learned: Learned, data: Data) -> Cost:
         """What the update has cost until now."""
-        since, waited = self.started, self.wait_seconds
-        return cost_of(base, learned, data, started=since, wait_seconds=waited, retraining=self.retraining)
+        return cost_of(
+            base, learned, data, started=self.started, wait_seconds=self.wait_seconds, retraining=self.retraining
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A version that was made and judged, not yet stored. `space`: where its ledger can go on, null: nowhere."""
+    """A version that was made and judged, not yet stored. `space`: where its ledger can go on. `ledger_digest`: of its
+    sums, None unless its head is exact."""
 
     checkpoint: Checkpoint
     report: Report
-    bits: Bits
+    bits: Correctness
     space: Space
     ledger_digest: str | None
 
 
 def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, context: Context) -> Candidate:
-    """Judge a version against the base on trusted rows and on the update's own."""
+    """Judges a version against the base on trusted rows and on the update's own."""
     run.progress("judging", 0, 1)
-    candidate = learned.checkpoint
+    candidate, policy = learned.checkpoint, context.policy
     space = ledger_space(base, candidate, data)
     ledger = data.ledger(space)
     run.check()
-    policy, gone = context.policy, lacking(ledger, data.known_rows)
-    view = View(data, space, ledger, last=policy.recent_batches if policy.trusted == "recent" else None)
-    asked, before = view.asking(candidate), view.asking(base) if base else None
-    on_trusted, on_batch = asked.on_trusted(), _own(asked, learned)
+    gone = lacking(ledger, data.known_rows)
+    rows = ExamRows(data, space, ledger, last=policy.recent_batches if policy.trusted == "recent" else None)
+    after, before = rows.answered_by(candidate), rows.answered_by(base) if base else None
+    answers = ExamAnswers(after.on_trusted(), _own(after, learned))
     exact = candidate.layout.exact
     weights = Weights(exact.decay, exact.source_weights) if exact else Weights()
     if (
@@ -94,11 +94,11 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         and not exact.kept_columns
     ):
         # a ridge with the usual prior is its own yardstick: it has no regret by construction
-        yardstick: Yardstick | None = Yardstick(exact.alpha, on_trusted, on_batch)
+        yardstick: Yardstick | None = Yardstick(exact.alpha, answers)
     elif base is not None and not weights.plain and set(candidate.classes) <= set(base.classes):
         yardstick = None  # the joint solution over a past that counts less: of use to rules on new classes alone
     else:
-        yardstick = _yardstick(view, run)
+        yardstick = _yardstick(rows, run)
     alpha = yardstick.alpha if yardstick else exact.alpha if exact and exact.alpha else DEFAULT_ALPHA
 
     def solve(sums: Sums) -> Head:
@@ -106,17 +106,14 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
 
     assessment = Assessment(
         policy=policy,
-        trusted=view.trusted,
-        batch=view.batch,
-        candidate=on_trusted,
-        candidate_on_batch=on_batch,
+        trusted=rows.trusted,
+        batch=rows.batch,
+        candidate=answers,
         cost=context.cost(base, learned, data),
         exact=exact is not None and weights.whole and not exact.kept_columns,
         live=context.live,
-        base=before.on_trusted() if before else None,
-        base_on_batch=before.on_batch() if before else None,
-        yardstick=yardstick.on_trusted if yardstick else None,
-        yardstick_on_batch=yardstick.on_batch if yardstick else None,
+        base=before.on_both() if before else None,
+        yardstick=yardstick.answers if yardstick else None,
         ledger=ledger,
         solve=solve,
         past=context.past,
@@ -125,33 +122,29 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         notes=[*learned.notes, *_notes(base, candidate, data, run), *gone],
         foreign=foreign(base),
         replaced=bool(foreign(base)) and not foreign(candidate),
-        older=_older(asked, before) if view.last is not None else None,
+        older=_older(after, before) if rows.last is not None else None,
         partial=exact is not None and (not weights.plain or bool(gone)),
         stuck=learned.stuck,
         faded=frozenset(b for b, counts in aged(weights.decay, data.steps(weights)).items() if counts < HALF),
     )
-    report = with_unlabelled(assess(assessment), data, space, ledger, context.policy, run)
-    report = report.model_copy(update={"learning_curve": _curve(view, solve)})
+    report = with_unlabelled(assess(assessment), data, space, ledger, policy, run)
+    grown = data.grown(space)
+    curve = learning_curve(ledger, grown, rows.batch, rows.trusted, solve)
     run.progress("judging", 1, 1)
     return Candidate(
         checkpoint=candidate,
-        report=report,
+        report=report.model_copy(update={"learning_curve": curve}),
         bits=remember(assessment),
         space=space,
-        ledger_digest=data.grown(space).digest if exact else None,
+        ledger_digest=grown.digest if exact else None,
     )
 
 
-def _curve(view: View, solve: Callable[[Sums], Head]) -> LearningCurve | None:
-    grown = view.data.grown(view.space)
-    return learning_curve(view.ledger, grown, view.batch, view.trusted, solve)
-
-
-def _older(candidate: Asked, base: Asked | None) -> Older:
+def _older(candidate: VersionAnswers, base: VersionAnswers | None) -> Older:
     """Accuracy on trusted rows that are too old to judge by."""
-    rows = candidate.view.older
-    shares = [asked.on_older() if asked and len(rows) else None for asked in (base, candidate)]
-    before, after = (float(a.right(rows).mean()) if a else None for a in shares)
+    rows = candidate.rows.older
+    answers = [version.on_older() if version and len(rows) else None for version in (base, candidate)]
+    before, after = (float(a.right(rows).mean()) if a else None for a in answers)
     return Older(before=before, after=after, rows=len(rows))
 
 
@@ -174,11 +167,12 @@ def ledger_space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> 
     return Space.of(examining_network(layout.input, scale))
 
 
-def _own(candidate: Asked, learned: Learned) -> Answers:
+def _own(candidate: VersionAnswers, learned: Learned) -> Answers:
     """The candidate on the update's own rows, by heads that never saw them; NaN where there is none."""
     if learned.out_of_fold is not None:
-        return answers(candidate.version, learned.out_of_fold)
-    served, rows = candidate.on_batch(), candidate.view.batch
+        version = candidate.version
+        return softmax(version.classes, learned.out_of_fold, version.layout.temperature)
+    served, rows = candidate.on_batch(), candidate.rows.batch
     single = rows.judging & ~parted(rows.marks, rows.folds)
     hidden = np.where(single[:, None], served.probabilities, np.nan)
     return Answers(served.classes, hidden)
@@ -186,19 +180,18 @@ def _own(candidate: Asked, learned: Learned) -> Answers:
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """The exact head over the same history: it is the joint solution in its space."""
+    """The exact head over the same history, which is the joint solution in its space."""
 
     alpha: float
-    on_trusted: Answers
-    on_batch: Answers
+    answers: ExamAnswers
 
 
-def _yardstick(view: View, run: Run) -> Yardstick | None:
-    """Ridge in the view's space, judged like a candidate. Null where there are no rows at all."""
-    grown = view.data.grown(view.space)
+def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
+    """Ridge in the space of the rows, judged like a candidate. None where there are no rows at all."""
+    grown = rows.data.grown(rows.space)
     if not grown.all.rows:
         return None
-    shift = view.space.shift
+    shift = rows.space.shift
     alpha = choose_alpha(grown.learn, grown.select, shift, YARDSTICK_PRIOR, check=run.check).alpha
 
     def solve(sums: Sums) -> Head:
@@ -207,14 +200,11 @@ def _yardstick(view: View, run: Run) -> Yardstick | None:
     classes = grown.all.classes
     judge = solve(grown.unjudged).aligned(classes)
     _, own = judged_apart(
-        lambda asked: ridge_apart(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), view.batch, classes
+        lambda asked: ridge_apart(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), rows.batch, classes
     )
-    trusted = features_of(view.trusted, view.space)
-    return Yardstick(
-        alpha,
-        softmax(classes, table(len(trusted), len(classes), lambda place: judge.logits(trusted[place]))),
-        softmax(classes, own),
-    )
+    trusted = features_of(rows.trusted, rows.space)
+    logits = table(len(trusted), len(classes), lambda some: judge.logits(trusted[some]))
+    return Yardstick(alpha, ExamAnswers(softmax(classes, logits), softmax(classes, own)))
 
 
 def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run) -> list[str]:

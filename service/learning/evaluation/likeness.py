@@ -39,18 +39,16 @@ def likeness(a: Assessment, evidence: Evidence) -> dict[str, Likeness]:
 
     The exact head tells whether they can be told apart at all, where there is one; else the candidate.
     """
-    if not a.new or a.base is None or a.base_on_batch is None or not len(a.trusted):
+    if not a.new or a.base is None or not len(a.trusted):
         return {}
     rule, confident = a.policy.renames, a.policy.familiar.confident
-    on_trusted, on_batch = (a.candidate, a.candidate_on_batch)
-    if a.yardstick is not None and a.yardstick_on_batch is not None:
-        on_trusted, on_batch = a.yardstick, a.yardstick_on_batch
-    old, new = _Margins.of(on_trusted, a.old), _Margins.of(on_batch, a.old)
-    sure_before, sure = a.base.scores >= confident, evidence.familiar & (a.base_on_batch.scores >= confident)
-    there = on_trusted.judged & a.base.judged
-    called_before, called = a.base.best, a.base_on_batch.best
-    every, surely = (_by(called_before, np.flatnonzero(there & which)) for which in (True, sure_before))
-    usual, judged = float((there & sure_before).mean()), on_batch.judged & a.base_on_batch.judged & ~alone(a.batch)
+    head, base, base_on_batch = a.yardstick or a.candidate, a.base.on_trusted, a.base.on_batch
+    old, new = _Margins.of(head.on_trusted, a.old), _Margins.of(head.on_batch, a.old)
+    sure_before, sure = base.scores >= confident, evidence.familiar & (base_on_batch.scores >= confident)
+    both = head.on_trusted.judged & base.judged
+    called_before, called = base.best, base_on_batch.best
+    every, surely = (_by(called_before, np.flatnonzero(both & which)) for which in (True, sure_before))
+    usual, judged = float((both & sure_before).mean()), head.on_batch.judged & base_on_batch.judged & ~alone(a.batch)
     mine, alike = _by(a.batch.codes(a.new), np.flatnonzero(judged)), {}
     for k, name in enumerate(a.new):
         rows = mine.get(k, NOTHING)
@@ -60,7 +58,7 @@ def likeness(a: Assessment, evidence: Evidence) -> dict[str, Likeness]:
         )
         ours, theirs = _by(called, rows if few else known), every if few else surely
         apart = _separation(new.toward(name), old.toward(name), ours, theirs)
-        counted = Counter({a.base_on_batch.classes[c]: len(places) for c, places in ours.items()})
+        counted = Counter({base_on_batch.classes[c]: len(places) for c, places in ours.items()})
         alike[name] = Likeness(len(rows), len(known), usual, dict(counted.most_common()), *apart, all=few)
     counts = a.batch.counts()
     few_judged = [c for c in a.new if alike[c].rows < rule.min_rows <= counts.get(c, 0)]
@@ -84,10 +82,10 @@ def in_parts(a: Assessment, evidence: Evidence, names: Sequence[str]) -> dict[st
     others and of all that is learned and not trusted. The base answers as if it did not know these classes.
     """
     old = [c for c in a.old if c not in names]
-    if not names or not old or a.base is None or a.base_on_batch is None or a.ledger is None or a.solve is None:
+    if not names or not old or a.base is None or a.ledger is None or a.solve is None:
         return {}
     rule, confident = a.policy.renames, a.policy.familiar.confident
-    base, on_batch = _without(a.base, old), _without(a.base_on_batch, old)
+    base, on_batch = _without(a.base.on_trusted, old), _without(a.base.on_batch, old)
     beside = np.flatnonzero((a.trusted.codes(old) >= 0) & base.judged)
     ours = np.flatnonzero((a.batch.codes(names) >= 0) & on_batch.judged)
     earlier = np.flatnonzero((a.trusted.codes(names) >= 0) & base.judged)

@@ -1,4 +1,4 @@
-"""What is measured of an update: harm on trusted rows, gain on its own, and what its rows say against the base."""
+"""Measures an update: harm on trusted rows, gain on its own, and what its rows say against the base."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from service.learning.wording import listed
 
 NAMED = 3
 """Classes with too few trusted rows to be judged alone that are named as a group; more are counted."""
-
-
 MANY_ROWS = 100
 """Learned rows of which some would be trusted, if they were not all of one group."""
 
@@ -30,8 +28,11 @@ MANY_ROWS = 100
 def measure(a: Assessment, uncopied: Assessment) -> tuple[Measured, Evidence | None]:
     """The numbers for the gate, and the rows behind its rules 1-4. What the candidate answers is judged by uncopied
     rows; what the base knows of the batch by all, which it never saw."""
-    evidence, trusted = _evidence(a), a.trusted.counts()
+    evidence = None
+    if a.base and a.ledger:
+        evidence = weigh(a.trusted, a.base.on_trusted, a.batch, a.base.on_batch, a.ledger, a.policy)
     alike = likeness(a, evidence) if evidence else {}
+    trusted = a.trusted.counts()
     measured = Measured(
         live=a.live,
         first=None if a.base else _first(a),
@@ -57,25 +58,21 @@ def _harm(a: Assessment, own: Sequence[str]) -> Harm | None:
     """`own`: new classes whose rows show that they are none of the old ones."""
     if not a.base or not len(a.trusted):
         return None
-    rows, before = a.trusted, a.base.right(a.trusted)
-    masked = a.candidate.over(a.old).right(rows)
-    intruded = a.candidate.among(a.new)
-    names = Counter(name for name, new in zip(a.candidate.names(), intruded, strict=True) if new)
+    rows, answers, before = a.trusted, a.candidate.on_trusted, a.base.on_trusted.right(a.trusted)
+    after, masked, intruded = answers.right(rows), answers.over(a.old).right(rows), answers.among(a.new)
+    by_yardstick = a.yardstick.on_trusted.among(a.new) if a.yardstick else None
+    # class by class, a row that even the yardstick gives to a new class counts as masked
+    fair = masked if by_yardstick is None else np.where(by_yardstick, masked, after)
+    names = Counter(name for name, new in zip(answers.names(), intruded, strict=True) if new)
     return Harm(
         rows=len(rows),
         masked=Paired.of(before, masked),
-        groups=tuple(_groups(a, before, _fair(a, masked))),
-        taken=Paired.of(before, np.where(a.candidate.among(own), masked, a.candidate.right(rows))),
+        groups=tuple(_groups(a, before, fair)),
+        taken=Paired.of(before, np.where(answers.among(own), masked, after)),
         intruded=int(intruded.sum()),
         intruders=tuple(name for name, _ in names.most_common()),
-        yardstick_intruded=int(a.yardstick.among(a.new).sum()) if a.yardstick else None,
+        yardstick_intruded=None if by_yardstick is None else int(by_yardstick.sum()),
     )
-
-
-def _fair(a: Assessment, masked: Bools) -> Bools:
-    """Right after, for judging class by class: a row that even the yardstick gives to a new class counts as masked."""
-    excused = a.yardstick.among(a.new) if a.yardstick else np.ones(len(masked), bool)
-    return np.asarray(np.where(excused, masked, a.candidate.right(a.trusted)))
 
 
 def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
@@ -94,22 +91,22 @@ def _groups(a: Assessment, before: Bools, after: Bools) -> list[Group]:
         ]
         masks += [source for source in sources if source[2].sum() >= least]
     return [
-        Group(name, said, float(before[m].mean()), float(after[m].mean()), Paired.of(before[m], after[m]), several)
-        for name, said, m, several in masks
+        Group(name, phrase, float(before[m].mean()), float(after[m].mean()), Paired.of(before[m], after[m]), several)
+        for name, phrase, m, several in masks
     ]
 
 
 def _first(a: Assessment) -> First:
-    judged = a.candidate_on_batch.judged
-    nothing_left = judged & alone(a.batch)
-    judged = judged & ~nothing_left
+    answers = a.candidate.on_batch
+    nothing_left = answers.judged & alone(a.batch)
+    judged = answers.judged & ~nothing_left
     rows = a.batch.take(judged)
-    place = {name: k for k, name in enumerate(rows.names)}
-    answered = np.array([place.get(name, len(place)) for name in a.candidate_on_batch.names()], np.int64)
+    column = {name: k for k, name in enumerate(rows.names)}
+    answered = np.array([column.get(name, len(column)) for name in answers.names()], np.int64)
     counts = rows.counts()
     return First(
         Agreement.of(answered[judged], rows.labels),
-        len(a.candidate.classes),
+        len(answers.classes),
         max(sorted(counts), key=lambda c: counts[c], default=""),
         int(nothing_left.sum()),
         one_group=not len(rows) and len(np.unique(a.batch.kin)) == 1 and bool(a.batch.kin[0] & np.uint64(1)),
@@ -119,23 +116,23 @@ def _first(a: Assessment) -> First:
 def new_rows(a: Assessment) -> Bools:
     """Rows of B whose class is new and that were judged."""
     new = a.batch.codes(a.new) >= 0
-    return np.asarray(new & a.candidate_on_batch.judged)
+    return np.asarray(new & a.candidate.on_batch.judged)
 
 
 def _new_classes(a: Assessment, alike: Mapping[str, Likeness]) -> tuple[NewClass, ...]:
     which = new_rows(a)
-    mine = class_scores(a.candidate_on_batch.right(a.batch)[which], a.batch.take(which))
-    theirs: Mapping[str, ClassScore] = {}
-    if a.yardstick_on_batch:
-        both = which & a.yardstick_on_batch.judged
-        theirs = class_scores(a.yardstick_on_batch.right(a.batch)[both], a.batch.take(both))
-    return tuple(_new_class(name, mine.get(name), theirs.get(name), alike.get(name)) for name in a.new)
+    scores = class_scores(a.candidate.on_batch.right(a.batch)[which], a.batch.take(which))
+    best: Mapping[str, ClassScore] = {}
+    if a.yardstick:
+        both = which & a.yardstick.on_batch.judged
+        best = class_scores(a.yardstick.on_batch.right(a.batch)[both], a.batch.take(both))
+    return tuple(_new_class(name, scores.get(name), best.get(name), alike.get(name)) for name in a.new)
 
 
-def _new_class(name: str, mine: ClassScore | None, theirs: ClassScore | None, alike: Likeness | None) -> NewClass:
-    if mine is None:
+def _new_class(name: str, score: ClassScore | None, best: ClassScore | None, alike: Likeness | None) -> NewClass:
+    if score is None:
         return NewClass(name, 0, 0, 0, alike)
-    return NewClass(name, mine.rows, _hits(mine), _hits(theirs) if theirs else None, alike)
+    return NewClass(name, score.rows, _hits(score), _hits(best) if best else None, alike)
 
 
 def _young(a: Assessment, evidence: Evidence) -> tuple[NewClass, ...]:
@@ -148,30 +145,26 @@ def _hits(score: ClassScore) -> int:
 
 
 def _own(a: Assessment) -> Paired | None:
-    if not a.base_on_batch:
+    if not a.base:
         return None
-    both = a.base_on_batch.judged & a.candidate_on_batch.judged
-    return Paired.of(a.base_on_batch.right(a.batch)[both], a.candidate_on_batch.right(a.batch)[both])
+    before, after = a.base.on_batch, a.candidate.on_batch
+    both = before.judged & after.judged
+    return Paired.of(before.right(a.batch)[both], after.right(a.batch)[both])
 
 
 def _untested(a: Assessment) -> tuple[int, int] | None:
-    if not a.base_on_batch or not a.ledger or len(a.trusted) or a.ledger.all.rows < MANY_ROWS:
+    if not a.base or not a.ledger or len(a.trusted) or a.ledger.all.rows < MANY_ROWS:
         return None
-    known = (a.batch.codes(a.base_on_batch.classes) >= 0) & a.base_on_batch.judged
-    return int(known.sum()), int((known & ~a.base_on_batch.right(a.batch)).sum())
-
-
-def _evidence(a: Assessment) -> Evidence | None:
-    if not a.base or not a.base_on_batch or not a.ledger:
-        return None
-    return weigh(a.trusted, a.base, a.batch, a.base_on_batch, a.ledger, a.policy)
+    answers = a.base.on_batch
+    known = (a.batch.codes(answers.classes) >= 0) & answers.judged
+    return int(known.sum()), int((known & ~answers.right(a.batch)).sum())
 
 
 def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
     """Counts of the evidence; the two heads that tell its causes apart are fitted only where a rule asks."""
     counted = evidence.known & evidence.familiar
     last = a.past.evidence[max(len(a.past.evidence) - pooled_before(a.policy), 0) :]
-    found = Contradiction(
+    counts = Contradiction(
         rows=evidence.rows,
         conflicts=evidence.conflicts,
         expected=evidence.expected,
@@ -179,16 +172,16 @@ def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
         classes=evidence.classes,
         pooled=pooled([*last, evidence.classes]) if last else {},
     )
-    if a.ledger is None or a.solve is None or a.base_on_batch is None:
-        return found
+    if a.ledger is None or a.solve is None or a.base is None:
+        return counts
     strange = evidence.known & ~evidence.familiar
     most = int(np.bincount(a.batch.labels[strange]).max(initial=0))
-    found = replace(found, strange=int(strange.sum()), strange_others=int(strange.sum()) - most)
-    if strange_can_tell(found, a.policy):
-        found = replace(found, strange_learner=learnable(a.batch, strange, a.ledger.shift, a.solve))
-    if needs_learner(found, a.policy):
-        found = replace(found, learner=learnable(a.batch, counted, a.ledger.shift, a.solve))
-    if needs_reconciliation(found, a.policy):
-        joint = reconcile(a.batch, a.base_on_batch, evidence.conflict, a.ledger, a.solve)
-        found = replace(found, reconciliation=joint)
-    return found
+    counts = replace(counts, strange=int(strange.sum()), strange_others=int(strange.sum()) - most)
+    if strange_can_tell(counts, a.policy):
+        counts = replace(counts, strange_learner=learnable(a.batch, strange, a.ledger.shift, a.solve))
+    if needs_learner(counts, a.policy):
+        counts = replace(counts, learner=learnable(a.batch, counted, a.ledger.shift, a.solve))
+    if needs_reconciliation(counts, a.policy):
+        joint = reconcile(a.batch, a.base.on_batch, evidence.conflict, a.ledger, a.solve)
+        counts = replace(counts, reconciliation=joint)
+    return counts

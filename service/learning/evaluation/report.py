@@ -48,8 +48,8 @@ def assess(assessment: Assessment) -> Report:
     worst = max(harm.groups, key=lambda g: g.paired.drop, default=None) if harm else None
     paired = _unmasked(a)
     return Report(
-        before=scored(a.base, a.trusted) if a.base else None,
-        after=scored(a.candidate, a.trusted),
+        before=scored(a.base.on_trusted, a.trusted) if a.base else None,
+        after=scored(a.candidate.on_trusted, a.trusted),
         old_classes=_old_classes(a, harm),
         new_classes=_new_classes_score(a),
         forgetting=_forgetting(a),
@@ -98,7 +98,7 @@ def _copied_noted(a: Assessment) -> list[str]:
 def _unmasked(a: Assessment) -> Paired | None:
     if not a.base or not len(a.trusted):
         return None
-    return Paired.of(a.base.right(a.trusted), a.candidate.right(a.trusted))
+    return Paired.of(a.base.on_trusted.right(a.trusted), a.candidate.on_trusted.right(a.trusted))
 
 
 def _old_classes(a: Assessment, harm: Harm | None) -> OldClasses:
@@ -106,8 +106,8 @@ def _old_classes(a: Assessment, harm: Harm | None) -> OldClasses:
     if not a.base or not harm or not unmasked:
         nothing = Pair(before=None, after=None)
         return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None)
-    right = a.base.right(a.trusted)
-    masked = a.candidate.over(a.old).right(a.trusted)
+    right = a.base.on_trusted.right(a.trusted)
+    masked = a.candidate.on_trusted.over(a.old).right(a.trusted)
     before = float(right.mean())
     now = {name: s.accuracy for name, s in class_scores(masked, a.trusted).items()}
     return OldClasses(
@@ -125,13 +125,14 @@ def _forgetting(a: Assessment) -> float | None:
     """Mean over the classes known before of (best masked accuracy in the lineage - now); below 0 where they gained."""
     if not a.base or not len(a.trusted):
         return None
-    now, best = class_scores(a.candidate.over(a.old).right(a.trusted), a.trusted), _best_before(a)
+    masked = a.candidate.on_trusted.over(a.old).right(a.trusted)
+    now, best = class_scores(masked, a.trusted), _best_before(a)
     return float(np.mean([best[c] - now[c].accuracy for c in now]))
 
 
 def _best_before(a: Assessment) -> dict[str, float]:
     """Best masked accuracy of each old class in the lineage, the base on these rows included."""
-    base = class_scores(a.base.right(a.trusted), a.trusted) if a.base else {}
+    base = class_scores(a.base.on_trusted.right(a.trusted), a.trusted) if a.base else {}
     best = dict(a.past.best_masked)
     return best | {c: max(s.accuracy, best.get(c, 0.0)) for c, s in base.items()}
 
@@ -144,7 +145,7 @@ def _interference(gate: GateReport) -> Interference:
 
 def _new_classes_score(a: Assessment) -> NewClassesScore:
     which = new_rows(a)
-    rows, right = a.batch.take(which), a.candidate_on_batch.right(a.batch)[which]
+    rows, right = a.batch.take(which), a.candidate.on_batch.right(a.batch)[which]
     return NewClassesScore(
         names=list(a.new),
         after=float(right.mean()) if len(rows) else None,
@@ -157,26 +158,25 @@ def _new_classes_score(a: Assessment) -> NewClassesScore:
 def _yardstick(a: Assessment) -> Yardstick | None:
     if not a.yardstick:
         return None
-    rows, which = a.trusted, new_rows(a)
-    accuracy = float(a.yardstick.right(rows).mean()) if len(rows) else None
-    which = which & a.yardstick_on_batch.judged if a.yardstick_on_batch else which
-    seen = a.yardstick_on_batch.right(a.batch)[which] if a.yardstick_on_batch else None
+    rows, answers = a.trusted, a.yardstick.on_trusted
+    accuracy = float(answers.right(rows).mean()) if len(rows) else None
+    new = a.yardstick.on_batch.right(a.batch)[new_rows(a) & a.yardstick.on_batch.judged]
     return Yardstick(
-        method=a.yardstick_method,
+        method="ridge",
         accuracy=accuracy,
-        regret=accuracy - float(a.candidate.right(rows).mean()) if accuracy is not None else None,
-        intrusion=float(a.yardstick.among(a.new).mean()) if len(rows) else None,
-        new_classes=float(seen.mean()) if seen is not None and len(seen) else None,
+        regret=accuracy - float(a.candidate.on_trusted.right(rows).mean()) if accuracy is not None else None,
+        intrusion=float(answers.among(a.new).mean()) if len(rows) else None,
+        new_classes=float(new.mean()) if len(new) else None,
     )
 
 
-def _batch_evidence(a: Assessment, evidence: Evidence | None, found: Contradiction | None) -> BatchEvidence:
-    if not evidence or not found or not a.base_on_batch:
+def _batch_evidence(a: Assessment, evidence: Evidence | None, contradiction: Contradiction | None) -> BatchEvidence:
+    if not evidence or not contradiction or not a.base:
         return BatchEvidence(conflicts=None)
-    sure = a.policy.familiar.confident
-    alike = clusters(a.batch, a.base_on_batch, evidence, a.ledger.unjudged) if a.ledger else None
-    listed = suspects(a.batch, a.base_on_batch, evidence.conflict, sure, alike)
-    both = reconcilable(found, a.policy)
+    answers, conflict = a.base.on_batch, evidence.conflict
+    alike = clusters(a.batch, answers, evidence, a.ledger.unjudged) if a.ledger else None
+    listed = suspects(a.batch, answers, conflict, a.policy.familiar.confident, alike)
+    both = reconcilable(contradiction, a.policy)
     return BatchEvidence(
         conflicts=evidence.conflicts,
         familiar=evidence.rows,
@@ -184,7 +184,8 @@ def _batch_evidence(a: Assessment, evidence: Evidence | None, found: Contradicti
         unfamiliar_share=evidence.unfamiliar_share,
         suspect_rows=listed,
         disputes=[
-            dispute(c, e, a.batch, a.base_on_batch, evidence.conflict) for c, e in unexcused(found, a.policy).items()
+            dispute(name, of_class, a.batch, answers, conflict)
+            for name, of_class in unexcused(contradiction, a.policy).items()
         ],
         evidence=dict(evidence.classes),
         reconcilable=both,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.learning.data.rows import Rows
-from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted
 from service.learning.ledger.ledger import Ledger
@@ -24,11 +24,11 @@ Logits = NDArray[np.float64]
 
 
 @dataclass(eq=False)
-class View:
+class ExamRows:
     """Trusted rows and the update's own rows, as any version of the lineage answers them.
 
-    `raw`: one of those that are asked has features of its own, so raw inputs are needed. `last`: rows of so many latest
-    batches alone are trusted; null: of all.
+    `raw`: one of the versions has features of its own, so raw inputs are needed. `last`: rows of so many latest batches
+    alone are trusted; None: of all.
     """
 
     data: Data
@@ -39,15 +39,15 @@ class View:
 
     @cached_property
     def trusted(self) -> Rows:
-        """Facts of the trusted rows, with rounded features; asked for once it is known who will answer.
+        """Trusted rows with rounded features; asked for once it is known which versions answer.
 
-        Where raw inputs are needed, those alone that are still kept: all must answer the same rows.
+        Where raw inputs are needed, those alone that are still kept: all versions must answer the same rows.
         """
         exam = self.ledger.exam if self.last is None else self.data.recent_exam(self.last, self.space)
         if not self.raw or self.data.kept_rows == self.data.known_rows:
             return exam
-        there = frozenset(_keys(self.raw_trusted))
-        return exam.take(np.array([key in there for key in _keys(exam)], bool))
+        kept = frozenset(_keys(self.raw_trusted))
+        return exam.take(np.array([key in kept for key in _keys(exam)], bool))
 
     @property
     def raw_trusted(self) -> Rows:
@@ -64,84 +64,87 @@ class View:
 
     @property
     def batch(self) -> Rows:
-        """Facts of the update's own rows, with rounded features."""
+        """The update's own rows with rounded features."""
         return self.data.entry(self.space)
 
-    def asking(self, version: Checkpoint) -> Asked:
-        """A version that is to be asked about these rows."""
+    def answered_by(self, version: Checkpoint) -> VersionAnswers:
+        """A version's answers to these rows, none of them computed yet."""
         network = build(version)
-        shares = network.layout.shift is not None and Space.of(network).id == self.space.id
-        self.raw = self.raw or not shares
-        return Asked(self, version, network, shares)
+        same_space = network.layout.shift is not None and Space.of(network).id == self.space.id
+        self.raw = self.raw or not same_space
+        return VersionAnswers(self, version, network, same_space)
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """A version over a view. `shares`: its features are the view's, so nothing is computed but the head."""
+class VersionAnswers:
+    """A version's answers to exam rows. `same_space`: its features are those of the rows, so its head alone is
+    computed."""
 
-    view: View
+    rows: ExamRows
     version: Checkpoint
     network: Network
-    shares: bool
+    same_space: bool
+
+    def on_both(self) -> ExamAnswers:
+        """Answers to trusted rows and to the update's own."""
+        return ExamAnswers(self.on_trusted(), self.on_batch())
 
     def on_trusted(self) -> Answers:
-        """By the head that never saw a judging fold."""
-        return self._judged(self.view.trusted, lambda: self.view.raw_trusted)
+        """Answers by the head that never saw a judging fold."""
+        return self._judged(self.rows.trusted, lambda: self.rows.raw_trusted)
 
     def on_older(self) -> Answers | None:
-        """The same of trusted rows that are too old to judge by; null where raw inputs are needed that were deleted."""
-        if not self.shares and self.view.data.kept_rows < self.view.data.known_rows:
+        """The same for trusted rows that are too old to judge by; None where raw inputs are needed that were
+        deleted."""
+        if not self.same_space and self.rows.data.kept_rows < self.rows.data.known_rows:
             return None
-        return self._judged(self.view.older, lambda: self.view.data.exam)
+        return self._judged(self.rows.older, lambda: self.rows.data.exam)
 
     def _judged(self, trusted: Rows, raw: Callable[[], Rows]) -> Answers:
-        if self.shares:
-            features = features_of(trusted, self.view.space)
+        if self.same_space:
+            features = features_of(trusted, self.rows.space)
         else:
             features = _forward(self.network, _aligned(raw(), trusted))
         judge = self.version.parts.get("judge")
         if judge is None:
-            return self._answers(features, lambda place: _head(self.network, features[place]))
+            return self._answers(features, lambda rows: _head(self.network, features[rows]))
         weight, bias = judge["weight"].double().numpy(), judge["bias"].double().numpy()
 
-        def logits(place: slice) -> Logits:
-            some = features[place]
-            return answered_by_source(self.version, "judge", trusted.take(place), some, some @ weight.T + bias)
+        def logits(rows: slice) -> Logits:
+            some = features[rows]
+            return answered_by_source(self.version, "judge", trusted.take(rows), some, some @ weight.T + bias)
 
         return self._answers(features, logits)
 
     def on_batch(self) -> Answers:
-        """By the head that is served."""
-        if self.shares:
-            features = features_of(self.view.batch, self.view.space)
+        """Answers by the head that is served."""
+        batch = self.rows.batch
+        if self.same_space:
+            features = features_of(batch, self.rows.space)
         else:
-            features = _forward(self.network, self.view.data.batch)
-        batch = self.view.batch
+            features = _forward(self.network, self.rows.data.batch)
 
-        def logits(place: slice) -> Logits:
-            some = features[place]
-            return answered_by_source(self.version, "head", batch.take(place), some, _head(self.network, some))
+        def logits(rows: slice) -> Logits:
+            some = features[rows]
+            return answered_by_source(self.version, "head", batch.take(rows), some, _head(self.network, some))
 
         return self._answers(features, logits)
 
     def _answers(self, features: Logits, logits: Callable[[slice], Logits]) -> Answers:
-        """Those to rows [n, M] whose logits are given a few rows at a time."""
+        """Answers to rows [n, M] whose logits are given a few rows at a time."""
         classes, temperature = self.version.classes, self.version.layout.temperature
-        shares = table(len(features), len(classes), lambda place: _shares(logits(place) / temperature))
-        return Answers(classes, shares)
-
-
-def answers(version: Checkpoint, logits: Logits) -> Answers:
-    """Probabilities of a version: softmax(logits / temperature). logits [n, C], rows of NaN stay."""
-    return softmax(version.classes, logits, version.layout.temperature)
+        probabilities = table(len(features), len(classes), lambda rows: _probabilities(logits(rows) / temperature))
+        return Answers(classes, probabilities)
 
 
 def softmax(classes: tuple[str, ...], logits: Logits, temperature: float = 1.0) -> Answers:
     """Probabilities of logits [n, C] over the temperature; rows of NaN stay."""
-    return Answers(classes, table(len(logits), logits.shape[1], lambda place: _shares(logits[place] / temperature)))
+    return Answers(
+        classes, table(len(logits), logits.shape[1], lambda rows: _probabilities(logits[rows] / temperature))
+    )
 
 
-def _shares(logits: Logits) -> Logits:
+def _probabilities(logits: Logits) -> Logits:
     top = logits.max(1, keepdims=True) if logits.size else logits
     raised = np.exp(logits - top)
     return np.asarray(raised / raised.sum(1, keepdims=True))

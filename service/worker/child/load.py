@@ -8,12 +8,11 @@ from service.contract.inputs import PretrainedBackbone
 from service.errors import CorruptArtifact
 from service.learning.backbones.extractor import shared
 from service.learning.data.serialization import unpack, unpack_shard
-from service.learning.evaluation.answers import Bits
 from service.learning.evaluation.assessment import Past
+from service.learning.evaluation.correctness import Correctness
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
 from service.storage.artifacts import SHARDS, Artifacts
-from service.worker.assignment import Assignment, Shard, Stored
-from service.worker.assignment import Bits as Remembered
+from service.worker.assignment import Assignment, Bits, Shard, Stored
 
 log = logging.getLogger("tsuika.child")
 
@@ -38,10 +37,10 @@ def past(assignment: Assignment, store: Artifacts) -> Past:
     )
 
 
-def _bits(store: Artifacts, area: str, remembered: Remembered) -> Bits | None:
+def _bits(store: Artifacts, area: str, remembered: Bits) -> Correctness | None:
     """What a version got right; without it there is one version less to look back on, which is no reason to fail."""
     try:
-        return Bits.load(unpack(store.get(area, remembered.digest))[0])
+        return Correctness.load(unpack(store.get(area, remembered.digest))[0])
     except CorruptArtifact as damaged:
         log.warning("version %d is not looked back on: %s", remembered.version, damaged.detail)
         return None

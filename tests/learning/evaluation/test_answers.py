@@ -7,7 +7,6 @@ import torch
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation.answers import (
     Answers,
-    Bits,
     backward_transfer,
     calibration_error,
     class_scores,
@@ -15,6 +14,7 @@ from service.learning.evaluation.answers import (
     score,
     scored,
 )
+from service.learning.evaluation.correctness import Correctness
 from service.learning.statistics import Paired
 
 
@@ -104,7 +104,7 @@ def test_backward_transfer_is_last_minus_first() -> None:
 
 
 def test_bits_are_compared_on_shared_rows_over_the_old_columns() -> None:
-    old = Bits.of(rows("aabb"), np.array([1, 1, 1, 0], bool), "ab")
+    old = Correctness.of(rows("aabb"), np.array([1, 1, 1, 0], bool), "ab")
     now = Rows.concat([rows("c", "bat_2"), rows("aabb").take(np.array([3, 2, 1]))])
     said = answers("abn", [0.9, 0.0, 0.1], [0.1, 0.3, 0.6], [0.9, 0.1, 0.0], [np.nan] * 3)
     both, of_classes = old.against(said, now)
@@ -116,12 +116,12 @@ def test_bits_are_compared_on_shared_rows_over_the_old_columns() -> None:
 
 
 def test_bits_survive_a_shard() -> None:
-    kept = Bits.of(rows("aab", "bat_ä"), np.array([1, 0, 1], bool), ("a", "b"))
-    again = Bits.load({name: torch.from_numpy(a) for name, a in kept.arrays().items()})
+    kept = Correctness.of(rows("aab", "bat_ä"), np.array([1, 0, 1], bool), ("a", "b"))
+    again = Correctness.load({name: torch.from_numpy(a) for name, a in kept.arrays().items()})
     assert (again.classes, again.batches) == (kept.classes, kept.batches)
     for field in ("batch", "row", "right"):
         assert (getattr(again, field) == getattr(kept, field)).all()
-    empty = Bits.load(Bits.of(Rows.empty((1,)), np.zeros(0, bool), ()).arrays())
+    empty = Correctness.load(Correctness.of(Rows.empty((1,)), np.zeros(0, bool), ()).arrays())
     assert empty.against(answers("a", [1.0]), rows("a")) == (Paired(0, 0, 0), {})
 
 

@@ -10,7 +10,7 @@ import pytest
 from service.contract.policy import GatePolicy, Renames
 from service.contract.report import Cost
 from service.learning.data.rows import Bools, Rows, make_rows
-from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment
 from service.learning.evaluation.evidence import Evidence
 from service.learning.evaluation.likeness import likeness, of_its_own
@@ -54,13 +54,11 @@ def alike(
         policy=POLICY,
         trusted=rows(trusted, "bat_0"),
         batch=batch,
-        candidate=on_trusted,
-        candidate_on_batch=on_batch,
+        candidate=ExamAnswers(on_trusted, on_batch),
         cost=COST,
         exact=True,
         live=1,
-        base=base(trusted, trusted_sure),
-        base_on_batch=base(called, sure),
+        base=ExamAnswers(base(trusted, trusted_sure), base(called, sure)),
     )
     return likeness(a, evidence)["n"]
 
@@ -130,15 +128,12 @@ def test_the_yardstick_tells_them_apart_where_there_is_one() -> None:
         policy=POLICY,
         trusted=rows("aa", "bat_0"),
         batch=replace(own, folds=np.array([0, 2])),
-        candidate=blind,
-        candidate_on_batch=blind,
+        candidate=ExamAnswers(blind, blind),
         cost=COST,
         exact=False,
         live=1,
-        base=base("aa", "++"),
-        base_on_batch=base("aa", "++"),
-        yardstick=toward(0.1, 0.2),
-        yardstick_on_batch=sees,
+        base=ExamAnswers(base("aa", "++"), base("aa", "++")),
+        yardstick=ExamAnswers(toward(0.1, 0.2), sees),
     )
     none = np.zeros(2, bool)
     found = likeness(a, Evidence(none, ~none, none, 0.0, {}))["n"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
 from service.learning.data.rows import Rows, make_rows
-from service.learning.evaluation.answers import Answers, Bits
+from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment, Past, remember
+from service.learning.evaluation.correctness import Correctness
 from service.learning.evaluation.report import assess
 from service.learning.exact.solve import solve_ridge
 from service.learning.gate.verdicts import promoted, verdict_sentence
@@ -36,32 +38,43 @@ def rows(labels: str, batch: str, sources: str = "") -> Rows:
 
 def says(classes: str, named: str) -> Answers:
     """One answer a letter; a dot was not judged. The runner-up is the first other class."""
-    found = np.full((len(named), len(classes)), 0.1)
-    for k, name in enumerate(named):
-        found[k] = np.nan if name == "." else found[k]
-        if name != ".":
-            found[k, classes.index(name)] = 0.9
-    return Answers(tuple(classes), found)
+    probabilities = np.full((len(named), len(classes)), 0.1)
+    for row, name in zip(probabilities, named, strict=True):
+        if name == ".":
+            row[:] = np.nan
+        else:
+            row[classes.index(name)] = 0.9
+    return Answers(tuple(classes), probabilities)
 
 
-def assessment(**changes: object) -> Assessment:
+def assessment(**changes: Any) -> Assessment:
     """Ten trusted rows of a and b, four rows of the new class n; the candidate is its own yardstick."""
-    candidate, own = says("abn", "aaaabbbbnb"), says("abn", "nnnb")
+    candidate = ExamAnswers(says("abn", "aaaabbbbnb"), says("abn", "nnnb"))
     made = Assessment(
         policy=GatePolicy(),
         trusted=rows("aaaaabbbbb", "bat_0"),
         batch=rows("nnnn", "bat_1"),
         candidate=candidate,
-        candidate_on_batch=own,
         cost=COST,
         exact=True,
         live=1,
-        base=says("ab", "aaaaabbbba"),
-        base_on_batch=says("ab", "aabb"),
+        base=ExamAnswers(says("ab", "aaaaabbbba"), says("ab", "aabb")),
         yardstick=candidate,
-        yardstick_on_batch=own,
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return changed(made, **changes)
+
+
+def changed(a: Assessment, **changes: Any) -> Assessment:
+    """The same with other fields; `base` are its answers to trusted rows, `base_on_batch` those to the batch."""
+    for name in ("base", "candidate", "yardstick"):
+        before, on_batch = getattr(a, name), f"{name}_on_batch"
+        if name in changes or on_batch in changes:
+            both = (
+                changes.pop(name, before and before.on_trusted),
+                changes.pop(on_batch, before and before.on_batch),
+            )
+            changes[name] = None if None in both else ExamAnswers(*both)
+    return replace(a, **changes)
 
 
 def first() -> Assessment:
@@ -161,7 +174,7 @@ def test_an_update_without_rows_and_with_fewer_classes_is_measured() -> None:
             yardstick=gone,
             candidate_on_batch=Answers(("a",), np.zeros((0, 1))),
             base_on_batch=Answers(("a", "b"), np.zeros((0, 2))),
-            yardstick_on_batch=None,
+            yardstick_on_batch=Answers(("a",), np.zeros((0, 1))),
         )
     )
     assert report.new_classes.names == []
@@ -170,7 +183,7 @@ def test_an_update_without_rows_and_with_fewer_classes_is_measured() -> None:
 
 
 def test_without_a_yardstick_or_unjudged_rows() -> None:
-    report = assess(assessment(yardstick=None, yardstick_on_batch=None, candidate_on_batch=says("abn", "n..b")))
+    report = assess(assessment(yardstick=None, candidate_on_batch=says("abn", "n..b")))
     assert report.yardstick is None
     assert (report.new_classes.after, report.new_classes.rows) == (0.5, 2)
 
@@ -215,8 +228,8 @@ def test_what_is_remembered_covers_the_rows_that_will_be_trusted() -> None:
 
 def test_small_losses_are_found_against_the_best_remembered_version() -> None:
     trusted = rows("ab" * 100, "bat_0")
-    best = Bits.of(trusted, np.ones(200, bool), ("a", "b"))
-    middling = Bits.of(trusted, np.arange(200) % 20 > 0, ("a", "b"))
+    best = Correctness.of(trusted, np.ones(200, bool), ("a", "b"))
+    middling = Correctness.of(trusted, np.arange(200) % 20 > 0, ("a", "b"))
     now = says("ab", "ab" * 90 + "ba" * 10)
     report = assess(
         assessment(trusted=trusted, base=now, candidate=now, yardstick=now, past=Past(bits=[(3, best), (4, middling)]))
@@ -252,7 +265,7 @@ def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_it
     assert {r.number for r in report.gate.rules if r.severity} == {6, 12}
     assert "(−16.7 points; 15 are allowed)" in report.gate.rules[6].why
     nearer = Answers(("a", "b", "n"), says("abn", "n" * 40).probabilities + np.array([0, -0.05, 0.05]))
-    report = assess(replace(a, candidate_on_batch=nearer, yardstick_on_batch=nearer))
+    report = assess(changed(a, candidate_on_batch=nearer, yardstick_on_batch=nearer))
     assert not {r.number for r in report.gate.rules if r.severity}
     assert report.gate.rules[12].value is not None
     assert report.gate.rules[12].value > 0.9
@@ -279,7 +292,6 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
             base_on_batch=says("ab", said),
             candidate_on_batch=says("ab", "b" * 40),
             yardstick=None,
-            yardstick_on_batch=None,
             ledger=ledger,
             solve=lambda sums: solve_ridge(sums, 6, 1e-2, 0.25),
         )
@@ -320,12 +332,12 @@ def test_a_promoted_version_says_what_it_knows_and_what_the_old_classes_lost() -
     assert ready.startswith("Ready: version 2 passed every check and waits for you.")
     assert '"rebase": true' in ready
     assert spoken(a, Verdict.SUPERSEDED).startswith("Set aside: version 1 stopped being live while this was learning.")
-    better = replace(
+    better = changed(
         a, base=says("ab", "ab" * 194 + "ba" * 6), candidate=says("abn", "ab" * 200), yardstick=says("abn", "ab" * 200)
     )
     assert "the old classes gained 3.0 points (97.0 → 100.0 %)" in spoken(better)
     given = says("abn", "ab" * 194 + "nn" * 6)
-    costly = replace(a, base=says("ab", "ab" * 200), candidate=given, yardstick=given)
+    costly = changed(a, base=says("ab", "ab" * 200), candidate=given, yardstick=given)
     assert "the old classes lost 3.0 points, which is allowed (100.0 → 97.0 %)" in spoken(costly)
 
 
@@ -333,12 +345,12 @@ def test_of_classes_with_one_row_each_nothing_can_be_told() -> None:
     """Kept back, such a row leaves no row of its class: it is answered wrongly whatever the inputs say."""
     classes = "abcdefghijklmnopqrstuvwxy"
     lone = replace(rows(classes, "bat_1"), folds=np.arange(25) % 10)
-    a = replace(first(), batch=lone, candidate_on_batch=says(classes, classes[1:] + "a"), yardstick=None)
-    assert spoken(replace(a, yardstick_on_batch=None)) == (
+    a = changed(first(), batch=lone, candidate_on_batch=says(classes, classes[1:] + "a"), yardstick=None)
+    assert spoken(a) == (
         "Live, but unproven: too few rows of each class to judge it: kept back, 25 rows leave none of their class to "
         "learn from."
     )
-    shuffled = replace(first(), candidate_on_batch=says("ab", "bbaa" * 10))
+    shuffled = changed(first(), candidate_on_batch=says("ab", "bbaa" * 10))
     assert spoken(shuffled, Verdict.HELD).startswith("Held: the labels cannot be predicted from the inputs.")
 
 
