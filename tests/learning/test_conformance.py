@@ -31,7 +31,7 @@ from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from service.learning.run import Run
-from tests.learning.backbones.made import TINY, files_of
+from tests.learning.backbones.made import TINIEST, files_of
 from tests.learning.memory_data import MemoryData, Stream
 
 SCALE = RangeScale(range=(0, 16))
@@ -42,7 +42,7 @@ BACKBONES = {
     "identity": (VECTOR, Architecture(backbone=IdentityBackbone())),
     "mlp": (VECTOR, Architecture(backbone=MlpBackbone(name="mlp", hidden=[32]))),
     "cnn": (IMAGE, Architecture(backbone=CnnBackbone(name="cnn", channels=[8]))),
-    "resnet18": (COLOUR, Architecture(backbone=TINY)),
+    "pretrained": (COLOUR, Architecture(backbone=TINIEST)),
 }
 CASES = [(name, backbone) for name in METHODS for backbone in BACKBONES]
 BATCHES = {"only new": "5678", "only old": "0123", "a mix": "3456", "one new class": "7", "one old class": "2"}
@@ -64,12 +64,12 @@ def rows_of(classes: str, n: int, skip: int = 0) -> tuple[np.ndarray, list[str]]
 
 def shaped(X: np.ndarray, backbone: str) -> np.ndarray:
     shape = BACKBONES[backbone][0].shape
-    return X.reshape(-1, *shape) if backbone != "resnet18" else np.repeat(X.reshape(-1, 1, *shape[1:]), 3, 1)
+    return X.reshape(-1, *shape) if backbone != "pretrained" else np.repeat(X.reshape(-1, 1, *shape[1:]), 3, 1)
 
 
 def files(backbone: str) -> dict[str, str]:
     """What the operator would have to name."""
-    return files_of(backbone) if backbone == "resnet18" else {}
+    return files_of(TINIEST.name) if backbone == "pretrained" else {}
 
 
 @cache
@@ -77,10 +77,10 @@ def first(backbone: str) -> Stream:
     """A model that knows 0-4: a trained net, or an exact head where nothing trains."""
     spec, architecture = BACKBONES[backbone]
     stream = Stream(spec, architecture, files(backbone))
-    X, y = rows_of("01234", 16 if backbone == "resnet18" else 40)
+    X, y = rows_of("01234", 40)
     if backbone == "identity":
         stream.learn(METHODS["ridge"], shaped(X, backbone), y, lift="none")
-    elif backbone == "resnet18":
+    elif backbone == "pretrained":
         stream.learn(METHODS["linear_probe"], shaped(X, backbone), y, epochs=5)
     else:
         stream.learn(METHODS["retrain"], shaped(X, backbone), y)
@@ -119,7 +119,7 @@ def logits(checkpoint: Checkpoint, rows: Rows) -> torch.Tensor:
         return build(checkpoint)(torch.from_numpy(np.asarray(rows.inputs)))
 
 
-TORCH_ALONE = [(name, backbone) for name, backbone in CASES if backbone != "resnet18"]
+TORCH_ALONE = [(name, backbone) for name, backbone in CASES if backbone != "pretrained"]
 
 
 @pytest.fixture(params=TORCH_ALONE, ids=lambda c: f"{c[0]}-{c[1]}")
@@ -265,7 +265,7 @@ def test_a_pretrained_trunk_moves_whatever_its_layers_pad(name: str) -> None:
     stream = Stream(spec, Architecture(backbone=PretrainedBackbone(name=name, side=side)))
     X, y = rows_of("01", 6)
     if spec is COLOUR:
-        inputs = shaped(X, "resnet18")
+        inputs = shaped(X, "pretrained")
     else:
         inputs = np.array(["good news " * (12 if k == 2 else 1 + int(c)) for k, c in enumerate(y)], object)
     stream.learn(METHODS["ridge"], inputs[:6], y[:6], lift="none")

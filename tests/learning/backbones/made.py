@@ -12,10 +12,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone, TextInput
+from service.learning.backbones import residual
 
 IMAGE = ImageInput(kind="image", channels=3, height=16, width=16)
 TEXT = TextInput(kind="text")
 TINY = PretrainedBackbone(name="resnet18", side=16)
+TINIEST = PretrainedBackbone(name="small_resnet/16-64x1", side=16)
 LITE = Architecture(backbone=PretrainedBackbone(name="efficientnet_lite0"))
 
 
@@ -27,6 +29,8 @@ def classifier(name: str) -> nn.Module:
             import timm  # it takes seconds, and most processes that run tests make none of its networks
 
             made: nn.Module = timm.create_model(name.removeprefix("timm/"), pretrained=False)
+        elif name.startswith(residual.PREFIX):
+            made = residual.make(name, None).body
         else:
             import torchvision
 
