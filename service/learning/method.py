@@ -14,7 +14,7 @@ from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone, Strict
 from service.errors import MethodRefused
 from service.learning.data.rows import Array, Rows
-from service.learning.ledger.batch_weights import Steps, Weights
+from service.learning.ledger.batch_weights import Weighted, BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -88,7 +88,7 @@ class Data(Protocol):
         """The ledger with the entry: what a version knows that learns everything. Computed once a space."""
         ...
 
-    def steps(self, weights: Weights, own: bool = True) -> Steps:
+    def steps(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch of base and update by id, with its weight; without `own` the update's weigh nothing."""
         ...
 

@@ -12,7 +12,7 @@ from service.contract.inputs import Architecture, InputSpec
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Array, Rows, bounded, make_rows
-from service.learning.ledger.batch_weights import Steps, Weights, add_up, with_facts
+from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up, with_facts
 from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -79,13 +79,13 @@ class MemoryData:
     def grown(self, space: Space) -> Ledger:
         return self.ledger(space).with_entry(self.entry(space))
 
-    def steps(self, weights: Weights, own: bool = True) -> Steps:
+    def steps(self, weights: BatchWeights, own: bool = True) -> Weighted:
         source = {rows.batches[0]: rows.sources[0] for rows in [*self.base_rows, self.batch] if len(rows)}
         batches = [*(b for rows in self.base_rows for b in rows.batches), *self.batch.batches]
         return weights.steps(batches, lambda batch: source.get(batch, ""), () if own else self.batch.batches)
 
     def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
-        steps, entry = self.steps(Weights(decay, source_weights), own), self._entries(space)
+        steps, entry = self.steps(BatchWeights(decay, source_weights), own), self._entries(space)
         return with_facts(add_up(Ledger.empty(space), decay, steps, entry), self.grown(space), decay, steps, entry)
 
     def tested(
@@ -97,7 +97,7 @@ class MemoryData:
         key: str,
         score: Callable[[Sums, Rows], float],
     ) -> list[float]:
-        steps, entry, ledger, found = self.steps(Weights(decay, source_weights)), self._entries(space), None, []
+        steps, entry, ledger, found = self.steps(BatchWeights(decay, source_weights)), self._entries(space), None, []
         for k, (batch, _) in enumerate(steps):
             if ledger is not None and k >= len(steps) - last:
                 found.append(score(ledger.all, entry(batch)))

@@ -15,7 +15,7 @@ from service.learning.data.rows import Rows, bounded
 from service.learning.exact.discriminants import with_discriminants
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA
 from service.learning.exact.solve import Head, solve_lda, solve_ridge
-from service.learning.ledger.batch_weights import Weights
+from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space, feature_blocks
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
@@ -90,7 +90,7 @@ def _unselected(version: Checkpoint, data: Data) -> Head | None:
     if exact is None:
         return None
     space = Space.of(version)
-    weights = Weights(exact.decay, exact.source_weights)
+    weights = BatchWeights(exact.decay, exact.source_weights)
     whole = data.grown(space) if weights.plain else data.decayed(space, weights.decay, weights.sources)
     learn = whole.learn
     if exact.method == "lda":

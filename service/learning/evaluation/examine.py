@@ -26,7 +26,7 @@ from service.learning.exact.out_of_fold import judged_apart, ridge_apart
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, choose_alpha
 from service.learning.exact.solve import Head, solve_ridge
 from service.learning.imported_classes import foreign
-from service.learning.ledger.batch_weights import Weights, aged
+from service.learning.ledger.batch_weights import BatchWeights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import examining_network, pretrained_network
 from service.learning.ledger.sums import Sums
@@ -85,7 +85,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     after, before = rows.answered_by(candidate), rows.answered_by(base) if base else None
     answers = ExamAnswers(after.on_trusted(), _own(after, learned))
     exact = candidate.layout.exact
-    weights = Weights(exact.decay, exact.source_weights) if exact else Weights()
+    weights = BatchWeights(exact.decay, exact.source_weights) if exact else BatchWeights()
     if (
         exact is not None
         and exact.alpha is not None

@@ -17,13 +17,13 @@ from torch import Tensor
 from service.learning.data.rows import Rows
 from service.learning.exact.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.exact.decay import Decay
-from service.learning.exact.frozen_features import Ground
+from service.learning.exact.frozen_features import FrozenFeatures
 from service.learning.exact.out_of_fold import judged_apart, out_of_fold_weighted
 from service.learning.exact.params import ExactParams, Form
 from service.learning.exact.solve import ABSENT, Head
 from service.learning.exact.solver import Fitted
 from service.learning.exact.source_heads import PULLS, SourceHeads, own_out_of_fold, source_heads, source_notes
-from service.learning.ledger.batch_weights import Weights, aged
+from service.learning.ledger.batch_weights import BatchWeights, aged
 from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
@@ -34,21 +34,21 @@ from service.learning.wording import listed
 
 
 def learn_exactly(
-    base: Checkpoint | None, data: Data, ground: Ground, form: Form, params: ExactParams, run: Run
+    base: Checkpoint | None, data: Data, frozen: FrozenFeatures, form: Form, params: ExactParams, run: Run
 ) -> Learned:
-    """The version that a closed form makes on `ground`.
+    """The version that a closed form makes on `frozen`.
 
     An empty batch solves the ledger anew: what is left after a retraction. Classes that have no rows any more leave.
     """
-    weights, searched = params.weights(data, ground.space, form)
+    weights, searched = params.weights(data, frozen.space, form)
     form = replace(form, weights=weights)
-    entry = data.entry(ground.space)
+    entry = data.entry(frozen.space)
     run.check()
-    ledger = data.grown(ground.space)
-    solved = _solve(base, data, ledger, entry, ground, form, params, run)
+    ledger = data.grown(frozen.space)
+    solved = _solve(base, data, ledger, entry, frozen, form, params, run)
     sources = solved.sources
-    classes, width = solved.served.classes, ground.space.width
-    layout = ground.layout.model_copy(
+    classes, width = solved.served.classes, frozen.space.width
+    layout = frozen.layout.model_copy(
         update={
             "neck": [],
             "head": [BlockLayout(rows=(0, len(classes)), columns=(0, width), part="head.0")] if classes else [],
@@ -60,9 +60,9 @@ def learn_exactly(
                 left_out=solved.fitted.solver.left_out,
                 alpha=solved.fitted.alpha,
                 prior=form.prior,
-                lift_rows=ground.lift_rows,
-                lift_named=ground.lift_named,
-                lift_ahead=ground.lift_ahead,
+                lift_rows=frozen.lift_rows,
+                lift_named=frozen.lift_named,
+                lift_ahead=frozen.lift_ahead,
                 decay=weights.decay,
                 source_weights=dict(weights.sources),
             ),
@@ -76,13 +76,13 @@ def learn_exactly(
     return Learned(
         Checkpoint(
             layout,
-            {**ground.parts, **parts},
-            {**ground.learned, **dict.fromkeys(parts, learned)},
+            {**frozen.parts, **parts},
+            {**frozen.learned, **dict.fromkeys(parts, learned)},
         ),
         out_of_fold=solved.out_of_fold,
-        details={**ground.details, **_details(ground, solved, weights, searched)},
-        notes=(*ground.notes, *([solved.doubt] if solved.doubt else []), *_weighed(data, params, weights, solved)),
-        multiply_adds=_multiply_adds(ground, entry, solved),
+        details={**frozen.details, **_details(frozen, solved, weights, searched)},
+        notes=(*frozen.notes, *([solved.doubt] if solved.doubt else []), *_weighed(data, params, weights, solved)),
+        multiply_adds=_multiply_adds(frozen, entry, solved),
     )
 
 
@@ -104,14 +104,14 @@ def _solve(
     data: Data,
     ledger: Ledger,
     entry: Rows,
-    ground: Ground,
+    frozen: FrozenFeatures,
     form: Form,
     params: ExactParams,
     run: Run,
 ) -> Solved:
     classes, shift = _classes(base, ledger, entry), ledger.shift
     run.progress("solving", 0, 3)
-    space, weights = ground.space, form.weights
+    space, weights = frozen.space, form.weights
     weighed = ledger if weights.plain else data.decayed(space, weights.decay, weights.sources)
     fitted = form.solver.fit(weighed.learn, weighed.select, smallest(weighed.selected), shift, run.check)
     form = replace(form, solver=fitted.solver)
@@ -120,7 +120,7 @@ def _solve(
         return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
 
     run.progress("solving", 1, 3)
-    apart = partial(_apart, data, ledger, weighed, ground.space, form, fitted.alpha, classes, run)
+    apart = partial(_apart, data, ledger, weighed, frozen.space, form, fitted.alpha, classes, run)
     served, own = apart(entry, own=True)
     run.progress("solving", 2, 3)
     judged = solve(weighed.unjudged)
@@ -175,7 +175,7 @@ def _apart(
     return solve(weighed.all), answers
 
 
-def _weighed(data: Data, params: ExactParams, weights: Weights, solved: Solved) -> list[str]:
+def _weighed(data: Data, params: ExactParams, weights: BatchWeights, solved: Solved) -> list[str]:
     """What sources and weights mean for what is promised, in sentences."""
     notes = source_notes(params.per_source, solved.sources, weights, data.known_sources | set(data.batch.sources))
     if params.width is not None and params.kinds is None:
@@ -218,16 +218,16 @@ def _tensors(head: Head) -> dict[str, Tensor]:
     }
 
 
-def _details(ground: Ground, solved: Solved, weights: Weights, searched: Decay) -> dict[str, object]:
+def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, searched: Decay) -> dict[str, object]:
     by, fitted = solved.sources, solved.fitted
     weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
         **weighed,
         **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
         **searched.told(),
-        "lift": [lift.kind for lift in ground.layout.lifts] or ["none"],
-        "features": ground.space.width,
-        "grid": ground.space.step,
+        "lift": [lift.kind for lift in frozen.layout.lifts] or ["none"],
+        "features": frozen.space.width,
+        "grid": frozen.space.step,
         "form": fitted.solver.name,
         **({"forms_tried": asdict(fitted.compared)} if fitted.compared else {}),
         "alpha": fitted.alpha,
@@ -236,11 +236,11 @@ def _details(ground: Ground, solved: Solved, weights: Weights, searched: Decay) 
     }
 
 
-def _multiply_adds(ground: Ground, entry: Rows, solved: Solved) -> int:
+def _multiply_adds(frozen: FrozenFeatures, entry: Rows, solved: Solved) -> int:
     """Features of the new rows, their sums (once by fold and once a group), and a Cholesky of M^3 / 6 a head."""
-    width, groups = ground.space.width, len(np.unique(entry.folds // 2))
+    width, groups = frozen.space.width, len(np.unique(entry.folds // 2))
     heads = max(len(solved.fitted.tried), 1) + 2 + groups
     heads += (len(PULLS) + 2) * len(solved.sources.names) if solved.sources else 0
     sums = 2 * len(entry) * (width + 1) ** 2
     solving = heads * (width**3 // 6 + width**2 * len(solved.served.classes))
-    return len(entry) * ground.space.multiply_adds + sums + solving
+    return len(entry) * frozen.space.multiply_adds + sums + solving

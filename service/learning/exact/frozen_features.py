@@ -29,7 +29,7 @@ NO_LIFT = 'This version has a trained backbone, whose features need no lift: use
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class FrozenFeatures:
     """A space, its parts and the batches that each was made of; `lift_rows`, `lift_named`, `lift_ahead`: see
     `ExactHead`."""
 
@@ -47,7 +47,7 @@ class Ground:
         return self.space.network.layout
 
 
-def ground_for(
+def frozen_features_for(
     base: Checkpoint | None,
     data: Data,
     kinds: Sequence[LiftKind] | None,
@@ -55,7 +55,7 @@ def ground_for(
     solver: Solver,
     run: Run,
     fading: bool = False,
-) -> Ground:
+) -> FrozenFeatures:
     """Where the head of this update stands.
 
     `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
@@ -77,11 +77,11 @@ def ground_for(
         return _lifted(
             base, data, [make_lift(kind, data.input.shape, width, reach=reach) for kind in kinds], named=True
         )
-    if base is not None and (_stands(base, data, fading) or data.kept_rows < data.known_rows):
-        return as_base(base, data)  # of rows that were deleted only the sums in this space are left
+    if base is not None and (_lifts_still_fit(base, data, fading) or data.kept_rows < data.known_rows):
+        return features_of_base(base, data)  # of rows that were deleted only the sums in this space are left
     number = data.known_rows + len(data.batch)
     if base is not None and not fading:
-        here = as_base(base, data)
+        here = features_of_base(base, data)
         if (score := stays(base.layout, lambda: data.grown(here.space), number, solver)) is not None:
             learned = _decided_anew(here.learned, frozenset((*data.known_batches, *data.batch.batches)))
             return replace(here, learned=learned, lift_rows=number, lift_ahead=False, details={"lifts_tried": score})
@@ -90,11 +90,11 @@ def ground_for(
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
     choice = choose_lifts(data.input, _scale(base, data)[0], rows, solver, run)
     decided = frozenset(rows.batches) if choice.scores else frozenset[str]()
-    ground = _lifted(base, data, choice.lifts, decided=decided, scores=choice.scores)
-    return replace(ground, lift_ahead=choice.ahead)
+    frozen = _lifted(base, data, choice.lifts, decided=decided, scores=choice.scores)
+    return replace(frozen, lift_ahead=choice.ahead)
 
 
-def _stands(base: Checkpoint, data: Data, fading: bool) -> bool:
+def _lifts_still_fit(base: Checkpoint, data: Data, fading: bool) -> bool:
     """Are the lifts of the base still good: named, or chosen from more than half as many rows, and as wide as now?"""
     exact = base.layout.exact
     if exact is None:
@@ -120,19 +120,19 @@ def _lifted(
     named: bool = False,
     decided: frozenset[str] = frozenset(),
     scores: dict[str, float] | None = None,
-) -> Ground:
+) -> FrozenFeatures:
     """The scaled input behind these lifts. None alone needs no lift at all."""
     used = [] if [lift.kind for lift in lifts] == ["none"] else lifts
     space = Space.of(identity_network(data.input, _scale(base, data)[0], used))
     details = {"lifts_tried": scores} if scores else {}
-    ground = _standing(base, data, space, named, decided, details)
+    frozen = _in_space(base, data, space, named, decided, details)
     if base is not None or data.architecture.backbone.name == "identity":
-        return ground
+        return frozen
     told = (
         f"No {data.architecture.backbone.name} was trained: a first version by a closed form stands on the scaled "
         "input. retrain trains the backbone, on a model that keeps rows."
     )
-    return replace(ground, notes=(*ground.notes, told))
+    return replace(frozen, notes=(*frozen.notes, told))
 
 
 def _pretrained(
@@ -143,12 +143,12 @@ def _pretrained(
     width: int | None,
     solver: Solver,
     run: Run,
-) -> Ground:
+) -> FrozenFeatures:
     """The features of a pretrained backbone; lifts beside them as asked for by name, or as far as they help."""
     if base is not None and kinds is None:
-        stands = base.layout.exact is None or base.layout.lifts or _stands(base, data, False)
+        stands = base.layout.exact is None or base.layout.lifts or _lifts_still_fit(base, data, False)
         if stands or data.kept_rows < data.known_rows:
-            return as_base(base, data)
+            return features_of_base(base, data)
     known = 2.0 ** (15 - base.layout.shift) if base is not None and base.layout.shift is not None else None
     weights = base.parts["backbone.0"] if base is not None else data.pretrained()
 
@@ -160,13 +160,13 @@ def _pretrained(
     number = data.known_rows + len(data.batch)
     beside = _worth_trying(data.input, number)
     if kinds is not None or beside is None:
-        return _standing(base, data, found, kinds is not None, frozenset(), details)
+        return _in_space(base, data, found, kinds is not None, frozenset(), details)
     both = space(["none", beside], WIDE if beside == "relu" else None)
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     helps, scores = worth_beside(both, found.width, rows, solver, run)
     decided = frozenset(rows.batches) if scores else frozenset[str]()
     tried = {"lifts_tried": scores} if scores else {}
-    return _standing(base, data, both if helps else found, False, decided, details | tried)
+    return _in_space(base, data, both if helps else found, False, decided, details | tried)
 
 
 def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
@@ -177,18 +177,18 @@ def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
     return "relu" if isinstance(spec, TextInput) and rows >= WIDE else None
 
 
-def _standing(
+def _in_space(
     base: Checkpoint | None,
     data: Data,
     space: Space,
     named: bool,
     decided: frozenset[str],
     details: dict[str, Any],
-) -> Ground:
+) -> FrozenFeatures:
     """Ground in this space; parts that the base has are the base's. `decided`: by which batches its lifts were."""
     rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
-        return Ground(space, base.frozen(), _decided_anew(_learned(base), decided), rows, named, details=details)
+        return FrozenFeatures(space, base.frozen(), _decided_anew(_learned(base), decided), rows, named, details=details)
     if base is not None and data.kept_rows < data.known_rows:
         raise MethodRefused.at("/method/lift", space_stays(base.layout, data.known_rows - data.kept_rows))
     parts = of_kinds(parts_of(space.network), FROZEN)
@@ -200,7 +200,7 @@ def _standing(
     words = " and ".join(lift.kind for lift in space.network.layout.lifts) or "none"
     changed = base is not None and base.layout.lifts != space.network.layout.lifts
     notes = (f"The feature space changed: its lift is now {words}.",) if changed else ()
-    return Ground(space, parts, learned, rows, named, details=details, notes=notes)
+    return FrozenFeatures(space, parts, learned, rows, named, details=details, notes=notes)
 
 
 def _decided_anew(learned: dict[str, frozenset[str]], decided: frozenset[str]) -> dict[str, frozenset[str]]:
@@ -222,24 +222,24 @@ def moved(layout: Layout) -> bool:
     return layout.trained or bool(layout.low_rank)
 
 
-def as_base(base: Checkpoint, data: Data) -> Ground:
+def features_of_base(base: Checkpoint, data: Data) -> FrozenFeatures:
     """The ground of the base, whatever else might do better by now."""
     exact = base.layout.exact
     rows = exact.lift_rows if exact else data.known_rows + len(data.batch)
     network = build(base)
     give_grid(network, data.batch)
     named, ahead = (exact.lift_named, exact.lift_ahead and len(data.batch) > 0) if exact else (False, False)
-    return Ground(Space.of(network), base.frozen(), _learned(base), rows, named, ahead)
+    return FrozenFeatures(Space.of(network), base.frozen(), _learned(base), rows, named, ahead)
 
 
-def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> Ground:
+def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> FrozenFeatures:
     """Frozen features of a trained backbone, on the grid that its largest features ask for."""
     if kinds is not None and list(kinds) != ["none"]:
         raise MethodRefused.at("/method/lift", NO_LIFT)
     network = build(base)
     give_grid(network, data.batch)
     rows = data.known_rows + len(data.batch)
-    return Ground(Space.of(network), base.frozen(), _learned(base), rows, lift_named=True)
+    return FrozenFeatures(Space.of(network), base.frozen(), _learned(base), rows, lift_named=True)
 
 
 def _learned(base: Checkpoint) -> dict[str, frozenset[str]]:

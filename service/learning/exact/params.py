@@ -12,7 +12,7 @@ from service.errors import MethodRefused
 from service.learning.exact.decay import DECAYS, Decay, choose_decay
 from service.learning.exact.frozen_features import NO_LIFT, moved, space_stays
 from service.learning.exact.solver import Solver
-from service.learning.ledger.batch_weights import Weights
+from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Setting
 from service.learning.network.checkpoint import Checkpoint, Layout
@@ -103,12 +103,12 @@ class ExactParams(Strict):
         known = {"scale": base.learned.get("scale", frozenset())}
         return Checkpoint(layout, {"scale": base.parts["scale"]}, known)
 
-    def weights(self, data: Data, space: Space, form: Form) -> tuple[Weights, Decay]:
+    def weights(self, data: Data, space: Space, form: Form) -> tuple[BatchWeights, Decay]:
         """What batches count for a head of that form, and how their decay was found."""
         if self.half_life is not None:
-            return Weights(0.5 ** (1 / self.half_life), self.source_weights), Decay(0.5 ** (1 / self.half_life))
+            return BatchWeights(0.5 ** (1 / self.half_life), self.source_weights), Decay(0.5 ** (1 / self.half_life))
         if self.decay != "search":
-            return Weights(self.decay, self.source_weights), Decay(self.decay)
+            return BatchWeights(self.decay, self.source_weights), Decay(self.decay)
         found = choose_decay(
             data,
             space,
@@ -116,7 +116,7 @@ class ExactParams(Strict):
             repr(form.solver),
             lambda sums: form.solver.solve(sums, space.shift, None),
         )
-        return Weights(found.decay, self.source_weights), found
+        return BatchWeights(found.decay, self.source_weights), found
 
     @property
     def fades(self) -> bool:
@@ -157,4 +157,4 @@ class Form:
 
     prior: float
     solver: Solver
-    weights: Weights = field(default_factory=Weights)
+    weights: BatchWeights = field(default_factory=BatchWeights)

@@ -28,7 +28,7 @@ the answers do, most of all where classes are many."""
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class AlphaChoice:
     """The alpha that was chosen, the head of the learning rows with it, and the score of every alpha that was tried."""
 
     alpha: float
@@ -43,7 +43,7 @@ def choose_alpha(
     prior: float,
     grid: Sequence[float] = ALPHAS,
     check: Callable[[], None] = lambda: None,
-) -> Choice:
+) -> AlphaChoice:
     """Solves `learn` (folds 3-9) with alphas of the grid, smallest first in it, by squared error on `select` (fold 2).
 
     From the middle of the grid, or one below it where rows are many (`MANY`), larger ones are tried while the error
@@ -55,7 +55,7 @@ def choose_alpha(
     shared = set(learn.classes) & set(select.classes)
     if len(grid) == 1 or not shared:
         alpha = grid[0] if len(grid) == 1 else DEFAULT_ALPHA
-        return Choice(alpha, solve_ridge(learn, shift, alpha, prior), {})
+        return AlphaChoice(alpha, solve_ridge(learn, shift, alpha, prior), {})
     ridge, truth = RidgeEquations(Moments.of(learn, prior)), Moments.of(select, prior)
     heads: dict[float, Head] = {}
 
@@ -67,7 +67,7 @@ def choose_alpha(
     first = len(grid) // 2 - (learn.mass >= MANY * learn.width)
     scores = _searched(error, grid, first)
     best = _best(scores)
-    return Choice(best, solved_once(learn, shift, best, prior, lambda: heads[best]), scores)
+    return AlphaChoice(best, solved_once(learn, shift, best, prior, lambda: heads[best]), scores)
 
 
 def _searched(error: Callable[[float], float], grid: Sequence[float], first: int) -> dict[float, float]:

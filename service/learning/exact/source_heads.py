@@ -17,7 +17,7 @@ import numpy as np
 from service.learning.data.rows import Bools, Rows
 from service.learning.exact.out_of_fold import out_of_fold_weighted
 from service.learning.exact.solve import Head
-from service.learning.ledger.batch_weights import OTHERS, Weights, aged
+from service.learning.ledger.batch_weights import OTHERS, BatchWeights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
@@ -51,7 +51,7 @@ class SourceHeads:
 
 
 def source_heads(
-    wish: Wish, data: Data, space: Space, weights: Weights, weighed: Ledger, shared: Head, solve: Solve, run: Run
+    wish: Wish, data: Data, space: Space, weights: BatchWeights, weighed: Ledger, shared: Head, solve: Solve, run: Run
 ) -> SourceHeads | None:
     """Null where fewer than two sources have enough rows; or, on "auto", where the shared head does better.
 
@@ -80,7 +80,7 @@ def source_heads(
     )
 
 
-def source_notes(wish: Wish, heads: SourceHeads | None, weights: Weights, known: Set[str]) -> list[str]:
+def source_notes(wish: Wish, heads: SourceHeads | None, weights: BatchWeights, known: Set[str]) -> list[str]:
     """What became of the wish for heads, and sources that weights name and none of the batches, in sentences."""
     notes = [heads.note] if heads else []
     if wish is True and heads is None:
@@ -105,7 +105,7 @@ def own_out_of_fold(
     logits: Floats,
     data: Data,
     space: Space,
-    weights: Weights,
+    weights: BatchWeights,
     entry: Rows,
     classes: Sequence[str],
     solve: Solve,
@@ -118,7 +118,7 @@ def own_out_of_fold(
     found, total = logits.copy(), aged(weights.decay, data.steps(weights))
     for name, mask in by_source(heads.names, entry):
         alone = {name: weights.of(name), OTHERS: 0.0}
-        mine = aged(weights.decay, data.steps(Weights(weights.decay, alone)))
+        mine = aged(weights.decay, data.steps(BatchWeights(weights.decay, alone)))
         counts = {batch: total.get(batch, 0.0) + heads.pull * mine.get(batch, 0.0) for batch in entry.batches}
         others = pulled(
             data.decayed(space, weights.decay, weights.sources, own=False).all,

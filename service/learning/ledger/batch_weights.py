@@ -23,12 +23,12 @@ OTHERS = "*"
 FADED = 0.1
 """A batch that counts less than this says nothing of how sure the head may be today."""
 
-Steps = tuple[tuple[str, float], ...]
+Weighted = tuple[tuple[str, float], ...]
 """Batches in the order of their ids, each with its weight apart from its age."""
 
 
 @dataclass(frozen=True)
-class Weights:
+class BatchWeights:
     """decay: what a batch counts less with every later batch, (0, 1] · sources: what a source counts, by name.
 
     A source that is not named counts as "*" does, else 1.
@@ -51,7 +51,7 @@ class Weights:
         """What a batch of that source counts, age apart."""
         return self.sources.get(source, self.sources.get(OTHERS, 1.0))
 
-    def steps(self, batches: Iterable[str], source: Callable[[str], str], without: Iterable[str] = ()) -> Steps:
+    def steps(self, batches: Iterable[str], source: Callable[[str], str], without: Iterable[str] = ()) -> Weighted:
         """The batches by id. Those `without` weigh nothing, but time passes with them, too."""
         named, left_out = any(weight != 1 for weight in self.sources.values()), frozenset(without)
         weighed = (
@@ -71,7 +71,7 @@ class Weights:
         return json.dumps([self.decay, sorted(self.sources.items())])
 
 
-def add_up(start: Ledger, decay: float, steps: Steps, entry: Callable[[str], Rows | SummedEntry]) -> Ledger:
+def add_up(start: Ledger, decay: float, steps: Weighted, entry: Callable[[str], Rows | SummedEntry]) -> Ledger:
     """Horner's rule over the steps: sums alone, see `Ledger.weighted`."""
     ledger = start
     for batch, weight in steps:
@@ -79,7 +79,7 @@ def add_up(start: Ledger, decay: float, steps: Steps, entry: Callable[[str], Row
     return ledger
 
 
-def aged(decay: float, steps: Steps) -> dict[str, float]:
+def aged(decay: float, steps: Weighted) -> dict[str, float]:
     """What each batch counts, its age included."""
     return {batch: weight * decay ** (len(steps) - 1 - k) for k, (batch, weight) in enumerate(steps)}
 
@@ -93,7 +93,7 @@ def weighted_sums(entry: Rows, weight: Mapping[str, float]) -> Sums:
     return total
 
 
-def with_facts(sums: Ledger, grown: Ledger, decay: float, steps: Steps, entry: Callable[[str], Rows]) -> Ledger:
+def with_facts(sums: Ledger, grown: Ledger, decay: float, steps: Weighted, entry: Callable[[str], Rows]) -> Ledger:
     """Weighted sums beside bounded rows: all that judge, and of those that choose the ones that still count."""
     if decay == 1:
         counts = np.array([batch in dict(steps) for batch in grown.selected.batches], bool)

@@ -14,7 +14,7 @@ from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Array, Rows, bounded
 from service.learning.data.serialization import unpack_rows
-from service.learning.ledger.batch_weights import Steps, Weights, with_facts
+from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_facts
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -161,11 +161,11 @@ class StoredData:
         assert isinstance(found, Ledger)
         return found
 
-    def steps(self, weights: Weights, own: bool = True) -> Steps:
+    def steps(self, weights: BatchWeights, own: bool = True) -> Weighted:
         return self._weighing.steps(weights, own)
 
     def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
-        steps = self.steps(Weights(decay, source_weights), own)
+        steps = self.steps(BatchWeights(decay, source_weights), own)
         sums = self._weighing.sums(space, decay, steps, keep=own)
         return with_facts(sums, self.grown(space), decay, steps, self._weighing.entry(space))
 
@@ -178,7 +178,7 @@ class StoredData:
         key: str,
         score: Callable[[Sums, Rows], float],
     ) -> list[float]:
-        return self._weighing.tested(space, decay, self.steps(Weights(decay, source_weights)), last, key, score)
+        return self._weighing.tested(space, decay, self.steps(BatchWeights(decay, source_weights)), last, key, score)
 
     def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
         rows = self._weighing.recent_exam(batches, space)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from service.learning.data.rows import Rows, bounded
-from service.learning.ledger.batch_weights import Steps, Weights, add_up
+from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -27,12 +27,12 @@ class Weighing:
         self.made: dict[str, Ledger] = {}
         """Sums of all that a version knows, by name: what the cache should keep."""
 
-    def steps(self, weights: Weights, own: bool = True) -> Steps:
+    def steps(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch by id with its weight; without `own` those of the update weigh nothing."""
         batches = [*self._known, *self._new]
         return weights.steps(batches, lambda batch: self._sources.get(batch, ""), () if own else self._new)
 
-    def sums(self, space: Space, decay: float, steps: Steps, keep: bool = False) -> Ledger:
+    def sums(self, space: Space, decay: float, steps: Weighted, keep: bool = False) -> Ledger:
         """Of these steps. What was summed before the update is the start, where the new batches come last."""
         found = self._summed(space, decay, steps, len(steps) - len(self._new))
         if keep:
@@ -44,7 +44,7 @@ class Weighing:
         return lambda batch: self._shelf.entry(batch, space, self._run)
 
     def tested(
-        self, space: Space, decay: float, steps: Steps, last: int, key: str, score: Callable[[Sums, Rows], float]
+        self, space: Space, decay: float, steps: Weighted, last: int, key: str, score: Callable[[Sums, Rows], float]
     ) -> list[float]:
         """`score` of each of the last batches with the sums of those before it; remembered in the cache."""
         found = []
@@ -80,7 +80,7 @@ class Weighing:
         assert isinstance(rows, Rows)
         return rows
 
-    def _summed(self, space: Space, decay: float, steps: Steps, before: int) -> Ledger:
+    def _summed(self, space: Space, decay: float, steps: Weighted, before: int) -> Ledger:
         """By Horner's rule from the first `before` steps, where their sums are at hand or can be."""
         name = self._name(space, decay, steps)
 
@@ -98,7 +98,7 @@ class Weighing:
         assert isinstance(found, Ledger)
         return found
 
-    def _name(self, space: Space, decay: float, steps: Steps) -> str:
+    def _name(self, space: Space, decay: float, steps: Weighted) -> str:
         return self._shelf.name(
             "weighted", space.id, repr(decay), learned=[f"{batch} {weight!r}" for batch, weight in steps]
         )

@@ -16,7 +16,7 @@ from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.exact.decay import choose_decay
 from service.learning.exact.out_of_fold import out_of_fold_weighted
 from service.learning.exact.solve import ABSENT, Head, solve_ridge
-from service.learning.ledger.batch_weights import Weights, add_up, aged, weighted_sums
+from service.learning.ledger.batch_weights import BatchWeights, add_up, aged, weighted_sums
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.method import Learned, Method
@@ -63,7 +63,7 @@ def same(a: Sums, b: Sums) -> bool:
 
 def test_weights_are_those_of_every_row() -> None:
     entries = {f"bat_{k}": random_entry(12, width=4, seed=k, batch=f"bat_{k}") for k in range(4)}
-    weights = Weights(0.5, {"": 3.0})
+    weights = BatchWeights(0.5, {"": 3.0})
     steps = weights.steps(entries, lambda _: "")
     assert aged(0.5, steps) == {"bat_0": 0.375, "bat_1": 0.75, "bat_2": 1.5, "bat_3": 3.0}
     empty = Ledger(space().id, 0, *[Sums.empty(4)] * 3, Rows.empty((4,), np.int16), Rows.empty((4,), np.int16))
@@ -85,8 +85,8 @@ def test_weights_of_zero_and_one_keep_the_certificate() -> None:
     left = data.decayed(here, 1.0, {"north": 0})
     never = MemoryData(VECTOR, Architecture(), parts[1:2], parts[2]).grown(here)
     assert left.digest == never.digest
-    assert Weights(1.0, {"north": 0}).whole
-    assert not Weights(1.0, {"north": 0.5}).whole
+    assert BatchWeights(1.0, {"north": 0}).whole
+    assert not BatchWeights(1.0, {"north": 0.5}).whole
     assert {left.selected.batches[b] for b in left.selected.batch} <= {"bat_1", "bat_2"}
     assert data.decayed(here, 1.0, {}).digest == data.grown(here).digest
 
@@ -203,7 +203,7 @@ def test_one_batch_more_is_one_step_more_with_the_same_bits(tmp_path: Path) -> N
     for group in ("judge", "select", "learn", "all"):
         assert same(getattr(step, group), getattr(scratch, group))
     assert len(step.selected) == len(scratch.selected)
-    assert aged(decay, memory.steps(Weights(decay, {}))) == pytest.approx(
+    assert aged(decay, memory.steps(BatchWeights(decay, {}))) == pytest.approx(
         {f"bat_{k}": decay ** (4 - k) for k in range(5)}
     )
 

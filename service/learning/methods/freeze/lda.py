@@ -15,7 +15,7 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.learning.data.rows import Rows
 from service.learning.exact.exact_head import learn_exactly
-from service.learning.exact.frozen_features import ground_for
+from service.learning.exact.frozen_features import frozen_features_for
 from service.learning.exact.out_of_fold import LeftOut, lda_apart
 from service.learning.exact.params import ExactParams, Form, unfit
 from service.learning.exact.solve import Head, solve_lda
@@ -60,8 +60,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
     base = params.under(base, data)
     discriminants = Discriminants(params.tau)
-    ground = ground_for(base, data, params.kinds, params.width, discriminants, run, params.fades)
-    return learn_exactly(base, data, ground, Form(params.tau, discriminants), params, run)
+    frozen = frozen_features_for(base, data, params.kinds, params.width, discriminants, run, params.fades)
+    return learn_exactly(base, data, frozen, Form(params.tau, discriminants), params, run)
 
 
 METHOD = Method(

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.exact.exact_head import learn_exactly
-from service.learning.exact.frozen_features import as_base, ground_for
+from service.learning.exact.frozen_features import features_of_base, frozen_features_for
 from service.learning.exact.params import ExactParams, Form, unfit
 from service.learning.exact.ridge_solver import ALPHAS, Ridge
 from service.learning.exact.stable_columns import can_stay, with_old_columns
@@ -52,15 +52,15 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     whole = (params.alpha,) if params.alpha != "search" else (FADING_ALPHA,) if params.fades else ALPHAS
     ridge = Ridge(params.tau, whole, params.discriminants)
     kept = base if base is not None and params.stable_scores and can_stay(base, data) else None
-    ground = (
-        as_base(kept, data)
+    frozen = (
+        features_of_base(kept, data)
         if kept is not None
-        else ground_for(base, data, params.kinds, params.width, ridge, run, params.fades)
+        else frozen_features_for(base, data, params.kinds, params.width, ridge, run, params.fades)
     )
     form = Form(params.tau, ridge)
     if kept is None:
-        return learn_exactly(base, data, ground, form, params, run)
-    whole_head = learn_exactly(base, data, ground, form, params.model_copy(update={"per_source": False}), run)
+        return learn_exactly(base, data, frozen, form, params, run)
+    whole_head = learn_exactly(base, data, frozen, form, params.model_copy(update={"per_source": False}), run)
     return with_old_columns(kept, whole_head, data)
 
 
