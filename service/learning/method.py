@@ -13,8 +13,8 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone, Strict
 from service.errors import MethodRefused
-from service.learning.data.rows import Array, Rows
-from service.learning.ledger.batch_weights import Weighted, BatchWeights
+from service.learning.data.rows import Array, FeatureRows, Rows
+from service.learning.ledger.batch_weights import BatchWeights, Weighted
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -80,8 +80,8 @@ class Data(Protocol):
         """Sums of base.learned in that space; rebuilt from kept rows where no entry is there."""
         ...
 
-    def entry(self, space: Space) -> Rows:
-        """The update's own rows with rounded features (int16) as inputs, computed once a space."""
+    def entry(self, space: Space) -> FeatureRows:
+        """The update's own rows with rounded features, computed once a space."""
         ...
 
     def grown(self, space: Space) -> Ledger:
@@ -103,13 +103,17 @@ class Data(Protocol):
         source_weights: Mapping[str, float],
         last: int,
         key: str,
-        score: Callable[[Sums, Rows], float],
+        score: Callable[[Sums, FeatureRows], float],
     ) -> list[float]:
         """`score` of each of the last batches by the weighted sums of those before it; remembered under `key`."""
         ...
 
-    def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
-        """Trusted rows of the last batches of base.learned, bounded; raw inputs, or rounded features of a space."""
+    def recent_exam(self, batches: int) -> Rows:
+        """Trusted rows of the last batches of base.learned, bounded; raw inputs."""
+        ...
+
+    def recent_features(self, batches: int, space: Space) -> FeatureRows:
+        """The same rows with rounded features."""
         ...
 
 

@@ -34,10 +34,10 @@ def table(rows: int, columns: int, make: Callable[[slice], Floats]) -> Floats:
     places = parts(rows, columns)
     if len(places) == 1:
         return make(places[0])
-    found = blank(rows, columns)
+    whole = blank(rows, columns)
     for place in places:
-        found[place] = make(place)
-    return found
+        whole[place] = make(place)
+    return whole
 
 
 def blank(rows: int, columns: int) -> Floats:
@@ -46,6 +46,6 @@ def blank(rows: int, columns: int) -> Floats:
     return cast(Floats, np.full((rows, columns), np.nan, kind))
 
 
-def row_by_row(found: Floats, of: Callable[[Floats], NDArray[T]]) -> NDArray[T]:
+def row_by_row(numbers: Floats, of: Callable[[Floats], NDArray[T]]) -> NDArray[T]:
     """What `of` gives of each row, a few rows at a time. [n, C] -> [n]"""
-    return np.concatenate([of(found[place]) for place in parts(*found.shape)])
+    return np.concatenate([of(numbers[place]) for place in parts(*numbers.shape)])

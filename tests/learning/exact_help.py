@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.contract.inputs import RangeScale, VectorInput
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows, make_rows
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import identity_network
 from service.learning.network.input_scale import declared_scale
@@ -34,12 +34,15 @@ def labelled(n: int, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, list[
     return x.astype(np.float32), [f"class {k}" for k in y]
 
 
-def entry_of(features: np.ndarray, labels: Sequence[str], batch: str = "bat_0", source: str | None = None) -> Rows:
+def entry_of(
+    features: np.ndarray, labels: Sequence[str], batch: str = "bat_0", source: str | None = None
+) -> FeatureRows:
     """Rows whose inputs are these rounded features; folds from their hash."""
-    return make_rows(batch, np.asarray(features, np.int16), list(labels), SECRET, source=source)
+    features = np.asarray(features, np.int16)
+    return make_rows(batch, features, list(labels), SECRET, source=source).with_features(features)
 
 
-def random_entry(n: int, width: int = 6, classes: int = 3, seed: int = 0, batch: str = "bat_0") -> Rows:
+def random_entry(n: int, width: int = 6, classes: int = 3, seed: int = 0, batch: str = "bat_0") -> FeatureRows:
     """Rounded features over the whole grid."""
     rng = np.random.default_rng(seed)
     features = rng.integers(-(2**15) + 1, 2**15, (n, width))

@@ -11,9 +11,9 @@ import numpy as np
 from service.contract.inputs import Architecture, InputSpec
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.data.rows import Array, Rows, bounded, make_rows
+from service.learning.data.rows import Array, FeatureRows, Rows, bounded, make_rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up, with_facts
-from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.method import Learned, Method
@@ -73,7 +73,7 @@ class MemoryData:
             ledger = ledger.with_entry(in_space(rows, space))
         return ledger
 
-    def entry(self, space: Space) -> Rows:
+    def entry(self, space: Space) -> FeatureRows:
         return in_space(self.batch, space)
 
     def grown(self, space: Space) -> Ledger:
@@ -95,7 +95,7 @@ class MemoryData:
         source_weights: Mapping[str, float],
         last: int,
         key: str,
-        score: Callable[[Sums, Rows], float],
+        score: Callable[[Sums, FeatureRows], float],
     ) -> list[float]:
         steps, entry, ledger, found = self.steps(BatchWeights(decay, source_weights)), self._entries(space), None, []
         for k, (batch, _) in enumerate(steps):
@@ -104,12 +104,15 @@ class MemoryData:
             ledger = add_up(ledger or Ledger.empty(space), decay, steps[k : k + 1], entry)
         return found
 
-    def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
-        shape, dtype = ((space.width,), np.int16) if space else (self.input.shape, np.float32)
+    def recent_exam(self, batches: int) -> Rows:
         last = [rows.take(rows.judging) for rows in self.base_rows[-batches:]]
-        return bounded(Rows.concat([Rows.empty(shape, dtype), *(in_space(r, space) if space else r for r in last)]))
+        return bounded(Rows.concat([Rows.empty(self.input.shape), *last]))
 
-    def _entries(self, space: Space) -> Callable[[str], Rows]:
+    def recent_features(self, batches: int, space: Space) -> FeatureRows:
+        last = [in_space(rows.take(rows.judging), space) for rows in self.base_rows[-batches:]]
+        return bounded(FeatureRows.concat([FeatureRows.none(space.width), *last]))
+
+    def _entries(self, space: Space) -> Callable[[str], FeatureRows]:
         rows = {r.batches[0]: r for r in [*self.base_rows, self.batch] if len(r)}
         return lambda batch: in_space(rows[batch], space)
 
@@ -120,14 +123,14 @@ def _typed(inputs: Array) -> Array:
     return given if given.dtype in (np.uint8, object) else given.astype(np.float32)
 
 
-_ENTRIES: WeakKeyDictionary[Rows, dict[str, Rows]] = WeakKeyDictionary()
+_ENTRIES: WeakKeyDictionary[Rows, dict[str, FeatureRows]] = WeakKeyDictionary()
 
 
-def in_space(rows: Rows, space: Space) -> Rows:
-    """The rows with rounded features as inputs; computed once a space, as the store does."""
+def in_space(rows: Rows, space: Space) -> FeatureRows:
+    """The rows with rounded features; computed once a space, as the store does."""
     entries = _ENTRIES.setdefault(rows, {})
     if space.id not in entries:
-        entries[space.id] = rows.with_inputs(rounded(space, rows.inputs))
+        entries[space.id] = feature_rows(space, rows)
     return entries[space.id]
 
 

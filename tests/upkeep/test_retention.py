@@ -10,7 +10,7 @@ import pytest
 from service.contract.enums import Retention
 from service.contract.requests import PatchModel
 from service.learning.data.memory import remember
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows, make_rows
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.sums import Sums
@@ -46,7 +46,7 @@ def arrive(runtime: Runtime, seed: int) -> str:
             again=True,
         )
         batches.accept(session, models.get(session, "digits"), arrival)
-        entry = rows.with_inputs(inputs.astype(np.int16))
+        entry = rows.with_features(inputs.astype(np.int16))
         ledger.add(session, batch_id, "5" * 64, runtime.store.put(AREA, pack_rows(entry)), ROWS)
     return batch_id
 
@@ -67,7 +67,7 @@ def rows_of(runtime: Runtime, batch_id: str) -> Rows | None:
     return unpack_rows(runtime.store.get(AREA, digest)) if digest is not None else None
 
 
-def entry_of(runtime: Runtime, batch_id: str) -> Rows | SummedEntry:
+def entry_of(runtime: Runtime, batch_id: str) -> FeatureRows | SummedEntry:
     with runtime.database.reading() as session:
         digest = session.get_one(LedgerEntry, (batch_id, "5" * 64)).digest
     return unpack_entry(runtime.store.get(AREA, digest))
@@ -93,7 +93,7 @@ def test_of_none_sums_are_left_and_rows_that_judge_and_select(runtime: Runtime) 
     assert [rows_of(runtime, b) for b in ids] == [None, None]
     for old, batch_id in zip(before, ids, strict=True):
         new = entry_of(runtime, batch_id)
-        assert isinstance(old, Rows)
+        assert isinstance(old, FeatureRows)
         assert isinstance(new, SummedEntry)
         assert new.all.digest("5" * 64) == Sums.of(old).digest("5" * 64)
     with runtime.database.reading() as session:
@@ -157,7 +157,7 @@ def test_an_update_that_comes_in_between_keeps_the_rows(runtime: Runtime, monkey
     monkeypatch.setattr(runtime, "crash", order)
     assert retention.settle(runtime, 1) == 0
     assert len(rows_of(runtime, only) or ()) == ROWS
-    assert isinstance(entry_of(runtime, only), Rows)
+    assert isinstance(entry_of(runtime, only), FeatureRows)
 
 
 def test_a_stop_between_two_batches_leaves_the_rest_for_later(runtime: Runtime) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from service.errors import Conflict, Erased, NotFound
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows, make_rows
 from service.learning.data.serialization import pack, pack_rows
 from service.learning.ledger.sums import Sums
 from service.registry import batches, ledger, models, versions
@@ -23,12 +23,12 @@ from tests.registry.facts import arrival, learn, made, model
 SPACE = "5" * 64
 
 
-def entry(k: int) -> Rows:
+def entry(k: int) -> FeatureRows:
     """Rounded features of eight rows."""
     random = np.random.default_rng(k)
     inputs = random.integers(-100, 100, (8, 3))
     rows = make_rows(f"b{k}", inputs.astype(np.float32), list("abababba"), b"secret")
-    return rows.with_inputs(inputs.astype(np.int16))
+    return rows.with_features(inputs.astype(np.int16))
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Facts:
     """A version of the ledger's head that learned two batches."""
 
     area: str
-    entries: list[Rows]
+    entries: list[FeatureRows]
     digests: list[str]
     batch_ids: list[str]
     shard: str
@@ -77,7 +77,7 @@ def test_an_entry_that_was_replaced_is_noticed(runtime: Runtime, facts: Facts, c
     if change == "a feature":
         inputs = rows.inputs.copy()
         inputs[3, 1] += 1
-        rows = rows.with_inputs(inputs)
+        rows = rows.with_features(inputs)
     elif change == "a label":
         labels = rows.labels.copy()
         labels[0] = 1 - labels[0]

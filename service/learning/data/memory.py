@@ -21,19 +21,19 @@ def remember(rows: Rows, size: int) -> Rows:
     order = hash_order(rows)
     present = np.flatnonzero(np.bincount(rows.labels, minlength=len(rows.names)))
     by_name = sorted(present, key=lambda k: rows.names[k])
-    mine = [order[rows.labels[order] == k] for k in by_name]
-    taken = [m[:quota] for m, quota in zip(mine, quotas([len(m) for m in mine], size), strict=True)]
+    by_class = [order[rows.labels[order] == k] for k in by_name]
+    taken = [places[:quota] for places, quota in zip(by_class, quotas([*map(len, by_class)], size), strict=True)]
     return rows.take(np.concatenate([np.zeros(0, np.int64), *taken]))
 
 
 def quotas(available: Sequence[int], size: int) -> list[int]:
     """Rows a class: equal shares of `size`, never more than there are; a remainder goes to the first that have more."""
-    given = [0] * len(available)
-    while (hungry := [k for k, n in enumerate(available) if n > given[k]]) and (left := size - sum(given)) > 0:
-        share = left // len(hungry)
-        for k in hungry if share else hungry[:left]:
-            given[k] += min(max(share, 1), available[k] - given[k])
-    return given
+    quota = [0] * len(available)
+    while (short := [k for k, n in enumerate(available) if n > quota[k]]) and (remaining := size - sum(quota)) > 0:
+        share = remaining // len(short)
+        for k in short if share else short[:remaining]:
+            quota[k] += min(max(share, 1), available[k] - quota[k])
+    return quota
 
 
 def herd(features: Tensor, size: int) -> Tensor:
@@ -47,9 +47,9 @@ def herd(features: Tensor, size: int) -> Tensor:
     chosen, total = [], torch.zeros(v.shape[1], dtype=torch.float64)
     for k in range(1, min(size, len(v)) + 1):
         # |mean - (v + total) / k|^2, but for its factor 1 / k^2 and what all rows share
-        apart = squares - 2 * (v @ (k * mean - total))
-        apart[taken] = torch.inf
-        chosen.append(int(apart.argmin()))
+        distances = squares - 2 * (v @ (k * mean - total))
+        distances[taken] = torch.inf
+        chosen.append(int(distances.argmin()))
         taken[chosen[-1]] = True
         total = total + v[chosen[-1]]
     return torch.tensor(chosen, dtype=torch.int64)

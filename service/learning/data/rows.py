@@ -9,7 +9,8 @@ needed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,14 @@ LEARNING_ROWS = 3
 """A class with fewer learning rows lends some of its judging rows."""
 
 Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """n labelled rows, from one batch or many; `inputs` are raw inputs, or features where a function says so.
+    """n labelled rows, from one batch or many; `inputs` are raw inputs.
 
     inputs [n, ...], of texts `str` in NFC with dtype object · labels [n] indexes `names` · folds [n] 0..9 · lent [n] ·
     hashes [n] uint64 · batch [n] indexes `batches` · row [n] number of the row within its batch · source [n] indexes
@@ -84,7 +86,7 @@ class Rows:
         """Rows that gradient methods learn from: folds 3-9 and lent rows."""
         return np.asarray((self.folds > SELECT_FOLD) | self.lent)
 
-    def take(self, which: Bools | Ints | slice) -> Rows:
+    def take(self, which: Bools | Ints | slice) -> Self:
         """The rows of a mask, of an index array or of a slice, in that order."""
         return replace(
             self,
@@ -101,10 +103,12 @@ class Rows:
             parted=self.parted[which],
         )
 
-    def with_inputs(self, inputs: Array) -> Rows:
-        """The same rows in another space: features in place of raw inputs."""
-        assert len(inputs) == len(self)
-        return replace(self, inputs=inputs)
+    def with_features(self, features: Array) -> FeatureRows:
+        """The same rows in a feature space. features [n, M] int16"""
+        assert len(features) == len(self)
+        return FeatureRows(
+            **{**{column.name: getattr(self, column.name) for column in fields(self)}, "inputs": features}
+        )
 
     def codes(self, classes: Sequence[str]) -> Ints:
         """Column of each row's label in `classes`, -1 where it has none. -> [n]"""
@@ -122,13 +126,13 @@ class Rows:
         n = np.bincount(self.labels, minlength=len(self.names))
         return {name: int(k) for name, k in zip(self.names, n, strict=True) if k}
 
-    @staticmethod
-    def concat(parts: Sequence[Rows]) -> Rows:
+    @classmethod
+    def concat(cls, parts: Sequence[Rows]) -> Self:
         """All rows, in the order of the parts. At least one part."""
         names = tuple(dict.fromkeys(n for p in parts for n in p.names))
         batches = tuple(dict.fromkeys(b for p in parts for b in p.batches))
         sources = tuple(dict.fromkeys(s for p in parts for s in p.sources))
-        return Rows(
+        return cls(
             inputs=np.concatenate([p.inputs for p in parts]),
             names=names,
             labels=np.concatenate([_lookup(p.names, names)[p.labels] for p in parts]),
@@ -145,11 +149,11 @@ class Rows:
             parted=np.concatenate([p.parted for p in parts]),
         )
 
-    @staticmethod
-    def empty(shape: tuple[int, ...], dtype: np.dtype[np.generic] | type = np.float32) -> Rows:
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], dtype: np.dtype[np.generic] | type = np.float32) -> Self:
         """No rows of that shape."""
         none = np.zeros(0, np.int64)
-        return Rows(
+        return cls(
             np.zeros((0, *shape), dtype),
             (),
             none,
@@ -162,6 +166,23 @@ class Rows:
             (),
             none,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRows(Rows):
+    """Rows in a feature space: `inputs` are features rounded to its grid, int16 [n, M]."""
+
+    @classmethod
+    def none(cls, width: int) -> FeatureRows:
+        """No rows, of that many features."""
+        return cls.empty((width,), np.int16)
+
+    def values(self, shift: int) -> Floats:
+        """The features on the grid of steps 2^-shift. -> [n, M]"""
+        return np.asarray(self.inputs.astype(np.float64) * 2.0**-shift)
+
+
+AnyRows = TypeVar("AnyRows", bound=Rows)
 
 
 def _side_by_side(marks: Sequence[Marks]) -> Marks:
@@ -249,30 +270,35 @@ def lend(
     """Which rows are lent to learning: smallest hash first, until the class has three learning rows. -> [n] bool"""
     lent = np.zeros(len(labels), bool)
     for k, name in enumerate(names):
-        mine = np.flatnonzero(labels == k)
-        short = LEARNING_ROWS - learning_rows.get(name, 0) - int((folds[mine] > SELECT_FOLD).sum())
+        of_class = np.flatnonzero(labels == k)
+        short = LEARNING_ROWS - learning_rows.get(name, 0) - int((folds[of_class] > SELECT_FOLD).sum())
         if short > 0:
-            spare = mine[folds[mine] <= SELECT_FOLD]
+            spare = of_class[folds[of_class] <= SELECT_FOLD]
             lent[spare[np.argsort(hashes[spare], kind="stable")][:short]] = True
     return lent
 
 
-def bounded(rows: Rows, per_class: int = EXAM_ROWS, by_source: bool = False) -> Rows:
-    """At most `per_class` rows a class, of them five of one group or neighbourhood, those with the smallest hash:
+def bounded(rows: AnyRows, per_class: int = EXAM_ROWS, by_source: bool = False) -> AnyRows:
+    """The rows of `places_in_bounds`, in its order."""
+    return rows.take(places_in_bounds(rows, per_class, by_source))
+
+
+def places_in_bounds(rows: Rows, per_class: int = EXAM_ROWS, by_source: bool = False) -> Ints:
+    """Places of at most `per_class` rows a class, of them five of one group or neighbourhood, smallest hashes first:
     bounded, order-free, removable. `by_source`: so many of each source, as always of rows of which no kin is known.
 
     What is bounded in parts and again together is what is bounded at once: a row is kept out by smaller ones of its
     neighbourhood or of its class, and those stay or are kept out by smaller ones of the same.
     """
     if not len(rows):
-        return rows
+        return np.zeros(0, np.int64)
     known = rows.kin.any()
     group = rows.labels * max(len(rows.sources), 1) + rows.source if by_source or not known else rows.labels
     order = hash_order(rows)
     if known:
         order = order[(_place(rows.kin, group, order) < KIN_ROWS) | (rows.kin[order] == 0)]
     order = order[np.argsort(group[order], kind="stable")]
-    return rows.take(order[_place(group, group, order) < per_class])
+    return order[_place(group, group, order) < per_class]
 
 
 def _place(keys: Ints | Keys, group: Ints, order: Ints) -> Ints:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from service.errors import CorruptArtifact
-from service.learning.data.rows import Array, Rows
+from service.learning.data.rows import Array, FeatureRows, Rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,8 +40,8 @@ HEADER_LIMIT = 64 * 2**20
 
 def pack(tensors: Mapping[str, NDArray[Any]], meta: Mapping[str, Any] | None = None) -> bytes:
     """safetensors bytes; equal arguments give equal bytes. `meta` is JSON-able."""
-    told = json.dumps(meta or {}, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return save({name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in tensors.items()}, {ENTRY: told})
+    metadata = json.dumps(meta or {}, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return save({name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in tensors.items()}, {ENTRY: metadata})
 
 
 def unpack(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -85,23 +85,23 @@ def unpack_shard(data: bytes) -> dict[str, Tensor]:
 
     start = 8 + _header_size(data)
     try:
-        told = json.loads(data[8:start])
-        del told["__metadata__"]
-        ends = [start + told[name]["data_offsets"][1] for name in told]
+        header = json.loads(data[8:start])
+        del header["__metadata__"]
+        ends = [start + header[name]["data_offsets"][1] for name in header]
         if max(ends, default=start) != len(data):
             raise ValueError("their end is not where the header says")
-        return {name: torch.from_numpy(_view(data, start, tensor).copy()) for name, tensor in told.items()}
+        return {name: torch.from_numpy(_view(data, start, tensor).copy()) for name, tensor in header.items()}
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise _unreadable(error) from error
 
 
-def _view(data: bytes, start: int, told: dict[str, Any]) -> NDArray[Any]:
+def _view(data: bytes, start: int, entry: dict[str, Any]) -> NDArray[Any]:
     """One tensor where it lies, as the header tells it. Raises ValueError, KeyError, TypeError."""
-    kind, (begin, end) = np.dtype(KINDS[told["dtype"]]), told["data_offsets"]
-    count = math.prod(told["shape"])
+    kind, (begin, end) = np.dtype(KINDS[entry["dtype"]]), entry["data_offsets"]
+    count = math.prod(entry["shape"])
     if begin < 0 or count * kind.itemsize != end - begin:
         raise ValueError("a tensor has not the size of its shape")
-    return np.frombuffer(data, kind, count, start + begin).reshape(told["shape"])
+    return np.frombuffer(data, kind, count, start + begin).reshape(entry["shape"])
 
 
 def pack_rows(rows: Rows, unlabelled: Array | None = None) -> bytes:
@@ -144,6 +144,12 @@ def unpack_rows(data: bytes) -> Rows:
         )
     except (KeyError, ValueError) as error:
         raise CorruptArtifact(f"The stored bytes are no rows: {error}.") from error
+
+
+def unpack_features(data: bytes) -> FeatureRows:
+    """Inverse of `pack_rows` of rows with rounded features. Raises CorruptArtifact."""
+    rows = unpack_rows(data)
+    return rows.with_features(rows.inputs)
 
 
 def unpack_unlabelled(data: bytes) -> Array | None:

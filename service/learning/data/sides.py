@@ -106,17 +106,17 @@ def sides(folding: Folding, inputs: Array, groups: Sequence[str | None] | None, 
 
 def settle(folding: Folding, inputs: Array, labels: Sequence[str], secret: bytes) -> Folding:
     """The folding with units and level by these rows: the coarsest at which the classes fall into enough cells."""
-    most = min(len(inputs), LOOKED_AT, max(SETTLING_ROWS, LOOKED_AT_VALUES // max(int(np.prod(inputs.shape[1:])), 1)))
-    some = np.linspace(0, len(inputs) - 1, most).astype(np.int64)
-    inputs, named = inputs[some], np.array([labels[k] for k in some], object)
+    size = min(len(inputs), LOOKED_AT, max(SETTLING_ROWS, LOOKED_AT_VALUES // max(int(np.prod(inputs.shape[1:])), 1)))
+    sample = np.linspace(0, len(inputs) - 1, size).astype(np.int64)
+    inputs, names = inputs[sample], np.array([labels[k] for k in sample], object)
     units = None
     if not isinstance(folding.input, TextInput) and _declared(folding.input) is None:
         units = _packed(spreads(inputs))
     folding = folding.model_copy(update={"units": units})
     for level in range(FINEST + 1):
-        found = folding.model_copy(update={"level": level})
-        if level == FINEST or _scatter(_cells(found, inputs, secret), named):
-            return found
+        candidate = folding.model_copy(update={"level": level})
+        if level == FINEST or _scatter(_cells(candidate, inputs, secret), names):
+            return candidate
     raise AssertionError("the last level is always taken")
 
 
@@ -125,8 +125,8 @@ def _scatter(cells: Keys, labels: NDArray[np.object_]) -> bool:
     names, counts = np.unique(labels.astype(str), return_counts=True)
     classes = [labels == name for name in names[counts >= FEW_ROWS]] or [np.ones(len(labels), bool)]
     shares = []
-    for mine in classes:
-        rows = np.unique(cells[mine], return_counts=True)[1]
+    for members in classes:
+        rows = np.unique(cells[members], return_counts=True)[1]
         shares.append((rows.sum() ** 2 / (rows**2).sum()) / (min(rows.sum(), CLASS_ROWS) / COPIES))
     return bool(np.median(shares) >= 1)
 
@@ -185,10 +185,10 @@ def _by_grid(folding: Folding, level: int, inputs: Array, secret: bytes) -> tupl
 
 def _mixed(cells: Floats, times: Keys) -> Keys:
     """A keyed number of each row of whole numbers: multilinear hashing, its high bits spread over all. -> [n]"""
-    found = (cells.astype(np.int64).astype(np.uint64) * times).sum(1, dtype=np.uint64)
-    found ^= found >> np.uint64(32)
-    found *= np.uint64(0x9E3779B97F4A7C15)
-    return np.asarray(found ^ (found >> np.uint64(29)))
+    mixed = (cells.astype(np.int64).astype(np.uint64) * times).sum(1, dtype=np.uint64)
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(mixed ^ (mixed >> np.uint64(29)))
 
 
 def _stream(key: bytes, name: bytes, count: int) -> NDArray[np.uint32]:
@@ -199,8 +199,8 @@ def _stream(key: bytes, name: bytes, count: int) -> NDArray[np.uint32]:
 def _directions(key: bytes, width: int, k: int) -> tuple[Floats, Floats]:
     """Keyed whole numbers [width, k] about 0, and what brings a projection back to units."""
     drawn = np.frombuffer(hashlib.shake_256(key + b"directions").digest(2 * width * k), np.uint8)
-    found = drawn.reshape(2, width, k).astype(np.float64).sum(0) - 255.0
-    return found, GRAIN * np.sqrt((found**2).sum(0))
+    directions = drawn.reshape(2, width, k).astype(np.float64).sum(0) - 255.0
+    return directions, GRAIN * np.sqrt((directions**2).sum(0))
 
 
 def _width(spec: InputSpec) -> int:
@@ -284,33 +284,33 @@ def in_several(keys: Keys | Marks, values: Ints) -> NDArray[np.bool_]:
 
 def parted(marks: Marks, folds: Ints) -> NDArray[np.bool_]:
     """Rows with a near-duplicate in another fold: a head may have learned the one that the other judges. -> [n]"""
-    found = np.zeros(len(folds), bool)
+    rows = np.zeros(len(folds), bool)
     for column in marks.T:
-        found |= in_several(column, folds)
-    return found
+        rows |= in_several(column, folds)
+    return rows
 
 
 def near(marks: Marks, kin: Keys, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Rows that share a mark or a group with one of `which`, those included. -> [n]"""
-    found = which.copy()
+    rows = which.copy()
     for column in marks.T:
-        found |= np.isin(column, column[which & (column != 0)])
-    return found | np.isin(kin, kin[which & (kin % np.uint64(2) == 1)])
+        rows |= np.isin(column, column[which & (column != 0)])
+    return rows | np.isin(kin, kin[which & (kin % np.uint64(2) == 1)])
 
 
 def shared(marks: Marks, others: Marks) -> NDArray[np.bool_]:
     """Rows that share a mark with any of the other rows. [n, m], [k, m] -> [n]"""
-    found = np.zeros(len(marks), bool)
-    for mine, theirs in zip(marks.T, others.T, strict=False):
-        found |= np.isin(mine, theirs[theirs != 0])
-    return found
+    rows = np.zeros(len(marks), bool)
+    for column, other in zip(marks.T, others.T, strict=False):
+        rows |= np.isin(column, other[other != 0])
+    return rows
 
 
 def repeated(marks: Marks, labels: Ints, hashes: Keys) -> NDArray[np.bool_]:
     """Rows that are nearly a row of the same label with a smaller hash. -> [n]"""
-    found = np.zeros(len(labels), bool)
+    rows = np.zeros(len(labels), bool)
     for column in marks.T:
         order = np.lexsort((hashes, labels, column))
         same = (column[order][1:] == column[order][:-1]) & (labels[order][1:] == labels[order][:-1])
-        found[order[1:][same & (column[order][1:] != 0)]] = True
-    return found
+        rows[order[1:][same & (column[order][1:] != 0)]] = True
+    return rows

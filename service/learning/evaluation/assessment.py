@@ -10,7 +10,7 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Cost, Older
-from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows, distinct
+from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows, distinct
 from service.learning.data.sides import shared
 from service.learning.evaluation.answers import ExamAnswers
 from service.learning.evaluation.correctness import Correctness
@@ -50,8 +50,8 @@ class Assessment:
     """
 
     policy: GatePolicy
-    trusted: Rows
-    batch: Rows
+    trusted: FeatureRows
+    batch: FeatureRows
     candidate: ExamAnswers
     cost: Cost
     exact: bool
@@ -164,5 +164,5 @@ def remember(a: Assessment) -> Correctness:
     return Correctness.of(rows, right, trusted.classes)
 
 
-def _bare(rows: Rows) -> Rows:
-    return rows.with_inputs(np.zeros((len(rows), 0), np.int16))
+def _bare(rows: FeatureRows) -> FeatureRows:
+    return rows.with_features(np.zeros((len(rows), 0), np.int16))

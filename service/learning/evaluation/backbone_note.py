@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, TextInput
-from service.learning.data.rows import SELECT_FOLD, WIDEST, Rows
+from service.learning.data.rows import SELECT_FOLD, WIDEST
 from service.learning.exact.lift_choice import unseen_accuracy
 from service.learning.exact.ridge_solver import Ridge
-from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.headless_networks import examining_network
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
@@ -41,10 +41,10 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
     if max(own.width, plain.width) > WIDEST:
         return None
     standing = isinstance(layout.backbone, PretrainedBackbone)
-    entry = data.entry(own).take(order) if standing else _entry(own, rows, run)
+    entry = data.entry(own).take(order) if standing else feature_rows(own, rows, run.check)
     solver = Ridge(PRIOR)
     with_it = unseen_accuracy(entry, own.shift, solver, run)
-    without = unseen_accuracy(_entry(plain, rows, run), plain.shift, solver, run)
+    without = unseen_accuracy(feature_rows(plain, rows, run.check), plain.shift, solver, run)
     if with_it > without:
         return None
     told = "random convolutions of the images" if plain.network.lifts else "the inputs themselves"
@@ -53,7 +53,3 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
         f"features has a balanced accuracy of {with_it:.3f}, one on {told} {without:.3f}. A model with the backbone "
         "identity may do better."
     )
-
-
-def _entry(space: Space, rows: Rows, run: Run) -> Rows:
-    return rows.with_inputs(rounded(space, rows.inputs, run.check))

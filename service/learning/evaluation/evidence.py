@@ -15,7 +15,7 @@ import numpy as np
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
-from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows
+from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows
 from service.learning.evaluation.answers import Answers
 from service.learning.evaluation.familiarity import is_familiar
 from service.learning.exact.solve import Head
@@ -66,7 +66,12 @@ class Evidence:
 
 
 def weigh(
-    trusted: Rows, base_on_trusted: Answers, batch: Rows, base_on_batch: Answers, ledger: Ledger, policy: GatePolicy
+    trusted: FeatureRows,
+    base_on_trusted: Answers,
+    batch: FeatureRows,
+    base_on_batch: Answers,
+    ledger: Ledger,
+    policy: GatePolicy,
 ) -> Evidence | None:
     """The batch's rows against the base. trusted, batch: rows with rounded features in the ledger's space.
 
@@ -146,25 +151,27 @@ def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvi
     return total
 
 
-def learnable(batch: Rows, counted: Bools, shift: int, solve: Solve) -> Agreement:
+def learnable(batch: FeatureRows, counted: Bools, shift: int, solve: Solve) -> Agreement:
     """A head fitted on the batch alone, out of fold, on the counted rows: does any rule link rows to labels?"""
     said = _out_of_fold(batch, counted, shift, lambda rest: solve(Sums.of(rest)))
     return Agreement.of(said, batch.labels[counted])
 
 
-def reconcile(batch: Rows, base_on_batch: Answers, conflict: Bools, ledger: Ledger, solve: Solve) -> Reconciliation:
+def reconcile(
+    batch: FeatureRows, base_on_batch: Answers, conflict: Bools, ledger: Ledger, solve: Solve
+) -> Reconciliation:
     """Fits the ledger's head with the batch weighted to the mass of the old rows, out of fold on both sides.
 
     With swapped labels the same inputs have two labels in equal shares, so either half of them is lost.
     """
 
-    def joint(seen: Sums, rest: Rows) -> Head:
+    def joint(seen: Sums, rest: FeatureRows) -> Head:
         return solve(_together(seen, Sums.of(rest)))
 
     said = _out_of_fold(batch, conflict, ledger.shift, lambda rest: joint(ledger.all, rest))
     alone = _out_of_fold(batch, conflict, ledger.shift, lambda rest: solve(Sums.of(rest)))
     truth = batch.labels[conflict]
-    old = Rows.concat([ledger.exam, ledger.selected])
+    old = FeatureRows.concat([ledger.exam, ledger.selected])
     before = _answers(solve(ledger.learn), old, ledger.shift)
     after = _answers(joint(ledger.learn, batch.take(batch.folds > SELECT_FOLD)), old, ledger.shift)
     lost = before.right(old).astype(np.int64) - after.right(old)
@@ -181,7 +188,7 @@ def _together(seen: Sums, more: Sums) -> Sums:
     return Sums(classes, a.G + weight * b.G, a.Q + weight * b.Q, a.n + weight * b.n)
 
 
-def _out_of_fold(batch: Rows, asked: Bools, shift: int, fit: Callable[[Rows], Head]) -> Ints:
+def _out_of_fold(batch: FeatureRows, asked: Bools, shift: int, fit: Callable[[FeatureRows], Head]) -> Ints:
     """Answers to the asked rows by heads fitted without their group of folds, as places in `batch.names`; a class that
     the batch does not have comes after those. -> [asked.sum()]"""
     said = np.full(len(batch), len(batch.names), np.int64)
@@ -196,8 +203,8 @@ def _out_of_fold(batch: Rows, asked: Bools, shift: int, fit: Callable[[Rows], He
     return said[asked]
 
 
-def _answers(head: Head, rows: Rows, shift: int) -> Answers:
-    return Answers(tuple(head.classes), head.logits(rows.inputs.astype(np.float64) * 2.0**-shift))
+def _answers(head: Head, rows: FeatureRows, shift: int) -> Answers:
+    return Answers(tuple(head.classes), head.logits(rows.values(shift)))
 
 
 def suspects(

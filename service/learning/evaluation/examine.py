@@ -20,7 +20,7 @@ from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.evaluation.report import assess
 from service.learning.evaluation.unlabelled import with_unlabelled
-from service.learning.evaluation.version_answers import ExamRows, VersionAnswers, features_of, softmax
+from service.learning.evaluation.version_answers import ExamRows, VersionAnswers, softmax
 from service.learning.exact.frozen_features import moved
 from service.learning.exact.out_of_fold import judged_apart, ridge_apart
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, choose_alpha
@@ -202,7 +202,7 @@ def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
     _, own = judged_apart(
         lambda asked: ridge_apart(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), rows.batch, classes
     )
-    trusted = features_of(rows.trusted, rows.space)
+    trusted = rows.trusted.values(rows.space.shift)
     logits = table(len(trusted), len(classes), lambda some: judge.logits(trusted[some]))
     return Yardstick(alpha, ExamAnswers(softmax(classes, logits), softmax(classes, own)))
 

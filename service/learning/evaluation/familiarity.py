@@ -6,6 +6,7 @@ import numpy as np
 
 from service.learning.data.rows import Array, Bools, Ints
 from service.learning.evaluation.answers import Floats
+from service.learning.ledger.moments import oas_shrinkage
 from service.learning.ledger.sums import Sums
 from service.learning.tables import parts
 
@@ -59,9 +60,7 @@ def _shrunk(correlation: Floats, freedom: int) -> Floats:
     """Toward the identity, by as much as the few rows ask for. correlation [p, p] with diagonal about 1"""
     p = len(correlation)
     trace, squares = float(np.trace(correlation)), float((correlation * correlation).sum())
-    above = (1 - 2 / p) * squares + trace**2
-    below = (freedom + 1 - 2 / p) * (squares - trace**2 / p)
-    weight = max(min(1.0, above / below) if below > 0 else 1.0, 1e-3)
+    weight = max(oas_shrinkage(trace, squares, p, freedom), 1e-3)
     shrunk = (1 - weight) * correlation
     shrunk[np.diag_indices(p)] += weight * trace / p
     return np.asarray(shrunk)

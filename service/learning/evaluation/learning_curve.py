@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from service.contract.report import CurvePoint, LearningCurve, MoreRows
-from service.learning.data.rows import SELECT_FOLD, Bools, Rows
+from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows
 from service.learning.exact.solve import Head
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -40,7 +40,7 @@ SAID = 3
 
 
 def learning_curve(
-    known: Ledger, grown: Ledger, entry: Rows, trusted: Rows, solve: Callable[[Sums], Head]
+    known: Ledger, grown: Ledger, entry: FeatureRows, trusted: FeatureRows, solve: Callable[[Sums], Head]
 ) -> LearningCurve | None:
     """Of the classes that the update has rows of. `known`: sums of the history, `grown`: with the entry; `entry`,
     `trusted`: rounded features.
@@ -55,7 +55,7 @@ def learning_curve(
         return None
     less = known.learn.with_rows(learning.take(learning.folds <= SOME_FOLDS))
     had = _rows(less)
-    judged = Rows.concat([trusted, entry.take((entry.folds <= SELECT_FOLD) & ~entry.lent)])
+    judged = FeatureRows.concat([trusted, entry.take((entry.folds <= SELECT_FOLD) & ~entry.lent)])
     before, after = (_right(sums, judged, known.shift, solve) for sums in (less, more))
     names = sorted(learning.present())
     codes = judged.codes(names)
@@ -76,11 +76,11 @@ def _rows(sums: Sums) -> dict[str, int]:
     return dict(zip(sums.classes, sums.n.astype(int).tolist(), strict=True))
 
 
-def _right(sums: Sums, rows: Rows, shift: int, solve: Callable[[Sums], Head]) -> Bools:
+def _right(sums: Sums, rows: FeatureRows, shift: int, solve: Callable[[Sums], Head]) -> Bools:
     if not sums.rows or not len(rows):
         return np.zeros(len(rows), bool)
     head = solve(sums)
-    features, shape = rows.inputs.astype(np.float64) * 2.0**-shift, (len(rows), len(head.classes))
+    features, shape = rows.values(shift), (len(rows), len(head.classes))
     said = np.concatenate([head.logits(features[place]).argmax(1) for place in parts(*shape)])
     return np.asarray(said == rows.codes(head.classes))
 

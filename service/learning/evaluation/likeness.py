@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.contract.policy import Renames
-from service.learning.data.rows import Ints, Rows, alone, distinct
+from service.learning.data.rows import FeatureRows, Ints, alone, distinct
 from service.learning.evaluation.answers import Answers, Floats
 from service.learning.evaluation.assessment import Assessment
 from service.learning.evaluation.evidence import Evidence
@@ -89,7 +89,7 @@ def in_parts(a: Assessment, evidence: Evidence, names: Sequence[str]) -> dict[st
     beside = np.flatnonzero((a.trusted.codes(old) >= 0) & base.judged)
     ours = np.flatnonzero((a.batch.codes(names) >= 0) & on_batch.judged)
     earlier = np.flatnonzero((a.trusted.codes(names) >= 0) & base.judged)
-    mine = Rows.concat([a.batch.take(ours), a.trusted.take(earlier)])
+    mine = FeatureRows.concat([a.batch.take(ours), a.trusted.take(earlier)])
     one = distinct(mine)
     if not len(one) or not len(beside):
         return {}
@@ -140,10 +140,9 @@ def _without(answers: Answers, classes: Sequence[str]) -> Answers:
     return Answers(some.classes, some.probabilities / np.maximum(some.probabilities.sum(1, keepdims=True), TINY))
 
 
-def _asked(a: Assessment, head: Head, *parts: Rows) -> list[Answers]:
+def _asked(a: Assessment, head: Head, *parts: FeatureRows) -> list[Answers]:
     assert a.ledger is not None
-    step = 2.0**-a.ledger.shift
-    logits = [head.logits(rows.inputs.astype(np.float64) * step) for rows in parts]
+    logits = [head.logits(rows.values(a.ledger.shift)) for rows in parts]
     powers = [np.exp(each - each.max(1, keepdims=True)) for each in logits]
     return [Answers(head.classes, each / each.sum(1, keepdims=True)) for each in powers]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted
@@ -38,12 +38,12 @@ class ExamRows:
     last: int | None = None
 
     @cached_property
-    def trusted(self) -> Rows:
+    def trusted(self) -> FeatureRows:
         """Trusted rows with rounded features; asked for once it is known which versions answer.
 
         Where raw inputs are needed, those alone that are still kept: all versions must answer the same rows.
         """
-        exam = self.ledger.exam if self.last is None else self.data.recent_exam(self.last, self.space)
+        exam = self.ledger.exam if self.last is None else self.data.recent_features(self.last, self.space)
         if not self.raw or self.data.kept_rows == self.data.known_rows:
             return exam
         kept = frozenset(_keys(self.raw_trusted))
@@ -55,7 +55,7 @@ class ExamRows:
         return self.data.exam if self.last is None else self.data.recent_exam(self.last)
 
     @property
-    def older(self) -> Rows:
+    def older(self) -> FeatureRows:
         """Trusted rows of batches that are too old to judge by, with rounded features."""
         exam = self.ledger.exam
         recent = frozenset(self.trusted.batches)
@@ -63,7 +63,7 @@ class ExamRows:
         return exam.take(old[exam.batch]) if self.last is not None and len(exam) else exam.take(np.zeros(0, np.int64))
 
     @property
-    def batch(self) -> Rows:
+    def batch(self) -> FeatureRows:
         """The update's own rows with rounded features."""
         return self.data.entry(self.space)
 
@@ -100,9 +100,9 @@ class VersionAnswers:
             return None
         return self._judged(self.rows.older, lambda: self.rows.data.exam)
 
-    def _judged(self, trusted: Rows, raw: Callable[[], Rows]) -> Answers:
+    def _judged(self, trusted: FeatureRows, raw: Callable[[], Rows]) -> Answers:
         if self.same_space:
-            features = features_of(trusted, self.rows.space)
+            features = trusted.values(self.rows.space.shift)
         else:
             features = _forward(self.network, _aligned(raw(), trusted))
         judge = self.version.parts.get("judge")
@@ -120,7 +120,7 @@ class VersionAnswers:
         """Answers by the head that is served."""
         batch = self.rows.batch
         if self.same_space:
-            features = features_of(batch, self.rows.space)
+            features = batch.values(self.rows.space.shift)
         else:
             features = _forward(self.network, self.rows.data.batch)
 
@@ -148,11 +148,6 @@ def _probabilities(logits: Logits) -> Logits:
     top = logits.max(1, keepdims=True) if logits.size else logits
     raised = np.exp(logits - top)
     return np.asarray(raised / raised.sum(1, keepdims=True))
-
-
-def features_of(rows: Rows, space: Space) -> Logits:
-    """Rounded features as numbers. -> [n, M]"""
-    return rows.inputs.astype(np.float64) * space.step
 
 
 def _forward(network: Network, rows: Rows) -> Logits:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.learning.data.rows import Ints, Rows
+from service.learning.data.rows import FeatureRows, Ints, hash_order
 from service.learning.exact.solve import ABSENT, Head
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats
@@ -40,13 +39,13 @@ def fit_temperature(logits: Floats, columns: Ints, steps: int = STEPS) -> float:
     smooth = 1 / (len(columns) + 2)
     target = answerable * (smooth / answerable.sum(1, keepdims=True))
     target[np.arange(len(columns)), columns] += 1 - smooth
-    wanted = np.where(answerable, target * logits, 0).sum(1)
+    target_mean = np.where(answerable, target * logits, 0).sum(1)
     relative = logits - logits.max(1, keepdims=True)
 
     def slope(inverse: float) -> float:
         weight = np.exp(relative * inverse)
         expected = np.where(answerable, weight * logits, 0).sum(1) / weight.sum(1)
-        return float((expected - wanted).mean())
+        return float((expected - target_mean).mean())
 
     low, high = np.log2(1 / HOTTEST), np.log2(1 / COLDEST)
     for _ in range(steps):
@@ -56,7 +55,7 @@ def fit_temperature(logits: Floats, columns: Ints, steps: int = STEPS) -> float:
 
 
 def temperature_of(
-    ledger: Ledger, head: Head, entry: Rows, out_of_fold: Floats, classes: Sequence[str], inherited: float | None
+    ledger: Ledger, head: Head, entry: FeatureRows, out_of_fold: Floats, classes: Sequence[str], inherited: float | None
 ) -> tuple[float, str | None]:
     """Temperature of a version, and a note where it rests on thin evidence.
 
@@ -64,15 +63,15 @@ def temperature_of(
     classes; else on as many out-of-fold answers to the update's own rows; else inherited; else on ten such answers.
     """
     selected = smallest(ledger.selected)
-    logits = head.aligned(classes).logits(selected.inputs.astype(np.float64) * 2.0**-ledger.shift)
+    logits = head.aligned(classes).logits(selected.values(ledger.shift))
     fitted = _fit(logits, selected.codes(classes), ENOUGH_ROWS)
     if fitted is not None:
         return fitted, None
-    own = entry.codes(classes)
-    fitted = _fit(out_of_fold, own, ENOUGH_ROWS)
+    columns = entry.codes(classes)
+    fitted = _fit(out_of_fold, columns, ENOUGH_ROWS)
     if fitted is None and inherited is not None:
         return inherited, None
-    fitted = fitted or _fit(out_of_fold, own, FEW_ROWS)
+    fitted = fitted or _fit(out_of_fold, columns, FEW_ROWS)
     if fitted is None:
         return 1.0, "Scores are not calibrated yet: there are too few rows to fit a temperature on."
     return fitted, "Scores are calibrated on out-of-fold answers: fewer than 50 rows are kept back for it so far."
@@ -89,10 +88,6 @@ def _fit(logits: Floats, columns: Ints, least: int) -> float | None:
     return fit_temperature(np.asarray(logits[rows], np.float64), columns[rows])
 
 
-def smallest(rows: Rows) -> Rows:
-    """At most 2,000, those of the smallest hashes, by hash, batch and row: one order, however the rows came."""
-    by_name = np.argsort(np.array(rows.batches, dtype=object), kind="stable")
-    rank = np.empty(len(rows.batches), np.int64)
-    rank[by_name] = np.arange(len(rows.batches))
-    order: NDArray[np.int64] = np.lexsort((rows.row, rank[rows.batch], rows.hashes))
-    return rows.take(order[:MOST_ROWS])
+def smallest(rows: FeatureRows) -> FeatureRows:
+    """At most 2,000 rows, those of the smallest hashes: one order, however the rows came."""
+    return rows.take(hash_order(rows)[:MOST_ROWS])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact.solve import Head
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
@@ -52,17 +52,17 @@ def choose_decay(
     nothing to the order. A function of the rows alone. `key` names the solver, for what is remembered.
     """
 
-    def score(before: Sums, entry: Rows) -> float:
+    def score(before: Sums, entry: FeatureRows) -> float:
         head = solve(before)
         place = {name: k for k, name in enumerate(head.classes)}
         columns = np.array([place.get(name, -1) for name in entry.names], np.int64)[entry.labels]
-        said = head.logits(entry.inputs.astype(np.float64) * space.step).argmax(1)
-        return float((said == columns).mean())
+        answers = head.logits(entry.values(space.shift)).argmax(1)
+        return float((answers == columns).mean())
 
     shares = {decay: data.tested(space, decay, sources, LAST_BATCHES, key, score) for decay in DECAYS}
     if len(shares[1.0]) < LEAST_BATCHES:
         return Decay(1.0)
-    scores = {decay: float(np.mean(found)) for decay, found in shares.items()}
+    scores = {decay: float(np.mean(values)) for decay, values in shares.items()}
     best = max(scores, key=lambda decay: (scores[decay], decay))
     gain = np.subtract(shares[best], shares[1.0])
     won = float(gain.mean()), float(gain.std(ddof=1) / np.sqrt(len(gain)))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from service.learning.data.rows import Ints, Rows
+from service.learning.data.rows import FeatureRows, Ints
 from service.learning.exact.calibration import fit_temperature
 from service.learning.exact.out_of_fold import LeftOut, set_apart
 from service.learning.exact.solve import Head, solve_lda
@@ -51,7 +51,7 @@ class Compared:
         return self.p < DOUBT
 
 
-def compared(alone: Head, both: Head, rows: Rows, shift: int) -> Compared | None:
+def compared(alone: Head, both: Head, rows: FeatureRows, shift: int) -> Compared | None:
     """Two heads of the learning rows on rows kept back for choosing (rounded features); null: those are too few.
 
     Right answers alone tell too little: where ridge was 0.4 points better on rows of a test, none of six such tests on
@@ -61,13 +61,13 @@ def compared(alone: Head, both: Head, rows: Rows, shift: int) -> Compared | None
     rows = rows.take(rows.codes(alone.classes) >= 0)
     if len(rows) < TESTED_ROWS:
         return None
-    features, truth = rows.inputs.astype(np.float64) * 2.0**-shift, rows.codes(alone.classes)
+    features, truth = rows.values(shift), rows.codes(alone.classes)
     logits = [head.aligned(alone.classes).logits(features) for head in (alone, both)]
-    right = [found.argmax(1) == truth for found in logits]
+    right = [scores.argmax(1) == truth for scores in logits]
     gain, p = 0.0, 1.0
     if Paired.of(right[1], right[0]).p_harm >= DOUBT:
-        mine, theirs = (_brier(found, truth) for found in logits)
-        gain, p = float((theirs - mine).mean()), _luck(theirs - mine)
+        alone_error, both_error = (_brier(scores, truth) for scores in logits)
+        gain, p = float((both_error - alone_error).mean()), _luck(both_error - alone_error)
     return Compared(len(rows), float(right[0].mean()), float(right[1].mean()), gain, p)
 
 
@@ -75,9 +75,9 @@ def _brier(logits: Floats, truth: Ints) -> Floats:
     """Squared error of the probabilities of each row, at the temperature that suits these rows best. -> [n]"""
     from scipy.special import softmax  # of no use to a process that only serves
 
-    found = softmax(logits / fit_temperature(logits, truth, HALVINGS), axis=1)
-    found[np.arange(len(truth)), truth] -= 1
-    return np.asarray((found**2).sum(1))
+    errors = softmax(logits / fit_temperature(logits, truth, HALVINGS), axis=1)
+    errors[np.arange(len(truth)), truth] -= 1
+    return np.asarray((errors**2).sum(1))
 
 
 def _luck(gains: Floats) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.exact.decay import Decay
 from service.learning.exact.frozen_features import FrozenFeatures
@@ -24,7 +24,7 @@ from service.learning.exact.solve import ABSENT, Head
 from service.learning.exact.solver import Fitted
 from service.learning.exact.source_heads import PULLS, SourceHeads, own_out_of_fold, source_heads, source_notes
 from service.learning.ledger.batch_weights import BatchWeights, aged
-from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Learned
@@ -103,7 +103,7 @@ def _solve(
     base: Checkpoint | None,
     data: Data,
     ledger: Ledger,
-    entry: Rows,
+    entry: FeatureRows,
     frozen: FrozenFeatures,
     form: Form,
     params: ExactParams,
@@ -121,26 +121,25 @@ def _solve(
 
     run.progress("solving", 1, 3)
     apart = partial(_apart, data, ledger, weighed, frozen.space, form, fitted.alpha, classes, run)
-    served, own = apart(entry, own=True)
+    served, out_of_fold = apart(entry, own=True)
     run.progress("solving", 2, 3)
     judged = solve(weighed.unjudged)
     run.check()
     sources = source_heads(params.per_source, data, space, weights, weighed, fitted.head.aligned(classes), solve, run)
     if sources is not None and len(entry):
-        own = own_out_of_fold(sources, own, data, space, weights, entry, classes, solve, run)
-    rows, answers, inherited = entry, own, _inherited(base, form)
+        out_of_fold = own_out_of_fold(sources, out_of_fold, data, space, weights, entry, classes, solve, run)
+    rows, calibrating, inherited = entry, out_of_fold, _inherited(base, form)
     if not len(entry):
         # what is left after a retraction inherits nothing: the rows that left may have decided it
         inherited = None
     other_kind = bool(data.known_rows) and inherited is None and weights.plain and data.kept_rows == data.known_rows
     if len(ledger.selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
-        kept = data.kept()
-        everything = kept.with_inputs(rounded(space, kept.inputs, run.check))
-        rows = Rows.concat([everything, entry]) if len(entry) else everything
-        _, answers = apart(rows, own=False)
-    temperature, doubt = temperature_of(weighed, fitted.head, rows, answers, classes, inherited)
+        everything = feature_rows(space, data.kept(), run.check)
+        rows = FeatureRows.concat([everything, entry]) if len(entry) else everything
+        _, calibrating = apart(rows, own=False)
+    temperature, doubt = temperature_of(weighed, fitted.head, rows, calibrating, classes, inherited)
     run.progress("solving", 3, 3)
-    return Solved(fitted, served, judged, own, temperature, doubt, sources)
+    return Solved(fitted, served, judged, out_of_fold, temperature, doubt, sources)
 
 
 def _apart(
@@ -152,7 +151,7 @@ def _apart(
     alpha: float | None,
     classes: Sequence[str],
     run: Run,
-    rows: Rows,
+    rows: FeatureRows,
     *,
     own: bool,
 ) -> tuple[Head, Floats]:
@@ -199,11 +198,11 @@ def _inherited(base: Checkpoint | None, form: Form) -> float | None:
     )
 
 
-def _classes(base: Checkpoint | None, ledger: Ledger, entry: Rows) -> tuple[str, ...]:
+def _classes(base: Checkpoint | None, ledger: Ledger, entry: FeatureRows) -> tuple[str, ...]:
     """Columns: the base's in their order, then new classes as they first appear in the update."""
-    there = frozenset(ledger.all.classes)
+    with_rows = frozenset(ledger.all.classes)
     named = (*(base.classes if base else ()), *entry.present(), *ledger.all.classes)
-    return tuple(name for name in dict.fromkeys(named) if name in there)
+    return tuple(name for name in dict.fromkeys(named) if name in with_rows)
 
 
 def _learned(data: Data) -> frozenset[str]:
@@ -236,7 +235,7 @@ def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, sear
     }
 
 
-def _multiply_adds(frozen: FrozenFeatures, entry: Rows, solved: Solved) -> int:
+def _multiply_adds(frozen: FrozenFeatures, entry: FeatureRows, solved: Solved) -> int:
     """Features of the new rows, their sums (once by fold and once a group), and a Cholesky of M^3 / 6 a head."""
     width, groups = frozen.space.width, len(np.unique(entry.folds // 2))
     heads = max(len(solved.fitted.tried), 1) + 2 + groups

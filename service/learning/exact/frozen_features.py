@@ -81,10 +81,10 @@ def frozen_features_for(
         return features_of_base(base, data)  # of rows that were deleted only the sums in this space are left
     number = data.known_rows + len(data.batch)
     if base is not None and not fading:
-        here = features_of_base(base, data)
-        if (score := stays(base.layout, lambda: data.grown(here.space), number, solver)) is not None:
-            learned = _decided_anew(here.learned, frozenset((*data.known_batches, *data.batch.batches)))
-            return replace(here, learned=learned, lift_rows=number, lift_ahead=False, details={"lifts_tried": score})
+        frozen = features_of_base(base, data)
+        if (score := stays(base.layout, lambda: data.grown(frozen.space), number, solver)) is not None:
+            learned = _decided_anew(frozen.learned, frozenset((*data.known_batches, *data.batch.batches)))
+            return replace(frozen, learned=learned, lift_rows=number, lift_ahead=False, details={"lifts_tried": score})
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     if fading:
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
@@ -128,11 +128,11 @@ def _lifted(
     frozen = _in_space(base, data, space, named, decided, details)
     if base is not None or data.architecture.backbone.name == "identity":
         return frozen
-    told = (
+    note = (
         f"No {data.architecture.backbone.name} was trained: a first version by a closed form stands on the scaled "
         "input. retrain trains the backbone, on a model that keeps rows."
     )
-    return replace(frozen, notes=(*frozen.notes, told))
+    return replace(frozen, notes=(*frozen.notes, note))
 
 
 def _pretrained(
@@ -156,17 +156,17 @@ def _pretrained(
         scale = _scale(base, data)[0]
         return Space.of(pretrained_network(data.input, scale, backbone, weights, lifts, width, known, data.batch))
 
-    found, details = space(kinds or ["none"]), {"backbone": backbone.name}
+    alone, details = space(kinds or ["none"]), {"backbone": backbone.name}
     number = data.known_rows + len(data.batch)
     beside = _worth_trying(data.input, number)
     if kinds is not None or beside is None:
-        return _in_space(base, data, found, kinds is not None, frozenset(), details)
+        return _in_space(base, data, alone, kinds is not None, frozenset(), details)
     both = space(["none", beside], WIDE if beside == "relu" else None)
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
-    helps, scores = worth_beside(both, found.width, rows, solver, run)
+    helps, scores = worth_beside(both, alone.width, rows, solver, run)
     decided = frozenset(rows.batches) if scores else frozenset[str]()
     tried = {"lifts_tried": scores} if scores else {}
-    return _in_space(base, data, both if helps else found, False, decided, details | tried)
+    return _in_space(base, data, both if helps else alone, False, decided, details | tried)
 
 
 def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
@@ -188,7 +188,9 @@ def _in_space(
     """Ground in this space; parts that the base has are the base's. `decided`: by which batches its lifts were."""
     rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
-        return FrozenFeatures(space, base.frozen(), _decided_anew(_learned(base), decided), rows, named, details=details)
+        return FrozenFeatures(
+            space, base.frozen(), _decided_anew(_learned(base), decided), rows, named, details=details
+        )
     if base is not None and data.kept_rows < data.known_rows:
         raise MethodRefused.at("/method/lift", space_stays(base.layout, data.known_rows - data.kept_rows))
     parts = of_kinds(parts_of(space.network), FROZEN)
@@ -210,10 +212,10 @@ def _decided_anew(learned: dict[str, frozenset[str]], decided: frozenset[str]) -
 
 def space_stays(layout: Layout, lost: int) -> str:
     """Why no other lift can be, once so many learned rows were deleted."""
-    there = " and ".join(lift.kind for lift in layout.lifts) or "none"
+    lifts = " and ".join(lift.kind for lift in layout.lifts) or "none"
     return (
         f"The feature space cannot change: {lost:,} learned rows were deleted, and what is known of them is known in "
-        f'this one. Use "auto", or the lift that it has ({there}) in its width.'
+        f'this one. Use "auto", or the lift that it has ({lifts}) in its width.'
     )
 
 

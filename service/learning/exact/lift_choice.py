@@ -9,10 +9,10 @@ from math import prod
 import numpy as np
 
 from service.contract.inputs import InputSpec
-from service.learning.data.rows import SELECT_FOLD, Array, Ints, Rows
+from service.learning.data.rows import SELECT_FOLD, Array, FeatureRows, Ints, Rows
 from service.learning.exact.out_of_fold import out_of_fold_logits
 from service.learning.exact.solver import Solver
-from service.learning.ledger.feature_space import Space, rounded
+from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -66,7 +66,7 @@ def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver,
         run.check()
         run.progress("choosing a lift", len(scores), len(candidates))
         space = Space.of(identity_network(spec, scale, lifts))
-        score = unseen_accuracy(tried.with_inputs(rounded(space, tried.inputs, run.check)), space.shift, solver, run)
+        score = unseen_accuracy(feature_rows(space, tried, run.check), space.shift, solver, run)
         scores[told(lifts)] = round(score, 4)
         return score
 
@@ -95,7 +95,7 @@ def stays(base: Layout, grown: Callable[[], Ledger], rows: int, solver: Solver) 
     ledger, name = grown(), told(base.lifts) or f"none {prod(base.input.shape)}"
     selected = ledger.selected
     head = solver.solve(ledger.learn, ledger.shift, exact.alpha).aligned(selected.names)
-    score = balanced_accuracy(head.logits(selected.inputs.astype(np.float64) * 2.0**-ledger.shift), selected.labels)
+    score = balanced_accuracy(head.logits(selected.values(ledger.shift)), selected.labels)
     return {name: round(score, 4)} if score >= ROOM else None
 
 
@@ -115,11 +115,11 @@ def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) 
     tried = _tried(rows)
     if not _can_tell(tried):
         return False, {}
-    entry = tried.with_inputs(rounded(both, tried.inputs, run.check, run.progress))
-    sides = (entry.with_inputs(entry.inputs[:, :m]) for m in (alone, both.width))
+    entry = feature_rows(both, tried, run.check, run.progress)
+    sides = (entry.with_features(entry.inputs[:, :m]) for m in (alone, both.width))
     scores = [unseen_accuracy(side, both.shift, solver, run) for side in sides]
-    told = {f"{m} features": round(s, 4) for m, s in zip((alone, both.width), scores, strict=True)}
-    return scores[1] > scores[0] + WORTH, told
+    report = {f"{m} features": round(s, 4) for m, s in zip((alone, both.width), scores, strict=True)}
+    return scores[1] > scores[0] + WORTH, report
 
 
 def _tried(rows: Rows) -> Rows:
@@ -129,8 +129,8 @@ def _tried(rows: Rows) -> Rows:
     order = np.argsort(tried.hashes, kind="stable")
     if len(tried) > TRIED_ROWS and len(np.unique(tried.labels)) > MOST_CLASSES:
         _, first = np.unique(tried.labels[order], return_index=True)
-        some = tried.labels[order][np.sort(first)[:MOST_CLASSES]]
-        order = order[np.isin(tried.labels[order], some)]
+        names = tried.labels[order][np.sort(first)[:MOST_CLASSES]]
+        order = order[np.isin(tried.labels[order], names)]
     return tried.take(order[:TRIED_ROWS])
 
 
@@ -143,7 +143,7 @@ def _without_rows(spec: InputSpec) -> list[Lift]:
     return [make_lift("conv" if image else "none", spec.shape, reach=input_reach(spec))]
 
 
-def unseen_accuracy(entry: Rows, shift: int, solver: Solver, run: Run) -> float:
+def unseen_accuracy(entry: FeatureRows, shift: int, solver: Solver, run: Run) -> float:
     """Balanced accuracy on fold 2 of a head of folds 3-9; with fewer than 200 rows in fold 2, on folds 2-9 out of fold.
 
     entry: rows of folds 2-9 whose inputs are features rounded to the grid 2^-shift.
@@ -152,7 +152,7 @@ def unseen_accuracy(entry: Rows, shift: int, solver: Solver, run: Run) -> float:
     learn, select = Sums.of(entry.take(entry.folds > SELECT_FOLD)), Sums.of(selecting)
     fitted = solver.fit(learn, select, selecting, shift, run.check)
     if len(selecting) >= SELECTING_ROWS:
-        logits = fitted.head.aligned(entry.names).logits(selecting.inputs.astype(np.float64) * 2.0**-shift)
+        logits = fitted.head.aligned(entry.names).logits(selecting.values(shift))
         return balanced_accuracy(logits, selecting.labels)
     _, answers = fitted.solver.apart(learn + select, entry, shift, fitted.alpha, run.check)
     return balanced_accuracy(out_of_fold_logits(answers, len(entry), entry.names), entry.labels)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from service.learning.data.rows import Ints, Rows, bounded
+from service.learning.data.rows import FeatureRows, Ints, places_in_bounds
 from service.learning.data.sides import near, parted
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.ledger.batch_weights import weighted_sums
@@ -68,9 +68,9 @@ class RidgeApart:
         return self._equations.head(factor)
 
     def alone(self, rest: Sums) -> RidgeApart:
-        mine = Moments.of(rest, self._prior)
-        kept = self.moments.variance * (self.moments.freedom / mine.freedom)
-        return RidgeApart(replace(mine, variance=kept), self._alpha, self._prior)
+        moments = Moments.of(rest, self._prior)
+        kept = self.moments.variance * (self.moments.freedom / moments.freedom)
+        return RidgeApart(replace(moments, variance=kept), self._alpha, self._prior)
 
     def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
         prior = n**self._prior / (n**self._prior).sum()
@@ -96,8 +96,8 @@ class LdaApart:
         return lda_head(self.moments, factor)
 
     def alone(self, rest: Sums) -> LdaApart:
-        mine = Moments.of(rest, self._prior)
-        return LdaApart(mine, self._prior, self.spread, self._diagonal * self.moments.freedom / mine.freedom)
+        moments = Moments.of(rest, self._prior)
+        return LdaApart(moments, self._prior, self.spread, self._diagonal * self.moments.freedom / moments.freedom)
 
     def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
         prior = np.log(n**self._prior / (n**self._prior).sum())
@@ -121,7 +121,7 @@ class LeftOut:
 
 def ridge_apart(
     total: Sums,
-    entry: Rows,
+    entry: FeatureRows,
     shift: int,
     alpha: float,
     prior: float,
@@ -133,7 +133,7 @@ def ridge_apart(
 
 def lda_apart(
     total: Sums,
-    entry: Rows,
+    entry: FeatureRows,
     shift: int,
     prior: float,
     check: Callable[[], None] = no_check,
@@ -144,7 +144,7 @@ def lda_apart(
 
 
 def _apart(
-    equations: Equations, total: Sums, entry: Rows, shift: int, check: Callable[[], None]
+    equations: Equations, total: Sums, entry: FeatureRows, shift: int, check: Callable[[], None]
 ) -> tuple[Head, Iterator[LeftOut]]:
     factor = equations.factor()
     head = in_features(equations.head(factor), total, shift)
@@ -153,15 +153,15 @@ def _apart(
 
 
 def left_out(
-    equations: Equations, factor: Floats, total: Sums, entry: Rows, check: Callable[[], None] = no_check
+    equations: Equations, factor: Floats, total: Sums, entry: FeatureRows, check: Callable[[], None] = no_check
 ) -> Iterator[LeftOut]:
     """For each group of folds k = fold // 2 of the entry (rounded features), which `total` holds, and behind which
     `equations` and their `factor` are. A group without which nothing is left is not answered."""
     moments, group = equations.moments, entry.folds // 2
     groups = [np.flatnonzero(group == k) for k in np.unique(group)]
-    groups = [mine for mine in groups if len(mine) < total.rows]
+    groups = [places for places in groups if len(places) < total.rows]
     if FEW * max(map(len, groups), default=0) + len(total.classes) > total.width:
-        yield from (_by_itself(equations, total, entry, mine, check) for mine in groups)
+        yield from (_by_itself(equations, total, entry, places, check) for places in groups)
         return
     labels, centre = entry.codes(moments.classes), moments.means @ moments.prior
     centred = np.vstack([entry.inputs.astype(np.float64) - moments.means.T[labels], moments.means.T - centre, centre])
@@ -169,44 +169,44 @@ def left_out(
 
     inner = np.asarray(dtrsm(1.0, factor, centred.T, lower=True, overwrite_b=True))
     always = np.arange(len(entry), len(centred))
-    for mine in groups:
+    for places in groups:
         check()
-        yield _by_rows(equations, mine, labels[mine], inner[:, np.concatenate([mine, always])])
+        yield _by_rows(equations, places, labels[places], inner[:, np.concatenate([places, always])])
 
 
 def judged_apart(
-    apart: Callable[[Rows], tuple[Head, Iterable[LeftOut]]], entry: Rows, classes: Sequence[str]
+    apart: Callable[[FeatureRows], tuple[Head, Iterable[LeftOut]]], entry: FeatureRows, classes: Sequence[str]
 ) -> tuple[Head, Floats]:
     """Of at most 200 rows a class, as of trusted rows: those are left out by `apart`, with all that is nearly the same
     or of their group, and more would tell little more. Rows with a near-duplicate in another fold are not asked.
     -> its head, logits [n, C], NaN in the other rows"""
     single = np.flatnonzero(~parted(entry.marks, entry.folds))
-    asked = np.zeros(len(entry), bool)
-    asked[bounded(entry.take(single).with_inputs(single)).inputs.astype(np.int64)] = True
-    out = np.flatnonzero(near(entry.marks, entry.kin, asked))
-    head, found = apart(entry.take(out))
+    judged = np.zeros(len(entry), bool)
+    judged[single[places_in_bounds(entry.take(single))]] = True
+    left = np.flatnonzero(near(entry.marks, entry.kin, judged))
+    head, answers = apart(entry.take(left))
     logits = blank(len(entry), len(classes))
-    _fill(logits, found, classes, out)
-    logits[~asked] = np.nan
+    _fill(logits, answers, classes, left)
+    logits[~judged] = np.nan
     return head, logits
 
 
-def out_of_fold_logits(found: Iterable[LeftOut], rows: int, classes: Sequence[str]) -> Floats:
+def out_of_fold_logits(answers: Iterable[LeftOut], rows: int, classes: Sequence[str]) -> Floats:
     """-> [rows, C]; -1e9 in the column of a class that a head has not seen, NaN in rows that none answers."""
     logits = blank(rows, len(classes))
-    _fill(logits, found, classes, np.arange(rows))
+    _fill(logits, answers, classes, np.arange(rows))
     return logits
 
 
-def _fill(logits: Floats, found: Iterable[LeftOut], classes: Sequence[str], places: Ints) -> None:
+def _fill(logits: Floats, answers: Iterable[LeftOut], classes: Sequence[str], places: Ints) -> None:
     """Write what was answered without each group. places: of the entry's rows in `logits`"""
     column = {name: k for k, name in enumerate(classes)}
-    for group in found:
+    for group in answers:
         rows, columns = places[group.rows], np.array([column[name] for name in group.classes])
         for place in parts(len(rows), len(classes)):
-            some = np.full((len(rows[place]), len(classes)), ABSENT)
-            some[:, columns] = group.logits[place]
-            logits[rows[place]] = some
+            block = np.full((len(rows[place]), len(classes)), ABSENT)
+            block[:, columns] = group.logits[place]
+            logits[rows[place]] = block
 
 
 def set_apart(head: Head, means: Floats) -> float:
@@ -221,24 +221,26 @@ def _between(classes: int, scores: Callable[[slice], Floats]) -> float:
         return 0.0
     margins = []
     for place in parts(classes, classes):
-        some = scores(place)
-        own = (np.arange(len(some)), np.arange(classes)[place])
-        mine = some[own]
-        some[own] = -np.inf
-        margins.append(mine - some.max(1))
+        block = scores(place)
+        own = (np.arange(len(block)), np.arange(classes)[place])
+        own_scores = block[own]
+        block[own] = -np.inf
+        margins.append(own_scores - block.max(1))
     return float(np.sqrt(np.mean(np.concatenate(margins) ** 2)))
 
 
-def _by_itself(equations: Equations, total: Sums, entry: Rows, mine: Ints, check: Callable[[], None]) -> LeftOut:
+def _by_itself(
+    equations: Equations, total: Sums, entry: FeatureRows, places: Ints, check: Callable[[], None]
+) -> LeftOut:
     check()
-    rows = entry.take(mine)
+    rows = entry.take(places)
     alone = equations.alone(total - Sums.of(rows))
     head, means = alone.head(alone.factor()), alone.moments.means.T
-    logits = table(len(mine), len(head.classes), lambda place: head.logits(rows.inputs[place]))
-    return LeftOut(mine, head.classes, logits, lambda: set_apart(head, means))
+    logits = table(len(places), len(head.classes), lambda place: head.logits(rows.inputs[place]))
+    return LeftOut(places, head.classes, logits, lambda: set_apart(head, means))
 
 
-def _by_rows(equations: Equations, mine: Ints, labels: Ints, z: Floats) -> LeftOut:
+def _by_rows(equations: Equations, places: Ints, labels: Ints, z: Floats) -> LeftOut:
     """z [M, n_k + C + 1] = L^-1 V, V the group's rows less their class means, the class means less the centre, and the
     centre. Without the group, and times (its freedom / that of all), the equations are A + V S V', right V R."""
     moments, size, C = equations.moments, len(labels), len(equations.moments.classes)
@@ -254,19 +256,19 @@ def _by_rows(equations: Equations, mine: Ints, labels: Ints, z: Floats) -> LeftO
     K = dsyrk(1.0, z, trans=True, lower=True)
     K = np.tril(K) + np.tril(K, -1).T
     answers = K @ np.linalg.solve(np.eye(len(K)) + S @ K, right)
-    asked = np.hstack([np.eye(size), belongs, np.ones((size, 1))])
+    rows_in_z = np.hstack([np.eye(size), belongs, np.ones((size, 1))])
     constant = bias(answers)
     classes = tuple(moments.classes[c] for c in left)
 
     def apart() -> float:
         return _between(len(left), lambda place: means.T[place] @ answers + constant)
 
-    return LeftOut(mine, classes, asked @ answers + constant, apart)
+    return LeftOut(places, classes, rows_in_z @ answers + constant, apart)
 
 
 def out_of_fold_weighted(
     others: Sums,
-    entry: Rows,
+    entry: FeatureRows,
     weight: Mapping[str, float],
     shift: int,
     classes: Sequence[str],
@@ -282,14 +284,14 @@ def out_of_fold_weighted(
     group = entry.folds // 2
     sums = {k: weighted_sums(entry.take(group == k), weight) for k in np.unique(group)}
     logits = np.full((len(entry), len(classes)), np.nan)
-    apart = parted(entry.marks, entry.folds)
+    near_duplicates = parted(entry.marks, entry.folds)
     for k in sums:
         check()
         rest = others
         for other, more in sums.items():
             rest = rest + more if other != k else rest
         if rest.mass:
-            mine = entry.inputs[group == k].astype(np.float64) * 2.0**-shift
-            logits[group == k] = solve(rest).aligned(classes).logits(mine)
-    logits[apart] = np.nan  # a head has learned what is nearly the same
+            features = entry.take(group == k).values(shift)
+            logits[group == k] = solve(rest).aligned(classes).logits(features)
+    logits[near_duplicates] = np.nan  # a head has learned what is nearly the same
     return logits

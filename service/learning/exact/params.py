@@ -109,14 +109,14 @@ class ExactParams(Strict):
             return BatchWeights(0.5 ** (1 / self.half_life), self.source_weights), Decay(0.5 ** (1 / self.half_life))
         if self.decay != "search":
             return BatchWeights(self.decay, self.source_weights), Decay(self.decay)
-        found = choose_decay(
+        chosen = choose_decay(
             data,
             space,
             self.source_weights,
             repr(form.solver),
             lambda sums: form.solver.solve(sums, space.shift, None),
         )
-        return BatchWeights(found.decay, self.source_weights), found
+        return BatchWeights(chosen.decay, self.source_weights), chosen
 
     @property
     def fades(self) -> bool:

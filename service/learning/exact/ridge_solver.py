@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact.discriminants import blended, blended_apart, compared, with_discriminants
 from service.learning.exact.out_of_fold import LeftOut, lda_apart, ridge_apart
 from service.learning.exact.solve import Head, RidgeEquations, solve_ridge, solved_once
@@ -109,7 +109,7 @@ class Ridge:
     def name(self) -> Name:
         return "both" if self.discriminants else "ridge"
 
-    def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
+    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, check: Callable[[], None]) -> Fitted:
         choice = choose_alpha(learn, select, shift, self.prior, self.grid, check)
         if not self.discriminants:
             return Fitted(choice.head, self, choice.alpha, choice.scores)
@@ -125,14 +125,14 @@ class Ridge:
         return self._whole(solve_ridge(sums, shift, alpha, self.prior), sums, shift)
 
     def apart(
-        self, total: Sums, entry: Rows, shift: int, alpha: float | None, check: Callable[[], None]
+        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
     ) -> tuple[Head, Iterator[LeftOut]]:
         alpha = self._usual if alpha is None else alpha
-        head, found = ridge_apart(total, entry, shift, alpha, self.prior, check)
+        head, answers = ridge_apart(total, entry, shift, alpha, self.prior, check)
         if not self.discriminants:
-            return head, found
-        other, theirs = lda_apart(total, entry, shift, 0.0, check)
-        return blended(head, other, total, shift), blended_apart(found, theirs)
+            return head, answers
+        other, other_answers = lda_apart(total, entry, shift, 0.0, check)
+        return blended(head, other, total, shift), blended_apart(answers, other_answers)
 
     @property
     def _usual(self) -> float:

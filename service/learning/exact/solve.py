@@ -18,7 +18,7 @@ import numpy as np
 
 from service.errors import MethodRefused
 from service.learning.data.rows import Array
-from service.learning.ledger.moments import Moments, add_square
+from service.learning.ledger.moments import Moments, add_square, oas_shrinkage
 from service.learning.ledger.sums import Floats, Sums
 
 ABSENT = -1e9
@@ -142,11 +142,10 @@ def lda_head(moments: Moments, factor: Floats) -> Head:
 
 
 def _oas(within: Floats, freedom: float) -> tuple[float, float]:
-    """(1 - eps, eps tr(S) / M) of the oracle approximating shrinkage (Chen et al. 2010, eq. 23)."""
+    """(1 - eps, eps tr(S) / M) of the oracle approximating shrinkage."""
     size = max(len(within), 1)
     trace, square = float(np.trace(within)), float(np.vdot(within, within))
-    below = (freedom + 1 - 2 / size) * (square - trace**2 / size)
-    eps = min(1.0, max(((1 - 2 / size) * square + trace**2) / below, 0.0)) if below > 0 else 1.0
+    eps = oas_shrinkage(trace, square, size, freedom)
     return 1 - eps, eps * trace / size
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact.discriminants import Compared
 from service.learning.exact.out_of_fold import LeftOut
 from service.learning.exact.solve import Head
@@ -45,7 +45,7 @@ class Solver(Protocol):
         """Whether discriminants were asked for, and ridge alone was surely better."""
         ...
 
-    def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
+    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, check: Callable[[], None]) -> Fitted:
         """Solve the learning rows, with the strength that suits the selecting rows best, and the form: `select` are
         sums of all of those, `selected` rounded features of some."""
         ...
@@ -55,7 +55,7 @@ class Solver(Protocol):
         ...
 
     def apart(
-        self, total: Sums, entry: Rows, shift: int, alpha: float | None, check: Callable[[], None]
+        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
     ) -> tuple[Head, Iterator[LeftOut]]:
         """The head of `total`, as `solve` has it, and the entry's rows, which are in it, answered by heads that never
         saw their group of folds."""

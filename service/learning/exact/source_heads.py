@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from service.learning.data.rows import Bools, Rows
+from service.learning.data.rows import Bools, FeatureRows, Rows
 from service.learning.exact.out_of_fold import out_of_fold_weighted
 from service.learning.exact.solve import Head
 from service.learning.ledger.batch_weights import OTHERS, BatchWeights, aged
@@ -66,17 +66,17 @@ def source_heads(
     scores = {"shared": _share(rows, [shared] * len(names), names, space)}
     for pull in PULLS:
         run.check()
-        learned = [solve(pulled(weighed.learn, mine.learn, pull)) for mine in own]
+        learned = [solve(pulled(weighed.learn, own_sums.learn, pull)) for own_sums in own]
         scores[f"{pull:g}"] = _share(rows, learned, names, space)
     best = max(PULLS, key=lambda pull: (scores[f"{pull:g}"], -pull))
     if wish == "auto" and scores[f"{best:g}"] < scores["shared"]:
         return None
     run.check()
-    judged = [solve(pulled(weighed.unjudged, mine.unjudged, best)) for mine in own]
-    served = [solve(pulled(weighed.all, mine.all, best)) for mine in own]
-    told = {name: round(share, 4) for name, share in scores.items()}
+    judged = [solve(pulled(weighed.unjudged, own_sums.unjudged, best)) for own_sums in own]
+    served = [solve(pulled(weighed.all, own_sums.all, best)) for own_sums in own]
+    rounded = {name: round(share, 4) for name, share in scores.items()}
     return SourceHeads(
-        names, best, served, judged, told, _note(names, weighed.exam, judged, solve(weighed.unjudged), space)
+        names, best, served, judged, rounded, _note(names, weighed.exam, judged, solve(weighed.unjudged), space)
     )
 
 
@@ -106,7 +106,7 @@ def own_out_of_fold(
     data: Data,
     space: Space,
     weights: BatchWeights,
-    entry: Rows,
+    entry: FeatureRows,
     classes: Sequence[str],
     solve: Solve,
     run: Run,
@@ -115,19 +115,19 @@ def own_out_of_fold(
 
     `logits`: those of the shared head, which answers for sources without one.
     """
-    found, total = logits.copy(), aged(weights.decay, data.steps(weights))
+    answers, total = logits.copy(), aged(weights.decay, data.steps(weights))
     for name, mask in by_source(heads.names, entry):
         alone = {name: weights.of(name), OTHERS: 0.0}
-        mine = aged(weights.decay, data.steps(BatchWeights(weights.decay, alone)))
-        counts = {batch: total.get(batch, 0.0) + heads.pull * mine.get(batch, 0.0) for batch in entry.batches}
+        own_counts = aged(weights.decay, data.steps(BatchWeights(weights.decay, alone)))
+        counts = {batch: total.get(batch, 0.0) + heads.pull * own_counts.get(batch, 0.0) for batch in entry.batches}
         others = pulled(
             data.decayed(space, weights.decay, weights.sources, own=False).all,
             data.decayed(space, weights.decay, alone, own=False).all,
             heads.pull,
         )
         answered = out_of_fold_weighted(others, entry, counts, space.shift, classes, solve, run.check)
-        found[mask] = answered[mask]
-    return found
+        answers[mask] = answered[mask]
+    return answers
 
 
 def by_source(names: Sequence[str], rows: Rows) -> list[tuple[str, Bools]]:
@@ -139,14 +139,14 @@ def by_source(names: Sequence[str], rows: Rows) -> list[tuple[str, Bools]]:
 
 def answered_by_source(version: Checkpoint, part: str, rows: Rows, features: Floats, logits: Floats) -> Floats:
     """Logits [n, C], rows of a source that has a head (`part`.source.<k>) answered by that. features [n, M]"""
-    found = logits.copy() if version.layout.sources else logits
+    answers = logits.copy() if version.layout.sources else logits
     for name, mask in by_source(version.layout.sources, rows):
         head = version.parts[f"{part}.source.{version.layout.sources.index(name)}"]
-        found[mask] = features[mask] @ head["weight"].double().numpy().T + head["bias"].double().numpy()
-    return found
+        answers[mask] = features[mask] @ head["weight"].double().numpy().T + head["bias"].double().numpy()
+    return answers
 
 
-def _with_rows(selected: Rows, width: int) -> tuple[str, ...]:
+def _with_rows(selected: FeatureRows, width: int) -> tuple[str, ...]:
     """Sources with enough rows kept back, those with most of them, by name."""
     rows = Counter(selected.sources[k] for k in selected.source)
     labels = {name: len(np.unique(selected.labels[mask])) for name, mask in by_source(selected.sources, selected)}
@@ -155,22 +155,22 @@ def _with_rows(selected: Rows, width: int) -> tuple[str, ...]:
     return tuple(sorted(sorted(enough, key=lambda name: (-rows[name], name))[:most]))
 
 
-def _right(rows: Rows, heads: Sequence[Head], names: Sequence[str], space: Space) -> Bools:
+def _right(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], space: Space) -> Bools:
     """Which rows are answered rightly, each by the head of its source. -> [n]"""
     right = np.zeros(len(rows), bool)
     for name, mask in by_source(names, rows):
         head = heads[names.index(name)]
-        mine = rows.take(mask)
-        said = head.logits(mine.inputs.astype(np.float64) * space.step).argmax(1)
-        right[mask] = said == mine.codes(head.classes)
+        own = rows.take(mask)
+        answers = head.logits(own.values(space.shift)).argmax(1)
+        right[mask] = answers == own.codes(head.classes)
     return right
 
 
-def _share(rows: Rows, heads: Sequence[Head], names: Sequence[str], space: Space) -> float:
+def _share(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], space: Space) -> float:
     return float(_right(rows, heads, names, space).mean())
 
 
-def _note(names: Sequence[str], exam: Rows, judged: Sequence[Head], shared: Head, space: Space) -> str:
+def _note(names: Sequence[str], exam: FeatureRows, judged: Sequence[Head], shared: Head, space: Space) -> str:
     """What naming the source is worth, on trusted rows."""
     note = f"{listed(names, quote=True)} have heads of their own, for predictions that name their source"
     named = np.zeros(len(exam), bool)

@@ -56,7 +56,7 @@ def with_old_columns(base: Checkpoint, made: Learned, data: Data) -> Learned:
     }
     logits = made.out_of_fold
     if logits is not None:
-        features = data.entry(space).inputs.astype(np.float64) * space.step
+        features = data.entry(space).values(space.shift)
         served = np.where(np.isnan(logits[:, :old]), np.nan, features @ weight.T + bias)
         logits = np.concatenate([served, unit * logits[:, old:] + start], 1)
     note = (

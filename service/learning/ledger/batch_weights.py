@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from service.learning.data.rows import SELECT_FOLD, Rows, bounded
+from service.learning.data.rows import SELECT_FOLD, FeatureRows, bounded
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -71,7 +71,7 @@ class BatchWeights:
         return json.dumps([self.decay, sorted(self.sources.items())])
 
 
-def add_up(start: Ledger, decay: float, steps: Weighted, entry: Callable[[str], Rows | SummedEntry]) -> Ledger:
+def add_up(start: Ledger, decay: float, steps: Weighted, entry: Callable[[str], FeatureRows | SummedEntry]) -> Ledger:
     """Horner's rule over the steps: sums alone, see `Ledger.weighted`."""
     ledger = start
     for batch, weight in steps:
@@ -84,7 +84,7 @@ def aged(decay: float, steps: Weighted) -> dict[str, float]:
     return {batch: weight * decay ** (len(steps) - 1 - k) for k, (batch, weight) in enumerate(steps)}
 
 
-def weighted_sums(entry: Rows, weight: Mapping[str, float]) -> Sums:
+def weighted_sums(entry: FeatureRows, weight: Mapping[str, float]) -> Sums:
     """Of rows with rounded features, each counted as its batch is."""
     total = Sums.empty(entry.inputs.shape[1])
     for k, batch in enumerate(entry.batches):
@@ -93,13 +93,15 @@ def weighted_sums(entry: Rows, weight: Mapping[str, float]) -> Sums:
     return total
 
 
-def with_facts(sums: Ledger, grown: Ledger, decay: float, steps: Weighted, entry: Callable[[str], Rows]) -> Ledger:
+def with_facts(
+    sums: Ledger, grown: Ledger, decay: float, steps: Weighted, entry: Callable[[str], FeatureRows]
+) -> Ledger:
     """Weighted sums beside bounded rows: all that judge, and of those that choose the ones that still count."""
     if decay == 1:
         counts = np.array([batch in dict(steps) for batch in grown.selected.batches], bool)
         return replace(sums, exam=grown.exam, selected=grown.selected.take(counts[grown.selected.batch]))
     fresh = [entry(batch) for batch, counts in aged(decay, steps).items() if counts >= FADED]
-    selected = Rows.concat(
-        [Rows.empty((sums.width,), np.int16), *(e.take((e.folds == SELECT_FOLD) & ~e.parted) for e in fresh)]
+    selected = FeatureRows.concat(
+        [FeatureRows.none(sums.width), *(e.take((e.folds == SELECT_FOLD) & ~e.parted) for e in fresh)]
     )
     return replace(sums, exam=grown.exam, selected=bounded(selected, by_source=True))

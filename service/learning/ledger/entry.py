@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
-from service.learning.data.rows import SELECT_FOLD, Rows, bounded
-from service.learning.data.serialization import pack, pack_rows, unpack, unpack_rows
+from service.learning.data.rows import SELECT_FOLD, FeatureRows, bounded
+from service.learning.data.serialization import pack, pack_rows, unpack, unpack_features
 from service.learning.ledger.sums import Sums, square, triangle
 
 MAGIC = b"TSUM"
@@ -35,11 +35,13 @@ class SummedEntry:
     judge: Sums
     select: Sums
     learn: Sums
-    exam: Rows
-    selected: Rows
+    exam: FeatureRows
+    selected: FeatureRows
 
     @classmethod
-    def of(cls, entry: Rows, exam: Sequence[int] | None = None, selected: Sequence[int] | None = None) -> SummedEntry:
+    def of(
+        cls, entry: FeatureRows, exam: Sequence[int] | None = None, selected: Sequence[int] | None = None
+    ) -> SummedEntry:
         """Of rows with rounded features, int16 [n, M]. `exam`, `selected`: numbers of the rows that judge and select
         in the ledger; null: as many as the bounds allow."""
         judges = entry.take(entry.folds < SELECT_FOLD)
@@ -76,23 +78,23 @@ class SummedEntry:
         try:
             tensors, meta = unpack(zlib.decompress(data[len(MAGIC) :]))
             judge, select, learn = (_sums(tensors, name, meta["classes"][name], int(meta["width"])) for name in GROUPS)
-            exam, selected = (unpack_rows(tensors[name].tobytes()) for name in ("exam", "selected"))
+            exam, selected = (unpack_features(tensors[name].tobytes()) for name in ("exam", "selected"))
             return cls(judge, select, learn, exam, selected)
         except (zlib.error, KeyError) as error:
             raise CorruptArtifact(f"The stored bytes are no sums of a batch: {error}.") from error
 
 
-def unpack_entry(data: bytes) -> Rows | SummedEntry:
+def unpack_entry(data: bytes) -> FeatureRows | SummedEntry:
     """A stored ledger entry: with its rows, or without. Raises CorruptArtifact."""
-    return SummedEntry.unpack(data) if data.startswith(MAGIC) else unpack_rows(data)
+    return SummedEntry.unpack(data) if data.startswith(MAGIC) else unpack_features(data)
 
 
-def sums_of(entry: Rows | SummedEntry) -> Sums:
+def sums_of(entry: FeatureRows | SummedEntry) -> Sums:
     """(G, Q, n) of every row of an entry."""
     return entry.all if isinstance(entry, SummedEntry) else Sums.of(entry)
 
 
-def _named(rows: Rows, numbers: Sequence[int] | None) -> Rows:
+def _named(rows: FeatureRows, numbers: Sequence[int] | None) -> FeatureRows:
     return rows if numbers is None else rows.take(np.isin(rows.row, np.asarray(numbers, np.int64)))
 
 

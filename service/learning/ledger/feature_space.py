@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.learning.backbones.extractor import Extractor
-from service.learning.data.rows import Array, Ints
+from service.learning.data.rows import Array, FeatureRows, Ints, Rows
 from service.learning.ledger.space_id import space_id
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.layers import stored
@@ -92,22 +92,32 @@ def rounded(
 
     Computed in padded blocks of one shape on one thread: so a row has the same bits whatever it arrives with.
     """
-    found, done = np.empty((len(inputs), space.width), np.int16), 0
+    features, done = np.empty((len(inputs), space.width), np.int16), 0
     for places, h in feature_blocks(space.network, inputs):
         check()
         on_grid = torch.round(h * 2.0**space.shift).clamp_(-GRID_LIMIT, GRID_LIMIT)
-        found[places] = on_grid.to(torch.int16).numpy()
+        features[places] = on_grid.to(torch.int16).numpy()
         done += len(places)
         progress("features", done, len(inputs))
-    return found
+    return features
+
+
+def feature_rows(
+    space: Space,
+    rows: Rows,
+    check: Callable[[], None] = no_check,
+    progress: Callable[[str, int, int], None] = no_progress,
+) -> FeatureRows:
+    """Rows of raw inputs with their features on the grid, see `rounded`."""
+    return rows.with_features(rounded(space, rows.inputs, check, progress))
 
 
 def extracted(network: Network, inputs: Array) -> Tensor:
     """Of raw rows, not rounded. [n, ...] -> [n, M] float32"""
-    found = torch.zeros(len(inputs), feature_width(network))
+    features = torch.zeros(len(inputs), feature_width(network))
     for places, h in feature_blocks(network, inputs):
-        found[torch.from_numpy(places)] = h
-    return found
+        features[torch.from_numpy(places)] = h
+    return features
 
 
 def feature_blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor]]:
@@ -135,10 +145,10 @@ def _blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor, int
         prepared = network.prepare(inputs[start : start + PREPARED])
         companions = backbone.companions(prepared)
         for kind in sorted(set(companions.tolist())):
-            mine, rows = torch.nonzero(companions == kind)[:, 0], backbone.rows_at_once(kind)
-            for first in range(0, len(mine), rows):
-                at = mine[first : first + rows]
-                yield start + at.numpy(), prepared[at, :kind], rows
+            companions_of_kind, rows = torch.nonzero(companions == kind)[:, 0], backbone.rows_at_once(kind)
+            for first in range(0, len(companions_of_kind), rows):
+                places = companions_of_kind[first : first + rows]
+                yield start + places.numpy(), prepared[places, :kind], rows
 
 
 def largest_feature(network: Network, inputs: Array) -> float:

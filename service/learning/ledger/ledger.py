@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
-from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, Ints, Rows, bounded
-from service.learning.data.serialization import pack, pack_rows, unpack, unpack_rows
+from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, FeatureRows, Ints, Rows, bounded
+from service.learning.data.serialization import pack, pack_rows, unpack, unpack_features
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums, from_planes, planes, square, triangle
@@ -35,13 +35,13 @@ class Ledger:
     judge: Sums
     select: Sums
     learn: Sums
-    exam: Rows
-    selected: Rows
+    exam: FeatureRows
+    selected: FeatureRows
 
     @classmethod
     def empty(cls, space: Space) -> Ledger:
         """Nothing learned yet in that space."""
-        none, no_rows = Sums.empty(space.width), Rows.empty((space.width,), np.int16)
+        none, no_rows = Sums.empty(space.width), FeatureRows.none(space.width)
         return cls(space.id, space.shift, none, none, none, no_rows, no_rows)
 
     @property
@@ -64,7 +64,7 @@ class Ledger:
         """Of all rows; see `Sums.digest`."""
         return self.all.digest(self.space_id)
 
-    def with_entry(self, entry: Rows | SummedEntry) -> Ledger:
+    def with_entry(self, entry: FeatureRows | SummedEntry) -> Ledger:
         """With more rows (rounded features of this space), or with what is left of rows that were deleted."""
         if isinstance(entry, SummedEntry):
             return replace(
@@ -72,8 +72,8 @@ class Ledger:
                 judge=self.judge + entry.judge,
                 select=self.select + entry.select,
                 learn=self.learn + entry.learn,
-                exam=bounded(Rows.concat([self.exam, entry.exam])),
-                selected=bounded(Rows.concat([self.selected, entry.selected]), by_source=True),
+                exam=bounded(FeatureRows.concat([self.exam, entry.exam])),
+                selected=bounded(FeatureRows.concat([self.selected, entry.selected]), by_source=True),
             )
         if not len(entry):
             return self
@@ -83,11 +83,11 @@ class Ledger:
             judge=self.judge.with_rows(entry.take(judge)),
             select=self.select.with_rows(entry.take(select)),
             learn=self.learn.with_rows(entry.take(learn)),
-            exam=bounded(Rows.concat([self.exam, entry.take(entry.judging)])),
-            selected=bounded(Rows.concat([self.selected, entry.take(select & ~entry.parted)]), by_source=True),
+            exam=bounded(FeatureRows.concat([self.exam, entry.take(entry.judging)])),
+            selected=bounded(FeatureRows.concat([self.selected, entry.take(select & ~entry.parted)]), by_source=True),
         )
 
-    def without_entry(self, entry: Rows, remaining: Callable[[], Iterable[Rows]]) -> Ledger:
+    def without_entry(self, entry: FeatureRows, remaining: Callable[[], Iterable[FeatureRows]]) -> Ledger:
         """Without the rows of an entry that was added: equal to a ledger that never saw it.
 
         Sums are subtracted. Bounded rows cannot be: where a class, a source of it or a neighbourhood was full, rows of
@@ -97,11 +97,11 @@ class Ledger:
         judge, select, learn = _by_fold(entry)
         exam, selected = _without(self.exam, entry), _without(self.selected, entry)
         if _was_full(self.exam, exam) or _was_full(self.selected, selected):
-            exam = selected = Rows.empty((self.width,), np.int16)
+            exam = selected = FeatureRows.none(self.width)
             for other in remaining():
-                exam = bounded(Rows.concat([exam, other.take(other.judging)]))
+                exam = bounded(FeatureRows.concat([exam, other.take(other.judging)]))
                 chosen = other.take(_by_fold(other)[1] & ~other.parted)
-                selected = bounded(Rows.concat([selected, chosen]), by_source=True)
+                selected = bounded(FeatureRows.concat([selected, chosen]), by_source=True)
         return replace(
             self,
             judge=self.judge - Sums.of(entry.take(judge)),
@@ -111,7 +111,7 @@ class Ledger:
             selected=selected,
         )
 
-    def weighted(self, decay: float, entry: Rows | SummedEntry | None, weight: float) -> Ledger:
+    def weighted(self, decay: float, entry: FeatureRows | SummedEntry | None, weight: float) -> Ledger:
         """One step of Horner's rule, sums alone: what there was counts `decay` times, the entry's rows `weight` times.
 
         Bounded rows stay as they are. Exact only where both are 1; else the same bits for the same steps.
@@ -150,13 +150,13 @@ class Ledger:
                 )
                 for name in ("judge", "select", "learn")
             )
-            exam, selected = (unpack_rows(tensors[name].tobytes()) for name in ("exam", "selected"))
+            exam, selected = (unpack_features(tensors[name].tobytes()) for name in ("exam", "selected"))
             return cls(meta["space_id"], int(meta["shift"]), judge, select, learn, exam, selected)
         except KeyError as error:
             raise CorruptArtifact(f"The stored bytes are no ledger: {error} is missing.") from error
 
 
-def _group_sums(entry: Rows | SummedEntry) -> list[Sums]:
+def _group_sums(entry: FeatureRows | SummedEntry) -> list[Sums]:
     """Of the rows that judge, select and learn."""
     if isinstance(entry, SummedEntry):
         return [entry.judge, entry.select, entry.learn]
@@ -168,7 +168,7 @@ def _by_fold(entry: Rows) -> tuple[Bools, Bools, Bools]:
     return entry.folds < SELECT_FOLD, entry.folds == SELECT_FOLD, entry.folds > SELECT_FOLD
 
 
-def _without(rows: Rows, entry: Rows) -> Rows:
+def _without(rows: FeatureRows, entry: FeatureRows) -> FeatureRows:
     """Rows of other batches; names that only the entry's rows used leave with them."""
     if not len(rows):
         return rows

@@ -26,7 +26,7 @@ def space_id(network: Network) -> str:
     "backbone.0", a zero byte and the digest of the shard that holds them.
     """
     layout = network.layout
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "input": layout.input.shape,
         "backbone": layout.backbone.model_dump(mode="json"),
         "layers": [[block.model_dump(mode="json") for block in layer] for layer in layout.layers],
@@ -36,8 +36,8 @@ def space_id(network: Network) -> str:
     inserted = [one for one in layout.inserted if one.of == "backbone"]
     for name, additions in (("inserted", inserted), ("low_rank", layout.low_rank)):
         if additions:
-            told[name] = [one.model_dump(mode="json") for one in additions]
-    sha = hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode() + b"\0")
+            facts[name] = [one.model_dump(mode="json") for one in additions]
+    sha = hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode() + b"\0")
     for part, tensors in sorted(of_kinds(parts_of(network), FROZEN).items()):
         if part == "backbone.0" and isinstance(layout.backbone, PretrainedBackbone):
             shared = tensors if isinstance(tensors, SharedWeights) else SharedWeights(tensors)

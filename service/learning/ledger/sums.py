@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.data.rows import WIDEST, Array, Ints, Rows
+from service.learning.data.rows import WIDEST, Array, FeatureRows, Ints
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ class Sums:
         return cls((), np.zeros((width + 1, width + 1)), np.zeros((width + 1, 0)), np.zeros(0))
 
     @classmethod
-    def of(cls, entry: Rows) -> Sums:
+    def of(cls, entry: FeatureRows) -> Sums:
         """Of rows whose inputs are rounded features, int16 [n, M]. Raises MethodRefused beyond 2^53."""
         classes = entry.present()
         width, codes = entry.inputs.shape[1], entry.codes(classes)
@@ -86,7 +86,7 @@ class Sums:
         a, b = self.aligned(classes), other.aligned(classes)
         return _within_limit(Sums(classes, a.G + b.G, a.Q + b.Q, a.n + b.n))
 
-    def with_rows(self, entry: Rows) -> Sums:
+    def with_rows(self, entry: FeatureRows) -> Sums:
         """With more rows, as `of` takes them: added to their own sums in place, since one more matrix costs."""
         if not len(entry):
             return self
@@ -142,13 +142,13 @@ class Sums:
 
         int64 is little-endian, two's complement. A rounded feature is clip(rint(feature x 2^shift), -32767, 32767).
         """
-        mine = self.sorted()
+        ordered = self.sorted()
         sha = hashlib.sha256(space_id.encode() + b"\0" + _int64(self.width))
-        for name in mine.classes:
+        for name in ordered.classes:
             sha.update(name.encode() + b"\0")
-        sha.update(_int64(mine.n))
-        sha.update(_int64(mine.Q.T))
-        sha.update(_int64(triangle(mine.G)))
+        sha.update(_int64(ordered.n))
+        sha.update(_int64(ordered.Q.T))
+        sha.update(_int64(triangle(ordered.G)))
         return sha.hexdigest()
 
 
@@ -164,9 +164,9 @@ def _by_class(h: Floats, codes: Ints, classes: int) -> Floats:
     if classes * WIDE <= len(h):
         return h.T @ np.eye(classes)[codes]
     order = np.argsort(codes, kind="stable")
-    there, starts = np.unique(codes[order], return_index=True)
+    present, starts = np.unique(codes[order], return_index=True)
     Q = np.zeros((h.shape[1], classes))
-    Q[:, there] = np.add.reduceat(h[order], starts, axis=0).T
+    Q[:, present] = np.add.reduceat(h[order], starts, axis=0).T
     return Q
 
 

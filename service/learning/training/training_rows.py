@@ -14,8 +14,8 @@ import torch
 from service.contract.inputs import TextInput
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.memory import remember
-from service.learning.data.rows import Rows, bounded
-from service.learning.ledger.feature_space import Space, rounded
+from service.learning.data.rows import FeatureRows, Rows, bounded
+from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.headless_networks import examining_network, identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -79,7 +79,7 @@ class TrainingRows:
         return self.data.kept()
 
     @cached_property
-    def entry(self) -> Rows:
+    def entry(self) -> FeatureRows:
         """The update's rows, rounded features."""
         self.multiply_adds += len(self.data.batch) * self.space.multiply_adds
         return self.data.entry(self.space)
@@ -115,9 +115,9 @@ class TrainingRows:
         if self.images:
             return self._scaled(rows)
         self.multiply_adds += len(rows) * self.space.multiply_adds
-        return self._in_frame(rows.with_inputs(rounded(self.space, rows.inputs, self.run.check, self.run.progress)))
+        return self._in_frame(feature_rows(self.space, rows, self.run.check, self.run.progress))
 
-    def _in_frame(self, entry: Rows) -> Labelled:
+    def _in_frame(self, entry: FeatureRows) -> Labelled:
         x = self.frame.features(entry.inputs).reshape(len(entry), *self.shape)
         return Labelled(x, torch.from_numpy(entry.codes(self.classes)))
 

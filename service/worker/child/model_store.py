@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from service.contract.enums import Retention
 from service.errors import MethodRefused
-from service.learning.data.rows import Array, Rows
+from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
@@ -84,12 +84,12 @@ class Shelf:
         """Raw inputs of the rows of a batch that have no label, where there are any and they are kept."""
         return unpack_unlabelled(self.store.get(self.area, self.rows[batch_id])) if batch_id in self.rows else None
 
-    def entry(self, batch_id: str, space: Space, run: Run) -> Rows:
+    def entry(self, batch_id: str, space: Space, run: Run) -> FeatureRows:
         """Rounded features of a batch: of rows that were deleted those that judge and select alone."""
-        found = self.adds(batch_id, space, run)
-        return Rows.concat([found.exam, found.selected]) if isinstance(found, SummedEntry) else found
+        adds = self.adds(batch_id, space, run)
+        return FeatureRows.concat([adds.exam, adds.selected]) if isinstance(adds, SummedEntry) else adds
 
-    def adds(self, batch_id: str, space: Space, run: Run) -> Rows | SummedEntry:
+    def adds(self, batch_id: str, space: Space, run: Run) -> FeatureRows | SummedEntry:
         """What a batch adds to a ledger; computed and stored where no entry is there.
 
         Of exemplars alone where the others were deleted before this feature space was there. Raises MethodRefused
@@ -104,8 +104,7 @@ class Shelf:
                 "the feature space that this needs. Use auto or ridge without a lift of another kind, on a version "
                 "that knows them; or retract the batch and send its rows anew."
             )
-        rows = self.batch(batch_id)
-        entry = rows.with_inputs(feature_space.rounded(space, rows.inputs, run.check, run.progress))
+        entry = feature_space.feature_rows(space, self.batch(batch_id), run.check, run.progress)
         digest = self.store.put(self.area, pack_rows(entry))
         self.entries[key] = digest
         self.made.append(Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry)))

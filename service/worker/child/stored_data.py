@@ -12,7 +12,7 @@ from service.contract.enums import Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
-from service.learning.data.rows import Array, Rows, bounded
+from service.learning.data.rows import Array, FeatureRows, Rows, bounded
 from service.learning.data.serialization import unpack_rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_facts
 from service.learning.ledger.feature_space import Space
@@ -142,14 +142,16 @@ class StoredData:
             self._shelf.memory.unsaved[name] = UNSAVED_ROWS
         return ledger
 
-    def entry(self, space: Space) -> Rows:
+    def entry(self, space: Space) -> FeatureRows:
         if not self._new:
-            return Rows.empty((space.width,), np.int16)
+            return FeatureRows.none(space.width)
         name = self._shelf.name("entry", space.id, learned=self._new)
         memory = self._shelf.memory if self._lasting else self._own
-        found = memory.recall(name, lambda: Rows.concat([self._shelf.entry(b, space, self._run) for b in self._new]))
+        found = memory.recall(
+            name, lambda: FeatureRows.concat([self._shelf.entry(b, space, self._run) for b in self._new])
+        )
         self._shelf.enter(self._new, space, self._run)
-        assert isinstance(found, Rows)
+        assert isinstance(found, FeatureRows)
         return found
 
     def grown(self, space: Space) -> Ledger:
@@ -176,13 +178,15 @@ class StoredData:
         source_weights: Mapping[str, float],
         last: int,
         key: str,
-        score: Callable[[Sums, Rows], float],
+        score: Callable[[Sums, FeatureRows], float],
     ) -> list[float]:
         return self._weighing.tested(space, decay, self.steps(BatchWeights(decay, source_weights)), last, key, score)
 
-    def recent_exam(self, batches: int, space: Space | None = None) -> Rows:
-        rows = self._weighing.recent_exam(batches, space)
-        return rows if len(rows) or space else Rows.empty(self.input.shape)
+    def recent_exam(self, batches: int) -> Rows:
+        return self._weighing.recent_exam(batches, self.input.shape)
+
+    def recent_features(self, batches: int, space: Space) -> FeatureRows:
+        return self._weighing.recent_features(batches, space)
 
     def trusted(self, space: Space) -> dict[str, Trusted]:
         """Numbers of the rows of new batches that judge and select in the ledger of what knows all."""

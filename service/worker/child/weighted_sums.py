@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
-from service.learning.data.rows import Rows, bounded
+from service.learning.data.rows import FeatureRows, Rows, bounded
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
@@ -22,7 +20,7 @@ class Weighing:
     def __init__(
         self, shelf: Shelf, known: Sequence[str], new: Sequence[str], sources: Mapping[str, str] | None, run: Run
     ) -> None:
-        self._shelf, self._known, self._new, self._run = shelf, known, new, run
+        self._shelf, self._known, self._new, self._run = shelf, list(known), new, run
         self._sources = dict(sources or {})
         self.made: dict[str, Ledger] = {}
         """Sums of all that a version knows, by name: what the cache should keep."""
@@ -39,12 +37,18 @@ class Weighing:
             self.made[self._name(space, decay, steps)] = found
         return found
 
-    def entry(self, space: Space) -> Callable[[str], Rows]:
+    def entry(self, space: Space) -> Callable[[str], FeatureRows]:
         """Rounded features of a batch."""
         return lambda batch: self._shelf.entry(batch, space, self._run)
 
     def tested(
-        self, space: Space, decay: float, steps: Weighted, last: int, key: str, score: Callable[[Sums, Rows], float]
+        self,
+        space: Space,
+        decay: float,
+        steps: Weighted,
+        last: int,
+        key: str,
+        score: Callable[[Sums, FeatureRows], float],
     ) -> list[float]:
         """`score` of each of the last batches with the sums of those before it; remembered in the cache."""
         found = []
@@ -62,22 +66,28 @@ class Weighing:
             self._shelf.cache.put(self._shelf.area, name, json.dumps(found[-1]).encode())
         return found
 
-    def recent_exam(self, batches: int, space: Space | None) -> Rows:
-        """Trusted rows of the last batches of the base, bounded a class and source: raw inputs, or rounded features."""
-        last = list(self._known)[-batches:]
-        name = self._shelf.name("recent exam", space.id if space else "", learned=last)
+    def recent_exam(self, batches: int, shape: tuple[int, ...]) -> Rows:
+        """Trusted rows of the last batches of the base that are kept, bounded a class and source: raw inputs."""
+        last = self._known[-batches:]
 
         def read() -> Rows:
-            if not last:
-                return Rows.empty((space.width,) if space else (), np.int16)
-            there = last if space else [b for b in last if b in self._shelf.rows]
-            found = [self.entry(space)(b) if space else self._shelf.batch(b) for b in there]
-            if not found:
-                return Rows.empty((), np.int16)
-            return bounded(Rows.concat([rows.take(rows.judging) for rows in found]))
+            kept = [self._shelf.batch(b) for b in last if b in self._shelf.rows]
+            return bounded(Rows.concat([rows.take(rows.judging) for rows in kept])) if kept else Rows.empty(shape)
 
-        rows = self._shelf.memory.recall(name, read)
+        rows = self._shelf.memory.recall(self._shelf.name("recent exam", "", learned=last), read)
         assert isinstance(rows, Rows)
+        return rows if len(rows) else Rows.empty(shape)
+
+    def recent_features(self, batches: int, space: Space) -> FeatureRows:
+        """The same rows with rounded features, and those that were deleted."""
+        last = self._known[-batches:]
+
+        def read() -> FeatureRows:
+            entries = [self.entry(space)(b) for b in last]
+            return bounded(FeatureRows.concat([FeatureRows.none(space.width), *(e.take(e.judging) for e in entries)]))
+
+        rows = self._shelf.memory.recall(self._shelf.name("recent exam", space.id, learned=last), read)
+        assert isinstance(rows, FeatureRows)
         return rows
 
     def _summed(self, space: Space, decay: float, steps: Weighted, before: int) -> Ledger:

@@ -11,7 +11,18 @@ from sklearn.datasets import load_digits
 
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, ImageInput, InputSpec, RangeScale, TextInput, VectorInput
-from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, Array, Known, Rows, bounded, distinct, make_rows, rows_of
+from service.learning.data.rows import (
+    EXAM_ROWS,
+    KIN_ROWS,
+    Array,
+    FeatureRows,
+    Known,
+    Rows,
+    bounded,
+    distinct,
+    make_rows,
+    rows_of,
+)
 from service.learning.data.serialization import pack_rows, unpack, unpack_rows
 from service.learning.data.sides import FINEST, Folding, parted, settle, spreads
 from service.learning.evaluation.examine import Context
@@ -201,9 +212,9 @@ def test_a_ledger_from_which_copies_were_taken_never_saw_them() -> None:
     for k in range(4):
         inputs = shaped(VECTOR, jittered(np.repeat(DIGITS[:30], 4, 0), 1e-3, k))
         rows = rows_of(f"bat_{k}", inputs, list(np.repeat(LABELS[:30], 4)), SECRET, Known(folding=folding))
-        parts.append(rows.with_inputs(np.rint(inputs[:, 20:32]).astype(np.int16)))
+        parts.append(rows.with_features(np.rint(inputs[:, 20:32]).astype(np.int16)))
 
-    def ledger_of(entries: Sequence[Rows]) -> Ledger:
+    def ledger_of(entries: Sequence[FeatureRows]) -> Ledger:
         ledger = Ledger.empty(space())
         for entry in entries:
             ledger = ledger.with_entry(entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows, make_rows
 from service.learning.evaluation.answers import Answers
 from service.learning.evaluation.clusters import clusters
 from service.learning.evaluation.evidence import Evidence
@@ -14,16 +14,16 @@ from service.learning.ledger.sums import Sums
 def sizes(places: list[int], labels: str, answers: str) -> list[int]:
     """Rows at these places of a line, two columns wide."""
     features = np.array([[p, -p] for p in places], np.int16)
-    batch = make_rows("bat_1", features.astype(np.float32), list(labels), b"secret").with_inputs(features)
+    batch = make_rows("bat_1", features.astype(np.float32), list(labels), b"secret").with_features(features)
     base = Answers(("a", "b", "c"), np.array([[float(c == name) for c in "abc"] for name in answers]))
     every = np.ones(len(batch), bool)
     evidence = Evidence(every, every, ~base.right(batch), 0.0, {})
     return clusters(batch, base, evidence, Sums.of(_seen())).tolist()
 
 
-def _seen() -> Rows:
+def _seen() -> FeatureRows:
     features = np.array([[k, 7 - k] for k in range(8)], np.int16)
-    return make_rows("bat_0", features.astype(np.float32), list("aabbaabb"), b"secret").with_inputs(features)
+    return make_rows("bat_0", features.astype(np.float32), list("aabbaabb"), b"secret").with_features(features)
 
 
 GRID = [100 * k for k in range(10)]

@@ -7,7 +7,7 @@ import pytest
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows, make_rows
 from service.learning.evaluation.answers import Answers
 from service.learning.evaluation.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
 from service.learning.evaluation.familiarity import WIDTH, is_familiar
@@ -26,14 +26,14 @@ def solve(sums: Sums) -> Head:
 
 def cloud(
     batch: str, rows: int, seed: int, labels: dict[str, str] | None = None, at: tuple[float, float] = (0, 0)
-) -> Rows:
+) -> FeatureRows:
     """Rows of three round classes on the grid; `labels` renames what they are called, `at` moves them."""
     random = np.random.default_rng(seed)
     truth = random.choice(list(CENTRES), rows)
     points = np.array([CENTRES[c] for c in truth]) + at + random.normal(0, 0.7, (rows, 2))
     named = [(labels or {}).get(c, c) for c in truth]
     features = np.hstack([points, np.maximum(points, 4)])
-    return make_rows(batch, points.astype(np.float32), named, b"secret").with_inputs(
+    return make_rows(batch, points.astype(np.float32), named, b"secret").with_features(
         np.rint(features * 2**SHIFT).astype(np.int16)
     )
 
@@ -41,12 +41,12 @@ def cloud(
 @pytest.fixture
 def ledger() -> Ledger:
     none = Sums.empty(4)
-    return Ledger("space", SHIFT, none, none, none, Rows.empty((4,), np.int16), Rows.empty((4,), np.int16)).with_entry(
+    return Ledger("space", SHIFT, none, none, none, FeatureRows.none(4), FeatureRows.none(4)).with_entry(
         cloud("bat_0", 300, 0)
     )
 
 
-def answered(ledger: Ledger, rows: Rows) -> Answers:
+def answered(ledger: Ledger, rows: FeatureRows) -> Answers:
     head = solve(ledger.unjudged)
     logits = 20 * head.logits(rows.inputs / 2**SHIFT)
     raised = np.exp(logits - logits.max(1, keepdims=True))
@@ -71,13 +71,13 @@ def test_wide_features_are_sampled_and_dead_ones_do_no_harm() -> None:
     width = 3 * WIDTH
     inputs = random.integers(-99, 99, (40, width)).astype(np.int16)
     inputs[:, ::2] = 0
-    rows = make_rows("bat_0", random.random((40, 2), np.float32), ["a", "b"] * 20, b"secret").with_inputs(inputs)
+    rows = make_rows("bat_0", random.random((40, 2), np.float32), ["a", "b"] * 20, b"secret").with_features(inputs)
     found = is_familiar(Sums.of(rows.take(np.arange(30))), inputs[30:], inputs[30:], 0.99)
     assert found.mean() >= 0.8
 
 
 def test_conflicts_are_familiar_rows_of_known_classes_with_another_label(ledger: Ledger) -> None:
-    batch = Rows.concat(
+    batch = FeatureRows.concat(
         [
             cloud("bat_1", 30, 1, {"a": "b", "b": "b", "c": "new"}),
             cloud("bat_2", 10, 2, at=(30, 30)),
@@ -133,7 +133,7 @@ def test_noise_everywhere_is_not_held_against_one_class(ledger: Ledger) -> None:
     batch = cloud("bat_1", 300, 4)
     random = np.random.default_rng(0)
     noisy = [str(random.choice(["a", "b", "c"])) if random.random() < 0.3 else name for name in batch.label_names()]
-    mixed = make_rows("bat_1", batch.inputs.astype(np.float32), noisy, b"secret").with_inputs(batch.inputs)
+    mixed = make_rows("bat_1", batch.inputs.astype(np.float32), noisy, b"secret").with_features(batch.inputs)
     found = weigh(ledger.exam, answered(ledger, ledger.exam), mixed, answered(ledger, mixed), ledger, POLICY)
     assert found is not None
     assert all(e.expected > 0.1 for e in found.classes.values())
@@ -153,7 +153,7 @@ def test_a_head_of_the_batch_alone_finds_rules_and_only_rules() -> None:
     assert learnable(batch, every, SHIFT, solve).p < 1e-6
     shuffled = make_rows(
         "bat_1", batch.inputs.astype(np.float32), list(np.random.default_rng(0).permutation(batch.label_names())), b"x"
-    ).with_inputs(batch.inputs)
+    ).with_features(batch.inputs)
     assert learnable(shuffled, every, SHIFT, solve).p > 0.01
     assert learnable(batch.take(np.arange(1)), every[:1], SHIFT, solve).right == 0
 

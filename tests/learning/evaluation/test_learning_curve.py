@@ -7,7 +7,7 @@ import pytest
 
 from service.contract.inputs import VectorInput
 from service.contract.report import LearningCurve
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.evaluation import learning_curve as curve
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.exact.solve import Head, solve_ridge
@@ -29,7 +29,7 @@ def solve(sums: Sums) -> Head:
     return solve_ridge(sums, SPACE.shift, 1e-3, 0.25)
 
 
-def rows(n: int, seed: int, classes: str = "ab", apart: float = 0.35) -> Rows:
+def rows(n: int, seed: int, classes: str = "ab", apart: float = 0.35) -> FeatureRows:
     """`n` rows a class, so near to each other that many are needed to tell them apart."""
     random = np.random.default_rng(seed)
     labels = [c for c in classes for _ in range(n)]
@@ -67,7 +67,7 @@ def test_where_more_rows_help_the_gain_is_told_for_each_class_and_comes_true() -
     assert inside >= 17, "of 20"
 
 
-def _some(seed: int, batches: int) -> list[Rows]:
+def _some(seed: int, batches: int) -> list[FeatureRows]:
     return [rows(150, seed + 1000 * k) for k in range(batches)]
 
 

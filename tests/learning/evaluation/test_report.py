@@ -11,7 +11,7 @@ import pytest
 from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows, make_rows
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment, Past, remember
 from service.learning.evaluation.correctness import Correctness
@@ -246,13 +246,13 @@ def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_it
     trusted, batch = rows("ab" * 60, "bat_0"), replace(rows("n" * 40, "bat_1"), folds=np.arange(40) % 10)
     said = says("abn", "ab" * 40 + "an" * 20)
     said.probabilities[said.among("n"), 1] = 0.3
-    none, empty = Sums.empty(1), Rows.empty((1,), np.int16)
+    none, empty = Sums.empty(1), FeatureRows.none(1)
     features = np.array([[(-300 if name == "a" else 300) + 3 * (k % 40)] for k, name in enumerate("ab" * 60)], np.int16)
-    old = replace(trusted, folds=np.arange(120) % 10).with_inputs(features)
+    old = replace(trusted, folds=np.arange(120) % 10).with_features(features)
     a = assessment(
         policy=GatePolicy(),
-        trusted=trusted.with_inputs(features),
-        batch=batch.with_inputs(np.array([[330 + k] for k in range(40)], np.int16)),
+        trusted=trusted.with_features(features),
+        batch=batch.with_features(np.array([[330 + k] for k in range(40)], np.int16)),
         base=says("ab", "ab" * 60),
         base_on_batch=says("ab", "b" * 40),
         candidate=said,
@@ -276,12 +276,12 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     truth = ["ab"[k] for k in random.integers(0, 2, 120)]
     points = np.array([[6.0 if t == "a" else -6.0] for t in truth]) + random.normal(0, 1, (120, 1))
     features = np.rint(points * 64).astype(np.int16)
-    old = make_rows("bat_0", points[:80].astype(np.float32), truth[:80], b"s").with_inputs(features[:80])
+    old = make_rows("bat_0", points[:80].astype(np.float32), truth[:80], b"s").with_features(features[:80])
     none = Sums.empty(1)
-    empty = Rows.empty((1,), np.int16)
+    empty = FeatureRows.none(1)
     ledger = Ledger("space", 6, none, none, none, empty, empty).with_entry(old)
     wrong = ["b"] * 40
-    batch = make_rows("bat_1", points[80:].astype(np.float32), wrong, b"s").with_inputs(features[80:])
+    batch = make_rows("bat_1", points[80:].astype(np.float32), wrong, b"s").with_features(features[80:])
     said = "".join(truth[80:])
     report = assess(
         assessment(

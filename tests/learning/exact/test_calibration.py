@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact.calibration import COLDEST, HOTTEST, fit_temperature, temperature_of
 from service.learning.exact.out_of_fold import out_of_fold_logits, ridge_apart
 from service.learning.exact.solve import ABSENT, Head, solve_ridge
@@ -47,7 +47,7 @@ def test_columns_without_a_head_count_for_nothing() -> None:
     assert fit_temperature(with_absent, right) == pytest.approx(fit_temperature(logits, right))
 
 
-def case(n: int, classes: int = 3) -> tuple[Ledger, Head, Rows, np.ndarray]:
+def case(n: int, classes: int = 3) -> tuple[Ledger, Head, FeatureRows, np.ndarray]:
     rng = np.random.default_rng(n)
     y = rng.integers(0, classes, n)
     x = rng.normal(size=(3, 12))[y] + rng.normal(size=(n, 12))

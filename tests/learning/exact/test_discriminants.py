@@ -5,23 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact.discriminants import TESTED_ROWS, compared, unit_of, with_discriminants
 from service.learning.exact.out_of_fold import out_of_fold_logits, set_apart
 from service.learning.exact.ridge_solver import Ridge
 from service.learning.exact.solve import Head, solve_lda, solve_ridge
 from service.learning.ledger.sums import Sums
-from tests.learning.exact_help import SECRET
+from tests.learning.exact_help import entry_of
 
 SHIFT = 8
 
 
-def in_a_row(rows: int = 300, seed: int = 0) -> Rows:
+def in_a_row(rows: int = 300, seed: int = 0) -> FeatureRows:
     """Five classes side by side, of which one-hot regression cannot answer the middle ones."""
     random = np.random.default_rng(seed)
     y = random.integers(0, 5, rows)
     x = np.c_[y + 0.1 * random.standard_normal(rows), random.standard_normal((rows, 5))]
-    return make_rows("bat_1", np.rint(x * 2**SHIFT).astype(np.int16), [f"class {k}" for k in y], SECRET)
+    return entry_of(np.rint(x * 2**SHIFT), [f"class {k}" for k in y], "bat_1")
 
 
 def test_it_is_right_where_one_hot_regression_masks_the_middle() -> None:
@@ -67,7 +67,7 @@ def test_out_of_fold_it_is_what_heads_without_the_group_answer() -> None:
 
 @pytest.mark.parametrize("labels", ["aaaaaa", "abcabc"])
 def test_where_one_sets_nothing_apart_the_ridge_stands_alone(labels: str) -> None:
-    rows = make_rows("bat_1", np.ones((6, 4), np.int16), list(labels), SECRET)
+    rows = entry_of(np.ones((6, 4)), labels, "bat_1")
     sums = Sums.of(rows)
     ridge = solve_ridge(sums, SHIFT, 0.1, 0.25)
     assert np.allclose(with_discriminants(ridge, sums, SHIFT).weight, ridge.weight)
@@ -77,7 +77,7 @@ def test_ridge_alone_is_surely_better_where_what_is_added_is_noise_and_never_on_
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 600)
     x = np.c_[(2 * y - 1 + random.standard_normal(600)), random.standard_normal(600)]
-    rows = make_rows("bat_1", np.rint(x * 2**SHIFT).astype(np.int16), list(np.array(["a", "b"])[y]), SECRET)
+    rows = entry_of(np.rint(x * 2**SHIFT), list(np.array(["a", "b"])[y]), "bat_1")
     alone, noisy = (Head(("a", "b"), np.array([[-1.0, -w], [1.0, w]]), np.zeros(2)) for w in (0.0, 0.5))
     found = compared(alone, noisy, rows, SHIFT)
     assert found is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,8 +70,8 @@ def test_judging_rows_decide_nothing() -> None:
     x, y = corners(200)
     rows = make_rows("bat_1", x.astype(np.float32), y, SECRET)
     scale, _ = scale_for(PLANE, rows.inputs)
-    without = rows.take(rows.folds > 1)
-    spoilt = Rows.concat([without, rows.take(rows.folds < 2).with_inputs(rows.inputs[rows.folds < 2] * 0)])
+    without, judges = rows.take(rows.folds > 1), rows.take(rows.folds < 2)
+    spoilt = Rows.concat([without, replace(judges, inputs=judges.inputs * 0)])
     said = [choose_lifts(PLANE, scale, r, SOLVER, Run()).scores for r in (without, spoilt)]
     assert said[0] == said[1]
 

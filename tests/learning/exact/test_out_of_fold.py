@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact import out_of_fold
 from service.learning.exact.out_of_fold import judged_apart, lda_apart, out_of_fold_logits, ridge_apart
 from service.learning.exact.solve import ABSENT, Head, solve_lda, solve_ridge
@@ -15,7 +15,7 @@ from tests.learning.exact_help import entry_of
 SHIFT, WIDTH = 10, 40
 
 
-def rows_of(n: int, classes: int, seed: int, batch: str) -> Rows:
+def rows_of(n: int, classes: int, seed: int, batch: str) -> FeatureRows:
     """Rounded features around class centres, of very different sizes; rarer classes first."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, classes, n) * rng.integers(0, 2, n)
@@ -23,10 +23,10 @@ def rows_of(n: int, classes: int, seed: int, batch: str) -> Rows:
     return entry_of(np.rint(x * 2**SHIFT * np.geomspace(1, 0.01, WIDTH)), [f"class {k}" for k in y], batch)
 
 
-def by_rows(total: Rows, rest: Rows, form: str | float, prior: float) -> Head:
+def by_rows(total: FeatureRows, rest: FeatureRows, form: str | float, prior: float) -> Head:
     """From the rows that are left, the shrinkage over their scatter that of all: the definition."""
 
-    def moments(rows: Rows) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray, float]:
+    def moments(rows: FeatureRows) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray, float]:
         classes = tuple(sorted(rows.counts()))
         h, y = rows.inputs.astype(float) * 2.0**-SHIFT, rows.codes(classes)
         means = np.array([h[y == k].mean(0) for k in range(len(classes))])
@@ -59,7 +59,7 @@ def test_both_ways_are_the_definition(
 ) -> None:
     monkeypatch.setattr(out_of_fold, "FEW", few)
     entry = rows_of(after, 5, 2, "bat_1")
-    total = Rows.concat([rows_of(before, 4, 1, "bat_0"), entry]) if before else entry
+    total = FeatureRows.concat([rows_of(before, 4, 1, "bat_0"), entry]) if before else entry
     sums, prior = Sums.of(total), 0.25
     if isinstance(form, float):
         (head, found), expected = ridge_apart(sums, entry, SHIFT, form, prior), solve_ridge(sums, SHIFT, form, prior)
@@ -84,7 +84,7 @@ def test_a_class_without_rows_is_absent_and_a_group_that_is_all_there_is_stays_u
     _, found = ridge_apart(Sums.of(lonely), lonely, SHIFT, 0.1, 0.25)
     assert np.isnan(out_of_fold_logits(found, len(lonely), lonely.present())).all()
     known = entry_of(lonely.inputs, ["class 9"] * len(lonely))
-    together = Rows.concat([entry.take(~first), known])
+    together = FeatureRows.concat([entry.take(~first), known])
     _, found = ridge_apart(Sums.of(together), known, SHIFT, 0.1, 0.25)
     logits = out_of_fold_logits(found, len(known), ("class 9", "class 0", "class 1"))
     assert (logits[:, 0] == ABSENT).all()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import MethodRefused
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact.ridge_solver import ALPHAS, DEFAULT_ALPHA, choose_alpha
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, solve_lda, solve_ridge
 from service.learning.ledger import moments, sums
@@ -22,7 +22,7 @@ SHIFT = 10
 PRIORS = (0.0, 0.25, 1.0)
 
 
-def rows_of(n: int = 200, width: int = 8, classes: int = 5, seed: int = 0) -> Rows:
+def rows_of(n: int = 200, width: int = 8, classes: int = 5, seed: int = 0) -> FeatureRows:
     """Rounded features around class centres, rarer classes first."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, classes, n) * rng.integers(0, 2, n)
@@ -30,11 +30,11 @@ def rows_of(n: int = 200, width: int = 8, classes: int = 5, seed: int = 0) -> Ro
     return entry_of(np.rint(x * 2**SHIFT), [f"class {k}" for k in y])
 
 
-def features(rows: Rows) -> np.ndarray:
+def features(rows: FeatureRows) -> np.ndarray:
     return rows.inputs.astype(np.float64) * 2.0**-SHIFT
 
 
-def textbook_ridge(rows: Rows, alpha: float, prior: float) -> Head:
+def textbook_ridge(rows: FeatureRows, alpha: float, prior: float) -> Head:
     """The definition, on the rows: W = (G_b + alpha D)^-1 [pi_c mu_c] with a bias column that D leaves alone."""
     classes = tuple(sorted(rows.counts()))
     y, h = rows.codes(classes), np.c_[features(rows), np.ones(len(rows))]
@@ -142,7 +142,7 @@ def test_an_alpha_too_small_for_float64_is_refused_with_the_remedy() -> None:
         solve_ridge(Sums.of(entry_of(x, list("aabbc"))), SHIFT, 1e-30, 0.25)
 
 
-def split(rows: Rows) -> tuple[Rows, Rows]:
+def split(rows: FeatureRows) -> tuple[FeatureRows, FeatureRows]:
     return rows.take(rows.folds > 2), rows.take(rows.folds == 2)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.contract.inputs import Architecture
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows, make_rows
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.exact.decay import choose_decay
 from service.learning.exact.out_of_fold import out_of_fold_weighted
@@ -66,9 +66,9 @@ def test_weights_are_those_of_every_row() -> None:
     weights = BatchWeights(0.5, {"": 3.0})
     steps = weights.steps(entries, lambda _: "")
     assert aged(0.5, steps) == {"bat_0": 0.375, "bat_1": 0.75, "bat_2": 1.5, "bat_3": 3.0}
-    empty = Ledger(space().id, 0, *[Sums.empty(4)] * 3, Rows.empty((4,), np.int16), Rows.empty((4,), np.int16))
+    empty = Ledger(space().id, 0, *[Sums.empty(4)] * 3, FeatureRows.none(4), FeatureRows.none(4))
     ledger = add_up(empty, 0.5, steps, entries.__getitem__)
-    rows = Rows.concat(list(entries.values()))
+    rows = FeatureRows.concat(list(entries.values()))
     h = np.c_[rows.inputs.astype(float), np.ones(len(rows))]
     counts = np.array([aged(0.5, steps)[rows.batches[b]] for b in rows.batch])
     assert np.allclose(ledger.all.G, (h * counts[:, None]).T @ h, rtol=1e-12)
@@ -154,7 +154,7 @@ def test_out_of_fold_equals_heads_solved_without_the_group() -> None:
     here, parts = space(), [batch(0), batch(1), batch(2)]
     entries = {rows.batches[0]: in_space(rows, here) for rows in parts}
     weight = {"bat_0": 0.25, "bat_1": 0.5, "bat_2": 1.0}
-    entry = Rows.concat([entries["bat_1"], entries["bat_2"]])
+    entry = FeatureRows.concat([entries["bat_1"], entries["bat_2"]])
     others, classes = weighted_sums(entries["bat_0"], weight), [f"class {k}" for k in range(4)]
 
     def solve(sums: Sums) -> Head:
@@ -163,7 +163,7 @@ def test_out_of_fold_equals_heads_solved_without_the_group() -> None:
     found = out_of_fold_weighted(others, entry, weight, here.shift, classes, solve)
     for k in range(5):
         mine = entry.folds // 2 == k
-        rest = Rows.concat([entries["bat_0"], entry.take(~mine)])
+        rest = FeatureRows.concat([entries["bat_0"], entry.take(~mine)])
         head = solve(weighted_sums(rest, weight)).aligned(classes)
         assert np.allclose(found[mine], head.logits(entry.inputs[mine] * here.step), atol=1e-9)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.errors import CorruptArtifact
-from service.learning.data.rows import SELECT_FOLD, Rows
+from service.learning.data.rows import SELECT_FOLD, FeatureRows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.entry import SummedEntry, sums_of, unpack_entry
 from service.learning.ledger.ledger import Ledger
@@ -18,7 +18,7 @@ from tests.learning.exact_help import WIDTH, random_entry, space
 SPACE = space()
 
 
-def entry(n: int, seed: int, batch: str = "bat_0") -> Rows:
+def entry(n: int, seed: int, batch: str = "bat_0") -> FeatureRows:
     return random_entry(n, width=WIDTH, seed=seed, batch=batch)
 
 
@@ -63,7 +63,7 @@ def test_of_the_rows_only_those_that_judge_and_select_are_left() -> None:
 def test_a_stored_entry_is_read_as_what_it_is() -> None:
     rows = entry(20, 4)
     again = unpack_entry(pack_rows(rows))
-    assert isinstance(again, Rows)
+    assert isinstance(again, FeatureRows)
     assert pack_rows(again) == pack_rows(rows)
     assert isinstance(unpack_entry(SummedEntry.of(rows).pack()), SummedEntry)
 

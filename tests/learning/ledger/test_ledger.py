@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.data.rows import EXAM_ROWS, Rows, bounded
+from service.learning.data.rows import EXAM_ROWS, FeatureRows, bounded
 from service.learning.data.serialization import pack
 from service.learning.ledger import sums as sums_module
 from service.learning.ledger.feature_space import Space
@@ -111,14 +111,14 @@ def test_sums_beyond_what_float64_holds_are_refused_with_the_remedy(monkeypatch:
     with pytest.raises(MethodRefused, match="coarser grid"):
         three + Sums.of(largest)
     with pytest.raises(MethodRefused, match="coarser grid"):
-        Sums.of(Rows.concat([largest] * 4))
+        Sums.of(FeatureRows.concat([largest] * 4))
 
 
-def batches(n: int = 6, rows: int = 25) -> list[Rows]:
+def batches(n: int = 6, rows: int = 25) -> list[FeatureRows]:
     return [random_entry(rows, width=12, seed=k, batch=f"bat_{k}") for k in range(n)]
 
 
-def content(rows: Rows) -> set[tuple[str, int, str, bytes]]:
+def content(rows: FeatureRows) -> set[tuple[str, int, str, bytes]]:
     labels = rows.label_names()
     return {
         (rows.batches[b], int(r), labels[k], rows.inputs[k].tobytes())
@@ -126,7 +126,7 @@ def content(rows: Rows) -> set[tuple[str, int, str, bytes]]:
     }
 
 
-def ledger_of(parts: list[Rows], here: Space | None = None) -> Ledger:
+def ledger_of(parts: list[FeatureRows], here: Space | None = None) -> Ledger:
     ledger = Ledger.empty(here or space())
     for part in parts:
         ledger = ledger.with_entry(part)
@@ -156,7 +156,7 @@ def test_each_row_is_summed_where_its_stored_fold_puts_it() -> None:
 def test_an_empty_ledger_is_one_of_a_space() -> None:
     empty = Ledger.empty(space())
     assert (empty.width, empty.all.rows, len(empty.exam)) == (12, 0, 0)
-    assert equal(empty.with_entry(Rows.empty((12,), np.int16)), empty)
+    assert equal(empty.with_entry(FeatureRows.none(12)), empty)
 
 
 @given(order=st.permutations(range(6)))
@@ -173,7 +173,7 @@ def test_a_ledger_without_an_entry_never_saw_it(monkeypatch: pytest.MonkeyPatch,
     parts = batches()
     asked = 0
 
-    def remaining() -> list[Rows]:
+    def remaining() -> list[FeatureRows]:
         nonlocal asked
         asked += 1
         return parts[:2] + parts[3:]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows, make_rows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
@@ -75,7 +75,7 @@ def test_sums_are_cached_once_enough_is_new_and_a_new_process_sums_the_rest(
     data.memory = Memory()
     read, adds = list[str](), Shelf.adds
 
-    def reading(shelf: Shelf, batch: str, here: Space, run: Run) -> Rows | SummedEntry:
+    def reading(shelf: Shelf, batch: str, here: Space, run: Run) -> FeatureRows | SummedEntry:
         read.append(batch)
         return adds(shelf, batch, here, run)
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.learning.data.rows import Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import frozen_features_for
 from service.learning.exact.out_of_fold import LeftOut, lda_apart
@@ -43,7 +43,7 @@ class Discriminants:
     name: Name = "lda"
     left_out: bool = False
 
-    def fit(self, learn: Sums, select: Sums, selected: Rows, shift: int, check: Callable[[], None]) -> Fitted:
+    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, check: Callable[[], None]) -> Fitted:
         check()
         return Fitted(solve_lda(learn, shift, self.prior), self)
 
@@ -51,7 +51,7 @@ class Discriminants:
         return solve_lda(sums, shift, self.prior)
 
     def apart(
-        self, total: Sums, entry: Rows, shift: int, alpha: float | None, check: Callable[[], None]
+        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
     ) -> tuple[Head, Iterator[LeftOut]]:
         return lda_apart(total, entry, shift, self.prior, check)
 
