@@ -20,10 +20,11 @@ from service.contract.inputs import (
     MlpBackbone,
     PretrainedBackbone,
     RangeScale,
+    Strict,
     TextInput,
     VectorInput,
 )
-from service.errors import Cancelled
+from service.errors import Cancelled, MethodRefused
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard, unpack_shard
 from service.learning.method import Learned, Method
@@ -94,13 +95,26 @@ def offered(backbone: str, classes: str, n: int = 30) -> tuple[Checkpoint, Memor
     return stream.checkpoint, stream.data(shaped(X, backbone), y)
 
 
+def params_for(method: Method, base: Checkpoint | None, data: MemoryData) -> Strict:
+    """The defaults; few epochs where a pretrained backbone makes them dear."""
+    brief = {"epochs": 2} if base is not None and data.files and "epochs" in method.Params.model_fields else {}
+    return resolve({"name": method.name, **brief})[1]
+
+
+def refusal(method: Method, base: Checkpoint | None, data: MemoryData) -> str | None:
+    """The sentence that the method refuses this base and batch with, if it does."""
+    try:
+        method.check(base, data, params_for(method, base, data))
+    except MethodRefused as refused:
+        return str(refused)
+    return None
+
+
 def learn(method: Method, base: Checkpoint | None, data: MemoryData, run: Run | None = None) -> Learned | str:
     """What the method made, or the sentence it refuses with."""
-    if method.refuse is not None and (reason := method.refuse(base, data)):
-        return reason
-    brief = {"epochs": 2} if base is not None and data.files and "epochs" in method.Params.model_fields else {}
-    _, params = resolve({"name": method.name, **brief})
-    return method.update(base, data, params, run or Run(seed=1))
+    if sentence := refusal(method, base, data):
+        return sentence
+    return method.update(base, data, params_for(method, base, data), run or Run(seed=1))
 
 
 @cache
@@ -198,7 +212,7 @@ def test_a_cancelled_update_stops_at_its_next_check(small: tuple[Method, str]) -
         if next(asked) >= 1:
             raise Cancelled("stop")
 
-    if method.refuse is None or method.refuse(base, data) is None:
+    if refusal(method, base, data) is None:
         with pytest.raises(Cancelled):
             learn(method, base, data, Run(check=check))
         assert next(asked) <= 3
