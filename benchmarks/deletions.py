@@ -25,7 +25,7 @@ from benchmarks.running.workbench import Model
 from benchmarks.streams.learners import ON_BACKBONE, request
 from benchmarks.streams.streams import STREAMS, Rows, Stream, load
 from benchmarks.tables.scores import Places
-from benchmarks.tables.telling import bar, table
+from benchmarks.tables.terminal import bar, table
 from service.contract.inputs import Architecture, MlpBackbone
 from service.learning.methods import AUTO, METHODS
 
@@ -36,7 +36,7 @@ BATCHES, SHARE = 30, 0.3
 class Deleted:
     """Accuracy on the test rows before, after the retraction and of the model that never saw the rows; core-seconds.
 
-    same_sums: the ledger after the retraction has the digest of the other's; null: neither has one · same_scores: both
+    same_sums: the ledger after the retraction has the digest of the other's; None: neither has one · same_scores: both
     give each test row the same scores to the last bit · how: as the service tells it.
     """
 
@@ -96,7 +96,7 @@ def _accuracy(model: Model, test: Rows) -> float:
     return float((model.predict(test.inputs) == test.labels).mean())
 
 
-def told(found: Sequence[Deleted]) -> Iterator[str]:
+def report(deleted: Sequence[Deleted]) -> Iterator[str]:
     """One table."""
     columns = ("stream", "method", "before", "after", "anew", "core s", "anew core s", "same sums", "same scores")
     yield table(
@@ -111,10 +111,10 @@ def told(found: Sequence[Deleted]) -> Iterator[str]:
                 {True: "yes", False: "no", None: "–"}[d.same_sums],
                 "yes" if d.same_scores else "no",
             ]
-            for d in found
+            for d in deleted
         ],
     )
-    yield from (f"  {d.method}: {d.how}" for d in found)
+    yield from (f"  {d.method}: {d.how}" for d in deleted)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -129,7 +129,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if unknown := {*arguments.methods} - {AUTO, *METHODS}:
         parser.error(f"no method {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
-    stream, found = STREAMS[arguments.stream], list[Deleted]()
+    stream, deleted = STREAMS[arguments.stream], list[Deleted]()
     try:
         train, test = load(stream, arguments.data, seed=0)
     except FileNotFoundError as missing:
@@ -137,11 +137,11 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     with bar(len(arguments.methods)) as advance:
         for method in arguments.methods:
-            found.append(taken_back(stream, method, train, test))
+            deleted.append(taken_back(stream, method, train, test))
             advance(method)
-    print("\n".join(told(found)))
+    print("\n".join(report(deleted)))
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(d) for d in found], indent=1) + "\n")
+        arguments.json.write_text(json.dumps([asdict(d) for d in deleted], indent=1) + "\n")
     return 0
 
 

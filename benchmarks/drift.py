@@ -28,7 +28,7 @@ from benchmarks.running.workbench import Model
 from benchmarks.streams.joint import joint
 from benchmarks.streams.learners import ON_BACKBONE, request, verdict
 from benchmarks.streams.streams import Rows, Stream, load
-from benchmarks.tables.telling import bar, reached, table
+from benchmarks.tables.terminal import bar, reached, table
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.contract.policy import GatePolicy
 from service.learning.methods import AUTO, METHODS
@@ -109,11 +109,11 @@ def by_joint(weeks: Sequence[Rows]) -> Course:
             np.concatenate([w.inputs for w in weeks[: start + 1]]),
             np.concatenate([w.labels for w in weeks[: start + 1]]),
         )
-        asked = Rows(np.concatenate([w.inputs for w in ahead]), np.concatenate([w.labels for w in ahead]))
-        found = joint(ELEC2, so_far, asked, seed=0)
-        right = found.names[found.probabilities.argmax(1)] == asked.labels
+        judged = Rows(np.concatenate([w.inputs for w in ahead]), np.concatenate([w.labels for w in ahead]))
+        retrained = joint(ELEC2, so_far, judged, seed=0)
+        right = retrained.names[retrained.probabilities.argmax(1)] == judged.labels
         hits += [float(part.mean()) for part in np.split(right, np.cumsum([len(w) for w in ahead])[:-1])]
-        seconds.append(found.seconds)
+        seconds.append(retrained.seconds)
     name = f"joint, every {RETRAINED} weeks"
     return Course(name, _mean(hits, weeks), sum(seconds), seconds[-1], by_week=hits)
 
@@ -137,17 +137,17 @@ RULES: dict[str, Callable[[Labels, int], Labels]] = {
 def run(arguments: argparse.Namespace) -> list[Course]:
     """Every rule, joint retraining, and each method; a request is a name, or a name with parameters in JSON."""
     weeks = weeks_of(load(ELEC2, arguments.data, seed=None)[0], arguments.weeks)
-    found = [at_once(weeks), *(by_rule(weeks, name, rule) for name, rule in RULES.items())]
+    courses = [at_once(weeks), *(by_rule(weeks, name, rule) for name, rule in RULES.items())]
     with bar(1 + len(arguments.methods)) as advance:
-        found.append(by_joint(weeks))
+        courses.append(by_joint(weeks))
         advance("joint")
         for words in arguments.methods:
-            found.append(by_service(weeks, words))
+            courses.append(by_service(weeks, words))
             advance(words)
-    return found
+    return courses
 
 
-def told(found: Sequence[Course]) -> Iterator[str]:
+def report(courses: Sequence[Course]) -> Iterator[str]:
     """The table, what the gate stopped, and what was aimed at."""
     columns = ("method", "accuracy", "core s", "last", "challengers", "live")
     yield table(
@@ -161,12 +161,14 @@ def told(found: Sequence[Course]) -> Iterator[str]:
                 f"{c.challenge_seconds:.2f}" if c.challenge_seconds else "–",
                 f"{c.gate.count('live')} of {len(c.gate)}" if c.gate else "–",
             ]
-            for c in found
+            for c in courses
         ],
     )
-    for c in found:
-        stopped = Counter(said for said in c.gate if said != "live")
-        yield from (f"  {c.method}: {said}, {'once' if k == 1 else f'{k} times'}" for said, k in stopped.most_common())
+    for c in courses:
+        stopped = Counter(outcome for outcome in c.gate if outcome != "live")
+        yield from (
+            f"  {c.method}: {outcome}, {'once' if k == 1 else f'{k} times'}" for outcome, k in stopped.most_common()
+        )
         if c.method == AUTO:
             yield reached("elec2, auto: accuracy, labels a week late", c.accuracy, AIM, most=False)
 
@@ -187,13 +189,13 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)
     try:
-        found = run(arguments)
+        courses = run(arguments)
     except FileNotFoundError as missing:
         print(missing, file=sys.stderr)
         return 2
-    print("\n".join(told(found)))
+    print("\n".join(report(courses)))
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(c) for c in found], indent=1) + "\n")
+        arguments.json.write_text(json.dumps([asdict(c) for c in courses], indent=1) + "\n")
     return 0
 
 

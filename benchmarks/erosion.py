@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.running.workbench import Model
 from benchmarks.streams.streams import STREAMS, Rows, Stream, load
-from benchmarks.tables.telling import bar, reached, table
+from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import Strict
 from service.learning.ledger.feature_space import Space, extracted
@@ -117,7 +117,7 @@ def eroded(stream: Stream, folder: Path | None, seed: int, kind: str) -> Course:
     train, test = load(stream, folder, seed)
     first = len(train) - UPDATES * ROWS
     only = str(np.random.default_rng(seed).choice(np.unique(train.labels))) if kind == ONE_CLASS else None
-    params, mine = Params(only=only, noise_seed=seed), test.labels == only
+    params, of_class_rows = Params(only=only, noise_seed=seed), test.labels == only
     with Model(stream.input, secret=b"folds %d" % seed) as model:
         base = train.take(np.arange(first))
         model.learn(base.inputs, base.labels.tolist(), "ridge", seed=seed, promote=True)
@@ -125,14 +125,14 @@ def eroded(stream: Stream, folder: Path | None, seed: int, kind: str) -> Course:
         before, stopped, k = model.predict(test.inputs) == test.labels, list[list[int]](), 0
         for k, amount in enumerate(amounts(version, test, params)):
             rows = train.take(np.arange(first + ROWS * k, first + ROWS * (k + 1)))
-            asked = {"name": "eroding", **params.model_copy(update={"amount": amount}).model_dump()}
-            result = model.learn(rows.inputs, rows.labels.tolist(), asked, seed=seed)
+            method = {"name": "eroding", **params.model_copy(update={"amount": amount}).model_dump()}
+            result = model.learn(rows.inputs, rows.labels.tolist(), method, seed=seed)
             if result.outcome is not Outcome.PASS:
                 stopped.append([rule.number for rule in result.report.gate.rules if rule.severity])
                 break
         after = model.predict(test.inputs) == test.labels
     lost = before.astype(float) - after
-    of_class = float(lost[mine].mean()) if mine.any() else 0.0
+    of_class = float(lost[of_class_rows].mean()) if of_class_rows.any() else 0.0
     return Course(stream.name, kind, seed, k if stopped else UPDATES, stopped, float(lost.mean()), of_class)
 
 
@@ -153,18 +153,18 @@ def honest(stream: Stream, folder: Path | None, seed: int, kind: str) -> Course:
     return Course(stream.name, kind, seed, len(arrivals) - 1, stopped, accuracy[0] - accuracy[-1])
 
 
-def told(found: Sequence[Course]) -> Iterator[str]:
+def report(courses: Sequence[Course]) -> Iterator[str]:
     """A table, and what was aimed at."""
     yield table(
         ("stream", "updates", "seed", "went live", "stopped by", "points lost", "of the class"),
         [
             [c.stream, c.kind, str(c.seed), _live(c), _rules(c), f"{100 * c.lost:.1f}", f"{100 * c.lost_in_class:.1f}"]
-            for c in found
+            for c in courses
         ],
     )
     yield ""
-    for stream in dict.fromkeys(c.stream for c in found):
-        here = [c for c in found if c.stream == stream]
+    for stream in dict.fromkeys(c.stream for c in courses):
+        here = [c for c in courses if c.stream == stream]
         spread, one = ([c for c in here if c.kind == kind] for kind in (SPREAD, ONE_CLASS))
         yield reached(f"{stream}: spread, most lost before it was stopped", max(c.lost for c in spread), 0.05)
         most = max(c.lost_in_class for c in one)
@@ -192,23 +192,23 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)
-    found: list[Course] = []
+    courses: list[Course] = []
     try:
         with bar(4 * len(arguments.streams) * arguments.seeds) as advance:
             for stream in (STREAMS[name] for name in arguments.streams):
                 for seed in range(arguments.seeds):
                     for kind in (SPREAD, ONE_CLASS):
-                        found.append(eroded(stream, arguments.data, seed, kind))
+                        courses.append(eroded(stream, arguments.data, seed, kind))
                         advance(f"{stream.name} {seed}: {kind}")
                     for kind in FIRST_ROWS:
-                        found.append(honest(stream, arguments.data, seed, kind))
+                        courses.append(honest(stream, arguments.data, seed, kind))
                         advance(f"{stream.name} {seed}: {kind}")
     except FileNotFoundError as missing:
         print(missing, file=sys.stderr)
         return 2
-    print("\n".join(told(found)))
+    print("\n".join(report(courses)))
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(c) for c in found], indent=1) + "\n")
+        arguments.json.write_text(json.dumps([asdict(c) for c in courses], indent=1) + "\n")
     return 0
 
 

@@ -26,7 +26,7 @@ import torch
 
 from benchmarks.streams.joint import MOMENTUM, network_of, scaled
 from benchmarks.streams.streams import STREAMS, load
-from benchmarks.tables.telling import bar, reached, table
+from benchmarks.tables.terminal import bar, reached, table
 from service.learning.method import GradientParams
 from service.learning.run import Run
 from service.learning.training.fit import Labelled, fit
@@ -121,9 +121,9 @@ def measured(name: str, data: Path | None, repeats: int, epochs: int, avalanche:
     speed = Speed(name)
     for turn in range(repeats + 1):
         for loop, go in loops.items():
-            found = go()
+            seconds = go()
             if turn:
-                getattr(speed, loop).append(found)
+                getattr(speed, loop).append(seconds)
         yield speed
 
 
@@ -144,7 +144,7 @@ def _bare(network: torch.nn.Sequential, rows: Labelled, epochs: int) -> None:
             optimizer.step()
 
 
-def told(speeds: Sequence[Speed]) -> Iterator[str]:
+def report(speeds: Sequence[Speed]) -> Iterator[str]:
     """One table, and what was aimed at."""
     loops = ("fit", "bare", "avalanche")
     yield table(
@@ -183,7 +183,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except FileNotFoundError as missing:
         print(missing, file=sys.stderr)
         return 2
-    print("\n".join(told(speeds)))
+    print("\n".join(report(speeds)))
     if a.json:
         a.json.write_text(json.dumps([asdict(s) for s in speeds], indent=1) + "\n")
     return 0

@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.running.workbench import Model
 from benchmarks.streams.streams import STREAMS, Rows, Stream, load
-from benchmarks.tables.telling import bar, reached, table
+from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import VectorInput
 from service.worker.assignment import Result
@@ -79,7 +79,7 @@ def most_late(train: Rows, random: np.random.Generator) -> list[str]:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of update. `good`: it should go live; null: shown beside, whatever becomes of it. `late`: classes that
+    """One kind of update. `good`: it should go live; None: shown beside, whatever becomes of it. `late`: classes that
     the live version does not know, whose rows the update brings."""
 
     name: str
@@ -154,8 +154,8 @@ def shifted(rows: Rows, random: np.random.Generator) -> Rows:
 
 def one_renamed(rows: Rows, random: np.random.Generator) -> Rows:
     """Rows of one class alone, under a new name."""
-    mine = rows.of([str(random.choice(np.unique(rows.labels)))])
-    return Rows(mine.inputs, np.full(len(mine), NEW_NAME))
+    chosen = rows.of([str(random.choice(np.unique(rows.labels)))])
+    return Rows(chosen.inputs, np.full(len(chosen), NEW_NAME))
 
 
 def all_renamed(rows: Rows, random: np.random.Generator) -> Rows:
@@ -165,8 +165,8 @@ def all_renamed(rows: Rows, random: np.random.Generator) -> Rows:
 
 def two_merged(rows: Rows, random: np.random.Generator) -> Rows:
     """Rows of two classes alone, under one new name."""
-    mine = rows.of([str(name) for name in random.choice(np.unique(rows.labels), 2, replace=False)])
-    return Rows(mine.inputs, np.full(len(mine), NEW_NAME))
+    chosen = rows.of([str(name) for name in random.choice(np.unique(rows.labels), 2, replace=False)])
+    return Rows(chosen.inputs, np.full(len(chosen), NEW_NAME))
 
 
 def scattered(rows: Rows, random: np.random.Generator) -> Rows:
@@ -205,15 +205,15 @@ def judged(stream: Stream, folder: Path | None, seed: int, method: str) -> Itera
         known = train.of(np.setdiff1d(train.labels, classes).tolist())
         base = known.take(np.arange(min(BASE_ROWS[stream.data], len(known))))
         fresh = train.of(classes) if classes else known.take(np.arange(len(base), len(known)))
-        asked = test.of(np.unique(known.labels).tolist())
+        known_test = test.of(np.unique(known.labels).tolist())
         with Model(stream.input, secret=b"folds %d" % seed) as model:
             model.learn(base.inputs, base.labels.tolist(), method, seed=seed, promote=True)
-            before = float((model.predict(asked.inputs) == asked.labels).mean())
+            before = float((model.predict(known_test.inputs) == known_test.labels).mean())
             for kind in (k for k in KINDS if k.late is late):
                 for size in kind.sizes:
                     rows = _rows(kind, fresh, size, np.random.default_rng([seed, size]))
                     result = model.learn(rows.inputs, rows.labels.tolist(), method, seed=seed, promote=False)
-                    after = float((model.predict(asked.inputs, result) == asked.labels).mean())
+                    after = float((model.predict(known_test.inputs, result) == known_test.labels).mean())
                     yield _judged(stream, kind, size, seed, result, before, after)
 
 
@@ -252,10 +252,10 @@ def _judged(stream: Stream, kind: Kind, rows: int, seed: int, result: Result, be
     return Judged(stream.name, kind.name, kind.good, rows, seed, VERDICTS[gate.outcome], rules, before, after)
 
 
-def told(found: Sequence[Judged]) -> Iterator[str]:
+def report(updates: Sequence[Judged]) -> Iterator[str]:
     """One table a stream, kind and size by verdict; then what was aimed at."""
-    for stream in dict.fromkeys(j.stream for j in found):
-        here = [j for j in found if j.stream == stream]
+    for stream in dict.fromkeys(j.stream for j in updates):
+        here = [j for j in updates if j.stream == stream]
         yield f"{stream}: accuracy {np.mean([j.before for j in here]):.3f} before"
         yield table(
             ("update", "rows", *VERDICTS.values(), "accuracy", "at worst", "rules that fired"), list(_lines(here))
@@ -271,12 +271,12 @@ def told(found: Sequence[Judged]) -> Iterator[str]:
         yield ""
 
 
-def _lines(found: Sequence[Judged]) -> Iterator[list[str]]:
-    for kind, size in dict.fromkeys((j.kind, j.rows) for j in found):
-        mine = [j for j in found if (j.kind, j.rows) == (kind, size)]
-        change = [j.after - j.before for j in mine]
-        rules = sorted({number for j in mine for number in j.rules})
-        counts = [str(sum(j.verdict == v for j in mine)) for v in VERDICTS.values()]
+def _lines(updates: Sequence[Judged]) -> Iterator[list[str]]:
+    for kind, size in dict.fromkeys((j.kind, j.rows) for j in updates):
+        same_kind = [j for j in updates if (j.kind, j.rows) == (kind, size)]
+        change = [j.after - j.before for j in same_kind]
+        rules = sorted({number for j in same_kind for number in j.rules})
+        counts = [str(sum(j.verdict == v for j in same_kind)) for v in VERDICTS.values()]
         yield [kind, str(size), *counts, f"{np.mean(change):+.3f}", f"{min(change):+.3f}", " ".join(map(str, rules))]
 
 
@@ -284,7 +284,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     arguments = _arguments(words)
     torch.set_num_threads(1)
-    found: list[Judged] = []
+    updates: list[Judged] = []
     streams = STREAMS | {HUNDRED.name: HUNDRED}
     rounds = [(streams[name], seed) for name in arguments.streams for seed in range(arguments.seeds)]
     try:
@@ -292,14 +292,14 @@ def main(words: Sequence[str] | None = None) -> int:
             drawn(streams[name], arguments.data, seed=0)
         with bar(len(rounds)) as advance:
             for stream, seed in rounds:
-                found += judged(stream, arguments.data, seed, arguments.method)
+                updates += judged(stream, arguments.data, seed, arguments.method)
                 advance(f"{stream.name} {seed}")
     except FileNotFoundError as missing:
         print(missing, file=sys.stderr)
         return 2
-    print("\n".join(told(found)))
+    print("\n".join(report(updates)))
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(j) for j in found], indent=1) + "\n")
+        arguments.json.write_text(json.dumps([asdict(j) for j in updates], indent=1) + "\n")
     return 0
 
 

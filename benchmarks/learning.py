@@ -18,13 +18,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.results import told
+from benchmarks.results import report
 from benchmarks.streams.heads import PUBLISHED
 from benchmarks.streams.layout import laid_out
 from benchmarks.streams.learners import by_joint, by_published, by_service
 from benchmarks.streams.streams import STREAMS, Stream
 from benchmarks.tables.learned import JOINT, Learned, keep, kept
-from benchmarks.tables.telling import bar
+from benchmarks.tables.terminal import bar
 from service.learning.methods import AUTO, METHODS
 
 NAMES = (JOINT, AUTO, *METHODS, *PUBLISHED)
@@ -33,8 +33,8 @@ NAMES = (JOINT, AUTO, *METHODS, *PUBLISHED)
 def run(arguments: argparse.Namespace) -> list[Learned]:
     """All streams, seeds and methods. What the file of results already has is not run again."""
     file: Path | None = arguments.json
-    found = kept(file) if file is not None and file.exists() else []
-    done = {(r.stream, r.method, r.seed) for r in found}
+    runs = kept(file) if file is not None and file.exists() else []
+    done = {(r.stream, r.method, r.seed) for r in runs}
     rounds = [(s, seed) for s in arguments.streams for seed in arguments.seeds or range(s.seeds)]
     methods = list(dict.fromkeys([JOINT, *arguments.methods]))
     with bar(len(rounds) * len(methods)) as advance:
@@ -43,14 +43,14 @@ def run(arguments: argparse.Namespace) -> list[Learned]:
             for method in methods:
                 if (stream.name, method, seed) not in done:
                     if method == JOINT:
-                        one = by_joint(laid)
+                        learned = by_joint(laid)
                     elif method in PUBLISHED:
-                        one = by_published(laid, method)
+                        learned = by_published(laid, method)
                     else:
-                        one = by_service(laid, method)
-                    found.append(keep(one, file))
+                        learned = by_service(laid, method)
+                    runs.append(keep(learned, file))
                 advance(f"{stream.name} {seed}: {method}")
-    return found
+    return runs
 
 
 def warm() -> None:
@@ -69,11 +69,11 @@ def main(words: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     warm()
     try:
-        found = run(arguments)
+        runs = run(arguments)
     except FileNotFoundError as missing:
         print(missing, file=sys.stderr)
         return 2
-    print("\n".join(told(found)))
+    print("\n".join(report(runs)))
     return 0
 
 
@@ -99,8 +99,8 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="file for the results, a line each; what it has is not run again")
     arguments = parser.parse_args(words)
     if arguments.streams is None:
-        there = [s for s in STREAMS.values() if s.data == "digits" or _has(arguments.data, s)]
-        arguments.streams = there
+        available = [s for s in STREAMS.values() if s.data == "digits" or _has(arguments.data, s)]
+        arguments.streams = available
     return arguments
 
 
@@ -116,13 +116,13 @@ def _has(folder: Path | None, stream: Stream) -> bool:
 
 def _streams(text: str) -> list[Stream]:
     """By name, or all of a data set that is no stream's name."""
-    found: list[Stream] = []
+    streams: list[Stream] = []
     for word in text.split(","):
-        mine = [STREAMS[word]] if word in STREAMS else [s for s in STREAMS.values() if s.data == word]
-        if not mine:
+        matching = [STREAMS[word]] if word in STREAMS else [s for s in STREAMS.values() if s.data == word]
+        if not matching:
             raise argparse.ArgumentTypeError(f"no stream {word}; there are {', '.join(STREAMS)}")
-        found += mine
-    return found
+        streams += matching
+    return streams
 
 
 def _methods(text: str) -> list[str]:

@@ -124,8 +124,8 @@ def rows_in_bytes(stream: Stream, seed: int, ours: Sequence[Learned]) -> int:
 
     Raises SystemExit where none of ours is among the records.
     """
-    there = {r.method: r.kept for r in ours if (r.stream, r.seed) == (stream.name, seed) and not r.refused}
-    kept_bytes = next((there[name] for name in EXACT if name in there), None)
+    bytes_by_method = {r.method: r.kept for r in ours if (r.stream, r.seed) == (stream.name, seed) and not r.refused}
+    kept_bytes = next((bytes_by_method[name] for name in EXACT if name in bytes_by_method), None)
     if kept_bytes is None:
         raise SystemExit(f"No {' or '.join(EXACT)} of {stream.name}, seed {seed}, is in the file of --bytes.")
     width = WIDTHS[stream.backbone.name] if stream.backbone else 0
@@ -133,7 +133,7 @@ def rows_in_bytes(stream: Stream, seed: int, ours: Sequence[Learned]) -> int:
 
 
 def tuned(file: Path | None, stream: str, method: str) -> Mapping[str, Any] | None:
-    """The hyperparameters of a line, or null."""
+    """The hyperparameters of a line, or None."""
     if file is None:
         return None
     lines: list[dict[str, Any]] = [json.loads(line) for line in file.read_text().splitlines() if line]
@@ -158,8 +158,8 @@ def main(words: Sequence[str] | None = None) -> int:
             if todo:
                 scenario = SCENARIOS[stream.name]
                 for row in run(a.peers_python, a.peers, a.features, scenario, todo, seed, memory, a.share):
-                    found = keep(record(stream, row, seed, memory, a.share), a.json)
-                    print(f"{stream.name} {seed}: {found.method}: {found.accuracy:.4f}", file=sys.stderr)
+                    learned = keep(record(stream, row, seed, memory, a.share), a.json)
+                    print(f"{stream.name} {seed}: {learned.method}: {learned.accuracy:.4f}", file=sys.stderr)
     return 0
 
 

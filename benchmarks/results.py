@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.tables import pairs
 from benchmarks.tables.learned import JOINT, Learned, kept
 from benchmarks.tables.targets import targets
-from benchmarks.tables.telling import table
+from benchmarks.tables.terminal import table
 
 HEADINGS = (
     "method",
@@ -37,16 +37,16 @@ HEADINGS = (
 )
 
 
-def told(found: Sequence[Learned]) -> Iterator[str]:
+def report(runs: Sequence[Learned]) -> Iterator[str]:
     """One table a stream, means over the seeds; then what was aimed at."""
-    for name in dict.fromkeys(r.stream for r in found):
-        here = [r for r in found if r.stream == name]
-        yield from stream_told(name, here)
+    for name in dict.fromkeys(r.stream for r in runs):
+        here = [r for r in runs if r.stream == name]
+        yield from stream_report(name, here)
         yield ""
-    yield from targets(found)
+    yield from targets(runs)
 
 
-def stream_told(name: str, here: Sequence[Learned]) -> Iterator[str]:
+def stream_report(name: str, here: Sequence[Learned]) -> Iterator[str]:
     """The table of one stream and, of each method, by what the gate stopped it."""
     groups = {m: [r for r in here if r.method == m] for m in dict.fromkeys(r.method for r in here)}
     seeds = max(len(rows) for rows in groups.values())
@@ -54,8 +54,10 @@ def stream_told(name: str, here: Sequence[Learned]) -> Iterator[str]:
     yield f"{name}, {seeds} seed{'s' * (seeds > 1)}"
     yield table(HEADINGS, [_row(m, rows, joints, seeds) for m, rows in groups.items() if not rows[0].refused])
     for method, rows in groups.items():
-        stopped = Counter(said for r in rows for said in r.gate if said != "live")
-        yield from (f"  {method}: {said}, {'once' if k == 1 else f'{k} times'}" for said, k in stopped.most_common())
+        stopped = Counter(outcome for r in rows for outcome in r.gate if outcome != "live")
+        yield from (
+            f"  {method}: {outcome}, {'once' if k == 1 else f'{k} times'}" for outcome, k in stopped.most_common()
+        )
         if rows[0].refused:
             yield f"  {method}: refused. {rows[0].refused}"
 
@@ -91,16 +93,16 @@ def regret(run: Learned, bound: Learned | None) -> float | None:
 
 
 def _mean(values: Iterable[float | None]) -> str:
-    there = [v for v in values if v is not None]
-    return f"{np.mean(there):.4f}" if there else "–"
+    present = [v for v in values if v is not None]
+    return f"{np.mean(present):.4f}" if present else "–"
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code"""
     parser = argparse.ArgumentParser("benchmarks.results", description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("files", type=Path, nargs="+", help="files of JSON lines that --json of other commands wrote")
-    found = [r for file in parser.parse_args(words).files for r in kept(file)]
-    print("\n".join([*told(found), "", *pairs.told(found)]))
+    runs = [r for file in parser.parse_args(words).files for r in kept(file)]
+    print("\n".join([*report(runs), "", *pairs.report(runs)]))
     return 0
 
 

@@ -34,9 +34,9 @@ from benchmarks.servers.load import missing
 from benchmarks.servers.network import SHAPES
 from benchmarks.servers.ours import one_core_each, prepare, serving, start_seconds
 from benchmarks.servers.overload import CROWD, TIMES, overloaded
+from benchmarks.servers.report import Measurements, report
 from benchmarks.servers.running import Place, running
-from benchmarks.servers.told import Found, told
-from benchmarks.tables.telling import bar
+from benchmarks.tables.terminal import bar
 
 TARGETS = (*(c.name for c in PEERS), "floor", "ours", "ours-f32")
 MANY_MODELS = 10
@@ -44,9 +44,9 @@ FLAGS = {name: name.partition(" ")[0] for name in SCENARIOS}
 """Scenario -> the option that asks for it; training has two."""
 
 
-def run(arguments: argparse.Namespace, place: Place) -> Found:
+def run(arguments: argparse.Namespace, place: Place) -> Measurements:
     """Rounds of all that was asked for. Who does not start is absent, and the rest go on."""
-    found = Found(arguments.model)
+    measurements = Measurements(arguments.model)
     settings = prepare(place)
     scenarios = [name for name in SCENARIOS if getattr(arguments, FLAGS[name])]
     many = prepare(place, MANY_MODELS, versions=1) if arguments.start else {}
@@ -59,21 +59,21 @@ def run(arguments: argparse.Namespace, place: Place) -> Found:
     with bar(parts) as advance:
         for k in range(1, arguments.rounds + 1):
             for name in arguments.targets:
-                _try(found, name, partial(_round, found, CONTENDERS[name], place, settings, arguments))
+                _try(measurements, name, partial(_round, measurements, CONTENDERS[name], place, settings, arguments))
                 advance(f"round {k}: {name}")
-            for what in scenarios:
-                _try(found, what, partial(_disturbed, found, what, place, settings, arguments))
-                advance(f"round {k}: {what}")
+            for scenario in scenarios:
+                _try(measurements, scenario, partial(_disturbed, measurements, scenario, place, settings, arguments))
+                advance(f"round {k}: {scenario}")
             if arguments.overload:
-                _try(found, "overload", partial(_overloaded, found, place, settings, arguments))
+                _try(measurements, "overload", partial(_overloaded, measurements, place, settings, arguments))
                 advance(f"round {k}: overload")
             if arguments.start:
-                _try(found, "start", partial(_started, found, place, many))
+                _try(measurements, "start", partial(_started, measurements, place, many))
                 advance(f"round {k}: start")
         for contender in tried:
-            _try(found, contender.name, partial(_faulty, found, contender, place, settings))
+            _try(measurements, contender.name, partial(_faulty, measurements, contender, place, settings))
             advance(f"bad input: {contender.name}")
-    return found
+    return measurements
 
 
 def _asked(arguments: argparse.Namespace) -> list[Contender]:
@@ -84,40 +84,48 @@ def _asked(arguments: argparse.Namespace) -> list[Contender]:
     return [CONTENDERS[name] for name in names]
 
 
-def _try(found: Found, name: str, do: Callable[[], Any]) -> None:
+def _try(measurements: Measurements, name: str, do: Callable[[], Any]) -> None:
     """Who has failed once is not tried again."""
-    if name not in found.absent:
+    if name not in measurements.absent:
         try:
             do()
         except RuntimeError as error:
-            found.absent[name] = str(error)
+            measurements.absent[name] = str(error)
 
 
 def _round(
-    found: Found, contender: Contender, place: Place, settings: dict[str, str], arguments: argparse.Namespace
+    measurements: Measurements,
+    contender: Contender,
+    place: Place,
+    settings: dict[str, str],
+    arguments: argparse.Namespace,
 ) -> None:
     """One server: warm, then each number of connections."""
     with serving(contender, place, settings) if contender.ours else running(contender, place) as server:
         server.warm(arguments.seconds)
         for connections in arguments.connections:
             measured = server.load(connections, arguments.seconds)
-            found.rounds.setdefault((contender.name, connections), []).append(measured)
+            measurements.rounds.setdefault((contender.name, connections), []).append(measured)
 
 
-def _disturbed(found: Found, what: str, place: Place, settings: dict[str, str], arguments: argparse.Namespace) -> None:
-    found.disturbed += disturbed(what, place, settings, arguments.connections, arguments.seconds)
+def _disturbed(
+    measurements: Measurements, scenario: str, place: Place, settings: dict[str, str], arguments: argparse.Namespace
+) -> None:
+    measurements.disturbed += disturbed(scenario, place, settings, arguments.connections, arguments.seconds)
 
 
-def _overloaded(found: Found, place: Place, settings: dict[str, str], arguments: argparse.Namespace) -> None:
-    found.overload.append(overloaded(place, settings, arguments.seconds))
+def _overloaded(
+    measurements: Measurements, place: Place, settings: dict[str, str], arguments: argparse.Namespace
+) -> None:
+    measurements.overload.append(overloaded(place, settings, arguments.seconds))
 
 
-def _started(found: Found, place: Place, settings: dict[str, str]) -> None:
-    found.start.append(start_seconds(place, settings))
+def _started(measurements: Measurements, place: Place, settings: dict[str, str]) -> None:
+    measurements.start.append(start_seconds(place, settings))
 
 
-def _faulty(found: Found, contender: Contender, place: Place, settings: dict[str, str]) -> None:
-    found.faults[contender.name] = faults(contender, place, settings)
+def _faulty(measurements: Measurements, contender: Contender, place: Place, settings: dict[str, str]) -> None:
+    measurements.faults[contender.name] = faults(contender, place, settings)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -132,11 +140,11 @@ def main(words: Sequence[str] | None = None) -> int:
     cores = one_core_each()
     os.sched_setaffinity(0, cores[1:])  # what this process does itself is load
     with tempfile.TemporaryDirectory() as folder:
-        found = run(arguments, Place(Path(folder), arguments.venvs, arguments.model, cores))
-    print("\n".join(told(found)))
+        measurements = run(arguments, Place(Path(folder), arguments.venvs, arguments.model, cores))
+    print("\n".join(report(measurements)))
     if arguments.json:
-        rounds = [{"target": name, "connections": n, "rounds": r} for (name, n), r in found.rounds.items()]
-        arguments.json.write_text(json.dumps({**asdict(found), "rounds": rounds}, indent=1) + "\n")
+        rounds = [{"target": name, "connections": n, "rounds": r} for (name, n), r in measurements.rounds.items()]
+        arguments.json.write_text(json.dumps({**asdict(measurements), "rounds": rounds}, indent=1) + "\n")
     return 0
 
 

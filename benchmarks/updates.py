@@ -23,7 +23,7 @@ import torch
 from benchmarks.running.served import Posted, Served, served
 from benchmarks.running.workbench import Model
 from benchmarks.streams.streams import INK_VECTOR, noisy_digits
-from benchmarks.tables.telling import bar, reached, table
+from benchmarks.tables.terminal import bar, reached, table
 
 RIDGE = {"name": "ridge", "lift": "relu", "width": 1000}
 FLAT, ANSWER_SECONDS, MEMORY_MB = 1.2, 0.25, 700.0
@@ -59,7 +59,7 @@ def flatness(batches: int, rows: int, before: int) -> Flatness:
     return Flatness(seconds[1:], processor[1:])
 
 
-def told(flat: Flatness | None, service: Served | None) -> Iterator[str]:
+def report(flat: Flatness | None, service: Served | None) -> Iterator[str]:
     """What was measured, in words, and what was aimed at."""
     if flat:
         for what, seconds in (("seconds", flat.seconds), ("of the processor", flat.processor)):
@@ -119,10 +119,10 @@ def main(words: Sequence[str] | None = None) -> int:
     service = (
         served(arguments.updates, arguments.rows, arguments.learned, arguments.settle) if arguments.updates else None
     )
-    print("\n".join(told(flat, service)))
+    print("\n".join(report(flat, service)))
     if arguments.json:
-        found = {"flatness": flat and asdict(flat), "served": service and asdict(service)}
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        measured = {"flatness": flat and asdict(flat), "served": service and asdict(service)}
+        arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
     return 0
 
 

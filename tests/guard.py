@@ -25,13 +25,13 @@ def start() -> None:
         return
     os.environ[MARK] = uuid.uuid4().hex
     # the guard holds one end of the pipe; the other closes when this process is gone
-    ours, theirs = os.pipe()
+    ours, for_children = os.pipe()
     environment = {name: value for name, value in os.environ.items() if name != MARK}
     command = [sys.executable, "-m", "tests.guard", os.environ[MARK]]
     as_input = [(os.POSIX_SPAWN_DUP2, ours, 0)]
     os.posix_spawn(sys.executable, command, environment, file_actions=as_input, setsid=True)
     os.close(ours)
-    os.set_inheritable(theirs, False)
+    os.set_inheritable(for_children, False)
 
 
 def main(mark: str) -> None:
@@ -49,10 +49,10 @@ def main(mark: str) -> None:
 
 def _mark(process: psutil.Process) -> str | None:
     try:
-        found: str | None = process.environ().get(MARK)
+        mark: str | None = process.environ().get(MARK)
     except (psutil.Error, OSError):  # of another user, or gone
         return None
-    return found
+    return mark
 
 
 if __name__ == "__main__":

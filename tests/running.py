@@ -96,9 +96,9 @@ class Server:
     def memory(self, peak: bool = False) -> int:
         """Resident bytes, or the most that there were."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)
-        assert found
-        return int(found[1]) * 1024
+        match = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)
+        assert match
+        return int(match[1]) * 1024
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.folder.mkdir(parents=True, exist_ok=True)

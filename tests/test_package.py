@@ -73,8 +73,8 @@ def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> Non
     """To its end and on: what it says to try works, and Ctrl-C leaves nothing behind."""
     folder, out, err = tmp_path / "empty", tmp_path / "out", tmp_path / "err"
     folder.mkdir()
-    with out.open("wb") as told, err.open("wb") as errors:
-        demo = subprocess.Popen([bin / "tsuika", "demo", "--keep"], cwd=folder, stdout=told, stderr=errors)
+    with out.open("wb") as output, err.open("wb") as errors:
+        demo = subprocess.Popen([bin / "tsuika", "demo", "--keep"], cwd=folder, stdout=output, stderr=errors)
     try:
         while "Press CTRL+C" not in out.read_text():
             assert demo.poll() is None, out.read_text() + err.read_text()

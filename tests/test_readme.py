@@ -89,18 +89,18 @@ def _ready(port: int) -> bool:
         return False
 
 
-def answers(told: str) -> list[Any]:
+def answers(output: str) -> list[Any]:
     """JSON documents that stand one after the other, and lines that are none."""
-    found, decoder = [], json.JSONDecoder()
-    while told := told.lstrip():
+    documents, decoder = [], json.JSONDecoder()
+    while output := output.lstrip():
         try:
-            document, end = decoder.raw_decode(told)
+            document, end = decoder.raw_decode(output)
         except json.JSONDecodeError:
-            document, _, rest = told.partition("\n")
-            end = len(told) - len(rest)
-        found.append(document)
-        told = told[end:]
-    return found
+            document, _, rest = output.partition("\n")
+            end = len(output) - len(rest)
+        documents.append(document)
+        output = output[end:]
+    return documents
 
 
 def shown(part: Any, whole: Any) -> bool:
@@ -123,17 +123,17 @@ def test_two_commands_install_and_show_and_test() -> None:
 
 
 def test_the_first_hour_is_as_it_says(newcomer: Newcomer) -> None:
-    told: list[Any] = []
+    documents: list[Any] = []
     for language, text in FIRST_HOUR:
         if language == "sh":
-            told = answers(newcomer.types(["bash", "-eu"], text))
+            documents = answers(newcomer.types(["bash", "-eu"], text))
         elif language == "json":
-            assert any(shown(json.loads(text), answer) for answer in told), (text, told)
+            assert any(shown(json.loads(text), answer) for answer in documents), (text, documents)
         elif language == "python":
             assert "grignolino" in newcomer.types([str(newcomer.folder / ".venv/bin/python"), "-"], text)
         if "tsuika verify" in text:
-            assert told[1].startswith("Verified. wine version 4: 113 rows of 2 batches")
-            assert told[0]["report"]["certificate"]["ledger_digest"] in told[2]
+            assert documents[1].startswith("Verified. wine version 4: 113 rows of 2 batches")
+            assert documents[0]["report"]["certificate"]["ledger_digest"] in documents[2]
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -23,11 +23,11 @@ AT_LEAST = 8
 def of_rows(inputs: Sequence[Sequence[float]], labels: Sequence[str | None]) -> set[bytes]:
     """Of rows as they are sent: float32, the text of their numbers, and the digest of the batch."""
     digest = content_digest(np.asarray(inputs, np.float32), labels)
-    found = {digest.encode(), bytes.fromhex(digest)}
+    traces = {digest.encode(), bytes.fromhex(digest)}
     for row in inputs:
-        found.add(np.asarray(row, "<f4").tobytes()[: 2 * AT_LEAST])
-        found.update(json.dumps(row[:2], separators=(comma, ":"))[1:-1].encode() for comma in (",", ", "))
-    return found
+        traces.add(np.asarray(row, "<f4").tobytes()[: 2 * AT_LEAST])
+        traces.update(json.dumps(row[:2], separators=(comma, ":"))[1:-1].encode() for comma in (",", ", "))
+    return traces
 
 
 class Learned:
@@ -54,8 +54,8 @@ class Learned:
             parts = [unpack_rows(data)]
         for rows in parts:
             for k, batch in enumerate(rows.batches):
-                mine = rows.take(rows.batch == k)
-                self.of.setdefault(batch, set()).update(_bytes(mine), [digest.encode(), bytes.fromhex(digest)])
+                of_batch = rows.take(rows.batch == k)
+                self.of.setdefault(batch, set()).update(_bytes(of_batch), [digest.encode(), bytes.fromhex(digest)])
 
 
 def _bytes(rows: Rows) -> set[bytes]:
@@ -66,7 +66,7 @@ def _bytes(rows: Rows) -> set[bytes]:
 
 def left(data: Path, traces: Iterable[bytes]) -> list[str]:
     """Files of a data folder, and names in it, that hold one of these traces; unpacked where they are packed."""
-    wanted, found = list(traces), []
+    wanted, lines = list(traces), []
     for path in sorted(data.rglob("*")):
         name = str(path.relative_to(data))
         content = name.replace("/", "").encode()
@@ -76,5 +76,5 @@ def left(data: Path, traces: Iterable[bytes]) -> list[str]:
         if (packed := content.find(MAGIC)) >= 0:
             with suppress(zlib.error):
                 content += zlib.decompress(content[packed + len(MAGIC) :])
-        found += [f"{name}: {trace!r}" for trace in wanted if trace in content][:1]
-    return found
+        lines += [f"{name}: {trace!r}" for trace in wanted if trace in content][:1]
+    return lines

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def pss_of_children() -> float | None:
-    """MB (proportional set size) of every process that this one started, and of theirs; null without /proc."""
+    """MB (proportional set size) of every process that this one started, and of theirs; None without /proc."""
     if not Path("/proc/self/smaps_rollup").exists():
         return None
     return sum(_pss(pid) for pid in descendants(os.getpid()))
@@ -27,10 +27,10 @@ def descendants(pid: int) -> list[int]:
     """Every process that one started, and those that these did."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        mine = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except FileNotFoundError:  # it ended meanwhile
         return []
-    return mine + [other for child in mine for other in descendants(child)]
+    return children + [other for child in children for other in descendants(child)]
 
 
 def _pss(pid: int) -> float:

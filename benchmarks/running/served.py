@@ -17,7 +17,7 @@ import httpx
 from benchmarks.running.beside import beside
 from benchmarks.running.memory import pss_of_children
 from benchmarks.streams.streams import INK_VECTOR, Rows, noisy_digits
-from benchmarks.tables.telling import bar
+from benchmarks.tables.terminal import bar
 from service.cli.demonstration.process import running_service
 
 ASKED_EVERY_SECONDS = 0.02
@@ -42,7 +42,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Served:
-    """What a real service did; memory in MB, of the service and its child together, null where it cannot be told."""
+    """What a real service did; memory in MB, of the service and its child together, None where it is not known."""
 
     alone: list[Posted]
     beside: list[Posted]
@@ -54,7 +54,7 @@ class Served:
 def served(updates: int, rows: int, before: int, settle: float) -> Served:
     """A service that learned `before` rows, then updates alone, then as many beside somebody who asks.
 
-    `settle`: seconds for which memory must stand still before it is told.
+    `settle`: seconds for which memory must stand still before it is read.
     """
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -81,7 +81,7 @@ def _post(http: httpx.Client, rows: Rows) -> Posted:
     body = {"inputs": rows.inputs.tolist(), "labels": rows.labels.tolist(), "new_classes": "allow"}
     began = time.time()
     update = _expect(http.post("/v1/models/digits/updates", params={"wait": 60}, json=body))
-    told = time.time()
+    published = time.time()
     if update["report"] is None:
         raise RuntimeError(f"the update is {update['state']}: {update['error']}")
     answer = _expect(http.post("/v1/models/digits/predictions", json={"inputs": body["inputs"][:1]}))
@@ -93,8 +93,8 @@ def _post(http: httpx.Client, rows: Rows) -> Posted:
         "receive": created - began,
         **cost["parts"],
         "record": finished - started - since_claimed,
-        "tell": told - finished,
-        "first answer": ended - told,
+        "tell": published - finished,
+        "first answer": ended - published,
     }
     return Posted(ended - began, update["verdict"] if answer["version"] == update["version"] else "not served", parts)
 

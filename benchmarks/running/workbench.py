@@ -126,7 +126,7 @@ class Model:
     def _challenge(self, base: Stored | None, step: Step, made: Result, promote: bool | None) -> None:
         """The update that follows by itself: the challenger learns from the same base, and must beat what was made."""
         assert made.challenge is not None
-        asked = self._assignment(
+        assignment = self._assignment(
             UpdateKind.LEARN,
             base,
             [step.model_copy(update={"method": made.challenge.method})],
@@ -136,7 +136,7 @@ class Model:
         self._challenged = sum(self._counts[b] for b in made.learned)
         began = time.process_time()
         try:
-            result = self._execute(asked)
+            result = self._execute(assignment)
         except BudgetSpent as spent:
             self.challenges.append(spent.detail)
         else:

@@ -92,10 +92,10 @@ def _npy(row: Row) -> tuple[bytes, dict[str, str]]:
 
 
 def _highest(scores: Any) -> int:
-    found = np.asarray(scores, float).ravel()
-    if len(found) != CLASSES:
-        raise ValueError(f"{len(found)} scores")
-    return int(found.argmax())
+    values = np.asarray(scores, float).ravel()
+    if len(values) != CLASSES:
+        raise ValueError(f"{len(values)} scores")
+    return int(values.argmax())
 
 
 OURS = "-m service.cli serve --port {port}"
@@ -106,8 +106,8 @@ TORCH = "torch>=2.6"
 
 def _ours(name: str, path: str, written: Callable[[Row], tuple[bytes, dict[str, str]]], media: str) -> Contender:
     def best(answer: bytes) -> int:
-        told = json.loads(answer)
-        return int(told["outputs"][0]["data"][0] if path == _INFER else told["predictions"][0]["class"])
+        content = json.loads(answer)
+        return int(content["outputs"][0]["data"][0] if path == _INFER else content["predictions"][0]["class"])
 
     return Contender(name, OURS, path, written, best, media, headers=_AUTHORIZED)
 
@@ -116,7 +116,7 @@ def _peer(name: str, path: str, make: Callable[[Row], Any], scores: Callable[[An
     serves = "-m bentoml serve benchmarks.servers.bentoml:Network --host 127.0.0.1 --port {port}"
     command = serves if name == "bentoml" else f"-m benchmarks.servers.{name}"
     return Contender(
-        name, command, path, _json(make), lambda told: _highest(scores(json.loads(told))), packages=packages
+        name, command, path, _json(make), lambda content: _highest(scores(json.loads(content))), packages=packages
     )
 
 
@@ -124,8 +124,8 @@ def _x(row: Row) -> Any:
     return {"x": row}
 
 
-def _scores(told: Any) -> Any:
-    return told["scores"]
+def _scores(content: Any) -> Any:
+    return content["scores"]
 
 
 PEERS = (
@@ -133,16 +133,16 @@ PEERS = (
         "mlserver",
         _INFER,
         lambda row: _tensor(row, data=flat(row)),
-        lambda told: told["outputs"][0]["data"],
+        lambda content: content["outputs"][0]["data"],
         *(TORCH, "mlserver", "numpy"),
     ),
     _peer("litserve", "/predict", _x, _scores, TORCH, "litserve", "numpy"),
-    _peer("bentoml", "/predict", lambda row: {"x": [row]}, lambda told: told, TORCH, "bentoml", "numpy"),
+    _peer("bentoml", "/predict", lambda row: {"x": [row]}, lambda content: content, TORCH, "bentoml", "numpy"),
     _peer(
         "mlflow",
         "/invocations",
         lambda row: {"inputs": [row]},
-        lambda told: told["predictions"],
+        lambda content: content["predictions"],
         *(TORCH, "mlflow", "numpy", "uvloop", "httptools"),
     ),
 )

@@ -59,7 +59,7 @@ def disturbed(
 ) -> list[Disturbed]:
     """One round of a scenario. Raises NotStarted, RuntimeError."""
     worker, happening = SCENARIOS[what]
-    found = []
+    disturbed_rounds = []
     with serving(CONTENDERS["ours"], place, settings, worker) as server:
         server.warm(seconds)
         for n in connections:
@@ -67,8 +67,8 @@ def disturbed(
             with happening(server, seconds) as meanwhile:
                 loud = server.load(n, seconds)
             rate, p99 = (loud[k] / quiet[k] if quiet[k] else float("nan") for k in ("rate", "p99"))
-            found.append(Disturbed(what, n, rate, p99, loud["failed"], meanwhile.done, meanwhile.faults))
-    return found
+            disturbed_rounds.append(Disturbed(what, n, rate, p99, loud["failed"], meanwhile.done, meanwhile.faults))
+    return disturbed_rounds
 
 
 @contextmanager
@@ -90,9 +90,9 @@ def swaps(server: Running, seconds: int) -> Iterator[Meanwhile]:
 def uploads(server: Running, seconds: int) -> Iterator[Meanwhile]:
     """Batches of 20 MB of JSON, one after another, each stored as a new one."""
     shape = SHAPES[server.place.network]
-    one = json.dumps(_row(shape))
-    rows = UPLOAD_BYTES // len(one)
-    inputs = ",".join([one] * rows)
+    row = json.dumps(_row(shape))
+    rows = UPLOAD_BYTES // len(row)
+    inputs = ",".join([row] * rows)
     labels = json.dumps([str(k % CLASSES) for k in range(rows)])
 
     def upload(http: httpx.Client, k: int) -> httpx.Response:
@@ -152,10 +152,10 @@ def cold_loads(server: Running, seconds: int) -> Iterator[Meanwhile]:
         yield meanwhile
 
 
-def _until(http: httpx.Client, path: str, there: Callable[[Any], bool]) -> None:
+def _until(http: httpx.Client, path: str, is_done: Callable[[Any], bool]) -> None:
     """Waits until an update is so far. Raises RuntimeError."""
     until = time.monotonic() + TRAINS_SECONDS
-    while not there(now := expect(http.get(path)).json()):
+    while not is_done(now := expect(http.get(path)).json()):
         if time.monotonic() > until:
             raise RuntimeError(f"the update is {now['state']}, {now['progress']}, {now['error']}")
         time.sleep(0.1)
@@ -189,9 +189,9 @@ def _row(shape: Sequence[int], seed: int = 0) -> list[object]:
     def fill(rest: Sequence[int]) -> object:
         return [fill(rest[1:]) for _ in range(rest[0])] if rest else round(draw.random(), 3)
 
-    found = fill(shape)
-    assert isinstance(found, list)
-    return found
+    row = fill(shape)
+    assert isinstance(row, list)
+    return row
 
 
 SCENARIOS = {

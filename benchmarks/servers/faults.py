@@ -50,17 +50,17 @@ NAMES = (*CHANGES, *BODIES)
 def faults(contender: Contender, place: Place, settings: dict[str, str]) -> list[str]:
     """What each of `NAMES` gets. Raises NotStarted."""
     with serving(contender, place, settings) if contender.ours else running(contender, place) as server:
-        found = [_asked(partial(server.ask, changed=change(server.row))) for change in CHANGES.values()]
-        found += [_asked(partial(server.ask, body=body)) for body in BODIES.values()]
-        return found if server.right() else [*found[:-1], f"{found[-1]}, then nothing right"]
+        outcomes = [_outcome(partial(server.ask, changed=change(server.row))) for change in CHANGES.values()]
+        outcomes += [_outcome(partial(server.ask, body=body)) for body in BODIES.values()]
+        return outcomes if server.right() else [*outcomes[:-1], f"{outcomes[-1]}, then nothing right"]
 
 
-def clear(told: str) -> bool:
+def clear(outcome: str) -> bool:
     """Whether a refusal is one that a client can read."""
-    return told == UNSAID or (told[:1] == "4" and told.isdigit())
+    return outcome == UNSAID or (outcome[:1] == "4" and outcome.isdigit())
 
 
-def _asked(ask: Callable[[], httpx.Response]) -> str:
+def _outcome(ask: Callable[[], httpx.Response]) -> str:
     with suppress(TypeError, struct.error):
         try:
             return described(ask())

@@ -54,15 +54,15 @@ class Floor:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        status, told = 200, b""
+        status, content = 200, b""
         try:
-            found = await self.answer(np.asarray(self.decoder.decode(body).x, np.float32))
-            told = self.encoder.encode({"class": int(found.argmax()), "scores": found.tolist()})
+            scores = await self.answer(np.asarray(self.decoder.decode(body).x, np.float32))
+            content = self.encoder.encode({"class": int(scores.argmax()), "scores": scores.tolist()})
         except ValueError:
-            status, told = 400, b'{"error":"no such row"}'
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(told))]
+            status, content = 400, b'{"error":"no such row"}'
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": told})
+        await send({"type": "http.response.body", "body": content})
 
     def answer(self, row: np.ndarray) -> asyncio.Future[np.ndarray]:
         if row.shape != SHAPES[NAME]:
@@ -78,9 +78,9 @@ class Floor:
         """Answer what has come meanwhile."""
         rows, waiting = self.rows[:MOST_ROWS], self.waiting[:MOST_ROWS]
         del self.rows[:MOST_ROWS], self.waiting[:MOST_ROWS]
-        for future, found in zip(waiting, self.forward(rows), strict=True):
+        for future, scores in zip(waiting, self.forward(rows), strict=True):
             if not future.done():
-                future.set_result(found)
+                future.set_result(scores)
         if self.rows:
             asyncio.get_running_loop().call_soon(self.run)
 

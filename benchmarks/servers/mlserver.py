@@ -27,8 +27,8 @@ class Network(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         rows = NumpyCodec.decode_input(payload.inputs[0]).astype(np.float32, copy=False)
         with torch.inference_mode():
-            found = self.network(torch.from_numpy(rows)).numpy()
-        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("scores", found)])
+            scores = self.network(torch.from_numpy(rows)).numpy()
+        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("scores", scores)])
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ class ResNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
-        found: torch.Tensor = self.fc(x.mean((2, 3)))
-        return found
+        scores: torch.Tensor = self.fc(x.mean((2, 3)))
+        return scores
 
 
 def build(name: str = NAME, seed: int = 0) -> nn.Module:
@@ -87,8 +87,8 @@ def row(name: str = NAME) -> list[Any]:
     def fill(shape: tuple[int, ...]) -> Any:
         return [fill(shape[1:]) for _ in range(shape[0])] if shape else round(draw.random(), 6)
 
-    found: list[Any] = fill(SHAPES[name])
-    return found
+    nested: list[Any] = fill(SHAPES[name])
+    return nested
 
 
 def free_port() -> int:

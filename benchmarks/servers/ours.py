@@ -68,8 +68,11 @@ def exported(network: str, seed: int) -> bytes:
     backbone = {"name": f"small_resnet/{'-'.join(map(str, FILTERS))}x2"}
     if network == "m1":
         backbone = {"name": "mlp", "hidden": HIDDEN}
-    told = {"architecture": json.dumps({"backbone": backbone}), "classes": json.dumps([str(k) for k in range(CLASSES)])}
-    return save(tensors, told)
+    metadata = {
+        "architecture": json.dumps({"backbone": backbone}),
+        "classes": json.dumps([str(k) for k in range(CLASSES)]),
+    }
+    return save(tensors, metadata)
 
 
 def input_of(network: str) -> dict[str, object]:

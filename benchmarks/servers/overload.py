@@ -39,12 +39,12 @@ def overloaded(place: Place, settings: dict[str, str], seconds: int) -> Overload
     with serving(CONTENDERS["ours"], place, settings) as server:
         server.warm(seconds)
         before = server.drive(BUSY, seconds).rate
-        found = server.drive(CROWD, seconds, each=TIMES * before / CROWD, before=GATHERING_SECONDS)
+        driven = server.drive(CROWD, seconds, each=TIMES * before / CROWD, before=GATHERING_SECONDS)
         capacity = (before + server.drive(BUSY, seconds).rate) / 2
-        offered = (found.requests + found.refused) / seconds
-        return Overload(found.rate / capacity, offered / capacity, found.refused, found.broken, found.p99)
+        offered = (driven.requests + driven.refused) / seconds
+        return Overload(driven.rate / capacity, offered / capacity, driven.refused, driven.broken, driven.p99)
 
 
-def told(rounds: Sequence[Overload]) -> list[list[str]]:
+def table_rows(rounds: Sequence[Overload]) -> list[list[str]]:
     """Rows of the table."""
     return [[f"{r.goodput:.2f}", f"{r.offered:.2f}", str(r.refused), str(r.broken), f"{r.p99:.0f}"] for r in rounds]

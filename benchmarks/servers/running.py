@@ -94,10 +94,10 @@ class Running:
     def load(self, connections: int, seconds: int) -> dict[str, Any]:
         """Load it, and tell what came back and what it took: core-milliseconds a request, MB."""
         before = core_seconds_of(self.process.pid)
-        found = self.drive(connections, seconds)
+        driven = self.drive(connections, seconds)
         used = core_seconds_of(self.process.pid) - before
-        cost = 1000 * used / max(found.requests, 1)
-        return {**asdict(found), "failed": found.failed, "core_ms": cost, "pss": pss_of(self.process.pid)}
+        cost = 1000 * used / max(driven.requests, 1)
+        return {**asdict(driven), "failed": driven.failed, "core_ms": cost, "pss": pss_of(self.process.pid)}
 
     def warm(self, seconds: int) -> None:
         self.load(8, min(WARM_SECONDS, seconds))
@@ -137,7 +137,7 @@ def process(
     path = f"{Path(words[0]).parent}{os.pathsep}{clean.get('PATH', '')}"
     env = {**clean, **QUIET, **mine, "TMPDIR": str(place.folder), "PATH": path, **settings}
     with log.open("ab") as sink:
-        found = subprocess.Popen(
+        process = subprocess.Popen(
             ["taskset", "-c", str(core), *words],
             cwd=ROOT,
             env=env,
@@ -147,9 +147,9 @@ def process(
             start_new_session=True,
         )
     try:
-        yield found
+        yield process
     finally:
-        _stop(found)
+        _stop(process)
 
 
 def _stop(one: subprocess.Popen[bytes]) -> None:

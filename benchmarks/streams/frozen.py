@@ -50,13 +50,13 @@ def extracted(rows: Rows, backbone: PretrainedBackbone) -> Floats:
     extractor = frozen(backbone, pretrained(backbone, {}))
     texts = rows.inputs.dtype == object
     order = np.argsort([len(t) for t in rows.inputs], kind="stable") if texts else np.arange(len(rows))
-    found = np.empty((len(rows), extractor.width), np.float32)
+    features = np.empty((len(rows), extractor.width), np.float32)
     for start in range(0, len(rows), AT_ONCE):
         which = order[start : start + AT_ONCE]
         x = extractor.prepare(rows.inputs[which])
         with torch.inference_mode():
-            found[which] = extractor(x if texts else x.float() / 127.5 - 1).numpy()
-    return found
+            features[which] = extractor(x if texts else x.float() / 127.5 - 1).numpy()
+    return features
 
 
 _answered: dict[str, dict[bytes, torch.Tensor]] = {}

@@ -81,11 +81,11 @@ class Fecam(Ncm):
 
     def scores(self, h: Floats) -> Floats:
         h = _unit(np.sign(h) * np.abs(h) ** 0.5).astype(np.float32)
-        found = []
+        columns = []
         for k in sorted(self.means):
             away = h - _unit(self.means[k][None]).astype(np.float32)
-            found.append(-((away @ self.inverses[k]) * away).sum(1))
-        return np.stack(found, 1).astype(np.float64)
+            columns.append(-((away @ self.inverses[k]) * away).sum(1))
+        return np.stack(columns, 1).astype(np.float64)
 
     @property
     def bytes(self) -> int:

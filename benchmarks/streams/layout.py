@@ -12,7 +12,7 @@ from benchmarks.tables.scores import Course
 
 @dataclass(frozen=True, eq=False)
 class Laid:
-    """One stream and seed. `plain`: the same with the backbone's features as inputs; null without a backbone."""
+    """One stream and seed. `plain`: the same with the backbone's features as inputs; None without a backbone."""
 
     stream: Stream
     seed: int

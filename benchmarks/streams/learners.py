@@ -89,15 +89,15 @@ def by_service(laid: Laid, words: str) -> Learned:
 
 
 def answers(model: Model, laid: Laid, rows: Rows) -> tuple[list[str], Floats]:
-    """Classes and probabilities of rows by the live version; by the head of their domain where that is told."""
+    """Classes and probabilities of rows by the live version; by the head of their domain where that is named."""
     predictor = remembering(model.predictor(), model.checkpoint())
     if not laid.stream.sourced:
         return predictor.names, predictor.probabilities(rows.inputs)
-    found = np.zeros((len(rows), len(predictor.names)))
+    probabilities = np.zeros((len(rows), len(predictor.names)))
     for domain in np.unique(rows.domain):
-        mine = rows.domain == domain
-        found[mine] = predictor.probabilities(rows.inputs[mine], source=str(domain))
-    return predictor.names, found
+        of_domain = rows.domain == domain
+        probabilities[of_domain] = predictor.probabilities(rows.inputs[of_domain], source=str(domain))
+    return predictor.names, probabilities
 
 
 def in_numpy(model: Model, laid: Laid) -> float | None:
@@ -130,10 +130,10 @@ def by_joint(laid: Laid) -> Learned:
         places = course.asked(stream.keys(arrival.rows))
         if stream.kind == "small" and t + 1 < len(laid.arrivals):
             continue
-        found = joint(stream, together(laid.arrivals[: t + 1]), laid.test.take(places), laid.seed)
-        course.after(list(found.names), found.probabilities)
-        seconds.append(found.seconds)
-        size = found.bytes
+        retrained = joint(stream, together(laid.arrivals[: t + 1]), laid.test.take(places), laid.seed)
+        course.after(list(retrained.names), retrained.probabilities)
+        seconds.append(retrained.seconds)
+        size = retrained.bytes
     return scored(stream.name, JOINT, laid.seed, course, seconds, bytes=size, kept=size)
 
 
@@ -148,11 +148,13 @@ def by_published(laid: Laid, name: str) -> Learned:
         batches = [Rows(scaled(laid.stream, a.rows.inputs, first), a.rows.labels) for a in laid.arrivals]
         test = scaled(laid.stream, laid.test.inputs, first)
     places = [course.asked(laid.stream.keys(a.rows)) for a in laid.arrivals]
-    found, course = run_published(name, batches, [np.asarray(test[p], np.float64) for p in places]), laid.course()
-    for arrival, names, scores in zip(laid.arrivals, found.names, found.scores, strict=True):
+    published, course = run_published(name, batches, [np.asarray(test[p], np.float64) for p in places]), laid.course()
+    for arrival, names, scores in zip(laid.arrivals, published.names, published.scores, strict=True):
         course.asked(laid.stream.keys(arrival.rows))
         course.after(names, scores)
-    return scored(laid.stream.name, name, laid.seed, course, found.seconds, bytes=found.bytes, kept=found.bytes)
+    return scored(
+        laid.stream.name, name, laid.seed, course, published.seconds, bytes=published.bytes, kept=published.bytes
+    )
 
 
 def together(arrivals: list[Arrival]) -> Rows:

@@ -190,7 +190,7 @@ STREAMS = {
 def load(
     stream: Stream, folder: Path | None, seed: int | None, features: tuple[Array, Array] | None = None
 ) -> tuple[Rows, Rows]:
-    """-> training rows, shuffled by the seed (null: as they lie), and test rows.
+    """-> training rows, shuffled by the seed (None: as they lie), and test rows.
 
     A file holds X_train, y_train, X_test, y_test, and domain_train, domain_test where rows come from several.
     features: take these as inputs, in the order of the file.

@@ -66,12 +66,12 @@ def scored(stream: str, method: str, seed: int, course: Course, seconds: Sequenc
     )
 
 
-def keep(found: Learned, file: Path | None) -> Learned:
+def keep(run: Learned, file: Path | None) -> Learned:
     """Append it to the file, if there is one."""
     if file is not None:
         with file.open("a") as lines:
-            lines.write(json.dumps(asdict(found)) + "\n")
-    return found
+            lines.write(json.dumps(asdict(run)) + "\n")
+    return run
 
 
 def kept(file: Path) -> list[Learned]:

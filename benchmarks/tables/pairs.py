@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from benchmarks.tables.learned import Learned
-from benchmarks.tables.telling import reached, table
+from benchmarks.tables.terminal import reached, table
 from service.learning.methods import METHODS
 
 PEERS = {"replay": "replay", "der_pp": "der++", "icarl": "icarl", "ewc": "ewc", "lwf": "lwf", "mas": "mas", "si": "si"}
@@ -24,10 +24,10 @@ AHEAD = {"mnist10k": 3.0, "letter": 13.0, "clinc150": 1.0, "emoji32-styles": 1.0
 """Points by which `auto` shall beat the best strategy of Avalanche that keeps 500 rows."""
 
 
-def told(found: Sequence[Learned]) -> Iterator[str]:
+def report(runs: Sequence[Learned]) -> Iterator[str]:
     """A table a stream, and lines of what was reached."""
-    for stream in dict.fromkeys(r.stream for r in found):
-        here = {m: [r for r in found if r.stream == stream and r.method == m] for m in {r.method for r in found}}
+    for stream in dict.fromkeys(r.stream for r in runs):
+        here = {m: [r for r in runs if r.stream == stream and r.method == m] for m in {r.method for r in runs}}
         here = {m: rows for m, rows in here.items() if rows and not rows[0].refused}
         if any(m.startswith("Avalanche ") for m in here):
             yield from _pairs(stream, here)
@@ -35,39 +35,41 @@ def told(found: Sequence[Learned]) -> Iterator[str]:
 
 
 def _pairs(stream: str, here: dict[str, list[Learned]]) -> Iterator[str]:
-    lines, said = [], []
+    lines, sentences = [], []
     for method in [m for name in METHODS for m in sorted(here) if m.partition(":")[0] == name]:
         full = f"Avalanche {PEERS.get(method.partition(':')[0], '')}"
         if full not in here:
             continue
-        ours, theirs = _same_seeds(here[method], here[full])
+        ours, avalanche = _same_seeds(here[method], here[full])
         even = here.get(full + EVEN, [])
-        share, whole = (_mean(ours, key) / _mean(theirs, "seconds") for key in ("training_seconds", "seconds"))
+        share, whole = (_mean(ours, key) / _mean(avalanche, "seconds") for key in ("training_seconds", "seconds"))
         lines.append(
             [
                 method,
-                *(f"{_mean(r, 'accuracy'):.4f}" if r else "–" for r in (ours, theirs, even)),
-                *(f"{_mean(r, 'forgetting'):.4f}" if r else "–" for r in (ours, theirs, even)),
+                *(f"{_mean(r, 'accuracy'):.4f}" if r else "–" for r in (ours, avalanche, even)),
+                *(f"{_mean(r, 'forgetting'):.4f}" if r else "–" for r in (ours, avalanche, even)),
                 f"{share:.2f}",
                 f"{whole:.2f}",
             ]
         )
         if not method.startswith("si"):
-            for name, rows in (("", theirs), (EVEN, even)):
+            for name, rows in (("", avalanche), (EVEN, even)):
                 if rows:
                     gain = 100 * (_mean(ours, "accuracy") - _mean(rows, "accuracy"))
-                    said.append(reached(f"{stream}, {method} against {full}{name}, points", gain, -POINT, most=False))
-            said.append(reached(f"{stream}, {method}: core-seconds of training, times Avalanche's", share, SHARE))
+                    sentences.append(
+                        reached(f"{stream}, {method} against {full}{name}, points", gain, -POINT, most=False)
+                    )
+            sentences.append(reached(f"{stream}, {method}: core-seconds of training, times Avalanche's", share, SHARE))
     if lines:
         yield f"{stream}, method by method: ours, Avalanche's, Avalanche's with as many rows to train on as ours"
         headings = ("method", "ours", "theirs", "0.7", "forgets", "theirs", "0.7", "trains, times theirs", "judged")
         yield table(headings, lines)
-        yield from said
+        yield from sentences
     rivals = {m: rows for m, rows in here.items() if m.startswith("Avalanche ") and "rows" not in m}
     if "auto" in here and stream in AHEAD and rivals:
         best = max(rivals, key=lambda m: _mean(rivals[m], "accuracy"))
-        ours, theirs = _same_seeds(here["auto"], rivals[best])
-        gain = 100 * (_mean(ours, "accuracy") - _mean(theirs, "accuracy"))
+        ours, avalanche = _same_seeds(here["auto"], rivals[best])
+        gain = 100 * (_mean(ours, "accuracy") - _mean(avalanche, "accuracy"))
         yield reached(f"{stream}, auto against {best}, points", gain, AHEAD[stream], most=False)
     yield ""
 
@@ -102,5 +104,5 @@ def _same_seeds(a: Sequence[Learned], b: Sequence[Learned]) -> tuple[list[Learne
 
 
 def _mean(rows: Sequence[Learned], name: str) -> float:
-    there = [v for r in rows if (v := getattr(r, name)) is not None]
-    return float(np.mean(there)) if there else float("nan")
+    present = [v for r in rows if (v := getattr(r, name)) is not None]
+    return float(np.mean(present)) if present else float("nan")

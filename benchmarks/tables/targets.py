@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.tables.learned import Learned
-from benchmarks.tables.telling import reached
+from benchmarks.tables.terminal import reached
 
 MEASURED = ("accuracy", "forgetting", "masked_forgetting", "numpy_ridge", "last_seconds")
 Measured = Mapping[str, float]
@@ -26,7 +26,7 @@ class Target:
     limit: Callable[[Measured], float]
     most: bool = False
 
-    def told(self, measured: Measured) -> str:
+    def sentence(self, measured: Measured) -> str:
         """One line: reached or not, with the numbers."""
         words = f"{self.stream}, {self.method}: {self.words}"
         return reached(words, self.value(measured), self.limit(measured), self.most)
@@ -74,19 +74,19 @@ TARGETS = (
 )
 
 
-def targets(found: Sequence[Learned]) -> Iterator[str]:
+def targets(runs: Sequence[Learned]) -> Iterator[str]:
     """A line for each target that was measured, over the seeds that joint retraining has, too."""
     for target in TARGETS:
-        bound = {r.seed: r for r in found if r.stream == target.stream and r.method == "joint"}
-        mine = [r for r in found if r.stream == target.stream and r.method == target.method and r.seed in bound]
-        if mine:
-            measured = {key: _mean([getattr(r, key) for r in mine]) for key in MEASURED}
-            bounds = [bound[r.seed] for r in mine]
+        bound = {r.seed: r for r in runs if r.stream == target.stream and r.method == "joint"}
+        own_runs = [r for r in runs if r.stream == target.stream and r.method == target.method and r.seed in bound]
+        if own_runs:
+            measured = {key: _mean([getattr(r, key) for r in own_runs]) for key in MEASURED}
+            bounds = [bound[r.seed] for r in own_runs]
             measured |= {"joint": _mean([b.accuracy for b in bounds])}
             measured |= {"joint_last": _mean([b.last_seconds for b in bounds])}
-            yield target.told(measured)
+            yield target.sentence(measured)
 
 
 def _mean(values: Sequence[float | None]) -> float:
-    there = [v for v in values if v is not None]
-    return float(np.mean(there)) if there else float("nan")
+    present = [v for v in values if v is not None]
+    return float(np.mean(present)) if present else float("nan")

@@ -95,6 +95,6 @@ def _images(records: NDArray[np.uint8], labels: int, fine: Sequence[str], coarse
     numbers, groups = records[:, labels - 1], records[:, 0]
     if numbers.max() >= len(fine) or (coarse is not None and groups.max() >= len(coarse)):
         raise NotCifar(f"A record has the label {numbers.max()}, and there are {len(fine)} names.")
-    told = np.array(coarse)[groups] if coarse is not None else np.full(len(records), "")
+    coarse_names = np.array(coarse)[groups] if coarse is not None else np.full(len(records), "")
     pixels = np.ascontiguousarray(records[:, labels:]).reshape(-1, 3, SIDE, SIDE)
-    return Images(pixels, np.array(fine)[numbers], told)
+    return Images(pixels, np.array(fine)[numbers], coarse_names)

@@ -48,8 +48,10 @@ def accuracy(model: RemoteModel, images: Images) -> float:
     """Share of the images that the live version names rightly."""
     right = 0
     for part in _parts(images):
-        found = model.predict(part.inputs).predictions
-        right += sum(one.class_ == name for one, name in zip(found, part.labels.tolist(), strict=True))
+        predictions = model.predict(part.inputs).predictions
+        right += sum(
+            prediction.class_ == name for prediction, name in zip(predictions, part.labels.tolist(), strict=True)
+        )
     return right / len(images)
 
 
@@ -79,8 +81,8 @@ def _columns(model: RemoteModel) -> list[str]:
     return model.version(live).classes
 
 
-def _tell(what: str, update: Update) -> None:
-    print(f"{what}: version {update.version}, {update.verdict}. {update.why}")
+def _tell(title: str, update: Update) -> None:
+    print(f"{title}: version {update.version}, {update.verdict}. {update.why}")
 
 
 def main(words: Sequence[str] | None = None) -> int:

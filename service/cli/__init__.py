@@ -28,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = import_module(f"service.cli.{arguments.command}").run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except TsuikaError as told:
-        print(f"tsuika {arguments.command}: {told}", file=sys.stderr)
-        return USAGE if isinstance(told, ImpossibleSettings) else ERROR
+    except TsuikaError as error:
+        print(f"tsuika {arguments.command}: {error}", file=sys.stderr)
+        return USAGE if isinstance(error, ImpossibleSettings) else ERROR
     return code
 
 

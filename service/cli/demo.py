@@ -24,8 +24,8 @@ WIDTH = 100
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Starts a service with a temporary folder, tells the three acts, stops it (with --keep: when it is told to)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however we are stopped, the service ends with us
+    """Starts a service with a temporary folder, shows the three acts, and stops it; with --keep on Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop by SIGTERM ends the service, too
     out, err = Console(highlight=False), Console(highlight=False, stderr=True)
     out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
     teller = Teller(out, err)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _keep(teller: Teller, url: str, aside: Rows) -> None:
-    """What to try, until somebody presses Ctrl-C."""
+    """Lists commands to try, and waits for Ctrl-C."""
     row = json.dumps(aside.inputs[0].astype(int).tolist(), separators=(",", ":"))
     json_header = "-H 'Content-Type: application/json'"
     exact = f"{url}/v1/models/new-classes.ridge"

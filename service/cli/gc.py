@@ -12,8 +12,9 @@ from service.upkeep.gc import collect
 def run(arguments: argparse.Namespace) -> int:
     """Lists what goes, one a line, and deletes it unless it is a dry run."""
     with runtime() as opened:
-        found = collect(opened, dry_run=arguments.dry_run)
-    for area, digest in found.deleted:
+        collected = collect(opened, dry_run=arguments.dry_run)
+    for area, digest in collected.deleted:
         print(f"{area}/{digest}")
-    print(f"{len(found.deleted)} {'would go' if arguments.dry_run else 'gone'}, {found.kept} old ones are in use.")
+    verb = "would go" if arguments.dry_run else "gone"
+    print(f"{len(collected.deleted)} {verb}, {collected.kept} old ones are in use.")
     return DONE

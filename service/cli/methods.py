@@ -1,4 +1,4 @@
-"""`tsuika methods`: how a model can learn, from the one list."""
+"""`tsuika methods`: lists the methods by which a model can learn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.learning.methods import METHODS
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """A table of the methods."""
+    """Prints a table of the methods."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in ("method", "family", "what it does", "good when"):
         table.add_column(column, no_wrap=column in ("method", "family"))

@@ -1,4 +1,4 @@
-"""`tsuika migrate`: the tables of the database as this version of the code wants them."""
+"""`tsuika migrate`: brings the tables of the database to this version of the code."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from service.settings import Settings
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until it is told to stop."""
+    """Serves until it is stopped."""
     settings = Settings.from_environment(
         host=arguments.host,
         port=arguments.port,

@@ -1,4 +1,4 @@
-"""What commands beside the service open: the data folder that the settings name, as it is."""
+"""The data folder that the settings name, as commands beside the service open it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from service.settings import Settings
 
 @contextmanager
 def runtime() -> Iterator[Runtime]:
-    """Raises NotFound where no service has kept anything yet: a typing error must not make an empty folder; and
-    SchemaMismatch where it was a service of another version."""
+    """Opens the data folder. Raises NotFound where there is no database, for a typing error must not make an empty
+    folder, and SchemaMismatch where the database is another version's."""
     settings = Settings.from_environment()
     if not settings.database_file.exists():
         raise NotFound(

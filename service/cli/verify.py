@@ -20,29 +20,27 @@ def run(arguments: argparse.Namespace) -> int:
         with opened.database.reading() as session:
             number = aliases.version(session, models.get(session, arguments.model), arguments.version).number
         bar = bars.add_task("Adding up", total=None)
-        found = verify(
+        verified = verify(
             opened,
             arguments.model,
             number,
             lambda done, total: bars.update(bar, completed=done, total=total),
         )
-    for line in told(found):
+    for line in report_lines(verified):
         print(line)
-    return DONE if found.holds else ERROR
+    return DONE if verified.holds else ERROR
 
 
-def told(found: Verified) -> list[str]:
-    """What was found, in some lines."""
-    what = (
-        f"{found.model} version {found.version}: {rows(found.rows)} of {counted(found.batches, 'batch', 'batches')}, "
-        f"{counted(found.shards, 'shard', 'shards')}"
-    )
-    if found.holds:
-        return [f"Verified. {what}.", f"  recorded and recomputed  {found.recorded}"]
-    lines = [f"NOT verified. {what}."]
-    for file in found.damaged:
+def report_lines(verified: Verified) -> list[str]:
+    """The outcome in a few lines: what agrees, or which stored files are damaged and what they cost."""
+    parts = f"{counted(verified.batches, 'batch', 'batches')}, {counted(verified.shards, 'shard', 'shards')}"
+    subject = f"{verified.model} version {verified.version}: {rows(verified.rows)} of {parts}"
+    if verified.holds:
+        return [f"Verified. {subject}.", f"  recorded and recomputed  {verified.recorded}"]
+    lines = [f"NOT verified. {subject}."]
+    for file in verified.damaged:
         lines.append(f"  damaged     {file.area}/{file.digest}: {file.what}. Without it {file.costs}.")
-    if found.recorded:
-        lines.append(f"  recorded    {found.recorded}")
-        lines.append(f"  recomputed  {found.recomputed or 'not possible'}")
+    if verified.recorded:
+        lines.append(f"  recorded    {verified.recorded}")
+        lines.append(f"  recomputed  {verified.recomputed or 'not possible'}")
     return [*lines, "Stored files were changed or lost. Restore them from a copy of the data folder."]

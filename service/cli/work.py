@@ -9,7 +9,7 @@ from service.settings import Settings
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Works until it is told to stop."""
+    """Learns until it is stopped."""
     settings = Settings.from_environment()
     from service.worker.parent.loop import work
 

@@ -136,15 +136,15 @@ def refuse(response: httpx.Response) -> NoReturn:
 
 
 def _problem(response: httpx.Response) -> Problem:
-    """The body as a problem; something between us and the service may have answered in its own way."""
+    """The body as a problem; a proxy in front of the service may have answered in another form."""
     try:
         return Problem.model_validate_json(response.content)
     except ValidationError:
-        told: Any = response.text[:200].strip() or response.reason_phrase
+        body: Any = response.text[:200].strip() or response.reason_phrase
         return Problem(
             type="about:blank",
             title=response.reason_phrase,
             status=response.status_code,
-            detail=f"{response.request.method} {response.request.url} was answered {response.status_code}: {told}",
+            detail=f"{response.request.method} {response.request.url} was answered {response.status_code}: {body}",
             request_id=response.headers.get("x-request-id", ""),
         )

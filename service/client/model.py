@@ -122,8 +122,8 @@ class RemoteModel:
         on_progress: OnProgress | None = None,
     ) -> Update:
         """Take batches back out of what is served; the report holds the certificate."""
-        named = [batches] if isinstance(batches, str) else list(batches)
-        body = {"batches": named, "reason": reason, "erase": erase}
+        ids = [batches] if isinstance(batches, str) else list(batches)
+        body = {"batches": ids, "reason": reason, "erase": erase}
         return self._ordered("retractions", body, wait, on_progress)
 
     def erase(self, batches: Sequence[str] | str, reason: str = "", *, wait: float | None = 600.0) -> Update:
@@ -140,8 +140,8 @@ class RemoteModel:
     def predict(
         self, inputs: Any, *, top: int | None = None, version: int | str | None = None, source: str | None = None
     ) -> Predictions:
-        """Best classes of n rows, by the live version or by another, told by number or alias. `top` lists more than the
-        best one; `source` says where the rows come from, whose own head answers where there is one."""
+        """Predicts n rows by the live version, or by another one, named by its number or alias. `top` lists more than
+        the best class; `source` says where the rows come from, whose own head answers where there is one."""
         path = self._path if version is None else self._version(version)
         body = _given(inputs=plain(inputs), top=top, source=source)
         return self._transport.call("POST", f"{path}/predictions", Predictions, body)
@@ -199,7 +199,7 @@ class RemoteModel:
         return self._transport.call("GET", f"{self._path}/lineage", Lineage)
 
     def certificate(self, version: int | str) -> Certificate | None:
-        """What the retraction that made this version certifies; null for any other version."""
+        """The certificate of the retraction that made this version; None for any other version."""
         report = self.version(version).report
         return report.certificate if report else None
 
@@ -208,8 +208,8 @@ class RemoteModel:
 
         whole=False leaves out the weights of a pretrained backbone that no batch changed: the other service has them.
         """
-        told = None if whole else "false"
-        return self._transport.send("GET", f"{self._version(version)}/weights", whole=told).content
+        params = {} if whole else {"whole": "false"}
+        return self._transport.send("GET", f"{self._version(version)}/weights", **params).content
 
     def import_version(
         self,
@@ -226,17 +226,17 @@ class RemoteModel:
         A file that `weights` gave says what it is. Of any other, name the architecture, such as {"backbone": {"name":
         "mlp", "hidden": [256]}}, and the classes in the order of its outputs; or its metadata names them.
         """
-        told = _given(architecture=architecture, classes=None if classes is None else list(classes), scale=scale)
+        fields = _given(architecture=architecture, classes=None if classes is None else list(classes), scale=scale)
         params = _given(promote="true" if promote else None, reason=reason)
-        answer = self._transport.upload(f"{self._path}/versions", weights, told, **params)
+        answer = self._transport.upload(f"{self._path}/versions", weights, fields, **params)
         return Version.model_validate_json(answer.content)
 
     def ledger(self, version: int | str) -> bytes:
         """(G, Q, n) and the class names of everything that the version holds, as safetensors."""
         return self._transport.send("GET", f"{self._version(version)}/ledger").content
 
-    def _version(self, named: int | str) -> str:
-        return f"{self._path}/versions/{quote(str(named), safe='')}"
+    def _version(self, version: int | str) -> str:
+        return f"{self._path}/versions/{quote(str(version), safe='')}"
 
 
 def _given(**members: Any) -> dict[str, Any]:

@@ -51,9 +51,9 @@ class Transport:
         """Sends until somebody answers, or there is no attempt left; params that are None are left out."""
         return self._sent(self._request(method, path, body, params))
 
-    def upload(self, path: str, file: bytes, told: dict[str, Any], **params: Any) -> httpx.Response:
-        """POSTs a file of weights; `told`: what is said beside it, each a part of its own as JSON."""
-        parts = {name: (None, json.dumps(value)) for name, value in told.items()}
+    def upload(self, path: str, file: bytes, fields: dict[str, Any], **params: Any) -> httpx.Response:
+        """POSTs a file of weights; each of `fields` goes beside it as a part of JSON."""
+        parts = {name: (None, json.dumps(value)) for name, value in fields.items()}
         files: Any = {"weights": ("weights.safetensors", file, "application/octet-stream"), **parts}
         request = self._http.build_request("POST", path, params=params, files=files)
         request.read()  # so that it can be sent again
@@ -92,14 +92,14 @@ class Transport:
                 return
 
     def _request(self, method: str, path: str, body: Any, params: dict[str, Any]) -> httpx.Request:
-        given = {name: value for name, value in params.items() if value is not None}
+        present = {name: value for name, value in params.items() if value is not None}
         try:
-            return self._http.build_request(method, path, params=given, json=body)
+            return self._http.build_request(method, path, params=present, json=body)
         except ValueError as wrong:
             raise ValueError(f"This cannot be sent as JSON: {wrong}. Are there missing values (NaN)?") from None
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds after which the service wants to be asked again; null where asking again is of no use."""
-    told = response.headers.get("retry-after", "")
-    return min(float(told), 10.0) if response.status_code in (409, 429, 503) and told.isdigit() else None
+    """Seconds to wait before the request is sent again; None where that is of no use."""
+    header = response.headers.get("retry-after", "")
+    return min(float(header), 10.0) if response.status_code in (409, 429, 503) and header.isdigit() else None

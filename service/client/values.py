@@ -1,4 +1,4 @@
-"""What people hold in Python -> what travels as JSON: arrays, frames, texts, image files, missing labels."""
+"""Turns arrays, frames, texts, image files and missing labels into JSON."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ def until_final(
     """The update once it is final and what it promoted is served. Raises StillRunning when `seconds` are over."""
     until = time.monotonic() + seconds
     pause = 0.02
-    asked = update if isinstance(update, Update) else now(transport, update)
-    current = asked
+    first = update if isinstance(update, Update) else now(transport, update)
+    current = first
     while current.state not in FINAL:
         if on_progress:
             on_progress(current)
@@ -32,7 +32,7 @@ def until_final(
         time.sleep(pause)
         pause = min(1.5 * pause, 0.25)
         current = now(transport, current.id)
-    if current is not asked and current.verdict is Verdict.PROMOTED:
+    if current is not first and current.verdict is Verdict.PROMOTED:
         _until_served(transport, current, until)
     return current
 

@@ -30,20 +30,22 @@ def hold(data: Path, acknowledged: Iterable[str] = ()) -> None:
     try:
         with database.reading() as session:
             for model in session.scalars(select(Model)):
-                found = list(session.scalars(select(Version).where(Version.model_id == model.id).order_by(Version.id)))
-                _versions_load(store, found)
-                _numbers_are_whole(found)
+                versions = list(
+                    session.scalars(select(Version).where(Version.model_id == model.id).order_by(Version.id))
+                )
+                _versions_load(store, versions)
+                _numbers_are_whole(versions)
                 if model.archived_at is None:
                     _pointer_is_earned(session, model)
-                _batches_are_there(session, store, model, found)
+                _batches_are_there(session, store, model, versions)
             lost = set(acknowledged) - set(session.scalars(select(Batch.id)))
             assert not lost, f"I4: acknowledged and lost: {lost}"
     finally:
         database.close()
 
 
-def _versions_load(store: LocalArtifacts, found: list[Version]) -> None:
-    for version in found:
+def _versions_load(store: LocalArtifacts, versions: list[Version]) -> None:
+    for version in versions:
         if version.erased_at is not None:
             continue
         for shard in version.shards:
@@ -52,9 +54,9 @@ def _versions_load(store: LocalArtifacts, found: list[Version]) -> None:
         predictor.load(version.layout, version.shards, lambda digest: store.get(SHARDS, digest))
 
 
-def _numbers_are_whole(found: list[Version]) -> None:
-    assert [v.number for v in found] == list(range(1, len(found) + 1)), "I2: numbers"
-    makers = [v.update_id for v in found]
+def _numbers_are_whole(versions: list[Version]) -> None:
+    assert [v.number for v in versions] == list(range(1, len(versions) + 1)), "I2: numbers"
+    makers = [v.update_id for v in versions]
     assert len(set(makers)) == len(makers), "I2: two versions of one update"
 
 
@@ -76,7 +78,7 @@ def _pointer_is_earned(session: Session, model: Model) -> None:
         assert versions.by_id(session, model.live_version_id).erased_at is None, "I3: an erased version is live"
 
 
-def _batches_are_there(session: Session, store: LocalArtifacts, model: Model, found: list[Version]) -> None:
+def _batches_are_there(session: Session, store: LocalArtifacts, model: Model, versions: list[Version]) -> None:
     known = {b.id: b for b in session.scalars(select(Batch).where(Batch.model_id == model.id))}
     for batch in known.values():
         if batch.erased_at is None:
@@ -86,6 +88,6 @@ def _batches_are_there(session: Session, store: LocalArtifacts, model: Model, fo
             store.get(model_area(model.id), batch.stored_digest)
     for entry in ledger.entries(session, model):
         store.get(model_area(model.id), entry.digest)
-    for version in found:
+    for version in versions:
         assert len(set(version.learned)) == len(version.learned), f"I4: counted twice in version {version.number}"
         assert set(version.learned) <= set(known), f"I4: version {version.number} learned what nobody sent"

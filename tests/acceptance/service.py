@@ -212,7 +212,7 @@ def history(server: Server, update_id: str) -> list[Event]:
     """What happened to an update, oldest first, as the database has it."""
     query = "SELECT kind, at, detail FROM update_events WHERE update_id = ? ORDER BY id"
     with closing(sqlite3.connect(server.data / "tsuika.db", timeout=10.0)) as database:
-        return [Event(kind, at, json.loads(told)) for kind, at, told in database.execute(query, [update_id])]
+        return [Event(kind, at, json.loads(detail)) for kind, at, detail in database.execute(query, [update_id])]
 
 
 def kinds(server: Server, update_id: str) -> list[str]:
@@ -230,5 +230,5 @@ def gone(processes: Iterable[psutil.Process], seconds: float = 5.0) -> bool:
 
 def children_of(pid: int) -> list[psutil.Process]:
     """What a process has started."""
-    found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
-    return found
+    children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+    return children

@@ -97,8 +97,8 @@ def test_images_are_learned_on_efficientnet_class_by_class(server: Server, clien
     assert first["method"]["name"] in ("ridge", "lda")
     second = learn(client, "emoji", pictures("cd", 20))
     assert second["report"]["cost"]["bytes_added"] < 2_000_000, "the weights are stored once"
-    asked = pictures("abcd", 3)
-    right = np.array(ask(client, "emoji", asked["inputs"])) == np.array(asked["labels"])
+    exam = pictures("abcd", 3)
+    right = np.array(ask(client, "emoji", exam["inputs"])) == np.array(exam["labels"])
     assert right.mean() >= 0.9
     digests = shards(server, "emoji")
     assert len(digests) == 2
@@ -107,7 +107,7 @@ def test_images_are_learned_on_efficientnet_class_by_class(server: Server, clien
     assert taken.json()["verdict"] == "promoted", taken.text
     certificate = taken.json()["report"]["certificate"]
     assert {s["part"]: s["status"] for s in certificate["shards"]}["backbone.0"] == "never saw it"
-    assert set(ask(client, "emoji", asked["inputs"])) <= {"a", "b"}
+    assert set(ask(client, "emoji", exam["inputs"])) <= {"a", "b"}
 
 
 def test_texts_are_learned_on_minilm_by_default(client: httpx.Client) -> None:
@@ -116,15 +116,15 @@ def test_texts_are_learned_on_minilm_by_default(client: httpx.Client) -> None:
     assert made.json()["architecture"]["backbone"]["name"] == "minilm"
     learn(client, "intents", sentences(["weather", "music"], 12))
     learn(client, "intents", sentences(["bank"], 12))
-    asked = ["is it sunny tomorrow", "play a song of this band", "money for my card", "rain " * 100]
-    assert ask(client, "intents", asked) == ["weather", "music", "bank", "weather"]
+    texts = ["is it sunny tomorrow", "play a song of this band", "money for my card", "rain " * 100]
+    assert ask(client, "intents", texts) == ["weather", "music", "bank", "weather"]
 
 
 def test_weights_that_the_operator_named_are_used(client: httpx.Client) -> None:
     assert create(client, "own", IMAGE, {"name": "resnet18", "side": 32}).status_code == 201
     learn(client, "own", pictures("ab", 15))
-    asked = pictures("ab", 3)
-    assert ask(client, "own", asked["inputs"]) == asked["labels"]
+    exam = pictures("ab", 3)
+    assert ask(client, "own", exam["inputs"]) == exam["labels"]
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ def sent(caller: Caller, labels_of: Any) -> dict[str, Any]:
 def challenger(caller: Caller, champion: str) -> dict[str, Any]:
     """The update that challenges another, once it has ended."""
 
-    def found() -> dict[str, Any] | None:
+    def challenger() -> dict[str, Any] | None:
         items = caller.ok("GET", f"{caller.path}/updates")["items"]
         return next((u for u in items if u["challenges"] == champion), None)
 
-    return caller.end(until(found, what="a challenger")["id"])
+    return caller.end(until(challenger, what="a challenger")["id"])
 
 
 def test_a_network_that_does_better_goes_live_and_one_that_does_not_leaves_no_version(

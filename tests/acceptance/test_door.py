@@ -99,10 +99,10 @@ def test_bad_content_is_refused_and_the_connection_stays_usable(
         assert refused.status_code == status, refused.text
         assert refused.headers["content-type"] == "application/problem+json"
         assert "connection" not in refused.headers
-        told = json.loads(refused.text, parse_constant=lambda word: pytest.fail(f"it echoes {word}"))
-        assert isinstance(told["detail"], str)
+        problem = json.loads(refused.text, parse_constant=lambda word: pytest.fail(f"it echoes {word}"))
+        assert isinstance(problem["detail"], str)
         if pointer is not None:
-            assert told["errors"][0]["pointer"] == pointer
+            assert problem["errors"][0]["pointer"] == pointer
     assert stored(client) == []
 
 
@@ -189,26 +189,26 @@ def test_a_head_without_end_is_cut(server: Server, client: httpx.Client, start: 
 
 def test_connections_that_ask_nothing_keep_nobody_out(server: Server) -> None:
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
-    for k, one in enumerate(silent):
+    for k, connection in enumerate(silent):
         if k % 3:
             with contextlib.suppress(ConnectionError):  # it had to make room
-                one.sendall(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n" if k % 3 == 1 else b"\r\n")
+                connection.sendall(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n" if k % 3 == 1 else b"\r\n")
     for path in ("/v1/models", "/healthz", "/readyz"):
         assert httpx.get(server.url + path, timeout=5).status_code == 200
-    for one in silent:  # each is closed in the end
-        one.settimeout(10)
+    for connection in silent:  # each is closed in the end
+        connection.settimeout(10)
         with contextlib.suppress(ConnectionError):
-            while one.recv(65536):
+            while connection.recv(65536):
                 pass
-        one.close()
+        connection.close()
 
 
 def test_a_client_that_sends_all_first_reads_the_refusal(client: httpx.Client) -> None:
     refused = client.post(BATCHES, content=b" " * (5 * LIMIT), headers=JSON)
     assert refused.status_code == 413
     assert "TSUIKA_MAX_BODY_BYTES" in refused.json()["detail"]
-    told = client.post(BATCHES, content=(b" " * 100_000 for _ in range(100)), headers=JSON)
-    assert told.status_code == 413
+    response = client.post(BATCHES, content=(b" " * 100_000 for _ in range(100)), headers=JSON)
+    assert response.status_code == 413
 
 
 def test_a_body_that_comes_slowly_is_cut(server: Server) -> None:
@@ -235,9 +235,9 @@ def test_the_same_key_from_twenty_threads_is_one_update(server: Server, client: 
     answers: list[httpx.Response] = []
 
     def send() -> None:
-        with server.client() as mine:
+        with server.client() as client:
             body = {"inputs": [[1, 2, 3]], "labels": ["a"], "again": True}
-            answers.append(mine.post("/v1/models/twenty/updates", json=body, headers={"Idempotency-Key": "once"}))
+            answers.append(client.post("/v1/models/twenty/updates", json=body, headers={"Idempotency-Key": "once"}))
 
     threads = [threading.Thread(target=send) for _ in range(20)]
     for thread in threads:
@@ -258,8 +258,8 @@ def test_nothing_stored_is_ever_unpickled() -> None:
         if path.name == "efficientnet.py":  # weights of an installed package, by torch's reader that runs no code
             text, readings = re.subn(r"torch\.load\([^\n]+, weights_only=True\)", "", text)
             assert readings == 1
-        found = [word for word in words if word in text]
-        assert not found, (path, found)
+        leaked = [word for word in words if word in text]
+        assert not leaked, (path, leaked)
 
 
 def run_to_the_end(folder: Path, **settings: Any) -> tuple[int, str]:
@@ -269,21 +269,21 @@ def run_to_the_end(folder: Path, **settings: Any) -> tuple[int, str]:
 
 
 def test_a_second_serve_is_refused_with_the_remedy(server: Server, tmp_path: Path) -> None:
-    code, said = run_to_the_end(tmp_path, port=server.port)
+    code, output = run_to_the_end(tmp_path, port=server.port)
     assert code == 2
-    assert f"Port {server.port} is in use. Try: tsuika serve --port {server.port + 1}" in said
-    assert "Traceback" not in said
-    code, said = run_to_the_end(tmp_path, data=server.data)
+    assert f"Port {server.port} is in use. Try: tsuika serve --port {server.port + 1}" in output
+    assert "Traceback" not in output
+    code, output = run_to_the_end(tmp_path, data=server.data)
     assert code == 2
-    assert f"process {server.pid}" in said
-    assert "TSUIKA_DATA" in said
+    assert f"process {server.pid}" in output
+    assert "TSUIKA_DATA" in output
 
 
 def test_beyond_loopback_a_key_is_needed(tmp_path: Path) -> None:
-    code, said = run_to_the_end(tmp_path, host="0.0.0.0")
+    code, output = run_to_the_end(tmp_path, host="0.0.0.0")
     assert code == 2
-    assert "TSUIKA_KEY" in said
-    assert "--open" in said
+    assert "TSUIKA_KEY" in output
+    assert "--open" in output
 
 
 def test_the_port_opens_before_the_libraries_are_loaded(tmp_path: Path) -> None:
@@ -319,18 +319,18 @@ def test_term_ends_streams_and_waits_and_breaks_no_answer(tmp_path: Path) -> Non
         stop = threading.Event()
 
         def stream() -> None:
-            with server.client() as mine:
-                answers["stream"].append(mine.get(f"/v1/updates/{update}/events").status_code)
+            with server.client() as client:
+                answers["stream"].append(client.get(f"/v1/updates/{update}/events").status_code)
 
         def wait() -> None:
-            with server.client(timeout=90) as mine:
-                answers["wait"].append(mine.post("/v1/models/digits/updates?wait=60", json=order).status_code)
+            with server.client(timeout=90) as client:
+                answers["wait"].append(client.post("/v1/models/digits/updates?wait=60", json=order).status_code)
 
         def load() -> None:
-            with server.client() as mine:
+            with server.client() as client:
                 while not stop.is_set():
                     try:
-                        answers["load"].append(mine.get("/v1/models/digits").status_code)
+                        answers["load"].append(client.get("/v1/models/digits").status_code)
                     except httpx.ConnectError:
                         return  # the port is closed: nothing was promised
                     except httpx.TransportError as error:
@@ -353,10 +353,10 @@ def test_term_ends_streams_and_waits_and_breaks_no_answer(tmp_path: Path) -> Non
 
 def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    code, said = run_to_the_end(tmp_path, data=tmp_path / "file" / "data")
+    code, output = run_to_the_end(tmp_path, data=tmp_path / "file" / "data")
     assert code == 2
-    assert "TSUIKA_DATA" in said
-    assert "Traceback" not in said
+    assert "TSUIKA_DATA" in output
+    assert "Traceback" not in output
 
 
 def test_a_crash_before_the_answer_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ def version(server: Server, caller: Caller, number: int) -> Version:
     """A version as the database has it."""
     database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
-        found = versions.get(session, models.get(session, caller.name), number)
+        row = versions.get(session, models.get(session, caller.name), number)
     database.close()
-    return found
+    return row
 
 
 def rows_of_blobs(server: Server, caller: Caller, seed: int) -> Rows:
@@ -73,8 +73,8 @@ def traces(server: Server, caller: Caller, seed: int) -> tuple[int, int]:
     learned = learning(server, caller, seed)
     assert len(learned) > 20
     grid = np.rint(np.clip(learned / 8, -8, 8) * 2.0**12).astype("<i2")
-    there = [p for p in server.data.rglob("*") if p.is_file() and area in str(p.relative_to(server.data))]
-    written = b"".join(p.read_bytes() for p in there)
+    files = [p for p in server.data.rglob("*") if p.is_file() and area in str(p.relative_to(server.data))]
+    written = b"".join(p.read_bytes() for p in files)
     return sum(r.tobytes() in written for r in learned), sum(r.tobytes() in written for r in grid)
 
 
@@ -89,8 +89,8 @@ def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new
     assert traces(shared, none, 1) == traces(shared, none, 2) == (0, 0)
     last = {caller: caller.learn(3) for caller in (every, none)}
     let_go(none, last[none]["batches"][0])
-    here, there = version(shared, every, 3), version(shared, none, 3)
-    assert here.ledger_digest == there.ledger_digest
+    keeping, not_keeping = version(shared, every, 3), version(shared, none, 3)
+    assert keeping.ledger_digest == not_keeping.ledger_digest
     assert last[every]["report"]["after"] == last[none]["report"]["after"]
 
     taken = {caller: caller.retract(ids[caller][:1]) for caller in (every, none)}
@@ -133,13 +133,13 @@ def test_a_network_that_was_trained_here_does_not_go_on_without_rows(new_model: 
 def test_exemplars_are_rehearsed_and_what_was_trained_on_lost_rows_stays(shared: Server, new_model: NewModel) -> None:
     caller = new_model(architecture=MLP, method=slow(2), retention="exemplars", memory_rows=12)
     first = caller.learn(1)["batches"][0]
-    one, two = (rows_of_blobs(shared, caller, seed) for seed in (1, 2))
-    judges = bounded(one.take(one.judging))
+    rows_1, rows_2 = (rows_of_blobs(shared, caller, seed) for seed in (1, 2))
+    judges = bounded(rows_1.take(rows_1.judging))
     let_go(caller, first, 12 + len(judges))
     second = caller.learn(2, method={"name": "replay", "epochs": 2})
     assert sum(second["report"]["method"]["memory"].values()) == 12
     let_go(caller, second["batches"][0], 40)
-    with_new = bounded(Rows.concat([judges, two.take(two.judging)]))
+    with_new = bounded(Rows.concat([judges, rows_2.take(rows_2.judging)]))
     judging = len(judges) + int((with_new.batch == with_new.batches.index("bat_2")).sum())
     both = [first, second["batches"][0]]
     until(lambda: sum(kept(caller, b) for b in both) == 12 + judging, what="room for rows of smaller hashes")
@@ -214,6 +214,6 @@ def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(tmp_path
 def left_to_delete(server: Server) -> bool:
     database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
-        found = bool(retention.doomed(session))
+        left = bool(retention.doomed(session))
     database.close()
-    return found
+    return left

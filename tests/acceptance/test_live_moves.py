@@ -55,12 +55,12 @@ def test_who_asks_thrice_and_hangs_up_takes_no_answer_from_others(shared: Server
                 sock.sendall(question(rows))
                 try:
                     lengths = [line for line in iter(answers.readline, b"\r\n") if line.startswith(b"content-length: ")]
-                    found = json.loads(answers.read(int(lengths[0].split()[1])))["predictions"]
+                    predictions = json.loads(answers.read(int(lengths[0].split()[1])))["predictions"]
                 except TimeoutError:
                     faults.append("no answer")
                     return
-                if len(found) != rows:
-                    faults.append(f"{len(found)} answers to {rows} rows")
+                if len(predictions) != rows:
+                    faults.append(f"{len(predictions)} answers to {rows} rows")
 
     asking = [threading.Thread(target=ask, args=(rows,)) for rows in (40, 3) * 6]
     for thread in asking:
@@ -123,11 +123,11 @@ def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolle
     assert walk == [1, 2, 3, 4, 5, 6, 5, 4]
     for client in clients:
         assert {answer.status_code for answer in client.answers} == {200}
-        told = [answer.json() for answer in client.answers]
-        for answer, body in zip(client.answers, told, strict=True):
+        bodies = [answer.json() for answer in client.answers]
+        for answer, body in zip(client.answers, bodies, strict=True):
             assert answer.headers["Tsuika-Version"] == str(body["version"])
             assert body["predictions"] == expected[body["version"]]
-        steps = [number for number, _ in groupby(body["version"] for body in told)]
+        steps = [number for number, _ in groupby(body["version"] for body in bodies)]
         assert is_subsequence(steps, walk), "a version came back without a rollback"
         assert steps[-1] == 4
     invariants.hold(shared.data)
@@ -142,8 +142,8 @@ def test_after_a_rollback_nothing_that_was_under_way_undoes_it(shared: Server, n
     running = caller.order(sent[:1], method=slow(500))["id"]
     queued = [caller.order([b])["id"] for b in sent[1:]]
     caller.training(running)
-    told = caller.roll_back(if_live=2)
-    assert (told["live_version"], told["previous_version"], told["promotion"]) == (1, 2, "manual")
+    rolled_back = caller.roll_back(if_live=2)
+    assert (rolled_back["live_version"], rolled_back["previous_version"], rolled_back["promotion"]) == (1, 2, "manual")
 
     assert caller.end(running)["verdict"] == "superseded"
     for update_id in queued:
@@ -189,10 +189,10 @@ def test_an_update_that_cannot_succeed_ends_with_its_reason_and_the_next_one_run
     done = caller.end(poison)
     assert (done["state"], done["attempts"], done["version"]) == ("failed", 3, None)
     assert ("missing" if damage == "deleted" else "damaged") in done["error"]["detail"]
-    told = history(shared, poison)
-    assert [e.kind for e in told] == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
-    claims = [e.at for e in told if e.kind == "claimed"]
-    failures = [e.at for e in told if e.kind == "retried"]
+    events = history(shared, poison)
+    assert [e.kind for e in events] == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
+    claims = [e.at for e in events if e.kind == "claimed"]
+    failures = [e.at for e in events if e.kind == "retried"]
     assert claims[1] - failures[0] >= 0.2
     assert claims[2] - failures[1] >= 0.4
 
@@ -212,9 +212,9 @@ def test_one_idempotency_key_from_twenty_threads_is_one_update(shared: Server, n
     answers: list[httpx.Response] = []
 
     def post() -> None:
-        with Caller(shared, caller.name) as mine:
+        with Caller(shared, caller.name) as again:
             start.wait()
-            answers.append(mine.http.post(f"{mine.path}/updates", json=body, headers=headers))
+            answers.append(again.http.post(f"{again.path}/updates", json=body, headers=headers))
 
     threads = [threading.Thread(target=post) for _ in range(20)]
     for thread in threads:

@@ -86,9 +86,9 @@ def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(server: Serve
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
     done = caller.end(again.json()["id"])
     assert (done["state"], done["verdict"], done["version"]) == ("succeeded", "promoted", 1)
-    told = kinds(server, done["id"])
-    assert (told[0], told[-1]) == ("queued", "succeeded")
-    assert told.count("claimed") == done["attempts"] == len(POINTS)
+    events = kinds(server, done["id"])
+    assert (events[0], events[-1]) == ("queued", "succeeded")
+    assert events.count("claimed") == done["attempts"] == len(POINTS)
     assert (caller.live(), caller.versions()) == (1, [1])
     for what in ("updates", "batches"):
         assert len(caller.ok("GET", f"{caller.path}/{what}")["items"]) == 1
@@ -165,9 +165,9 @@ def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Ser
     until(lambda: len(caller.ok("GET", f"{caller.path}/updates?state=queued")["items"]) == 1, what="the waiting call")
     children = children_of(server.pid)
 
-    asked = time.monotonic()
+    stopped_at = time.monotonic()
     assert server.stop(10.0) == 0
-    assert time.monotonic() - asked < 10.0
+    assert time.monotonic() - stopped_at < 10.0
     for thread in (*clients, stream, wait):
         thread.join(5.0)
         assert not thread.is_alive()
@@ -175,8 +175,8 @@ def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Ser
     assert {status for c in clients for status in c.statuses} == {200}
     assert (stream.status, wait.status) == (200, 202)
     assert gone(children)
-    told = kinds(server, update_id)
-    assert told[-1] == "handed back"
+    events = kinds(server, update_id)
+    assert events[-1] == "handed back"
     database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
         row = updates.find(session, update_id)

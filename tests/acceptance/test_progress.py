@@ -42,8 +42,11 @@ def test_a_child_that_stands_still_is_ended_although_heartbeats_go_on(tmp_path: 
             return False
 
         until(beating, what="the deadline")
-        told = next(e for e in history(server, update_id) if e.kind == "retried")
-        assert (told.detail["title"], f"{DEADLINE:g} s" in told.detail["detail"]) == ("Learning stood still", True)
+        retried = next(e for e in history(server, update_id) if e.kind == "retried")
+        assert (retried.detail["title"], f"{DEADLINE:g} s" in retried.detail["detail"]) == (
+            "Learning stood still",
+            True,
+        )
         assert max(leases) - leases[0] > LEASE, "the lease was not prolonged while the child stood still"
         assert "rescued" not in kinds(server, update_id)
         assert gone(stuck)

@@ -76,8 +76,8 @@ def test_the_service_learns_the_bits_of_the_same_calls_in_process(
         data = MemoryData(spec, built, history, rows)
         checkpoint = named.update(checkpoint, data, params, Run(seed=7)).checkpoint
         history.append(rows)
-        mine = {part: digest(pack_shard(tensors)) for part, tensors in checkpoint.parts.items()}
-        assert mine == {shard["part"]: shard["digest"] for shard in version.shards}
+        digests = {part: digest(pack_shard(tensors)) for part, tensors in checkpoint.parts.items()}
+        assert digests == {shard["part"]: shard["digest"] for shard in version.shards}
         assert list(checkpoint.classes) == version.classes
 
     assert checkpoint is not None
@@ -85,7 +85,7 @@ def test_the_service_learns_the_bits_of_the_same_calls_in_process(
     with torch.inference_mode():
         logits = build(checkpoint)(torch.tensor(questions, dtype=torch.float32)).double()
     expected = torch.softmax(logits / checkpoint.layout.temperature, 1).numpy()
-    for row, told in zip(expected, caller.predict(questions)["predictions"], strict=True):
-        scores = {entry["class"]: entry["score"] for entry in told["top"]}
+    for row, prediction in zip(expected, caller.predict(questions)["predictions"], strict=True):
+        scores = {entry["class"]: entry["score"] for entry in prediction["top"]}
         assert np.allclose([scores[name] for name in checkpoint.classes], row, atol=1e-5)
         assert abs(sum(scores.values()) - 1) < 1e-9

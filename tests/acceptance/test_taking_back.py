@@ -28,9 +28,9 @@ def facts(server: Server, caller: Caller, number: int) -> Version:
     """A version as the database has it."""
     database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
-        found = versions.get(session, models.get(session, caller.name), number)
+        row = versions.get(session, models.get(session, caller.name), number)
     database.close()
-    return found
+    return row
 
 
 def parts(server: Server, caller: Caller, number: int) -> dict[str, str]:
@@ -67,8 +67,8 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
     assert certificate["ledger_digest"] == after.ledger_digest
     assert (certificate["removed"], certificate["rows"], certificate["exact"]) == ([bad], 120, True)
     assert certificate["processor"] == torch.backends.cpu.get_cpu_capability()
-    told = {fact["part"]: fact["status"] for fact in certificate["shards"]}
-    assert told["head.0"] == "recomputed"
+    statuses = {fact["part"]: fact["status"] for fact in certificate["shards"]}
+    assert statuses["head.0"] == "recomputed"
     assert certificate["decided"] == [], "the first batch alone brings the same order of classes"
     assert {fact["part"]: fact["digest"] for fact in certificate["shards"]} == parts(shared, with_it, 4)
     runtime = Runtime(Settings(data=shared.data))
@@ -91,8 +91,8 @@ def test_a_class_that_is_left_without_rows_leaves_the_columns(shared: Server, ne
     done = taken_back(caller, typo)
     assert sorted(caller.version(done["version"])["classes"]) == ["a", "b"]
     inputs, _ = blobs(5, rows=3)
-    told = caller.predict(inputs)
-    assert {p["class"] for p in told["predictions"]} <= {"a", "b"}
+    answer = caller.predict(inputs)
+    assert {p["class"] for p in answer["predictions"]} <= {"a", "b"}
     assert parts(shared, caller, done["version"])["head.0"] == parts(shared, caller, 1)["head.0"]
 
 
@@ -262,8 +262,8 @@ def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model
     runtime = Runtime(Settings(data=shared.data))
     with runtime.database.reading() as session:
         model = models.get(session, caller.name, archived_too=True)
-        there = session.query(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
-        assert ([v.number for v in there], model.live_version_id) == ([1], None)
+        remaining = session.query(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
+        assert ([v.number for v in remaining], model.live_version_id) == ([1], None)
         area = model_area(model.id)
     until(lambda: not unfinished(runtime), what="the deletion")
     with runtime.database.reading() as session:

@@ -38,8 +38,8 @@ def caller(server: Server) -> Iterator[Caller]:
 
 
 def owner(workers: list[WorkProcess], update_id: str) -> WorkProcess:
-    found: list[WorkProcess] = until(lambda: [w for w in workers if w.owns(update_id)], what="a claim")
-    return found[0]
+    claimers: list[WorkProcess] = until(lambda: [w for w in workers if w.owns(update_id)], what="a claim")
+    return claimers[0]
 
 
 def test_a_worker_that_is_paused_past_its_lease_publishes_nothing(
@@ -93,11 +93,11 @@ def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(
     worker = owner(workers, update_id)
     caller.training(update_id)
     children = worker.children()
-    asked = time.monotonic()
+    paused_at = time.monotonic()
     assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 202
     done = caller.end(update_id)
     assert done["state"] == "cancelled"
-    assert time.monotonic() - asked < 2.0
+    assert time.monotonic() - paused_at < 2.0
     assert gone(children)
     assert (caller.live(), caller.versions()) == (live, versions)
     assert caller.state(batch) == "pending"
@@ -114,8 +114,8 @@ def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
     worker.signal(signal.SIGTERM)
     assert worker.process.wait(10.0) == 0
     assert gone(children)
-    told = caller.update(update_id)
-    assert (told["state"], told["attempts"]) == ("queued", 0)
+    update = caller.update(update_id)
+    assert (update["state"], update["attempts"]) == ("queued", 0)
     assert kinds(server, update_id)[-1] == "handed back"
     assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 200
     invariants.hold(server.data)

@@ -30,10 +30,10 @@ def test_late_classes() -> None:
 
 def test_spoiled_labels() -> None:
     random = np.random.default_rng(0)
-    one, two = one_renamed(rows(), random), two_merged(rows(), random)
-    assert (len(one), len(two)) == (50, 100)
-    assert set(one.labels) == set(two.labels) == {NEW_NAME}
-    assert np.ptp(one.inputs[:, 0]) < 10
+    of_one, of_two = one_renamed(rows(), random), two_merged(rows(), random)
+    assert (len(of_one), len(of_two)) == (50, 100)
+    assert set(of_one.labels) == set(of_two.labels) == {NEW_NAME}
+    assert np.ptp(of_one.inputs[:, 0]) < 10
     labels = scattered(rows(), random).labels
     wrong = labels != rows().labels
     assert wrong.sum() == 50

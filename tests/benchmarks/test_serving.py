@@ -15,8 +15,8 @@ from benchmarks.servers.contenders import CONTENDERS, DOORS
 from benchmarks.servers.faults import BODIES, CHANGES, clear, described
 from benchmarks.servers.network import SHAPES, build, row
 from benchmarks.servers.ours import SETTINGS, exported, fill, input_of, one_core_each, until_ready
+from benchmarks.servers.report import Measurements, report
 from benchmarks.servers.running import Place, Running, started
-from benchmarks.servers.told import Found, told
 from service.api.routes.version_upload import read_import
 from service.contract.inputs import InputSpec
 from service.serving.predictor import Predictor
@@ -28,11 +28,11 @@ def test_every_door_answers_as_the_network_does_and_refuses_bad_input(tmp_path: 
         until_ready(server)
         fill(server, models=1, versions=1)
         for door in DOORS:
-            asked = Running(door, place, server.process, int(server.url.rpartition(":")[2]))
-            assert asked.right(), door.name
-            refused = [described(asked.ask(body=body)) for body in BODIES.values()]
+            running = Running(door, place, server.process, int(server.url.rpartition(":")[2]))
+            assert running.right(), door.name
+            refused = [described(running.ask(body=body)) for body in BODIES.values()]
             if door.media == "application/json":
-                refused += [described(asked.ask(changed=change(asked.row))) for change in CHANGES.values()]
+                refused += [described(running.ask(changed=change(running.row))) for change in CHANGES.values()]
             assert all(clear(word) for word in refused), (door.name, refused)
 
 
@@ -58,23 +58,23 @@ def test_percentiles_are_those_of_the_requests_that_were_answered_well() -> None
     """100 good answers in two seconds, three of the first second late, and a refusal that took longest of all."""
     took = [9000, 8000, 7000, *range(1, 98)]
     lines = [f"{20_000 * k}\t200\t{us}" for k, us in enumerate(took)]
-    found = load.read("\n".join([*lines, "1999999\t503\t99000"]), seconds=2, broken=2)
-    assert (found.requests, found.rate, found.refused, found.failed) == (100, 50, 1, 3)
-    assert (found.p50, found.p99, found.longest) == (0.05, 8.0, 9.0)
-    assert found.settled == 0.096
+    measured = load.read("\n".join([*lines, "1999999\t503\t99000"]), seconds=2, broken=2)
+    assert (measured.requests, measured.rate, measured.refused, measured.failed) == (100, 50, 1, 3)
+    assert (measured.p50, measured.p99, measured.longest) == (0.05, 8.0, 9.0)
+    assert measured.settled == 0.096
 
 
 def test_a_load_without_a_good_answer_is_told_as_one() -> None:
-    found = load.read("1\t503\t20\n2\t503\t30\n", seconds=1, broken=1)
-    assert (found.requests, found.rate, found.failed) == (0, 0, 3)
-    assert np.isnan([found.p50, found.p99, found.settled, found.longest]).all()
+    measured = load.read("1\t503\t20\n2\t503\t30\n", seconds=1, broken=1)
+    assert (measured.requests, measured.rate, measured.failed) == (0, 0, 3)
+    assert np.isnan([measured.p50, measured.p99, measured.settled, measured.longest]).all()
 
 
 def test_broken_connections_are_what_h2load_calls_errors() -> None:
-    said = "requests: 900 total, 964 started, 900 done, 870 succeeded, 42 failed, 12 errored, 0 timeout\n"
-    found = load.ERRORS.search(f"finished in 2.00s\n{said}status codes: 870 2xx")
-    assert found is not None
-    assert found[1] == "12"
+    counts = "requests: 900 total, 964 started, 900 done, 870 succeeded, 42 failed, 12 errored, 0 timeout\n"
+    match = load.ERRORS.search(f"finished in 2.00s\n{counts}status codes: 870 2xx")
+    assert match is not None
+    assert match[1] == "12"
 
 
 def test_ratios_are_medians_of_what_one_round_gives() -> None:
@@ -84,9 +84,9 @@ def test_ratios_are_medians_of_what_one_round_gives() -> None:
             for r in rates
         ]
 
-    found = Found("m1", {("mlserver", 8): rounds([100, 200, 50]), ("ours", 8): rounds([500, 600, 100])})
-    assert found.ratio("rate", "ours", ("mlserver",), 8) == 3
-    assert found.ratio("rate", "ours", ("litserve", "bentoml", "mlflow"), 8) is None
-    said = "\n".join(told(found))
-    assert "MISSED   ours, 8 connections: requests a second, to mlserver's JSON: 3 >= 3.6" in said
-    assert "reached  ours, 8 connections: p99, to mlserver's: 0.3333 <= 0.35" in said
+    measurements = Measurements("m1", {("mlserver", 8): rounds([100, 200, 50]), ("ours", 8): rounds([500, 600, 100])})
+    assert measurements.ratio("rate", "ours", ("mlserver",), 8) == 3
+    assert measurements.ratio("rate", "ours", ("litserve", "bentoml", "mlflow"), 8) is None
+    text = "\n".join(report(measurements))
+    assert "MISSED   ours, 8 connections: requests a second, to mlserver's JSON: 3 >= 3.6" in text
+    assert "reached  ours, 8 connections: p99, to mlserver's: 0.3333 <= 0.35" in text

@@ -71,9 +71,9 @@ def test_a_drifting_stream_is_answered_before_it_is_learned(tmp_path: Path, caps
     words = ["--data", str(tmp_path), "--weeks", "3", "--methods", "lda", "--json", str(tmp_path / "found.json")]
     assert drift.main(words) == 0
     assert "last known label" in capsys.readouterr().out
-    found = {c["method"]: c for c in json.loads((tmp_path / "found.json").read_text())}
-    assert found["lda"]["accuracy"] > 0.9 > 0.6 > found["last known label"]["accuracy"]
-    assert len(found["lda"]["by_week"]) == 2
+    courses = {c["method"]: c for c in json.loads((tmp_path / "found.json").read_text())}
+    assert courses["lda"]["accuracy"] > 0.9 > 0.6 > courses["last known label"]["accuracy"]
+    assert len(courses["lda"]["by_week"]) == 2
     assert drift.main(["--data", str(tmp_path / "nowhere")]) == 2
 
 
@@ -131,15 +131,15 @@ def test_peers_run_in_an_interpreter_of_their_own_and_stand_beside_ours(
     file = tmp_path / "peers.jsonl"
     words = ["--peers-python", sys.executable, "--peers", str(tmp_path), "--json", str(file), "--share", "0.7"]
     assert peers.main([*words, "--streams", "mnist10k", "--methods", "replay,icarl", "--seeds", "2"]) == 0
-    found = results.kept(file)
-    assert [r.accuracy for r in found if not r.refused] == [0.5, 0.6]
-    assert [r.refused for r in found if r.refused] == ["ValueError('cannot')"] * 2
-    assert {r.method for r in found} == {"Avalanche replay, 0.7 of the rows", "Avalanche icarl, 0.7 of the rows"}
+    runs = results.kept(file)
+    assert [r.accuracy for r in runs if not r.refused] == [0.5, 0.6]
+    assert [r.refused for r in runs if r.refused] == ["ValueError('cannot')"] * 2
+    assert {r.method for r in runs} == {"Avalanche replay, 0.7 of the rows", "Avalanche icarl, 0.7 of the rows"}
     for name, accuracy in (("Avalanche replay", 0.5), ("replay", 0.6), ("joint", 0.8)):
         keep(Learned("mnist10k", name, 0, accuracy, seconds=2.0, training_seconds=1.0, accuracies=[accuracy]), file)
     capsys.readouterr()
     assert results.main([str(file)]) == 0
-    told = capsys.readouterr().out
-    assert "0.7500" in told  # of joint
-    assert "reached  mnist10k, replay against Avalanche replay, points: 10 >= -1" in told
-    assert "reached  mnist10k, replay: core-seconds of training, times Avalanche's: 0.5 <= 0.8" in told
+    output = capsys.readouterr().out
+    assert "0.7500" in output  # of joint
+    assert "reached  mnist10k, replay against Avalanche replay, points: 10 >= -1" in output
+    assert "reached  mnist10k, replay: core-seconds of training, times Avalanche's: 0.5 <= 0.8" in output

@@ -11,7 +11,7 @@ import pytest
 
 from service.cli import main
 from service.cli.exits import DONE, ERROR, USAGE
-from service.cli.verify import told as verification
+from service.cli.verify import report_lines
 from service.client import Client
 from service.upkeep.verify import Verified
 from tests.acceptance.service import WorkProcess
@@ -41,8 +41,8 @@ def tsuika(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     def run(data: Path, *arguments: str) -> Ended:
         monkeypatch.setenv("TSUIKA_DATA", str(data))
         code = main(arguments)
-        told = capsys.readouterr()
-        return Ended(code, told.out, told.err)
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
 
     return run
 
@@ -81,23 +81,23 @@ def test_a_certificate_holds_until_a_stored_entry_changes(server: Server, tsuika
 
 
 def test_digests_that_differ_are_both_shown() -> None:
-    said = verification(Verified("lines", 1, recorded="abc", recomputed="def", rows=80, batches=1, shards=2))
-    assert said[0].startswith("NOT verified. lines version 1")
-    assert [line.split()[-1] for line in said[1:3]] == ["abc", "def"]
+    lines = report_lines(Verified("lines", 1, recorded="abc", recomputed="def", rows=80, batches=1, shards=2))
+    assert lines[0].startswith("NOT verified. lines version 1")
+    assert [line.split()[-1] for line in lines[1:3]] == ["abc", "def"]
 
 
 def test_what_is_not_there_is_said(server: Server, tsuika: Tsuika, tmp_path: Path) -> None:
     for arguments in (["lines", "9"], ["nobody", "1"]):
-        told = tsuika(server.data, "verify", *arguments)
-        assert (told.code, told.out) == (ERROR, "")
-        assert arguments[0] in told.err
+        ended = tsuika(server.data, "verify", *arguments)
+        assert (ended.code, ended.out) == (ERROR, "")
+        assert arguments[0] in ended.err
     assert "TSUIKA_DATA" in tsuika(tmp_path, "gc").err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_garbage_is_listed_before_it_goes(server: Server, tsuika: Tsuika) -> None:
-    told = tsuika(server.data, "gc", "--dry-run")
-    assert (told.code, told.out) == (DONE, "0 would go, 0 old ones are in use.\n")
+    ended = tsuika(server.data, "gc", "--dry-run")
+    assert (ended.code, ended.out) == (DONE, "0 would go, 0 old ones are in use.\n")
 
 
 def test_a_taken_port_or_folder_is_said_with_the_remedy(server: Server, tsuika: Tsuika, tmp_path: Path) -> None:
@@ -110,6 +110,6 @@ def test_a_taken_port_or_folder_is_said_with_the_remedy(server: Server, tsuika: 
 
 
 def test_methods_are_listed(tsuika: Tsuika, tmp_path: Path) -> None:
-    told = tsuika(tmp_path, "methods")
-    assert told.code == DONE
-    assert all(f" {name} " in told.out for name in ("ridge", "lda", "den", "retrain"))
+    ended = tsuika(tmp_path, "methods")
+    assert ended.code == DONE
+    assert all(f" {name} " in ended.out for name in ("ridge", "lda", "den", "retrain"))

@@ -25,9 +25,9 @@ def test_the_version_is_told_at_once() -> None:
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        told = run("--version").stdout
+        output = run("--version").stdout
         seconds.append(time.perf_counter() - began)
-    assert told.startswith("tsuika ")
+    assert output.startswith("tsuika ")
     assert min(seconds) < 0.3
 
 
@@ -46,8 +46,8 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 
 
 def test_the_help_lists_every_command() -> None:
-    told = parser().format_help()
-    assert all(f"\n    {command}" in told for command in COMMANDS)
+    text = parser().format_help()
+    assert all(f"\n    {command}" in text for command in COMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["serve", "--port", "many"], ["verify", "digits"]])

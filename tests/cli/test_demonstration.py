@@ -15,10 +15,10 @@ from service.contract.report import Cost, Report
 from service.contract.resources import Update
 
 
-def answers(*told: tuple[str, dict[str, float]]) -> Answers:
+def answers(*rows: tuple[str, dict[str, float]]) -> Answers:
     """Pairs of (true label, scores)."""
-    said = [max(scores, key=lambda name: scores[name]) for _, scores in told]
-    return Answers(tuple(label for label, _ in told), said, [scores for _, scores in told])
+    predicted = [max(scores, key=lambda name: scores[name]) for _, scores in rows]
+    return Answers(tuple(label for label, _ in rows), predicted, [scores for _, scores in rows])
 
 
 def test_no_row_kept_aside_is_ever_sent() -> None:
@@ -52,7 +52,7 @@ def test_forgetting_is_measured_among_the_old_classes_and_intrusion_beside_it() 
     assert after.of(["1"]).labels == ("1",)
 
 
-def told(method: str, verdict: str, multiply_adds: int) -> Line:
+def line(method: str, verdict: str, multiply_adds: int) -> Line:
     """A line as wide as it gets."""
     cost, report, update = (cast(Any, kind).model_construct for kind in (Cost, Report, Update))
     spent = cost(seconds=12.3, parameters_added=12_345, multiply_adds=multiply_adds)
@@ -62,7 +62,7 @@ def told(method: str, verdict: str, multiply_adds: int) -> Line:
 def test_a_table_fits_in_eighty_columns() -> None:
     sink = io.StringIO()
     teller = Teller(Console(file=sink, width=80, highlight=False), Console(file=io.StringIO()))
-    teller.results([told("linear_probe", "rejected", 70), told("retrain", "promoted", 10)], "how to read it")
+    teller.results([line("linear_probe", "rejected", 70), line("retrain", "promoted", 10)], "how to read it")
     header, _, first, second = (line.split() for line in sink.getvalue().splitlines()[1:5])
     assert len(header) == 10
     assert " ".join(first) == "linear_probe 99.4→96.6 50.0 75.0 −1.2 – 12.3 12,345 700 ✕ rejected"

@@ -53,10 +53,10 @@ def refused(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[st
     """What a command says that ends at once and touches nothing."""
     before = everything(folder)
     assert main(arguments) == ERROR
-    said = capsys.readouterr()
+    captured = capsys.readouterr()
     assert everything(folder) == before
-    assert (said.out, said.err.count("\n")) == ("", 1)
-    return said.err
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    return captured.err
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -64,18 +64,18 @@ def test_tables_of_a_newer_version_are_left_alone(
     command: list[str], old: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change(old.file, "UPDATE alembic_version SET version_num = '9999'")
-    said = refused(command, old.data, capsys)
-    assert "revision 9999" in said
-    assert f"up to {revisions()[-1]}: use the version that upgraded it" in said
+    message = refused(command, old.data, capsys)
+    assert "revision 9999" in message
+    assert f"up to {revisions()[-1]}: use the version that upgraded it" in message
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] not in UPGRADES], ids=" ".join)
 def test_tables_of_an_older_version_are_left_to_migrate(
     command: list[str], old: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(command, old.data, capsys)
-    assert f"at revision 0002, and this version of Tsuika works with revision {revisions()[-1]}" in said
-    assert "tsuika migrate" in said
+    message = refused(command, old.data, capsys)
+    assert f"at revision 0002, and this version of Tsuika works with revision {revisions()[-1]}" in message
+    assert "tsuika migrate" in message
     assert main(["migrate"]) == DONE
 
 
@@ -113,9 +113,9 @@ def test_a_worker_ends_before_its_next_claim_when_another_version_has_upgraded_t
         worker.start()
         assert ended.wait(20.0)
         assert worker.refused is not None
-        status, told = Health(learning=worker.trouble).ready()
-        assert (status, told["status"]) == (200, "degraded")
-        assert "another version" in told["learning"]
+        status, body = Health(learning=worker.trouble).ready()
+        assert (status, body["status"]) == (200, "degraded")
+        assert "another version" in body["learning"]
         with runtime.database.reading() as session:
             assert session.get_one(Update, update_id).state == "queued"
     finally:

@@ -38,17 +38,17 @@ class Door(httpx.BaseTransport):
 
     def __init__(self, *answers: Answer) -> None:
         self.answers: Iterator[Answer] = iter(answers)
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         answer = next(self.answers)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def body(self, n: int = 0) -> Any:
-        return json.loads(self.asked[n].content)
+        return json.loads(self.requests[n].content)
 
 
 def client(door: Door, key: str | None = None) -> Client:
@@ -103,8 +103,8 @@ def test_address_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPat
     door = Door(ok({"items": []}))
     with Client(transport=door) as made:
         assert made.methods() == []
-    assert str(door.asked[0].url) == "http://elsewhere:9000/v1/methods"
-    assert door.asked[0].headers["authorization"] == "Bearer secret"
+    assert str(door.requests[0].url) == "http://elsewhere:9000/v1/methods"
+    assert door.requests[0].headers["authorization"] == "Bearer secret"
 
 
 def test_create_then_learn_sends_what_the_contract_names() -> None:
@@ -113,8 +113,8 @@ def test_create_then_learn_sends_what_the_contract_names() -> None:
     digits = client(door).create_model("digits", {"kind": "vector", "size": 2}, promotion="manual")
     update = digits.update(np.zeros((1, 2), np.float32), np.array([4]), new_classes="allow", method="ridge")
     assert door.body(0) == {"name": "digits", "input": {"kind": "vector", "size": 2}, "promotion": "manual"}
-    assert door.asked[1].url.path == "/v1/models/digits/updates"
-    assert dict(door.asked[1].url.params) == {"wait": "30.0"}
+    assert door.requests[1].url.path == "/v1/models/digits/updates"
+    assert dict(door.requests[1].url.params) == {"wait": "30.0"}
     assert door.body(1) == {
         "inputs": [[0.0, 0.0]],
         "labels": [4],
@@ -143,7 +143,7 @@ def test_waiting_tells_of_progress_and_ends_when_the_version_is_served() -> None
     update = client(door).model("digits").update(batches="pending", on_progress=lambda u: seen.append(u.state))
     assert update.version == 2
     assert seen == ["queued", "running"]
-    assert len(door.asked) == 5
+    assert len(door.requests) == 5
 
 
 def test_waiting_ends_with_the_callers_patience() -> None:
@@ -154,8 +154,8 @@ def test_waiting_ends_with_the_callers_patience() -> None:
 def test_a_broken_connection_is_tried_again_under_the_same_idempotency_key() -> None:
     door = Door(httpx.ConnectError("refused"), httpx.ReadError("cut"), ok(an_update("succeeded")))
     client(door).model("digits").retract("bat_1", "wrong labels")
-    keys = {request.headers["idempotency-key"] for request in door.asked}
-    assert len(door.asked) == 3
+    keys = {request.headers["idempotency-key"] for request in door.requests}
+    assert len(door.requests) == 3
     assert len(keys) == 1
     assert door.body(2) == {"batches": ["bat_1"], "reason": "wrong labels", "erase": False}
 
@@ -171,7 +171,7 @@ def test_a_busy_service_is_asked_again_and_a_conflict_is_not() -> None:
     door = Door(problem(409, "conflict"))
     with pytest.raises(Conflict):
         client(door).model("digits").rollback()
-    assert len(door.asked) == 1
+    assert len(door.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_lists_are_read_page_by_page() -> None:
     }
     door = Door(ok({"items": [batch], "next_cursor": "c"}), ok({"items": [batch], "next_cursor": None}))
     assert len(list(client(door).model("digits").batches(source="shop"))) == 2
-    assert dict(door.asked[1].url.params) == {"cursor": "c", "source": "shop"}
+    assert dict(door.requests[1].url.params) == {"cursor": "c", "source": "shop"}
 
 
 def test_arrays_travel_as_lists_and_nan_is_refused_before_it_leaves() -> None:
@@ -236,14 +236,14 @@ def test_arrays_travel_as_lists_and_nan_is_refused_before_it_leaves() -> None:
     door = Door()
     with pytest.raises(ValueError, match="NaN"):
         client(door).model("digits").predict(np.array([[np.nan]]))
-    assert door.asked == []
+    assert door.requests == []
 
 
 def test_a_name_never_becomes_a_path() -> None:
     door = Door(problem(404, "not-found"))
     with pytest.raises(NotFound):
         client(door).model("../x").info()
-    assert door.asked[0].url.raw_path == b"/v1/models/..%2Fx"
+    assert door.requests[0].url.raw_path == b"/v1/models/..%2Fx"
 
 
 def test_texts_files_and_missing_labels_travel() -> None:
@@ -273,14 +273,17 @@ def test_a_version_is_sent_with_what_says_what_it_is() -> None:
     model = client(door).model("m")
     made = model.import_version(b"bytes", architecture={"name": "mlp"}, classes=("a",), promote=True, reason="new")
     assert made.number == 3
-    first, again = door.asked[0], door.asked[1]
+    first, again = door.requests[0], door.requests[1]
     assert first.url.query == b"promote=true&reason=new"
     assert first.headers["idempotency-key"] == again.headers["idempotency-key"]
     assert again.content == first.content
     parts = read_parts(first.content, first.headers["content-type"])
     assert parts == {"weights": b"bytes", "architecture": b'{"name": "mlp"}', "classes": b'["a"]'}
     model.import_version(b"bytes")
-    assert (door.asked[2].url.query, read_parts(door.asked[2].content, door.asked[2].headers["content-type"])) == (
+    assert (
+        door.requests[2].url.query,
+        read_parts(door.requests[2].content, door.requests[2].headers["content-type"]),
+    ) == (
         b"",
         {"weights": b"bytes"},
     )

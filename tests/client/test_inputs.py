@@ -61,17 +61,20 @@ def test_pictures_are_learned_and_recognised_however_they_are_sent(client: Clien
 
 def test_texts_are_learned_and_recognised(client: Client) -> None:
     model = client.create_model("intents", {"kind": "text", "length": 100}, method=RIDGE)
-    asked = {
+    texts_by_class = {
         "weather": ["will it rain tomorrow", "is it sunny outside", "how cold is it today", "do I need an umbrella"],
         "money": ["what is my balance", "transfer ten euros", "pay my bill please", "how much is in my account"],
     }
     rows = [
-        f"{text}{end}" for texts in asked.values() for text in texts for end in ("", "?", " now", " please tell me")
+        f"{text}{end}"
+        for texts in texts_by_class.values()
+        for text in texts
+        for end in ("", "?", " now", " please tell me")
     ]
-    names = [name for name, texts in asked.items() for _ in range(4 * len(texts))]
+    names = [name for name, texts in texts_by_class.items() for _ in range(4 * len(texts))]
     assert model.update(rows, names, new_classes="allow").verdict == Verdict.PROMOTED
-    told = model.predict(["is it going to snow?", "send money to my landlord"]).predictions
-    assert [p.class_ for p in told] == ["weather", "money"]
+    predictions = model.predict(["is it going to snow?", "send money to my landlord"]).predictions
+    assert [p.class_ for p in predictions] == ["weather", "money"]
     with pytest.raises(InvalidContent, match="101 characters"):
         model.predict(["x" * 101])
 

@@ -60,9 +60,9 @@ def model(client: Client, request: pytest.FixtureRequest) -> RemoteModel:
 
 def test_arrays_go_in_and_classes_come_out(model: RemoteModel) -> None:
     inputs, labels = rows(1)
-    told = model.predict(inputs, top=2)
-    assert [p.class_ for p in told.predictions] == [str(label) for label in labels]
-    assert all(len(p.top) == 2 and p.score == p.top[0].score for p in told.predictions)
+    answer = model.predict(inputs, top=2)
+    assert [p.class_ for p in answer.predictions] == [str(label) for label in labels]
+    assert all(len(p.top) == 2 and p.score == p.top[0].score for p in answer.predictions)
     info = model.info()
     assert (info.live_version, info.classes) == (1, ["0", "1", "2"])
 

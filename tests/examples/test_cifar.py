@@ -77,8 +77,8 @@ def test_ninety_columns_are_added_in_one_update(
     with Server(tmp_path) as server:
         few = '{"name": "ridge", "lift": "conv", "width": 8}'
         assert grow.main([str(folder), "--url", server.url, "--rows", "3", "--method", few]) == 0
-        told = capsys.readouterr().out
-        assert "100 columns, 90 of them new" in told
+        output = capsys.readouterr().out
+        assert "100 columns, 90 of them new" in output
         with Client(server.url) as client:
             model = client.model("cifar")
             first, second = model.version(1).classes, model.version(2).classes

@@ -1,1 +1,1 @@
-"""The demonstration: three acts against a real service, told over HTTP alone."""
+"""The demonstration: three acts against a real service, over HTTP alone."""

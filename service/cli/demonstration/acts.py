@@ -96,7 +96,7 @@ def shifted_world(client: Client, teller: Teller, sent: Rows, aside: Rows) -> No
 def mistakes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
     """Wrong labels, a hand on the wrong button, and a source that wants its rows back."""
     good, rest = sent.cut(250)
-    theirs, slipped = rest.cut(300)
+    from_customer, slipped = rest.cut(300)
     wrong = renumbered(slipped)
     teller.heading(
         "3  Something went wrong",
@@ -105,15 +105,15 @@ def mistakes(client: Client, teller: Teller, sent: Rows, aside: Rows) -> None:
     model = _model(client, "mistakes", EXACT)
     rows: list[list[str]] = []
 
-    def look(what: str, told: str) -> None:
+    def look(event: str, remark: str) -> None:
         live = model.info().live_version
         assert live is not None
-        rows.append([what, str(live), percent(ask(model, live, aside).accuracy), told])
+        rows.append([event, str(live), percent(ask(model, live, aside).accuracy), remark])
 
     _learn(teller, model, good, NAMED, "good rows")
     look(f"{len(good)} good rows", "live")
-    customer = _learn(teller, model, theirs, NAMED, "rows of customer-17", source="customer-17")
-    look(f"{len(theirs)} rows of customer-17", "live")
+    customer = _learn(teller, model, from_customer, NAMED, "rows of customer-17", source="customer-17")
+    look(f"{len(from_customer)} rows of customer-17", "live")
     bad = _learn(teller, model, wrong, NAMED, "slipped labels")
     look(f"{len(wrong)} rows, labels slipped", str(bad.verdict))
     if bad.version is not None:
@@ -136,21 +136,21 @@ def _model(client: Client, name: str, method: str) -> RemoteModel:
 
 
 def _first(method: str) -> str:
-    """What a first version is made with: the same network for every gradient method."""
+    """The method of the first version: the same network for every gradient method."""
     return EXACT if method == EXACT else BOUND
 
 
 def _learn(
-    teller: Teller, model: RemoteModel, rows: Rows, method: str | dict[str, Any], what: str, source: str | None = None
+    teller: Teller, model: RemoteModel, rows: Rows, method: str | dict[str, Any], title: str, source: str | None = None
 ) -> Update:
-    """Send rows, wait, and expect a version. Raises TsuikaError when none was made."""
-    with teller.working(what) as progress:
+    """Sends rows and waits for the version. Raises TsuikaError when none was made."""
+    with teller.working(title) as progress:
         update = model.update(
             rows.inputs, rows.labels, new_classes="allow", method=method, source=source, on_progress=progress
         )
     if update.state != UpdateState.SUCCEEDED or update.version is None:
-        told = update.error.detail if update.error else f"it is {update.state}"
-        raise TsuikaError(f"{what} made no version: {told}")
+        cause = update.error.detail if update.error else f"it is {update.state}"
+        raise TsuikaError(f"{title} made no version: {cause}")
     return update
 
 
@@ -160,7 +160,7 @@ def _measured(model: RemoteModel, update: Update, rows: Rows) -> Answers:
 
 
 def _close(teller: Teller, lines: Sequence[Line], legend: str) -> None:
-    """The table, how to read it, what the service said of each, and the sum of it."""
+    """Shows the table, its legend, the verdicts, and which methods went live."""
     teller.results(lines, legend)
     teller.verdicts([(line.name, line.update) for line in lines])
     live = [line.name for line in lines if line.update.verdict == Verdict.PROMOTED]
@@ -169,8 +169,8 @@ def _close(teller: Teller, lines: Sequence[Line], legend: str) -> None:
 
 
 def _certificate(teller: Teller, model: RemoteModel, taken: Update, never: int) -> None:
-    """Recompute the digest from the exported sums; compare with the certificate, and with a version that `never` saw
-    the rows. Raises TsuikaError when they differ."""
+    """Recomputes the digest from the exported sums; compares it with the certificate, and with that of version `never`,
+    which never saw the rows. Raises TsuikaError when they differ."""
     certificate = taken.report.certificate if taken.report else None
     if certificate is None or taken.version is None:
         raise TsuikaError("The retraction has no certificate.")

@@ -1,4 +1,4 @@
-"""What a version can do on rows that the service never learned from, asked over HTTP."""
+"""Measures a version, over HTTP, on rows that the service never learned from."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from service.client import RemoteModel
 
 @dataclass(frozen=True)
 class Answers:
-    """What one version said of some rows: classes [n], and the score of each class a row."""
+    """One version's answers to some rows: classes [n], and the score of each class a row."""
 
     labels: tuple[str, ...]
-    said: list[str]
+    answers: list[str]
     scores: list[dict[str, float]]
 
     @property
     def accuracy(self) -> float:
-        return float(np.mean([a == b for a, b in zip(self.said, self.labels, strict=True)]))
+        return float(np.mean([a == b for a, b in zip(self.answers, self.labels, strict=True)]))
 
     def of(self, classes: Collection[str]) -> Answers:
         """The answers on rows of some classes."""
         which = [k for k, label in enumerate(self.labels) if label in classes]
         return Answers(
-            tuple(self.labels[k] for k in which), [self.said[k] for k in which], [self.scores[k] for k in which]
+            tuple(self.labels[k] for k in which), [self.answers[k] for k in which], [self.scores[k] for k in which]
         )
 
     def answered_with(self, classes: Sequence[str]) -> float:
         """Share of the rows that were given one of these classes."""
-        return float(np.mean([said in classes for said in self.said]))
+        return float(np.mean([answer in classes for answer in self.answers]))
 
     def masked(self, classes: Sequence[str]) -> dict[str, float]:
         """Accuracy of each class when only these classes may be answered."""
@@ -44,13 +44,13 @@ class Answers:
 
 
 def ask(model: RemoteModel, version: int, rows: Rows) -> Answers:
-    """Ask one version about all rows."""
-    told = model.predict(rows.inputs, top=1000, version=version).predictions
-    scores = [{share.class_: share.score for share in prediction.top} for prediction in told]
-    return Answers(rows.labels, [prediction.class_ for prediction in told], scores)
+    """Predicts all rows by one version."""
+    predictions = model.predict(rows.inputs, top=1000, version=version).predictions
+    scores = [{share.class_: share.score for share in prediction.top} for prediction in predictions]
+    return Answers(rows.labels, [prediction.class_ for prediction in predictions], scores)
 
 
 def forgetting(before: Answers, after: Answers, classes: Sequence[str]) -> float:
-    """Mean over the old classes of what was lost, old classes against one another."""
+    """Mean over the old classes of the accuracy lost, old classes against one another."""
     then, now = before.masked(classes), after.masked(classes)
     return float(np.mean([then[name] - now[name] for name in then]))

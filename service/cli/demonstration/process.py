@@ -61,8 +61,8 @@ def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
             if httpx.get(f"{url}/readyz", timeout=2.0).is_success:
                 return
         time.sleep(0.1)
-    told = log.read_text(errors="replace").strip()[-2000:] or "it said nothing"
-    raise TsuikaError(f"The service did not start:\n{told}")
+    output = log.read_text(errors="replace").strip()[-2000:] or "it said nothing"
+    raise TsuikaError(f"The service did not start:\n{output}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Tells the demonstration: headings, one table an act, a bar on stderr while the service works."""
+"""Prints the demonstration: headings, one table an act, a bar on stderr while the service works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = {"promoted": "live"}
 
 @dataclass(frozen=True)
 class Line:
-    """One row of an act's table: shares measured on rows kept aside (null: does not apply), and the update."""
+    """One row of an act's table: shares measured on rows kept aside (None: does not apply), and the update."""
 
     name: str
     before: float
@@ -63,7 +63,7 @@ class Teller:
         self._out.print(f"   {escape(line)}", soft_wrap=True)
 
     def verdicts(self, updates: Sequence[tuple[str, Update]]) -> None:
-        """What became of each update, in the service's own words."""
+        """The verdict on each update, with the service's reason."""
         grid = Table.grid(padding=(0, 1))
         for name, update in updates:
             grid.add_row("", MARKS[update.verdict or "superseded"], f"[bold]{name}[/]", escape(reason(update)))
@@ -89,12 +89,12 @@ class Teller:
         self._out.print(Padding(legend, (0, 0, 1, 1)), style="dim")
 
     @contextmanager
-    def working(self, what: str) -> Iterator[OnProgress]:
+    def working(self, title: str) -> Iterator[OnProgress]:
         """A bar for one update. -> what to call with each look at it"""
         columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[phase]}"))
         hidden = not self._err.is_terminal
         with Progress(*columns, console=self._err, transient=True, disable=hidden) as bars:
-            bar = bars.add_task(f" {what}", total=None, phase="sending")
+            bar = bars.add_task(f" {title}", total=None, phase="sending")
 
             def look(update: Update) -> None:
                 progress = update.progress
@@ -107,7 +107,7 @@ class Teller:
 
 
 def reason(update: Update) -> str:
-    """Why it ended as it did, as the service says it."""
+    """The reason for the verdict, as the service gives it."""
     return (update.report.gate.why if update.report else update.why) or ""
 
 
