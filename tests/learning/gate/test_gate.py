@@ -50,14 +50,15 @@ def harm(worse: int, better: int, rows: int = 1000, new: bool = False) -> Measur
 
 
 def test_all_rules_are_listed_and_silence_passes_with_a_flag() -> None:
+    """Each rule up to 12 but `sound` has its part of the policy; a later one needs none."""
     report = judge(Measured(live=None), POLICY)
     assert report.outcome is Outcome.PASS
     assert [r.number for r in report.rules] == list(range(len(RULES)))
     assert [r.name for r in report.rules][:11] == list(GatePolicy.model_fields)[1:12]
-    assert {r.number for r in report.rules if r.passed is None} == {1, 2, 3, 4, 5, 6, 8, 9, 10, 11}
+    assert {r.number for r in report.rules[:13] if r.passed is None} == {1, 2, 3, 4, 5, 6, 8, 9, 10, 11}
     assert all(r.why for r in report.rules)
     assert len(RULES) >= 13
-    assert {name for _, name, _ in RULES} < {*GatePolicy.model_fields, "sound"}
+    assert {name for number, name, _ in RULES if number <= 12} < {*GatePolicy.model_fields, "sound"}
 
 
 def test_who_sent_old_classes_alone_is_not_told_to_send_old_classes() -> None:
