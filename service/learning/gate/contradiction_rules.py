@@ -6,110 +6,110 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from service.contract.enums import Severity
-from service.contract.policy import GatePolicy
+from service.contract.policy import ContradictsEverything, DisagreesBroadly, GatePolicy, Unlearnable
 from service.contract.report import ClassEvidence
 from service.learning.gate.measurements import Contradiction, Finding, Measured
 from service.learning.statistics import at_least
 from service.learning.wording import rows, whole_percent
 
 Counts = Callable[[ClassEvidence, GatePolicy], tuple[int, float]]
-"""Of a class conflicts that count, and the share from which they are too many."""
+"""Gives the conflicts of a class that count, and the share from which they are too many."""
 
 MANY_ROWS = 100
 """Familiar rows from which a batch must itself show as many rows of a class as the rule speaks of."""
-
-
 FEW_LABELS = 4
-"""So many labels that rows of a class carry instead are counted, not named."""
+"""From so many on, the labels that rows of a class carry instead are counted, not named."""
 LEAST_OTHERS = 10
 """Strange rows outside their commonest class from which a rule between rows and labels can show."""
 
 
-def mostly_strange(found: Contradiction, policy: GatePolicy) -> bool:
-    """Whether most rows are unlike anything seen: only a head of their own can tell if labels belong to them."""
-    return found.strange >= max(policy.unlearnable.min_strange, found.rows)
+def mostly_strange(batch: Contradiction, policy: GatePolicy) -> bool:
+    """Whether most rows are unlike anything seen, so only a head of their own can tell if labels belong to them."""
+    return batch.strange >= max(policy.unlearnable.min_strange, batch.rows)
 
 
-def strange_can_tell(found: Contradiction, policy: GatePolicy) -> bool:
-    """Whether such rows have labels enough to be told apart. Of one class alone, every label is as good as another:
-    no head can do better than to say it always, and that is no evidence against it."""
-    return mostly_strange(found, policy) and found.strange_others >= LEAST_OTHERS
+def strange_can_tell(batch: Contradiction, policy: GatePolicy) -> bool:
+    """Whether most rows are strange and their labels are varied enough for a head to be tested on.
+
+    Of rows of one class, no head does better than to answer that class always, which is no evidence against the labels.
+    """
+    return mostly_strange(batch, policy) and batch.strange_others >= LEAST_OTHERS
 
 
-def needs_learner(found: Contradiction, policy: GatePolicy) -> bool:
+def needs_learner(batch: Contradiction, policy: GatePolicy) -> bool:
     """Whether rule 1 can fire, so that a head of the batch alone must be fitted."""
     rule = policy.unlearnable
-    return found.rows >= rule.min_rows and found.labels > 1 and _stands_out(found, rule.min_excess, rule.p)
+    return batch.rows >= rule.min_rows and batch.labels > 1 and _stands_out(batch, rule)
 
 
-def needs_reconciliation(found: Contradiction, policy: GatePolicy) -> bool:
+def needs_reconciliation(batch: Contradiction, policy: GatePolicy) -> bool:
     """Whether one of the rules 1-4 can fire, so that a head of old and new rows together must be fitted."""
     return (
-        needs_learner(found, policy)
-        or _everything(found, policy)
-        or _broadly(found, policy)
-        or bool(disputed(found, policy))
+        needs_learner(batch, policy)
+        or _stands_out(batch, policy.contradicts_everything)
+        or _stands_out(batch, policy.disagrees_broadly)
+        or bool(disputed(batch, policy))
     )
 
 
-def reconcilable(found: Contradiction, policy: GatePolicy) -> bool | None:
-    """Whether old and new rows can both be right; null where it was not asked.
+def reconcilable(batch: Contradiction, policy: GatePolicy) -> bool | None:
+    """Whether old and new rows can both be right; None where no joint head was fitted.
 
-    Of conflicting rows no more can be asked than the model gets right of any: where half of all trusted rows are
-    answered wrongly, half of the honest conflicts stay.
+    A joint head need get no greater a share of conflicting rows right than the model gets of any: where half of all
+    trusted rows are answered wrongly, half of the honest conflicts stay.
     """
-    return _both_right(found, policy, 1 - found.expected)
+    return _both_right(batch, policy, 1 - batch.expected)
 
 
-def shifted(found: Contradiction, policy: GatePolicy) -> bool | None:
-    """The same for rules that speak of the whole batch; null where it was not asked.
+def shifted(batch: Contradiction, policy: GatePolicy) -> bool | None:
+    """The same for rules that speak of the whole batch.
 
-    Conflicting rows are the hard ones of a hard problem: no more of them can be asked than a head of the batch alone
-    gets right. Where that is less than half of what the model gets right of any row, labels are noise, and it is no
-    excuse. With swapped labels such a head gets them right, and the joint one does not.
+    Conflicting rows are the hard ones of a hard problem: a joint head need get no more of them right than a head of the
+    batch alone. Where that is less than half of what the model gets right of any row, labels are noise, and it is no
+    excuse. With swapped labels the head of the batch alone gets them right, and the joint one does not.
     """
-    both, usual = found.reconciliation, 1 - found.expected
+    both, usual = batch.reconciliation, 1 - batch.expected
     hard = both is not None and usual / 2 <= both.alone < usual
-    return _both_right(found, policy, both.alone if both is not None and hard else usual)
+    return _both_right(batch, policy, both.alone if both is not None and hard else usual)
 
 
-def _both_right(found: Contradiction, policy: GatePolicy, possible: float) -> bool | None:
-    both, rule = found.reconciliation, policy.reconcilable
+def _both_right(batch: Contradiction, policy: GatePolicy, possible: float) -> bool | None:
+    both, rule = batch.reconciliation, policy.reconcilable
     if both is None:
         return None
     return both.fixed >= rule.min_fixed * possible and both.loss <= rule.max_old_loss
 
 
-def disputed(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
-    """Classes that the batch contradicts: those whose conflicts agree with one another, surest first, then those of
-    most of whose rows it says anything else."""
-    return _disputed(found, policy, _agreeing) | _scattered(found, policy)
+def disputed(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    """Classes that the batch contradicts: first those whose conflicts agree with one another, surest first, then those
+    of which most rows carry any other labels."""
+    return _disputed(batch, policy, _agreeing) | _scattered(batch, policy)
 
 
-def unexcused(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
-    """The same but for those that old and new rows can both be right about. Conflicts that scatter may be hard rows of
-    another style as well."""
-    if reconcilable(found, policy):
+def unexcused(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    """The disputed classes about which old and new rows cannot both be right. Conflicts that scatter may be hard rows
+    of another style as well."""
+    if reconcilable(batch, policy):
         return {}
-    return _disputed(found, policy, _agreeing) if shifted(found, policy) else disputed(found, policy)
+    return _disputed(batch, policy, _agreeing) if shifted(batch, policy) else disputed(batch, policy)
 
 
-def _scattered(found: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
-    agreeing = _disputed(found, policy, _agreeing)
-    return {c: e for c, e in _disputed(found, policy, _conflicts).items() if c not in agreeing}
+def _scattered(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    agreeing = _disputed(batch, policy, _agreeing)
+    return {c: e for c, e in _disputed(batch, policy, _conflicts).items() if c not in agreeing}
 
 
-def _disputed(found: Contradiction, policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
-    """Surest first: by this batch alone, else with the last ones pooled.
+def _disputed(batch: Contradiction, policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
+    """Contradicted classes, surest first: by this batch alone, then with the last ones pooled.
 
     Pooled counts accuse only a batch that itself shows such a share: honest rows do not answer for earlier ones, and
     two rows out of hundreds are no share.
     """
     rule = policy.contradicts_class
-    least = rule.min_rows if found.rows >= MANY_ROWS else 1
-    alone = _contradicted(found.classes, policy, counts)
-    together = _contradicted({c: e for c, e in found.pooled.items() if c in found.classes}, policy, counts)
-    shown = {c for c, e in found.classes.items() if e.confident >= least and _over(e, policy, counts)}
+    least = rule.min_rows if batch.rows >= MANY_ROWS else 1
+    alone = _contradicted(batch.classes, policy, counts)
+    together = _contradicted({c: e for c, e in batch.pooled.items() if c in batch.classes}, policy, counts)
+    shown = {c for c, e in batch.classes.items() if e.confident >= least and _over(e, policy, counts)}
     return alone | {c: e for c, e in together.items() if c not in alone and c in shown}
 
 
@@ -127,117 +127,112 @@ def _over(evidence: ClassEvidence, policy: GatePolicy, counts: Counts) -> bool:
 
 
 def _agreeing(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]:
-    """Conflicts that agree with one another, and from which share they are too many. A class that was renamed has one
-    other name; rows of another style that only look like it have many, each the right one."""
+    """Conflicts that agree with one another, and the share from which they are too many. A class that was renamed has
+    one other name; rows of another style that only look like it have many, each the right one."""
     rule = policy.contradicts_class
     return max(evidence.toward.values(), default=0), max(rule.min_share, rule.times_expected * evidence.expected)
 
 
 def _conflicts(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]:
-    """All of them, and from which share they are too many."""
+    """All conflicts, and the share from which they are too many."""
     rule = policy.contradicts_class
     return evidence.conflicts, max(rule.min_scattered, rule.times_expected * evidence.expected)
 
 
-def _everything(found: Contradiction, policy: GatePolicy) -> bool:
-    return _stands_out(found, policy.contradicts_everything.min_excess, policy.contradicts_everything.p)
-
-
-def _broadly(found: Contradiction, policy: GatePolicy) -> bool:
-    return _stands_out(found, policy.disagrees_broadly.min_excess, policy.disagrees_broadly.p)
-
-
-def _stands_out(found: Contradiction, excess: float, p: float) -> bool:
-    return found.excess >= excess and at_least(found.conflicts, found.rows, found.expected) < p
+def _stands_out(batch: Contradiction, rule: Unlearnable | ContradictsEverything | DisagreesBroadly) -> bool:
+    return batch.excess >= rule.min_excess and at_least(batch.conflicts, batch.rows, batch.expected) < rule.p
 
 
 def _of_batch(
     rule: Callable[[Measured, Contradiction, GatePolicy], Finding],
 ) -> Callable[[Measured, GatePolicy], Finding]:
-    """A rule over familiar rows of known classes: silent where there are none."""
+    """Makes a rule over familiar rows of known classes silent where there are none."""
 
     def finding(measured: Measured, policy: GatePolicy) -> Finding:
-        found = measured.contradiction
-        if found is None:
+        batch = measured.contradiction
+        if batch is None:
             return Finding("There are no trusted rows yet to judge the batch by.", evidence=False)
-        if not found.rows:
+        if not batch.rows:
             return Finding("The update has no familiar rows of known classes.", evidence=False)
-        return rule(measured, found, policy)
+        return rule(measured, batch, policy)
 
     return finding
 
 
 def unlearnable(measured: Measured, policy: GatePolicy) -> Finding:
-    """Rule 1: the labels follow no rule of their own; of familiar rows, they contradict the base as well."""
-    found = measured.contradiction
-    if found is not None and found.strange_learner and found.strange_learner.p >= policy.unlearnable.learner_p:
-        what = f"{rows(found.strange)} are unlike anything seen before, and no rule links them to their labels."
+    """Rule 1: the labels follow no rule of their own, and those of familiar rows contradict the base."""
+    batch = measured.contradiction
+    if batch is not None and batch.strange_learner and batch.strange_learner.p >= policy.unlearnable.learner_p:
+        what = f"{rows(batch.strange)} are unlike anything seen before, and no rule links them to their labels."
         return Finding(what, fires=Severity.HELD, remedy="Do rows and labels still belong together?")
     finding = _unlearnable(measured, policy)
-    if found is None or not mostly_strange(found, policy) or found.strange_learner or finding.fires:
+    if batch is None or not mostly_strange(batch, policy) or batch.strange_learner or finding.fires:
         return finding
-    what = f"{rows(found.strange)} are unlike anything seen before and of nearly one class, so nothing can be told of "
+    what = f"{rows(batch.strange)} are unlike anything seen before and of nearly one class, so nothing can be told of "
     return replace(finding, what=f"{what}their labels.", unproven=True)
 
 
 @_of_batch
-def _unlearnable(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
-    """Of familiar rows: the labels contradict the base and follow no rule of their own."""
+def _unlearnable(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 1 of familiar rows."""
     limit = policy.unlearnable.min_excess
-    if not needs_learner(found, policy):
-        return Finding(_counted(measured, found), found.excess, limit)
-    if found.learner and found.learner.p < policy.unlearnable.learner_p:
-        return Finding(f"{_counted(measured, found)} The labels follow a rule of their own.", found.excess, limit)
-    if reconcilable(found, policy):
-        return Finding(_shifted(found), found.excess, limit)
+    if not needs_learner(batch, policy):
+        return Finding(_counted(measured, batch), batch.excess, limit)
+    if batch.learner and batch.learner.p < policy.unlearnable.learner_p:
+        return Finding(f"{_counted(measured, batch)} The labels follow a rule of their own.", batch.excess, limit)
+    if reconcilable(batch, policy):
+        return Finding(_shifted(batch), batch.excess, limit)
     return Finding(
-        f"The labels look shuffled. {found.conflicts:,} of {rows(found.rows)} contradict version {measured.live}, "
-        f"and no rule links these rows to their labels.{_unlike(found)}",
-        found.excess,
+        f"The labels look shuffled. {batch.conflicts:,} of {rows(batch.rows)} contradict version {measured.live}, "
+        f"and no rule links these rows to their labels.{_unlike(batch)}",
+        batch.excess,
         limit,
-        _blame(found),
+        _blame(batch),
         "Do rows and labels still belong together?",
     )
 
 
 @_of_batch
-def contradicts_everything(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
-    """Rule 2: most rows say something else than the base."""
+def contradicts_everything(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 2: most rows carry another label than the base gives them."""
     limit = policy.contradicts_everything.min_excess
-    if not _everything(found, policy):
-        return Finding(_counted(measured, found), found.excess, limit)
-    if shifted(found, policy):
-        return Finding(_shifted(found), found.excess, limit)
-    share = whole_percent(found.conflicts / found.rows)
+    if not _stands_out(batch, policy.contradicts_everything):
+        return Finding(_counted(measured, batch), batch.excess, limit)
+    if shifted(batch, policy):
+        return Finding(_shifted(batch), batch.excess, limit)
+    share = whole_percent(batch.conflicts / batch.rows)
     what = (
-        f"{share} of the rows say something else than version {measured.live} ({found.conflicts:,} of {found.rows:,})."
+        f"{share} of the rows say something else than version {measured.live} ({batch.conflicts:,} of {batch.rows:,})."
     )
-    asked = "Were the class names renumbered?" if _blame(found) is Severity.REJECTED else "Did the inputs change?"
-    return Finding(f"{what}{_unlike(found)}", found.excess, limit, _blame(found), asked)
+    fires = _blame(batch)
+    remedy = "Were the class names renumbered?" if fires is Severity.REJECTED else "Did the inputs change?"
+    return Finding(f"{what}{_unlike(batch)}", batch.excess, limit, fires, remedy)
 
 
 @_of_batch
-def contradicts_class(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
+def contradicts_class(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
     """Rule 3: rows that the base is sure of carry another label, in this batch or pooled over the last ones."""
-    suspected = disputed(found, policy)
+    suspected = disputed(batch, policy)
     if not suspected:
-        share = {c: _agreeing(e, policy)[0] / max(e.confident, 1) for c, e in found.classes.items()}
+        share = {c: _agreeing(e, policy)[0] / max(e.confident, 1) for c, e in batch.classes.items()}
         if not share:
             return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
         most = max(share, key=lambda c: share[c])
         what = "No class is contradicted more than chance explains."
-        return Finding(what, share[most], _agreeing(found.classes[most], policy)[1])
-    guilty = unexcused(found, policy)
+        return Finding(what, share[most], _agreeing(batch.classes[most], policy)[1])
+    guilty = unexcused(batch, policy)
     name, evidence = next(iter((guilty or suspected).items()))
-    agree = name not in _scattered(found, policy)
+    agree = name not in _scattered(batch, policy)
     count, limit = (_agreeing if agree else _conflicts)(evidence, policy)
     value = count / evidence.confident
     if not guilty:
-        return Finding(_shifted(found), value, limit)
-    when = "" if evidence is found.classes.get(name) else " of the last updates"
+        return Finding(_shifted(batch), value, limit)
+    when = "" if evidence is batch.classes.get(name) else " of the last updates"
     labels = [f'"{label}"' for label in sorted(evidence.toward, key=lambda label: -evidence.toward[label])]
-    say = labels[0] if agree else " or ".join(labels) if len(labels) < FEW_LABELS else f"{len(labels)} other names"
-    what = f'{count:,} of {rows(evidence.confident)}{when} say {say} where version {measured.live} is sure of "{name}".'
+    named = labels[0] if agree else " or ".join(labels) if len(labels) < FEW_LABELS else f"{len(labels)} other names"
+    what = (
+        f'{count:,} of {rows(evidence.confident)}{when} say {named} where version {measured.live} is sure of "{name}".'
+    )
     others = len(guilty) - 1
     if others:
         what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."
@@ -246,50 +241,50 @@ def contradicts_class(measured: Measured, found: Contradiction, policy: GatePoli
 
 
 @_of_batch
-def _disagrees(measured: Measured, found: Contradiction, policy: GatePolicy) -> Finding:
+def _disagrees(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
     """Rule 4: noticeably more conflicts than usual."""
     limit = policy.disagrees_broadly.min_excess
-    if not _broadly(found, policy):
-        return Finding(_counted(measured, found), found.excess, limit)
-    if shifted(found, policy):
-        return Finding(_shifted(found), found.excess, limit)
+    if not _stands_out(batch, policy.disagrees_broadly):
+        return Finding(_counted(measured, batch), batch.excess, limit)
+    if shifted(batch, policy):
+        return Finding(_shifted(batch), batch.excess, limit)
     remedy = "Look at the listed rows, then promote it or retract the batch."
-    return Finding(_counted(measured, found), found.excess, limit, Severity.HELD, remedy)
+    return Finding(_counted(measured, batch), batch.excess, limit, Severity.HELD, remedy)
 
 
 def disagrees_broadly(measured: Measured, policy: GatePolicy) -> Finding:
-    """Rule 4; where no trusted row tells what is usual, half of the rows are too many."""
-    asked, wrong = measured.untested or (0, 0)
+    """Rule 4; where no trusted row shows what is usual, half of the rows are too many."""
+    known, wrong = measured.untested or (0, 0)
     limit = policy.contradicts_everything.min_excess
-    if asked < policy.first_version.min_rows or wrong < limit * asked:
+    if known < policy.first_version.min_rows or wrong < limit * known:
         return _disagrees(measured, policy)
     what = (
-        f"{wrong:,} of {rows(asked)} say something else than version {measured.live}, and none of the rows it learned "
+        f"{wrong:,} of {rows(known)} say something else than version {measured.live}, and none of the rows it learned "
         "can judge who is right: all of them are of one group."
     )
     remedy = "Send rows of other groups first, or look at these and promote it."
-    return Finding(what, wrong / asked, limit, Severity.HELD, remedy)
+    return Finding(what, wrong / known, limit, Severity.HELD, remedy)
 
 
-def _blame(found: Contradiction) -> Severity:
-    """Most rows are unlike anything seen: then inputs have shifted, and the few that are not condemn nobody."""
-    return Severity.HELD if found.strange > found.rows else Severity.REJECTED
+def _blame(batch: Contradiction) -> Severity:
+    """Rejected, or held where most rows are unlike anything seen: inputs have shifted."""
+    return Severity.HELD if batch.strange > batch.rows else Severity.REJECTED
 
 
-def _unlike(found: Contradiction) -> str:
-    return f" {found.strange:,} more are unlike anything seen before." if found.strange > found.rows else ""
+def _unlike(batch: Contradiction) -> str:
+    return f" {batch.strange:,} more are unlike anything seen before." if batch.strange > batch.rows else ""
 
 
-def _counted(measured: Measured, found: Contradiction) -> str:
-    usual = found.expected * found.rows
+def _counted(measured: Measured, batch: Contradiction) -> str:
+    usual = batch.expected * batch.rows
     about = f"about {usual:.0f}" if usual >= 0.5 else "none"
-    disagree = "disagrees" if found.conflicts == 1 else "disagree"
-    return f"{found.conflicts:,} of {rows(found.rows)} {disagree} with version {measured.live}; {about} would be usual."
+    disagree = "disagrees" if batch.conflicts == 1 else "disagree"
+    return f"{batch.conflicts:,} of {rows(batch.rows)} {disagree} with version {measured.live}; {about} would be usual."
 
 
-def _shifted(found: Contradiction) -> str:
-    assert found.reconciliation is not None
+def _shifted(batch: Contradiction) -> str:
+    assert batch.reconciliation is not None
     return (
-        f"Shifted inputs: a head of old and new rows together gets {whole_percent(found.reconciliation.fixed)} of the "
+        f"Shifted inputs: a head of old and new rows together gets {whole_percent(batch.reconciliation.fixed)} of the "
         "disagreeing rows right and keeps the old ones, so both can be true."
     )

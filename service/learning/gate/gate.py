@@ -1,8 +1,8 @@
-"""The gate: measured numbers and a policy in, a verdict with its reasons out.
+"""The gate: judges measured numbers by a policy, with reasons.
 
 The first rule that fires at the highest severity (rejected before held) decides; all are listed. A rule without
-evidence passes with a flag (`passed` null). Trusted rows and the update's own are never pooled: with wrong labels, the
-update's rows vote for the bad version.
+evidence passes with a flag (`passed` is None). Trusted rows and the update's own are never pooled: with wrong labels,
+the update's rows vote for the bad version.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = 
 
 
 def judge(measured: Measured, policy: GatePolicy) -> GateReport:
-    """Every rule, and the verdict of the first that fires at the highest severity."""
+    """Applies every rule; the first that fires at the highest severity gives the verdict."""
     findings = {(number, name): rule(measured, policy) for number, name, rule in RULES}
-    worst_first = (f for worst in (Severity.REJECTED, Severity.HELD) for f in findings.values() if f.fires is worst)
-    deciding = next(worst_first, None)
+    firing = [f for severity in (Severity.REJECTED, Severity.HELD) for f in findings.values() if f.fires is severity]
+    deciding = firing[0] if firing else None
     unproven = [f.what for f in findings.values() if f.unproven]
     return GateReport(
         outcome=_outcome(deciding),

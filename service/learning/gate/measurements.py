@@ -1,4 +1,4 @@
-"""What the gate looks at and what a rule finds: counts, not rows, so that judging is a pure function of them."""
+"""What the gate judges and what a rule finds: counts, not rows, so that judging is a pure function of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from service.learning.statistics import Agreement, Paired
 
 @dataclass(frozen=True)
 class First:
-    """A first version on its own rows, out of fold. `alone`: rows left aside, of whose class none stays to learn from
-    where they are kept back: their answers are wrong by construction. `one_group`: no row was judged, for they are all
-    of one group, of which none is kept back from the others."""
+    """A first version on its own rows, out of fold. `alone`: rows that are not judged, since without them their class
+    has no row to learn from. `one_group`: no row is judged, since all are of one group."""
 
     agreement: Agreement
     classes: int
@@ -26,11 +25,11 @@ class First:
 
 @dataclass(frozen=True)
 class Group:
-    """One class, the rare classes together, or one source, on trusted rows; `said`: as a sentence names it; `several`
-    classes, in the plural."""
+    """One class, the rare classes together, or one source, on trusted rows. `phrase`: as a sentence names it;
+    `several`: in the plural."""
 
     name: str
-    said: str
+    phrase: str
     before: float
     after: float
     paired: Paired
@@ -39,9 +38,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Harm:
-    """Base and candidate on the trusted rows. `intruders`: new classes that old rows are answered with, most first.
-    `taken`: over all columns but those of new classes whose rows show that they are none of the old ones; null: the
-    same as `masked`."""
+    """Base and candidate on the trusted rows. `masked`: over the old columns · `intruded`: rows that are answered with
+    a new class, `intruders`: those classes, most first · `taken`: over all columns but those of new classes whose rows
+    show that they are none of the old ones; None where it was not measured."""
 
     rows: int
     masked: Paired
@@ -54,9 +53,8 @@ class Harm:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What a joint head makes of both: `fixed` of the conflicting rows right, `loss` on old rows of those classes.
-
-    `alone`: the share of the conflicting rows that a head of the batch alone gets right, out of fold."""
+    """A joint head of old and new rows: the share of the conflicting rows that it gets right (`fixed`), and its `loss`
+    on old rows of those classes. `alone`: the share that a head of the batch alone gets right, out of fold."""
 
     fixed: float
     loss: float
@@ -68,9 +66,9 @@ class Contradiction:
     """The update's familiar rows of known classes against the base.
 
     `expected`: share of conflicts that the base's own mistakes would give. `labels`: classes among these rows.
-    `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: null where no rule asks.
-    `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;
-    `strange_learner`: a head of those, where they are most and can tell.
+    `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: None where no rule needs
+    them. `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;
+    `strange_learner`: a head of those, where they are most and can show a rule.
     """
 
     rows: int
@@ -92,17 +90,17 @@ class Contradiction:
 
 
 MOSTLY = 0.8
-"""Classes that hold so much of a new class's rows are named as those that it is taken for."""
+"""The classes that a new one is taken for are named until they hold so great a part of its rows."""
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """Rows of a new class that were judged out of fold; `sure`: of them the base is, and finds them familiar. `usual`:
-    the share of trusted rows that it is sure of.
+    """Rows of a new class that were judged out of fold; `sure`: those that are familiar and of which the base is sure.
+    `usual`: the share of trusted rows that it is sure of.
 
     `compared` of them, the sure ones or `all`, stood `beside` so many trusted rows that the base calls the same.
     `called`: rows by class, most first. `separation`: of pairs of one and the other, the share in which the former lies
-    nearer to the new class (0.5: nothing but the name differs); null where nothing stood beside them.
+    nearer to the new class (0.5: nothing but the name differs); None where nothing stood beside them.
     """
 
     rows: int
@@ -116,12 +114,12 @@ class Likeness:
 
     @property
     def share(self) -> float:
-        """Of the rows that the base is sure of, as a part of what is usual."""
+        """The share of rows that the base is sure of, as a part of what is usual."""
         return self.sure / self.rows / self.usual if self.rows and self.usual else 0.0
 
     @property
     def mostly(self) -> Mapping[str, int]:
-        """Of `called` the first classes, that together hold most of the rows."""
+        """The first classes of `called` that together hold most of the rows."""
         most, counted = dict[str, int](), 0
         for name, rows in self.called.items():
             if counted >= MOSTLY * sum(self.called.values()):
@@ -131,7 +129,7 @@ class Likeness:
 
     @staticmethod
     def together(classes: Sequence[Likeness]) -> Likeness:
-        """Sure rows of several classes; of at least one."""
+        """Several classes as one; at least one."""
         compared = sum(c.compared for c in classes)
         apart = sum(c.compared * c.separation for c in classes if c.separation is not None)
         return Likeness(
@@ -157,16 +155,16 @@ class NewClass:
 
     @staticmethod
     def together(classes: Sequence[NewClass]) -> NewClass:
-        """All rows of several classes; the yardstick's count is null unless it judged each of them."""
-        yardstick = [c.yardstick_hits for c in classes]
-        known = None if None in yardstick else sum(k for k in yardstick if k is not None)
-        return NewClass("", sum(c.rows for c in classes), sum(c.hits for c in classes), known)
+        """All rows of several classes; the yardstick's count is None unless it judged each of them."""
+        judged = [c.yardstick_hits for c in classes if c.yardstick_hits is not None]
+        hits = sum(judged) if len(judged) == len(classes) else None
+        return NewClass("", sum(c.rows for c in classes), sum(c.hits for c in classes), hits)
 
 
 @dataclass(frozen=True)
 class Since:
-    """An earlier promoted version and the candidate, on the trusted rows that both were asked about, and on those of
-    each class that has enough of them."""
+    """An earlier promoted version and the candidate, on the trusted rows that both answered, and on those of each class
+    that has enough of them."""
 
     version: int
     paired: Paired
@@ -175,7 +173,7 @@ class Since:
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything that was measured of an update; null where there is no evidence.
+    """Everything that was measured of an update; None where there is no evidence.
 
     `live`: number of the version that answers now (the base). `own`: base and candidate on the update's own rows.
     `since`: each remembered version and the candidate, oldest first. `sound`: weights are finite and load again.
@@ -208,9 +206,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one rule has to say. `what`: the event and its evidence; `remedy`: what a person can do about it.
+    """What one rule finds. `what`: the event and its evidence; `remedy`: what a person can do about it.
 
-    `fires` null: it passes; without `evidence` it passes with a flag; `unproven`: rows were too few to judge by.
+    `fires` is None: it passes; without `evidence` it passes with a flag; `unproven`: rows were too few to judge by.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""Rules 0 and 5-11: did it learn anything, and what did the old classes lose?"""
+"""Rules 0 and 5-12: did it learn anything, and what did the old classes lose?"""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     first, rule = measured.first, policy.first_version
     if first is None:
         return Finding("This is not the first version.", limit=rule.p)
-    seen = first.agreement
+    unseen = first.agreement
     if first.classes < 2:
         return Finding("One class alone cannot be judged.", limit=rule.p, evidence=False, unproven=True)
-    if seen.rows < rule.min_rows and first.alone:
+    if unseen.rows < rule.min_rows and first.alone:
         leave = (
             "1 row leaves none of its class" if first.alone == 1 else f"{first.alone:,} rows leave none of their class"
         )
@@ -53,24 +53,24 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         return Finding(what, limit=rule.p, evidence=False, unproven=True)
     if first.one_group:
         return Finding(ONE_GROUP, limit=rule.p, evidence=False, unproven=True)
-    if seen.rows < rule.min_rows:
-        few = f"{rows(seen.rows)} {'is' if seen.rows == 1 else 'are'} too few to judge it."
+    if unseen.rows < rule.min_rows:
+        few = f"{rows(unseen.rows)} {'is' if unseen.rows == 1 else 'are'} too few to judge it."
         return Finding(few, limit=rule.p, evidence=False, unproven=True)
-    right = f"Of {rows(seen.rows)} it had not seen {percent(seen.right / seen.rows)} are right"
-    _, best = wilson(seen.right, seen.rows) or (0.0, 1.0)
-    if seen.p > rule.p and best >= seen.chance + rule.min_gain * (1 - seen.chance):
-        what = f"{right}, chance would give {percent(seen.chance)}: too few rows to judge it."
-        return Finding(what, seen.p, rule.p, evidence=False, unproven=True)
-    if seen.p > rule.p:
+    right = f"Of {rows(unseen.rows)} it had not seen {percent(unseen.right / unseen.rows)} are right"
+    _, best = wilson(unseen.right, unseen.rows) or (0.0, 1.0)
+    if unseen.p > rule.p and best >= unseen.chance + rule.min_gain * (1 - unseen.chance):
+        what = f"{right}, chance would give {percent(unseen.chance)}: too few rows to judge it."
+        return Finding(what, unseen.p, rule.p, evidence=False, unproven=True)
+    if unseen.p > rule.p:
         what = "The labels cannot be predicted from the inputs. "
-        what += f'On {rows(seen.rows)} it did no better than always saying "{first.commonest}".'
+        what += f'On {rows(unseen.rows)} it did no better than always saying "{first.commonest}".'
         remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
-        return Finding(what, seen.p, rule.p, Severity.HELD, remedy)
-    return Finding(f"{right}; chance would give {percent(seen.chance)}.", seen.p, rule.p)
+        return Finding(what, unseen.p, rule.p, Severity.HELD, remedy)
+    return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p)
 
 
 def _of_trusted(rule: Callable[[Measured, Harm, GatePolicy], Finding]) -> Callable[[Measured, GatePolicy], Finding]:
-    """A rule over trusted rows: silent where there are none."""
+    """Makes a rule over trusted rows silent where there are none."""
 
     def finding(measured: Measured, policy: GatePolicy) -> Finding:
         if measured.harm is None:
@@ -81,9 +81,9 @@ def _of_trusted(rule: Callable[[Measured, Harm, GatePolicy], Finding]) -> Callab
 
 
 def moved_on(measured: Measured, policy: GatePolicy) -> bool:
-    """Where recent rows alone are trusted: what it lost on them it surely won on the update's own, out of fold.
+    """Whether, where recent rows alone are trusted, it surely won on the update's own rows what it lost on those.
 
-    That is how a stream moves. Wrong labels would look alike here: rules 1-4 judge those.
+    That is how a stream moves. Wrong labels would look the same here; rules 1-4 judge those.
     """
     own, harm = measured.own, measured.harm
     if policy.trusted != "recent" or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
@@ -98,13 +98,13 @@ def _won(measured: Measured) -> str:
 
 
 def forgets(measured: Measured, policy: GatePolicy) -> Finding:
-    """Rule 5: accuracy of old rows over old columns fell. Of classes that came from elsewhere no row may tell."""
-    found = _forgotten(measured, policy)
-    if found.fires is not None or not measured.foreign:
-        return found
+    """Rule 5: accuracy of old rows over old columns fell. Imported classes may have no row to show it."""
+    finding = _forgotten(measured, policy)
+    if finding.fires is not None or not measured.foreign:
+        return finding
     names = listed(measured.foreign, quote=True)
     came = f"Nothing trusted tells what {names} lost, which came with an imported version."
-    return replace(found, what=came if measured.harm is None else f"{found.what} {came}", unproven=True)
+    return replace(finding, what=came if measured.harm is None else f"{finding.what} {came}", unproven=True)
 
 
 @_of_trusted
@@ -141,8 +141,8 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     if taken is not None and taken.drop > rule.max_taken and taken.p_harm < rule.p_taken:
         what = f"Of {rows(harm.rows)} {taken.worse:,} are newly wrong and {taken.better:,} newly right "
         what += f"({points(-taken.drop)}; {100 * rule.max_taken:g} are allowed), and nothing shows that "
-        what += f"{listed(harm.intruders, quote=True)} {'is a class' if len(harm.intruders) == 1 else 'are classes'} "
-        what += f"of {'its' if len(harm.intruders) == 1 else 'their'} own."
+        own = "is a class of its own" if len(harm.intruders) == 1 else "are classes of their own"
+        what += f"{listed(harm.intruders, quote=True)} {own}."
         remedy = "Send more rows, or other ones: ten of each new class that are like no old one show it."
         return Finding(what, taken.drop, rule.max_taken, Severity.HELD, remedy)
     return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
@@ -153,29 +153,24 @@ def renames(measured: Measured, policy: GatePolicy) -> Finding:
     rule, new = policy.renames, (*measured.new_classes, *measured.young)
     if not new:
         return Finding("No class is new.")
-    asked = _like_old_ones(measured, policy)
-    if not asked:
+    compared = _like_old_ones(measured, policy)
+    if not compared:
         what = f"Version {measured.live} takes too few rows of new classes for old ones to compare them."
         return Finding(what, limit=rule.min_separation, evidence=any(c.like is not None for c in new))
-    alike = [item for item in asked if _is_alike(item[1], policy, len(asked))]
+    alike = [item for item in compared if _is_alike(item[1], policy, len(compared))]
     if not alike:
-        names, like = min(asked, key=lambda item: item[1].separation or 0.0)
+        names, like = min(compared, key=lambda item: item[1].separation or 0.0)
         what = (
             f"{_taken_for(names, like, measured)}; {whole_percent(like.separation or 0.0)} of pairs can be told apart."
         )
         return Finding(what, like.separation, rule.min_separation)
     names, like = max(alike, key=lambda item: item[1].compared)
     what = f"{_taken_for(names, like, measured)}, and nothing tells them from rows of {_called(like)}."
-    renamed = [name for held, _ in alike for name in held]
+    renamed = [name for names, _ in alike for name in names]
     if len(alike) > 1:
         what += f" So it is with {counted(len(alike) - 1, 'other class', 'other classes')}."
-    return Finding(
-        what,
-        like.separation,
-        rule.min_separation,
-        Severity.HELD,
-        _other_name(renamed, [like for _, like in alike], measured),
-    )
+    remedy = _other_name(renamed, [like for _, like in alike], measured)
+    return Finding(what, like.separation, rule.min_separation, Severity.HELD, remedy)
 
 
 def _is_alike(like: Likeness, policy: GatePolicy, tested: int) -> bool:
@@ -186,23 +181,23 @@ def _is_alike(like: Likeness, policy: GatePolicy, tested: int) -> bool:
 
 
 def _like_old_ones(measured: Measured, policy: GatePolicy) -> list[tuple[tuple[str, ...], Likeness]]:
-    """New classes whose rows can be compared with old ones, by name. Those of too few rows are taken together, and
+    """Names of new classes whose rows can be compared with old ones. Those of too few rows are taken together, and
     count where the base is as sure of most of their rows as of old ones."""
-    rule, asked, few = policy.renames, list[tuple[tuple[str, ...], Likeness]](), list[tuple[str, Likeness]]()
+    rule, compared, few = policy.renames, list[tuple[tuple[str, ...], Likeness]](), list[tuple[str, Likeness]]()
     for c in (*measured.new_classes, *measured.young):
         if c.like is None or c.like.separation is None:
             continue
         least = rule.min_share_of_many if c.like.rows >= rule.many_rows else rule.min_share
         enough = c.like.compared >= rule.min_sure and (c.like.all or c.like.share >= least)
         if c.like.rows >= rule.min_rows and enough:
-            asked.append(((c.name,), c.like))
+            compared.append(((c.name,), c.like))
         elif not c.like.all:
             few.append((c.name, c.like))
     if len(few) > 1:
         both = Likeness.together([like for _, like in few])
         if both.compared >= rule.min_sure and both.share >= rule.min_share:
-            asked.append((tuple(name for name, _ in few), both))
-    return asked
+            compared.append((tuple(name for name, _ in few), both))
+    return compared
 
 
 def _called(like: Likeness) -> str:
@@ -212,16 +207,14 @@ def _called(like: Likeness) -> str:
 
 
 def _taken_for(names: Sequence[str], like: Likeness, measured: Measured) -> str:
-    """Counts those that are taken for one of the classes that are named."""
-    taken, old, said = sum(like.mostly.values()), _called(like), listed(names, quote=True)
-    if like.all:
-        return f"Of {rows(like.rows)} of {said}, {taken:,} are {old} for version {measured.live}"
-    return f"Of {rows(like.rows)} of {said}, {taken:,} are surely {old} for version {measured.live}"
+    """Counts the rows that are taken for one of the classes that are named."""
+    new, taken, surely = listed(names, quote=True), sum(like.mostly.values()), "" if like.all else "surely "
+    return f"Of {rows(like.rows)} of {new}, {taken:,} are {surely}{_called(like)} for version {measured.live}"
 
 
 def _other_name(renamed: Sequence[str], alike: Sequence[Likeness], measured: Measured) -> str:
-    """What to send where they are other names, and where they are not. A name that is left behind stays known, so that
-    a slip of the pen would pass for it later."""
+    """Says what to send where they are other names, and where they are not. A name that is left behind stays known, so
+    that a slip of the pen would pass for it later."""
     one, earlier = len(renamed) == 1, [c.name for c in measured.young if c.name in renamed]
     old = "that name" if len({name for like in alike for name in like.mostly}) == 1 else "those names"
     few = len(measured.batches) <= MOST_NAMES
@@ -272,7 +265,7 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
 
 
 def _too_hard(new: NewClass, policy: GatePolicy) -> bool:
-    """Not even the exact head finds rows of this class yet: more rows are wanting, not another method."""
+    """Whether not even the exact head recognises this class yet: it lacks rows, not another method."""
     few = new.rows < 2 * policy.new_class_not_learned.min_rows
     return few and new.yardstick_hits is not None and new.yardstick_hits < 2
 
@@ -288,21 +281,17 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     worst = max(worse or harm.groups, key=lambda g: g.paired.drop)
     change = f"{100 * worst.before:.0f} → {whole_percent(worst.after)} on {rows(worst.paired.rows)}"
     if not worse:
-        return Finding(f"Nothing stands out; the most lost {worst.said} ({change}).", worst.paired.drop, rule.max_drop)
+        return Finding(
+            f"Nothing stands out; the most lost {worst.phrase} ({change}).", worst.paired.drop, rule.max_drop
+        )
+    name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
     if moved_on(measured, policy):
-        what = f"{worst.said[:1].upper()}{worst.said[1:]} got worse, {change}. {_won(measured)}"
-        return Finding(what, worst.paired.drop, rule.max_drop)
+        return Finding(f"{name} got worse, {change}. {_won(measured)}", worst.paired.drop, rule.max_drop)
     fires = Severity.REJECTED if worst.paired.drop > rule.reject_drop else Severity.HELD
     others = len(worse) - 1
     rest = f" So did {others} more." if others else " The others did not." if len(harm.groups) > 1 else ""
-    remedy = f"Send more rows of {worst.said}, or look at {'their' if worst.several else 'its'} rows in this batch."
-    return Finding(
-        f"{worst.said[:1].upper()}{worst.said[1:]} got worse, {change}.{rest}",
-        worst.paired.drop,
-        rule.max_drop,
-        fires,
-        remedy,
-    )
+    remedy = f"Send more rows of {worst.phrase}, or look at {'their' if worst.several else 'its'} rows in this batch."
+    return Finding(f"{name} got worse, {change}.{rest}", worst.paired.drop, rule.max_drop, fires, remedy)
 
 
 def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
@@ -328,7 +317,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         if paired.drop > rule.max_class_drop and adjusted < rule.p_class
     ]
     if of_class:
-        worst, name, paired = max(of_class, key=lambda found: found[2].drop)
+        worst, name, paired = max(of_class, key=lambda item: item[2].drop)
         of = f'"{name}" lost {100 * paired.drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
         return _adds_up(of, worst, paired.drop, rule.max_class_drop)
     most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.paired.drop, s.paired.rows))
