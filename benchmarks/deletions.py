@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ import torch
 
 from benchmarks.running.workbench import Model
 from benchmarks.streams.learners import ON_BACKBONE, request
-from benchmarks.streams.streams import STREAMS, Rows, Stream, load
+from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
 from benchmarks.tables.scores import Places
 from benchmarks.tables.terminal import bar, table
 from service.contract.inputs import Architecture, MlpBackbone
@@ -120,8 +119,7 @@ def report(deleted: Sequence[Deleted]) -> Iterator[str]:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = argparse.ArgumentParser("benchmarks.deletions", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    folder = os.environ.get("TSUIKA_BENCH_DATA")
-    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of the stream's NAME.npz")
+    data_option(parser, "folder of the stream's NAME.npz")
     parser.add_argument("--stream", choices=list(STREAMS), default="digits-images")
     parser.add_argument("--methods", type=lambda text: text.split(","), default="auto,ridge,lda,replay")
     parser.add_argument("--json", type=Path, help="file for the results")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.running.workbench import Model
 from benchmarks.streams.joint import joint
 from benchmarks.streams.learners import ON_BACKBONE, request, verdict
-from benchmarks.streams.streams import Rows, Stream, load
+from benchmarks.streams.streams import Rows, Stream, data_option, load
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.contract.policy import GatePolicy
@@ -148,7 +147,7 @@ def run(arguments: argparse.Namespace) -> list[Course]:
 
 
 def report(courses: Sequence[Course]) -> Iterator[str]:
-    """The table, what the gate stopped, and what was aimed at."""
+    """The table, what the gate stopped, and the target."""
     columns = ("method", "accuracy", "core s", "last", "challengers", "live")
     yield table(
         columns,
@@ -176,8 +175,7 @@ def report(courses: Sequence[Course]) -> Iterator[str]:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = argparse.ArgumentParser("benchmarks.drift", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    folder = os.environ.get("TSUIKA_BENCH_DATA")
-    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of elec2.npz")
+    data_option(parser, "folder of elec2.npz")
     parser.add_argument(
         "--methods",
         type=_methods,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.running.workbench import Model
-from benchmarks.streams.streams import STREAMS, Rows, Stream, load
+from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import Strict
@@ -117,7 +116,7 @@ def eroded(stream: Stream, folder: Path | None, seed: int, kind: str) -> Course:
     train, test = load(stream, folder, seed)
     first = len(train) - UPDATES * ROWS
     only = str(np.random.default_rng(seed).choice(np.unique(train.labels))) if kind == ONE_CLASS else None
-    params, of_class_rows = Params(only=only, noise_seed=seed), test.labels == only
+    params, is_only = Params(only=only, noise_seed=seed), test.labels == only
     with Model(stream.input, secret=b"folds %d" % seed) as model:
         base = train.take(np.arange(first))
         model.learn(base.inputs, base.labels.tolist(), "ridge", seed=seed, promote=True)
@@ -132,7 +131,7 @@ def eroded(stream: Stream, folder: Path | None, seed: int, kind: str) -> Course:
                 break
         after = model.predict(test.inputs) == test.labels
     lost = before.astype(float) - after
-    of_class = float(lost[of_class_rows].mean()) if of_class_rows.any() else 0.0
+    of_class = float(lost[is_only].mean()) if is_only.any() else 0.0
     return Course(stream.name, kind, seed, k if stopped else UPDATES, stopped, float(lost.mean()), of_class)
 
 
@@ -154,7 +153,7 @@ def honest(stream: Stream, folder: Path | None, seed: int, kind: str) -> Course:
 
 
 def report(courses: Sequence[Course]) -> Iterator[str]:
-    """A table, and what was aimed at."""
+    """A table, and the targets."""
     yield table(
         ("stream", "updates", "seed", "went live", "stopped by", "points lost", "of the class"),
         [
@@ -184,8 +183,7 @@ def _rules(course: Course) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = argparse.ArgumentParser("benchmarks.erosion", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    folder = os.environ.get("TSUIKA_BENCH_DATA")
-    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of letter.npz")
+    data_option(parser, "folder of letter.npz")
     usual = ["digits-images", "letter"]
     parser.add_argument("--streams", nargs="+", choices=usual, default=usual, help="which data")
     parser.add_argument("--seeds", type=int, default=5, help="draws of each stream")

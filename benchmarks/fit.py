@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks.streams.joint import MOMENTUM, network_of, scaled
-from benchmarks.streams.streams import STREAMS, load
+from benchmarks.streams.streams import STREAMS, data_option, load
 from benchmarks.tables.terminal import bar, reached, table
 from service.learning.method import GradientParams
 from service.learning.run import Run
@@ -160,8 +160,7 @@ def report(speeds: Sequence[Speed]) -> Iterator[str]:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = argparse.ArgumentParser("benchmarks.fit", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    folder = os.environ.get("TSUIKA_BENCH_DATA")
-    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of mnist10k.npz, letter.npz")
+    data_option(parser, "folder of mnist10k.npz, letter.npz")
     parser.add_argument("--streams", type=lambda text: text.split(","), default="mnist10k,letter")
     parser.add_argument("--repeats", type=int, default=9, help="turns of each loop")
     parser.add_argument("--epochs", type=int, default=1, help="epochs of a turn")

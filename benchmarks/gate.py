@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.running.workbench import Model
-from benchmarks.streams.streams import STREAMS, Rows, Stream, load
+from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import VectorInput
@@ -305,9 +304,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.gate", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    folder = os.environ.get("TSUIKA_BENCH_DATA")
     usual = [name for name, stream in STREAMS.items() if stream.data in BASE_ROWS] + [HUNDRED.name]
-    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of letter.npz")
+    data_option(parser, "folder of letter.npz")
     parser.add_argument("--streams", nargs="+", choices=usual, default=USUAL, help="which data")
     parser.add_argument("--seeds", type=int, default=5, help="draws of each stream")
     parser.add_argument("--method", default="auto", help="how every update learns")

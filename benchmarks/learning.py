@@ -10,7 +10,6 @@ heads on the same features, written down here in numpy.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from benchmarks.results import report
 from benchmarks.streams.heads import PUBLISHED
 from benchmarks.streams.layout import laid_out
 from benchmarks.streams.learners import by_joint, by_published, by_service
-from benchmarks.streams.streams import STREAMS, Stream
+from benchmarks.streams.streams import STREAMS, Stream, data_option
 from benchmarks.tables.learned import JOINT, Learned, keep, kept
 from benchmarks.tables.terminal import bar
 from service.learning.methods import AUTO, METHODS
@@ -79,8 +78,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.learning", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    folder = os.environ.get("TSUIKA_BENCH_DATA")
-    parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of the streams' NAME.npz")
+    data_option(parser, "folder of the streams' NAME.npz")
     parser.add_argument(
         "--features", type=Path, help="folder that keeps the backbones' features, NAME.npz; made where they are missing"
     )

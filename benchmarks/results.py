@@ -1,4 +1,4 @@
-"""What was measured: one record a run, kept as JSON lines, and the tables that show them.
+"""Tables of results, which are kept as JSON lines, one record a run.
 
 python -m benchmarks.results FILE...     tables of results that were kept, of several commands side by side
 """
@@ -38,7 +38,7 @@ HEADINGS = (
 
 
 def report(runs: Sequence[Learned]) -> Iterator[str]:
-    """One table a stream, means over the seeds; then what was aimed at."""
+    """One table a stream, means over the seeds; then the targets."""
     for name in dict.fromkeys(r.stream for r in runs):
         here = [r for r in runs if r.stream == name]
         yield from stream_report(name, here)
@@ -47,7 +47,7 @@ def report(runs: Sequence[Learned]) -> Iterator[str]:
 
 
 def stream_report(name: str, here: Sequence[Learned]) -> Iterator[str]:
-    """The table of one stream and, of each method, by what the gate stopped it."""
+    """The table of one stream, and for each method the rules by which the gate stopped it."""
     groups = {m: [r for r in here if r.method == m] for m in dict.fromkeys(r.method for r in here)}
     seeds = max(len(rows) for rows in groups.values())
     joints = {r.seed: r for r in groups.get(JOINT, [])}

@@ -45,14 +45,14 @@ FLAGS = {name: name.partition(" ")[0] for name in SCENARIOS}
 
 
 def run(arguments: argparse.Namespace, place: Place) -> Measurements:
-    """Rounds of all that was asked for. Who does not start is absent, and the rest go on."""
+    """Runs all rounds. A server that does not start is absent; the others go on."""
     measurements = Measurements(arguments.model)
     settings = prepare(place)
     scenarios = [name for name in SCENARIOS if getattr(arguments, FLAGS[name])]
     many = prepare(place, MANY_MODELS, versions=1) if arguments.start else {}
-    for contender in _asked(arguments):  # environments are made before anything is measured
+    for contender in _contenders(arguments):  # environments are made before anything is measured
         place.interpreter(contender)
-    tried = _asked(arguments) if arguments.faults else []
+    tried = _contenders(arguments) if arguments.faults else []
     parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + arguments.overload + arguments.start) + len(
         tried
     )
@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace, place: Place) -> Measurements:
     return measurements
 
 
-def _asked(arguments: argparse.Namespace) -> list[Contender]:
-    """Whom this run starts; bad input is tried at all of our doors."""
+def _contenders(arguments: argparse.Namespace) -> list[Contender]:
+    """The servers that this run starts; bad input goes to all of our endpoints."""
     names: Iterable[str] = arguments.targets
     if arguments.faults:
         names = dict.fromkeys([*(arguments.targets or TARGETS), *(door.name for door in DOORS)])
@@ -85,7 +85,7 @@ def _asked(arguments: argparse.Namespace) -> list[Contender]:
 
 
 def _try(measurements: Measurements, name: str, do: Callable[[], Any]) -> None:
-    """Who has failed once is not tried again."""
+    """Runs one part, unless that server or scenario has failed before."""
     if name not in measurements.absent:
         try:
             do()

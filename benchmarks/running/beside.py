@@ -1,4 +1,4 @@
-"""Something that goes on in a thread while something else is measured."""
+"""Runs work in a thread while something else is measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """`work` runs until the block ends and its event is set; what it began it ends."""
+    """Runs `work` until the block ends, which sets its event; then waits until it returns."""
     stop = threading.Event()
     thread = threading.Thread(target=work, args=(stop,))
     thread.start()

@@ -1,4 +1,4 @@
-"""What processes take, as Linux tells it: memory (pages that several share count once, in parts), core-seconds."""
+"""Memory (a page that several processes share is divided among them) and core-seconds of processes, from /proc."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def core_seconds_of(process: int) -> float:
 
 
 def descendants(pid: int) -> list[int]:
-    """Every process that one started, and those that these did."""
+    """All processes below one: those that it started, those that these started, and so on."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         children = [int(child) for task in tasks for child in (task / "children").read_text().split()]

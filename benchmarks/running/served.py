@@ -34,7 +34,7 @@ class Posted:
 
 @dataclass
 class Asked:
-    """Predictions that somebody asked for all the while."""
+    """Predictions that were asked for meanwhile."""
 
     seconds: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Served:
 
 
 def served(updates: int, rows: int, before: int, settle: float) -> Served:
-    """A service that learned `before` rows, then updates alone, then as many beside somebody who asks.
+    """A service learns `before` rows, then updates alone, then as many while predictions are asked for.
 
     `settle`: seconds for which memory must stand still before it is read.
     """
@@ -69,7 +69,7 @@ def served(updates: int, rows: int, before: int, settle: float) -> Served:
         for k in range(updates):
             alone.append(_post(http, noisy_digits(rows, seed=2_000 + k)))
             advance(f"update {k + 1}: {alone[-1].total:.3f} s")
-        with _somebody(url) as asked:
+        with _predictions(url) as asked:
             for k in range(updates):
                 beside.append(_post(http, noisy_digits(rows, seed=3_000 + k)))
                 advance(f"update {k + 1} beside predictions: {beside[-1].total:.3f} s")
@@ -109,8 +109,8 @@ def _seconds(moment: str) -> float:
 
 
 @contextmanager
-def _somebody(url: str) -> Iterator[Asked]:
-    """Asks for one prediction every 20 ms in a thread of its own."""
+def _predictions(url: str) -> Iterator[Asked]:
+    """Asks for one prediction every 20 ms, in a thread, until the block ends."""
     asked = Asked()
     body = {"inputs": noisy_digits(1, seed=0).inputs.tolist()}
 

@@ -1,4 +1,4 @@
-"""Where the core-seconds of an update go: into the method, or into judging what it made."""
+"""Measures which core-seconds of an update go into the method, and which into judging its version."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Streams of labelled rows, and who learns them."""
+"""Streams of labelled rows, and the learners beside the service."""

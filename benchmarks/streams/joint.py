@@ -1,4 +1,4 @@
-"""What the service is measured against: joint retraining in bare torch, and a ridge head in bare numpy."""
+"""Yardsticks outside the service: joint retraining in bare torch, and a ridge head in bare numpy."""
 
 from __future__ import annotations
 

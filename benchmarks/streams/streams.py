@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -185,6 +187,12 @@ STREAMS = {
         Stream("digits-small", "digits", INK_IMAGE, (256,), 0.1, first=200, kind="small"),
     )
 }
+
+
+def data_option(parser: argparse.ArgumentParser, help: str) -> None:
+    """Adds --data, the folder of the streams' rows; by default the one that TSUIKA_BENCH_DATA names."""
+    folder = os.environ.get("TSUIKA_BENCH_DATA")
+    parser.add_argument("--data", type=Path, default=folder and Path(folder), help=help)
 
 
 def load(

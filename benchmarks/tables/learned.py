@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.tables.scores import Course
 
 JOINT = "joint"
@@ -78,3 +80,9 @@ def kept(file: Path) -> list[Learned]:
     """The records of a file, the last one where a run was done again."""
     lines = [Learned(**json.loads(line)) for line in file.read_text().splitlines() if line]
     return list({(r.stream, r.method, r.seed): r for r in lines}.values())
+
+
+def mean(values: Sequence[float | None]) -> float:
+    """Of the values that there are; NaN where there is none."""
+    present = [v for v in values if v is not None]
+    return float(np.mean(present)) if present else float("nan")

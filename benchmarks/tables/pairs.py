@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from benchmarks.tables.learned import Learned
+from benchmarks.tables.learned import Learned, mean
 from benchmarks.tables.terminal import reached, table
 from service.learning.methods import METHODS
 
@@ -104,5 +102,4 @@ def _same_seeds(a: Sequence[Learned], b: Sequence[Learned]) -> tuple[list[Learne
 
 
 def _mean(rows: Sequence[Learned], name: str) -> float:
-    present = [v for r in rows if (v := getattr(r, name)) is not None]
-    return float(np.mean(present)) if present else float("nan")
+    return mean([getattr(r, name) for r in rows])

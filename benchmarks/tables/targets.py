@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from benchmarks.tables.learned import Learned
+from benchmarks.tables.learned import Learned, mean
 from benchmarks.tables.terminal import reached
 
 MEASURED = ("accuracy", "forgetting", "masked_forgetting", "numpy_ridge", "last_seconds")
@@ -80,13 +78,8 @@ def targets(runs: Sequence[Learned]) -> Iterator[str]:
         bound = {r.seed: r for r in runs if r.stream == target.stream and r.method == "joint"}
         own_runs = [r for r in runs if r.stream == target.stream and r.method == target.method and r.seed in bound]
         if own_runs:
-            measured = {key: _mean([getattr(r, key) for r in own_runs]) for key in MEASURED}
+            measured = {key: mean([getattr(r, key) for r in own_runs]) for key in MEASURED}
             bounds = [bound[r.seed] for r in own_runs]
-            measured |= {"joint": _mean([b.accuracy for b in bounds])}
-            measured |= {"joint_last": _mean([b.last_seconds for b in bounds])}
+            measured |= {"joint": mean([b.accuracy for b in bounds])}
+            measured |= {"joint_last": mean([b.last_seconds for b in bounds])}
             yield target.sentence(measured)
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    present = [v for v in values if v is not None]
-    return float(np.mean(present)) if present else float("nan")

@@ -1,4 +1,4 @@
-"""How a benchmark speaks: a bar on standard error while it runs, plain aligned columns at the end."""
+"""Output of a benchmark: a bar on standard error while it runs, plain aligned columns at the end."""
 
 from __future__ import annotations
 

@@ -49,7 +49,12 @@ class Transport:
 
     def send(self, method: str, path: str, body: Any = None, **params: Any) -> httpx.Response:
         """Sends until somebody answers, or there is no attempt left; params that are None are left out."""
-        return self._sent(self._request(method, path, body, params))
+        present = {name: value for name, value in params.items() if value is not None}
+        try:
+            request = self._http.build_request(method, path, params=present, json=body)
+        except ValueError as wrong:
+            raise ValueError(f"This cannot be sent as JSON: {wrong}. Are there missing values (NaN)?") from None
+        return self._sent(request)
 
     def upload(self, path: str, file: bytes, fields: dict[str, Any], **params: Any) -> httpx.Response:
         """POSTs a file of weights; each of `fields` goes beside it as a part of JSON."""
@@ -90,13 +95,6 @@ class Transport:
             cursor = answer.next_cursor
             if cursor is None:
                 return
-
-    def _request(self, method: str, path: str, body: Any, params: dict[str, Any]) -> httpx.Request:
-        present = {name: value for name, value in params.items() if value is not None}
-        try:
-            return self._http.build_request(method, path, params=present, json=body)
-        except ValueError as wrong:
-            raise ValueError(f"This cannot be sent as JSON: {wrong}. Are there missing values (NaN)?") from None
 
 
 def _retry_after(response: httpx.Response) -> float | None:
