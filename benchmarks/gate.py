@@ -25,7 +25,6 @@ from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import VectorInput
-from service.worker.assignment import Result
 
 BASE_ROWS = {"digits": 600, "letter": 4000, "mnist10k": 2000, "hundred": 3000}
 """Rows of the live version; what is left of the training rows makes the updates."""
@@ -213,7 +212,10 @@ def judged(stream: Stream, folder: Path | None, seed: int, method: str) -> Itera
                     rows = _rows(kind, fresh, size, np.random.default_rng([seed, size]))
                     result = model.learn(rows.inputs, rows.labels.tolist(), method, seed=seed, promote=False)
                     after = float((model.predict(known_test.inputs, result) == known_test.labels).mean())
-                    yield _judged(stream, kind, size, seed, result, before, after)
+                    gate = result.report.gate
+                    rules = [rule.number for rule in gate.rules if rule.severity]
+                    verdict = VERDICTS[gate.outcome]
+                    yield Judged(stream.name, kind.name, kind.good, size, seed, verdict, rules, before, after)
 
 
 def _rows(kind: Kind, fresh: Rows, size: int, random: np.random.Generator) -> Rows:
@@ -245,14 +247,8 @@ def _hundred(seed: int) -> tuple[Rows, Rows]:
     return all_.take(np.arange(6000)), all_.take(np.arange(6000, len(labels)))
 
 
-def _judged(stream: Stream, kind: Kind, rows: int, seed: int, result: Result, before: float, after: float) -> Judged:
-    gate = result.report.gate
-    rules = [rule.number for rule in gate.rules if rule.severity]
-    return Judged(stream.name, kind.name, kind.good, rows, seed, VERDICTS[gate.outcome], rules, before, after)
-
-
 def report(updates: Sequence[Judged]) -> Iterator[str]:
-    """One table a stream, kind and size by verdict; then what was aimed at."""
+    """One table a stream, kind and size by verdict; then the targets."""
     for stream in dict.fromkeys(j.stream for j in updates):
         here = [j for j in updates if j.stream == stream]
         yield f"{stream}: accuracy {np.mean([j.before for j in here]):.3f} before"

@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,36 +63,31 @@ for method, hyper in task["methods"].items():
 """
 
 
-def run(
-    python: str,
-    folder: Path,
-    features: Path | None,
-    scenario: str,
-    methods: Mapping[str, Any],
-    seed: int,
-    memory: int,
-    share: float,
-) -> Iterator[dict[str, Any]]:
-    """Each method's row as the peers tell it, as soon as it is there."""
-    task = {
-        "folder": str(folder),
-        "scenario": scenario,
-        "methods": methods,
-        "seed": seed,
-        "memory": memory,
-        "share": share,
-    }
+@dataclass(frozen=True)
+class Task:
+    """What the peers' interpreter runs. memory: rows they keep, 0: their own number · share: of each step's rows."""
+
+    folder: str
+    scenario: str
+    methods: Mapping[str, Any]
+    seed: int
+    memory: int
+    share: float
+
+
+def run(python: str, task: Task, features: Path | None) -> Iterator[dict[str, Any]]:
+    """Yields each method's row as soon as the peers print it. Raises SystemExit where their interpreter fails."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     if features is not None:
         environment["IL_FEATS"] = str(features.absolute())
-    command = [python, "-W", "ignore", "-c", DRIVER, json.dumps(task)]
+    command = [python, "-W", "ignore", "-c", DRIVER, json.dumps(asdict(task))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("RESULT "):
                 yield json.loads(line.removeprefix("RESULT "))
     if process.returncode:
-        raise SystemExit(f"{python} ended with {process.returncode} on {scenario}.")
+        raise SystemExit(f"{python} ended with {process.returncode} on {task.scenario}.")
 
 
 def record(stream: Stream, row: Mapping[str, Any], seed: int, memory: int, share: float) -> Learned:
@@ -156,8 +152,8 @@ def main(words: Sequence[str] | None = None) -> int:
                 if (stream.name, name, seed) not in done:
                     todo[method] = hyper
             if todo:
-                scenario = SCENARIOS[stream.name]
-                for row in run(a.peers_python, a.peers, a.features, scenario, todo, seed, memory, a.share):
+                task = Task(str(a.peers), SCENARIOS[stream.name], todo, seed, memory, a.share)
+                for row in run(a.peers_python, task, a.features):
                     learned = keep(record(stream, row, seed, memory, a.share), a.json)
                     print(f"{stream.name} {seed}: {learned.method}: {learned.accuracy:.4f}", file=sys.stderr)
     return 0
