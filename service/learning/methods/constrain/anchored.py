@@ -1,4 +1,8 @@
-"""Training under a pull to where weights stood, at one strength or the best of a few; what all such methods share."""
+"""What all methods share that train under a pull to where weights stood, theta*: at one strength or the best of a few.
+
+The loss is the cross-entropy + strength x sum of stiffness (theta - theta*)^2, see `training.losses.Pull`. l2_sp holds
+all weights alike; ewc, si and mas hold each by its importance.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.method import SCHEDULE, Data, Schedule, TrunkParams
-from service.learning.methods.constrain.importance import Importance
+from service.learning.method import SCHEDULE, Schedule, TrunkParams
+from service.learning.methods.constrain.importance import Held, Importance
 from service.learning.methods.constrain.strength_search import Point, search
-from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import Objective, Step, rights
 from service.learning.training.kept_back import new_share, selecting_rows, watch_old
@@ -42,23 +45,28 @@ class PulledParams(TrunkParams):
     )
 
 
+def shared_weights(learner: Learner) -> dict[str, nn.Parameter]:
+    """The weights that train and that were there before the head grew, by name."""
+    added = set() if learner.added is None else {id(p) for p in learner.added.parameters()}
+    return {name: p for name, p in learner.body.named_parameters() if p.requires_grad and id(p) not in added}
+
+
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """theta*, by name of the body's parameters, and how stiffly each of its weights is held; null: all alike."""
+    """theta* and the stiffness of each of its weights, by name of the body's parameters. None: all are alike."""
 
     stars: Mapping[str, Tensor]
     stiffness: Mapping[str, Tensor] | None = None
 
     @classmethod
     def of(cls, learner: Learner, importance: Importance | None = None) -> Anchor:
-        """Where a learner stands."""
+        """Where the weights of a learner stand."""
         stars = {name: p.detach().clone() for name, p in learner.body.named_parameters() if p.requires_grad}
         return cls(stars, importance.clipped() if importance else None)
 
     def pull(self, learner: Learner, strength: float) -> Pull:
-        """On the weights that the base had."""
-        added = set() if learner.added is None else {id(p) for p in learner.added.parameters()}
-        shared = {n: p for n, p in learner.body.named_parameters() if id(p) not in added and n in self.stars}
+        """The pull on the weights that the base had."""
+        shared = {name: p for name, p in shared_weights(learner).items() if name in self.stars}
         stiffness = [self.stiffness[name] for name in shared] if self.stiffness is not None else None
         slow = {id(p) for p in learner.slow}
         rates = [SLOWER if id(p) in slow else 1.0 for p in shared.values()] if slow else None
@@ -72,63 +80,72 @@ class Pulled:
     learner: Learner
     pull: Pull
 
-    def told(self, points: Sequence[Point] = ()) -> dict[str, Any]:
-        """For the report: the strength, how far the weights went, what that cost, and what else was tried."""
-        told: dict[str, Any] = {
+    def report(self, points: Sequence[Point] = ()) -> dict[str, Any]:
+        """The strength, how far the weights went, what that cost, and which other strengths were tried."""
+        report: dict[str, Any] = {
             "strength": self.pull.strength,
             "distance": float(self.pull.distance().detach()),
             "penalty": float(self.pull.loss().detach()),
         }
-        return told | ({"points": [point.told() for point in points]} if points else {})
+        return report | ({"points": [point.report() for point in points]} if points else {})
 
 
 T = TypeVar("T", bound=Pulled)
 P = TypeVar("P", bound=PulledParams)
+Train = Callable[[float, P, Run], T]
 
 
 def choose(
-    train: Callable[[float, P, Run], T],
+    train: Train[P, T],
     params: P,
     start: Learner,
-    run: Run,
     strengths: Sequence[float] = STRENGTHS,
     usual: float = USUAL,
 ) -> tuple[T, tuple[Point, ...]]:
-    """Train at the strength, or at one of `strengths` that rows kept back choose. -> it, and what was tried.
+    """Trains at the strength, or at one of `strengths` that rows kept back choose. -> the best, and what was tried.
 
-    Each is tried for an eighth of the epochs, one at least. `start`: a learner that has not trained, for its rows.
+    `start`: a learner that has not trained; its notes and its work go into the best.
     """
-    if params.strength != "search":
-        best = train(params.strength, params, run)
-        watch_old(best.learner, start)
-        return best, ()
-    brief = params.model_copy(update={"epochs": max(round(params.epochs * BRIEF), 1)})
-    (old, new), share, spent = selecting_rows(start), new_share(start), 0
-
-    def look(strength: float, run: Run) -> Point:
-        nonlocal spent
-        learner = train(strength, brief, run).learner
-        spent += learner.multiply_adds
-        return Point(strength, (rights(learner.body, old, run), rights(learner.body, new, run)), share)
-
-    strength, points = search(look, run, strengths, usual)
-    best = train(strength, params, run)
-    best.learner.multiply_adds += spent
-    best.learner.notes += search_notes(points, strength, strengths)
-    watch_old(best.learner, start)
+    if params.strength == "search":
+        strength, points, work = _searched(train, params, start, strengths, usual)
+    else:
+        strength, points, work = params.strength, (), 0
+    best = train(strength, params, start.run)
+    learner = best.learner
+    learner.multiply_adds += work + start.multiply_adds
+    learner.notes += search_notes(points, strength, strengths) if points else []
+    learner.notes += [note for note in start.notes if note not in learner.notes]
+    watch_old(learner, start)
     return best, points
 
 
-def asks_new_alone(learner: Learner) -> bool:
-    """Are new classes to be told from each other alone? Not one new class by itself: that would teach nothing."""
+def _searched(
+    train: Train[P, T], params: P, start: Learner, strengths: Sequence[float], usual: float
+) -> tuple[float, tuple[Point, ...], int]:
+    """Tries strengths for an eighth of the epochs each, one at least. -> the best, what was tried, and the work."""
+    brief = params.model_copy(update={"epochs": max(round(params.epochs * BRIEF), 1)})
+    (old, new), share, work = selecting_rows(start), new_share(start), 0
+
+    def tried(strength: float, run: Run) -> Point:
+        nonlocal work
+        learner = train(strength, brief, run).learner
+        work += learner.multiply_adds
+        return Point(strength, (rights(learner.body, old, run), rights(learner.body, new, run)), share)
+
+    strength, points = search(tried, start.run, strengths, usual)
+    return strength, points, work
+
+
+def new_columns_alone(learner: Learner) -> bool:
+    """Whether rows of new classes are scored over the new columns alone: there they would push all old columns down,
+    however stiff the weights are. Not for one new class by itself, which would learn nothing."""
     y = learner.batch.y
     return learner.known > 0 and len(set(y[y >= learner.known].tolist())) > 1
 
 
 def objective(learner: Learner, strength: float) -> Objective | None:
-    """Of a training under a pull: new rows are scored without the old columns, which they would push down however stiff
-    the weights are. Null where it is the cross-entropy as ever: at strength 0 all is fine-tuning."""
-    if not strength or not asks_new_alone(learner):
+    """The cross-entropy with `new_columns_alone`. None: the usual one, and at strength 0, which is fine-tuning."""
+    if not strength or not new_columns_alone(learner):
         return None
     known = learner.known
 
@@ -138,32 +155,29 @@ def objective(learner: Learner, strength: float) -> Objective | None:
     return loss
 
 
-def train_held(
-    base: Checkpoint,
-    data: Data,
-    params: PulledParams,
+def train_pulled(
     start: Learner,
-    held: Importance,
-    told: str,
-    run: Run,
+    params: PulledParams,
+    anchor: Anchor,
+    strengths: Sequence[float] = STRENGTHS,
+    usual: float = USUAL,
 ) -> tuple[Pulled, dict[str, Any]]:
-    """Cross-entropy under a pull to where `start` stands, stiff by `held`. -> the best, and what the report tells.
-
-    `told`: where the importances come from, in words. What measuring them cost `start` counts.
-    """
-    anchor = Anchor.of(start, held)
+    """Trains the update of `start` under the pull to an anchor. -> the best, and its report."""
 
     def train(strength: float, params: PulledParams, run: Run) -> Pulled:
-        learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
+        learner = Learner.start(start.base, start.data, run, unfreeze=params.unfreeze)
         pull = anchor.pull(learner, strength)
         learner.fit(params, objective=objective(learner, strength), after_step=pull.step)
         return Pulled(learner, pull)
 
-    best, points = choose(train, params, start, run)
-    details = best.told(points) | {"held_by": told}
-    best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
-    best.learner.multiply_adds += start.multiply_adds
-    return best, details
+    best, points = choose(train, params, start, strengths, usual)
+    return best, best.report(points)
+
+
+def train_held(start: Learner, params: PulledParams, held: Held) -> tuple[Learner, dict[str, Any]]:
+    """Trains under a pull to where `start` stands, stiff by importance. -> the best, and its report."""
+    best, report = train_pulled(start, params, Anchor.of(start, held.importance))
+    return best.learner, report | {"held_by": held.source}
 
 
 def search_notes(points: Sequence[Point], strength: float, strengths: Sequence[float]) -> list[str]:

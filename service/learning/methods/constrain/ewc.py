@@ -1,8 +1,11 @@
 """Elastic weight consolidation, online: weights that the old answers rest on are held stiffly, the others may move.
 
-How much rests on a weight is the Fisher information of the answers, exact: for each row the expected square of its
-gradient over all classes, never the square of a batch's gradient. Each update's is brought to mean 1, and the mean by
-rows over all updates is what holds the next one (Schwarz et al., 2018, with the count in place of a decay).
+The loss is CE + strength x sum of F (theta - theta*)^2 (Kirkpatrick et al., 2017, eq. 3), where F is the diagonal of
+the Fisher information of the answers: F = sum over rows x and classes k of p_k(x) (d log p_k(x) / d theta)^2.
+
+What is different here: F is exact, for each row the expectation over all classes, and never the square of a batch's
+gradient, in which rows cancel. Each update's F is brought to mean 1, so that one strength suits every network. The mean
+of all updates' F by their rows holds the next one (online, Schwarz et al., 2018, with the count in place of a decay).
 """
 
 from __future__ import annotations
@@ -13,8 +16,18 @@ from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
-from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, train_held
-from service.learning.methods.constrain.importance import LABELS, Importance, mean_of, old_rows, sample_of
+from service.learning.methods.constrain.anchored import PulledParams, train_held
+from service.learning.methods.constrain.importance import (
+    LABELS,
+    Importance,
+    Measured,
+    as_state,
+    held_by,
+    known_rows,
+    mean_of,
+    old_rows,
+    sample_of,
+)
 from service.learning.methods.constrain.per_row_gradients import sensitivity
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.multiply_adds import forward_cost
@@ -39,45 +52,42 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if base is None:
         start.fit(params)
-        return _finish(Pulled(start, Anchor.of(start).pull(start, 0.0)), None, {})
-    held, told = _held(start)
-    best, details = train_held(base, data, params, start, held, told, run)
-    return _finish(best, held, details)
+        return _finish(start, None, {})
+    held = held_by(start, STATE, "the Fisher information that earlier updates by ewc left", _measured)
+    learner, report = train_held(start, params, held)
+    return _finish(learner, held.importance, report)
 
 
 def fisher(learner: Learner, rows: Labelled, columns: int) -> dict[str, Tensor]:
-    """Fisher information of the answers over the first `columns`, summed over the rows; by parameter."""
+    """Fisher information of the answers over the first `columns`, summed over rows, by parameter; {} without rows."""
+    if not rows.rows:
+        return {}
     exact = rows.rows * columns <= EXACT
 
-    def asked(logits: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
-        scores = F.log_softmax(logits[:, :columns], 1)
-        shares = scores.detach().exp()
+    def score(logits: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
+        log_probabilities = F.log_softmax(logits[:, :columns], 1)
+        probabilities = log_probabilities.detach().exp()
         if exact:
-            return scores, shares
-        drawn = (shares.cumsum(1)[:, :-1] < chance[:, None]).sum(1, keepdim=True)
-        return scores.gather(1, drawn), torch.ones_like(shares[:, :1])
+            return log_probabilities, probabilities
+        drawn = (probabilities.cumsum(1)[:, :-1] < chance[:, None]).sum(1, keepdim=True)
+        return log_probabilities.gather(1, drawn), torch.ones_like(probabilities[:, :1])
 
     learner.multiply_adds += rows.rows * forward_cost(learner.body, rows.x[:1]) * (1 + 2 * (columns if exact else 1))
     chance = torch.rand(rows.rows, generator=learner.run.generator(LABELS))
-    return sensitivity(learner.body, rows.x, asked, torch.square, learner.run, chance)
+    return sensitivity(learner.body, rows.x, score, torch.square, learner.run, chance)
 
 
-def _held(start: Learner) -> tuple[Importance, str]:
-    """What holds the base's weights, and in words where that comes from."""
-    recalled = Importance.recalled(start, STATE)
-    if recalled is not None:
-        return recalled, "the Fisher information that earlier updates by ewc left"
-    known = float(max(start.data.known_rows, 1))
+def _measured(start: Learner) -> Measured:
+    """The Fisher information of a base that ewc did not make, on rows of what was known."""
     rows = old_rows(start)
-    measured = Importance.normalised(fisher(start, rows, start.known), known) if rows.rows else None
-    if measured is not None:
-        start.notes.append(
-            "The base was not made by ewc, so its Fisher information was measured now, on "
-            f"{rows.rows} {'kept rows' if len(start.training_rows.kept) else 'pseudo-rows'} of what was known."
-        )
-        return measured, "the Fisher information of the base on rows of what was known"
-    start.notes.append(f"{_nothing_known(start, rows)} All are held alike, as l2_sp does.")
-    return Importance.alike(start.body, known), "nothing; all weights alike"
+    importance = Importance.normalised(fisher(start, rows, start.known), known_rows(start))
+    if importance is None:
+        return Measured(None, "", f"{_nothing_known(start, rows)} All are held alike, as l2_sp does.")
+    note = (
+        "The base was not made by ewc, so its Fisher information was measured now, on "
+        f"{rows.rows} {'kept rows' if len(start.training_rows.kept) else 'pseudo-rows'} of what was known."
+    )
+    return Measured(importance, "the Fisher information of the base on rows of what was known", note)
 
 
 def _nothing_known(start: Learner, rows: Labelled) -> str:
@@ -92,28 +102,24 @@ def _nothing_known(start: Learner, rows: Labelled) -> str:
     return f"The base is so sure of {rows.rows} rows of what was known that no weight seems to matter to its answers."
 
 
-def _finish(best: Pulled, held: Importance | None, details: dict[str, object]) -> Learned:
-    """Measure the new Fisher information, join it with what was held, and keep it for the next update."""
-    learner = best.learner
-    rows = sample_of(learner, learner.batch)
-    columns = len(learner.classes)
-    sums = fisher(learner, rows, columns) if rows.rows else {}
-    count = sum(v.numel() for v in sums.values())
-    trace = mean_of(sums) * count / max(rows.rows, 1)
-    new = Importance.normalised(sums, float(len(learner.data.batch))) if sums else None
+def _finish(learner: Learner, held: Importance | None, report: dict[str, object]) -> Learned:
+    """Measures the new Fisher information, and stores it for the next update, joined with what was held."""
+    rows, columns = sample_of(learner, learner.batch), len(learner.classes)
+    sums = fisher(learner, rows, columns)
+    trace = mean_of(sums) * sum(v.numel() for v in sums.values()) / max(rows.rows, 1)
+    new = Importance.normalised(sums, float(len(learner.data.batch)))
     if rows.rows and trace < SURE:
         learner.notes.append(
             f"The network is so sure of the new rows that their Fisher information is nearly nothing ({trace:.2g} a "
             "row), so it hardly tells weights apart. Fewer epochs, or mas, which does not look at answers, tell more."
         )
-    kept = new.joined(held) if new is not None else held
-    fisher_told = {
+    measured = {
         "rows": rows.rows,
         "a_row": trace,
         "labels": "all classes" if rows.rows * columns <= EXACT else f"one drawn a row, seed {learner.run.seed}",
     }
-    state = {STATE: kept.stored(learner)} if kept is not None else None
-    return learner.finish(details | {"fisher": fisher_told}, state=state)
+    state = as_state(STATE, new.joined(held) if new is not None else held, learner)
+    return learner.finish(report | {"fisher": measured}, state=state)
 
 
 METHOD = Method(

@@ -1,15 +1,16 @@
-"""How stiff each weight is held: importances that a version remembers, in the frame in which its network trains.
+"""Importances: how stiffly ewc, si and mas hold each weight, remembered by a version from update to update.
 
-Every update's importances are brought to mean 1 over the weights before they are joined: a model that is sure of its
-rows has a Fisher near 0, so that sums of raw ones would let early batches rule, and one strength would mean ten orders
-of magnitude. They are kept outside of any frame, as the square of a weight's unit demands, and by place in a layer, so
-that a head which grew or was merged finds its own; what is new has importance 0.
+Every update's importances are brought to mean 1 over the weights before they are joined. Raw ones would let early
+batches rule, since a model that is sure of its rows has a Fisher near 0, and one strength would mean ten orders of
+magnitude. They are stored outside of any frame, in units of the squared weight, and by place in a layer, so that a head
+that grew or was merged finds its own; a new weight has importance 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,19 +33,20 @@ ROWS = "rows"
 
 @dataclass(frozen=True, eq=False)
 class Importance:
-    """`values`: by name of the body's parameter, in its frame · `rows`: how many rows they speak for."""
+    """`values`: by name of the body's parameter, in its frame · `rows`: the number of rows that they stand for."""
 
     values: Mapping[str, Tensor]
     rows: float
 
     @classmethod
-    def alike(cls, body: nn.Module, rows: float) -> Importance:
-        """1 for every weight: nothing is known of their worth, which makes the pull that of l2_sp."""
-        return cls({name: torch.ones_like(p, requires_grad=False) for name, p in trained(body)}, rows)
+    def alike(cls, learner: Learner) -> Importance:
+        """1 for every weight, for all rows that were known: the pull is that of l2_sp."""
+        ones = {name: torch.ones_like(p, requires_grad=False) for name, p in trained(learner.body)}
+        return cls(ones, known_rows(learner))
 
     @classmethod
     def normalised(cls, values: Mapping[str, Tensor], rows: float) -> Importance | None:
-        """Brought to mean 1; null where all are 0."""
+        """Brought to mean 1. None where all are 0, or there are none."""
         mean = mean_of(values)
         return cls({name: v / mean for name, v in values.items()}, rows) if mean > 0 else None
 
@@ -60,31 +62,68 @@ class Importance:
         return self.mixed(other, self.rows / (self.rows + other.rows))
 
     def clipped(self) -> dict[str, Tensor]:
-        """What the pull takes."""
+        """The stiffness that the pull takes."""
         return {name: v.clamp(max=LARGEST) for name, v in self.values.items()}
 
     def stored(self, learner: Learner) -> dict[str, Tensor]:
-        """For a part of the version: outside of the frame, by place. Before `finish`, which leaves the frame."""
+        """As a part of a version: outside of the frame, by place. Call it before `finish`, which leaves the frame."""
         units = _units(learner)
-        found: dict[str, Tensor] = {ROWS: torch.tensor([self.rows], dtype=torch.float64)}
+        tensors: dict[str, Tensor] = {ROWS: torch.tensor([self.rows], dtype=torch.float64)}
         for name, key, place, shape in _places(learner.body):
-            whole = found.setdefault(key, torch.zeros(shape))
+            whole = tensors.setdefault(key, torch.zeros(shape))
             whole[place] = self.values[name] * units.get(name, 1.0)
-        return found
+        return tensors
 
     @classmethod
     def recalled(cls, learner: Learner, part: str) -> Importance | None:
-        """What the base remembers, in this update's frame, 0 for all that is new; null: it remembers none."""
-        told = learner.base.parts.get(part) if learner.base else None
-        if told is None:
+        """What the base remembers, in this update's frame, 0 for new weights. None: it remembers nothing that fits."""
+        stored = learner.base.parts.get(part) if learner.base else None
+        if stored is None:
             return None
         units, values = _units(learner), {}
         for name, key, place, shape in _places(learner.body):
-            whole = _padded(told.get(key), shape)
+            whole = _padded(stored.get(key), shape)
             if whole is None:
                 return None
             values[name] = (whole[place] / units.get(name, 1.0)).clone()
-        return cls(values, float(told[ROWS]))
+        return cls(values, float(stored[ROWS]))
+
+
+class Held(NamedTuple):
+    """What holds the weights of a base, and in words where it comes from."""
+
+    importance: Importance
+    source: str
+
+
+class Measured(NamedTuple):
+    """Importances measured on a base that remembers none, in words where from, and a note. None: nothing tells them."""
+
+    importance: Importance | None
+    source: str
+    note: str
+
+
+def held_by(start: Learner, part: str, source: str, measure: Callable[[Learner], Measured]) -> Held:
+    """What the base remembers in a part, `source` in words; else what is measured now; else all weights alike."""
+    recalled = Importance.recalled(start, part)
+    if recalled is not None:
+        return Held(recalled, source)
+    measured = measure(start)
+    start.notes.append(measured.note)
+    if measured.importance is None:
+        return Held(Importance.alike(start), "nothing; all weights alike")
+    return Held(measured.importance, measured.source)
+
+
+def as_state(part: str, importance: Importance | None, learner: Learner) -> dict[str, dict[str, Tensor]] | None:
+    """What `finish` stores for the next update."""
+    return None if importance is None else {part: importance.stored(learner)}
+
+
+def known_rows(learner: Learner) -> float:
+    """Rows that the base learned, 1 at least."""
+    return float(max(learner.data.known_rows, 1))
 
 
 def trained(body: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -93,7 +132,7 @@ def trained(body: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def mean_of(values: Mapping[str, Tensor]) -> float:
-    """Over all weights."""
+    """The mean over all weights."""
     count = sum(v.numel() for v in values.values())
     return sum(float(v.double().sum()) for v in values.values()) / max(count, 1)
 
@@ -107,7 +146,7 @@ def sample_of(learner: Learner, rows: Labelled) -> Labelled:
 
 
 def old_rows(learner: Learner) -> Labelled:
-    """Rows of what was known, at most 500: kept ones, else pseudo-rows of the exact sums; none where neither is."""
+    """At most 500 rows of what was known: kept ones, else pseudo-rows of the exact sums, else none."""
     kept = learner.training_rows.kept
     learning = kept.take(kept.learning)
     if len(learning):
@@ -116,11 +155,11 @@ def old_rows(learner: Learner) -> Labelled:
 
 
 def unlabelled_rows(learner: Learner) -> Labelled:
-    """The update's rows without a label; their column is -1."""
+    """The update's rows without a label."""
     inputs = learner.data.unlabelled
-    none = np.zeros(len(inputs), np.int64)
-    false, empty = np.zeros(len(inputs), bool), np.zeros(len(inputs), np.uint64)
-    return learner.training_rows.of(Rows(inputs, ("",), none, none, false, empty, ("",), none, none, ("",), none))
+    zeros = np.zeros(len(inputs), np.int64)
+    false, hashes = np.zeros(len(inputs), bool), np.zeros(len(inputs), np.uint64)
+    return learner.training_rows.of(Rows(inputs, ("",), zeros, zeros, false, hashes, ("",), zeros, zeros, ("",), zeros))
 
 
 def _units(learner: Learner) -> dict[str, Tensor]:
@@ -130,15 +169,15 @@ def _units(learner: Learner) -> dict[str, Tensor]:
     return {names[id(b.weight)]: learner.training_rows.frame.spread[None, :] ** 2 for b in framed}
 
 
-Place = tuple[slice, ...]
+Slices = tuple[slice, ...]
 
 
-def _places(body: nn.Module) -> Iterator[tuple[str, str, Place, torch.Size]]:
-    """(parameter, key in the part, its place there, shape of what is kept there) of all that trains.
+def _places(body: nn.Module) -> Iterator[tuple[str, str, Slices, torch.Size]]:
+    """(parameter, key in the part, its place there, shape of the tensor there) of all that trains.
 
-    Dense blocks have a place in their layer's matrix; everything else is kept whole, under its own name.
+    Dense blocks have a place in their layer's matrix; everything else is stored whole, under its own name.
     """
-    within: dict[int, tuple[str, Place, torch.Size]] = {}
+    within: dict[int, tuple[str, Slices, torch.Size]] = {}
     for prefix, layer in body.named_modules():
         if type(layer) is GrownLinear and all(type(block) is Block for block in layer):
             shape = torch.Size((layer.out_features, layer.in_features))
@@ -151,7 +190,7 @@ def _places(body: nn.Module) -> Iterator[tuple[str, str, Place, torch.Size]]:
 
 
 def _padded(tensor: Tensor | None, shape: torch.Size) -> Tensor | None:
-    """With zeros up to a shape; null where it does not fit into that."""
+    """Filled up with zeros to a shape. None where it does not fit into that."""
     if tensor is None:
         return torch.zeros(shape)
     if tensor.ndim != len(shape) or any(a > b for a, b in zip(tensor.shape, shape, strict=True)):

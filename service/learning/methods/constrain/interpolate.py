@@ -1,8 +1,10 @@
-"""Interpolation of weights: fine-tune, then go back to the base as far as rows kept back allow.
+"""Interpolation of weights: fine-tunes, then goes back towards the base as far as rows kept back like best.
 
-theta(alpha) = (1 - alpha) theta* + alpha theta_tuned for shared weights; what is new is kept as it was tuned. Between
-two networks of one basin every point is a network, and the best one often beats both ends. Of points that are as good
-as the best, to two standard errors, the one nearest to the middle is taken.
+theta(alpha) = (1 - alpha) theta* + alpha theta_tuned for shared weights (WiSE-FT, Wortsman et al., 2022, eq. 1).
+Between two networks of one basin every point is a network, and the best one often beats both ends.
+
+What is different here: new columns of the head stay as they were tuned. alpha is chosen on rows kept back: of points as
+good as the best, to two standard errors, the one nearest to the middle is taken.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
+from service.learning.methods.constrain.anchored import shared_weights
 from service.learning.methods.constrain.strength_search import Point, preferred
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -41,22 +44,21 @@ class Params(TrunkParams):
     )
 
 
-class Between:
-    """The shared weights of a learner, from where they stood when this was made to where training left them."""
+class Segment:
+    """The line of shared weights from where they stood when this was made to where training left them."""
 
     def __init__(self, learner: Learner) -> None:
-        added = set() if learner.added is None else {id(p) for p in learner.added.parameters()}
-        self.shared = [p for p in learner.body.parameters() if p.requires_grad and id(p) not in added]
+        self.shared = list(shared_weights(learner).values())
         self.base = [p.detach().clone() for p in self.shared]
         self.tuned: list[Tensor] = self.base
 
-    def arrive(self) -> None:
-        """Training is over."""
+    def end(self) -> None:
+        """Takes the weights that training left as the far end."""
         self.tuned = [p.detach().clone() for p in self.shared]
 
     @torch.no_grad()
     def go(self, alpha: float) -> None:
-        """Put the weights at theta(alpha); at 0 and 1 they have the bits of the ends."""
+        """Puts the weights at theta(alpha); at 0 and 1 they have the bits of the ends."""
         for p, start, end in zip(self.shared, self.base, self.tuned, strict=True):
             p.copy_(start if alpha == 0 else end if alpha == 1 else torch.lerp(start, end, alpha))
 
@@ -64,34 +66,34 @@ class Between:
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows, then the best of eleven points on the way back."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
-    between = Between(learner)
+    segment = Segment(learner)
     learner.fit(params)
     if base is None:
         return learner.finish()
-    between.arrive()
+    segment.end()
     (old, new), share = selecting_rows(learner), new_share(learner)
 
     def score(alpha: float) -> Point:
-        between.go(alpha)
+        segment.go(alpha)
         return Point(alpha, (rights(learner.body, old, run), rights(learner.body, new, run)), share)
 
     tried = ALPHAS if params.alpha == "search" else sorted({0.0, params.alpha, 1.0})
     points = [score(alpha) for alpha in tried]
     alpha = preferred(points, _away).strength if params.alpha == "search" else params.alpha
-    between.go(alpha)
+    segment.go(alpha)
     learner.notes += _notes(points, alpha, params.alpha == "search")
     watch_old(learner, learner)
-    return learner.finish({"alpha": alpha, "points": [_told(point) for point in points]})
+    return learner.finish({"alpha": alpha, "points": [_report(point) for point in points]})
 
 
 def _away(point: Point) -> float:
-    """From the middle; a little less on the base's side."""
+    """How far a point is from the middle; a little less on the base's side."""
     return abs(point.strength - MIDDLE + 1e-6)
 
 
-def _told(point: Point) -> dict[str, Any]:
-    told = point.told()
-    return {"alpha": told.pop("strength"), **told}
+def _report(point: Point) -> dict[str, Any]:
+    report = point.report()
+    return {"alpha": report.pop("strength"), **report}
 
 
 def _notes(points: Sequence[Point], alpha: float, searched: bool) -> list[str]:

@@ -1,9 +1,12 @@
 """L2-SP, the elastic pull: weights may move, but are drawn back to where they started.
 
-The loss is the cross-entropy + strength x sum of (theta - theta*)^2 over the weights that were there before; theta* is
-the previous version, or the weights of the first training. Strong enough, nothing moves; at 0 it is fine-tuning, to the
-last bit. Where two or more classes are new, rows of new classes are scored over the new columns alone. The weights of
-the first layer that trains are taken in the frame: for inputs that are centred and brought to one spread.
+The loss is CE + strength x sum of (theta - theta*)^2 over the weights that were there before (Li, Grandvalet, Davoine,
+2018, eq. 2); theta* is the previous version, or the weights of the first training. Strong enough, nothing moves; at 0
+it is fine-tuning, to the last bit.
+
+What is different here: the pull is a proximal step, stable at every strength. Where two or more classes are new, rows
+of new classes are scored over the new columns alone. The weights of the first layer that trains are taken in the frame:
+for inputs that are centred and brought to one spread.
 
 Training ends at the minimiser of that loss if it is given the time. On a convex problem (a head alone) it comes within
 1e-4 of what L-BFGS finds, with whole batches, a rate that is stable for the rows, and hundreds of epochs. The usual ten
@@ -21,7 +24,7 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
-from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, Strength, choose, objective
+from service.learning.methods.constrain.anchored import Anchor, PulledParams, Strength, train_pulled
 from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.provenance import ORIGIN
 from service.learning.run import Run
@@ -51,22 +54,15 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     if base is None:
         start.fit(params)
         return start.finish()
-    anchor = Anchor.of(
-        start if params.anchor == "previous" else Learner.start(_origin(base), data, run, unfreeze=params.unfreeze)
-    )
-
-    def train(strength: float, params: Params, run: Run) -> Pulled:
-        learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
-        pull = anchor.pull(learner, strength)
-        learner.fit(params, objective=objective(learner, strength), after_step=pull.step)
-        return Pulled(learner, pull)
-
-    best, points = choose(train, params, start, run, STRENGTHS, USUAL)
-    return best.learner.finish({"anchor": params.anchor, **best.told(points)})
+    anchored = start
+    if params.anchor == "base":
+        anchored = Learner.start(_origin(base), data, run, unfreeze=params.unfreeze)
+    best, report = train_pulled(start, params, Anchor.of(anchored), STRENGTHS, USUAL)
+    return best.learner.finish({"anchor": params.anchor, **report})
 
 
 def _origin(base: Checkpoint) -> Checkpoint:
-    """The base with the weights of the first training; rows and blocks that came later stay as they are."""
+    """The base with the weights of the first training; rows and blocks that were added later stay as they are."""
     parts = dict(base.parts)
     for name, first in base.parts.items():
         part = name.removeprefix(ORIGIN)
@@ -76,11 +72,12 @@ def _origin(base: Checkpoint) -> Checkpoint:
 
 
 def _overlaid(now: Tensors, first: Tensors) -> Tensors:
-    found = dict(now)
+    """Tensors with their first rows as they were at first, where those fit."""
+    overlaid = dict(now)
     for key, tensor in first.items():
         if key in now and now[key].shape[1:] == tensor.shape[1:] and len(tensor) <= len(now[key]):
-            found[key] = torch.cat([tensor, now[key][len(tensor) :]])
-    return found
+            overlaid[key] = torch.cat([tensor, now[key][len(tensor) :]])
+    return overlaid
 
 
 METHOD = Method(

@@ -1,8 +1,10 @@
-"""Learning without forgetting: on the new rows the network goes on saying what it said of the old classes.
+"""Learning without forgetting: on the new rows the network keeps the answers that the base gave over the old classes.
 
-The loss is the cross-entropy + strength T^2 KL(old answers || new answers) over the old columns, both softened by T;
-the old answers are those of the base, computed once before training. Rows of new classes are scored over the new
-columns alone: else every new row would push all old classes down.
+The loss is CE + strength T^2 KL(softmax(z* / T) || softmax(z / T)) over the old columns, where z are the logits and z*
+those of the base, computed once before training (Li, Hoiem, 2016, eq. 1-4).
+
+What is different here: one head in place of one a task, so rows of new classes are scored over the new columns alone;
+else every new row would push all old classes down.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
-from service.learning.methods.constrain.anchored import asks_new_alone
+from service.learning.methods.constrain.anchored import new_columns_alone
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import Step, logits
@@ -44,7 +46,7 @@ class Params(TrunkParams):
 
 @dataclass(frozen=True, eq=False)
 class Distillation:
-    """A step's loss. teacher [n, known]: the base's logits of the batch's learning rows, null without a base."""
+    """A step's loss. teacher [n, known]: the base's logits of the batch's learning rows, None without a base."""
 
     teacher: Tensor | None
     known: int
@@ -53,7 +55,7 @@ class Distillation:
     masks: bool
 
     def loss(self, body: nn.Module, step: Step) -> Tensor:
-        """Of the rows of one step."""
+        """The loss of the rows of one step."""
         z = body(step.x)
         loss = F.cross_entropy(without_old(z, step.y, self.known) if self.masks else z, step.y)
         if self.teacher is None or not self.strength:
@@ -67,26 +69,26 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     rows, known = learner.batch, learner.known
     teacher = logits(learner.body, rows.x, run)[:, :known] if known and rows.rows else None
-    masks = asks_new_alone(learner)
+    masks = new_columns_alone(learner)
     loss = Distillation(teacher, known, params.strength, params.temperature, masks)
     learner.notes += _notes(learner, teacher)
     learner.fit(params, objective=loss.loss)
-    told: dict[str, object] = {"strength": params.strength, "temperature": params.temperature, "masked": masks}
+    report: dict[str, object] = {"strength": params.strength, "temperature": params.temperature, "masked": masks}
     if teacher is not None:
         learner.multiply_adds += learner.multiply_adds // (3 * params.epochs)
         with torch.no_grad():
             now = logits(learner.body, rows.x, run)[:, :known]
-            told |= {
+            report |= {
                 "teacher_entropy": _entropy(teacher, learner.temperature),
                 "divergence": float(divergence(now, teacher, params.temperature).mean()),
             }
         watch_old(learner, learner)
-        learner.notes += _overheard(learner)
-    return learner.finish(told)
+        learner.notes += _not_learned(learner)
+    return learner.finish(report)
 
 
 def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
-    """Where the teacher has nothing to say of the new rows."""
+    """A note where the teacher's answers on the new rows say nothing."""
     if teacher is None:
         return []
     if learner.known == 1:
@@ -103,8 +105,8 @@ def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
     return []
 
 
-def _overheard(learner: Learner) -> list[str]:
-    """A note where rows of new classes go on saying what the base said of them: an old class."""
+def _not_learned(learner: Learner) -> list[str]:
+    """A note where rows of new classes are still answered with an old class, as the base does."""
     new = learner.batch.y >= learner.known
     if not bool(new.any()):
         return []
@@ -120,8 +122,8 @@ def _overheard(learner: Learner) -> list[str]:
 
 def _entropy(z: Tensor, temperature: float) -> float:
     """Mean entropy of the answers, as a share of the largest there can be."""
-    shares = F.log_softmax(z.double() / temperature, 1)
-    return float(-(shares.exp() * shares).sum(1).mean()) / math.log(max(z.shape[1], 2))
+    logs = F.log_softmax(z.double() / temperature, 1)
+    return float(-(logs.exp() * logs).sum(1).mean()) / math.log(max(z.shape[1], 2))
 
 
 METHOD = Method(

@@ -1,7 +1,10 @@
 """Memory aware synapses: weights to which the outputs are sensitive are held stiffly; no label is needed for that.
 
-How sensitive is the mean over rows of |gradient of the squared norm of the outputs|, row by row: sizes are taken before
-the mean, or rows would cancel each other. It works on any rows, so on unlabelled ones and on imported networks, too.
+The loss is CE + strength x sum of O (theta - theta*)^2 with O = mean over rows x of |d |f(x)|^2 / d theta|, where f are
+the logits (Aljundi et al., 2018, eq. 2-3). Any rows serve: unlabelled ones, too, and those of an imported network.
+
+What is different here: sizes are taken row by row, before the mean, in which rows would cancel. O is brought to mean 1,
+and what earlier updates left counts by the share `memory`, so that the past fades instead of adding up.
 """
 
 from __future__ import annotations
@@ -12,8 +15,17 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
-from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, train_held
-from service.learning.methods.constrain.importance import Importance, old_rows, sample_of, unlabelled_rows
+from service.learning.methods.constrain.anchored import PulledParams, train_held
+from service.learning.methods.constrain.importance import (
+    Importance,
+    Measured,
+    as_state,
+    held_by,
+    known_rows,
+    old_rows,
+    sample_of,
+    unlabelled_rows,
+)
 from service.learning.methods.constrain.per_row_gradients import sensitivity
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.multiply_adds import forward_cost
@@ -38,57 +50,54 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if base is None:
         start.fit(params)
-        return _finish(Pulled(start, Anchor.of(start).pull(start, 0.0)), None, params, {})
-    held, told = _held(start)
-    best, details = train_held(base, data, params, start, held, told, run)
-    return _finish(best, held, params, details)
+        return _finish(start, None, params, {})
+    held = held_by(start, STATE, "what earlier updates by mas left", _measured)
+    learner, report = train_held(start, params, held)
+    return _finish(learner, held.importance, params, report)
 
 
 def output_sensitivity(learner: Learner, rows: Labelled, columns: int) -> dict[str, Tensor]:
-    """Sum over rows of |d (squared norm of the first `columns` outputs / columns) / d theta|, by parameter."""
+    """Sum over rows of |d (squared norm of the first `columns` outputs / columns) / d theta|; by parameter, {} without
+    rows."""
+    if not rows.rows:
+        return {}
 
-    def asked(logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        scores = (logits[:, :columns] ** 2).mean(1, keepdim=True)
-        return scores, torch.ones_like(scores.detach())
+    def score(logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+        norms = (logits[:, :columns] ** 2).mean(1, keepdim=True)
+        return norms, torch.ones_like(norms.detach())
 
     learner.multiply_adds += rows.rows * forward_cost(learner.body, rows.x[:1]) * 3
-    return sensitivity(learner.body, rows.x, asked, torch.abs, learner.run)
+    return sensitivity(learner.body, rows.x, score, torch.abs, learner.run)
 
 
-def _held(start: Learner) -> tuple[Importance, str]:
-    """What holds the base's weights, and in words where that comes from."""
-    recalled = Importance.recalled(start, STATE)
-    if recalled is not None:
-        return recalled, "what earlier updates by mas left"
-    known = float(max(start.data.known_rows, 1))
-    rows, said = old_rows(start), "rows of what was known"
+def _measured(start: Learner) -> Measured:
+    """The sensitivity of a base that mas did not make, on rows of what was known, else on this update's."""
+    rows, source = old_rows(start), "rows of what was known"
     if not rows.rows:
-        rows, said = _all_rows(start), "rows of this update, since none of what was known is at hand"
-    measured = Importance.normalised(output_sensitivity(start, rows, start.known), known) if rows.rows else None
-    if measured is not None:
-        start.notes.append(f"The base was not made by mas, so its weights were measured now, on {rows.rows} {said}.")
-        return measured, said
-    start.notes.append("No row moves an output of the base, so its weights are all held alike, as l2_sp does.")
-    return Importance.alike(start.body, known), "nothing; all weights alike"
+        rows, source = _update_rows(start), "rows of this update, since none of what was known is at hand"
+    importance = Importance.normalised(output_sensitivity(start, rows, start.known), known_rows(start))
+    if importance is None:
+        note = "No row moves an output of the base, so its weights are all held alike, as l2_sp does."
+        return Measured(None, "", note)
+    note = f"The base was not made by mas, so its weights were measured now, on {rows.rows} {source}."
+    return Measured(importance, source, note)
 
 
-def _all_rows(learner: Learner) -> Labelled:
-    """Learning rows of the batch and its unlabelled ones, at most 500; what their labels are is not looked at."""
+def _update_rows(learner: Learner) -> Labelled:
+    """At most 500 of the update's learning rows and of its rows without a label."""
     return sample_of(learner, learner.batch + unlabelled_rows(learner))
 
 
-def _finish(best: Pulled, held: Importance | None, params: Params, details: dict[str, object]) -> Learned:
-    """Measure the weights on the new rows, mix with what was held, and keep it for the next update."""
-    learner = best.learner
-    rows = _all_rows(learner)
-    sums = output_sensitivity(learner, rows, len(learner.classes)) if rows.rows else {}
-    unlabelled = len(learner.data.unlabelled)
-    new = Importance.normalised(sums, float(len(learner.data.batch) + unlabelled)) if sums else None
+def _finish(learner: Learner, held: Importance | None, params: Params, report: dict[str, object]) -> Learned:
+    """Measures the weights on the new rows, and stores that for the next update, mixed with what was held."""
+    rows, unlabelled = _update_rows(learner), len(learner.data.unlabelled)
+    sums = output_sensitivity(learner, rows, len(learner.classes))
+    new = Importance.normalised(sums, float(len(learner.data.batch) + unlabelled))
     if rows.rows and new is None:
         learner.notes.append("No new row moves an output, so this update's weights are not held by the next one.")
     kept = held if new is None else new if held is None else held.mixed(new, params.memory)
-    told = {"sensitivity": {"rows": rows.rows, "unlabelled": unlabelled}}
-    return learner.finish(details | told, state={STATE: kept.stored(learner)} if kept is not None else None)
+    report = report | {"sensitivity": {"rows": rows.rows, "unlabelled": unlabelled}}
+    return learner.finish(report, state=as_state(STATE, kept, learner))
 
 
 METHOD = Method(

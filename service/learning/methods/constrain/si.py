@@ -1,8 +1,11 @@
 """Synaptic intelligence: weights that brought the loss down on their way are held stiffly, at no extra pass.
 
-Along the training each weight is credited with -g d, its task gradient times the optimiser's step; what it was credited
-with, over the square of how far it came, is how stiffly the next update holds it. The pull is a proximal step after the
-optimiser's, so it never leaks into g or d, and a weight that made the loss worse is held by 0, never pushed away.
+The loss is CE + strength x sum of Omega (theta - theta*)^2 with Omega = max(0, w) / (Delta^2 + damping), where
+w = -sum over steps of g d is what a weight is credited with, g its gradient, d the optimiser's step, and Delta how far
+it came in all (Zenke, Poole, Ganguli, 2017, eq. 4-5).
+
+What is different here: the pull is a proximal step after the optimiser's, so it never leaks into g or d. A weight that
+made the loss worse is held by 0, never pushed away. Omega is brought to mean 1 and joined over updates by their rows.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from torch import Tensor
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
 from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, choose, objective
-from service.learning.methods.constrain.importance import Importance, trained
+from service.learning.methods.constrain.importance import Importance, Measured, as_state, held_by, trained
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.learner import Learner
@@ -48,12 +51,12 @@ class Path:
         self._gradients: list[Tensor] = []
 
     def begin(self) -> None:
-        """Before the first step, or where a training begins anew: nothing is credited with anything."""
+        """Before the first step, and where a training begins anew: takes all credit back."""
         self.credit = {name: torch.zeros_like(p, requires_grad=False) for name, p in self.weights.items()}
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """When the task's gradients are there: copies, since a view would move with the weights."""
+        """Once the gradients are there: copies them and the weights, since a view would move with them."""
         self._before = [p.detach().clone() for p in self.weights.values()]
         self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self.weights.values()]
 
@@ -83,7 +86,7 @@ class Path:
 
 
 @dataclass(frozen=True, eq=False)
-class Walked(Pulled):
+class PulledAlongPath(Pulled):
     """A learner that was trained under a pull, and its path."""
 
     path: Path
@@ -92,10 +95,10 @@ class Walked(Pulled):
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows along a recorded path; after each step shared weights go back."""
     start = Learner.start(base, data, run, unfreeze=params.unfreeze)
-    held = None if base is None else _held(start)
+    held = None if base is None else held_by(start, STATE, "what earlier paths left", _not_measured).importance
     anchor = Anchor.of(start, held)
 
-    def train(strength: float, params: Params, run: Run) -> Walked:
+    def train(strength: float, params: Params, run: Run) -> PulledAlongPath:
         learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
         pull, path = anchor.pull(learner, strength), Path(learner)
 
@@ -107,35 +110,33 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.fit(
             params, objective=loss, before_training=path.begin, after_backward=path.before_step, after_step=after_step
         )
-        return Walked(learner, pull, path)
+        return PulledAlongPath(learner, pull, path)
 
     if held is None:
         return _finish(train(0.0, params, run), None, params, {})
-    best, points = choose(train, params, start, run)
-    best.learner.notes += [note for note in start.notes if note not in best.learner.notes]
-    return _finish(best, held, params, best.told(points))
+    best, points = choose(train, params, start)
+    return _finish(best, held, params, best.report(points))
 
 
-def _held(start: Learner) -> Importance:
-    """What earlier paths left; without one all weights alike, for all rows that were known."""
-    recalled = Importance.recalled(start, STATE)
-    if recalled is not None:
-        return recalled
+def _not_measured(start: Learner) -> Measured:
+    """Why nothing is known of a base's weights: without its path nothing can be measured."""
     if start.known == 1:
-        start.notes.append(
+        return Measured(
+            None,
+            "",
             "The base knows one class, so the loss did not fall along its path, and no weight is credited with "
-            "anything. All are held alike, as l2_sp does; from this update on the path is remembered."
+            "anything. All are held alike, as l2_sp does; from this update on the path is remembered.",
         )
-        return Importance.alike(start.body, float(max(start.data.known_rows, 1)))
-    start.notes.append(
+    return Measured(
+        None,
+        "",
         "The base was not made by si, so the path of its training is not known. Its weights are held alike, as l2_sp "
-        "does; from this update on the path is remembered. ewc and mas can measure such a base."
+        "does; from this update on the path is remembered. ewc and mas can measure such a base.",
     )
-    return Importance.alike(start.body, float(max(start.data.known_rows, 1)))
 
 
-def _finish(best: Walked, held: Importance | None, params: Params, details: dict[str, object]) -> Learned:
-    """Join the importance of the new path with what was held, and keep it for the next update."""
+def _finish(best: PulledAlongPath, held: Importance | None, params: Params, report: dict[str, object]) -> Learned:
+    """Stores the importance of the new path for the next update, joined with what was held."""
     learner, path = best.learner, best.path
     new = Importance.normalised(path.importance(params.damping), float(len(learner.data.batch)))
     if learner.batch.rows and (new is None or path.total <= 0):
@@ -143,13 +144,12 @@ def _finish(best: Walked, held: Importance | None, params: Params, details: dict
             "The loss did not fall along the path, so what the weights are credited with says little: lower lr, or "
             "take ewc or mas, which do not depend on the path."
         )
-    kept = new.joined(held) if new is not None else held
-    told = {"path": {"sum": path.total, "against": path.against}}
-    return learner.finish(details | told, state={STATE: kept.stored(learner)} if kept is not None else None)
+    state = as_state(STATE, new.joined(held) if new is not None else held, learner)
+    return learner.finish(report | {"path": {"sum": path.total, "against": path.against}}, state=state)
 
 
 def refuse(base: Checkpoint | None, data: Data) -> str | None:
-    """An imported version has no path at all."""
+    """Refuses an imported version, which has no path at all."""
     if base is None or STATE in base.parts or any(base.learned.values()):
         return None
     return (

@@ -1,10 +1,10 @@
-"""Choosing a strength: train briefly at points of a grid, look at rows kept back, leave the usual one for a better.
+"""Choosing a strength: a hill climb on a grid, by rows kept back, that leaves the usual strength only for a better one.
 
-The first point is the usual strength; from there the search goes uphill, so that most points are never looked at.
-Of the points that are as good as the best, the one nearest to the usual strength is taken. As good means: not more than
-two standard errors of the paired difference below (after Breiman et al.: Classification and regression trees, 1984,
-section 3.4.3; two, since several points are compared). On a hundred rows the best of a few points is chance, and a
-weaker pull that chance has chosen forgets for nothing; on five rows the usual strength is all that can be known.
+The first point is the usual strength; from there the search goes uphill, so that most points are never tried. Of the
+points that are as good as the best, the one nearest to the usual strength is taken. As good means: not more than two
+standard errors of the paired difference below (after Breiman et al.: Classification and regression trees, 1984, section
+3.4.3; two, since several points are compared). On a hundred rows the best of a few points is chance, and a weaker pull
+that chance has chosen forgets for nothing; on five rows the usual strength is all that can be known.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ ERRORS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """Which selecting rows of what was known and of the batch are answered rightly, [n] bool; null: there are none.
-
-    share: how much the batch counts beside what was known.
+    """A strength that was tried. rights: which selecting rows of what was known and of the batch are answered rightly,
+    [n] bool, None without rows · share: how much the batch counts beside what was known.
     """
 
     strength: float
@@ -54,15 +53,16 @@ class Point:
         return [a for a in (self.old, self.new) if a is not None]
 
     def as_good_as(self, best: Point) -> bool:
-        """Not more than two standard errors of the difference, paired row by row, below it; one row alone is chance."""
+        """Whether it is at most two standard errors of the difference, paired row by row, below the best. One row alone
+        is chance."""
         sides = zip((1 - self.share, self.share), self.rights, best.rights, strict=True)
         both = [(share, a.double(), b.double()) for share, a, b in sides if a is not None and b is not None]
         squares = (s * s * (float((b - a).var(unbiased=False)) / len(a) + len(a) ** -2.0) for s, a, b in both)
         error: float = sum(squares) ** 0.5 / max(sum(share for share, _, _ in both), 1e-12)
         return best.score - self.score <= ERRORS * error
 
-    def told(self) -> dict[str, float | None]:
-        """For the report."""
+    def report(self) -> dict[str, float | None]:
+        """Strength, accuracies and score."""
         return {"strength": self.strength, "old": self.old, "new": self.new, "score": self.score}
 
 
@@ -77,32 +77,32 @@ def preferred(points: Sequence[Point], order: Callable[[Point], float]) -> Point
 
 
 def search(
-    look: Callable[[float, Run], Point], run: Run, strengths: Sequence[float], usual: float
+    tried: Callable[[float, Run], Point], run: Run, strengths: Sequence[float], usual: float
 ) -> tuple[float, tuple[Point, ...]]:
-    """Look at the strength nearest to `usual`, then at the next stronger ones for as long as each is better than the
-    one before; where the first of them is not, at the weaker ones in the same way.
+    """Tries the strength nearest to `usual`, then the next stronger ones for as long as each is better than the one
+    before; where the first of them is not, the weaker ones in the same way.
 
-    -> the chosen one, and what was looked at, the weakest first. Of those as good as the best the one nearest to
+    -> the chosen one, and all that were tried, the weakest first. Of those as good as the best the one nearest to
     `usual` in orders of magnitude is taken, of two the stronger.
     """
     assert strengths, "a search needs a strength"
     grid = sorted(strengths)
     first = min(range(len(grid)), key=lambda k: _away(grid[k], usual))
-    found: dict[int, Point] = {}
+    points: dict[int, Point] = {}
 
-    def look_at(k: int) -> Point:
-        found[k] = look(grid[k], _part(run, len(found), len(grid)))
-        return found[k]
+    def point(k: int) -> Point:
+        points[k] = tried(grid[k], _part(run, len(points), len(grid)))
+        return points[k]
 
-    start = look_at(first)
+    start = point(first)
     for side in (1, -1):
         k, last = first + side, start
-        while 0 <= k < len(grid) and (now := look_at(k)).score > last.score:
+        while 0 <= k < len(grid) and (now := point(k)).score > last.score:
             k, last = k + side, now
         if last is not start:
             break
-    points = tuple(found[k] for k in sorted(found))
-    return preferred(points, lambda p: _away(p.strength, usual)).strength, points
+    by_strength = tuple(points[k] for k in sorted(points))
+    return preferred(by_strength, lambda p: _away(p.strength, usual)).strength, by_strength
 
 
 def _away(strength: float, usual: float) -> float:

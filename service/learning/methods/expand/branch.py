@@ -1,7 +1,11 @@
-"""A new extractor beside the old ones for each update: old features stay as they are, new ones are learned freely.
+"""Dynamically expandable representation: a new extractor an update, whose features join those of the frozen old ones.
 
-The head sees the features of all extractors side by side. What the newest gives must also tell new classes from each
-other and from the rest by itself, so that it learns what the others lack. Beyond a bound all are distilled into one.
+The loss is CE(head(all features)) + CE(aux(newest features)), where aux tells new classes from each other and from all
+known ones together, so that the newest extractor learns what the others lack (Yan, Xie, He, 2021, eq. 1-6). Then the
+head alone is fitted once more, on as many rows of each class.
+
+What is different here: both cross-entropies are balanced softmaxes; no mask prunes an extractor, but beyond a bound all
+are distilled into one.
 """
 
 from __future__ import annotations
@@ -16,14 +20,13 @@ from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
 from service.learning.method import Data, GradientParams, Learned, Method, Setting
 from service.learning.methods.expand.branches import (
-    Frozen,
+    OldFeatures,
     add_branch,
     branches,
     keep_newest,
     narrowed_head,
     newest,
     widened_head,
-    widths,
 )
 from service.learning.network.blocks import Block, new_block
 from service.learning.network.checkpoint import Checkpoint
@@ -57,7 +60,7 @@ class Params(GradientParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """Train a new extractor and the head on new and remembered rows; then the head alone, all classes alike."""
+    """Trains a new extractor and the head on new and remembered rows; then the head alone, all classes alike."""
     learner = Learner.start(base, data, run)
     if base is None:
         learner.fit(params)
@@ -66,27 +69,27 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     remembered = remember(old.take(old.learning), params.memory_rows)
     memory = learner.training_rows.of(remembered)
     new = len(learner.classes) - learner.known
-    frozen = Frozen.of(learner, memory)
+    old_features = OldFeatures.of(learner, memory)
     added = add_branch(learner.network)
     head = widened_head(learner.network, new, run.generator(DRAWS))
     aux = _aux(learner, added[-1])
     learner.train_only([*added, head, aux])
     learner.body.add_module("aux", aux)
     watch = Watch.before(learner, memory)
-    done = learner.fit(params, memory=memory, objective=_objective(learner, memory, aux, frozen))
-    learner.multiply_adds -= frozen.spared(learner, done)
+    done = learner.fit(params, memory=memory, objective=_objective(learner, memory, aux, old_features))
+    learner.multiply_adds -= old_features.spared(learner, done)
     watch.after()
     del learner.body.aux
     _fit_head(learner, old, params)
-    told: dict[str, object] = {"memory": remembered.counts(), "units": widths(added)}
-    there = branches(learner.network) or []
-    if len(there) > params.most:
-        told |= {"distilled": len(there), "agreement": _distil(learner, memory, params)}
-    return learner.finish(told | {"extractors": len(branches(learner.network) or [])})
+    report: dict[str, object] = {"memory": remembered.counts(), "units": [len(block.weight) for block in added]}
+    extractors = len(branches(learner.network) or [])
+    if extractors > params.most:
+        report |= {"distilled": extractors, "agreement": _distil(learner, memory, params)}
+    return learner.finish(report | {"extractors": len(branches(learner.network) or [])})
 
 
 def _aux(learner: Learner, newest: Block) -> Block:
-    """A head of its own for the newest extractor: one column for all known classes and one for each new one; where no
+    """The auxiliary head of the newest extractor: one column for all known classes and one for each new one; where no
     class is new, one for each known one."""
     new = len(learner.classes) - learner.known
     columns = new + 1 if new else learner.known
@@ -94,30 +97,30 @@ def _aux(learner: Learner, newest: Block) -> Block:
     return new_block((0, columns), (0, features), "", "", learner.run.generator(DRAWS + 1), gain=1.0)
 
 
-def _objective(learner: Learner, memory: Labelled, aux: Block, frozen: Frozen) -> Objective:
+def _objective(learner: Learner, memory: Labelled, aux: Block, old_features: OldFeatures) -> Objective:
     """CE(all extractors) + CE(the newest alone); both balanced."""
     known = learner.known
     learner.prior_free = LEVEL
 
-    def own(y: Tensor) -> Tensor:
+    def aux_columns(y: Tensor) -> Tensor:
         return (y - known + 1).clamp(min=0) if len(learner.classes) > known else y
 
     parts = learner.batch.y, memory.y
     shares = log_shares(len(learner.classes), *parts)
-    own_shares = log_shares(len(aux.weight), *(own(y) for y in parts))
+    aux_shares = log_shares(len(aux.weight), *(aux_columns(y) for y in parts))
 
     def loss(body: nn.Module, step: Step) -> Tensor:
         assert isinstance(body, Body)
         new = newest(learner.network, step.x)
-        whole = F.cross_entropy(body.head(frozen.beside(step, new)) + shares.to(new.device), step.y)
-        alone = F.cross_entropy(aux(new) + own_shares.to(new.device), own(step.y))
+        whole = F.cross_entropy(body.head(old_features.beside(step, new)) + shares.to(new.device), step.y)
+        alone = F.cross_entropy(aux(new) + aux_shares.to(new.device), aux_columns(step.y))
         return whole + alone
 
     return loss
 
 
 def _fit_head(learner: Learner, old: Rows, params: Params) -> None:
-    """The head once more, on the features of as many rows of each class; then in the unit that it was fitted in."""
+    """Fits the head once more, on the features of as many rows of each class, its scores divided by a temperature."""
     rows = Rows.concat([old, learner.data.batch])
     balanced = learner.training_rows.of(remember(rows.take(rows.learning), params.memory_rows))
     features = Labelled(logits(BeforeHead(learner.body), balanced.x, learner.run), balanced.y)
@@ -135,18 +138,18 @@ def _fit_head(learner: Learner, old: Rows, params: Params) -> None:
 
 
 def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
-    """The newest extractor learns to answer as all of them did, on new and remembered rows. -> share answered alike"""
+    """Trains the newest extractor to answer as all of them did, and drops the others. -> share answered alike"""
     rows = learner.batch + memory
-    taught = logits(learner.body, rows.x, learner.run)
+    teacher = logits(learner.body, rows.x, learner.run)
     blocks = keep_newest(learner.network)
     learner.train_only([*blocks, narrowed_head(learner.network)])
 
     def loss(body: nn.Module, step: Step) -> Tensor:
-        wanted = torch.softmax(taught[step.at].to(step.x.device) / DISTILLED_AT, 1)
-        return DISTILLED_AT**2 * F.cross_entropy(body(step.x) / DISTILLED_AT, wanted)
+        target = torch.softmax(teacher[step.at].to(step.x.device) / DISTILLED_AT, 1)
+        return DISTILLED_AT**2 * F.cross_entropy(body(step.x) / DISTILLED_AT, target)
 
     learner.fit(params, rows, objective=loss, salt=TRAINING + 2, phase="distilling")
-    alike = (logits(learner.body, rows.x, learner.run).argmax(1) == taught.argmax(1)).double()
+    alike = (logits(learner.body, rows.x, learner.run).argmax(1) == teacher.argmax(1)).double()
     agreement = float(alike.mean()) if len(alike) else 1.0
     if agreement < ALIKE:
         learner.notes.append(
@@ -157,7 +160,7 @@ def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
 
 
 def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
-    """Where there is no extractor to put another one beside."""
+    """Refuses a model without an extractor that was trained here."""
     live, own = setting.live, setting.architecture.backbone
     if setting.backbone.name in ("mlp", "cnn") and not (live is not None and live.lifts):
         return None
@@ -173,9 +176,9 @@ def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | N
 
 
 def refuse(base: Checkpoint | None, data: Data) -> str | None:
-    """The same once the update is learned, or where no row is there to rehearse."""
-    if told := unfit(Setting.of(base, data)):
-        return told[1]
+    """The same, once the update is learned; also a network that another method has grown, and one without kept rows."""
+    if reason := unfit(Setting.of(base, data)):
+        return reason[1]
     if base is not None and (base.layout.neck or branches(build(base)) is None):
         return (
             "branch takes a network whose head looks at the extractors themselves, none of them grown by den or lora. "

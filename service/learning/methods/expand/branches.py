@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import cast
@@ -28,7 +27,7 @@ def layers_of(network: Network) -> list[GrownLinear]:
 
 
 def branches(network: Network) -> list[str] | None:
-    """The part of each extractor, oldest first; null where the backbone is none of them side by side."""
+    """The part of each extractor, oldest first. None where the backbone is not made of extractors side by side."""
     layers = layers_of(network) if isinstance(network.backbone, Dense | Convolutions) else []
     if not layers or len(network.low_rank) or any(layer.insertions for layer in layers):
         return None
@@ -46,7 +45,7 @@ def branches(network: Network) -> list[str] | None:
 
 
 def add_branch(network: Network) -> list[Block]:
-    """Put a copy of the newest extractor beside the others, in place. -> its blocks, one a layer"""
+    """Puts a copy of the newest extractor beside the others, in place. -> its blocks, one a layer"""
     part, added, below = next_part(network, "backbone"), [], (0, 0)
     for k, layer in enumerate(layers_of(network)):
         block = _copy(list(layer)[-1], part)
@@ -61,7 +60,7 @@ def add_branch(network: Network) -> list[Block]:
 
 
 def newest(network: Network, x: Tensor) -> Tensor:
-    """What the newest extractor alone gives. [n, ...] -> [n, features]"""
+    """The features of the newest extractor alone. [n, ...] -> [n, features]"""
     backbone = network.backbone
     x = x.flatten(1) if isinstance(backbone, Dense) else x
     for layer in layers_of(network):
@@ -76,7 +75,7 @@ def newest(network: Network, x: Tensor) -> Tensor:
 
 
 def keep_newest(network: Network) -> list[Block]:
-    """Drop all extractors but the newest, in place; it takes the place of the first. -> its blocks"""
+    """Drops all extractors but the newest, in place; it takes the place of the first. -> its blocks"""
     kept: list[Block] = []
     for layer in layers_of(network):
         block = list(layer)[-1]
@@ -90,8 +89,8 @@ def keep_newest(network: Network) -> list[Block]:
 
 @torch.no_grad()
 def widened_head(network: Network, new: int, generator: torch.Generator) -> Block:
-    """One block in place of the head's: old weights as they are, old columns 0 on what is new, the `new` last columns
-    small and random there. -> the block"""
+    """Puts one block in place of the head's: old weights as they are, on new features 0, or small and random for the
+    `new` last classes. -> the block"""
     weight, bias = matrix(network.head)
     more = network.neck.in_width - weight.shape[1]
     fresh = torch.zeros(len(weight), more)
@@ -103,18 +102,20 @@ def widened_head(network: Network, new: int, generator: torch.Generator) -> Bloc
 
 @torch.no_grad()
 def narrowed_head(network: Network) -> Block:
-    """One block in place of the head's, on the last features that it saw. -> the block"""
+    """Puts one block in place of the head's, on the last features that it saw. -> the block"""
     weight, bias = matrix(network.head)
     return _put_head(network, weight[:, -network.neck.in_width :].clone(), bias)
 
 
 def _put_head(network: Network, weight: Tensor, bias: Tensor) -> Block:
+    """Makes these the only block of the head."""
     block = Block((0, len(weight)), (0, weight.shape[1]), weight, bias, "head.0", "")
     network.head.blocks = nn.ModuleList([block])
     return block
 
 
 def _copy(block: Block, part: str) -> Block:
+    """A copy that trains, in a part of its own."""
     copied = deepcopy(block)
     copied.part = part
     for p in copied.parameters():
@@ -123,31 +124,26 @@ def _copy(block: Block, part: str) -> Block:
 
 
 def _resized(network: Network) -> None:
-    """The head's input is as wide as what the backbone gives."""
+    """Makes the head's input as wide as the backbone's output."""
     assert isinstance(network.backbone, Dense | Convolutions)
     network.neck.in_width = network.backbone.width
 
 
-def widths(blocks: Sequence[Block]) -> list[int]:
-    """Units a layer."""
-    return [len(block.weight) for block in blocks]
-
-
 @dataclass(frozen=True, eq=False)
-class Frozen:
-    """What the old extractors give for the batch [n, M] and the memory [m, M]: computed once. `cost`: of one row."""
+class OldFeatures:
+    """Features of the old extractors for the batch [n, M] and the memory [m, M], computed once. `cost`: of one row."""
 
     batch: Tensor
     memory: Tensor
     cost: int
 
     @classmethod
-    def of(cls, learner: Learner, memory: Labelled) -> Frozen:
+    def of(cls, learner: Learner, memory: Labelled) -> OldFeatures:
         before = BeforeHead(learner.body)
-        batch, memory_too = (logits(before, rows.x, learner.run) for rows in (learner.batch, memory))
+        of_batch, of_memory = (logits(before, rows.x, learner.run) for rows in (learner.batch, memory))
         head = sum(block.weight.numel() for block in learner.body.head)
         cost = forward_cost(learner.body, learner.batch.x[:1]) - head if learner.batch.rows else 0
-        return cls(batch, memory_too, cost)
+        return cls(of_batch, of_memory, cost)
 
     def beside(self, step: Step, new: Tensor) -> Tensor:
         """Old features of a step's rows, and the new ones. -> [b, M + new]"""
@@ -157,6 +153,6 @@ class Frozen:
         return torch.cat([old.to(new.device), new], 1)
 
     def spared(self, learner: Learner, done: Fit) -> int:
-        """Multiply-adds that were counted for the old extractors in each step, but for the one time."""
+        """Multiply-adds counted for the old extractors in every step, less those of the one time they were run."""
         whole = 3 * forward_cost(learner.body, learner.batch.x[:1]) if learner.batch.rows else 1
         return self.cost * (3 * (done.multiply_adds // whole) - len(self.batch) - len(self.memory))

@@ -1,9 +1,13 @@
-"""Expansion in five steps, after DEN: probe, find the units that would have moved, copy those, train the copies alone.
+"""Dynamically expandable networks: finds the units that new rows would move, copies those, and trains the copies alone.
 
-Old weights are never written to. In `protect` (the default when classes are new) old scores stay bit-identical: nothing
-that is new reaches an old output. In `adapt` added units correct the old outputs, starting from no correction at all.
-Units are those of dense layers and filters of convolutions. Where more than half of a layer would have moved, units
-beside the old ones are not enough: a layer is put in behind it, and begins as the identity.
+Five steps: probe, detect, add, initialise, train. A unit is copied where its drift |theta_t - theta*| / |theta*| in the
+probe is large (after Yoon, Yang, Lee, Hwang, 2018, algorithm 4). The loss of what was added is CE + sparsity x sum over
+units of |theta_u| (after algorithm 3), taken as a proximal step, so that needless units go to exactly zero.
+
+What is different here: old weights are never written to. In `protect` (the default when classes are new) old scores
+stay bit-identical, since nothing new reaches an old output; in `adapt` added units correct the old outputs, starting
+from no correction at all. Units are those of dense layers and filters of convolutions. Where more than half of a layer
+would have moved, a layer is inserted behind it, which begins as the identity. METHOD.limits says what is left out.
 """
 
 from __future__ import annotations
@@ -20,8 +24,8 @@ from service.contract.enums import Family
 from service.learning.data.memory import remember
 from service.learning.method import Data, GradientParams, Learned, Method, Setting
 from service.learning.methods.expand.expansion import Expansion, expand
-from service.learning.methods.expand.frozen_activations import Inside, training_beside
-from service.learning.methods.expand.growable_layers import growing
+from service.learning.methods.expand.frozen_activations import FrozenActivations, training_added_part
+from service.learning.methods.expand.growable_layers import growable
 from service.learning.methods.expand.probe import EPOCHS, Probe, probe
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -32,9 +36,9 @@ from service.learning.training.losses import GroupLasso
 GROWS = ("mlp", "cnn")
 """Backbones with layers that can grow."""
 NEGATIVES, NEGATIVE_IMAGES = 12, 4
-"""Pseudo-rows of known classes for each row of the batch at most, kept images for each image; at least so many a class:
-"""
+"""Pseudo-rows of known classes for each row of the batch at most, or kept images for each image."""
 LEAST_NEGATIVES = 20
+"""But so many a class are allowed in any case."""
 REHEARSED = 0.3
 """Remembered rows for each pseudo-row."""
 SPARSITY = 1e-4
@@ -65,7 +69,7 @@ class Params(GradientParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """The five steps."""
+    """Trains what the five steps add."""
     if base is None:
         learner = Learner.start(base, data, run)
         learner.fit(params)
@@ -73,8 +77,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     protect = _protects(base, data, params)
     start = partial(Learner.start, base, data, run, unfreeze=None if base.layout.backbone.name in GROWS else 0)
     learner = start(keep_head=protect)
-    before, ours = _wrong(learner), learner.batch.y < learner.known
-    badly = before >= max(MISSED, MISSED_SHARE * int(ours.sum()))
+    missed, of_known = _missed(learner), int((learner.batch.y < learner.known).sum())
+    badly = missed >= max(MISSED, MISSED_SHARE * of_known)
     if protect and badly and params.mode == "auto":
         protect, learner = False, start(keep_head=False)
     slow = params.model_copy(update={"lr": params.lr / SLOWER})
@@ -82,53 +86,59 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.fit(slow)
         return learner.finish(merged=False)
 
-    old = _known(learner, params)
+    old = _rows_of_known(learner, params)
     rows = learner.batch + old
-    found = probe(start, rows, old, params, grow=protect)
-    places, inside = growing(learner.network), Inside(learner)
-    chosen, put_in = found.chosen(places, through=protect), found.put_in(places)
-    within = inside.of(rows) if protect and inside.fits(rows.rows) else rows
-    layers, rng = found.layers, run.generator(DRAWS)
-    grown = expand(learner.network, chosen, layers, learner.added, rng, adapt=not protect, insert=put_in)
+    probed = probe(start, rows, old, params, grow=protect)
+    layers, frozen = growable(learner.network), FrozenActivations(learner)
+    chosen, insert = probed.chosen(layers, through=protect), probed.insertions(layers)
+    activations = frozen.of(rows) if protect and frozen.fits(rows.rows) else rows
+    rng = run.generator(DRAWS)
+    grown = expand(learner.network, chosen, probed.layers, learner.added, rng, adapt=not protect, insert=insert)
     added = grown.added
     if not any(added):
-        learner.notes.append(_nothing_added(found, protect))
-    dead, pruned = _train(learner, grown, rows.x, within, inside.widths, slow)
-    learner.multiply_adds += found.multiply_adds
+        learner.notes.append(_nothing_added(probed, protect))
+    dead, pruned = _train(learner, grown, rows.x, activations, frozen.widths, slow)
+    learner.multiply_adds += probed.multiply_adds
     if badly and len(learner.classes) > learner.known:
-        learner.notes.append(_about_known(int(ours.sum()), before, _wrong(learner), protect))
+        learner.notes.append(_about_known(of_known, missed, _missed(learner), protect))
     mode = "protect" if protect else "adapt"
     steps: list[dict[str, Any]] = [
-        {"step": "probe", "epochs": EPOCHS, "accuracy": found.accuracy, "without": found.without, "worth": found.worth},
-        {"step": "detect", "layers": grown.told(**found.told())},
-        {"step": "add", "layers": grown.told(added=added, inserted=put_in)},
+        {
+            "step": "probe",
+            "epochs": EPOCHS,
+            "accuracy": probed.accuracy,
+            "without": probed.without,
+            "worth": probed.worth,
+        },
+        {"step": "detect", "layers": grown.report(**probed.report())},
+        {"step": "add", "layers": grown.report(added=added, inserted=insert)},
         {"step": "initialise", "mode": mode, "copied": added, "new_rows": len(learner.classes) - learner.known},
         {
             "step": "train",
             "epochs": slow.epochs,
             "lr": slow.lr,
             "negatives": old.rows,
-            "layers": grown.told(dead=dead, pruned=pruned, insertion=grown.insertion_norms),
+            "layers": grown.report(dead=dead, pruned=pruned, insertion=grown.insertion_norms),
         },
     ]
     return learner.finish({"mode": mode, "steps": steps}, merged=False)
 
 
-def _wrong(learner: Learner) -> int:
-    """Rows of the batch whose class was known and that another known class answers."""
-    mine = learner.batch.y < learner.known
-    if not bool(mine.any()):
+def _missed(learner: Learner) -> int:
+    """How many of the batch's rows of known classes are answered with another known class."""
+    known = learner.batch.y < learner.known
+    if not bool(known.any()):
         return 0
-    answered = logits(learner.body, learner.batch.x[mine], learner.run)[:, : learner.known].argmax(1)
-    return int((answered != learner.batch.y[mine]).sum())
+    answered = logits(learner.body, learner.batch.x[known], learner.run)[:, : learner.known].argmax(1)
+    return int((answered != learner.batch.y[known]).sum())
 
 
 def _about_known(rows: int, before: int, after: int, protect: bool) -> str:
-    """What became of the update's own rows of known classes, which were often answered wrongly."""
-    said = f"Of its {rows:,} rows of known classes {before:,} were answered with another known class"
+    """A note on the update's own rows of known classes, which were often answered wrongly."""
+    sentence = f"Of its {rows:,} rows of known classes {before:,} were answered with another known class"
     if protect:
-        return f"{said}, and still are: protect keeps old scores as they are. Use adapt, or ridge or replay."
-    return f"{said}, so old scores were adapted beside the new classes; now {after:,} are."
+        return f"{sentence}, and still are: protect keeps old scores as they are. Use adapt, or ridge or replay."
+    return f"{sentence}, so old scores were adapted beside the new classes; now {after:,} are."
 
 
 def _protects(base: Checkpoint, data: Data, params: Params) -> bool:
@@ -137,32 +147,32 @@ def _protects(base: Checkpoint, data: Data, params: Params) -> bool:
     return params.mode == "protect"
 
 
-def _known(learner: Learner, params: Params) -> Labelled:
-    """Rows of known classes beside the batch: pseudo-rows, and remembered ones if asked for, a third as often: few rows
-    say exactly where a class is, many drawn ones how far it reaches."""
+def _rows_of_known(learner: Learner, params: Params) -> Labelled:
+    """Rows of known classes beside the batch: pseudo-rows, which tell how far a class reaches, and a third as many
+    remembered ones if asked for, which tell exactly where it is."""
     each = NEGATIVE_IMAGES if learner.training_rows.images else NEGATIVES
     most = max(each * learner.batch.rows, LEAST_NEGATIVES * learner.known)
     drawn = learner.stand_ins(learner.batch)
     which = torch.randperm(drawn.rows, generator=learner.run.generator(DRAWS))[:most]
-    found = Labelled(drawn.x[which], drawn.y[which])
+    pseudo = Labelled(drawn.x[which], drawn.y[which])
     if not params.memory_rows:
-        return found
+        return pseudo
     kept = learner.training_rows.kept
     memory = learner.training_rows.of(remember(kept.take(kept.learning), params.memory_rows))
     if not memory.rows:
         learner.notes.append("den: no row of the known classes is kept, so pseudo-rows stood in for memory_rows.")
-        return found
+        return pseudo
     if learner.training_rows.images:
         # a convolution has no pseudo-rows: what stood in for them were kept rows, more than were asked for
-        found = Labelled(found.x[:0], found.y[:0])
-    times = max(1, round((found.rows * REHEARSED or most) / memory.rows))
-    return Labelled(torch.cat([found.x, *[memory.x] * times]), torch.cat([found.y, *[memory.y] * times]))
+        pseudo = Labelled(pseudo.x[:0], pseudo.y[:0])
+    times = max(1, round((pseudo.rows * REHEARSED or most) / memory.rows))
+    return Labelled(torch.cat([pseudo.x, *[memory.x] * times]), torch.cat([pseudo.y, *[memory.y] * times]))
 
 
 def _train(
-    learner: Learner, grown: Expansion, x: Tensor, within: Labelled, widths: Sequence[int], params: Params
+    learner: Learner, grown: Expansion, x: Tensor, activations: Labelled, widths: Sequence[int], params: Params
 ) -> tuple[list[int], list[int]]:
-    """Train what was added, and that alone. -> units a layer that died and were drawn anew, and that were removed."""
+    """Trains what was added, and that alone. -> units a layer that died and were drawn anew, and that were removed."""
     if not grown.blocks:
         return [0] * len(grown.units), [0] * len(grown.units)
     learner.train_only(grown.blocks)
@@ -172,15 +182,15 @@ def _train(
         part = params.model_copy(update={"epochs": epochs})
         phase = "training" if salt > TRAINING else "warming up"
         if epochs:
-            with training_beside(learner, grown, widths):
-                learner.fit(part, within, after_step=lasso.step, salt=salt, phase=phase)
+            with training_added_part(learner, grown, widths):
+                learner.fit(part, activations, after_step=lasso.step, salt=salt, phase=phase)
         if salt == TRAINING:
             dead = grown.revive(grown.firing(x), learner.run.generator(DRAWS))
     return dead, grown.prune(grown.firing(x))
 
 
-def _nothing_added(found: Probe, protect: bool) -> str:
-    reason = "no unit moved more than by chance" if found.worth else "moving old units would win nothing"
+def _nothing_added(probed: Probe, protect: bool) -> str:
+    reason = "no unit moved more than by chance" if probed.worth else "moving old units would win nothing"
     rest = (
         "only output rows for the new classes were added" if protect else "nothing was added; l2_sp or replay may help"
     )
@@ -188,7 +198,7 @@ def _nothing_added(found: Probe, protect: bool) -> str:
 
 
 def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
-    """Where there is no hidden layer that could grow, or no new class that `protect` could learn."""
+    """Refuses a network without a hidden layer that could grow, and `protect` without a new class to learn."""
     live, own = setting.live, setting.architecture.backbone
     old = live is not None and setting.brings and setting.brings <= frozenset(live.classes)
     if params is not None and params.mode == "protect" and old:
@@ -208,8 +218,8 @@ def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | N
 
 def refuse(base: Checkpoint | None, data: Data) -> str | None:
     """The same, once the update is learned."""
-    told = unfit(Setting.of(base, data))
-    return told and told[1]
+    reason = unfit(Setting.of(base, data))
+    return reason and reason[1]
 
 
 METHOD = Method(

@@ -1,4 +1,4 @@
-"""Adding units to hidden layers beside the old ones: which units moved, copies of them, and taking away what died.
+"""Adding units to hidden layers: copies of the units that moved go beside the old ones, and what dies is taken away.
 
 A unit is a row of a dense layer or a filter of a convolution. Old blocks are never written to. Added units see
 everything below them; old units and old outputs do not see them, unless `adapt` adds blocks from the new units to the
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from service.learning.methods.expand.growable_layers import Place, growing, passing
+from service.learning.methods.expand.growable_layers import GrowableLayer, growable, inputs_and_outputs
 from service.learning.network.blocks import Block, GrownLinear, Inserted, Span, new_block
 from service.learning.network.convolutions import Filters, Stage
 from service.learning.network.growth import matrix, next_part
@@ -28,13 +28,13 @@ LOOKED_AT_ONCE = 512
 class Expansion:
     """What was added to a network.
 
-    places: the hidden layers that can grow · widths: where each one's new units begin · units: the block of them, null:
-    none · inserted: the layer put in behind, null: none · rows: the head's new rows · bridges: blocks from new units to
-    old units and old columns.
+    layers: the hidden layers that can grow · widths: where each one's new units begin · units: the block of them, or
+    None · inserted: the layer inserted behind it, or None · rows: the head's new rows · bridges: blocks from new units
+    to old units and old columns.
     """
 
     network: Network
-    places: Sequence[Place]
+    layers: Sequence[GrowableLayer]
     widths: list[int]
     units: list[Block | None]
     inserted: list[Inserted | None]
@@ -44,8 +44,8 @@ class Expansion:
     @property
     def blocks(self) -> list[Block | Inserted]:
         """All that may train."""
-        made = [*self.units, *self.inserted, self.rows, *self.bridges]
-        return [block for block in made if block is not None]
+        blocks = [*self.units, *self.inserted, self.rows, *self.bridges]
+        return [block for block in blocks if block is not None]
 
     @property
     def added(self) -> list[int]:
@@ -54,32 +54,35 @@ class Expansion:
 
     @property
     def insertion_norms(self) -> list[float | None]:
-        """How far the layer put in behind each layer is from none: the norm of V."""
+        """How far each inserted layer is from the identity: the norm of V."""
         return [None if inserted is None else float(inserted.up.detach().norm()) for inserted in self.inserted]
 
-    def told(self, **numbers: Sequence[Any]) -> list[dict[str, Any]]:
+    def report(self, **numbers: Sequence[Any]) -> list[dict[str, Any]]:
         """One dict a layer, with its name and its number of each kind."""
         rows = zip(*numbers.values(), strict=True)
-        names = [place.name for place in self.places]
-        return [{"layer": name, **dict(zip(numbers, row, strict=True))} for name, row in zip(names, rows, strict=True)]
+        return [
+            {"layer": layer.name, **dict(zip(numbers, row, strict=True))}
+            for layer, row in zip(self.layers, rows, strict=True)
+        ]
 
     def consumers(self, layer: int) -> GrownLinear:
-        """What comes after a hidden layer."""
-        return self.places[layer + 1].layer if layer + 1 < len(self.places) else self.network.head
+        """The layer after a hidden layer."""
+        return self.layers[layer + 1].layer if layer + 1 < len(self.layers) else self.network.head
 
     @torch.no_grad()
     def firing(self, x: Tensor) -> list[Tensor]:
         """How many of the rows [n, ...] wake each new unit, layer by layer; filters of one norm wake together."""
         counts = [torch.zeros(n, dtype=torch.int64) for n in self.added]
         for start in range(0, len(x), LOOKED_AT_ONCE):
-            for k, (_, h) in enumerate(passing(self.network, self.places, x[start : start + LOOKED_AT_ONCE])):
+            part = x[start : start + LOOKED_AT_ONCE]
+            for k, (_, h) in enumerate(inputs_and_outputs(self.network, self.layers, part)):
                 awake = h[:, self.widths[k] :] > 0
                 counts[k] += (awake.flatten(2).any(2) if awake.ndim > 2 else awake).sum(0)
-        return [_together(c, place.group) for c, place in zip(counts, self.places, strict=True)]
+        return [_together(c, layer.group) for c, layer in zip(counts, self.layers, strict=True)]
 
     @torch.no_grad()
     def revive(self, fired: Sequence[Tensor], generator: torch.Generator) -> list[int]:
-        """Draw anew the incoming weights of units that no row wakes. -> how many a layer"""
+        """Draws anew the incoming weights of units that no row wakes. -> how many a layer"""
         revived = []
         for block, counts in zip(self.units, fired, strict=True):
             dead = counts == 0
@@ -95,7 +98,7 @@ class Expansion:
         return revived
 
     def prune(self, fired: Sequence[Tensor]) -> list[int]:
-        """Take away new units that no row wakes (units whose weights are all zero among them). -> how many a layer"""
+        """Takes away new units that no row wakes, those whose weights are all zero among them. -> how many a layer"""
         pruned = []
         for k, counts in enumerate(fired):
             kept = counts > 0
@@ -105,7 +108,8 @@ class Expansion:
         return pruned
 
     def _keep(self, k: int, kept: Tensor) -> None:
-        block, width, place = self.units[k], self.widths[k], self.places[k]
+        """Takes away the other new units of a layer, and the columns of whatever sees them."""
+        block, width, growing = self.units[k], self.widths[k], self.layers[k]
         assert block is not None
         assert block.bias is not None
         stop = width + int(kept.sum())
@@ -115,13 +119,13 @@ class Expansion:
                 torch.nn.Parameter(p.detach()[kept].clone()) for p in (block.norm_weight, block.norm_bias)
             )
         if not kept.any():
-            _drop(place.layer, block)
+            _drop(growing.layer, block)
             self.units[k] = None
         for user in list(self.consumers(k)):
             start, end = user.columns
-            if end > width * place.share:
-                old = torch.ones(width * place.share - start, dtype=torch.bool)
-                columns = torch.cat([old, kept.repeat_interleave(place.share)])
+            if end > width * growing.fan_out:
+                old = torch.ones(width * growing.fan_out - start, dtype=torch.bool)
+                columns = torch.cat([old, kept.repeat_interleave(growing.fan_out)])
                 _resize(user, user.weight[:, columns], user.bias, user.rows, (start, start + int(columns.sum())))
                 if not columns.any():
                     _drop(self.consumers(k), user)
@@ -138,82 +142,85 @@ def expand(
     adapt: bool,
     insert: Sequence[int] = (),
 ) -> Expansion:
-    """Append copies of the probe's units `chosen` [k_l] to each hidden layer, in place.
+    """Appends copies of the probe's units `chosen` [k_l] to each hidden layer, in place.
 
     A copy takes its weights over old inputs from the probe; where those came from units that were copied below, it
     listens to the copies instead. New head rows `rows` get small random weights on the copies. `insert`: units of the
-    layer to put in behind each hidden layer, 0: none; in front of the new units, and in `adapt` for all that follows.
+    layer to insert behind each hidden layer, 0: none; in front of the new units, and in `adapt` for all that follows.
     """
-    places = growing(network)
+    layers = growable(network)
     parts = {kind: next_part(network, kind) for kind in ("backbone", "neck")}
     head_part = next_part(network, "head")
-    found = Expansion(network, places, [], [], [], rows)
+    expansion = Expansion(network, layers, [], [], [], rows)
     below, more, wide = torch.zeros(0, dtype=torch.int64), 0, 0
-    for place, trained, mine, inner in zip(places, probe, chosen, insert or [0] * len(places), strict=True):
-        layer, part = place.layer, parts[place.of]
-        inputs, wide = max(wide, layer.in_features), layer.out_features * place.share
+    for growing, trained, moved, inner in zip(layers, probe, chosen, insert or [0] * len(layers), strict=True):
+        layer, part, key = growing.layer, parts[growing.section], f"{growing.number}."
+        inputs, wide = max(wide, layer.in_features), layer.out_features * growing.fan_out
         if adapt:
-            found.bridges += _bridges(layer, inputs, more, part, f"{place.number}.")
-        found.inserted.append(_insert(layer, inner, part, f"{place.number}.in.", generator, adapt) if inner else None)
+            expansion.bridges += _bridges(layer, inputs, more, part, key)
+        expansion.inserted.append(_insert(layer, inner, part, f"{key}in.", generator, adapt) if inner else None)
         width = layer.out_features
         beside = 0 if adapt or not inner else width // 2
-        found.widths.append(width)
-        at: tuple[Span, Span] = ((width, width + len(mine)), (0, inputs + more))
-        found.units.append(_copies(trained, mine, below, at, part, f"{place.number}.") if len(mine) else None)
-        if found.units[-1] is not None:
+        expansion.widths.append(width)
+        at: tuple[Span, Span] = ((width, width + len(moved)), (0, inputs + more))
+        block = _copies(trained, moved, below, at, part, key) if len(moved) else None
+        expansion.units.append(block)
+        if block is not None:
             if isinstance(layer, Stage):
-                found.units[-1].places = layer.places
-            layer.blocks.append(found.units[-1])
-        below = (mine[:, None] * place.share + torch.arange(place.share)).flatten()
-        more = (beside + len(mine)) * place.share
+                block.places = layer.places
+            layer.blocks.append(block)
+        below = (moved[:, None] * growing.fan_out + torch.arange(growing.fan_out)).flatten()
+        more = (beside + len(moved)) * growing.fan_out
     if adapt:
-        found.bridges += _bridges(network.head, wide, more, head_part, "", but=rows)
+        expansion.bridges += _bridges(network.head, wide, more, head_part, "", but=rows)
     if rows is not None and more:
         _widen(rows, more, generator)
-    return found
+    return expansion
 
 
 @torch.no_grad()
-def _copies(trained: GrownLinear, mine: Tensor, below: Tensor, at: tuple[Span, Span], part: str, key: str) -> Block:
+def _copies(trained: GrownLinear, moved: Tensor, below: Tensor, at: tuple[Span, Span], part: str, key: str) -> Block:
+    """A block of copies of the units `moved`, whose inputs from units copied `below` come from those copies."""
     weight, bias = matrix(trained)
-    old, (rows, columns) = weight[mine], at
+    old, (rows, columns) = weight[moved], at
     copied = old[:, below]
     old[:, below] = 0
     between = columns[1] - old.shape[1] - copied.shape[1]
-    weights = torch.cat([old, old.new_zeros(len(mine), between, *old.shape[2:]), copied], 1)
+    weights = torch.cat([old, old.new_zeros(len(moved), between, *old.shape[2:]), copied], 1)
     if not isinstance(trained, Stage):
-        return Block(rows, columns, weights, bias[mine], part, key)
+        return Block(rows, columns, weights, bias[moved], part, key)
     norm = trained.norm()
-    return Filters(rows, columns, weights, bias[mine], part, key, (norm[0][mine], norm[1][mine]))
+    return Filters(rows, columns, weights, bias[moved], part, key, (norm[0][moved], norm[1][moved]))
 
 
 def _insert(
     layer: GrownLinear, inner: int, part: str, key: str, generator: torch.Generator, in_place: bool
 ) -> Inserted:
-    """A layer of `inner` units behind all that the layer gives: U ~ N(0, 2 / width), V = 0."""
+    """Inserts h + V relu(U h) of `inner` units behind a layer: U ~ N(0, 2 / width), V = 0, at first the identity."""
     width, kernel = layer.out_features, (1, 1) if isinstance(layer, Stage) else ()
     down = torch.randn(inner, width, *kernel, generator=generator) * (2.0 / width) ** 0.5
     rows = (0, width) if in_place else (width, 2 * width)
-    made = Inserted(rows, (0, width), down, torch.zeros(inner), torch.zeros(width, inner, *kernel), part, key)
-    made.places = layer.places
-    layer.inserted.append(made)
-    return made
+    inserted = Inserted(rows, (0, width), down, torch.zeros(inner), torch.zeros(width, inner, *kernel), part, key)
+    inserted.places = layer.places
+    layer.inserted.append(inserted)
+    return inserted
 
 
 def _bridges(layer: GrownLinear, inputs: int, new: int, part: str, key: str, but: Block | None = None) -> list[Block]:
-    """Zero blocks from `new` more inputs to each group of rows that the layer has, those of block `but` left out."""
+    """Appends zero blocks from `new` more inputs to each group of rows that the layer has, but those of block `but`."""
     owners = [b for b in layer if b.bias is not None and b is not but] if new else []
-    made = []
+    bridges = []
     for k, b in enumerate(owners):
         weight = torch.zeros(len(b.weight), new, *b.weight.shape[2:])
-        made.append(type(b)(b.rows, (inputs, inputs + new), weight, None, part, f"{key}to{k}."))
-        made[-1].places = b.places
-    layer.blocks.extend(made)
-    return made
+        bridges.append(type(b)(b.rows, (inputs, inputs + new), weight, None, part, f"{key}to{k}."))
+        bridges[-1].places = b.places
+    layer.blocks.extend(bridges)
+    return bridges
 
 
 @torch.no_grad()
 def _widen(rows: Block, new: int, generator: torch.Generator) -> None:
+    """Gives the head's new rows small random weights on `new` more inputs."""
     small = (
         new_block((0, len(rows.weight)), (0, new), "", "", generator, gain=1.0).weight * rows.weight.norm(dim=1).mean()
     )
@@ -222,7 +229,7 @@ def _widen(rows: Block, new: int, generator: torch.Generator) -> None:
 
 
 def _together(counts: Tensor, group: int) -> Tensor:
-    """Counts of units, each the largest of its group; a group that is not full is all there is."""
+    """Counts of units, each the largest of its group. Units that fill no whole groups are one group."""
     if not len(counts):
         return counts
     size = group if len(counts) % group == 0 else len(counts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -16,17 +16,18 @@ from service.learning.network.network import Network
 EPSILON = 1e-6
 
 
-class Place(NamedTuple):
-    """A hidden layer that can grow. of, number: where it is · share: numbers that a unit of it is for what follows."""
+class GrowableLayer(NamedTuple):
+    """A hidden layer that can grow: the layer `number` of backbone or neck. `fan_out`: inputs that one unit of it is to
+    the layer after it, several for a filter that is pooled to fields."""
 
-    of: str
+    section: Literal["backbone", "neck"]
     number: int
     layer: GrownLinear
-    share: int
+    fan_out: int
 
     @property
     def name(self) -> str:
-        return f"{self.of} layer {self.number + 1}"
+        return f"{self.section} layer {self.number + 1}"
 
     @property
     def group(self) -> int:
@@ -34,19 +35,20 @@ class Place(NamedTuple):
         return GROUP if isinstance(self.layer, Stage) else 1
 
 
-def growing(network: Network) -> list[Place]:
-    """Hidden layers that can grow: those in front of a lift cannot, the lift has a fixed number of inputs."""
+def growable(network: Network) -> list[GrowableLayer]:
+    """The hidden layers that can grow. Those in front of a lift cannot, since it has a fixed number of inputs."""
     backbone = [] if len(network.lifts) else network.hidden_layers()[: -len(network.neck.layers) or None]
     fields = network.backbone.fields if isinstance(network.backbone, Convolutions) else 1
-    found = [Place("backbone", k, layer, 1) for k, layer in enumerate(backbone)]
-    if found:
-        found[-1] = found[-1]._replace(share=fields)
-    return found + [Place("neck", k, cast(GrownLinear, layer), 1) for k, layer in enumerate(network.neck.layers)]
+    layers = [GrowableLayer("backbone", k, layer, 1) for k, layer in enumerate(backbone)]
+    if layers:
+        layers[-1] = layers[-1]._replace(fan_out=fields)
+    neck = enumerate(network.neck.layers)
+    return layers + [GrowableLayer("neck", k, cast(GrownLinear, layer), 1) for k, layer in neck]
 
 
 def drift(before: GrownLinear, after: GrownLinear) -> Tensor:
-    """How far each unit's incoming weights and bias went, relative to their norm. -> [outputs], -1: no unit of its own
-    but what an inserted layer gives"""
+    """How far each unit's incoming weights and bias went, relative to their norm. -> [outputs], -1 for outputs that are
+    no units of the layer's own but those of an inserted one"""
     old, new = (torch.cat([w.flatten(1), b[:, None]], 1) for w, b in (matrix(before), matrix(after)))
     relative: Tensor = (new - old).norm(dim=1) / (old.norm(dim=1) + EPSILON)
     for inserted in before.insertions:
@@ -55,13 +57,14 @@ def drift(before: GrownLinear, after: GrownLinear) -> Tensor:
     return relative
 
 
-def passing(network: Network, places: Sequence[Place], x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """What each of the places takes and gives, one after the other. x: as the first of them takes it, or flat."""
-    for k, place in enumerate(places):
-        if k and isinstance(places[k - 1].layer, Stage) and not isinstance(place.layer, Stage):
+def inputs_and_outputs(network: Network, layers: Sequence[GrowableLayer], x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """What each layer takes and gives, one after the other. x: as the first of them takes it, or flat."""
+    for k, growable_layer in enumerate(layers):
+        layer = growable_layer.layer
+        if k and isinstance(layers[k - 1].layer, Stage) and not isinstance(layer, Stage):
             x = cast(Convolutions, network.backbone).pooled(x)
-        elif not isinstance(place.layer, Stage):
+        elif not isinstance(layer, Stage):
             x = x.flatten(1)
-        given = x
-        x = place.layer.activated(x)
-        yield given, x
+        before = x
+        x = layer.activated(x)
+        yield before, x

@@ -1,7 +1,11 @@
-"""Low-rank branches, one an update: y = W0 x + sum over updates of (alpha / r) B A x.
+"""Low-rank adaptation: one branch an update beside each layer, y = W0 x + sum over updates t of (alpha / r) B_t A_t x.
 
 The newest branch and the head train; the trunk and earlier branches stand still, to the last bit. B begins at zero, so
-an update starts from what the base answers. The features move all the same: scores of old classes with them.
+an update starts from the base's answers (Hu et al., 2021). The loss is CE + orthogonality x sum over layers and earlier
+branches of |A_t A'|^2 (O-LoRA, Wang et al., 2023, eq. 8).
+
+What is different here: pseudo-rows stand in for known classes, or remembered rows with a balanced softmax, since the
+features move, and the scores of old classes with them.
 """
 
 from __future__ import annotations
@@ -51,74 +55,72 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     if base is None and data.architecture.backbone.name in ("mlp", "cnn"):
         learner.fit(params)
         return learner.finish()
-    earlier = [branch for branch in learner.network.low_rank if isinstance(branch, LowRank)]
-    mine = _branch(learner.network, params, run.generator(INIT + len(earlier)))
+    earlier = [piece for piece in learner.network.low_rank if isinstance(piece, LowRank)]
+    branch = _branch(learner.network, params, run.generator(INIT + len(earlier)))
     if params.fold and (grown := grown_beside(learner.network.backbone, learner.network.low_rank)):
         raise MethodRefused.at(
             "/method/fold", f"{grown} has grown by blocks, so no one matrix could take its branch. Leave fold out."
         )
-    learner.train_only([*mine, learner.network.neck, learner.network.head])
-    rows, memory = _beside(learner, params)
+    learner.train_only([*branch, learner.network.neck, learner.network.head])
+    rows, memory = _rows(learner, params)
     shares = None if memory is None else log_shares(len(learner.classes), rows.y, memory.y)
-    apart = _Apart(mine, earlier, params.orthogonality, shares)
-    learner.fit(params, rows, memory=memory, objective=apart.objective if params.orthogonality else None)
-    told = {
-        "branches": 0 if params.fold else (len(earlier) + len(mine)) // max(len(mine), 1),
-        "layers": len(mine),
-        "norm": float(torch.stack([branch.product.norm() for branch in mine]).norm()),
-        "overlap": float(apart.overlap().detach()),
+    orthogonal = _Orthogonal(branch, earlier, params.orthogonality, shares)
+    learner.fit(params, rows, memory=memory, objective=orthogonal.objective if params.orthogonality else None)
+    report = {
+        "branches": 0 if params.fold else (len(earlier) + len(branch)) // max(len(branch), 1),
+        "layers": len(branch),
+        "norm": float(torch.stack([piece.product.norm() for piece in branch]).norm()),
+        "overlap": float(orthogonal.overlap().detach()),
         "stand_ins": rows.rows - learner.batch.rows,
         "memory": 0 if memory is None else memory.rows,
     }
     if params.fold:
         _fold(learner.network)
-    return learner.finish(told)
+    return learner.finish(report)
 
 
 def _branch(network: Network, params: Params, generator: torch.Generator) -> list[LowRank]:
-    """One update's branch: its piece beside each layer, put in its place."""
+    """Puts the branch of one update into the network: its piece beside each layer."""
     part = next_part(network, "backbone")
-    found = [
+    pieces = [
         attach(network.backbone, new_branch(name, layer, params.rank, params.alpha, part, generator))
         for name, layer in targets(network.backbone)
     ]
-    network.low_rank.extend(found)
-    return found
+    network.low_rank.extend(pieces)
+    return pieces
 
 
 def _fold(network: Network) -> None:
-    """Into the weights, which a pretrained network shares with other versions: then into copies."""
+    """Folds all branches into the weights; of a pretrained network into copies, since versions share its weights."""
     if isinstance(network.backbone, Extractor):
-        layers = [
-            network.backbone.get_submodule(branch.at) for branch in network.low_rank if isinstance(branch, LowRank)
-        ]
-        network.backbone.thaw(layers)
+        at = [piece.at for piece in network.low_rank if isinstance(piece, LowRank)]
+        network.backbone.thaw([network.backbone.get_submodule(name) for name in at])
     fold(network.backbone, network.low_rank)
 
 
-def _beside(learner: Learner, params: Params) -> tuple[Labelled, Labelled | None]:
-    """Rows to learn from, and the memory."""
+def _rows(learner: Learner, params: Params) -> tuple[Labelled, Labelled | None]:
+    """Rows to learn from, and the memory if one is asked for."""
     if not params.memory_rows:
         return learner.batch + learner.stand_ins(learner.batch), None
     kept = learner.training_rows.kept
     return learner.batch, learner.training_rows.of(remember(kept.take(kept.learning), params.memory_rows))
 
 
-class _Apart:
+class _Orthogonal:
     """O-LoRA: strength x sum over layers and earlier branches of |A_t A'|^2 (Wang et al., 2023, eq. 8)."""
 
     def __init__(
-        self, mine: Sequence[LowRank], earlier: Sequence[LowRank], strength: float, shares: Tensor | None
+        self, branch: Sequence[LowRank], earlier: Sequence[LowRank], strength: float, shares: Tensor | None
     ) -> None:
-        self.pairs = [(one, other) for one in mine for other in earlier if other.at == one.at]
+        self.pairs = [(piece, other) for piece in branch for other in earlier if other.at == piece.at]
         self.strength, self.shares = strength, shares
 
     def overlap(self) -> Tensor:
         """The sum itself, a scalar with gradient."""
         shared = [
-            (one.down.flatten(1) @ other.down[:, : one.down.shape[1]].flatten(1).T).square().sum()
-            for one, other in self.pairs
-            if one.down.shape[1:] == other.down.shape[1:]
+            (piece.down.flatten(1) @ other.down[:, : piece.down.shape[1]].flatten(1).T).square().sum()
+            for piece, other in self.pairs
+            if piece.down.shape[1:] == other.down.shape[1:]
         ]
         return torch.stack(shared).sum() if shared else torch.zeros(())
 
@@ -131,7 +133,7 @@ class _Apart:
 
 
 def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
-    """Where there is no layer of a backbone beside which a branch could stand."""
+    """Refuses a model without a layer beside which a branch could stand."""
     own = setting.architecture.backbone
     if isinstance(setting.backbone, IdentityBackbone):
         if not isinstance(own, IdentityBackbone):
@@ -153,8 +155,8 @@ def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | N
 
 def refuse(base: Checkpoint | None, data: Data) -> str | None:
     """The same, once the update is learned."""
-    told = unfit(Setting.of(base, data))
-    return told and told[1]
+    reason = unfit(Setting.of(base, data))
+    return reason and reason[1]
 
 
 METHOD = Method(

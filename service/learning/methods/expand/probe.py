@@ -1,4 +1,4 @@
-"""Where would new rows change a network? A scratch copy learns them; its units tell how far they went."""
+"""A probe: a scratch copy of the network learns the new rows, and the drift of its units tells where they change it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from service.learning.method import GradientParams
-from service.learning.methods.expand.growable_layers import Place, drift, growing
+from service.learning.methods.expand.growable_layers import GrowableLayer, drift, growable
 from service.learning.network.blocks import GrownLinear
 from service.learning.run import Run
 from service.learning.training.fit import Labelled, accuracy
@@ -18,15 +18,15 @@ from service.learning.training.learner import DRAWS, Learner
 from service.learning.training.losses import Pull
 
 MOST_UNITS = 32
-"""Units added to a layer at most, and of a layer that is put in."""
+"""Units added to a layer at most, and units of an inserted layer."""
 CROWDED = 0.5
-"""Share of a layer that must be flagged for a layer to be put in behind it; once a layer, since its width doubles."""
+"""Share of a layer that must be flagged for one to be inserted behind it; once a layer, since its width doubles."""
 EPOCHS = 3
 PULL = 1e-3
 """Strength of the probe's pull to the old weights."""
 WORTH = 0.01
 """Accuracy on the batch that moving old units must win before any unit counts as flagged."""
-NULL_DRIFTS = 2.0
+USUAL_DRIFTS = 2.0
 """A unit is flagged beyond this many times the median drift of training as long on what was known already."""
 MOST_ROWS = 2000
 """Rows of each of the probe's trainings at most: they tell where weights move, not what the new rows are."""
@@ -36,8 +36,8 @@ FALLBACK = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A trained scratch copy. units: a layer · drifts: [outputs] a layer, see `drift` · sigmas: their limits ·
-    accuracy on the batch, `without` it.
+    """A trained scratch copy. layers: its growable ones · units: of each · drifts: [outputs] of each, see `drift` ·
+    sigmas: their limits · accuracy: on the batch, without: the same where old units stood still.
     """
 
     layers: Sequence[GrownLinear]
@@ -50,35 +50,35 @@ class Probe:
 
     @property
     def worth(self) -> bool:
-        """Does moving old units win enough?"""
+        """Whether moving old units wins enough."""
         return self.accuracy - self.without >= WORTH
 
     def flagged(self) -> list[Tensor]:
-        """Units beyond the limit, the most drifted first, layer by layer; none where it is not worth it."""
+        """Units beyond the limit of each layer, the most drifted first; none where it is not worth it."""
         return [
             (order := d.argsort(descending=True, stable=True))[d[order] > (sigma if self.worth else torch.inf)]
             for d, sigma in zip(self.drifts, self.sigmas, strict=True)
         ]
 
-    def chosen(self, places: Sequence[Place], through: bool) -> list[Tensor]:
+    def chosen(self, layers: Sequence[GrowableLayer], through: bool) -> list[Tensor]:
         """The most drifted of the flagged units, at most 32 a layer, filters in fours. `through`: each layer above gets
-        as many, flagged or not: what protected units find must reach the new columns through units that see them."""
+        as many, flagged or not, since protected units reach the new columns only through units that see them."""
         chosen: list[Tensor] = []
-        for place, flagged, went, own in zip(places, self.flagged(), self.drifts, self.units, strict=True):
+        for layer, flagged, drifts, own in zip(layers, self.flagged(), self.drifts, self.units, strict=True):
             least = min(len(chosen[-1]), MOST_UNITS) if chosen and through else 0
             units = max(min(len(flagged), MOST_UNITS), least)
-            units = min(-(-units // place.group) * place.group, own)
-            chosen.append(went.argsort(descending=True, stable=True)[:units])
+            units = min(-(-units // layer.group) * layer.group, own)
+            chosen.append(drifts.argsort(descending=True, stable=True)[:units])
         return chosen
 
-    def put_in(self, places: Sequence[Place]) -> list[int]:
-        """Units of the layer to put in behind each layer, 0: none."""
+    def insertions(self, layers: Sequence[GrowableLayer]) -> list[int]:
+        """Units of the layer to insert behind each layer, 0: none."""
         return [
-            MOST_UNITS if len(flagged) > CROWDED * units and not place.layer.insertions else 0
-            for flagged, units, place in zip(self.flagged(), self.units, places, strict=True)
+            MOST_UNITS if len(flagged) > CROWDED * units and not growing.layer.insertions else 0
+            for flagged, units, growing in zip(self.flagged(), self.units, layers, strict=True)
         ]
 
-    def told(self) -> dict[str, Sequence[Any]]:
+    def report(self) -> dict[str, Sequence[Any]]:
         """Numbers a layer: its units, how far they went, the limit, and how many are beyond it."""
         own = [d[d >= 0] for d in self.drifts]
         return {
@@ -91,10 +91,10 @@ class Probe:
 
 
 def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: GradientParams, grow: bool) -> Probe:
-    """Train three copies for three epochs: one on `rows`, pulled to the old weights; of one, what would be added in any
-    case (`grow`: the new columns); and one on `old`, which says how far units move without any news."""
+    """Trains three copies for three epochs: one on `rows`, pulled to the old weights; one of which only the new columns
+    train, if `grow`; and one on `old`, which tells how far units move where nothing is new."""
     brief = params.model_copy(update={"epochs": EPOCHS})
-    before, moved, plain, null = start(), start(), start(), start()
+    before, moved, plain, unchanged = start(), start(), start(), start()
     rows, old = _some(rows, before.run), _some(old, before.run)
     pairs = zip(moved.body.parameters(), before.body.parameters(), strict=True)
     added = {id(p) for p in moved.added.parameters()} if moved.added else set()
@@ -104,26 +104,26 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
         plain.train_only([plain.added])
         plain.fit(brief, rows, phase="comparing")
     if old.rows:
-        again = torch.randint(old.rows, (rows.rows,), generator=null.run.generator(DRAWS))
-        null.fit(brief, Labelled(old.x[again], old.y[again]), phase="comparing")
-    layers = [[place.layer for place in growing(learner.network)] for learner in (before, moved, null)]
+        again = torch.randint(old.rows, (rows.rows,), generator=unchanged.run.generator(DRAWS))
+        unchanged.fit(brief, Labelled(old.x[again], old.y[again]), phase="comparing")
+    layers = [[layer for _, _, layer, _ in growable(learner.network)] for learner in (before, moved, unchanged)]
     drifts, usual = ([drift(a, b) for a, b in zip(layers[0], after, strict=True)] for after in layers[1:])
     return Probe(
         layers[1],
         [int((d >= 0).sum()) for d in drifts],
         drifts,
         [
-            NULL_DRIFTS * float(u[u >= 0].median()) if old.rows else float(d[d >= 0].quantile(1 - FALLBACK))
+            USUAL_DRIFTS * float(u[u >= 0].median()) if old.rows else float(d[d >= 0].quantile(1 - FALLBACK))
             for d, u in zip(drifts, usual, strict=True)
         ],
         _accuracy(moved),
         _accuracy(plain),
-        sum(learner.multiply_adds for learner in (moved, plain, null)),
+        sum(learner.multiply_adds for learner in (moved, plain, unchanged)),
     )
 
 
 def _some(rows: Labelled, run: Run) -> Labelled:
-    """At most so many of the rows, drawn."""
+    """At most `MOST_ROWS` of the rows, drawn."""
     if rows.rows <= MOST_ROWS:
         return rows
     drawn = torch.randperm(rows.rows, generator=run.generator(DRAWS))[:MOST_ROWS]
@@ -131,6 +131,6 @@ def _some(rows: Labelled, run: Run) -> Labelled:
 
 
 def _accuracy(learner: Learner) -> float:
-    """On the batch's selecting rows, or without any on its learning rows."""
+    """Accuracy on the batch's selecting rows, or without any on its learning rows."""
     rows = learner.selecting if learner.selecting.rows else learner.batch
     return accuracy(learner.body, rows, learner.run) or 0.0

@@ -10,7 +10,7 @@ import torch
 
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import interpolate
-from service.learning.methods.constrain.interpolate import Between
+from service.learning.methods.constrain.interpolate import Segment
 from service.learning.methods.constrain.strength_search import Point
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -130,4 +130,4 @@ def test_shared_weights_are_all_but_the_added_ones() -> None:
     s, base = prepared()
     d = digits().of("5")
     learner = Learner.start(base, s.data(d.X[:20], d.y[:20]), Run())
-    assert sum(p.numel() for p in Between(learner).shared) == 64 * 32 + 32 + 5 * 32 + 5
+    assert sum(p.numel() for p in Segment(learner).shared) == 64 * 32 + 32 + 5 * 32 + 5

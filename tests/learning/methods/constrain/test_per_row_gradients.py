@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.methods.constrain.per_row_gradients import Asked, Size, known_blocks, sensitivity
+from service.learning.methods.constrain.per_row_gradients import Score, Size, known_blocks, sensitivity
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.convolutions import fresh_stages
 from service.learning.run import Run
@@ -56,11 +56,11 @@ def squared_norm(logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
     return (logits**2).sum(1, keepdim=True), torch.ones(len(logits), 1)
 
 
-def by_hand(body: nn.Module, x: Tensor, asked: Asked, size: Size) -> dict[str, Tensor]:
+def by_hand(body: nn.Module, x: Tensor, score: Score, size: Size) -> dict[str, Tensor]:
     """One backward pass a row and score."""
     sums = {name: torch.zeros_like(p) for name, p in body.named_parameters() if p.requires_grad}
     for row in x:
-        scores, weights = asked(body(row[None]), torch.zeros(1))
+        scores, weights = score(body(row[None]), torch.zeros(1))
         for k in range(scores.shape[1]):
             names = list(sums)
             params = [body.get_parameter(name) for name in names]
@@ -69,12 +69,12 @@ def by_hand(body: nn.Module, x: Tensor, asked: Asked, size: Size) -> dict[str, T
     return sums
 
 
-@pytest.mark.parametrize("asked", [every_class, squared_norm])
+@pytest.mark.parametrize("score", [every_class, squared_norm])
 @pytest.mark.parametrize("size", [torch.square, torch.abs])
 @pytest.mark.parametrize(("made", "width"), [(Dense, 4), (Images, 16)])
-def test_it_is_one_backward_pass_a_row(made: type[nn.Module], width: int, asked: Asked, size: Size) -> None:
+def test_it_is_one_backward_pass_a_row(made: type[nn.Module], width: int, score: Score, size: Size) -> None:
     body, x = made(), torch.randn(140, width, generator=torch.Generator().manual_seed(5))
-    got, expected = sensitivity(body, x, asked, size, Run()), by_hand(body, x, asked, size)
+    got, expected = sensitivity(body, x, score, size, Run()), by_hand(body, x, score, size)
     assert got.keys() == expected.keys()
     largest = max(float(value.max()) for value in expected.values())
     for name, value in expected.items():
@@ -111,11 +111,11 @@ def test_chance_comes_row_by_row_and_what_stands_still_is_left_out() -> None:
     body.first.requires_grad_(False)
     seen: list[Tensor] = []
 
-    def asked(logits: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
+    def score(logits: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
         seen.append(chance)
         return logits[:, :1], torch.ones(len(logits), 1)
 
-    got = sensitivity(body, torch.ones(200, 4), asked, torch.square, Run(), torch.arange(200.0))
+    got = sensitivity(body, torch.ones(200, 4), score, torch.square, Run(), torch.arange(200.0))
     assert torch.cat(seen).tolist() == list(range(200))
     assert {name.split(".")[0] for name in got} == {"head"}
     assert all(p.grad is None for p in body.parameters())

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
 from service.learning.methods.expand.expansion import Expansion, expand
-from service.learning.methods.expand.growable_layers import drift, growing
+from service.learning.methods.expand.growable_layers import drift, growable
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.convolutions import Filters
@@ -36,7 +36,7 @@ def network(kind: str = "mlp") -> Network:
 
 
 def layers(of: Network) -> list[GrownLinear]:
-    return [place.layer for place in growing(of)]
+    return [g.layer for g in growable(of)]
 
 
 def rows(kind: str) -> Tensor:
@@ -119,7 +119,7 @@ def test_protected_scores_keep_every_bit_update_after_update(kind: str) -> None:
     before = middle(x)
     assert torch.equal(before, into(x))
     new = grow_head(middle, 1, torch.Generator().manual_seed(4))
-    trained = [place.layer for place in growing(build(Checkpoint(layout_of(into, list("abcde")), parts_of(into))))]
+    trained = [g.layer for g in growable(build(Checkpoint(layout_of(into, list("abcde")), parts_of(into))))]
     picked = [torch.tensor(units) for units in FOURS]
     again = expand(middle, picked, trained, new, torch.Generator().manual_seed(5), adapt=False)
     shaken(again)
@@ -271,9 +271,9 @@ def test_a_unit_of_a_layer_put_in_does_not_drift() -> None:
 
 def test_layers_in_front_of_a_lift_do_not_grow() -> None:
     into = network()
-    assert len(growing(into)) == 2
+    assert len(growable(into)) == 2
     into.lifts = torch.nn.ModuleList([torch.nn.Identity()])
-    assert growing(into) == []
+    assert growable(into) == []
 
 
 def test_nothing_chosen_adds_nothing_but_the_rows() -> None:
