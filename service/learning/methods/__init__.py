@@ -1,11 +1,11 @@
-"""METHODS: the one list of methods. A method is one file here and one entry in this list."""
+"""METHODS, the one list of methods. A method is one file in the folder of its family, and one entry in this list."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -44,11 +44,11 @@ METHODS: dict[str, Method] = {
 AUTO = "auto"
 UNFREEZE = 'unfreeze is a number of last blocks from 0 to 64, "all", or a list of 1 to 64 names such as ["block 15"].'
 _SUBJECT = re.compile("^(Input|String|List|Value|Dictionary) (?=should)")
-"""What pydantic calls the value, whose name stands there already."""
+"""What pydantic calls a value, left out since the name of the parameter stands before it."""
 
 
 def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Method, Strict]:
-    """The method of a request {"name": …, …params} and its validated parameters.
+    """Returns the method of a request {"name": …, …params} and its validated parameters.
 
     Raises MethodRefused with the pointer to the field, and the allowed names.
     """
@@ -59,44 +59,47 @@ def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Metho
 
 
 def as_learned(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored method of an update that was learned: a parameter that did not exist then has the value that does what
-    was done, so that a lineage is replayed as it was."""
+    """The stored method of a learned update, for replaying it as it was: a parameter that did not exist then gets the
+    value that does what was done, which need not be its default."""
     method = METHODS.get(str(request.get("name")))
-    then = {"schedule": "constant"} if method is not None and issubclass(method.Params, GradientParams) else {}
-    return {**then, **request}
+    missing = {"schedule": "constant"} if method is not None and issubclass(method.Params, GradientParams) else {}
+    return {**missing, **request}
 
 
-def check_params(name: str, params: type[Strict], given: Mapping[str, Any], pointer: str) -> Strict:
-    """The validated parameters. Raises MethodRefused with the pointer to the field and what there is."""
+def check_params(name: str, params: type[Strict], values: Mapping[str, Any], pointer: str) -> Strict:
+    """Returns the validated parameters. Raises MethodRefused with the pointer to the field, and what it takes."""
     try:
-        return params.model_validate_json(json.dumps(given), strict=True)
+        return params.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        field, message = _told(name, params, error)
+        field, message = _first_error(name, params, error)
         raise MethodRefused(message, [(f"{pointer}/{field}" if field else pointer, message)]) from None
 
 
-def _told(name: str, params: type[Strict], error: ValidationError) -> tuple[str, str]:
-    """The first field that is wrong, and what it takes: every form of it, or the parameters that there are."""
+def _first_error(name: str, params: type[Strict], error: ValidationError) -> tuple[str, str]:
+    """The first field that is wrong, and a sentence with all that it takes, or with the parameters that there are."""
     errors = error.errors(include_input=False, include_url=False)
     field = str(errors[0]["loc"][0]) if errors[0]["loc"] else ""
     allowed = list(params.model_fields)
     if errors[0]["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(field[:100], allowed, 1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
-        return field, f'{name} has no parameter "{field[:100]}".{hint} It takes {", ".join(allowed) or "none"}.'
+        hint, known = _nearest(field, allowed), ", ".join(allowed) or "none"
+        return field, f'{name} has no parameter "{field[:100]}".{hint} It takes {known}.'
     if field == "unfreeze":
         return field, f"{name}: {UNFREEZE}"
     if errors[0]["type"] == "value_error":
         return field, f"{name}: {f'{field}: ' if field else ''}{errors[0]['ctx']['error']}."
-    said = dict.fromkeys(_SUBJECT.sub("", e["msg"]) for e in errors if e["loc"][:1] == errors[0]["loc"][:1])
-    return field, f"{name}: {field} {', or '.join(said)}."
+    messages = dict.fromkeys(_SUBJECT.sub("", e["msg"]) for e in errors if e["loc"][:1] == errors[0]["loc"][:1])
+    return field, f"{name}: {field} {', or '.join(messages)}."
 
 
 def check_name(name: str, pointer: str) -> None:
-    """Raises MethodRefused where there is no method of that name."""
+    """Raises MethodRefused if there is no method of that name."""
     if name not in METHODS:
         known = ", ".join([AUTO, *METHODS])
-        near = difflib.get_close_matches(name[:100], METHODS, 1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
-        message = f'There is no method "{name[:100]}".{hint} There are {known}.'
+        message = f'There is no method "{name[:100]}".{_nearest(name, METHODS)} There are {known}.'
         raise MethodRefused(message, [(f"{pointer}/name", message)])
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """The question whether a known word was meant; empty if none is near."""
+    near = difflib.get_close_matches(word[:100], list(known), 1)
+    return f' Did you mean "{near[0]}"?' if near else ""

@@ -1,7 +1,8 @@
-"""Fine-tuning: go on training all that can move, on the new rows alone.
+"""Fine-tuning: training goes on for all weights that can move, on the new rows alone.
 
-Nothing holds the old knowledge, so classes that the batch lacks are forgotten. It is the baseline that shows what the
-other methods are for; on known classes whose inputs have shifted a little it can be all that is needed.
+The loss is CE(new rows). Nothing holds the old knowledge, so classes that the batch lacks are forgotten (catastrophic
+interference, McCloskey, Cohen, 1989). It is the baseline that shows what the other methods are for; on known classes
+whose inputs have shifted a little it can be all that is needed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Joint retraining: a new network, trained on every kept row and the batch together.
 
-It forgets nothing and costs the whole history each time. It is the bound that the incremental methods are measured
-against, and the way out when a model has been patched too often.
+The loss is CE(all rows). It forgets nothing and costs the whole history each time. It is the bound that the incremental
+methods are measured against, and the way out when a model has been patched too often.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 
 def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
-    """Where nothing is to unfreeze, or the named backbone cannot take such inputs, or came with weights that this model
-    does not have."""
+    """Refuses to unfreeze where nothing is frozen, and a backbone that cannot take such inputs, or whose pretrained
+    weights this model does not have."""
     named, own = params.backbone, setting.architecture.backbone
     if params.unfreeze and not isinstance(named or own, PretrainedBackbone):
         return "unfreeze", (

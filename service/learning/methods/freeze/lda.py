@@ -1,7 +1,10 @@
 """Linear discriminant analysis from the exact sums: class means, and one covariance that all classes share, shrunk.
 
-It asks least of a new class: its mean is enough, the spread is borrowed from the others. Same ledger as ridge, same
-independence of order, same exact removal.
+score_k(h) = mu_k' L h - mu_k' L mu_k / 2 + log pi_k with L = ((1 - s) S + s tr(S) / M I)^-1, S the covariance within
+classes, and s by OAS (streaming LDA, Hayes, Kanan, 2020; Chen et al., 2010).
+
+What is different here: S, mu and s come from integer sums, so the head does not depend on the order of the rows, and a
+batch can be taken out exactly, as with ridge. It asks least of a new class: a mean, the spread is that of the others.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ class Discriminants:
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
+    """Adds the batch to the sums and solves. Every batch works: new, known or mixed classes, one row or none."""
     base = params.under(base, data)
     discriminants = Discriminants(params.tau)
     frozen = frozen_features_for(base, data, params.kinds, params.width, discriminants, run, params.fades)

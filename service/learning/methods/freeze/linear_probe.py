@@ -1,9 +1,11 @@
-"""A linear probe: the trunk stands still, a head is trained on its features by gradient.
+"""A linear probe: the trunk stands still, and a head is trained on its features by gradient.
 
-Pseudo-features stand in for rows of the classes that were known, drawn from what the exact ledger knows of each class
-(its mean, and the spread within classes). So new classes are learned without a stored row and the old ones stay.
+The loss is CE over features of new rows and pseudo-features h ~ N(mu_k, S) of each known class k (after PASS, Zhu et
+al., 2021, which adds noise of one size to class means). So new classes are learned without a stored row and old ones
+stay.
 
-With `unfreeze` the last blocks of the trunk train too, at a tenth of the head's rate; that moves the feature space.
+What is different here: mu_k and S, the spread within classes, come from the exact ledger. With `unfreeze` the last
+blocks of the trunk train too, at a tenth of the head's rate, which moves the feature space.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Params(TrunkParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """Cross-entropy of the head on the batch's features and pseudo-features of known classes; early stop on fold 2.
+    """Cross-entropy on the batch's features and pseudo-features of known classes; early stop on selecting rows.
 
     Raises MethodRefused where there is no block to unfreeze.
     """
@@ -67,7 +69,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 
 def _selecting(learner: Learner) -> Labelled | None:
-    """Selecting rows of history and batch, where each class of the batch has some; else nothing tells when to stop."""
+    """Selecting rows of history and batch, by which training stops; None where a class of the batch has none."""
     own = learner.selecting
     if set(learner.batch.y.tolist()) - set(own.y.tolist()):
         return None

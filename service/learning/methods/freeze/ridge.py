@@ -1,8 +1,12 @@
 """The exact head: ridge regression on a fixed lift of the input, solved from integer sums that forget nothing.
 
-It equals the joint solution on every row ever learned, whatever the order in which rows and classes arrived, and a
-batch can be taken out again exactly. Its strength is searched at every update, so that in one feature space it is a
-function of the rows' sums, too. A tempered prior keeps rare classes answerable.
+W = argmin sum over rows of |W h(x) - y|^2 + alpha |W|^2 = (G + alpha I)^-1 C with G = sum of h h', C = sum of h y',
+where h is the lifted input or a frozen backbone's features (ACIL, Zhuang et al., 2022; RanPAC, McDonnell et al., 2023).
+It equals the joint solution on every row ever learned.
+
+What is different here: G and C are integers, so W does not depend on the order in which rows and classes arrived, and a
+batch can be taken out again exactly. alpha, in units of each feature's variance, is searched at every update, so that
+in one feature space it is a function of the rows' sums, too. A tempered prior keeps rare classes answerable.
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ class Params(ExactParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """Add the batch to the sums and solve. Every batch works: new, known or mixed classes, one row, one class, none."""
+    """Adds the batch to the sums and solves. Every batch works: new, known or mixed classes, one row or none."""
     base = params.under(base, data)
     whole = (params.alpha,) if params.alpha != "search" else (FADING_ALPHA,) if params.fades else ALPHAS
     ridge = Ridge(params.tau, whole, params.discriminants)

@@ -1,8 +1,10 @@
 """Dark experience replay: remembered rows keep the scores they had when they were learned, and their labels.
 
-Each step draws twice from the memory: the first rows are held to the scores that the version gave which learned them,
-the second to their labels. Scores are kept with the columns there were then and compared on those alone; a row that
-comes from elsewhere (learned by another method) has those of the version before.
+The loss is CE(new rows) + alpha |z - z'|^2 + beta CE(remembered rows) over two independent draws from the memory, where
+z' are the stored scores of the first draw (Buzzega et al., 2020, eq. 6).
+
+What is different here: both cross-entropies are balanced softmaxes. Scores are stored with the columns that there were
+then, and compared on those alone; a row that another method learned has the scores of the version before.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Params(TrunkParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """CE(new rows) + alpha |z - z'|^2 + beta CE(remembered rows), the two draws independent."""
+    """Trains on new rows and two draws from the memory, and stores the next memory's scores."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     old = learner.training_rows.kept
     remembered = remember(old.take(old.learning), params.memory_rows)
@@ -63,13 +65,13 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
             f"{wrong:.0%} of the remembered scores name another class than the row's label, and are held on to. A "
             "smaller alpha holds less, replay holds none."
         )
-    told = {"memory": remembered.counts(), "columns_then": _tally(scores.width)}
-    return learner.finish(told, state={STATE: _noted(learner, remembered, scores, params)})
+    report = {"memory": remembered.counts(), "columns_then": _tally(scores.width)}
+    return learner.finish(report, state={STATE: _next_memory(learner, remembered, scores, params)})
 
 
 def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Params) -> Objective:
-    """Of as many remembered rows as new ones: half of them for each draw. Both cross-entropies are balanced."""
-    generator, columns, there = learner.run.generator(DRAWS), scores.logits.shape[1], scores.mask
+    """The loss of a step with as many remembered rows as new ones, half of them for each draw."""
+    generator, columns, mask = learner.run.generator(DRAWS), scores.logits.shape[1], scores.mask
     shares = log_shares(len(learner.classes), learner.batch.y, memory.y, weights=(1.0, params.beta))
     learner.prior_free = LEVEL
 
@@ -79,9 +81,9 @@ def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Param
         j = torch.randint(memory.rows, (half - own,), generator=generator)
         z = body(torch.cat([step.x[:half], memory.x[j].to(device)]))
         labelled = z[:half] + shares.to(device)
-        there_then = there[j].to(device)
-        apart = (z[half:, :columns] - scores.logits[j].to(device)) ** 2 * there_then
-        held = apart.sum() / there_then.sum().clamp(min=1)
+        had_column = mask[j].to(device)
+        squares = (z[half:, :columns] - scores.logits[j].to(device)) ** 2 * had_column
+        held = squares.sum() / had_column.sum().clamp(min=1)
         new = F.cross_entropy(labelled[:own], step.y[:own])
         again = F.cross_entropy(labelled[own:], step.y[own:half])
         total: Tensor = new + params.alpha * held + params.beta * again
@@ -90,22 +92,21 @@ def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Param
     return loss
 
 
-def _noted(learner: Learner, remembered: Rows, scores: Scores, params: Params) -> dict[str, Tensor]:
-    """The next memory with its scores: those that were, and of what this update taught, the ones it ended with."""
-    view, own = learner.training_rows, learner.data.batch
-    rows = Rows.concat([view.kept, own])
-    chosen = remember(rows.take(rows.learning), params.memory_rows)
-    after = logits(learner.body, view.of(chosen).x, learner.run)
-    return recall(scores.noted(remembered), chosen, after).noted(chosen)
+def _next_memory(learner: Learner, remembered: Rows, scores: Scores, params: Params) -> dict[str, Tensor]:
+    """The next memory with its scores: the stored ones, and of the update's rows those that it ended with."""
+    rows = Rows.concat([learner.training_rows.kept, learner.data.batch])
+    memory = remember(rows.take(rows.learning), params.memory_rows)
+    after = logits(learner.body, learner.training_rows.of(memory).x, learner.run)
+    return recall(scores.stored(remembered), memory, after).stored(memory)
 
 
 def _wrongly_held(scores: Scores, memory: Labelled) -> float:
-    """Share of rows whose own class had a column when they were learned, and another one scored higher."""
-    there = memory.y < scores.width
-    if not bool(there.any()):
+    """Of rows whose class had a column when they were learned, the share in which another column scored higher."""
+    had_column = memory.y < scores.width
+    if not bool(had_column.any()):
         return 0.0
     best = scores.logits.masked_fill(scores.mask == 0, -torch.inf).argmax(1)
-    return float((best != memory.y)[there].double().mean())
+    return float((best != memory.y)[had_column].double().mean())
 
 
 def _tally(width: Tensor) -> dict[str, int]:

@@ -1,7 +1,11 @@
-"""Classes told apart by the nearest mean of their exemplars, on features that rehearsal and distillation keep.
+"""iCaRL: answers with the class whose exemplars' mean is nearest, on features held by rehearsal and distillation.
 
-Each output is a question of its own, answered yes or no: known classes are asked what the version before answered, new
-ones what the labels say. What is served is not that head but the means of the exemplars, on features of norm 1.
+The loss is the sum over columns k of BCE(sigmoid(z_k), q_k) on new rows and exemplars, where q_k is the label for new
+classes and the answer of the version before for known ones (Rebuffi et al., 2017, algorithm 3). What is served is not
+that head but argmin_c |x / |x| - m_c|, m_c the mean of a class's exemplars at norm 1 (algorithm 1).
+
+What is different here: the means are served as a linear head, see `nearest_mean`. After a version that another method
+made its softmax is the answer, and its exemplars are herded now.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -17,7 +22,7 @@ from torch.nn import functional as F
 from service.contract.enums import Family
 from service.learning.data.rows import Rows
 from service.learning.method import Data, Learned, Method, TrunkParams
-from service.learning.methods.rehearse.exemplars import Exemplars, chosen, nearest_mean, recalled, seen
+from service.learning.methods.rehearse.exemplars import Exemplars, features_of, herded, nearest_mean, recalled
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix
@@ -42,7 +47,7 @@ class Params(TrunkParams):
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
-    """Yes-or-no cross-entropy on new rows and exemplars; then exemplars are chosen anew, and their means served."""
+    """Trains on new rows and exemplars by binary cross-entropies; then herds exemplars anew and serves their means."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     part = base.parts.get(STATE) if base else None
     if part is not None:
@@ -52,10 +57,10 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     old = _old(learner, part, kept, params)
     memory = learner.training_rows.of(old.together(kept))
     watch = Watch.before(learner, memory)
-    learner.fit(params, memory=memory, objective=_objective(learner, memory, asked=part is not None))
+    learner.fit(params, memory=memory, objective=_objective(learner, memory, binary=part is not None))
     watch.after()
     exemplars = _exemplars(learner, old, params)
-    state = exemplars.noted(learner.classes) | _outside(learner)
+    state = exemplars.stored(learner.classes) | _outside(learner)
     trained = accuracy(learner.body, learner.kept_back, run)
     _serve(learner, exemplars)
     _compare(learner, trained, accuracy(learner.body, learner.kept_back, run))
@@ -63,7 +68,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 
 def _trained_head(learner: Learner, part: Tensors) -> None:
-    """In place of the means that were served, the head that was trained beside them."""
+    """Puts the head that was trained back in place of the means that were served."""
     weight, bias = part["weight"], part["bias"]
     if learner.training_rows.first_layer is learner.network.head:
         weight, bias = learner.training_rows.frame.weights(weight, bias)
@@ -71,7 +76,7 @@ def _trained_head(learner: Learner, part: Tensors) -> None:
 
 
 def _outside(learner: Learner) -> dict[str, Tensor]:
-    """The trained head as it would be without a frame."""
+    """The trained head, outside of the frame."""
     weight, bias = matrix(learner.network.head)
     if learner.training_rows.first_layer is learner.network.head:
         frame = learner.training_rows.frame
@@ -81,37 +86,36 @@ def _outside(learner: Learner) -> dict[str, Tensor]:
 
 
 def _put(learner: Learner, weight: Tensor, bias: Tensor, beside: list[Block]) -> None:
+    """Makes this the head, with other blocks beside it."""
     block = Block((0, len(weight)), (0, weight.shape[1]), weight.clone(), bias.clone(), "head.0", "")
     learner.network.head.blocks = nn.ModuleList([block, *beside])
 
 
 def _old(learner: Learner, part: Tensors | None, kept: Rows, params: Params) -> Exemplars:
-    """Exemplars of the known classes: those noted, and where there are none, chosen by the version before."""
+    """Exemplars of the known classes: the stored ones; of a class without any, those that the version before herds."""
     quota = max(params.memory_rows // max(learner.known, 1), 1)
-    known = learner.classes[: learner.known]
-    noted = recalled(part, kept, known).rows
-    missing = [name for name in kept.present() if name not in noted]
-    if not missing:
-        return Exemplars(noted).shrunk(quota)
-    places = torch.isin(torch.from_numpy(kept.labels), torch.tensor([kept.names.index(name) for name in missing]))
-    return Exemplars(noted | chosen(learner, kept.take(places.numpy()), quota).rows).shrunk(quota)
+    stored = recalled(part, kept, learner.classes[: learner.known]).rows
+    missing = [kept.names.index(name) for name in kept.present() if name not in stored]
+    if missing:
+        stored |= herded(learner, kept.take(np.isin(kept.labels, missing)), quota)
+    return Exemplars(stored).shrunk(quota)
 
 
-def _objective(learner: Learner, memory: Labelled, asked: bool) -> Objective:
-    """`asked`: the version before was trained to answer each class by itself; else its shares are the answers."""
+def _objective(learner: Learner, memory: Labelled, binary: bool) -> Objective:
+    """`binary`: the version before has sigmoid answers, one a class; else its softmax is the answer."""
     known, batch = learner.known, learner.batch
 
-    def before(rows: Labelled) -> Tensor:
+    def answers(rows: Labelled) -> Tensor:
         z = logits(learner.body, rows.x, learner.run)[:, :known]
-        return torch.sigmoid(z) if asked else torch.softmax(z, 1)
+        return torch.sigmoid(z) if binary else torch.softmax(z, 1)
 
-    own, old = before(batch), before(memory)
+    own, old = answers(batch), answers(memory)
 
     def loss(body: nn.Module, step: Step) -> Tensor:
         z = body(step.x)
         target = torch.zeros_like(z)
-        told = own[step.at] if step.memory is None else torch.cat([own[step.at], old[step.memory]])
-        target[:, :known] = told.to(z.device)
+        before = own[step.at] if step.memory is None else torch.cat([own[step.at], old[step.memory]])
+        target[:, :known] = before.to(z.device)
         new = torch.arange(len(step.at), device=z.device)
         target[new, step.y[: len(new)]] = 1.0
         return F.binary_cross_entropy_with_logits(z, target, reduction="sum") / len(z)
@@ -120,33 +124,33 @@ def _objective(learner: Learner, memory: Labelled, asked: bool) -> Objective:
 
 
 def _exemplars(learner: Learner, old: Exemplars, params: Params) -> Exemplars:
-    """After training: old classes keep the first of theirs; new ones, and old ones with new rows, are herded."""
+    """The exemplars after training: old classes keep the first of theirs; classes with new rows are herded anew."""
     quota = max(params.memory_rows // max(len(learner.classes), 1), 1)
     if params.memory_rows < len(learner.classes):
         learner.notes.append(
             f"memory_rows {params.memory_rows:,} is fewer than the {len(learner.classes):,} classes: one exemplar of "
             "each is kept all the same, since a class without one is answered no more."
         )
-    own = learner.data.batch
+    batch = learner.data.batch
     rows = dict(old.shrunk(quota).rows)
-    for name in own.take(own.learning).present():
-        mine = own.take(own.labels == own.names.index(name))
-        both = Rows.concat([old.rows[name], mine]) if name in old.rows else mine
-        rows |= chosen(learner, both, quota).rows
+    for name in batch.take(batch.learning).present():
+        new = batch.take(batch.labels == batch.names.index(name))
+        rows |= herded(learner, Rows.concat([old.rows[name], new]) if name in old.rows else new, quota)
     return Exemplars(rows)
 
 
 def _serve(learner: Learner, exemplars: Exemplars) -> None:
-    """The means of the exemplars in place of the trained head."""
+    """Puts the means of the exemplars in place of the trained head."""
     lost = [name for name in learner.classes if not exemplars.counts().get(name)]
     if lost:
         learner.notes.append(f"No row is kept of {', '.join(lost[:5])}: answered no more.")
     if len(lost) < len(learner.classes):
-        features = {name: seen(learner, rows) for name, rows in exemplars.rows.items() if len(rows)}
+        features = {name: features_of(learner, rows) for name, rows in exemplars.rows.items() if len(rows)}
         _put(learner, *nearest_mean(features, learner.classes), [])
 
 
 def _compare(learner: Learner, trained: float | None, served: float | None) -> None:
+    """Notes where the means lose much beside the trained head."""
     if trained is not None and served is not None and learner.kept_back.rows >= ENOUGH and trained - served > LOST:
         learner.notes.append(
             f"Of rows kept back the trained head got {trained:.0%} right and the nearest means {served:.0%}: some "

@@ -1,10 +1,13 @@
 """Experience replay: as many remembered rows as new ones in every step, held to their labels and to the old answers.
 
-The memory is the rows with the smallest keyed hash of each class, the same number a class: it does not depend on the
-order in which rows came, and after a retraction it is what it would have been without the batch. Its rows are few,
-so the loss is a balanced softmax: otherwise new classes would win for having more rows in every step. And few rows are
-soon learned by heart, so of those that the version before got right the network also goes on saying what that said of
-the old classes, softened: it tells more of a row than its label does (behavioural cloning, Rolnick et al., section 3).
+The loss is CE(z + log shares) over new and remembered rows + distillation T^2 KL(softmax(z* / T) || softmax(z / T))
+over the old columns of remembered rows that the version before, z*, got right (replay with behavioural cloning, Rolnick
+et al., 2019, section 3; balanced softmax, Ren et al., 2020, eq. 4).
+
+What is different here: the memory is the rows of each class with the smallest keyed hashes, the same number a class, so
+it does not depend on the order in which rows came, and after a retraction it is what it would have been without the
+batch. The softmax is balanced, since new classes would else win for having more rows in every step. Old answers are
+kept because few rows are soon learned by heart, and an answer tells more of a row than its label does.
 """
 
 from __future__ import annotations
@@ -62,7 +65,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 
 def _objective(learner: Learner, memory: Labelled, params: Params) -> Objective:
-    """What the version before got wrong is left to the labels."""
+    """The loss; what the version before got wrong is left to the labels."""
     known = learner.known
     teacher = logits(learner.body, memory.x, learner.run)[:, :known]
     right = (teacher.argmax(1) == memory.y).float()
@@ -71,9 +74,9 @@ def _objective(learner: Learner, memory: Labelled, params: Params) -> Objective:
 
     def loss(body: nn.Module, step: Step) -> Tensor:
         z, j = body(step.x), step.memory
-        told = F.cross_entropy(z + shares.to(z.device), step.y)
-        apart = divergence(z[len(step.at) :, :known], teacher[j].to(z.device), TEMPERATURE)
-        return told + params.distillation * (right[j].to(z.device) * apart).mean()
+        labels = F.cross_entropy(z + shares.to(z.device), step.y)
+        answers = divergence(z[len(step.at) :, :known], teacher[j].to(z.device), TEMPERATURE)
+        return labels + params.distillation * (right[j].to(z.device) * answers).mean()
 
     return loss
 

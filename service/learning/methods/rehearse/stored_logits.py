@@ -1,4 +1,4 @@
-"""What a method noted of the rows it will rehearse: the scores they had, found again by the rows' keyed hashes."""
+"""Stored logits: the scores that remembered rows had, found again by the rows' keyed hashes."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ class Scores:
 
     @classmethod
     def of(cls, logits: Tensor) -> Scores:
-        """Every column there is."""
+        """Scores in which every column counts."""
         return cls(logits, torch.full((len(logits),), logits.shape[1]))
 
     @property
     def mask(self) -> Tensor:
-        """1 where a column was there, else 0. -> [m, C]"""
+        """1 where a row had the column, else 0. -> [m, C]"""
         return (torch.arange(self.logits.shape[1]) < self.width[:, None]).float()
 
     def widened(self, columns: int) -> Scores:
-        """With room for so many columns."""
+        """With zeros up to so many columns."""
         room = torch.zeros(len(self.logits), columns - self.logits.shape[1])
         return Scores(torch.cat([self.logits, room], 1), self.width)
 
-    def noted(self, rows: Rows) -> dict[str, Tensor]:
-        """As a part of a checkpoint keeps them, beside the keyed hashes of their rows."""
+    def stored(self, rows: Rows) -> dict[str, Tensor]:
+        """As a part of a checkpoint, with the keyed hashes of their rows."""
         hashes = torch.from_numpy(rows.hashes.astype(np.int64))
         return {"hashes": hashes, "logits": self.logits.contiguous(), "width": self.width}
 
 
 def recall(part: Tensors | None, rows: Rows, otherwise: Tensor) -> Scores:
-    """What a part noted of these rows; of those that it does not know, `otherwise` [n, C] with all its columns."""
+    """The scores that a part stores of these rows; of rows that it does not know, `otherwise` [n, C], all columns."""
     now = Scores.of(otherwise)
     if part is None or not len(rows) or not len(part["hashes"]):
         return now
-    at, found = places(rows, part["hashes"].numpy())
+    at, stored = positions(rows, part["hashes"].numpy())
     before = Scores(part["logits"][at], part["width"][at])
     columns = max(before.logits.shape[1], otherwise.shape[1])
     before, now = before.widened(columns), now.widened(columns)
-    known = torch.from_numpy(found)
+    known = torch.from_numpy(stored)
     return Scores(torch.where(known[:, None], before.logits, now.logits), torch.where(known, before.width, now.width))
 
 
-def places(rows: Rows, hashes: Ints) -> tuple[Ints, Bools]:
-    """Where each row's keyed hash stands in `hashes` [m >= 1], and whether it does. -> [n], [n]"""
+def positions(rows: Rows, hashes: Ints) -> tuple[Ints, Bools]:
+    """The position of each row's keyed hash in `hashes` [m >= 1], and whether it is there. -> [n], [n]"""
     order = np.argsort(hashes, kind="stable")
-    mine = rows.hashes.astype(np.int64)
-    at = order[np.searchsorted(hashes, mine, sorter=order).clip(max=len(hashes) - 1)]
-    return at, np.asarray(hashes[at] == mine)
+    wanted = rows.hashes.astype(np.int64)
+    at = order[np.searchsorted(hashes, wanted, sorter=order).clip(max=len(hashes) - 1)]
+    return at, np.asarray(hashes[at] == wanted)
