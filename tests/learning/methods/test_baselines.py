@@ -41,10 +41,10 @@ def test_retraining_brings_back_what_was_forgotten() -> None:
 def test_a_batch_of_one_class_trains_one_epoch_and_says_so() -> None:
     d, s = digits(), stream([64])
     s.learn(retrain.METHOD, *d.of(OLD)[:2])
-    told: list[tuple[str, int, int]] = []
+    progress: list[tuple[str, int, int]] = []
     five = d.of("5")
-    learned = s.learn(fine_tune.METHOD, five.X, five.y, Run(progress=lambda *p: told.append(p)))
-    assert ("training", 1, 1) in told
+    learned = s.learn(fine_tune.METHOD, five.X, five.y, Run(progress=lambda *p: progress.append(p)))
+    assert ("training", 1, 1) in progress
     assert 'All learning rows are "5"' in " ".join(learned.notes)
 
 

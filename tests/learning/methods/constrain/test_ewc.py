@@ -72,8 +72,8 @@ def test_the_penalty_is_not_zero_after_a_step_and_holds_what_was_known() -> None
     s, d = learned((OLD, slice(200))), digits()
     new = d.of(NEW)
     data = s.data(new.X[:100], new.y[:100])
-    told = ewc.update(base_of(s), data, ewc.Params(strength=1.0, epochs=1, batch_size=8192), Run()).details
-    assert told["penalty"] > 0
+    details = ewc.update(base_of(s), data, ewc.Params(strength=1.0, epochs=1, batch_size=8192), Run()).details
+    assert details["penalty"] > 0
     moved = [
         ewc.update(base_of(s), data, ewc.Params(strength=k, epochs=EPOCHS), Run()).details["distance"]
         for k in (0.1, 100)

@@ -24,11 +24,11 @@ PART = "state.test"
 
 def numbered(learner: Learner) -> dict[str, Tensor]:
     """Another number for every weight."""
-    found, at = {}, 1
+    values, at = {}, 1
     for name, p in trained(learner.body):
-        found[name] = torch.arange(at, at + p.numel(), dtype=torch.float32).reshape(p.shape) / 100
+        values[name] = torch.arange(at, at + p.numel(), dtype=torch.float32).reshape(p.shape) / 100
         at += p.numel()
-    return found
+    return values
 
 
 def base_of(hidden: list[int], classes: str = OLD) -> tuple[Stream, Checkpoint]:

@@ -97,8 +97,8 @@ def test_a_barrier_between_the_two_is_told() -> None:
         rows = [torch.arange(100) < n for n in right]
         return [Point(k / (len(right) - 1), (r, r)) for k, r in enumerate(rows)]
 
-    told = interpolate._notes(points(90, 40, 80), 1.0, searched=True)
-    assert any("falls to 0.400 (alpha 0.5)" in note and "basin" in note for note in told)
+    notes = interpolate._notes(points(90, 40, 80), 1.0, searched=True)
+    assert any("falls to 0.400 (alpha 0.5)" in note and "basin" in note for note in notes)
     for way in ((90, 85, 80), (80, 95, 80), (80, 79, 80)):
         assert not interpolate._notes(points(*way), 1.0, searched=True)
 

@@ -52,16 +52,18 @@ def test_a_huge_strength_leaves_shared_weights_where_they_were(hidden: list[int]
 def test_the_penalty_is_not_zero_after_one_step_of_a_real_run() -> None:
     _, base, data = prepared([32])
     params = l2_sp.Params(strength=0.5, epochs=1, batch_size=8192)
-    told = l2_sp.update(base, data, params, Run()).details
-    assert told["penalty"] == pytest.approx(0.5 * told["distance"])
-    assert told["penalty"] > 0
+    details = l2_sp.update(base, data, params, Run()).details
+    assert details["penalty"] == pytest.approx(0.5 * details["distance"])
+    assert details["penalty"] > 0
 
 
 def test_the_stronger_the_pull_the_nearer_the_weights_stay() -> None:
     _, base, data = prepared([32])
-    told = [l2_sp.update(base, data, l2_sp.Params(strength=s), Run()).details["distance"] for s in (0.01, 0.1, 1, 10)]
-    assert told == sorted(told, reverse=True)
-    assert told[0] > 4 * told[-1]
+    distances = [
+        l2_sp.update(base, data, l2_sp.Params(strength=s), Run()).details["distance"] for s in (0.01, 0.1, 1, 10)
+    ]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[0] > 4 * distances[-1]
 
 
 def test_the_search_tells_its_points_and_keeps_the_best() -> None:

@@ -183,9 +183,9 @@ def test_an_imported_version_is_refused_with_what_works() -> None:
     served = {part: ts for part, ts in base.parts.items() if not part.startswith("state.")}
     imported = Checkpoint(base.layout, served, dict.fromkeys(served, frozenset()))
     d = digits().of(OLD)
-    told = si.refuse(imported, stream([16]).data(d.X[:20], d.y[:20]))
-    assert told is not None
-    assert "mas" in told
+    refusal = si.refuse(imported, stream([16]).data(d.X[:20], d.y[:20]))
+    assert refusal is not None
+    assert "mas" in refusal
     assert si.refuse(base, s.data(d.X[:20], d.y[:20])) is None
 
 

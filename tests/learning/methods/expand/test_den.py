@@ -52,33 +52,33 @@ def test_protect_keeps_old_bytes_and_old_scores_and_learns_the_new_classes() -> 
 
 def test_rows_of_known_classes_that_the_base_gets_wrong_are_learned_beside_new_ones() -> None:
     """Old ones upside down beside a new class: protect could only leave them wrong, and says so."""
-    d, found = digits(), {}
+    d, learned = digits(), {}
     new, three = d.of("5"), d.of("3")
     X, y = np.concatenate([16 - three.X, new.X]), [*three.y, *new.y]
     for mode in ("auto", "protect"):
         s, _ = prepared([64])
-        found[mode] = s.learn(den.METHOD, X[::2], y[::2], mode=mode, epochs=12)
-        right = accuracy(found[mode].checkpoint, 16 - three.held_X, three.held_y)
+        learned[mode] = s.learn(den.METHOD, X[::2], y[::2], mode=mode, epochs=12)
+        right = accuracy(learned[mode].checkpoint, 16 - three.held_X, three.held_y)
         assert right > 0.8 if mode == "auto" else right < 0.5
-    assert found["auto"].details["mode"] == "adapt"
-    [note], [kept] = ([n for n in found[m].notes if "rows of known classes" in n] for m in ("auto", "protect"))
+    assert learned["auto"].details["mode"] == "adapt"
+    [note], [kept] = ([n for n in learned[m].notes if "rows of known classes" in n] for m in ("auto", "protect"))
     assert "were adapted" in note
     assert "still are" in kept
 
 
 def test_it_tells_its_five_steps_with_numbers_for_each_layer() -> None:
     s, _ = prepared([32, 24])
-    told = steps(s.learn(den.METHOD, *digits().of(NEW)[:2], epochs=3))
-    assert list(told) == ["probe", "detect", "add", "initialise", "train"]
-    detected = told["detect"]["layers"]
+    report = steps(s.learn(den.METHOD, *digits().of(NEW)[:2], epochs=3))
+    assert list(report) == ["probe", "detect", "add", "initialise", "train"]
+    detected = report["detect"]["layers"]
     assert isinstance(detected, list)
     assert [layer["layer"] for layer in detected] == ["backbone layer 1", "backbone layer 2"]
     assert all(layer["largest"] >= layer["drift"] > 0 for layer in detected)
-    added = told["add"]["layers"]
+    added = report["add"]["layers"]
     assert isinstance(added, list)
     assert all(0 < layer["added"] <= 32 for layer in added)
-    assert told["initialise"]["mode"] == "protect"
-    trained = told["train"]["layers"]
+    assert report["initialise"]["mode"] == "protect"
+    trained = report["train"]["layers"]
     assert isinstance(trained, list)
     assert set(trained[0]) == {"layer", "dead", "pruned", "insertion"}
 
@@ -154,13 +154,13 @@ def test_filters_grow_beside_the_old_ones_which_keep_their_bytes() -> None:
 
 def test_remembered_rows_are_learned_beside_pseudo_rows() -> None:
     d, old = digits(), digits().of(OLD)
-    found = []
+    results = []
     for rows in (0, 200):
         s, _ = prepared([32])
         learned = s.learn(den.METHOD, *d.of(NEW)[:2], epochs=10, memory_rows=rows)
-        found.append((steps(learned)["train"]["negatives"], accuracy(learned.checkpoint, old.held_X, old.held_y)))
-    assert found[1][0] >= found[0][0] + 200
-    assert found[1][1] >= found[0][1]
+        results.append((steps(learned)["train"]["negatives"], accuracy(learned.checkpoint, old.held_X, old.held_y)))
+    assert results[1][0] >= results[0][0] + 200
+    assert results[1][1] >= results[0][1]
 
 
 def test_a_crowded_layer_gets_a_layer_behind_it_and_old_scores_keep_their_bits(

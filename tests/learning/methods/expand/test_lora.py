@@ -56,9 +56,9 @@ def test_a_new_branch_starts_as_the_base_bit_for_bit(kind: str) -> None:
     _, base = prepared(kind)
     network, x = build(base), torch.from_numpy(shaped(digits().held_X, kind))
     before = network(x)
-    found = list(targets(network.backbone))
-    assert [name for name, _ in found] == ["layers.0", "layers.1"]
-    for name, layer in found:
+    layers = list(targets(network.backbone))
+    assert [name for name, _ in layers] == ["layers.0", "layers.1"]
+    for name, layer in layers:
         attach(network.backbone, new_branch(name, layer, 4, 8.0, "backbone.1", torch.Generator().manual_seed(0)))
     assert torch.equal(network(x), before)
 
@@ -137,8 +137,8 @@ def test_branches_of_pretrained_layers_are_those_of_the_formula() -> None:
     whole = dense.weight + 3 * made["dense"].up @ made["dense"].down
     assert torch.allclose(dense(tokens), torch.nn.functional.linear(tokens, whole, dense.bias), atol=1e-5)
     kernel = filters.weight + made["filters"].product
-    told = torch.nn.functional.conv2d(images, kernel, filters.bias, 2, 1)
-    assert torch.allclose(filters(images), told, atol=1e-4)
+    expected = torch.nn.functional.conv2d(images, kernel, filters.bias, 2, 1)
+    assert torch.allclose(filters(images), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("side", [7, 8, 9])
@@ -165,13 +165,13 @@ def test_layers_that_torch_never_calls_get_no_branch() -> None:
 
 
 def test_the_penalty_keeps_branches_apart() -> None:
-    found = []
+    overlaps = []
     for strength in (0.0, 50.0):
         s, _ = prepared()
         learned(s, "mlp", "56", epochs=2)
         d = digits().of("78")
-        found.append(s.learn(lora.METHOD, d.X, d.y, epochs=6, orthogonality=strength).details["overlap"])
-    assert found[1] < 0.5 * found[0]
+        overlaps.append(s.learn(lora.METHOD, d.X, d.y, epochs=6, orthogonality=strength).details["overlap"])
+    assert overlaps[1] < 0.5 * overlaps[0]
 
 
 def test_other_methods_go_on_from_a_branched_network() -> None:
@@ -214,9 +214,9 @@ def test_remembered_rows_are_rehearsed() -> None:
     d = digits()
     s, _ = prepared()
     new = d.of(NEW)
-    told = s.learn(lora.METHOD, new.X, new.y, memory_rows=100, orthogonality=1.0)
-    assert told.details["memory"] == 100
-    assert accuracy(told.checkpoint, d.held_X, d.held_y) > 0.85
+    learned = s.learn(lora.METHOD, new.X, new.y, memory_rows=100, orthogonality=1.0)
+    assert learned.details["memory"] == 100
+    assert accuracy(learned.checkpoint, d.held_X, d.held_y) > 0.85
 
 
 def test_without_layers_it_is_refused_with_what_would_work() -> None:

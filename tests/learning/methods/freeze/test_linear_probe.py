@@ -113,7 +113,7 @@ def test_the_last_layers_can_train_too_and_the_others_keep_their_bits(count: int
 
 def test_unfrozen_blocks_move_a_tenth_as_far_as_at_the_heads_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """One step without clipping: the change is the rate times the gradient."""
-    d, found = digits(), []
+    d, moves = digits(), []
     for rate in (1.0, 0.1):
         monkeypatch.setattr(learner, "SLOWER", rate)
         s = stream([16])
@@ -123,9 +123,9 @@ def test_unfrozen_blocks_move_a_tenth_as_far_as_at_the_heads_rate(monkeypatch: p
             linear_probe.METHOD, old.X[:60], old.y[:60], unfreeze=1, pseudo_features=False, epochs=1, batch_size=64
         ).checkpoint
         part = "backbone.0"
-        found.append(got.parts[part]["0.weight"] - base.parts[part]["0.weight"])
-    assert found[0].norm() > 0
-    assert torch.allclose(found[1], found[0] / 10, atol=float(found[0].abs().max()) * 1e-2)
+        moves.append(got.parts[part]["0.weight"] - base.parts[part]["0.weight"])
+    assert moves[0].norm() > 0
+    assert torch.allclose(moves[1], moves[0] / 10, atol=float(moves[0].abs().max()) * 1e-2)
 
 
 def test_stages_of_a_cnn_can_train_too() -> None:

@@ -36,8 +36,8 @@ def part(s: Stream) -> dict[str, torch.Tensor]:
 
 
 def raw(s: Stream, hashes: torch.Tensor) -> torch.Tensor:
-    found = {int(h): x for rows in s.history for h, x in zip(rows.hashes.astype("int64"), rows.inputs, strict=True)}
-    return torch.stack([torch.from_numpy(found[int(h)]) for h in hashes])
+    by_hash = {int(h): x for rows in s.history for h, x in zip(rows.hashes.astype("int64"), rows.inputs, strict=True)}
+    return torch.stack([torch.from_numpy(by_hash[int(h)]) for h in hashes])
 
 
 def test_it_keeps_the_old_classes_and_learns_the_new() -> None:
