@@ -157,6 +157,9 @@ class GradientParams(Strict):
 
 
 LayerName = Annotated[str, Field(min_length=1, max_length=200)]
+UnfrozenBlocks = (
+    Literal["all"] | Annotated[int, Field(ge=0, le=64)] | Annotated[list[LayerName], Field(min_length=1, max_length=64)]
+)
 Unfreeze = Literal["all"] | int | list[LayerName] | None
 UNFREEZING_COSTS = (
     " In a pretrained backbone each row then passes it forward and back in every epoch, instead of once: a few dozen "
@@ -168,12 +171,7 @@ UNFREEZING_COSTS = (
 class TrunkParams(GradientParams):
     """What every gradient method takes, and what of the backbone trains."""
 
-    unfreeze: (
-        Literal["all"]
-        | Annotated[int, Field(ge=0, le=64)]
-        | Annotated[list[LayerName], Field(min_length=1, max_length=64)]
-        | None
-    ) = Field(
+    unfreeze: UnfrozenBlocks | None = Field(
         None,
         description="What of the backbone trains, at a tenth of the head's rate: its last blocks, so many; all of "
         "them; or layers by name; 0: the head alone. Left out: all of a backbone that was trained here, at the full "

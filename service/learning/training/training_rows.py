@@ -110,6 +110,10 @@ class TrainingRows:
         rows = self.kept.take(self.kept.learning)
         return self._scaled(remember(rows, sum(min(n, most) for n in rows.counts().values())))
 
+    def remembered(self, size: int) -> Rows:
+        """At most `size` of the kept learning rows, raw inputs: the memory of what was known."""
+        return remember(self.kept.take(self.kept.learning), size)
+
     def of(self, rows: Rows) -> Labelled:
         """Any rows of raw inputs."""
         if self.images:

@@ -19,8 +19,8 @@ from service.learning.method import Data, Learned, Method
 from service.learning.methods.constrain.anchored import PulledParams, train_held
 from service.learning.methods.constrain.importance import (
     LABELS,
+    Held,
     Importance,
-    Measured,
     as_state,
     held_by,
     known_rows,
@@ -77,17 +77,16 @@ def fisher(learner: Learner, rows: Labelled, columns: int) -> dict[str, Tensor]:
     return sensitivity(learner.body, rows.x, score, torch.square, learner.run, chance)
 
 
-def _measured(start: Learner) -> Measured:
+def _measured(start: Learner) -> tuple[Held | None, str]:
     """The Fisher information of a base that ewc did not make, on rows of what was known."""
     rows = old_rows(start)
     importance = Importance.normalised(fisher(start, rows, start.known), known_rows(start))
     if importance is None:
-        return Measured(None, "", f"{_nothing_known(start, rows)} All are held alike, as l2_sp does.")
-    note = (
+        return None, f"{_nothing_known(start, rows)} All are held alike, as l2_sp does."
+    return Held(importance, "the Fisher information of the base on rows of what was known"), (
         "The base was not made by ewc, so its Fisher information was measured now, on "
         f"{rows.rows} {'kept rows' if len(start.training_rows.kept) else 'pseudo-rows'} of what was known."
     )
-    return Measured(importance, "the Fisher information of the base on rows of what was known", note)
 
 
 def _nothing_known(start: Learner, rows: Labelled) -> str:

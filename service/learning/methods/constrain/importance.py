@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.training.fit import Labelled
@@ -96,24 +95,18 @@ class Held(NamedTuple):
     source: str
 
 
-class Measured(NamedTuple):
-    """Importances measured on a base that remembers none, in words where from, and a note. None: nothing tells them."""
-
-    importance: Importance | None
-    source: str
-    note: str
+Measure = Callable[[Learner], tuple[Held | None, str]]
+"""Measures a base that remembers no importances. -> them, None where nothing tells them, and a note"""
 
 
-def held_by(start: Learner, part: str, source: str, measure: Callable[[Learner], Measured]) -> Held:
+def held_by(start: Learner, part: str, source: str, measure: Measure) -> Held:
     """What the base remembers in a part, `source` in words; else what is measured now; else all weights alike."""
     recalled = Importance.recalled(start, part)
     if recalled is not None:
         return Held(recalled, source)
-    measured = measure(start)
-    start.notes.append(measured.note)
-    if measured.importance is None:
-        return Held(Importance.alike(start), "nothing; all weights alike")
-    return Held(measured.importance, measured.source)
+    held, note = measure(start)
+    start.notes.append(note)
+    return held or Held(Importance.alike(start), "nothing; all weights alike")
 
 
 def as_state(part: str, importance: Importance | None, learner: Learner) -> dict[str, dict[str, Tensor]] | None:
@@ -147,10 +140,9 @@ def sample_of(learner: Learner, rows: Labelled) -> Labelled:
 
 def old_rows(learner: Learner) -> Labelled:
     """At most 500 rows of what was known: kept ones, else pseudo-rows of the exact sums, else none."""
-    kept = learner.training_rows.kept
-    learning = kept.take(kept.learning)
-    if len(learning):
-        return learner.training_rows.of(remember(learning, MEASURED_ROWS))
+    remembered = learner.training_rows.remembered(MEASURED_ROWS)
+    if len(remembered):
+        return learner.training_rows.of(remembered)
     return sample_of(learner, learner.stand_ins(learner.batch))
 
 

@@ -17,8 +17,8 @@ from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
 from service.learning.methods.constrain.anchored import PulledParams, train_held
 from service.learning.methods.constrain.importance import (
+    Held,
     Importance,
-    Measured,
     as_state,
     held_by,
     known_rows,
@@ -70,17 +70,16 @@ def output_sensitivity(learner: Learner, rows: Labelled, columns: int) -> dict[s
     return sensitivity(learner.body, rows.x, score, torch.abs, learner.run)
 
 
-def _measured(start: Learner) -> Measured:
+def _measured(start: Learner) -> tuple[Held | None, str]:
     """The sensitivity of a base that mas did not make, on rows of what was known, else on this update's."""
     rows, source = old_rows(start), "rows of what was known"
     if not rows.rows:
         rows, source = _update_rows(start), "rows of this update, since none of what was known is at hand"
     importance = Importance.normalised(output_sensitivity(start, rows, start.known), known_rows(start))
     if importance is None:
-        note = "No row moves an output of the base, so its weights are all held alike, as l2_sp does."
-        return Measured(None, "", note)
+        return None, "No row moves an output of the base, so its weights are all held alike, as l2_sp does."
     note = f"The base was not made by mas, so its weights were measured now, on {rows.rows} {source}."
-    return Measured(importance, source, note)
+    return Held(importance, source), note
 
 
 def _update_rows(learner: Learner) -> Labelled:

@@ -19,7 +19,7 @@ from torch import Tensor
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
 from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, choose, objective
-from service.learning.methods.constrain.importance import Importance, Measured, as_state, held_by, trained
+from service.learning.methods.constrain.importance import Importance, as_state, held_by, trained
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.learner import Learner
@@ -118,20 +118,16 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     return _finish(best, held, params, best.report(points))
 
 
-def _not_measured(start: Learner) -> Measured:
+def _not_measured(start: Learner) -> tuple[None, str]:
     """Why nothing is known of a base's weights: without its path nothing can be measured."""
     if start.known == 1:
-        return Measured(
-            None,
-            "",
+        return None, (
             "The base knows one class, so the loss did not fall along its path, and no weight is credited with "
-            "anything. All are held alike, as l2_sp does; from this update on the path is remembered.",
+            "anything. All are held alike, as l2_sp does; from this update on the path is remembered."
         )
-    return Measured(
-        None,
-        "",
+    return None, (
         "The base was not made by si, so the path of its training is not known. Its weights are held alike, as l2_sp "
-        "does; from this update on the path is remembered. ewc and mas can measure such a base.",
+        "does; from this update on the path is remembered. ewc and mas can measure such a base."
     )
 
 

@@ -65,8 +65,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     if base is None:
         learner.fit(params)
         return learner.finish({"extractors": 1})
-    old = learner.training_rows.kept
-    remembered = remember(old.take(old.learning), params.memory_rows)
+    remembered = learner.training_rows.remembered(params.memory_rows)
     memory = learner.training_rows.of(remembered)
     new = len(learner.classes) - learner.known
     old_features = OldFeatures.of(learner, memory)
@@ -80,7 +79,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     learner.multiply_adds -= old_features.spared(learner, done)
     watch.after()
     del learner.body.aux
-    _fit_head(learner, old, params)
+    _fit_head(learner, params)
     report: dict[str, object] = {"memory": remembered.counts(), "units": [len(block.weight) for block in added]}
     extractors = len(branches(learner.network) or [])
     if extractors > params.most:
@@ -119,9 +118,9 @@ def _objective(learner: Learner, memory: Labelled, aux: Block, old_features: Old
     return loss
 
 
-def _fit_head(learner: Learner, old: Rows, params: Params) -> None:
+def _fit_head(learner: Learner, params: Params) -> None:
     """Fits the head once more, on the features of as many rows of each class, its scores divided by a temperature."""
-    rows = Rows.concat([old, learner.data.batch])
+    rows = Rows.concat([learner.training_rows.kept, learner.data.batch])
     balanced = learner.training_rows.of(remember(rows.take(rows.learning), params.memory_rows))
     features = Labelled(logits(BeforeHead(learner.body), balanced.x, learner.run), balanced.y)
     shares = log_shares(len(learner.classes), balanced.y)

@@ -21,7 +21,6 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.data.memory import remember
 from service.learning.method import Data, GradientParams, Learned, Method, Setting
 from service.learning.methods.expand.expansion import Expansion, expand
 from service.learning.methods.expand.frozen_activations import FrozenActivations, training_added_part
@@ -157,8 +156,7 @@ def _rows_of_known(learner: Learner, params: Params) -> Labelled:
     pseudo = Labelled(drawn.x[which], drawn.y[which])
     if not params.memory_rows:
         return pseudo
-    kept = learner.training_rows.kept
-    memory = learner.training_rows.of(remember(kept.take(kept.learning), params.memory_rows))
+    memory = learner.training_rows.of(learner.training_rows.remembered(params.memory_rows))
     if not memory.rows:
         learner.notes.append("den: no row of the known classes is kept, so pseudo-rows stood in for memory_rows.")
         return pseudo

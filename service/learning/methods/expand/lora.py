@@ -21,7 +21,6 @@ from service.contract.enums import Family
 from service.contract.inputs import IdentityBackbone
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import Extractor
-from service.learning.data.memory import remember
 from service.learning.method import Data, GradientParams, Learned, Method, Setting
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import next_part
@@ -102,8 +101,7 @@ def _rows(learner: Learner, params: Params) -> tuple[Labelled, Labelled | None]:
     """Rows to learn from, and the memory if one is asked for."""
     if not params.memory_rows:
         return learner.batch + learner.stand_ins(learner.batch), None
-    kept = learner.training_rows.kept
-    return learner.batch, learner.training_rows.of(remember(kept.take(kept.learning), params.memory_rows))
+    return learner.batch, learner.training_rows.of(learner.training_rows.remembered(params.memory_rows))
 
 
 class _Orthogonal:

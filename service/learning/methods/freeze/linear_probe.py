@@ -10,12 +10,12 @@ blocks of the trunk train too, at a tenth of the head's rate, which moves the fe
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from service.contract.enums import Family
-from service.learning.method import UNFREEZING_COSTS, Data, LayerName, Learned, Method, TrunkParams
+from service.learning.method import UNFREEZING_COSTS, Data, Learned, Method, TrunkParams, UnfrozenBlocks
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import neck_widths
 from service.learning.run import Run
@@ -32,12 +32,7 @@ class Params(TrunkParams):
     hidden: list[Annotated[int, Field(ge=1, le=4096)]] = Field(
         default=[], max_length=3, description="Hidden layers of a new head; [] keeps the head that there is."
     )
-
-    unfreeze: (
-        Literal["all"]
-        | Annotated[int, Field(ge=0, le=64)]
-        | Annotated[list[LayerName], Field(min_length=1, max_length=64)]
-    ) = Field(
+    unfreeze: UnfrozenBlocks = Field(
         0,
         description="Blocks of the backbone that train too, at a tenth of the head's rate: the last ones, so many; all "
         f"of them; or layers by name.{UNFREEZING_COSTS}",

@@ -50,8 +50,7 @@ class Params(TrunkParams):
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Trains on new rows and two draws from the memory, and stores the next memory's scores."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
-    old = learner.training_rows.kept
-    remembered = remember(old.take(old.learning), params.memory_rows)
+    remembered = learner.training_rows.remembered(params.memory_rows)
     memory = learner.training_rows.of(remembered)
     before = logits(learner.body, memory.x, run)[:, : learner.known] if memory.rows else torch.zeros(0, learner.known)
     scores = recall(base.parts.get(STATE) if base else None, remembered, before)

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
-from service.learning.data.memory import remember
 from service.learning.method import Data, Learned, Method, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refuse_without_rows
@@ -54,8 +53,7 @@ class Params(TrunkParams):
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy, balanced, on each step's new rows and as many of the memory, and on these the old answers."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
-    old = learner.training_rows.kept
-    remembered = remember(old.take(old.learning), params.memory_rows)
+    remembered = learner.training_rows.remembered(params.memory_rows)
     memory = learner.training_rows.of(remembered)
     watch = Watch.before(learner, memory)
     objective = _objective(learner, memory, params) if memory.rows and params.distillation else None
