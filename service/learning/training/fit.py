@@ -75,6 +75,14 @@ class Labelled(NamedTuple):
     def rows(self) -> int:
         return len(self.y)
 
+    def take(self, which: Tensor | slice) -> Labelled:
+        """Some of the rows, by index, mask or slice."""
+        return Labelled(self.x[which], self.y[which])
+
+    def sample(self, most: int, generator: torch.Generator) -> Labelled:
+        """At most `most` of the rows, drawn."""
+        return self if self.rows <= most else self.take(torch.randperm(self.rows, generator=generator)[:most])
+
 
 @dataclass(frozen=True)
 class Fit:

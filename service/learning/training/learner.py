@@ -17,7 +17,6 @@ from service.contract.inputs import Architecture, Backbone, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.backbones import resolved
 from service.learning.backbones.extractor import Extractor
-from service.learning.data.rows import Bools
 from service.learning.exact.calibration import ENOUGH_ROWS, fit_temperature
 from service.learning.ledger.feature_space import feature_width, largest_feature, shift_for
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
@@ -184,12 +183,12 @@ class Learner:
     @cached_property
     def batch(self) -> Labelled:
         """The update's learning rows."""
-        return _masked(self.training_rows.own, self.data.batch.learning)
+        return self.training_rows.own.take(torch.from_numpy(self.data.batch.learning))
 
     @cached_property
     def selecting(self) -> Labelled:
         """The update's selecting rows."""
-        return _masked(self.training_rows.own, self.data.batch.selecting)
+        return self.training_rows.own.take(torch.from_numpy(self.data.batch.selecting))
 
     @cached_property
     def kept_back(self) -> Labelled:
@@ -199,7 +198,7 @@ class Learner:
     def stand_ins(self, rows: Labelled) -> Labelled:
         """Pseudo-rows of each known class: as many as it had, at most 200 or what the largest class of `rows` has."""
         if self.base is None or not rows.rows:
-            return Labelled(rows.x[:0], rows.y[:0])
+            return rows.take(slice(0))
         most = max(STAND_INS, int(rows.y.bincount().max()))
         return self.training_rows.stand_ins(most, self.run.generator(DRAWS))
 
@@ -312,11 +311,6 @@ class Learner:
             stuck=self.stuck,
             multiply_adds=self.multiply_adds + self.training_rows.multiply_adds,
         )
-
-
-def _masked(rows: Labelled, mask: Bools) -> Labelled:
-    which = torch.from_numpy(mask)
-    return Labelled(rows.x[which], rows.y[which])
 
 
 def frozen_trunk(base: Checkpoint | None, data: Data, scale: InputScale, backbone: Backbone) -> Network:

@@ -28,8 +28,7 @@ class Watch:
     @classmethod
     def before(cls, learner: Learner, memory: Labelled) -> Watch:
         """Look before training."""
-        known = learner.batch.y < learner.known
-        new = Labelled(learner.batch.x[known], learner.batch.y[known])
+        new = learner.batch.take(learner.batch.y < learner.known)
         enough = memory.rows >= ENOUGH and new.rows >= ENOUGH
         shares = [accuracy(learner.body, rows, learner.run) if enough else None for rows in (memory, new)]
         return cls(learner, memory, shares[0], shares[1])

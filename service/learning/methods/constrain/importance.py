@@ -132,10 +132,7 @@ def mean_of(values: Mapping[str, Tensor]) -> float:
 
 def sample_of(learner: Learner, rows: Labelled) -> Labelled:
     """At most 500 of the rows, drawn by the run's seed."""
-    if rows.rows <= MEASURED_ROWS:
-        return rows
-    at = torch.randperm(rows.rows, generator=learner.run.generator(SAMPLE))[:MEASURED_ROWS]
-    return Labelled(rows.x[at], rows.y[at])
+    return rows.sample(MEASURED_ROWS, learner.run.generator(SAMPLE))
 
 
 def old_rows(learner: Learner) -> Labelled:

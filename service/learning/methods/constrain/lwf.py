@@ -22,7 +22,7 @@ from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, T
 from service.learning.methods.constrain.anchored import new_columns_alone
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Step, logits
+from service.learning.training.fit import Step, accuracy, logits
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import divergence, without_old
@@ -107,15 +107,12 @@ def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
 
 def _not_learned(learner: Learner) -> list[str]:
     """A note where rows of new classes are still answered with an old class, as the base does."""
-    new = learner.batch.y >= learner.known
-    if not bool(new.any()):
-        return []
-    answered = logits(learner.body, learner.batch.x[new], learner.run).argmax(1)
-    share = float((answered == learner.batch.y[new]).double().mean())
-    if share >= HALF:
+    new = learner.batch.take(learner.batch.y >= learner.known)
+    share = accuracy(learner.body, new, learner.run)
+    if share is None or share >= HALF:
         return []
     return [
-        f"Of {int(new.sum()):,} rows of new classes that it learned from {share:.0%} are answered rightly: kept "
+        f"Of {new.rows:,} rows of new classes that it learned from {share:.0%} are answered rightly: kept "
         "answers speak for old classes on them, too. A smaller strength, more epochs, or replay or ridge learn them."
     ]
 

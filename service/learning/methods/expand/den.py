@@ -125,11 +125,11 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 def _missed(learner: Learner) -> int:
     """How many of the batch's rows of known classes are answered with another known class."""
-    known = learner.batch.y < learner.known
-    if not bool(known.any()):
+    rows = learner.batch.take(learner.batch.y < learner.known)
+    if not rows.rows:
         return 0
-    answered = logits(learner.body, learner.batch.x[known], learner.run)[:, : learner.known].argmax(1)
-    return int((answered != learner.batch.y[known]).sum())
+    answered = logits(learner.body, rows.x, learner.run)[:, : learner.known].argmax(1)
+    return int((answered != rows.y).sum())
 
 
 def _about_known(rows: int, before: int, after: int, protect: bool) -> str:
@@ -152,8 +152,7 @@ def _rows_of_known(learner: Learner, params: Params) -> Labelled:
     each = NEGATIVE_IMAGES if learner.training_rows.images else NEGATIVES
     most = max(each * learner.batch.rows, LEAST_NEGATIVES * learner.known)
     drawn = learner.stand_ins(learner.batch)
-    which = torch.randperm(drawn.rows, generator=learner.run.generator(DRAWS))[:most]
-    pseudo = Labelled(drawn.x[which], drawn.y[which])
+    pseudo = drawn.take(torch.randperm(drawn.rows, generator=learner.run.generator(DRAWS))[:most])
     if not params.memory_rows:
         return pseudo
     memory = learner.training_rows.of(learner.training_rows.remembered(params.memory_rows))
@@ -162,7 +161,7 @@ def _rows_of_known(learner: Learner, params: Params) -> Labelled:
         return pseudo
     if learner.training_rows.images:
         # a convolution has no pseudo-rows: what stood in for them were kept rows, more than were asked for
-        pseudo = Labelled(pseudo.x[:0], pseudo.y[:0])
+        pseudo = pseudo.take(slice(0))
     times = max(1, round((pseudo.rows * REHEARSED or most) / memory.rows))
     return Labelled(torch.cat([pseudo.x, *[memory.x] * times]), torch.cat([pseudo.y, *[memory.y] * times]))
 

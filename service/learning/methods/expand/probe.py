@@ -12,7 +12,6 @@ from torch import Tensor
 from service.learning.method import GradientParams
 from service.learning.methods.expand.growable_layers import GrowableLayer, drift, growable
 from service.learning.network.blocks import GrownLinear
-from service.learning.run import Run
 from service.learning.training.fit import Labelled, accuracy
 from service.learning.training.learner import DRAWS, Learner
 from service.learning.training.losses import Pull
@@ -95,7 +94,7 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
     train, if `grow`; and one on `old`, which tells how far units move where nothing is new."""
     brief = params.model_copy(update={"epochs": EPOCHS})
     before, moved, plain, unchanged = start(), start(), start(), start()
-    rows, old = _some(rows, before.run), _some(old, before.run)
+    rows, old = (part.sample(MOST_ROWS, before.run.generator(DRAWS)) for part in (rows, old))
     pairs = zip(moved.body.parameters(), before.body.parameters(), strict=True)
     added = {id(p) for p in moved.added.parameters()} if moved.added else set()
     pull = Pull([(p, star.detach()) for p, star in pairs if id(p) not in added], PULL)
@@ -105,7 +104,7 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
         plain.fit(brief, rows, phase="comparing")
     if old.rows:
         again = torch.randint(old.rows, (rows.rows,), generator=unchanged.run.generator(DRAWS))
-        unchanged.fit(brief, Labelled(old.x[again], old.y[again]), phase="comparing")
+        unchanged.fit(brief, old.take(again), phase="comparing")
     layers = [[layer for _, _, layer, _ in growable(learner.network)] for learner in (before, moved, unchanged)]
     drifts, usual = ([drift(a, b) for a, b in zip(layers[0], after, strict=True)] for after in layers[1:])
     return Probe(
@@ -120,14 +119,6 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
         _accuracy(plain),
         sum(learner.multiply_adds for learner in (moved, plain, unchanged)),
     )
-
-
-def _some(rows: Labelled, run: Run) -> Labelled:
-    """At most `MOST_ROWS` of the rows, drawn."""
-    if rows.rows <= MOST_ROWS:
-        return rows
-    drawn = torch.randperm(rows.rows, generator=run.generator(DRAWS))[:MOST_ROWS]
-    return Labelled(rows.x[drawn], rows.y[drawn])
 
 
 def _accuracy(learner: Learner) -> float:
