@@ -22,7 +22,7 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.method import Data, GradientParams, Learned, Method, Setting
-from service.learning.methods.expand.expansion import Expansion, expand
+from service.learning.methods.expand.expansion import Expansion, GrowthPlan, expand
 from service.learning.methods.expand.frozen_activations import FrozenActivations, training_added_part
 from service.learning.methods.expand.growable_layers import growable
 from service.learning.methods.expand.probe import EPOCHS, Probe, probe
@@ -91,8 +91,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     layers, frozen = growable(learner.network), FrozenActivations(learner)
     chosen, insert = probed.chosen(layers, through=protect), probed.insertions(layers)
     activations = frozen.of(rows) if protect and frozen.fits(rows.rows) else rows
-    rng = run.generator(DRAWS)
-    grown = expand(learner.network, chosen, probed.layers, learner.added, rng, adapt=not protect, insert=insert)
+    plan = GrowthPlan(probed.layers, chosen, insert)
+    grown = expand(learner.network, plan, learner.added, run.generator(DRAWS), adapt=not protect)
     added = grown.added
     if not any(added):
         learner.notes.append(_nothing_added(probed, protect))

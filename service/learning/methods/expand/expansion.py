@@ -132,28 +132,32 @@ class Expansion:
                     self.bridges.remove(user)
 
 
+@dataclass(frozen=True, eq=False)
+class GrowthPlan:
+    """What to add to each hidden layer: copies of the units `copied` [k] of the probe's layer, and units of a layer to
+    insert behind it, 0: none."""
+
+    probe: Sequence[GrownLinear]
+    copied: Sequence[Tensor]
+    inserted: Sequence[int] = ()
+
+
 def expand(
-    network: Network,
-    chosen: Sequence[Tensor],
-    probe: Sequence[GrownLinear],
-    rows: Block | None,
-    generator: torch.Generator,
-    *,
-    adapt: bool,
-    insert: Sequence[int] = (),
+    network: Network, plan: GrowthPlan, rows: Block | None, generator: torch.Generator, *, adapt: bool
 ) -> Expansion:
-    """Appends copies of the probe's units `chosen` [k_l] to each hidden layer, in place.
+    """Adds what is planned to the hidden layers, in place.
 
     A copy takes its weights over old inputs from the probe; where those came from units that were copied below, it
-    listens to the copies instead. New head rows `rows` get small random weights on the copies. `insert`: units of the
-    layer to insert behind each hidden layer, 0: none; in front of the new units, and in `adapt` for all that follows.
+    listens to the copies instead. New head rows `rows` get small random weights on the copies. Only the new units see
+    an inserted layer, in `adapt` all that follows.
     """
     layers = growable(network)
+    insert = plan.inserted or [0] * len(layers)
     parts = {kind: next_part(network, kind) for kind in ("backbone", "neck")}
     head_part = next_part(network, "head")
     expansion = Expansion(network, layers, [], [], [], rows)
     below, more, wide = torch.zeros(0, dtype=torch.int64), 0, 0
-    for growing, trained, moved, inner in zip(layers, probe, chosen, insert or [0] * len(layers), strict=True):
+    for growing, trained, moved, inner in zip(layers, plan.probe, plan.copied, insert, strict=True):
         layer, part, key = growing.layer, parts[growing.section], f"{growing.number}."
         inputs, wide = max(wide, layer.in_features), layer.out_features * growing.fan_out
         if adapt:

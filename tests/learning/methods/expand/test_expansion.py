@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
-from service.learning.methods.expand.expansion import Expansion, expand
+from service.learning.methods.expand.expansion import Expansion, GrowthPlan, expand
 from service.learning.methods.expand.growable_layers import drift, growable
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint
@@ -65,7 +65,7 @@ def grown(
     new = grow_head(into, 2, torch.Generator().manual_seed(1))
     picked = [torch.tensor(FOURS[k] if kind == "cnn" and units else units).long() for k, units in enumerate(chosen)]
     generator = torch.Generator().manual_seed(2)
-    made = expand(into, picked, layers(moved(kind)), new, generator, adapt=adapt, insert=insert)
+    made = expand(into, GrowthPlan(layers(moved(kind)), picked, insert), new, generator, adapt=adapt)
     return into, made
 
 
@@ -121,7 +121,7 @@ def test_protected_scores_keep_every_bit_update_after_update(kind: str) -> None:
     new = grow_head(middle, 1, torch.Generator().manual_seed(4))
     trained = [g.layer for g in growable(build(Checkpoint(layout_of(into, list("abcde")), parts_of(into))))]
     picked = [torch.tensor(units) for units in FOURS]
-    again = expand(middle, picked, trained, new, torch.Generator().manual_seed(5), adapt=False)
+    again = expand(middle, GrowthPlan(trained, picked), new, torch.Generator().manual_seed(5), adapt=False)
     shaken(again)
     kill(again, 0, range(4))
     again.prune(again.firing(x))
@@ -137,7 +137,11 @@ def test_growing_by_any_number_of_columns_leaves_the_old_ones(columns: int, kind
     before = into(x)
     new = grow_head(into, columns, torch.Generator().manual_seed(1))
     made = expand(
-        into, [torch.tensor(u) for u in FOURS], layers(moved(kind)), new, torch.Generator().manual_seed(2), adapt=False
+        into,
+        GrowthPlan(layers(moved(kind)), [torch.tensor(u) for u in FOURS]),
+        new,
+        torch.Generator().manual_seed(2),
+        adapt=False,
     )
     shaken(made)
     assert into(x).shape == (len(x), 3 + columns)
@@ -196,7 +200,13 @@ def test_dead_units_are_taken_away_and_no_score_changes(adapt: bool, kind: str) 
     into = network(kind)
     new = grow_head(into, 2, torch.Generator().manual_seed(1))
     picked = [torch.tensor(units) for units in eights]
-    made = expand(into, picked, layers(moved(kind)), new, torch.Generator().manual_seed(2), adapt=adapt, insert=(6, 0))
+    made = expand(
+        into,
+        GrowthPlan(layers(moved(kind)), picked, (6, 0)),
+        new,
+        torch.Generator().manual_seed(2),
+        adapt=adapt,
+    )
     shaken(made)
     kill(made, 0, range(4, 8))
     kill(made, 1, range(4))
