@@ -235,7 +235,7 @@ class Method:
 
     `needs`: words out of {"base", "kept", "ledger", "dense", "frozen", "path"}: a live version · rows of the history ·
     an exact ledger · hidden dense layers · a feature space that does not move · weights that were trained here.
-    `update(base, data, params, run)` leaves its inputs as they are. base null: a model without a version.
+    `update(base, data, params, run)` leaves its inputs as they are. base None: a model without a version.
     """
 
     name: str
@@ -244,9 +244,9 @@ class Method:
     paper: str
     Params: type[Strict]
     update: Callable[[Checkpoint | None, Data, Any, Run], Learned]
-    needs: frozenset[str]
     good_when: str
     limits: str
+    needs: frozenset[str] = frozenset()
     refuse: Callable[[Checkpoint | None, Data], str | None] | None = None
     """A sentence with the remedy where the method cannot work on this base and batch; null where it can."""
     unfit: Callable[[Setting, Any], tuple[str, str] | None] | None = None

@@ -129,7 +129,6 @@ METHOD = Method(
     "compress, 2018, section 3 (online)",
     Params=Params,
     update=update,
-    needs=frozenset(),
     good_when="Known classes in a new region or style, on a trained network, when no old row may be kept.",
     limits="New classes are told from each other, and from old ones only by chance; the report notes the share of old "
     "rows that they take. A network that is too sure of its rows has no Fisher information, which it notes, too.",

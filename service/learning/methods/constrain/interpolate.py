@@ -120,7 +120,6 @@ METHOD = Method(
     paper="Wortsman et al.: Robust fine-tuning of zero-shot models (WiSE-FT), CVPR 2022, eq. 1",
     Params=Params,
     update=update,
-    needs=frozenset(),
     good_when="Known classes in a new region or style, where both the old and the new rows must be answered well.",
     limits="Both networks must share a basin (a moderate lr), and the report notes a barrier between them; new classes "
     "are not balanced against old ones, and the report notes the share of old rows that they take.",

@@ -131,7 +131,6 @@ METHOD = Method(
     "neural network, 2015 (T^2)",
     Params=Params,
     update=update,
-    needs=frozenset(),
     good_when="New rows look like the old ones, so the old answers on them are worth keeping; no old row is there.",
     limits="Where new rows look different the old answers are noise, and the report notes a teacher that is nearly "
     "random on them; it also notes the share of old rows that new classes have taken.",

@@ -106,7 +106,6 @@ METHOD = Method(
     paper="Aljundi, Babiloni, Elhoseiny, Rohrbach, Tuytelaars: Memory aware synapses, 2018, eq. 2-3",
     Params=Params,
     update=update,
-    needs=frozenset(),
     good_when="An imported network, or one whose old rows are gone; unlabelled rows of daily use make it better.",
     limits="What moves an output is held, be the output right or wrong. Measured on new rows alone it guards what they "
     "use, and the report notes that; it also notes the share of old rows that new classes have taken.",

@@ -166,7 +166,6 @@ METHOD = Method(
     "learning for language model continual learning, 2023",
     Params=Params,
     update=update,
-    needs=frozenset(),
     good_when="A pretrained backbone should come closer to its task, and its weights should stay as they are.",
     limits="Features move, so old scores do too (masked accuracy tells), and an exact head's sums of the old ones are "
     "void (the ledger is built anew). Every update makes the network larger unless folded (parameters_added tells). "

@@ -76,7 +76,6 @@ METHOD = Method(
     "for continual learning, NeurIPS 2023; Zhuang et al.: ACIL, analytic class-incremental learning, NeurIPS 2022",
     Params=Params,
     update=update,
-    needs=frozenset(),
     good_when="Nearly always: new classes, known classes, few rows or many; an update takes a fraction of a second.",
     limits="The features stand still: what the lift or the frozen backbone does not show cannot be learned.",
     unfit=unfit,
