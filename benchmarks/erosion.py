@@ -163,12 +163,12 @@ def report(courses: Sequence[Course]) -> Iterator[str]:
     )
     yield ""
     for stream in dict.fromkeys(c.stream for c in courses):
-        here = [c for c in courses if c.stream == stream]
-        spread, one = ([c for c in here if c.kind == kind] for kind in (SPREAD, ONE_CLASS))
+        of_stream = [c for c in courses if c.stream == stream]
+        spread, in_one_class = ([c for c in of_stream if c.kind == kind] for kind in (SPREAD, ONE_CLASS))
         yield reached(f"{stream}: spread, most lost before it was stopped", max(c.lost for c in spread), 0.05)
-        most = max(c.lost_in_class for c in one)
+        most = max(c.lost_in_class for c in in_one_class)
         yield reached(f"{stream}: in one class, most lost there before it was stopped", most, 0.15)
-        stopped = max(len(c.stopped) for c in here if c.kind in FIRST_ROWS)
+        stopped = max(len(c.stopped) for c in of_stream if c.kind in FIRST_ROWS)
         yield reached(f"{stream}: honest, stopped of 120 at worst", stopped, 1)
 
 

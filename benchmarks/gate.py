@@ -250,13 +250,13 @@ def _hundred(seed: int) -> tuple[Rows, Rows]:
 def report(updates: Sequence[Judged]) -> Iterator[str]:
     """One table a stream, kind and size by verdict; then the targets."""
     for stream in dict.fromkeys(j.stream for j in updates):
-        here = [j for j in updates if j.stream == stream]
-        yield f"{stream}: accuracy {np.mean([j.before for j in here]):.3f} before"
+        of_stream = [j for j in updates if j.stream == stream]
+        yield f"{stream}: accuracy {np.mean([j.before for j in of_stream]):.3f} before"
         yield table(
-            ("update", "rows", *VERDICTS.values(), "accuracy", "at worst", "rules that fired"), list(_lines(here))
+            ("update", "rows", *VERDICTS.values(), "accuracy", "at worst", "rules that fired"), list(_lines(of_stream))
         )
         yield ""
-        bad, good = ([j for j in here if j.good is want] for want in (False, True))
+        bad, good = ([j for j in of_stream if j.good is want] for want in (False, True))
         harmful, stopped = sum(j.harmful for j in bad), sum(j.verdict != "promoted" for j in good)
         yield reached(f"{stream}: of {len(bad)} bad updates, promoted and costly", harmful, 0)
         yield reached(f"{stream}: of {len(good)} good updates, not promoted", stopped, len(good) // 50)

@@ -40,15 +40,15 @@ HEADINGS = (
 def report(runs: Sequence[Learned]) -> Iterator[str]:
     """One table a stream, means over the seeds; then the targets."""
     for name in dict.fromkeys(r.stream for r in runs):
-        here = [r for r in runs if r.stream == name]
-        yield from stream_report(name, here)
+        of_stream = [r for r in runs if r.stream == name]
+        yield from stream_report(name, of_stream)
         yield ""
     yield from targets(runs)
 
 
-def stream_report(name: str, here: Sequence[Learned]) -> Iterator[str]:
+def stream_report(name: str, of_stream: Sequence[Learned]) -> Iterator[str]:
     """The table of one stream, and for each method the rules by which the gate stopped it."""
-    groups = {m: [r for r in here if r.method == m] for m in dict.fromkeys(r.method for r in here)}
+    groups = {m: [r for r in of_stream if r.method == m] for m in dict.fromkeys(r.method for r in of_stream)}
     seeds = max(len(rows) for rows in groups.values())
     joints = {r.seed: r for r in groups.get(JOINT, [])}
     yield f"{name}, {seeds} seed{'s' * (seeds > 1)}"

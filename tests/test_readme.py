@@ -49,8 +49,8 @@ class Newcomer:
 
     @property
     def environment(self) -> dict[str, str]:
-        here = environment(port=self.port, url=f"http://127.0.0.1:{self.port}")
-        return {**here, "PYTHONPATH": str(ROOT)}
+        variables = environment(port=self.port, url=f"http://127.0.0.1:{self.port}")
+        return {**variables, "PYTHONPATH": str(ROOT)}
 
     def types(self, program: list[str], text: str) -> str:
         typed = text.replace(ADDRESS, f"127.0.0.1:{self.port}")

@@ -133,9 +133,14 @@ def process(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process on that core; at the end it is stopped, and all that it started."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("TSUIKA_", "BENCH_"))}
-    mine = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "BENCH_NETWORK": place.network}
+    benchmark = {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "BENCH_NETWORK": place.network,
+    }
     path = f"{Path(words[0]).parent}{os.pathsep}{clean.get('PATH', '')}"
-    env = {**clean, **QUIET, **mine, "TMPDIR": str(place.folder), "PATH": path, **settings}
+    env = {**clean, **QUIET, **benchmark, "TMPDIR": str(place.folder), "PATH": path, **settings}
     with log.open("ab") as sink:
         process = subprocess.Popen(
             ["taskset", "-c", str(core), *words],

@@ -1,4 +1,4 @@
-"""Features of a stream's pretrained backbone, for who learns vectors: peers, published heads, joint retraining."""
+"""Features of a stream's pretrained backbone, for learners of vectors: peers, published heads, joint retraining."""
 
 from __future__ import annotations
 

@@ -46,9 +46,9 @@ class Ncm:
 
     def learn(self, h: Floats, y: NDArray[np.int64], classes: int) -> None:
         for k in np.unique(y):
-            mine, before = h[y == k], self.counts.get(int(k), 0)
-            self.counts[int(k)] = n = before + len(mine)
-            self.means[int(k)] = (self.means.get(int(k), 0.0) * before + mine.sum(0)) / n
+            of_class, before = h[y == k], self.counts.get(int(k), 0)
+            self.counts[int(k)] = n = before + len(of_class)
+            self.means[int(k)] = (self.means.get(int(k), 0.0) * before + of_class.sum(0)) / n
 
     def scores(self, h: Floats) -> Floats:
         return _unit(h) @ _unit(np.stack([self.means[k] for k in sorted(self.means)])).T

@@ -96,10 +96,10 @@ def ridge_head(features: Floats, labels: NDArray[np.str_], alpha: float, prior: 
     """
     names = np.unique(labels)
     h = np.hstack([features, np.ones((len(features), 1))])
-    mine = [h[labels == name] for name in names]
-    counts = np.array([len(rows) for rows in mine], float)
-    means = np.stack([rows.mean(0) for rows in mine])
-    within = sum((rows - mean).T @ (rows - mean) for rows, mean in zip(mine, means, strict=True)) / (
+    by_class = [h[labels == name] for name in names]
+    counts = np.array([len(rows) for rows in by_class], float)
+    means = np.stack([rows.mean(0) for rows in by_class])
+    within = sum((rows - mean).T @ (rows - mean) for rows, mean in zip(by_class, means, strict=True)) / (
         len(h) - len(names)
     )
     pi = counts**prior / (counts**prior).sum()

@@ -120,7 +120,7 @@ class Stream:
 
     @property
     def vectors(self) -> Stream:
-        """The stream for who learns the backbone's features: vectors, and no backbone."""
+        """The stream of the backbone's features: vectors, and no backbone."""
         if self.backbone is None:
             return self
         return replace(self, input=VectorInput(kind="vector", size=WIDTHS[self.backbone.name]), backbone=None)
@@ -132,9 +132,9 @@ def _blurry(train: Rows, seed: int) -> list[NDArray[np.int64]]:
     most = min(int((train.labels == name).sum()) for name in names)
     of_batch: list[list[int]] = [[] for _ in range(BATCHES)]
     for k, name in enumerate(random.permutation(names)):
-        mine = np.flatnonzero(train.labels == name)[: max(2, round(most * TAIL ** (-k / (len(names) - 1))))]
+        of_class = np.flatnonzero(train.labels == name)[: max(2, round(most * TAIL ** (-k / (len(names) - 1))))]
         home = k * BATCHES // len(names)
-        for i in mine:
+        for i in of_class:
             of_batch[home if random.random() < HOME else int(random.integers(BATCHES))].append(int(i))
     return [random.permutation(np.array(rows, np.int64)) for rows in of_batch if rows]
 
@@ -220,8 +220,8 @@ def _digits(split: int) -> tuple[Rows, Rows]:
     order = np.random.default_rng(0).permutation(len(labels))
     part = np.zeros(len(labels), int)
     for label in range(10):
-        mine = order[labels[order] == label]
-        part[mine] = np.arange(len(mine)) % SPLITS
+        of_label = order[labels[order] == label]
+        part[of_label] = np.arange(len(of_label)) % SPLITS
     rows = Rows(inputs.astype(np.float32), labels.astype(str))
     return rows.take(np.flatnonzero(part != split)), rows.take(np.flatnonzero(part == split))
 

@@ -25,21 +25,21 @@ AHEAD = {"mnist10k": 3.0, "letter": 13.0, "clinc150": 1.0, "emoji32-styles": 1.0
 def report(runs: Sequence[Learned]) -> Iterator[str]:
     """A table a stream, and lines of what was reached."""
     for stream in dict.fromkeys(r.stream for r in runs):
-        here = {m: [r for r in runs if r.stream == stream and r.method == m] for m in {r.method for r in runs}}
-        here = {m: rows for m, rows in here.items() if rows and not rows[0].refused}
-        if any(m.startswith("Avalanche ") for m in here):
-            yield from _pairs(stream, here)
-        yield from _within(stream, here)
+        by_method = {m: [r for r in runs if r.stream == stream and r.method == m] for m in {r.method for r in runs}}
+        by_method = {m: rows for m, rows in by_method.items() if rows and not rows[0].refused}
+        if any(m.startswith("Avalanche ") for m in by_method):
+            yield from _pairs(stream, by_method)
+        yield from _within(stream, by_method)
 
 
-def _pairs(stream: str, here: dict[str, list[Learned]]) -> Iterator[str]:
+def _pairs(stream: str, by_method: dict[str, list[Learned]]) -> Iterator[str]:
     lines, sentences = [], []
-    for method in [m for name in METHODS for m in sorted(here) if m.partition(":")[0] == name]:
+    for method in [m for name in METHODS for m in sorted(by_method) if m.partition(":")[0] == name]:
         full = f"Avalanche {PEERS.get(method.partition(':')[0], '')}"
-        if full not in here:
+        if full not in by_method:
             continue
-        ours, avalanche = _same_seeds(here[method], here[full])
-        even = here.get(full + EVEN, [])
+        ours, avalanche = _same_seeds(by_method[method], by_method[full])
+        even = by_method.get(full + EVEN, [])
         share, whole = (_mean(ours, key) / _mean(avalanche, "seconds") for key in ("training_seconds", "seconds"))
         lines.append(
             [
@@ -63,34 +63,36 @@ def _pairs(stream: str, here: dict[str, list[Learned]]) -> Iterator[str]:
         headings = ("method", "ours", "theirs", "0.7", "forgets", "theirs", "0.7", "trains, times theirs", "judged")
         yield table(headings, lines)
         yield from sentences
-    rivals = {m: rows for m, rows in here.items() if m.startswith("Avalanche ") and "rows" not in m}
-    if "auto" in here and stream in AHEAD and rivals:
+    rivals = {m: rows for m, rows in by_method.items() if m.startswith("Avalanche ") and "rows" not in m}
+    if "auto" in by_method and stream in AHEAD and rivals:
         best = max(rivals, key=lambda m: _mean(rivals[m], "accuracy"))
-        ours, avalanche = _same_seeds(here["auto"], rivals[best])
+        ours, avalanche = _same_seeds(by_method["auto"], rivals[best])
         gain = 100 * (_mean(ours, "accuracy") - _mean(avalanche, "accuracy"))
         yield reached(f"{stream}, auto against {best}, points", gain, AHEAD[stream], most=False)
     yield ""
 
 
-def _within(stream: str, here: dict[str, list[Learned]]) -> Iterator[str]:
+def _within(stream: str, by_method: dict[str, list[Learned]]) -> Iterator[str]:
     """Comparisons of ours with ours."""
-    base = here.get("fine_tune")
+    base = by_method.get("fine_tune")
     if stream == "emoji32-styles" and base:
         lost, accuracy = _mean(base, "forgetting"), _mean(base, "accuracy")
-        if "si" in here:
-            yield reached(f"{stream}, si forgets less than fine_tune", _mean(here["si"], "forgetting"), lost)
+        if "si" in by_method:
+            yield reached(f"{stream}, si forgets less than fine_tune", _mean(by_method["si"], "forgetting"), lost)
         for method, share in (("l2_sp", 0.8), ("interpolate", 0.4)):
-            if method in here:
+            if method in by_method:
                 words = f"{stream}, {method}"
-                forgotten = _mean(here[method], "forgetting")
-                yield reached(f"{words}: accuracy, fine_tune's", _mean(here[method], "accuracy"), accuracy, most=False)
+                forgotten = _mean(by_method[method], "forgetting")
+                yield reached(
+                    f"{words}: accuracy, fine_tune's", _mean(by_method[method], "accuracy"), accuracy, most=False
+                )
                 yield reached(f"{words}: forgetting, {share:g} of fine_tune's", forgotten, share * lost)
-    kept = here.get("den:memory_rows=500")
-    if kept and "replay" in here:
-        a, b = _same_seeds(kept, here["replay"])
+    kept = by_method.get("den:memory_rows=500")
+    if kept and "replay" in by_method:
+        a, b = _same_seeds(kept, by_method["replay"])
         words = f"{stream}, den with 500 rows: within 3 points of replay"
         yield reached(words, _mean(a, "accuracy"), _mean(b, "accuracy") - 0.03, most=False)
-    probe, beside = here.get("joint"), here.get('ridge:lift=["none","conv"]')
+    probe, beside = by_method.get("joint"), by_method.get('ridge:lift=["none","conv"]')
     if probe and beside:
         words = f"{stream}, convolutions beside the backbone: 1.07 of joint"
         yield reached(words, _mean(beside, "accuracy"), 1.07 * _mean(probe, "accuracy"), most=False)

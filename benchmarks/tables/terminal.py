@@ -36,5 +36,5 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def reached(what: str, value: float, limit: float, most: bool = True) -> str:
     """One line on what was aimed at: `value` shall be at most (or at least) `limit`."""
-    there = value <= limit if most else value >= limit
-    return f"  {'reached' if there else 'MISSED '}  {what}: {value:.4g} {'<=' if most else '>='} {limit:.4g}"
+    met = value <= limit if most else value >= limit
+    return f"  {'reached' if met else 'MISSED '}  {what}: {value:.4g} {'<=' if most else '>='} {limit:.4g}"

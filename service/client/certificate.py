@@ -1,4 +1,4 @@
-"""The digest of a version's ledger, recomputed from its export: a certificate checked by somebody who trusts nobody."""
+"""Recomputes the digest of a version's ledger from its export, so that a certificate is checked without the service."""
 
 from __future__ import annotations
 

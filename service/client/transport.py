@@ -48,7 +48,7 @@ class Transport:
         return answer.model_validate_json(self.send(method, path, body, **params).content)
 
     def send(self, method: str, path: str, body: Any = None, **params: Any) -> httpx.Response:
-        """Sends until somebody answers, or there is no attempt left; params that are None are left out."""
+        """Sends, again after a broken connection or a Retry-After; params that are None are left out."""
         present = {name: value for name, value in params.items() if value is not None}
         try:
             request = self._http.build_request(method, path, params=present, json=body)

@@ -108,8 +108,8 @@ def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolle
 
     walk = [1]
     for target in (2, 3, 4, 5, 6, None, None):
-        here = seen()
-        until(partial(seen_since, here), what="predictions")
+        count = seen()
+        until(partial(seen_since, count), what="predictions")
         if target is not None:
             moved = caller.ok("POST", f"{caller.path}/deployments", {"version": target, "if_live": walk[-1]})
             walk.append(moved["version"])

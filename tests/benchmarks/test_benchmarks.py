@@ -17,7 +17,7 @@ from benchmarks.tables.scores import Course, Group
 
 
 def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "found.json"
+    file = tmp_path / "results.json"
     words = ["--streams", "digits-images", "--methods", "ridge,fine_tune", "--seeds", "1", "--json", str(file)]
     assert learning.main(words) == 0
     output = capsys.readouterr()
@@ -43,7 +43,7 @@ def test_a_stream_without_its_data_says_what_to_do(
 def test_updates_are_timed_in_process_and_against_a_real_service(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "found.json"
+    file = tmp_path / "results.json"
     words = ["--batches=3", "--rows=40", "--before=100", "--updates=1", "--learned=100", "--settle=0.1"]
     assert updates.main([*words, f"--json={file}"]) == 0
     output = capsys.readouterr().out

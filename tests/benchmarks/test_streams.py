@@ -68,10 +68,10 @@ def test_a_drifting_stream_is_answered_before_it_is_learned(tmp_path: Path, caps
     x = draw.normal(size=(1100, 6)).astype(np.float32)
     y = (x[:, 0] > 0).astype(np.uint8)
     np.savez(tmp_path / "elec2.npz", X_train=x, y_train=y, X_test=x[:9], y_test=y[:9])
-    words = ["--data", str(tmp_path), "--weeks", "3", "--methods", "lda", "--json", str(tmp_path / "found.json")]
+    words = ["--data", str(tmp_path), "--weeks", "3", "--methods", "lda", "--json", str(tmp_path / "results.json")]
     assert drift.main(words) == 0
     assert "last known label" in capsys.readouterr().out
-    courses = {c["method"]: c for c in json.loads((tmp_path / "found.json").read_text())}
+    courses = {c["method"]: c for c in json.loads((tmp_path / "results.json").read_text())}
     assert courses["lda"]["accuracy"] > 0.9 > 0.6 > courses["last known label"]["accuracy"]
     assert len(courses["lda"]["by_week"]) == 2
     assert drift.main(["--data", str(tmp_path / "nowhere")]) == 2
@@ -81,8 +81,8 @@ def test_what_is_taken_back_is_as_if_it_had_never_been(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(deletions, "BATCHES", 4)
-    assert deletions.main(["--methods", "lda,fine_tune", "--json", str(tmp_path / "found.json")]) == 0
-    lda, fine_tune = json.loads((tmp_path / "found.json").read_text())
+    assert deletions.main(["--methods", "lda,fine_tune", "--json", str(tmp_path / "results.json")]) == 0
+    lda, fine_tune = json.loads((tmp_path / "results.json").read_text())
     assert lda["same_sums"]
     assert lda["after"] == lda["anew"]
     assert fine_tune["same_sums"] is None
@@ -95,9 +95,9 @@ def test_the_training_loop_is_timed_beside_a_bare_one(tmp_path: Path, capsys: py
     y = (x[:, 0] > 0).astype(np.uint8)
     np.savez(tmp_path / "letter.npz", X_train=x, y_train=y, X_test=x, y_test=y)
     words = ["--data", str(tmp_path), "--streams", "letter", "--repeats", "2"]
-    assert fit.main([*words, "--json", str(tmp_path / "found.json")]) == 0
+    assert fit.main([*words, "--json", str(tmp_path / "results.json")]) == 0
     assert "letter: times a bare loop" in capsys.readouterr().out
-    [speed] = json.loads((tmp_path / "found.json").read_text())
+    [speed] = json.loads((tmp_path / "results.json").read_text())
     assert len(speed["fit"]) == len(speed["bare"]) == 2
     assert not speed["avalanche"]
 
