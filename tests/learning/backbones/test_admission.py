@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,10 @@ from service.contract.inputs import (
 from service.errors import ImpossibleSettings, InvalidContent, MethodRefused
 from service.learning import backbones
 from service.learning.backbones import admission
+from service.learning.backbones.family import Family
 from service.settings import Settings
 from tests.learning.backbones.made import IMAGE, TEXT, files_of
+from tests.running import ROOT
 
 VECTOR = VectorInput(kind="vector", size=8)
 
@@ -33,6 +36,16 @@ def refused(
         admission.check(spec, PretrainedBackbone(name=name, side=side), files or {})
     [(pointer, detail)] = error.value.errors
     return pointer, detail
+
+
+@pytest.mark.parametrize("family", backbones.FAMILIES, ids=lambda family: family.names)
+def test_a_family_says_what_it_is(family: Family) -> None:
+    """Whoever adds one: images have a side, texts none; no family before it takes the name of its package."""
+    assert (family.native_side is None) == (family.kind == "text")
+    assert family.extra in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    if family.package is not None:
+        assert backbones.family(family.package.backbone) is family
+    assert family is backbones.FAMILIES[-1] or not family.has("resnet18"), "the last family takes all other names"
 
 
 def test_what_works_is_let_in() -> None:
