@@ -25,10 +25,10 @@ import uvloop
 
 from service import __version__
 from service.api import problems
+from service.api.health import Health
 from service.api.limits.connections import KEEP_ALIVE_SECONDS, Bounds
 from service.api.limits.request_checks import Receive, Scope, Send
 from service.api.limits.turns import READERS, WRITERS
-from service.api.routes.health import Health
 from service.errors import Busy, TsuikaError
 from service.registry.sql import schema
 from service.server.listening import BACKLOG, address, let_nobody_in, listening, locked

@@ -1,4 +1,4 @@
-"""All routes as one application, and the refusals of the framework told our way."""
+"""All routes as one application; refusals of the framework get the form of the others."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from service import __version__
-from service.api import openapi, problems
+from service.api import openapi, pages, problems
 from service.api.context import Context
+from service.api.health import Health
 from service.api.idempotent_posts import Posts
-from service.api.limits import table
 from service.api.limits.downloads import Downloads
 from service.api.limits.long_answers import LongAnswers
 from service.api.limits.turns import Turns
@@ -27,16 +27,15 @@ from service.api.routes import (
     batches,
     deployments,
     inference,
+    limits,
     methods,
     models,
-    pages,
     predictions,
     retractions,
     update_events,
     updates,
     versions,
 )
-from service.api.routes.health import Health
 from service.api.update_watcher import Watcher
 from service.api.validation import invalid
 from service.errors import NotFound, TsuikaError
@@ -45,25 +44,25 @@ from service.serving.batching.batcher import Batcher
 
 log = logging.getLogger("tsuika.requests")
 
-ROOMS = (
-    models,
-    batches,
-    updates,
-    update_events,
-    retractions,
-    versions,
-    aliases,
-    deployments,
-    predictions,
-    inference,
-    methods,
-    table,
-    pages,
+ROUTERS = (
+    models.routes,
+    batches.routes,
+    updates.routes,
+    update_events.routes,
+    retractions.routes,
+    versions.routes,
+    aliases.routes,
+    deployments.routes,
+    predictions.routes,
+    inference.routes,
+    methods.routes,
+    limits.routes,
+    pages.routes,
 )
-ELSEWHERE = (inference, pages)
+ANY_QUERY = (inference.routes, pages.routes)
 """Not of /v1: other people's clients and probes may send what they like."""
 
-INSTEAD = (
+HINTS = (
     (":predict", "Predictions are at POST /v1/models/{model}/predictions."),
     ("/predict", "Predictions are at POST /v1/models/{model}/predictions."),
     ("/invocations", "Predictions are at POST /v1/models/{model}/predictions."),
@@ -72,29 +71,29 @@ INSTEAD = (
     ("/v1", "The models are at /v1/models; the whole interface is at /docs."),
     ("/", "The interface is described at /docs."),
 )
-"""Ends of paths that people try, and where the thing is."""
+"""Ends of paths that people try, and where they find it."""
 
 
-class Described(FastAPI):
-    """An application that is described with examples and every error."""
+class Application(FastAPI):
+    """An application whose OpenAPI document has the bodies that handlers read themselves; written once."""
 
     def openapi(self) -> dict[str, Any]:
         return openapi.describe(self)
 
     @cached_property
     def written_description(self) -> bytes:
-        """The same as JSON."""
+        """The document as JSON."""
         return json.dumps(self.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
 
     @cached_property
     def written_page(self) -> str:
-        """The same as a page."""
+        """The document as an HTML page."""
         return pages.page(self.openapi())
 
 
 def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
-    """The application of a process; whoever calls it starts the worker."""
-    app = Described(
+    """Builds the application of a process; the caller starts the worker."""
+    app = Application(
         title="Tsuika", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     health = health or Health()
@@ -112,8 +111,8 @@ def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
         turns=Turns(),
         downloads=Downloads(settings.data / "spool"),
     )
-    for room in ROOMS:
-        app.include_router(room.routes, dependencies=[] if room in ELSEWHERE else [Depends(check_query)])
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[] if router in ANY_QUERY else [Depends(check_query)])
     app.add_exception_handler(TsuikaError, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _no_such_call)
@@ -130,36 +129,36 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _not_valid(request: Request, error: Exception) -> Response:
-    """A query parameter that is none; bodies are checked by the handlers."""
+    """Answers a fault of a query parameter; the handlers check bodies."""
     assert isinstance(error, RequestValidationError)
-    found = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors()]
-    return await _refused(request, invalid(found, dict(request.query_params)))
+    faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors()]
+    return await _refused(request, invalid(faults, dict(request.query_params)))
 
 
 async def _no_such_call(request: Request, error: Exception) -> Response:
-    """No such path, or no such method on it."""
+    """Answers a request for a path that does not exist, or a method that its path does not take."""
     assert isinstance(error, HTTPException)
     path, request_id = request.url.path, request.scope["tsuika.request_id"]
     if error.status_code != 405 or path.endswith(":predict"):
-        told = next(told for end, told in INSTEAD if path.endswith(end) or end == "/")
-        return await _refused(request, NotFound(f"There is nothing at this address. {told}"))
+        hint = next(hint for end, hint in HINTS if path.endswith(end) or end == "/")
+        return await _refused(request, NotFound(f"There is nothing at this address. {hint}"))
     allowed = ", ".join(sorted(_methods(request)))
-    told = f"This address does not take {request.method}. It takes {allowed}."
-    body = problems.plain_problem(405, "method-not-allowed", "No such call", told, request_id)
+    detail = f"This address does not take {request.method}. It takes {allowed}."
+    body = problems.plain_problem(405, "method-not-allowed", "No such call", detail, request_id)
     return _problem(request, 405, body, {"Allow": allowed})
 
 
 def _methods(request: Request) -> set[str]:
-    """What can be called at an address."""
-    found: set[str] = set()
-    for route in (route for room in ROOMS for route in room.routes.routes if isinstance(route, Route)):
+    """The methods that an address takes."""
+    methods: set[str] = set()
+    for route in (route for router in ROUTERS for route in router.routes if isinstance(route, Route)):
         if route.matches(request.scope)[0] is not Match.NONE:
-            found |= route.methods or set()
-    return found
+            methods |= route.methods or set()
+    return methods
 
 
 async def _failed(request: Request, _error: Exception) -> Response:
-    """Anything unexpected; the door writes the log."""
+    """Answers 500; the dispatcher writes the log."""
     return _problem(request, 500, problems.fault(request.scope["tsuika.request_id"]), {})
 
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 
+from service.api.health import Health
 from service.api.idempotent_posts import Posts, attempt_of
 from service.api.limits.downloads import Downloads
 from service.api.limits.long_answers import LongAnswers
 from service.api.limits.request_checks import Scope, header
 from service.api.limits.turns import Turns
 from service.api.reader.process import Reader
-from service.api.routes.health import Health
 from service.api.update_watcher import Watcher
 from service.api.validation import validated
 from service.errors import InvalidContent

@@ -47,7 +47,7 @@ class Output(msgspec.Struct):
     parameters: Parameters = {}
 
 
-class Request(msgspec.Struct):
+class InferRequest(msgspec.Struct):
     """The JSON of a request. Members that it does not name are ignored."""
 
     inputs: Annotated[list[Tensor], msgspec.Meta(max_length=MOST_TENSORS)]
@@ -94,15 +94,15 @@ def read_inference(body: Body, header_length: str | None, spec: InputSpec, model
     )
 
 
-def said_length(told: str) -> int | None:
+def declared_length(declared: str) -> int | None:
     """The number that Inference-Header-Content-Length says; None where it says none, or one beyond reason."""
-    return int(told) if told.isascii() and told.isdigit() and len(told) <= MOST_DIGITS else None
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) <= MOST_DIGITS else None
 
 
-def _length(told: str | None, body: Body) -> int | None:
-    if told is None:
+def _length(declared: str | None, body: Body) -> int | None:
+    if declared is None:
         return None
-    length = said_length(told)
+    length = declared_length(declared)
     if length is None or length > len(body):
         raise InvalidContent(
             f"Inference-Header-Content-Length tells how many of the {len(body):,} bytes of the body are JSON, from the "
@@ -119,7 +119,7 @@ def _bare(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     return read_raw(body, spec, model)
 
 
-def _quick(text: bytes) -> Request | None:
+def _quick(text: bytes) -> InferRequest | None:
     """The usual request: one tensor, of floats in a flat list or of bytes behind. Only ever says yes, as the reader of
     vectors does; null sends it to the strict reader."""
     if b"\\" in text:
@@ -135,7 +135,7 @@ def _quick(text: bytes) -> Request | None:
             return None
         text = b"".join((text[:start], b"0", text[stop:]))
     try:
-        request = msgspec.json.decode(text, type=Request)
+        request = msgspec.json.decode(text, type=InferRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     # a member more than are known: there is one twice, or one that is not known
@@ -149,7 +149,7 @@ def _quick(text: bytes) -> Request | None:
     return request
 
 
-def _members(request: Request) -> int:
+def _members(request: InferRequest) -> int:
     """Members of a request and of all objects in it, those left out that say nothing."""
     parameters = [request.parameters]
     count = 1 + (request.id is not None) + (request.outputs is not None)
@@ -162,7 +162,7 @@ def _members(request: Request) -> int:
     return count + sum(1 + len(p) for p in parameters if p)
 
 
-def _strict(text: bytes) -> Request:
+def _strict(text: bytes) -> InferRequest:
     try:
         value = read_value(text, "", MOST_MEMBERS)
     except InvalidContent as fault:
@@ -170,10 +170,10 @@ def _strict(text: bytes) -> Request:
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object, {...}, as the Open Inference Protocol has it.")
     try:
-        return msgspec.convert(_said(value), Request)
+        return msgspec.convert(_said(value), InferRequest)
     except msgspec.ValidationError as error:
-        told = str(error).replace("`", "").replace("$.", "")
-        raise InvalidContent(f"The request is not as the Open Inference Protocol has it: {told[:300]}.") from None
+        reason = str(error).replace("`", "").replace("$.", "")
+        raise InvalidContent(f"The request is not as the Open Inference Protocol has it: {reason[:300]}.") from None
 
 
 def _said(value: Any, levels: int = LEVELS) -> Any:
@@ -183,7 +183,7 @@ def _said(value: Any, levels: int = LEVELS) -> Any:
     return [_said(one, levels - 1) for one in value] if levels and isinstance(value, list) else value
 
 
-def _input_of(request: Request, spec: InputSpec, model: str) -> Tensor:
+def _input_of(request: InferRequest, spec: InputSpec, model: str) -> Tensor:
     """The one tensor. Raises InvalidContent for any other."""
     names = [tensor.name for tensor in request.inputs]
     for name in names:
@@ -213,7 +213,7 @@ def _give_bytes(tensor: Tensor, behind: memoryview) -> None:
         tensor.data = behind
 
 
-def _wanted(request: Request) -> Sequence[Wanted]:
+def _wanted(request: InferRequest) -> Sequence[Wanted]:
     """The outputs in the order in which they are asked for; all of them where none is."""
     usual = _flag(request.parameters, "binary_data_output", False)
     if not request.outputs:

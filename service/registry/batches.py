@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
@@ -13,6 +12,7 @@ from service.contract import resources
 from service.contract.enums import BatchState
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
+from service.registry.arrival import Arrival
 from service.registry.sql.database import now
 from service.registry.sql.ids import new_id
 from service.registry.sql.tables import Batch, Model, Update, Version
@@ -22,23 +22,6 @@ AT_ONCE = 500
 """Ids that one query names."""
 LEARN = 2
 """Place of the learning rows in `Batch.folds`."""
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """Facts of rows that were stored and are to become a batch."""
-
-    id: str
-    digest: str
-    stored_digest: str
-    rows: int
-    label_counts: Mapping[str, int]
-    folds: Mapping[str, Sequence[int]]
-    lent: Sequence[int]
-    source: str | None
-    again: bool
-    unlabelled: int = 0
-    """Rows without a label; `rows` does not count them."""
 
 
 def same(session: Session, model: Model, digest: str, source: str | None) -> Batch | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from service.api.application import ROOMS
+from service.api.application import ROUTERS
 from service.errors import TsuikaError
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 
-ROUTES = [(method, route.path) for room in ROOMS for route in room.routes.routes for method in sorted(route.methods)]
+ROUTES = [(method, route.path) for router in ROUTERS for route in router.routes for method in sorted(route.methods)]
 PUBLIC = {
     "/healthz",
     "/livez",

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from service.api.bodies import new_batch
-from service.api.bodies.row_bodies import RowsHere
+from service.api.bodies.new_batch import NewBatch
+from service.api.bodies.row_bodies import RowsInMemory
 from service.api.reader.process import Ended
 from service.errors import Busy
 from service.registry import batches, models
@@ -80,15 +80,15 @@ def test_a_request_that_fails_once_the_batch_is_there_keeps_its_rows(api: Api, m
 def test_rows_that_are_swept_before_their_batch_is_there_are_stored_again(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, swept = new_batch.Arriving.store, []
+    store, swept = NewBatch.store, []
 
-    def stored(arriving: new_batch.Arriving) -> None:
-        store(arriving)
+    def stored(new_batch: NewBatch) -> None:
+        store(new_batch)
         if len(swept) < 2:
             swept.extend(files(api))
             gc.sweep(api.runtime, [1])
 
-    monkeypatch.setattr(new_batch.Arriving, "store", stored)
+    monkeypatch.setattr(NewBatch, "store", stored)
     batch = api.ok("POST", BATCHES, ROWS)
     assert len(swept) == 2
     with api.runtime.database.reading() as session:
@@ -97,12 +97,12 @@ def test_rows_that_are_swept_before_their_batch_is_there_are_stored_again(
 
 
 def test_what_a_reading_process_stored_before_it_ended_is_swept(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = RowsHere.make
+    make = RowsInMemory.make
 
     def ended(*given: Any) -> Any:
         make(*given)
         raise Ended("The process that read this body ended. Send it again; if it ends again, in parts.")
 
-    monkeypatch.setattr(RowsHere, "make", ended)
+    monkeypatch.setattr(RowsInMemory, "make", ended)
     assert api("POST", BATCHES, ROWS).status_code == 503
     assert files(api) == []

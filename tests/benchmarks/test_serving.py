@@ -17,7 +17,7 @@ from benchmarks.servers.network import SHAPES, build, row
 from benchmarks.servers.ours import SETTINGS, exported, fill, input_of, one_core_each, until_ready
 from benchmarks.servers.report import Measurements, report
 from benchmarks.servers.running import Place, Running, started
-from service.api.routes.version_upload import read_import
+from service.api.bodies.version_upload import read_import
 from service.contract.inputs import InputSpec
 from service.serving.predictor import Predictor
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.api.routes.health import Health
+from service.api.health import Health
 from service.cli import main
 from service.cli.exits import DONE, ERROR
 from service.registry.sql.schema import revisions

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
+from service.api.health import Health
 from service.api.limits.connections import HEAD_BYTES, SPARE, Bounds
 from service.api.limits.request_checks import Receive, Scope, Send, check_content_type
-from service.api.routes.health import Health
 from service.app import _Full
 from service.errors import UnsupportedMedia
 from service.server.exchange import Request

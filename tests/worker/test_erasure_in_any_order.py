@@ -26,13 +26,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service import runtime
-from service.api.bodies import new_batch
-from service.api.bodies.row_bodies import RowsHere
+from service.api.bodies.new_batch import NewBatch
+from service.api.bodies.row_bodies import RowsInMemory
 from service.api.idempotent_posts import Effect, Posts
-from service.api.reader.store_rows import Named
+from service.api.reader.store_rows import Annotations
 from service.contract import resources
 from service.contract.enums import BatchState, NewClasses, UpdateKind
-from service.contract.requests import CreateModel, PatchModel
+from service.contract.requests import CreateBatch, CreateModel, PatchModel
 from service.errors import Cancelled, TsuikaError
 from service.learning.data.row_hash import content_digest
 from service.registry import batches, deployments, models, updates, versions
@@ -177,17 +177,17 @@ class Service:
     def send(self, kind: int, times: int, again: bool, method: dict[str, Any] | None = None) -> None:
         """The same rows, so many times at once; with a method an update learns them."""
         inputs, labels = rows(kind)
-        sent = RowsHere(np.asarray(inputs, np.float32), Named(labels=list(labels)))
-        delivery = new_batch.Delivery(sent, None, NewClasses.ALLOW, again)
+        order = CreateBatch(inputs=[], labels=[], new_classes=NewClasses.ALLOW, again=again)
+        decoded = RowsInMemory(np.asarray(inputs, np.float32), Annotations(labels=list(labels)))
         with ExitStack() as stack, suppress(TsuikaError):
-            arriving = [stack.enter_context(new_batch.Arriving(self.runtime, NAME, delivery)) for _ in range(times)]
-            for one in arriving:
-                one.store()
-            for one in arriving:
-                self._posts.run(None, lambda: partial(self._accept, one, method))  # noqa: B023
+            arriving = [stack.enter_context(NewBatch(self.runtime, NAME, decoded, order)) for _ in range(times)]
+            for new_batch in arriving:
+                new_batch.store()
+            for new_batch in arriving:
+                self._posts.run(None, lambda: partial(self._accept, new_batch, method))  # noqa: B023
 
-    def _accept(self, arriving: new_batch.Arriving, method: dict[str, Any] | None, session: Session) -> Effect:
-        batch, _ = arriving.accept(session)
+    def _accept(self, new_batch: NewBatch, method: dict[str, Any] | None, session: Session) -> Effect:
+        batch, _ = new_batch.accept(session)
         if method is not None:
             order = Order(UpdateKind.LEARN, [batch.id], method)
             updates.enqueue(session, models.get(session, NAME), order, "somebody")

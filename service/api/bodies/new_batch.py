@@ -1,17 +1,15 @@
-"""Labelled rows become a batch: decode, fold, store the bytes, then one transaction that asks the vocabulary."""
+"""Labelled rows become a batch: decode, fold, store the bytes, then one transaction that checks the vocabulary."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.api.bodies.row_bodies import Sent, SentRows
-from service.api.context import Context
+from service.api.bodies.row_bodies import BodyRows
 from service.api.idempotent_posts import Swept
 from service.api.reader.process import Ended
 from service.api.reader.store_rows import Making
@@ -22,45 +20,27 @@ from service.intake.labels import too_many_classes, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS
 from service.learning.data.sides import SETTLING_ROWS, Folding
 from service.registry import batches, models
-from service.registry.batches import Arrival
+from service.registry.arrival import Arrival
 from service.registry.sql.tables import Batch, Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.upkeep import gc
 
 
-@dataclass(frozen=True, eq=False)
-class Delivery:
-    """Rows as they were sent, decoded and checked on their own; the vocabulary is asked later."""
+class NewBatch:
+    """Rows of a body, decoded and checked on their own, on their way to become a batch of the model `name`.
 
-    rows: SentRows
-    source: str | None
-    new_classes: NewClasses
-    again: bool
+    What was stored of them is deleted where they do not become one.
+    """
 
-    @property
-    def names(self) -> list[str]:
-        """Each label once, in order of appearance."""
-        return list(self.rows.labels.places)
-
-
-def deliver(shared: Context, order: CreateBatch | CreateUpdate, sent: Sent, model: Model) -> Delivery:
-    """Check the rows and labels of a body. Raises InvalidContent with the pointer of the first fault."""
-    rows = sent.rows(shared, model, order.labels or [], order.groups)
-    return Delivery(rows, order.source, order.new_classes, order.again)
-
-
-class Arriving:
-    """Rows on their way to become a batch: what was stored of them is deleted where they do not become one."""
-
-    def __init__(self, runtime: Runtime, name: str, delivery: Delivery) -> None:
-        self._runtime, self._name, self._delivery = runtime, name, delivery
+    def __init__(self, runtime: Runtime, name: str, rows: BodyRows, order: CreateBatch | CreateUpdate) -> None:
+        self._runtime, self._name, self._rows, self._order = runtime, name, rows, order
         self._stored: list[Arrival] = []
         self._known: Batch | None = None
         self._accepted = False
         self._area = ""
 
-    def __enter__(self) -> Arriving:
+    def __enter__(self) -> NewBatch:
         return self
 
     def __exit__(
@@ -70,44 +50,36 @@ class Arriving:
             self._give_up()
 
     def store(self) -> None:
-        """Put the rows into the store, unless the same ones are there.
+        """Puts the rows into the store, unless the same ones are there.
 
         Raises UnknownLabels, here without holding anybody up, and again in the transaction, where it counts.
         """
-        delivery = self._delivery
-        digest = delivery.rows.digest()
+        digest, order = self._rows.digest(), self._order
         with self._runtime.database.reading() as session:
             model = models.get(session, self._name)
-            _check_vocabulary(session, model, delivery)
-            self._known = None if delivery.again else batches.same(session, model, digest, delivery.source)
+            self._check_vocabulary(session, model)
+            self._known = None if order.again else batches.same(session, model, digest, order.source)
             if self._known is not None:
                 return
-            held = batches.learning_rows(session, model, delivery.names, LEARNING_ROWS)
+            held = batches.learning_rows(session, model, list(self._rows.labels.places), LEARNING_ROWS)
             secret = models.installation_secret(session)
             folding = _folding(model, model.folding)
-        batch_id, self._area = batches.new_batch_id(), model_area(model.id)
+        self._area = model_area(model.id)
         try:
             making = Making(
-                batch=batch_id,
+                batch=batches.new_batch_id(),
                 area=self._area,
                 secret=secret.hex(),
-                source=delivery.source,
+                digest=digest,
+                source=order.source,
+                again=order.again,
                 held=dict(held),
                 folding=self._settled(folding, secret),
             )
-            made = delivery.rows.make(making, self._runtime.store)
+            self._stored.append(self._rows.make(making, self._runtime.store))
         except Ended:
             gc.sweep(self._runtime, [model.id])
             raise
-        arrival = Arrival(
-            id=batch_id,
-            digest=digest,
-            unlabelled=delivery.rows.count - made.rows,
-            source=delivery.source,
-            again=delivery.again,
-            **made.model_dump(),
-        )
-        self._stored.append(arrival)
 
     def accept(self, session: Session) -> tuple[Batch, bool]:
         """-> the batch, and whether it is new. Raises Swept where an erasure has swept what `store` has put there."""
@@ -115,25 +87,36 @@ class Arriving:
             return _the_same(session, self._name, self._known)
         arrival = self._stored[-1]
         model = models.get(session, self._name)
-        _check_vocabulary(session, model, self._delivery)
-        models.add_classes(session, model, self._delivery.names)
+        self._check_vocabulary(session, model)
+        models.add_classes(session, model, list(self._rows.labels.places))
         batch, self._accepted = batches.accept(session, model, arrival)
         if self._accepted and not self._runtime.store.has(self._area, arrival.stored_digest):
             raise Swept
         return batch, self._accepted
 
+    def _check_vocabulary(self, session: Session, model: Model) -> None:
+        """Raises UnknownLabels, unless new classes are allowed or these are the first classes of the model."""
+        places = self._rows.labels.places
+        check_room(model, places, "/labels")
+        if self._order.new_classes is NewClasses.ALLOW:
+            return
+        first = not model.classes and not session.scalar(
+            select(Version.id).where(Version.model_id == model.id).limit(1)
+        )
+        if not first and (refused := unknown_labels(places, model.classes, model.name)):
+            raise refused
+
     def _settled(self, folding: Folding | None, secret: bytes) -> Folding | None:
-        """How the rows of the model fall: settled for good by the first delivery that has enough of them."""
-        rows = self._delivery.rows
-        if folding is None or folding.settled or rows.labels.labelled < SETTLING_ROWS:
+        """How the rows of the model are folded: settled for good by the first body that has enough of them."""
+        if folding is None or folding.settled or self._rows.labels.labelled < SETTLING_ROWS:
             return folding
-        settled = rows.settled(folding, secret)
+        settled = self._rows.settled(folding, secret)
         with self._runtime.database.writing() as session:
             model = models.get(session, self._name, locked=True)
             return _folding(model, models.settle_folding(session, model, settled.model_dump(exclude={"input"})))
 
     def _give_up(self) -> None:
-        """Delete what became no batch, as far as can be known after a commit that failed."""
+        """Deletes what became no batch, as far as can be known after a commit that failed."""
         with self._runtime.database.reading() as session:
             lost = [arrival for arrival in self._stored if session.get(Batch, arrival.id) is None]
         for arrival in lost:
@@ -141,31 +124,19 @@ class Arriving:
 
 
 def _folding(model: Model, stored: Mapping[str, Any] | None) -> Folding | None:
-    """How its rows fall; None: by their bytes, as those of a model that an earlier release made."""
+    """How the model's rows are folded; None: by their bytes, as those of a model that an earlier release made."""
     return None if stored is None else Folding.model_validate({"input": model.input, **stored})
 
 
 def _the_same(session: Session, name: str, known: Batch) -> tuple[Batch, bool]:
-    """The batch that was there already; retracted in between, the rows must be stored anew."""
+    """The batch that was there already; retracted in between, the rows must be stored anew. Raises Busy."""
     batch = batches.get(session, models.get(session, name), known.id)
     if batch.retracted_at is not None:
         raise Busy("The batch with the same rows was retracted just now. Send it again.")
     return batch, False
 
 
-def _check_vocabulary(session: Session, model: Model, delivery: Delivery) -> None:
-    """Raises UnknownLabels, unless new classes are allowed or this is the model's first word on classes."""
-    known = set(model.classes)
-    new = [name for name in delivery.names if name not in known]
-    check_room(model, new, "/labels")
-    if not new or delivery.new_classes is NewClasses.ALLOW:
-        return
-    first = not model.classes and not session.scalar(select(Version.id).where(Version.model_id == model.id).limit(1))
-    if not first and (refused := unknown_labels(delivery.rows.labels.places, model.classes, model.name)):
-        raise refused
-
-
 def check_room(model: Model, names: Iterable[str], pointer: str) -> None:
-    """Raises InvalidContent when the vocabulary would grow beyond reason."""
+    """Raises InvalidContent where the vocabulary would grow beyond its limit."""
     if len({*model.classes, *names}) > MOST_CLASSES:
         raise too_many_classes(pointer)

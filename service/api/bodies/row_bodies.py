@@ -1,12 +1,11 @@
-"""The body of a request that brings rows: its members here, its rows decoded here or, of a large body, aside.
+"""The body of a request that brings rows: a small one is decoded in this process, a large one in the reading process.
 
-Numbers that come as they are in memory are decoded nowhere: a large body of them is mapped, and a pass reads its rows.
+Numbers that come as they are in memory need no decoding: a large body of them is mapped, and a pass reads its rows.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -22,19 +21,21 @@ from service.api.idempotent_posts import Hashed
 from service.api.limits.request_checks import Scope, media_type
 from service.api.reader.process import Reader
 from service.api.reader.spool import LARGE_BYTES, Spooled
-from service.api.reader.store_rows import Made, Making, Named, digest_of, identity_of, make, settled
-from service.api.reader.tasks import ARRAY, MEMBERS, as_rows, load_array, load_names, load_texts, refusal
+from service.api.reader.store_rows import Annotations, Making, digest_of, identity_of, make, settled
+from service.api.reader.tasks import ARRAY, MEMBERS, as_rows, load_array, load_labels, load_texts, refusal
 from service.api.validation import validated
 from service.contract.inputs import ImageInput, InputSpec
 from service.contract.names import clean_class_name
+from service.contract.requests import CreateBatch, CreateUpdate
 from service.intake.images import is_heavy
 from service.intake.json_body import ROWS, JsonBody
 from service.intake.labels import Labels, read_groups, read_labels
-from service.intake.oip_request import Inference, Wanted, read_inference, said_length
+from service.intake.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.pictures import SIGNATURES
 from service.intake.raw import READERS
 from service.intake.rows import read_rows
 from service.learning.data.sides import Folding
+from service.registry.arrival import Arrival
 from service.registry.sql.tables import Model
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import Artifacts
@@ -47,7 +48,7 @@ USUAL_STRINGS = 12
 M = TypeVar("M", bound=BaseModel)
 
 
-class SentRows(Protocol):
+class BodyRows(Protocol):
     """Decoded rows with their labels, wherever they are."""
 
     @property
@@ -55,7 +56,7 @@ class SentRows(Protocol):
 
     @property
     def labels(self) -> Labels:
-        """What their labels come to."""
+        """A summary of their labels."""
         ...
 
     def digest(self) -> str:
@@ -63,20 +64,20 @@ class SentRows(Protocol):
         ...
 
     def settled(self, folding: Folding, secret: bytes) -> Folding:
-        """How the rows of the model fall from now on."""
+        """How the rows of the model are folded from now on."""
         ...
 
-    def make(self, making: Making, store: Artifacts) -> Made:
-        """Fold and store them. Raises DiskFull."""
+    def make(self, making: Making, store: Artifacts) -> Arrival:
+        """Folds and stores them. Raises DiskFull."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class RowsHere:
-    """Rows in memory, and what each is named."""
+class RowsInMemory:
+    """Rows in memory, with the label and group of each."""
 
     inputs: NDArray[Any]
-    named: Named
+    annotations: Annotations
 
     @property
     def count(self) -> int:
@@ -84,7 +85,7 @@ class RowsHere:
 
     @cached_property
     def labels(self) -> Labels:
-        return Labels.of(self.named.labels)
+        return Labels.of(self.annotations.labels)
 
     @cached_property
     def identity(self) -> str:
@@ -92,17 +93,17 @@ class RowsHere:
         return identity_of(self.inputs)
 
     def digest(self) -> str:
-        return digest_of(self.inputs, self.named)
+        return digest_of(self.inputs, self.annotations)
 
     def settled(self, folding: Folding, secret: bytes) -> Folding:
-        return settled(self.inputs, self.named, folding, secret)
+        return settled(self.inputs, self.annotations, folding, secret)
 
-    def make(self, making: Making, store: Artifacts) -> Made:
-        return make(self.inputs, self.named, making, store)
+    def make(self, making: Making, store: Artifacts) -> Arrival:
+        return make(self.inputs, self.annotations, making, store)
 
 
 @dataclass(frozen=True, eq=False)
-class RowsAside:
+class RowsOnDisk:
     """Rows and their labels in the folder of a large body: this process never holds them."""
 
     reader: Reader
@@ -111,62 +112,67 @@ class RowsAside:
     labels: Labels
 
     def digest(self) -> str:
-        found: str = self.reader.run(self.body, "digest")["digest"]
-        return found
+        digest: str = self.reader.run(self.body, "digest")["digest"]
+        return digest
 
     def settled(self, folding: Folding, secret: bytes) -> Folding:
         task = {"folding": folding.model_dump(mode="json"), "secret": secret.hex()}
         return Folding.model_validate(self.reader.run(self.body, "settle", **task))
 
-    def make(self, making: Making, store: Artifacts) -> Made:
-        return Made.model_validate(self.reader.run(self.body, "store", making=making.model_dump(mode="json")))
+    def make(self, making: Making, store: Artifacts) -> Arrival:
+        return Arrival(**self.reader.run(self.body, "store", making=making.model_dump(mode="json")))
 
 
 @dataclass(frozen=True, eq=False)
-class Sent:
-    """A checked body; `told`: of a large one what the reading process said of its rows."""
+class RowBody:
+    """A checked body that may bring rows; `report`: of a large one what the reading process said of its rows."""
 
-    body: JsonBody
+    json: JsonBody
     spooled: Spooled | None = None
-    told: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
 
-    def rows(self, shared: Context, model: Model, labels: Sequence[Any], groups: Any) -> SentRows:
-        """The rows, with these labels and groups. Raises InvalidContent with the pointer of the first fault."""
-        if self.spooled is None or self.told is None:
-            inputs = read_rows(self.body.rows, SPEC.validate_python(model.input), model.name)
-            each = read_labels(labels, len(inputs), clean_class_name)
-            return RowsHere(inputs, Named(labels=each, groups=read_groups(groups, len(inputs))))
-        if "fault" in self.told:
-            raise refusal(self.told["fault"])
-        return RowsAside(shared.reader, self.spooled, self.told["rows"], load_names(self.spooled.folder))
+    def rows(self, shared: Context, model: Model, order: CreateBatch | CreateUpdate) -> BodyRows:
+        """The rows, with their labels and groups. Raises InvalidContent with the pointer of the first fault."""
+        if self.spooled is None or self.report is None:
+            inputs = read_rows(self.json.rows, SPEC.validate_python(model.input), model.name)
+            labels = read_labels(order.labels or [], len(inputs), clean_class_name)
+            return RowsInMemory(inputs, Annotations(labels=labels, groups=read_groups(order.groups, len(inputs))))
+        if "fault" in self.report:
+            raise refusal(self.report["fault"])
+        return RowsOnDisk(shared.reader, self.spooled, self.report["rows"], load_labels(self.spooled.folder))
 
-    def identity(self, rows: SentRows | None) -> Any:
+    def identity(self, rows: BodyRows | None) -> Any:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
-        if self.told is not None:
-            return Hashed(self.told["hash"])
-        return {**self.body.members, ROWS: rows.identity} if isinstance(rows, RowsHere) else self.body.members
+        if self.report is not None:
+            return Hashed(self.report["hash"])
+        return {**self.json.members, ROWS: rows.identity} if isinstance(rows, RowsInMemory) else self.json.members
 
 
-def received(shared: Context, request: Request, kind: type[M], model: Model) -> tuple[M, Sent]:
-    """The body as a request, and what it brings. Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull."""
-    spooled = aside_where_heavy(shared, request.scope, request.scope["tsuika.body"], SPEC.validate_python(model.input))
+def read_row_body(shared: Context, request: Request, kind: type[M], model: Model) -> tuple[M, RowBody]:
+    """The body as a request, and the rows that it brings.
+
+    Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull.
+    """
+    spooled = spool_if_heavy(shared, request.scope, request.scope["tsuika.body"], SPEC.validate_python(model.input))
     if not isinstance(spooled, Spooled):
         order, body = body_of(request, kind)
-        return order, Sent(body)
-    told = shared.reader.run(spooled, "read", spec=model.input, model=model.name)
+        return order, RowBody(body)
+    report = shared.reader.run(spooled, "read", spec=model.input, model=model.name)
     body = members_of(spooled)
-    return validated(kind, body), Sent(body, spooled, told)
+    return validated(kind, body), RowBody(body, spooled, report)
 
 
-def aside_where_heavy(
+def spool_if_heavy(
     shared: Context, scope: Scope, body: bytes | Spooled, spec: InputSpec, length: str | None = None
 ) -> bytes | Spooled:
-    """A short body whose pictures may come to much is read aside, as a large one is. `length`: bytes of it that are
-    JSON, if not all are. Raises DiskFull."""
+    """The body; on disk, for the reading process, where it is short but its pictures may come to much.
+
+    `length`: bytes of it that are JSON, if not all are. Raises DiskFull.
+    """
     if (
         not isinstance(spec, ImageInput)
         or isinstance(body, Spooled)
-        or not is_heavy(_pictures(scope, body, length), spec)
+        or not is_heavy(_most_pictures(scope, body, length), spec)
     ):
         return body
     with shared.reader.spool() as spooled:
@@ -175,12 +181,12 @@ def aside_where_heavy(
     return spooled
 
 
-def _pictures(scope: Scope, body: bytes, length: str | None) -> int:
-    """How many pictures a body can hold at the most. In JSON each is an object, or else a string, but for the few
-    strings that each request has; behind JSON they begin as their kind does."""
+def _most_pictures(scope: Scope, body: bytes, length: str | None) -> int:
+    """How many pictures a body can hold at most. In JSON each is an object, or else a string, but for the few strings
+    that each request has; bytes behind JSON begin as a picture of their kind does."""
     if length is None and media_type(scope) in READERS and not scope["path"].startswith("/v2/"):
         return 0  # rows as they are, or one picture
-    json_bytes = len(body) if length is None else said_length(length) or 0
+    json_bytes = len(body) if length is None else declared_length(length) or 0
     text = body[:json_bytes]
     strings = text.count(b'"') // 2 - USUAL_STRINGS
     behind = sum(body.count(begins, json_bytes) for begins in SIGNATURES.values())
@@ -194,32 +200,35 @@ def members_of(spooled: Spooled) -> JsonBody:
 
 
 async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Loaded) -> tuple[NDArray[Any], Wish]:
-    """The question of a large body. Raises BrokenJSON, InvalidContent, UnsupportedMedia, Busy, TooLarge, DiskFull."""
+    """The rows of a large body of a prediction, and how to answer them.
+
+    Raises BrokenJSON, InvalidContent, UnsupportedMedia, Busy, TooLarge, DiskFull.
+    """
     if (media := media_type(scope)) in READERS:
         wish = read_wish_of_query(scope["query_string"])
         return await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model), wish
     no_query(scope["query_string"])
     spec = loaded.input.model_dump(mode="json")
-    told = await shared.reader.wait(spooled, "read question", spec=spec, model=loaded.model)
+    report = await shared.reader.wait(spooled, "read question", spec=spec, model=loaded.model)
     wish = read_wish(members_of(spooled))
-    if "fault" in told:
-        raise refusal(told["fault"])
+    if "fault" in report:
+        raise refusal(report["fault"])
     return await _rows(spooled), wish
 
 
 async def inference(shared: Context, spooled: Spooled, length: str | None, loaded: Loaded) -> Inference:
-    """The same of the Open Inference Protocol; `length`: bytes of it that are JSON, as its header says."""
+    """The same of the Open Inference Protocol; `length`: bytes of the body that are JSON, as its header says."""
     if _is_bare(spooled, length, loaded.input):
         return await asyncio.to_thread(read_inference, spooled.mapped(), length, loaded.input, loaded.model)
     spec = loaded.input.model_dump(mode="json")
-    told = await shared.reader.wait(spooled, "read tensor", length=length, spec=spec, model=loaded.model)
-    wanted = [Wanted(*output) for output in told["wanted"]]
-    return Inference(await _rows(spooled), told["id"], wanted, told["source"], told["timeout"])
+    report = await shared.reader.wait(spooled, "read tensor", length=length, spec=spec, model=loaded.model)
+    wanted = [Wanted(*output) for output in report["wanted"]]
+    return Inference(await _rows(spooled), report["id"], wanted, report["source"], report["timeout"])
 
 
 def _is_bare(spooled: Spooled, length: str | None, spec: InputSpec) -> bool:
-    """Whether it is numbers behind little JSON or none."""
-    json_bytes = None if length is None else said_length(length)
+    """Whether the body is numbers behind little JSON or none."""
+    json_bytes = None if length is None else declared_length(length)
     if json_bytes is None or json_bytes > LARGE_BYTES:
         return False
     with spooled.path.open("rb") as file:
@@ -229,7 +238,7 @@ def _is_bare(spooled: Spooled, length: str | None, spec: InputSpec) -> bool:
 
 
 async def _rows(spooled: Spooled) -> NDArray[Any]:
-    """Rows that were read aside; of many texts a few at a time, and others have their turn in between."""
+    """Rows that the reading process decoded; texts a few at a time, so that others have their turn in between."""
     if (spooled.folder / ARRAY).exists():
         return load_array(spooled.folder)
     texts: list[str] = []

@@ -1,4 +1,4 @@
-"""How much a caller may ask for: every limit of the service, as the code that keeps to it has it."""
+"""The table of all limits of the service, each as the code that keeps to it has it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from annotated_types import Le, MaxLen
-from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from service.api.bodies.prediction_bodies import MOST_TOP
-from service.api.context import LONGEST_WAIT, MOST_ITEMS, Shared, answer
+from service.api.bodies.version_upload import MOST_SAID_BYTES
+from service.api.context import LONGEST_WAIT, MOST_ITEMS
 from service.api.idempotent_posts import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.limits import downloads, turns
 from service.api.limits.connections import (
@@ -26,10 +26,8 @@ from service.api.limits.connections import (
 from service.api.limits.long_answers import MOST_AT_ONCE, MOST_BINARY_SCORES, MOST_SCORES
 from service.api.limits.request_checks import QUERY_BYTES
 from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
-from service.api.openapi import refusals
 from service.api.reader.process import TASK_SECONDS, WAITING
 from service.api.reader.spool import MEMBERS_BYTES, MODEL_BYTES
-from service.api.routes.version_upload import MOST_SAID_BYTES
 from service.api.update_watcher import MOST_WAITS
 from service.api.validation import REMEDIES
 from service.contract import inputs, requests, resources
@@ -40,13 +38,11 @@ from service.intake.texts import MOST_MARKS
 from service.registry import aliases
 from service.settings import PREFIX, Settings
 
-routes = APIRouter(tags=["limits"])
-
 
 @dataclass(frozen=True)
 class Row:
-    """One limit. `value`: a number, or the name of the setting that holds it; `status`: of an answer beyond it, if that
-    is a refusal; `beyond`: what the caller gets then, and the remedy."""
+    """One limit. `value`: a number, or the name of the setting that holds it; `status`: of the refusal beyond it, None
+    where nothing is refused; `beyond`: the remedy, or what becomes of the request then."""
 
     name: str
     value: float | str
@@ -56,11 +52,11 @@ class Row:
     beyond: str
 
     def limit(self, settings: Settings) -> resources.Limit:
-        """As these settings have it."""
+        """The limit under these settings."""
         setting = self.value if isinstance(self.value, str) else None
         return resources.Limit(
             name=self.name,
-            value=self.value if not isinstance(self.value, str) else getattr(settings, self.value),
+            value=self.value if setting is None else getattr(settings, setting),
             unit=self.unit,
             bounds=self.bounds,
             beyond=self.beyond,
@@ -72,9 +68,11 @@ class Row:
 def most(body: type[BaseModel], field: str) -> int:
     """The largest value, or length, that a field of a body declares."""
     declared = body.model_fields[field].metadata
-    bounds = [cast(int, bound.le) for bound in declared if isinstance(bound, Le)]
-    bounds += [bound.max_length for bound in declared if isinstance(bound, MaxLen)]
-    [largest] = bounds
+    [largest] = [
+        bound.max_length if isinstance(bound, MaxLen) else cast(int, bound.le)
+        for bound in declared
+        if isinstance(bound, Le | MaxLen)
+    ]
     return largest
 
 
@@ -387,11 +385,5 @@ ROWS = (
 
 
 def limits_of(settings: Settings) -> list[resources.Limit]:
-    """All limits, as these settings have them."""
+    """All limits under these settings."""
     return [row.limit(settings) for row in ROWS]
-
-
-@routes.get("/v1/limits", response_model=resources.Limits, responses=refusals())
-def list_limits(shared: Shared) -> Response:
-    """How much a caller may ask for, and what becomes of a request that goes beyond it."""
-    return answer(resources.Limits(items=limits_of(shared.runtime.settings)))

@@ -17,11 +17,12 @@ from service.learning.data.row_hash import content_digest
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import Folding, settle
+from service.registry.arrival import Arrival
 from service.storage.artifacts import Artifacts
 
 
-class Named(BaseModel):
-    """What a body says of its rows: the label of each, None where nobody knows, and the group, where it names any."""
+class Annotations(BaseModel):
+    """What a body says of its rows: the label of each, None where it is not known, and its group, where it has one."""
 
     labels: list[str | None]
     groups: list[str | None] | None = None
@@ -33,25 +34,17 @@ class Named(BaseModel):
 
 
 class Making(BaseModel):
-    """What rows need to become a batch, besides themselves and what they are named. `held`: learning rows of each class
-    so far · `folding`: how the model's rows fall, None: by their bytes."""
+    """What rows need to become a batch, besides themselves and their annotations. `held`: learning rows of each class
+    so far · `folding`: how the model's rows are folded, None: by their bytes."""
 
     batch: str
     area: str
     secret: str
+    digest: str
     source: str | None
+    again: bool
     held: dict[str, int]
     folding: Folding | None = None
-
-
-class Made(BaseModel):
-    """Stored rows: the digest of their bytes, how many have a label, rows a class, its folds, and which are lent."""
-
-    stored_digest: str
-    rows: int
-    label_counts: dict[str, int]
-    folds: dict[str, list[int]]
-    lent: list[int]
 
 
 def identity_of(inputs: NDArray[Any]) -> str:
@@ -65,30 +58,36 @@ def identity_of(inputs: NDArray[Any]) -> str:
     return hashlib.sha256(repr(inputs.shape).encode() + np.ascontiguousarray(inputs).tobytes()).hexdigest()
 
 
-def digest_of(inputs: NDArray[Any], named: Named) -> str:
+def digest_of(inputs: NDArray[Any], annotations: Annotations) -> str:
     """The digest of the content of a batch."""
-    return content_digest(inputs, named.labels, named.groups)
+    return content_digest(inputs, annotations.labels, annotations.groups)
 
 
-def settled(inputs: NDArray[Any], named: Named, folding: Folding, secret: bytes) -> Folding:
-    """How the rows of the model fall from now on, by those of these rows that have a label."""
-    return settle(folding, inputs[named.labelled], [label for label in named.labels if label is not None], secret)
+def settled(inputs: NDArray[Any], annotations: Annotations, folding: Folding, secret: bytes) -> Folding:
+    """How the rows of the model are folded from now on, decided by those of these rows that have a label."""
+    labels = [label for label in annotations.labels if label is not None]
+    return settle(folding, inputs[annotations.labelled], labels, secret)
 
 
-def make(inputs: NDArray[Any], named: Named, making: Making, store: Artifacts) -> Made:
-    """Fold the rows that have a label, and put all of them into the store."""
-    labelled = named.labelled
+def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: Artifacts) -> Arrival:
+    """Folds the rows that have a label, and puts all of them into the store. Raises DiskFull."""
+    labelled = annotations.labelled
     numbers = np.flatnonzero(labelled)
-    labels = [label for label in named.labels if label is not None]
-    groups = [named.groups[k] for k in numbers] if named.groups else None
+    labels = [label for label in annotations.labels if label is not None]
+    groups = [annotations.groups[k] for k in numbers] if annotations.groups else None
     known = Known(making.source, making.held, numbers, groups, making.folding)
     rows = rows_of(making.batch, inputs[numbers], labels, bytes.fromhex(making.secret), known)
-    return Made(
+    return Arrival(
+        id=making.batch,
+        digest=making.digest,
         stored_digest=store.put(making.area, pack_rows(rows, inputs[~labelled])),
         rows=len(rows),
+        unlabelled=len(inputs) - len(rows),
         label_counts=rows.counts(),
         folds=_folds(rows),
         lent=rows.row[rows.lent].tolist(),
+        source=making.source,
+        again=making.again,
     )
 
 

@@ -1,7 +1,7 @@
-"""What the process that reads large bodies does.
+"""The tasks of the process that reads large bodies.
 
-A task a line comes in, an answer a line goes out; rows stay in files beside the body, as an array without pickles,
-texts as one line of JSON each. The readers are those of small bodies, so the verdicts are, too.
+A task a line comes in, an answer a line goes out; rows stay in files beside the body, numbers as a .npy array, texts
+as one line of JSON each. The readers are those of small bodies, so a large body is refused for the same reasons.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from service.api.reader.spool import MEMBERS_BYTES
-from service.api.reader.store_rows import Making, Named, digest_of, identity_of, make, settled
+from service.api.reader.store_rows import Annotations, Making, digest_of, identity_of, make, settled
 from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_name
 from service.contract.requests import MOST_ROWS
@@ -39,7 +39,7 @@ from service.learning.data.sides import Folding
 from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
-NAMED, NAMES = "named.json", "names.json"
+ANNOTATIONS, LABELS_SUMMARY = "named.json", "names.json"
 """Names of the files beside a body."""
 PIECE_BYTES = 64 * 1024
 SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
@@ -48,7 +48,7 @@ log = logging.getLogger("tsuika.reading")
 
 
 def save_rows(folder: Path, rows: NDArray[Any]) -> None:
-    """Decoded rows as a file."""
+    """Writes decoded rows into a file."""
     if rows.dtype != object:
         np.save(folder / ARRAY, rows, allow_pickle=False)
         return
@@ -64,8 +64,8 @@ def load_rows(folder: Path) -> NDArray[Any]:
 
 
 def load_array(folder: Path) -> NDArray[Any]:
-    """Numbers where they lie: none is read before it is looked at, and what is changed is a copy. Its base is the
-    mapping, so that who is done with some of them can let them go."""
+    """Maps the array: no number is read before it is looked at, and a change is made to a copy. The base of the array
+    is the mapping, so that a caller can release the pages it is done with."""
     with (folder / ARRAY).open("rb") as file:
         np.lib.format.read_magic(file)
         shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
@@ -74,7 +74,7 @@ def load_array(folder: Path) -> NDArray[Any]:
 
 
 def load_texts(folder: Path) -> Iterator[list[str]]:
-    """A few at a time."""
+    """The texts, a few at a time."""
     with (folder / TEXTS).open(encoding="utf-8") as file:
         while lines := file.readlines(PIECE_BYTES):
             yield [json.loads(line) for line in lines]
@@ -89,7 +89,7 @@ def as_rows(texts: Iterable[str]) -> NDArray[Any]:
 
 
 def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
-    """The same as `read`, of a prediction: the usual body at once. Raises BrokenJSON, InvalidContent."""
+    """As `read`, of a prediction; the usual body by the fast reader. Raises BrokenJSON, InvalidContent."""
     if spec.kind != "text" and (quick := read_usual((folder / "body").read_bytes(), spec.shape)) is not None:
         rows, top = quick
         _check_rows(rows)
@@ -100,18 +100,19 @@ def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
 
 
 def read_tensor(folder: Path, length: str | None, spec: InputSpec, model: str) -> dict[str, Any]:
-    """A request of the Open Inference Protocol but for its rows; its rows -> a file. Raises BrokenJSON,
-    InvalidContent."""
-    asked = read_inference((folder / "body").read_bytes(), length, spec, model)
-    save_rows(folder, asked.rows)
-    return {**asked._asdict(), "rows": len(asked.rows)}
+    """A request of the Open Inference Protocol; its rows go into a file. Raises BrokenJSON, InvalidContent."""
+    request = read_inference((folder / "body").read_bytes(), length, spec, model)
+    save_rows(folder, request.rows)
+    return {**request._asdict(), "rows": len(request.rows)}
 
 
 def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
-    """Members of the body but for its rows, labels and groups -> a file; its rows, and what they are named -> files.
-    What is wrong with the rows, or else with the labels or groups, is told as `fault`: what is wrong with the members
-    comes before it. `hash`: of the parsed body, with its rows by what they hold. Raises BrokenJSON, InvalidContent,
-    TooLarge."""
+    """Writes rows, labels and groups, and the other members of the body, into files.
+
+    -> {"rows": count, "hash": of the parsed body, with its rows by what they hold}. A fault of the rows, labels or
+    groups is returned as `fault`, so that the faults of the other members come before it. Raises BrokenJSON,
+    InvalidContent, TooLarge.
+    """
     body = read_object((folder / "body").read_bytes(), (ROWS, LABELS, GROUPS))
     text = body.text
     if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
@@ -128,39 +129,39 @@ def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
         rows = _rows(body.rows, spec, model)
         _check_rows(rows)
         if isinstance(labels, list):
-            _save_named(folder, labels, groups, len(rows))
+            _save_annotations(folder, labels, groups, len(rows))
     except InvalidContent as fault:
-        return {"fault": _told(fault)}
+        return {"fault": _report(fault)}
     save_rows(folder, rows)
     return {"rows": len(rows), "hash": hash_of({**whole, ROWS: identity_of(rows)})}
 
 
 def _listed(value: msgspec.Raw | Any, name: str) -> Any:
-    """A member that may have been cut out. Raises InvalidContent."""
+    """The value of a member that may have been cut out. Raises InvalidContent."""
     return read_value(bytes(value), f"/{name}", MOST_MEMBERS) if isinstance(value, msgspec.Raw) else value
 
 
 def _check_rows(rows: NDArray[Any]) -> None:
     if len(rows) > MOST_ROWS:
-        told = f"A body has at most {MOST_ROWS:,} rows, and this one has {len(rows):,}. Send it in several."
-        raise InvalidContent.at(f"/{ROWS}", told)
+        sentence = f"A body has at most {MOST_ROWS:,} rows, and this one has {len(rows):,}. Send it in several."
+        raise InvalidContent.at(f"/{ROWS}", sentence)
 
 
-def _save_named(folder: Path, labels: list[Any], groups: Any, rows: int) -> None:
-    """Label and group of each row, and what the labels come to -> files. Raises InvalidContent."""
-    named = Named(labels=read_labels(labels, rows, clean_class_name), groups=read_groups(groups, rows))
-    names = Labels.of(named.labels)
-    (folder / NAMED).write_text(named.model_dump_json())
-    (folder / NAMES).write_bytes(msgspec.json.encode(names))
+def _save_annotations(folder: Path, labels: list[Any], groups: Any, rows: int) -> None:
+    """Writes label and group of each row, and the summary of the labels, into files. Raises InvalidContent."""
+    annotations = Annotations(labels=read_labels(labels, rows, clean_class_name), groups=read_groups(groups, rows))
+    summary = Labels.of(annotations.labels)
+    (folder / ANNOTATIONS).write_text(annotations.model_dump_json())
+    (folder / LABELS_SUMMARY).write_bytes(msgspec.json.encode(summary))
 
 
-def load_names(folder: Path) -> Labels:
-    """What the labels come to."""
-    return msgspec.json.decode((folder / NAMES).read_bytes(), type=Labels)
+def load_labels(folder: Path) -> Labels:
+    """The summary of the labels."""
+    return msgspec.json.decode((folder / LABELS_SUMMARY).read_bytes(), type=Labels)
 
 
 def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:
-    """Good vectors at once, all else by the strict readers. Raises InvalidContent."""
+    """Good numbers by the fast reader, all else by the strict ones. Raises InvalidContent."""
     if spec.kind != "text" and isinstance(rows, msgspec.Raw):
         quick = read_usual(b'{"inputs":%b}' % bytes(rows), spec.shape)
         if quick is not None and np.isfinite(quick[0]).all():
@@ -178,45 +179,45 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
         case "read tensor":
             return read_tensor(folder, task["length"], SPEC.validate_python(task["spec"]), task["model"])
         case "digest":
-            return {"digest": digest_of(load_rows(folder), _named(folder))}
+            return {"digest": digest_of(load_rows(folder), _annotations(folder))}
         case "settle":
             folding, secret = Folding.model_validate(task["folding"]), bytes.fromhex(task["secret"])
-            return settled(load_rows(folder), _named(folder), folding, secret).model_dump(mode="json")
+            return settled(load_rows(folder), _annotations(folder), folding, secret).model_dump(mode="json")
         case "store":
             making = Making.model_validate(task["making"])
-            return make(load_rows(folder), _named(folder), making, store).model_dump(mode="json")
+            return vars(make(load_rows(folder), _annotations(folder), making, store))
         case other:
             raise ValueError(f"no such task: {other}")
 
 
-def _named(folder: Path) -> Named:
-    return Named.model_validate_json((folder / NAMED).read_bytes())
+def _annotations(folder: Path) -> Annotations:
+    return Annotations.model_validate_json((folder / ANNOTATIONS).read_bytes())
 
 
-def _told(error: TsuikaError) -> dict[str, Any]:
+def _report(error: TsuikaError) -> dict[str, Any]:
     errors = error.errors if isinstance(error, InvalidContent) else []
     return {"slug": error.slug, "detail": error.detail, "errors": errors}
 
 
 def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a task came to: `done`, the refusal it ended with, or `failed`."""
+    """The result of a task as `done`, the refusal that it ended with as `refused`, or `failed`."""
     try:
         return {"done": do()}
     except TsuikaError as error:
-        return {"refused": _told(error)}
+        return {"refused": _report(error)}
     except MemoryError:
         too_large = TooLarge("The rows of this body need more memory than is given to one. Send it in several batches.")
-        return {"refused": _told(too_large)}
+        return {"refused": _report(too_large)}
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             full = DiskFull("The disk has no room for the rows of this body; nothing was stored.")
-            return {"refused": _told(full)}
+            return {"refused": _report(full)}
         log.exception("a large body could not be read")
         return {"failed": type(error).__name__}
 
 
 def work(folder: Path, memory: int, source: TextIO, sink: TextIO) -> None:
-    """Tasks until the parent is gone, over the store in that folder, with so many bytes of memory at most."""
+    """Runs tasks until the parent is gone, over the store in `folder`, in `memory` bytes at most."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     store = LocalArtifacts(folder)
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -236,8 +237,8 @@ def work(folder: Path, memory: int, source: TextIO, sink: TextIO) -> None:
 REFUSALS: dict[str, type[TsuikaError]] = {k.slug: k for k in (BrokenJSON, TooLarge, DiskFull)}
 
 
-def refusal(told: dict[str, Any]) -> TsuikaError:
-    """A refusal as the parent raises it: the inverse of how it was told."""
-    if told["slug"] in REFUSALS:
-        return REFUSALS[told["slug"]](told["detail"])
-    return InvalidContent(told["detail"], [(pointer, detail) for pointer, detail in told["errors"]])
+def refusal(report: dict[str, Any]) -> TsuikaError:
+    """The refusal that a report stands for, as the parent raises it: the inverse of `_report`."""
+    if report["slug"] in REFUSALS:
+        return REFUSALS[report["slug"]](report["detail"])
+    return InvalidContent(report["detail"], [(pointer, detail) for pointer, detail in report["errors"]])

@@ -1,4 +1,4 @@
-"""Batches and the vocabulary over HTTP."""
+"""Routes of batches and of the vocabulary."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.bodies import new_batch
-from service.api.bodies.row_bodies import received
+from service.api.bodies.new_batch import NewBatch, check_room
+from service.api.bodies.row_bodies import read_row_body
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
@@ -30,20 +30,20 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
     """Store labelled rows; an update learns from them. The same content and source again is the same batch (200)."""
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
-    order, sent = received(shared, request, requests.CreateBatch, found)
-    delivery = new_batch.deliver(shared, order, sent, found)
+    order, body = read_row_body(shared, request, requests.CreateBatch, found)
+    rows = body.rows(shared, found, order)
 
-    with new_batch.Arriving(shared.runtime, model, delivery) as arriving:
+    with NewBatch(shared.runtime, model, rows, order) as new_batch:
 
         def begin() -> Act:
-            arriving.store()
+            new_batch.store()
             return act
 
         def act(session: Session) -> Effect:
-            batch, new = arriving.accept(session)
+            batch, new = new_batch.accept(session)
             return Effect(201 if new else 200, {"batch": batch.id})
 
-        done = shared.posts.run(attempt(request, sent.identity(delivery.rows)), begin)
+        done = shared.posts.run(attempt(request, body.identity(rows)), begin)
     batch_id = done.names["batch"]
     headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
     return answer(_batch(shared, model, batch_id), done.status, headers)
@@ -90,7 +90,7 @@ def declare_classes(request: Request, shared: Shared, model: str) -> Response:
 
     def act(session: Session) -> Effect:
         found = models.get(session, model)
-        new_batch.check_room(found, names, "/names")
+        check_room(found, names, "/names")
         return Effect(201 if models.add_classes(session, found, names) else 200, {})
 
     done = shared.posts.run(attempt(request, body.members), lambda: act)

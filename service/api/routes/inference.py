@@ -30,7 +30,7 @@ from service.contract import inference as contract
 from service.contract.inputs import InputSpec, TextInput
 from service.contract.media import JSON, RAW
 from service.errors import TsuikaError
-from service.intake.oip_request import OUTPUTS, read_inference, said_length
+from service.intake.oip_request import OUTPUTS, declared_length, read_inference
 from service.intake.oip_tensors import NAME
 from service.registry import aliases, models
 from service.registry.sql.tables import Version
@@ -68,7 +68,7 @@ async def ask(
     until, length = prediction_bodies.deadline(scope), header(scope, JSON_BYTES)
     loaded = await prediction_bodies.in_time(shared.runtime.live.asked(name, version), until)
     shared.batcher.admit(loaded.predictor)
-    body = row_bodies.aside_where_heavy(shared, scope, body, loaded.input, length)
+    body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input, length)
     if isinstance(body, Spooled):
         asked = await row_bodies.inference(shared, body, length, loaded)
     elif _is_long(body, length, loaded):
@@ -108,7 +108,7 @@ def _is_long(body: bytes, length: str | None, loaded: Loaded) -> bool:
         return True
     if len(body) <= prediction_bodies.SMALL_BODY_BYTES:
         return False
-    json_bytes = None if length is None else said_length(length)
+    json_bytes = None if length is None else declared_length(length)
     bare = json_bytes is not None and json_bytes <= prediction_bodies.SMALL_BODY_BYTES
     return not bare or loaded.input.kind == "text"
 

@@ -49,7 +49,7 @@ async def ask(
     until = prediction_bodies.deadline(scope)
     loaded = await prediction_bodies.in_time(shared.runtime.live.asked(name, version), until)
     shared.batcher.admit(loaded.predictor)
-    body = row_bodies.aside_where_heavy(shared, scope, body, loaded.input)
+    body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input)
     if isinstance(body, Spooled):
         inputs, wish = await row_bodies.question(shared, scope, body, loaded)
     else:

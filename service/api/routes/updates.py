@@ -1,4 +1,4 @@
-"""Updates over HTTP: order one, look at it, follow it, stop it, try it again."""
+"""Routes of updates: order one, look at it, stop it, try it again."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from service.api.bodies import new_batch
-from service.api.bodies.row_bodies import SPEC, received
+from service.api.bodies.new_batch import NewBatch
+from service.api.bodies.row_bodies import SPEC, read_row_body
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
@@ -49,40 +49,38 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     with shared.runtime.database.reading() as session:
         found = models.get(session, model)
         live = models.live(session, found)
-        rows = batches.left_of(session, live.learned if live else ())
-    order, sent = received(shared, request, requests.CreateUpdate, found)
+        left = batches.left_of(session, live.learned if live else ())
+    order, body = read_row_body(shared, request, requests.CreateUpdate, found)
     method = order.method or requests.MethodChoice.model_validate(found.method)
     spec, architecture = SPEC.validate_python(found.input), Architecture.model_validate(found.architecture)
     check = partial(check_method, method, spec, architecture)
-    check(live, Retention(found.retention), rows)
-    delivery = new_batch.deliver(shared, order, sent, found) if order.batches is None else None
-    if delivery:
-        check_labels(delivery.rows.labels.labelled, method, live, "/labels")
-    arriving = new_batch.Arriving(shared.runtime, model, delivery) if delivery else None
+    check(live, Retention(found.retention), left)
+    rows = body.rows(shared, found, order) if order.batches is None else None
+    if rows is not None:
+        check_labels(rows.labels.labelled, method, live, "/labels")
+    batch = NewBatch(shared.runtime, model, rows, order) if rows is not None else None
 
     def begin() -> Act:
-        if arriving:
-            arriving.store()
+        if batch:
+            batch.store()
 
         def act(session: Session) -> Effect:
-            new = arriving.accept(session)[0] if arriving else None
+            accepted = batch.accept(session)[0] if batch else None
             current = models.get(session, model)
-            ids = [new.id] if new else _stored(session, current, order, method)
+            ids = [accepted.id] if accepted else _stored(session, current, order, method)
             live = models.live(session, current)
             learned = live.learned if live else []
             check_import(method, live, batches.classes_of(session, [*ids, *learned]))
             brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
             check(live, Retention(current.retention), batches.left_of(session, learned), frozenset(brings))
-            named = order.method.model_dump() if order.method else None
-            what = Order(UpdateKind.LEARN, ids, named, order.seed)
-            update = updates.enqueue(session, current, what, by)
+            chosen = order.method.model_dump() if order.method else None
+            update = updates.enqueue(session, current, Order(UpdateKind.LEARN, ids, chosen, order.seed), by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 
         return act
 
-    identity = sent.identity(delivery.rows if delivery else None)
-    with arriving or nullcontext():
-        return shared.posts.run(attempt(request, identity), begin)
+    with batch or nullcontext():
+        return shared.posts.run(attempt(request, body.identity(rows)), begin)
 
 
 def _stored(session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice) -> list[str]:
@@ -95,19 +93,19 @@ def _stored(session: Session, model: Model, order: requests.CreateUpdate, method
         return [b.id for b in waiting]
     if not order.batches:
         raise InvalidContent.at("/batches", 'batches is empty. Name at least one, or say "pending".')
-    found = batches.named(session, model, order.batches or [])
-    if gone := [b.id for b in found if b.retracted_at is not None]:
-        raise Conflict(f"Batch {gone[0]} was retracted. Leave it out, or send its rows anew.", batch=gone[0])
+    named = batches.named(session, model, order.batches)
+    if retracted := [b.id for b in named if b.retracted_at is not None]:
+        raise Conflict(f"Batch {retracted[0]} was retracted. Leave it out, or send its rows anew.", batch=retracted[0])
     learned = batches.live_learned(session, model)
-    for batch in found:
+    for batch in named:
         if batch.id not in learned:
             batches.require_whole(session, model, batch)
-    check_labels(sum(b.rows for b in found), method, models.live(session, model), "/batches")
-    return [b.id for b in found]
+    check_labels(sum(b.rows for b in named), method, models.live(session, model), "/batches")
+    return [b.id for b in named]
 
 
 def announce(shared: Context) -> None:
-    """After the commit: work waits, and something changed."""
+    """Wakes the worker, and whoever waits for news, after a commit."""
     shared.runtime.work.set()
     shared.runtime.changed()
 

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from service.api.bodies.new_batch import check_room
 from service.api.bodies.row_bodies import SPEC
+from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, MULTIPART, read_import
 from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.idempotent_posts import Act, Effect, Swept
 from service.api.lists import list_page
 from service.api.openapi import KEY, gives, refusals
-from service.api.routes.version_upload import BACKBONE, LEFT_OUT, MULTIPART, read_import
 from service.contract import resources
 from service.contract.inputs import BUILT_IN
 from service.errors import Conflict

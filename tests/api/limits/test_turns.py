@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service.api import update_watcher
-from service.api.bodies.new_batch import Arriving
+from service.api.bodies.new_batch import NewBatch
 from service.api.limits import turns
 from service.errors import Busy
 from service.registry import models
@@ -27,13 +27,13 @@ ROWS = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow", "again":
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Nothing is stored until it is set."""
-    opened, store = threading.Event(), Arriving.store
+    opened, store = threading.Event(), NewBatch.store
 
-    def waits(arriving: Arriving) -> None:
+    def waits(new_batch: NewBatch) -> None:
         assert opened.wait(20)
-        store(arriving)
+        store(new_batch)
 
-    monkeypatch.setattr(Arriving, "store", waits)
+    monkeypatch.setattr(NewBatch, "store", waits)
     yield opened
     opened.set()
 

@@ -1,4 +1,4 @@
-"""Is it alive, can it serve: answered before anything heavy is imported, and until the process is gone."""
+"""Health of a process, live and ready: answered before anything heavy is imported, and until the process is gone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from service.api.limits.request_checks import Scope, Send
 
 V2_LIVE, V2_READY = "/v2/health/live", "/v2/health/ready"
-"""The same by the Open Inference Protocol."""
+"""The paths of the Open Inference Protocol."""
 ALIVE = frozenset({"/healthz", "/livez", "/health", "/ping", V2_LIVE})
 READY = frozenset({"/readyz", V2_READY})
 
@@ -22,12 +22,12 @@ def no_troubles() -> dict[str, str]:
 
 @dataclass
 class Health:
-    """What a process tells of itself. `waiting_for`: what still keeps it from serving; null: nothing."""
+    """The health of a process. `waiting_for`: what still keeps it from serving; None: nothing."""
 
     waiting_for: str | None = None
     stopping: bool = False
     troubles: Callable[[], dict[str, str]] = field(default=no_troubles)
-    """Models that cannot be served as they should, with why."""
+    """Models that cannot be served as they should, with the reason."""
     storage: Callable[[], str | None] = field(default=lambda: None)
     """Why nothing can be stored."""
     learning: Callable[[], str | None] = field(default=lambda: None)
@@ -37,11 +37,9 @@ class Health:
         """Whether the request asks about health."""
         return scope["method"] in ("GET", "HEAD") and (scope["path"] in ALIVE or scope["path"] in READY)
 
-    async def answer(self, scope: Scope, send: Send, all_of_it: bool = False) -> None:
-        """200 while the process lives; readiness 503 until it can serve, 200 "degraded" when a version cannot load,
-        nothing can be stored or nothing is learned: what is loaded goes on answering. `all_of_it`: with names of
-        models, for those who may see them."""
-        status, body = self.of(scope["path"], all_of_it)
+    async def answer(self, scope: Scope, send: Send, names_models: bool = False) -> None:
+        """Sends the answer to a request about health. `names_models`: for callers who may see them."""
+        status, body = self.of(scope["path"], names_models)
         data = json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
         headers.append((b"cache-control", b"no-store"))
@@ -50,22 +48,19 @@ class Health:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": data if scope["method"] != "HEAD" else b""})
 
-    def of(self, path: str, all_of_it: bool = False) -> tuple[int, dict[str, Any]]:
-        """-> status, body, in the form of the door at that path"""
+    def of(self, path: str, names_models: bool = False) -> tuple[int, dict[str, Any]]:
+        """-> status, body, in the form of the protocol at that path"""
         if path == V2_LIVE:
             return 200, {"live": True}
-        status, body = self.alive() if path in ALIVE else self.ready(all_of_it)
+        status, body = (200, {"status": "alive"}) if path in ALIVE else self.ready(names_models)
         if path == V2_READY:
             fault = {} if status == 200 else {"error": f"The service is {body['status']}."}
             body = {"live": True, "ready": status == 200, **fault}
         return status, body
 
-    def alive(self) -> tuple[int, dict[str, Any]]:
-        """-> status, body"""
-        return 200, {"status": "alive"}
-
-    def ready(self, all_of_it: bool = False) -> tuple[int, dict[str, Any]]:
-        """-> status, body"""
+    def ready(self, names_models: bool = False) -> tuple[int, dict[str, Any]]:
+        """-> status, body: 503 until the process can serve and once it stops; 200 "degraded" where a version cannot be
+        loaded, nothing can be stored or nothing is learned: what is loaded goes on answering."""
         if self.stopping:
             return 503, {"status": "stopping"}
         if self.waiting_for is not None:
@@ -73,6 +68,6 @@ class Health:
         models = self.troubles()
         reasons = {"storage": self.storage(), "learning": self.learning()}
         if models or any(reasons.values()):
-            told = {"models": models} if models and all_of_it else {}
-            return 200, {"status": "degraded", **told, **{name: why for name, why in reasons.items() if why}}
+            named = {"models": models} if models and names_models else {}
+            return 200, {"status": "degraded", **named, **{name: reason for name, reason in reasons.items() if reason}}
         return 200, {"status": "ready"}

@@ -1,4 +1,4 @@
-"""Around the interface: version, health as OpenAPI shows it, and a page of documentation that needs no other server."""
+"""Routes of no resource: the version, health as OpenAPI shows it, the OpenAPI document, and the same as a page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from service import __version__
 from service.api.openapi import refusals
@@ -45,14 +46,8 @@ async def get_readiness(request: Request) -> Response:
 
 
 async def _of_health(request: Request) -> Response:
-    """Normally answered before the framework is asked."""
-    health = request.app.state.context.health
-    return _json(*health.of(request.url.path))
-
-
-def _json(status: int, body: dict[str, Any]) -> Response:
-    from starlette.responses import JSONResponse
-
+    """The dispatcher normally answers before the framework is asked."""
+    status, body = request.app.state.context.health.of(request.url.path)
     return JSONResponse(body, status)
 
 
@@ -85,9 +80,9 @@ def page(document: dict[str, Any]) -> str:
 
 
 def _line(method: str, path: str, operation: dict[str, Any]) -> str:
-    told = escape(operation.get("description") or operation.get("summary") or "")
+    text = escape(operation.get("description") or operation.get("summary") or "")
     codes = " ".join(sorted(operation["responses"]))
     return (
-        f'<tr><td>{method.upper()}</td><td><code>{escape(path)}</code><br>{told}<br><span class="codes">{codes}</span>'
+        f'<tr><td>{method.upper()}</td><td><code>{escape(path)}</code><br>{text}<br><span class="codes">{codes}</span>'
         "</td></tr>"
     )

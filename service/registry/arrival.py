@@ -1,0 +1,23 @@
+"""The facts of rows that were stored and are to become a batch; imported without a database, by the reading process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Facts of rows that were stored and are to become a batch."""
+
+    id: str
+    digest: str
+    stored_digest: str
+    rows: int
+    label_counts: Mapping[str, int]
+    folds: Mapping[str, Sequence[int]]
+    lent: Sequence[int]
+    source: str | None
+    again: bool
+    unlabelled: int = 0
+    """Rows without a label; `rows` does not count them."""
