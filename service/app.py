@@ -116,7 +116,7 @@ class _Full:
 
 async def _refuse(scope: Scope, send: Send, why: Busy, name: str, *more: tuple[bytes, bytes]) -> None:
     status, body, headers = problems.problem(why, name)
-    media, data = problems.written(scope["path"], body)
+    media, data = problems.encoded_problem(scope["path"], body)
     kind, length = (b"content-type", media), (b"content-length", str(len(data)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers, *more]})
     await send({"type": "http.response.body", "body": data})

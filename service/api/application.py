@@ -159,9 +159,9 @@ def _methods(request: Request) -> set[str]:
 
 async def _failed(request: Request, _error: Exception) -> Response:
     """Answers 500; the dispatcher writes the log."""
-    return _problem(request, 500, problems.fault(request.scope["tsuika.request_id"]), {})
+    return _problem(request, 500, problems.internal_fault(request.scope["tsuika.request_id"]), {})
 
 
 def _problem(request: Request, status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:
-    media, data = problems.written(request.url.path, body)
+    media, data = problems.encoded_problem(request.url.path, body)
     return Response(data, status, headers, media.decode())

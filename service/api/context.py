@@ -1,4 +1,4 @@
-"""What the handlers of one process share, and what every one of them asks of a request."""
+"""What the handlers of one process share, and what each of them reads of a request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
 
 @dataclass(frozen=True)
 class Context:
-    """What a process holds for its handlers."""
+    """The objects of a process that its handlers use."""
 
     runtime: Runtime
     health: Health
@@ -62,7 +62,7 @@ Shared = Annotated[Context, Depends(_context)]
 
 @dataclass(frozen=True)
 class Paging:
-    """Which page of a list."""
+    """The page of a list that a request asks for."""
 
     limit: int
     cursor: str | None
@@ -97,13 +97,13 @@ Wait = Annotated[float, Depends(_wait)]
 
 
 def request_id(scope: Scope) -> str:
-    """The name of a request: the one it brings, or a new one."""
-    told = header(scope, b"x-request-id")
-    return told if told and _REQUEST_ID.fullmatch(told) else f"{_PROCESS}{next(_numbers):08x}"
+    """The id of a request: the one that it brings, or a new one."""
+    header_value = header(scope, b"x-request-id")
+    return header_value if header_value and _REQUEST_ID.fullmatch(header_value) else f"{_PROCESS}{next(_numbers):08x}"
 
 
 def caller(request: Request) -> str:
-    """Under which name the request acts."""
+    """The name of the caller of a request."""
     name: str = request.scope["tsuika.caller"]
     return name
 

@@ -21,7 +21,7 @@ from service.registry.sql.database import Database
 PATIENCE_SECONDS = 5.0
 """How long a second try waits for the first."""
 TRIES = 3
-"""How often bytes are stored that an erasure sweeps away before their row is there."""
+"""How often bytes are stored anew that an erasure sweeps away before their row is there."""
 KEY_LENGTH = 255
 
 
@@ -29,28 +29,20 @@ class Swept(Exception):
     """An erasure has swept bytes that no row named yet: they are stored once more."""
 
 
-def nothing() -> None:
-    """No aftermath."""
-
-
-def no_crash(point: str) -> None:
-    """No crash points."""
-
-
 @dataclass(frozen=True)
 class Effect:
-    """What a transaction did: the status to answer, names of what it made (JSON-able), and what follows its commit.
-    `resource`: what it made, as the API shows it, where that is known already."""
+    """The effect of a transaction: the status to answer, names of what it made (JSON-able), and what follows its
+    commit. `resource`: what it made, as the API shows it, where that is known already."""
 
     status: int
     names: dict[str, Any]
-    after: Callable[[], None] = nothing
+    after: Callable[[], None] = lambda: None
     resource: BaseModel | None = None
 
 
 @dataclass(frozen=True)
 class Done:
-    """What to answer. `replayed`: an earlier try did it; then `resource` is null."""
+    """The answer of a POST. `replayed`: an earlier try did it; then `resource` is None."""
 
     status: int
     names: dict[str, Any]
@@ -59,7 +51,7 @@ class Done:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that tell of a replay."""
+        """The header of a replay."""
         return {"Idempotency-Replayed": "true"} if self.replayed else {}
 
 
@@ -69,13 +61,13 @@ Act = Callable[[Session], Effect]
 class Posts:
     """Runs the effects of POSTs, each once."""
 
-    def __init__(self, database: Database, crash: Callable[[str], None] = no_crash) -> None:
+    def __init__(self, database: Database, crash: Callable[[str], None] = lambda point: None) -> None:
         self._database, self._crash = database, crash
         self._running: set[tuple[str, str]] = set()
         self._ended = threading.Condition()
 
     def run(self, attempt: Attempt | None, begin: Callable[[], Act]) -> Done:
-        """`begin` stores bytes and gives the act, which runs in one transaction; neither runs for a repeated key.
+        """Runs `begin`, which stores bytes, and in one transaction the act that it returns; neither for a repeated key.
 
         Raises Conflict for a key that was used otherwise, InProgress, and what both raise: then no key is kept.
         """
@@ -101,7 +93,7 @@ class Posts:
 
     @contextmanager
     def _alone(self, attempt: Attempt | None) -> Iterator[None]:
-        """Of two tries under one key the second waits. Raises InProgress."""
+        """Makes the second of two tries under one key wait. Raises InProgress."""
         if attempt is None:
             yield
             return
@@ -121,13 +113,13 @@ class Posts:
 
 @dataclass(frozen=True)
 class Hashed:
-    """A parsed body by its hash, as whoever read it says."""
+    """A parsed body by its hash, as the reading process computed it."""
 
     hash: str
 
 
 def attempt_of(key: str | None, caller: str, scope: Scope, body: Any) -> Attempt | None:
-    """The request as an attempt; None without a key. Raises InvalidContent for a key that is none."""
+    """The request as an attempt; None without a key. Raises InvalidContent for a key that is not one."""
     if key is None:
         return None
     if not (1 <= len(key) <= KEY_LENGTH and key.isprintable()):

@@ -1,4 +1,4 @@
-"""Lists over HTTP: a page is read, shown and written some items at a time, and ends early where it gets long."""
+"""Pages of lists: read and written some items at a time, and ended early where they get long."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ def list_page(
     fetch: Callable[[int, str | None], tuple[list[T], str | None]],
     shown: Callable[[list[T]], Sequence[BaseModel]],
 ) -> Response:
-    """One page as {"items", "next_cursor"}. `fetch`: so many rows from a cursor on, and the cursor that follows them;
-    `shown`: rows as the API shows them."""
-    written, size, cursor = list[str](), 0, page.cursor
+    """One page as {"items", "next_cursor"}.
+
+    `fetch`: (limit, cursor) -> rows from the cursor on, and the cursor that follows them · `shown`: rows as resources.
+    """
+    items, size, cursor = list[str](), 0, page.cursor
     while True:
-        rows, cursor = fetch(_next(page.limit - len(written), len(written), size), cursor)
+        rows, cursor = fetch(_next(page.limit - len(items), len(items), size), cursor)
         for resource in shown(rows):
-            written.append(resource.model_dump_json(by_alias=True))
-            size += len(written[-1])
-        if cursor is None or len(written) == page.limit or size >= MOST_BYTES:
+            items.append(resource.model_dump_json(by_alias=True))
+            size += len(items[-1])
+        if cursor is None or len(items) == page.limit or size >= MOST_BYTES:
             break
-    told = f'{{"items":[{",".join(written)}],"next_cursor":{json.dumps(cursor)}}}'
-    return Response(told, 200, media_type="application/json")
+    body = f'{{"items":[{",".join(items)}],"next_cursor":{json.dumps(cursor)}}}'
+    return Response(body, 200, media_type="application/json")
 
 
-def _next(left: int, written: int, size: int) -> int:
-    """How many are read now: of those so far, so many as probably fit."""
-    if not written:
-        return min(left, FIRST)
-    return max(1, min(left, AT_ONCE, (MOST_BYTES - size) * written // size))
+def _next(remaining: int, count: int, size: int) -> int:
+    """How many items are read next: as many as probably fit, judged by the length of those so far."""
+    if not count:
+        return min(remaining, FIRST)
+    return max(1, min(remaining, AT_ONCE, (MOST_BYTES - size) * count // size))

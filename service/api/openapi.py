@@ -1,4 +1,4 @@
-"""The description of the interface: what FastAPI derives from the routes, with the bodies that the handlers read."""
+"""The OpenAPI document: what FastAPI derives from the routes, with the bodies that the handlers read themselves."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ REF = "#/components/schemas/"
 SUMMARY = """Keeps a deployed classifier current. POST labelled rows or new classes; a worker learns, a gate judges, and
 predictions come from the newest good version. A bad version is rolled back in one call, a bad batch is taken back in
 one call. Errors are application/problem+json (RFC 9457)."""
+BODIES: set[type[BaseModel]] = {Problem}
+"""Bodies whose schemas the document must hold; `takes` adds those that handlers read themselves."""
+
+Responses = dict[int | str, dict[str, Any]]
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -35,12 +39,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_bodies(document: dict[str, Any]) -> None:
-    """Schemas of request bodies; one whose name an answer has already, in another form, is called ...Body."""
+    """Adds the schemas of request bodies; one whose name an answer has already, in another form, is called ...Body."""
     known = document.setdefault("components", {}).setdefault("schemas", {})
     ordered = sorted(BODIES, key=lambda body: body.__name__)
-    _, found = models_json_schema([(body, "validation") for body in ordered], ref_template=REF + "{model}")
-    text = json.dumps(found["$defs"])
-    taken = [name for name, schema in found["$defs"].items() if name in known and known[name] != schema]
+    _, schemas = models_json_schema([(body, "validation") for body in ordered], ref_template=REF + "{model}")
+    text = json.dumps(schemas["$defs"])
+    taken = [name for name, schema in schemas["$defs"].items() if name in known and known[name] != schema]
     for name in taken:
         text = text.replace(f'"{REF}{name}"', f'"{REF}{name}Body"')
     for name, schema in json.loads(text).items():
@@ -64,16 +68,14 @@ WORDS = {
     504: "The time that the request gave itself was over before its turn.",
     507: "No space left; nothing was stored.",
 }
-
-
 EVERYWHERE = (401, 403, 414, 422, 503)
-
-
+"""Refusals that every route may give."""
 WRITING = (400, 408, 413, 415, 507)
+"""Refusals that every route with a body may give."""
 
 
 def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
-    """A header that a route reads, where it is sent."""
+    """Describes an optional header that a route reads."""
     return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
 
 
@@ -82,11 +84,7 @@ KEY = _header(
     {"type": "string", "maxLength": 255},
     "Sent again within a day with the same body, the call answers as before and does nothing twice.",
 )
-
-
 IF_MATCH = _header("If-Match", {"type": "string"}, "The model's ETag: 412 unless it is still the model's state.")
-
-
 TIMEOUT = _header(
     "Tsuika-Timeout-Ms",
     {"type": "integer", "minimum": 0},
@@ -94,21 +92,17 @@ TIMEOUT = _header(
 )
 
 
-Responses = dict[int | str, dict[str, Any]]
-
-
 def also(status: int, model: type[BaseModel], description: str) -> Responses:
-    """Another good answer of a route."""
+    """The `responses` of a route for another status that is no refusal."""
     return {status: {"model": model, "description": description}}
 
 
 def refusals(*statuses: int, writes: bool = False) -> Responses:
     """The `responses` of a route: these, and those that every route may give."""
-    all_of_them = sorted({*statuses, *EVERYWHERE, *(WRITING if writes else ())})
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {"description": WORDS[status], "content": {"application/problem+json": {"schema": schema}}}
-        for status in all_of_them
+        for status in sorted({*statuses, *EVERYWHERE, *(WRITING if writes else ())})
     }
 
 
@@ -130,7 +124,3 @@ def gives(media: str, description: str) -> Responses:
     """The `responses` of a route that answers with bytes."""
     schema = {"type": "string", "format": "binary"} if media != "text/event-stream" else {"type": "string"}
     return {200: {"description": description, "content": {media: {"schema": schema}}}}
-
-
-BODIES: set[type[BaseModel]] = {Problem}
-"""Bodies whose schema OpenAPI must hold."""

@@ -1,10 +1,11 @@
-"""Checks that need more than the body: methods against architectures, If-Match against the model as it is."""
+"""Checks that need more than the body: methods against architectures and live versions, If-Match against the model."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from fastapi import Request
 from sqlalchemy.orm import Session
@@ -22,31 +23,45 @@ from service.learning.network.checkpoint import Layout
 from service.learning.network.network import TRAINED_HERE
 from service.learning.retention import none_kept, refused
 from service.learning.wording import a
-from service.registry import models
+from service.registry import batches, models
 from service.registry.sql.tables import Model, Version
+
+
+@dataclass(frozen=True)
+class Base:
+    """What an update starts from: the live version, how many rows it learned, and how many of them are still stored."""
+
+    live: Version | None = None
+    learned_rows: int = 0
+    kept_rows: int = 0
+
+    @classmethod
+    def of(cls, session: Session, model: Model) -> Base:
+        live = models.live(session, model)
+        return cls(live, *batches.left_of(session, live.learned if live else ()))
 
 
 def check_method(
     choice: MethodChoice,
     spec: InputSpec,
     architecture: Architecture,
-    live: Version | None = None,
-    retention: Retention = Retention.ALL,
-    rows: tuple[int, int] = (0, 0),
+    retention: Retention,
+    base: Base,
     brings: frozenset[str] | None = None,
 ) -> None:
     """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version, with
-    the rows that are kept, or on what is to be learned. `rows`: that live learned, and those of them that are still
-    there. `brings`: classes of what is to be learned; null: not known yet."""
+    the rows that are kept, or on what is to be learned. `brings`: classes of what is to be learned; None: not known
+    yet."""
     pointer = "/method"
     if choice.name == AUTO:
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, params = resolve(choice.model_dump(), pointer)
-    layout = Layout.model_validate(live.layout) if live is not None else None
-    setting = Setting(spec, architecture, layout, retention is not Retention.NONE, *rows, brings)
-    if method.unfit is not None and (told := method.unfit(setting, params)):
-        raise MethodRefused(told[1], [(f"{pointer}/{told[0]}", told[1])])
+    layout = Layout.model_validate(base.live.layout) if base.live is not None else None
+    keeps = retention is not Retention.NONE
+    setting = Setting(spec, architecture, layout, keeps, base.learned_rows, base.kept_rows, brings)
+    if method.unfit is not None and (refusal := method.unfit(setting, params)):
+        raise MethodRefused(refusal[1], [(f"{pointer}/{refusal[0]}", refusal[1])])
     reason = refused(method, params, retention, architecture, layout)
     if reason is None and "kept" in method.needs and setting.known and not setting.kept:
         reason = none_kept(method.name)
@@ -54,13 +69,13 @@ def check_method(
         raise MethodRefused(reason, [(f"{pointer}/name", reason)])
 
 
-def check_import(choice: MethodChoice, live: Version | None, there: Collection[str]) -> None:
-    """Raises MethodRefused for a method that cannot go on from an imported version. `there`: classes that the update
-    and what the live version learned have rows of."""
+def check_import(choice: MethodChoice, live: Version | None, present: Collection[str]) -> None:
+    """Raises MethodRefused for a method that cannot go on from an imported version. `present`: classes of which the
+    update, or what the live version learned, has rows."""
     if live is None or choice.name not in METHODS:
         return
     method = METHODS[choice.name]
-    reason = would_lose(method, missing(Layout.model_validate(live.layout), there))
+    reason = would_lose(method, missing(Layout.model_validate(live.layout), present))
     if live.update_id is None and "path" in method.needs:
         reason = (
             f"{method.name} needs the path of the training that made the version, and version {live.number} was "
@@ -88,8 +103,8 @@ def check_retention(retention: Retention, live: Version | None) -> None:
 
 
 def check_labels(labelled: int, choice: MethodChoice, live: Version | None, pointer: str) -> None:
-    """Raises InvalidContent where no row of an update has a label and its method cannot do without, or nothing is live
-    that it could start from."""
+    """Raises InvalidContent where no row of an update has a label, and its method needs labels or no version is
+    live."""
     able = live is not None and choice.name in METHODS and METHODS[choice.name].unlabelled
     if labelled or able:
         return
@@ -111,15 +126,15 @@ def check_architecture(spec: InputSpec, architecture: Architecture, weights: Map
 
 
 def etag(session: Session, model: Model) -> str:
-    """Names what a live-changing call depends on: the live version and the settings."""
+    """The ETag of a model: a digest of its live version and its settings."""
     facts = [model.live_version_id, model.method, model.gate, model.promotion, model.retention]
     return f'"{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]}"'
 
 
 def check_if_match(request: Request, session: Session, model: Model) -> None:
     """Raises PreconditionFailed, with the member `live_version`, when If-Match names another state of the model."""
-    told = request.headers.get("if-match")
-    if told is None or told.strip() == "*" or etag(session, model) in [tag.strip() for tag in told.split(",")]:
+    header = request.headers.get("if-match")
+    if header is None or header.strip() == "*" or etag(session, model) in [tag.strip() for tag in header.split(",")]:
         return
     live = models.live(session, model)
     raise PreconditionFailed(

@@ -1,6 +1,6 @@
 """Every refusal as application/problem+json (RFC 9457): kind -> status, sentence, pointers, request id.
 
-The Open Inference Protocol has a form of its own, for the same sentence.
+The Open Inference Protocol has a form of its own for the same sentence.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STATUS: dict[type[TsuikaError], int] = {
     errors.DeadlinePassed: 504,
     errors.DiskFull: 507,
 }
-"""A kind that is not here is answered like the kind above it; one without any is a fault of ours: 500."""
+"""A kind that is not here has the status of its base class; without one it is a fault of the service: 500."""
 
 INFERENCE = "/v2"
 """The Open Inference Protocol, where an error is {"error": sentence}."""
@@ -48,10 +48,10 @@ def status_of(kind: type[TsuikaError]) -> int:
 def problem(error: TsuikaError, request_id: str) -> tuple[int, dict[str, Any], Headers]:
     """-> status, body, extra headers"""
     status = status_of(type(error))
-    found = error.errors if isinstance(error, InvalidContent) else []
+    faults = error.errors if isinstance(error, InvalidContent) else []
     body = _members(error.slug, error.title, status, error.detail, request_id)
-    body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in found]
-    body |= {name: told for name, told in error.members.items() if name not in body}
+    body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
+    body |= {name: value for name, value in error.members.items() if name not in body}
     headers: Headers = []
     if (after := getattr(error, "retry_after", None)) is not None or status == 503:
         headers.append((b"retry-after", str(after or 5).encode()))
@@ -63,12 +63,12 @@ def problem(error: TsuikaError, request_id: str) -> tuple[int, dict[str, Any], H
 
 
 def plain_problem(status: int, slug: str, title: str, detail: str, request_id: str) -> dict[str, Any]:
-    """A problem that no kind of error stands for: 405, 500."""
+    """The body of a problem that has no error class: 405, 500."""
     return {**_members(slug, title, status, detail, request_id), "errors": []}
 
 
-def fault(request_id: str) -> dict[str, Any]:
-    """What is told of an unexpected error: nothing but where to look."""
+def internal_fault(request_id: str) -> dict[str, Any]:
+    """The body of an unexpected error: it says nothing but where to look."""
     return plain_problem(
         500,
         "internal",
@@ -78,33 +78,33 @@ def fault(request_id: str) -> dict[str, Any]:
     )
 
 
-def written(path: str, body: dict[str, Any]) -> tuple[bytes, bytes]:
-    """Content type and bytes of a problem, in the form of the door at that path."""
+def encoded_problem(path: str, body: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Content type and bytes of a problem, in the form of the protocol at that path."""
     if path == INFERENCE or path.startswith(f"{INFERENCE}/"):
         return b"application/json", _encoded({"error": body["detail"]})
     return b"application/problem+json", _encoded(body)
 
 
 UNNAMED = "unnamed-request"
-"""Stands where the name of a request comes, in what is written once for many."""
+"""Stands in place of the request id in a problem that is encoded once for many requests."""
 
 
 @lru_cache(64)
 def frequent(
     kind: type[TsuikaError], detail: str, after: int | None, path: str
 ) -> tuple[int, bytes, list[bytes], Headers]:
-    """-> status, content type, what is written around each name of the request, extra headers.
+    """-> status, content type, the pieces of the body around each request id, extra headers.
 
-    For refusals that come by the thousand, alike but for that name.
+    For refusals that come by the thousand, alike but for the request id.
     """
-    why = kind(detail) if after is None else kind(detail, retry_after=after)
-    status, body, headers = problem(why, UNNAMED)
-    media, data = written(path, body)
+    error = kind(detail) if after is None else kind(detail, retry_after=after)
+    status, body, headers = problem(error, UNNAMED)
+    media, data = encoded_problem(path, body)
     return status, media, data.split(UNNAMED.encode()), headers
 
 
 def _encoded(body: dict[str, Any]) -> bytes:
-    """Nothing in it is a number that JSON does not have."""
+    """The body as JSON; it holds no number that JSON does not have."""
     return json.dumps(body, ensure_ascii=False, allow_nan=False, default=str).encode("utf-8", "replace")
 
 

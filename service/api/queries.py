@@ -1,4 +1,4 @@
-"""Members of a query that a route does not declare are refused: a misspelt one would change what is done unseen."""
+"""Query parameters that a route does not declare are refused: a misspelt one would silently do nothing."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from fastapi.routing import APIRoute
 from service.api.validation import pointer_to, unknown
 from service.errors import InvalidContent
 
-MOST_TOLD = 10
-"""Of the members that are not known so many are told, each with the known one that it is like."""
+LISTED = 10
+"""Unknown parameters that a refusal lists, each with the known one that it is like."""
 
 
 async def check_query(request: Request) -> None:
-    """For every route of /v1. Raises InvalidContent with what the route knows."""
+    """Checks the query of a route of /v1. Raises InvalidContent with the parameters that the route knows."""
     if not request.query_params:
         return
     route: APIRoute = request.scope["route"]
     described = (route.openapi_extra or {}).get("parameters", [])
-    known = [*_read(route.dependant), *(p["name"] for p in described if p["in"] == "query")]
+    known = [*_declared(route.dependant), *(p["name"] for p in described if p["in"] == "query")]
     strange = [name[:100] for name in request.query_params if name not in known]
     if strange:
-        told = [(pointer_to([name]), unknown(name, known, "in this query")) for name in strange[:MOST_TOLD]]
-        raise InvalidContent(told[0][1], told)
+        errors = [(pointer_to([name]), unknown(name, known, "in this query")) for name in strange[:LISTED]]
+        raise InvalidContent(errors[0][1], errors)
 
 
-def _read(dependant: Dependant) -> Iterator[str]:
-    """Names of the parameters of a handler, and of what it depends on."""
+def _declared(dependant: Dependant) -> Iterator[str]:
+    """Names of the query parameters of a handler, and of its dependencies."""
     for field in dependant.query_params:
         yield field.alias
     for inner in dependant.dependencies:
-        yield from _read(inner)
+        yield from _declared(inner)

@@ -1,6 +1,6 @@
-"""One task looks, for everybody who waits: what became of an update, and which version is live elsewhere.
+"""One task polls the database for all who wait: for the states of updates, and for versions that went live elsewhere.
 
-It looks every poll, and at once when this process changed something while anybody waits. Who waits holds no thread.
+It polls at once when this process changed something while anybody waits. Who waits holds no thread.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from service.runtime import Runtime
 log = logging.getLogger("tsuika.api")
 
 MOST_WAITS = 1000
-"""Callers that wait for an update at once; whoever comes then is told how it stands now, as when its time is over."""
+"""Callers that wait for an update at once; a further one gets the update as it stands, as when its time is over."""
 
 
 @dataclass(frozen=True)
-class Glimpse:
-    """How an update stood at the last look. `settled`: final; served here if promoted, all bytes gone if it erases."""
+class UpdateStatus:
+    """An update at the last poll. `settled`: final, and served here if promoted, all bytes gone if it erases."""
 
     final: bool
     settled: bool
@@ -38,31 +38,31 @@ class Glimpse:
     last_event: int
 
 
-class Watch:
-    """One who waits for news of one update."""
+class Follower:
+    """One who waits for news of an update."""
 
     def __init__(self) -> None:
-        self.bell = asyncio.Event()
-        self.glimpse: Glimpse | None = None
+        self.changed = asyncio.Event()
+        self.status: UpdateStatus | None = None
 
     async def news(self, seconds: float) -> bool:
         """Waits for the next change; -> whether there was one in time."""
         try:
             async with asyncio.timeout(max(seconds, 0.0)):
-                await self.bell.wait()
+                await self.changed.wait()
         except TimeoutError:
             return False
-        self.bell.clear()
+        self.changed.clear()
         return True
 
 
 class Watcher:
-    """Made once a process; its task starts with the first request."""
+    """The watcher of a process; its task starts with the first request."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.stopping = False
         self._runtime = runtime
-        self._watches: dict[str, set[Watch]] = {}
+        self._followers: dict[str, set[Follower]] = {}
         self._streams = self._waits = 0
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,43 +70,43 @@ class Watcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watcher")
 
     def start(self) -> None:
-        """Begin to look, in the running loop; once is enough."""
+        """Starts to poll, in the running loop; once is enough."""
         if self._task is None:
             self._loop = asyncio.get_running_loop()
-            self._task = self._loop.create_task(self._look_again_and_again())
-            self._runtime.on_change(self._look_now)
+            self._task = self._loop.create_task(self._poll_forever())
+            self._runtime.on_change(self._poll_now)
 
-    def _look_now(self) -> None:
-        """From any thread: something changed here. Where nobody waits for it the next poll is early enough."""
-        if self._watches and self._loop is not None and not self._loop.is_closed():
+    def _poll_now(self) -> None:
+        """Polls at once, called from any thread. Where nobody waits the next poll is early enough."""
+        if self._followers and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._nudge.set)
 
     async def stop(self) -> None:
-        """Wake all who wait, and look no more."""
+        """Wakes all who wait, and polls no more."""
         self.stopping = True
-        for watches in self._watches.values():
-            for watch in watches:
-                watch.bell.set()
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.changed.set()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._thread.shutdown(wait=False)
 
     @contextmanager
-    def watching(self, update_id: str) -> Iterator[Watch]:
-        """While the block runs, the watch hears of the update."""
-        watch = Watch()
-        self._watches.setdefault(update_id, set()).add(watch)
+    def following(self, update_id: str) -> Iterator[Follower]:
+        """Registers a follower of the update while the block runs."""
+        follower = Follower()
+        self._followers.setdefault(update_id, set()).add(follower)
         self._nudge.set()
         try:
-            yield watch
+            yield follower
         finally:
-            self._watches[update_id].discard(watch)
-            if not self._watches[update_id]:
-                del self._watches[update_id]
+            self._followers[update_id].discard(follower)
+            if not self._followers[update_id]:
+                del self._followers[update_id]
 
     def open_stream(self, scope: Scope) -> None:
-        """Room for a stream of events until the request is over. Raises Busy."""
+        """Reserves room for a stream of events until the request is over. Raises Busy."""
         if self._streams >= self._runtime.settings.event_streams:
             raise Busy(
                 "As many event streams as may be are open. Ask for the update itself, GET /v1/updates/{update}, or try "
@@ -128,38 +128,38 @@ class Watcher:
         until = loop.time() + seconds
         self._waits += 1
         try:
-            with self.watching(update_id) as watch:
+            with self.following(update_id) as follower:
                 while not self.stopping and (loop.time() < until):
-                    if watch.glimpse is not None and watch.glimpse.settled:
+                    if follower.status is not None and follower.status.settled:
                         return True
-                    await watch.news(until - loop.time())
-                return watch.glimpse is not None and watch.glimpse.settled
+                    await follower.news(until - loop.time())
+                return follower.status is not None and follower.status.settled
         finally:
             self._waits -= 1
 
-    async def _look_again_and_again(self) -> None:
+    async def _poll_forever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._nudge.clear()
-            seen: dict[str, Glimpse] = {}
+            seen: dict[str, UpdateStatus] = {}
             try:
                 # a thread would hold up the loop for longer than it takes to know that it is not needed
-                if self._watches or not self._runtime.live.up_to_date:
-                    seen = await loop.run_in_executor(self._thread, self._look, list(self._watches))
-            except Exception:  # a look that fails must not be the last one
+                if self._followers or not self._runtime.live.up_to_date:
+                    seen = await loop.run_in_executor(self._thread, self._poll, list(self._followers))
+            except Exception:  # a poll that fails must not be the last one
                 log.exception("could not look at the database")
-            for update_id, glimpse in seen.items():
-                for watch in self._watches.get(update_id, ()):
-                    if watch.glimpse != glimpse:
-                        watch.glimpse = glimpse
-                        watch.bell.set()
+            for update_id, status in seen.items():
+                for follower in self._followers.get(update_id, ()):
+                    if follower.status != status:
+                        follower.status = status
+                        follower.changed.set()
             try:
                 async with asyncio.timeout(self._runtime.settings.poll_seconds):
                     await self._nudge.wait()
             except TimeoutError:
                 continue
 
-    def _look(self, update_ids: Collection[str]) -> dict[str, Glimpse]:
+    def _poll(self, update_ids: Collection[str]) -> dict[str, UpdateStatus]:
         self._runtime.live.refresh()
         if not update_ids:
             return {}
@@ -167,18 +167,18 @@ class Watcher:
             events = select(UpdateEvent.update_id, func.max(UpdateEvent.id))
             events = events.where(UpdateEvent.update_id.in_(update_ids)).group_by(UpdateEvent.update_id)
             last = dict(session.execute(events).all())
-            found = session.execute(
+            rows = session.execute(
                 select(Update.id, Update.state, Update.verdict, Update.progress, Update.erase, Model, Version.number)
                 .join(Model, Update.model_id == Model.id)
                 .outerjoin(Version, Model.live_version_id == Version.id)
                 .where(Update.id.in_(update_ids))
             )
             seen = {}
-            for update_id, state, verdict, progress, erase, model, live in found:
+            for update_id, state, verdict, progress, erase, model, live in rows:
                 final = UpdateState(state) in states.FINAL
                 served = model.archived_at is not None or self._runtime.live.serving_version(model.name) == live
                 settled = final and (verdict != Verdict.PROMOTED or served)
                 if settled and erase and state == UpdateState.SUCCEEDED:
                     settled = batches.are_erased(session, updates.find(session, update_id).batches)
-                seen[update_id] = Glimpse(final, settled, progress, last.get(update_id, 0))
+                seen[update_id] = UpdateStatus(final, settled, progress, last.get(update_id, 0))
         return seen

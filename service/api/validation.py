@@ -1,4 +1,4 @@
-"""What pydantic found, told our way: a JSON pointer, a sentence with the remedy, and never the value that was sent."""
+"""Faults that pydantic finds, as refusals: JSON pointer and sentence with the remedy, never the value that was sent."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ REMEDIES = {
     "width": "Make it smaller.",
     "length": "Cut the texts.",
 }
-"""What to do about a field that is over its limit, as the table of limits says it."""
+"""The remedy for a field that is over its limit, as the table of limits says it."""
 OVER = frozenset({"less_than_equal", "too_long", "string_too_long"})
 FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type", "dict_type", "model_type"})
-"""Faults that say: this member of the union was not meant."""
+"""Faults which say that this member of the union was not meant."""
 
 
 def validated(kind: type[M], body: JsonBody) -> M:
@@ -52,18 +52,17 @@ def validated(kind: type[M], body: JsonBody) -> M:
         raise invalid(error.errors(include_url=False), body.members, kind) from None
 
 
-def invalid(found: Sequence[Any], body: Any, kind: type[BaseModel] | None = None) -> InvalidContent:
+def invalid(faults: Sequence[Any], body: Any, kind: type[BaseModel] | None = None) -> InvalidContent:
     """pydantic's list of faults in `body` as one refusal."""
-    found = _likeliest_branch([fault for fault in found if fault["type"] != FOLLOWS], body)
-    found.sort(
-        key=lambda fault: fault["type"] != "extra_forbidden"
-    )  # a misspelt member explains the one that is missing
-    told = list(dict.fromkeys(_told(fault, body, kind) for fault in found[:LISTED]))
-    more = f" ({len(found) - 1} more.)" if len(found) > 1 else ""
-    return InvalidContent(told[0][1] + more, told)
+    faults = _likeliest_branch([fault for fault in faults if fault["type"] != FOLLOWS], body)
+    # a misspelt member explains the one that is missing
+    faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
+    errors = list(dict.fromkeys(_explained(fault, body, kind) for fault in faults[:LISTED]))
+    more = f" ({len(faults) - 1} more.)" if len(faults) > 1 else ""
+    return InvalidContent(errors[0][1] + more, errors)
 
 
-def _told(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> tuple[str, str]:
+def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> tuple[str, str]:
     """-> pointer, sentence"""
     steps, _, _ = _walk(fault["loc"], body, fault["type"] == "missing")
     pointer = pointer_to(steps)
@@ -88,13 +87,13 @@ def _told(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> 
             return pointer, NAME
     for subject in ("Input", "String", "List", "Value", "Dictionary"):
         if fault["msg"].startswith(f"{subject} should"):
-            told = fault["msg"].removeprefix(subject).replace(" after validation", "")
-            return pointer, _sentence((name or "The body") + told) + _remedy(pointer, fault["type"], kind)
+            rest = fault["msg"].removeprefix(subject).replace(" after validation", "")
+            return pointer, _sentence((name or "The body") + rest) + _remedy(pointer, fault["type"], kind)
     return pointer, _sentence(f"{name}: {fault['msg']}" if name else fault["msg"])
 
 
 def _remedy(pointer: str, fault: str, kind: type[BaseModel] | None) -> str:
-    """What to do about a field that is over its limit, behind the sentence that says so."""
+    """The remedy for a field that is over its limit, which follows the sentence that says so."""
     field = pointer.rpartition("/")[2]
     if fault not in OVER:
         return ""
@@ -103,11 +102,11 @@ def _remedy(pointer: str, fault: str, kind: type[BaseModel] | None) -> str:
     return f" {REMEDIES[field]}" if field in REMEDIES else ""
 
 
-def _likeliest_branch(found: Sequence[Any], body: Any) -> list[Any]:
-    """Of a union that took none of its members, the one that the sender most likely meant; other faults as they are."""
+def _likeliest_branch(faults: Sequence[Any], body: Any) -> list[Any]:
+    """The faults, but of each union only those of the member that the sender most likely meant."""
     branches: dict[tuple[int | str, ...], dict[int | str, list[Any]]] = {}
     plain = []
-    for fault in found:
+    for fault in faults:
         _, _, skipped = _walk(fault["loc"], body, fault["type"] == "missing")
         if skipped is None:
             plain.append(fault)
@@ -115,7 +114,7 @@ def _likeliest_branch(found: Sequence[Any], body: Any) -> list[Any]:
             before, branch = skipped
             branches.setdefault(before, {}).setdefault(branch, []).append(fault)
     for members in branches.values():
-        plain += min(members.values(), key=lambda faults: sum(f["type"] in FOREIGN for f in faults))
+        plain += min(members.values(), key=lambda member: sum(fault["type"] in FOREIGN for fault in member))
     return plain
 
 
@@ -125,7 +124,7 @@ def pointer_to(steps: Sequence[int | str]) -> str:
 
 
 def unknown(name: str, fields: Sequence[str], where: str) -> str:
-    """An unknown member, with what would be known."""
+    """The sentence about an unknown member, with the known ones."""
     near = get_close_matches(name, fields, n=1)
     known = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(fields)}." if fields else "Leave it out."
     return f"{name} is not known {where}. {known}"
@@ -134,7 +133,7 @@ def unknown(name: str, fields: Sequence[str], where: str) -> str:
 def _walk(
     loc: Sequence[int | str], body: Any, missing: bool
 ) -> tuple[list[int | str], Any, tuple[tuple[int | str, ...], int | str] | None]:
-    """-> steps, what stands there, and (place, name) of the last step that no body has: a member of a union."""
+    """-> steps, the value there, and (steps before, name) of the last step that is in no body: a member of a union."""
     steps: list[int | str] = []
     value, skipped = body, None
     for k, step in enumerate(loc):

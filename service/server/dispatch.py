@@ -64,7 +64,7 @@ class Door:
                 return
             if answer.status:
                 raise
-            await answer.problem(500, problems.fault(answer.request_id), [], None)
+            await answer.problem(500, problems.internal_fault(answer.request_id), [], None)
         finally:
             self._open -= 1
             if isinstance(body := scope.get("tsuika.body"), Spooled):
@@ -96,9 +96,9 @@ class Door:
 
     async def _dispatch(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         body = scope["tsuika.body"]
-        if (question := predictions.asked(scope)) is not None:
+        if (question := predictions.target(scope)) is not None:
             told = await predictions.ask(self.context, *question, scope, body, receive)
-        elif (question := inference.asked(scope)) is not None:
+        elif (question := inference.target(scope)) is not None:
             told = await inference.ask(self.context, *question, scope, body, receive)
         else:
             await self.context.turns.wait(scope)
@@ -153,7 +153,7 @@ class _Answering:
         """A refusal. `unread`: the rest of a body, thrown away so that the sender gets to read this."""
         if self.status:
             return
-        media, data = problems.written(self._scope["path"], body)
+        media, data = problems.encoded_problem(self._scope["path"], body)
         await self.whole(status, media, data, headers, more=unread is not None)
         if unread is not None:
             await request_checks.linger(unread)

@@ -71,7 +71,7 @@ class Express:
         """What answers a request that is as usual; None for any other. Raises TsuikaError where it is refused."""
         asked: tuple[str, str | None] | None = scope.get(request_checks.USUAL)
         if asked is None:
-            if scope["method"] != "POST" or (asked := predictions.asked(scope)) is None:
+            if scope["method"] != "POST" or (asked := predictions.target(scope)) is None:
                 return None
             request_checks.check_content_type(scope)
             scope[request_checks.USUAL] = asked

@@ -58,7 +58,7 @@ def last_answer(why: Unreadable, usual: problems.Headers) -> bytes:
     """The refusal as a whole answer, with head; behind it the connection is closed. `usual`: headers of every
     answer."""
     slug, title = REFUSALS[why.status]
-    media, data = problems.written("", problems.plain_problem(why.status, slug, title, why.detail, "unread"))
+    media, data = problems.encoded_problem("", problems.plain_problem(why.status, slug, title, why.detail, "unread"))
     headers = [(b"content-type", media), (b"content-length", b"%d" % len(data)), (b"connection", b"close")]
     lines = [b"%b: %b\r\n" % line for line in (*usual, *headers)]
     return b"".join([STATUS_LINE[why.status], *lines, b"\r\n", data])

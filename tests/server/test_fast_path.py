@@ -168,7 +168,7 @@ def test_the_same_answer_by_either_way(
 def test_the_question_of_a_long_answer_is_read_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     read, seen = prediction_bodies.read_question, list[int]()
 
-    def counted(data: bytes, loaded: Loaded) -> tuple[prediction_bodies.Rows, prediction_bodies.Wish]:
+    def counted(data: bytes, loaded: Loaded) -> tuple[prediction_bodies.Rows, prediction_bodies.PredictOptions]:
         seen.append(len(data))
         return read(data, loaded)
 

@@ -1,4 +1,4 @@
-"""What a prediction asks: rows, as JSON, raw numbers, an array or an image, and how they are to be answered."""
+"""The request of a prediction: rows, as JSON, raw numbers, an array or an image, and how they are to be answered."""
 
 from __future__ import annotations
 
@@ -24,58 +24,58 @@ from service.intake.rows import read_row, read_rows
 from service.serving.loaded_versions import Loaded
 
 SMALL_BODY_BYTES = 64 * 1024
-"""A longer body is decoded beside the event loop, and so is one with pictures in it."""
+"""A longer body is decoded in a thread, and so is one with pictures in it."""
 STRICT_BODY_BYTES = 16 * 1024
-"""The same of JSON that the quick reader does not take: the strict ones take half a microsecond a byte where a row is
-wrong."""
+"""A longer JSON body that the fast reader does not take is decoded in a thread: the strict readers take half a
+microsecond a byte where a row is wrong."""
 MOST_TOP = 1000
 TIMEOUT = b"tsuika-timeout-ms"
-"""Header: milliseconds from now on after which the sender wants no answer any more."""
+"""Header: milliseconds from its arrival after which the sender wants no answer any more."""
 MOST_DIGITS = 8
 READ = "tsuika.question"
-"""In the scope: what `read` gives, where it was read before the answer turned out to be long."""
+"""In the scope: the result of `read`, where the body was read before the answer turned out to be long."""
 
 Rows = NDArray[Any]
 T = TypeVar("T")
 
 
-class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a prediction, but for its rows. What it lets pass, requests.Predict lets pass, too."""
+class PredictMembers(msgspec.Struct, forbid_unknown_fields=True):
+    """The members of the body of a prediction but for its rows: what it accepts, requests.Predict accepts, too."""
 
     inputs: Any
     top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] = 1
     source: Annotated[str, msgspec.Meta(max_length=LONGEST_SOURCE)] | None = None
 
 
-class Wish(NamedTuple):
+class PredictOptions(NamedTuple):
     """How rows are to be answered."""
 
     top: int
     source: str | None = None
 
 
-def asked_by(scope: Scope, methods: tuple[str, ...], path: re.Pattern[str]) -> tuple[str, str | None] | None:
-    """The model and the version (null: the live one) that a path of two groups names; null for any other request."""
-    found = path.fullmatch(scope["path"]) if scope["method"] in methods else None
-    return (found[1], found[2]) if found else None
+def target_of(scope: Scope, methods: tuple[str, ...], path: re.Pattern[str]) -> tuple[str, str | None] | None:
+    """The model and the version (None: the live one) that a path of two groups names; None for any other request."""
+    match = path.fullmatch(scope["path"]) if scope["method"] in methods else None
+    return (match[1], match[2]) if match else None
 
 
-async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """The question of a GET or POST, if nobody has read it yet; a large one is decoded beside the event loop.
+async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
+    """The rows of a GET or POST, and how to answer them; a large body is decoded in a thread.
 
     Raises BrokenJSON, InvalidContent, TooLarge, UnsupportedMedia.
     """
-    found = scope.pop(READ, None) or read_at_once(scope, body, loaded)
-    return found if found is not None else await asyncio.to_thread(_read, scope, media_type(scope), body, loaded)
+    question = scope.pop(READ, None) or read_at_once(scope, body, loaded)
+    return question if question is not None else await asyncio.to_thread(_read, scope, media_type(scope), body, loaded)
 
 
-def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Wish] | None:
-    """The same, where that takes less time than a thread; else null."""
+def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions] | None:
+    """The same, where that takes less time than a thread; else None."""
     media = media_type(scope)
     if _is_long(scope, media, body, loaded):
         return None
     if len(body) > STRICT_BODY_BYTES and media not in READERS:
-        no_query(scope["query_string"])
+        refuse_query(scope["query_string"])
         return _read_quickly(body, loaded)
     return _read(scope, media, body, loaded)
 
@@ -91,100 +91,102 @@ def _is_long(scope: Scope, media: str, body: bytes, loaded: Loaded) -> bool:
     return len(body) > SMALL_BODY_BYTES or (images and body.count(b"{") > 1)
 
 
-def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
+def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
     if scope["method"] != "POST":
         return read_query(scope["query_string"], loaded)
     reader = READERS.get(media)
     if reader is None:
-        no_query(scope["query_string"])
+        refuse_query(scope["query_string"])
         return read_question(body, loaded)
-    wish = read_wish_of_query(scope["query_string"])
-    return reader(body, loaded.input, loaded.model), wish
+    options = options_of_query(scope["query_string"])
+    return reader(body, loaded.input, loaded.model), options
 
 
-def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """Rows of a JSON body, and how to answer them; usual vectors stay float64 until they pass together. Raises
-    BrokenJSON, InvalidContent."""
+def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
+    """Rows of a JSON body, and how to answer them; usual vectors stay float64 until they are batched.
+
+    Raises BrokenJSON, InvalidContent.
+    """
     if (quick := _read_quickly(data, loaded)) is not None:
         return quick
     body = read_object(data)
-    wish = read_wish(body)
-    return read_rows(body.rows, loaded.input, loaded.model), wish
+    options = read_options(body)
+    return read_rows(body.rows, loaded.input, loaded.model), options
 
 
-def _read_quickly(data: bytes, loaded: Loaded) -> tuple[Rows, Wish] | None:
-    """The same of the usual body; null of any other."""
+def _read_quickly(data: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions] | None:
+    """The same of the usual body; None for any other."""
     if loaded.input.kind == "text":
         return None
     read_quickly = read_wide if loaded.input.kind == "vector" else read_usual
-    quick = read_quickly(data, loaded.input.shape)
-    return (quick[0], Wish(quick[1])) if quick is not None and 1 <= quick[1] <= MOST_TOP else None
+    fast = read_quickly(data, loaded.input.shape)
+    return (fast[0], PredictOptions(fast[1])) if fast is not None and 1 <= fast[1] <= MOST_TOP else None
 
 
-def read_wish(body: JsonBody) -> Wish:
-    """`top` and `source` of a body. The quick reader only ever says yes; what it does not take, pydantic explains."""
+def read_options(body: JsonBody) -> PredictOptions:
+    """`top` and `source` of a body: pydantic explains what msgspec refuses. Raises InvalidContent."""
     try:
-        quick = msgspec.convert(body.members, Question)
-        return Wish(quick.top, quick.source)
+        fast = msgspec.convert(body.members, PredictMembers)
+        return PredictOptions(fast.top, fast.source)
     except msgspec.ValidationError:
-        slow = validated(requests.Predict, body)
-        return Wish(slow.top, slow.source)
+        explained = validated(requests.Predict, body)
+        return PredictOptions(explained.top, explained.source)
 
 
-def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, Wish]:
-    """Row of a query, and how to answer it. Raises InvalidContent, TooLarge."""
-    given = _members(query, ("input", "top", "source"))
-    if "input" not in given:
+def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
+    """The row of a query, and how to answer it. Raises InvalidContent, LongAddress."""
+    members = _members(query, ("input", "top", "source"))
+    if "input" not in members:
         raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
-    wish = _wish(given)
-    return read_row(given["input"], loaded.input, loaded.model), wish
+    options = _options(members)
+    return read_row(members["input"], loaded.input, loaded.model), options
 
 
-def read_wish_of_query(query: bytes) -> Wish:
-    """How to answer rows that are the whole body. Raises InvalidContent, TooLarge."""
-    return _wish(_members(query, ("top", "source"))) if query else Wish(1)
+def options_of_query(query: bytes) -> PredictOptions:
+    """How to answer rows that are the whole body. Raises InvalidContent, LongAddress."""
+    return _options(_members(query, ("top", "source"))) if query else PredictOptions(1)
 
 
-def no_query(query: bytes) -> None:
-    """A JSON body says all itself. Raises InvalidContent, TooLarge where the query says something, too."""
+def refuse_query(query: bytes) -> None:
+    """Raises InvalidContent where a query has members that belong into its JSON body, LongAddress where it is long."""
     for name in _members(query, ("top", "source")) if query else ():
         raise InvalidContent.at(f"/{name}", f"A JSON body says {name} itself: put it there, not into the query.")
 
 
 def _members(query: bytes, known: tuple[str, ...]) -> dict[str, str]:
-    """The members of a query by name. Raises InvalidContent, TooLarge."""
+    """The members of a query by name. Raises InvalidContent, LongAddress."""
     check_query(query)
     try:
-        said = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
+        pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
-        told = "The query is not UTF-8 in percent signs. POST the row instead."
-        raise InvalidContent.at(f"/{known[0]}", told) from None
-    given = dict(said)
-    if len(given) < len(said):
+        sentence = "The query is not UTF-8 in percent signs. POST the row instead."
+        raise InvalidContent.at(f"/{known[0]}", sentence) from None
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise InvalidContent.at("", "The query says something twice.")
-    for name in given:
+    for name in members:
         if name not in known:
             listed = f"{', '.join(known[:-1])} and {known[-1]}"
             raise InvalidContent.at("", f"{name[:100]} is not known here. Known are {listed}.")
-    return given
+    return members
 
 
-def _wish(given: dict[str, str]) -> Wish:
-    """Raises InvalidContent."""
-    top = given.get("top", "1")
+def _options(members: dict[str, str]) -> PredictOptions:
+    """`top` and `source` of a query. Raises InvalidContent."""
+    top = members.get("top", "1")
     if not (top.isascii() and top.isdigit() and len(top) <= MOST_DIGITS and 1 <= int(top) <= MOST_TOP):
         raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
-    if len(given.get("source", "")) > LONGEST_SOURCE:
+    if len(members.get("source", "")) > LONGEST_SOURCE:
         raise InvalidContent.at("/source", f"source has at most {LONGEST_SOURCE} characters.")
-    return Wish(int(top), given.get("source"))
+    return PredictOptions(int(top), members.get("source"))
 
 
-async def in_time(what: Awaitable[T], until: float | None) -> T:
-    """What is waited for, but no longer than the sender waits. Raises DeadlinePassed."""
+async def in_time(awaited: Awaitable[T], until: float | None) -> T:
+    """Awaits no longer than the sender waits. Raises DeadlinePassed."""
     limit = asyncio.timeout_at(until)
     try:
         async with limit:
-            return await what
+            return await awaited
     except TimeoutError:
         if not limit.expired():
             raise
@@ -193,9 +195,9 @@ async def in_time(what: Awaitable[T], until: float | None) -> T:
 
 def deadline(scope: Scope) -> float | None:
     """When the sender wants no answer any more, on the clock of the loop. Raises InvalidContent."""
-    told = header(scope, TIMEOUT)
-    if told is None:
+    milliseconds = header(scope, TIMEOUT)
+    if milliseconds is None:
         return None
-    if not (told.isascii() and told.isdigit() and len(told) <= MOST_DIGITS):
+    if not (milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= MOST_DIGITS):
         raise InvalidContent(f"Tsuika-Timeout-Ms is a whole number of milliseconds, with at most {MOST_DIGITS} digits.")
-    return asyncio.get_running_loop().time() + int(told) / 1000
+    return asyncio.get_running_loop().time() + int(milliseconds) / 1000

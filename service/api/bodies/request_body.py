@@ -47,7 +47,7 @@ async def read_body(
     limit = most_bytes(scope, settings)
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit, scope)
-    first, waits = _begun(receive())
+    first, waits = _started(receive())
     most = min(limit, LARGE_BYTES)
     if first is not None and first["type"] == "http.disconnect":
         raise SenderGone
@@ -85,14 +85,14 @@ async def read_body(
 
 
 def most_bytes(scope: Scope, settings: Settings) -> int:
-    """How long the body of a request may be."""
+    """The limit of the body of a request."""
     if brings_rows(scope) or brings_picture(scope) or is_import(scope):
         return settings.max_body_bytes
     return min(settings.max_body_bytes, MODEL_BYTES if makes_model(scope) else MEMBERS_BYTES)
 
 
-class _Waits:
-    """A coroutine that has begun and waits: awaiting this goes on with it."""
+class _Started:
+    """A coroutine that was started and waits: awaiting this goes on with it."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Message], waits_for: Any) -> None:
         self._coroutine, self._waits_for = coroutine, waits_for
@@ -101,25 +101,25 @@ class _Waits:
         waits_for = self._waits_for
         while True:
             try:
-                told = yield waits_for
+                sent = yield waits_for
             except BaseException as error:
                 step: Callable[[], Any] = partial(self._coroutine.throw, error)
             else:
-                step = partial(self._coroutine.send, told)
+                step = partial(self._coroutine.send, sent)
             try:
                 waits_for = step()
             except StopIteration as done:
                 return cast(Message, done.value)
 
 
-def _begun(receiving: Awaitable[Message]) -> tuple[Message | None, _Waits | None]:
-    """The message, where it is there already: then no timer is needed, which costs more than reading a small body."""
+def _started(receiving: Awaitable[Message]) -> tuple[Message | None, _Started | None]:
+    """The message where it is there already, so that a small body needs no timer, which costs more than reading it."""
     coroutine = cast("Coroutine[Any, Any, Message]", receiving)
     try:
         waits_for = coroutine.send(None)
     except StopIteration as done:
         return cast(Message, done.value), None
-    return None, _Waits(coroutine, waits_for)
+    return None, _Started(coroutine, waits_for)
 
 
 def _too_large(limit: int, scope: Scope) -> TooLarge:

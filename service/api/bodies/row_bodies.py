@@ -15,7 +15,7 @@ from fastapi import Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter
 
-from service.api.bodies.prediction_bodies import Wish, no_query, read_wish, read_wish_of_query
+from service.api.bodies.prediction_bodies import PredictOptions, options_of_query, read_options, refuse_query
 from service.api.context import Context, body_of
 from service.api.idempotent_posts import Hashed
 from service.api.limits.request_checks import Scope, media_type
@@ -199,21 +199,23 @@ def members_of(spooled: Spooled) -> JsonBody:
     return JsonBody(msgspec.json.decode(text), text)
 
 
-async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Loaded) -> tuple[NDArray[Any], Wish]:
+async def question(
+    shared: Context, scope: Scope, spooled: Spooled, loaded: Loaded
+) -> tuple[NDArray[Any], PredictOptions]:
     """The rows of a large body of a prediction, and how to answer them.
 
     Raises BrokenJSON, InvalidContent, UnsupportedMedia, Busy, TooLarge, DiskFull.
     """
     if (media := media_type(scope)) in READERS:
-        wish = read_wish_of_query(scope["query_string"])
-        return await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model), wish
-    no_query(scope["query_string"])
+        options = options_of_query(scope["query_string"])
+        return await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model), options
+    refuse_query(scope["query_string"])
     spec = loaded.input.model_dump(mode="json")
     report = await shared.reader.wait(spooled, "read question", spec=spec, model=loaded.model)
-    wish = read_wish(members_of(spooled))
+    options = read_options(members_of(spooled))
     if "fault" in report:
         raise refusal(report["fault"])
-    return await _rows(spooled), wish
+    return await _rows(spooled), options
 
 
 async def inference(shared: Context, spooled: Spooled, length: str | None, loaded: Loaded) -> Inference:

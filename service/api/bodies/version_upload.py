@@ -1,4 +1,4 @@
-"""A version that was trained elsewhere: its bytes and what its metadata or its other parts say -> a checkpoint."""
+"""The upload of a version that was trained elsewhere: a file, and its description, become a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ BACKBONE = "backbone.0"
 """The part that holds the weights of a pretrained backbone."""
 LEFT_OUT = "left_out"
 """Of the metadata of an exported file: parts that are not in it, each with the digest of its shard."""
-TOLD = ("architecture", "classes", "scale")
-"""What may be said beside the weights, each as JSON: in the metadata of the file, or as parts of a multipart body."""
+MEMBERS = ("architecture", "classes", "scale")
+"""What is sent beside the weights, each as JSON: in the metadata of the file, or as parts of a multipart body."""
 SCALE: TypeAdapter[Scale] = TypeAdapter(Scale)
-MOST_SAID_BYTES = 4 * 2**20
-"""Of each: the names of all classes are half of it."""
+MOST_MEMBER_BYTES = 4 * 2**20
+"""Of each of them: the names of as many classes as a model may have are half of it."""
 MOST_NAMES = 100_000
-"""Members of all objects in it: an exported version that grew often has thousands of blocks."""
+"""Members of all objects in the metadata: an exported version that grew often has thousands of blocks."""
 
 
 def read_import(data: bytes, content_type: str, spec: InputSpec, files: Mapping[str, str]) -> Checkpoint:
     """The version that a body holds, for a model of such inputs. `files`: weights of backbones that the operator named.
 
-    Raises InvalidContent with a pointer: /weights is the file, the others are as `TOLD`.
+    Raises InvalidContent with a pointer: /weights is the file, the others are as `MEMBERS`.
     """
     file, parts = _parts(data, content_type)
     weights = read_weights(file)
-    told = {**{name: weights.metadata[name] for name in TOLD if name in weights.metadata}, **parts}
-    said = {name: _json(text, name) for name, text in told.items()}
+    texts = {**{name: weights.metadata[name] for name in MEMBERS if name in weights.metadata}, **parts}
+    values = {name: _json(text, name) for name, text in texts.items()}
     exported = _json(weights.metadata[ENTRY], ENTRY) if ENTRY in weights.metadata else None
     layout = None
-    if "architecture" not in said:
+    if "architecture" not in values:
         if not isinstance(exported, dict) or not isinstance(exported.get("layout"), dict):
             raise InvalidContent.at(
                 "/architecture",
@@ -57,29 +57,29 @@ def read_import(data: bytes, content_type: str, spec: InputSpec, files: Mapping[
                 'and "classes": [...]; or send what GET .../weights gave.',
             )
         layout = exported["layout"]
-        said.setdefault("classes", exported.get("classes"))
-    sent = Foreign(
+        values.setdefault("classes", exported.get("classes"))
+    foreign = Foreign(
         tensors=weights.tensors,
-        classes=_classes(said.get("classes")),
+        classes=_classes(values.get("classes")),
         layout=layout,
-        architecture=_architecture(said["architecture"], spec, weights, files) if layout is None else None,
-        scale=_scale(said["scale"], spec) if "scale" in said else None,
+        architecture=_architecture(values["architecture"], spec, weights, files) if layout is None else None,
+        scale=_scale(values["scale"], spec) if "scale" in values else None,
     )
     if layout is not None:
         _check_backbone(layout, spec, weights, files)
     digest = _left_out(exported)
 
-    def here(backbone: PretrainedBackbone) -> SharedWeights:
-        found = starting_weights(backbone, files)
-        if digest is not None and found.digest != digest:
+    def shared_weights(backbone: PretrainedBackbone) -> SharedWeights:
+        local = starting_weights(backbone, files)
+        if digest is not None and local.digest != digest:
             raise InvalidContent.at(
                 "/weights",
                 f"The file leaves out the weights of {backbone.name} (SHA-256 {digest[:16]}…), and those that are here "
-                f"are others ({found.digest[:16]}…). Send the whole file, as GET .../weights?whole=true gives it.",
+                f"are others ({local.digest[:16]}…). Send the whole file, as GET .../weights?whole=true gives it.",
             )
-        return found
+        return local
 
-    return imported(sent, spec, here)
+    return imported(foreign, spec, shared_weights)
 
 
 def _left_out(exported: Any) -> str | None:
@@ -90,23 +90,23 @@ def _left_out(exported: Any) -> str | None:
 
 
 def _parts(data: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
-    """-> the file, and what was said beside it. Raises InvalidContent."""
+    """-> the file, and the texts of the other parts by name. Raises InvalidContent."""
     if content_type.partition(";")[0].strip().lower() != MULTIPART:
         return data, {}
     parts = read_parts(data, content_type)
     if "weights" not in parts:
         raise InvalidContent.at("/weights", 'There is no part "weights": the safetensors file.')
     file = parts.pop("weights")
-    if extra := sorted(parts.keys() - set(TOLD)):
-        raise InvalidContent.at("", f"{extra[0][:100]} is not known here. Known are weights, {', '.join(TOLD)}.")
+    if extra := sorted(parts.keys() - set(MEMBERS)):
+        raise InvalidContent.at("", f"{extra[0][:100]} is not known here. Known are weights, {', '.join(MEMBERS)}.")
     for name, part in parts.items():
-        if len(part) > MOST_SAID_BYTES:
-            raise InvalidContent.at(f"/{name}", f"{name} is over {MOST_SAID_BYTES:,} bytes.")
+        if len(part) > MOST_MEMBER_BYTES:
+            raise InvalidContent.at(f"/{name}", f"{name} is over {MOST_MEMBER_BYTES:,} bytes.")
     return file, {name: part.decode("utf-8", "replace") for name, part in parts.items()}
 
 
 def _json(text: str, name: str) -> Any:
-    """What was said of `name`. Raises InvalidContent."""
+    """The JSON value that was sent as `name`. Raises InvalidContent."""
     data, at = text.encode("utf-8", "replace"), f"/{name}"
     try:
         value = read_value(data, at, MOST_NAMES if name == ENTRY else MOST_MEMBERS)
@@ -135,14 +135,16 @@ def _classes(names: Any) -> list[str]:
     return list(cleaned)
 
 
-def _architecture(said: Any, spec: InputSpec, weights: Weights, files: Mapping[str, str]) -> Architecture:
+def _architecture(value: Any, spec: InputSpec, weights: Weights, files: Mapping[str, str]) -> Architecture:
     """{"backbone": {...}}, or the backbone alone. Raises InvalidContent."""
-    whole = said if isinstance(said, dict) and ("backbone" in said or not said) else {"backbone": said}
+    whole = value if isinstance(value, dict) and ("backbone" in value or not value) else {"backbone": value}
     try:
         architecture = Architecture.model_validate(whole)
     except ValidationError as error:
-        found = invalid(error.errors(include_url=False), whole, Architecture)
-        raise InvalidContent(found.detail, [("/architecture" + at, why) for at, why in found.errors]) from None
+        fault = invalid(error.errors(include_url=False), whole, Architecture)
+        raise InvalidContent(
+            fault.detail, [("/architecture" + at, sentence) for at, sentence in fault.errors]
+        ) from None
     if isinstance(architecture.backbone, PretrainedBackbone) and _holds_backbone(weights):
         admission.check(spec, architecture.backbone, files, weights=False)
     else:
@@ -151,7 +153,7 @@ def _architecture(said: Any, spec: InputSpec, weights: Weights, files: Mapping[s
 
 
 def _check_backbone(layout: Mapping[str, Any], spec: InputSpec, weights: Weights, files: Mapping[str, str]) -> None:
-    """Whether the backbone of an exported version can be used here. Raises InvalidContent."""
+    """Raises InvalidContent where the backbone of an exported version cannot be used here."""
     _architecture({"backbone": layout.get("backbone", {})}, spec, weights, files)
 
 
@@ -159,15 +161,15 @@ def _holds_backbone(weights: Weights) -> bool:
     return any(name.startswith((f"{BACKBONE}/", f"{BACKBONE}.")) for name in weights.tensors)
 
 
-def _scale(said: Any, spec: InputSpec) -> InputScale | None:
+def _scale(value: Any, spec: InputSpec) -> InputScale | None:
     """A scale as a model declares one. Raises InvalidContent."""
     if isinstance(spec, TextInput):
         raise InvalidContent.at("/scale", "Texts have no scale. Leave it out.")
     try:
-        scale = SCALE.validate_python(said)
+        scale = SCALE.validate_python(value)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
-        why = next((f": {fault['ctx']['error']}" for fault in faults if fault["type"] == "value_error"), "")
-        told = f'scale is {{"range": [lo, hi]}} or {{"mean": ..., "std": ...}}{why}.'
-        raise InvalidContent.at("/scale", told) from None
+        reason = next((f": {fault['ctx']['error']}" for fault in faults if fault["type"] == "value_error"), "")
+        sentence = f'scale is {{"range": [lo, hi]}} or {{"mean": ..., "std": ...}}{reason}.'
+        raise InvalidContent.at("/scale", sentence) from None
     return declared_scale(spec.model_copy(update={"scale": scale}))

@@ -1,4 +1,4 @@
-"""Files that go out, weights and sums: made a few at a time, and sent from disk as fast as their reader takes them."""
+"""Downloads of weights and sums: made a few at a time, and sent from disk as fast as their readers take them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from service.api.reader.spool import refusal_of_disk
 from service.errors import Busy
 
 MAKING = 2
-"""Files that are made at once: each may take as much memory as the weights of a pretrained backbone, twice."""
+"""Files that are made at once: each may take twice the memory of the weights of a pretrained backbone."""
 MOST = 16
-"""Files that are on their way at once: each takes its length on disk."""
+"""Files that are sent at once: each takes its length on disk."""
 WHOLE_BYTES = 256 * 1024
 """A shorter file is sent from memory."""
 PIECE_BYTES = 256 * 1024
@@ -28,14 +28,15 @@ MEDIA = "application/octet-stream"
 
 
 class Downloads:
-    """Of a process. `root`: the folder for files that are on their way; they have no name in it."""
+    """The downloads of a process. `root`: the folder for files that are being sent; they have no name in it."""
 
     def __init__(self, root: Path) -> None:
         self._root, self._open = root, 0
         self._lane = Lane(MAKING, MOST)
 
     async def send(self, request: Request, make: Callable[[], tuple[bytes, str]]) -> Response:
-        """The file that `make` gives with its name, called in a thread. Raises Busy, DiskFull, and what it raises."""
+        """Sends the file that `make`, called in a thread, returns with its name. Raises Busy, DiskFull, and what `make`
+        raises."""
         self._enter(request.scope)
         turn = await self._lane.turn()
         try:
@@ -58,7 +59,7 @@ class Downloads:
         self._open -= 1
 
     def _made(self, make: Callable[[], tuple[bytes, str]]) -> tuple[bytes, BinaryIO | None, int, str]:
-        """-> its bytes where they are few, else the file that holds them, how many they are, its name"""
+        """-> its bytes where they are few, else the file that holds them; its length, its name"""
         data, name = make()
         if len(data) <= WHOLE_BYTES:
             return data, None, len(data), name

@@ -1,4 +1,4 @@
-"""Long answers: how many scores they may hold, and how they are written while others have their turn.
+"""Long answers: how many scores they may hold, and how they are written without holding up other requests.
 
 An answer of many rows or classes leaves in pieces, as fast as its reader takes them: what is not taken is not made.
 """
@@ -22,8 +22,8 @@ MOST_SCORES = 100_000
 """Scores that one answer lists as text, where it lists more than the best class of each row. Each takes the event loop
 0.4 us and up to a kilobyte: a row of four bytes may ask for a thousand."""
 MOST_BINARY_SCORES = 1_000_000
-"""The same, of scores as bytes, which are copied."""
-MOST_AT_ONCE = 4_000_000
+"""Scores of one answer that lists them as bytes, which are copied."""
+MOST_SCORES_AT_ONCE = 4_000_000
 """Scores of all long answers that are being made or written: about 50 MB. One that is longer is answered alone."""
 WHOLE_BYTES = 256 * 1024
 """A shorter answer leaves in one piece, with its length."""
@@ -34,8 +34,8 @@ Pieces = Callable[[], Iterator[bytes]]
 """Gives the pieces of an answer anew each time; making one takes about 0.1 ms."""
 
 
-class Told(NamedTuple):
-    """An answer, with status 200. `rest`: the pieces that follow `data`; null where that is all."""
+class WrittenAnswer(NamedTuple):
+    """An answer with status 200. `rest`: the pieces that follow `data`; None where there are none."""
 
     data: bytes
     headers: Headers
@@ -51,16 +51,16 @@ def check_scores(rows: int, classes: int, most: int, pointer: str, remedy: str) 
 
 
 class LongAnswers:
-    """Of a process. The one who writes a piece has the pen; the others wait for it, so that however many long answers
-    are written, between two of their pieces everybody else has a turn."""
+    """The long answers of a process. One at a time writes a piece, so that however many of them are written, other
+    requests have their turn between two pieces."""
 
     def __init__(self) -> None:
-        self._pen = asyncio.Lock()
+        self._writing = asyncio.Lock()
         self._scores = 0
 
     def admit(self, scope: Scope, scores: int) -> None:
-        """Room for an answer of so many scores until the request is over. Raises Busy."""
-        if self._scores and self._scores + scores > MOST_AT_ONCE:
+        """Reserves room for an answer of so many scores until the request is over. Raises Busy."""
+        if self._scores and self._scores + scores > MOST_SCORES_AT_ONCE:
             raise Busy("As many long answers as may be made at once are. Ask again in a moment, or for less.", 2)
         self._scores += scores
         scope[AFTERWARDS].append(partial(self._release, scores))
@@ -69,53 +69,57 @@ class LongAnswers:
         self._scores -= scores
 
     async def by_turns(self, pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """Pieces that are worth sending. A thread would be no better: it and the event loop hold up one another."""
-        written, size = list[bytes](), 0
+        """Joins pieces until they are worth sending. A thread would be no better: it holds up the event loop, too."""
+        batch, size = list[bytes](), 0
         while True:
-            async with self._pen:
+            async with self._writing:
                 piece = next(pieces, None)
                 await asyncio.sleep(0)
             if piece is None:
                 break
-            written.append(piece)
+            batch.append(piece)
             size += len(piece)
             if size >= PIECE_BYTES:
-                yield b"".join(written)
-                written, size = [], 0
-        if written:
-            yield b"".join(written)
+                yield b"".join(batch)
+                batch, size = [], 0
+        if batch:
+            yield b"".join(batch)
 
     async def length(self, pieces: Pieces) -> int:
-        """Bytes of all of them."""
+        """The number of bytes of all pieces."""
         return sum([len(piece) async for piece in self.by_turns(pieces())])
 
-    async def told(self, scope: Scope, pieces: Pieces, headers: Headers, media: bytes = b"application/json") -> Told:
-        """Whole, where it is not so long after all."""
+    async def written(
+        self, scope: Scope, pieces: Pieces, headers: Headers, media: bytes = b"application/json"
+    ) -> WrittenAnswer:
+        """The answer, in one piece where it is at most WHOLE_BYTES long."""
         rest = self.by_turns(pieces())
-        begun, size = list[bytes](), 0
+        first, size = list[bytes](), 0
         async for piece in rest:
-            begun.append(piece)
+            first.append(piece)
             size += len(piece)
             if size > WHOLE_BYTES:
                 break
         else:
-            return Told(b"".join(begun), headers, media)
-        if scope.get("http_version") == "1.0":  # which knows no pieces: it is told the length beforehand
+            return WrittenAnswer(b"".join(first), headers, media)
+        if scope.get("http_version") == "1.0":  # which knows no chunks: it needs the length beforehand
             headers = [*headers, (b"content-length", b"%d" % await self.length(pieces))]
-        return Told(b"".join(begun), headers, media, rest)
+        return WrittenAnswer(b"".join(first), headers, media, rest)
 
 
-async def write(told: Told, receive: Receive, send: Send, seconds: float) -> None:
-    """Send a long answer as fast as its reader takes it. One who has hung up, or has not taken it in so many seconds,
-    gets no more of it. Raises SenderGone, TimeoutError."""
-    assert told.rest is not None
-    headers = [(b"content-type", told.media), *told.headers]
+async def write(answer: WrittenAnswer, receive: Receive, send: Send, seconds: float) -> None:
+    """Sends a long answer as fast as its reader takes it, until it hangs up or so many seconds have passed.
+
+    Raises SenderGone, TimeoutError.
+    """
+    assert answer.rest is not None
+    headers = [(b"content-type", answer.media), *answer.headers]
     hung_up = asyncio.ensure_future(gone(receive))
     try:
-        async with aclosing(told.rest), asyncio.timeout(seconds):
+        async with aclosing(answer.rest), asyncio.timeout(seconds):
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": told.data, "more_body": True})
-            async for piece in told.rest:
+            await send({"type": "http.response.body", "body": answer.data, "more_body": True})
+            async for piece in answer.rest:
                 if hung_up.done():
                     raise SenderGone
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -1,4 +1,4 @@
-"""What a request must keep to before its body is read: host, origin, content type; and what becomes of its sender."""
+"""Checks of a request before its body is read: host, origin, content type; and whether its sender is still there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from service.api.limits.connections import CLOSING_SECONDS
 from service.contract.media import JPEG, JSON, NPY, PNG, RAW, ROWS
 from service.errors import ForbiddenHost, LongAddress, UnsupportedMedia
 from service.settings import Settings
@@ -19,16 +20,13 @@ Send = Callable[[Message], Awaitable[None]]
 
 CONTENT_LENGTH = b"content-length"
 HEADERS, USUAL = "tsuika.headers", "tsuika.usual"
-"""In the scope, what follows from the head of a request but for its length: headers by name; the model and the version
-that a usual prediction asks."""
+"""In the scope: headers by name; the model and the version that a usual prediction asks."""
 AFTERWARDS = "tsuika.afterwards"
-"""In the scope: what is called once the request is over, however it ends."""
+"""In the scope: functions that are called once the request is over, however it ends."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 QUERY_BYTES = 8 * 1024
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECASE)
 """A Host header: a name or an address, in brackets of version 6; and a port."""
-LINGER_SECONDS = 2.0
-"""How long a refused sender may go on sending, so that it reads the refusal instead of a broken connection."""
 IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
 """How a version that was trained elsewhere is sent."""
 LATER_TYPES = (
@@ -46,16 +44,16 @@ class SenderGone(Exception):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of that (lower-case) name."""
-    found: dict[bytes, bytes] | None = scope.get(HEADERS)
-    if found is None:
-        found = scope[HEADERS] = dict(reversed(scope["headers"]))
-    value = found.get(name)
+    headers: dict[bytes, bytes] | None = scope.get(HEADERS)
+    if headers is None:
+        headers = scope[HEADERS] = dict(reversed(scope["headers"]))
+    value = headers.get(name)
     return None if value is None else str(value, "latin-1")
 
 
 def check_host(scope: Scope, settings: Settings) -> None:
-    """A service without a key answers to loopback names and to the allowed ones, and a page of another origin cannot
-    write, nor ask for anything but by a link to it. Raises ForbiddenHost."""
+    """Raises ForbiddenHost where a service without a key is asked by a name that is neither loopback nor allowed, or
+    by a page of another origin: that one cannot write, nor read but by a link."""
     if settings.key:
         return
     host = header(scope, b"host") or ""
@@ -74,16 +72,16 @@ def check_host(scope: Scope, settings: Settings) -> None:
 
 
 def check_query(query: bytes) -> None:
-    """What is long comes in a body. Raises LongAddress."""
+    """Raises LongAddress for a query over the limit."""
     if len(query) > QUERY_BYTES:
         raise LongAddress(f"The query of this address is over {QUERY_BYTES:,} bytes. POST rows in a body.")
 
 
 def _is_served(host: str, settings: Settings) -> bool:
-    found = HOST.fullmatch(host)
-    if found is None:
+    match = HOST.fullmatch(host)
+    if match is None:
         return False
-    name = found[1].lower()
+    name = match[1].lower()
     if name == "localhost" or name in settings.allowed_hosts or "*" in settings.allowed_hosts:
         return True
     try:
@@ -95,24 +93,24 @@ def _is_served(host: str, settings: Settings) -> bool:
 
 
 def check_content_type(scope: Scope) -> None:
-    """A request that writes comes as JSON, but for routes that take other bodies, too. Raises UnsupportedMedia."""
+    """Raises UnsupportedMedia where a request that writes has a body of a type that its route does not take."""
     if scope["method"] not in WRITES:
         return
-    told = header(scope, b"content-type")
+    content_type = header(scope, b"content-type")
     if (header(scope, b"transfer-encoding") or "chunked").strip().lower() != "chunked":
         raise UnsupportedMedia("Of transfer codings only chunked is taken. Send the body as it is.")
-    usual = (told == JSON and not is_import(scope)) or (told == RAW and _predicts(scope))
+    usual = (content_type == JSON and not is_import(scope)) or (content_type == RAW and _predicts(scope))
     if usual and header(scope, b"content-encoding") is None:
         return
-    if told is None and not has_body(scope):
+    if content_type is None and not has_body(scope):
         return
-    _check_taken(scope, told)
+    _check_taken(scope, content_type)
     if (header(scope, b"content-encoding") or "identity").lower() != "identity":
         raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")
 
 
-def _check_taken(scope: Scope, told: str | None) -> None:
-    media, _, parameters = (told or "").partition(";")
+def _check_taken(scope: Scope, content_type: str | None) -> None:
+    media, _, parameters = (content_type or "").partition(";")
     media = media.strip().lower()
     if media in LATER_TYPES:
         raise UnsupportedMedia(f"{media} is not taken yet. Send application/json.")
@@ -134,18 +132,18 @@ def _check_taken(scope: Scope, told: str | None) -> None:
 
 
 def media_type(scope: Scope) -> str:
-    """Of the body, in lower case, without parameters; JSON where none is said."""
-    told = header(scope, b"content-type")
-    return JSON if told is None or told == JSON else told.partition(";")[0].strip().lower()
+    """The media type of the body, in lower case, without parameters; JSON where the header is missing."""
+    content_type = header(scope, b"content-type")
+    return JSON if content_type is None or content_type == JSON else content_type.partition(";")[0].strip().lower()
 
 
 def _predicts(scope: Scope) -> bool:
-    """Whether the body is rows to answer."""
+    """Whether the request is a prediction with a body."""
     return bool(scope["method"] == "POST" and scope["path"].endswith("/predictions"))
 
 
 def _infers(scope: Scope) -> bool:
-    """The same, by the Open Inference Protocol."""
+    """Whether the request is an inference by the Open Inference Protocol."""
     return bool(scope["method"] == "POST" and scope["path"].endswith("/infer"))
 
 
@@ -162,7 +160,7 @@ def brings_picture(scope: Scope) -> bool:
 
 
 def makes_model(scope: Scope) -> bool:
-    """Whether the body says what a model is."""
+    """Whether the body declares a model."""
     return bool(scope["path"] == "/v1/models")
 
 
@@ -195,9 +193,10 @@ async def gone(receive: Receive) -> None:
 
 
 async def linger(receive: Receive) -> None:
-    """Read on and throw away for a moment: a sender that is cut while it sends may never see the answer."""
+    """Reads on for a moment and throws the body away: a sender that is cut off while it sends may never see the
+    answer."""
     try:
-        async with asyncio.timeout(LINGER_SECONDS):
+        async with asyncio.timeout(CLOSING_SECONDS):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):

@@ -9,7 +9,7 @@ from annotated_types import Le, MaxLen
 from pydantic import BaseModel
 
 from service.api.bodies.prediction_bodies import MOST_TOP
-from service.api.bodies.version_upload import MOST_SAID_BYTES
+from service.api.bodies.version_upload import MOST_MEMBER_BYTES
 from service.api.context import LONGEST_WAIT, MOST_ITEMS
 from service.api.idempotent_posts import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.limits import downloads, turns
@@ -23,7 +23,7 @@ from service.api.limits.connections import (
     UNREAD_BYTES,
     UNREAD_SECONDS,
 )
-from service.api.limits.long_answers import MOST_AT_ONCE, MOST_BINARY_SCORES, MOST_SCORES
+from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, MOST_SCORES_AT_ONCE
 from service.api.limits.request_checks import QUERY_BYTES
 from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
 from service.api.reader.process import TASK_SECONDS, WAITING
@@ -160,7 +160,7 @@ ROWS = (
     ),
     Row(
         "scores at once",
-        MOST_AT_ONCE,
+        MOST_SCORES_AT_ONCE,
         "scores",
         "All answers of more than a few rows that are being made or written. One that is longer is made alone.",
         503,
@@ -366,7 +366,7 @@ ROWS = (
     ),
     Row(
         "said of weights",
-        MOST_SAID_BYTES,
+        MOST_MEMBER_BYTES,
         "bytes",
         "Each of the parts of a multipart body beside the file: architecture, classes, scale.",
         422,

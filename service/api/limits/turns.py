@@ -1,7 +1,7 @@
 """Requests that write take turns: so many at a time, apart from those that read, and so many more may wait.
 
-Each works in a thread that waits for the disk and for the one who writes to the database. Rows that are uploaded do not
-keep a rollback waiting, and large bodies, which are read one after another, not the small ones.
+Each works in a thread that waits for the disk and for the writer of the database. A rollback does not wait for uploads
+of rows, nor a small body for large ones, which are read one after another.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TURN = "tsuika.turn"
 
 @dataclass
 class Lane:
-    """Of one kind of requests: `at_once` have their turn, `waiting` more wait."""
+    """The queue of one kind of requests: `at_once` have their turn, `waiting` more may wait."""
 
     at_once: int
     waiting: int
@@ -37,7 +37,7 @@ class Lane:
         self._free = asyncio.Semaphore(self.at_once)
 
     async def turn(self) -> Turn:
-        """Waits for it, behind those who came before. Raises Busy."""
+        """Waits for a turn, behind those who came before. Raises Busy."""
         if self._free.locked() and self._waits >= self.waiting:
             raise Busy("As many requests of this kind as may wait do. Send it again in a moment.", retry_after=2)
         self._waits += 1
@@ -49,27 +49,27 @@ class Lane:
 
 
 class Turn:
-    """Of one request; it may end before the request does, and ends once."""
+    """The turn of a request; it may end before the request does, and ends once."""
 
     def __init__(self, free: asyncio.Semaphore) -> None:
         self._free: asyncio.Semaphore | None = free
 
     def end(self) -> None:
-        """The next one may begin."""
+        """Ends the turn: the next request may begin."""
         free, self._free = self._free, None
         if free is not None:
             free.release()
 
 
 class Turns:
-    """Of a process."""
+    """The turns of a process, one queue for each kind of requests."""
 
     def __init__(self) -> None:
         self.rows, self.orders = Lane(ROWS, MOST_WAITING), Lane(ORDERS, MOST_WAITING)
         self.large = Lane(LARGE, LARGE_WAITING)
 
     async def wait(self, scope: Scope) -> None:
-        """Until a request that writes has its turn, which ends with it; one that reads has none. Raises Busy."""
+        """Waits until a request that writes has its turn, which ends with it; one that reads has none. Raises Busy."""
         if scope["method"] not in WRITES:
             return
         turn = await self._lane(scope).turn()
@@ -83,5 +83,5 @@ class Turns:
 
 
 def end_turn(scope: Scope) -> None:
-    """The request has written, and from here on waits for something else."""
+    """Ends the turn of a request that has written, and waits for something else from here on."""
     scope[TURN].end()

@@ -10,10 +10,10 @@ from service.tuning.priority import end_with_parent, step_aside
 
 
 def main() -> None:
-    """Steps aside before it loads what it needs, which takes a fifth of a second; then tasks until the parent is
+    """Lowers its priority before its imports, which take a fifth of a second; then runs tasks until the parent is
     gone."""
     sink = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever prints must not garble the talk
+    os.dup2(2, 1)  # what is printed must not garble the answers
     end_with_parent()
     step_aside(sys.argv[3])
     from service.api.reader.tasks import work

@@ -1,7 +1,7 @@
-"""The reading process as its parent sees it: one, warm from the first large body on, replaced when it dies.
+"""The reading process as its parent sees it: started for the first large body, kept, and replaced when it dies.
 
-32 MB of JSON that a thread decodes stall all predictions for half a second; in a process that runs where nothing else
-would they stall none. It reads one body at a time: more of them wait, and beyond a few they are refused.
+A thread that decodes 32 MB of JSON stalls all predictions for half a second; a process of lower priority stalls none.
+It reads one body at a time: others wait, and beyond a few they are refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger("tsuika.reading")
 
 
 class Ended(Busy):
-    """The process ended in the middle of a body, or was ended: what it had stored of it is not known."""
+    """The process ended, or was ended, in the middle of a body: what it had stored of it is not known."""
 
 
 class Reader:
@@ -47,20 +47,20 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._root = settings.data / "spool"
         memory = FIXED_BYTES + BYTES_A_BYTE * settings.max_body_bytes
-        place, priority = str(settings.store_folder), settings.child_priority
-        self._command = [sys.executable, "-m", PROGRAM, place, str(memory), priority]
+        store, priority = str(settings.store_folder), settings.child_priority
+        self._command = [sys.executable, "-m", PROGRAM, store, str(memory), priority]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._room = threading.BoundedSemaphore(WAITING)
         self._process: subprocess.Popen[bytes] | None = None
         clear(self._root)
 
     def spool(self) -> Spooled:
-        """A folder for a large body; the process starts while the body arrives. Raises DiskFull."""
+        """Makes a folder for a large body; the process starts while the body arrives. Raises DiskFull."""
         self._thread.submit(self._warm)
         return Spooled(self._root)
 
     def run(self, body: Spooled, do: str, **task: Any) -> dict[str, Any]:
-        """What a task came to. Raises Busy, BrokenJSON, InvalidContent, TooLarge, DiskFull."""
+        """Runs a task and returns its result. Raises Busy, BrokenJSON, InvalidContent, TooLarge, DiskFull."""
         return self._submit(body, do, task).result()
 
     async def wait(self, body: Spooled, do: str, **task: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Reader:
         return await asyncio.wrap_future(self._submit(body, do, task))
 
     def close(self) -> None:
-        """End the process."""
+        """Ends the process."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._kill()
 
@@ -82,19 +82,19 @@ class Reader:
 
     def _answered(self, line: bytes) -> dict[str, Any]:
         try:
-            told: dict[str, Any] = json.loads(self._talk(line))
+            report: dict[str, Any] = json.loads(self._talk(line))
         except BaseException:
             self._kill()
             raise
-        if "done" in told:
-            done: dict[str, Any] = told["done"]
-            return done
-        if "refused" in told:
-            raise refusal(told["refused"])
-        raise RuntimeError(f"the reading process met an error: {told['failed']}")
+        if "done" in report:
+            result: dict[str, Any] = report["done"]
+            return result
+        if "refused" in report:
+            raise refusal(report["refused"])
+        raise RuntimeError(f"the reading process met an error: {report['failed']}")
 
     def _talk(self, line: bytes) -> bytes:
-        """One line there, one line back. Raises Busy where the process ends or takes too long."""
+        """Writes one line and reads one back. Raises Ended where the process ends or takes too long."""
         process = self._warm()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -135,7 +135,7 @@ class Reader:
 
 
 def _write(descriptor: int, line: bytes, until: float) -> None:
-    """All of a line into a pipe, which holds 64 kB until somebody reads. Raises TimeoutError."""
+    """Writes a line into a pipe, which holds 64 kB until somebody reads. Raises TimeoutError."""
     os.set_blocking(descriptor, False)
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
@@ -147,14 +147,14 @@ def _write(descriptor: int, line: bytes, until: float) -> None:
 
 
 def _line(descriptor: int, until: float) -> bytes:
-    """The next line of a pipe. Raises EOFError, TimeoutError."""
+    """Reads the next line of a pipe. Raises EOFError, TimeoutError."""
     poll = select.poll()  # select() cannot name descriptors beyond 1,023
     poll.register(descriptor, select.POLLIN)
-    found = b""
-    while not found.endswith(b"\n"):
+    line = b""
+    while not line.endswith(b"\n"):
         if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
             raise TimeoutError
         if not (data := os.read(descriptor, 65536)):
             raise EOFError
-        found += data
-    return found
+        line += data
+    return line

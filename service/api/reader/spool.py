@@ -1,4 +1,4 @@
-"""Large bodies wait on disk: a folder a request, for the body and for what the reading process makes of it."""
+"""Large bodies on disk: a folder a request, for the body and for what the reading process makes of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from typing import BinaryIO
 from service.errors import DiskFull, NotWritable
 
 LARGE_BYTES = 256 * 1024
-"""A longer body of rows waits on disk, and where it must be parsed a process of its own reads it."""
-
-
+"""A longer body of rows waits on disk, and where it must be parsed the reading process does it."""
 MEMBERS_BYTES = 1024 * 1024
 """A longer body that brings no rows is refused, and so is a body of rows with more beside its rows and labels."""
 MODEL_BYTES = 4 * MEMBERS_BYTES
@@ -36,19 +34,19 @@ class Spooled:
             raise refusal_of_disk(error, "so large a body") from error
 
     def write(self, data: bytes) -> None:
-        """Append. Raises DiskFull."""
+        """Appends to the body. Raises DiskFull."""
         try:
             self._file.write(data)
         except OSError as error:
             raise refusal_of_disk(error, "so large a body") from error
 
     def mapped(self) -> mmap.mmap:
-        """Its bytes where they lie: none is read before it is looked at, and what is changed is a copy."""
+        """Maps its bytes: none is read before it is looked at, and a change is made to a copy."""
         with self.path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def remove(self) -> None:
-        """Delete the folder and what is in it."""
+        """Deletes the folder and what is in it."""
         self._file.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -58,7 +56,7 @@ class Spooled:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Whole now; deleted where it did not become so. Raises DiskFull."""
+        """Closes a body that is whole, deletes another one. Raises DiskFull."""
         if kind is not None:
             self.remove()
             return
@@ -70,7 +68,7 @@ class Spooled:
 
 
 def clear(root: Path) -> None:
-    """Delete what a process that died has left."""
+    """Deletes what a process that died has left."""
     shutil.rmtree(root, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Aliases over HTTP: names in place of version numbers, that people point where they want."""
+"""Routes of aliases: names that stand for version numbers."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def put_alias(request: Request, shared: Shared, model: str, name: str) -> Respon
     _check(name)
     order, _ = body_of(request, requests.PutAlias)
     with shared.runtime.database.writing() as session:
-        found = models.get(session, model)
+        record = models.get(session, model)
         if order.version > LARGEST_NUMBER:
             raise InvalidContent.at("/version", f"{model} has no such version.")
         try:
-            new = aliases.put(session, found, name, order.version, caller(request))
+            new = aliases.put(session, record, name, order.version, caller(request))
         except NotFound as error:
             raise InvalidContent.at("/version", error.detail) from None
         session.flush()
-        resource = aliases.resource(session, found, aliases.get(session, found, name))
+        resource = aliases.resource(session, record, aliases.get(session, record, name))
     shared.runtime.live.moved(model)
     return answer(resource, 201 if new else 200, {"Location": f"/v1/models/{model}/aliases/{name}"} if new else {})
 
@@ -46,11 +46,11 @@ def put_alias(request: Request, shared: Shared, model: str, name: str) -> Respon
 def list_aliases(shared: Shared, page: Page, model: str) -> Response:
     """Names that people gave to versions, newest first."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
+        record = models.get(session, model)
         return list_page(
             page,
-            lambda limit, cursor: aliases.page(session, found, limit, cursor),
-            lambda items: aliases.resources_of(session, found, items),
+            lambda limit, cursor: aliases.page(session, record, limit, cursor),
+            lambda items: aliases.resources_of(session, record, items),
         )
 
 
@@ -58,8 +58,8 @@ def list_aliases(shared: Shared, page: Page, model: str) -> Response:
 def get_alias(shared: Shared, model: str, name: str) -> Response:
     """Where a name points, who pointed it there, and when."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
-        return answer(aliases.resource(session, found, aliases.get(session, found, name)))
+        record = models.get(session, model)
+        return answer(aliases.resource(session, record, aliases.get(session, record, name)))
 
 
 @routes.delete("/v1/models/{model}/aliases/{name}", status_code=204, responses=refusals(404))
@@ -72,7 +72,7 @@ def delete_alias(shared: Shared, model: str, name: str) -> Response:
 
 
 def _check(name: str) -> None:
-    """Raises InvalidContent for a name that cannot be given."""
+    """Raises InvalidContent for a name that cannot be an alias."""
     if name in aliases.RESERVED:
         raise InvalidContent.at("/name", f"{name} is no name to give: it always names the {name} version.")
     if not NAME.fullmatch(name):

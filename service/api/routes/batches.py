@@ -29,9 +29,9 @@ routes = APIRouter(tags=["data"])
 def create_batch(request: Request, shared: Shared, model: str) -> Response:
     """Store labelled rows; an update learns from them. The same content and source again is the same batch (200)."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
-    order, body = read_row_body(shared, request, requests.CreateBatch, found)
-    rows = body.rows(shared, found, order)
+        record = models.get(session, model)
+    order, body = read_row_body(shared, request, requests.CreateBatch, record)
+    rows = body.rows(shared, record, order)
 
     with NewBatch(shared.runtime, model, rows, order) as new_batch:
 
@@ -55,11 +55,11 @@ def list_batches(
 ) -> Response:
     """Batches, newest first; those of one source. Of an archived model, too: what it keeps can still be erased."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model, archived_too=True)
+        record = models.get(session, model, archived_too=True)
         return list_page(
             page,
-            lambda limit, cursor: batches.page(session, found, limit, cursor, source),
-            lambda items: batches.resources_of(session, found, items),
+            lambda limit, cursor: batches.page(session, record, limit, cursor, source),
+            lambda items: batches.resources_of(session, record, items),
         )
 
 
@@ -89,9 +89,9 @@ def declare_classes(request: Request, shared: Shared, model: str) -> Response:
     names = models.clean_class_names(order.names, "/names")
 
     def act(session: Session) -> Effect:
-        found = models.get(session, model)
-        check_room(found, names, "/names")
-        return Effect(201 if models.add_classes(session, found, names) else 200, {})
+        record = models.get(session, model)
+        check_room(record, names, "/names")
+        return Effect(201 if models.add_classes(session, record, names) else 200, {})
 
     done = shared.posts.run(attempt(request, body.members), lambda: act)
     with shared.runtime.database.reading() as session:
@@ -109,5 +109,5 @@ def remove_class(shared: Shared, model: str, name: str) -> Response:
 
 def _batch(shared: Context, model: str, batch_id: str) -> resources.Batch:
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model, archived_too=True)
-        return batches.resource(session, found, batches.get(session, found, batch_id))
+        record = models.get(session, model, archived_too=True)
+        return batches.resource(session, record, batches.get(session, record, batch_id))

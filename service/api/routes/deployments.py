@@ -1,4 +1,4 @@
-"""What is live, over HTTP: promote by hand, roll back, look at the history. Answers after it has taken effect here."""
+"""Routes of what is live: promote by hand, roll back, look at the history. They answer once it is in effect here."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
         return act
 
     def act(session: Session) -> Effect:
-        found = _locked(request, session, model, order.if_live)
-        version = _named(session, found, order.version)
+        record = _locked(request, session, model, order.if_live)
+        version = _named(session, record, order.version)
         if order.rebase:
-            update = updates.enqueue(session, found, _again(session, found, version), by)
+            update = updates.enqueue(session, record, _order_anew(session, record, version), by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
-        made = deployments.promote(session, found, version, order.reason, by)
-        loaded = _prepared(shared, found, version)
-        resource = deployments.resource(session, found, made)
-        return Effect(201, {"deployment": made.id}, lambda: _swap(shared, loaded, session), resource)
+        deployment = deployments.promote(session, record, version, order.reason, by)
+        loaded = _prepared(shared, record, version)
+        resource = deployments.resource(session, record, deployment)
+        return Effect(201, {"deployment": deployment.id}, lambda: _swap(shared, loaded, session), resource)
 
     done = shared.posts.run(attempt(request, body.members), begin)
     if done.resource is not None:
@@ -63,9 +63,9 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
             update = updates.find(session, done.names["update"])
             headers = {"Location": f"/v1/updates/{update.id}", **done.headers}
             return answer(updates.resource(session, update), done.status, headers)
-        found = models.get(session, model)
-        made = session.get_one(Deployment, done.names["deployment"])
-        return answer(deployments.resource(session, found, made), done.status, done.headers)
+        record = models.get(session, model)
+        deployment = session.get_one(Deployment, done.names["deployment"])
+        return answer(deployments.resource(session, record, deployment), done.status, done.headers)
 
 
 @routes.get(
@@ -74,11 +74,11 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
 def list_deployments(shared: Shared, page: Page, model: str) -> Response:
     """How the live pointer moved, newest first."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
+        record = models.get(session, model)
         return list_page(
             page,
-            lambda limit, cursor: deployments.page(session, found, limit, cursor),
-            lambda items: deployments.resources_of(session, found, items),
+            lambda limit, cursor: deployments.page(session, record, limit, cursor),
+            lambda items: deployments.resources_of(session, record, items),
         )
 
 
@@ -96,29 +96,29 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
     by = caller(request)
 
     def act(session: Session) -> Effect:
-        found = _locked(request, session, model, order.if_live)
-        before = found.live_version_id
+        record = _locked(request, session, model, order.if_live)
+        live_before = record.live_version_id
         if order.to is not None:
-            _named(session, found, order.to, "/to")
-        made = deployments.roll_back(session, found, order.reason, order.to, by)
-        loaded = _prepared(shared, found, versions.by_id(session, made.version_id, slim=True))
-        assert before is not None
-        names = {"deployment": made.id, "before": versions.number_of(session, before)}
-        resource = deployments.rolled_back(session, found, made, names["before"])
+            _named(session, record, order.to, "/to")
+        deployment = deployments.roll_back(session, record, order.reason, order.to, by)
+        loaded = _prepared(shared, record, versions.by_id(session, deployment.version_id, slim=True))
+        assert live_before is not None
+        names = {"deployment": deployment.id, "before": versions.number_of(session, live_before)}
+        resource = deployments.rolled_back(session, record, deployment, names["before"])
         return Effect(200, names, lambda: _swap(shared, loaded, session), resource)
 
     done = shared.posts.run(attempt(request, body.members), lambda: act)
     if done.resource is not None:
         return answer(done.resource, done.status, done.headers)
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
-        made = session.get_one(Deployment, done.names["deployment"])
-        resource = deployments.rolled_back(session, found, made, done.names["before"])
+        record = models.get(session, model)
+        deployment = session.get_one(Deployment, done.names["deployment"])
+        resource = deployments.rolled_back(session, record, deployment, done.names["before"])
     return answer(resource, done.status, done.headers)
 
 
 def _locked(request: Request, session: Session, name: str, if_live: int | None) -> Model:
-    """The model, locked, if it is as the caller thinks. Raises LiveMoved, PreconditionFailed."""
+    """The model, locked, if its state is the one that the caller expects. Raises LiveMoved, PreconditionFailed."""
     model = models.get(session, name, locked=True)
     check_if_match(request, session, model)
     models.check_live(session, model, if_live)
@@ -135,20 +135,21 @@ def _named(session: Session, model: Model, number: int, pointer: str = "/version
     raise InvalidContent.at(pointer, f"{model.name} has no such version.")
 
 
-def _again(session: Session, model: Model, version: Version) -> Order:
+def _order_anew(session: Session, model: Model, version: Version) -> Order:
     """The update that made a version, to be run on the version that is live when it is claimed. Raises Conflict."""
-    made = session.get(Update, version.update_id) if version.update_id is not None else None
-    if made is None or made.kind != UpdateKind.LEARN:
+    origin = session.get(Update, version.update_id) if version.update_id is not None else None
+    if origin is None or origin.kind != UpdateKind.LEARN:
         raise Conflict(f"Version {version.number} was not made by learning; it cannot be learned again.")
     learned = batches.live_learned(session, model)
-    for batch in batches.named(session, model, made.batches):
+    for batch in batches.named(session, model, origin.batches):
         if batch.id not in learned:
             batches.require_whole(session, model, batch)
-    return Order(UpdateKind.LEARN, made.batches, made.method or made.requested_method, made.seed)
+    return Order(UpdateKind.LEARN, origin.batches, origin.method or origin.requested_method, origin.seed)
 
 
 def _warm(shared: Context, name: str, number: int) -> None:
-    """Load a version before the transaction, so that it holds up nobody; whether it may go live is asked inside."""
+    """Loads a version before the transaction, so that loading holds up nobody; whether it may go live is checked
+    inside."""
     with shared.runtime.database.reading() as session:
         _named(session, models.get(session, name), number)
     shared.runtime.live.at(name, number)

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over HTTP, with its binary tensor extension: metadata, readiness, inference.
+"""Routes of the Open Inference Protocol, with its binary tensor extension: metadata, readiness, inference.
 
 https://github.com/kserve/open-inference-protocol. Inference is dispatched before the framework, as predictions are;
 rows of both doors pass a version together.
@@ -18,10 +18,10 @@ from sqlalchemy import select
 from service import __version__
 from service.api import problems
 from service.api.bodies import prediction_bodies, row_bodies
-from service.api.bodies.prediction_bodies import Wish
+from service.api.bodies.prediction_bodies import PredictOptions
 from service.api.context import Context, Shared
 from service.api.context import answer as as_json
-from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, Told, check_scores
+from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, WrittenAnswer, check_scores
 from service.api.limits.request_checks import Receive, Scope, header
 from service.api.openapi import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.reader.spool import Spooled
@@ -53,15 +53,15 @@ FEWER = {
 SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 
-def asked(scope: Scope) -> tuple[str, str | None] | None:
-    """The model and the version (null: the live one) that a request asks; null for any other request."""
-    return prediction_bodies.asked_by(scope, ("POST",), PATH)
+def target(scope: Scope) -> tuple[str, str | None] | None:
+    """The model and the version (None: the live one) that an inference request asks; None for any other request."""
+    return prediction_bodies.target_of(scope, ("POST",), PATH)
 
 
 async def ask(
     shared: Context, name: str, version: str | None, scope: Scope, body: bytes | Spooled, receive: Receive
-) -> Told:
-    """Answer an inference request.
+) -> WrittenAnswer:
+    """Answers an inference request.
 
     Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, Busy, DeadlinePassed, DiskFull, SenderGone.
     """
@@ -70,36 +70,36 @@ async def ask(
     shared.batcher.admit(loaded.predictor)
     body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input, length)
     if isinstance(body, Spooled):
-        asked = await row_bodies.inference(shared, body, length, loaded)
+        request = await row_bodies.inference(shared, body, length, loaded)
     elif _is_long(body, length, loaded):
-        asked = await asyncio.to_thread(read_inference, body, length, loaded.input, loaded.model)
+        request = await asyncio.to_thread(read_inference, body, length, loaded.input, loaded.model)
     else:
-        asked = read_inference(body, length, loaded.input, loaded.model)
-    if asked.timeout is not None:
-        own = asyncio.get_running_loop().time() + asked.timeout
+        request = read_inference(body, length, loaded.input, loaded.model)
+    if request.timeout is not None:
+        own = asyncio.get_running_loop().time() + request.timeout
         until = own if until is None else min(own, until)
-    scores = [output for output in asked.wanted if output.name == "scores"]
+    scores = [output for output in request.wanted if output.name == "scores"]
     classes = len(loaded.predictor.names) if scores else 1
-    long = len(asked.rows) * classes > PIECE
+    long = len(request.rows) * classes > PIECE
     if long:
         if classes > 1:
             most = MOST_BINARY_SCORES if scores[0].binary else MOST_SCORES
-            check_scores(len(asked.rows), classes, most, "/outputs", FEWER[scores[0].binary])
-        shared.answers.admit(scope, len(asked.rows) * classes)
-    found = await answered(shared, loaded, asked.rows, Wish(classes, asked.source), until, receive)
-    return await _told(shared, scope, Encoded(found, asked.wanted, asked.id), long)
+            check_scores(len(request.rows), classes, most, "/outputs", FEWER[scores[0].binary])
+        shared.answers.admit(scope, len(request.rows) * classes)
+    answer = await answered(shared, loaded, request.rows, PredictOptions(classes, request.source), until, receive)
+    return await _written(shared, scope, Encoded(answer, request.wanted, request.id), long)
 
 
-async def _told(shared: Context, scope: Scope, encoded: Encoded, long: bool) -> Told:
-    headers, media = [version_header(encoded.answer)], RAW.encode() if encoded.has_bytes else JSON.encode()
+async def _written(shared: Context, scope: Scope, answer: Encoded, long: bool) -> WrittenAnswer:
+    headers, media = [version_header(answer.answer)], RAW.encode() if answer.has_bytes else JSON.encode()
     if long:
-        if encoded.has_bytes:
-            headers.append((JSON_BYTES, b"%d" % await shared.answers.length(encoded.json)))
-        return await shared.answers.told(scope, encoded.pieces, headers, media)
-    data, json_bytes = encoded.whole()
-    if encoded.has_bytes:
+        if answer.has_bytes:
+            headers.append((JSON_BYTES, b"%d" % await shared.answers.length(answer.json)))
+        return await shared.answers.written(scope, answer.pieces, headers, media)
+    data, json_bytes = answer.whole()
+    if answer.has_bytes:
         headers.append((JSON_BYTES, b"%d" % json_bytes))
-    return Told(data, headers, media)
+    return WrittenAnswer(data, headers, media)
 
 
 def _is_long(body: bytes, length: str | None, loaded: Loaded) -> bool:
@@ -186,13 +186,13 @@ async def infer_at(request: Request, shared: Shared, model: str, version: str) -
 
 
 async def _readiness(request: Request, shared: Context, name: str, version: str | None) -> Response:
-    """The status of a refusal is that of an inference request; it says `ready`, too."""
+    """The readiness of a version; a refusal has the status that an inference request would have."""
     try:
         check_classes(await shared.runtime.live.asked(name, version))
     except TsuikaError as error:
         status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])
-        told = {"name": name, "ready": False, "error": body["detail"]}
-        return Response(json.dumps(told), status, {k.decode(): v.decode() for k, v in headers}, "application/json")
+        readiness = {"name": name, "ready": False, "error": body["detail"]}
+        return Response(json.dumps(readiness), status, {k.decode(): v.decode() for k, v in headers}, "application/json")
     return as_json(contract.ModelReady(name=name, ready=True))
 
 
@@ -202,8 +202,8 @@ def _metadata(shared: Context, name: str, version: str | None) -> contract.Model
         model = models.get(session, name)
         if version is None:
             shown = models.live(session, model)
-            there = select(Version.number).where(Version.model_id == model.id, Version.erased_at.is_(None))
-            numbers = list(session.scalars(there.order_by(Version.number)))
+            present = select(Version.number).where(Version.model_id == model.id, Version.erased_at.is_(None))
+            numbers = list(session.scalars(present.order_by(Version.number)))
         else:
             shown = aliases.present(session, model, version)
             numbers = [shown.number]

@@ -1,4 +1,4 @@
-"""How it can learn, over HTTP."""
+"""The route of the methods."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.contract import resources
 from service.learning.auto import AutoParams
 from service.learning.methods import AUTO, METHODS
 
-CHOOSES = resources.MethodInfo(
+AUTO_INFO = resources.MethodInfo(
     name=AUTO,
     family=AUTO,
     summary="Chooses one of the others for each update, by a written table; a network may challenge the exact head.",
@@ -21,7 +21,7 @@ CHOOSES = resources.MethodInfo(
     good_when="Nearly always; the default.",
     limits="What a person knows of the stream it cannot know: docs/auto.md has the table.",
 )
-"""What models use that name no method."""
+"""The method of models that name none."""
 
 routes = APIRouter(tags=["methods"])
 
@@ -43,4 +43,4 @@ def list_methods() -> Response:
         )
         for m in METHODS.values()
     ]
-    return answer(resources.Methods(items=[CHOOSES, *items]))
+    return answer(resources.Methods(items=[AUTO_INFO, *items]))

@@ -1,4 +1,4 @@
-"""Models over HTTP: make, list, look, change, archive."""
+"""Routes of models: make, list, look, change, archive."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
 from service.api.openapi import IF_MATCH, KEY, refusals, takes
-from service.api.preconditions import check_architecture, check_if_match, check_method, check_retention, etag
+from service.api.preconditions import Base, check_architecture, check_if_match, check_method, check_retention, etag
 from service.contract import requests, resources
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture
 from service.contract.requests import MethodChoice
 from service.learning.network.input_scale import declared_scale
-from service.registry import batches, models
+from service.registry import models
 
 routes = APIRouter(tags=["models"])
 
@@ -35,7 +35,7 @@ def create_model(request: Request, shared: Shared) -> Response:
     def begin() -> Act:
         declared_scale(order.input)
         check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
-        check_method(order.method, order.input, order.architecture, retention=order.retention)
+        check_method(order.method, order.input, order.architecture, order.retention, Base())
         return act
 
     def act(session: Session) -> Effect:
@@ -77,21 +77,15 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
     """
     order, _ = body_of(request, requests.PatchModel)
     with shared.runtime.database.writing() as session:
-        found = models.get(session, model)
-        check_if_match(request, session, found)
+        record = models.get(session, model)
+        check_if_match(request, session, record)
         if order.method is not None or order.retention is not None:
-            live, retention = models.live(session, found), order.retention or Retention(found.retention)
-            method = order.method or MethodChoice.model_validate(found.method)
-            check_method(
-                method,
-                SPEC.validate_python(found.input),
-                Architecture.model_validate(found.architecture),
-                live,
-                retention,
-                batches.left_of(session, live.learned if live else ()),
-            )
-            check_retention(retention, live)
-        models.patch(session, found, order)
+            base, retention = Base.of(session, record), order.retention or Retention(record.retention)
+            method = order.method or MethodChoice.model_validate(record.method)
+            spec, architecture = SPEC.validate_python(record.input), Architecture.model_validate(record.architecture)
+            check_method(method, spec, architecture, retention, base)
+            check_retention(retention, base.live)
+        models.patch(session, record, order)
     shared.runtime.work.set()
     return _shown(shared, model, 200, {})
 
@@ -100,20 +94,17 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
 def archive_model(request: Request, shared: Shared, model: str) -> Response:
     """Archive: predictions answer 404, queued updates are cancelled, the name stays taken."""
     with shared.runtime.database.writing() as session:
-        found = models.get(session, model)
-        check_if_match(request, session, found)
-        models.archive(session, found)
+        record = models.get(session, model)
+        check_if_match(request, session, record)
+        models.archive(session, record)
     shared.runtime.live.drop_model(model)
     shared.runtime.changed()
     return Response(status_code=204)
 
 
-def _resource(shared: Context, session: Session, name: str) -> resources.Model:
-    return models.resource(session, models.get(session, name), shared.runtime.live.serving_version(name))
-
-
 def _shown(shared: Context, name: str, status: int, headers: dict[str, str]) -> Response:
     with shared.runtime.database.reading() as session:
-        resource = _resource(shared, session, name)
-        headers = {"ETag": etag(session, models.get(session, name)), **headers}
+        record = models.get(session, name)
+        resource = models.resource(session, record, shared.runtime.live.serving_version(name))
+        headers = {"ETag": etag(session, record), **headers}
     return answer(resource, status, headers)

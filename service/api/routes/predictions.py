@@ -1,6 +1,6 @@
-"""Predictions: a small dispatcher in front of the framework, whose own path costs half the throughput.
+"""Routes of predictions, declared for the description of the interface.
 
-The same routes are declared in the framework too, for the description of the interface; both call `ask`.
+The dispatcher in front of the framework, whose own path costs half the throughput, calls the same `ask`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.api.bodies import prediction_bodies, row_bodies
-from service.api.bodies.prediction_bodies import MOST_TOP, Rows, Wish
+from service.api.bodies.prediction_bodies import MOST_TOP, PredictOptions, Rows
 from service.api.context import Context, Shared
-from service.api.limits.long_answers import MOST_SCORES, Told, check_scores
+from service.api.limits.long_answers import MOST_SCORES, WrittenAnswer, check_scores
 from service.api.limits.request_checks import Receive, Scope, unless_gone
 from service.api.openapi import TIMEOUT, refusals, takes
 from service.api.reader.spool import Spooled
@@ -33,15 +33,15 @@ FEWER = "Ask for fewer (top), or send the rows in several requests."
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
 
 
-def asked(scope: Scope) -> tuple[str, str | None] | None:
-    """The model and the version (null: the live one) that a request asks; null for any other request."""
-    return prediction_bodies.asked_by(scope, ("GET", "POST"), PATH)
+def target(scope: Scope) -> tuple[str, str | None] | None:
+    """The model and the version (None: the live one) that a prediction asks; None for any other request."""
+    return prediction_bodies.target_of(scope, ("GET", "POST"), PATH)
 
 
 async def ask(
     shared: Context, name: str, version: str | None, scope: Scope, body: bytes | Spooled, receive: Receive
-) -> Told:
-    """Answer a GET or POST.
+) -> WrittenAnswer:
+    """Answers a GET or POST of a prediction.
 
     Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, UnsupportedMedia, Busy, DeadlinePassed,
     DiskFull, SenderGone.
@@ -51,34 +51,36 @@ async def ask(
     shared.batcher.admit(loaded.predictor)
     body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input)
     if isinstance(body, Spooled):
-        inputs, wish = await row_bodies.question(shared, scope, body, loaded)
+        inputs, options = await row_bodies.question(shared, scope, body, loaded)
     else:
-        inputs, wish = await prediction_bodies.read(scope, body, loaded)
-    long, classes = is_long(loaded, len(inputs), wish.top), min(wish.top, len(loaded.predictor.names))
+        inputs, options = await prediction_bodies.read(scope, body, loaded)
+    long, classes = is_long(loaded, len(inputs), options.top), min(options.top, len(loaded.predictor.names))
     if long:
         if classes > 1:
             check_scores(len(inputs), classes, MOST_SCORES, "/top", FEWER)
         shared.answers.admit(scope, len(inputs) * classes)
-    found = await answered(shared, loaded, inputs, wish, until, receive)
+    answer = await answered(shared, loaded, inputs, options, until, receive)
     if not long:
-        return Told(found.json(wish.top), [version_header(found)])
-    return await shared.answers.told(scope, partial(found.pieces, wish.top), [version_header(found)])
+        return WrittenAnswer(answer.json(options.top), [version_header(answer)])
+    return await shared.answers.written(scope, partial(answer.pieces, options.top), [version_header(answer)])
 
 
 def version_header(answer: Answer) -> tuple[bytes, bytes]:
-    """Which version answered."""
+    """The header that names the version that answered."""
     return b"tsuika-version", b"%d" % answer.version
 
 
 async def answered(
-    shared: Context, loaded: Loaded, inputs: Rows, wish: Wish, until: float | None, receive: Receive
+    shared: Context, loaded: Loaded, inputs: Rows, options: PredictOptions, until: float | None, receive: Receive
 ) -> Answer:
-    """Rows by a version, together with those of others. Raises NotLive, InvalidContent, Busy, DeadlinePassed,
-    SenderGone."""
+    """Classifies rows by a version, batched with those of other requests.
+
+    Raises NotLive, InvalidContent, Busy, DeadlinePassed, SenderGone.
+    """
     check_classes(loaded)
     batcher = shared.batcher
     batcher.admit(loaded.predictor, len(inputs))
-    waiting = batcher.ask(loaded.predictor, inputs, wish.source, until, wish.top)
+    waiting = batcher.ask(loaded.predictor, inputs, options.source, until, options.top)
     try:
         if batcher.crowded:
             await unless_gone(waiting, receive)
@@ -109,15 +111,15 @@ QUERY: list[dict[str, Any]] = [
         "description": "Where rows come from, likewise: their own head answers where the version has one.",
     },
 ]
-ASKED = {"parameters": [*QUERY, TIMEOUT]}
-TOLD: dict[str, Any] = {
+PARAMETERS = {"parameters": [*QUERY, TIMEOUT]}
+ANSWERS: dict[str, Any] = {
     "response_model": resources.Predictions,
     "responses": {
         200: {"description": "Best classes.", "headers": {"Tsuika-Version": {"schema": {"type": "integer"}}}},
         **refusals(404, 409, 410, 413, 504),
     },
 }
-BARE = {
+ROWS_ALONE = {
     RAW: "Rows of little-endian float32, one after the other.",
     NPY: "A numpy file: float32, float64 or uint8, (rows, ...).",
     PNG: "One image, for a model of images.",
@@ -126,55 +128,55 @@ BARE = {
 
 
 def _takes_rows() -> dict[str, Any]:
-    """Bodies of a POST: JSON, or rows alone, whose `top` and `source` stand in the query."""
+    """Describes the bodies of a POST: JSON, or rows alone, whose `top` and `source` stand in the query."""
     extra = takes(requests.Predict, *QUERY[1:], TIMEOUT)
     content = extra["requestBody"]["content"]
-    for media, what in BARE.items():
-        content[media] = {"schema": {"type": "string", "format": "binary", "description": what}}
+    for media, description in ROWS_ALONE.items():
+        content[media] = {"schema": {"type": "string", "format": "binary", "description": description}}
     return extra
 
 
-TOLD_POST: dict[str, Any] = {
-    **TOLD,
-    "responses": {**TOLD["responses"], **refusals(404, 409, 410, 504, writes=True)},
+ANSWERS_TO_POST: dict[str, Any] = {
+    **ANSWERS,
+    "responses": {**ANSWERS["responses"], **refusals(404, 409, 410, 504, writes=True)},
     "openapi_extra": _takes_rows(),
 }
 
 
-@routes.get("/v1/models/{model}/predictions", openapi_extra=ASKED, **TOLD)
+@routes.get("/v1/models/{model}/predictions", openapi_extra=PARAMETERS, **ANSWERS)
 async def predict_row(request: Request, shared: Shared, model: str) -> Response:
     """Classify one row by the live version; for small inputs."""
     return response(await ask(shared, model, None, request.scope, b"", request.receive))
 
 
-@routes.post("/v1/models/{model}/predictions", **TOLD_POST)
+@routes.post("/v1/models/{model}/predictions", **ANSWERS_TO_POST)
 async def predict_rows(request: Request, shared: Shared, model: str) -> Response:
     """Classify rows by the live version."""
     return response(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
 
 
-@routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra=ASKED, **TOLD)
+@routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra=PARAMETERS, **ANSWERS)
 async def predict_row_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify one row by any version."""
     return response(await ask(shared, model, version, request.scope, b"", request.receive))
 
 
-@routes.post("/v1/models/{model}/versions/{version}/predictions", **TOLD_POST)
+@routes.post("/v1/models/{model}/versions/{version}/predictions", **ANSWERS_TO_POST)
 async def predict_rows_at(request: Request, shared: Shared, model: str, version: str) -> Response:
     """Classify rows by any version."""
     return response(await ask(shared, model, version, request.scope, request.scope["tsuika.body"], request.receive))
 
 
-def response(told: Told) -> Response:
-    """An answer for the framework."""
-    headers = {name.decode(): value.decode() for name, value in told.headers}
-    if told.rest is None:
-        return Response(told.data, 200, headers, told.media.decode())
-    return StreamingResponse(_pieces(told), 200, headers, told.media.decode())
+def response(answer: WrittenAnswer) -> Response:
+    """An answer as the framework sends it."""
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    if answer.rest is None:
+        return Response(answer.data, 200, headers, answer.media.decode())
+    return StreamingResponse(_pieces(answer), 200, headers, answer.media.decode())
 
 
-async def _pieces(told: Told) -> AsyncIterator[bytes]:
-    yield told.data
-    if told.rest is not None:
-        async for piece in told.rest:
+async def _pieces(answer: WrittenAnswer) -> AsyncIterator[bytes]:
+    yield answer.data
+    if answer.rest is not None:
+        async for piece in answer.rest:
             yield piece

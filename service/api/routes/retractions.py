@@ -1,4 +1,4 @@
-"""Retractions over HTTP: take batches back out of everything that is served."""
+"""The route of retractions: batches are taken back out of everything that is served."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     by = caller(request)
 
     def act(session: Session) -> Effect:
-        found = models.get(session, model, archived_too=True)
-        if found.archived_at is not None and not order.erase:
-            told = 'To delete these batches and every version that learned them, send "erase": true.'
-            raise NotFound(f"{model} is archived: nothing of it answers any more. {told}")
-        named = batches.named(session, found, order.batches)
-        if found.archived_at is None:
-            _check_rows(session, found, [b.id for b in named])
+        record = models.get(session, model, archived_too=True)
+        if record.archived_at is not None and not order.erase:
+            remedy = 'To delete these batches and every version that learned them, send "erase": true.'
+            raise NotFound(f"{model} is archived: nothing of it answers any more. {remedy}")
+        named = batches.named(session, record, order.batches)
+        if record.archived_at is None:
+            _check_rows(session, record, [b.id for b in named])
         for batch in named:
-            _check_there(batch, order.erase)
+            _check_takes_back(batch, order.erase)
             batch.retracted_at = batch.retracted_at or now()
         ids = [b.id for b in named]
-        what = Order(UpdateKind.RETRACT, ids, reason=order.reason or None, erase=order.erase)
-        update = updates.enqueue(session, found, what, by)
+        retraction = Order(UpdateKind.RETRACT, ids, reason=order.reason or None, erase=order.erase)
+        update = updates.enqueue(session, record, retraction, by)
         return Effect(202, {"update": update.id}, lambda: announce(shared))
 
     return shared.posts.run(attempt(request, body.members), lambda: act)
@@ -69,7 +69,7 @@ def _check_rows(session: Session, model: Model, ids: list[str]) -> None:
         lineage.require_rows(session, model, live, removed)
 
 
-def _check_there(batch: Batch, erase: bool) -> None:
+def _check_takes_back(batch: Batch, erase: bool) -> None:
     """Raises Conflict for a batch that is taken back already; what is retracted can still be erased."""
     if batch.erased_at is not None:
         raise Conflict(f"Batch {batch.id} was erased already.", batch=batch.id)

@@ -1,4 +1,4 @@
-"""The events of an update as they happen (text/event-stream). The stream ends with the update, or with the process."""
+"""The route of the events of an update as they happen: the stream ends with the update, or with the process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from service.registry import states, updates
 
 routes = APIRouter(tags=["updates"])
 
-BREATH_SECONDS = 15.0
-"""A silent stream says that it lives, so that nobody in between closes it."""
+COMMENT_SECONDS = 15.0
+"""A stream without news sends a comment so often, so that no proxy closes it."""
 
 
 @routes.get(
@@ -43,20 +43,20 @@ async def follow_update(
 
 
 async def _stream(shared: Context, update_id: str, after: int) -> AsyncIterator[bytes]:
-    told: dict[str, Any] | None = None
-    with shared.watcher.watching(update_id) as watch:
+    sent: dict[str, Any] | None = None
+    with shared.watcher.following(update_id) as follower:
         while not shared.watcher.stopping:
-            final, found = await run_in_threadpool(_look, shared, update_id, after)
-            for event in found:
+            final, events = await run_in_threadpool(_look, shared, update_id, after)
+            for event in events:
                 after = event.id
                 yield _message(event.kind, event.model_dump(mode="json"), event.id)
             if final:
                 return
-            progress = watch.glimpse.progress if watch.glimpse else None
-            if progress and progress != told:
-                told = progress
+            progress = follower.status.progress if follower.status else None
+            if progress and progress != sent:
+                sent = progress
                 yield _message("progress", progress)
-            if not await watch.news(BREATH_SECONDS):
+            if not await follower.news(COMMENT_SECONDS):
                 yield b": still here\n\n"
 
 

@@ -17,7 +17,7 @@ from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
 from service.api.lists import list_page
 from service.api.openapi import KEY, also, refusals, takes
-from service.api.preconditions import check_import, check_labels, check_method
+from service.api.preconditions import Base, check_import, check_labels, check_method
 from service.contract import requests, resources
 from service.contract.enums import Retention, UpdateKind, UpdateState
 from service.contract.inputs import Architecture
@@ -47,17 +47,16 @@ async def create_update(request: Request, shared: Shared, model: str, wait: Wait
 def _order(request: Request, shared: Context, model: str) -> Done:
     by = caller(request)
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
-        live = models.live(session, found)
-        left = batches.left_of(session, live.learned if live else ())
-    order, body = read_row_body(shared, request, requests.CreateUpdate, found)
-    method = order.method or requests.MethodChoice.model_validate(found.method)
-    spec, architecture = SPEC.validate_python(found.input), Architecture.model_validate(found.architecture)
+        record = models.get(session, model)
+        base = Base.of(session, record)
+    order, body = read_row_body(shared, request, requests.CreateUpdate, record)
+    method = order.method or requests.MethodChoice.model_validate(record.method)
+    spec, architecture = SPEC.validate_python(record.input), Architecture.model_validate(record.architecture)
     check = partial(check_method, method, spec, architecture)
-    check(live, Retention(found.retention), left)
-    rows = body.rows(shared, found, order) if order.batches is None else None
+    check(Retention(record.retention), base)
+    rows = body.rows(shared, record, order) if order.batches is None else None
     if rows is not None:
-        check_labels(rows.labels.labelled, method, live, "/labels")
+        check_labels(rows.labels.labelled, method, base.live, "/labels")
     batch = NewBatch(shared.runtime, model, rows, order) if rows is not None else None
 
     def begin() -> Act:
@@ -68,11 +67,11 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             accepted = batch.accept(session)[0] if batch else None
             current = models.get(session, model)
             ids = [accepted.id] if accepted else _stored(session, current, order, method)
-            live = models.live(session, current)
-            learned = live.learned if live else []
-            check_import(method, live, batches.classes_of(session, [*ids, *learned]))
+            now = Base.of(session, current)
+            learned = now.live.learned if now.live else []
+            check_import(method, now.live, batches.classes_of(session, [*ids, *learned]))
             brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
-            check(live, Retention(current.retention), batches.left_of(session, learned), frozenset(brings))
+            check(Retention(current.retention), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
             update = updates.enqueue(session, current, Order(UpdateKind.LEARN, ids, chosen, order.seed), by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
@@ -135,10 +134,10 @@ def list_updates(
 ) -> Response:
     """Updates, newest first; those of one state, of one kind."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
+        record = models.get(session, model)
         return list_page(
             page,
-            lambda limit, cursor: updates.page(session, found, limit, cursor, state, kind),
+            lambda limit, cursor: updates.page(session, record, limit, cursor, state, kind),
             lambda items: updates.resources_of(session, items),
         )
 
@@ -159,8 +158,8 @@ def cancel_update(request: Request, shared: Shared, update: str) -> Response:
     """Stop an update: at once while it is queued (200), soon while it runs (202)."""
 
     def act(session: Session) -> Effect:
-        found = updates.find(session, update)
-        return Effect(200 if updates.cancel(session, found) else 202, {"update": update}, lambda: announce(shared))
+        record = updates.find(session, update)
+        return Effect(200 if updates.cancel(session, record) else 202, {"update": update}, lambda: announce(shared))
 
     done = shared.posts.run(attempt(request, None), lambda: act)
     return answer(_update(shared, update), done.status, done.headers)
@@ -177,8 +176,8 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
     """Queue a failed or cancelled update again."""
 
     def act(session: Session) -> Effect:
-        found = updates.find(session, update)
-        updates.retry(session, found)
+        record = updates.find(session, update)
+        updates.retry(session, record)
         return Effect(202, {"update": update}, lambda: announce(shared))
 
     done = shared.posts.run(attempt(request, None), lambda: act)

@@ -1,4 +1,4 @@
-"""Versions over HTTP: facts, weights in and out, the exact ledger, and who descends from whom."""
+"""Routes of versions: facts, weights in and out, the exact ledger, and lineage."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ SAFETENSORS = "application/octet-stream"
 def list_versions(shared: Shared, page: Page, model: str) -> Response:
     """Versions, newest first."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
+        record = models.get(session, model)
         return list_page(
             page,
-            lambda limit, cursor: versions.page(session, found, limit, cursor),
-            lambda items: versions.resources_of(session, found, items),
+            lambda limit, cursor: versions.page(session, record, limit, cursor),
+            lambda items: versions.resources_of(session, record, items),
         )
 
 
@@ -47,8 +47,8 @@ def list_versions(shared: Shared, page: Page, model: str) -> Response:
 def get_version(shared: Shared, model: str, version: str) -> Response:
     """A version, by number, live, previous or an alias: what it learned, from which parent, and what was measured."""
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
-        return answer(versions.resource(session, found, aliases.version(session, found, version)))
+        record = models.get(session, model)
+        return answer(versions.resource(session, record, aliases.version(session, record, version)))
 
 
 @routes.get(
@@ -74,8 +74,8 @@ async def get_weights(
 
 def _weights(shared: Context, model: str, version: str, whole: bool) -> tuple[bytes, str]:
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
-        facts = aliases.present(session, found, version)
+        record = models.get(session, model)
+        facts = aliases.present(session, record, version)
     left_out = {} if whole else _pretrained(facts)
     tensors = {
         f"{shard['part']}/{name}": array
@@ -101,9 +101,9 @@ async def get_ledger(request: Request, shared: Shared, model: str, version: str)
 
 def _ledger(shared: Context, model: str, version: str) -> tuple[bytes, str]:
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
-        facts = aliases.present(session, found, version)
-    sums = stored_sums(shared.runtime, found, facts) if facts.feature_space is not None else None
+        record = models.get(session, model)
+        facts = aliases.present(session, record, version)
+    sums = stored_sums(shared.runtime, record, facts) if facts.feature_space is not None else None
     if sums is None:
         raise Conflict(f"Version {facts.number} has no ledger: no exact sums stand behind it.")
     tensors = {"G": sums.G, "Q": sums.Q, "n": np.asarray(sums.n, np.float64)}
@@ -125,7 +125,7 @@ def get_lineage(shared: Shared, model: str) -> Response:
 
 
 def _pretrained(facts: Version) -> dict[str, str]:
-    """The part that holds the weights of a pretrained backbone as it came, and its digest; none where there is none."""
+    """Part and digest of the weights of a pretrained backbone that no batch changed; empty where there is none."""
     if facts.layout["backbone"]["name"] in BUILT_IN:
         return {}
     return {s["part"]: s["digest"] for s in facts.shards if s["part"] == BACKBONE and not s["learned"]}
@@ -182,12 +182,12 @@ def import_version(
     data: bytes = request.scope["tsuika.body"]
     by, runtime = caller(request), shared.runtime
     with runtime.database.reading() as session:
-        found = models.get(session, model)
+        record = models.get(session, model)
     identity = {"body": hashlib.sha256(data).hexdigest(), "promote": promote, "reason": reason}
 
     def begin() -> Act:
         media = request.headers.get("content-type", "")
-        checkpoint = read_import(data, media, SPEC.validate_python(found.input), runtime.settings.weights)
+        checkpoint = read_import(data, media, SPEC.validate_python(record.input), runtime.settings.weights)
         made = _stored(shared, checkpoint)
 
         def act(session: Session) -> Effect:
@@ -209,13 +209,13 @@ def import_version(
     done = shared.posts.run(attempt(request, identity), begin)
     number = done.names["version"]
     with runtime.database.reading() as session:
-        found = models.get(session, model)
-        resource = versions.resource(session, found, versions.get(session, found, number))
+        record = models.get(session, model)
+        resource = versions.resource(session, record, versions.get(session, record, number))
     return answer(resource, done.status, {"Location": f"/v1/models/{model}/versions/{number}", **done.headers})
 
 
 def _stored(shared: Context, checkpoint: Checkpoint) -> versions.Made:
-    """Bytes first: the parts of a version are in the store before its row is written."""
+    """Stores the parts of a version, before its row is written."""
     shards = []
     for part, tensors in checkpoint.parts.items():
         data = pack_shard(tensors)

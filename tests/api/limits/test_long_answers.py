@@ -97,14 +97,14 @@ def test_a_long_answer_says_what_a_short_one_says(answering: Api, monkeypatch: p
 
 def test_the_framework_writes_long_answers_too(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     direct = answering("POST", f"{PATH}?top=300", content=rows(300), headers=RAW)
-    monkeypatch.setattr("service.server.dispatch.predictions.asked", lambda scope: None)
+    monkeypatch.setattr("service.server.dispatch.predictions.target", lambda scope: None)
     through = answering("POST", f"{PATH}?top=300", content=rows(300), headers=RAW)
     assert through.content == direct.content
     assert answering.door.context.answers._scores == 0
 
 
 def test_so_many_scores_of_all_answers_are_made_at_once_and_no_more() -> None:
-    answers, most = LongAnswers(), long_answers.MOST_AT_ONCE
+    answers, most = LongAnswers(), long_answers.MOST_SCORES_AT_ONCE
     over: list[Callable[[], None]] = []
     answers.admit({AFTERWARDS: over}, 2 * most)  # alone
     with pytest.raises(Busy):

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.api.bodies import prediction_bodies
-from service.api.bodies.prediction_bodies import Question
+from service.api.bodies.prediction_bodies import PredictMembers
 from service.contract.inputs import RangeScale, VectorInput
 from service.contract.requests import Predict
 from service.contract.resources import Predictions
@@ -61,7 +61,7 @@ def test_values_outside_the_declared_range_are_noted(answering: Api) -> None:
 
 def test_the_framework_answers_as_the_dispatcher_does(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     direct = answering("POST", PATH, {"inputs": [[1, 2, 3]]})
-    monkeypatch.setattr("service.server.dispatch.predictions.asked", lambda scope: None)
+    monkeypatch.setattr("service.server.dispatch.predictions.target", lambda scope: None)
     through = answering("POST", PATH, {"inputs": [[1, 2, 3]]})
     assert (through.json(), through.headers["tsuika-version"]) == (direct.json(), "1")
     assert answering("GET", f"{PATH}?input=[1,2,3]").json() == direct.json()
@@ -103,7 +103,7 @@ def test_both_validators_give_the_same_verdict(answering: Api, body: Any) -> Non
     except ValidationError:
         slow = False
     try:
-        msgspec.convert(body, Question)
+        msgspec.convert(body, PredictMembers)
         fast = True
     except msgspec.ValidationError:
         fast = False
