@@ -1,4 +1,4 @@
-"""The error family: kinds of refusal, not HTTP numbers. The door (api/problems.py) translates each kind.
+"""The tree of errors: kinds of refusal, not HTTP statuses; api/problems.py gives each kind its status.
 
     TsuikaError
     ├── InvalidContent          the content of a request is wrong: which field, and what to do
@@ -14,7 +14,7 @@
     ├── Conflict                the state of things forbids it now
     │   ├── LiveMoved           `if_live` names a version that is no longer live
     │   ├── NotLive             the model has no version that can answer
-    │   │   └── KnowsNothing    the version that is asked knows no class
+    │   │   └── KnowsNothing    the version knows no class
     │   └── InProgress          the first try under this Idempotency-Key is still at work
     ├── PreconditionFailed      `If-Match` names an older state
     ├── Unauthorized            no key, or a wrong one
@@ -28,6 +28,7 @@
     ├── Incomplete              a version that was made lacks what its certificate would need
     ├── LeaseLost               another worker owns this update now: publish nothing
     ├── Cancelled               the update was asked to stop
+    ├── BudgetSpent             a challenger took longer than its budget
     ├── Diverged                training left the finite numbers, also at lower rates
     └── ImpossibleSettings      settings that contradict each other
 
@@ -41,7 +42,7 @@ from typing import Any
 
 
 class TsuikaError(Exception):
-    """Something was refused or failed for a reason that can be told."""
+    """Something was refused, or failed for a known reason."""
 
     slug = "error"
     title = "Something went wrong"
@@ -153,7 +154,7 @@ class NotLive(Conflict):
 
 
 class KnowsNothing(NotLive):
-    """The version that is asked knows no class."""
+    """The version knows no class: it cannot answer."""
 
     title = "The version knows no class"
 
@@ -256,7 +257,7 @@ class Cancelled(TsuikaError):
 
 
 class BudgetSpent(TsuikaError):
-    """A challenger took longer than it was given."""
+    """A challenger took longer than its budget."""
 
     slug = "budget-spent"
     title = "The budget is spent"

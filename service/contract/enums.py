@@ -1,4 +1,4 @@
-"""Closed sets of words; each member with the sentence that says what it means."""
+"""Closed sets of words; the meaning of a member stands below it."""
 
 from enum import StrEnum
 

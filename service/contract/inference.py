@@ -1,4 +1,4 @@
-"""What travels by the Open Inference Protocol, as its description has it."""
+"""The messages of the Open Inference Protocol, for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model takes: vectors, images or texts; their scale; and the architecture of its first version."""
+"""The inputs of a model: vectors, images or texts, with their scale; and the architecture of its first version."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 T = TypeVar("T")
 
 Listed = Annotated[list[T], Field(fail_fast=True)]
-"""A list whose first fault is told: each fault of a list takes five hundred times the text of the item."""
+"""A list of which the first fault alone is reported: each takes five hundred times the text of the item."""
 MOST_NUMBERS = 100_000
-"""Numbers of a vector."""
+"""Most numbers of a vector."""
 
 
 class Strict(BaseModel):
@@ -55,7 +55,7 @@ Scale = RangeScale | MomentsScale
 
 
 WIDEST_EXACT = 4096
-"""Features beyond which their sums of products, 8 (M + 1)^2 bytes, would not fit beside what else a process holds."""
+"""Most features M of which exact sums are kept: they take 8 (M + 1)^2 bytes of the memory of a process."""
 
 
 class VectorInput(Strict):
@@ -157,7 +157,7 @@ Backbone = Annotated[
 
 
 def misfit(spec: InputSpec, backbone: Backbone) -> str | None:
-    """Why a built-in backbone cannot take such inputs, and what can; null: it can."""
+    """The sentence why a built-in backbone cannot take such inputs, and what can; None where it can."""
     if isinstance(backbone, PretrainedBackbone):
         return None
     if isinstance(spec, TextInput):
@@ -179,5 +179,5 @@ class Architecture(Strict):
 
     @classmethod
     def usual(cls, spec: InputSpec | None) -> Architecture:
-        """What a model has that names none: minilm for texts, else the identity."""
+        """The architecture of a model that names none: minilm for texts, else the identity."""
         return cls(backbone=PretrainedBackbone(name="minilm") if isinstance(spec, TextInput) else IdentityBackbone())

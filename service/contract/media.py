@@ -5,4 +5,4 @@ from __future__ import annotations
 JSON = "application/json"
 RAW, NPY, PNG, JPEG = "application/octet-stream", "application/x-npy", "image/png", "image/jpeg"
 ROWS = (RAW, NPY, PNG, JPEG)
-"""Rows to answer, without JSON around them."""
+"""Content types of a prediction whose body is rows without JSON around them."""

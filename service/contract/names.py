@@ -1,4 +1,4 @@
-"""Names of classes and of groups of rows: what people write becomes what is kept."""
+"""Names of classes and of groups of rows, cleaned before they are stored."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from service.errors import InvalidContent
 
 GROUP_NAME = f"The name of a group is text of 1 to {LONGEST_GROUP} characters; null stands for a row in none."
 LONGEST_SPELT = 4 * LONGEST_NAME
-"""Characters of a name before it is cleaned: no character takes more than four to be spelt. Longer ones are not looked
-at, for putting k combining marks in order takes k x k steps."""
+"""Most characters of a name before it is cleaned: no character of NFC is spelt with more than four. Longer names are
+refused unread, for to put k combining marks in order takes k x k steps."""
 
 
 def clean_class_name(name: str, pointer: str) -> str:
-    """NFC, trimmed, 1 to 200 characters, no control, format or surrogate characters. Raises InvalidContent."""
+    """A class name in NFC, trimmed: 1 to 200 characters, no control, format or surrogate ones.
+
+    Raises InvalidContent.
+    """
     if len(name) > LONGEST_SPELT:
         raise _too_long(pointer)
     _check_characters(name, "A class name", pointer)
@@ -25,18 +28,20 @@ def clean_class_name(name: str, pointer: str) -> str:
 
 
 def clean_group_name(name: str, pointer: str) -> str:
-    """NFC, 1 to 200 characters, no control, format or surrogate characters. Blanks at its ends stay: the sides that
-    the rows of earlier batches fell on hang on them. Raises InvalidContent."""
+    """A group name in NFC: 1 to 200 characters, no control, format or surrogate ones. Raises InvalidContent.
+
+    Blanks at its ends stay: the folds of the rows of earlier batches depend on them.
+    """
     if not 1 <= len(name) <= LONGEST_GROUP:
         raise InvalidContent.at(pointer, GROUP_NAME)
     _check_characters(name, "The name of a group", pointer)
     return unicodedata.normalize("NFC", name)
 
 
-def _check_characters(name: str, what: str, pointer: str) -> None:
-    """Raises InvalidContent where a name holds what nobody sees, or what turns the text around it."""
+def _check_characters(name: str, subject: str, pointer: str) -> None:
+    """Raises InvalidContent for characters that nobody sees, or that reorder the text around them."""
     if any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in name):
-        raise InvalidContent.at(pointer, f"{what} has no control, format or surrogate characters. Remove them.")
+        raise InvalidContent.at(pointer, f"{subject} has no control, format or surrogate characters. Remove them.")
 
 
 def _too_long(pointer: str) -> InvalidContent:

@@ -1,4 +1,4 @@
-"""Bodies that people send. Objects refuse fields they do not know."""
+"""The bodies of requests. Objects refuse fields that they do not know."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", descrip
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
 LONGEST_SOURCE = 200
 LONGEST_GROUP = 200
-"""Characters of the name of a group of rows."""
+"""Most characters of the name of a group of rows."""
 MOST_ROWS = 1_000_000
-"""Rows of one body of JSON."""
+"""Most rows of one body of JSON."""
 MOST_CLASSES = 10_000
 LONGEST_NAME = 200
-"""Characters of the name of a class."""
+"""Most characters of the name of a class."""
 MOST_BATCHES = 10_000
-"""Batches that one body names."""
+"""Most batches that one body names."""
 MOST_PARAMETERS = 100
-"""Parameters of a method."""
+"""Most parameters of a method."""
 FEWER_PARAMETERS = "GET /v1/methods says which there are."
 ClassName = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME})]
-"""As it is once it was cleaned; whoever cleans it checks it."""
+"""The schema describes the cleaned name; `clean_class_name` checks it."""
 BatchId = Annotated[str, Field(max_length=64)]
 IfLive = Annotated[int | None, Field(default=None, ge=1, description="Refuse (409) unless this version is live.")]
 

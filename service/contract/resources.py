@@ -1,4 +1,4 @@
-"""What the service answers with. Names and shapes are kept; anything may be added."""
+"""The resources that the API answers with. Members may be added; none changes its name or shape."""
 
 from __future__ import annotations
 

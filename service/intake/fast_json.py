@@ -1,8 +1,8 @@
-"""The usual body of a prediction, read at once: {"inputs": [row, ...], "top": k}, rows of numbers; and flat lists.
+"""A fast reader of the usual body of a prediction, {"inputs": [row, ...], "top": k} of numbers; and of flat lists.
 
 simdjson parses a document and hands a list of numbers over as one buffer: less than half the time of a decoder that
-makes a Python object a number (784 numbers: 8.6 against 19.8 microseconds). Only ever says yes: whatever is not plainly
-such a body is None here, and the strict readers tell what is wrong with it, or take it after all.
+makes a Python object a number (784 numbers: 8.6 against 19.8 microseconds). The reader refuses nothing: any other body
+is None here, and the strict readers take or refuse it.
 """
 
 from __future__ import annotations
@@ -33,16 +33,18 @@ _parsers = _Parsers()
 
 
 def read_usual(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[Any], int] | None:
-    """-> rows [n, *shape] as `read_numbers` gives them, and `top`, 1 where it is not said. A number beyond float32 is
-    infinite."""
-    if (found := read_wide(body, shape)) is None:
+    """-> rows [n, *shape] as `read_numbers` gives them, and `top`, by default 1; None for any other body.
+
+    A number beyond float32 is infinite.
+    """
+    if (parsed := read_wide(body, shape)) is None:
         return None
     with np.errstate(over="ignore"):
-        return narrowed(found[0]), found[1]
+        return narrowed(parsed[0]), parsed[1]
 
 
 def read_wide(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int] | None:
-    """The same, its rows as they were parsed: float64."""
+    """As `read_usual`, with rows as they were parsed: float64."""
     try:
         return _read(body, shape)
     except (ValueError, TypeError, KeyError, RuntimeError):  # no JSON, no numbers, no such member, a huge number
@@ -51,7 +53,7 @@ def read_wide(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[np.float64],
 
 
 def read_floats(text: bytes) -> NDArray[np.float64] | None:
-    """A flat list of numbers -> [n] float64; null where it is anything else, or empty."""
+    """A flat list of numbers -> [n] float64; None where it is anything else, or empty."""
     try:
         numbers = _parsers.parser.parse(text)
         if not isinstance(numbers, simdjson.Array) or not len(numbers) or text.count(b"[") != 1:
@@ -71,20 +73,20 @@ def _read(body: bytes, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int
     rows, top = document["inputs"], document["top"] if len(document) == 2 else 1
     if not isinstance(rows, simdjson.Array) or type(top) is not int or not len(rows):
         return None
-    if not _is_one_vector(body, rows, shape) and not _are_of(body, len(rows), shape):
+    if not _is_one_vector(body, rows, shape) and not _are_rows_of(body, len(rows), shape):
         return None
     return np.frombuffer(rows.as_buffer(of_type="d"), np.float64).reshape(len(rows), *shape), top
 
 
 def _is_one_vector(body: bytes, rows: simdjson.Array, shape: tuple[int, ...]) -> bool:
-    """Whether there is one row of that length without lists in it: the buffer would be flat with them, too."""
+    """Whether the rows are one row of that length without lists inside: the buffer would be flat with them, too."""
     if len(shape) != 1 or len(rows) != 1 or not isinstance(row := rows[0], simdjson.Array) or len(row) != shape[0]:
         return False
     return body.find(b"[", body.find(b"[") + 1) == body.rfind(b"[")
 
 
-def _are_of(body: bytes, rows: int, shape: tuple[int, ...]) -> bool:
-    """The buffer is flat however deep the lists are: their shape is what is left of the text without the numbers."""
+def _are_rows_of(body: bytes, rows: int, shape: tuple[int, ...]) -> bool:
+    """Whether the lists have the shape of the rows: the buffer is flat, but the text without its numbers shows it."""
     marks = body.translate(None, IN_NUMBERS)
     marks, row = marks[marks.index(b"[") : marks.rindex(b"]") + 1], _marks(shape)
     if len(marks) != rows * (len(row) + 1) + 1:  # rows of few numbers, where many are due, would come to gigabytes

@@ -1,4 +1,4 @@
-"""Images -> one array: nested lists, {"png": base64} and {"jpeg": base64}, mixed as people like; and bare files."""
+"""Images -> one array: nested lists, {"png": base64} and {"jpeg": base64}, in any mixture; and bare files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = {"png": "PNG", "jpeg": "JPEG"}
 MOST_BYTES = 256 * 2**20
 """Pixels that the pictures of one body may come to: a small file can hold many."""
 HERE_BYTES = 16 * 2**20
-"""The same, in the process that serves: more of them are read aside, however short the body."""
+"""Pixels of one body that are decoded in the process that serves: more of them are decoded in the reading process."""
 WHITE = 255
 
 
@@ -56,7 +56,7 @@ def _mixed(rows: list[Any], spec: ImageInput, model: str) -> NDArray[Any]:
 
 
 def _lists(rows: list[Any], lists: list[Any], spec: ImageInput, model: str) -> NDArray[Any]:
-    """Those given as numbers. Raises InvalidContent; its pointer counts the pictures among them, too."""
+    """The images that are nested lists. Raises InvalidContent, whose pointer counts the pictures, too."""
     try:
         return read_numbers(lists, spec, model)
     except InvalidContent:
@@ -105,7 +105,7 @@ def read_file(
 
 
 def is_heavy(pictures: int, spec: ImageInput) -> bool:
-    """Whether so many decoded pictures are too much for the process that serves."""
+    """Whether so many pictures are decoded in the reading process."""
     return pictures * prod(spec.shape) > max(HERE_BYTES, prod(spec.shape))
 
 
@@ -136,5 +136,5 @@ def _check_takes_files(spec: ImageInput, kind: str, at: str, model: str) -> None
 def _pixels(data: bytes, kind: str, spec: ImageInput, at: str, name: str, model: str) -> NDArray[np.uint8]:
     try:
         return read_picture(data, kind, spec.shape, model)
-    except NoPicture as why:
-        raise InvalidContent.at(at, f"{name}: this {kind} {why}") from None
+    except NoPicture as reason:
+        raise InvalidContent.at(at, f"{name}: this {kind} {reason}") from None

@@ -1,8 +1,8 @@
-"""A JSON body, read strictly: what the standard decoders let pass in silence is refused here, with a pointer.
+"""A strict reader of JSON bodies: what the standard decoders accept silently is refused here, with a pointer.
 
-Refused: NaN, Infinity and numbers beyond a double, a member that is there twice, half of a surrogate pair, bytes that
-are not UTF-8, nesting without end, and thousands of objects and lists where a few are due. Rows are most of a body and
-are left as raw bytes for a fast decoder; the rest is small.
+Refused are NaN, Infinity and numbers beyond a double, repeated members, half of a surrogate pair, bytes that are not
+UTF-8, deep nesting, and thousands of objects and lists where a few are due. Rows are most of a body and are left as raw
+bytes for a fast decoder; the rest is small.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, InvalidContent
 
 ROWS, LABELS, GROUPS = "inputs", "labels", "groups"
-"""The members that hold rows, what they are, and what they belong to."""
+"""The members that hold rows, their labels, and their groups."""
 MOST_MEMBERS = 1_000
 """Members of all objects of a body together, and lists in it, but for its rows: each takes a hundred times its text in
-memory, and no body that is meant well comes near."""
+memory, and no well-meant body comes near."""
 LEFT_RAW_BYTES = 256
 """Rows shorter than this are not worth cutting out."""
 _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
@@ -34,8 +34,8 @@ _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
 
 @dataclass(frozen=True)
 class JsonBody:
-    """A checked object. `text` is JSON of all its members; rows, labels and groups that were cut out stand there as an
-    empty list."""
+    """A checked object. `text`: JSON of all its members, in which rows, labels and groups that were cut out are empty
+    lists."""
 
     members: dict[str, Any]
     text: bytes
@@ -45,25 +45,43 @@ class JsonBody:
 
 
 def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
-    """The object that a body holds; of the members that are named `apart`, those that are long are cut out.
+    """The object that a body holds; long members that are named in `apart` are cut out.
 
     Raises BrokenJSON, InvalidContent.
     """
     try:
         raws = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        members = _checked(data, MOST_ROWS)  # says what is wrong, or knows better
+        members = _checked(data, MOST_ROWS)  # finds the fault, or takes what msgspec does not
         return JsonBody(members, data, members.get(ROWS), members.get(LABELS), members.get(GROUPS))
-    long = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
-    text = _without(data, long)
+    cut = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
+    text = _without(data, cut)
     members = _checked(text)
-    found = {**members, **long}
-    return JsonBody(members, text, found.get(ROWS), found.get(LABELS), found.get(GROUPS))
+    values = {**members, **cut}
+    return JsonBody(members, text, values.get(ROWS), values.get(LABELS), values.get(GROUPS))
 
 
 def read_value(data: bytes, pointer: str, most: int = MOST_ROWS) -> Any:
-    """Any JSON value, checked the same way, with so many members at most. Raises BrokenJSON, InvalidContent."""
-    return _parsed(data, pointer, most)
+    """A JSON value, checked strictly, with `most` members of objects at most. Raises BrokenJSON, InvalidContent."""
+    hooks = _Hooks(bool(_HALF.search(data)), most, pointer)
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=hooks.object,
+            parse_constant=hooks.constant,
+            parse_float=hooks.number,
+        )
+    except UnicodeDecodeError as error:
+        raise BrokenJSON(f"The body is not UTF-8: byte {error.start} begins no character.") from None
+    except json.JSONDecodeError as error:
+        raise BrokenJSON(f"The body is not JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise BrokenJSON("The body is nested too deeply.") from None
+    except ValueError:
+        raise BrokenJSON("The body has a whole number of more than 4,300 digits.") from None
+    if hooks.suspicious and (fault := _first_fault(value, pointer)) is not None:
+        raise fault
+    return value
 
 
 def hash_of(value: Any) -> str:
@@ -73,37 +91,39 @@ def hash_of(value: Any) -> str:
 
 
 def _is_worth_cutting(name: str, raw: msgspec.Raw) -> bool:
-    """Rows of any kind; labels and groups where they are a list, for others are short."""
+    """Whether a member is long: rows of any type, labels and groups where they are a list."""
     text = memoryview(raw)
     return len(text) >= LEFT_RAW_BYTES and (name == ROWS or text.tobytes().startswith(b"["))
 
 
 def check_few(text: bytes, value: Any, pointer: str = "") -> None:
-    """Raises InvalidContent where the value of a text has more members, or lists, than any body needs."""
+    """Raises InvalidContent where a value, parsed from `text`, has more members or lists than any body needs."""
     if text.count(b"[") <= MOST_MEMBERS and text.count(b":") <= MOST_MEMBERS:
         return
     lists = members = 0
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, list):
-            lists, more = lists + 1, one
-        elif isinstance(one, dict):
-            members, more = members + len(one), list(one.values())
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            lists, children = lists + 1, item
+        elif isinstance(item, dict):
+            members, children = members + len(item), list(item.values())
         else:
             continue
         if max(lists, members) > MOST_MEMBERS:
             raise _too_many(MOST_MEMBERS, pointer)
-        waiting += [item for item in more if isinstance(item, list | dict)]
+        pending += [child for child in children if isinstance(child, list | dict)]
 
 
 def _too_many(most: int, pointer: str) -> InvalidContent:
-    told = f"This has more than {most:,} members of objects, or lists, beside its rows. Send what is asked for alone."
-    return InvalidContent.at(pointer, told)
+    sentence = (
+        f"This has more than {most:,} members of objects, or lists, beside its rows. Send what is asked for alone."
+    )
+    return InvalidContent.at(pointer, sentence)
 
 
 def _without(data: bytes, cut: Mapping[str, msgspec.Raw]) -> bytes:
-    """The text with an empty list in place of each value that is cut out of it."""
+    """The text with an empty list in place of each value that is cut out."""
     if not cut:
         return data
     begin, pieces, at = _address(data), list[bytes](), 0
@@ -119,7 +139,7 @@ def _address(data: bytes | memoryview) -> int:
 
 
 def _checked(data: bytes, most: int = MOST_MEMBERS) -> dict[str, Any]:
-    value = _parsed(data, "", most)
+    value = read_value(data, "", most)
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object: {...}.", [("", "An object is due here.")])
     check_few(data, value)
@@ -133,11 +153,11 @@ class _Twice(dict[str, Any]):
 
 
 class _Hooks:
-    """What json.loads calls back; `suspicious` once anything passed that must not."""
+    """The hooks of json.loads; `suspicious` once anything passed that must be refused."""
 
-    def __init__(self, suspicious: bool, most: int, at: str) -> None:
+    def __init__(self, suspicious: bool, most: int, pointer: str) -> None:
         self.suspicious = suspicious
-        self._left, self._most, self._at = most, most, at
+        self._left, self._most, self._at = most, most, pointer
 
     def constant(self, _word: str) -> float:
         self.suspicious = True
@@ -162,36 +182,14 @@ class _Hooks:
         return twice
 
 
-def _parsed(data: bytes, at: str, most: int) -> Any:
-    hooks = _Hooks(bool(_HALF.search(data)), most, at)
-    try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=hooks.object,
-            parse_constant=hooks.constant,
-            parse_float=hooks.number,
-        )
-    except UnicodeDecodeError as error:
-        raise BrokenJSON(f"The body is not UTF-8: byte {error.start} begins no character.") from None
-    except json.JSONDecodeError as error:
-        raise BrokenJSON(f"The body is not JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
-    except RecursionError:
-        raise BrokenJSON("The body is nested too deeply.") from None
-    except ValueError:
-        raise BrokenJSON("The body has a whole number of more than 4,300 digits.") from None
-    if hooks.suspicious and (fault := _first_fault(value, at)) is not None:
-        raise fault
-    return value
-
-
 def _first_fault(value: Any, at: str) -> InvalidContent | None:
-    """Where something stands that JSON or text must not hold, depth first."""
+    """The refusal of the first thing, depth first, that JSON or text must not hold."""
     steps: list[str] = []
     waiting: list[Iterator[tuple[str | int, Any]]] = []
     while True:
-        if (found := _fault_of(value)) is not None:
-            place = [*steps, found[0]] if found[0] is not None else steps
-            return InvalidContent.at(at + "".join(map(_step, place)), found[1])
+        if (fault := _fault_of(value)) is not None:
+            place = [*steps, fault[0]] if fault[0] is not None else steps
+            return InvalidContent.at(at + "".join(map(_step, place)), fault[1])
         if isinstance(value, list | dict):
             waiting.append(iter(value.items() if isinstance(value, dict) else enumerate(value)))
             steps.append("")
@@ -205,8 +203,7 @@ def _first_fault(value: Any, at: str) -> InvalidContent | None:
 
 
 def _fault_of(value: Any) -> tuple[str | None, str] | None:
-    """-> the member that it is about, if it is about one, and what is wrong; None where nothing is, but for what stands
-    inside."""
+    """-> the member at fault, if it is one, and the sentence; None where nothing is wrong with the value itself."""
     if isinstance(value, float) and not math.isfinite(value):
         return None, "A finite number is due here: JSON has no NaN and no Infinity, and 1e999 is beyond a double."
     if isinstance(value, str) and not _is_text(value):

@@ -1,4 +1,4 @@
-"""Labels as JSON -> class names, or none for null; those that a vocabulary does not have, with near matches."""
+"""Labels as JSON -> class names, None for null; unknown ones are refused with near matches."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class Labels:
-    """What the labels of rows come to. `places`: every name, in order of appearance, with the row that has it first;
-    `labelled`: how many rows have one."""
+    """A summary of the labels of rows. `places`: every name, in order of appearance, with the first row that has it;
+    `labelled`: how many rows have a label."""
 
     places: Mapping[str, int]
     labelled: int
 
     @classmethod
     def of(cls, labels: Sequence[str | None]) -> Labels:
-        """Those of a list. Raises InvalidContent where they are more names than a model has classes."""
+        """Summarizes a list. Raises InvalidContent where it has more names than a model may have classes."""
         places = first_places(labels)
         if len(places) > MOST_CLASSES:
             raise too_many_classes("/labels")
@@ -33,13 +33,13 @@ class Labels:
 
 
 def too_many_classes(pointer: str) -> InvalidContent:
-    """The refusal of a vocabulary beyond reason."""
+    """The refusal of a vocabulary over its limit."""
     return InvalidContent.at(pointer, f"A model has at most {MOST_CLASSES:,} classes. Are these names of classes?")
 
 
 def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], str]) -> list[str | None]:
     """One name a row: strings, integers and booleans as their JSON text; each cleaned by `clean`(name, pointer).
-    None where null says that nobody knows.
+    None for null, where the label is not known.
 
     Raises InvalidContent with the pointer of the first fault.
     """
@@ -80,7 +80,7 @@ def read_groups(groups: Sequence[Any] | str | None, rows: int) -> list[str | Non
 
 
 def first_places(labels: Sequence[str | None]) -> dict[str, int]:
-    """Every label, in order of appearance, with the row that has it first."""
+    """Every label, in order of appearance, with the first row that has it."""
     places: dict[str, int] = {}
     for k, label in enumerate(labels):
         if label is not None:
@@ -89,7 +89,7 @@ def first_places(labels: Sequence[str | None]) -> dict[str, int]:
 
 
 def text_of(label: Any, pointer: str) -> str:
-    """The name that a JSON value gives a class. Raises InvalidContent."""
+    """The class name that a JSON value stands for. Raises InvalidContent."""
     if isinstance(label, str):
         return label
     if isinstance(label, bool):
@@ -106,8 +106,7 @@ def text_of(label: Any, pointer: str) -> str:
 
 
 def unknown_labels(places: Mapping[str, int], vocabulary: Collection[str], model: str) -> UnknownLabels | None:
-    """The refusal of labels that the vocabulary does not have; None when it has them all. `places`: every label with
-    the row that has it first."""
+    """The refusal of labels that the vocabulary does not have; None where it has all. `places`: as of Labels."""
     known = set(vocabulary)
     unknown = [name for name in places if name not in known]
     if not unknown:
@@ -119,11 +118,11 @@ def unknown_labels(places: Mapping[str, int], vocabulary: Collection[str], model
         f'{errors[0][1]} To add new classes, send "new_classes": "allow".{more}',
         errors,
         unknown=list(near),
-        near={name: found for name, found in near.items() if found},
+        near={name: names for name, names in near.items() if names},
     )
 
 
 def _sentence(name: str, near: Sequence[str], model: str) -> str:
-    told = f'"{name}" is not a class of {model}.'
+    sentence = f'"{name}" is not a class of {model}.'
     quoted = ", ".join(f'"{n}"' for n in near)
-    return f"{told} Near: {quoted}." if near else told
+    return f"{sentence} Near: {quoted}." if near else sentence

@@ -13,11 +13,11 @@ _NAME = re.compile(rb"""content-disposition:\s*form-data\s*;(?:[^\r\n]*;)?\s*nam
 
 
 def read_parts(data: bytes, content_type: str) -> dict[str, bytes]:
-    """The parts of a body, by name. Raises InvalidContent."""
-    told = _BOUNDARY.search(content_type)
-    if told is None:
+    """The parts of a body by name. Raises InvalidContent."""
+    match = _BOUNDARY.search(content_type)
+    if match is None:
         raise _broken("its Content-Type names no boundary")
-    boundary = (told[1] or told[2]).encode("ascii", "replace")
+    boundary = (match[1] or match[2]).encode("ascii", "replace")
     pieces = (b"\r\n" + data).split(b"\r\n--" + boundary, MOST_PARTS + 2)
     if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
         raise _broken(f"its last boundary is missing, or it has more than {MOST_PARTS} parts")

@@ -1,4 +1,4 @@
-"""Which known names an unknown one is near to: a typo is told with what was meant.
+"""Near matches of unknown names among the known ones: a refusal of a typo names what was meant.
 
 difflib compares two names of 200 letters in milliseconds, so it looks at all pairs where these are few and short; else
 at those alone that share the most letters and pairs of letters, and at so many of these as its steps allow.
@@ -14,42 +14,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 LISTED = 3
-"""Near names that are told of one."""
+"""Near names that are listed for each unknown one."""
 STEPS = 1_000_000
 """Pairs of letters that difflib may look at for one answer: about a tenth of a second."""
 LETTERS, PAIRS = 64, 256
-"""Kinds of letters, and of pairs of letters, that are told apart when names are counted."""
+"""Bins for letters, and for pairs of letters, of a name."""
 AT_ONCE = 1000
-"""Names that are counted at once."""
+"""Names whose letters are counted at once."""
 CUTOFF = 0.6
-"""difflib's own."""
+"""The default of difflib."""
 
 
 def near_matches(unknown: Sequence[str], known: Iterable[str]) -> dict[str, list[str]]:
-    """Each unknown name -> known ones that are near to it, the nearest first; as difflib finds them, but for what its
-    steps do not reach."""
-    there = list(known)
-    letters = sum(map(len, there))
+    """Each unknown name -> the known names near to it, nearest first, as difflib finds them within STEPS."""
+    names = list(known)
+    letters = sum(map(len, names))
     if sum(map(len, unknown)) * letters <= STEPS:
-        return {name: get_close_matches(name, there, LISTED, CUTOFF) for name in unknown}
-    likely = _likeliest(unknown, there)
+        return {name: get_close_matches(name, names, LISTED, CUTOFF) for name in unknown}
+    likely = _likeliest(unknown, names)
     return {name: _compared(name, likely[name], STEPS // len(unknown)) for name in unknown}
 
 
 def _compared(name: str, likely: Iterable[str], steps: int) -> list[str]:
-    """The nearest of the likeliest, as far as the steps go."""
-    matcher, found = SequenceMatcher(), list[tuple[float, str]]()
+    """The nearest of the likeliest names, as far as the steps reach."""
+    matcher, ratios = SequenceMatcher(), list[tuple[float, str]]()
     matcher.set_seq2(name)
     for other in likely:
         steps -= len(name) * len(other)
-        if steps < 0 and found:
+        if steps < 0 and ratios:
             break
         matcher.set_seq1(other)
         if (ratio := matcher.ratio()) >= CUTOFF:
-            found.append((ratio, other))
+            ratios.append((ratio, other))
         if steps < 0:
             break
-    return [other for _, other in nlargest(LISTED, found)]
+    return [other for _, other in nlargest(LISTED, ratios)]
 
 
 def _likeliest(unknown: Sequence[str], known: Sequence[str]) -> dict[str, list[str]]:
@@ -67,15 +66,15 @@ def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
         yield names[k : k + AT_ONCE]
 
 
-def _shares(wanted: NDArray[np.int16], known: NDArray[np.int16]) -> NDArray[np.float64]:
-    """[n, letters and pairs], [m, the same] -> what both have, of what they have, [n, m]"""
-    both: NDArray[np.float64] = np.stack([np.minimum(row, known).sum(1, dtype=np.float64) for row in wanted])
-    of_both: NDArray[np.float64] = np.maximum(wanted.sum(1)[:, None] + known.sum(1), 1.0)
+def _shares(unknown: NDArray[np.int16], known: NDArray[np.int16]) -> NDArray[np.float64]:
+    """[n, letters and pairs], [m, letters and pairs] -> the share that two names have in common, [n, m]"""
+    both: NDArray[np.float64] = np.stack([np.minimum(row, known).sum(1, dtype=np.float64) for row in unknown])
+    of_both: NDArray[np.float64] = np.maximum(unknown.sum(1)[:, None] + known.sum(1), 1.0)
     return 2.0 * both / of_both
 
 
 def _counts(names: Sequence[str]) -> NDArray[np.int16]:
-    """How often each name has each letter and each pair of letters, those that fall into one kind together."""
+    """How often each name has the letters and the pairs of letters of each bin. -> [n, letters and pairs]"""
     codes = np.frombuffer("".join(names).encode("utf-32-le", "replace"), "<u4").astype(np.int64)
     of = np.repeat(np.arange(len(names)), [len(name) for name in names])
     width = LETTERS + PAIRS

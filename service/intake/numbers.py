@@ -1,4 +1,4 @@
-"""Rows of numbers as nested JSON lists -> one array, or the place of the first fault and what to do about it.
+"""Rows of numbers as nested JSON lists -> one array, or the place of the first fault with its remedy.
 
 Good rows are decoded and converted without a Python step a number; only faulty ones are walked.
 """
@@ -30,11 +30,11 @@ def read_numbers(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model:
     """
     shape = spec.shape
     try:
-        numbers = np.array(_lists(rows, Images if len(shape) == 3 else Vectors), np.float64)
+        numbers = np.array(_converted(rows, Images if len(shape) == 3 else Vectors), np.float64)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        raise fault(rows, spec, model) from None
+        raise fault_of_rows(rows, spec, model) from None
     if not len(numbers) or numbers.shape[1:] != shape:
-        raise fault(rows, spec, model)
+        raise fault_of_rows(rows, spec, model)
     if not (np.abs(numbers).max() <= LARGEST):
         first = np.argwhere(~(np.abs(numbers) <= LARGEST))[0]
         raise InvalidContent.at("/inputs/" + "/".join(str(k) for k in first), TOO_LARGE)
@@ -55,22 +55,22 @@ def _are_bytes(numbers: NDArray[np.float64]) -> bool:
 def not_finite(row: int, place: int, spec: InputSpec) -> InvalidContent:
     """The refusal of a row whose number `place`, counted through the row, is NaN, infinite or beyond a float32."""
     at = "/".join(str(k) for k in np.unravel_index(place, spec.shape))
-    told = f"Row {row + 1} has a number that is NaN, infinite or beyond what a float32 can hold (3.4e38)."
-    return InvalidContent.at(f"/inputs/{row}/{at}", told)
+    sentence = f"Row {row + 1} has a number that is NaN, infinite or beyond what a float32 can hold (3.4e38)."
+    return InvalidContent.at(f"/inputs/{row}/{at}", sentence)
 
 
-def _lists(rows: msgspec.Raw | Any, kind: type[Vectors] | type[Images]) -> Any:
+def _converted(rows: msgspec.Raw | Any, kind: type[Vectors] | type[Images]) -> Any:
     if isinstance(rows, msgspec.Raw):
         return msgspec.json.decode(rows, type=kind)
     return msgspec.convert(rows, kind)
 
 
-def fault(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model: str) -> InvalidContent:
-    """What is wrong with rows that could not be converted."""
+def fault_of_rows(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model: str) -> InvalidContent:
+    """The refusal of rows that could not be converted."""
     value = read_value(bytes(rows), "/inputs") if isinstance(rows, msgspec.Raw) else rows
-    what = "images, each [c][h][w] or a PNG or JPEG," if isinstance(spec, ImageInput) else "rows of numbers"
+    rows_due = "images, each [c][h][w] or a PNG or JPEG," if isinstance(spec, ImageInput) else "rows of numbers"
     if not isinstance(value, list):
-        return InvalidContent.at("/inputs", f"inputs is a list of {what}: [[...], ...].")
+        return InvalidContent.at("/inputs", f"inputs is a list of {rows_due}: [[...], ...].")
     if not value:
         return InvalidContent.at("/inputs", "inputs is empty. Send at least one row.")
     if _is_bare(value, len(spec.shape)):
@@ -78,20 +78,22 @@ def fault(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model: str) -
             "/inputs", "This is one bare row, and a list of rows is due: put it in brackets, [row]."
         )
     for k, row in enumerate(value):
-        if found := fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model):
-            return found
-    return InvalidContent.at("/inputs", f"inputs is a list of {what}; {model} takes {prod(spec.shape)} numbers a row.")
+        if fault_in_row := fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model):
+            return fault_in_row
+    return InvalidContent.at(
+        "/inputs", f"inputs is a list of {rows_due}; {model} takes {prod(spec.shape)} numbers a row."
+    )
 
 
 def _is_bare(value: Any, depth: int) -> bool:
-    """Whether it is one row: a number lies that many lists deep."""
+    """Whether the value is one bare row: its first number lies `depth` lists deep."""
     while depth and isinstance(value, list) and value:
         value, depth = value[0], depth - 1
     return not depth and isinstance(value, int | float)
 
 
 def fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: str) -> InvalidContent | None:
-    """What is wrong with a row that is to be nested lists of that shape; null: nothing."""
+    """The refusal of a row that is not nested lists of that shape; None where it is."""
     if not shape:
         if isinstance(row, int | float) and not isinstance(row, bool):
             return InvalidContent.at(at, TOO_LARGE) if abs(row) > LARGEST else None
@@ -107,8 +109,8 @@ def fault_of_row(row: Any, shape: tuple[int, ...], at: str, name: str, model: st
     if len(shape) == 1 and {int, float}.issuperset(map(type, row)) and max(row) <= LARGEST and min(row) >= -LARGEST:
         return None
     for k, item in enumerate(row):
-        if found := fault_of_row(item, shape[1:], f"{at}/{k}", name, model):
-            return found
+        if fault_in_item := fault_of_row(item, shape[1:], f"{at}/{k}", name, model):
+            return fault_in_item
     return None
 
 
@@ -121,7 +123,7 @@ def depth(value: Any) -> int:
 
 
 def word(value: Any) -> str:
-    """A kind of value, never the value itself."""
+    """Names the type of a JSON value; a refusal never shows the value itself."""
     if value is None:
         return "null"
     words = {bool: "true or false", str: "text", dict: "an object", list: "a list"}

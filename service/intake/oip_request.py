@@ -1,4 +1,4 @@
-"""An inference request of the Open Inference Protocol: JSON, and the bytes of tensors behind it -> rows and wishes.
+"""An inference request of the Open Inference Protocol: JSON, and the bytes of tensors behind it -> rows and outputs.
 
 What the protocol leaves to servers is ignored where it changes no answer (unknown members and parameters), and refused
 by name where it would: sequences, shared memory, classification, `top`.
@@ -23,12 +23,12 @@ from service.intake.raw import Body, read_raw
 
 OUTPUTS = ("class", "scores")
 MOST_DIGITS = 12
-"""Of a number of bytes."""
+"""Most digits of a number of bytes."""
 MOST_TENSORS = 100
 """Inputs, and outputs, that a request may name."""
 LEVELS = 4
-"""Of a request: its members, the list of its tensors, theirs, and those of their parameters. What is below them is not
-looked at, however deep it is."""
+"""Levels of a request that are searched for nulls: its members, its list of tensors, their members, and the members of
+their parameters; however deep what is below."""
 UNSERVED = {
     "sequence_id": "Requests are answered each on its own: there are no sequences.",
     "sequence_start": "Requests are answered each on its own: there are no sequences.",
@@ -41,14 +41,14 @@ UNSERVED = {
 
 
 class Output(msgspec.Struct):
-    """An output that is asked for."""
+    """A requested output."""
 
     name: Word
     parameters: Parameters = {}
 
 
 class InferRequest(msgspec.Struct):
-    """The JSON of a request. Members that it does not name are ignored."""
+    """The JSON of a request; unknown members are ignored."""
 
     inputs: Annotated[list[Tensor], msgspec.Meta(max_length=MOST_TENSORS)]
     id: Word | None = None
@@ -57,14 +57,14 @@ class InferRequest(msgspec.Struct):
 
 
 class Wanted(NamedTuple):
-    """An output, and whether its data follows the JSON as bytes."""
+    """A requested output, and whether its data follows the JSON as bytes."""
 
     name: str
     binary: bool
 
 
 class Inference(NamedTuple):
-    """Rows, and how to answer them. `timeout`: seconds after which the sender wants no answer; null: none was given."""
+    """Rows, and how to answer them. `timeout`: seconds after which the sender wants no answer; None: no limit."""
 
     rows: NDArray[Any]
     id: str | None
@@ -82,7 +82,7 @@ def read_inference(body: Body, header_length: str | None, spec: InputSpec, model
     if length == 0:
         return Inference(_bare(body, spec, model), None, [Wanted(name, True) for name in OUTPUTS], None, None)
     text = body[:length]
-    request = _quick(text) or _strict(text)
+    request = _read_quickly(text) or _read_strictly(text)
     tensor = _input_of(request, spec, model)
     _give_bytes(tensor, memoryview(b"" if length is None else body)[length:])
     return Inference(
@@ -95,7 +95,7 @@ def read_inference(body: Body, header_length: str | None, spec: InputSpec, model
 
 
 def declared_length(declared: str) -> int | None:
-    """The number that Inference-Header-Content-Length says; None where it says none, or one beyond reason."""
+    """The number in Inference-Header-Content-Length; None where it is none, or has too many digits."""
     return int(declared) if declared.isascii() and declared.isdigit() and len(declared) <= MOST_DIGITS else None
 
 
@@ -119,9 +119,9 @@ def _bare(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     return read_raw(body, spec, model)
 
 
-def _quick(text: bytes) -> InferRequest | None:
-    """The usual request: one tensor, of floats in a flat list or of bytes behind. Only ever says yes, as the reader of
-    vectors does; null sends it to the strict reader."""
+def _read_quickly(text: bytes) -> InferRequest | None:
+    """The usual request: one tensor, of floats in a flat list or of bytes behind the JSON; None for any other, which
+    the strict reader takes or refuses."""
     if b"\\" in text:
         return None
     numbers, at = None, text.find(b'"data"')
@@ -138,7 +138,7 @@ def _quick(text: bytes) -> InferRequest | None:
         request = msgspec.json.decode(text, type=InferRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    # a member more than are known: there is one twice, or one that is not known
+    # more members than known ones: one of them is repeated or unknown
     if len(request.inputs) != 1 or text.count(b":") != _members(request):
         return None
     [tensor] = request.inputs
@@ -150,19 +150,19 @@ def _quick(text: bytes) -> InferRequest | None:
 
 
 def _members(request: InferRequest) -> int:
-    """Members of a request and of all objects in it, those left out that say nothing."""
+    """The number of members of a request and of all objects in it, without those that are left out."""
     parameters = [request.parameters]
-    count = 1 + (request.id is not None) + (request.outputs is not None)
+    members = 1 + (request.id is not None) + (request.outputs is not None)
     for tensor in request.inputs:
         parameters.append(tensor.parameters)
-        count += 3 + (tensor.data is not None)
+        members += 3 + (tensor.data is not None)
     for output in request.outputs or ():
         parameters.append(output.parameters)
-        count += 1
-    return count + sum(1 + len(p) for p in parameters if p)
+        members += 1
+    return members + sum(1 + len(p) for p in parameters if p)
 
 
-def _strict(text: bytes) -> InferRequest:
+def _read_strictly(text: bytes) -> InferRequest:
     try:
         value = read_value(text, "", MOST_MEMBERS)
     except InvalidContent as fault:
@@ -170,28 +170,28 @@ def _strict(text: bytes) -> InferRequest:
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object, {...}, as the Open Inference Protocol has it.")
     try:
-        return msgspec.convert(_said(value), InferRequest)
+        return msgspec.convert(_without_nulls(value), InferRequest)
     except msgspec.ValidationError as error:
         reason = str(error).replace("`", "").replace("$.", "")
         raise InvalidContent(f"The request is not as the Open Inference Protocol has it: {reason[:300]}.") from None
 
 
-def _said(value: Any, levels: int = LEVELS) -> Any:
-    """Without members that are null: typed clients send them for what they leave out."""
+def _without_nulls(value: Any, levels: int = LEVELS) -> Any:
+    """The value without members that are null: typed clients send null for what they leave out."""
     if levels and isinstance(value, dict):
-        return {k: one if k == "data" else _said(one, levels - 1) for k, one in value.items() if one is not None}
-    return [_said(one, levels - 1) for one in value] if levels and isinstance(value, list) else value
+        return {k: v if k == "data" else _without_nulls(v, levels - 1) for k, v in value.items() if v is not None}
+    return [_without_nulls(item, levels - 1) for item in value] if levels and isinstance(value, list) else value
 
 
 def _input_of(request: InferRequest, spec: InputSpec, model: str) -> Tensor:
-    """The one tensor. Raises InvalidContent for any other."""
+    """The one tensor of a request. Raises InvalidContent."""
     names = [tensor.name for tensor in request.inputs]
     for name in names:
         if name != NAME:
             raise InvalidContent(f'"{name[:100]}" is no input of {model}. It takes one tensor, "{NAME}".')
     if len(names) != 1:
-        told = f"{NAME} is there {len(names)} times; send it once" if names else f'inputs is empty; send "{NAME}"'
-        raise InvalidContent(f"{told}.")
+        fault = f"{NAME} is there {len(names)} times; send it once" if names else f'inputs is empty; send "{NAME}"'
+        raise InvalidContent(f"{fault}.")
     [tensor] = request.inputs
     _check_served(tensor.parameters, NAME)
     if tensor.data is None and tensor.binary_size is None:
@@ -200,7 +200,7 @@ def _input_of(request: InferRequest, spec: InputSpec, model: str) -> Tensor:
 
 
 def _give_bytes(tensor: Tensor, behind: memoryview) -> None:
-    """Bytes behind the JSON become the data of the tensor that says so. Raises InvalidContent."""
+    """Makes the bytes behind the JSON the data of a tensor with a binary_data_size. Raises InvalidContent."""
     size = tensor.binary_size
     if size is not None and tensor.data is not None:
         raise InvalidContent(f"{NAME} has data and binary_data_size, too. Send one of them.")
@@ -214,7 +214,7 @@ def _give_bytes(tensor: Tensor, behind: memoryview) -> None:
 
 
 def _wanted(request: InferRequest) -> Sequence[Wanted]:
-    """The outputs in the order in which they are asked for; all of them where none is."""
+    """The requested outputs, in their order; all outputs where none is requested. Raises InvalidContent."""
     usual = _flag(request.parameters, "binary_data_output", False)
     if not request.outputs:
         return [Wanted(name, usual) for name in OUTPUTS]

@@ -1,6 +1,6 @@
 """Input tensors of the Open Inference Protocol -> one array: numbers, image files or texts, as JSON or as bytes.
 
-Numbers of any datatype become float32 where that is exact or rounding alone; the shape is checked before they are.
+Numbers of any datatype become float32, exactly or rounded; the shape is checked before they are converted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from service.intake.raw import owned
 from service.intake.texts import read_texts
 
 NAME = "input"
-"""Of the one tensor that a model takes."""
+"""Name of the one tensor that a model takes."""
 NUMBERS = {
     "FP32": "<f4",
     "FP64": "<f8",
@@ -40,9 +40,9 @@ NUMBERS = {
 """Datatypes that are taken -> how numpy reads their bytes."""
 FLOATS = ("FP32", "FP64")
 HALVES = ("FP16", "BF16")
-"""JSON has no form for them."""
+"""Datatypes that JSON has no form for."""
 LENGTH_BYTES = 4
-"""Before each element of a BYTES tensor."""
+"""Bytes of the length in front of each element of a BYTES tensor."""
 MOST_DIMENSIONS = 8
 Word = Annotated[str, msgspec.Meta(max_length=1000)]
 Parameters = Annotated[dict[Word, str | bool | int | float], msgspec.Meta(max_length=100)]
@@ -50,7 +50,7 @@ Side = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
 
 
 class Tensor(msgspec.Struct):
-    """An input tensor: `data` as JSON, or as bytes once they are cut out of the body; null: neither."""
+    """An input tensor: `data` as JSON, or as bytes once they are cut out of the body; None: neither."""
 
     name: Word
     shape: Annotated[list[Side], msgspec.Meta(max_length=MOST_DIMENSIONS)]
@@ -60,7 +60,7 @@ class Tensor(msgspec.Struct):
 
     @property
     def binary_size(self) -> int | None:
-        """Bytes of it that follow the JSON. Raises InvalidContent."""
+        """How many of its bytes follow the JSON; None without that parameter. Raises InvalidContent."""
         size = self.parameters.get("binary_data_size")
         if size is None:
             return None
@@ -102,7 +102,7 @@ def _binary_numbers(datatype: str, data: memoryview, shape: tuple[int, ...]) -> 
 
 
 def _json_numbers(datatype: str, data: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """A flat list, or lists nested as the shape is."""
+    """Numbers of a flat list, or of lists nested as the shape is. Raises InvalidContent."""
     if isinstance(data, np.ndarray):  # read at once, a float64 each
         if data.size != prod(shape):
             raise _other_count(data.size, shape)
@@ -130,7 +130,7 @@ def _lists(kind: type, depth: int) -> Any:
 
 
 def _from_bytes(tensor: Tensor, spec: ImageInput | TextInput, model: str) -> NDArray[Any]:
-    """Files or texts, one an element."""
+    """Image files or texts, one an element. Raises InvalidContent."""
     shape = tuple(tensor.shape)
     if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)):
         raise InvalidContent(f"{NAME} has shape {_shown(shape)}; BYTES of {model} have [-1].")
@@ -161,7 +161,7 @@ def _strings(data: Any) -> list[str]:
 
 
 def _cut(data: bytes) -> Sequence[bytes]:
-    """Elements of a BYTES tensor: each a length in 4 bytes, little-endian, then so many bytes."""
+    """The elements of a BYTES tensor: each a length in 4 bytes, little-endian, then so many bytes."""
     elements: list[bytes] = []
     at = 0
     while at < len(data):
@@ -190,16 +190,16 @@ def _check_rows(shape: tuple[int, ...]) -> None:
 
 def _check_list(data: Any) -> None:
     if not isinstance(data, list) or not data:
-        what = "an empty list" if data == [] else word(data)
-        raise InvalidContent(f"data of {NAME} is {what} where a list of its elements is due.")
+        received = "an empty list" if data == [] else word(data)
+        raise InvalidContent(f"data of {NAME} is {received} where a list of its elements is due.")
 
 
-def _other_count(found: int, shape: tuple[int, ...]) -> InvalidContent:
-    return InvalidContent(f"{NAME} has {found:,} elements; shape {_shown(shape)} has {prod(shape):,}.")
+def _other_count(count: int, shape: tuple[int, ...]) -> InvalidContent:
+    return InvalidContent(f"{NAME} has {count:,} elements; shape {_shown(shape)} has {prod(shape):,}.")
 
 
 def _faulty(datatype: str, data: list[Any], shape: tuple[int, ...]) -> InvalidContent:
-    """What is wrong with numbers that could not be converted: the first that is none, else how they are nested."""
+    """The refusal of numbers that could not be converted: the first wrong one, else how they are nested."""
     whole, a_row = "INT" in datatype, prod(shape[1:])
     limits = np.iinfo(NUMBERS[datatype]) if whole else None
     least, most = (int(limits.min), int(limits.max)) if limits else (-LARGEST, LARGEST)
@@ -229,8 +229,8 @@ def _leaves(data: list[Any]) -> Iterator[Any]:
 def _due(spec: InputSpec) -> str:
     if isinstance(spec, TextInput):
         return "Send texts as BYTES, [-1]."
-    also = ", or BYTES that hold PNG or JPEG files, [-1]" if isinstance(spec, ImageInput) else ""
-    return f"Send FP32, {[-1, *spec.shape]}{also}."
+    files = ", or BYTES that hold PNG or JPEG files, [-1]" if isinstance(spec, ImageInput) else ""
+    return f"Send FP32, {[-1, *spec.shape]}{files}."
 
 
 def _shown(shape: Sequence[int]) -> str:

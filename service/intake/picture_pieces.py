@@ -1,4 +1,4 @@
-"""The pieces of a PNG or JPEG file, counted before anything is decoded: a decoder takes its time for each of them.
+"""The pieces of a PNG or JPEG file, counted before anything is decoded: each of them takes a decoder time.
 
 A JPEG whose last scan is repeated passes over all its pixels for every ten bytes of it; a file of empty segments or
 chunks, or of the same text packed well, takes memory and time that its pixels do not ask for.
@@ -22,10 +22,10 @@ MOST_PIECES = 10_000
 MOST_TEXT_BYTES = 4 * 2**20
 """Of a PNG: its texts and its colour profile, unpacked."""
 _MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
-"""Begins a segment; what lies between two is pixels, in which 0xff is followed by 0x00 or by a place to start again."""
+"""A marker that begins a segment; in pixels, 0xff is followed by 0x00 or by a restart marker."""
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Of the colour types of a PNG."""
+"""Channels of the colour types of a PNG."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Where the passes of an interlaced PNG begin, and their steps: x, y, dx, dy (PNG specification, section 8.2)."""
 _ALONE = (0x01, 0xD8)
@@ -34,13 +34,12 @@ _ALONE = (0x01, 0xD8)
 PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT_BYTES  # it has 64 MiB
 PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT_BYTES  # it has 1 MiB
 _TOO_MUCH_TEXT = ("MAX_TEXT_CHUNK", "text chunks")
-"""What the decoder says of texts, and of a colour profile, that are longer."""
+"""Words of the decoder's errors about longer texts and colour profiles."""
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # a line in the log for each broken entry
 
 
 def fault_of_pieces(data: bytes, kind: str) -> str | None:
-    """Why the file ("PNG", "JPEG") is made of too many pieces, as a sentence that goes on after "This JPEG"; None: it
-    is not."""
+    """The sentence, which goes on after "This JPEG", for a file of too many pieces; None where they are few enough."""
     pieces, scans = _jpeg(data) if kind == "JPEG" else (_png(data), 0)
     if scans > MOST_SCANS:
         return f"has more than {MOST_SCANS} scans. Save it anew."
@@ -55,14 +54,13 @@ def too_much_text(error: Exception) -> bool:
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    """-> segments and scans, as many as there can be at the most; counted one by one, until there are too many of them,
-    where that may be too many"""
+    """-> segments and scans: upper bounds where they are within the limits, else counted one by one up to the limits"""
     scans, segments = data.count(b"\xff%c" % _START_OF_SCAN), data.count(b"\xff") - data.count(b"\xff\x00")
     if scans <= MOST_SCANS and segments <= MOST_PIECES:
         return segments, scans
     at = segments = scans = 0
-    while segments <= MOST_PIECES and scans <= MOST_SCANS and (found := _MARKER.search(data, at)) is not None:
-        segments, at = segments + 1 + len(found[0]) // 16, found.end()
+    while segments <= MOST_PIECES and scans <= MOST_SCANS and (marker_match := _MARKER.search(data, at)) is not None:
+        segments, at = segments + 1 + len(marker_match[0]) // 16, marker_match.end()
         marker = data[at - 1]
         if marker == _END:
             break
@@ -74,7 +72,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind of each chunk of a PNG, and where its content begins and ends, be that there or not."""
+    """Kind of each chunk of a PNG, and where its content begins and ends, also where the file is cut short."""
     at = 8
     while at < len(data):
         start = at + 8
@@ -84,15 +82,14 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _png(data: bytes) -> int:
-    """-> chunks, counted until there are too many of them"""
+    """-> chunks, counted up to the limit"""
     return sum(1 for _ in islice(_chunks(data), MOST_PIECES + 1))
 
 
 def lacks_pixels(data: bytes, width: int, height: int) -> bool:
-    """Whether the pixels of a PNG end before its last line, or its palette or its end is missing: a decoder makes up
-    the rest.
+    """Whether pixels of a PNG, its palette or its end are missing: a decoder would make them up.
 
-    As many bytes are unpacked as that many pixels have, and no more.
+    No more bytes are unpacked than that many pixels have.
     """
     packed, palette, whole = list[bytes](), False, False
     bits, colours, interlaced = data[24], data[25], data[28]

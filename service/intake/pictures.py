@@ -1,6 +1,6 @@
-"""A PNG or JPEG file -> pixels of the shape that a model takes, or a sentence that says why not.
+"""A PNG or JPEG file -> pixels of the shape that a model takes, or the sentence of a refusal.
 
-What a file claims is read before anything is decoded: a size that is not the model's costs nothing.
+The header of a file is checked before its pixels are decoded: a size that is not the model's costs nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model -> how a picture is converted."""
 SIGNATURES = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
 _DEPTH_AT = 24
-"""Byte of a PNG that says how many bits a channel has."""
+"""Offset of the byte of a PNG that holds its bits a channel."""
 _DEEP = ("I", "F")
-"""First letters of the modes with more than 8 bits."""
+"""First letters of Pillow's modes with more than 8 bits a channel."""
 
 Pixels = NDArray[np.uint8]
 
@@ -31,7 +31,7 @@ class NoPicture(ValueError):
 
 
 def kind_of(data: bytes) -> str | None:
-    """What a file is by its first bytes; null: neither a PNG nor a JPEG."""
+    """The kind of a file by its first bytes; None: neither a PNG nor a JPEG."""
     return next((kind for kind, begins in SIGNATURES.items() if data.startswith(begins)), None)
 
 
@@ -97,7 +97,7 @@ def _other_size(size: tuple[int, int], width: int, height: int, model: str) -> s
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:
-    """In the mode of the model."""
+    """The image in that mode; transparency lies over white."""
     if mode == "RGBA":
         return image.convert("RGBA")
     if image.has_transparency_data:

@@ -1,4 +1,4 @@
-"""Bodies that are rows without JSON around them: raw float32, a numpy array, one PNG or JPEG file -> one array."""
+"""Rows without JSON around them: raw float32, a numpy file, or one PNG or JPEG file -> one array."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from service.errors import InvalidContent, UnsupportedMedia
 from service.intake.images import read_file
 
 HEADER_BYTES = 1024
-"""Of a numpy file: a plain array's takes about a hundred."""
+"""Most bytes of the header of a numpy file: that of a plain array has about a hundred."""
 SIZE_BYTES = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}
-"""First bytes of a numpy file -> bytes that tell the length of its header."""
+"""First bytes of a numpy file -> bytes that hold the length of its header."""
 Body = bytes | mmap.mmap
 """In memory, or on disk and mapped."""
 TAKEN = ("<f4", ">f4", "<f8", ">f8", "|u1")
-"""Numbers that a numpy file may hold, as its header says it."""
+"""Types of numbers that a numpy file may hold, as its header names them."""
 
 
 def read_raw(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
@@ -44,18 +44,20 @@ def read_npy(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     Nothing is made before the header fits the model and the length of the body. A number beyond float32 is infinite.
     Raises InvalidContent, UnsupportedMedia.
     """
-    due = _shape(spec, model)
+    shape_of_row = _shape(spec, model)
     try:
         shape, fortran, numbers, start = _header(body)
     except (KeyError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        told = "The body is no numpy file, or its header is broken or long. Send what numpy.save writes of one array."
-        raise InvalidContent.at("", told) from None
+        sentence = (
+            "The body is no numpy file, or its header is broken or long. Send what numpy.save writes of one array."
+        )
+        raise InvalidContent.at("", sentence) from None
     if numbers not in TAKEN:
         raise InvalidContent.at("", f"An array of {str(numbers)[:60]} is not taken. Send float32, float64 or uint8.")
-    if shape == due:
+    if shape == shape_of_row:
         raise InvalidContent.at("", "This is one bare row, and an array of rows is due: send row[None].")
-    if len(shape) != 1 + len(due) or shape[1:] != due or not shape[0] > 0:
-        wanted = ", ".join(str(k) for k in due)
+    if len(shape) != 1 + len(shape_of_row) or shape[1:] != shape_of_row or not shape[0] > 0:
+        wanted = ", ".join(str(k) for k in shape_of_row)
         raise InvalidContent.at("", f"The array has shape {str(shape)[:100]}; {model} takes (rows, {wanted}).")
     dtype = np.dtype(numbers)
     data, needed = memoryview(body)[start:], prod(shape) * dtype.itemsize
@@ -67,8 +69,7 @@ def read_npy(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
 
 
 def owned(numbers: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
-    """Numbers of a body as that kind, in memory of their own. A mapped body is that already, where nothing is to be
-    converted; bytes would be changed by who changes the array."""
+    """A copy of a body's numbers as that type. A mapped body of that type is private already and is not copied."""
     if numbers.flags.writeable and numbers.dtype == kind and numbers.flags.c_contiguous:
         return numbers
     return numbers.astype(kind, order="C")
@@ -90,36 +91,36 @@ READERS: dict[str, Callable[[Body, InputSpec, str], NDArray[Any]]] = {
     PNG: read_png,
     JPEG: read_jpeg,
 }
-"""Content type -> what reads it."""
+"""Content type -> its reader."""
 
 
 def _file(body: Body, kind: str, spec: InputSpec, model: str) -> NDArray[Any]:
     if not isinstance(spec, ImageInput):
-        what = "texts" if isinstance(spec, TextInput) else "rows of numbers"
-        raise UnsupportedMedia(f"{model} takes {what}, not images. Send application/json.")
+        kind_of_rows = "texts" if isinstance(spec, TextInput) else "rows of numbers"
+        raise UnsupportedMedia(f"{model} takes {kind_of_rows}, not images. Send application/json.")
     return read_file(body[:], spec, "", "The body", model, kind)[None]
 
 
 def _header(body: Body) -> tuple[tuple[int, ...], bool, Any, int]:
-    """-> shape, whether columns come first, what the numbers are, and where the data begins.
+    """-> shape, whether columns come first, the type of the numbers, and where the data begins.
 
-    Not numpy's own reader: that one tries hard to make sense of what Python 2 wrote. Raises KeyError, ValueError and
+    Not numpy's own reader: that one also tries to make sense of what Python 2 wrote. Raises KeyError, ValueError and
     what literal_eval raises.
     """
     digits = SIZE_BYTES[body[:8]]
     start = 8 + digits + int.from_bytes(body[8 : 8 + digits], "little")
     if not 8 + digits < start <= min(len(body), HEADER_BYTES):
         raise ValueError
-    told = ast.literal_eval(body[8 + digits : start].decode("latin-1").strip())
-    if not isinstance(told, dict) or told.keys() != {"descr", "fortran_order", "shape"}:
+    header = ast.literal_eval(body[8 + digits : start].decode("latin-1").strip())
+    if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
         raise ValueError
-    shape = told["shape"]
+    shape = header["shape"]
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError
-    fortran_order = told["fortran_order"]
+    fortran_order = header["fortran_order"]
     if type(fortran_order) is not bool:
         raise ValueError
-    return shape, fortran_order, told["descr"], start
+    return shape, fortran_order, header["descr"], start
 
 
 def _shape(spec: InputSpec, model: str) -> tuple[int, ...]:

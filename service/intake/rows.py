@@ -20,7 +20,7 @@ def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[A
 
     Raises InvalidContent with the pointer of the first fault.
     """
-    if spec.kind == "vector":  # asked this way, and first: the quickest question on the busiest path
+    if spec.kind == "vector":  # first, and by a string: the cheapest test on the busiest path
         return read_numbers(rows, spec, model)
     if spec.kind == "image":
         return read_images(rows, spec, model)
@@ -37,8 +37,8 @@ def read_row(text: str, spec: InputSpec, model: str) -> NDArray[Any]:
         raise InvalidContent.at("/input", error.detail.replace("The body", "input", 1)) from None
     picture = spec.kind == "image"
     if not isinstance(row, list) and not (picture and isinstance(row, dict)):
-        what = 'nested lists [c][h][w] of numbers, or {"png": base64}' if picture else "a list of numbers, [...]"
-        raise InvalidContent.at("/input", f"input is one row: {what}.")
+        kinds = 'nested lists [c][h][w] of numbers, or {"png": base64}' if picture else "a list of numbers, [...]"
+        raise InvalidContent.at("/input", f"input is one row: {kinds}.")
     if isinstance(row, list) and len(row) == 1 and depth(row) == len(spec.shape) + 1:
         raise InvalidContent.at(
             "/input", "input is one bare row. POST a list of rows, or leave out the outer brackets."
@@ -47,9 +47,11 @@ def read_row(text: str, spec: InputSpec, model: str) -> NDArray[Any]:
 
 
 def _alone(row: Any, spec: InputSpec, model: str) -> NDArray[Any]:
-    """One row; faults point into `input`."""
+    """Reads one row; faults point into `input`. Raises InvalidContent."""
     try:
         return read_rows([row], spec, model)
     except InvalidContent as error:
-        moved = [("/input" + p.removeprefix("/inputs/0").removeprefix("/inputs"), told) for p, told in error.errors]
+        moved = [
+            ("/input" + p.removeprefix("/inputs/0").removeprefix("/inputs"), sentence) for p, sentence in error.errors
+        ]
         raise InvalidContent(error.detail, moved) from None

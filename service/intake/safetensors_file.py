@@ -1,4 +1,4 @@
-"""A safetensors file that somebody sends -> arrays and metadata, each claim of its header checked before it is used.
+"""An uploaded safetensors file -> arrays and metadata, each claim of its header checked before it is used.
 
 Layout: 8 bytes, little-endian: the length of a JSON header; the header: name -> {"dtype", "shape", "data_offsets"}, and
 "__metadata__": text -> text; then the bytes of the tensors, without gaps. Nothing in it is ever executed.
@@ -17,13 +17,13 @@ from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import read_value
 
 AT = "/weights"
-"""Where faults of the file point."""
+"""The pointer of faults of the file."""
 HEADER_LIMIT = 16 * 2**20
 MOST_TENSORS = 20_000
 MOST_NAMES = 4 * MOST_TENSORS + 1000
-"""Members of all objects of a header: three a tensor, its name, and metadata."""
+"""Members of all objects of a header: a tensor has its name and three members; the rest is metadata."""
 LARGEST = 2**48
-"""Sizes, offsets, and elements of a tensor."""
+"""Most of a size, of an offset, and of elements of a tensor."""
 MOST_DIMENSIONS = 8
 DTYPES: dict[str, str] = {
     "F64": "<f8",
@@ -41,7 +41,7 @@ DTYPES: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What a file holds. Fractions are float32 whatever they were, and finite."""
+    """The content of a file. Floating-point tensors are float32, whatever they were, and finite."""
 
     tensors: dict[str, NDArray[Any]]
     metadata: dict[str, str]
@@ -55,7 +55,7 @@ def read_weights(data: bytes) -> Weights:
         raise _broken("its __metadata__ is not text by name")
     if len(header) > MOST_TENSORS:
         raise _broken(f"it has more than {MOST_TENSORS:,} tensors")
-    spans = {name: _span(name, told) for name, told in header.items()}
+    spans = {name: _span(name, entry) for name, entry in header.items()}
     at = 0
     for name, (_, _, begin, end) in sorted(spans.items(), key=lambda item: item[1][2:]):
         if begin != at:
@@ -83,11 +83,11 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     return header, 8 + size
 
 
-def _span(name: str, told: Any) -> tuple[str, tuple[int, ...], int, int]:
-    """-> dtype, shape, first byte, byte behind the last"""
-    if not isinstance(told, dict) or told.keys() != {"dtype", "shape", "data_offsets"}:
+def _span(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
+    """-> dtype, shape, first byte, byte after the last. Raises InvalidContent."""
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise _broken("it has no dtype, shape and data_offsets", name)
-    dtype, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise _broken(f"its type is none of {', '.join(DTYPES)}", name)
     if not _counts(shape) or len(shape) > MOST_DIMENSIONS:

@@ -1,4 +1,4 @@
-"""Texts as JSON strings -> an object array of `str` in NFC, or the place of the first fault and what to do about it."""
+"""Texts as JSON strings -> an object array of `str` in NFC, or the place of the first fault with its remedy."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from service.intake.json_body import read_value
 from service.intake.numbers import word
 
 BEYOND_MARKS = 0x20000
-"""From here on there are ideographs and tags: looking through all of Unicode would hold others up for a tenth of a
-second when the first accent comes."""
+"""Code points from here on are ideographs and tags: a search of all of Unicode would hold up other requests for a tenth
+of a second when the first accent comes."""
 MOST_MARKS = 30
 """Combining marks in a row (Unicode's stream-safe format): putting k of them in order takes k x k steps."""
 
@@ -46,8 +46,8 @@ def _clean(text: str, k: int, length: int, model: str) -> str:
         if _unencodable(text):
             raise InvalidContent.at(f"/inputs/{k}", "This text holds half of a surrogate pair. Send whole characters.")
         if _many_marks().search(text):
-            told = f"Text {k + 1} has more than {MOST_MARKS} combining marks in a row. Take them out."
-            raise InvalidContent.at(f"/inputs/{k}", told)
+            sentence = f"Text {k + 1} has more than {MOST_MARKS} combining marks in a row. Take them out."
+            raise InvalidContent.at(f"/inputs/{k}", sentence)
         text = unicodedata.normalize("NFC", text)
     if len(text) > length:
         raise InvalidContent.at(
@@ -62,7 +62,7 @@ def _clean(text: str, k: int, length: int, model: str) -> str:
 
 
 def _fault(rows: msgspec.Raw | Any, model: str) -> InvalidContent:
-    """What is wrong with rows that are no list of strings."""
+    """The refusal of rows that are not a list of strings."""
     value = read_value(bytes(rows), "/inputs") if isinstance(rows, msgspec.Raw) else rows
     if isinstance(value, str):
         return InvalidContent.at(
@@ -77,7 +77,7 @@ def _fault(rows: msgspec.Raw | Any, model: str) -> InvalidContent:
 
 
 def _unencodable(text: str) -> bool:
-    """Whether it holds half of a surrogate pair: no bytes stand for it."""
+    """Whether the text holds half of a surrogate pair, which no bytes encode."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -87,7 +87,7 @@ def _unencodable(text: str) -> bool:
 
 @cache
 def _many_marks() -> re.Pattern[str]:
-    """Finds a run of combining marks beyond reason."""
+    """A pattern that finds more than MOST_MARKS combining marks in a row."""
     marks = [c for c in range(BEYOND_MARKS) if unicodedata.combining(chr(c))]
     runs = [[c for _, c in run] for _, run in groupby(enumerate(marks), key=lambda pair: pair[1] - pair[0])]
     ranges = "".join(f"{re.escape(chr(run[0]))}-{re.escape(chr(run[-1]))}" for run in runs)

@@ -137,7 +137,7 @@ def test_the_quick_reader_and_the_strict_one_agree(monkeypatch: pytest.MonkeyPat
     texts = [json.dumps(body).encode() for body, _ in FAULTS] + UNUSUAL
     texts += [json.dumps({"inputs": [tensor()], **more}).encode() for more in ({}, {"id": "x"}, {"outputs": []})]
     quick = [verdict(text) for text in texts]
-    monkeypatch.setattr("service.intake.oip_request._quick", lambda text: None)
+    monkeypatch.setattr("service.intake.oip_request._read_quickly", lambda text: None)
     assert quick == [verdict(text) for text in texts]
     assert sum(not isinstance(found, str) for found in quick) >= 6
 
@@ -194,9 +194,9 @@ def test_images_are_files_or_numbers() -> None:
 
 def test_the_usual_requests_are_read_at_once() -> None:
     for more in ({}, {"id": "x"}, {"outputs": [{"name": "class"}]}, {"parameters": {"binary_data_output": True}}):
-        assert oip_request._quick(json.dumps({**GOOD, **more}).encode()) is not None
+        assert oip_request._read_quickly(json.dumps({**GOOD, **more}).encode()) is not None
     body, headers = binary({"outputs": [{"name": "scores", "parameters": {"binary_data": True}}]}, b"\0" * 12)
-    assert oip_request._quick(body[: int(headers["Inference-Header-Content-Length"])]) is not None
+    assert oip_request._read_quickly(body[: int(headers["Inference-Header-Content-Length"])]) is not None
 
 
 def test_no_body_is_a_fault_of_ours() -> None:

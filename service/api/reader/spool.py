@@ -72,10 +72,10 @@ def clear(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def refusal_of_disk(error: OSError, what: str) -> Exception:
+def refusal_of_disk(error: OSError, thing: str) -> Exception:
     """The error as a refusal where there is no room, or nothing can be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"The disk has no room for {what}; nothing was stored.")
+        return DiskFull(f"The disk has no room for {thing}; nothing was stored.")
     if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
-        return NotWritable(f"The data folder has no place for {what} now: {error.strerror}.")
+        return NotWritable(f"The data folder has no place for {thing} now: {error.strerror}.")
     return error
