@@ -302,14 +302,7 @@ ROWS = (
         "More of them are read aside, as large bodies are.",
     ),
     Row("scans", picture_pieces.MOST_SCANS, "scans", "Scans of a JPEG.", 422, "Save it anew."),
-    Row(
-        "pieces",
-        picture_pieces.MOST_PIECES,
-        "pieces",
-        "Segments of a JPEG, chunks of a PNG.",
-        422,
-        "Save it anew.",
-    ),
+    Row("pieces", picture_pieces.MOST_PIECES, "pieces", "Segments of a JPEG, chunks of a PNG.", 422, "Save it anew."),
     Row(
         "texts of a PNG",
         picture_pieces.MOST_TEXT_BYTES,
@@ -341,12 +334,7 @@ ROWS = (
     ),
     Row("batches", requests.MOST_BATCHES, "batches", "Batches that an update names.", 422, 'Say "pending".'),
     Row(
-        "parameters",
-        requests.MOST_PARAMETERS,
-        "parameters",
-        "Parameters of a method.",
-        422,
-        requests.FEWER_PARAMETERS,
+        "parameters", requests.MOST_PARAMETERS, "parameters", "Parameters of a method.", 422, requests.FEWER_PARAMETERS
     ),
     Row(
         "weights header",

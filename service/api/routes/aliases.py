@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -47,11 +48,7 @@ def list_aliases(shared: Shared, page: Page, model: str) -> Response:
     """Names that people gave to versions, newest first."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
-        return list_page(
-            page,
-            lambda limit, cursor: aliases.page(session, record, limit, cursor),
-            lambda items: aliases.resources_of(session, record, items),
-        )
+        return list_page(page, partial(aliases.page, session, record), partial(aliases.resources_of, session, record))
 
 
 @routes.get("/v1/models/{model}/aliases/{name}", response_model=resources.Alias, responses=refusals(404))

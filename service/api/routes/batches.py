@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -57,9 +58,7 @@ def list_batches(
     with shared.runtime.database.reading() as session:
         record = models.get(session, model, archived_too=True)
         return list_page(
-            page,
-            lambda limit, cursor: batches.page(session, record, limit, cursor, source),
-            lambda items: batches.resources_of(session, record, items),
+            page, partial(batches.page, session, record, source=source), partial(batches.resources_of, session, record)
         )
 
 

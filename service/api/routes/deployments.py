@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
@@ -76,9 +78,7 @@ def list_deployments(shared: Shared, page: Page, model: str) -> Response:
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         return list_page(
-            page,
-            lambda limit, cursor: deployments.page(session, record, limit, cursor),
-            lambda items: deployments.resources_of(session, record, items),
+            page, partial(deployments.page, session, record), partial(deployments.resources_of, session, record)
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
@@ -52,7 +54,7 @@ def list_models(shared: Shared, page: Page) -> Response:
     with shared.runtime.database.reading() as session:
         return list_page(
             page,
-            lambda limit, cursor: models.page(session, limit, cursor),
+            partial(models.page, session),
             lambda items: models.resources_of(session, items, shared.runtime.live.serving_version),
         )
 

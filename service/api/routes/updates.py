@@ -136,9 +136,7 @@ def list_updates(
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         return list_page(
-            page,
-            lambda limit, cursor: updates.page(session, record, limit, cursor, state, kind),
-            lambda items: updates.resources_of(session, items),
+            page, partial(updates.page, session, record, state=state, kind=kind), partial(updates.resources_of, session)
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -36,11 +37,7 @@ def list_versions(shared: Shared, page: Page, model: str) -> Response:
     """Versions, newest first."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
-        return list_page(
-            page,
-            lambda limit, cursor: versions.page(session, record, limit, cursor),
-            lambda items: versions.resources_of(session, record, items),
-        )
+        return list_page(page, partial(versions.page, session, record), partial(versions.resources_of, session, record))
 
 
 @routes.get("/v1/models/{model}/versions/{version}", response_model=resources.Version, responses=refusals(404))
