@@ -26,12 +26,12 @@ PUBLIC = {
 }
 
 
-@pytest.mark.parametrize("given", [None, "Bearer wrong", "Basic secret", "Bearer", "Bearer secrets"])
-def test_every_route_needs_the_key(make_api: MakeApi, given: str | None) -> None:
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Basic secret", "Bearer", "Bearer secrets"])
+def test_every_route_needs_the_key(make_api: MakeApi, authorization: str | None) -> None:
     api = make_api(key="secret")
     make_model(api.runtime)
     for method, path in ROUTES:
-        refused = api(method, path, headers={"Authorization": given} if given else {})
+        refused = api(method, path, headers={"Authorization": authorization} if authorization else {})
         if path in PUBLIC:
             assert refused.status_code == 200
         else:
@@ -65,7 +65,7 @@ def test_every_route_refuses_what_it_does_not_read_of_a_query(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "sentence"),
     [
         ("/v1/models?limt=1", "limt is not known in this query. Did you mean limit?"),
         ("/v1/models/digits/updates?verdict=held", "Known are state, kind, limit, cursor."),
@@ -73,10 +73,10 @@ def test_every_route_refuses_what_it_does_not_read_of_a_query(api: Api) -> None:
         ("/v1/models/digits/updates?state=held", "state should be 'queued', 'running', 'succeeded', 'failed' or "),
     ],
 )
-def test_what_is_wrong_in_a_query_is_told_with_what_is_known(api: Api, path: str, told: str) -> None:
+def test_what_is_wrong_in_a_query_is_told_with_what_is_known(api: Api, path: str, sentence: str) -> None:
     refused = api("GET", path)
     assert refused.status_code == 422
-    assert told in refused.json()["detail"]
+    assert sentence in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:80", "[::1]:8000", "LOCALHOST", "shop.lan"])
@@ -107,19 +107,21 @@ def test_without_a_key_other_hosts_are_refused(make_api: MakeApi, host: str) -> 
 
 
 def test_a_request_without_a_host_is_refused_without_a_key(api: Api, make_api: MakeApi) -> None:
-    def status(asked: Api) -> int:
+    def status(service: Api) -> int:
         scope = {"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "headers": []}
         scope["headers"] += [(b"authorization", b"Bearer secret")]
-        told: list[Any] = []
+        messages: list[Any] = []
 
         async def send(message: Any) -> None:
-            told.append(message)
+            messages.append(message)
 
         async def receive() -> Any:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        asked.runner.run(asked.door({**scope, "raw_path": b"", "root_path": "", "http_version": "1.0"}, receive, send))
-        return int(told[0]["status"])
+        service.runner.run(
+            service.door({**scope, "raw_path": b"", "root_path": "", "http_version": "1.0"}, receive, send)
+        )
+        return int(messages[0]["status"])
 
     assert status(api) == 403
     assert status(make_api(key="secret")) == 200

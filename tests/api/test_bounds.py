@@ -132,4 +132,4 @@ def test_remedies_are_those_of_the_table() -> None:
 def test_an_unknown_member_is_told_before_the_one_that_is_missing(api: Api) -> None:
     answer = api("POST", "/v1/models/digits/classes", {"classes": ["a"]}).json()
     assert answer["detail"] == "classes is not known here. Known are names. (1 more.)"
-    assert [told["pointer"] for told in answer["errors"]] == ["/classes", "/names"]
+    assert [error["pointer"] for error in answer["errors"]] == ["/classes", "/names"]

@@ -71,12 +71,12 @@ def test_who_has_no_key_is_not_told_of_models(make_api: MakeApi, tmp_path: Path)
     make_version(api.runtime)
     unreadable(api.runtime)
     assert api("POST", PATH, ASK, headers=KEY).status_code == 503
-    told: Any = api("GET", "/readyz")
-    assert (told.status_code, told.json()) == (200, {"status": "degraded"})
+    readiness: Any = api("GET", "/readyz")
+    assert (readiness.status_code, readiness.json()) == (200, {"status": "degraded"})
     assert api("GET", "/readyz", headers={"authorization": "Bearer other"}).json() == {"status": "degraded"}
-    told = api("GET", "/readyz", headers=KEY)
-    assert told.json()["models"].keys() == {"digits"}
-    assert str(tmp_path) not in told.text
+    readiness = api("GET", "/readyz", headers=KEY)
+    assert readiness.json()["models"].keys() == {"digits"}
+    assert str(tmp_path) not in readiness.text
 
 
 def test_a_page_of_another_host_is_not_told_of_models_either(api: Api) -> None:

@@ -99,8 +99,8 @@ def test_rows_that_are_swept_before_their_batch_is_there_are_stored_again(
 def test_what_a_reading_process_stored_before_it_ended_is_swept(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     make = RowsInMemory.make
 
-    def ended(*given: Any) -> Any:
-        make(*given)
+    def ended(*arguments: Any) -> Any:
+        make(*arguments)
         raise Ended("The process that read this body ended. Send it again; if it ends again, in parts.")
 
     monkeypatch.setattr(RowsInMemory, "make", ended)

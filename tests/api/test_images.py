@@ -49,8 +49,8 @@ def test_a_png_is_the_same_batch_as_its_numbers(images: Api) -> None:
 def test_every_door_of_predictions_takes_pictures(images: Api) -> None:
     make_version(images.runtime, "faces", spec=SPEC)
     png = picture("PNG")
-    asked = images.ok("POST", f"{MODEL}/predictions", {"inputs": [LISTS, png, LISTS], "top": 2})["predictions"]
-    assert asked[0] == asked[1] == asked[2]
+    predictions = images.ok("POST", f"{MODEL}/predictions", {"inputs": [LISTS, png, LISTS], "top": 2})["predictions"]
+    assert predictions[0] == predictions[1] == predictions[2]
     query = images.ok("GET", f"{MODEL}/predictions?top=2&input={quote(json.dumps(png))}")["predictions"]
     assert query == images.ok("POST", f"{MODEL}/predictions", {"inputs": [LISTS], "top": 2})["predictions"]
     assert images.ok("POST", f"{MODEL}/versions/1/predictions", {"inputs": [picture("JPEG")]})["version"] == 1

@@ -188,7 +188,7 @@ def api(make_api: MakeApi) -> Api:
     return api
 
 
-def told(response: httpx.Response) -> Any:
+def comparable(response: httpx.Response) -> Any:
     """An answer but for what differs each time."""
     return response.status_code, {k: v for k, v in response.json().items() if k not in ("request_id", "received_at")}
 
@@ -217,7 +217,7 @@ def test_the_reading_process_says_what_a_handler_says(api: Api, monkeypatch: pyt
             assert aside.status_code == 200, body
             assert aside.json() == here.json(), body
         else:
-            assert told(aside) == told(here), body
+            assert comparable(aside) == comparable(here), body
 
 
 def test_rows_of_any_form_are_read_from_disk_as_from_memory(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,36 +239,34 @@ def without_id(response: httpx.Response) -> bytes:
 def test_numbers_of_a_large_body_are_not_copied(tmp_path: Path) -> None:
     with Spooled(tmp_path) as body:
         body.write(ROWS.tobytes())
-    found = read_raw(body.mapped(), VectorInput(kind="vector", size=3), "digits")
+    rows = read_raw(body.mapped(), VectorInput(kind="vector", size=3), "digits")
     body.remove()  # rows outlast their file
-    assert isinstance(found.base, np.ndarray)
-    assert found.flags.writeable
-    assert np.array_equal(found, ROWS)
+    assert isinstance(rows.base, np.ndarray)
+    assert rows.flags.writeable
+    assert np.array_equal(rows, ROWS)
 
 
 def test_a_long_answer_is_that_of_its_rows(api: Api) -> None:
     """It is written in pieces: they are joined as if there was one."""
-    found = np.random.default_rng(0).normal(size=(3000, 3)).astype("<f4")
+    rows = np.random.default_rng(0).normal(size=(3000, 3)).astype("<f4")
     for top in (1, 2):
-        whole = api("POST", f"/v1/models/digits/predictions?top={top}", content=found.tobytes(), headers=RAW).json()
-        one = api(
-            "POST", f"/v1/models/digits/predictions?top={top}", content=found[2999:].tobytes(), headers=RAW
-        ).json()
+        whole = api("POST", f"/v1/models/digits/predictions?top={top}", content=rows.tobytes(), headers=RAW).json()
+        one = api("POST", f"/v1/models/digits/predictions?top={top}", content=rows[2999:].tobytes(), headers=RAW).json()
         assert len(whole["predictions"]) == 3000
         assert whole["predictions"][2999]["class"] == one["predictions"][0]["class"]
         assert whole["predictions"][2999]["score"] == pytest.approx(one["predictions"][0]["score"], abs=1e-6)
         assert len(whole["predictions"][0]["top"]) == top
-    body, headers = behind(found.tobytes(), [3000, 3])
+    body, headers = behind(rows.tobytes(), [3000, 3])
     classes, scores = api("POST", "/v2/models/digits/infer", content=body, headers=headers).json()["outputs"]
     assert classes["data"] == [row["class"] for row in whole["predictions"]]
     assert np.array(scores["data"]).reshape(scores["shape"]).max(1).tolist() == [
         row["score"] for row in whole["predictions"]
     ]
     wanted = {"outputs": [{"name": "class", "parameters": {"binary_data": True}}]}
-    body, headers = behind(found.tobytes(), [3000, 3], **wanted)
+    body, headers = behind(rows.tobytes(), [3000, 3], **wanted)
     answer = api("POST", "/v2/models/digits/infer", content=body, headers=headers)
-    told = answer.content[int(answer.headers["inference-header-content-length"]) :]
-    assert told == b"".join(b"\1\0\0\0" + name.encode() for name in classes["data"])
+    data = answer.content[int(answer.headers["inference-header-content-length"]) :]
+    assert data == b"".join(b"\1\0\0\0" + name.encode() for name in classes["data"])
 
 
 def test_rows_that_were_read_aside_are_stored_as_others_are(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +310,7 @@ def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
     escaped, others = elements.replace(b"BYTES", b"BYT\\u0045S"), dict(headers)
     others["Inference-Header-Content-Length"] = str(int(headers["Inference-Header-Content-Length"]) + 5)
     strings = json.dumps(tensor([9], "BYTES", data=[picture("PNG")["png"]] * 9)).encode()
-    asked = [
+    requests = [
         (PREDICT, two, {"Content-Type": "application/json"}),
         (INFER, elements, headers),
         (INFER, escaped, others),
@@ -321,7 +319,7 @@ def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
     reads: list[str] = []
     run = Reader._answered
     monkeypatch.setattr(Reader, "_answered", lambda self, line: reads.append(json.loads(line)["do"]) or run(self, line))
-    for path, body, sent in asked:
+    for path, body, sent in requests:
         monkeypatch.setattr("service.intake.images.HERE_BYTES", 16 * 2**20)
         here = api("POST", f"/{path.format('faces')}", content=body, headers=sent)
         assert (here.status_code, reads) == (200, []), here.text
@@ -356,8 +354,8 @@ def test_rows_that_lie_in_a_file_are_not_kept_in_memory_once_they_have_passed(tm
     assert rows.sum() == 400_000
     assert resident() > 1000
     question = Question(rows, SimpleNamespace(done=lambda: False), None)
-    found = computed(predictor, predictor.head_of(None), [Piece(question, 0, 50_000)])
-    assert isinstance(found, Pass)
+    computed_pass = computed(predictor, predictor.head_of(None), [Piece(question, 0, 50_000)])
+    assert isinstance(computed_pass, Pass)
     assert resident() == 0
     assert rows.sum() == 400_000
 
@@ -379,9 +377,9 @@ def aside(tmp_path: Path) -> Iterator[Reader]:
 
 
 def spooled(aside: Reader, body: bytes = b'{"inputs": [[1, 2, 3]]}') -> Spooled:
-    with aside.spool() as found:
-        found.write(body)
-    return found
+    with aside.spool() as folder:
+        folder.write(body)
+    return folder
 
 
 def ask(aside: Reader, body: Spooled) -> int:

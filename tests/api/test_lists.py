@@ -49,13 +49,13 @@ def queries(api: Api) -> Iterator[list[str]]:
 
 def pages(api: Api, path: str, limit: int) -> list[list[dict[str, Any]]]:
     """All pages of a list."""
-    found: list[list[dict[str, Any]]] = []
+    listed: list[list[dict[str, Any]]] = []
     cursor = ""
     while True:
         page = api.ok("GET", f"{path}?limit={limit}{cursor}")
-        found.append(page["items"])
+        listed.append(page["items"])
         if page["next_cursor"] is None:
-            return found
+            return listed
         cursor = f"&cursor={page['next_cursor']}"
 
 

@@ -26,7 +26,7 @@ VECTOR = VectorInput(kind="vector", size=3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
 
 Rows = list[list[Any]]
-Told = tuple[list[str], list[float]]
+NamesAndScores = tuple[list[str], list[float]]
 """Class of each row, and the scores of all classes, row after row."""
 
 
@@ -107,7 +107,7 @@ DOORS: list[Callable[[Api, Rows], httpx.Response]] = [
 ]
 
 
-def told(response: httpx.Response) -> Told:
+def prediction_of(response: httpx.Response) -> NamesAndScores:
     """What any door says."""
     assert response.status_code == 200, response.text
     assert response.headers["tsuika-version"] == "1"
@@ -121,10 +121,10 @@ def told(response: httpx.Response) -> Told:
 
 
 def test_every_door_says_the_same(answering: Api) -> None:
-    alone = [told(door(answering, [ROW])) for door in DOORS]
+    alone = [prediction_of(door(answering, [ROW])) for door in DOORS]
     assert alone == [alone[0]] * len(DOORS)
     rows = [ROW, [0.0, 0.5, 7.0]]
-    many = [told(door(answering, rows)) for door in DOORS if door is not over_get]
+    many = [prediction_of(door(answering, rows)) for door in DOORS if door is not over_get]
     assert many == [many[0]] * len(many)
     assert len(many[0][0]) == 2
 

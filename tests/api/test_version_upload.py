@@ -21,7 +21,7 @@ MLP = {
     "head.0/weight": CHANCE.normal(size=(2, 5)).astype(np.float32),
     "head.0/bias": CHANCE.normal(size=2).astype(np.float32),
 }
-TOLD = {
+MEMBERS = {
     "architecture": '{"backbone": {"name": "mlp", "hidden": [5]}}',
     "classes": '["cat", "dog"]',
     "scale": '{"range": [-1, 1]}',
@@ -36,8 +36,10 @@ def send(api: Api, data: bytes, path: str = VERSIONS, **headers: str) -> Any:
 
 def mlp(**changes: Any) -> bytes:
     tensors = {**MLP, **{k: v for k, v in changes.items() if "/" in k}}
-    told = {**TOLD, **{k: v for k, v in changes.items() if "/" not in k}}
-    return save({k: v for k, v in tensors.items() if v is not None}, {k: v for k, v in told.items() if v is not None})
+    members = {**MEMBERS, **{k: v for k, v in changes.items() if "/" not in k}}
+    return save(
+        {k: v for k, v in tensors.items() if v is not None}, {k: v for k, v in members.items() if v is not None}
+    )
 
 
 def by_hand(row: list[float]) -> np.ndarray:
@@ -55,8 +57,8 @@ def test_an_import_answers_once_somebody_makes_it_live(api: Api) -> None:
     assert (version["classes"], version["live"], version["parameters"]) == (["cat", "dog"], False, 34)
     assert api.ok("GET", "/v1/models/digits")["classes"] == ["cat", "dog"]
     assert api("GET", "/v1/models/digits/predictions?input=[0,0,0]").status_code == 409
-    asked = api.ok("POST", f"{VERSIONS}/1/predictions", {"inputs": [ROW], "top": 2})["predictions"][0]
-    assert {s["class"]: s["score"] for s in asked["top"]} == pytest.approx(
+    prediction = api.ok("POST", f"{VERSIONS}/1/predictions", {"inputs": [ROW], "top": 2})["predictions"][0]
+    assert {s["class"]: s["score"] for s in prediction["top"]} == pytest.approx(
         dict(zip(["cat", "dog"], by_hand(ROW), strict=True)), abs=1e-6
     )
     assert api("POST", "/v1/models/digits/deployments", {"version": 1}).status_code == 201
@@ -76,7 +78,7 @@ def test_promote_makes_it_live_at_once_and_a_key_makes_it_once(api: Api) -> None
 
 def test_the_architecture_may_come_in_parts(api: Api) -> None:
     names = {k.replace("/", "."): v for k, v in MLP.items()}
-    parts = {"weights": ("m.safetensors", save(names)), **{k: (None, v) for k, v in TOLD.items()}}
+    parts = {"weights": ("m.safetensors", save(names)), **{k: (None, v) for k, v in MEMBERS.items()}}
     made = api("POST", VERSIONS, files=parts)
     assert made.status_code == 201, made.text
     assert made.json()["classes"] == ["cat", "dog"]
@@ -87,7 +89,7 @@ def test_the_architecture_may_come_in_parts(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "pointer", "told"),
+    ("data", "pointer", "sentence"),
     [
         (b"", "/weights", "too few"),
         (b"PK\x03\x04 no safetensors at all", "/weights", "cannot be read"),
@@ -112,11 +114,11 @@ def test_the_architecture_may_come_in_parts(api: Api) -> None:
         (mlp(**{"head.0/weight": np.full((2, 5), 3e38, np.float32)}), "/weights", "not finite"),
     ],
 )
-def test_what_is_wrong_is_pointed_at_and_leaves_nothing(api: Api, data: bytes, pointer: str, told: str) -> None:
+def test_what_is_wrong_is_pointed_at_and_leaves_nothing(api: Api, data: bytes, pointer: str, sentence: str) -> None:
     refused = send(api, data)
     assert refused.status_code == 422, refused.text
     assert pointers(refused) == [pointer]
-    assert told in refused.json()["detail"]
+    assert sentence in refused.json()["detail"]
     assert api.ok("GET", VERSIONS)["items"] == []
     assert api.ok("GET", "/v1/models/digits")["classes"] == []
 
@@ -128,8 +130,8 @@ def test_what_one_model_gives_another_takes(api: Api) -> None:
     made = send(api, file, "/v1/models/other/versions?promote=true")
     assert made.status_code == 201, made.text
     assert made.json()["classes"] == ["c", "a", "b"]
-    ours, theirs = (api.ok("GET", f"/v1/models/{m}/predictions?input=[1,2,3]&top=3") for m in ("digits", "other"))
-    assert ours["predictions"] == theirs["predictions"]
+    ours, others = (api.ok("GET", f"/v1/models/{m}/predictions?input=[1,2,3]&top=3") for m in ("digits", "other"))
+    assert ours["predictions"] == others["predictions"]
     assert load(api("GET", "/v1/models/other/versions/1/weights").content).keys() == load(file).keys()
     renamed = api("POST", "/v1/models/other/versions", files={"weights": file, "classes": (None, '["x", "y", "z"]')})
     assert renamed.json()["classes"] == ["x", "y", "z"]
@@ -172,9 +174,9 @@ def test_a_layout_that_does_not_fit_is_refused(api: Api, change: dict[str, Any])
     make_version(api.runtime)
     file = api("GET", f"{VERSIONS}/1/weights").content
     length = int.from_bytes(file[:8], "little")
-    told = json.loads(json.loads(file[8 : 8 + length])["__metadata__"]["tsuika"])
-    told["layout"] |= change
-    changed = save(load(file), {"tsuika": json.dumps(told)})
+    metadata = json.loads(json.loads(file[8 : 8 + length])["__metadata__"]["tsuika"])
+    metadata["layout"] |= change
+    changed = save(load(file), {"tsuika": json.dumps(metadata)})
     refused = send(api, changed)
     assert refused.status_code == 422, refused.text
     assert len(api.ok("GET", VERSIONS)["items"]) == 1
@@ -198,19 +200,19 @@ def test_methods_that_would_lose_its_classes_are_refused_at_once(api: Api) -> No
 
 def test_a_linear_head_and_one_on_a_known_backbone_are_taken(api: Api) -> None:
     head = {"head.0/weight": np.eye(2, 3, dtype=np.float32), "head.0/bias": np.zeros(2, np.float32)}
-    linear = save(head, {**TOLD, "architecture": '{"name": "identity"}'})
+    linear = save(head, {**MEMBERS, "architecture": '{"name": "identity"}'})
     made = send(api, linear, f"{VERSIONS}?promote=true")
     assert made.status_code == 201, made.text
-    asked = api.ok("GET", "/v1/models/digits/predictions?input=[1,0,0]&top=2")["predictions"][0]
-    assert asked["score"] == pytest.approx(np.e / (np.e + 1))
+    prediction = api.ok("GET", "/v1/models/digits/predictions?input=[1,0,0]&top=2")["predictions"][0]
+    assert prediction["score"] == pytest.approx(np.e / (np.e + 1))
 
 
 def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
     api = make_api()
     api.ok("POST", "/v1/models", {"name": "intents", "input": {"kind": "text"}})
     head = {"head.0.weight": np.zeros((2, 384), np.float32), "head.0.bias": np.array([0, 1], np.float32)}
-    told = {"architecture": '{"name": "minilm"}', "classes": '["a", "b"]'}
-    made = send(api, save(head, told), "/v1/models/intents/versions?promote=true")
+    members = {"architecture": '{"name": "minilm"}', "classes": '["a", "b"]'}
+    made = send(api, save(head, members), "/v1/models/intents/versions?promote=true")
     assert made.status_code == 201, made.text
     answer = api.ok("GET", "/v1/models/intents/predictions?input=where+is+my+order%3F")["predictions"][0]
     assert (answer["class"], answer["score"]) == ("b", pytest.approx(np.e / (np.e + 1)))
@@ -225,7 +227,8 @@ def test_a_head_on_the_sentence_encoder_is_taken(make_api: MakeApi) -> None:
     assert other != small
     assert "are others" in send(api, other, "/v1/models/intents/versions").json()["detail"]
     assert (
-        send(api, save(head, {**told, "scale": '{"range": [0, 1]}'}), "/v1/models/intents/versions").status_code == 422
+        send(api, save(head, {**members, "scale": '{"range": [0, 1]}'}), "/v1/models/intents/versions").status_code
+        == 422
     )
 
 
@@ -241,14 +244,14 @@ def test_a_convolutional_network_is_taken(make_api: MakeApi) -> None:
     api = make_api()
     spec = ImageInput(kind="image", channels=1, height=8, width=8)
     api.ok("POST", "/v1/models", {"name": "faces", "input": spec.model_dump()})
-    told = {"architecture": '{"name": "cnn", "channels": [2]}', "classes": '["a", "b", "c"]'}
-    refused = send(api, save({"x": np.zeros(999, np.float32)}, told), "/v1/models/faces/versions")
+    members = {"architecture": '{"name": "cnn", "channels": [2]}', "classes": '["a", "b", "c"]'}
+    refused = send(api, save({"x": np.zeros(999, np.float32)}, members), "/v1/models/faces/versions")
     due = dict(part.rsplit(" [", 1) for part in refused.json()["detail"].partition(" has ")[2][:-1].split("], "))
     tensors = {
         name: CHANCE.normal(size=json.loads("[" + shape.rstrip("]") + "]")).astype(np.float32)
         for name, shape in due.items()
     }
-    made = send(api, save(tensors, told), "/v1/models/faces/versions?promote=true")
+    made = send(api, save(tensors, members), "/v1/models/faces/versions?promote=true")
     assert made.status_code == 201, made.text
     assert len(api.ok("POST", "/v1/models/faces/predictions", {"inputs": [np.zeros((1, 8, 8)).tolist()]})) == 3
 

@@ -104,7 +104,7 @@ DEEP = encoded(Image.fromarray(np.full((2, 3), 40_000, np.uint16)))
 
 
 @pytest.mark.parametrize(
-    ("inputs", "spec", "pointer", "told"),
+    ("inputs", "spec", "pointer", "sentence"),
     [
         ([row(encoded(grey((5, 4))))], GREY, "/inputs/0/png", "is 5 x 4 pixels (width x height); faces takes 3 x 2"),
         ([row(header(60_000, 60_000))], GREY, "/inputs/0/png", "is huge; faces takes 3 x 2"),
@@ -143,11 +143,11 @@ DEEP = encoded(Image.fromarray(np.full((2, 3), 40_000, np.uint16)))
         ),
     ],
 )
-def test_faults_are_named(inputs: Any, spec: ImageInput, pointer: str, told: str) -> None:
+def test_faults_are_named(inputs: Any, spec: ImageInput, pointer: str, sentence: str) -> None:
     with pytest.raises(InvalidContent) as caught:
         images_of(inputs, spec)
     assert [p for p, _ in caught.value.errors] == [pointer]
-    assert told in caught.value.detail
+    assert sentence in caught.value.detail
 
 
 def test_many_small_files_are_no_large_memory() -> None:
@@ -180,7 +180,7 @@ PLAIN = encoded(Image.fromarray(PIXELS[:, :, :3]))
 
 
 @pytest.mark.parametrize(
-    ("kind", "data", "told"),
+    ("kind", "data", "sentence"),
     [
         ("JPEG", PROGRESSIVE[:-2] + LAST_SCAN * 200 + b"\xff\xd9", "more than 100 scans"),
         ("JPEG", PROGRESSIVE[:2] + b"\xff\xfe\0\2" * 20_000 + PROGRESSIVE[2:], "more than 10,000 pieces"),
@@ -193,10 +193,10 @@ PLAIN = encoded(Image.fromarray(PIXELS[:, :, :3]))
         ("PNG", PLAIN[:20], r"broken or cut short\.$"),
     ],
 )
-def test_files_of_many_pieces_are_refused_before_they_are_decoded(kind: str, data: bytes, told: str) -> None:
+def test_files_of_many_pieces_are_refused_before_they_are_decoded(kind: str, data: bytes, sentence: str) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(NoPicture, match=told):
+        with pytest.raises(NoPicture, match=sentence):
             read_picture(data, kind, (3, 2, 3), "faces")
         assert tracemalloc.get_traced_memory()[1] < max(50 * len(data), 10 * 2**20)
     finally:

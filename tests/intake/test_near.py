@@ -42,8 +42,8 @@ def test_of_ten_thousand_names_each_typo_is_told_with_what_was_meant() -> None:
     known = words(10_000, chance)
     meant = known[:10]
     unknown = [typo(word, chance) for word in meant]
-    found = near_matches(unknown, known)
-    assert [found[name][0] for name in unknown] == meant
+    near = near_matches(unknown, known)
+    assert [near[name][0] for name in unknown] == meant
 
 
 @pytest.mark.parametrize("letters", ["ab", LETTERS])
@@ -59,7 +59,7 @@ def test_its_steps_are_bounded(monkeypatch: pytest.MonkeyPatch, letters: str) ->
 
     monkeypatch.setattr(near, "SequenceMatcher", Counting)
     known = words(10_000, chance, letters, 199, 199)
-    found = near_matches([typo(word, chance)[:199] for word in known[:10]], known)
+    matches = near_matches([typo(word, chance)[:199] for word in known[:10]], known)
     assert 0 < steps <= 2 * STEPS
     if letters == LETTERS:
-        assert [names[0] for names in found.values()] == known[:10]
+        assert [names[0] for names in matches.values()] == known[:10]

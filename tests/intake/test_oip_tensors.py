@@ -32,8 +32,8 @@ GOOD = {"inputs": [tensor()]}
 def binary(request: dict[str, Any], behind: bytes, **tensor: Any) -> tuple[bytes, dict[str, str]]:
     """A body with bytes behind its JSON, and its headers."""
     parameters = {"binary_data_size": len(behind)}
-    given = {"name": "input", "shape": [1, 3], "datatype": "FP32", "parameters": parameters, **tensor}
-    head = json.dumps({"inputs": [given], **request}).encode()
+    members = {"name": "input", "shape": [1, 3], "datatype": "FP32", "parameters": parameters, **tensor}
+    head = json.dumps({"inputs": [members], **request}).encode()
     return head + behind, {"Inference-Header-Content-Length": str(len(head))}
 
 
@@ -139,17 +139,17 @@ def test_the_quick_reader_and_the_strict_one_agree(monkeypatch: pytest.MonkeyPat
     quick = [verdict(text) for text in texts]
     monkeypatch.setattr("service.intake.oip_request._read_quickly", lambda text: None)
     assert quick == [verdict(text) for text in texts]
-    assert sum(not isinstance(found, str) for found in quick) >= 6
+    assert sum(not isinstance(outcome, str) for outcome in quick) >= 6
 
 
 def element(data: bytes) -> bytes:
     return len(data).to_bytes(4, "little") + data
 
 
-def read(spec: InputSpec, behind: bytes | None = None, **given: Any) -> Inference:
+def read(spec: InputSpec, behind: bytes | None = None, **members: Any) -> Inference:
     if behind is None:
-        return read_inference(json.dumps({"inputs": [tensor(**given)]}).encode(), None, spec, "it")
-    body, headers = binary({}, behind, **given)
+        return read_inference(json.dumps({"inputs": [tensor(**members)]}).encode(), None, spec, "it")
+    body, headers = binary({}, behind, **members)
     return read_inference(body, headers["Inference-Header-Content-Length"], spec, "it")
 
 
@@ -169,14 +169,14 @@ def test_texts_are_bytes_elements() -> None:
     ]:
         with pytest.raises(InvalidContent, match=says.replace("[", r"\[")):
             read(TEXTS, behind, shape=[2], datatype="BYTES")
-    for given, says in [({"data": ["a", 1]}, "Row 2 of input has a number"), ({"datatype": "FP32"}, "takes no FP32")]:
+    for members, says in [({"data": ["a", 1]}, "Row 2 of input has a number"), ({"datatype": "FP32"}, "takes no FP32")]:
         with pytest.raises(InvalidContent, match=says):
-            read(TEXTS, **{"shape": [2], "datatype": "BYTES", "data": ["a", "b"], **given})
+            read(TEXTS, **{"shape": [2], "datatype": "BYTES", "data": ["a", "b"], **members})
 
 
 def test_images_are_files_or_numbers() -> None:
     lists, png = PIXELS.transpose(2, 0, 1)[None], picture("PNG")
-    for found in (
+    for inference in (
         read(FACES, element(png), shape=[1], datatype="BYTES"),
         read(FACES, shape=[1], datatype="BYTES", data=[base64.b64encode(png).decode()]),
         read(FACES, lists.tobytes(), shape=[1, 3, 4, 5], datatype="UINT8"),
@@ -184,7 +184,7 @@ def test_images_are_files_or_numbers() -> None:
         read(FACES, shape=[1, 3, 4, 5], data=lists.ravel().tolist()),
         read_inference(png, "0", FACES, "faces"),
     ):
-        assert found.rows.tolist() == lists.tolist()
+        assert inference.rows.tolist() == lists.tolist()
     for behind, says in [(b"none", "Row 1 is no image"), (picture("PNG", PIXELS[:3]), "takes 5 x 4")]:
         with pytest.raises(InvalidContent, match=says):
             read(FACES, element(behind), shape=[1], datatype="BYTES")

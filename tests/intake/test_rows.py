@@ -27,7 +27,7 @@ def rows_of(inputs: Any, spec: InputSpec = VECTOR, long: bool = False) -> np.nda
 
 @pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize(
-    ("inputs", "spec", "pointer", "told"),
+    ("inputs", "spec", "pointer", "sentence"),
     [
         ([[1, 2]], VECTOR, "/inputs/0", "Row 1 has 2 numbers; digits takes 3."),
         ([[1, 2, 3], [1, 2, 3, 4]], VECTOR, "/inputs/1", "Row 2 has 4 numbers; digits takes 3."),
@@ -51,11 +51,11 @@ def rows_of(inputs: Any, spec: InputSpec = VECTOR, long: bool = False) -> np.nda
         ([[1, 2, 3, 4]], IMAGE, "/inputs/0", "4 channels; digits takes 1 (in all [1][2][2])"),
     ],
 )
-def test_faults_are_named(inputs: Any, spec: InputSpec, pointer: str, told: str, long: bool) -> None:
+def test_faults_are_named(inputs: Any, spec: InputSpec, pointer: str, sentence: str, long: bool) -> None:
     with pytest.raises(InvalidContent) as caught:
         rows_of(inputs, spec, long)
     assert [p for p, _ in caught.value.errors] == [pointer]
-    assert told in caught.value.detail
+    assert sentence in caught.value.detail
 
 
 @pytest.mark.parametrize("long", [False, True])
@@ -74,14 +74,14 @@ def test_images_of_whole_numbers_become_bytes_and_others_float32() -> None:
 def test_one_bare_row_of_a_query() -> None:
     assert read_row("[1, 2, 3]", VECTOR, "digits").tolist() == [[1, 2, 3]]
     assert read_row("[[[1, 2], [3, 4]]]", IMAGE, "digits").shape == (1, 1, 2, 2)
-    for text, told in [
+    for text, sentence in [
         ("[[1,2,3]]", "one bare row"),
         ("5", "a list of numbers"),
         ("[1,2", "not JSON"),
         ("[1,2]", "has 2 numbers"),
         ("[1,2,NaN]", "finite"),
     ]:
-        with pytest.raises(InvalidContent, match=told) as caught:
+        with pytest.raises(InvalidContent, match=sentence) as caught:
             read_row(text, VECTOR, "digits")
         assert caught.value.errors[0][0].startswith("/input")
         assert not caught.value.errors[0][0].startswith("/inputs")

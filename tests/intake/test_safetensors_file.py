@@ -45,7 +45,7 @@ def one(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "sentence"),
     [
         (b"", "too few"),
         (b"\x00" * 7, "too few"),
@@ -75,8 +75,8 @@ def one(**changes: Any) -> dict[str, Any]:
         (made({"__metadata__": 5}), "__metadata__"),
     ],
 )
-def test_faults_are_named(data: bytes, told: str) -> None:
-    with pytest.raises(InvalidContent, match=told) as caught:
+def test_faults_are_named(data: bytes, sentence: str) -> None:
+    with pytest.raises(InvalidContent, match=sentence) as caught:
         read_weights(data)
     assert caught.value.errors[0][0].startswith("/weights")
 
@@ -119,7 +119,7 @@ def test_other_bodies_are_refused(data: bytes, content_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "sentence"),
     [
         (b"", "last boundary"),
         (form({"a": b""})[:-6], "last boundary"),
@@ -129,6 +129,6 @@ def test_other_bodies_are_refused(data: bytes, content_type: str) -> None:
         (form({"a": b"1"})[:-8] + b"\r\n" + form({"a": b"2"}), "two parts"),
     ],
 )
-def test_faults_of_multipart_are_named(data: bytes, told: str) -> None:
-    with pytest.raises(InvalidContent, match=told):
+def test_faults_of_multipart_are_named(data: bytes, sentence: str) -> None:
+    with pytest.raises(InvalidContent, match=sentence):
         read_parts(data, "multipart/form-data; boundary=xx")

@@ -42,7 +42,7 @@ def test_texts_become_one_spelling(long: bool) -> None:
 
 @pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize(
-    ("inputs", "pointer", "told"),
+    ("inputs", "pointer", "sentence"),
     [
         ([], "/inputs", "inputs is empty"),
         ("a text", "/inputs", "one bare text"),
@@ -60,11 +60,11 @@ def test_texts_become_one_spelling(long: bool) -> None:
         (["\udc00\ud800"], "/inputs/0", "surrogate"),
     ],
 )
-def test_faults_are_named(inputs: Any, pointer: str, told: str, long: bool) -> None:
+def test_faults_are_named(inputs: Any, pointer: str, sentence: str, long: bool) -> None:
     with pytest.raises(InvalidContent) as caught:
         texts_of(inputs, long)
     assert [p for p, _ in caught.value.errors] == [pointer]
-    assert told in caught.value.detail
+    assert sentence in caught.value.detail
 
 
 def test_a_text_of_a_query_is_taken_as_it_is() -> None:

@@ -55,8 +55,8 @@ def test_an_answer_lists_so_many_scores_and_no_more(answering: Api) -> None:
 
 
 def test_the_best_class_of_each_row_is_always_answered(answering: Api) -> None:
-    told = answering("POST", PATH, content=rows(long_answers.MOST_SCORES // 300 + 1), headers=RAW)
-    assert len(told.json()["predictions"]) == long_answers.MOST_SCORES // 300 + 1
+    response = answering("POST", PATH, content=rows(long_answers.MOST_SCORES // 300 + 1), headers=RAW)
+    assert len(response.json()["predictions"]) == long_answers.MOST_SCORES // 300 + 1
 
 
 def test_an_inference_lists_so_many_scores_too(answering: Api) -> None:
@@ -64,8 +64,8 @@ def test_an_inference_lists_so_many_scores_too(answering: Api) -> None:
     refused = answering("POST", INFER, question(many))
     assert refused.status_code == 422
     assert "Ask for class alone" in refused.json()["error"]
-    told = answering.ok("POST", INFER, question(many, outputs=[{"name": "class"}]))
-    assert len(told["outputs"][0]["data"]) == many
+    answer = answering.ok("POST", INFER, question(many, outputs=[{"name": "class"}]))
+    assert len(answer["outputs"][0]["data"]) == many
     as_bytes = answering("POST", INFER, question(many, parameters={"binary_data_output": True}))
     assert as_bytes.status_code == 200
     length = int(as_bytes.headers["inference-header-content-length"])
@@ -79,20 +79,20 @@ def test_an_inference_lists_so_many_scores_too(answering: Api) -> None:
 
 def test_a_long_answer_says_what_a_short_one_says(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """In pieces or whole, with all shares at hand or with those alone that it lists."""
-    found = {}
+    answers = {}
     for many in (1, 10**9):
         monkeypatch.setattr("service.serving.batching.batcher.MANY", many)
         for whole in (1, 10**9):
             monkeypatch.setattr(long_answers, "WHOLE_BYTES", whole)
             for top in (1, 2, 299, 300, 1000):
-                told = answering("POST", f"{PATH}?top={top}", content=rows(300), headers=RAW)
-                assert found.setdefault(top, told.content) == told.content
+                response = answering("POST", f"{PATH}?top={top}", content=rows(300), headers=RAW)
+                assert answers.setdefault(top, response.content) == response.content
             for outputs in ([{"name": "class"}], [{"name": "scores"}, {"name": "class"}]):
                 for binary in (True, False):
                     wanted = {"outputs": outputs, "parameters": {"binary_data_output": binary}, "id": "7"}
-                    told = answering("POST", INFER, question(300, **wanted))
+                    response = answering("POST", INFER, question(300, **wanted))
                     name = f"{len(outputs)} {binary}"
-                    assert found.setdefault(name, told.content) == told.content
+                    assert answers.setdefault(name, response.content) == response.content
 
 
 def test_the_framework_writes_long_answers_too(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,9 +136,9 @@ def test_between_two_pieces_of_whichever_answers_everybody_has_a_turn() -> None:
 
     async def go() -> list[bytes]:
         ticking = asyncio.create_task(tick())
-        found = await asyncio.gather(*(write() for _ in range(5)))
+        written = await asyncio.gather(*(write() for _ in range(5)))
         ticking.cancel()
-        return found
+        return written
 
     turns = 0
     assert asyncio.run(go()) == [b"piece" * 20] * 5

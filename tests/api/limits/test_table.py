@@ -13,11 +13,11 @@ PAGE = (ROOT / "docs" / "limits.md").read_text()
 
 
 def test_the_limits_are_told_as_the_settings_have_them(make_api: MakeApi) -> None:
-    told = {limit["name"]: limit for limit in make_api(max_body_bytes=4096).ok("GET", "/v1/limits")["items"]}
-    assert len(told) == len(ROWS)
-    assert (told["body"]["value"], told["body"]["setting"]) == (4096, "TSUIKA_MAX_BODY_BYTES")
-    assert (told["body"]["unit"], told["body"]["status"]) == ("bytes", 413)
-    assert (told["top"]["value"], told["top"]["setting"]) == (1000, None)
+    limits = {limit["name"]: limit for limit in make_api(max_body_bytes=4096).ok("GET", "/v1/limits")["items"]}
+    assert len(limits) == len(ROWS)
+    assert (limits["body"]["value"], limits["body"]["setting"]) == (4096, "TSUIKA_MAX_BODY_BYTES")
+    assert (limits["body"]["unit"], limits["body"]["status"]) == ("bytes", 413)
+    assert (limits["top"]["value"], limits["top"]["setting"]) == (1000, None)
 
 
 def test_what_is_refused_has_a_status_that_refusals_have_and_settings_are_real() -> None:

@@ -22,8 +22,8 @@ def with_versions(api: Api, count: int) -> Api:
 
 def answered(api: Api, name: str) -> int:
     """The version that answers under a name."""
-    found: int = api.ok("POST", f"{MODEL}/versions/{name}/predictions", QUESTION)["version"]
-    return found
+    version: int = api.ok("POST", f"{MODEL}/versions/{name}/predictions", QUESTION)["version"]
+    return version
 
 
 def test_live_and_previous_follow_the_live_pointer(api: Api) -> None:

@@ -39,7 +39,7 @@ def send(api: Api, body: bytes, headers: dict[str, str]) -> httpx.Response:
     return api("POST", INFER, content=body, headers=headers)
 
 
-def told(response: httpx.Response) -> dict[str, Any]:
+def outputs_of(response: httpx.Response) -> dict[str, Any]:
     """Outputs by name, those that came as bytes, too."""
     assert response.status_code == 200, response.text
     length = response.headers.get("inference-header-content-length")
@@ -47,19 +47,19 @@ def told(response: httpx.Response) -> dict[str, Any]:
     assert response.headers["content-type"] == media
     head, at = json.loads(response.content[: int(length)] if length else response.content), int(length or 0)
     InferenceResponse.model_validate(head)
-    found = {}
+    outputs = {}
     for output in head["outputs"]:
         size = output.get("parameters", {}).get("binary_data_size")
         data = response.content[at : at + (size or 0)]
         if size is None:
-            found[output["name"]] = output["data"]
+            outputs[output["name"]] = output["data"]
         elif output["datatype"] == "FP32":
-            found[output["name"]] = np.frombuffer(data, "<f4").tolist()
+            outputs[output["name"]] = np.frombuffer(data, "<f4").tolist()
         else:
-            found[output["name"]] = [data[4:].decode()]
+            outputs[output["name"]] = [data[4:].decode()]
         at += size or 0
     assert at in (0, len(response.content))
-    return found
+    return outputs
 
 
 def refused(response: httpx.Response, status: int = 422) -> str:
@@ -143,12 +143,12 @@ def test_what_is_not_known_may_be_nested_deeply(answering: Api, levels: int) -> 
 def test_the_framework_answers_as_the_dispatcher_does(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = [(json.dumps(GOOD).encode(), {}), binary({}, np.array([ROW], "<f4").tobytes())]
     direct = [send(answering, *body) for body in bodies]
-    monkeypatch.setattr("service.server.dispatch.inference.asked", lambda scope: None)
+    monkeypatch.setattr("service.server.dispatch.inference.target", lambda scope: None)
     for body, before in zip(bodies, direct, strict=True):
         through = send(answering, *body)
         assert (through.content, through.headers["content-type"]) == (before.content, before.headers["content-type"])
     at = answering("POST", f"{MODEL}/versions/1/infer", {**GOOD, "parameters": {"binary_data_output": True}})
-    assert told(at)["class"] == told(direct[0])["class"]
+    assert outputs_of(at)["class"] == outputs_of(direct[0])["class"]
     assert "JSON" in refused(send(answering, b"{", {}), 400)
 
 
@@ -156,22 +156,24 @@ HALF = np.array([ROW], np.float32).view(np.uint32) >> 16
 
 
 def test_numbers_of_every_datatype_are_the_same_row(answering: Api) -> None:
-    due = told(answering("POST", INFER, {"inputs": [tensor([4.0, 2.0, 7.0])]}))
+    due = outputs_of(answering("POST", INFER, {"inputs": [tensor([4.0, 2.0, 7.0])]}))
     whole = np.array([[4, 2, 7]])
     kinds = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
     kinds |= {f"{u}INT{8 * k}": f"<{'u' if u else 'i'}{k}" for u in ("", "U") for k in (1, 2, 4, 8)}
     for datatype, kind in kinds.items():
         body, headers = binary({}, whole.astype(kind).tobytes(), datatype=datatype)
-        assert told(send(answering, body, headers)) == due, datatype
+        assert outputs_of(send(answering, body, headers)) == due, datatype
         if datatype != "FP16":
             for data in (whole.ravel().tolist(), whole.tolist()):
-                assert told(answering("POST", INFER, {"inputs": [tensor(data, datatype=datatype)]})) == due, datatype
+                assert outputs_of(answering("POST", INFER, {"inputs": [tensor(data, datatype=datatype)]})) == due, (
+                    datatype
+                )
     body, headers = binary({}, HALF.astype("<u2").tobytes(), datatype="BF16")
-    assert told(send(answering, body, headers)) == told(answering("POST", INFER, {"inputs": [tensor(ROW)]}))
+    assert outputs_of(send(answering, body, headers)) == outputs_of(answering("POST", INFER, {"inputs": [tensor(ROW)]}))
 
 
 def test_outputs_are_chosen_and_may_be_bytes(answering: Api) -> None:
-    whole = told(answering("POST", INFER, {"inputs": [tensor()]}))
+    whole = outputs_of(answering("POST", INFER, {"inputs": [tensor()]}))
     for parameters, outputs, names, as_bytes in [
         ({"binary_data_output": True}, None, ["class", "scores"], True),
         ({"binary_data_output": True}, [], ["class", "scores"], True),
@@ -187,16 +189,16 @@ def test_outputs_are_chosen_and_may_be_bytes(answering: Api) -> None:
         request = {"inputs": [tensor()], "parameters": parameters, "outputs": outputs}
         response = answering("POST", INFER, {k: v for k, v in request.items() if v is not None})
         assert ("inference-header-content-length" in response.headers) is as_bytes
-        found = told(response)
-        assert list(found) == names
+        answered = outputs_of(response)
+        assert list(answered) == names
         for name in names:
-            assert found[name] == (whole[name] if name == "class" else pytest.approx(whole[name], abs=1e-7))
+            assert answered[name] == (whole[name] if name == "class" else pytest.approx(whole[name], abs=1e-7))
 
 
 def test_a_body_without_json_is_the_tensor(answering: Api) -> None:
-    due = told(answering("POST", INFER, {"inputs": [tensor()], "parameters": {"binary_data_output": True}}))
+    due = outputs_of(answering("POST", INFER, {"inputs": [tensor()], "parameters": {"binary_data_output": True}}))
     bare = send(answering, np.array([ROW], "<f4").tobytes(), {"Inference-Header-Content-Length": "0"})
-    assert told(bare) == due
+    assert outputs_of(bare) == due
     assert "12 bytes each" in refused(send(answering, b"abc", {"Inference-Header-Content-Length": "0"}))
 
 
@@ -206,8 +208,8 @@ def test_what_is_wrong_is_named(answering: Api) -> None:
 
 
 def test_bytes_that_do_not_fit_are_refused(answering: Api) -> None:
-    for given, behind, says in BINARY:
-        assert says in refused(send(answering, *binary({}, behind, **given))), given
+    for parameters, behind, says in BINARY:
+        assert says in refused(send(answering, *binary({}, behind, **parameters))), parameters
     body, _ = binary({}, b"\0" * 12)
     for length in ("-1", "x", "1.0", "9" * 30, "1000000", ""):
         assert "bytes of the body" in refused(send(answering, body, {"Inference-Header-Content-Length": length}))
@@ -238,7 +240,7 @@ def test_files_of_images_pass_the_door(make_api: MakeApi) -> None:
 def test_bad_rows_do_not_touch_those_that_pass_with_them(answering: Api) -> None:
     rows = [np.array([[k, 1, 2]], "<f4") for k in range(6)]
     rows[3][0, 1] = np.nan
-    due = told(answering("POST", INFER, {"inputs": [tensor([5.0, 1.0, 2.0])]}))["class"]
+    due = outputs_of(answering("POST", INFER, {"inputs": [tensor([5.0, 1.0, 2.0])]}))["class"]
 
     async def together() -> list[httpx.Response]:
         bodies = [binary({"outputs": [{"name": "class"}]}, row.tobytes()) for row in rows]
@@ -247,7 +249,7 @@ def test_bad_rows_do_not_touch_those_that_pass_with_them(answering: Api) -> None
 
     answers = answering.runner.run(together())
     assert [answer.status_code for answer in answers] == [200, 200, 200, 422, 200, 200, 400]
-    assert told(answers[5])["class"] == due
+    assert outputs_of(answers[5])["class"] == due
 
 
 def test_what_every_request_meets_is_told_in_this_form_too(make_api: MakeApi) -> None:
@@ -292,10 +294,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
 def test_a_triton_client_gets_the_same_numbers(server: Server) -> None:
     rows = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     with server.client() as native:
-        asked = native.post("/v1/models/digits/predictions", json={"inputs": rows.tolist(), "top": 3}).json()
-    shares = [{share["class"]: share["score"] for share in row["top"]} for row in asked["predictions"]]
+        predictions = native.post("/v1/models/digits/predictions", json={"inputs": rows.tolist(), "top": 3}).json()
+    shares = [{share["class"]: share["score"] for share in row["top"]} for row in predictions["predictions"]]
     due = np.array([[row[name] for name in ("a", "c", "é")] for row in shares], np.float32)
-    names = [row["class"] for row in asked["predictions"]]
+    names = [row["class"] for row in predictions["predictions"]]
 
     with triton.InferenceServerClient(server.url.removeprefix("http://")) as client:
         assert client.is_server_live()
@@ -306,18 +308,18 @@ def test_a_triton_client_gets_the_same_numbers(server: Server) -> None:
         assert client.get_server_metadata()["name"] == "tsuika"
         assert client.get_model_metadata("digits")["versions"] == ["1", "2"]
         for sent, received in [(a, b) for a in (True, False) for b in (True, False)]:
-            given = triton.InferInput("input", list(rows.shape), "FP32")
-            given.set_data_from_numpy(rows, binary_data=sent)
+            rows_input = triton.InferInput("input", list(rows.shape), "FP32")
+            rows_input.set_data_from_numpy(rows, binary_data=sent)
             wanted = [triton.InferRequestedOutput(name, binary_data=received) for name in ("scores", "class")]
-            found = client.infer("digits", [given], outputs=wanted, request_id="42")
-            assert np.array_equal(found.as_numpy("scores"), due)
-            assert [n.decode() if received else n for n in found.as_numpy("class")] == names
-            assert (found.get_response()["id"], found.get_response()["model_version"]) == ("42", "2")
-            whole = client.infer("digits", [given], parameters={"source": "north"})
+            result = client.infer("digits", [rows_input], outputs=wanted, request_id="42")
+            assert np.array_equal(result.as_numpy("scores"), due)
+            assert [n.decode() if received else n for n in result.as_numpy("class")] == names
+            assert (result.get_response()["id"], result.get_response()["model_version"]) == ("42", "2")
+            whole = client.infer("digits", [rows_input], parameters={"source": "north"})
             assert np.array_equal(whole.as_numpy("scores"), due)
-            first = client.infer("digits", [given], model_version="1")
+            first = client.infer("digits", [rows_input], model_version="1")
             assert not np.array_equal(first.as_numpy("scores"), due)
-        soon = [client.async_infer("digits", [given]) for _ in range(3)]
+        soon = [client.async_infer("digits", [rows_input]) for _ in range(3)]
         assert all(np.array_equal(request.get_result().as_numpy("scores"), due) for request in soon)
 
         narrow = triton.InferInput("input", [1, 2], "FP32")
@@ -327,12 +329,12 @@ def test_a_triton_client_gets_the_same_numbers(server: Server) -> None:
         for model, inputs, says in [
             ("digits", [narrow], r"digits takes \[-1, 3\]"),
             ("digits", [missing], '"inputs" is no input'),
-            ("nobody", [given], 'no model "nobody"'),
+            ("nobody", [rows_input], 'no model "nobody"'),
         ]:
             with pytest.raises(InferenceServerException, match=says):
                 client.infer(model, inputs)
         top = [triton.InferRequestedOutput("scores", class_count=2)]
         with pytest.raises(InferenceServerException, match="classification"):
-            client.infer("digits", [given], outputs=top)
+            client.infer("digits", [rows_input], outputs=top)
         with pytest.raises(InferenceServerException, match="compressed"):
-            client.infer("digits", [given], request_compression_algorithm="gzip")
+            client.infer("digits", [rows_input], request_compression_algorithm="gzip")

@@ -75,14 +75,14 @@ def test_what_is_wrong_with_a_model_is_pointed_at(api: Api, change: dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "told"),
+    ("path", "body", "sentence"),
     [
         ("/retractions", {"batches": []}, "batches should have at least 1 item, not 0."),
         ("/classes", {"names": []}, "names should have at least 1 item, not 0."),
     ],
 )
-def test_refusals_speak_no_librarys_words(api: Api, path: str, body: dict[str, Any], told: str) -> None:
-    assert api("POST", f"/v1/models/digits{path}", body).json()["detail"] == told
+def test_refusals_speak_no_librarys_words(api: Api, path: str, body: dict[str, Any], sentence: str) -> None:
+    assert api("POST", f"/v1/models/digits{path}", body).json()["detail"] == sentence
 
 
 def test_a_taken_name_is_a_conflict(api: Api) -> None:

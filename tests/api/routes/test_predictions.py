@@ -43,9 +43,9 @@ def test_get_post_and_named_versions_say_the_same(answering: Api) -> None:
         assert response.headers["tsuika-version"] == "1"
         assert response.headers["content-type"] == "application/json"
         assert response.json() == answers[0].json()
-    told = Predictions.model_validate(answers[0].json()).predictions[0]
-    assert told.top[0].class_ == told.class_
-    assert sum(s.score for s in told.top) == pytest.approx(1, abs=1e-12)
+    prediction = Predictions.model_validate(answers[0].json()).predictions[0]
+    assert prediction.top[0].class_ == prediction.class_
+    assert sum(s.score for s in prediction.top) == pytest.approx(1, abs=1e-12)
 
 
 def test_values_outside_the_declared_range_are_noted(answering: Api) -> None:
@@ -160,19 +160,19 @@ def test_unknown_names_and_absent_versions(answering: Api) -> None:
 
 def test_a_large_question_is_answered_row_by_row(answering: Api) -> None:
     rows = [[k, -k, k / 7] for k in range(5000)]
-    told = answering.ok("POST", PATH, {"inputs": rows})["predictions"]
-    assert len(told) == 5000
+    predictions = answering.ok("POST", PATH, {"inputs": rows})["predictions"]
+    assert len(predictions) == 5000
     one = answering.ok("POST", PATH, {"inputs": [rows[4321]]})["predictions"][0]
-    assert told[4321]["class"] == one["class"]
-    assert told[4321]["score"] == pytest.approx(one["score"], abs=1e-6)
+    assert predictions[4321]["class"] == one["class"]
+    assert predictions[4321]["score"] == pytest.approx(one["score"], abs=1e-6)
 
 
 def test_a_deadline_counts_while_a_version_is_loaded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     make_version(api.runtime)
-    load, there = api.runtime.live._first_asked, threading.Event()
+    load, opened = api.runtime.live._first_asked, threading.Event()
 
     def slow(name: str, number: int | None) -> Loaded:
-        there.wait(10)
+        opened.wait(10)
         return load(name, number)
 
     monkeypatch.setattr(api.runtime.live, "_first_asked", slow)
@@ -181,7 +181,7 @@ def test_a_deadline_counts_while_a_version_is_loaded(api: Api, monkeypatch: pyte
     assert "loaded" in late.json()["detail"]
     infer = {"inputs": [{"name": "input", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}
     assert api("POST", "/v2/models/digits/infer", infer, headers={"Tsuika-Timeout-Ms": "30"}).status_code == 504
-    there.set()
+    opened.set()
     assert api("POST", PATH, {"inputs": [[1, 2, 3]]}, headers={"Tsuika-Timeout-Ms": "9000"}).status_code == 200
 
 
@@ -195,9 +195,9 @@ def test_much_that_the_quick_reader_does_not_take_is_read_beside_the_event_loop(
     threads: list[threading.Thread] = []
     read = prediction_bodies.read_rows
 
-    def noted(*asked: Any) -> Any:
+    def noted(*arguments: Any) -> Any:
         threads.append(threading.current_thread())
-        return read(*asked)
+        return read(*arguments)
 
     monkeypatch.setattr(prediction_bodies, "read_rows", noted)
     refused = api("POST", "/v1/models/digits/predictions", {"inputs": [*[[1, 2, 3]] * rows, [1, 2, "3"]]})

@@ -85,12 +85,12 @@ def test_orders_that_cannot_be_are_refused_and_nothing_is_queued(api: Api, body:
 
 
 def test_what_is_no_list_is_told_what_would_be_one(api: Api) -> None:
-    for body, told in (
+    for body, sentence in (
         ({"batches": "all"}, '"pending" for all that wait'),
         ({"inputs": [[1, 2, 3]], "labels": None}, "[null, ...]"),
         ({**ROWS, "labels": "a"}, "[null, ...]"),
     ):
-        assert told in api("POST", UPDATES, body).json()["detail"]
+        assert sentence in api("POST", UPDATES, body).json()["detail"]
 
 
 def test_faults_of_parameters_are_told_our_way(api: Api) -> None:
