@@ -1,1 +1,1 @@
-"""The door: HTTP in, calls down, answers and problems out."""
+"""The API: HTTP in, calls down, answers and problems out."""

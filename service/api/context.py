@@ -1,4 +1,4 @@
-"""What the handlers of one process share, and what each of them reads of a request."""
+"""The context that the handlers of a process share, and the parts of a request that many of them read."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 FIRST, AT_ONCE = 10, 100
 """Items that are read at once: few at first, which tell how long they are."""
 MOST_BYTES = 8 * 1024 * 1024
-"""A page that is so long has no further item: with thousands of classes one report has a megabyte."""
+"""A page of so many bytes ends: with thousands of classes one report has a megabyte."""
 
 
 def list_page(

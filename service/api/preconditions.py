@@ -50,8 +50,7 @@ def check_method(
     brings: frozenset[str] | None = None,
 ) -> None:
     """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version, with
-    the rows that are kept, or on what is to be learned. `brings`: classes of what is to be learned; None: not known
-    yet."""
+    the rows that are kept, or on the rows of the update. `brings`: classes of these rows; None: not known yet."""
     pointer = "/method"
     if choice.name == AUTO:
         check_params(AUTO, AutoParams, choice.params, pointer)

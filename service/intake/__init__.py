@@ -1,1 +1,1 @@
-"""What people send, as checked numbers and names."""
+"""Readers of what clients send: JSON, numbers, images, texts and names, checked."""

@@ -52,8 +52,7 @@ def _compared(name: str, likely: Iterable[str], steps: int) -> list[str]:
 
 
 def _likeliest(unknown: Sequence[str], known: Sequence[str]) -> dict[str, list[str]]:
-    """Each unknown name -> the known ones that share the most with it, the likeliest first: the share of letters and
-    pairs of letters that both have, of those of both."""
+    """Each unknown name -> the known names that share the most letters and pairs of letters with it, nearest first."""
     wanted = _counts(unknown)
     most = max(1, min(len(known), STEPS // len(unknown) // 16))
     shares = np.concatenate([_shares(wanted, _counts(part)) for part in _parts(known)], axis=1)

@@ -16,11 +16,11 @@ from PIL import PngImagePlugin
 
 BROKEN = "cannot be decoded: it is broken or cut short."
 MOST_SCANS = 100
-"""Of a JPEG: passes over all of its pixels. Encoders make ten, those that try hard about twenty."""
+"""Most scans of a JPEG, which are passes over all of its pixels: encoders make ten, some of them about twenty."""
 MOST_PIECES = 10_000
-"""Segments of a JPEG, chunks of a PNG: each takes the decoder some microseconds."""
+"""Most segments of a JPEG, and chunks of a PNG: each takes the decoder some microseconds."""
 MOST_TEXT_BYTES = 4 * 2**20
-"""Of a PNG: its texts and its colour profile, unpacked."""
+"""Most bytes of the texts of a PNG, and of its colour profile, unpacked."""
 _MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 """A marker that begins a segment; in pixels, 0xff is followed by 0x00 or by a restart marker."""
 _START_OF_SCAN, _END = 0xDA, 0xD9

@@ -1,1 +1,1 @@
-"""What a body brings: rows, labels, predictions asked for."""
+"""The bodies of requests: rows, labels, predictions, uploaded versions."""

@@ -28,9 +28,9 @@ from service.upkeep import gc
 
 
 class NewBatch:
-    """Rows of a body, decoded and checked on their own, on their way to become a batch of the model `name`.
+    """Rows of a body, decoded and checked on their own, which become a batch of the model `name`.
 
-    What was stored of them is deleted where they do not become one.
+    Where they do not become one, their stored bytes are deleted.
     """
 
     def __init__(self, runtime: Runtime, name: str, rows: BodyRows, order: CreateBatch | CreateUpdate) -> None:
@@ -116,7 +116,7 @@ class NewBatch:
             return _folding(model, models.settle_folding(session, model, settled.model_dump(exclude={"input"})))
 
     def _give_up(self) -> None:
-        """Deletes what became no batch, as far as can be known after a commit that failed."""
+        """Deletes stored bytes of which there is no batch, as far as that is known after a commit that failed."""
         with self._runtime.database.reading() as session:
             lost = [arrival for arrival in self._stored if session.get(Batch, arrival.id) is None]
         for arrival in lost:

@@ -70,7 +70,7 @@ async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Predict
 
 
 def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions] | None:
-    """The same, where that takes less time than a thread; else None."""
+    """As `read`, where decoding takes less time than a thread; else None."""
     media = media_type(scope)
     if _is_long(scope, media, body, loaded):
         return None
@@ -115,7 +115,7 @@ def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
 
 
 def _read_quickly(data: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions] | None:
-    """The same of the usual body; None for any other."""
+    """As `read_question`, of the usual body; None for any other."""
     if loaded.input.kind == "text":
         return None
     read_quickly = read_wide if loaded.input.kind == "vector" else read_usual

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from fastapi import Request
 from numpy.typing import NDArray
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from service.api.bodies.prediction_bodies import PredictOptions, options_of_query, read_options, refuse_query
 from service.api.context import Context, body_of
@@ -22,7 +22,7 @@ from service.api.limits.request_checks import Scope, media_type
 from service.api.reader.process import Reader
 from service.api.reader.spool import LARGE_BYTES, Spooled
 from service.api.reader.store_rows import Annotations, Making, digest_of, identity_of, make, settled
-from service.api.reader.tasks import ARRAY, MEMBERS, as_rows, load_array, load_labels, load_texts, refusal
+from service.api.reader.tasks import ARRAY, MEMBERS, SPEC, as_rows, load_array, load_labels, load_texts, refusal
 from service.api.validation import validated
 from service.contract.inputs import ImageInput, InputSpec
 from service.contract.names import clean_class_name
@@ -40,12 +40,15 @@ from service.registry.sql.tables import Model
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import Artifacts
 
-SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
-
 USUAL_STRINGS = 12
-"""In a request with one picture."""
+"""Strings of the JSON of a request with one picture."""
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def input_of(model: Model) -> InputSpec:
+    """The input that a model takes."""
+    return SPEC.validate_python(model.input)
 
 
 class BodyRows(Protocol):
@@ -125,7 +128,7 @@ class RowsOnDisk:
 
 @dataclass(frozen=True, eq=False)
 class RowBody:
-    """A checked body that may bring rows; `report`: of a large one what the reading process said of its rows."""
+    """A checked body that may bring rows; `report`: the answer of the reading process, of a large body."""
 
     json: JsonBody
     spooled: Spooled | None = None
@@ -134,7 +137,7 @@ class RowBody:
     def rows(self, shared: Context, model: Model, order: CreateBatch | CreateUpdate) -> BodyRows:
         """The rows, with their labels and groups. Raises InvalidContent with the pointer of the first fault."""
         if self.spooled is None or self.report is None:
-            inputs = read_rows(self.json.rows, SPEC.validate_python(model.input), model.name)
+            inputs = read_rows(self.json.rows, input_of(model), model.name)
             labels = read_labels(order.labels or [], len(inputs), clean_class_name)
             return RowsInMemory(inputs, Annotations(labels=labels, groups=read_groups(order.groups, len(inputs))))
         if "fault" in self.report:
@@ -153,7 +156,7 @@ def read_row_body(shared: Context, request: Request, kind: type[M], model: Model
 
     Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull.
     """
-    spooled = spool_if_heavy(shared, request.scope, request.scope["tsuika.body"], SPEC.validate_python(model.input))
+    spooled = spool_if_heavy(shared, request.scope, request.scope["tsuika.body"], input_of(model))
     if not isinstance(spooled, Spooled):
         order, body = body_of(request, kind)
         return order, RowBody(body)

@@ -1,1 +1,1 @@
-"""What a client may ask for at most, and how many at once."""
+"""Limits of requests, and of how many there may be at once."""

@@ -28,10 +28,10 @@ MOST_SCORES_AT_ONCE = 4_000_000
 WHOLE_BYTES = 256 * 1024
 """A shorter answer leaves in one piece, with its length."""
 PIECE_BYTES = 64 * 1024
-"""About so much of a longer one leaves at once."""
+"""About as many bytes of a longer answer leave at once."""
 
 Pieces = Callable[[], Iterator[bytes]]
-"""Gives the pieces of an answer anew each time; making one takes about 0.1 ms."""
+"""Returns the pieces of an answer anew each time; making a piece takes about 0.1 ms."""
 
 
 class WrittenAnswer(NamedTuple):

@@ -1,1 +1,1 @@
-"""The reading process: large bodies are read aside."""
+"""The reading process, which decodes large bodies."""

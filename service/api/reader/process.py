@@ -64,7 +64,7 @@ class Reader:
         return self._submit(body, do, task).result()
 
     async def wait(self, body: Spooled, do: str, **task: Any) -> dict[str, Any]:
-        """The same, from the event loop."""
+        """As `run`, from the event loop."""
         return await asyncio.wrap_future(self._submit(body, do, task))
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ LARGE_BYTES = 256 * 1024
 MEMBERS_BYTES = 1024 * 1024
 """A longer body that brings no rows is refused, and so is a body of rows with more beside its rows and labels."""
 MODEL_BYTES = 4 * MEMBERS_BYTES
-"""The same of a body that makes a model: a scale may be two numbers a column."""
+"""A longer body that makes a model is refused: its scale may have two numbers a column."""
 
 
 class Spooled:

@@ -12,7 +12,6 @@ import re
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter
 from sqlalchemy import select
 
 from service import __version__
@@ -27,7 +26,7 @@ from service.api.openapi import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.reader.spool import Spooled
 from service.api.routes.predictions import answered, response, version_header
 from service.contract import inference as contract
-from service.contract.inputs import InputSpec, TextInput
+from service.contract.inputs import TextInput
 from service.contract.media import JSON, RAW
 from service.errors import TsuikaError
 from service.intake.oip_request import OUTPUTS, declared_length, read_inference
@@ -50,7 +49,6 @@ FEWER = {
     True: "Ask for class alone, or send the rows in several requests.",
 }
 """What to do where an answer would have too many scores, by whether they were wanted as bytes."""
-SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 
 def target(scope: Scope) -> tuple[str, str | None] | None:
@@ -208,7 +206,7 @@ def _metadata(shared: Context, name: str, version: str | None) -> contract.Model
             shown = aliases.present(session, model, version)
             numbers = [shown.number]
         columns = len(shown.classes) if shown is not None else -1
-        spec = SPEC.validate_python(model.input)
+        spec = row_bodies.input_of(model)
     datatype = "BYTES" if isinstance(spec, TextInput) else "FP32"
     return contract.ModelMetadata(
         name=name,

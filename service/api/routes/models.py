@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.bodies.row_bodies import SPEC
+from service.api.bodies.row_bodies import input_of
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
@@ -84,7 +84,7 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
         if order.method is not None or order.retention is not None:
             base, retention = Base.of(session, record), order.retention or Retention(record.retention)
             method = order.method or MethodChoice.model_validate(record.method)
-            spec, architecture = SPEC.validate_python(record.input), Architecture.model_validate(record.architecture)
+            spec, architecture = input_of(record), Architecture.model_validate(record.architecture)
             check_method(method, spec, architecture, retention, base)
             check_retention(retention, base.live)
         models.patch(session, record, order)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies.new_batch import NewBatch
-from service.api.bodies.row_bodies import SPEC, read_row_body
+from service.api.bodies.row_bodies import input_of, read_row_body
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
@@ -51,7 +51,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         base = Base.of(session, record)
     order, body = read_row_body(shared, request, requests.CreateUpdate, record)
     method = order.method or requests.MethodChoice.model_validate(record.method)
-    spec, architecture = SPEC.validate_python(record.input), Architecture.model_validate(record.architecture)
+    spec, architecture = input_of(record), Architecture.model_validate(record.architecture)
     check = partial(check_method, method, spec, architecture)
     check(Retention(record.retention), base)
     rows = body.rows(shared, record, order) if order.batches is None else None

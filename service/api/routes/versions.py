@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.bodies.new_batch import check_room
-from service.api.bodies.row_bodies import SPEC
+from service.api.bodies.row_bodies import input_of
 from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, MULTIPART, read_import
 from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.idempotent_posts import Act, Effect, Swept
@@ -184,7 +184,7 @@ def import_version(
 
     def begin() -> Act:
         media = request.headers.get("content-type", "")
-        checkpoint = read_import(data, media, SPEC.validate_python(record.input), runtime.settings.weights)
+        checkpoint = read_import(data, media, input_of(record), runtime.settings.weights)
         made = _stored(shared, checkpoint)
 
         def act(session: Session) -> Effect:
