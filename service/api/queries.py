@@ -8,8 +8,9 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from service.api.validation import pointer_to, unknown
+from service.api.validation import unknown
 from service.errors import InvalidContent
+from service.intake.json_body import pointer_to
 
 LISTED = 10
 """Unknown parameters that a refusal lists, each with the known one that it is like."""

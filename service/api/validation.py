@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from service.contract.requests import CreateUpdate
 from service.errors import InvalidContent
-from service.intake.json_body import JsonBody
+from service.intake.json_body import JsonBody, pointer_to
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -116,11 +116,6 @@ def _likeliest_branch(faults: Sequence[Any], body: Any) -> list[Any]:
     for members in branches.values():
         plain += min(members.values(), key=lambda member: sum(fault["type"] in FOREIGN for fault in member))
     return plain
-
-
-def pointer_to(steps: Sequence[int | str]) -> str:
-    """The JSON pointer to a place."""
-    return "".join("/" + str(step)[:100].replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 def unknown(name: str, fields: Sequence[str], where: str) -> str:

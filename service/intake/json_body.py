@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,12 @@ def read_value(data: bytes, pointer: str, most: int = MOST_ROWS) -> Any:
     if hooks.suspicious and (fault := _first_fault(value, pointer)) is not None:
         raise fault
     return value
+
+
+def pointer_to(steps: Iterable[int | str]) -> str:
+    """The JSON pointer (RFC 6901) to a place; the names of its steps are cut after 100 characters."""
+    names = (str(step).encode("utf-8", "replace").decode()[:100] for step in steps)
+    return "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)
 
 
 def hash_of(value: Any) -> str:
@@ -189,7 +195,7 @@ def _first_fault(value: Any, at: str) -> InvalidContent | None:
     while True:
         if (fault := _fault_of(value)) is not None:
             place = [*steps, fault[0]] if fault[0] is not None else steps
-            return InvalidContent.at(at + "".join(map(_step, place)), fault[1])
+            return InvalidContent.at(at + pointer_to(place), fault[1])
         if isinstance(value, list | dict):
             waiting.append(iter(value.items() if isinstance(value, dict) else enumerate(value)))
             steps.append("")
@@ -213,12 +219,6 @@ def _fault_of(value: Any) -> tuple[str | None, str] | None:
     if isinstance(value, dict) and not all(map(_is_text, value)):
         return None, "The name of a member holds half of a surrogate pair. Send whole characters."
     return None
-
-
-def _step(name: str) -> str:
-    """A step of a JSON pointer (RFC 6901); a name beyond reason is cut."""
-    shown = name.encode("utf-8", "replace").decode()[:100]
-    return f"/{shown.replace('~', '~0').replace('/', '~1')}"
 
 
 def _is_text(value: str) -> bool:

@@ -6,7 +6,7 @@ at those alone that share the most letters and pairs of letters, and at so many 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from heapq import nlargest
 
@@ -55,14 +55,10 @@ def _likeliest(unknown: Sequence[str], known: Sequence[str]) -> dict[str, list[s
     """Each unknown name -> the known names that share the most letters and pairs of letters with it, nearest first."""
     wanted = _counts(unknown)
     most = max(1, min(len(known), STEPS // len(unknown) // 16))
-    shares = np.concatenate([_shares(wanted, _counts(part)) for part in _parts(known)], axis=1)
+    parts = (known[k : k + AT_ONCE] for k in range(0, len(known), AT_ONCE))
+    shares = np.concatenate([_shares(wanted, _counts(part)) for part in parts], axis=1)
     order = np.argsort(-shares, axis=1, kind="stable")[:, :most]
     return {name: [known[k] for k in row] for name, row in zip(unknown, order.tolist(), strict=True)}
-
-
-def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for k in range(0, len(names), AT_ONCE):
-        yield names[k : k + AT_ONCE]
 
 
 def _shares(unknown: NDArray[np.int16], known: NDArray[np.int16]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import BrokenJSON, InvalidContent
-from service.intake.json_body import read_value
+from service.intake.json_body import pointer_to, read_value
 
 AT = "/weights"
 """The pointer of faults of the file."""
@@ -121,6 +121,5 @@ def _array(view: memoryview, name: str, dtype: str, shape: tuple[int, ...], begi
 def _broken(why: str, tensor: str | None = None) -> InvalidContent:
     if tensor is None:
         return InvalidContent.at(AT, f"The safetensors file cannot be read: {why}.")
-    short = tensor[:100]
-    pointer = f"{AT}/{short.replace('~', '~0').replace('/', '~1')}"
-    return InvalidContent.at(pointer, f'The safetensors file cannot be read: tensor "{short}": {why}.')
+    sentence = f'The safetensors file cannot be read: tensor "{tensor[:100]}": {why}.'
+    return InvalidContent.at(AT + pointer_to([tensor]), sentence)

@@ -66,7 +66,9 @@ def read_import(data: bytes, content_type: str, spec: InputSpec, files: Mapping[
         scale=_scale(values["scale"], spec) if "scale" in values else None,
     )
     if layout is not None:
-        _check_backbone(layout, spec, weights, files)
+        _architecture(
+            {"backbone": layout.get("backbone", {})}, spec, weights, files
+        )  # refuses what cannot be used here
     digest = _left_out(exported)
 
     def shared_weights(backbone: PretrainedBackbone) -> SharedWeights:
@@ -145,20 +147,12 @@ def _architecture(value: Any, spec: InputSpec, weights: Weights, files: Mapping[
         raise InvalidContent(
             fault.detail, [("/architecture" + at, sentence) for at, sentence in fault.errors]
         ) from None
-    if isinstance(architecture.backbone, PretrainedBackbone) and _holds_backbone(weights):
+    sent = any(name.startswith((f"{BACKBONE}/", f"{BACKBONE}.")) for name in weights.tensors)
+    if isinstance(architecture.backbone, PretrainedBackbone) and sent:
         admission.check(spec, architecture.backbone, files, weights=False)
     else:
         check_architecture(spec, architecture, files)
     return architecture
-
-
-def _check_backbone(layout: Mapping[str, Any], spec: InputSpec, weights: Weights, files: Mapping[str, str]) -> None:
-    """Raises InvalidContent where the backbone of an exported version cannot be used here."""
-    _architecture({"backbone": layout.get("backbone", {})}, spec, weights, files)
-
-
-def _holds_backbone(weights: Weights) -> bool:
-    return any(name.startswith((f"{BACKBONE}/", f"{BACKBONE}.")) for name in weights.tensors)
 
 
 def _scale(value: Any, spec: InputSpec) -> InputScale | None:

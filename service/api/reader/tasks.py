@@ -6,7 +6,6 @@ as one line of JSON each. The readers are those of small bodies, so a large body
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import mmap
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from service.api.reader.spool import MEMBERS_BYTES
+from service.api.reader.spool import MEMBERS_BYTES, refusal_of_disk
 from service.api.reader.store_rows import Annotations, Making, digest_of, identity_of, make, settled
 from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_name
@@ -209,8 +208,8 @@ def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         too_large = TooLarge("The rows of this body need more memory than is given to one. Send it in several batches.")
         return {"refused": _report(too_large)}
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            full = DiskFull("The disk has no room for the rows of this body; nothing was stored.")
+        full = refusal_of_disk(error, "the rows of this body") if isinstance(error, OSError) else None
+        if isinstance(full, DiskFull):
             return {"refused": _report(full)}
         log.exception("a large body could not be read")
         return {"failed": type(error).__name__}
