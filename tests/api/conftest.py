@@ -19,7 +19,7 @@ MakeApi = Callable[..., "Api"]
 
 
 class Api:
-    """Calls the application; every call is one turn of its event loop."""
+    """A client of the application; every call is one run of its event loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -34,7 +34,7 @@ class Api:
         return self.runner.run(self.http.request(method, path, **options))
 
     def ok(self, method: str, path: str, json: Any = None, **options: Any) -> Any:
-        """The body of an answer that must be a good one."""
+        """The body of a response, which must be a success."""
         response = self(method, path, json, **options)
         assert response.is_success, response.text
         return response.json() if response.content else None
@@ -72,6 +72,6 @@ def api(make_api: MakeApi) -> Api:
 
 
 def pointers(response: httpx.Response) -> list[str]:
-    """Where a refusal points."""
+    """The pointers of a refusal."""
     assert response.headers["content-type"] == "application/problem+json"
     return [error["pointer"] for error in response.json()["errors"]]

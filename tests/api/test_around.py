@@ -148,7 +148,7 @@ def test_what_a_browser_says_of_the_page_that_asks_counts(
 
 
 def test_of_a_long_query_little_is_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking for the name that was meant takes a while for each."""
+    """A search for near matches of each name would take long."""
     looked: list[str] = []
 
     def counted(name: str, *_: Any) -> str:

@@ -1,4 +1,4 @@
-"""Every list, text and object that a request may hold has a longest length, and the first fault of a list is told."""
+"""Every list, text and object that a request may hold has a longest length; of a list the first fault is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version whose bytes are damaged: 503 with what to do; and those without the key are not told of models."""
+"""A version whose bytes are damaged: 503 with what to do; and without the key no model is named."""
 
 from __future__ import annotations
 

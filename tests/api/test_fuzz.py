@@ -59,7 +59,7 @@ QUERIES = [
 
 
 def changed(value: Any, chance: random.Random) -> Any:
-    """A value a little or wholly different."""
+    """Changes a value a little or wholly."""
     if isinstance(value, dict):
         kept = {
             k: changed(v, chance) if chance.random() < 0.35 else v for k, v in value.items() if chance.random() > 0.1

@@ -1,4 +1,4 @@
-"""Rows that are stored and do not become a batch leave no file; what an erasure sweeps meanwhile is stored again."""
+"""Stored rows that become no batch leave no file; bytes that an erasure sweeps meanwhile are stored again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT_ONCE = 8
 
 
 def files(api: Api) -> list[Path]:
-    """What is stored of the model, and what is on its way there."""
+    """The files of the model in the store, those that are being written included."""
     store = api.runtime.settings.store_folder
     return [path for folder in (model_area(1), "tmp") for path in (store / folder).rglob("*") if path.is_file()]
 

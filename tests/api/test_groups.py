@@ -1,4 +1,4 @@
-"""Groups of rows, and how the rows of a model fall: named at the door, checked, hashed, settled once."""
+"""Groups of rows, and the folds of a model: named in the request, checked, hashed, settled once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images through the doors: PNG, JPEG and nested lists are the same rows, in batches and in predictions."""
+"""Images by every route: PNG, JPEG and nested lists are the same rows, in batches and in predictions."""
 
 from __future__ import annotations
 

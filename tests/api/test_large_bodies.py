@@ -174,7 +174,7 @@ OTHERS: list[tuple[str, str, bytes, dict[str, str]]] = [
     ("faces", INFER, FILE, {"Inference-Header-Content-Length": "0"}),
     ("nobody", INFER, b"{", {}),
 ]
-"""Model, path, body, headers: rows in other forms than JSON with rows in it."""
+"""Model, path, body, headers: rows in other forms than JSON."""
 
 
 @pytest.fixture
@@ -189,12 +189,12 @@ def api(make_api: MakeApi) -> Api:
 
 
 def comparable(response: httpx.Response) -> Any:
-    """An answer but for what differs each time."""
+    """A response without what differs each time."""
     return response.status_code, {k: v for k, v in response.json().items() if k not in ("request_id", "received_at")}
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait for it, ten seconds at the most."""
+    """Waits for a condition, ten seconds at most."""
     end = time.monotonic() + 10.0
     while not true():
         assert time.monotonic() < end
@@ -207,7 +207,7 @@ def send(api: Api, model: str, path: str, body: str) -> httpx.Response:
 
 
 def test_the_reading_process_says_what_a_handler_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also: a batch that was stored by one way is there already by the other, so its bytes count as the same."""
+    """A batch that was stored in one process is known to the other, so its bytes are the same."""
     for model, path, body in BODIES:
         monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 256 * 1024)
         here = send(api, model, path, body)
@@ -247,7 +247,7 @@ def test_numbers_of_a_large_body_are_not_copied(tmp_path: Path) -> None:
 
 
 def test_a_long_answer_is_that_of_its_rows(api: Api) -> None:
-    """It is written in pieces: they are joined as if there was one."""
+    """The answer is written in pieces, which are joined as if there were one."""
     rows = np.random.default_rng(0).normal(size=(3000, 3)).astype("<f4")
     for top in (1, 2):
         whole = api("POST", f"/v1/models/digits/predictions?top={top}", content=rows.tobytes(), headers=RAW).json()
@@ -304,7 +304,7 @@ def test_a_million_rows_are_the_most(api: Api) -> None:
 def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The same answers as beside the event loop; a word may be written in escapes."""
+    """The answers are those of a thread of the same process; a word may be written in escapes."""
     two = json.dumps({"inputs": [picture("PNG"), picture("JPEG")]}).encode()
     elements, headers = behind(ELEMENT * 2, [2], "BYTES")
     escaped, others = elements.replace(b"BYTES", b"BYT\\u0045S"), dict(headers)
@@ -402,7 +402,7 @@ def unread(aside: Reader) -> int:
 
 
 def stop(pid: int) -> None:
-    """Stop a process; it has stopped on return: the signal alone may come after what it was meant to forestall."""
+    """Stops a process; it has stopped on return: the signal alone may come after what it was meant to forestall."""
     os.kill(pid, signal.SIGSTOP)
     until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 

@@ -35,7 +35,7 @@ def full(api: Api) -> Api:
 
 @contextmanager
 def queries(api: Api) -> Iterator[list[str]]:
-    """Statements that readers run meanwhile."""
+    """Collects the statements that readers run."""
     seen: list[str] = []
     engine = api.runtime.database._readers
 

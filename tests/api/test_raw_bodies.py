@@ -1,4 +1,4 @@
-"""Rows without JSON around them; and every door beside the others: the same numbers, the same verdicts."""
+"""Rows without JSON around them; and every way to send rows beside the others: the same numbers, the same verdicts."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ DOORS: list[Callable[[Api, Rows], httpx.Response]] = [
 
 
 def prediction_of(response: httpx.Response) -> NamesAndScores:
-    """What any door says."""
+    """The classes and scores of a response."""
     assert response.status_code == 200, response.text
     assert response.headers["tsuika-version"] == "1"
     body = response.json()
@@ -142,7 +142,7 @@ FAULTS: list[tuple[Rows, set[Any]]] = [
     ([[1.0, True, 3.0]], {over_raw, over_npy, over_inference_bytes}),
     ([ROW, [1.0]], {over_raw, over_npy, over_inference_bytes}),
 ]
-"""Rows that are wrong, and the doors that cannot say them at all."""
+"""Wrong rows, and the ways that cannot send them at all."""
 
 
 def test_every_door_refuses_bad_rows_in_its_own_form(answering: Api) -> None:

@@ -1,6 +1,6 @@
 """A data folder that is moved, deleted, replaced or made read-only while the service runs.
 
-Nothing is taken that would be lost, what is loaded answers on, and all goes on once the folder is back.
+Nothing is accepted that would be lost, loaded versions answer on, and all goes on once the folder is back.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def api(make_api: MakeApi, migrated: Path, data: Path) -> Api:
-    """One model that answers, its data folder the test's own."""
+    """An application with a model that answers, and a data folder of the test's own."""
     data.mkdir()
     shutil.copy(migrated, data / "tsuika.db")
     api = make_api(data=data)
@@ -52,7 +52,7 @@ def everything(folder: Path) -> set[Path]:
 
 
 def refuses(api: Api, slug: str = "not-writable") -> str:
-    """The reason why nothing is taken; predictions go on."""
+    """The reason why nothing is accepted; predictions go on."""
     large = {"inputs": [[1.125, 2.25, 3.5]] * 40_000, "labels": ["a"] * 40_000}
     small = {**ROWS, "inputs": [[4, 5, 6]]}
     for path, body in [("batches", small), ("batches", large), ("updates", {"batches": "pending"})]:
@@ -127,7 +127,7 @@ def test_a_folder_that_is_deleted_is_told_of_and_never_made_anew(api: Api, data:
 
 @contextmanager
 def as_nobody(data: Path) -> Iterator[None]:
-    """Root may write whatever the mode is: somebody else takes its place."""
+    """Runs the block as another user, for root may write whatever the mode is."""
     root = os.geteuid() == 0
     if root:
         for path in (data, *data.rglob("*")):

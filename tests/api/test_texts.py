@@ -1,4 +1,4 @@
-"""Texts through the doors: stored in one spelling, the same batch however it was written, refused with a pointer."""
+"""Texts by every route: stored in one spelling, the same batch however it was written, refused with a pointer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quick reader of numbers: what it takes, the strict readers take, with the same numbers; no more is its own."""
+"""The fast reader of numbers: what it takes, the strict readers take with the same numbers."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ def test_a_png_that_lacks_pixels_its_end_or_its_palette_is_refused(mode: str, in
 
 
 def png_of(image: Image.Image, interlaced: bool) -> bytes:
-    """Its file in one IDAT; Pillow writes no interlaced ones, so the passes are laid out by hand."""
+    """A PNG with one IDAT; Pillow writes no interlaced ones, so the passes are laid out by hand."""
     file = io.BytesIO()
     image.save(file, "PNG")
     chunks = png_chunks(file.getvalue())

@@ -96,7 +96,7 @@ def test_a_body_with_half_a_character_has_a_hash() -> None:
 
 
 def members(count: int, *more: str) -> bytes:
-    """An object of so many members, and these."""
+    """An object of so many members, and the named ones."""
     return b"{%b}" % ",".join([*(f'"{k:x}":0' for k in range(count)), *more]).encode()
 
 

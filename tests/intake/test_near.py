@@ -1,4 +1,4 @@
-"""A typo is told with the name that was meant, whatever the vocabulary, by a bounded number of steps."""
+"""Near matches of a typo: the name that was meant, whatever the vocabulary, in a bounded number of steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def typo(word: str, chance: random.Random) -> str:
-    """One letter left out, put in, changed, or at the place of the one before."""
+    """A word with one letter left out, put in, changed, or swapped."""
     k, letter = chance.randrange(1, len(word)), chance.choice(LETTERS)
     before, behind = word[:k], word[k:]
     return chance.choice(

@@ -1,4 +1,4 @@
-"""Inference requests as rows: what is taken, what is refused in which words, and the quick reader beside the strict."""
+"""Inference requests as rows: taken or refused in which words, by the fast reader as by the strict one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of weights: what the library writes is read; whatever else comes is refused with a reason."""
+"""Safetensors files: what the library writes is read, anything else is refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights go out from disk as fast as they are taken: so many at once, and nothing stays of them."""
+"""Downloads leave from disk as fast as their readers take them: so many at once, and no file of them stays."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_so_many_may_be_on_their_way_and_no_more(api: Api, monkeypatch: pytest.M
 
 @pytest.fixture
 def port(make_api: MakeApi) -> Iterator[Port]:
-    """With a version of 32 MB."""
+    """An application with a version of 32 MB."""
     api = make_api(key="secret")
     spec = VectorInput(kind="vector", size=2000)
     make_model(api.runtime, spec=spec)

@@ -28,7 +28,7 @@ NAMES = [f"{k:03}" + "n" * 197 for k in range(300)]
 
 @pytest.fixture
 def answering(api: Api) -> Api:
-    """With 300 classes whose names are long."""
+    """An application with 300 classes of long names."""
     make_version(api.runtime, classes=NAMES)
     return api
 
@@ -78,7 +78,7 @@ def test_an_inference_lists_so_many_scores_too(answering: Api) -> None:
 
 
 def test_a_long_answer_says_what_a_short_one_says(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In pieces or whole, with all shares at hand or with those alone that it lists."""
+    """Checks answers in pieces and whole, made from all scores or from the listed ones alone."""
     answers = {}
     for many in (1, 10**9):
         monkeypatch.setattr("service.serving.batching.batcher.MANY", many)
@@ -147,7 +147,7 @@ def test_between_two_pieces_of_whichever_answers_everybody_has_a_turn() -> None:
 
 @pytest.fixture
 def port(make_api: MakeApi) -> Iterator[Port]:
-    """Over real connections, to a model with long names of classes."""
+    """A port with real connections, and a model with long names of classes."""
     api = make_api(key="secret", answer_timeout_seconds=5.0)
     make_model(api.runtime)
     make_version(api.runtime, classes=NAMES)
@@ -158,7 +158,7 @@ def port(make_api: MakeApi) -> Iterator[Port]:
 
 
 class Slow:
-    """A caller who asks for 24 MB, or by a GET where there is no body, and reads when he likes."""
+    """A caller that asks for 24 MB, or by a GET where there is no body, and reads when it likes."""
 
     def __init__(
         self, port: Port, protocol: str = "1.1", path: str = f"{PATH}?top=300", body: bytes | None = rows(300)
@@ -173,7 +173,7 @@ class Slow:
         self.socket.sendall(f"{head}{kind}\r\n".encode() + (body or b""))
 
     async def reads(self) -> bytes:
-        """All that comes until the other side closes."""
+        """Reads until the other side closes."""
         read, loop = list[bytes](), asyncio.get_running_loop()
         with self.socket:
             try:
@@ -191,7 +191,7 @@ async def until(condition: Any) -> None:
 
 
 def waits(port: Port) -> bool:
-    """Whether an answer waits to be taken."""
+    """Whether an answer waits for its reader."""
     return any(connection.flow.write_paused for connection in port.server.server_state.connections)
 
 

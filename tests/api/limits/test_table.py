@@ -1,4 +1,4 @@
-"""The limits are told as the code has them: by GET /v1/limits, and by the page that describes them."""
+"""GET /v1/limits, and the page that describes the limits, show them as the code has them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_the_page_shows_every_limit() -> None:
 
 
 OTHER_STATUSES = {431}
-"""Of refusals that the connection itself gives."""
+"""Statuses of refusals of the connection itself."""
 
 
 def limits_table() -> str:
-    """What the page shows of the limits."""
+    """The rows of the page, from the table of limits."""
     head = ["| limit | default | what it bounds | beyond it | setting |", "| --- | --- | --- | --- | --- |"]
     return "\n".join([*head, *map(_line, limits_of(Settings())), ""])
 

@@ -26,7 +26,7 @@ ROWS = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow", "again":
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Nothing is stored until it is set."""
+    """An event without which nothing is stored."""
     opened, store = threading.Event(), NewBatch.store
 
     def waits(new_batch: NewBatch) -> None:
@@ -126,7 +126,7 @@ def test_turns_are_taken_in_order_and_end_once() -> None:
 
 @pytest.fixture
 def follow(make_api: MakeApi) -> Iterator[Callable[[], Any]]:
-    """Opens a stream of events over a real connection; -> its status, and what closes it."""
+    """Opens a stream of events over a real connection; -> its status, and a function that closes it."""
     api = make_api(event_streams=2)
     with api.runtime.database.writing() as session:
         facts.model(session)

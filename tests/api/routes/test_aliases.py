@@ -1,4 +1,4 @@
-"""Names in place of version numbers: `live`, `previous`, and those that people give."""
+"""Aliases in place of version numbers: `live`, `previous`, and those that people set."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def served(api: Api) -> int:
 
 
 def three_versions(api: Api) -> list[str]:
-    """Versions 1, 2, 3, each with one batch more; -> the batches."""
+    """Makes versions 1, 2, 3, each with one batch more; -> the batches."""
     batches = [api.ok("POST", f"{MODEL}/batches", {"inputs": [[k, 0, 0]], "labels": ["a"]})["id"] for k in range(3)]
     for k in range(3):
         make_version(api.runtime, learned=batches[: k + 1], seed=k)

@@ -40,7 +40,7 @@ def send(api: Api, body: bytes, headers: dict[str, str]) -> httpx.Response:
 
 
 def outputs_of(response: httpx.Response) -> dict[str, Any]:
-    """Outputs by name, those that came as bytes, too."""
+    """Outputs of a response by name, as JSON or as bytes."""
     assert response.status_code == 200, response.text
     length = response.headers.get("inference-header-content-length")
     media = "application/json" if length is None else "application/octet-stream"

@@ -1,4 +1,4 @@
-"""Predictions: the same answer through every door, and one verdict on every body."""
+"""Predictions: the same answer by every route, and the same verdict on every body."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_a_deadline_counts_while_a_version_is_loaded(api: Api, monkeypatch: pyte
 def test_much_that_the_quick_reader_does_not_take_is_read_beside_the_event_loop(
     api: Api, monkeypatch: pytest.MonkeyPatch, rows: int, beside: bool
 ) -> None:
-    """Of a row that is wrong, the strict one tells what is: where many came before it that takes long."""
+    """The strict reader reports a wrong row, which takes long where many rows come before it."""
     make_version(api.runtime)
     api("POST", "/v1/models/digits/predictions", {"inputs": [[1, 2, 3]]})
     threads: list[threading.Thread] = []

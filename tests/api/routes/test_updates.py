@@ -22,7 +22,7 @@ RETRACTIONS = "/v1/models/digits/retractions"
 
 
 def finish(api: Api, update_id: str, verdict: Verdict | None = None) -> None:
-    """A worker elsewhere finishes an update, and this process hears of it."""
+    """Finishes an update as a worker elsewhere does."""
     with api.runtime.database.writing() as session:
         update = session.get_one(Update, update_id)
         states.advance(session, update, UpdateState.RUNNING, "claimed")
@@ -138,7 +138,7 @@ def test_a_model_without_rows_is_not_sent_to_retrain(api: Api) -> None:
 def test_what_the_rows_that_were_deleted_rule_out_is_refused_at_once(
     api: Api, method: dict[str, Any], pointer: str
 ) -> None:
-    """Whatever the model keeps from now on."""
+    """Checks it whatever the model keeps from now on."""
     first = api.ok("POST", "/v1/models/digits/batches", ROWS)["id"]
     make_version(api.runtime, learned=[first])
     api.ok("POST", UPDATES, {**ROWS, "again": True, "method": {"name": "ridge", "lift": "fourier"}})
