@@ -55,9 +55,6 @@ class BodyRows(Protocol):
     """Decoded rows with their labels, wherever they are."""
 
     @property
-    def count(self) -> int: ...
-
-    @property
     def labels(self) -> Labels:
         """A summary of their labels."""
         ...
@@ -81,10 +78,6 @@ class RowsInMemory:
 
     inputs: NDArray[Any]
     annotations: Annotations
-
-    @property
-    def count(self) -> int:
-        return len(self.inputs)
 
     @cached_property
     def labels(self) -> Labels:
@@ -111,7 +104,6 @@ class RowsOnDisk:
 
     reader: Reader
     body: Spooled
-    count: int
     labels: Labels
 
     def digest(self) -> str:
@@ -142,7 +134,7 @@ class RowBody:
             return RowsInMemory(inputs, Annotations(labels=labels, groups=read_groups(order.groups, len(inputs))))
         if "fault" in self.report:
             raise refusal(self.report["fault"])
-        return RowsOnDisk(shared.reader, self.spooled, self.report["rows"], load_labels(self.spooled.folder))
+        return RowsOnDisk(shared.reader, self.spooled, load_labels(self.spooled.folder))
 
     def identity(self, rows: BodyRows | None) -> Any:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
