@@ -1,1 +1,1 @@
-"""What a version is made of: checkpoint, layers, growth."""
+"""The network of a version: its checkpoint, layers and growth."""

@@ -1,4 +1,4 @@
-"""Layers that grow by blocks: dense ones here, and what every kind of them shares.
+"""Layers that grow by blocks: the dense ones, and what they share with convolutions.
 
 Growing one matrix changes the bits of the *old* columns (other shapes take other paths through BLAS), so a grown layer
 is a list of blocks: old tensors are multiplied alone, new ones beside them.
@@ -19,8 +19,8 @@ Span = tuple[int, int]
 class Block(nn.Module):
     """Outputs `rows` computed from inputs `columns`. Without a bias it adds to the block that owns those rows."""
 
-    places = 1
-    """How often a row of inputs is multiplied with the weights."""
+    uses = 1
+    """How often the weights are applied to one row."""
 
     def __init__(self, rows: Span, columns: Span, weight: Tensor, bias: Tensor | None, part: str, key: str) -> None:
         super().__init__()
@@ -30,25 +30,25 @@ class Block(nn.Module):
 
     @property
     def multiply_adds(self) -> int:
-        """Of one row."""
-        return self.weight.numel() * self.places
+        """Multiply-adds of one row."""
+        return self.weight.numel() * self.uses
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, columns] -> [n, rows]"""
         return F.linear(x, self.weight, self.bias)
 
     def tensors(self) -> dict[str, Tensor]:
-        """This block's tensors under the names that its shard gives them."""
-        found = {f"{self.key}weight": self.weight.detach()}
+        """Its tensors under the names that its part gives them."""
+        named = {f"{self.key}weight": self.weight.detach()}
         if self.bias is not None:
-            found[f"{self.key}bias"] = self.bias.detach()
-        return found
+            named[f"{self.key}bias"] = self.bias.detach()
+        return named
 
 
 class Inserted(nn.Module):
-    """A layer put in behind another one: h + V relu(U h + u), h = the first `columns` of what that one gives.
+    """A layer inserted behind another one: h + V relu(U h + u), h = the first `columns` of that one's outputs.
 
-    V = 0 changes nothing. `rows` = `columns`: it stands in for h; else it is given beside h, for who looks there.
+    V = 0 changes nothing. With `rows` = `columns` it replaces h; otherwise its outputs are added beside h.
     down: U [r, columns] and u [r] · up: V [columns, r]; 1x1 filters of those sizes behind a convolution.
     """
 
@@ -56,12 +56,12 @@ class Inserted(nn.Module):
         super().__init__()
         self.rows, self.columns, self.part, self.key = rows, columns, part, key
         self.down, self.bias, self.up = nn.Parameter(down), nn.Parameter(bias), nn.Parameter(up)
-        self.places = 1
+        self.uses = 1
 
     @property
     def multiply_adds(self) -> int:
-        """Of one row."""
-        return (self.down.numel() + self.up.numel()) * self.places
+        """Multiply-adds of one row."""
+        return (self.down.numel() + self.up.numel()) * self.uses
 
     def forward(self, h: Tensor) -> Tensor:
         if self.down.ndim == 2:
@@ -69,13 +69,13 @@ class Inserted(nn.Module):
         return h + F.conv2d(torch.relu(F.conv2d(h, self.down, self.bias)), self.up)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Its tensors under the names that its shard gives them."""
+        """Its tensors under the names that its part gives them."""
         named = {"down.weight": self.down, "down.bias": self.bias, "up.weight": self.up}
         return {f"{self.key}{name}": tensor.detach() for name, tensor in named.items()}
 
 
 class GrownLinear(nn.Module):
-    """y = W x + b as a list of blocks. x [n, in] -> y [n, out]; a hidden layer gives `activated` of it."""
+    """y = W x + b as a list of blocks. x [n, in] -> y [n, out]; a hidden layer gives `activated`."""
 
     def __init__(self, blocks: Sequence[Block], inserted: Sequence[Inserted] = ()) -> None:
         super().__init__()
@@ -90,36 +90,35 @@ class GrownLinear(nn.Module):
 
     @property
     def out_features(self) -> int:
-        """Of a hidden layer, what it gives: its units, and what inserted layers give beside them."""
+        """Outputs of the layer; of a hidden one its units and the outputs of inserted layers beside them."""
         return max((b.rows[1] for b in [*self, *self.insertions]), default=0)
 
     @property
-    def places(self) -> int:
-        """How often a row of inputs is multiplied with the weights."""
-        return max((b.places for b in self), default=1)
+    def uses(self) -> int:
+        """How often the weights are applied to one row."""
+        return max((b.uses for b in self), default=1)
 
     @property
     def insertions(self) -> list[Inserted]:
-        """Layers put in behind this one, in order."""
+        """Layers inserted behind this one, in order."""
         return [cast(Inserted, layer) for layer in self.inserted]
 
     def forward(self, x: Tensor) -> Tensor:
         pieces: dict[Span, Tensor] = {}
         for block in self:
             start, stop = block.columns
-            seen = x if (start, stop) == (0, x.shape[1]) else x[:, start:stop].contiguous()
-            y = block(seen)
+            y = block(x if (start, stop) == (0, x.shape[1]) else x[:, start:stop].contiguous())
             pieces[block.rows] = pieces[block.rows] + y if block.rows in pieces else y
         if not pieces:
             return x.new_zeros(len(x), 0)
         return next(iter(pieces.values())) if len(pieces) == 1 else torch.cat(list(pieces.values()), 1)
 
     def activated(self, x: Tensor) -> Tensor:
-        """What a hidden layer gives: its units behind a ReLU, and the inserted layers. [n, in] -> [n, out]"""
+        """Outputs of a hidden layer: its units behind a ReLU, then the inserted layers. [n, in] -> [n, out]"""
         return self.through(torch.relu(self(x)))
 
     def through(self, units: Tensor) -> Tensor:
-        """Units [n, own, ...], in order, with the layers put in among them. -> [n, out, ...]"""
+        """Passes units [n, own, ...] through the inserted layers. -> [n, out, ...]"""
         out, at = units[:, :0], 0
         for layer in self.insertions:
             more = layer.columns[1] - out.shape[1]
@@ -129,15 +128,8 @@ class GrownLinear(nn.Module):
         return torch.cat([out, units[:, at:]], 1) if at else units
 
 
-def new_block(
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-    part: str,
-    key: str,
-    generator: torch.Generator,
-    gain: float = 2.0,
-) -> Block:
-    """A block with weights ~ N(0, gain / inputs) and a zero bias."""
+def new_block(rows: Span, columns: Span, part: str, key: str, generator: torch.Generator, gain: float = 2.0) -> Block:
+    """Draws a block with weights ~ N(0, gain / inputs) and a zero bias."""
     n_in = max(columns[1] - columns[0], 1)
     weight = torch.randn(rows[1] - rows[0], columns[1] - columns[0], generator=generator) * (gain / n_in) ** 0.5
     return Block(rows, columns, weight, torch.zeros(rows[1] - rows[0]), part, key)

@@ -40,7 +40,7 @@ def source_head(place: int) -> str:
 
 
 class BlockLayout(Strict):
-    """Where a block of a grown layer sits and which shard holds its tensors (`key` + "weight", `key` + "bias")."""
+    """The place of a block in a grown layer, and the part that holds its tensors (`key` + "weight", `key` + "bias")."""
 
     rows: tuple[int, int]
     columns: tuple[int, int]
@@ -49,7 +49,7 @@ class BlockLayout(Strict):
 
 
 class InsertedLayout(Strict):
-    """A layer put in behind hidden layer `layer` of the backbone or the neck; see blocks.Inserted."""
+    """A layer inserted behind hidden layer `layer` of the backbone or the neck; see blocks.Inserted."""
 
     of: Literal["backbone", "neck"]
     layer: int
@@ -60,7 +60,7 @@ class InsertedLayout(Strict):
 
 
 class LowRankLayout(Strict):
-    """A branch beside the layer of the backbone that is called `at`; see low_rank.LowRank."""
+    """A branch beside the layer of the backbone that is named `at`; see low_rank.LowRank."""
 
     at: str
     scale: float
@@ -69,7 +69,7 @@ class LowRankLayout(Strict):
 
 
 class Stamp(Strict):
-    """Which units of each hidden layer these classes see, as runs [start, stop); first layer first."""
+    """The units of each hidden layer that these classes see, as runs [start, stop); first layer first."""
 
     classes: Listed[str]
     units: Listed[Listed[tuple[int, int]]]
@@ -83,7 +83,7 @@ class LiftLayout(Strict):
 
 
 class ExactHead(Strict):
-    """How a closed-form head was solved; null in a layout whose head was trained."""
+    """How a closed-form head was solved; None in a layout whose head was trained."""
 
     method: Literal["ridge", "lda", "both"] = Field(description="both: ridge and the discriminants beside it.")
     left_out: bool = Field(
@@ -132,10 +132,10 @@ class Layout(Strict):
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """`parts`: shard name -> tensors. `learned`: shard name -> the batches that had a hand in it.
+    """A version as data. `parts`: tensors by part · `learned`: by part, the batches that had a hand in it.
 
-    Parts: `scale` · `backbone.<n>` · `lift.<n>` · `neck.<n>` · `head.<n>` · `judge` (exact heads: the one that never
-    saw the judging folds; weight [C, M], bias [C]) · `state.<method>`.
+    Parts: `scale` · `backbone.<n>` · `lift.<n>` · `neck.<n>` · `head.<n>` · `head.source.<n>` · `judge`, the exact
+    head that never saw the judging folds (weight [C, M], bias [C]), `judge.source.<n>` · `state.<method>`.
     """
 
     layout: Layout

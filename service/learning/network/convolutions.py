@@ -17,15 +17,15 @@ from service.learning.network.blocks import Block, GrownLinear, Span
 
 KERNEL = 3
 FIELDS = 4
-"""What the last stage gives is averaged over at most 4x4 fields."""
+"""The maps of the last stage are averaged over at most 4x4 fields."""
 GROUP = 4
 """Added filters that are normalised together."""
 POOLED = 4
-"""Smallest side that is still halved by a stage."""
+"""Smallest side that a stage still halves."""
 
 
 class Filters(Block):
-    """Filters 3x3 `rows` over channels `columns`; with a bias they own their rows, and normalise them in groups.
+    """Filters 3x3 `rows` over channels `columns`; with a bias they own their rows and normalise them in groups.
 
     weight [rows, columns, 3, 3] · norm_weight, norm_bias [rows].
     """
@@ -50,15 +50,15 @@ class Filters(Block):
         return F.conv2d(x, self.weight, self.bias, padding=KERNEL // 2)
 
     def normalised(self, y: Tensor) -> Tensor:
-        """What these filters gave, [n, rows, h, w], normalised in groups of their own."""
+        """Normalises outputs of these filters, [n, rows, h, w], in groups of their own."""
         return F.group_norm(y, groups_of(self.key, len(self.weight)), self.norm_weight, self.norm_bias)
 
     def tensors(self) -> dict[str, Tensor]:
-        found = super().tensors()
+        named = super().tensors()
         if self.bias is not None:
             norm = norm_key(self.key)
-            found |= {f"{norm}weight": self.norm_weight.detach(), f"{norm}bias": self.norm_bias.detach()}
-        return found
+            named |= {f"{norm}weight": self.norm_weight.detach(), f"{norm}bias": self.norm_bias.detach()}
+        return named
 
 
 class Stage(GrownLinear):
@@ -71,14 +71,14 @@ class Stage(GrownLinear):
         super().__init__(blocks)
         self.pools = min(side) >= POOLED
         for block in blocks:
-            block.places = side[0] * side[1]
+            block.uses = side[0] * side[1]
 
     def activated(self, x: Tensor) -> Tensor:
         h = self.through(torch.relu(self.normalised(self(x))))
         return F.max_pool2d(h, 2) if self.pools else h
 
     def norm(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift of each filter's norm; 0 where an inserted layer gives. -> [out], [out]"""
+        """Scale and shift of each filter's norm; 0 for outputs of inserted layers. -> [out], [out]"""
         scale, shift = torch.zeros(self.out_features), torch.zeros(self.out_features)
         for block in self:
             if isinstance(block, Filters) and block.bias is not None:
@@ -86,7 +86,7 @@ class Stage(GrownLinear):
         return scale, shift
 
     def normalised(self, y: Tensor) -> Tensor:
-        """What the filters gave, in groups that no block shares with another. [n, own, h, w]"""
+        """Normalises outputs of all filters, in groups that no block shares with another. [n, own, h, w]"""
         owners = [cast(Filters, b) for b in self if b.bias is not None]
         if len(owners) == 1:
             return owners[0].normalised(y)
@@ -113,7 +113,7 @@ class Convolutions(nn.Module):
 
     @property
     def fields(self) -> int:
-        """Features a filter of the last stage."""
+        """Features that a filter of the last stage gives."""
         return self.field[0] * self.field[1]
 
     @property
@@ -127,22 +127,22 @@ class Convolutions(nn.Module):
         return self.pooled(x)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """Maps of the last stage [n, filters, h, w] as features [n, width], filter by filter."""
+        """Averages maps of the last stage [n, filters, h, w] to features [n, width], filter by filter."""
         return F.adaptive_avg_pool2d(x, self.field).flatten(1)
 
 
 def sides(shape: tuple[int, ...], stages: int) -> list[tuple[int, int]]:
-    """Height and width of what each stage takes, and last of what the last one gives."""
+    """Height and width of the input of each stage, then of the output of the last."""
     _, height, width = shape
-    found = [(height, width)]
+    sizes = [(height, width)]
     for _ in range(stages):
         height, width = (height // 2, width // 2) if min(height, width) >= POOLED else (height, width)
-        found.append((height, width))
-    return found
+        sizes.append((height, width))
+    return sizes
 
 
 def stage_keys(shape: tuple[int, ...], stages: int) -> list[str]:
-    """Names of each stage's first block in shard `backbone.0`: places in a list of convolution, norm, ReLU, pool."""
+    """Keys of each stage's first block in `backbone.0`: its place in a list of convolution, norm, ReLU and pool."""
     at, keys = 0, []
     for side in sides(shape, stages)[:-1]:
         keys.append(f"stages.{at}.")
@@ -151,25 +151,25 @@ def stage_keys(shape: tuple[int, ...], stages: int) -> list[str]:
 
 
 def norm_key(key: str) -> str:
-    """What the norm's tensors are called beside those of the filters `key`."""
+    """The key of the norm that belongs to the filters `key`."""
     if key.startswith("stages."):
         return f"stages.{int(key.split('.')[1]) + 1}."
     return f"{key}norm."
 
 
 def groups_of(key: str, filters: int) -> int:
-    """Groups of the GroupNorm over so many filters: of a stage's first block the most of 8, 4, 2 and 1 that divides
-    them; of added ones fours, which stay as they are when another four is taken away."""
+    """Groups of the GroupNorm over so many filters: for a stage's first block the largest of 8, 4, 2 and 1 that divides
+    them; for added blocks groups of four, which stay as they are when another four is removed."""
     if key.startswith("stages."):
         return next(g for g in (8, 4, 2, 1) if filters % g == 0)
     return filters // GROUP if filters % GROUP == 0 else 1
 
 
 def fresh_stages(channels: Sequence[int], shape: tuple[int, ...], generator: torch.Generator) -> Convolutions:
-    """Untrained stages, one block each: weights ~ N(0, 2 / inputs), biases 0."""
+    """Draws untrained stages, one block each: weights ~ N(0, 2 / inputs), biases 0."""
     depth, stages = shape[0], []
-    keys, found = stage_keys(shape, len(channels)), sides(shape, len(channels))
-    for filters, key, side in zip(channels, keys, found, strict=False):
+    keys, sizes = stage_keys(shape, len(channels)), sides(shape, len(channels))
+    for filters, key, side in zip(channels, keys, sizes, strict=False):
         weight = torch.randn(filters, depth, KERNEL, KERNEL, generator=generator)
         weight = weight * (2.0 / weight[0].numel()) ** 0.5
         stages.append(Stage([Filters((0, filters), (0, depth), weight, torch.zeros(filters), "backbone.0", key)], side))
@@ -178,6 +178,6 @@ def fresh_stages(channels: Sequence[int], shape: tuple[int, ...], generator: tor
 
 
 def convolutions(stages: Sequence[Stage], shape: tuple[int, ...]) -> Convolutions:
-    """These stages on images of that shape."""
+    """Puts stages together for images of that shape."""
     height, width = sides(shape, len(stages))[-1]
     return Convolutions(stages, (min(FIELDS, height), min(FIELDS, width)))

@@ -15,13 +15,14 @@ from service.learning.network.convolutions import Convolutions
 from service.learning.network.network import Dense, Network
 
 LOUDEST = 1 / 8
+"""Largest standard deviation of the weights of new columns."""
 
 
 def grow_head(network: Network, columns: int, generator: torch.Generator) -> Block | None:
-    """Add rows for so many new classes as one block beside the old ones; old logits keep their bits.
+    """Adds rows for so many new classes as one block beside the old ones; old logits keep their bits.
 
     New weights ~ N(0, s^2), s = the old rows' mean norm / sqrt(inputs), at most 1/8: as loud as the old ones, unless
-    those live on differences that are small among old rows and may be large among new ones. Null: no class is new.
+    those live on differences that are small among old rows and may be large among new ones. None: no class is new.
     """
     if not columns:
         return None
@@ -34,7 +35,7 @@ def grow_head(network: Network, columns: int, generator: torch.Generator) -> Blo
 
 
 def next_part(network: Network, kind: str) -> str:
-    """The first unused shard name of that kind: "head.2" beside "head.0" and "head.1"."""
+    """The first unused part of that kind: "head.2" beside "head.0" and "head.1"."""
     used = {owner.part for owner in network.stored()}
     if not isinstance(network.backbone, Dense | Convolutions):
         used.add("backbone.0")
@@ -44,8 +45,7 @@ def next_part(network: Network, kind: str) -> str:
 
 @torch.no_grad()
 def matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:
-    """The layer as one matrix [out, in] (of filters [out, in, 3, 3]) and bias [out]; zero where no block reaches. A
-    copy."""
+    """Copies the layer as one matrix [out, in] (filters: [out, in, 3, 3]) and bias [out], zero outside its blocks."""
     kernel = next(iter(layer)).weight.shape[2:] if len(layer.blocks) else ()
     weight = torch.zeros(layer.out_features, layer.in_features, *kernel)
     bias = torch.zeros(layer.out_features)
@@ -57,7 +57,7 @@ def matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:
 
 
 def merge(layer: GrownLinear, part: str) -> None:
-    """Make one block of all, in place, where all see the same inputs: serving then multiplies once."""
+    """Makes one block of all, in place, where all see the same inputs: serving then multiplies once."""
     blocks = list(layer)
     if len(blocks) > 1 and len({b.columns for b in blocks}) == 1:
         weight, bias = matrix(layer)
@@ -67,7 +67,7 @@ def merge(layer: GrownLinear, part: str) -> None:
 
 
 def new_neck(network: Network, hidden: Sequence[int], columns: int, generator: torch.Generator) -> None:
-    """Replace neck and head, in place: dense layers of these widths, then a head of so many columns, all untrained."""
+    """Replaces neck and head in place: dense layers of these widths, then a head of so many columns, all untrained."""
     widths = [network.neck.in_width, *hidden]
     layers = [
         GrownLinear([new_block((0, b), (0, a), "neck.0", f"{k}.", generator)])

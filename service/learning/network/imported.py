@@ -1,12 +1,12 @@
-"""A model that was trained elsewhere -> a checkpoint: names, shapes and numbers are checked, and it answers once.
+"""Makes a checkpoint of a model that was trained elsewhere, once its names, shapes and numbers are checked.
 
-It learned none of our batches, and no row of its classes need be here: see `unseen`.
+It learned none of our batches, and no row of its classes need be here: see `imported_classes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite, prod
 from typing import Any
@@ -26,18 +26,18 @@ from service.learning.network.network import build, fresh, layout_of, parts_of
 AT = "/weights"
 OTHER_SCALE = "The file scales its inputs in another way than this model declares. Make a model with its scale."
 UNFIT = (AssertionError, AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
-"""What a network raises whose parts do not fit together."""
+"""Errors of a network whose parts do not fit together."""
 
 Arrays = Mapping[str, NDArray[Any]]
-Shared = Callable[[PretrainedBackbone], Tensors]
-"""Weights of a pretrained backbone as they are here. Raises MethodRefused, InvalidContent."""
+Pretrained = Callable[[PretrainedBackbone], Tensors]
+"""Reads the weights of a pretrained backbone that are here. Raises MethodRefused, InvalidContent."""
 
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """What somebody sends: tensors by name, and either the layout of an exported version or an architecture.
+    """An uploaded model: tensors by name, and either the layout of an exported version or an architecture.
 
-    scale: null where the model declares one, or where the file holds it.
+    scale: None where the model declares one, or where the file holds it.
     """
 
     tensors: Arrays
@@ -47,24 +47,25 @@ class Foreign:
     scale: InputScale | None = None
 
 
-def imported(sent: Foreign, spec: InputSpec, shared: Shared) -> Checkpoint:
-    """The version that a model of such inputs makes of it. Raises InvalidContent with the pointer and the reason."""
-    made = _exported(sent, spec, shared) if sent.layout is not None else _of_architecture(sent, spec, shared)
-    _check_answers(made, spec)
-    return made
+def imported(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Checkpoint:
+    """Makes it a version of a model of such inputs. Raises InvalidContent with the pointer and the reason."""
+    make = _exported if foreign.layout is not None else _of_architecture
+    checkpoint = make(foreign, spec, pretrained)
+    _check_answers(checkpoint, spec)
+    return checkpoint
 
 
-def _of_architecture(sent: Foreign, spec: InputSpec, shared: Shared) -> Checkpoint:
-    """A network of a known architecture; its tensors are named part/name, or part.name."""
-    assert sent.architecture is not None
-    backbone = sent.architecture.backbone
-    scale = _scale(sent, spec)
+def _of_architecture(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Checkpoint:
+    """Makes a network of a known architecture, whose tensors are named part/name or part.name."""
+    assert foreign.architecture is not None
+    backbone = foreign.architecture.backbone
+    scale = _scale(foreign, spec)
     weights = None
     if isinstance(backbone, PretrainedBackbone):
-        weights = _given(sent.tensors, "backbone.0") or shared(backbone)
-    _check_room(sent, spec)
+        weights = _tensors_of(foreign.tensors, "backbone.0") or pretrained(backbone)
+    _check_room(foreign, spec)
     try:
-        network = fresh(spec, sent.architecture, scale, sent.classes, torch.Generator().manual_seed(0), weights)
+        network = fresh(spec, foreign.architecture, scale, foreign.classes, torch.Generator().manual_seed(0), weights)
     except UNFIT as error:
         raise _unfit(error) from None
     wanted = parts_of(network)
@@ -75,43 +76,44 @@ def _of_architecture(sent: Foreign, spec: InputSpec, shared: Shared) -> Checkpoi
             parts[part] = tensors
             used |= {f"{part}{by}{name}" for by in "/." for name in tensors}
             continue
-        found = {}
+        held = {}
         for name, like in tensors.items():
-            key = next((k for k in (f"{part}/{name}", f"{part}.{name}") if k in sent.tensors), None)
-            if key is None or sent.tensors[key].shape != tuple(like.shape):
-                raise _missing(f"{part}/{name}", None if key is None else sent.tensors[key].shape, wanted)
-            found[name] = torch.from_numpy(sent.tensors[key].copy())
+            key = next((k for k in (f"{part}/{name}", f"{part}.{name}") if k in foreign.tensors), None)
+            if key is None or foreign.tensors[key].shape != tuple(like.shape):
+                raise _missing(f"{part}/{name}", None if key is None else foreign.tensors[key].shape, wanted)
+            held[name] = torch.from_numpy(foreign.tensors[key].copy())
             used.add(key)
-        parts[part] = found
-    if extra := sorted(set(sent.tensors) - used):
+        parts[part] = held
+    if extra := sorted(set(foreign.tensors) - used):
         raise InvalidContent.at(AT, f'This architecture has no tensor "{extra[0][:100]}". Leave it out.')
-    layout = network.layout.model_copy(update={"imported": list(sent.classes)})
+    layout = network.layout.model_copy(update={"imported": list(foreign.classes)})
     return Checkpoint(layout, parts, {part: frozenset() for part in parts})
 
 
-def _check_room(sent: Foreign, spec: InputSpec) -> None:
-    """The file holds about as many numbers as its architecture asks for, before any is made. Raises InvalidContent."""
-    assert sent.architecture is not None
-    backbone, size = sent.architecture.backbone, prod(spec.shape)
+def _check_room(foreign: Foreign, spec: InputSpec) -> None:
+    """Raises InvalidContent where the file holds fewer numbers than its architecture asks for, before any is made."""
+    assert foreign.architecture is not None
+    backbone = foreign.architecture.backbone
     if isinstance(backbone, PretrainedBackbone):
         return
-    widths = [size]
+    widths = [prod(spec.shape)]
     if isinstance(backbone, MlpBackbone):
         widths += backbone.hidden
     elif isinstance(backbone, CnnBackbone):
         widths = [spec.shape[0], *backbone.channels]
-    needed = sum(a * b for a, b in pairwise([*widths, len(sent.classes)]))
-    there = sum(array.size for array in sent.tensors.values())
-    if there < needed:
-        told = f"The file holds {there:,} numbers, and its architecture needs at least {needed:,} for this model."
-        raise InvalidContent.at(AT, told)
+    needed = sum(a * b for a, b in pairwise([*widths, len(foreign.classes)]))
+    size = sum(array.size for array in foreign.tensors.values())
+    if size < needed:
+        raise InvalidContent.at(
+            AT, f"The file holds {size:,} numbers, and its architecture needs at least {needed:,} for this model."
+        )
 
 
-def _scale(sent: Foreign, spec: InputSpec) -> InputScale:
-    """Declared by the model; else named with the file, or in it."""
+def _scale(foreign: Foreign, spec: InputSpec) -> InputScale:
+    """The scale that the model declares; else the one named with the file, or in it. Raises InvalidContent."""
     declared = declared_scale(spec)
-    held = _given(sent.tensors, "scale")
-    other = sent.scale or (InputScale.load(held) if held.keys() >= {"mean", "std"} else None)
+    held = _tensors_of(foreign.tensors, "scale")
+    other = foreign.scale or (InputScale.load(held) if held.keys() >= {"mean", "std"} else None)
     if other is None and declared is None:
         raise InvalidContent.at(
             "/scale",
@@ -127,15 +129,19 @@ def _scale(sent: Foreign, spec: InputSpec) -> InputScale:
 
 
 def _same(a: InputScale, b: InputScale) -> bool:
-    mine, other = a.tensors(), b.tensors()
-    return all(mine[k].shape == other[k].shape and bool(torch.allclose(mine[k], other[k])) for k in mine)
+    return all(
+        x.shape == y.shape and bool(torch.allclose(x, y))
+        for x, y in zip(a.tensors().values(), b.tensors().values(), strict=True)
+    )
 
 
-def _exported(sent: Foreign, spec: InputSpec, shared: Shared) -> Checkpoint:
-    """A version of another model: its layout says what its tensors are."""
-    assert sent.layout is not None
+def _exported(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Checkpoint:
+    """Makes a version of another model, whose layout says what its tensors are."""
+    assert foreign.layout is not None
     try:
-        layout = Layout.model_validate({**sent.layout, "exact": None, "imported": list(sent.classes)}, strict=False)
+        layout = Layout.model_validate(
+            {**foreign.layout, "exact": None, "imported": list(foreign.classes)}, strict=False
+        )
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"][:6])
@@ -149,52 +155,55 @@ def _exported(sent: Foreign, spec: InputSpec, shared: Shared) -> Checkpoint:
             f"{spec.kind} and {list(spec.shape)}.",
         )
     check_numbers(layout)
-    parts = _parts(sent.tensors)
+    parts = _parts(foreign.tensors)
     backbone = layout.backbone
     if isinstance(backbone, PretrainedBackbone) and "backbone.0" not in parts:
-        parts["backbone.0"] = shared(backbone)
+        parts["backbone.0"] = pretrained(backbone)
     if "scale" not in parts:
         raise InvalidContent.at(AT, 'There is no part "scale" in the file.')
-    layout = layout.model_copy(update={"input": spec, "classes": list(sent.classes)})
-    made = Checkpoint(layout, parts, {part: frozenset() for part in parts})
+    layout = layout.model_copy(update={"input": spec, "classes": list(foreign.classes)})
+    checkpoint = Checkpoint(layout, parts, {part: frozenset() for part in parts})
     check_blocks(layout, parts)
     heads = check_sources(layout, parts)
     try:
-        _scale(sent, spec)
-        network = build(made)
-        again, layout = parts_of(network) | heads, layout_of(network, sent.classes)
+        _scale(foreign, spec)
+        network = build(checkpoint)
+        rebuilt, layout = parts_of(network) | heads, layout_of(network, foreign.classes)
     except UNFIT as error:
         raise _unfit(error) from None
-    for part in sorted(again.keys() | parts.keys()):
-        ours, theirs = again.get(part, {}), parts.get(part, {})
-        for name in sorted(ours.keys() | theirs.keys()):
-            if name not in ours or name not in theirs or ours[name].shape != theirs[name].shape:
+    for part in sorted(rebuilt.keys() | parts.keys()):
+        wanted, held = rebuilt.get(part, {}), parts.get(part, {})
+        for name in sorted(wanted.keys() | held.keys()):
+            if name not in wanted or name not in held or wanted[name].shape != held[name].shape:
                 raise InvalidContent.at(AT, f'The layout and the tensors do not agree about "{part}/{name}".')
-    return Checkpoint(layout, parts, made.learned)
+    return replace(checkpoint, layout=layout)
 
 
-def _check_answers(made: Checkpoint, spec: InputSpec) -> None:
-    """One row through it: as many finite answers as classes. Raises InvalidContent."""
+def _check_answers(checkpoint: Checkpoint, spec: InputSpec) -> None:
+    """Answers one row. Raises InvalidContent where the answers are not finite, or not as many as classes."""
     row = np.array(["a"], object) if isinstance(spec, TextInput) else np.zeros((1, *spec.shape), np.float32)
     try:
-        network = build(made)
+        network = build(checkpoint)
         with torch.inference_mode():
             logits = network.answer(row)
             width = network.features(network.prepare(row)).shape[1]
     except UNFIT as error:
         raise _unfit(error) from None
-    if logits.shape != (1, len(made.classes)):
+    if logits.shape != (1, len(checkpoint.classes)):
         raise InvalidContent.at(
-            "/classes", f"It answers with {logits.shape[-1]} columns for {len(made.classes)} classes."
+            "/classes", f"It answers with {logits.shape[-1]} columns for {len(checkpoint.classes)} classes."
         )
-    if made.layout.lifts and width != sum(lift.width for lift in made.layout.lifts):
+    if checkpoint.layout.lifts and width != sum(lift.width for lift in checkpoint.layout.lifts):
         raise InvalidContent.at("/layout/lifts", "The lifts of the layout have another width than their tensors.")
     if not bool(torch.isfinite(logits).all()):
         raise InvalidContent.at(AT, "It answers with numbers that are not finite.")
 
 
 def _parts(tensors: Arrays) -> dict[str, Tensors]:
-    """Tensors by part, those that answer. Raises InvalidContent."""
+    """The served parts of a file; what else it holds (the judge's head, the state of methods) is left out.
+
+    Raises InvalidContent where a tensor is not named part/name.
+    """
     parts: dict[str, dict[str, Tensor]] = {}
     for key, array in tensors.items():
         part, _, name = key.partition("/")
@@ -205,8 +214,8 @@ def _parts(tensors: Arrays) -> dict[str, Tensors]:
     return dict(parts)
 
 
-def _given(tensors: Arrays, part: str) -> dict[str, Tensor]:
-    """Tensors of one part, however they are joined to its name."""
+def _tensors_of(tensors: Arrays, part: str) -> dict[str, Tensor]:
+    """Tensors of one part, named part/name or part.name."""
     return {
         key[len(part) + 1 :]: torch.from_numpy(array.copy())
         for key, array in tensors.items()
@@ -221,23 +230,23 @@ def _missing(name: str, shape: tuple[int, ...] | None, wanted: Mapping[str, Tens
         if part != "scale" and len(tensors) < 20
         for key, t in tensors.items()
     )
-    what = f'Tensor "{name}" is missing.' if shape is None else f'Tensor "{name}" has the shape {list(shape)}.'
-    return InvalidContent.at(AT, f"{what} This architecture has {due}.")
+    fault = "is missing" if shape is None else f"has the shape {list(shape)}"
+    return InvalidContent.at(AT, f'Tensor "{name}" {fault}. This architecture has {due}.')
 
 
 def _unfit(error: Exception) -> InvalidContent:
-    told = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    if "floating point" in told:
-        told = "some hold whole numbers, and weights are fractions (F64, F32, F16 or BF16)"
-    return InvalidContent.at(AT, f"The tensors do not fit together: {told}.")
+    fault = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    if "floating point" in fault:
+        fault = "some hold whole numbers, and weights are fractions (F64, F32, F16 or BF16)"
+    return InvalidContent.at(AT, f"The tensors do not fit together: {fault}.")
 
 
 LARGEST_LAYER = 2**28
-"""Numbers of a dense layer, were it full."""
+"""Most numbers of a dense layer, were it full."""
 
 
 def check_numbers(layout: Layout) -> None:
-    """Numbers of a layout that nothing else bounds. Raises InvalidContent."""
+    """Checks numbers of a layout that nothing else bounds. Raises InvalidContent."""
     if not (isfinite(layout.temperature) and 1e-3 <= layout.temperature <= 1e3):
         raise InvalidContent.at("/layout/temperature", "The temperature of a version lies between 0.001 and 1,000.")
     if layout.shift is not None and not -64 <= layout.shift <= 64:
@@ -249,7 +258,7 @@ def check_numbers(layout: Layout) -> None:
 
 
 def check_blocks(layout: Layout, parts: Mapping[str, Tensors]) -> None:
-    """Every block has its tensors, of the size that it claims, and no layer is huge. Raises InvalidContent."""
+    """Checks that every block has tensors of its size, and that no layer is huge. Raises InvalidContent."""
     for k, layer in enumerate([*layout.layers, *layout.neck, layout.head]):
         for block in layer:
             weight = parts.get(block.part, {}).get(f"{block.key}weight")
@@ -265,20 +274,20 @@ def check_blocks(layout: Layout, parts: Mapping[str, Tensors]) -> None:
 
 
 def check_sources(layout: Layout, parts: Mapping[str, Tensors]) -> dict[str, Tensors]:
-    """The heads of their own that sources have, each of the size of the shared one. Raises InvalidContent."""
-    found = {part: parts.get(part, {}) for part in map(source_head, range(len(layout.sources)))}
+    """The heads of sources, each of the size of the shared head. Raises InvalidContent."""
+    heads = {part: parts.get(part, {}) for part in map(source_head, range(len(layout.sources)))}
     columns = max((block.columns[1] for block in layout.head), default=0)
     wanted = {"weight": (len(layout.classes), columns), "bias": (len(layout.classes),)}
-    for part, tensors in found.items():
+    for part, tensors in heads.items():
         if {name: tuple(t.shape) for name, t in tensors.items()} != wanted:
             raise InvalidContent.at("/layout", f'A source has the head "{part}", which is not in the file as claimed.')
-    return found
+    return heads
 
 
 def _tiles(layer: Sequence[BlockLayout]) -> bool:
-    """Whether the outputs of its blocks, in their order, are all outputs of the layer."""
+    """Whether the blocks, in their order, give all outputs of the layer."""
     spans = list(dict.fromkeys(block.rows for block in layer))
-    return [start for start, _ in spans] == [0, *(stop for _, stop in spans[:-1])] if spans else True
+    return not spans or [start for start, _ in spans] == [0, *(stop for _, stop in spans[:-1])]
 
 
 def _size(block: BlockLayout) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The input scale: raw inputs -> numbers near [-1, 1], declared with the model or fitted once on its first batch."""
+"""The input scale maps raw inputs to numbers near [-1, 1]; it is declared, or fitted once on the first batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALLEST = 2.0**-100
 ROUNDING = 1e-6
 """A column whose spread is at most this part of its mean is constant but for rounding."""
 LEAST_ROWS, NAMED = 20, 7
-"""Rows from which on a column's spread says something; columns that a note names."""
+"""Fewest rows for which a column's spread says something; most columns that a note names."""
 
 
 class InputScale(nn.Module):
@@ -39,11 +39,11 @@ class InputScale(nn.Module):
         self.register_buffer("std", std.detach().to(torch.float32).clone())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Raw inputs [n, ...] of any dtype -> float32 of the same shape."""
+        """Scales raw inputs [n, ...] of any dtype. -> float32 of the same shape"""
         return ((inputs.to(torch.float32) - self.mean) / self.std).clamp(-CLIP, CLIP)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What the shard `scale` holds."""
+        """The tensors of the part `scale`."""
         return {"mean": self.mean.detach().clone(), "std": self.std.detach().clone()}
 
     @classmethod
@@ -53,9 +53,9 @@ class InputScale(nn.Module):
 
 
 def declared_scale(spec: InputSpec) -> InputScale | None:
-    """The scale that the model declares, known before any data; null: a vector input without one.
+    """The scale that the model declares; None for a vector input without one.
 
-    Texts have none: theirs is 0 and 1, and nobody applies it.
+    Texts have none: theirs is 0 and 1, and is never applied.
 
     Raises InvalidContent where `mean` or `std` lists another number of values than the input has columns (channels).
     """
@@ -76,11 +76,11 @@ def _along(spec: InputSpec, values: float | list[float], name: str) -> Tensor:
     if not isinstance(values, list):
         return torch.tensor(values)
     assert not isinstance(spec, TextInput), "texts have no scale"
-    columns, what = (spec.channels, "channels") if isinstance(spec, ImageInput) else (spec.size, "numbers")
+    columns, unit = (spec.channels, "channels") if isinstance(spec, ImageInput) else (spec.size, "numbers")
     if len(values) != columns:
         raise InvalidContent.at(
             f"/input/scale/{name}",
-            f"{name} lists {len(values)} values; the input has {columns} {what}. Give one or {columns}.",
+            f"{name} lists {len(values)} values; the input has {columns} {unit}. Give one or {columns}.",
         )
     return torch.tensor(values).reshape((-1, 1, 1) if isinstance(spec, ImageInput) else (-1,))
 
@@ -92,7 +92,7 @@ def input_reach(spec: InputSpec) -> float:
 
 
 def fit_scale(inputs: Array) -> InputScale:
-    """The scale of a first batch, one mean and std a column. [n, d], n >= 1
+    """Fits the scale to a first batch, one mean and std a column. [n, d], n >= 1
 
     std is rounded to a power of two and mean to a multiple of std: two batches of one kind mostly give the same scale,
     and little of the batch itself stays in it. Each column has its own spread, whatever its unit. A constant one, which
@@ -116,7 +116,7 @@ def scale_for(spec: InputSpec, inputs: Array) -> tuple[InputScale, bool]:
 
 
 def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str | None:
-    """A note with the remedy when more than one row in a hundred has a value beyond `reach`; null when they fit.
+    """A note with the remedy where more than one row in a hundred has a value beyond `reach`; None where they fit.
 
     `reach`: see `input_reach`. At the clip itself values count as beyond: they were cut.
     """
@@ -134,7 +134,7 @@ def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str |
 
 
 def narrow_columns(scale: InputScale, inputs: Array) -> str | None:
-    """A note with the remedy that names columns whose values fall together; null without any. [n, d]
+    """A note with the remedy that names columns whose values fall together; None without any. [n, d]
 
     They vary by less than 16 steps of the grid of scaled inputs (2^-12), and none of their values stands out either. On
     fewer than 20 rows that may be chance.
@@ -148,10 +148,11 @@ def narrow_columns(scale: InputScale, inputs: Array) -> str | None:
     if not len(narrow):
         return None
     names = [*map(str, narrow[:NAMED]), *([f"{len(narrow) - NAMED} more"] if len(narrow) > NAMED else [])]
-    one = len(narrow) == 1
-    columns, them = (f"Column {names[0]}", "it") if one else (f"Columns {listed(names)}", "them")
+    columns, vary, them = f"Columns {listed(names)}", "vary", "them"
+    if len(narrow) == 1:
+        columns, vary, them = f"Column {names[0]}", "varies", "it"
     return (
-        f"{columns} (counted from 0) {'varies' if one else 'vary'} by less than 16 steps of this model's input scale, "
+        f"{columns} (counted from 0) {vary} by less than 16 steps of this model's input scale, "
         f"so hardly anything is learned from {them}. A new model, whose scale is fitted to such rows or declared for "
         f"each column, sees {them}."
     )

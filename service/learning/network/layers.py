@@ -1,4 +1,4 @@
-"""Layers of blocks, out of a layout and its parts, and back."""
+"""Reads layers of blocks from a layout and its parts, and writes their layouts."""
 
 from __future__ import annotations
 
@@ -26,44 +26,43 @@ Parts = Mapping[str, Tensors]
 
 
 def load_layer(blocks: Sequence[BlockLayout], parts: Parts) -> GrownLinear:
-    """A dense layer, weights copied."""
-    return GrownLinear([Block(b.rows, b.columns, *_tensors(b, parts, b.key), b.part, b.key) for b in blocks])
+    """Makes a dense layer; weights are copied."""
+    return GrownLinear([Block(b.rows, b.columns, *_tensors(b, parts), b.part, b.key) for b in blocks])
 
 
 def load_stages(layout: Layout, parts: Parts) -> Convolutions:
-    """The stages of a cnn, weights copied; a layout without `layers` has one block a stage."""
+    """Makes the stages of a cnn; weights are copied. A layout without `layers` has one block a stage."""
     assert isinstance(layout.backbone, CnnBackbone)
-    found = sides(layout.input.shape, len(layout.backbone.channels))
+    sizes = sides(layout.input.shape, len(layout.backbone.channels))
     stages = layout.layers or _one_block_each(layout.backbone, layout.input.shape)
     return convolutions(
-        [Stage([_filters(b, parts) for b in blocks], side) for blocks, side in zip(stages, found[:-1], strict=True)],
+        [Stage([_filters(b, parts) for b in blocks], side) for blocks, side in zip(stages, sizes[:-1], strict=True)],
         layout.input.shape,
     )
 
 
 def load_additions(backbone: nn.Module, neck: nn.Module, layout: Layout, parts: Parts) -> nn.ModuleList:
-    """Put inserted layers and low-rank branches in their places. -> the branches, in order"""
+    """Attaches inserted layers and low-rank branches. -> the branches, in order"""
     owners = {"backbone": backbone, "neck": neck}
-    for told in layout.inserted:
-        layer = cast(GrownLinear, owners[told.of].get_submodule(f"layers.{told.layer}"))
-        down, bias, up = (
-            parts[told.part][f"{told.key}{name}"].clone() for name in ("down.weight", "down.bias", "up.weight")
-        )
-        made = Inserted(told.rows, told.columns, down, bias, up, told.part, told.key)
-        made.places = layer.places
-        layer.inserted.append(made)
+    for i in layout.inserted:
+        layer = cast(GrownLinear, owners[i.of].get_submodule(f"layers.{i.layer}"))
+        inserted = Inserted(i.rows, i.columns, *_down_bias_up(i, parts), i.part, i.key)
+        inserted.uses = layer.uses
+        layer.inserted.append(inserted)
     branches = nn.ModuleList()
-    for branch in layout.low_rank:
-        down, up, offset = (
-            parts[branch.part][f"{branch.key}{name}"].clone() for name in ("down.weight", "up.weight", "down.bias")
-        )
-        beside = LowRank(branch.at, down, up, branch.scale, branch.part, branch.key, offset)
-        branches.append(attach(backbone, beside))
+    for b in layout.low_rank:
+        down, offset, up = _down_bias_up(b, parts)
+        branches.append(attach(backbone, LowRank(b.at, down, up, b.scale, b.part, b.key, offset)))
     return branches
 
 
+def _down_bias_up(addition: InsertedLayout | LowRankLayout, parts: Parts) -> tuple[Tensor, Tensor, Tensor]:
+    tensors, key = parts[addition.part], addition.key
+    return tensors[f"{key}down.weight"].clone(), tensors[f"{key}down.bias"].clone(), tensors[f"{key}up.weight"].clone()
+
+
 def stored(layers: Sequence[GrownLinear], branches: nn.ModuleList) -> Iterator[Block | Inserted | LowRank]:
-    """Everything in a network that keeps tensors of its own in a part."""
+    """Yields everything in a network that keeps tensors of its own in a part."""
     for layer in layers:
         yield from layer
         yield from layer.insertions
@@ -71,18 +70,18 @@ def stored(layers: Sequence[GrownLinear], branches: nn.ModuleList) -> Iterator[B
 
 
 def block_layouts(layer: GrownLinear) -> list[BlockLayout]:
-    """The layout of a layer as it stands."""
+    """Layouts of the blocks of a layer."""
     return [BlockLayout(rows=b.rows, columns=b.columns, part=b.part, key=b.key) for b in layer]
 
 
 def stage_layouts(backbone: Convolutions) -> list[list[BlockLayout]]:
-    """The layouts of a cnn's stages; none where no filter was ever added."""
+    """Layouts of a cnn's stages; none where no filter was ever added."""
     stages = [block_layouts(stage) for stage in backbone]
     return stages if any(len(blocks) > 1 for blocks in stages) else []
 
 
 def inserted_layouts(backbone: nn.Module, neck: nn.Module) -> list[InsertedLayout]:
-    """Where layers were put in."""
+    """Layouts of the inserted layers."""
     return [
         InsertedLayout(of=of, layer=k, rows=i.rows, columns=i.columns, part=i.part, key=i.key)
         for of, owner in (("backbone", backbone), ("neck", neck))
@@ -92,22 +91,24 @@ def inserted_layouts(backbone: nn.Module, neck: nn.Module) -> list[InsertedLayou
 
 
 def low_rank_layouts(branches: nn.ModuleList) -> list[LowRankLayout]:
-    """Where branches stand."""
-    found = [cast(LowRank, branch) for branch in branches]
-    return [LowRankLayout(at=b.at, scale=b.scale, part=b.part, key=b.key) for b in found]
+    """Layouts of the branches."""
+    return [
+        LowRankLayout(at=b.at, scale=b.scale, part=b.part, key=b.key)
+        for b in (cast(LowRank, branch) for branch in branches)
+    ]
 
 
-def stamps(
+def class_stamps(
     layers: Sequence[GrownLinear], head: GrownLinear, branches: nn.ModuleList, classes: Sequence[str], fields: int
 ) -> list[Stamp]:
-    """Which units each class sees, told from the blocks; none where all see all.
+    """The units that each class sees, from the blocks; none where all see all.
 
     layers: the hidden ones, in order · fields: features that a unit of the last cnn stage gives, 1 behind dense layers.
     A unit's number is its place in its layer, which no later update changes: only units of the same update are removed.
     """
     if all(len({b.columns for b in layer}) <= 1 and not layer.insertions for layer in [*layers, head]):
         return []
-    found: list[Stamp] = []
+    stamps: list[Stamp] = []
     for block in head:
         if block.bias is None:
             continue
@@ -119,14 +120,14 @@ def stamps(
             seen, above = _with_inserted(layer, {k // share for k in inputs}), layer
             units.insert(0, _runs(seen))
         names = list(classes[slice(*block.rows)])
-        if found and found[-1].units == units:
-            names = [*found.pop().classes, *names]
-        found.append(Stamp(classes=names, units=units))
-    return found
+        if stamps and stamps[-1].units == units:
+            names = [*stamps.pop().classes, *names]
+        stamps.append(Stamp(classes=names, units=units))
+    return stamps
 
 
 def _inputs(layer: GrownLinear, branches: nn.ModuleList, rows: set[int]) -> set[int]:
-    """Inputs that reach any of these rows."""
+    """Inputs of the layer that reach any of these rows."""
     spans = [(b.rows, b.columns) for b in layer]
     owners = [b for b in layer if b.bias is not None]
     for branch in (cast(LowRank, branch) for branch in branches):
@@ -139,12 +140,12 @@ def _inputs(layer: GrownLinear, branches: nn.ModuleList, rows: set[int]) -> set[
 
 
 def _with_inserted(layer: GrownLinear, units: set[int]) -> set[int]:
-    """And what the inserted layers behind those units look at."""
-    found = set(units)
+    """These units, and those that the inserted layers among them see."""
+    seen = set(units)
     for inserted in reversed(layer.insertions):
-        if not found.isdisjoint(range(*inserted.rows)):
-            found |= set(range(*inserted.columns))
-    return found
+        if not seen.isdisjoint(range(*inserted.rows)):
+            seen |= set(range(*inserted.columns))
+    return seen
 
 
 def _runs(numbers: set[int]) -> list[tuple[int, int]]:
@@ -167,13 +168,13 @@ def _one_block_each(backbone: CnnBackbone, shape: tuple[int, ...]) -> list[list[
     ]
 
 
-def _tensors(b: BlockLayout, parts: Parts, key: str) -> tuple[Tensor, Tensor | None]:
-    weight, bias = parts[b.part][f"{key}weight"], parts[b.part].get(f"{key}bias")
+def _tensors(b: BlockLayout, parts: Parts) -> tuple[Tensor, Tensor | None]:
+    weight, bias = parts[b.part][f"{b.key}weight"], parts[b.part].get(f"{b.key}bias")
     return weight.clone(), None if bias is None else bias.clone()
 
 
 def _filters(b: BlockLayout, parts: Parts) -> Filters:
-    weight, bias = _tensors(b, parts, b.key)
+    weight, bias = _tensors(b, parts)
     if bias is None:
         return Filters(b.rows, b.columns, weight, None, b.part, b.key)
     norm = [parts[b.part][f"{norm_key(b.key)}{name}"].clone() for name in ("weight", "bias")]

@@ -1,4 +1,4 @@
-"""Lifts: fixed maps, random or none, in front of the exact head, so that a linear head can tell more classes apart.
+"""A lift is a fixed map in front of the exact head, random or none, with which a linear head separates more classes.
 
 Random weights come from a fixed constant, not from an update's seed, through a generator whose stream is frozen for
 good (numpy's RandomState, NEP 19), and are stored all the same. So the same lift arises in every service.
@@ -31,7 +31,7 @@ LiftKind = Literal["none", "relu", "fourier", "conv"]
 LIFT_SEED = 20_250_915
 WIDTH = 1_000
 WIDE = 2_000
-"""Width of random features, and beyond `WIDE_ROWS` rows."""
+"""Width of random features up to `WIDE_ROWS` rows, and beyond."""
 WIDE_ROWS = 14_000
 """Of which about 10,000 learn."""
 BANDWIDTH = 1.4
@@ -74,7 +74,7 @@ class Lift(nn.Module):
 
     @property
     def multiply_adds(self) -> int:
-        """Of one row."""
+        """Multiply-adds of one row."""
         if self.kind != "conv":
             return self.weight.numel()
         return prod(_maps(self.shape, self.weight.shape[-1])) * self.weight.numel()
@@ -84,7 +84,7 @@ class Lift(nn.Module):
             return x.flatten(1)
         if self.kind == "conv":
             images = x.reshape(len(x), *self.shape)
-            h = torch.cat([self._convolved(some) for some in torch.split(images, self._at_once)])
+            h = torch.cat([self._convolved(part) for part in torch.split(images, self._at_once)])
         elif self.kind == "relu":
             h = F.linear(x.flatten(1), self.weight).relu()
         else:
@@ -94,8 +94,8 @@ class Lift(nn.Module):
     @property
     def _at_once(self) -> int:
         """Images whose maps fit a processor's cache together: a power of two, so that it divides any block."""
-        one = len(self.weight) * prod(_maps(self.shape, self.weight.shape[-1]))
-        return 1 << (max(CACHED // one, 1).bit_length() - 1)
+        numbers = len(self.weight) * prod(_maps(self.shape, self.weight.shape[-1]))
+        return 1 << (max(CACHED // numbers, 1).bit_length() - 1)
 
     def _convolved(self, images: Tensor) -> Tensor:
         """Roots of the means of both signs of each filter. Channels last: the means are taken many filters at once.
@@ -109,7 +109,7 @@ class Lift(nn.Module):
         return means.sub_(FLAT).relu_().sqrt_()
 
     def tensors(self) -> dict[str, Tensor]:
-        """What the shard `lift.<n>` holds."""
+        """The tensors of the part `lift.<n>`."""
         return {
             "weight": self.weight.detach().clone(),
             "bias": self.bias.detach().clone(),
@@ -119,7 +119,7 @@ class Lift(nn.Module):
 
 
 def load_lift(layout: LiftLayout, tensors: Mapping[str, Tensor]) -> Lift:
-    """Inverse of `tensors`."""
+    """Inverse of `Lift.tensors`."""
     shape = [int(n) for n in tensors["shape"]]
     return Lift(layout.kind, shape, tensors["weight"].clone(), tensors["bias"].clone(), float(tensors["bound"]))
 
@@ -132,11 +132,11 @@ def make_lift(
     reach: float = CLIP,
     spread: float | None = None,
 ) -> Lift:
-    """The lift of that kind over rows of `shape`, whose scaled values reach `reach` (`preprocessing.input_reach`).
+    """Makes the lift of that kind over rows of `shape`, whose scaled values reach `reach` (`input_reach`).
 
-    `spread`: their standard deviation; null: 1, of inputs whose range is declared 1/2.
+    `spread`: their standard deviation; None: 1, or 1/2 for inputs with a declared range.
 
-    `width`: features wanted; null: 1,000, for convolutions 64 filters 5x5 (small images 32 of 3x3, large ones 7x7). A
+    `width`: features wanted; None: 1,000, for convolutions 64 filters 5x5 (small images 32 of 3x3, large ones 7x7). A
     convolution gives the nearest multiple of 18 at or below. Raises MethodRefused where `conv` meets no image.
     """
     if kind == "none":
@@ -184,7 +184,7 @@ def _fields(shape: Sequence[int], kernel: int) -> tuple[int, int]:
 
 
 def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
-    """What `auto` tries for so many rows, smallest first: each is a list of lifts side by side.
+    """The lifts that `auto` tries for so many rows, smallest first: each is a list of lifts side by side.
 
     On images convolutions take the place of Fourier features, which they beat wherever both were measured. Of vectors,
     beyond `WIDE_ROWS`, both random features at half the width are tried too: on seven tables they were never the worst,
@@ -195,16 +195,16 @@ def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
     kinds: list[LiftKind] = ["relu"] if image else ["relu", "fourier"]
     if prod(shape) <= WIDEST:
         kinds.insert(0, "none")
-    found = [[make_lift(kind, shape, width, reach=reach)] for kind in kinds]
+    candidates = [[make_lift(kind, shape, width, reach=reach)] for kind in kinds]
     if image:
-        found.append([make_lift("conv", shape, reach=reach)])
+        candidates.append([make_lift("conv", shape, reach=reach)])
     elif width == WIDE:
-        found.append([make_lift(kind, shape, width // 2, reach=reach) for kind in ("relu", "fourier")])
-    return sorted(found, key=lambda lifts: sum(lift.width for lift in lifts))
+        candidates.append([make_lift(kind, shape, width // 2, reach=reach) for kind in ("relu", "fourier")])
+    return sorted(candidates, key=lambda lifts: sum(lift.width for lift in lifts))
 
 
 def twice_the_filters(spec: InputSpec, lifts: Sequence[Lift], rows: int) -> list[Lift] | None:
-    """The same convolutions with as many again; null for other lifts, for small images and for few rows."""
+    """The same convolutions with twice the filters; None for other lifts, for small images and for few rows."""
     if [lift.kind for lift in lifts] != ["conv"] or rows < WIDTH or min(spec.shape[1:]) < SMALL:
         return None
     return [make_lift("conv", spec.shape, 2 * lifts[0].width, reach=input_reach(spec))]

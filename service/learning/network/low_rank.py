@@ -19,10 +19,10 @@ BORDERS = (nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.Circula
 
 
 class LowRank(nn.Module):
-    """One update's branch beside one layer. `at`: the layer's name in its backbone · scale: alpha / r.
+    """One update's branch beside one layer. at: the layer's name in its backbone · scale: alpha / r.
 
-    down: A [r, in], or filters [r, in, kh, kw] like the layer's · up: B [out, r], or [out, r, 1, 1] · offset: [r], what
-    is added to A x: 0, but where A was trained on centred inputs, whose mean it takes off.
+    down: A [r, in], or filters [r, in, kh, kw] like the layer's · up: B [out, r], or [out, r, 1, 1] · offset: [r],
+    added to A x; 0 unless A was trained on centred inputs, whose mean it takes off.
     """
 
     offset: Tensor
@@ -35,25 +35,25 @@ class LowRank(nn.Module):
         self.down, self.up = nn.Parameter(down), nn.Parameter(up)
         self.register_buffer("offset", torch.zeros(len(down)) if offset is None else offset)
         self.layers: tuple[nn.Module, ...] = ()
-        self.places = 1
+        self.uses = 1
 
     @property
     def multiply_adds(self) -> int:
-        """Of one row; beside a layer of a pretrained network, of one place or token of it."""
-        return (self.down.numel() + self.up.numel()) * self.places
+        """Multiply-adds of one row; beside a layer of a pretrained network, of one pixel or token of it."""
+        return (self.down.numel() + self.up.numel()) * self.uses
 
     def tensors(self) -> dict[str, Tensor]:
-        """Its tensors under the names that its shard gives them."""
+        """Its tensors under the names that its part gives them."""
         named = {"down.weight": self.down, "down.bias": self.offset, "up.weight": self.up}
         return {f"{self.key}{name}": tensor.detach() for name, tensor in named.items()}
 
-    def beside(self, layer: nn.Module, given: tuple[Tensor, ...], y: Tensor) -> Tensor:
-        """What the layer gave, and the branch on top. A layer that has grown since gives more units: those stay."""
-        x, outputs = given[0], len(self.up)
+    def add_to(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> Tensor:
+        """Adds the branch to the layer's output y. Units that the layer has gained since stay as they are."""
+        x, outputs = inputs[0], len(self.up)
         if isinstance(layer, nn.Linear):
             return y + self._dense(x)
-        inputs = self.down.shape[1]
-        x = x if x.shape[1] == inputs else x[:, :inputs].contiguous()
+        columns = self.down.shape[1]
+        x = x if x.shape[1] == columns else x[:, :columns].contiguous()
         if isinstance(layer, nn.Conv2d):
             inner = F.conv2d(_padded(layer, x, y), self.down, None, layer.stride, layer.padding, layer.dilation)
             return y + self.scale * F.conv2d(inner, self.up)
@@ -68,22 +68,22 @@ class LowRank(nn.Module):
 
     @property
     def product(self) -> Tensor:
-        """(alpha / r) B A, of the layer's own shape."""
+        """(alpha / r) B A, in the layer's own shape."""
         return self.scale * torch.einsum("or,r...->o...", self.up.detach().flatten(1), self.down.detach())
 
 
 def _padded(layer: nn.Conv2d, x: Tensor, y: Tensor) -> Tensor:
-    """What a convolution took, with the border that it gave its filters beyond its own `padding` when it gave y.
+    """Pads the input of a convolution as the layer did beyond its own `padding` when it computed y.
 
     Some pad by a module of their own (EfficientNet-Lite), some by hand as TensorFlow's "same" does (timm's
-    Conv2dSame): as much as the places of y ask for, an odd one behind.
+    Conv2dSame): as much as the size of y asks for, an odd pixel at the end.
     """
     for child in layer.children():
         x = child(x) if isinstance(child, BORDERS) else x
     assert isinstance(layer.padding, tuple)
     high, wide = (
-        max((there - 1) * step + (kernel - 1) * apart + 1 - given - 2 * padding, 0)
-        for there, step, kernel, apart, given, padding in zip(
+        max((size - 1) * stride + (kernel - 1) * dilation + 1 - side - 2 * padding, 0)
+        for size, stride, kernel, dilation, side, padding in zip(
             y.shape[-2:], layer.stride, layer.kernel_size, layer.dilation, x.shape[-2:], layer.padding, strict=True
         )
     )
@@ -91,17 +91,17 @@ def _padded(layer: nn.Conv2d, x: Tensor, y: Tensor) -> Tensor:
 
 
 def attach(backbone: nn.Module, branch: LowRank) -> LowRank:
-    """Let a branch speak beside its layer."""
+    """Hooks a branch to its layer."""
     layer = backbone.get_submodule(branch.at)
-    layer.register_forward_hook(branch.beside)
+    layer.register_forward_hook(branch.add_to)
     branch.layers = (layer,)
     if isinstance(layer, GrownLinear):
-        branch.places = layer.places
+        branch.uses = layer.uses
     return branch
 
 
 def targets(backbone: nn.Module) -> Iterator[tuple[str, Target]]:
-    """Layers that can have a branch, with their names: dense ones and convolutions without groups.
+    """Yields the layers that can have a branch, by name: dense ones and convolutions without groups.
 
     Layers inside torch's own attention are left out: it reads their weights and never calls them.
     """
@@ -115,7 +115,7 @@ def targets(backbone: nn.Module) -> Iterator[tuple[str, Target]]:
 
 
 def new_branch(at: str, layer: Target, rank: int, alpha: float, part: str, generator: torch.Generator) -> LowRank:
-    """A branch beside a layer: A ~ U(-b, b), b = 1 / sqrt(inputs) (Kaiming's uniform with a = sqrt 5), and B = 0."""
+    """Draws a branch beside a layer: A ~ U(-b, b) with b = 1 / sqrt(inputs) (Kaiming's, a = sqrt 5), B = 0."""
     kernel: tuple[int, ...]
     if isinstance(layer, GrownLinear):
         kernel = (KERNEL, KERNEL) if isinstance(layer, Stage) else ()
@@ -130,12 +130,12 @@ def new_branch(at: str, layer: Target, rank: int, alpha: float, part: str, gener
 
 @torch.no_grad()
 def fold(backbone: nn.Module, branches: nn.ModuleList) -> None:
-    """Add all branches to the weights beside which they stand, in place, and take them away.
+    """Adds all branches to the weights of their layers, in place, and removes them.
 
     Raises ValueError where a layer has grown by blocks (see `grown_beside`): no one matrix holds the sum there.
     """
-    found = [branch for branch in branches if isinstance(branch, LowRank)]
-    for branch, owner in [(branch, _owner(backbone.get_submodule(branch.at), branch)) for branch in found]:
+    low_rank = [branch for branch in branches if isinstance(branch, LowRank)]
+    for branch, owner in [(branch, _owner(backbone.get_submodule(branch.at), branch)) for branch in low_rank]:
         owner.weight.add_(branch.product)
         if bool(branch.offset.any()):
             assert owner.bias is not None
@@ -145,7 +145,7 @@ def fold(backbone: nn.Module, branches: nn.ModuleList) -> None:
 
 
 def grown_beside(backbone: nn.Module, branches: nn.ModuleList) -> str | None:
-    """The name of a layer that has grown by blocks, so that no one matrix could take its branch; null: none."""
+    """The name of a layer that has grown by blocks, so that no one matrix could take its branch; else None."""
     for branch in branches:
         assert isinstance(branch, LowRank)
         layer = backbone.get_submodule(branch.at)

@@ -1,4 +1,4 @@
-"""What one row costs on its way through a module, counted from its layers' shapes."""
+"""The work of one row on its way through a module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.learning.network.low_rank import LowRank
 
 @torch.no_grad()
 def forward_cost(body: nn.Module, row: Tensor) -> int:
-    """Multiply-adds of one row [1, ...] through the module, from its layers' shapes."""
+    """Counts multiply-adds of one row [1, ...] from the shapes of the layers."""
     cost = sum(m.multiply_adds for m in body.modules() if isinstance(m, Block | Inserted | LowRank | Extractor))
     if any(isinstance(m, Extractor) for m in body.modules()):
         return cost

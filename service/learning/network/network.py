@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -26,25 +27,25 @@ from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor, SharedWeights
 from service.learning.data.rows import Array
 from service.learning.network.blocks import Block, GrownLinear, Inserted, new_block
-from service.learning.network.checkpoint import BlockLayout, Checkpoint, Layout, LiftLayout, Tensors
+from service.learning.network.checkpoint import Checkpoint, Layout, LiftLayout, Tensors
 from service.learning.network.convolutions import Convolutions, fresh_stages
 from service.learning.network.input_scale import InputScale
 from service.learning.network.layers import (
     block_layouts,
+    class_stamps,
     inserted_layouts,
     load_additions,
     load_layer,
     load_stages,
     low_rank_layouts,
     stage_layouts,
-    stamps,
     stored,
 )
 from service.learning.network.lifts import Lift, load_lift
 from service.learning.network.low_rank import LowRank
 
 TRAINED_HERE = (MlpBackbone, CnnBackbone)
-"""Backbones whose weights are learned here; any other stands still."""
+"""Backbones whose weights are learned here."""
 
 
 class Dense(nn.Module):
@@ -92,9 +93,9 @@ class Network(nn.Module):
         return torch.from_numpy(np.ascontiguousarray(inputs))
 
     def features(self, prepared: Tensor) -> Tensor:
-        """What the exact head works on: backbone features, or lifts side by side. [n, ...] -> [n, M]
+        """The features that the exact head sees: the backbone's, or lifts side by side. [n, ...] -> [n, M]
 
-        Random convolutions look at the scaled image, any other lift at the backbone's features.
+        Random convolutions see the scaled image, any other lift the backbone's features.
         """
         scaled = prepared if isinstance(self.layout.input, TextInput) else self.scale(prepared)
         x = self.backbone(scaled)
@@ -103,30 +104,30 @@ class Network(nn.Module):
         return torch.cat([lift(scaled if lift.kind == "conv" else x) for lift in self.lifts], 1)
 
     def answer(self, inputs: Array) -> Tensor:
-        """Logits of raw rows; texts of one length pass together. [n, ...] -> [n, C]"""
+        """Answers raw rows; texts of one length pass together. [n, ...] -> logits [n, C]"""
         prepared = self.prepare(inputs)
         if not isinstance(self.backbone, Extractor):
             return cast(Tensor, self(prepared))
-        found = prepared.new_empty(len(prepared), self.head.out_features, dtype=torch.float32)
+        logits = prepared.new_empty(len(prepared), self.head.out_features, dtype=torch.float32)
         companions = self.backbone.companions(prepared)
-        for kind in set(companions.tolist()):
-            found[companions == kind] = self(prepared[companions == kind])
-        return found
+        for group in set(companions.tolist()):
+            logits[companions == group] = self(prepared[companions == group])
+        return logits
 
     def logits(self, features: Tensor) -> Tensor:
-        """[n, M] -> [n, C]"""
+        """Features [n, M] -> logits [n, C]"""
         return cast(Tensor, self.head(self.neck(features)))
 
     def forward(self, prepared: Tensor) -> Tensor:
         return self.logits(self.features(prepared))
 
     def hidden_layers(self) -> list[GrownLinear]:
-        """Layers that are made of blocks, in order: those of an mlp or cnn backbone, then the neck's."""
+        """Layers of blocks in order: those of an mlp or cnn backbone, then the neck's."""
         backbone = list(self.backbone.layers) if isinstance(self.backbone, Dense | Convolutions) else []
         return [cast(GrownLinear, layer) for layer in [*backbone, *self.neck.layers]]
 
     def stored(self) -> Iterator[Block | Inserted | LowRank]:
-        """Blocks, inserted layers and branches: all that grows, each with the part that keeps its tensors."""
+        """Yields blocks, inserted layers and branches, each with the part that keeps its tensors."""
         return stored([*self.hidden_layers(), self.head], self.low_rank)
 
 
@@ -138,62 +139,52 @@ def fresh(
     generator: torch.Generator,
     pretrained: Tensors | None = None,
 ) -> Network:
-    """An untrained network: He initialisation, a head of one block over `classes`. `pretrained`: weights of a
-    pretrained backbone, which it needs."""
-    backbone: nn.Module
+    """Draws an untrained network: He initialisation, a head of one block over `classes`. `pretrained`: the weights that
+    a pretrained backbone needs."""
+    backbone: Dense | Convolutions | Extractor
     named = architecture.backbone
-    layouts: list[list[BlockLayout]] = []
-    size = int(torch.tensor(spec.shape).prod())
-    if isinstance(architecture.backbone, MlpBackbone):
-        widths = [size, *architecture.backbone.hidden]
+    layers: list[GrownLinear] = []
+    if isinstance(named, CnnBackbone):
+        backbone = fresh_stages(named.channels, spec.shape, generator)
+    elif isinstance(named, PretrainedBackbone):
+        assert pretrained is not None, "a pretrained backbone needs its weights"
+        named = resolved(spec, named)
+        backbone = load(named, pretrained)
+    else:
+        widths = [prod(spec.shape), *(named.hidden if isinstance(named, MlpBackbone) else [])]
         layers = [
             GrownLinear([new_block((0, b), (0, a), "backbone.0", f"{k}.", generator)])
             for k, (a, b) in enumerate(pairwise(widths))
         ]
-        backbone = Dense(layers, size)
-        layouts = [block_layouts(layer) for layer in layers]
-        width = widths[-1]
-    elif isinstance(architecture.backbone, CnnBackbone):
-        backbone = fresh_stages(architecture.backbone.channels, spec.shape, generator)
-        width = backbone.width
-    elif isinstance(architecture.backbone, PretrainedBackbone):
-        assert pretrained is not None, "a pretrained backbone needs its weights"
-        named = resolved(spec, architecture.backbone)
-        backbone = load(named, pretrained)
-        width = backbone.width
-    else:
-        backbone, width = Dense([], size), size
+        backbone = Dense(layers, widths[0])
+    width = backbone.width
     head = GrownLinear([new_block((0, len(classes)), (0, width), "head.0", "", generator, gain=1.0)] if classes else [])
     layout = Layout(
         input=spec,
         backbone=named,
-        layers=layouts,
+        layers=[block_layouts(layer) for layer in layers],
         head=block_layouts(head),
         classes=list(classes),
-        trained=isinstance(architecture.backbone, TRAINED_HERE),
+        trained=isinstance(named, TRAINED_HERE),
     )
     return Network(layout, scale, backbone, [], Dense([], width), head)
 
 
 def build(checkpoint: Checkpoint, served: Extractor | None = None) -> Network:
-    """The network of a checkpoint, in eval mode, weights copied: training it leaves the checkpoint as it was. Those of
-    a pretrained backbone are shared; it copies what `thaw` lets train. `served`: that backbone, where it is there."""
+    """Builds the network of a checkpoint, in eval mode. Weights are copied, so training leaves the checkpoint as it is;
+    those of a pretrained backbone are shared, and copied by `thaw`. `served`: the backbone, where it is loaded."""
     layout, parts = checkpoint.layout, checkpoint.parts
-    backbone: nn.Module
+    backbone: Dense | Convolutions | Extractor
     if served is not None:
-        backbone, width = served, served.width
+        backbone = served
     elif isinstance(layout.backbone, CnnBackbone):
         backbone = load_stages(layout, parts)
-        width = backbone.width
     elif isinstance(layout.backbone, PretrainedBackbone):
         backbone = load(layout.backbone, parts["backbone.0"])
-        width = backbone.width
     else:
-        size = int(torch.tensor(layout.input.shape).prod())
-        backbone = Dense([load_layer(blocks, parts) for blocks in layout.layers], size)
-        width = backbone.width
+        backbone = Dense([load_layer(blocks, parts) for blocks in layout.layers], prod(layout.input.shape))
     lifts = [load_lift(lift, parts[f"lift.{k}"]) for k, lift in enumerate(layout.lifts)]
-    width = sum(lift.width for lift in layout.lifts) or width
+    width = sum(lift.width for lift in layout.lifts) or backbone.width
     neck = Dense([load_layer(blocks, parts) for blocks in layout.neck], width)
     network = Network(layout, InputScale.load(parts["scale"]), backbone, lifts, neck, load_layer(layout.head, parts))
     network.low_rank = load_additions(backbone, neck, layout, parts)
@@ -201,8 +192,8 @@ def build(checkpoint: Checkpoint, served: Extractor | None = None) -> Network:
 
 
 def parts_of(network: Network) -> dict[str, Tensors]:
-    """The served parts of a network, by shard name, cloned and contiguous but for the weights that a frozen pretrained
-    backbone shares. Inverse of `build`."""
+    """The served parts of a network, cloned and contiguous but for the weights that a frozen pretrained backbone
+    shares. Inverse of `build`."""
     parts: dict[str, dict[str, Tensor]] = {"scale": network.scale.tensors()}
     shared: dict[str, Tensors] = {}
     if isinstance(network.backbone, Extractor):
@@ -219,7 +210,7 @@ def parts_of(network: Network) -> dict[str, Tensors]:
 
 
 def layout_of(network: Network, classes: Sequence[str], **changes: object) -> Layout:
-    """The layout of a network as it stands now (its blocks may have grown), with `changes` to other fields."""
+    """The layout of a network as it is now (its blocks may have grown), with `changes` to other fields."""
     backbone = network.backbone
     layers = [block_layouts(cast(GrownLinear, x)) for x in backbone.layers] if isinstance(backbone, Dense) else []
     hidden = network.neck.layers if len(network.lifts) else network.hidden_layers()
@@ -229,7 +220,9 @@ def layout_of(network: Network, classes: Sequence[str], **changes: object) -> La
             "layers": stage_layouts(backbone) if isinstance(backbone, Convolutions) else layers,
             "inserted": inserted_layouts(backbone, network.neck),
             "low_rank": low_rank_layouts(network.low_rank),
-            "stamps": stamps([cast(GrownLinear, x) for x in hidden], network.head, network.low_rank, classes, fields),
+            "stamps": class_stamps(
+                [cast(GrownLinear, x) for x in hidden], network.head, network.low_rank, classes, fields
+            ),
             "neck": [block_layouts(cast(GrownLinear, x)) for x in network.neck.layers],
             "head": block_layouts(network.head),
             "classes": list(classes),

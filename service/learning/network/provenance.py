@@ -1,4 +1,4 @@
-"""Which batches had a hand in a part: told from the bits."""
+"""Which batches had a hand in a part, by its bits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.learning.network.network import TRAINED_HERE, Network, parts_of
 
 
 def unchanged(base: Checkpoint | None, part: str, tensors: Tensors) -> bool:
-    """Has this part the names and the bits of the base's?"""
+    """Whether this part has the names and the bits of the base's."""
     before = base.parts.get(part) if base else None
     return before is tensors or (
         before is not None
@@ -25,27 +25,25 @@ def unchanged(base: Checkpoint | None, part: str, tensors: Tensors) -> bool:
 def learned_by_part(
     base: Checkpoint | None, parts: Mapping[str, Tensors], batches: Iterable[str], declared: bool
 ) -> dict[str, frozenset[str]]:
-    """An unchanged part saw what the base's saw, a declared scale and pretrained weights nothing; any other saw all
-    history and `batches`."""
+    """Batches by part: an unchanged part learned what the base's did, a declared scale and pretrained weights none, any
+    other part all of the history and `batches`."""
     before = base.learned if base else {}
     everything = frozenset(batches).union(*before.values())
-    learned = {
-        p: before.get(p, frozenset())
-        if unchanged(base, p, ts)
-        else frozenset()
-        if isinstance(ts, SharedWeights)
-        else everything
-        for p, ts in parts.items()
-    }
+    learned: dict[str, frozenset[str]] = {}
+    for part, tensors in parts.items():
+        if unchanged(base, part, tensors):
+            learned[part] = before.get(part, frozenset())
+        else:
+            learned[part] = frozenset() if isinstance(tensors, SharedWeights) else everything
     return learned | ({"scale": frozenset()} if declared else {})
 
 
 ORIGIN = "state.origin."
-"""Parts that keep the weights of the first training: what `anchor: base` pulls to."""
+"""Prefix of the parts that keep the weights of the first training, to which `anchor: base` pulls."""
 
 
 def origin_of(network: Network) -> dict[str, Tensors]:
-    """The weights of a network under the names that keep them for good; pretrained ones stay where they are."""
+    """The weights of a network as parts that keep them for good; shared pretrained weights are left out."""
     return {
         ORIGIN + part: tensors
         for part, tensors in of_kinds(parts_of(network), ("backbone", "neck", "head")).items()
@@ -54,7 +52,7 @@ def origin_of(network: Network) -> dict[str, Tensors]:
 
 
 def trunk_trains(base: Checkpoint, thaw: bool = False) -> bool:
-    """A backbone whose weights were learned here, or to `thaw` a pretrained one, and no lift that fixes the feature
-    space behind it."""
+    """Whether the backbone can train: it learned its weights here, or is a pretrained one to `thaw`, and no lift fixes
+    the feature space behind it."""
     kinds = (*TRAINED_HERE, PretrainedBackbone) if thaw else TRAINED_HERE
     return isinstance(base.layout.backbone, kinds) and not base.layout.lifts

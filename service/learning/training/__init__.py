@@ -1,1 +1,1 @@
-"""Gradient training: learner, loop, optimiser, losses, rows."""
+"""Gradient training: the learner, its rows, the loop, the optimiser and the losses."""

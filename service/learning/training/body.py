@@ -1,4 +1,4 @@
-"""What trains: the trunk where it moves, neck and head, as one module over rows in the form in which they train."""
+"""The module that trains: the trunk where it moves, neck and head."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from service.learning.training.frame import Frame
 
 
 class Body(nn.Module):
-    """What trains. Scaled inputs or framed features [n, ...] -> logits [n, C], each column times its `unit`.
+    """Scaled inputs or framed features [n, ...] -> logits [n, C], each column times its `unit`.
 
-    `frame`: where the head sees what a pretrained network that moves gives.
+    `frame`: of the features that a pretrained trunk gives where it moves.
     """
 
     def __init__(self, network: Network, moves: bool) -> None:
@@ -23,7 +23,7 @@ class Body(nn.Module):
         self.frame: Frame | None = None
 
     def features(self, x: Tensor) -> Tensor:
-        """What the head sees. -> [n, M]"""
+        """The features that the head sees. -> [n, M]"""
         h = self.trunk(x).flatten(1)
         y: Tensor = self.neck(h if self.frame is None else self.frame.place(h))
         return y

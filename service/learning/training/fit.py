@@ -3,8 +3,8 @@
 A step whose loss or gradient is not finite starts the whole training again at a third of the rate, at most three times;
 then it is `Diverged`. A version full of NaN scores like a bad one, so none is ever made.
 
-What a loop of bare torch does not do costs little: rows are gathered for many steps at once, and the norm that clips a
-step also tells whether it is finite.
+Beside the arithmetic of torch the loop costs little: rows are gathered for many steps at once, and the norm that clips
+a step also shows whether it is finite.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from service.learning.training.optimiser import (
 
 RETRIES = 3
 FELL = 0.95
-"""A loss that is still this part of what it began with has not fallen."""
+"""A loss that ends above this part of the first one has not fallen."""
 EVALUATED_AT_ONCE = 2048
 
 
 class Step(NamedTuple):
-    """The rows of one step, on the training device, and where they come from.
+    """The rows of one step, on the training device, and their places.
 
     x [b, ...] and y [b]: the data's rows, then as many of the memory · at [d]: places of the former in the data ·
-    memory [m]: places of the latter in the memory, null without one.
+    memory [m]: places of the latter in the memory, None without one.
     """
 
     x: Tensor
@@ -57,7 +57,7 @@ class Step(NamedTuple):
 
 
 Objective = Callable[[nn.Module, Step], Tensor]
-"""What a step minimises: body and step -> a scalar."""
+"""The loss that a step minimises: body and step -> a scalar."""
 
 
 class Labelled(NamedTuple):
@@ -67,7 +67,7 @@ class Labelled(NamedTuple):
     y: Tensor
 
     def __add__(self, other: object) -> Labelled:
-        """Both, one after the other."""
+        """These rows, then the others."""
         assert isinstance(other, Labelled)
         return Labelled(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
 
@@ -85,10 +85,30 @@ class Labelled(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fit:
-    """What a training did: epochs until the weights that were kept, the rate it ended with, the work.
+class Hooks:
+    """What a method adds to the loop.
 
-    `stuck`: the mean loss of the last epoch was hardly below that of the first step.
+    objective: minimised in place of the cross-entropy · before_training(): called before the first step, again where
+    training begins again · after_backward(): called when the gradients are there, before they are clipped ·
+    after_step(lr): called after each step of the optimiser with the rate at which it took the gradient, which is
+    smaller where that was clipped: a penalty whose step is taken at that rate, too, keeps its weight in the sum that
+    training minimises.
+    """
+
+    objective: Objective | None = None
+    before_training: Callable[[], None] | None = None
+    after_backward: Callable[[], None] | None = None
+    after_step: Callable[[float], None] | None = None
+
+
+NO_HOOKS = Hooks()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The result of a training: epochs until the weights that were kept, the rate at the end, the work.
+
+    `stuck`: the mean loss of the last epoch was hardly below the loss of the first step.
     """
 
     epochs: int
@@ -106,21 +126,14 @@ def fit(
     *,
     memory: Labelled | None = None,
     selecting: Labelled | None = None,
-    objective: Objective | None = None,
-    before_training: Callable[[], None] | None = None,
-    after_backward: Callable[[], None] | None = None,
-    after_step: Callable[[float], None] | None = None,
+    hooks: Hooks = NO_HOOKS,
     salt: int = 0,
     phase: str = "training",
 ) -> Fit:
-    """Train those parameters of `body` that ask for a gradient, in place, on the run's device; at the end on the CPU.
+    """Trains the parameters of `body` that require a gradient, in place, on the run's device; at the end on the CPU.
 
-    `memory`: as many rows of it join each step, and the loss is a balanced softmax. `selecting`: stop early by its loss
-    and keep the best epoch's weights. `objective`: minimised in place of the cross-entropy.
-    `before_training()`: called before the first step, again where training begins again. `after_backward()`: called
-    when the gradients are there, before they are clipped. `after_step(lr)`: called after each step of the optimiser,
-    with the rate at which it took the gradient, which is smaller where that was clipped: a penalty whose step is taken
-    at that rate, too, keeps its weight in the sum that training minimises. `phase`: its word in the progress.
+    `memory`: as many rows of it join each step, and the loss is a balanced softmax · `selecting`: training stops early
+    by its loss and keeps the best epoch's weights · `salt`: of the run's generator · `phase`: its name in the progress.
     Raises Cancelled within a step, and Diverged.
     """
     learning = [p for p in body.parameters() if p.requires_grad]
@@ -128,32 +141,22 @@ def fit(
     cost = forward_cost(body, data.x[:1]) * 3 if data.rows else 0
     lr, work = params.lr, 0
     for retry in range(RETRIES + 1):
-        hooks = _Hooks(objective, before_training, after_backward, after_step)
-        once = _Training(body, learning, params.model_copy(update={"lr": lr}), run, salt, phase, hooks)
+        attempt = _Attempt(body, learning, params.model_copy(update={"lr": lr}), run, salt, phase, hooks)
         try:
-            epochs = once.run_epochs(data, memory, selecting)
+            epochs = attempt.run_epochs(data, memory, selecting)
             notes = (f"Training left the finite numbers; it was done again at a rate of {lr:.3g}.",) if retry else ()
-            return Fit(epochs, lr, work + once.rows * cost, notes, once.stuck)
+            return Fit(epochs, lr, work + attempt.rows * cost, notes, attempt.stuck)
         except FloatingPointError:
-            work += once.rows * cost
+            work += attempt.rows * cost
             put(learning, start)
             lr /= 3
     each = -(-data.rows // params.batch_size)
-    raise Diverged(why_diverged(once.steps, each, params.epochs, float(data.x.abs().max()), lr * 3))
-
-
-class _Hooks(NamedTuple):
-    """What a method puts into the loop; see `fit`."""
-
-    objective: Objective | None
-    before_training: Callable[[], None] | None
-    after_backward: Callable[[], None] | None
-    after_step: Callable[[float], None] | None
+    raise Diverged(why_diverged(attempt.steps, each, params.epochs, float(data.x.abs().max()), lr * 3))
 
 
 @dataclass(eq=False)
-class _Training:
-    """One attempt at one rate; `rows` counts what went forward and back."""
+class _Attempt:
+    """One training at one rate; `rows` counts rows that went forward and back."""
 
     body: nn.Module
     learning: list[nn.Parameter]
@@ -161,7 +164,7 @@ class _Training:
     run: Run
     salt: int
     phase: str
-    hooks: _Hooks
+    hooks: Hooks
     rows: int = 0
     steps: int = 0
     shares: Tensor | None = None
@@ -170,11 +173,11 @@ class _Training:
 
     @property
     def stuck(self) -> bool:
-        """Whether the last epoch's losses, as far as they were looked at, are hardly below the first step's."""
+        """Whether the losses seen in the last epoch are hardly below the first step's."""
         return self.first is not None and bool(self.losses) and sum(self.losses) / len(self.losses) > FELL * self.first
 
     def run_epochs(self, data: Labelled, memory: Labelled | None, selecting: Labelled | None) -> int:
-        """Raises FloatingPointError where a number is no longer finite."""
+        """Trains; -> the epoch that was kept. Raises FloatingPointError where a number is no longer finite."""
         device, params = self.run.device, self.params
         if not data.rows or not self.learning:
             return 0
@@ -222,8 +225,7 @@ class _Training:
         descent.forget_gradients()
         with precision(self.run.device):
             loss = self._loss(step)
-        asked = self.run.device.type == "cpu" or self.hooks.after_step is not None
-        look = asked or self.steps % UNSEEN_STEPS == 0
+        look = self.run.device.type == "cpu" or self.hooks.after_step is not None or self.steps % UNSEEN_STEPS == 0
         if look:
             self.losses.append(loss.item())
             self.first = self.losses[0] if self.first is None else self.first
@@ -248,7 +250,7 @@ class _Training:
 
 @torch.no_grad()
 def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
-    """What a trained module answers, in eval mode, on the CPU. -> [n, C]"""
+    """Answers rows in eval mode; the module ends on the CPU. -> [n, C]"""
     body.eval().to(run.device)
     pieces = []
     for start in range(0, max(len(x), 1), EVALUATED_AT_ONCE):
@@ -259,11 +261,11 @@ def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
 
 
 def rights(body: nn.Module, rows: Labelled, run: Run) -> Tensor | None:
-    """Which rows are answered rightly, [n] bool; null without rows."""
+    """Whether each row is answered rightly, [n] bool; None without rows."""
     return logits(body, rows.x, run).argmax(1) == rows.y if rows.rows else None
 
 
 def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:
-    """Share of rows answered rightly; null without rows."""
+    """Share of rows answered rightly; None without rows."""
     right = rights(body, rows, run)
     return None if right is None else float(right.double().mean())

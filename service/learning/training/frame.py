@@ -1,4 +1,4 @@
-"""Features as training sees them: centred and of one spread, so that a learning rate means the same everywhere."""
+"""The frame centres features and gives them one spread, so that a learning rate means the same everywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NORM = 64.0
 """Mean square of a row's norm for which a learning rate is meant."""
 
 Owner = Block | LowRank
-"""What multiplies the features with weights."""
+"""A module that multiplies the features with weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +36,16 @@ class Frame:
 
     @property
     def rate(self) -> float:
-        """What a learning rate is multiplied by, so that its steps stay stable on wide rows."""
+        """The factor of a learning rate that keeps its steps stable on wide rows."""
         return math.sqrt(min(NORM / self.square, 1.0))
 
     @classmethod
     def of(cls, sums: Sums, shift: int, common: bool = False) -> Frame:
-        """From integer sums on the grid 2^-shift, at least one row. `common`: all features keep their proportions.
+        """Makes a frame from integer sums on the grid 2^-shift, one row at least. `common`: all share one spread.
 
-        Else each is brought to one spread; nearly constant ones count as a quarter of the median, so that a feature
-        which wakes up later does not blow up; and wide rows are shrunk to a mean square norm of 64. Where a hidden
-        layer sees them they are not: shrunk rows would leave its weights nearly where they were drawn.
+        Otherwise each is brought to one spread; nearly constant ones count as a quarter of the median, so that a
+        feature which wakes up later does not blow up; and wide rows are shrunk to a mean square norm of 64. Where a
+        hidden layer sees them they are not: shrunk rows would leave its weights nearly where they were drawn.
         """
         rows, grid = float(sums.rows), 2.0**-shift
         mean = np.asarray(sums.Q[:-1].sum(1) / rows, np.float64)
@@ -62,25 +62,25 @@ class Frame:
 
     @classmethod
     def none(cls, width: int, shift: int) -> Frame:
-        """Features as they are."""
+        """The frame that leaves features as they are."""
         return cls(torch.zeros(width), torch.ones(width), 2.0**-shift, min(width, NORM))
 
     def features(self, rounded: Array) -> Tensor:
-        """Rounded features, int16 [n, M], in the frame. -> [n, M] float32"""
+        """Places rounded features, int16 [n, M], in the frame. -> [n, M] float32"""
         return self.place(torch.from_numpy(rounded.astype(np.float32)) * self.grid)
 
     def place(self, h: Tensor) -> Tensor:
-        """Features in the frame. [n, M]"""
+        """Places features in the frame. [n, M]"""
         return (h - self.mean.to(h.device)) / self.spread.to(h.device)
 
     def weights(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """A layer's weight [out, M] and bias [out] so that in the frame it gives what it gave outside."""
+        """Translates a layer's weight [out, M] and bias [out], so that it gives in the frame what it gave outside."""
         return weight * self.spread, bias + weight @ self.mean
 
 
 class Framed:
-    """A layer that trains in a frame. A block sees all features or some; one without a bias leaves what the mean gives
-    to the bias of those rows. `low_rank`: branches of the network, of which some may stand beside the layer."""
+    """A layer that trains in a frame. A block sees all features or some; of one without a bias the mean's share goes
+    to the bias of the same rows. `low_rank`: branches of the network, some of which may stand beside the layer."""
 
     def __init__(self, frame: Frame, layer: GrownLinear, low_rank: nn.ModuleList) -> None:
         self.frame, self.layer, self.low_rank = frame, layer, low_rank
@@ -92,7 +92,7 @@ class Framed:
         self._framed = self._copied()
 
     def _owners(self) -> list[Owner]:
-        """What multiplies the features."""
+        """The blocks of the layer and the branches beside it."""
         branches = [cast(LowRank, branch) for branch in self.low_rank]
         return [*self.layer, *(branch for branch in branches if self.layer in branch.layers)]
 
@@ -101,7 +101,7 @@ class Framed:
         return {(owner, k): p.detach().clone() for owner in self._owners() for k, p in enumerate(_tensors(owner))}
 
     def _home(self, owner: Owner) -> Owner:
-        """In whose bias belongs what the mean gives: its own, or that of the block whose rows it adds to."""
+        """The owner of the bias that takes the mean's share: itself, or the block to whose rows it adds."""
         if isinstance(owner, LowRank) or owner.bias is not None:
             return owner
         return next(b for b in self.layer if b.rows == owner.rows and b.bias is not None)
@@ -113,7 +113,7 @@ class Framed:
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator, gain: float) -> None:
-        """Weights ~ N(0, gain / mean square of a row's norm in the frame), biases 0: as good a start for any input."""
+        """Draws weights ~ N(0, gain / mean square of a row's norm in the frame), biases 0: one start for any input."""
         deviation = (gain / self.frame.square) ** 0.5
         for block in self.layer:
             block.weight.copy_(torch.randn(block.weight.shape, generator=generator) * deviation)
@@ -122,7 +122,7 @@ class Framed:
 
     @torch.no_grad()
     def leave(self) -> None:
-        """Back outside. Only what training moved is translated, so a weight that stood still keeps its bits."""
+        """Translates the layer back. Only changes are translated, so a weight that did not move keeps its bits."""
         now = self._copied()
         shifts = {at: value - self._framed.get(at, torch.zeros_like(value)) for at, value in now.items()}
         for owner in self._owners():
@@ -139,12 +139,12 @@ def _single(values: Floats) -> Tensor:
 
 
 def _add(value: Tensor, change: Tensor) -> Tensor:
-    """The sum; where nothing changed the very bits, the sign of a zero too."""
+    """Adds; where the change is 0 the value keeps its bits, the sign of a zero too."""
     return torch.where(change == 0, value, value + change)
 
 
 def _tensors(owner: Owner) -> list[Tensor]:
-    """The weights that multiply features, then the bias beside them where there is one."""
+    """The weights that multiply features, then the bias where there is one."""
     if isinstance(owner, LowRank):
         return [owner.down, owner.offset]
     return [owner.weight] if owner.bias is None else [owner.weight, owner.bias]

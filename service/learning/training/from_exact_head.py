@@ -1,4 +1,4 @@
-"""An exact head as the start of training: its scores are no log-odds until they are divided by its temperature."""
+"""Training starts from an exact head, whose scores are no log-odds until they are divided by its temperature."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from service.learning.network.growth import matrix, merge
 
 
 def unselected(base: Checkpoint, data: Data) -> Tensors | None:
-    """The exact head of the base, solved of its learning rows alone: the judge's knows the selecting ones, too, on
-    which the strength of what follows may be chosen. Null where no sums are behind the head, or not they alone.
+    """Solves the exact head of the base from its learning rows alone. The judge's head knows the selecting rows, too,
+    on which a strength may be chosen. None where no sums, or not they alone, are behind the head.
 
     A class without learning rows keeps the judge's column.
     """
@@ -36,16 +36,16 @@ def unselected(base: Checkpoint, data: Data) -> Tensors | None:
     solved = head.aligned(base.classes)
     weight, bias = (torch.from_numpy(values).float() for values in (solved.weight, solved.bias))
     solved_for = frozenset(head.classes)
-    there = torch.tensor([name in solved_for for name in base.classes])
+    has_rows = torch.tensor([name in solved_for for name in base.classes])
     return {
-        "weight": torch.where(there[:, None], weight, judge["weight"]),
-        "bias": torch.where(there, bias, judge["bias"]),
+        "weight": torch.where(has_rows[:, None], weight, judge["weight"]),
+        "bias": torch.where(has_rows, bias, judge["bias"]),
     }
 
 
 @torch.no_grad()
 def open_head(head: GrownLinear, judge: Tensors | None, temperature: float) -> None:
-    """Make an exact head one to train, in place: at temperature 1, and as this one, which saw no judging row."""
+    """Prepares an exact head for training, in place: at temperature 1, with the judge's weights."""
     merge(head, "head.0")
     for block in head:
         assert block.bias is not None
@@ -54,14 +54,14 @@ def open_head(head: GrownLinear, judge: Tensors | None, temperature: float) -> N
             block.bias.copy_(judge["bias"])
         seen = block.bias > ABSENT / 2
         block.bias.copy_(torch.where(seen, block.bias, block.bias[seen].min() if seen.any() else 0.0))
-        # What all scores share says nothing among old columns, but would drown new ones beside them.
+        # a term that all scores share says nothing among old columns, but would drown new ones beside them
         block.weight.copy_((block.weight - block.weight.mean(0)) / temperature)
         block.bias.copy_((block.bias - block.bias.mean()) / temperature)
 
 
 @torch.no_grad()
 def join(added: Block, head: GrownLinear, known: int, temperature: float) -> None:
-    """New columns beside an exact head that keeps its bits start from what its scores share."""
+    """Starts new columns beside an exact head that keeps its bits from the mean of its columns."""
     weight, bias = matrix(head)
     assert added.bias is not None
     added.weight.add_(weight[:known].mean(0) / temperature)
@@ -70,6 +70,6 @@ def join(added: Block, head: GrownLinear, known: int, temperature: float) -> Non
 
 @torch.no_grad()
 def to_unit(added: Block, temperature: float) -> None:
-    """Columns that trained as log-odds go over to the unit of the exact head beside them."""
+    """Converts columns that trained as log-odds to the unit of the exact head beside them."""
     for p in added.parameters():
         p.mul_(temperature)

@@ -1,4 +1,4 @@
-"""Old and new rows kept back: what a strength is chosen on, what tells that new classes took old rows."""
+"""Rows kept back, old and new: a strength is chosen on them, and they show whether new classes took old rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def selecting_rows(learner: Learner) -> tuple[Labelled, Labelled]:
 
 
 def new_share(learner: Learner) -> float:
-    """How much the batch counts beside what was known: half, and where it brings new classes each class alike."""
+    """The weight of the batch beside what was known: half, or with new classes the same for each class."""
     if not 0 < learner.known < len(learner.classes):
         return 0.5
     own = len(learner.data.batch.present())
@@ -21,7 +21,7 @@ def new_share(learner: Learner) -> float:
 
 
 def watch_old(learner: Learner, start: Learner) -> None:
-    """Old rows that tell in the end whether new classes have taken them: a pull holds weights, not the balance between
+    """Lets the learner watch old rows, which new classes may take: a pull holds weights, not the balance between
     classes. `start`: a learner that has not trained."""
     if 0 < learner.known < len(learner.classes):
         learner.watched = selecting_rows(start)[0]

@@ -1,4 +1,4 @@
-"""A learner: the network that an update trains, the rows as it takes them, and the way back to a checkpoint.
+"""A learner: the network that an update trains, its rows, and the way back to a checkpoint.
 
 Two kinds. Where the trunk moves (an mlp or cnn backbone without lifts), everything trains, on scaled inputs. Where it
 is frozen (the identity, lifts, or by wish), neck and head train on its features, and the feature space stays as it was.
@@ -6,7 +6,8 @@ is frozen (the identity, lifts, or by wish), neck and head train on its features
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +30,7 @@ from service.learning.network.network import TRAINED_HERE, Dense, Network, build
 from service.learning.network.provenance import ORIGIN, learned_by_part, origin_of, trunk_trains, unchanged
 from service.learning.run import Run
 from service.learning.training.body import Body
-from service.learning.training.fit import Fit, Labelled, Objective, fit, logits
+from service.learning.training.fit import NO_HOOKS, Fit, Hooks, Labelled, fit, logits
 from service.learning.training.from_exact_head import join, open_head, to_unit, unselected
 from service.learning.training.rebalance import ADJUSTED, LEVEL, Trained, give_back, rebalance
 from service.learning.training.training_rows import TrainingRows
@@ -44,13 +45,13 @@ HEAD_FROM_SCRATCH = "This model had no version: a head was trained from scratch 
 
 
 class Learner:
-    """`start` goes on from a base, `anew` begins from scratch; train with `fit`, then `finish`.
+    """An update's training: `start` goes on from a base, `anew` begins from scratch; then `fit` and `finish`.
 
     classes: the base's, then the batch's new ones in order of first appearance · known: how many were the base's ·
     added: the block of the new ones · moves: the trunk trains too · watched: old rows that new classes should not
-    take · lacks_old: some old class was not trained on · stuck: the loss did not fall · unfrozen: names of the blocks
-    of the backbone that train by wish, slow: their weights, at a tenth of the rate · notes, multiply_adds: for the
-    report.
+    take · lacks_old: some old class was not trained on · stuck: the loss did not fall · unfrozen: names of the
+    backbone's blocks that `unfreeze` lets train, slow: their weights, at a tenth of the rate · notes, multiply_adds:
+    for the report.
     """
 
     def __init__(
@@ -85,11 +86,11 @@ class Learner:
         keep_head: bool = False,
         thaw: bool = False,
     ) -> Learner:
-        """From the base, its head grown to the batch's new classes; without a base from scratch, and the notes say so.
+        """Starts from the base, its head grown to the batch's new classes; without a base from scratch, with a note.
 
-        `keep_head`: an exact head keeps its bits, and what it gives is divided by its temperature instead. `unfreeze`:
-        what of the backbone trains, see TrunkParams. `thaw`: rows pass through a pretrained trunk in every step, since
-        the caller puts something beside its layers. Raises MethodRefused where `unfreeze` names what is not there.
+        `keep_head`: an exact head keeps its bits, and its scores are divided by its temperature instead. `unfreeze`:
+        the blocks of the backbone that train, see TrunkParams. `thaw`: rows pass through a pretrained trunk in
+        every step, since the caller adds branches to its layers. Raises MethodRefused where `unfreeze` names no block.
         """
         if base is None:
             learner = cls.anew(None, data, run, unfreeze=unfreeze, thaw=thaw)
@@ -134,7 +135,8 @@ class Learner:
         unfreeze: Unfreeze = None,
         thaw: bool = False,
     ) -> Learner:
-        """The model's architecture, or another, all weights new, over all classes; the base's scale, or the batch's."""
+        """Starts with new weights over all classes, in the model's architecture or another; the scale is the base's, or
+        the batch's."""
         architecture = architecture or data.architecture
         known = base.classes if base else ()
         classes = [*known, *(name for name in data.batch.present() if name not in known)]
@@ -153,9 +155,9 @@ class Learner:
         return learner
 
     def unfreeze(self, unfreeze: Unfreeze) -> None:
-        """Let these blocks of the backbone and the head train, nothing else; None and 0 change nothing.
+        """Lets these blocks of the backbone and the head train, nothing else; None and 0 change nothing.
 
-        Raises MethodRefused where they are not there.
+        Raises MethodRefused where there are no such blocks.
         """
         if not unfreeze:
             return
@@ -170,7 +172,7 @@ class Learner:
         self.slow = list({id(p): p for block in modules for p in block.parameters()}.values())
 
     def renew_head(self, hidden: Sequence[int]) -> None:
-        """A neck of these widths and a head behind it, both new, over all classes."""
+        """Makes a new neck of these widths and a new head over all classes."""
         self.training_rows.leave()
         generator = self.run.generator(INIT)
         new_neck(self.network, hidden, len(self.classes), generator)
@@ -196,14 +198,14 @@ class Learner:
         return self.selecting + self.training_rows.selected
 
     def stand_ins(self, rows: Labelled) -> Labelled:
-        """Pseudo-rows of each known class: as many as it had, at most 200 or what the largest class of `rows` has."""
+        """Pseudo-rows of each known class: as many as it had, at most 200 or as many as the largest class of `rows`."""
         if self.base is None or not rows.rows:
             return rows.take(slice(0))
         most = max(STAND_INS, int(rows.y.bincount().max()))
         return self.training_rows.stand_ins(most, self.run.generator(DRAWS))
 
     def train_only(self, blocks: Sequence[nn.Module]) -> None:
-        """Everything but these blocks stands still."""
+        """Freezes everything but these blocks."""
         for p in self.body.parameters():
             p.requires_grad_(False)
         for block in blocks:
@@ -217,15 +219,12 @@ class Learner:
         *,
         memory: Labelled | None = None,
         selecting: Labelled | None = None,
-        objective: Objective | None = None,
-        before_training: Callable[[], None] | None = None,
-        after_backward: Callable[[], None] | None = None,
-        after_step: Callable[[float], None] | None = None,
+        hooks: Hooks = NO_HOOKS,
         salt: int = TRAINING,
         phase: str = "training",
     ) -> Fit:
-        """`training.fit` on the body, on the batch's learning rows if none are named. One class with nothing beside it
-        trains for one epoch, and the notes say so."""
+        """Calls `fit` on the body, with the batch's learning rows unless `rows` are given. One class alone trains for
+        one epoch, with a note."""
         rows = self.batch if rows is None else rows
         seen = rows.y if memory is None else torch.cat([rows.y, memory.y])
         self.lacks_old = not set(range(self.known)) <= set(seen.tolist())
@@ -238,9 +237,9 @@ class Learner:
                 "is called that. ridge and replay learn one class alone."
             )
 
-        def backward_done() -> None:
-            if after_backward is not None:
-                after_backward()
+        def slow_down() -> None:
+            if hooks.after_backward is not None:
+                hooks.after_backward()
             for p in self.slow:
                 # with SGD a gradient times 0.1 is a rate times 0.1, momentum and all
                 if p.grad is not None:
@@ -253,10 +252,7 @@ class Learner:
             self.run,
             memory=memory,
             selecting=selecting,
-            objective=objective,
-            before_training=before_training,
-            after_backward=backward_done if self.slow else after_backward,
-            after_step=after_step,
+            hooks=replace(hooks, after_backward=slow_down) if self.slow else hooks,
             salt=salt,
             phase=phase,
         )
@@ -264,7 +260,7 @@ class Learner:
         self.notes += done.notes
         self.stuck = done.stuck
         self.balance = params.balance
-        if memory is not None and memory.rows and objective is None:
+        if memory is not None and memory.rows and hooks.objective is None:
             self.prior_free = LEVEL
         return done
 
@@ -275,9 +271,9 @@ class Learner:
         merged: bool = True,
         state: Mapping[str, Tensors] | None = None,
     ) -> Learned:
-        """The trained network as a checkpoint. `merged`: its head as one block, where all see the same inputs.
+        """Makes the trained network a checkpoint. `merged`: its head becomes one block where all see the same inputs.
 
-        `state`: what the method will want to know the next time, by part, each named "state.<method>...".
+        `state`: what the method keeps for its next update, by part, each named "state.<method>...".
         """
         balanced = balance(self)
         if self.body.unit is not None:
@@ -314,8 +310,8 @@ class Learner:
 
 
 def frozen_trunk(base: Checkpoint | None, data: Data, scale: InputScale, backbone: Backbone) -> Network:
-    """What stands still below a head that is made anew: the base's where it has the same pretrained backbone, else the
-    backbone itself. On its grid, without neck and head."""
+    """The frozen network below a new head, on its grid, without neck and head: the base's where it has the same
+    pretrained backbone, else the backbone itself."""
     if not isinstance(backbone, PretrainedBackbone):
         return identity_network(data.input, scale)
     other = base is None or base.layout.backbone != resolved(data.input, backbone)
@@ -328,7 +324,7 @@ def frozen_trunk(base: Checkpoint | None, data: Data, scale: InputScale, backbon
 
 
 TAKEN_OVER = 0.1
-"""Share of old rows that are answered with a new class from which the report says so."""
+"""Share of old rows answered with a new class beyond which a note says so."""
 
 
 NO_OLD = "no row of some old class was learned beside, so its score knows nothing of shares"
@@ -336,32 +332,32 @@ NO_OLD = "no row of some old class was learned beside, so its score knows nothin
 
 
 def balance(learner: Learner) -> dict[str, Any]:
-    """Apply what was asked for against a head that favours new classes, in place. -> what was done, for the report
+    """Corrects a head that favours new classes as its params say, in place. -> the correction, for the report
 
-    The notes tell how many old rows are still answered with a new class then, where the method watches some.
+    Where the method watches old rows, a note says how many are still answered with a new class.
     """
     prior_free = learner.prior_free or (NO_OLD if learner.lacks_old else None)
     trained = Trained(
         learner.body.head,
         learner.known,
         learner.body.unit,
-        lambda: _chosen_on(learner),
-        lambda: _seen(learner),
+        lambda: _selecting_logits(learner),
+        lambda: _class_rows(learner),
         prior_free,
     )
     done = rebalance(learner.balance, trained)
     learner.notes += [*([done.note] if done.note else []), *_taken_over(learner)]
     if done.taken is not None:
         learner.adjusted = {"columns": done.taken}
-    return done.told
+    return done.report
 
 
 def _taken_over(learner: Learner) -> list[str]:
     """A note where new classes have taken old rows."""
     if learner.watched is None or not learner.watched.rows:
         return []
-    said = logits(learner.body, learner.watched.x, learner.run).argmax(1)
-    share = float((said >= learner.known).double().mean())
+    answers = logits(learner.body, learner.watched.x, learner.run).argmax(1)
+    share = float((answers >= learner.known).double().mean())
     if share <= TAKEN_OVER:
         return []
     level = ' "balance": "correct" levels them afterwards;' if learner.balance == "none" else ""
@@ -372,20 +368,20 @@ def _taken_over(learner: Learner) -> list[str]:
 
 
 def calibrate(learner: Learner) -> float:
-    """The temperature, from selecting rows of batch and history where there are enough; else what it was."""
+    """Fits the temperature to selecting rows of batch and history; where they are too few it stays."""
     columns = learner.kept_back.y
     if len(columns) < ENOUGH_ROWS or int(columns.min()) == int(columns.max()):
         return learner.temperature
-    return fit_temperature(_chosen_on(learner)[0].double().numpy(), columns.numpy())
+    return fit_temperature(_selecting_logits(learner)[0].double().numpy(), columns.numpy())
 
 
-def _chosen_on(learner: Learner) -> tuple[Tensor, Tensor]:
+def _selecting_logits(learner: Learner) -> tuple[Tensor, Tensor]:
     """Logits and columns of the selecting rows of batch and history."""
     rows = learner.kept_back
     return logits(learner.body, rows.x, learner.run), rows.y
 
 
-def _seen(learner: Learner) -> list[int]:
+def _class_rows(learner: Learner) -> list[int]:
     """Rows of each class, of history and batch."""
     known, own = learner.training_rows.counted.all, learner.data.batch.counts()
     history = dict(zip(known.classes, known.n.tolist(), strict=True))

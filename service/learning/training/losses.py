@@ -1,4 +1,4 @@
-"""What methods add to the cross-entropy: as a loss to report, and as the proximal step taken in place of its gradient.
+"""Penalties that methods add to the cross-entropy: each as a loss to report, and as a proximal step.
 
 A proximal step is stable for every strength; the gradient of the same penalty diverges once rate x strength nears 1.
 Momentum lets a gradient move a weight by lr g (1 + 0.9 + 0.9^2 + ...) = lr g / (1 - 0.9), so a proximal step goes as
@@ -19,7 +19,7 @@ from service.learning.network.blocks import Block
 from service.learning.training.optimiser import MOMENTUM
 
 REACH = round(1 / (1 - MOMENTUM), 9)
-"""How far a gradient moves a weight in the end, in steps without momentum: 10, but for the rounding of 1 - 0.9."""
+"""How far a gradient moves a weight in total, in steps without momentum: 10, but for the rounding of 1 - 0.9."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +27,9 @@ class Pull:
     """strength x sum of stiffness (theta - theta*)^2 over shared weights; no factor 1/2, nothing on new weights.
 
     `pairs`: (theta, theta*). Where theta* has fewer rows (a head that has grown since), only those rows are pulled.
-    `stiffness`: of each weight, in the shapes of theta*; null: 1 for all, which is L2-SP (Li, Grandvalet, Davoine:
+    `stiffness`: of each weight, in the shapes of theta*; None: 1 for all, which is L2-SP (Li, Grandvalet, Davoine:
     Explicit inductive bias for transfer learning with convolutional networks, 2018, eq. 2). `rates`: at which part of
-    the step's rate each of them trains; null: at all of it.
+    the step's rate each of them trains; None: at all of it.
     """
 
     pairs: Sequence[tuple[Tensor, Tensor]]
@@ -70,7 +70,7 @@ class Pull:
         torch._foreach_lerp_(shared, stars, back)
 
     def _back(self, lr: float, device: torch.device) -> float | list[Tensor]:
-        """The share of the way back to theta*, one or one a weight: p / (1 + p) of the p in `step`."""
+        """The part of the way back to theta*, for all weights or for each: p / (1 + p) of the p in `step`."""
         pull = 2 * lr * (self.strength * REACH)
         if self.stiffness is None and self.rates is None:
             return pull / (1 + pull)
@@ -107,23 +107,23 @@ class GroupLasso:
 
 
 def log_shares(classes: int, *parts: Tensor, weights: Sequence[float] = ()) -> Tensor:
-    """Log of each class's share of a step that takes as many rows of each part; at least one row. -> [classes]
+    """Logs of the classes' shares of a step that takes as many rows of each part; at least one row. -> [classes]
 
     Added to the logits in the loss alone, it keeps the mix out of the scores: no class is favoured for its rows there
-    (balanced softmax). parts: columns [n] of the rows · weights: how much each part counts in the loss; all alike.
+    (balanced softmax). parts: columns [n] of the rows · weights: of each part in the loss; by default all alike.
     Ren et al.: Balanced meta-softmax, 2020, eq. 4.
     """
-    there = [(y, w) for y, w in zip(parts, weights or [1.0] * len(parts), strict=True) if len(y)]
-    shares = [w * y.bincount(minlength=classes).clamp(min=1) / len(y) for y, w in there]
-    total: Tensor = torch.stack(shares).sum(0) / sum(w for _, w in there)
+    weighted = [(y, w) for y, w in zip(parts, weights or [1.0] * len(parts), strict=True) if len(y)]
+    shares = [w * y.bincount(minlength=classes).clamp(min=1) / len(y) for y, w in weighted]
+    total: Tensor = torch.stack(shares).sum(0) / sum(w for _, w in weighted)
     return total.log()
 
 
 def without_old(z: Tensor, y: Tensor, known: int) -> Tensor:
-    """Scores [n, C] of rows of new classes without the `known` old columns, of the others with all. y [n]
+    """Masks the `known` old columns of scores [n, C] in rows of new classes. y [n]
 
-    In a cross-entropy a new row then asks only which of the new classes it is, and pushes no old class down (Li, Hoiem:
-    Learning without forgetting, 2016, section 3).
+    In a cross-entropy a new row then tells new classes apart and pushes no old class down (Li, Hoiem: Learning without
+    forgetting, 2016, section 3).
     """
     away = torch.zeros_like(z, dtype=torch.bool)
     away[:, :known] = (y >= known)[:, None]

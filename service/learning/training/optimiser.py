@@ -1,4 +1,4 @@
-"""What a step of the training loop is made of, with little beside the arithmetic: gather, clip, descend."""
+"""The parts of a training step: gather rows, clip the gradient, descend."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ PATIENCE = 3
 CLIP = 2.0
 """Largest norm of a step's gradient: a rate that is stable on many classes is not on two."""
 GATHERED = 1 << 20
-"""Numbers that are gathered at once, so that a step need only take a slice: 4 MiB."""
+"""Numbers that are gathered at once, so that a step takes a slice: 4 MiB."""
 UNSEEN_STEPS = 16
-"""Steps between two looks at an accelerator: each look waits until it is done."""
+"""Steps between two looks at the loss on an accelerator: each look waits for it."""
 CHANNELS_LAST = 32
 """Filters from which convolutions are faster with channels last: on a CPU a sixth less time at 32 to 128 of them, a
 third more at 8."""
 
 
 class Descent:
-    """SGD with momentum, fused, over those parameters that have a gradient: torch's own step without its ceremony."""
+    """SGD with momentum, fused, over the parameters that have a gradient: torch's step without its optimiser class."""
 
     def __init__(self, learning: list[nn.Parameter], lr: float) -> None:
         self.learning, self.lr = learning, lr  # the rate may change from step to step
         self._momentum = [torch.zeros_like(p) for p in learning]
 
     def forget_gradients(self) -> None:
-        """Before the backward pass."""
+        """Clears the gradients before the backward pass."""
         for p in self.learning:
             p.grad = None
 
@@ -63,12 +63,12 @@ class Descent:
 
 
 HELD = 0.5
-"""Part of a training at the whole rate, before it falls: what falls from the first step on learns too little where few
-epochs are given."""
+"""Part of a training at the full rate before it falls: a rate that falls from the first step on learns too little in
+few epochs."""
 
 
 def cosine(done: int, steps: int) -> float:
-    """The part of the rate that a step takes after `done` of `steps`: 1 for the first half, then down to nearly 0.
+    """The factor of the rate after `done` of `steps`: 1 for the first half, then down to nearly 0.
 
     The fall is half a cosine, as in Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017,
     eq. 5.
@@ -80,7 +80,7 @@ def cosine(done: int, steps: int) -> float:
 def gathered(
     x: Tensor, y: Tensor, order: Tensor, size: int, layout: torch.memory_format = torch.contiguous_format
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(places, rows, columns) of each step of an epoch: `size` of them in that order, the last may have fewer."""
+    """Yields (places, rows, columns) of each step of an epoch: `size` rows in that order, in the last maybe fewer."""
     many = max(GATHERED // (max(x[0].numel(), 1) * size), 1) * size
     for first in range(0, len(order), many):
         places = order[first : first + many]
@@ -93,10 +93,10 @@ def gathered(
 
 
 def clip(learning: list[nn.Parameter], look: bool) -> float:
-    """Shorten the gradients of a step to a norm of CLIP, together and in place; shorter ones keep their bits.
+    """Clips the gradients of a step to a common norm of CLIP, in place; shorter ones keep their bits.
 
-    -> what they were multiplied by, at most 1. Raises FloatingPointError where the norm is not finite. `look` false:
-    nobody waits for the norm, a norm that is not finite is found by a later look, and the answer is 1.
+    -> the factor, at most 1. Raises FloatingPointError where the norm is not finite. Without `look` nobody waits for
+    the norm: one that is not finite is found by a later look, and the factor is 1.
     """
     gradients = [p.grad for p in learning if p.grad is not None]
     if not gradients:
@@ -115,26 +115,26 @@ def clip(learning: list[nn.Parameter], look: bool) -> float:
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:
-    """How a step computes: on a GPU products in bfloat16, weights and sums in float32; on a CPU all in float32."""
+    """The precision of a step: on a GPU products in bfloat16, weights and sums in float32; on a CPU all in float32."""
     return torch.autocast(device.type, torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 @torch.no_grad()
 def lay_out(body: nn.Module, layout: torch.memory_format) -> None:
-    """Order the numbers of its filters in memory that way, in place; the numbers stay."""
+    """Lays out filters in memory that way, in place; their numbers stay."""
     for p in body.parameters():
         if p.ndim == 4:
             p.data = p.data.contiguous(memory_format=layout)
 
 
 def memory_layout(body: nn.Module) -> torch.memory_format:
-    """The order of numbers in memory that trains this module fastest."""
+    """The memory layout in which this module trains fastest."""
     widest = max((len(p) for p in body.parameters() if p.ndim == 4), default=0)
     return torch.channels_last if widest >= CHANNELS_LAST else torch.contiguous_format
 
 
 class Best:
-    """The epoch with the least loss on the selecting rows. x [n, ...] and y [n] on the device that trains."""
+    """Keeps the weights of the epoch with the least loss on the selecting rows. x [n, ...], y [n]: on its device."""
 
     def __init__(self, body: nn.Module, learning: list[nn.Parameter], x: Tensor, y: Tensor) -> None:
         self.body, self.learning, self.x, self.y = body, learning, x, y
@@ -147,7 +147,7 @@ class Best:
             return float(F.cross_entropy(self.body(self.x), self.y))
 
     def enough(self, epoch: int) -> bool:
-        """Look after an epoch; true once it no longer gets better."""
+        """Looks at the loss after an epoch; true once it has stopped falling."""
         loss = self._loss()
         if loss < self.loss:
             self.epoch, self.loss = epoch, loss
@@ -155,19 +155,19 @@ class Best:
         return epoch - self.epoch >= PATIENCE
 
     def restore(self) -> None:
-        """The weights of that epoch."""
+        """Writes the weights of that epoch back."""
         put(self.learning, self.weights)
 
 
 @torch.no_grad()
 def put(into: list[nn.Parameter], values: list[Tensor]) -> None:
-    """Write values into parameters, in place."""
+    """Writes values into parameters, in place."""
     for p, value in zip(into, values, strict=True):
         p.copy_(value)
 
 
 def why_diverged(steps: int, each: int, epochs: int, largest: float, lr: float) -> str:
-    """At which step, and the likely cause: after so many steps, `each` an epoch; the largest input, the last rate."""
+    """The sentence for a training that diverged: after how many steps, `each` an epoch, and the likely cause."""
     where = f"step {min(steps + 1, each * epochs)} (epoch {min(steps // each + 1, epochs)} of {epochs})"
     cause = f"the rate is too high for these rows: lower `lr` far below {lr:.3g}, or take a larger `batch_size`"
     if steps == 0:

@@ -1,4 +1,4 @@
-"""Pseudo-features: rows of classes that are no longer at hand, drawn from what the exact sums say of them.
+"""Pseudo-rows: features of classes whose rows are gone, drawn from the moments in the exact sums.
 
 Class k is N(mu_k, S_w), the within-class covariance shared by all: prototype augmentation (Zhu et al., CVPR 2021) with
 the covariance of linear discriminant analysis in place of a sphere.
@@ -33,23 +33,23 @@ class Gaussians:
 
     @classmethod
     def of_ledger(cls, ledger: Ledger, frame: Frame, shape: tuple[int, ...]) -> Gaussians:
-        """Of the learning rows in a frame. Rows that judge or select have no part in them."""
+        """Fits the learning rows in a frame. Rows that judge or select have no part."""
         return cls.of(_learning(ledger), ledger.shift, frame, shape)
 
     @classmethod
     def of(cls, sums: Sums, shift: int, frame: Frame, shape: tuple[int, ...]) -> Gaussians:
-        """From sums on the grid 2^-shift: mu_k = q_k / n_k, S_w = (G - sum_k q_k q_k' / n_k) / (N - C)."""
-        mine, step = sums.sorted(), 2.0**-shift
-        if not mine.rows:
+        """Fits sums on the grid 2^-shift: mu_k = q_k / n_k, S_w = (G - sum_k q_k q_k' / n_k) / (N - C)."""
+        ordered, step = sums.sorted(), 2.0**-shift
+        if not ordered.rows:
             return cls((), (), torch.zeros(0, sums.width), torch.zeros(0, 0), shape)
-        moments = Moments.of(mine, prior=1.0)
+        moments = Moments.of(ordered, prior=1.0)
         means = torch.from_numpy(moments.means.T * step)
         factor = _factor(torch.from_numpy(moments.within * step**2))
         means, factor = frame.place(means).float(), (factor / frame.spread[:, None]).float()
-        return cls(mine.classes, tuple(int(k) for k in mine.n), means, factor, shape)
+        return cls(ordered.classes, tuple(int(k) for k in ordered.n), means, factor, shape)
 
     def draw(self, most: int, classes: Sequence[str], generator: torch.Generator) -> Labelled:
-        """At most `most` rows of each of `classes`, never more than were seen; y is the place in `classes`."""
+        """Draws at most `most` rows of each of `classes`, never more than were seen; y is the place in `classes`."""
         at = {name: k for k, name in enumerate(classes)}
         x, y = [torch.zeros(0, *self.shape)], [torch.zeros(0, dtype=torch.int64)]
         for name, count, mean in zip(self.classes, self.counts, self.means, strict=True):
@@ -61,8 +61,8 @@ class Gaussians:
 
 
 def _learning(ledger: Ledger) -> Sums:
-    """Sums of the learning rows. Of a class that has none of its own those that it lent: all its rows less the bounded
-    ones that judge and select. They tell its mean alone, since products are not kept by class."""
+    """Sums of the learning rows. A class that has none is summed from the rows it lent: all its rows less the bounded
+    ones that judge and select. They give its mean alone, since products are not kept by class."""
     learn, other = ledger.learn, ledger.judge + ledger.select
     learned = frozenset(learn.classes)
     small = [name for name in other.classes if name not in learned]
@@ -85,7 +85,7 @@ def _learning(ledger: Ledger) -> Sums:
 
 
 def _factor(covariance: Tensor) -> Tensor:
-    """Cholesky factor; a covariance of fewer rows than features gets as much of a diagonal as it needs. float64"""
+    """Cholesky factor; a covariance of fewer rows than features gets as large a diagonal as it needs. float64"""
     size = covariance.diagonal().mean().clamp(min=1e-12)
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
     for power in range(-8, 3):

@@ -1,4 +1,4 @@
-"""What is done after training against a head that favours new classes: three corrections, each folded into its weights.
+"""Corrects a head that favours new classes after training: three corrections, each folded into its weights.
 
 Weight aligning (Zhao, Xiao, Gan, Zhang, Xia: Maintaining discrimination and fairness in class incremental learning,
 CVPR 2020, eq. 4-6) · bias correction (Wu et al.: Large scale incremental learning, CVPR 2019, eq. 4-5) · logit
@@ -23,20 +23,20 @@ from service.learning.network.growth import matrix
 from service.learning.statistics import at_least
 
 ADJUSTED = "state.balance"
-"""Part that remembers what was taken off each column, so that it can be given back before the next training."""
+"""The part that keeps what was taken off each column, so that it can be given back before the next training."""
 LEVEL = "training on a balanced softmax left no class favoured for its rows"
 """Why there is no prior to take off after such a training."""
 NEWTON_STEPS = 50
 LEAST_SCALE, MOST_SCALE = 1 / 16, 16.0
 SHOWN = 0.05
-"""Chance below which more rows kept back are won than lost."""
+"""A correction helps where chance alone would win so many more rows kept back less often than this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Balanced:
-    """What was done to a head: for the report, and what was taken off each column (null: nothing)."""
+    """The correction of a head: for the report, and what was taken off each column (None: nothing)."""
 
-    told: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
     taken: Tensor | None = None
 
@@ -45,9 +45,9 @@ class Balanced:
 class Trained:
     """A head behind its body as training left it.
 
-    `known`: old columns · `unit` [C]: what each column is multiplied by behind the head, null: 1 · `selecting()`:
+    `known`: old columns · `unit` [C]: the factor of each column behind the head, None: 1 · `selecting()`:
     logits [n, C] and columns [n] of rows kept back · `counts()`: rows a class · `prior_free`: why its scores favour no
-    class for its rows, null: they do.
+    class for its rows, None: they do.
     """
 
     head: GrownLinear
@@ -58,23 +58,24 @@ class Trained:
     prior_free: str | None = None
 
 
-def rebalance(how: Balance, trained: Trained) -> Balanced:
-    """Apply one correction to the head, in place; where it cannot be applied, the note says why."""
-    if how == "none":
+def rebalance(balance: Balance, trained: Trained) -> Balanced:
+    """Applies one correction to the head, in place; where it cannot be applied, the note says why."""
+    if balance == "none":
         return Balanced()
-    if how == "adjust":
+    if balance == "adjust":
         return _adjust(trained)
     head, known = trained.head, trained.known
     if not 0 < known < head.out_features:
-        return Balanced(note=f"balance {how} was not applied: there are no new columns beside old ones.")
-    if how == "align":
+        return Balanced(note=f"balance {balance} was not applied: there are no new columns beside old ones.")
+    if balance == "align":
         return Balanced({"applied": "align", "gamma": align(head, known, trained.unit)})
     logits, columns = trained.selecting()
-    if how == "correct":
+    if balance == "correct":
         fitted = fit_correction(logits.double().numpy(), columns.numpy(), known)
         if fitted is None:
-            told = "no rows of both old and new classes are kept back for choosing"
-            return Balanced(note=f"balance correct was not applied: {told}.")
+            return Balanced(
+                note="balance correct was not applied: no rows of both old and new classes are kept back for choosing."
+            )
         correct(head, known, *fitted)
         return Balanced({"applied": "correct", "alpha": fitted[0], "beta": fitted[1], "rows": len(columns)})
     return _if_shown(trained, logits, columns)
@@ -89,38 +90,38 @@ def _adjust(trained: Trained) -> Balanced:
 
 
 def _if_shown(trained: Trained, logits: Tensor, columns: Tensor) -> Balanced:
-    """Align or correct, whichever rows kept back show to help by more than chance; else all stays as it is."""
+    """Aligns or corrects, whichever helps rows kept back by more than chance; otherwise the head stays as it is."""
     head, known, right = trained.head, trained.known, logits.argmax(1) == columns
-    told: dict[str, Any] = {"applied": "none", **crossings(logits, columns, known)}
+    report: dict[str, Any] = {"applied": "none", **crossings(logits, columns, known)}
     fitted = fit_correction(logits.double().numpy(), columns.numpy(), known)
     if fitted is None:
-        return Balanced(told)
-    told["accuracy"], before = {"none": balanced_accuracy(logits, columns)}, _values(head)
+        return Balanced(report)
+    report["accuracy"], before = {"none": balanced_accuracy(logits, columns)}, _values(head)
     best: tuple[float, str, list[Tensor]] | None = None
     for name in ("align", "correct"):
         if name == "align":
-            told["gamma"] = align(head, known, trained.unit)
+            report["gamma"] = align(head, known, trained.unit)
         else:
             correct(head, known, *fitted)
-            told["alpha"], told["beta"] = fitted
+            report["alpha"], report["beta"] = fitted
         now = trained.selecting()[0]
         better, score = now.argmax(1) == columns, balanced_accuracy(now, columns)
-        told["accuracy"][name] = score
+        report["accuracy"][name] = score
         won, lost = int((better & ~right).sum()), int((right & ~better).sum())
         if at_least(won, won + lost, 0.5) < SHOWN and (best is None or score > best[0]):
             best = score, name, _values(head)
         _set(head, before)
     if best is not None:
         _set(head, best[2])
-        told["applied"] = best[1]
-    return Balanced(told)
+        report["applied"] = best[1]
+    return Balanced(report)
 
 
 @torch.no_grad()
 def align(head: GrownLinear, known: int, unit: Tensor | None = None) -> float:
-    """Weight aligning: rows from `known` on times gamma = mean |w_old| / mean |w_new|, in place; biases as they are.
+    """Aligns weights: rows from `known` on times gamma = mean |w_old| / mean |w_new|, in place; biases stay.
 
-    `unit` [C]: what each column is multiplied by behind the head. -> gamma; 1 when done again.
+    `unit` [C]: the factor of each column behind the head. -> gamma; 1 when done again.
     """
     weight = matrix(head)[0] if unit is None else matrix(head)[0] * unit[:, None]
     norms = weight.double().norm(dim=1)
@@ -132,7 +133,7 @@ def align(head: GrownLinear, known: int, unit: Tensor | None = None) -> float:
 
 @torch.no_grad()
 def correct(head: GrownLinear, known: int, scale: float, offset: float) -> None:
-    """Bias correction: columns from `known` on become scale z + offset, in place."""
+    """Corrects biases: columns from `known` on become scale z + offset, in place."""
     _scale(head, known, scale, biases=True)
     columns = torch.zeros(head.out_features)
     columns[known:] = offset
@@ -140,10 +141,10 @@ def correct(head: GrownLinear, known: int, scale: float, offset: float) -> None:
 
 
 def fit_correction(logits: Floats, columns: Ints, known: int) -> tuple[float, float] | None:
-    """(scale, offset) of the new columns with the least cross-entropy on rows that count alike for each class.
+    """Fits (scale, offset) of the new columns with the least cross-entropy on rows weighted alike for each class.
 
     logits [n, C], columns [n]. Newton's method: the loss is convex in both; a prior worth one row holds them at (1, 0),
-    so that rows which are all right do not send them to infinity. Null where there are not both old and new rows.
+    so that rows which are all right do not send them to infinity. None without both old and new rows.
     """
     if not len(columns) or columns.min() >= known or columns.max() < known:
         return None
@@ -188,27 +189,27 @@ def log_priors(counts: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def shift(head: GrownLinear, columns: Tensor) -> None:
-    """Add to each column's bias, in place. columns [C]"""
+    """Adds to each column's bias, in place. columns [C]"""
     for block in head:
         if block.bias is not None:
             block.bias.add_(columns[slice(*block.rows)])
 
 
 def give_back(head: GrownLinear, taken: Tensor) -> None:
-    """Undo a logit adjustment before training goes on: it belongs to answers, not to what is learned. taken [<= C]"""
+    """Undoes a logit adjustment before training goes on: it belongs to answers, not to what is learned. taken [<= C]"""
     columns = torch.zeros(head.out_features)
     columns[: len(taken)] = taken
     shift(head, columns)
 
 
 def crossings(logits: Tensor, columns: Tensor, known: int) -> dict[str, int]:
-    """Rows answered on the wrong side: old ones called new, new ones called old. logits [n, C], columns [n]"""
+    """Counts rows answered on the wrong side: old ones called new, new ones called old. logits [n, C], columns [n]"""
     is_new, called = columns >= known, logits.argmax(1) >= known
     return {"called_new": int((called & ~is_new).sum()), "called_old": int((is_new & ~called).sum())}
 
 
 def balanced_accuracy(logits: Tensor, columns: Tensor) -> float:
-    """Mean over the classes that have rows of the share answered rightly."""
+    """Mean accuracy over the classes that have rows."""
     right = (logits.argmax(1) == columns).double()
     rows = columns.bincount()
     return float(

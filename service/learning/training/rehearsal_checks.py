@@ -1,4 +1,4 @@
-"""Whether rehearsal could work: what notices that remembered rows are the wrong past, or were learned by heart."""
+"""Checks of rehearsal: whether remembered rows are the wrong past, or were learned by heart."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from service.learning.training.fit import Labelled, accuracy
 from service.learning.training.learner import Learner
 
 ENOUGH = 30
-"""Rows from which a share says something."""
+"""Fewest rows for which a share says something."""
 MOVED = 0.2
-"""How much worse the version before is on new rows of classes it knows than on remembered ones, for a note."""
+"""A note is given where the version before is that much worse on new rows of known classes than on memory."""
 BY_HEART = 0.1
-"""How much better remembered rows are answered than rows kept back, for a note."""
+"""A note is given where remembered rows are answered so much better than rows kept back."""
 
 
 @dataclass(frozen=True, eq=False)
 class Watch:
-    """A learner and its memory. `on_memory`, `on_new`: what the version before got right of the memory, and of the
-    update's rows of classes that it knew; null: too few rows."""
+    """A learner and its memory. `on_memory`, `on_new`: accuracy of the version before on the memory, and on the
+    update's rows of classes that it knew; None: too few rows."""
 
     learner: Learner
     memory: Labelled
@@ -27,14 +27,14 @@ class Watch:
 
     @classmethod
     def before(cls, learner: Learner, memory: Labelled) -> Watch:
-        """Look before training."""
+        """Measures before training."""
         new = learner.batch.take(learner.batch.y < learner.known)
         enough = memory.rows >= ENOUGH and new.rows >= ENOUGH
         shares = [accuracy(learner.body, rows, learner.run) if enough else None for rows in (memory, new)]
         return cls(learner, memory, shares[0], shares[1])
 
     def after(self) -> None:
-        """Look after training, and tell the learner what there is to note."""
+        """Measures after training, and adds notes to the learner."""
         learner = self.learner
         if self.on_memory is not None and self.on_new is not None and self.on_memory - self.on_new > MOVED:
             learner.notes.append(

@@ -1,4 +1,4 @@
-"""How rows reach what trains: rounded once in a feature space whose exact sums are known, and seen in a frame.
+"""The rows that a learner trains on: rounded once in a feature space whose exact sums are known, and seen in a frame.
 
 The space is that of the frozen trunk where only neck and head train, and the scaled input where the trunk trains too.
 """
@@ -29,17 +29,16 @@ from service.learning.training.frame import Frame, Framed
 from service.learning.training.pseudo_rows import Gaussians
 
 HIDDEN_GAIN = 1 / 3
-"""Variance of what a first hidden layer gives for a row, as it is drawn: small, so that what it learns outweighs what
-it was drawn with."""
+"""Variance of a first hidden layer's outputs as it is drawn: small, so that what it learns outweighs the draw."""
 
 
 class TrainingRows:
     """One update's rows as its network takes them for training; y is the place in `classes`.
 
-    `moves`: the trunk trains too. Convolutions see scaled images as they are, without a ledger: of the history they
-    have the rows that are kept; so does a pretrained network (`thawed`), in whose features as they were the head has
-    its frame. Any other first layer sees its frame.
-    `multiply_adds`: what making features has cost so far.
+    `moves`: the trunk trains too. Convolutions see scaled images as they are, without a ledger, so of the history they
+    have the rows that are kept. So does a pretrained network (`thawed`); its head has the frame of the features before
+    training. Any other first layer sees its frame.
+    `multiply_adds`: the work of making features so far.
     """
 
     def __init__(self, network: Network, classes: tuple[str, ...], data: Data, run: Run, moves: bool) -> None:
@@ -51,14 +50,14 @@ class TrainingRows:
 
     @cached_property
     def space(self) -> Space:
-        """Where rows are rounded before training; not of images."""
+        """The space in which rows are rounded before training; images have none."""
         assert not self.images or self.thawed
         frozen = self.thawed or not self.moves
         return Space.of(self.network if frozen else identity_network(self.data.input, self.network.scale))
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a row as it is trained on."""
+        """The shape of a row in training."""
         return self.network.layout.input.shape if self.moves and not self.thawed else (self.space.width,)
 
     @cached_property
@@ -68,14 +67,14 @@ class TrainingRows:
 
     @property
     def counted(self) -> Ledger:
-        """Sums of the history in some space: they count its rows."""
+        """Sums of the history in some space, for its counts."""
         if not self.images or self.thawed:
             return self.ledger
         return self.data.ledger(Space.of(examining_network(self.data.input, self.network.scale)))
 
     @cached_property
     def kept(self) -> Rows:
-        """Rows of the history, raw inputs. Reads all of it."""
+        """Kept rows of the history, raw inputs. Reads all of it."""
         return self.data.kept()
 
     @cached_property
@@ -86,7 +85,7 @@ class TrainingRows:
 
     @cached_property
     def own(self) -> Labelled:
-        """The update's rows, in their order."""
+        """The update's rows in their order."""
         return self._scaled(self.data.batch) if self.images else self._in_frame(self.entry)
 
     @property
@@ -99,12 +98,12 @@ class TrainingRows:
 
     @cached_property
     def gaussians(self) -> Gaussians:
-        """What the learning rows of the history look like, class by class."""
+        """Gaussians of the learning rows of the history, class by class."""
         return Gaussians.of_ledger(self.ledger, self.frame, self.shape)
 
     def stand_ins(self, most: int, generator: torch.Generator) -> Labelled:
         """At most `most` rows of each known class, never more than it had: pseudo-rows; of images, which no Gaussian
-        draws, kept ones with the smallest hash."""
+        draws, kept rows with the smallest hash."""
         if not self.images:
             return self.gaussians.draw(most, self.classes, generator)
         rows = self.kept.take(self.kept.learning)
@@ -115,7 +114,7 @@ class TrainingRows:
         return remember(self.kept.take(self.kept.learning), size)
 
     def of(self, rows: Rows) -> Labelled:
-        """Any rows of raw inputs."""
+        """Converts rows of raw inputs."""
         if self.images:
             return self._scaled(rows)
         self.multiply_adds += len(rows) * self.space.multiply_adds
@@ -134,7 +133,7 @@ class TrainingRows:
 
     @cached_property
     def frame(self) -> Frame:
-        """From the learning rows of the history; a first version's, from its own."""
+        """The frame of the learning rows of the history; for a first version, of its own rows."""
         known = next((sums for sums in self._sums() if sums.rows), None)
         return (
             Frame.of(known, self.space.shift, common=self.moves and not self.thawed)
@@ -143,8 +142,8 @@ class TrainingRows:
         )
 
     def _sums(self) -> Iterator[Sums]:
-        """What a frame may be made of, the best first. Each is made when it is asked for: products of wide rows cost as
-        much as a training on them."""
+        """Yields the sums that a frame may be made of, the best first. Each is made on demand: products of wide rows
+        cost as much as a training on them."""
         own = self.entry
         yield self.ledger.learn
         yield Sums.of(own.take(own.learning))
@@ -153,7 +152,7 @@ class TrainingRows:
 
     @property
     def rate(self) -> float:
-        """What a learning rate is multiplied by for these rows."""
+        """The factor of a learning rate for these rows."""
         return 1.0 if self._framed is None else self.frame.rate
 
     @property
@@ -163,7 +162,7 @@ class TrainingRows:
         return cast(GrownLinear, [*trunk, *self.network.neck.layers, self.network.head][0])
 
     def enter(self, generator: torch.Generator | None = None) -> None:
-        """Before training: the first layer takes rows in the frame. With a generator it is drawn anew there."""
+        """Moves the first layer into the frame before training. With a generator it is drawn anew there."""
         layer = self.first_layer
         if not isinstance(layer, Stage):
             self._framed = Framed(self.frame, layer, self.network.low_rank)
@@ -171,7 +170,7 @@ class TrainingRows:
                 self._framed.draw(generator, gain=1.0 if layer is self.network.head else HIDDEN_GAIN)
 
     def leave(self) -> None:
-        """After training: it takes them as the network does."""
+        """Moves the first layer back after training."""
         if self._framed is not None:
             self._framed.leave()
             self._framed = None

@@ -1,4 +1,4 @@
-"""Which blocks of a backbone train beside the head: none, the last ones, all of them, or some by name."""
+"""The blocks of a backbone that train beside the head: none, the last ones, all of them, or some by name."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from service.learning.method import Setting, TrunkParams, Unfreeze
 from service.learning.network.network import Network
 
 SLOWER = 0.1
-"""The rate of the blocks that a method unfreezes, of the head's."""
+"""The rate of unfrozen blocks, as a part of the head's."""
 NO_BLOCKS = (
     "This version has no backbone whose blocks could train: its head stands on the scaled input or on random lifts. "
     "Leave unfreeze out, learn with ridge, or with retrain on an mlp or cnn."
 )
 NAMED, ENDS = 24, 6
-"""So many names of blocks a refusal lists whole; of more the first and the last ones."""
+"""A refusal names at most so many blocks; of more, so many first and last ones."""
 
 
 def opened(network: Network, unfreeze: Unfreeze) -> Blocks:
-    """The blocks of its backbone that these words name, from input to output. Raises MethodRefused where one is not."""
+    """The blocks that `unfreeze` names, from input to output. Raises MethodRefused for an unknown name."""
     backbone = network.backbone
     if isinstance(backbone, Extractor):
         blocks = backbone.blocks()
@@ -43,7 +43,7 @@ def opened(network: Network, unfreeze: Unfreeze) -> Blocks:
 
 
 def _last(blocks: Blocks, count: int) -> Blocks:
-    """The last `count` blocks; a norm behind the last one is no block, so it comes along."""
+    """The last `count` blocks. A norm behind the last one does not count, and comes along."""
     whole = [k for k, (_, block) in enumerate(blocks) if any(p.ndim > 1 for p in block.parameters())]
     if not count or not whole:
         return []
@@ -51,8 +51,8 @@ def _last(blocks: Blocks, count: int) -> Blocks:
 
 
 def layers_within(blocks: Blocks, body: nn.Module | None) -> dict[str, nn.Module]:
-    """Layers with weights by name: as `body` has them, and behind the name of their block ("block 3._bn0"). A backbone
-    that is trained here (None) is named by its blocks alone."""
+    """Layers with weights by name: as `body` names them, and behind the name of their block ("block 3._bn0"). Of a
+    backbone that is trained here (None) blocks alone have names."""
     if body is None:
         return {}
     places = [("", body), *((f"{name}.", block) for name, block in blocks)]
@@ -65,10 +65,10 @@ def layers_within(blocks: Blocks, body: nn.Module | None) -> dict[str, nn.Module
 
 
 def unknown_names(blocks: Blocks, body: nn.Module | None, names: list[str]) -> str | None:
-    """A sentence where a name is neither that of a block nor that of a layer with weights in it; else None."""
+    """A sentence where a name is neither a block nor a layer with weights in one; else None."""
     named = [name for name, _ in blocks]
-    there = {*named, *layers_within(blocks, body)}
-    unknown = [name for name in names if name not in there]
+    known = {*named, *layers_within(blocks, body)}
+    unknown = [name for name in names if name not in known]
     if not unknown:
         return None
     quoted = [f'"{name}"' for name in unknown[:3]]
@@ -81,12 +81,12 @@ def unknown_names(blocks: Blocks, body: nn.Module | None, names: list[str]) -> s
 
 
 def own_kind(backbone: object) -> str:
-    """What a block of a backbone that is trained here is called."""
+    """The word for a block of a backbone that is trained here."""
     return "stage" if isinstance(backbone, CnnBackbone) else "layer"
 
 
 def unfit(setting: Setting, params: TrunkParams) -> tuple[str, str] | None:
-    """The field and a sentence where there is no such block to unfreeze, told from the layout of the live version."""
+    """The field and a sentence where the live version's layout has no such block to unfreeze; else None."""
     live, backbone = setting.live, setting.backbone
     if not params.unfreeze:
         return None
@@ -100,8 +100,8 @@ def unfit(setting: Setting, params: TrunkParams) -> tuple[str, str] | None:
     if isinstance(backbone, IdentityBackbone):
         return "unfreeze", NO_BLOCKS
     if isinstance(params.unfreeze, list) and isinstance(backbone, PretrainedBackbone):
-        made = skeleton(backbone.name, backbone.side)
-        unknown = unknown_names(made.blocks(), made.body, params.unfreeze)
+        extractor = skeleton(backbone.name, backbone.side)
+        unknown = unknown_names(extractor.blocks(), extractor.body, params.unfreeze)
         return None if unknown is None else ("unfreeze", unknown)
     if isinstance(params.unfreeze, list) and isinstance(backbone, MlpBackbone | CnnBackbone):
         sizes = backbone.hidden if isinstance(backbone, MlpBackbone) else backbone.channels

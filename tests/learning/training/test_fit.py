@@ -13,7 +13,7 @@ from service.learning.method import GradientParams
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.multiply_adds import forward_cost
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, accuracy, fit
+from service.learning.training.fit import Hooks, Labelled, accuracy, fit
 
 PARAMS = GradientParams(epochs=3, batch_size=16, lr=0.1)
 
@@ -67,7 +67,7 @@ def test_it_stops_within_a_step_of_the_cancelling() -> None:
         seen[0] += 1
 
     with pytest.raises(Cancelled):
-        fit(body(), rows(), PARAMS, Run(check=check), after_step=after_step)
+        fit(body(), rows(), PARAMS, Run(check=check), hooks=Hooks(after_step=after_step))
     assert seen[0] == 5
 
 

@@ -18,7 +18,7 @@ from service.learning.method import SCHEDULE, Schedule, TrunkParams
 from service.learning.methods.constrain.importance import Held, Importance
 from service.learning.methods.constrain.strength_search import Point, search
 from service.learning.run import Run
-from service.learning.training.fit import Objective, Step, rights
+from service.learning.training.fit import Hooks, Objective, Step, rights
 from service.learning.training.kept_back import new_share, selecting_rows, watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull, without_old
@@ -167,7 +167,7 @@ def train_pulled(
     def train(strength: float, params: PulledParams, run: Run) -> Pulled:
         learner = Learner.start(start.base, start.data, run, unfreeze=params.unfreeze)
         pull = anchor.pull(learner, strength)
-        learner.fit(params, objective=objective(learner, strength), after_step=pull.step)
+        learner.fit(params, hooks=Hooks(objective(learner, strength), after_step=pull.step))
         return Pulled(learner, pull)
 
     best, points = choose(train, params, start, strengths, usual)

@@ -22,7 +22,7 @@ from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, T
 from service.learning.methods.constrain.anchored import new_columns_alone
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Step, accuracy, logits
+from service.learning.training.fit import Hooks, Step, accuracy, logits
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import divergence, without_old
@@ -72,7 +72,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     masks = new_columns_alone(learner)
     loss = Distillation(teacher, known, params.strength, params.temperature, masks)
     learner.notes += _notes(learner, teacher)
-    learner.fit(params, objective=loss.loss)
+    learner.fit(params, hooks=Hooks(loss.loss))
     report: dict[str, object] = {"strength": params.strength, "temperature": params.temperature, "masked": masks}
     if teacher is not None:
         learner.multiply_adds += learner.multiply_adds // (3 * params.epochs)

@@ -22,6 +22,7 @@ from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledPa
 from service.learning.methods.constrain.importance import Importance, as_state, held_by, trained
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
+from service.learning.training.fit import Hooks
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit
 
@@ -106,10 +107,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
             path.after_step()
             pull.step(lr)
 
-        loss = objective(learner, strength)
-        learner.fit(
-            params, objective=loss, before_training=path.begin, after_backward=path.before_step, after_step=after_step
-        )
+        learner.fit(params, hooks=Hooks(objective(learner, strength), path.begin, path.before_step, after_step))
         return PulledAlongPath(learner, pull, path)
 
     if held is None:

@@ -34,7 +34,7 @@ from service.learning.network.network import build
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
 from service.learning.training.body import BeforeHead, Body
-from service.learning.training.fit import Labelled, Objective, Step, fit, logits
+from service.learning.training.fit import Hooks, Labelled, Objective, Step, fit, logits
 from service.learning.training.learner import DRAWS, TRAINING, Learner
 from service.learning.training.losses import log_shares
 from service.learning.training.rebalance import LEVEL
@@ -75,7 +75,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     learner.train_only([*added, head, aux])
     learner.body.add_module("aux", aux)
     watch = Watch.before(learner, memory)
-    done = learner.fit(params, memory=memory, objective=_objective(learner, memory, aux, old_features))
+    done = learner.fit(params, memory=memory, hooks=Hooks(_objective(learner, memory, aux, old_features)))
     learner.multiply_adds -= old_features.spared(learner, done)
     watch.after()
     del learner.body.aux
@@ -129,7 +129,7 @@ def _fit_head(learner: Learner, params: Params) -> None:
         return F.cross_entropy(head(step.x) / HEAD_TEMPERATURE + shares.to(step.x.device), step.y)
 
     again = params.model_copy(update={"epochs": HEAD_EPOCHS})
-    done = fit(learner.body.head, features, again, learner.run, objective=loss, salt=TRAINING + 1, phase="head")
+    done = fit(learner.body.head, features, again, learner.run, hooks=Hooks(loss), salt=TRAINING + 1, phase="head")
     with torch.no_grad():
         for p in learner.body.head.parameters():
             p.div_(HEAD_TEMPERATURE)
@@ -147,7 +147,7 @@ def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
         target = torch.softmax(teacher[step.at].to(step.x.device) / DISTILLED_AT, 1)
         return DISTILLED_AT**2 * F.cross_entropy(body(step.x) / DISTILLED_AT, target)
 
-    learner.fit(params, rows, objective=loss, salt=TRAINING + 2, phase="distilling")
+    learner.fit(params, rows, hooks=Hooks(loss), salt=TRAINING + 2, phase="distilling")
     alike = (logits(learner.body, rows.x, learner.run).argmax(1) == teacher.argmax(1)).double()
     agreement = float(alike.mean()) if len(alike) else 1.0
     if agreement < ALIKE:

@@ -28,7 +28,7 @@ from service.learning.methods.expand.growable_layers import growable
 from service.learning.methods.expand.probe import EPOCHS, Probe, probe
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, logits
+from service.learning.training.fit import Hooks, Labelled, logits
 from service.learning.training.learner import DRAWS, TRAINING, Learner
 from service.learning.training.losses import GroupLasso
 
@@ -180,7 +180,7 @@ def _train(
         phase = "training" if salt > TRAINING else "warming up"
         if epochs:
             with training_added_part(learner, grown, widths):
-                learner.fit(part, activations, after_step=lasso.step, salt=salt, phase=phase)
+                learner.fit(part, activations, hooks=Hooks(after_step=lasso.step), salt=salt, phase=phase)
         if salt == TRAINING:
             dead = grown.revive(grown.firing(x), learner.run.generator(DRAWS))
     return dead, grown.prune(grown.firing(x))

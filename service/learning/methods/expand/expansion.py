@@ -171,7 +171,7 @@ def expand(
         expansion.units.append(block)
         if block is not None:
             if isinstance(layer, Stage):
-                block.places = layer.places
+                block.uses = layer.uses
             layer.blocks.append(block)
         below = (moved[:, None] * growing.fan_out + torch.arange(growing.fan_out)).flatten()
         more = (beside + len(moved)) * growing.fan_out
@@ -205,7 +205,7 @@ def _insert(
     down = torch.randn(inner, width, *kernel, generator=generator) * (2.0 / width) ** 0.5
     rows = (0, width) if in_place else (width, 2 * width)
     inserted = Inserted(rows, (0, width), down, torch.zeros(inner), torch.zeros(width, inner, *kernel), part, key)
-    inserted.places = layer.places
+    inserted.uses = layer.uses
     layer.inserted.append(inserted)
     return inserted
 
@@ -217,7 +217,7 @@ def _bridges(layer: GrownLinear, inputs: int, new: int, part: str, key: str, but
     for k, b in enumerate(owners):
         weight = torch.zeros(len(b.weight), new, *b.weight.shape[2:])
         bridges.append(type(b)(b.rows, (inputs, inputs + new), weight, None, part, f"{key}to{k}."))
-        bridges[-1].places = b.places
+        bridges[-1].uses = b.uses
     layer.blocks.extend(bridges)
     return bridges
 

@@ -27,7 +27,7 @@ from service.learning.network.growth import next_part
 from service.learning.network.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
 from service.learning.network.network import Network
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, Step
+from service.learning.training.fit import Hooks, Labelled, Step
 from service.learning.training.learner import INIT, Learner
 from service.learning.training.losses import log_shares
 
@@ -64,7 +64,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     rows, memory = _rows(learner, params)
     shares = None if memory is None else log_shares(len(learner.classes), rows.y, memory.y)
     orthogonal = _Orthogonal(branch, earlier, params.orthogonality, shares)
-    learner.fit(params, rows, memory=memory, objective=orthogonal.objective if params.orthogonality else None)
+    learner.fit(params, rows, memory=memory, hooks=Hooks(orthogonal.objective if params.orthogonality else None))
     report = {
         "branches": 0 if params.fold else (len(earlier) + len(branch)) // max(len(branch), 1),
         "layers": len(branch),

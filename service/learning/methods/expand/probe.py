@@ -12,7 +12,7 @@ from torch import Tensor
 from service.learning.method import GradientParams
 from service.learning.methods.expand.growable_layers import GrowableLayer, drift, growable
 from service.learning.network.blocks import GrownLinear
-from service.learning.training.fit import Labelled, accuracy
+from service.learning.training.fit import Hooks, Labelled, accuracy
 from service.learning.training.learner import DRAWS, Learner
 from service.learning.training.losses import Pull
 
@@ -98,7 +98,7 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
     pairs = zip(moved.body.parameters(), before.body.parameters(), strict=True)
     added = {id(p) for p in moved.added.parameters()} if moved.added else set()
     pull = Pull([(p, star.detach()) for p, star in pairs if id(p) not in added], PULL)
-    moved.fit(brief, rows, after_step=pull.step, phase="probing")
+    moved.fit(brief, rows, hooks=Hooks(after_step=pull.step), phase="probing")
     if grow and plain.added is not None:
         plain.train_only([plain.added])
         plain.fit(brief, rows, phase="comparing")

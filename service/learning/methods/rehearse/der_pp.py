@@ -24,7 +24,7 @@ from service.learning.methods.rehearse.stored_logits import Scores, recall
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, Objective, Step, logits
+from service.learning.training.fit import Hooks, Labelled, Objective, Step, logits
 from service.learning.training.learner import DRAWS, Learner
 from service.learning.training.losses import log_shares
 from service.learning.training.rebalance import LEVEL
@@ -56,7 +56,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     scores = recall(base.parts.get(STATE) if base else None, remembered, before)
     objective = _objective(learner, memory, scores, params) if memory.rows else None
     watch = Watch.before(learner, memory)
-    learner.fit(params, memory=memory, objective=objective)
+    learner.fit(params, memory=memory, hooks=Hooks(objective))
     watch.after()
     wrong = _wrongly_held(scores, memory)
     if wrong > MANY_WRONG:

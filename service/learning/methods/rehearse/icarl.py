@@ -28,7 +28,7 @@ from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, Objective, Step, accuracy, logits
+from service.learning.training.fit import Hooks, Labelled, Objective, Step, accuracy, logits
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import Watch
 from service.learning.training.unfreezing import unfit
@@ -57,7 +57,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     old = _old(learner, part, kept, params)
     memory = learner.training_rows.of(old.together(kept))
     watch = Watch.before(learner, memory)
-    learner.fit(params, memory=memory, objective=_objective(learner, memory, binary=part is not None))
+    learner.fit(params, memory=memory, hooks=Hooks(_objective(learner, memory, binary=part is not None)))
     watch.after()
     exemplars = _exemplars(learner, old, params)
     state = exemplars.stored(learner.classes) | _outside(learner)

@@ -23,7 +23,7 @@ from service.learning.method import Data, Learned, Method, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, Objective, Step, logits
+from service.learning.training.fit import Hooks, Labelled, Objective, Step, logits
 from service.learning.training.learner import Learner
 from service.learning.training.losses import divergence, log_shares
 from service.learning.training.rebalance import LEVEL
@@ -57,7 +57,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     memory = learner.training_rows.of(remembered)
     watch = Watch.before(learner, memory)
     objective = _objective(learner, memory, params) if memory.rows and params.distillation else None
-    learner.fit(params, memory=memory, objective=objective)
+    learner.fit(params, memory=memory, hooks=Hooks(objective))
     watch.after()
     return learner.finish({"memory": remembered.counts()})
 

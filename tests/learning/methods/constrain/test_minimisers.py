@@ -19,7 +19,7 @@ from service.learning.methods.constrain.importance import Importance
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, fit
+from service.learning.training.fit import Hooks, Labelled, fit
 from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso, unit_norms
 from service.learning.training.optimiser import CLIP
@@ -145,7 +145,6 @@ def test_the_group_lasso_ends_at_the_minimiser_of_its_formula() -> None:
         Labelled(x, torch.zeros(8, dtype=torch.int64)),
         GradientParams(epochs=200, batch_size=8, lr=0.03),
         Run(),
-        objective=lambda module, step: 0.5 * ((module(step.x) - wanted) ** 2).mean(0).sum(),
-        after_step=lasso.step,
+        hooks=Hooks(lambda module, step: 0.5 * ((module(step.x) - wanted) ** 2).mean(0).sum(), after_step=lasso.step),
     )
     assert unit_norms(block).tolist() == pytest.approx([0.75, 0.0], abs=1e-4)
