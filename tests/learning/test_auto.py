@@ -53,8 +53,8 @@ def test_images_are_challenged_by_convolutions() -> None:
     spec: InputSpec = ImageInput(kind="image", channels=1, height=2, width=3)
     stream = Stream(spec)
     X, y = rows("ab", 1000)
-    found = auto(None, stream.data(np.abs(X).reshape(-1, 1, 2, 3), y))
-    assert found.challenger == {"name": "retrain", "schedule": "constant", "backbone": {"name": "cnn"}}
+    choice = auto(None, stream.data(np.abs(X).reshape(-1, 1, 2, 3), y))
+    assert choice.challenger == {"name": "retrain", "schedule": "constant", "backbone": {"name": "cnn"}}
 
 
 def test_a_model_that_names_a_network_gets_it_trained() -> None:
@@ -67,8 +67,8 @@ def test_a_model_that_names_a_network_gets_it_trained() -> None:
     ids=["new classes", "known classes", "few rows of known classes"],
 )
 def test_a_trained_net_goes_on_as_a_net(classes: str, n: int, method: str, challenger: str | None) -> None:
-    found = chosen(known("retrain", MLP), classes, n)
-    assert (name(found.request), name(found.challenger)) == (method, challenger)
+    choice = chosen(known("retrain", MLP), classes, n)
+    assert (name(choice.request), name(choice.challenger)) == (method, challenger)
 
 
 def test_a_trained_net_whose_rows_are_gone_keeps_its_trunk_or_its_place() -> None:
@@ -83,9 +83,9 @@ def test_a_net_that_a_challenger_brought_in_must_beat_the_exact_head() -> None:
     stream = Stream(SPEC)
     stream.learn(METHODS["retrain"], *rows("abc", 30), epochs=2, backbone={"name": "mlp", "hidden": [8]})
     for classes, balance in (("abc", None), ("de", "auto")):
-        found = chosen(stream, classes)
-        assert (name(found.request), found.request.get("balance"), found.challenger) == ("replay", balance, None)
-        assert found.unless == EXACT | {"features": "input"}
+        choice = chosen(stream, classes)
+        assert (name(choice.request), choice.request.get("balance"), choice.challenger) == ("replay", balance, None)
+        assert choice.unless == EXACT | {"features": "input"}
     data = stream.data(*rows("abc", 30, seed=1))
     data.kept_rows = 89
     assert auto(stream.checkpoint, data).unless is None, "of deleted rows nothing is known on the scaled input"
@@ -96,14 +96,14 @@ def test_a_few_rows_of_a_new_class_are_learned_by_the_exact_head() -> None:
 
 
 def test_stable_scores_expand_a_net() -> None:
-    found = chosen(known("retrain", MLP), "de", params={"stable_scores": True})
-    assert found.request == {"name": "den", "mode": "protect"}
+    choice = chosen(known("retrain", MLP), "de", params={"stable_scores": True})
+    assert choice.request == {"name": "den", "mode": "protect"}
 
 
 def test_stable_scores_of_an_exact_head_get_new_columns_alone() -> None:
     stream = known("ridge")
-    found = chosen(stream, "de", params={"stable_scores": True})
-    assert found.request == {"name": "ridge", "discriminants": True, "stable_scores": True}
+    choice = chosen(stream, "de", params={"stable_scores": True})
+    assert choice.request == {"name": "ridge", "discriminants": True, "stable_scores": True}
     assert chosen(stream, "ab", params={"stable_scores": True}).request.get("stable_scores") is None
 
 

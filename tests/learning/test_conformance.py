@@ -206,16 +206,16 @@ def test_saved_loaded_and_predicting_the_same(case: tuple[Method, str]) -> None:
 def test_a_cancelled_update_stops_at_its_next_check(small: tuple[Method, str]) -> None:
     method, backbone = small
     base, data = offered(backbone, "3456")
-    asked = count()
+    checks = count()
 
     def check() -> None:
-        if next(asked) >= 1:
+        if next(checks) >= 1:
             raise Cancelled("stop")
 
     if refusal(method, base, data) is None:
         with pytest.raises(Cancelled):
             learn(method, base, data, Run(check=check))
-        assert next(asked) <= 3
+        assert next(checks) <= 3
 
 
 def test_a_changed_part_says_which_batch_changed_it(case: tuple[Method, str]) -> None:

@@ -30,9 +30,9 @@ def test_without_rows_what_rehearses_or_moves_a_backbone_is_refused(name: str) -
     assert (still is not None) == ("kept" in method.needs)
     trains = issubclass(method.Params, GradientParams) and name != "linear_probe"
     assert (moving is not None) == ("kept" in method.needs or trains)
-    for told in filter(None, (still, moving)):
-        assert "ridge" in told
-        assert "exemplars" in told
+    for sentence in filter(None, (still, moving)):
+        assert "ridge" in sentence
+        assert "exemplars" in sentence
 
 
 def test_the_exact_head_is_never_refused_for_want_of_rows() -> None:
@@ -73,5 +73,5 @@ def test_a_lift_stays_where_rows_are_gone_and_another_is_refused() -> None:
 def test_what_was_summed_anew_from_the_rows_that_are_left_is_told() -> None:
     ledger = Ledger.empty(space()).with_entry(random_entry(40, width=WIDTH))
     assert lacking(ledger, 40) == []
-    [told] = lacking(ledger, 1000)
-    assert "40 rows that are kept of 1,000" in told
+    [note] = lacking(ledger, 1000)
+    assert "40 rows that are kept of 1,000" in note

@@ -107,9 +107,9 @@ def test_efficientnet_gives_the_mean_of_its_last_map_in_its_own_scale(x: torch.T
     pixels = F.interpolate((x + 1) * 127.5, (64, 64), mode="bilinear", align_corners=False)
     with torch.no_grad():
         expected = whole.extract_features((pixels - 127) / 128).mean((2, 3))
-    found = made(LITE)(x)
-    assert torch.allclose(found, expected, atol=1e-3)
-    assert 0 <= float(found.min()) <= float(found.max()) <= 6
+    features = made(LITE)(x)
+    assert torch.allclose(features, expected, atol=1e-3)
+    assert 0 <= float(features.min()) <= float(features.max()) <= 6
 
 
 def test_sentences_are_of_length_one_and_alike_where_they_mean_the_same() -> None:
@@ -203,7 +203,7 @@ def test_other_weights_another_side_or_lift_are_another_space() -> None:
     weights = backbones.pretrained(TINY, files_of("resnet18"))
     other = SharedWeights({**weights, "bn1.weight": weights["bn1.weight"] + 1})
     wider = TINY.model_copy(update={"side": 32})
-    found = {
+    spaces = {
         Space.of(pretrained_network(IMAGE, scale, backbone, tensors, kinds, known=4.0)).id
         for backbone, tensors, kinds in [
             (TINY, weights, ("none",)),
@@ -212,7 +212,7 @@ def test_other_weights_another_side_or_lift_are_another_space() -> None:
             (TINY, weights, ("none", "conv")),
         ]
     }
-    assert len(found) == 4
+    assert len(spaces) == 4
 
 
 def test_the_side_follows_the_image_or_the_weights() -> None:

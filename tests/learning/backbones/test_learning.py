@@ -56,10 +56,10 @@ def tiny() -> Stream:
 
 def figures(classes: str, n: int) -> tuple[np.ndarray, list[str]]:
     """scikit-learn's digits, twice as large, in three channels. -> uint8 [n x classes, 3, 16, 16]"""
-    found = load_digits()
-    rows = np.concatenate([np.flatnonzero(found.target == int(c))[:n] for c in classes])
-    images = np.kron(found.images[rows], np.ones((2, 2))) * 15
-    return np.repeat(images[:, None], 3, 1).astype(np.uint8), [str(c) for c in found.target[rows]]
+    digits = load_digits()
+    rows = np.concatenate([np.flatnonzero(digits.target == int(c))[:n] for c in classes])
+    images = np.kron(digits.images[rows], np.ones((2, 2))) * 15
+    return np.repeat(images[:, None], 3, 1).astype(np.uint8), [str(c) for c in digits.target[rows]]
 
 
 @cache
@@ -165,8 +165,8 @@ def test_texts_learn_new_classes_are_served_and_taken_back() -> None:
         stream.history.append(data.batch)
         stream.checkpoint = done.checkpoint
     predictor = Predictor(done.checkpoint)
-    asked = np.array(["is there rain", "play a song of this band", "money on my card", "sunny " * 50], object)
-    answers = [predictor.names[k] for k in predictor.probabilities(asked).argmax(1)]
+    texts = np.array(["is there rain", "play a song of this band", "money on my card", "sunny " * 50], object)
+    answers = [predictor.names[k] for k in predictor.probabilities(texts).argmax(1)]
     assert answers == ["weather", "music", "bank", "weather"]
     with pytest.raises(MethodRefused, match="conv"):
         RIDGE.update(None, data, resolve({"name": "ridge", "lift": ["none", "conv"]})[1], Run())
@@ -215,10 +215,10 @@ def test_stand_ins_of_images_are_kept_rows() -> None:
     stream = Stream(IMAGE, Architecture(backbone=CnnBackbone(name="cnn", channels=[4])))
     stream.learn(METHODS["retrain"], *pictures("ab", 15), epochs=1)
     learner = Learner.start(stream.checkpoint, stream.data(*pictures("c", 10)), Run())
-    found = learner.stand_ins(learner.batch)
+    stand_ins = learner.stand_ins(learner.batch)
     kept = learner.training_rows.kept
     scaled = learner.network.scale(torch.from_numpy(kept.take(kept.learning).inputs))
-    assert found.rows == int(kept.learning.sum())
-    assert {x.numpy().tobytes() for x in found.x} == {x.numpy().tobytes() for x in scaled}
+    assert stand_ins.rows == int(kept.learning.sum())
+    assert {x.numpy().tobytes() for x in stand_ins.x} == {x.numpy().tobytes() for x in scaled}
     assert learner.training_rows.selected.rows == int(kept.selecting.sum())
     assert LITE.backbone.name == "efficientnet_lite0"

@@ -59,11 +59,11 @@ def test_widths_are_those_asked_for() -> None:
 
 
 def test_the_same_lift_arises_everywhere() -> None:
-    told = {
+    digests = {
         kind: hashlib.sha256(make_lift(kind, (1, 8, 8), 36).weight.numpy().tobytes()).hexdigest()[:16]
         for kind in ("relu", "fourier", "conv")
     }
-    assert told == {"relu": "f33f70a1df269de5", "fourier": "c3745381fa6d8bb4", "conv": "ce8bf124939cebde"}
+    assert digests == {"relu": "f33f70a1df269de5", "fourier": "c3745381fa6d8bb4", "conv": "ce8bf124939cebde"}
     narrow, wide = make_lift("relu", (7,), 10), make_lift("relu", (7,), 20)
     assert torch.equal(narrow.weight, wide.weight[:10])
 
@@ -86,8 +86,8 @@ def test_convolutions_of_what_is_no_image_are_refused_with_the_remedy(shape: tup
 def test_auto_tries_the_smallest_first_and_convolutions_only_on_images() -> None:
     vector, image = VectorInput(kind="vector", size=9), ImageInput(kind="image", channels=1, height=8, width=8)
 
-    def kinds(found: list[list[Lift]]) -> list[str]:
-        return [lift.kind for lifts in found for lift in lifts]
+    def kinds(candidates: list[list[Lift]]) -> list[str]:
+        return [lift.kind for lifts in candidates for lift in lifts]
 
     assert kinds(candidate_lifts(vector, 10)) == ["none", "relu", "fourier"]
     assert kinds(candidate_lifts(image, 10)) == ["none", "conv", "relu"]

@@ -57,10 +57,10 @@ def test_a_seed_gives_the_same_bits_and_another_seed_others() -> None:
 
 
 def test_it_stops_within_a_step_of_the_cancelling() -> None:
-    asked, seen = count(), [0]
+    checks, seen = count(), [0]
 
     def check() -> None:
-        if next(asked) == 5:
+        if next(checks) == 5:
             raise Cancelled("stop")
 
     def after_step(_: float) -> None:
@@ -72,9 +72,9 @@ def test_it_stops_within_a_step_of_the_cancelling() -> None:
 
 
 def test_progress_is_told_once_an_epoch() -> None:
-    told: list[tuple[str, int, int]] = []
-    fit(body(), rows(), PARAMS, Run(progress=lambda *p: told.append(p)), phase="probing")
-    assert told == [("probing", k, 3) for k in range(4)]
+    progress: list[tuple[str, int, int]] = []
+    fit(body(), rows(), PARAMS, Run(progress=lambda *p: progress.append(p)), phase="probing")
+    assert progress == [("probing", k, 3) for k in range(4)]
 
 
 def test_what_asks_for_no_gradient_keeps_its_bits() -> None:

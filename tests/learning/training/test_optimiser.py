@@ -27,17 +27,17 @@ def rows(n: int = 40) -> tuple[Tensor, Tensor]:
 
 
 def test_a_descent_has_the_bits_of_torchs_optimiser() -> None:
-    ours, theirs, (x, y) = net(), net(), rows()
+    ours, reference, (x, y) = net(), net(), rows()
     descent = Descent(list(ours.parameters()), 0.1)
-    optimiser = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=MOMENTUM, fused=True)
+    optimiser = torch.optim.SGD(reference.parameters(), lr=0.1, momentum=MOMENTUM, fused=True)
     for _ in range(5):
         descent.forget_gradients()
         optimiser.zero_grad()
-        for body in (ours, theirs):
+        for body in (ours, reference):
             torch.autograd.backward(F.cross_entropy(body(x), y))
         descent.step()
         optimiser.step()
-    assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
+    assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), reference.parameters(), strict=True))
 
 
 def test_what_has_no_gradient_in_a_step_stands_still() -> None:
@@ -52,12 +52,12 @@ def test_what_has_no_gradient_in_a_step_stands_still() -> None:
 
 @pytest.mark.parametrize("scale", [0.001, 1000.0])
 def test_clipping_is_torchs_and_short_gradients_keep_their_bits(scale: float) -> None:
-    ours, theirs, (x, y) = net(), net(), rows()
-    for body in (ours, theirs):
+    ours, reference, (x, y) = net(), net(), rows()
+    for body in (ours, reference):
         torch.autograd.backward(F.cross_entropy(body(x), y) * scale)
     clip(list(ours.parameters()), look=True)
-    nn.utils.clip_grad_norm_(theirs.parameters(), CLIP)
-    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+    nn.utils.clip_grad_norm_(reference.parameters(), CLIP)
+    for p, q in zip(ours.parameters(), reference.parameters(), strict=True):
         assert p.grad is not None
         assert q.grad is not None
         assert torch.equal(p.grad, q.grad) if scale < 1 else torch.allclose(p.grad, q.grad, rtol=1e-6)

@@ -29,25 +29,25 @@ def space() -> Space:
 def test_they_have_the_moments_of_the_learning_rows() -> None:
     known, room = data(), space()
     frame = Frame.none(room.width, room.shift)
-    found = Gaussians.of_ledger(known.ledger(room), frame, (64,))
+    gaussians = Gaussians.of_ledger(known.ledger(room), frame, (64,))
     rows = known.kept().take(known.kept().learning)
     x, labels = rows.inputs.astype(float) / 8 - 1, np.array(rows.label_names())
-    for k, name in enumerate(found.classes):
-        assert found.counts[k] == (labels == name).sum()
-        assert np.allclose(found.means[k], x[labels == name].mean(0), atol=1e-3)
-    centred = np.concatenate([x[labels == c] - x[labels == c].mean(0) for c in found.classes])
+    for k, name in enumerate(gaussians.classes):
+        assert gaussians.counts[k] == (labels == name).sum()
+        assert np.allclose(gaussians.means[k], x[labels == name].mean(0), atol=1e-3)
+    centred = np.concatenate([x[labels == c] - x[labels == c].mean(0) for c in gaussians.classes])
     spread = centred.T @ centred / (len(x) - 10)
-    assert np.allclose(found.factor @ found.factor.T, spread, atol=1e-3)
+    assert np.allclose(gaussians.factor @ gaussians.factor.T, spread, atol=1e-3)
 
 
 def test_as_many_as_were_seen_and_no_more_than_asked_for() -> None:
     known, room = data(), space()
-    found = Gaussians.of_ledger(known.ledger(room), Frame.none(room.width, room.shift), (64,))
+    gaussians = Gaussians.of_ledger(known.ledger(room), Frame.none(room.width, room.shift), (64,))
     classes = [str(c) for c in reversed(range(10))]
-    drawn = found.draw(65, classes, torch.Generator().manual_seed(0))
+    drawn = gaussians.draw(65, classes, torch.Generator().manual_seed(0))
     counts = drawn.y.bincount().tolist()
-    assert counts == [min(65, found.counts[found.classes.index(c)]) for c in classes]
-    again = found.draw(65, classes, torch.Generator().manual_seed(0))
+    assert counts == [min(65, gaussians.counts[gaussians.classes.index(c)]) for c in classes]
+    again = gaussians.draw(65, classes, torch.Generator().manual_seed(0))
     assert torch.equal(drawn.x, again.x)
 
 
@@ -82,11 +82,11 @@ def test_rows_that_judge_have_no_part_in_them_where_a_class_has_only_lent_rows()
         folds=np.array([0, 1, 2, 1]),
         lent=np.array([True, False, False, True]),
     )
-    found = Gaussians.of_ledger(ledger.with_entry(small), frame, (64,))
-    k = found.classes.index("small")
-    assert found.counts[k] == 2
-    assert torch.allclose(found.means[k], torch.full((64,), 150 * room.step))  # of 0 and 300: those that it lent
-    others = [c for c in range(len(found.classes)) if c != k]
-    assert torch.equal(found.means[others], whole.means)
-    assert [found.counts[c] for c in others] == list(whole.counts)
-    assert torch.allclose(found.factor @ found.factor.T, whole.factor @ whole.factor.T, rtol=0.01, atol=1e-4)
+    gaussians = Gaussians.of_ledger(ledger.with_entry(small), frame, (64,))
+    k = gaussians.classes.index("small")
+    assert gaussians.counts[k] == 2
+    assert torch.allclose(gaussians.means[k], torch.full((64,), 150 * room.step))  # of 0 and 300: those that it lent
+    others = [c for c in range(len(gaussians.classes)) if c != k]
+    assert torch.equal(gaussians.means[others], whole.means)
+    assert [gaussians.counts[c] for c in others] == list(whole.counts)
+    assert torch.allclose(gaussians.factor @ gaussians.factor.T, whole.factor @ whole.factor.T, rtol=0.01, atol=1e-4)

@@ -70,10 +70,10 @@ def test_a_planted_bias_is_found(scale: float, offset: float) -> None:
     z, y = planted()
     spoiled = z.copy()
     spoiled[:, 4:] = (z[:, 4:] - offset) / scale
-    found = fit_correction(spoiled, y, 4)
-    assert found is not None
-    assert found[0] == pytest.approx(scale, rel=0.1)
-    assert found[1] == pytest.approx(offset, abs=0.1)
+    fitted = fit_correction(spoiled, y, 4)
+    assert fitted is not None
+    assert fitted[0] == pytest.approx(scale, rel=0.1)
+    assert fitted[1] == pytest.approx(offset, abs=0.1)
 
 
 def test_a_correction_goes_into_the_head() -> None:
@@ -146,9 +146,9 @@ def test_every_way_is_told_with_its_numbers(how: Balance) -> None:
     d, s = digits(), stream([64])
     s.learn(retrain.METHOD, *d.of(OLD)[:2])
     learned = s.learn(fine_tune.METHOD, *d.of(NEW)[:2], balance=how, epochs=2)
-    told = learned.details["balance"]
-    assert told["applied"] == ("align" if how == "align" else told["applied"])
-    assert {"align": "gamma", "correct": "alpha", "auto": "called_new"}[how] in told
+    report = learned.details["balance"]
+    assert report["applied"] == ("align" if how == "align" else report["applied"])
+    assert {"align": "gamma", "correct": "alpha", "auto": "called_new"}[how] in report
 
 
 def test_correcting_wins_back_old_classes_after_fine_tuning() -> None:
@@ -179,9 +179,9 @@ def test_what_new_classes_still_take_is_told_after_the_balance_and_shares_need_o
         how: fine_tune.update(base, data, fine_tune.Params(epochs=2, balance=how), Run())
         for how in ("none", "correct", "adjust")
     }
-    told = {how: [n for n in learned.notes if "with a new class" in n] for how, learned in made.items()}
-    assert "levels them" in told["none"][0]
-    assert told["correct"] != told["none"]
+    takes = {how: [n for n in learned.notes if "with a new class" in n] for how, learned in made.items()}
+    assert "levels them" in takes["none"][0]
+    assert takes["correct"] != takes["none"]
     assert any("adjust was not applied: no row of some old class" in note for note in made["adjust"].notes)
 
 
@@ -204,13 +204,13 @@ def test_auto_applies_what_rows_kept_back_show_to_help(offset: float, applied: s
     shift(h, torch.tensor([0, 0, 0, 0, offset, offset]))
     rows = torch.from_numpy(z).float()
     trained = Trained(h, 4, None, lambda: (h(rows).detach(), torch.from_numpy(y)), lambda: [1] * 6)
-    told = rebalance("auto", trained).told
-    assert told["applied"] == applied
-    assert told["accuracy"]["correct"] >= told["accuracy"]["none"] - 0.02
+    report = rebalance("auto", trained).report
+    assert report["applied"] == applied
+    assert report["accuracy"]["correct"] >= report["accuracy"]["none"] - 0.02
     if applied == "none":
         assert torch.equal(matrix(h)[0], before)
     else:
-        assert told["called_new"] > told["called_old"]
+        assert report["called_new"] > report["called_old"]
         assert float(matrix(h)[1][4]) < 1
 
 

@@ -21,7 +21,7 @@ def prepared(hidden: int = 64) -> Stream:
     return s
 
 
-def said(notes: tuple[str, ...] | list[str], words: str) -> bool:
+def noted(notes: tuple[str, ...] | list[str], words: str) -> bool:
     return any(words in note for note in notes)
 
 
@@ -35,7 +35,7 @@ def test_an_ordinary_update_is_not_remarked_upon(method: Method) -> None:
 def test_known_classes_in_another_shape_are_noticed(method: Method) -> None:
     old = digits().of(OLD)
     learned = prepared().learn(method, np.ascontiguousarray(old.X[:, ::-1]), old.y, epochs=2)
-    assert said(learned.notes, "the wrong past")
+    assert noted(learned.notes, "the wrong past")
 
 
 def test_a_memory_that_was_learned_by_heart_is_noticed() -> None:
@@ -43,7 +43,7 @@ def test_a_memory_that_was_learned_by_heart_is_noticed() -> None:
     labels = np.random.default_rng(0).integers(0, 3, len(d.y))
     s.learn(retrain.METHOD, d.X, [str(k) for k in labels], epochs=1)
     learned = s.learn(replay.METHOD, *digits().of("56")[:2], memory_rows=30, epochs=30)
-    assert said(learned.notes, "by heart")
+    assert noted(learned.notes, "by heart")
 
 
 def test_scores_that_were_wrong_are_noticed_by_der_pp() -> None:
@@ -51,7 +51,7 @@ def test_scores_that_were_wrong_are_noticed_by_der_pp() -> None:
     labels = [str(k) for k in np.random.default_rng(0).integers(0, 3, len(d.y))]
     s.learn(retrain.METHOD, d.X, labels, epochs=1)
     learned = s.learn(der_pp.METHOD, d.X[:100], ["9"] * 100, epochs=1)
-    assert said(learned.notes, "name another class")
+    assert noted(learned.notes, "name another class")
 
 
 def test_means_that_answer_worse_than_the_trained_head_are_noticed_by_icarl() -> None:
@@ -59,7 +59,7 @@ def test_means_that_answer_worse_than_the_trained_head_are_noticed_by_icarl() ->
     icarl._compare(learner, 0.95, 0.94)
     assert not learner.notes
     icarl._compare(learner, 0.95, 0.9)
-    assert said(learner.notes, "no one middle")
+    assert noted(learner.notes, "no one middle")
 
 
 def test_what_distilling_loses_is_noticed() -> None:
@@ -67,7 +67,7 @@ def test_what_distilling_loses_is_noticed() -> None:
     s.learn(branch.METHOD, *digits().of("56")[:2])
     learned = s.learn(branch.METHOD, *digits().of("789")[:2], most=1, epochs=1, lr=1e-4)
     assert learned.details["agreement"] < 0.95
-    assert said(learned.notes, "One extractor answers")
+    assert noted(learned.notes, "One extractor answers")
 
 
 @pytest.mark.parametrize("method", [replay.METHOD, der_pp.METHOD, icarl.METHOD, branch.METHOD], ids=lambda m: m.name)

@@ -70,8 +70,8 @@ def prepared(backbone: PretrainedBackbone = SMALL) -> Stream:
 
 def learn(name: str, s: Stream, **params: Any) -> Learned:
     """What a method makes of a batch of known and new classes; the stream stays as it is."""
-    method, asked = resolve({"name": name, "epochs": 2, **params})
-    return method.update(s.checkpoint, s.data(*images("bcd", seed=1)), asked, Run(seed=1))
+    method, parsed = resolve({"name": name, "epochs": 2, **params})
+    return method.update(s.checkpoint, s.data(*images("bcd", seed=1)), parsed, Run(seed=1))
 
 
 def moved(before: Checkpoint, after: Checkpoint) -> set[str]:
@@ -147,10 +147,10 @@ def test_what_cannot_be_unfrozen_is_refused_with_the_names_that_can(name: str) -
     method = METHODS[name]
     assert method.unfit is not None
     setting = Setting(SPEC, Architecture(backbone=SMALL))
-    told = method.unfit(setting, method.Params.model_validate({"unfreeze": ["layer9"]}))
-    assert told is not None
-    assert told[0] == "unfreeze"
-    assert "layer2.0" in told[1]
+    refusal = method.unfit(setting, method.Params.model_validate({"unfreeze": ["layer9"]}))
+    assert refusal is not None
+    assert refusal[0] == "unfreeze"
+    assert "layer2.0" in refusal[1]
     on_identity = method.unfit(Setting(SPEC, Architecture()), method.Params.model_validate({"unfreeze": 1}))
     assert on_identity is not None
     assert "Leave unfreeze out" in on_identity[1]
@@ -180,13 +180,13 @@ def test_a_layer_is_named_behind_its_block_or_as_the_network_names_it() -> None:
 
 
 def test_a_refusal_lists_blocks_from_input_to_output() -> None:
-    told = unknown_names(*numbered(18), ["nope", "nada"])
-    assert told is not None
-    assert 'no layer "nope" or "nada"' in told
-    assert f"are {', '.join(f'block {k}' for k in range(18))};" in told
-    told = unknown_names(*numbered(40), ["nope"])
-    assert told is not None
-    assert "are block 0, block 1, block 2, block 3, block 4, block 5, …, block 34, " in told
+    sentence = unknown_names(*numbered(18), ["nope", "nada"])
+    assert sentence is not None
+    assert 'no layer "nope" or "nada"' in sentence
+    assert f"are {', '.join(f'block {k}' for k in range(18))};" in sentence
+    sentence = unknown_names(*numbered(40), ["nope"])
+    assert sentence is not None
+    assert "are block 0, block 1, block 2, block 3, block 4, block 5, …, block 34, " in sentence
 
 
 def test_where_rows_are_deleted_features_may_not_move() -> None:
@@ -195,9 +195,13 @@ def test_where_rows_are_deleted_features_may_not_move() -> None:
 
     assert reason(linear_probe.METHOD) is None
     assert reason(l2_sp.METHOD) is None
-    for told in (reason(linear_probe.METHOD, unfreeze=1), reason(l2_sp.METHOD, unfreeze="all"), reason(lora.METHOD)):
-        assert told is not None
-        assert "moves the backbone" in told
+    for sentence in (
+        reason(linear_probe.METHOD, unfreeze=1),
+        reason(l2_sp.METHOD, unfreeze="all"),
+        reason(lora.METHOD),
+    ):
+        assert sentence is not None
+        assert "moves the backbone" in sentence
 
 
 def test_a_lineage_from_before_schedules_is_replayed_at_a_constant_rate() -> None:
