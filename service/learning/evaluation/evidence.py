@@ -1,4 +1,4 @@
-"""What a batch says against the version that is live: are its labels learnable, and do they contradict what is known?
+"""Weighs a batch against the version that is live: are its labels learnable, and do they contradict what is known?
 
 Rows of known classes are judged by the base, which never saw them. Only *familiar* rows count: a row unlike anything
 seen may well carry a label that the base would not give. Honest shift and swapped labels look alike here; whether old
@@ -16,7 +16,7 @@ import numpy as np
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows
-from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.familiarity import is_familiar
 from service.learning.exact.solve import Head
 from service.learning.gate.measurements import Reconciliation
@@ -66,30 +66,25 @@ class Evidence:
 
 
 def weigh(
-    trusted: FeatureRows,
-    base_on_trusted: Answers,
-    batch: FeatureRows,
-    base_on_batch: Answers,
-    ledger: Ledger,
-    policy: GatePolicy,
+    trusted: FeatureRows, batch: FeatureRows, base: ExamAnswers, ledger: Ledger, policy: GatePolicy
 ) -> Evidence | None:
-    """The batch's rows against the base. trusted, batch: rows with rounded features in the ledger's space.
+    """Weighs the batch's rows against the base. trusted, batch: rows with rounded features in the ledger's space.
 
-    Null where there are no trusted rows: nobody knows how often the base is wrong by itself.
+    None where there are no trusted rows: nobody knows how often the base is wrong by itself.
     """
-    if not base_on_trusted.judged.any():
+    answers = base.on_batch
+    if not base.on_trusted.judged.any():
         return None
-    known = (batch.codes(base_on_batch.classes) >= 0) & base_on_batch.judged
+    known = (batch.codes(answers.classes) >= 0) & answers.judged
     sample = trusted.inputs[np.argsort(trusted.hashes)[:QUANTILE_ROWS]]
     familiar = is_familiar(ledger.unjudged, sample, batch.inputs, policy.familiar.quantile)
     counted = known & familiar
-    conflict = counted & ~base_on_batch.right(batch)
     return Evidence(
         known=known,
         familiar=familiar,
-        conflict=conflict,
-        expected=_expected(trusted, base_on_trusted, batch.take(counted)),
-        classes=_by_class(trusted, base_on_trusted, batch, base_on_batch, counted, policy.familiar.confident),
+        conflict=counted & ~answers.right(batch),
+        expected=_expected(trusted, base.on_trusted, batch.take(counted)),
+        classes=_by_class(trusted, batch, base, counted, policy.familiar.confident),
     )
 
 
@@ -97,38 +92,36 @@ def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
     """Sum over classes of share in the batch x (wrong + 1) / (rows + 2) on trusted rows: careful where they are few."""
     if not len(counted):
         return 0.0
-    wrong = ~base.right(trusted)
-    rows = Counter(trusted.label_names())
-    missed = Counter(name for name, w in zip(trusted.label_names(), wrong, strict=True) if w)
-    return sum(k * (missed[c] + 1) / (rows[c] + 2) for c, k in counted.counts().items()) / len(counted)
+    rows, wrong = Counter(trusted.counts()), Counter(trusted.take(~base.right(trusted)).counts())
+    return sum(n * (wrong[c] + 1) / (rows[c] + 2) for c, n in counted.counts().items()) / len(counted)
 
 
 def _by_class(
-    trusted: Rows, base_on_trusted: Answers, batch: Rows, base_on_batch: Answers, counted: Bools, confident: float
+    trusted: Rows, batch: Rows, base: ExamAnswers, counted: Bools, confident: float
 ) -> dict[str, ClassEvidence]:
     """Rule 3's counts for each class that the base is sure of in this batch."""
-    sure_before = base_on_trusted.scores >= confident
-    before = Counter(_named(base_on_trusted, sure_before))
-    wrong = Counter(_named(base_on_trusted, sure_before & ~base_on_trusted.right(trusted)))
+    sure_before = base.on_trusted.scores >= confident
+    before = Counter(_named(base.on_trusted, sure_before))
+    wrong = Counter(_named(base.on_trusted, sure_before & ~base.on_trusted.right(trusted)))
     usual = (wrong.total() + 1) / (before.total() + 2)
 
-    sure = counted & (base_on_batch.scores >= confident)
+    sure = counted & (base.on_batch.scores >= confident)
     labels = np.array(batch.label_names(), object)[sure]
-    called = np.array(base_on_batch.names(), object)[sure]
-    found = {}
+    called = np.array(base.on_batch.names(), object)[sure]
+    classes = {}
     for name in sorted(set(called)):
-        mine = called == name
-        toward = Counter(labels[mine & (labels != name)])
-        others = ~mine & (called != max(toward, key=lambda label: toward[label], default=name))
+        of_class = called == name
+        toward = Counter(labels[of_class & (labels != name)])
+        others = ~of_class & (called != max(toward, key=lambda label: toward[label], default=name))
         expected = (wrong[name] + SURE_ROWS * usual) / (before[name] + SURE_ROWS)
         elsewhere = ((labels != called)[others].sum() + SURE_ROWS * usual) / (others.sum() + SURE_ROWS)
-        found[name] = ClassEvidence(
-            confident=int(mine.sum()),
+        classes[name] = ClassEvidence(
+            confident=int(of_class.sum()),
             conflicts=toward.total(),
             expected=float(max(expected, elsewhere)),
             toward=dict(toward.most_common()),
         )
-    return found
+    return classes
 
 
 def _named(answers: Answers, which: Bools) -> list[str]:
@@ -152,9 +145,9 @@ def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvi
 
 
 def learnable(batch: FeatureRows, counted: Bools, shift: int, solve: Solve) -> Agreement:
-    """A head fitted on the batch alone, out of fold, on the counted rows: does any rule link rows to labels?"""
-    said = _out_of_fold(batch, counted, shift, lambda rest: solve(Sums.of(rest)))
-    return Agreement.of(said, batch.labels[counted])
+    """Whether any rule links rows to labels: how a head of the batch alone does on the counted rows, out of fold."""
+    answers = _out_of_fold(batch, counted, shift, lambda rest: solve(Sums.of(rest)))
+    return Agreement.of(answers, batch.labels[counted])
 
 
 def reconcile(
@@ -168,7 +161,7 @@ def reconcile(
     def joint(seen: Sums, rest: FeatureRows) -> Head:
         return solve(_together(seen, Sums.of(rest)))
 
-    said = _out_of_fold(batch, conflict, ledger.shift, lambda rest: joint(ledger.all, rest))
+    together = _out_of_fold(batch, conflict, ledger.shift, lambda rest: joint(ledger.all, rest))
     alone = _out_of_fold(batch, conflict, ledger.shift, lambda rest: solve(Sums.of(rest)))
     truth = batch.labels[conflict]
     old = FeatureRows.concat([ledger.exam, ledger.selected])
@@ -178,29 +171,28 @@ def reconcile(
     involved = Counter(batch.take(conflict).label_names() + base_on_batch.take(conflict).names())
     weight = np.array([involved[name] for name in old.names])[old.labels] / np.bincount(old.labels)[old.labels]
     loss = float((lost * weight).sum() / weight.sum()) if weight.any() else 0.0
-    return Reconciliation(fixed=float((said == truth).mean()), loss=loss, alone=float((alone == truth).mean()))
+    return Reconciliation(fixed=float((together == truth).mean()), loss=loss, alone=float((alone == truth).mean()))
 
 
 def _together(seen: Sums, more: Sums) -> Sums:
-    """Sums in which both sides have the same mass: for a look, not for the ledger."""
+    """Adds sums so that both sides have the same mass: to judge by, not for the ledger."""
     classes = tuple(dict.fromkeys((*seen.classes, *more.classes)))
     a, b, weight = seen.aligned(classes), more.aligned(classes), seen.rows / max(more.rows, 1)
     return Sums(classes, a.G + weight * b.G, a.Q + weight * b.Q, a.n + weight * b.n)
 
 
-def _out_of_fold(batch: FeatureRows, asked: Bools, shift: int, fit: Callable[[FeatureRows], Head]) -> Ints:
-    """Answers to the asked rows by heads fitted without their group of folds, as places in `batch.names`; a class that
-    the batch does not have comes after those. -> [asked.sum()]"""
-    said = np.full(len(batch), len(batch.names), np.int64)
+def _out_of_fold(batch: FeatureRows, which: Bools, shift: int, fit: Callable[[FeatureRows], Head]) -> Ints:
+    """Answers to some rows by heads fitted without their group of folds, as indices of `batch.names`; a class that the
+    batch does not have comes after those. -> [which.sum()]"""
+    index = {name: k for k, name in enumerate(batch.names)}
+    answers = np.full(len(batch), len(index), np.int64)
     group = batch.folds // 2
-    for k in np.unique(group[asked]):
-        rest = batch.take(group != k)
-        mine = asked & (group == k)
+    for k in np.unique(group[which]):
+        rest, left_out = batch.take(group != k), which & (group == k)
         if len(rest):
-            answers = _answers(fit(rest), batch.take(mine), shift)
-            place = {name: at for at, name in enumerate(batch.names)}
-            said[mine] = [place.get(name, len(batch.names)) for name in answers.names()]
-    return said[asked]
+            names = _answers(fit(rest), batch.take(left_out), shift).names()
+            answers[left_out] = [index.get(name, len(index)) for name in names]
+    return answers[which]
 
 
 def _answers(head: Head, rows: FeatureRows, shift: int) -> Answers:
@@ -210,8 +202,8 @@ def _answers(head: Head, rows: FeatureRows, shift: int) -> Answers:
 def suspects(
     batch: Rows, base_on_batch: Answers, conflict: Bools, confident: float, alike: Ints | None = None
 ) -> list[SuspectRow]:
-    """The rows that most likely carry a wrong label: first those that lie close to others which say the same, `alike`
-    so many; then those of which the base is sure that they are of another class, the surest first."""
+    """Lists the rows that most likely carry a wrong label: first those that lie close to others with the same label,
+    `alike` so many; then those that the base is sure are of another class, the surest first."""
     scores, close = base_on_batch.scores, np.zeros(len(batch), np.int64) if alike is None else alike
     listed = np.flatnonzero(conflict & ((scores >= confident) | (close > 0)))
     names, labels = base_on_batch.names(), batch.label_names()
@@ -229,13 +221,12 @@ def suspects(
 
 
 def dispute(name: str, evidence: ClassEvidence, batch: Rows, base_on_batch: Answers, conflict: Bools) -> Dispute:
-    """What is disputed about a class: what the rows say instead, how many, and where they came from (null: mixed)."""
+    """What is disputed about a class: the label that rows carry instead, how many, and their source (None: several)."""
     called = np.array(base_on_batch.names(), object) == name
     sources = {batch.sources[k] for k in batch.source[conflict & called]}
-    source = sources.pop() if len(sources) == 1 else ""
     return Dispute(
         class_=name,
         suggested=max(sorted(evidence.toward), key=lambda label: evidence.toward[label], default=name),
         rows=evidence.conflicts,
-        source=source or None,
+        source=(sources.pop() or None) if len(sources) == 1 else None,
     )

@@ -1,6 +1,6 @@
-"""Whether the rows of a new class are rows of old classes under another name.
+"""Tells whether the rows of a new class are rows of old classes under another name.
 
-Those that the live version knows well stand beside trusted rows that it calls the same. Of pairs of one and the other,
+Rows that the live version knows well stand beside trusted rows that it calls the same. Of pairs of one and the other,
 in how many does the first lie nearer to the new class? Where nothing but the name differs, in half of them; where the
 class is real, in nearly all, also where it looks like an old one. (Area under the ROC curve: Mann and Whitney, "On a
 test of whether one of two random variables is stochastically larger than the other", 1947.)
@@ -34,10 +34,10 @@ NOTHING = np.zeros(0, np.int64)
 
 
 def likeness(a: Assessment, evidence: Evidence) -> dict[str, Likeness]:
-    """By new class: its rows beside trusted rows that the base calls the same. Those alone that it is sure of and that
-    are familiar, where they are many enough; else all, since of a hard problem it may be sure of nothing.
+    """Compares the rows of each new class with trusted rows that the base calls the same: those that are familiar and
+    that it is sure of, where they are many enough; else all, since of a hard problem it may be sure of nothing.
 
-    The exact head tells whether they can be told apart at all, where there is one; else the candidate.
+    The exact head, where there is one, shows whether they can be told apart at all; else the candidate.
     """
     if not a.new or a.base is None or not len(a.trusted):
         return {}
@@ -45,23 +45,21 @@ def likeness(a: Assessment, evidence: Evidence) -> dict[str, Likeness]:
     head, base, base_on_batch = a.yardstick or a.candidate, a.base.on_trusted, a.base.on_batch
     old, new = _Margins.of(head.on_trusted, a.old), _Margins.of(head.on_batch, a.old)
     sure_before, sure = base.scores >= confident, evidence.familiar & (base_on_batch.scores >= confident)
-    both = head.on_trusted.judged & base.judged
-    called_before, called = base.best, base_on_batch.best
-    every, surely = (_by(called_before, np.flatnonzero(both & which)) for which in (True, sure_before))
-    usual, judged = float((both & sure_before).mean()), head.on_batch.judged & base_on_batch.judged & ~alone(a.batch)
-    mine, alike = _by(a.batch.codes(a.new), np.flatnonzero(judged)), {}
+    answered = head.on_trusted.judged & base.judged
+    every, surely = (_by(base.best, np.flatnonzero(answered & which)) for which in (True, sure_before))
+    usual = float((answered & sure_before).mean())
+    judged = head.on_batch.judged & base_on_batch.judged & ~alone(a.batch)
+    of_class, alike = _by(a.batch.codes(a.new), np.flatnonzero(judged)), {}
     for k, name in enumerate(a.new):
-        rows = mine.get(k, NOTHING)
+        rows = of_class.get(k, NOTHING)
         known = rows[sure[rows]]
-        few = (
-            len(known) < max(rule.min_sure, rule.min_share_of_many * usual * len(rows)) and len(rows) >= rule.many_rows
-        )
-        ours, theirs = _by(called, rows if few else known), every if few else surely
-        apart = _separation(new.toward(name), old.toward(name), ours, theirs)
-        counted = Counter({base_on_batch.classes[c]: len(places) for c, places in ours.items()})
-        alike[name] = Likeness(len(rows), len(known), usual, dict(counted.most_common()), *apart, all=few)
-    counts = a.batch.counts()
-    few_judged = [c for c in a.new if alike[c].rows < rule.min_rows <= counts.get(c, 0)]
+        unsure = _unsure(known, rows, usual, rule)
+        called, beside = _by(base_on_batch.best, rows if unsure else known), every if unsure else surely
+        separation = _separation(new.toward(name), old.toward(name), called, beside)
+        counts = _counted(called, base_on_batch.classes)
+        alike[name] = Likeness(len(rows), len(known), usual, counts, *separation, all=unsure)
+    sent = a.batch.counts()
+    few_judged = [c for c in a.new if alike[c].rows < rule.min_rows <= sent.get(c, 0)]
     return alike | in_parts(a, evidence, few_judged)
 
 
@@ -87,50 +85,60 @@ def in_parts(a: Assessment, evidence: Evidence, names: Sequence[str]) -> dict[st
     rule, confident = a.policy.renames, a.policy.familiar.confident
     base, on_batch = _without(a.base.on_trusted, old), _without(a.base.on_batch, old)
     beside = np.flatnonzero((a.trusted.codes(old) >= 0) & base.judged)
-    ours = np.flatnonzero((a.batch.codes(names) >= 0) & on_batch.judged)
+    sent = np.flatnonzero((a.batch.codes(names) >= 0) & on_batch.judged)
     earlier = np.flatnonzero((a.trusted.codes(names) >= 0) & base.judged)
-    mine = FeatureRows.concat([a.batch.take(ours), a.trusted.take(earlier)])
-    one = distinct(mine)
-    if not len(one) or not len(beside):
+    new = FeatureRows.concat([a.batch.take(sent), a.trusted.take(earlier)])
+    once = distinct(new)
+    if not len(once) or not len(beside):
         return {}
-    mine = mine.take(one)
-    called = np.concatenate([on_batch.best[ours], base.best[earlier]])[one]
-    scores = np.concatenate([on_batch.scores[ours], base.scores[earlier]])[one]
-    sure = (scores >= confident) & np.concatenate([evidence.familiar[ours], np.ones(len(earlier), bool)])[one]
-    there, sure_before = a.trusted.take(beside), base.scores[beside] >= confident
-    called_before, usual = base.best[beside], float(sure_before.mean())
-    codes, part = mine.codes(names), np.empty(len(mine), np.int64)
-    part[np.lexsort((mine.hashes, codes))] = np.arange(len(mine)) % PARTS
-    heads = [_asked(a, a.solve(a.ledger.unjudged + Sums.of(mine.take(part != k))), mine, there) for k in range(PARTS)]
-    every, alike = _by(called_before, np.arange(len(beside))), {}
+    new, trusted = new.take(once), a.trusted.take(beside)
+    best = np.concatenate([on_batch.best[sent], base.best[earlier]])[once]
+    scores = np.concatenate([on_batch.scores[sent], base.scores[earlier]])[once]
+    sure = (scores >= confident) & np.concatenate([evidence.familiar[sent], np.ones(len(earlier), bool)])[once]
+    sure_before = base.scores[beside] >= confident
+    usual = float(sure_before.mean())
+    codes, part = new.codes(names), np.empty(len(new), np.int64)
+    part[np.lexsort((new.hashes, codes))] = np.arange(len(new)) % PARTS
+    margins = []
+    for k in range(PARTS):
+        head = a.solve(a.ledger.unjudged + Sums.of(new.take(part != k)))
+        margins.append([_Margins.of(_probabilities(head, rows, a.ledger.shift), old) for rows in (new, trusted)])
+    every, alike = _by(base.best[beside], np.arange(len(beside))), {}
     for k, name in enumerate(names):
         rows = np.flatnonzero(codes == k)
         known = rows[sure[rows]]
-        few = (
-            len(known) < max(rule.min_sure, rule.min_share_of_many * usual * len(rows)) and len(rows) >= rule.many_rows
-        ) or (name in a.old and _as_sure(scores, base.scores[beside], _by(called, rows), every))
-        asked = rows if few else known
-        theirs = _by(called_before, np.flatnonzero(sure_before | few))
-        found = []
-        for p, (new, before) in enumerate(heads):
-            own, others = (_Margins.of(answers, old) for answers in (new, before))
-            if name in own.place:
-                mine_called = _by(called, asked[part[asked] == p])
-                found.append(_separation(own.toward(name), others.toward(name), mine_called, theirs))
-        compared = sum(n for n, _, _ in found)
-        apart = sum(n * value for n, _, value in found if value is not None) / compared if compared else None
-        counted = Counter({on_batch.classes[c]: len(places) for c, places in _by(called, asked).items()})
-        most = max((n for _, n, _ in found), default=0)
-        alike[name] = Likeness(
-            len(rows), len(known), usual, dict(counted.most_common()), compared, most, apart, all=few
+        unsure = _unsure(known, rows, usual, rule) or (
+            name in a.old and _as_sure(scores, base.scores[beside], _by(best, rows), every)
         )
+        compared = rows if unsure else known
+        called_same = _by(base.best[beside], np.flatnonzero(sure_before | unsure))
+        separations = [
+            _separation(of_new.toward(name), of_old.toward(name), _by(best, compared[part[compared] == p]), called_same)
+            for p, (of_new, of_old) in enumerate(margins)
+            if name in of_new.column
+        ]
+        stood = sum(n for n, _, _ in separations)
+        mean = sum(n * value for n, _, value in separations if value is not None) / stood if stood else None
+        most = max((n for _, n, _ in separations), default=0)
+        counts = _counted(_by(best, compared), on_batch.classes)
+        alike[name] = Likeness(len(rows), len(known), usual, counts, stood, most, mean, all=unsure)
     return alike
 
 
-def _as_sure(ours: Floats, theirs: Floats, mine: Mapping[int, Ints], beside: Mapping[int, Ints]) -> bool:
+def _unsure(known: Ints, rows: Ints, usual: float, rule: Renames) -> bool:
+    """Whether the rows are many and the base knows too few of them, so that all are compared."""
+    return len(rows) >= rule.many_rows and len(known) < max(rule.min_sure, rule.min_share_of_many * usual * len(rows))
+
+
+def _counted(called: Mapping[int, Ints], classes: Sequence[str]) -> dict[str, int]:
+    """Rows by the class that they are called, most first."""
+    return dict(Counter({classes[c]: len(rows) for c, rows in called.items()}).most_common())
+
+
+def _as_sure(new: Floats, old: Floats, called: Mapping[int, Ints], beside: Mapping[int, Ints]) -> bool:
     """Whether the base is as sure of rows of a class that it knows a little as of trusted rows that it calls the same.
     Of an old class under two names it is sure of neither: what was learned of the second speaks against the first."""
-    _, _, higher = _separation(ours, theirs, mine, beside)
+    _, _, higher = _separation(new, old, called, beside)
     return higher is not None and higher >= AS_SURE
 
 
@@ -140,11 +148,10 @@ def _without(answers: Answers, classes: Sequence[str]) -> Answers:
     return Answers(some.classes, some.probabilities / np.maximum(some.probabilities.sum(1, keepdims=True), TINY))
 
 
-def _asked(a: Assessment, head: Head, *parts: FeatureRows) -> list[Answers]:
-    assert a.ledger is not None
-    logits = [head.logits(rows.values(a.ledger.shift)) for rows in parts]
-    powers = [np.exp(each - each.max(1, keepdims=True)) for each in logits]
-    return [Answers(head.classes, each / each.sum(1, keepdims=True)) for each in powers]
+def _probabilities(head: Head, rows: FeatureRows, shift: int) -> Answers:
+    logits = head.logits(rows.values(shift))
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return Answers(head.classes, powers / powers.sum(1, keepdims=True))
 
 
 def of_its_own(alike: Likeness, rule: Renames) -> bool:
@@ -159,24 +166,24 @@ def of_its_own(alike: Likeness, rule: Renames) -> bool:
 class _Margins:
     """How much nearer rows lie to a class than to any old one, in logarithms. probabilities [n, C], best_old [n]"""
 
-    place: dict[str, int]
+    column: dict[str, int]
     probabilities: Floats
     best_old: Floats
 
     @staticmethod
     def of(answers: Answers, old: Sequence[str]) -> _Margins:
-        place = {name: k for k, name in enumerate(answers.classes)}
-        known = [place[name] for name in old if name in place]  # of a class, all rows may judge
+        column = {name: k for k, name in enumerate(answers.classes)}
+        known = [column[name] for name in old if name in column]  # of a class, all rows may judge
         first = known == list(range(len(known)))  # a view then, and no second table of so many rows and classes
         scores = answers.probabilities[:, : len(known)] if first else answers.probabilities[:, known]
-        return _Margins(place, answers.probabilities, _log(scores.max(1, initial=0.0)))
+        return _Margins(column, answers.probabilities, _log(scores.max(1, initial=0.0)))
 
     def toward(self, name: str) -> Floats:
-        return _log(self.probabilities[:, self.place[name]]) - self.best_old
+        return _log(self.probabilities[:, self.column[name]]) - self.best_old
 
 
 def _log(probabilities: Floats) -> Floats:
-    return np.asarray(np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)))
+    return np.asarray(np.log(np.maximum(probabilities, TINY)))
 
 
 def _by(codes: Ints, rows: Ints) -> dict[int, Ints]:
@@ -190,12 +197,14 @@ def _by(codes: Ints, rows: Ints) -> dict[int, Ints]:
 
 
 def _separation(
-    new: Floats, old: Floats, ours: Mapping[int, Ints], theirs: Mapping[int, Ints]
+    new: Floats, old: Floats, called: Mapping[int, Ints], beside: Mapping[int, Ints]
 ) -> tuple[int, int, float | None]:
     """Rows of the new class that stood beside trusted ones, those, and the mean over the former of the share of trusted
-    rows, called the same, that lie farther from it. new, old: margins of all rows; ours, theirs: rows as they are
-    called."""
-    shared = [(rows, theirs[c]) for c, rows in ours.items() if c in theirs]
-    compared, beside = sum(len(rows) for rows, _ in shared), sum(len(rows) for _, rows in shared)
-    total = sum(len(rows) * auc(new[rows], old[trusted]) for rows, trusted in shared)
-    return compared, beside, total / compared if compared else None
+    rows, called the same, that lie farther from it.
+
+    new, old: margins of all rows; called, beside: rows of the new class and trusted ones by what they are called.
+    """
+    pairs = [(rows, beside[c]) for c, rows in called.items() if c in beside]
+    compared, trusted = sum(len(rows) for rows, _ in pairs), sum(len(rows) for _, rows in pairs)
+    total = sum(len(rows) * auc(new[rows], old[others]) for rows, others in pairs)
+    return compared, trusted, total / compared if compared else None

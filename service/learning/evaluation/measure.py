@@ -28,9 +28,7 @@ MANY_ROWS = 100
 def measure(a: Assessment, uncopied: Assessment) -> tuple[Measured, Evidence | None]:
     """The numbers for the gate, and the rows behind its rules 1-4. What the candidate answers is judged by uncopied
     rows; what the base knows of the batch by all, which it never saw."""
-    evidence = None
-    if a.base and a.ledger:
-        evidence = weigh(a.trusted, a.base.on_trusted, a.batch, a.base.on_batch, a.ledger, a.policy)
+    evidence = weigh(a.trusted, a.batch, a.base, a.ledger, a.policy) if a.base and a.ledger else None
     alike = likeness(a, evidence) if evidence else {}
     trusted = a.trusted.counts()
     measured = Measured(

@@ -8,7 +8,7 @@ import pytest
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
 from service.learning.data.rows import FeatureRows, make_rows
-from service.learning.evaluation.answers import Answers
+from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
 from service.learning.evaluation.familiarity import WIDTH, is_familiar
 from service.learning.exact.solve import Head, solve_ridge
@@ -72,8 +72,8 @@ def test_wide_features_are_sampled_and_dead_ones_do_no_harm() -> None:
     inputs = random.integers(-99, 99, (40, width)).astype(np.int16)
     inputs[:, ::2] = 0
     rows = make_rows("bat_0", random.random((40, 2), np.float32), ["a", "b"] * 20, b"secret").with_features(inputs)
-    found = is_familiar(Sums.of(rows.take(np.arange(30))), inputs[30:], inputs[30:], 0.99)
-    assert found.mean() >= 0.8
+    familiar = is_familiar(Sums.of(rows.take(np.arange(30))), inputs[30:], inputs[30:], 0.99)
+    assert familiar.mean() >= 0.8
 
 
 def test_conflicts_are_familiar_rows_of_known_classes_with_another_label(ledger: Ledger) -> None:
@@ -84,49 +84,53 @@ def test_conflicts_are_familiar_rows_of_known_classes_with_another_label(ledger:
         ]
     )
     truly_a = [name == "a" for name in cloud("bat_1", 30, 1).label_names()]
-    found = weigh(ledger.exam, answered(ledger, ledger.exam), batch, answered(ledger, batch), ledger, POLICY)
-    assert found is not None
-    assert set(batch.take(found.conflict).label_names()) == {"b"}
-    assert found.conflicts == pytest.approx(sum(truly_a), abs=1)
-    assert not found.known[[name == "new" for name in batch.label_names()]].any()
-    assert not found.familiar[30:].any()
-    assert found.unfamiliar_share is not None
-    assert 0.2 < found.unfamiliar_share < 0.5
+    weighed = weigh(
+        ledger.exam, batch, ExamAnswers(answered(ledger, ledger.exam), answered(ledger, batch)), ledger, POLICY
+    )
+    assert weighed is not None
+    assert set(batch.take(weighed.conflict).label_names()) == {"b"}
+    assert weighed.conflicts == pytest.approx(sum(truly_a), abs=1)
+    assert not weighed.known[[name == "new" for name in batch.label_names()]].any()
+    assert not weighed.familiar[30:].any()
+    assert weighed.unfamiliar_share is not None
+    assert 0.2 < weighed.unfamiliar_share < 0.5
 
 
 def test_expected_conflicts_follow_the_mix_of_classes(ledger: Ledger) -> None:
     exam, only_a = ledger.exam, cloud("bat_1", 60, 1)
     only_a = only_a.take(np.array([name == "a" for name in only_a.label_names()]))
     right = answered(ledger, exam)
-    found = weigh(exam, right, only_a, answered(ledger, only_a), ledger, POLICY)
+    weighed = weigh(exam, only_a, ExamAnswers(right, answered(ledger, only_a)), ledger, POLICY)
     n = exam.counts()["a"]
-    assert found is not None
-    assert found.expected == pytest.approx(1 / (n + 2))
+    assert weighed is not None
+    assert weighed.expected == pytest.approx(1 / (n + 2))
 
 
 def test_no_trusted_rows_no_evidence(ledger: Ledger) -> None:
     none, batch = ledger.exam.take(np.zeros(0, np.int64)), cloud("bat_1", 9, 1)
-    assert weigh(none, answered(ledger, none), batch, answered(ledger, batch), ledger, POLICY) is None
+    assert weigh(none, batch, ExamAnswers(answered(ledger, none), answered(ledger, batch)), ledger, POLICY) is None
 
 
 def test_counts_by_class_name_what_the_rows_say_instead(ledger: Ledger) -> None:
     batch = cloud("bat_1", 90, 3, {"a": "b"})
-    said = answered(ledger, batch)
-    found = weigh(ledger.exam, answered(ledger, ledger.exam), batch, said, ledger, POLICY)
-    assert found is not None
-    assert found.classes["a"].toward == {"b": found.classes["a"].conflicts}
-    assert found.classes["a"].conflicts == found.classes["a"].confident > 10
-    assert found.classes["c"].conflicts == 0
-    assert found.classes["a"].expected < 0.1
-    said_instead = dispute("a", found.classes["a"], batch, said, found.conflict)
-    assert (said_instead.class_, said_instead.suggested, said_instead.source) == ("a", "b", None)
-    rows = suspects(batch, said, found.conflict, 0.8)
+    answers = answered(ledger, batch)
+    weighed = weigh(ledger.exam, batch, ExamAnswers(answered(ledger, ledger.exam), answers), ledger, POLICY)
+    assert weighed is not None
+    assert weighed.classes["a"].toward == {"b": weighed.classes["a"].conflicts}
+    assert weighed.classes["a"].conflicts == weighed.classes["a"].confident > 10
+    assert weighed.classes["c"].conflicts == 0
+    assert weighed.classes["a"].expected < 0.1
+    disputed = dispute("a", weighed.classes["a"], batch, answers, weighed.conflict)
+    assert (disputed.class_, disputed.suggested, disputed.source) == ("a", "b", None)
+    rows = suspects(batch, answers, weighed.conflict, 0.8)
     assert {(r.label, r.suggested, r.batch) for r in rows} == {("b", "a", "bat_1")}
     assert [r.score for r in rows] == sorted((r.score for r in rows), reverse=True)
     last = rows[-1].row
     alike = np.where(batch.row == last, 3, 0)
-    assert suspects(batch, said, found.conflict, 0.8, alike)[0] == rows[-1].model_copy(update={"alike": 3})
-    assert [r.row for r in suspects(batch, said, found.conflict, 1.1, alike)] == [last], "close ones need not be sure"
+    assert suspects(batch, answers, weighed.conflict, 0.8, alike)[0] == rows[-1].model_copy(update={"alike": 3})
+    assert [r.row for r in suspects(batch, answers, weighed.conflict, 1.1, alike)] == [last], (
+        "close ones need not be sure"
+    )
 
 
 def test_noise_everywhere_is_not_held_against_one_class(ledger: Ledger) -> None:
@@ -134,9 +138,11 @@ def test_noise_everywhere_is_not_held_against_one_class(ledger: Ledger) -> None:
     random = np.random.default_rng(0)
     noisy = [str(random.choice(["a", "b", "c"])) if random.random() < 0.3 else name for name in batch.label_names()]
     mixed = make_rows("bat_1", batch.inputs.astype(np.float32), noisy, b"secret").with_features(batch.inputs)
-    found = weigh(ledger.exam, answered(ledger, ledger.exam), mixed, answered(ledger, mixed), ledger, POLICY)
-    assert found is not None
-    assert all(e.expected > 0.1 for e in found.classes.values())
+    weighed = weigh(
+        ledger.exam, mixed, ExamAnswers(answered(ledger, ledger.exam), answered(ledger, mixed)), ledger, POLICY
+    )
+    assert weighed is not None
+    assert all(e.expected > 0.1 for e in weighed.classes.values())
 
 
 def test_pooled_counts_add_up_and_weigh_expectations() -> None:
@@ -160,12 +166,12 @@ def test_a_head_of_the_batch_alone_finds_rules_and_only_rules() -> None:
 
 def test_shifted_rows_are_reconciled_and_swapped_labels_are_not(ledger: Ledger) -> None:
     swapped = cloud("bat_1", 200, 6, {"a": "b", "b": "a"})
-    said = answered(ledger, swapped)
-    both = reconcile(swapped, said, ~said.right(swapped), ledger, solve)
+    answers = answered(ledger, swapped)
+    both = reconcile(swapped, answers, ~answers.right(swapped), ledger, solve)
     assert both.loss > 0.2, "one input has two labels: what the one side wins, the other loses"
     assert both.fixed - both.loss < 0.3
     moved = cloud("bat_2", 200, 7, at=(4.5, 4.5))
-    said = answered(ledger, moved)
-    both = reconcile(moved, said, ~said.right(moved), ledger, solve)
+    answers = answered(ledger, moved)
+    both = reconcile(moved, answers, ~answers.right(moved), ledger, solve)
     assert both.fixed > 0.6
     assert both.loss < 0.1

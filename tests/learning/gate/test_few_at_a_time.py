@@ -38,9 +38,9 @@ def series(digit: str, name: str, seed: int, known: bool) -> list[Report]:
     made = run_update(None, MemoryData(INPUT, Architecture(), [], history[0]), METHOD, PARAMS, Run(), Context())
     bits, reports = [(1, made.bits)], list[Report]()
     for k in range(BATCHES):
-        mine = later[9 * k : 9 * k + 9]
+        nine = later[9 * k : 9 * k + 9]
         counts = {c: sum(rows.counts().get(c, 0) for rows in history) for c in [name]}
-        batch = make_rows(f"bat_{k + 1}", inputs[mine], [name] * 9, b"secret", learning_rows=counts)
+        batch = make_rows(f"bat_{k + 1}", inputs[nine], [name] * 9, b"secret", learning_rows=counts)
         context = Context(live=k + 1, past=Past(bits=bits))
         made = run_update(
             made.checkpoint, MemoryData(INPUT, Architecture(), history, batch), METHOD, PARAMS, Run(), context
@@ -65,8 +65,8 @@ def test_a_few_rows_at_a_time_are_learned_beside_a_class_all_of_whose_rows_judge
     made = run_update(None, MemoryData(INPUT, Architecture(), [], first), METHOD, PARAMS, Run(), Context())
     for k in range(2):
         bits.append((k + 1, made.bits))
-        mine = later[9 * k : 9 * k + 9]
-        batch = make_rows(f"bat_{k + 1}", inputs[mine], ["8"] * 9, b"secret", learning_rows={"8": 9 * k})
+        nine = later[9 * k : 9 * k + 9]
+        batch = make_rows(f"bat_{k + 1}", inputs[nine], ["8"] * 9, b"secret", learning_rows={"8": 9 * k})
         context = Context(live=k + 1, past=Past(bits=list(bits)))
         data = MemoryData(INPUT, Architecture(), list(history), batch)
         made = run_update(made.checkpoint, data, METHOD, PARAMS, Run(), context)

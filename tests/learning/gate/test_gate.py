@@ -40,8 +40,8 @@ def rule(measured: Measured, number: int) -> Rule:
 
 
 def against(conflicts: int, rows: int = 100, expected: float = 0.05, labels: int = 10) -> Measured:
-    found = Contradiction(rows, conflicts, expected, labels, learner=LEARNABLE, reconciliation=SAME_INPUTS)
-    return Measured(live=2, contradiction=found)
+    batch = Contradiction(rows, conflicts, expected, labels, learner=LEARNABLE, reconciliation=SAME_INPUTS)
+    return Measured(live=2, contradiction=batch)
 
 
 def harm(worse: int, better: int, rows: int = 1000, new: bool = False) -> Measured:
@@ -166,9 +166,9 @@ def test_of_hard_rows_no_more_is_asked_than_the_batch_alone_can_tell(
     fixed: float, alone: float, fires: set[int]
 ) -> None:
     # of a model that is right of six in ten: honest rows of a new style · swapped · neither · wrong at random
-    found = Contradiction(1087, 612, 0.40, labels=54, learner=LEARNABLE)
-    found = replace(found, reconciliation=Reconciliation(fixed, 0.0, alone))
-    assert set(fired(Measured(live=3, contradiction=found))) == set(fires)
+    batch = Contradiction(1087, 612, 0.40, labels=54, learner=LEARNABLE)
+    batch = replace(batch, reconciliation=Reconciliation(fixed, 0.0, alone))
+    assert set(fired(Measured(live=3, contradiction=batch))) == set(fires)
 
 
 def evidence(conflicts: int, confident: int, expected: float = 0.02, toward: str = "3") -> ClassEvidence:
@@ -180,10 +180,10 @@ def evidence(conflicts: int, confident: int, expected: float = 0.02, toward: str
 def contradicting(
     now: ClassEvidence, pooled: ClassEvidence | None = None, both: Reconciliation = SAME_INPUTS
 ) -> Measured:
-    found = Contradiction(
+    batch = Contradiction(
         100, 14, 0.05, 10, {"8": now}, {"8": pooled} if pooled else {}, learner=LEARNABLE, reconciliation=both
     )
-    return Measured(live=7, contradiction=found)
+    return Measured(live=7, contradiction=batch)
 
 
 def test_a_contradicted_class_is_held_with_both_names() -> None:
@@ -229,11 +229,11 @@ def test_conflicts_that_agree_too_little_to_be_sure_are_judged_as_scattered() ->
     # nine of twenty say "5", of 54 classes: p = 0.0001; sixteen say anything else, which old and new can be right about
     style = ClassEvidence(confident=20, conflicts=16, expected=0.114, toward={"5": 9, "6": 4, "51": 2, "0": 1})
     others = {f"other {k}": evidence(0, 9) for k in range(53)}
-    found = Contradiction(1089, 558, 0.376, 54, {"28": style, **others})
-    found = replace(found, learner=LEARNABLE, reconciliation=Reconciliation(fixed=0.328, loss=0.02, alone=0.364))
-    assert list(disputed(found, POLICY)) == ["28"]
-    assert not fired(Measured(live=3, contradiction=found))
-    swapped = replace(found, reconciliation=Reconciliation(fixed=0.15, loss=0.02, alone=0.364))
+    batch = Contradiction(1089, 558, 0.376, 54, {"28": style, **others})
+    batch = replace(batch, learner=LEARNABLE, reconciliation=Reconciliation(fixed=0.328, loss=0.02, alone=0.364))
+    assert list(disputed(batch, POLICY)) == ["28"]
+    assert not fired(Measured(live=3, contradiction=batch))
+    swapped = replace(batch, reconciliation=Reconciliation(fixed=0.15, loss=0.02, alone=0.364))
     assert 3 in fired(Measured(live=3, contradiction=swapped))
 
 
@@ -249,13 +249,13 @@ def test_slow_poison_is_held_by_pooled_counts_but_only_in_a_guilty_batch() -> No
 
 
 def test_many_classes_share_the_chance_of_a_false_alarm() -> None:
-    found = Contradiction(100, 5, 0.05, 10, {str(k): evidence(0, 9) for k in range(9)} | {"8": evidence(3, 9, 0.03)})
-    assert not disputed(found, POLICY)
-    alone = replace(found, classes={"8": evidence(3, 9, 0.02)})
+    batch = Contradiction(100, 5, 0.05, 10, {str(k): evidence(0, 9) for k in range(9)} | {"8": evidence(3, 9, 0.03)})
+    assert not disputed(batch, POLICY)
+    alone = replace(batch, classes={"8": evidence(3, 9, 0.02)})
     strict = POLICY.model_copy(update={"contradicts_class": ContradictsClass(p=0.01)})
     assert disputed(alone, strict)
     assert needs_reconciliation(alone, strict)
-    assert not needs_reconciliation(found, POLICY)
+    assert not needs_reconciliation(batch, POLICY)
 
 
 # 5-6
@@ -276,8 +276,8 @@ def test_the_policy_sets_the_limit() -> None:
 
 
 def intruded(rows: int, yardstick: int | None, of: int = 1000) -> Measured:
-    found = Harm(of, Paired(of, 0, 0), intruded=rows, intruders=("9",), yardstick_intruded=yardstick)
-    return Measured(live=2, harm=found, new_classes=(NewClass("9", 40, 36, 36),))
+    measured_harm = Harm(of, Paired(of, 0, 0), intruded=rows, intruders=("9",), yardstick_intruded=yardstick)
+    return Measured(live=2, harm=measured_harm, new_classes=(NewClass("9", 40, 36, 36),))
 
 
 def test_intrusion() -> None:
@@ -293,9 +293,9 @@ def test_intrusion() -> None:
 
 def test_what_a_new_class_may_take_is_limited_also_where_the_yardstick_takes_as_much() -> None:
     def took(worse: int, better: int = 0, of: int = 300) -> Measured:
-        found = replace(intruded(worse, worse, of=of), harm=None)
+        measured = replace(intruded(worse, worse, of=of), harm=None)
         harm_ = Harm(of, Paired(of, 0, 0), taken=Paired(of, worse, better), intruded=worse, intruders=("9",))
-        return replace(found, harm=replace(harm_, yardstick_intruded=worse))
+        return replace(measured, harm=replace(harm_, yardstick_intruded=worse))
 
     assert fired(took(60)) == {6: Severity.HELD}
     assert judge(took(60), POLICY).why.startswith(
@@ -524,5 +524,5 @@ def test_weights_that_do_not_load_are_rejected_and_are_not_judged_where_nobody_l
 
 def test_an_exact_head_without_every_old_row_blames_no_label() -> None:
     forgot = harm(61, 8, 1180)
-    for held, told in (({"exact": True}, "still holds every old row"), ({"partial": True}, "does not hold every old")):
-        assert told in judge(replace(forgot, **held), POLICY).why
+    for held, words in (({"exact": True}, "still holds every old row"), ({"partial": True}, "does not hold every old")):
+        assert words in judge(replace(forgot, **held), POLICY).why

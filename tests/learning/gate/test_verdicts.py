@@ -123,23 +123,23 @@ def test_a_class_whose_labels_scatter_waits_for_a_person(draws: list[Draw]) -> N
     for draw in draws:
         labels, names = draw.labels[:300].copy(), np.unique(draw.labels)
         name = str(draw.random.choice(names))
-        mine = labels == name
-        labels[mine] = draw.random.choice(names[names != name], int(mine.sum()))
+        of_class = labels == name
+        labels[of_class] = draw.random.choice(names[names != name], int(of_class.sum()))
         report = draw.update(draw.inputs[:300], labels)
         held += report.gate.outcome is Outcome.UNDECIDED and f'is sure of "{name}"' in report.gate.why
     assert held >= 18
 
 
 def test_copies_of_a_row_under_a_wrong_label_are_listed_first(draws: list[Draw]) -> None:
-    found = 0
+    first_in_list = 0
     for draw in draws:
         row, name = draw.inputs[300], str(draw.labels[300])
         other = str(draw.random.choice([c for c in np.unique(draw.labels) if c != name]))
         copies = np.clip(row + draw.random.normal(0, 0.3, (9, 64)), 0, 16).astype(np.float32)
         report = draw.update(np.concatenate([draw.inputs[:300], copies]), [*draw.labels[:300], *[other] * 9])
         first = report.batch.suspect_rows[:9]
-        found += {r.row for r in first} == {*range(300, 309)} and {r.alike for r in first} == {9}
-    assert found >= 16
+        first_in_list += {r.row for r in first} == {*range(300, 309)} and {r.alike for r in first} == {9}
+    assert first_in_list >= 16
     honest = [r for d in draws for r in d.update(d.inputs[:300], d.labels[:300]).batch.suspect_rows]
     assert not any(r.alike for r in honest)
 
@@ -170,8 +170,8 @@ def test_an_old_class_under_a_new_name_waits_for_a_person(draws: list[Draw], row
     held = 0
     for draw in draws:
         name = str(draw.random.choice(np.unique(draw.labels)))
-        mine = draw.inputs[draw.labels == name][:rows]
-        report = draw.update(mine, ["another name"] * len(mine))
+        inputs = draw.inputs[draw.labels == name][:rows]
+        report = draw.update(inputs, ["another name"] * len(inputs))
         held += report.gate.outcome is Outcome.UNDECIDED and f'are surely "{name}" for version 1' in report.gate.why
     assert held >= 18
 
