@@ -1,4 +1,4 @@
-"""The gate's policy: every number of every rule, with its default and what it means. Set only on the model."""
+"""The gate's policy: every number of every rule, with its default and meaning. It is set on the model alone."""
 
 from __future__ import annotations
 
@@ -219,13 +219,13 @@ class GatePolicy(Strict):
 
 
 def out_of_order(policy: GatePolicy) -> tuple[str, str] | None:
-    """Where two thresholds of a rule contradict each other: place in the policy, sentence. Null: nowhere. No validator,
-    for a PATCH names some thresholds alone, and what is stored must still be read."""
+    """Returns where two thresholds of a rule contradict each other, and a sentence; None where none do. This is no
+    validator, since a PATCH names some thresholds alone and what is stored must still be read."""
     forgets, worst = policy.forgets, policy.worst_class
     if forgets.p_reject > forgets.p_hold:
-        told = f"forgets.p_reject ({forgets.p_reject:g}) is over p_hold ({forgets.p_hold:g})"
-        return "/forgets/p_reject", f"{told}: what is rejected would not even be held. Let it be at most p_hold."
+        wrong = f"forgets.p_reject ({forgets.p_reject:g}) is over p_hold ({forgets.p_hold:g})"
+        return "/forgets/p_reject", f"{wrong}: what is rejected would not even be held. Let it be at most p_hold."
     if worst.max_drop > worst.reject_drop:
-        told = f"worst_class.max_drop ({worst.max_drop:g}) is over reject_drop ({worst.reject_drop:g})"
-        return "/worst_class/max_drop", f"{told}: nothing would be held. Let it be at most reject_drop."
+        wrong = f"worst_class.max_drop ({worst.max_drop:g}) is over reject_drop ({worst.reject_drop:g})"
+        return "/worst_class/max_drop", f"{wrong}: nothing would be held. Let it be at most reject_drop."
     return None

@@ -1,4 +1,4 @@
-"""The few tests and intervals that the gate rests on, exact where rows are few.
+"""The tests and intervals that the gate rests on, exact where rows are few.
 
 Counts are small and shares lie near 0 or 1, so nothing assumes a normal distribution but the two intervals, which are
 the ones that keep their coverage there: Agresti-Min for a paired difference, Wilson for a single share.
@@ -21,7 +21,7 @@ Z95 = 1.96
 
 def at_least(k: int, n: int, p: float) -> float:
     """P(Bin(n, p) >= k): how likely chance alone gives k or more of n."""
-    from scipy.special import bdtrc  # of no use to a process that only serves
+    from scipy.special import bdtrc  # a process that only serves does without it
 
     if k <= 0:
         return 1.0
@@ -31,7 +31,7 @@ def at_least(k: int, n: int, p: float) -> float:
 
 
 def wilson(k: int, n: int, z: float = Z95) -> Interval | None:
-    """Interval of a share k of n (Wilson 1927); null without rows."""
+    """Interval of a share k of n (Wilson 1927); None without rows."""
     if n == 0:
         return None
     share, room = k / n, z * z / n
@@ -44,14 +44,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values of a family of tests, in the given order (Holm 1979)."""
     adjusted = [0.0] * len(p_values)
     reached = 0.0
-    for place, k in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
-        reached = max(reached, min(1.0, (len(p_values) - place) * p_values[k]))
+    for rank, k in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        reached = max(reached, min(1.0, (len(p_values) - rank) * p_values[k]))
         adjusted[k] = reached
     return adjusted
 
 
 def auc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
-    """Share of pairs in which the number of `higher` [m] is over that of `lower` [k]; ties count half."""
+    """Share of pairs in which the number from `higher` [m] exceeds that from `lower` [k]; ties count half."""
     ranked = np.sort(lower)
     below, upto = np.searchsorted(ranked, higher, "left"), np.searchsorted(ranked, higher, "right")
     return float((below + upto).mean() / (2 * len(lower)))
@@ -59,8 +59,8 @@ def auc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
 
 def auc_at_most(value: float, higher: int, lower: int, usual: float) -> float:
     """Chance that so many rows show no larger an area where it is `usual` (normal; Hanley and McNeil 1982, eq. 1)."""
-    one, other = usual / (2 - usual), 2 * usual**2 / (1 + usual)
-    spread = usual * (1 - usual) + (higher - 1) * (one - usual**2) + (lower - 1) * (other - usual**2)
+    q1, q2 = usual / (2 - usual), 2 * usual**2 / (1 + usual)
+    spread = usual * (1 - usual) + (higher - 1) * (q1 - usual**2) + (lower - 1) * (q2 - usual**2)
     return 0.5 * math.erfc((usual - value) / math.sqrt(2 * spread / (higher * lower)))
 
 
@@ -89,7 +89,7 @@ class Paired:
 
     @property
     def interval(self) -> Interval | None:
-        """95 % interval of after minus before (Agresti and Min 2005); null without rows."""
+        """95 % interval of after minus before (Agresti and Min 2005); None without rows."""
         if not self.rows:
             return None
         n, worse, better = self.rows + 2, self.worse + 0.5, self.better + 0.5
@@ -100,7 +100,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far answers follow labels, beside what two unrelated columns with the same counts would share."""
+    """How often answers equal labels, and how often two unrelated columns with the same counts would (`chance`)."""
 
     rows: int
     right: int
@@ -110,8 +110,8 @@ class Agreement:
     def of(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> Agreement:
         """From codes >= 0, row by row. answers, labels [n]"""
         size = int(max(answers.max(initial=-1), labels.max(initial=-1))) + 1
-        said, meant = np.bincount(answers, minlength=size), np.bincount(labels, minlength=size)
-        chance = float(said @ meant) / len(labels) ** 2 if len(labels) else 1.0
+        answered, labelled = np.bincount(answers, minlength=size), np.bincount(labels, minlength=size)
+        chance = float(answered @ labelled) / len(labels) ** 2 if len(labels) else 1.0
         return Agreement(len(labels), int((answers == labels).sum()), chance)
 
     @property

@@ -1,4 +1,4 @@
-"""How verdicts are said: what happened, the evidence with its numbers, what is live, what to do."""
+"""Words and numbers of the sentences that people read."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def listed(names: Sequence[str], quote: bool = False) -> str:
     """["8", "9"] -> "8 and 9"; many names are counted."""
     if len(names) > MANY:
         return f"{len(names)} classes"
-    said = [f'"{n}"' for n in names] if quote else list(names)
-    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+    words = [f'"{n}"' for n in names] if quote else list(names)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def stays(live: int | None) -> str:
-    """What answers now, after a version that does not go live."""
+    """Says which version answers after one that does not go live."""
     return "No version is live yet." if live is None else f"Version {live} stays live."
 
 
 def lowered(sentence: str) -> str:
-    """The same sentence after a colon."""
+    """The sentence as it stands after a colon."""
     return sentence[:1].lower() + sentence[1:]

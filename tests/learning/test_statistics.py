@@ -73,9 +73,9 @@ def test_paired_counts_from_right_and_wrong() -> None:
 def test_agreement_is_not_impressed_by_the_commonest_class() -> None:
     labels = np.array([0] * 95 + [1] * 5)
     assert Agreement.of(np.zeros(100, int), labels).p > 0.4
-    found = labels.copy()
-    found[:6] = 1
-    assert Agreement.of(found, labels).p < 0.05
+    answers = labels.copy()
+    answers[:6] = 1
+    assert Agreement.of(answers, labels).p < 0.05
     assert Agreement.of(labels[:0], labels[:0]).p == 1.0
 
 

@@ -1,4 +1,4 @@
-"""Does a backbone help? Asked once, of a first version: a head on its features beside one on the inputs themselves."""
+"""Tests once, on a first version, whether its backbone helps: a head on its features beside one on the inputs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from service.learning.run import Run
 LOOKED_AT = 2000
 """Rows, those with the smallest hash."""
 LEAST = 30
-"""Rows of fold 2 below which nothing is said."""
+"""Rows of fold 2 below which there is no note."""
 PRIOR = 0.25
 
 
 def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
-    """A sentence where the features of a first version's backbone are no better than the scaled input (of images: than
-    random convolutions), by balanced accuracy on rows that the heads of both had not seen.
+    """Returns a sentence where the features of a first version's backbone are no better than the scaled input (of
+    images: than random convolutions), by balanced accuracy on rows that the heads of both had not seen.
 
-    Null where they are better, where too few rows can tell, and for texts, which have no features of their own.
+    None where they are better, where too few rows can tell, and for texts, which have no features of their own.
     """
     layout = candidate.layout
     if isinstance(layout.backbone, IdentityBackbone) or isinstance(layout.input, TextInput) or layout.shift is None:
@@ -47,9 +47,9 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
     without = unseen_accuracy(feature_rows(plain, rows, run.check), plain.shift, solver, run)
     if with_it > without:
         return None
-    told = "random convolutions of the images" if plain.network.lifts else "the inputs themselves"
+    other = "random convolutions of the images" if plain.network.lifts else "the inputs themselves"
     return (
         f"The backbone {layout.backbone.name} does not help here: on rows kept back for choosing, a head on its "
-        f"features has a balanced accuracy of {with_it:.3f}, one on {told} {without:.3f}. A model with the backbone "
+        f"features has a balanced accuracy of {with_it:.3f}, one on {other} {without:.3f}. A model with the backbone "
         "identity may do better."
     )

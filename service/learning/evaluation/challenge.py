@@ -1,6 +1,6 @@
-"""A challenger against what already serves: both answer rows kept back for choosing, and a paired test decides.
+"""Compares a challenger with what serves: both answer rows kept back for choosing, and a paired test decides.
 
-Neither has learned those rows: an exact champion answers by the head of its learning folds alone.
+Neither has learned those rows: an exact version answers by the head of its learning folds alone.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from service.learning.data.rows import Rows, bounded
+from service.learning.data.rows import Ints, Rows, bounded
 from service.learning.exact.discriminants import with_discriminants
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA
 from service.learning.exact.solve import Head, solve_lda, solve_ridge
@@ -28,12 +27,10 @@ MARGIN = 0.01
 DOUBT = 0.05
 """Largest chance that it was luck."""
 
-Places = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Bout:
-    """Accuracy of both on the same n rows; p: the chance of a win as clear where there is no difference."""
+    """Accuracy of both on the same rows. `p`: the chance of so clear a win where there is no difference."""
 
     rows: int
     champion: float
@@ -42,11 +39,11 @@ class Bout:
 
     @property
     def won(self) -> bool:
-        """By more than a margin, and not by luck."""
+        """Whether the challenger is better by more than a margin, and not by luck."""
         return self.challenger - self.champion > MARGIN and self.p < DOUBT
 
-    def told(self, name: str, champion: str = "what serves") -> str:
-        """In a sentence."""
+    def sentence(self, name: str, champion: str = "what serves") -> str:
+        """Says how both did, and what it takes to win."""
         return (
             f"{name} answers {self.challenger:.3f} of {self.rows} rows kept back for choosing, {champion} "
             f"{self.champion:.3f} (p = {self.p:.2g}); it takes more than {MARGIN:g} and p < {DOUBT:g} to win."
@@ -54,7 +51,7 @@ class Bout:
 
 
 def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Bout:
-    """Both on the selecting rows of history and batch, bounded a class and source. Reads the history."""
+    """Compares both on the selecting rows of history and batch, bounded by class and source. Reads the history."""
     kept = Rows.concat([data.kept(), data.batch])
     rows = bounded(kept.take(kept.selecting), by_source=True)
     if not len(rows):
@@ -69,23 +66,23 @@ def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) 
     return Bout(len(rows), float(right[0].mean()), float(right[1].mean()), luck)
 
 
-def _answers(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Places:
-    """The column that a version answers each row with. -> [n]"""
+def _answers(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Ints:
+    """Returns the column that a version answers each row with. -> [n]"""
     network = build(version)
     head = _unselected(version, data)
-    found = np.zeros(len(rows), np.int64)
+    columns = np.zeros(len(rows), np.int64)
     for places, h in feature_blocks(network, rows.inputs):
         run.check()
         if head is not None:
-            found[places] = head.logits(h.double().numpy()).argmax(1)
+            columns[places] = head.logits(h.double().numpy()).argmax(1)
         else:
             with torch.no_grad():
-                found[places] = network.logits(h).argmax(1).numpy()
-    return found
+                columns[places] = network.logits(h).argmax(1).numpy()
+    return columns
 
 
 def _unselected(version: Checkpoint, data: Data) -> Head | None:
-    """An exact version's head without the rows that choose; null: a trained one never learned them."""
+    """Returns an exact version's head without the rows that choose; None: a trained one never learned them."""
     exact = version.layout.exact
     if exact is None:
         return None

@@ -1,6 +1,7 @@
-"""Rows that contradict the base, lie close to one another and say the same: a spot whose answer somebody would change.
+"""Finds clusters of rows that contradict the base, carry the same label and lie close to one another.
 
-Mistakes lie as far from one another as any rows do; copies of one row under a wrong label, each moved a little, do not.
+Mistakes lie as far from one another as any rows do. Copies of one row under a wrong label, each moved a little, do not:
+learned, they would change the answer to rows like them.
 """
 
 from __future__ import annotations
@@ -17,25 +18,26 @@ from service.learning.ledger.sums import Sums
 LEAST = 3
 """Rows that make a cluster."""
 CLOSE = 0.3
-"""Rows are close that are nearer than this part of the median distance from a row that agrees to the next."""
+"""Rows are close if they are nearer than this part of the median distance between a row that agrees and the next."""
 SAMPLE = 200
-"""Rows that the median is taken of."""
+"""Rows of which the median is taken."""
 MOST = 2000
-"""Conflicts of one kind beyond which no more are looked at: those are no spot."""
+"""Conflicts of one kind beyond which none are compared: so many are no cluster."""
 
 Points = NDArray[np.float32]
 
 
 def clusters(batch: Rows, base_on_batch: Answers, evidence: Evidence, seen: Sums) -> Ints:
-    """How many rows the cluster of each row has, 0 where it is in none. batch: n rows with rounded features -> [n]"""
+    """Counts the rows of each row's cluster, 0 where it is in none. batch: n rows with rounded features -> [n]"""
     sizes = np.zeros(len(batch), np.int64)
     conflicts = np.flatnonzero(evidence.conflict)
     if len(conflicts) < LEAST:
         return sizes
     kinds = batch.labels[conflicts] * len(base_on_batch.classes) + base_on_batch.best[conflicts]
-    same = [conflicts[kinds == kind] for kind in np.unique(kinds)]
-    same = [mine for mine in same if LEAST <= len(mine) <= MOST]
-    if not same:
+    of_kinds = [conflicts[kinds == kind] for kind in np.unique(kinds)]
+    of_kinds = [rows for rows in of_kinds if LEAST <= len(rows) <= MOST]
+    agreeing = np.flatnonzero(evidence.known & evidence.familiar & ~evidence.conflict)
+    if not of_kinds or len(agreeing) < LEAST:
         return sizes
     columns = sampled_columns(seen)
     scale = scale_within(seen, columns).astype(np.float32)
@@ -43,27 +45,24 @@ def clusters(batch: Rows, base_on_batch: Answers, evidence: Evidence, seen: Sums
     def points(rows: Ints) -> Points:
         return batch.inputs[np.ix_(rows, columns)].astype(np.float32) * scale
 
-    agreeing = np.flatnonzero(evidence.known & evidence.familiar & ~evidence.conflict)
-    if len(agreeing) < LEAST:
-        return sizes
     others, sample = points(agreeing), np.linspace(0, len(agreeing) - 1, min(len(agreeing), SAMPLE)).astype(np.int64)
     close = CLOSE**2 * float(np.median(_squares(others[sample], others, sample).min(1)))
-    for mine in same:
-        own = points(mine)
-        sizes[mine] = _sizes(_squares(own, own, np.arange(len(own))) < close)
+    for rows in of_kinds:
+        own = points(rows)
+        sizes[rows] = _sizes(_squares(own, own, np.arange(len(own))) < close)
     return sizes
 
 
 def _squares(some: Points, points: Points, own: Ints) -> Points:
-    """Squared distances of rows to all rows, infinite to themselves, which have the places `own`. -> [m, n]"""
+    """Squared distances of some points to all, infinite to themselves, whose indices are `own`. -> [m, n]"""
     squares = (some * some).sum(1)[:, None] - 2 * some @ points.T + (points * points).sum(1)
     squares[np.arange(len(some)), own] = np.inf
     return np.asarray(np.maximum(squares, 0))
 
 
 def _sizes(close: NDArray[np.bool_]) -> Ints:
-    """Of each row's group of rows that are close to another, 0 for fewer than three. close [m, m] -> [m]"""
-    from scipy.sparse.csgraph import connected_components  # of no use to a process that only serves
+    """Sizes of each row's connected group of close rows, 0 for fewer than three. close [m, m] -> [m]"""
+    from scipy.sparse.csgraph import connected_components  # a process that only serves does without it
 
     _, group = connected_components(close, directed=False)
     size = np.bincount(group)[group]

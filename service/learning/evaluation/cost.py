@@ -1,4 +1,4 @@
-"""What an update cost, beside what joint retraining would have: multiply-adds, counted from shapes, not timed."""
+"""Counts what an update cost, beside joint retraining: multiply-adds from shapes, not timed."""
 
 from __future__ import annotations
 
@@ -41,27 +41,26 @@ def cost_of(
 ) -> Cost:
     """`started`: by the performance counter · `retraining`: multiply-adds of joint retraining, see below."""
     candidate = learned.checkpoint
-    there = base.parts if base else {}
-    before = {pack_shard(tensors) for part, tensors in there.items() if candidate.parts.get(part) is not tensors}
-    made = {pack_shard(tensors) for part, tensors in candidate.parts.items() if there.get(part) is not tensors}
-    added = made - before
+    before = base.parts if base else {}
+    replaced = {pack_shard(tensors) for part, tensors in before.items() if candidate.parts.get(part) is not tensors}
+    made = {pack_shard(tensors) for part, tensors in candidate.parts.items() if before.get(part) is not tensors}
     return Cost(
         seconds=time.perf_counter() - started,
         wait_seconds=wait_seconds,
         rows=len(data.batch),
         parameters_added=candidate.parameters - (base.parameters if base else 0),
-        bytes_added=sum(map(len, added)),
+        bytes_added=sum(map(len, made - replaced)),
         share_of_retraining=learned.multiply_adds / retraining if retraining else None,
         multiply_adds=learned.multiply_adds,
     )
 
 
 def retraining_cost(base: Checkpoint | None, data: Data, epochs: int) -> int:
-    """Multiply-adds of joint training on every learned row: forward, and twice that backward, each epoch. Through a
-    pretrained backbone each row passes once.
+    """Counts the multiply-adds of joint training on every learned row: forward, and twice that backward, each epoch.
+    Through a pretrained backbone each row passes once.
 
-    Of the network that joint retraining would train (`joint_backbone`), for every method alike: beside a linear head on
-    the scaled input, which nobody would retrain, every update looks dear.
+    They are those of the network that joint retraining would train (`joint_backbone`), for every method alike: beside a
+    linear head on the scaled input, which nobody would retrain, every update looks dear.
     """
     known = sorted({*(base.classes if base else ()), *data.batch.names})
     rows = data.known_rows + len(data.batch)
@@ -76,7 +75,8 @@ def retraining_cost(base: Checkpoint | None, data: Data, epochs: int) -> int:
 
 
 def joint_backbone(spec: InputSpec, architecture: Architecture) -> Backbone:
-    """What joint retraining trains: the model's own network; where it names none, a cnn for images, else an mlp."""
+    """Returns what joint retraining trains: the model's own network; where it names none, a cnn for images, else an
+    mlp."""
     if not isinstance(architecture.backbone, IdentityBackbone):
         return architecture.backbone
     return CnnBackbone(name="cnn") if isinstance(spec, ImageInput) else MlpBackbone(name="mlp")

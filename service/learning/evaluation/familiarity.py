@@ -1,4 +1,4 @@
-"""Which rows are like what was seen: distances to class means in the spread within classes."""
+"""Tells which rows are like those seen, by distances to class means in the spread within classes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from service.learning.ledger.sums import Sums
 from service.learning.tables import parts
 
 WIDTH = 256
-"""Distances use at most so many features, evenly spaced: of a random lift that is a smaller lift of the same kind."""
+"""Distances use at most so many features, evenly spaced: those of a random lift are a smaller lift of the same kind."""
 
 
 def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Bools:
-    """Which rows are nearer to a class mean than that quantile of trusted rows are (Mahalanobis distance).
+    """Tells which rows are nearer to a class mean than that quantile of trusted rows (Mahalanobis distance).
 
     trusted [t, M], rows [n, M] -> [n]. The spread is pooled within classes, standardised and shrunk by OAS (Chen et al.
     2010). `seen` holds neither of them, else trusted rows would lie nearer than any new row can.
     """
-    from scipy.linalg import cholesky, solve_triangular  # of no use to a process that only serves
+    from scipy.linalg import cholesky, solve_triangular  # a process that only serves does without it
 
     if not len(rows) or not len(trusted) or seen.rows <= len(seen.classes):
         return np.ones(len(rows), bool)
@@ -46,12 +46,12 @@ def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Boo
 
 
 def sampled_columns(seen: Sums) -> Ints:
-    """Features that distances use."""
+    """Returns the features that distances use."""
     return np.unique(np.linspace(0, seen.width - 1, min(seen.width, WIDTH)).round().astype(np.int64))
 
 
 def scale_within(seen: Sums, columns: Ints) -> Floats:
-    """What makes the sums of squares within classes one; a feature that hardly varies counts little. -> [p]"""
+    """Factors that make the sums of squares within classes one; a feature that hardly varies counts little. -> [p]"""
     own = np.diag(seen.G)[columns] - (seen.Q[columns] ** 2 / np.maximum(seen.n, 1)).sum(1)
     return np.asarray(1 / np.sqrt(np.maximum(own, 1e-3 * own.mean() + 1e-9)))
 

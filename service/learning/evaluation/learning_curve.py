@@ -1,9 +1,8 @@
-"""What more rows would bring: the exact head of some folds beside that of all, on rows that neither learned.
+"""Estimates what more rows would bring: the exact head of some folds beside that of all, on rows that neither learned.
 
-Accuracy is taken to rise by the same amount with every multiplication of a class's rows, which is what power laws look
-like over a small range (Hestness et al., "Deep learning scaling is predictable, empirically", 2017). Nothing is read
-again: both heads come from the sums of the history and of the update's own rows, so the cost does not grow with the
-history.
+Accuracy is taken to rise by the same amount with every multiplication of a class's rows, as power laws do over a small
+range (Hestness et al., "Deep learning scaling is predictable, empirically", 2017). Nothing is read again: both heads
+come from the sums of the history and of the update's own rows, so the cost does not grow with the history.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from service.learning.wording import rows as counted
 SOME_FOLDS = 5
 """The smaller head learns folds 3 to 5 of the update's rows, the other 3 to 9."""
 WIDEST = 2500
-"""Features beyond which one more head, which nothing else asks for, would cost too much of an update: half a second."""
+"""Features beyond which one more head, which nothing else needs, would take too much of an update: half a second."""
 MORE = 20
-"""Rows asked about: so many, or for a class that has more, as many again."""
+"""More rows that the gain is estimated for; for a class that has more, as many again."""
 ENOUGH = 500
-"""Learning rows of a class from which as many again bring less than can be told from a few hundred that judge."""
+"""Learning rows of a class from which as many again bring less than a few hundred judging rows can show."""
 LEAST_JUDGED = 10
-"""Judged rows of a class below which nothing is told of it."""
+"""Judged rows of a class below which nothing is estimated."""
 JUDGING_EVERY = 5
 """Two folds of ten judge."""
 SAID = 3
@@ -42,10 +41,9 @@ SAID = 3
 def learning_curve(
     known: Ledger, grown: Ledger, entry: FeatureRows, trusted: FeatureRows, solve: Callable[[Sums], Head]
 ) -> LearningCurve | None:
-    """Of the classes that the update has rows of. `known`: sums of the history, `grown`: with the entry; `entry`,
-    `trusted`: rounded features.
+    """Estimates it for the classes that the update has rows of. `known`: sums of the history, `grown`: with the entry.
 
-    Null where the update has no learning rows, each of its classes has many, or the features are too many.
+    None where the update has no learning rows, each of its classes has many, or the features are too many.
     """
     learning = entry.take(entry.folds > SELECT_FOLD)
     if not len(learning) or known.width > WIDEST:
@@ -68,11 +66,11 @@ def learning_curve(
         for sums, right in ((less, before), (more, after))
         if len(judged)
     ]
-    return LearningCurve(points=curve, classes=classes, told=_told(classes))
+    return LearningCurve(points=curve, classes=classes, told=_sentences(classes))
 
 
 def _rows(sums: Sums) -> dict[str, int]:
-    """Of each class."""
+    """Rows of each class."""
     return dict(zip(sums.classes, sums.n.astype(int).tolist(), strict=True))
 
 
@@ -81,8 +79,8 @@ def _right(sums: Sums, rows: FeatureRows, shift: int, solve: Callable[[Sums], He
         return np.zeros(len(rows), bool)
     head = solve(sums)
     features, shape = rows.values(shift), (len(rows), len(head.classes))
-    said = np.concatenate([head.logits(features[place]).argmax(1) for place in parts(*shape)])
-    return np.asarray(said == rows.codes(head.classes))
+    answers = np.concatenate([head.logits(features[place]).argmax(1) for place in parts(*shape)])
+    return np.asarray(answers == rows.codes(head.classes))
 
 
 def _more_rows(name: str, had: int, has: int, before: Bools, after: Bools) -> MoreRows:
@@ -99,23 +97,29 @@ def _more_rows(name: str, had: int, has: int, before: Bools, after: Bools) -> Mo
     return none.model_copy(update={"gain": gain, "interval": (low, high)})
 
 
-def _told(classes: Sequence[MoreRows]) -> list[str]:
-    """In plain sentences: the classes that surely gain first; then those of which nothing can be told."""
-    told = []
+def _sentences(classes: Sequence[MoreRows]) -> list[str]:
+    """Plain sentences: of the classes that surely gain first; then of those that have too few rows to tell."""
+    sentences = []
     surely = [c for c in classes if c.interval is not None and c.interval[0] > 0]
     for c in sorted(surely, key=lambda c: (-(c.gain or 0.0), c.class_))[:SAID]:
         assert c.gain is not None
         assert c.interval is not None
         low, high = (f"{100 * bound:.0f}" for bound in c.interval)
-        told.append(f'{c.more:,} more rows of "{c.class_}" would bring about {points(c.gain)} there ({low} to {high}).')
+        sentences.append(
+            f'{c.more:,} more rows of "{c.class_}" would bring about {points(c.gain)} there ({low} to {high}).'
+        )
     few = [c for c in classes if c.gain is None]
     if few:
         least = min(few, key=lambda c: (c.judged, c.rows, c.class_))
         names = listed([c.class_ for c in few], quote=True)
-        told.append(f'What more rows of {names} would bring cannot be told yet: "{least.class_}" has {_wanting(least)}')
+        sentences.append(
+            f'What more rows of {names} would bring cannot be told yet: "{least.class_}" has {_wanting(least)}'
+        )
     if not surely and len(few) < len(classes):
-        told.append("No class of this update surely gained from its latest rows: more of the same would bring little.")
-    return told
+        sentences.append(
+            "No class of this update surely gained from its latest rows: more of the same would bring little."
+        )
+    return sentences
 
 
 def _wanting(least: MoreRows) -> str:

@@ -155,8 +155,8 @@ def _probabilities(head: Head, rows: FeatureRows, shift: int) -> Answers:
 
 
 def of_its_own(alike: Likeness, rule: Renames) -> bool:
-    """Whether the rows of a new class show that it is no old one: few of them are taken for one, or they can be told
-    apart."""
+    """Whether the rows of a new class show that it is no old one: few of them are taken for one, or they stand
+    apart from those."""
     if alike.rows < rule.min_rows or alike.separation is None:
         return alike.rows >= rule.min_rows
     return alike.separation >= rule.min_separation or (not alike.all and alike.share < rule.min_share_of_many)

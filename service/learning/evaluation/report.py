@@ -1,8 +1,8 @@
-"""From answers to a report: measures an update on trusted rows and on its own, and asks the gate."""
+"""Makes the report of an update: measures it on trusted rows and on its own, and has the gate judge it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -35,9 +35,9 @@ MANY_COPIES = 10
 
 
 def assess(assessment: Assessment) -> Report:
-    """Measures, judges and words an update. What costs a fit is done only where a rule could come to ask for it.
+    """Measures and judges an update. A head is fitted only where a rule may need it.
 
-    Repetitions of a row are counted once, in every number of the report but its cost.
+    Repetitions of a row count once, in every number of the report but its cost.
     """
     every = assessment.distinct()
     a = every.uncopied()
@@ -46,17 +46,20 @@ def assess(assessment: Assessment) -> Report:
     gate = judge(measured, a.policy)
     harm = measured.harm
     worst = max(harm.groups, key=lambda g: g.paired.drop, default=None) if harm else None
-    paired = _unmasked(a)
+    unmasked, best = None, _best_before(a)
+    if a.base and len(a.trusted):
+        unmasked = Paired.of(a.base.on_trusted.right(a.trusted), a.candidate.on_trusted.right(a.trusted))
+    old = _old_classes(a, harm, unmasked, best)
     return Report(
         before=scored(a.base.on_trusted, a.trusted) if a.base else None,
         after=scored(a.candidate.on_trusted, a.trusted),
-        old_classes=_old_classes(a, harm),
+        old_classes=old,
         new_classes=_new_classes_score(a),
-        forgetting=_forgetting(a),
+        forgetting=_forgetting(old, best),
         interference=_interference(gate),
         worst_class=WorstClassDrop(name=worst.name, drop=worst.paired.drop) if worst else None,
-        negative_flips=paired.worse / paired.rows if paired else None,
-        positive_flips=paired.better / paired.rows if paired else None,
+        negative_flips=unmasked.worse / unmasked.rows if unmasked else None,
+        positive_flips=unmasked.better / unmasked.rows if unmasked else None,
         yardstick=_yardstick(a),
         older=a.older,
         batch=_batch_evidence(a, evidence, measured.contradiction).model_copy(update=copies),
@@ -85,7 +88,7 @@ def _copies_noted(copies: int, rows: int) -> list[str]:
 
 
 def _copied_noted(a: Assessment) -> list[str]:
-    """Of what is left to judge by: rows that the update has copies of."""
+    """A note on rows that judge although the update has copies of them."""
     copied = int(a.copied.sum())
     if not copied:
         return []
@@ -95,20 +98,12 @@ def _copied_noted(a: Assessment) -> list[str]:
     ]
 
 
-def _unmasked(a: Assessment) -> Paired | None:
-    if not a.base or not len(a.trusted):
-        return None
-    return Paired.of(a.base.on_trusted.right(a.trusted), a.candidate.on_trusted.right(a.trusted))
-
-
-def _old_classes(a: Assessment, harm: Harm | None) -> OldClasses:
-    unmasked = _unmasked(a)
+def _old_classes(a: Assessment, harm: Harm | None, unmasked: Paired | None, best: Mapping[str, float]) -> OldClasses:
     if not a.base or not harm or not unmasked:
         nothing = Pair(before=None, after=None)
         return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None)
-    right = a.base.on_trusted.right(a.trusted)
+    before = float(a.base.on_trusted.right(a.trusted).mean())
     masked = a.candidate.on_trusted.over(a.old).right(a.trusted)
-    before = float(right.mean())
     now = {name: s.accuracy for name, s in class_scores(masked, a.trusted).items()}
     return OldClasses(
         before=before,
@@ -117,30 +112,28 @@ def _old_classes(a: Assessment, harm: Harm | None) -> OldClasses:
         masked=Pair(before=before, after=float(masked.mean())),
         intrusion=harm.intruded / harm.rows,
         masked_classes=now,
-        best_masked={c: max(best, now.get(c, 0.0)) for c, best in _best_before(a).items()},
+        best_masked={c: max(accuracy, now.get(c, 0.0)) for c, accuracy in best.items()},
     )
 
 
-def _forgetting(a: Assessment) -> float | None:
+def _forgetting(old: OldClasses, best: Mapping[str, float]) -> float | None:
     """Mean over the classes known before of (best masked accuracy in the lineage - now); below 0 where they gained."""
-    if not a.base or not len(a.trusted):
+    if not old.masked_classes:
         return None
-    masked = a.candidate.on_trusted.over(a.old).right(a.trusted)
-    now, best = class_scores(masked, a.trusted), _best_before(a)
-    return float(np.mean([best[c] - now[c].accuracy for c in now]))
+    return float(np.mean([best[c] - accuracy for c, accuracy in old.masked_classes.items()]))
 
 
 def _best_before(a: Assessment) -> dict[str, float]:
-    """Best masked accuracy of each old class in the lineage, the base on these rows included."""
+    """Best masked accuracy of each old class in the lineage, that of the base on these rows included."""
     base = class_scores(a.base.on_trusted.right(a.trusted), a.trusted) if a.base else {}
     best = dict(a.past.best_masked)
     return best | {c: max(s.accuracy, best.get(c, 0.0)) for c, s in base.items()}
 
 
 def _interference(gate: GateReport) -> Interference:
-    """Sudden if rule 5 or 8 rings, gradual if rule 9 does."""
-    rings = {rule.number for rule in gate.rules if rule.severity}
-    return Interference.SUDDEN if rings & {5, 8} else Interference.GRADUAL if 9 in rings else Interference.NONE
+    """Sudden if rule 5 or 8 fires, gradual if rule 9 does."""
+    fired = {rule.number for rule in gate.rules if rule.severity}
+    return Interference.SUDDEN if fired & {5, 8} else Interference.GRADUAL if 9 in fired else Interference.NONE
 
 
 def _new_classes_score(a: Assessment) -> NewClassesScore:

@@ -1,4 +1,4 @@
-"""Rows that came without a label: what they say of the world that the model is asked about."""
+"""Reports how strange the rows are that came without a label."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORTH_LABELLING = 0.3
 
 
 def with_unlabelled(report: Report, data: Data, space: Space, ledger: Ledger, policy: GatePolicy, run: Run) -> Report:
-    """The report with what the update's rows without a label say: how many are unlike anything that was learned.
+    """Adds to the report how many of the update's rows without a label are unlike anything that was learned.
 
     `ledger`: of the base, in `space`; without trusted rows nobody knows how far familiar rows lie.
     """
@@ -46,9 +46,9 @@ def _unfamiliar_share(data: Data, space: Space, ledger: Ledger, policy: GatePoli
 
 def _note(rows: int, share: float | None) -> str:
     came = "1 row came" if rows == 1 else f"{rows:,} rows came"
-    told = f"{came} without a label: only the method mas uses such rows."
+    note = f"{came} without a label: only the method mas uses such rows."
     if share is None:
-        return told
+        return note
     strange = round(share * rows)
     words = f" {strange:,} of them {'is' if strange == 1 else 'are'} unlike anything that was learned."
-    return told + words + (" Labels for some of those would teach most." if share >= WORTH_LABELLING else "")
+    return note + words + (" Labels for some of those would teach most." if share >= WORTH_LABELLING else "")

@@ -34,9 +34,9 @@ def against(
 ) -> tuple[Chosen, str | None]:
     """A challenger must do clearly better on rows kept back for choosing. -> its method and why; how it lost, if so"""
     bout = compare(champion, challenger, data, run)
-    told = bout.told(chosen.method.name)
-    chosen = replace(chosen, why=f"auto: a challenger. {told}", challenge=None)
-    return chosen, None if bout.won else told
+    sentence = bout.sentence(chosen.method.name)
+    chosen = replace(chosen, why=f"auto: a challenger. {sentence}", challenge=None)
+    return chosen, None if bout.won else sentence
 
 
 def beside(
@@ -76,6 +76,6 @@ def better(
     other = learn(base, data, unless.method, unless.params, run)
     bout = compare(other.checkpoint, learned.checkpoint, data, run)
     work = learned.multiply_adds + other.multiply_adds
-    why = f"{chosen.why} {bout.told(chosen.method.name, unless.method.name)}"
+    why = f"{chosen.why} {bout.sentence(chosen.method.name, unless.method.name)}"
     won = (learned, chosen) if bout.won else (other, unless)
     return replace(won[0], multiply_adds=work), replace(won[1], why=why)

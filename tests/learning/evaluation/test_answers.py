@@ -28,10 +28,10 @@ def answers(classes: str, *probabilities: list[float]) -> Answers:
 
 
 def test_best_answer_and_its_score() -> None:
-    said = answers("ba", [0.9, 0.1], [0.2, 0.8])
-    assert said.names() == ["b", "a"]
-    assert said.scores.tolist() == [0.9, 0.8]
-    assert said.right(rows("bb")).tolist() == [True, False]
+    replies = answers("ba", [0.9, 0.1], [0.2, 0.8])
+    assert replies.names() == ["b", "a"]
+    assert replies.scores.tolist() == [0.9, 0.8]
+    assert replies.right(rows("bb")).tolist() == [True, False]
 
 
 def test_ties_go_to_the_first_class_by_name_whatever_the_order_of_columns() -> None:
@@ -41,12 +41,12 @@ def test_ties_go_to_the_first_class_by_name_whatever_the_order_of_columns() -> N
 
 
 def test_rows_of_nan_were_not_judged() -> None:
-    said = answers("ab", [np.nan, np.nan], [0.1, 0.9])
-    assert said.judged.tolist() == [False, True]
-    assert said.names() == ["", "b"]
-    assert said.right(rows("zb")).tolist() == [False, True]
-    assert said.among("ab").tolist() == [False, True]
-    assert np.isnan(said.scores[0])
+    replies = answers("ab", [np.nan, np.nan], [0.1, 0.9])
+    assert replies.judged.tolist() == [False, True]
+    assert replies.names() == ["", "b"]
+    assert replies.right(rows("zb")).tolist() == [False, True]
+    assert replies.among("ab").tolist() == [False, True]
+    assert np.isnan(replies.scores[0])
 
 
 def test_a_label_without_a_column_is_never_right() -> None:
@@ -61,20 +61,20 @@ def test_no_columns_answer_nothing() -> None:
 
 
 def test_masked_answers_ignore_the_other_columns() -> None:
-    said = answers("abn", [0.3, 0.2, 0.5], [0.1, 0.4, 0.5])
-    assert said.among("n").tolist() == [True, True]
-    masked = said.over("ab")
+    replies = answers("abn", [0.3, 0.2, 0.5], [0.1, 0.4, 0.5])
+    assert replies.among("n").tolist() == [True, True]
+    masked = replies.over("ab")
     assert masked.classes == ("a", "b")
     assert masked.names() == ["a", "b"]
-    assert said.over("abn") is said
+    assert replies.over("abn") is replies
 
 
 def test_score_by_hand() -> None:
-    found = score(np.array([1, 1, 0, 1], bool), rows("aaab"))
-    assert found is not None
-    assert (found.accuracy, found.balanced_accuracy, found.rows) == pytest.approx((0.75, (2 / 3 + 1) / 2, 4))
-    assert found.classes["a"].accuracy == pytest.approx(2 / 3)
-    assert found.classes["a"].rows == 3
+    scores = score(np.array([1, 1, 0, 1], bool), rows("aaab"))
+    assert scores is not None
+    assert (scores.accuracy, scores.balanced_accuracy, scores.rows) == pytest.approx((0.75, (2 / 3 + 1) / 2, 4))
+    assert scores.classes["a"].accuracy == pytest.approx(2 / 3)
+    assert scores.classes["a"].rows == 3
     assert score(np.zeros(0, bool), Rows.empty((1,))) is None
     assert list(class_scores(np.array([1, 0], bool), rows("ba"))) == ["a", "b"]
 
@@ -106,11 +106,11 @@ def test_backward_transfer_is_last_minus_first() -> None:
 def test_bits_are_compared_on_shared_rows_over_the_old_columns() -> None:
     old = Correctness.of(rows("aabb"), np.array([1, 1, 1, 0], bool), "ab")
     now = Rows.concat([rows("c", "bat_2"), rows("aabb").take(np.array([3, 2, 1]))])
-    said = answers("abn", [0.9, 0.0, 0.1], [0.1, 0.3, 0.6], [0.9, 0.1, 0.0], [np.nan] * 3)
-    both, of_classes = old.against(said, now)
+    replies = answers("abn", [0.9, 0.0, 0.1], [0.1, 0.3, 0.6], [0.9, 0.1, 0.0], [np.nan] * 3)
+    both, of_classes = old.against(replies, now)
     assert both == Paired(rows=2, worse=1, better=1)
     assert of_classes == {"b": both}
-    assert not old.against(said, now, few=3)[1]
+    assert not old.against(replies, now, few=3)[1]
     strangers = rows("ab", "bat_9")
     assert old.against(answers("ab", [1.0, 0.0], [1.0, 0.0]), strangers) == (Paired(0, 0, 0), {})
 
@@ -126,17 +126,17 @@ def test_bits_survive_a_shard() -> None:
 
 
 def test_calibration_error_is_the_gap_between_scores_and_the_share_that_is_right() -> None:
-    said = answers("ab", [0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6])
+    replies = answers("ab", [0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6])
     right = rows("aaabab")  # of four at 0.9 three are right, of two at 0.6 both
-    assert calibration_error(said, right) == pytest.approx((4 * abs(0.75 - 0.9) + 2 * abs(1 - 0.6)) / 6)
-    found = scored(said, right)
-    assert found is not None
-    assert (found.accuracy, found.ece) == (pytest.approx(5 / 6), calibration_error(said, right))
+    assert calibration_error(replies, right) == pytest.approx((4 * abs(0.75 - 0.9) + 2 * abs(1 - 0.6)) / 6)
+    scores = scored(replies, right)
+    assert scores is not None
+    assert (scores.accuracy, scores.ece) == (pytest.approx(5 / 6), calibration_error(replies, right))
 
 
 def test_calibration_bins_are_fifteen_and_their_gaps_do_not_cancel() -> None:
-    said = answers("ab", [1.0, 0.0], [0.0, 1.0], [0.54, 0.46], [0.55, 0.45])  # the last two share a bin
-    assert calibration_error(said, rows("abba")) == pytest.approx(abs(1 - 0.54 - 0.55) / 4)
+    replies = answers("ab", [1.0, 0.0], [0.0, 1.0], [0.54, 0.46], [0.55, 0.45])  # the last two share a bin
+    assert calibration_error(replies, rows("abba")) == pytest.approx(abs(1 - 0.54 - 0.55) / 4)
     edges = answers("ab", [8 / 15, 7 / 15], [8 / 15 + 1e-6, 7 / 15 - 1e-6])  # these two do not
     assert calibration_error(edges, rows("ab")) == pytest.approx(((1 - 8 / 15) + 8 / 15) / 2, abs=1e-5)
 

@@ -31,8 +31,8 @@ GRID = [100 * k for k in range(10)]
 
 
 def test_three_copies_of_a_row_that_say_something_else_are_a_cluster() -> None:
-    found = sizes([*GRID, 202, 204, 224], "a" * 10 + "bbb", "a" * 13)
-    assert found == [0] * 10 + [3, 3, 3]
+    counted = sizes([*GRID, 202, 204, 224], "a" * 10 + "bbb", "a" * 13)
+    assert counted == [0] * 10 + [3, 3, 3]
 
 
 def test_rows_apart_or_two_or_of_different_labels_are_none() -> None:
@@ -45,5 +45,5 @@ def test_rows_apart_or_two_or_of_different_labels_are_none() -> None:
 
 
 def test_each_cluster_has_its_own_size() -> None:
-    found = sizes([*GRID, 202, 204, 206, 208, 702, 704, 706], "a" * 10 + "b" * 7, "a" * 17)
-    assert found == [0] * 10 + [4] * 4 + [3] * 3
+    counted = sizes([*GRID, 202, 204, 206, 208, 702, 704, 706], "a" * 10 + "b" * 7, "a" * 17)
+    assert counted == [0] * 10 + [4] * 4 + [3] * 3

@@ -1,4 +1,4 @@
-"""What more rows would bring is told from sums, with intervals that hold, and not where it cannot be told."""
+"""What more rows would bring is estimated from sums, with intervals that hold, where there are rows enough."""
 
 from __future__ import annotations
 
@@ -40,30 +40,32 @@ def rows(n: int, seed: int, classes: str = "ab", apart: float = 0.35) -> Feature
 
 def of(n: int, seed: int = 0, known: Ledger | None = None) -> LearningCurve:
     known, entry = known or Ledger.empty(SPACE), rows(n, seed)
-    found = learning_curve(known, known.with_entry(entry), entry, known.exam, solve)
-    assert found is not None
-    return found
+    estimate = learning_curve(known, known.with_entry(entry), entry, known.exam, solve)
+    assert estimate is not None
+    return estimate
 
 
 def test_where_more_rows_help_the_gain_is_told_for_each_class_and_comes_true() -> None:
     now, inside = of(150), 0
     assert now.points[0].rows < now.points[1].rows
     later = rows(1000, seed=99)
-    for told in now.classes:
-        assert told.gain is not None
-        assert told.interval is not None
-        assert told.interval[0] <= told.gain <= told.interval[1]
-        assert told.more == told.rows, "as many again"
+    for of_class in now.classes:
+        assert of_class.gain is not None
+        assert of_class.interval is not None
+        assert of_class.interval[0] <= of_class.gain <= of_class.interval[1]
+        assert of_class.more == of_class.rows, "as many again"
     for seed in range(10):
-        found, true = of(150, seed), []
+        estimate, true = of(150, seed), []
         for factor in (1, 2):
             sums = sum((Sums.of(r.take(r.folds > 2)) for r in _some(seed, factor)), Sums.empty(SIZE))
             head = solve(sums)
             right = head.logits(later.inputs.astype(np.float64) * SPACE.step).argmax(1) == later.codes(head.classes)
             true.append({c: right[later.codes([c]) == 0].mean() for c in "ab"})
-        for told in found.classes:
-            assert told.interval is not None
-            inside += told.interval[0] <= true[1][told.class_] - true[0][told.class_] <= told.interval[1]
+        for of_class in estimate.classes:
+            assert of_class.interval is not None
+            inside += (
+                of_class.interval[0] <= true[1][of_class.class_] - true[0][of_class.class_] <= of_class.interval[1]
+            )
     assert inside >= 17, "of 20"
 
 
@@ -73,34 +75,34 @@ def _some(seed: int, batches: int) -> list[FeatureRows]:
 
 @pytest.mark.parametrize("n", [1, 5])
 def test_of_one_or_five_rows_a_class_nothing_is_claimed_and_a_number_to_send_is_named(n: int) -> None:
-    found = of(n)
-    assert [(c.class_, c.gain, c.interval) for c in found.classes] == [
-        (c, None, None) for c in sorted(c.class_ for c in found.classes)
+    estimate = of(n)
+    assert [(c.class_, c.gain, c.interval) for c in estimate.classes] == [
+        (c, None, None) for c in sorted(c.class_ for c in estimate.classes)
     ]
-    [said] = found.told
-    assert "cannot be told yet" in said
-    least = min(c.judged for c in found.classes)
+    [sentence] = estimate.told
+    assert "cannot be told yet" in sentence
+    least = min(c.judged for c in estimate.classes)
     assert (
         f"to judge by, of the 10 that it takes. About one in five that come judges: send {5 * (10 - least)} more"
-        in said
+        in sentence
     )
 
 
 def test_twenty_rows_a_class_are_told_once_there_is_enough_to_judge_by() -> None:
     known = Ledger.empty(SPACE).with_entry(rows(200, seed=3))
-    found = of(20, known=known)
-    assert all(c.judged >= curve.LEAST_JUDGED and c.gain is not None for c in found.classes)
+    estimate = of(20, known=known)
+    assert all(c.judged >= curve.LEAST_JUDGED and c.gain is not None for c in estimate.classes)
 
 
 def test_classes_that_are_told_apart_already_gain_nothing() -> None:
     entry = rows(100, seed=0, apart=3.0)
     none = Ledger.empty(SPACE)
-    found = learning_curve(none, none.with_entry(entry), entry, none.exam, solve)
-    assert found is not None
-    assert found.told == [
+    estimate = learning_curve(none, none.with_entry(entry), entry, none.exam, solve)
+    assert estimate is not None
+    assert estimate.told == [
         "No class of this update surely gained from its latest rows: more of the same would bring little."
     ]
-    assert found.points[1].accuracy > 0.99
+    assert estimate.points[1].accuracy > 0.99
 
 
 def test_wide_features_classes_of_many_rows_and_updates_without_learning_rows_are_left_out(
@@ -118,6 +120,6 @@ def test_wide_features_classes_of_many_rows_and_updates_without_learning_rows_ar
 
 
 def test_a_sentence_names_rows_class_and_interval() -> None:
-    told = [c for seed in range(12) for c in of(60, seed).told if "would bring about" in c]
-    assert told, "none of twelve samples showed a gain"
-    assert all("more rows of" in t and "points" in t and " to " in t for t in told)
+    sentences = [c for seed in range(12) for c in of(60, seed).told if "would bring about" in c]
+    assert sentences, "none of twelve samples showed a gain"
+    assert all("more rows of" in t and "points" in t and " to " in t for t in sentences)

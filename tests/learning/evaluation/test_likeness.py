@@ -64,26 +64,26 @@ def alike(
 
 
 def test_sure_rows_stand_beside_sure_trusted_rows_that_are_called_the_same() -> None:
-    found = alike("aaabb", "++-++", toward(0.1, 0.5, 0.99, 0.2, 0.8), "aab", "+++", toward(0.3, 0.6, 0.5))
+    like = alike("aaabb", "++-++", toward(0.1, 0.5, 0.99, 0.2, 0.8), "aab", "+++", toward(0.3, 0.6, 0.5))
     # of a: 0.3 is over 0.1 alone, 0.6 over 0.1 and 0.5 (0.99 is not sure); of b: 0.5 is over 0.2 alone
-    assert found.separation == pytest.approx((0.5 + 1.0 + 0.5) / 3)
-    assert (found.rows, found.sure, found.compared, found.beside) == (3, 3, 3, 4)
-    assert (found.called, found.all) == ({"a": 2, "b": 1}, False)
-    assert found.usual == pytest.approx(0.8)
-    assert found.share == pytest.approx(1 / 0.8)
+    assert like.separation == pytest.approx((0.5 + 1.0 + 0.5) / 3)
+    assert (like.rows, like.sure, like.compared, like.beside) == (3, 3, 3, 4)
+    assert (like.called, like.all) == ({"a": 2, "b": 1}, False)
+    assert like.usual == pytest.approx(0.8)
+    assert like.share == pytest.approx(1 / 0.8)
 
 
 def test_rows_that_are_unlike_anything_seen_or_called_like_no_trusted_row_are_not_compared() -> None:
-    found = alike("aa", "++", toward(0.1, 0.5), "aab", "+++", toward(0.3, 0.6, 0.9), np.array([True, False, True]))
-    assert (found.sure, found.compared, found.separation) == (2, 1, 0.5)
+    like = alike("aa", "++", toward(0.1, 0.5), "aab", "+++", toward(0.3, 0.6, 0.9), np.array([True, False, True]))
+    assert (like.sure, like.compared, like.separation) == (2, 1, 0.5)
     nothing = alike("aa", "++", toward(0.1, 0.5), "bb", "++", toward(0.3, 0.6))
     assert (nothing.compared, nothing.separation) == (0, None)
 
 
 def test_where_the_base_is_sure_of_few_all_rows_are_compared() -> None:
-    found = alike("aaab", "+---", toward(0.1, 0.2, 0.3, 0.9), "aaaa", "+---", toward(0.25, 0.25, 0.25, 0.05))
-    assert (found.all, found.compared, found.sure) == (True, 4, 1)
-    assert found.separation == pytest.approx((3 * 2 / 3 + 0) / 4)
+    like = alike("aaab", "+---", toward(0.1, 0.2, 0.3, 0.9), "aaaa", "+---", toward(0.25, 0.25, 0.25, 0.05))
+    assert (like.all, like.compared, like.sure) == (True, 4, 1)
+    assert like.separation == pytest.approx((3 * 2 / 3 + 0) / 4)
 
 
 def test_rows_without_an_answer_of_a_head_that_knows_the_class_are_left_out() -> None:
@@ -136,6 +136,6 @@ def test_the_yardstick_tells_them_apart_where_there_is_one() -> None:
         yardstick=ExamAnswers(toward(0.1, 0.2), sees),
     )
     none = np.zeros(2, bool)
-    found = likeness(a, Evidence(none, ~none, none, 0.0, {}))["n"]
-    assert found.separation == pytest.approx((0.5 / 2 + 2 / 2) / 2), "0.1 ties with one of two, 0.9 is over both"
+    like = likeness(a, Evidence(none, ~none, none, 0.0, {}))["n"]
+    assert like.separation == pytest.approx((0.5 / 2 + 2 / 2) / 2), "0.1 ties with one of two, 0.9 is over both"
     assert likeness(replace(a, yardstick=None), Evidence(none, ~none, none, 0.0, {}))["n"].separation == 0.5

@@ -1,4 +1,4 @@
-"""From answers to a report: every number by hand, every case without evidence, and how the verdict is said."""
+"""From answers to a report: every number by hand, every case without evidence, and the sentence of the verdict."""
 
 from __future__ import annotations
 
@@ -244,8 +244,8 @@ def test_small_losses_are_found_against_the_best_remembered_version() -> None:
 def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_its_own() -> None:
     """A third of the rows of b go to n. Nothing tells its rows from those, or everything does."""
     trusted, batch = rows("ab" * 60, "bat_0"), replace(rows("n" * 40, "bat_1"), folds=np.arange(40) % 10)
-    said = says("abn", "ab" * 40 + "an" * 20)
-    said.probabilities[said.among("n"), 1] = 0.3
+    answers = says("abn", "ab" * 40 + "an" * 20)
+    answers.probabilities[answers.among("n"), 1] = 0.3
     none, empty = Sums.empty(1), FeatureRows.none(1)
     features = np.array([[(-300 if name == "a" else 300) + 3 * (k % 40)] for k, name in enumerate("ab" * 60)], np.int16)
     old = replace(trusted, folds=np.arange(120) % 10).with_features(features)
@@ -255,9 +255,9 @@ def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_it
         batch=batch.with_features(np.array([[330 + k] for k in range(40)], np.int16)),
         base=says("ab", "ab" * 60),
         base_on_batch=says("ab", "b" * 40),
-        candidate=said,
+        candidate=answers,
         candidate_on_batch=says("abn", "nb" * 20),
-        yardstick=said,
+        yardstick=answers,
         yardstick_on_batch=says("abn", "nb" * 20),
         ledger=Ledger("space", 6, none, none, none, empty, empty).with_entry(old),
     )
@@ -282,14 +282,14 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     ledger = Ledger("space", 6, none, none, none, empty, empty).with_entry(old)
     wrong = ["b"] * 40
     batch = make_rows("bat_1", points[80:].astype(np.float32), wrong, b"s").with_features(features[80:])
-    said = "".join(truth[80:])
+    called = "".join(truth[80:])
     report = assess(
         assessment(
             trusted=ledger.exam,
             batch=batch,
             base=says("ab", "".join(ledger.exam.label_names())),
             candidate=says("ab", "".join(ledger.exam.label_names())),
-            base_on_batch=says("ab", said),
+            base_on_batch=says("ab", called),
             candidate_on_batch=says("ab", "b" * 40),
             yardstick=None,
             ledger=ledger,
@@ -298,14 +298,14 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     )
     assert report.gate.outcome is not Outcome.PASS
     assert report.batch.reconcilable is False
-    assert report.batch.conflicts == said.count("a")
+    assert report.batch.conflicts == called.count("a")
     assert [(d.class_, d.suggested) for d in report.batch.disputes] == [("a", "b")]
     assert {(r.label, r.suggested) for r in report.batch.suspect_rows} == {("b", "a")}
-    assert any(n.startswith(f"{said.count('a')} rows carry a label that version 1 is") for n in report.batch.notes)
+    assert any(n.startswith(f"{called.count('a')} rows carry a label that version 1 is") for n in report.batch.notes)
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 
-# How it is said
+# Sentences
 
 
 def spoken(a: Assessment, verdict: Verdict = Verdict.PROMOTED) -> str:
@@ -358,8 +358,8 @@ def test_many_new_classes_are_counted_as_new_and_not_as_all_that_it_knows() -> N
     report = assess(assessment())
     many = report.new_classes.model_copy(update={"names": list("abcdefghij")})
     gate = report.gate.model_copy(update={"unproven": False})
-    said = promoted(report.model_copy(update={"new_classes": many, "gate": gate}), 2)
-    assert said.startswith("Live: version 2. It knows 10 new classes; ")
+    sentence = promoted(report.model_copy(update={"new_classes": many, "gate": gate}), 2)
+    assert sentence.startswith("Live: version 2. It knows 10 new classes; ")
 
 
 def test_a_first_version_says_how_it_does_on_rows_it_has_not_seen() -> None:

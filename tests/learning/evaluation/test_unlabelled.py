@@ -37,12 +37,12 @@ def second_update(unlabelled: Array | None) -> Candidate:
 def test_they_are_reported_and_learned_by_nobody() -> None:
     alike, strange = corners(2, 60)[0], np.full((40, 4), -7, np.float32)
     with_them, without = second_update(np.concatenate([alike, strange])), second_update(None)
-    told = with_them.report.batch
-    assert told.unlabelled == 100
-    assert told.unlabelled_unfamiliar_share is not None
-    assert 0.38 <= told.unlabelled_unfamiliar_share <= 0.5
-    assert "100 rows came without a label" in told.notes[-1]
-    assert "would teach most" in told.notes[-1]
+    batch = with_them.report.batch
+    assert batch.unlabelled == 100
+    assert batch.unlabelled_unfamiliar_share is not None
+    assert 0.38 <= batch.unlabelled_unfamiliar_share <= 0.5
+    assert "100 rows came without a label" in batch.notes[-1]
+    assert "would teach most" in batch.notes[-1]
     assert (without.report.batch.unlabelled, without.report.batch.unlabelled_unfamiliar_share) == (0, None)
     assert with_them.ledger_digest == without.ledger_digest
     for part, tensors in with_them.checkpoint.parts.items():
