@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.learning.methods.baseline import fine_tune, retrain
+from service.learning.methods.baseline import retrain
 from service.learning.methods.constrain import ewc
 from service.learning.methods.constrain.importance import Importance
 from service.learning.methods.rehearse import replay
@@ -14,7 +14,7 @@ from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, stream
+from tests.learning.samples import NEW, OLD, digits, stream
 
 EPOCHS = 3
 
@@ -31,26 +31,6 @@ def learned(*parts: tuple[str, slice], hidden: list[int] | None = None, **params
 def base_of(s: Stream) -> Checkpoint:
     assert s.checkpoint is not None
     return s.checkpoint
-
-
-def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    served = ("backbone", "head", "neck")
-    return {
-        f"{part}/{key}": t
-        for part, ts in checkpoint.parts.items()
-        if part.split(".")[0] in served
-        for key, t in ts.items()
-    }
-
-
-def test_without_strength_it_is_fine_tuning_bit_for_bit() -> None:
-    s, d = learned((OLD, slice(200))), digits().of(NEW)
-    data = s.data(d.X[:100], d.y[:100])
-    free = ewc.update(base_of(s), data, ewc.Params(strength=0), Run(seed=5)).checkpoint
-    tuned = fine_tune.update(base_of(s), data, fine_tune.Params(), Run(seed=5)).checkpoint
-    assert free.layout == tuned.layout
-    assert weights(free).keys() == weights(tuned).keys()
-    assert all(torch.equal(t, weights(tuned)[name]) for name, t in weights(free).items())
 
 
 def test_a_huge_strength_leaves_every_weight_that_matters_where_it_was() -> None:
@@ -185,15 +165,3 @@ def test_a_network_that_is_too_sure_is_told() -> None:
     made = ewc.update(sure, data, ewc.Params(strength=0.0, epochs=1, lr=1e-6), Run())
     assert any("so sure" in note for note in made.notes)
     assert all(torch.isfinite(t).all() for part in made.checkpoint.parts.values() for t in part.values())
-
-
-def test_it_forgets_less_than_fine_tuning_on_a_shifted_input() -> None:
-    """Digits upside down: known classes in another style."""
-    d = digits()
-    s = stream([32])
-    s.learn(ewc.METHOD, d.X[:500], d.y[:500], epochs=10)
-    turned = d.X[500:700, ::-1].copy()
-    data = s.data(turned, d.y[500:700])
-    held = ewc.update(base_of(s), data, ewc.Params(epochs=10), Run()).checkpoint
-    free = fine_tune.update(base_of(s), data, fine_tune.Params(), Run()).checkpoint
-    assert accuracy(held, d.held_X, d.held_y) > accuracy(free, d.held_X, d.held_y)

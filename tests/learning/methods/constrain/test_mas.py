@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.methods.baseline import fine_tune
 from service.learning.methods.constrain import mas
 from service.learning.methods.constrain.importance import Importance
 from service.learning.methods.rehearse import replay
@@ -14,7 +13,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import MemoryData, Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, stream
+from tests.learning.samples import NEW, OLD, digits, stream
 
 
 def prepared(hidden: list[int] | None = None) -> tuple[Stream, Checkpoint]:
@@ -68,26 +67,6 @@ def test_the_past_counts_by_its_share(memory: float) -> None:
         assert torch.allclose(value, expected, rtol=1e-3, atol=1e-4 * float(expected.max())), name
 
 
-def test_without_strength_it_is_fine_tuning_bit_for_bit() -> None:
-    s, base = prepared()
-    d = digits().of(NEW)
-    data = s.data(d.X[:100], d.y[:100])
-    free = mas.update(base, data, mas.Params(strength=0), Run(seed=5)).checkpoint
-    tuned = fine_tune.update(base, data, fine_tune.Params(), Run(seed=5)).checkpoint
-    for part in ("backbone.0", "head.0"):
-        assert all(torch.equal(t, tuned.parts[part][key]) for key, t in free.parts[part].items())
-
-
-def test_a_huge_strength_leaves_every_weight_that_matters_where_it_was() -> None:
-    s, base = prepared()
-    d = digits().of(OLD)
-    got = mas.update(base, s.data(d.X[200:300], d.y[200:300]), mas.Params(strength=1e9), Run())
-    matters = base.parts[mas.STATE]["trunk.layers.0.weight"] > 1e-3
-    moved = (got.checkpoint.parts["backbone.0"]["0.weight"] - base.parts["backbone.0"]["0.weight"]).abs()
-    assert matters.double().mean() > 0.5
-    assert float(moved[matters].max()) < 1e-4
-
-
 def test_an_imported_network_is_measured_on_the_new_rows() -> None:
     _, base = prepared()
     served = {part: ts for part, ts in base.parts.items() if not part.startswith("state.")}
@@ -132,12 +111,3 @@ def test_after_another_method_the_base_is_measured_on_kept_rows() -> None:
     made = s.learn(mas.METHOD, d.X[260:300], d.y[260:300], epochs=2, strength=1.0)
     assert any("not made by mas" in note for note in made.notes)
     assert made.details["held_by"] == "rows of what was known"
-
-
-def test_it_forgets_less_than_fine_tuning_on_a_shifted_input() -> None:
-    d, s = digits(), stream([32])
-    s.learn(mas.METHOD, d.X[:500], d.y[:500])
-    data = s.data(d.X[500:700, ::-1].copy(), d.y[500:700])
-    held = mas.update(s.checkpoint, data, mas.Params(), Run()).checkpoint
-    free = fine_tune.update(s.checkpoint, data, fine_tune.Params(), Run()).checkpoint
-    assert accuracy(held, d.held_X, d.held_y) > accuracy(free, d.held_X, d.held_y)

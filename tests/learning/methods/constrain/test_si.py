@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from service.learning.method import GradientParams
-from service.learning.methods.baseline import fine_tune, retrain
+from service.learning.methods.baseline import retrain
 from service.learning.methods.constrain import si
 from service.learning.methods.constrain.importance import Importance
 from service.learning.network.blocks import Block, GrownLinear
@@ -17,7 +17,7 @@ from service.learning.training.fit import Hooks, Labelled, fit
 from service.learning.training.learner import Learner
 from service.learning.training.optimiser import CLIP
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, stream
+from tests.learning.samples import OLD, digits, stream
 
 
 def prepared() -> tuple[Stream, Checkpoint]:
@@ -115,28 +115,6 @@ def test_the_pull_leaks_into_no_credit() -> None:
     assert free["sum"] > 0
 
 
-def test_without_strength_it_is_fine_tuning_bit_for_bit() -> None:
-    s, base = prepared()
-    d = digits().of(NEW)
-    data = s.data(d.X[:100], d.y[:100])
-    free = si.update(base, data, si.Params(strength=0), Run(seed=5)).checkpoint
-    tuned = fine_tune.update(base, data, fine_tune.Params(), Run(seed=5)).checkpoint
-    assert free.layout == tuned.layout
-    for part in ("backbone.0", "head.0"):
-        assert all(torch.equal(t, tuned.parts[part][key]) for key, t in free.parts[part].items())
-
-
-def test_a_huge_strength_leaves_every_weight_that_matters_where_it_was() -> None:
-    s, base = prepared()
-    d = digits().of(OLD)
-    data = s.data(d.X[200:300], d.y[200:300])
-    got = si.update(base, data, si.Params(strength=1e9), Run()).checkpoint
-    matters = base.parts[si.STATE]["trunk.layers.0.weight"] > 1e-3
-    moved = (got.parts["backbone.0"]["0.weight"] - base.parts["backbone.0"]["0.weight"]).abs()
-    assert matters.double().mean() > 0.3
-    assert float(moved[matters].max()) < 1e-4
-
-
 def test_importances_join_by_rows_and_grow_with_the_head() -> None:
     s, base = prepared()
     d = digits().of("012345")
@@ -182,16 +160,6 @@ def test_an_imported_version_is_refused_with_what_works() -> None:
     assert refusal is not None
     assert "mas" in refusal
     assert si.refuse(base, s.data(d.X[:20], d.y[:20])) is None
-
-
-def test_it_forgets_less_than_fine_tuning_on_a_shifted_input() -> None:
-    d, s = digits(), stream([32])
-    s.learn(si.METHOD, d.X[:500], d.y[:500])
-    turned = d.X[500:700, ::-1].copy()
-    data = s.data(turned, d.y[500:700])
-    held = si.update(s.checkpoint, data, si.Params(), Run()).checkpoint
-    free = fine_tune.update(s.checkpoint, data, fine_tune.Params(), Run()).checkpoint
-    assert accuracy(held, d.held_X, d.held_y) > accuracy(free, d.held_X, d.held_y)
 
 
 def test_a_loss_that_does_not_fall_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
