@@ -88,7 +88,7 @@ class Data(Protocol):
         """The ledger with the entry: what a version knows that learns everything. Computed once a space."""
         ...
 
-    def steps(self, weights: BatchWeights, own: bool = True) -> Weighted:
+    def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch of base and update by id, with its weight; without `own` the update's weigh nothing."""
         ...
 

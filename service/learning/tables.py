@@ -1,7 +1,7 @@
-"""Tables of a number for each row and class: whole where they are small, in parts and in float32 where they are large.
+"""Tables of one number a row and class: in one piece where they are small, else in parts and in float32.
 
-Thousands of classes that bring a few rows each make tables of hundreds of millions of numbers, of which readers want
-the best of each row. Small ones are computed at once, so their bits are those of one product.
+Thousands of classes with a few rows each make tables of hundreds of millions of numbers, of which most readers want the
+largest of each row. A small table is computed at once, so its bits are those of one product.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Floats = NDArray[np.float64]
 LARGE = 2**24
 """Numbers beyond which a table is made in parts and kept in float32: 128 MB of float64."""
 PART = 2**20
-"""Numbers of a part of a large one."""
+"""Numbers in a part of a large table."""
 
 
 def parts(rows: int, columns: int) -> list[slice]:
-    """The rows of a table, all at once or a few at a time."""
+    """Returns the rows of a table: all at once, or a few at a time where it is large."""
     if rows * columns <= LARGE:
         return [slice(0, rows)]
     size = max(1, PART // columns)
@@ -30,7 +30,7 @@ def parts(rows: int, columns: int) -> list[slice]:
 
 
 def table(rows: int, columns: int, make: Callable[[slice], Floats]) -> Floats:
-    """What `make` gives of these rows. -> [rows, columns]"""
+    """Fills a table part by part: `make` returns the numbers of some rows. -> [rows, columns]"""
     places = parts(rows, columns)
     if len(places) == 1:
         return make(places[0])
@@ -41,11 +41,11 @@ def table(rows: int, columns: int, make: Callable[[slice], Floats]) -> Floats:
 
 
 def blank(rows: int, columns: int) -> Floats:
-    """A table of NaN. -> [rows, columns]"""
+    """Returns a table of NaN. -> [rows, columns]"""
     kind = np.float32 if len(parts(rows, columns)) > 1 else np.float64
     return cast(Floats, np.full((rows, columns), np.nan, kind))
 
 
 def row_by_row(numbers: Floats, of: Callable[[Floats], NDArray[T]]) -> NDArray[T]:
-    """What `of` gives of each row, a few rows at a time. [n, C] -> [n]"""
+    """Applies `of`, which returns one value a row, to a few rows at a time. [n, C] -> [n]"""
     return np.concatenate([of(numbers[place]) for place in parts(*numbers.shape)])

@@ -12,7 +12,7 @@ from service.contract.inputs import Architecture, InputSpec
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Array, FeatureRows, Rows, bounded, make_rows
-from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up, with_facts
+from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up, with_bounded_rows
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -79,14 +79,16 @@ class MemoryData:
     def grown(self, space: Space) -> Ledger:
         return self.ledger(space).with_entry(self.entry(space))
 
-    def steps(self, weights: BatchWeights, own: bool = True) -> Weighted:
+    def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         source = {rows.batches[0]: rows.sources[0] for rows in [*self.base_rows, self.batch] if len(rows)}
         batches = [*(b for rows in self.base_rows for b in rows.batches), *self.batch.batches]
-        return weights.steps(batches, lambda batch: source.get(batch, ""), () if own else self.batch.batches)
+        return weights.weighted(batches, lambda batch: source.get(batch, ""), () if own else self.batch.batches)
 
     def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
-        steps, entry = self.steps(BatchWeights(decay, source_weights), own), self._entries(space)
-        return with_facts(add_up(Ledger.empty(space), decay, steps, entry), self.grown(space), decay, steps, entry)
+        weighted, entry = self.weighted_batches(BatchWeights(decay, source_weights), own), self._entries(space)
+        return with_bounded_rows(
+            add_up(Ledger.empty(space), decay, weighted, entry), self.grown(space), decay, weighted, entry
+        )
 
     def tested(
         self,
@@ -97,11 +99,16 @@ class MemoryData:
         key: str,
         score: Callable[[Sums, FeatureRows], float],
     ) -> list[float]:
-        steps, entry, ledger, found = self.steps(BatchWeights(decay, source_weights)), self._entries(space), None, []
-        for k, (batch, _) in enumerate(steps):
-            if ledger is not None and k >= len(steps) - last:
+        weighted, entry, ledger, found = (
+            self.weighted_batches(BatchWeights(decay, source_weights)),
+            self._entries(space),
+            None,
+            [],
+        )
+        for k, (batch, _) in enumerate(weighted):
+            if ledger is not None and k >= len(weighted) - last:
                 found.append(score(ledger.all, entry(batch)))
-            ledger = add_up(ledger or Ledger.empty(space), decay, steps[k : k + 1], entry)
+            ledger = add_up(ledger or Ledger.empty(space), decay, weighted[k : k + 1], entry)
         return found
 
     def recent_exam(self, batches: int) -> Rows:

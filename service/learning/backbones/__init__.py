@@ -18,12 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from service.contract.inputs import Backbone, ImageInput, InputSpec, PretrainedBackbone
+from service.contract.inputs import WIDEST_EXACT, Backbone, ImageInput, InputSpec, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.backbones import efficientnet, minilm, residual, timm, torchvision
 from service.learning.backbones.extractor import Extractor, SharedWeights, measured
 from service.learning.backbones.family import Family
-from service.learning.data.rows import WIDEST
 
 SETTING = "TSUIKA_WEIGHTS"
 
@@ -146,8 +145,8 @@ def facts(backbone: PretrainedBackbone) -> tuple[int, int]:
     if family(backbone.name).kind == "text":
         row = torch.zeros(1, 32, dtype=torch.int64, device="meta")
     width, work = measured(made, row)
-    if width > WIDEST:
-        raise ValueError(f"it has {width:,} features; exact sums take {WIDEST:,}")
+    if width > WIDEST_EXACT:
+        raise ValueError(f"it has {width:,} features; exact sums take {WIDEST_EXACT:,}")
     return width, work
 
 

@@ -1,4 +1,4 @@
-"""Which kept rows are rehearsed: the smallest keyed hashes of each class, or those whose mean is nearest to all."""
+"""Chooses the kept rows that are rehearsed: by the smallest keyed hashes of each class, or by herding."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from service.learning.data.rows import Rows, hash_order
 
 
 def remember(rows: Rows, size: int) -> Rows:
-    """At most `size` of the rows, the same number a class; what a class has too few of, the others share.
+    """Returns at most `size` of the rows, equal shares a class; what a small class leaves over, the others share.
 
-    Bottom-k by keyed hash (ties by batch id and row): order-free, and after a retraction it is the memory of never
-    having seen the batch. A smaller size gives a subset.
+    The smallest keyed hashes of each class (ties by batch id and row) do not depend on the order of arrival; after a
+    retraction the memory is the one that never saw the batch. A smaller size gives a subset.
     """
     order = hash_order(rows)
     present = np.flatnonzero(np.bincount(rows.labels, minlength=len(rows.names)))
@@ -27,7 +27,7 @@ def remember(rows: Rows, size: int) -> Rows:
 
 
 def quotas(available: Sequence[int], size: int) -> list[int]:
-    """Rows a class: equal shares of `size`, never more than there are; a remainder goes to the first that have more."""
+    """Divides `size` rows equally among classes, none more than it has; the first that have more get the remainder."""
     quota = [0] * len(available)
     while (short := [k for k, n in enumerate(available) if n > quota[k]]) and (remaining := size - sum(quota)) > 0:
         share = remaining // len(short)
@@ -37,16 +37,16 @@ def quotas(available: Sequence[int], size: int) -> list[int]:
 
 
 def herd(features: Tensor, size: int) -> Tensor:
-    """Places of at most `size` rows, chosen one by one so that their mean stays nearest to the mean of all. -> [m]
+    """Chooses at most `size` rows one by one so that their mean stays nearest to the mean of all. -> places [m]
 
-    features [n, d] are brought to norm 1 first. What is chosen first does not depend on `size`, so a memory shrinks
-    from its end. Ties go to the earlier row. Rebuffi et al.: iCaRL, CVPR 2017, algorithm 4.
+    features [n, d] are brought to norm 1 first. The first choices do not depend on `size`, so a memory shrinks from its
+    end. Ties go to the earlier row. Rebuffi et al.: iCaRL, CVPR 2017, algorithm 4.
     """
     v = F.normalize(features.double(), dim=1)
     squares, mean, taken = (v**2).sum(1), v.mean(0), torch.zeros(len(v), dtype=torch.bool)
     chosen, total = [], torch.zeros(v.shape[1], dtype=torch.float64)
     for k in range(1, min(size, len(v)) + 1):
-        # |mean - (v + total) / k|^2, but for its factor 1 / k^2 and what all rows share
+        # |mean - (v + total) / k|^2 without the factor 1 / k^2 and the terms that all rows share
         distances = squares - 2 * (v @ (k * mean - total))
         distances[taken] = torch.inf
         chosen.append(int(distances.argmin()))

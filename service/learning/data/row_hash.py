@@ -1,4 +1,4 @@
-"""What makes a row the same row: its canonical bytes, their keyed hash, and the digest of a batch."""
+"""Identity of a row: its canonical bytes, their keyed hash, and the digest of a batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Array = NDArray[np.generic]
 
 
 def canonical_rows(inputs: Array) -> list[bytes]:
-    """Canonical bytes of each row: float32 little-endian with -0 as 0; images whose values are all bytes: uint8;
-    texts: UTF-8 (they are in NFC)."""
+    """Returns the canonical bytes of each row: float32 little-endian with -0 as 0; uint8 for images whose values are
+    all bytes; UTF-8 for texts, which are in NFC."""
     n = len(inputs)
     if not n:
         return []
@@ -31,16 +31,16 @@ def canonical_rows(inputs: Array) -> list[bytes]:
 
 
 def row_hashes(inputs: Array, secret: bytes) -> NDArray[np.uint64]:
-    """Keyed hash of each input: the first 8 bytes, big-endian. -> [n] uint64"""
+    """Returns the keyed hash of each input: the first 8 bytes of HMAC-SHA256, big-endian. -> [n] uint64"""
     digests = (hmac.digest(secret, row, "sha256")[:8] for row in canonical_rows(inputs))
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
 def content_digest(inputs: Array, labels: Iterable[str | None], groups: Iterable[str | None] | None = None) -> str:
-    """SHA-256 of a batch: canonical bytes row by row, then each label's UTF-8 and a zero byte (no label: that
-    byte alone), then, where a row names any, each group in the same way.
+    """Returns the SHA-256 of a batch: canonical bytes row by row, then each label's UTF-8 and a zero byte (no label:
+    that byte alone), then, where `groups` are given, each group in the same way.
 
-    A text's bytes come after their number (8 bytes, little-endian): rows of other lengths must not look alike.
+    The bytes of a text follow their number (8 bytes, little-endian): rows of other lengths must not look alike.
     """
     sha = hashlib.sha256()
     texts = inputs.dtype == object

@@ -2,8 +2,8 @@
 
 fold = HMAC-SHA256(installation secret, what the row shares with its near-duplicates, or its group), first 8 bytes
 big-endian, mod 10; see `sides`. Folds 0-1 judge, 2 selects (strengths, temperature, early stop), 3-9 learn. The label
-is left out, and nobody knows the secret, so a client cannot aim. Rows are numpy: the door hashes them before torch is
-needed.
+is left out, and no client knows the secret, so none can aim. Rows are numpy: a batch is hashed where torch is not
+loaded.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.inputs import WIDEST_EXACT
 from service.learning.data.row_hash import row_hashes
 from service.learning.data.sides import Folding, Keys, Marks, near, parted, repeated, sides
 
 FOLDS = 10
 SELECT_FOLD = 2
 EXAM_ROWS = 200
-"""Trusted rows kept a class."""
+"""Trusted rows that are kept of a class."""
 KIN_ROWS = 5
-"""Of those, at most so many of one group or neighbourhood."""
+"""Trusted rows that are kept of one group or neighbourhood of a class."""
 LEARNING_ROWS = 3
 """A class with fewer learning rows lends some of its judging rows."""
 
@@ -36,12 +35,12 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """n labelled rows, from one batch or many; `inputs` are raw inputs.
+    """n labelled rows of raw inputs, from one batch or many.
 
     inputs [n, ...], of texts `str` in NFC with dtype object · labels [n] indexes `names` · folds [n] 0..9 · lent [n] ·
     hashes [n] uint64 · batch [n] indexes `batches` · row [n] number of the row within its batch · source [n] indexes
-    `sources` ("" = none was given) · kin [n], marks [n, m]: see `Sides`; none of rows that fell by their bytes ·
-    parted [n]: rows with a near-duplicate in another fold of their batch, which do not judge.
+    `sources` ("": not named) · kin [n], marks [n, m]: see `Sides`; zeros for rows that fell by their bytes ·
+    parted [n]: rows that do not judge, since a near-duplicate in their batch is in another fold or lent.
     """
 
     inputs: Array
@@ -73,21 +72,21 @@ class Rows:
 
     @property
     def judging(self) -> Bools:
-        """Rows that may be trusted rows: folds 0-1, not lent, without a near-duplicate that others learn."""
+        """Rows that may be trusted: folds 0-1, not lent, without a near-duplicate in another fold or lent. -> [n]"""
         return np.asarray((self.folds < SELECT_FOLD) & ~self.lent & ~self.parted)
 
     @property
     def selecting(self) -> Bools:
-        """Rows that choose strengths and early stops of gradient methods: fold 2, as those that judge."""
+        """Rows that choose strengths and early stops of gradient methods: fold 2, with the same exceptions. -> [n]"""
         return np.asarray((self.folds == SELECT_FOLD) & ~self.lent & ~self.parted)
 
     @property
     def learning(self) -> Bools:
-        """Rows that gradient methods learn from: folds 3-9 and lent rows."""
+        """Rows that gradient methods learn from: folds 3-9 and lent rows. -> [n]"""
         return np.asarray((self.folds > SELECT_FOLD) | self.lent)
 
     def take(self, which: Bools | Ints | slice) -> Self:
-        """The rows of a mask, of an index array or of a slice, in that order."""
+        """Returns the rows of a mask, an index array or a slice, in that order."""
         return replace(
             self,
             inputs=self.inputs[which],
@@ -104,31 +103,31 @@ class Rows:
         )
 
     def with_features(self, features: Array) -> FeatureRows:
-        """The same rows in a feature space. features [n, M] int16"""
+        """Returns the same rows in a feature space. features [n, M] int16"""
         assert len(features) == len(self)
         return FeatureRows(
             **{**{column.name: getattr(self, column.name) for column in fields(self)}, "inputs": features}
         )
 
     def codes(self, classes: Sequence[str]) -> Ints:
-        """Column of each row's label in `classes`, -1 where it has none. -> [n]"""
+        """Returns the column of each row's label in `classes`, -1 where it has none. -> [n]"""
         return _lookup(self.names, classes)[self.labels]
 
     def label_names(self) -> list[str]:
         return [self.names[k] for k in self.labels]
 
     def present(self) -> tuple[str, ...]:
-        """Classes that have at least one row, in order of first appearance."""
+        """Returns the classes that have rows, in order of first appearance."""
         return tuple(dict.fromkeys(self.label_names()))
 
     def counts(self) -> dict[str, int]:
-        """Rows a class, classes without rows left out."""
+        """Returns the number of rows of each class that has any."""
         n = np.bincount(self.labels, minlength=len(self.names))
         return {name: int(k) for name, k in zip(self.names, n, strict=True) if k}
 
     @classmethod
     def concat(cls, parts: Sequence[Rows]) -> Self:
-        """All rows, in the order of the parts. At least one part."""
+        """Returns all rows in the order of the parts, of which there is at least one."""
         names = tuple(dict.fromkeys(n for p in parts for n in p.names))
         batches = tuple(dict.fromkeys(b for p in parts for b in p.batches))
         sources = tuple(dict.fromkeys(s for p in parts for s in p.sources))
@@ -151,7 +150,7 @@ class Rows:
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], dtype: np.dtype[np.generic] | type = np.float32) -> Self:
-        """No rows of that shape."""
+        """Returns no rows, of that shape."""
         none = np.zeros(0, np.int64)
         return cls(
             np.zeros((0, *shape), dtype),
@@ -174,11 +173,11 @@ class FeatureRows(Rows):
 
     @classmethod
     def none(cls, width: int) -> FeatureRows:
-        """No rows, of that many features."""
+        """Returns no rows, of that many features."""
         return cls.empty((width,), np.int16)
 
     def values(self, shift: int) -> Floats:
-        """The features on the grid of steps 2^-shift. -> [n, M]"""
+        """Returns the features as numbers: the grid has steps of 2^-shift. -> [n, M]"""
         return np.asarray(self.inputs.astype(np.float64) * 2.0**-shift)
 
 
@@ -186,7 +185,7 @@ AnyRows = TypeVar("AnyRows", bound=Rows)
 
 
 def _side_by_side(marks: Sequence[Marks]) -> Marks:
-    """All of them, with as many columns as the widest."""
+    """Returns the marks of all parts, padded to the columns of the widest."""
     width = max(part.shape[1] for part in marks)
     return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in marks])
 
@@ -198,11 +197,10 @@ def _lookup(names: Sequence[str], into: Sequence[str]) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What the door knows of a batch beside inputs and labels.
+    """What is known of a batch beside inputs and labels.
 
-    `learning_rows`: those of earlier batches, by class · `numbers`: those of the rows within the batch, where some of
-    its rows have no label · `groups`: one name a row, None: in none · `folding`: of the model, None: rows fall by their
-    bytes.
+    learning_rows: of earlier batches, by class · numbers: of the rows within the batch, where some of its rows have no
+    label · groups: one name a row, None: in no group · folding: of the model, None: rows fall by their bytes.
     """
 
     source: str | None = None
@@ -220,15 +218,15 @@ def make_rows(
     source: str | None = None,
     learning_rows: Mapping[str, int] | None = None,
 ) -> Rows:
-    """A batch of rows that fall by their bytes."""
+    """Makes a batch of rows that fall by their bytes."""
     return rows_of(batch, inputs, labels, secret, Known(source, learning_rows or {}))
 
 
 def rows_of(batch: str, inputs: Array, labels: Sequence[str], secret: bytes, known: Known) -> Rows:
-    """A batch as it is stored: hashes, folds, lent rows."""
+    """Makes the rows of a batch as they are stored, with hashes, folds and lent rows."""
     hashes = row_hashes(inputs, secret)
     names = tuple(dict.fromkeys(labels))
-    codes = np.array([names.index(n) for n in labels], np.int64) if len(names) < 50 else _codes(labels, names)
+    codes = _lookup(labels, names)
     n = len(codes)
     if known.folding is None:
         folds = (hashes % np.uint64(FOLDS)).astype(np.int64)
@@ -255,11 +253,6 @@ def rows_of(batch: str, inputs: Array, labels: Sequence[str], secret: bytes, kno
     )
 
 
-def _codes(labels: Sequence[str], names: Sequence[str]) -> Ints:
-    at = {name: k for k, name in enumerate(names)}
-    return np.array([at[n] for n in labels], np.int64)
-
-
 def lend(
     names: Sequence[str],
     labels: Ints,
@@ -267,7 +260,7 @@ def lend(
     hashes: NDArray[np.uint64],
     learning_rows: Mapping[str, int],
 ) -> Bools:
-    """Which rows are lent to learning: smallest hash first, until the class has three learning rows. -> [n] bool"""
+    """Chooses the rows lent to learning: smallest hash first, until the class has three learning rows. -> [n]"""
     lent = np.zeros(len(labels), bool)
     for k, name in enumerate(names):
         of_class = np.flatnonzero(labels == k)
@@ -279,16 +272,16 @@ def lend(
 
 
 def bounded(rows: AnyRows, per_class: int = EXAM_ROWS, by_source: bool = False) -> AnyRows:
-    """The rows of `places_in_bounds`, in its order."""
+    """Returns the rows of `places_in_bounds`, in that order."""
     return rows.take(places_in_bounds(rows, per_class, by_source))
 
 
 def places_in_bounds(rows: Rows, per_class: int = EXAM_ROWS, by_source: bool = False) -> Ints:
-    """Places of at most `per_class` rows a class, of them five of one group or neighbourhood, smallest hashes first:
-    bounded, order-free, removable. `by_source`: so many of each source, as always of rows of which no kin is known.
+    """Chooses at most `per_class` rows a class, at most five of one group or neighbourhood, smallest hashes first.
 
-    What is bounded in parts and again together is what is bounded at once: a row is kept out by smaller ones of its
-    neighbourhood or of its class, and those stay or are kept out by smaller ones of the same.
+    `by_source`: so many of each source, as always of rows of which no kin is known. The choice does not depend on the
+    order of arrival, and rows bounded in parts and again together are rows bounded at once: a row is kept out by
+    smaller ones of its neighbourhood or class, and those stay or are kept out by smaller ones of the same.
     """
     if not len(rows):
         return np.zeros(0, np.int64)
@@ -302,7 +295,7 @@ def places_in_bounds(rows: Rows, per_class: int = EXAM_ROWS, by_source: bool = F
 
 
 def _place(keys: Ints | Keys, group: Ints, order: Ints) -> Ints:
-    """Of rows in that order: how many before it have the same key and group. -> [len(order)]"""
+    """Counts for each row in that order the rows before it of the same key and group. -> [len(order)]"""
     keys, group = keys[order], group[order]
     sort = np.lexsort((keys, group))
     starts = np.flatnonzero(np.r_[True, (np.diff(group[sort]) != 0) | (keys[sort][1:] != keys[sort][:-1])])
@@ -312,7 +305,7 @@ def _place(keys: Ints | Keys, group: Ints, order: Ints) -> Ints:
 
 
 def hash_order(rows: Rows) -> Ints:
-    """Places of the rows by keyed hash, smallest first; ties by batch id and row: the same in any order of arrival."""
+    """Sorts rows by keyed hash; ties by batch id and row, so the order of arrival does not matter. -> places"""
     by_id = np.array(sorted(range(len(rows.batches)), key=rows.batches.__getitem__), np.int64)
     rank = np.empty(len(by_id), np.int64)
     rank[by_id] = np.arange(len(by_id))
@@ -320,7 +313,7 @@ def hash_order(rows: Rows) -> Ints:
 
 
 def distinct(rows: Rows) -> Ints:
-    """One of each row and label, near-duplicates as one, in the order of the rows."""
+    """Chooses one of each row and label, near-duplicates as one, in the order of the rows. -> places"""
     order = np.lexsort((rows.labels, rows.hashes))
     hashes, labels = rows.hashes[order], rows.labels[order]
     fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0
@@ -329,12 +322,9 @@ def distinct(rows: Rows) -> Ints:
 
 
 def alone(rows: Rows) -> Bools:
-    """Rows whose class has all its rows in one group of folds (k // 2): kept back, no head knows the class. -> [n]"""
+    """Finds rows whose class lies in one group of folds (k // 2): a head without the group does not know it. -> [n]"""
     group = rows.folds // 2
     first, last = np.full(len(rows.names), FOLDS), np.full(len(rows.names), -1)
     np.minimum.at(first, rows.labels, group)
     np.maximum.at(last, rows.labels, group)
     return np.asarray((first == last)[rows.labels])
-
-
-WIDEST = WIDEST_EXACT

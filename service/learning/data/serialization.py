@@ -1,7 +1,7 @@
-"""Arrays <-> safetensors bytes, the same bytes every time, so that a digest names them. Needs numpy alone.
+"""Packs arrays as safetensors bytes, equal arrays as equal bytes, so that a digest names them. Needs numpy alone.
 
 safetensors writes its metadata in the order of a hash table and does not notice a flipped bit: here the metadata is one
-entry that holds sorted JSON, and whoever reads stored bytes compares `digest` with the name they were stored under.
+entry of sorted JSON, and a reader of stored bytes compares their `digest` with the name they were stored under.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ENTRY = "tsuika"
-"""The one entry of the metadata."""
+"""Name of the one entry of the metadata."""
 UNLABELLED = "unlabelled"
 """Name of the inputs that have no label."""
 KINDS = {
@@ -33,19 +33,19 @@ KINDS = {
     "U8": "<u1",
     "BOOL": "?",
 }
-"""Kinds of numbers that tensors hold: as safetensors calls them, and as numpy does."""
+"""Kinds of numbers by their names in safetensors, as numpy calls them."""
 HEADER_LIMIT = 64 * 2**20
-"""Bytes of a header beyond which nobody parses it."""
+"""Largest header that is parsed, in bytes."""
 
 
 def pack(tensors: Mapping[str, NDArray[Any]], meta: Mapping[str, Any] | None = None) -> bytes:
-    """safetensors bytes; equal arguments give equal bytes. `meta` is JSON-able."""
+    """Packs tensors and `meta`, which JSON can hold; equal arguments give equal bytes."""
     metadata = json.dumps(meta or {}, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return save({name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in tensors.items()}, {ENTRY: metadata})
 
 
 def unpack(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Inverse of `pack`. Raises CorruptArtifact on bytes that are cut short, padded or not ours."""
+    """Inverse of `pack`. Raises CorruptArtifact for bytes that are cut short, padded or of another kind."""
     size = _header_size(data)
     try:
         meta = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][ENTRY])
@@ -66,22 +66,22 @@ def _unreadable(error: Exception) -> CorruptArtifact:
 
 
 def digest(data: bytes) -> str:
-    """SHA-256, 64 hexadecimal digits: the name of stored bytes."""
+    """Returns the name of stored bytes: their SHA-256, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def pack_shard(tensors: Mapping[str, Tensor]) -> bytes:
-    """One part of a checkpoint as bytes."""
+    """Packs one part of a checkpoint."""
     return pack({name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()})
 
 
 def unpack_shard(data: bytes) -> dict[str, Tensor]:
     """Inverse of `pack_shard`. Raises CorruptArtifact.
 
-    The library copies everything while it holds the interpreter, which no prediction gets past: 100 MB take 20 ms.
-    Here each tensor is copied once, and others go on meanwhile.
+    The library copies everything in one call that holds the interpreter: 100 MB stop every prediction for 20 ms. Here
+    tensors are copied one by one, and other threads run in between.
     """
-    import torch  # only who loads a version pays for it: the door packs rows before torch is there
+    import torch  # here, so that a process that packs rows alone need not load it
 
     start = 8 + _header_size(data)
     try:
@@ -96,7 +96,7 @@ def unpack_shard(data: bytes) -> dict[str, Tensor]:
 
 
 def _view(data: bytes, start: int, entry: dict[str, Any]) -> NDArray[Any]:
-    """One tensor where it lies, as the header tells it. Raises ValueError, KeyError, TypeError."""
+    """Returns a tensor as a view of the bytes, by its header entry. Raises ValueError, KeyError, TypeError."""
     kind, (begin, end) = np.dtype(KINDS[entry["dtype"]]), entry["data_offsets"]
     count = math.prod(entry["shape"])
     if begin < 0 or count * kind.itemsize != end - begin:
@@ -105,8 +105,8 @@ def _view(data: bytes, start: int, entry: dict[str, Any]) -> NDArray[Any]:
 
 
 def pack_rows(rows: Rows, unlabelled: Array | None = None) -> bytes:
-    """A batch, or a ledger entry (rounded features as inputs), as bytes. `unlabelled`: inputs of rows without a label,
-    which are no Rows: nothing that learns from labels meets them."""
+    """Packs a batch, or a ledger entry (rounded features as inputs). `unlabelled`: inputs of the rows without a label,
+    stored apart, since nothing that learns from labels may meet them."""
     columns = {
         **_input_columns(rows.inputs),
         "labels": rows.labels.astype(np.int32),
@@ -117,7 +117,7 @@ def pack_rows(rows: Rows, unlabelled: Array | None = None) -> bytes:
         "row": rows.row.astype(np.int32),
         "source": rows.source.astype(np.int32),
     }
-    if rows.kin.any():  # of rows that fell by their bytes there is none, and theirs are the bytes of old
+    if rows.kin.any():  # rows that fell by their bytes have no kin, and are stored without these columns as ever
         columns |= {"kin": rows.kin, "marks": rows.marks, "parted": rows.parted}
     if unlabelled is not None and len(unlabelled):
         columns |= _input_columns(unlabelled, UNLABELLED)
@@ -147,13 +147,13 @@ def unpack_rows(data: bytes) -> Rows:
 
 
 def unpack_features(data: bytes) -> FeatureRows:
-    """Inverse of `pack_rows` of rows with rounded features. Raises CorruptArtifact."""
+    """Inverse of `pack_rows` for rows with rounded features. Raises CorruptArtifact."""
     rows = unpack_rows(data)
     return rows.with_features(rows.inputs)
 
 
 def unpack_unlabelled(data: bytes) -> Array | None:
-    """Inputs of the rows without a label that were stored with a batch; null: it has none. Raises CorruptArtifact."""
+    """Unpacks the inputs of the rows without a label of a batch, None where it has none. Raises CorruptArtifact."""
     columns, _ = unpack(data)
     try:
         return _inputs(columns, UNLABELLED) if any(name.startswith(UNLABELLED) for name in columns) else None
@@ -162,7 +162,7 @@ def unpack_unlabelled(data: bytes) -> Array | None:
 
 
 def _input_columns(inputs: Array, name: str = "inputs") -> dict[str, NDArray[Any]]:
-    """Inputs as tensors: numbers as they are; texts as UTF-8 one after the other, and where each ends."""
+    """Returns inputs as tensors: numbers as they are, texts as UTF-8 one after the other and where each ends."""
     if inputs.dtype != object:
         return {name: inputs}
     texts = [text.encode() for text in inputs.tolist()]

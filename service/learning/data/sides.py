@@ -1,12 +1,12 @@
-"""On which side of the folds a row falls: where its near-duplicates fall, or its group.
+"""Chooses the fold of a row: that of its near-duplicates, or of its group.
 
-The hash of a row's bytes would send a jittered copy anywhere, and a head that learned the copy knows the row that
+The hash of a row's bytes would send a jittered copy to any fold, and a head that learned the copy knows the row that
 judges it. So numbers are projected on at most 16 keyed directions and rounded coarsely, texts lose case, spaces and
-signs, and the hash is of what is left. A grid has borders: of copies that differ by a hundredth of a spread one pair in
-eight is parted by one. Those are found by finer grids with other borders (`marks`), and none of them judges.
+signs, and the rest is hashed. A grid has borders: they part one in eight pairs of copies that differ by a hundredth of
+a spread. Finer grids with other borders (`marks`) find those pairs, and neither row judges.
 
-How coarse the grid is, is settled by the first batch with enough rows (`settle`) and stays: rows of a class must fall
-into many cells, else all of them would judge or all learn.
+The first batch with enough rows settles how coarse the grid is (`settle`), once: rows of a class must fall into many
+cells, else all of them would judge or all learn.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from numpy.typing import NDArray
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, Strict, TextInput
 
 COORDINATES = 16
-"""Directions that a row is projected on, at most."""
+"""Largest number of directions that a row is projected on."""
 CELL_BITS, BITS_ALONE, BITS_EACH = 24, 12, 2
 """Cells of a grid over four spreads, as a power of two: with k directions 12 + 2 k, at most 24. Few numbers need finer
 steps, else their rows share a handful of cells."""
 KIN_SHARE, MARK_SHARE, MARKS = 2, 6, 6
 """The step of the grid over that of the grid which bounds the exam and that of the grids which find copies."""
 FINEST = 3
-"""Each level divides the steps by four."""
+"""Last level of the grid; each level divides the steps by four."""
 SETTLING_ROWS = 32
 """Rows of a batch from which it settles the grid; until then rows fall by their bytes."""
 COPIES, CLASS_ROWS = 12, 128
 """A class should fall into a cell for every 12 of its rows, as far as 128 rows: more copies of a row are rare."""
 FEW_ROWS = 10
-"""Classes with fewer rows do not say how coarse the grid may be."""
+"""Classes with fewer rows do not decide how coarse the grid may be."""
 LOOKED_AT, LOOKED_AT_VALUES = 2048, 2**24
-"""Rows that settle it, evenly spaced; fewer where they are long."""
+"""Rows, evenly spaced, and values that settle the grid; fewer rows where they are long."""
 SIDE = 8
-"""Images are looked at as so many grey squares each way."""
+"""Grey squares each way that an image is reduced to."""
 LEAST_SHARE = 2
-"""A column counts as if it spread half as far as the usual one, at least."""
+"""A column counts as if its spread were at least the usual one divided by this."""
 GRAIN = 256
-"""Whole numbers in a unit: their sums are exact, so every machine finds the same cells."""
+"""Integers in a unit: their sums are exact, so every machine finds the same cells."""
 LARGEST = 2.0**27
 ROUND_VALUES = 2**20
 """Values that are projected at once."""
@@ -64,8 +64,8 @@ _SIGNS_AND_DIGITS = re.compile(r"[\W\d_]+")
 
 
 class Folding(Strict):
-    """How the rows of a model fall. `level`: how fine, None until a batch has settled it; `units`: the spread of each
-    column as a power of two, int16, packed, where the model declares no scale."""
+    """How the folds of a model's rows are chosen. `level`: how fine the grid is, None until a batch has settled it;
+    `units`: the spread of each column as a power of two, int16, packed, where the model declares no scale."""
 
     input: InputSpec
     level: int | None = None
@@ -73,14 +73,17 @@ class Folding(Strict):
 
     @property
     def settled(self) -> bool:
-        """Whether rows fall by the grid, and no more by their bytes."""
+        """Whether rows fall by the grid, no longer by their bytes."""
         return self.level is not None
 
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """folds [n] 0..9 · kin [n]: the group (odd) or the neighbourhood (even), of which few rows judge; 0: not known ·
-    marks [n, m]: rows that share one in any column are nearly the same; 0: none."""
+    """Folds of rows, and their kin.
+
+    folds [n] 0..9 · kin [n]: the group (odd) or the neighbourhood (even), of which few rows judge; 0: not known ·
+    marks [n, m]: rows that share one in any column are near-duplicates; 0: none.
+    """
 
     folds: Ints
     kin: Keys
@@ -88,8 +91,8 @@ class Sides:
 
 
 def sides(folding: Folding, inputs: Array, groups: Sequence[str | None] | None, hashes: Keys, secret: bytes) -> Sides:
-    """Where rows fall. inputs [n, ...] · groups: one name a row, None: it is in none · hashes [n]: of the rows' bytes,
-    which decide until the grid is settled. The same row and group fall alike whatever comes with them."""
+    """Chooses the folds of rows. inputs [n, ...] · groups: one name a row, None: in no group · hashes [n]: of the rows'
+    bytes, which decide until the grid is settled. The fold of a row does not depend on the rows that come with it."""
     if folding.level is None:
         cells, kin, marks = hashes.copy(), _even(hashes), np.zeros((len(hashes), 0), np.uint32)
     elif isinstance(folding.input, TextInput):
@@ -105,7 +108,7 @@ def sides(folding: Folding, inputs: Array, groups: Sequence[str | None] | None, 
 
 
 def settle(folding: Folding, inputs: Array, labels: Sequence[str], secret: bytes) -> Folding:
-    """The folding with units and level by these rows: the coarsest at which the classes fall into enough cells."""
+    """Settles units and level by these rows: the coarsest level at which the classes fall into enough cells."""
     size = min(len(inputs), LOOKED_AT, max(SETTLING_ROWS, LOOKED_AT_VALUES // max(int(np.prod(inputs.shape[1:])), 1)))
     sample = np.linspace(0, len(inputs) - 1, size).astype(np.int64)
     inputs, names = inputs[sample], np.array([labels[k] for k in sample], object)
@@ -121,7 +124,7 @@ def settle(folding: Folding, inputs: Array, labels: Sequence[str], secret: bytes
 
 
 def _scatter(cells: Keys, labels: NDArray[np.object_]) -> bool:
-    """Whether the middle class falls into enough cells. Equal rows of a class are one."""
+    """Whether the median class falls into enough cells."""
     names, counts = np.unique(labels.astype(str), return_counts=True)
     classes = [labels == name for name in names[counts >= FEW_ROWS]] or [np.ones(len(labels), bool)]
     shares = []
@@ -139,17 +142,18 @@ def _cells(folding: Folding, inputs: Array, secret: bytes) -> Keys:
 
 
 def _hash(secret: bytes, kind: bytes, content: bytes) -> int:
-    """The first 8 bytes of a keyed hash."""
+    """Returns the first 8 bytes of a keyed hash."""
     return int.from_bytes(hmac.digest(secret, kind + b"\0" + content, "sha256")[:8], "big")
 
 
 def _even(keys: Keys) -> Keys:
-    """Keys of neighbourhoods: even, and not 0."""
+    """Returns keys of neighbourhoods: even, and not 0."""
     return np.asarray(np.maximum(keys & ~np.uint64(1), np.uint64(2)))
 
 
 def _plain(text: str, level: int) -> str:
-    """A text without case and signs; without digits where other words tell texts apart."""
+    """Returns a text without case, spaces and signs, and at level 0 without digits; from level 2 on, or where nothing
+    would be left, without case; at the finest level as it is."""
     folded = text.casefold()
     if level < 2:
         bare = (_SIGNS_AND_DIGITS if level == 0 else _SIGNS).sub(" ", folded).strip()
@@ -159,7 +163,7 @@ def _plain(text: str, level: int) -> str:
 
 
 def _by_grid(folding: Folding, level: int, inputs: Array, secret: bytes) -> tuple[Keys, Keys, Marks]:
-    """Cells [n], kin [n] and marks [n, 6] of vectors or images."""
+    """Returns cells [n], kin [n] and marks [n, 6] of vectors or images."""
     width, key = _width(folding.input), hmac.digest(secret, b"grid", "sha256")
     k = min(width, COORDINATES)
     step = 4.0 * 2.0 ** (-min(CELL_BITS, BITS_ALONE + BITS_EACH * k) / k) / 4.0**level
@@ -184,7 +188,7 @@ def _by_grid(folding: Folding, level: int, inputs: Array, secret: bytes) -> tupl
 
 
 def _mixed(cells: Floats, times: Keys) -> Keys:
-    """A keyed number of each row of whole numbers: multilinear hashing, its high bits spread over all. -> [n]"""
+    """Hashes each row of integers: keyed multilinear hashing, its high bits spread over all. -> [n]"""
     mixed = (cells.astype(np.int64).astype(np.uint64) * times).sum(1, dtype=np.uint64)
     mixed ^= mixed >> np.uint64(32)
     mixed *= np.uint64(0x9E3779B97F4A7C15)
@@ -197,7 +201,7 @@ def _stream(key: bytes, name: bytes, count: int) -> NDArray[np.uint32]:
 
 @lru_cache(maxsize=8)
 def _directions(key: bytes, width: int, k: int) -> tuple[Floats, Floats]:
-    """Keyed whole numbers [width, k] about 0, and what brings a projection back to units."""
+    """Returns keyed integers [width, k] about 0, and the factor that brings a projection back to units [k]."""
     drawn = np.frombuffer(hashlib.shake_256(key + b"directions").digest(2 * width * k), np.uint8)
     directions = drawn.reshape(2, width, k).astype(np.float64).sum(0) - 255.0
     return directions, GRAIN * np.sqrt((directions**2).sum(0))
@@ -211,7 +215,7 @@ def _width(spec: InputSpec) -> int:
 
 
 def _whole(spec: InputSpec, inputs: Array, units: Floats) -> Floats:
-    """Rows as whole numbers of 1/256 unit. [n, ...] -> [n, width]"""
+    """Returns rows as integers of 1/256 unit. [n, ...] -> [n, width]"""
     x = np.clip(np.rint(inputs.astype(np.float64) * (GRAIN / units)), -LARGEST, LARGEST)
     if not isinstance(spec, ImageInput):
         return x
@@ -222,7 +226,7 @@ def _whole(spec: InputSpec, inputs: Array, units: Floats) -> Floats:
 
 
 def _declared(spec: InputSpec) -> Floats | None:
-    """A unit that the model itself declares: about the spread of its values, broadcast over a row."""
+    """Returns the unit that the model declares, about the spread of its values, None without a declared scale."""
     scale = spec.scale
     if scale is None:
         return np.array(255 / 4) if isinstance(spec, ImageInput) else None
@@ -239,9 +243,12 @@ def _units(folding: Folding) -> Floats:
 
 
 def spreads(inputs: Array) -> Ints:
-    """The spread of each column as a power of two: half of what the middle two thirds of its values span, so that a few
-    strange rows do not matter; of a column that hardly varies, that of the others, or a part of its size; never less
-    than a part of the usual one, else the noise of columns without a signal would part copies. -> [d]"""
+    """Returns the spread of each column as a power of two. -> [d]
+
+    Half of the span of the middle two thirds of its values, so that a few strange rows do not matter. A column that
+    hardly varies has the spread of the others, or a part of its size. None is less than a part of the usual one, else
+    the noise of columns without a signal would part copies.
+    """
     x = inputs.astype(np.float64)
     low, middle, high = np.quantile(x, [1 / 6, 1 / 2, 5 / 6], axis=0)
     rare = np.quantile(np.abs(x - middle), 0.98, axis=0) / 2  # of columns that are mostly one value
@@ -268,11 +275,11 @@ def _unpacked(packed: str, width: int) -> Floats:
     return np.exp2(powers.astype(np.float64))
 
 
-# Rows that are nearly the same, by their marks
+# Near-duplicates, by their marks
 
 
 def in_several(keys: Keys | Marks, values: Ints) -> NDArray[np.bool_]:
-    """Rows whose key, unless it is 0, others have too that differ in `values`. -> [n]"""
+    """Finds rows that share a key other than 0 with a row of another value. -> [n]"""
     if not len(keys):
         return np.zeros(0, bool)
     _, place = np.unique(keys, return_inverse=True)
@@ -283,7 +290,7 @@ def in_several(keys: Keys | Marks, values: Ints) -> NDArray[np.bool_]:
 
 
 def parted(marks: Marks, folds: Ints) -> NDArray[np.bool_]:
-    """Rows with a near-duplicate in another fold: a head may have learned the one that the other judges. -> [n]"""
+    """Finds rows with a near-duplicate in another fold: a head may have learned one and be judged on it. -> [n]"""
     rows = np.zeros(len(folds), bool)
     for column in marks.T:
         rows |= in_several(column, folds)
@@ -291,7 +298,7 @@ def parted(marks: Marks, folds: Ints) -> NDArray[np.bool_]:
 
 
 def near(marks: Marks, kin: Keys, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rows that share a mark or a group with one of `which`, those included. -> [n]"""
+    """Finds rows that share a mark or a group with one of `which`, those included. -> [n]"""
     rows = which.copy()
     for column in marks.T:
         rows |= np.isin(column, column[which & (column != 0)])
@@ -299,7 +306,7 @@ def near(marks: Marks, kin: Keys, which: NDArray[np.bool_]) -> NDArray[np.bool_]
 
 
 def shared(marks: Marks, others: Marks) -> NDArray[np.bool_]:
-    """Rows that share a mark with any of the other rows. [n, m], [k, m] -> [n]"""
+    """Finds rows that share a mark with any of the other rows. [n, m], [k, m] -> [n]"""
     rows = np.zeros(len(marks), bool)
     for column, other in zip(marks.T, others.T, strict=False):
         rows |= np.isin(column, other[other != 0])
@@ -307,7 +314,7 @@ def shared(marks: Marks, others: Marks) -> NDArray[np.bool_]:
 
 
 def repeated(marks: Marks, labels: Ints, hashes: Keys) -> NDArray[np.bool_]:
-    """Rows that are nearly a row of the same label with a smaller hash. -> [n]"""
+    """Finds near-duplicates of a row of the same label with a smaller hash. -> [n]"""
     rows = np.zeros(len(labels), bool)
     for column in marks.T:
         order = np.lexsort((hashes, labels, column))

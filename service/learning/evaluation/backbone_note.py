@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.contract.inputs import IdentityBackbone, PretrainedBackbone, TextInput
-from service.learning.data.rows import SELECT_FOLD, WIDEST
+from service.contract.inputs import WIDEST_EXACT, IdentityBackbone, PretrainedBackbone, TextInput
+from service.learning.data.rows import SELECT_FOLD
 from service.learning.exact.lift_choice import unseen_accuracy
 from service.learning.exact.ridge_solver import Ridge
 from service.learning.ledger.feature_space import Space, feature_rows
@@ -38,7 +38,7 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
         return None
     plain = Space.of(examining_network(layout.input, InputScale.load(candidate.parts["scale"])))
     own = Space.of(candidate)
-    if max(own.width, plain.width) > WIDEST:
+    if max(own.width, plain.width) > WIDEST_EXACT:
         return None
     standing = isinstance(layout.backbone, PretrainedBackbone)
     entry = data.entry(own).take(order) if standing else feature_rows(own, rows, run.check)

@@ -125,7 +125,9 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         older=_older(after, before) if rows.last is not None else None,
         partial=exact is not None and (not weights.plain or bool(gone)),
         stuck=learned.stuck,
-        faded=frozenset(b for b, counts in aged(weights.decay, data.steps(weights)).items() if counts < HALF),
+        faded=frozenset(
+            b for b, counts in aged(weights.decay, data.weighted_batches(weights)).items() if counts < HALF
+        ),
     )
     report = with_unlabelled(assess(assessment), data, space, ledger, policy, run)
     grown = data.grown(space)

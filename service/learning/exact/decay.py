@@ -32,7 +32,7 @@ class Decay:
     scores: dict[float, float] = field(default_factory=dict)
     gain: tuple[float, float] | None = None
 
-    def told(self) -> dict[str, object]:
+    def report(self) -> dict[str, object]:
         """For the report; nothing where nothing was searched."""
         if not self.scores:
             return {}

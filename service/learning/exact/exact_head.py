@@ -169,7 +169,7 @@ def _apart(
     others = Sums.empty(space.width)
     if own and len(rows):
         others = data.decayed(space, weights.decay, weights.sources, own=False).all
-    counts = aged(weights.decay, data.steps(weights))
+    counts = aged(weights.decay, data.weighted_batches(weights))
     answers = out_of_fold_weighted(others, rows, counts, shift, classes, solve, run.check)
     return solve(weighed.all), answers
 
@@ -181,7 +181,7 @@ def _weighed(data: Data, params: ExactParams, weights: BatchWeights, solved: Sol
         notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
     if not weights.whole:
         notes.append(
-            f"Weighted: {weights.told()}. The head depends on the order of the batches, so it is not exact; the "
+            f"Weighted: {weights.sentence()}. The head depends on the order of the batches, so it is not exact; the "
             "certificate is of the unweighted sums."
         )
     gone = [name for k, name in enumerate(solved.served.classes) if solved.served.bias[k] == ABSENT]
@@ -223,7 +223,7 @@ def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, sear
     return {
         **weighed,
         **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
-        **searched.told(),
+        **searched.report(),
         "lift": [lift.kind for lift in frozen.layout.lifts] or ["none"],
         "features": frozen.space.width,
         "grid": frozen.space.step,

@@ -115,10 +115,10 @@ def own_out_of_fold(
 
     `logits`: those of the shared head, which answers for sources without one.
     """
-    answers, total = logits.copy(), aged(weights.decay, data.steps(weights))
+    answers, total = logits.copy(), aged(weights.decay, data.weighted_batches(weights))
     for name, mask in by_source(heads.names, entry):
         alone = {name: weights.of(name), OTHERS: 0.0}
-        own_counts = aged(weights.decay, data.steps(BatchWeights(weights.decay, alone)))
+        own_counts = aged(weights.decay, data.weighted_batches(BatchWeights(weights.decay, alone)))
         counts = {batch: total.get(batch, 0.0) + heads.pull * own_counts.get(batch, 0.0) for batch in entry.batches}
         others = pulled(
             data.decayed(space, weights.decay, weights.sources, own=False).all,

@@ -1,8 +1,8 @@
-"""What each batch counts: less with age, and by where it comes from. Weighted sums of the batches' own sums.
+"""Weights of batches, by age and by source, and weighted sums of the batches' own sums.
 
-Weights other than 0 and 1 make sums of reals, which depend on the order in which they are added: so they are added in
-the order of batch ids, by Horner's rule S <- decay S + weight E. From scratch or one batch at a time, in whatever order
-the batches were learned, the sums have the same bits; and without a batch they are those of never having seen it.
+Weights other than 0 and 1 make sums of reals, which depend on the order of addition: so batches are added in the order
+of their ids, by Horner's rule S <- decay S + weight E. The sums have the same bits from scratch or one batch at a time,
+in whatever order the batches were learned; and without a batch they are those of never having seen it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 
 OTHERS = "*"
-"""Stands for every source that is not named."""
+"""The name that stands for every source without a weight of its own."""
 FADED = 0.1
-"""A batch that counts less than this says nothing of how sure the head may be today."""
+"""Rows of a batch that counts less than this no longer select."""
 
 Weighted = tuple[tuple[str, float], ...]
-"""Batches in the order of their ids, each with its weight apart from its age."""
+"""Batches in the order of their ids, each with the weight of its source."""
 
 
 @dataclass(frozen=True)
 class BatchWeights:
-    """decay: what a batch counts less with every later batch, (0, 1] · sources: what a source counts, by name.
+    """decay: the factor by which a batch counts less with every later one, (0, 1] · sources: their weights by name.
 
-    A source that is not named counts as "*" does, else 1.
+    A source that is not named has the weight of "*", else 1.
     """
 
     decay: float = 1.0
@@ -39,20 +39,20 @@ class BatchWeights:
 
     @property
     def plain(self) -> bool:
-        """Every row counts once."""
+        """Whether every row counts once."""
         return self.decay == 1 and all(weight == 1 for weight in self.sources.values())
 
     @property
     def whole(self) -> bool:
-        """Sums stay integers: a row counts once or not at all."""
+        """Whether sums stay integers: a row counts once or not at all."""
         return self.decay == 1 and all(weight in (0, 1) for weight in self.sources.values())
 
     def of(self, source: str) -> float:
-        """What a batch of that source counts, age apart."""
+        """Returns the weight of a source."""
         return self.sources.get(source, self.sources.get(OTHERS, 1.0))
 
-    def steps(self, batches: Iterable[str], source: Callable[[str], str], without: Iterable[str] = ()) -> Weighted:
-        """The batches by id. Those `without` weigh nothing, but time passes with them, too."""
+    def weighted(self, batches: Iterable[str], source: Callable[[str], str], without: Iterable[str] = ()) -> Weighted:
+        """Returns the batches by id with their weights. Those `without` weigh nothing, but age the others."""
         named, left_out = any(weight != 1 for weight in self.sources.values()), frozenset(without)
         weighed = (
             (batch, 0.0 if batch in left_out else self.of(source(batch)) if named else 1.0)
@@ -60,47 +60,47 @@ class BatchWeights:
         )
         return tuple((batch, weight) for batch, weight in weighed if weight or self.decay < 1)
 
-    def told(self) -> str:
-        """For people."""
+    def sentence(self) -> str:
+        """Describes the weights in words."""
         aged = [f"a batch counts {self.decay:g} times as much with every later one"] if self.decay < 1 else []
         named = [f'"{name}" counts {weight:g}' for name, weight in sorted(self.sources.items()) if weight != 1]
         return "; ".join([*aged, *named])
 
     def key(self) -> str:
-        """The same text for the same weights."""
+        """Returns a text that equal weights share."""
         return json.dumps([self.decay, sorted(self.sources.items())])
 
 
-def add_up(start: Ledger, decay: float, steps: Weighted, entry: Callable[[str], FeatureRows | SummedEntry]) -> Ledger:
-    """Horner's rule over the steps: sums alone, see `Ledger.weighted`."""
+def add_up(start: Ledger, decay: float, batches: Weighted, entry: Callable[[str], FeatureRows | SummedEntry]) -> Ledger:
+    """Sums up the batches by Horner's rule; sums alone, see `Ledger.weighted`."""
     ledger = start
-    for batch, weight in steps:
+    for batch, weight in batches:
         ledger = ledger.weighted(decay, entry(batch) if weight else None, weight)
     return ledger
 
 
-def aged(decay: float, steps: Weighted) -> dict[str, float]:
-    """What each batch counts, its age included."""
-    return {batch: weight * decay ** (len(steps) - 1 - k) for k, (batch, weight) in enumerate(steps)}
+def aged(decay: float, batches: Weighted) -> dict[str, float]:
+    """Returns the weight of each batch, its age included."""
+    return {batch: weight * decay ** (len(batches) - 1 - k) for k, (batch, weight) in enumerate(batches)}
 
 
 def weighted_sums(entry: FeatureRows, weight: Mapping[str, float]) -> Sums:
-    """Of rows with rounded features, each counted as its batch is."""
+    """Sums up rows, each with the weight of its batch."""
     total = Sums.empty(entry.inputs.shape[1])
     for k, batch in enumerate(entry.batches):
-        if counts := weight.get(batch, 0.0):
-            total = total + Sums.of(entry.take(entry.batch == k)).scaled(counts)
+        if batch_weight := weight.get(batch, 0.0):
+            total = total + Sums.of(entry.take(entry.batch == k)).scaled(batch_weight)
     return total
 
 
-def with_facts(
-    sums: Ledger, grown: Ledger, decay: float, steps: Weighted, entry: Callable[[str], FeatureRows]
+def with_bounded_rows(
+    sums: Ledger, grown: Ledger, decay: float, batches: Weighted, entry: Callable[[str], FeatureRows]
 ) -> Ledger:
-    """Weighted sums beside bounded rows: all that judge, and of those that choose the ones that still count."""
+    """Adds bounded rows to weighted sums: all that judge, and those that select and still count."""
     if decay == 1:
-        counts = np.array([batch in dict(steps) for batch in grown.selected.batches], bool)
+        counts = np.array([batch in dict(batches) for batch in grown.selected.batches], bool)
         return replace(sums, exam=grown.exam, selected=grown.selected.take(counts[grown.selected.batch]))
-    fresh = [entry(batch) for batch, counts in aged(decay, steps).items() if counts >= FADED]
+    fresh = [entry(batch) for batch, weight in aged(decay, batches).items() if weight >= FADED]
     selected = FeatureRows.concat(
         [FeatureRows.none(sums.width), *(e.take((e.folds == SELECT_FOLD) & ~e.parted) for e in fresh)]
     )

@@ -1,9 +1,9 @@
-"""A ledger entry without its rows: what a batch adds to a ledger once its rows were deleted.
+"""Ledger entries without rows: what a batch adds to a ledger once its rows were deleted.
 
-Rounded features of the scaled input are the rows themselves, and those of a random lift can be solved for them. So of a
-batch whose rows are deleted the ledger keeps sums by group of folds (0-1, 2, 3-9), and rounded features of the bounded
-rows that judge and select alone. Taking it out again is as exact as before. Its price is 4 (M + 1)^2 bytes a group that
-has rows, before compression, whatever their number; and a class with one row in a group is that row's sum.
+Rounded features of the scaled input are the rows themselves, and rows can be solved for from those of a random lift. So
+of a batch whose rows are deleted the ledger keeps sums by group of folds (0-1, 2, 3-9), and the rounded features of the
+bounded rows that judge and select. Taking it out again is as exact as before. It costs 4 (M + 1)^2 bytes a group that
+has rows, before compression, whatever their number; and the sum of a class with one row in a group is that row.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from service.learning.data.serialization import pack, pack_rows, unpack, unpack_
 from service.learning.ledger.sums import Sums, square, triangle
 
 MAGIC = b"TSUM"
-"""First bytes of a summed entry; those of an entry with its rows are the length of a header."""
+"""First bytes of a summed entry; an entry with rows begins with the length of its header."""
 GROUPS = ("judge", "select", "learn")
 LEVEL = 1
-"""Of the compression: the sums of few rows hold many zero bytes, and more effort saves little."""
+"""Level of the compression: the sums of few rows hold many zero bytes, and a higher one saves little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class SummedEntry:
     def of(
         cls, entry: FeatureRows, exam: Sequence[int] | None = None, selected: Sequence[int] | None = None
     ) -> SummedEntry:
-        """Of rows with rounded features, int16 [n, M]. `exam`, `selected`: numbers of the rows that judge and select
-        in the ledger; null: as many as the bounds allow."""
+        """Sums up an entry. `exam`, `selected`: numbers of the rows that judge and select in the ledger; None: as many
+        as the bounds allow."""
         judges = entry.take(entry.folds < SELECT_FOLD)
         selects = entry.take(entry.folds == SELECT_FOLD)
         return cls(
@@ -56,11 +56,11 @@ class SummedEntry:
 
     @property
     def all(self) -> Sums:
-        """Every row."""
+        """Sums of every row."""
         return self.learn + self.select + self.judge
 
     def pack(self) -> bytes:
-        """Bytes for the store; a group without rows takes none."""
+        """Packs the entry for the store; a group without rows takes no bytes."""
         tensors: dict[str, NDArray[Any]] = {
             "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
             "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
@@ -85,12 +85,12 @@ class SummedEntry:
 
 
 def unpack_entry(data: bytes) -> FeatureRows | SummedEntry:
-    """A stored ledger entry: with its rows, or without. Raises CorruptArtifact."""
+    """Unpacks a stored ledger entry, with its rows or without. Raises CorruptArtifact."""
     return SummedEntry.unpack(data) if data.startswith(MAGIC) else unpack_features(data)
 
 
 def sums_of(entry: FeatureRows | SummedEntry) -> Sums:
-    """(G, Q, n) of every row of an entry."""
+    """Returns the sums of every row of an entry."""
     return entry.all if isinstance(entry, SummedEntry) else Sums.of(entry)
 
 

@@ -1,4 +1,4 @@
-"""Feature spaces: what a frozen extractor makes of a row, rounded once to a fixed grid, and the id that names it."""
+"""Feature spaces: the features of a frozen extractor, rounded once to a fixed grid, and the id that names them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from service.learning.network.network import Network, build
 from service.learning.run import no_check, no_progress
 
 BLOCK = 64
-"""Rows that go through the extractor at once, the last block padded: a row's bits owe nothing to its companions."""
+"""Rows that pass the extractor at once, the last block padded: a row's bits do not depend on its companions."""
 GRID_LIMIT = 2**15 - 1
-"""Largest rounded feature: what int16 holds on both sides of zero."""
+"""Largest rounded feature that int16 holds on both sides of zero."""
 HEADROOM = 4.0
-"""A backbone that states no bound: this many times the largest feature of the first batch."""
+"""Bound of a backbone that states none, over the largest feature of the first batch."""
 PREPARED = 4096
-"""Texts that are prepared at once: those of one length among them share blocks."""
+"""Texts that are prepared at once; those of one length among them share blocks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A frozen extractor and its grid. id: 64 hexadecimal digits · width: M features · shift: in steps of 2^-shift."""
+    """A frozen extractor and its grid. id: 64 hexadecimal digits · width: M features · shift: of steps 2^-shift."""
 
     id: str
     width: int
@@ -43,7 +43,7 @@ class Space:
 
     @classmethod
     def of(cls, version: Network | Checkpoint) -> Space:
-        """The space of a version; its layout must state a shift (`shift_for`)."""
+        """Returns the space of a version whose layout states a shift."""
         network = build(version) if isinstance(version, Checkpoint) else version
         shift = network.layout.shift
         if shift is None:
@@ -52,30 +52,30 @@ class Space:
 
     @property
     def step(self) -> float:
-        """One step of the grid: feature = rounded feature x step."""
+        """Step of the grid: feature = rounded feature x step."""
         return 2.0**-self.shift
 
     @property
     def multiply_adds(self) -> int:
-        """Of one row's features."""
+        """Multiplications for the features of one row."""
         lifts = sum(cast(Lift, lift).multiply_adds for lift in self.network.lifts)
         return backbone_multiply_adds(self.network) + lifts
 
 
 def shift_for(bound: float) -> int:
-    """The finest grid on which features up to `bound` fit 16 bits: s = 15 - ceil(log2 bound)."""
+    """Returns the finest grid on which features up to `bound` fit 16 bits: s = 15 - ceil(log2 bound)."""
     return 15 - ceil(log2(max(bound, 2.0**-16)))
 
 
 def feature_width(network: Network) -> int:
-    """M, the features of one row."""
+    """Returns M, the number of features of a row."""
     if len(network.lifts):
         return sum(cast(Lift, lift).width for lift in network.lifts)
     return cast(int, network.backbone.width)
 
 
 def backbone_multiply_adds(network: Network) -> int:
-    """Of one row's way through the backbone: weights of dense blocks, weights of filters once a place, and branches."""
+    """Counts multiplications for one row: weights of dense blocks, of filters once a place, and of branches."""
     if isinstance(network.backbone, Extractor):
         return network.backbone.multiply_adds
     layers = network.hidden_layers()[: -len(network.neck.layers) or None]
@@ -88,9 +88,9 @@ def rounded(
     check: Callable[[], None] = no_check,
     progress: Callable[[str, int, int], None] = no_progress,
 ) -> NDArray[np.int16]:
-    """Features of raw inputs [n, ...] on the grid. -> [n, M] int16; clip(rint(h x 2^shift)).
+    """Computes the features of raw inputs [n, ...] on the grid: clip(rint(h x 2^shift)). -> [n, M] int16
 
-    Computed in padded blocks of one shape on one thread: so a row has the same bits whatever it arrives with.
+    In padded blocks of one shape on one thread, so that a row has the same bits whatever rows come with it.
     """
     features, done = np.empty((len(inputs), space.width), np.int16), 0
     for places, h in feature_blocks(space.network, inputs):
@@ -108,12 +108,12 @@ def feature_rows(
     check: Callable[[], None] = no_check,
     progress: Callable[[str, int, int], None] = no_progress,
 ) -> FeatureRows:
-    """Rows of raw inputs with their features on the grid, see `rounded`."""
+    """Computes the features of rows on the grid, see `rounded`."""
     return rows.with_features(rounded(space, rows.inputs, check, progress))
 
 
 def extracted(network: Network, inputs: Array) -> Tensor:
-    """Of raw rows, not rounded. [n, ...] -> [n, M] float32"""
+    """Computes features without rounding. [n, ...] -> [n, M] float32"""
     features = torch.zeros(len(inputs), feature_width(network))
     for places, h in feature_blocks(network, inputs):
         features[torch.from_numpy(places)] = h
@@ -121,9 +121,9 @@ def extracted(network: Network, inputs: Array) -> Tensor:
 
 
 def feature_blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor]]:
-    """(places of some rows, their features [b, M] float32), block after block, each row once.
+    """Yields the places of a block of rows and their features [b, M] float32, until each row came once.
 
-    Blocks have 64 rows; fewer where a pretrained backbone asks for it, and of texts those of one length."""
+    A block has 64 rows, fewer where a pretrained backbone asks for it; its texts have one length."""
     for places, prepared, rows in _blocks(network, inputs):
         block = prepared.new_zeros(rows, *prepared.shape[1:])
         block[: len(prepared)] = prepared
@@ -133,7 +133,7 @@ def feature_blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tens
 
 
 def _blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor, int]]:
-    """(places, prepared rows, rows of a full block)"""
+    """Yields the places and prepared rows of a block, and the rows of a full one."""
     backbone = network.backbone
     if not isinstance(backbone, Extractor) or inputs.dtype != object:
         rows = backbone.rows_at_once(0) if isinstance(backbone, Extractor) else BLOCK
@@ -152,7 +152,7 @@ def _blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor, int
 
 
 def largest_feature(network: Network, inputs: Array) -> float:
-    """The bound of a backbone that states none: 4 x the largest |feature| of these inputs."""
+    """Returns the bound of a backbone that states none: 4 x the largest |feature| of these inputs."""
     return HEADROOM * max((float(h.abs().max()) for _, h in feature_blocks(network, inputs)), default=1.0)
 
 

@@ -1,4 +1,4 @@
-"""Networks without a head: what a feature space is made of before any version has one."""
+"""Networks without a head, of which feature spaces are made before a version has one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from service.learning.network.lifts import Lift, LiftKind, make_lift
 from service.learning.network.network import Dense, Network, lift_layouts
 
 SAMPLED = 256
-"""Rows of a first batch, those with the smallest hash, that tell the grid of a pretrained backbone without a bound."""
+"""Rows of a first batch, those with the smallest hash, that set the grid of a pretrained backbone without a bound."""
 
 
 def identity_network(spec: InputSpec, scale: InputScale, lifts: Sequence[Lift] = ()) -> Network:
-    """The scaled input behind lifts, on its grid, without a head: the network of a model before its first version."""
+    """Builds the network of a model before its first version: the scaled input behind lifts, on its grid."""
     size = prod(spec.shape)
     bound = max((lift.bound for lift in lifts), default=CLIP)
     layout = Layout(
@@ -43,11 +43,11 @@ def pretrained_network(
     known: float | None = None,
     first: Rows | None = None,
 ) -> Network:
-    """A frozen pretrained backbone, alone or behind lifts, on its grid, without a head.
+    """Builds a frozen pretrained backbone on its grid, alone or behind lifts.
 
-    A backbone that states no bound has the `known` one, or that of its features of the `first` batch. The lift "conv"
-    is of the image, beside the features; "relu" and "fourier" are of the features. Raises MethodRefused where a lift
-    cannot be.
+    A backbone that states no bound takes the `known` one, or that of its features of the `first` batch. The lift "conv"
+    takes the image, beside the features; "relu" and "fourier" take the features. Raises MethodRefused for a lift that
+    is impossible here.
     """
     named = resolved(spec, backbone)
     extractor = load(named, weights)
@@ -65,7 +65,7 @@ def pretrained_network(
 def _first_bound(
     spec: InputSpec, backbone: PretrainedBackbone, scale: InputScale, extractor: Extractor, first: Rows | None
 ) -> float:
-    """Of a backbone that states none: what its features of the first batch tell."""
+    """Returns the bound of a backbone that states none, by its features of the first batch."""
     layout = Layout(input=spec, backbone=backbone, classes=[])
     alone = Network(layout, scale, extractor, [], Dense([], extractor.width), GrownLinear([])).eval()
     return largest_feature(alone, first.take(hash_order(first)[:SAMPLED]).inputs if first is not None else np.zeros(0))
@@ -79,8 +79,8 @@ def _beside(extractor: Extractor, spec: InputSpec, kind: LiftKind, width: int | 
 
 
 def give_grid(network: Network, first: Rows) -> None:
-    """A grid for a version that has none, as it came from elsewhere or training moved its features: by the bound of
-    its features, where one is stated, else by those of the `first` rows that it learns."""
+    """Gives a grid to a version without one, which was imported or whose features training moved: by the bound of its
+    features, where one is stated, else by those of the `first` rows that it learns."""
     if network.layout.shift is None:
         bound = network.backbone.bound if isinstance(network.backbone, Extractor) else None
         bound = CLIP if isinstance(network.layout.backbone, IdentityBackbone) else bound
@@ -89,7 +89,7 @@ def give_grid(network: Network, first: Rows) -> None:
 
 
 def examining_network(spec: InputSpec, scale: InputScale) -> Network:
-    """Where a network that was trained here is examined: the scaled input, of images random convolutions."""
+    """Builds the features on which trained networks are examined: the scaled input, of images random convolutions."""
     image = isinstance(spec, ImageInput) and min(spec.height, spec.width) >= 3
     lifts = [make_lift("conv", spec.shape, reach=input_reach(spec))] if image else []
     return identity_network(spec, scale, lifts)

@@ -1,4 +1,4 @@
-"""The exact ledger of one feature space: three groups of sums by fold, and bounded rows to judge and to select on."""
+"""The exact ledger of a feature space: sums by group of folds, and bounded rows to judge and to select on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Ledger", "Sums"]
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """All that the exact heads of one feature space need: sums by stored fold, and bounded rows to judge on.
+    """All that exact heads of a feature space need: sums by stored fold, and bounded rows to judge and select on.
 
     judge: folds 0-1 · select: fold 2 · learn: folds 3-9 (a lent row stays where its stored fold puts it) · exam:
     judging rows · selected: rows of fold 2, but for those with a near-duplicate in another fold. Both hold rounded
@@ -40,32 +40,32 @@ class Ledger:
 
     @classmethod
     def empty(cls, space: Space) -> Ledger:
-        """Nothing learned yet in that space."""
+        """Returns the ledger of a space in which nothing was learned."""
         none, no_rows = Sums.empty(space.width), FeatureRows.none(space.width)
         return cls(space.id, space.shift, none, none, none, no_rows, no_rows)
 
     @property
     def width(self) -> int:
-        """M: features, the bias not counted."""
+        """M: the number of features, without the bias."""
         return self.learn.width
 
     @cached_property
     def unjudged(self) -> Sums:
-        """Folds 2-9: what a head may learn that is judged on the exam."""
+        """Sums of folds 2-9, which a head may learn that is judged on the exam."""
         return self.learn + self.select
 
     @cached_property
     def all(self) -> Sums:
-        """Every row: what the served head learns, and what the certificate is about."""
+        """Sums of every row, which the served head learns and the certificate names."""
         return self.unjudged + self.judge
 
     @property
     def digest(self) -> str:
-        """Of all rows; see `Sums.digest`."""
+        """The certificate of all rows, see `Sums.digest`."""
         return self.all.digest(self.space_id)
 
     def with_entry(self, entry: FeatureRows | SummedEntry) -> Ledger:
-        """With more rows (rounded features of this space), or with what is left of rows that were deleted."""
+        """Adds an entry of this space, with its rows or without."""
         if isinstance(entry, SummedEntry):
             return replace(
                 self,
@@ -88,11 +88,11 @@ class Ledger:
         )
 
     def without_entry(self, entry: FeatureRows, remaining: Callable[[], Iterable[FeatureRows]]) -> Ledger:
-        """Without the rows of an entry that was added: equal to a ledger that never saw it.
+        """Takes out an entry that was added: the ledger is equal to one that never saw it.
 
         Sums are subtracted. Bounded rows cannot be: where a class, a source of it or a neighbourhood was full, rows of
-        other batches that the bound kept out come back, so then (and only then) `remaining()` is asked for every entry
-        still in, one by one.
+        other batches that the bound kept out come back; then alone `remaining()` yields the entries that stay, one by
+        one.
         """
         judge, select, learn = _by_fold(entry)
         exam, selected = _without(self.exam, entry), _without(self.selected, entry)
@@ -112,9 +112,9 @@ class Ledger:
         )
 
     def weighted(self, decay: float, entry: FeatureRows | SummedEntry | None, weight: float) -> Ledger:
-        """One step of Horner's rule, sums alone: what there was counts `decay` times, the entry's rows `weight` times.
+        """Takes one step of Horner's rule, for sums alone: they count `decay` times, the entry's rows `weight` times.
 
-        Bounded rows stay as they are. Exact only where both are 1; else the same bits for the same steps.
+        Bounded rows stay as they are. Exact only where both are 1; else the same bits for the same batches.
         """
         groups = ("judge", "select", "learn")
         aged = {name: getattr(self, name).scaled(decay) for name in groups}
@@ -124,7 +124,7 @@ class Ledger:
         return replace(self, **aged)
 
     def pack(self) -> bytes:
-        """Bytes for a cache; G by its upper triangle, in `planes`."""
+        """Packs the ledger for a cache; G by its upper triangle, in `planes`."""
         tensors: dict[str, NDArray[Any]] = {
             "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
             "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
@@ -157,19 +157,19 @@ class Ledger:
 
 
 def _group_sums(entry: FeatureRows | SummedEntry) -> list[Sums]:
-    """Of the rows that judge, select and learn."""
+    """Returns the sums of the rows that judge, select and learn."""
     if isinstance(entry, SummedEntry):
         return [entry.judge, entry.select, entry.learn]
     return [Sums.of(entry.take(mask)) for mask in _by_fold(entry)]
 
 
 def _by_fold(entry: Rows) -> tuple[Bools, Bools, Bools]:
-    """Rows that judge, select and learn, by the fold they are stored with."""
+    """Finds the rows that judge, select and learn, by the fold they are stored with. -> masks [n]"""
     return entry.folds < SELECT_FOLD, entry.folds == SELECT_FOLD, entry.folds > SELECT_FOLD
 
 
 def _without(rows: FeatureRows, entry: FeatureRows) -> FeatureRows:
-    """Rows of other batches; names that only the entry's rows used leave with them."""
+    """Returns the rows of other batches; names that only the entry's rows used leave with them."""
     if not len(rows):
         return rows
     gone = np.array([batch in entry.batches for batch in rows.batches], bool)
@@ -186,7 +186,7 @@ def _used(words: tuple[str, ...], codes: Ints) -> tuple[tuple[str, ...], Ints]:
 
 
 def _was_full(before: Rows, after: Rows) -> bool:
-    """Did a class, a source of it or a neighbourhood lose rows that was as large as the bound allows?"""
+    """Returns whether a class, a source of it or a neighbourhood lost rows that was as large as its bound."""
     return any(
         rows >= most and left.get(group, 0) < rows
         for (most, held), (_, left) in zip(_group_sizes(before), _group_sizes(after), strict=True)
@@ -195,7 +195,7 @@ def _was_full(before: Rows, after: Rows) -> bool:
 
 
 def _group_sizes(rows: Rows) -> list[tuple[int, Counter[tuple[str, str]]]]:
-    """How many rows a bound allows, and how many there are, by what it counts."""
+    """Returns for each bound the rows that it allows, and the rows of each group that it counts."""
     names = [rows.names[k] for k in rows.labels]
     sources = [rows.sources[k] for k in rows.source]
     by_class, by_source = Counter((name, "") for name in names), Counter(zip(names, sources, strict=True))

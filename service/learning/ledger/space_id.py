@@ -1,4 +1,4 @@
-"""The name of a feature space: a hash of everything that decides a rounded feature."""
+"""Ids of feature spaces: a hash of everything that decides a rounded feature."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.learning.network.network import Network, parts_of
 
 
 def space_id(network: Network) -> str:
-    """SHA-256 of everything that decides a rounded feature, 64 hexadecimal digits.
+    """Returns the SHA-256 of everything that decides a rounded feature, 64 hexadecimal digits.
 
     Bytes hashed, in this order: (1) sorted compact JSON, UTF-8, of {"input": shape, "backbone": its layout, "layers":
     its blocks, "lifts": [[kind, width], ...], "shift": s}, and where there are any "inserted" layers and "low_rank"

@@ -1,4 +1,4 @@
-"""Integer sums of rounded features: they add up, and come apart again, without losing a bit.
+"""Integer sums of rounded features, which add up and subtract without losing a bit.
 
 Rounded features are 16-bit integers. Their products, and sums of those, stay below 2^53, where float64 holds every
 integer exactly: so G, Q and n have the same bits for any order, split, machine or number of threads.
@@ -14,23 +14,24 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.inputs import WIDEST_EXACT
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.data.rows import WIDEST, Array, FeatureRows, Ints
+from service.learning.data.rows import Array, FeatureRows, Ints
 
 Floats = NDArray[np.float64]
 
 LARGEST_SUM = 2.0**53
-"""Float64 holds every integer up to here."""
+"""Largest sum: float64 holds every integer up to here."""
 CHUNK = 8192
 """Rows that are multiplied at once."""
 WIDE = 16
-"""Rows a class below which the sums of classes are added up row by row: a product with zeros and ones costs as much for
-each class as for each row."""
+"""Rows a class below which rows are added up class by class: a product with one-hot labels costs as much for each class
+as for each row."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """(G, Q, n) of rows h = [rounded features; 1], all integers held in float64. Never written to.
+    """(G, Q, n) of rows h = [rounded features; 1], integers held in float64. Never changed in place.
 
     classes: those that have rows, in order of first appearance · G = sum h h' [M+1, M+1], the bias last · Q [M+1, C],
     column k = sum of the rows of class k · n [C] rows a class. Once weighted (`scaled`) they are reals.
@@ -43,7 +44,7 @@ class Sums:
 
     @property
     def width(self) -> int:
-        """M: features, the bias not counted."""
+        """M: the number of features, without the bias."""
         return len(self.G) - 1
 
     @property
@@ -52,22 +53,23 @@ class Sums:
 
     @property
     def mass(self) -> float:
-        """What the rows weigh together: their number, where each counts once."""
+        """The weight of all rows: their number, where each counts once."""
         return float(self.n.sum())
 
     @classmethod
     def empty(cls, width: int) -> Sums:
-        """No rows of that many features. Raises MethodRefused where they are too many for exact sums."""
-        if width > WIDEST:
+        """Returns the sums of no rows. Raises MethodRefused where the features are too many for exact sums."""
+        if width > WIDEST_EXACT:
             raise MethodRefused(
-                f"{width:,} features are too many for exact sums; {WIDEST:,} is the limit. Inputs as wide as this are "
-                'learned by auto, or by ridge with the lift "auto", "relu" or "fourier", which makes fewer of them.'
+                f"{width:,} features are too many for exact sums; {WIDEST_EXACT:,} is the limit. Inputs as wide "
+                'as this are learned by auto, or by ridge with the lift "auto", "relu" or "fourier", which makes fewer '
+                "of them."
             )
         return cls((), np.zeros((width + 1, width + 1)), np.zeros((width + 1, 0)), np.zeros(0))
 
     @classmethod
     def of(cls, entry: FeatureRows) -> Sums:
-        """Of rows whose inputs are rounded features, int16 [n, M]. Raises MethodRefused beyond 2^53."""
+        """Sums up rows. Raises MethodRefused beyond 2^53."""
         classes = entry.present()
         width, codes = entry.inputs.shape[1], entry.codes(classes)
         if not len(entry):
@@ -81,13 +83,13 @@ class Sums:
         return _within_limit(cls(classes, G, Q, np.bincount(codes, minlength=len(classes)).astype(np.float64)))
 
     def __add__(self, other: Sums) -> Sums:
-        """Of both. Raises MethodRefused where the sums would pass 2^53."""
+        """Adds two sums. Raises MethodRefused beyond 2^53."""
         classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
         a, b = self.aligned(classes), other.aligned(classes)
         return _within_limit(Sums(classes, a.G + b.G, a.Q + b.Q, a.n + b.n))
 
     def with_rows(self, entry: FeatureRows) -> Sums:
-        """With more rows, as `of` takes them: added to their own sums in place, since one more matrix costs."""
+        """Adds rows, in place onto their own sums, which saves a matrix."""
         if not len(entry):
             return self
         more = Sums.of(entry)
@@ -98,7 +100,7 @@ class Sums:
         return _within_limit(Sums(classes, G, a.Q + b.Q, a.n + b.n))
 
     def __sub__(self, other: Sums) -> Sums:
-        """Without `other`; a class left without rows leaves. Raises CorruptArtifact where `other` was never in."""
+        """Subtracts sums that were added; a class left without rows leaves. Raises CorruptArtifact for any others."""
         classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
         a, b = self.aligned(classes), other.aligned(classes)
         G, Q, n = a.G - b.G, a.Q - b.Q, a.n - b.n
@@ -110,11 +112,11 @@ class Sums:
         return Sums(tuple(c for c, k in zip(classes, kept, strict=True) if k), G, Q[:, kept], n[kept])
 
     def scaled(self, weight: float) -> Sums:
-        """Every row counted `weight` times; with a weight other than 0 and 1 no longer sums of integers."""
+        """Counts every row `weight` times: sums of reals for weights other than 0 and 1."""
         return self if weight == 1 else Sums(self.classes, weight * self.G, weight * self.Q, weight * self.n)
 
     def aligned(self, classes: Sequence[str]) -> Sums:
-        """The same sums with columns in that order, zeros for a class without rows. `classes` holds all of ours."""
+        """Returns the same sums with a column for each of `classes`, which names all of theirs; zeros without rows."""
         if tuple(classes) == self.classes:
             return self
         place = {name: k for k, name in enumerate(classes)}
@@ -124,13 +126,13 @@ class Sums:
         return Sums(tuple(classes), self.G, Q, n)
 
     def sorted(self) -> Sums:
-        """Columns by the UTF-8 bytes of their names, those without rows left out: one order, however the rows came."""
+        """Sorts columns by the UTF-8 bytes of their names, without empty ones: one order for any order of arrival."""
         kept = sorted((k for k in range(len(self.classes)) if self.n[k]), key=lambda k: self.classes[k].encode())
         names = tuple(self.classes[k] for k in kept)
         return Sums(names, self.G, np.ascontiguousarray(self.Q[:, kept]), self.n[kept])
 
     def digest(self, space_id: str) -> str:
-        """The certificate of these sums: SHA-256, 64 hexadecimal digits, of these bytes one after another.
+        """Returns the certificate of these sums: SHA-256, 64 hexadecimal digits, of these bytes one after another.
 
         1. the feature-space id, its 64 hexadecimal digits as ASCII, then a zero byte
         2. M, the number of features without the bias: int64
@@ -153,14 +155,14 @@ class Sums:
 
 
 def _products(inputs: Array, codes: Ints, classes: int) -> tuple[Floats, Floats]:
-    """h'h and h'y of rounded features [n, M] and columns [n]; at least one row."""
+    """Returns h'h and h'y of rounded features [n, M] and columns [n]; at least one row."""
     h = np.ones((len(inputs), inputs.shape[1] + 1))
     h[:, :-1] = inputs
     return h.T @ h, _by_class(h, codes, classes)
 
 
 def _by_class(h: Floats, codes: Ints, classes: int) -> Floats:
-    """Sums of the rows of each class, exact as they are of integers. h [n, M+1], codes [n] -> [M+1, classes]"""
+    """Sums up the rows of each class, exactly, as they are integers. h [n, M+1], codes [n] -> [M+1, classes]"""
     if classes * WIDE <= len(h):
         return h.T @ np.eye(classes)[codes]
     order = np.argsort(codes, kind="stable")
@@ -171,7 +173,7 @@ def _by_class(h: Floats, codes: Ints, classes: int) -> Floats:
 
 
 def triangle(G: Floats) -> Floats:
-    """The upper triangle with the diagonal, row by row."""
+    """Returns the upper triangle with the diagonal, row by row."""
     return np.concatenate([row[k:] for k, row in enumerate(G)])
 
 
@@ -185,8 +187,8 @@ def square(upper: Floats, size: int) -> Floats:
 
 
 def planes(values: Floats) -> list[Array]:
-    """Integers as their low 32 bits and, in the smallest type, what is above: five bytes each below 2^39, where float64
-    takes eight. Reals, of weighted sums, as they are."""
+    """Splits integers into their low 32 bits and, in the smallest type, the bits above: five bytes each below 2^39,
+    where float64 takes eight. Returns reals, of weighted sums, as they are."""
     whole = values.astype(np.int64)
     if not np.array_equal(whole, values):
         return [values]
@@ -197,7 +199,7 @@ def planes(values: Floats) -> list[Array]:
 
 
 def from_planes(low: Array, high: Array | None) -> Floats:
-    """Inverse of `planes`; `high` is null where they were reals."""
+    """Inverse of `planes`; `high` is None for reals."""
     values = low.astype(np.float64)
     if high is not None:
         values += high.astype(np.float64) * 2.0**32

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.contract.inputs import InputSpec
+from service.contract.inputs import WIDEST_EXACT, InputSpec
 from service.errors import MethodRefused
-from service.learning.data.rows import WIDEST
 from service.learning.network.checkpoint import LiftLayout
 from service.learning.network.input_scale import CLIP, input_reach
 
@@ -193,7 +192,7 @@ def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
     width, shape, reach = (WIDE if rows > WIDE_ROWS else WIDTH), spec.shape, input_reach(spec)
     image = len(shape) == 3 and min(shape[1:]) >= 3
     kinds: list[LiftKind] = ["relu"] if image else ["relu", "fourier"]
-    if prod(shape) <= WIDEST:
+    if prod(shape) <= WIDEST_EXACT:
         kinds.insert(0, "none")
     candidates = [[make_lift(kind, shape, width, reach=reach)] for kind in kinds]
     if image:

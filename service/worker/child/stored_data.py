@@ -14,7 +14,7 @@ from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Array, FeatureRows, Rows, bounded
 from service.learning.data.serialization import unpack_rows
-from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_facts
+from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_bounded_rows
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -163,13 +163,13 @@ class StoredData:
         assert isinstance(found, Ledger)
         return found
 
-    def steps(self, weights: BatchWeights, own: bool = True) -> Weighted:
-        return self._weighing.steps(weights, own)
+    def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
+        return self._weighing.weighted_batches(weights, own)
 
     def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
-        steps = self.steps(BatchWeights(decay, source_weights), own)
-        sums = self._weighing.sums(space, decay, steps, keep=own)
-        return with_facts(sums, self.grown(space), decay, steps, self._weighing.entry(space))
+        weighted = self.weighted_batches(BatchWeights(decay, source_weights), own)
+        sums = self._weighing.sums(space, decay, weighted, keep=own)
+        return with_bounded_rows(sums, self.grown(space), decay, weighted, self._weighing.entry(space))
 
     def tested(
         self,
@@ -180,7 +180,9 @@ class StoredData:
         key: str,
         score: Callable[[Sums, FeatureRows], float],
     ) -> list[float]:
-        return self._weighing.tested(space, decay, self.steps(BatchWeights(decay, source_weights)), last, key, score)
+        return self._weighing.tested(
+            space, decay, self.weighted_batches(BatchWeights(decay, source_weights)), last, key, score
+        )
 
     def recent_exam(self, batches: int) -> Rows:
         return self._weighing.recent_exam(batches, self.input.shape)

@@ -1,4 +1,4 @@
-"""Weighted sums of what the store holds: remembered by the steps that led to them, so a new batch is one step more."""
+"""Weighted sums of what the store holds, remembered by the batches in them, so that a new batch is one step more."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Weighing:
         self.made: dict[str, Ledger] = {}
         """Sums of all that a version knows, by name: what the cache should keep."""
 
-    def steps(self, weights: BatchWeights, own: bool = True) -> Weighted:
+    def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch by id with its weight; without `own` those of the update weigh nothing."""
         batches = [*self._known, *self._new]
-        return weights.steps(batches, lambda batch: self._sources.get(batch, ""), () if own else self._new)
+        return weights.weighted(batches, lambda batch: self._sources.get(batch, ""), () if own else self._new)
 
-    def sums(self, space: Space, decay: float, steps: Weighted, keep: bool = False) -> Ledger:
-        """Of these steps. What was summed before the update is the start, where the new batches come last."""
-        found = self._summed(space, decay, steps, len(steps) - len(self._new))
+    def sums(self, space: Space, decay: float, weighted: Weighted, keep: bool = False) -> Ledger:
+        """Of these batches. What was summed before the update is the start, where the new batches come last."""
+        found = self._summed(space, decay, weighted, len(weighted) - len(self._new))
         if keep:
-            self.made[self._name(space, decay, steps)] = found
+            self.made[self._name(space, decay, weighted)] = found
         return found
 
     def entry(self, space: Space) -> Callable[[str], FeatureRows]:
@@ -45,23 +45,23 @@ class Weighing:
         self,
         space: Space,
         decay: float,
-        steps: Weighted,
+        weighted: Weighted,
         last: int,
         key: str,
         score: Callable[[Sums, FeatureRows], float],
     ) -> list[float]:
         """`score` of each of the last batches with the sums of those before it; remembered in the cache."""
         found = []
-        for k in range(max(1, len(steps) - last), len(steps)):
+        for k in range(max(1, len(weighted) - last), len(weighted)):
             self._run.check()
-            name = f"{self._name(space, decay, steps[: k + 1])}{key}"
+            name = f"{self._name(space, decay, weighted[: k + 1])}{key}"
             name = self._shelf.name("tested", name, learned=())
             cached = self._shelf.cache.get(self._shelf.area, name)
             if cached is not None:
                 found.append(float(json.loads(cached)))
                 continue
-            entry = self.entry(space)(steps[k][0])
-            before = self._summed(space, decay, steps[:k], k - 1).all
+            entry = self.entry(space)(weighted[k][0])
+            before = self._summed(space, decay, weighted[:k], k - 1).all
             found.append(score(before, entry) if before.mass and len(entry) else 0.0)
             self._shelf.cache.put(self._shelf.area, name, json.dumps(found[-1]).encode())
         return found
@@ -90,17 +90,17 @@ class Weighing:
         assert isinstance(rows, FeatureRows)
         return rows
 
-    def _summed(self, space: Space, decay: float, steps: Weighted, before: int) -> Ledger:
-        """By Horner's rule from the first `before` steps, where their sums are at hand or can be."""
-        name = self._name(space, decay, steps)
+    def _summed(self, space: Space, decay: float, weighted: Weighted, before: int) -> Ledger:
+        """By Horner's rule from the first `before` batches, where their sums are at hand or can be."""
+        name = self._name(space, decay, weighted)
 
         def make() -> Ledger:
             cached = self._shelf.cache.get(self._shelf.area, name)
             if cached is not None:
                 return Ledger.unpack(cached)
-            start, rest = Ledger.empty(space), steps
-            if 0 < before < len(steps):
-                start, rest = self._summed(space, decay, steps[:before], 0), steps[before:]
+            start, rest = Ledger.empty(space), weighted
+            if 0 < before < len(weighted):
+                start, rest = self._summed(space, decay, weighted[:before], 0), weighted[before:]
             self._run.check()
             return add_up(start, decay, rest, lambda batch: self._shelf.adds(batch, space, self._run))
 
@@ -108,7 +108,7 @@ class Weighing:
         assert isinstance(found, Ledger)
         return found
 
-    def _name(self, space: Space, decay: float, steps: Weighted) -> str:
+    def _name(self, space: Space, decay: float, weighted: Weighted) -> str:
         return self._shelf.name(
-            "weighted", space.id, repr(decay), learned=[f"{batch} {weight!r}" for batch, weight in steps]
+            "weighted", space.id, repr(decay), learned=[f"{batch} {weight!r}" for batch, weight in weighted]
         )

@@ -64,18 +64,18 @@ def same(a: Sums, b: Sums) -> bool:
 def test_weights_are_those_of_every_row() -> None:
     entries = {f"bat_{k}": random_entry(12, width=4, seed=k, batch=f"bat_{k}") for k in range(4)}
     weights = BatchWeights(0.5, {"": 3.0})
-    steps = weights.steps(entries, lambda _: "")
-    assert aged(0.5, steps) == {"bat_0": 0.375, "bat_1": 0.75, "bat_2": 1.5, "bat_3": 3.0}
+    weighted = weights.weighted(entries, lambda _: "")
+    assert aged(0.5, weighted) == {"bat_0": 0.375, "bat_1": 0.75, "bat_2": 1.5, "bat_3": 3.0}
     empty = Ledger(space().id, 0, *[Sums.empty(4)] * 3, FeatureRows.none(4), FeatureRows.none(4))
-    ledger = add_up(empty, 0.5, steps, entries.__getitem__)
+    ledger = add_up(empty, 0.5, weighted, entries.__getitem__)
     rows = FeatureRows.concat(list(entries.values()))
     h = np.c_[rows.inputs.astype(float), np.ones(len(rows))]
-    counts = np.array([aged(0.5, steps)[rows.batches[b]] for b in rows.batch])
+    counts = np.array([aged(0.5, weighted)[rows.batches[b]] for b in rows.batch])
     assert np.allclose(ledger.all.G, (h * counts[:, None]).T @ h, rtol=1e-12)
     assert ledger.all.mass == pytest.approx(counts.sum(), rel=1e-12)
     learning = rows.folds > 2
     assert np.allclose(ledger.learn.n.sum(), counts[learning].sum())
-    assert np.allclose(weighted_sums(rows, aged(0.5, steps)).G, ledger.all.G, rtol=1e-12)
+    assert np.allclose(weighted_sums(rows, aged(0.5, weighted)).G, ledger.all.G, rtol=1e-12)
 
 
 def test_weights_of_zero_and_one_keep_the_certificate() -> None:
@@ -203,7 +203,7 @@ def test_one_batch_more_is_one_step_more_with_the_same_bits(tmp_path: Path) -> N
     for group in ("judge", "select", "learn", "all"):
         assert same(getattr(step, group), getattr(scratch, group))
     assert len(step.selected) == len(scratch.selected)
-    assert aged(decay, memory.steps(BatchWeights(decay, {}))) == pytest.approx(
+    assert aged(decay, memory.weighted_batches(BatchWeights(decay, {}))) == pytest.approx(
         {f"bat_{k}": decay ** (4 - k) for k in range(5)}
     )
 
