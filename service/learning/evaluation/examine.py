@@ -22,7 +22,7 @@ from service.learning.evaluation.report import assess
 from service.learning.evaluation.unlabelled import with_unlabelled
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers, softmax
 from service.learning.exact.frozen_features import moved
-from service.learning.exact.out_of_fold import judged_apart, ridge_apart
+from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_fold
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, choose_alpha
 from service.learning.exact.solve import Head, solve_ridge
 from service.learning.imported_classes import foreign
@@ -201,8 +201,8 @@ def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
 
     classes = grown.all.classes
     judge = solve(grown.unjudged).aligned(classes)
-    _, own = judged_apart(
-        lambda asked: ridge_apart(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), rows.batch, classes
+    _, own = judged_out_of_fold(
+        lambda asked: ridge_out_of_fold(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), rows.batch, classes
     )
     trusted = rows.trusted.values(rows.space.shift)
     logits = table(len(trusted), len(classes), lambda some: judge.logits(trusted[some]))

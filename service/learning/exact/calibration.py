@@ -1,7 +1,7 @@
-"""Temperature: one number that makes the scores of a closed-form head mean what they say.
+"""Temperature: one number that makes the probabilities of a closed-form head honest.
 
-Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. A regression on one-hot targets never looks sure at
-temperature 1, and discriminants look surer than they are.
+Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. A regression on one-hot targets is never sure at
+temperature 1, and discriminants are surer than they are right.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from service.learning.ledger.sums import Floats
 
 COLDEST, HOTTEST = 2.0**-8, 2.0**8
 ENOUGH_ROWS = 50
-"""Rows, of two classes and more, from which a temperature is fitted."""
+"""Rows, of two classes or more, on which a temperature is fitted."""
 FEW_ROWS = 10
-"""Until there are enough, and with nothing to inherit, so many out-of-fold answers have to do."""
+"""Out-of-fold answers that have to do until there are enough, where no temperature is inherited."""
 MOST_ROWS = 2000
-"""Rows beyond which one number does not get better."""
+"""Rows beyond which the fit does not improve."""
 MOST_CELLS = 2**22
-"""Scores, a row and class each, beyond which it does not either: fewer rows of thousands of classes."""
+"""Scores, one a row and class, beyond which it does not either: fewer rows where classes are thousands."""
 STEPS = 30
 
 
 def fit_temperature(logits: Floats, columns: Ints, steps: int = STEPS) -> float:
-    """The temperature in [2^-8, 2^8] with the least log loss. logits [n, C], columns [n]: each row's own class.
+    """Fits the temperature in [2^-8, 2^8] with the least log loss. logits [n, C], columns [n]: each row's own class.
 
-    Targets are smoothed by 1 / (n + 2) over the columns that can be answered: a few rows that are all right do not show
+    Targets are smoothed by 1 / (n + 2) over the classes that the head knows: a few rows that are all right do not show
     that none will be wrong. The loss is convex in 1 / temperature, so its range of 16 octaves is halved `steps` times.
     """
     enough = max(MOST_CELLS // logits.shape[1], ENOUGH_ROWS)
@@ -57,10 +57,11 @@ def fit_temperature(logits: Floats, columns: Ints, steps: int = STEPS) -> float:
 def temperature_of(
     ledger: Ledger, head: Head, entry: FeatureRows, out_of_fold: Floats, classes: Sequence[str], inherited: float | None
 ) -> tuple[float, str | None]:
-    """Temperature of a version, and a note where it rests on thin evidence.
+    """Returns the temperature of a version, and a note where it rests on thin evidence.
 
-    On fold 2 by `head`, which learned folds 3-9 (at most 200 rows a class and source), once that has 50 rows and two
-    classes; else on as many out-of-fold answers to the update's own rows; else inherited; else on ten such answers.
+    It is fitted on fold 2 by `head`, which learned folds 3-9 (at most 200 rows a class and source), once that has 50
+    rows and two classes; else on as many out-of-fold answers to the update's own rows; else inherited; else fitted on
+    ten such answers.
     """
     selected = smallest(ledger.selected)
     logits = head.aligned(classes).logits(selected.values(ledger.shift))
@@ -78,7 +79,7 @@ def temperature_of(
 
 
 def _fit(logits: Floats, columns: Ints, least: int) -> float | None:
-    """Fitted on the rows whose class the head could answer; null where those are too few or of one class."""
+    """Fits on the rows whose class the head knows; None where those are too few or of one class."""
     known = columns >= 0
     known[known] = logits[known, columns[known]] > ABSENT / 2
     rows = np.flatnonzero(known)
@@ -89,5 +90,5 @@ def _fit(logits: Floats, columns: Ints, least: int) -> float | None:
 
 
 def smallest(rows: FeatureRows) -> FeatureRows:
-    """At most 2,000 rows, those of the smallest hashes: one order, however the rows came."""
+    """Returns at most 2,000 rows, those of the smallest hashes, in one order for any order of arrival."""
     return rows.take(hash_order(rows)[:MOST_ROWS])

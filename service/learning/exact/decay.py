@@ -1,4 +1,4 @@
-"""How fast a stream forgets its past: the decay that would have answered the last batches best, each before it came."""
+"""Chooses how fast a stream forgets: by the decay that would have answered the last batches best, each unseen."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from service.learning.ledger.sums import Sums
 from service.learning.method import Data
 
 DECAYS = (1.0, 0.9, 0.7, 0.5)
-"""Tried, the exact one first."""
+"""Decays that are tried, the exact one first."""
 LAST_BATCHES = 20
 """Batches that are answered before they are learned."""
 LEAST_BATCHES = 3
-"""Below so many nothing can be told."""
+"""Answered batches below which nothing is chosen."""
 
 
 @dataclass(frozen=True)
 class Decay:
-    """The decay that was chosen, and the mean share of rows that each one answered rightly; none: too few batches.
+    """The decay that was chosen, and the mean accuracy of each one tried; no scores: too few batches.
 
-    `gain`: what the best one wins over 1, a mean over the batches, and its standard error; null where 1 is the best.
+    gain: of the best one over 1, the mean over the batches and its standard error; None where 1 is the best.
     """
 
     decay: float
@@ -33,7 +33,7 @@ class Decay:
     gain: tuple[float, float] | None = None
 
     def report(self) -> dict[str, object]:
-        """For the report; nothing where nothing was searched."""
+        """Returns what the report says of the search, nothing where there was none."""
         if not self.scores:
             return {}
         tried = {f"{decay:g}": round(score, 4) for decay, score in self.scores.items()}
@@ -46,10 +46,10 @@ class Decay:
 def choose_decay(
     data: Data, space: Space, sources: Mapping[str, float], key: str, solve: Callable[[Sums], Head]
 ) -> Decay:
-    """Test, then train, over the last batches in the order of their ids: every row is answered before it is learned.
+    """Tests, then trains, over the last batches in the order of their ids: every row is answered before it is learned.
 
-    1 unless another is better by more than one standard error of the difference, batch by batch: 1 is exact and owes
-    nothing to the order. A function of the rows alone. `key` names the solver, for what is remembered.
+    Chooses 1 unless another is better by more than one standard error of the difference, batch by batch: 1 is exact and
+    does not depend on the order. A function of the rows alone. `key` names the solver in remembered scores.
     """
 
     def score(before: Sums, entry: FeatureRows) -> float:

@@ -1,4 +1,4 @@
-"""Ridge and discriminants in one head: the sum of both scores, each in units of how far apart it sets the classes.
+"""Ridge and discriminants in one head: the sum of both scores, each in units of its separation of the classes.
 
 Both are linear and come from the same sums, so their sum is a head like any other, and as exact. Ridge weighs every
 direction by all rows, discriminants by the spread within classes alone; where one errs the other often does not.
@@ -18,25 +18,25 @@ import numpy as np
 
 from service.learning.data.rows import FeatureRows, Ints
 from service.learning.exact.calibration import fit_temperature
-from service.learning.exact.out_of_fold import LeftOut, set_apart
+from service.learning.exact.out_of_fold import LeftOut, separation
 from service.learning.exact.solve import Head, solve_lda
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.statistics import Paired
 
 TESTED_ROWS = 200
-"""Rows kept back for choosing below which the discriminants stay: fewer tell too little."""
+"""Selecting rows below which the discriminants stay: fewer show too little."""
 DOUBT = 0.05
-"""Largest chance that a difference is luck, for it to decide."""
+"""Largest p at which a difference decides."""
 HALVINGS = 12
-"""Of the temperature of each head: to half a percent, which is as good as exact here."""
+"""Steps of the fit of each head's temperature: to half a percent, which is as good as exact here."""
 
 
 @dataclass(frozen=True)
 class Compared:
     """Ridge alone and with discriminants on the same rows, each at its own temperature.
 
-    alone, both: accuracy · gain: by how much alone is better in its Brier score, row by row on average · p: the chance
-    that it gains as much where there is no difference; 1 where both are surely right more often.
+    alone, both: accuracy · gain: mean over the rows by which the Brier score of ridge alone is better · p: chance of so
+    large a gain without a difference; 1 where both are surely right more often.
     """
 
     rows: int
@@ -52,9 +52,9 @@ class Compared:
 
 
 def compared(alone: Head, both: Head, rows: FeatureRows, shift: int) -> Compared | None:
-    """Two heads of the learning rows on rows kept back for choosing (rounded features); null: those are too few.
+    """Compares two heads of the learning rows on selecting rows; None where those are too few.
 
-    Right answers alone tell too little: where ridge was 0.4 points better on rows of a test, none of six such tests on
+    Accuracy alone shows too little: where ridge was 0.4 points better on rows of a test, none of six such tests on
     1,800 rows showed it, and four of them by the Brier score: the squared error of probabilities, which is proper, and
     bounded, so that no few rows decide. On seven other feature sets it agreed with right answers.
     """
@@ -72,7 +72,7 @@ def compared(alone: Head, both: Head, rows: FeatureRows, shift: int) -> Compared
 
 
 def _brier(logits: Floats, truth: Ints) -> Floats:
-    """Squared error of the probabilities of each row, at the temperature that suits these rows best. -> [n]"""
+    """Returns the Brier score of each row, at the temperature that suits these rows best. -> [n]"""
     from scipy.special import softmax  # of no use to a process that only serves
 
     errors = softmax(logits / fit_temperature(logits, truth, HALVINGS), axis=1)
@@ -81,32 +81,33 @@ def _brier(logits: Floats, truth: Ints) -> Floats:
 
 
 def _luck(gains: Floats) -> float:
-    """Chance of so large a mean where the true one is 0; of many rows. gains [n]"""
+    """Returns the chance of so large a mean of many gains [n] where the true one is 0."""
     error = float(gains.std()) / math.sqrt(len(gains))
     return 0.5 * math.erfc(float(gains.mean()) / error / math.sqrt(2)) if error > 0 else 1.0
 
 
 def with_discriminants(ridge: Head, sums: Sums, shift: int) -> Head:
-    """The ridge head of these rows plus their discriminants with a uniform prior, in the unit of the ridge head."""
+    """Adds the discriminants of these rows, with a uniform prior, to their ridge head, in its unit."""
     return blended(ridge, solve_lda(sums, shift), sums, shift)
 
 
 def blended(ridge: Head, discriminants: Head, sums: Sums, shift: int) -> Head:
-    """Both heads of these rows in one, in the unit of the ridge head (`unit_of`)."""
+    """Adds both heads of these rows, in the unit of the ridge head (`unit_of`)."""
     ordered = sums.sorted()  # one order of classes, so that a mean over them has the same bits however rows arrived
     means = ordered.Q[:-1].T / ordered.n[:, None] * 2.0**-shift
     heads = (head.aligned(ordered.classes) for head in (ridge, discriminants))
-    unit, added = unit_of(*(set_apart(head, means) for head in heads)), discriminants.aligned(ridge.classes)
+    unit, added = unit_of(*(separation(head, means) for head in heads)), discriminants.aligned(ridge.classes)
     return Head(ridge.classes, ridge.weight + unit * added.weight, ridge.bias + unit * added.bias)
 
 
-def blended_apart(ridge: Iterable[LeftOut], discriminants: Iterable[LeftOut]) -> Iterator[LeftOut]:
-    """The same of what both answer without each group of folds."""
-    for mine, other in zip(ridge, discriminants, strict=True):
-        yield replace(mine, logits=mine.logits + unit_of(mine.apart(), other.apart()) * other.logits)
+def blended_out_of_fold(ridge: Iterable[LeftOut], discriminants: Iterable[LeftOut]) -> Iterator[LeftOut]:
+    """Adds the out-of-fold answers of both in the same way."""
+    for left_out, other in zip(ridge, discriminants, strict=True):
+        unit = unit_of(left_out.separation(), other.separation())
+        yield replace(left_out, logits=left_out.logits + unit * other.logits)
 
 
 def unit_of(ridge: float, discriminants: float) -> float:
-    """What one unit of the discriminants' scores is in ridge's, from how far each sets classes apart; 0 where one of
-    the two sets nothing apart."""
+    """Returns one unit of the discriminants' scores in units of ridge's, from the separation of both; 0 where either
+    separates nothing."""
     return ridge / discriminants if discriminants else 0.0

@@ -1,7 +1,7 @@
-"""Learning by closed form: add the update's rounded features to the ledger, and solve.
+"""Learning by closed form: adds the update's rounded features to the ledger, and solves.
 
-Three kinds of heads come out of one set of sums: the one that is *served* knows every row, the one that is *judged*
-knows folds 2-9, and five others answer the update's own rows, each without its group of folds.
+One set of sums gives three kinds of heads: the *served* one knows every row, the *judged* one folds 2-9, and five
+others answer the update's own rows, each without its group of folds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from service.learning.data.rows import FeatureRows
 from service.learning.exact.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.exact.decay import Decay
 from service.learning.exact.frozen_features import FrozenFeatures
-from service.learning.exact.out_of_fold import judged_apart, out_of_fold_weighted
+from service.learning.exact.out_of_fold import judged_out_of_fold, out_of_fold_weighted
 from service.learning.exact.params import ExactParams, Form
 from service.learning.exact.solve import ABSENT, Head
 from service.learning.exact.solver import Fitted
@@ -36,9 +36,9 @@ from service.learning.wording import listed
 def learn_exactly(
     base: Checkpoint | None, data: Data, frozen: FrozenFeatures, form: Form, params: ExactParams, run: Run
 ) -> Learned:
-    """The version that a closed form makes on `frozen`.
+    """Makes the version of a closed form on frozen features.
 
-    An empty batch solves the ledger anew: what is left after a retraction. Classes that have no rows any more leave.
+    An empty batch solves the ledger anew, as after a retraction. Classes that have no rows any more leave.
     """
     weights, searched = params.weights(data, frozen.space, form)
     form = replace(form, weights=weights)
@@ -88,7 +88,7 @@ def learn_exactly(
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """All that comes out of the sums. `fitted`: the head of folds 3-9 and the strength that was chosen with it."""
+    """The heads of one set of sums. `fitted`: the head of folds 3-9 and the strength that was chosen with it."""
 
     fitted: Fitted
     served: Head
@@ -120,8 +120,8 @@ def _solve(
         return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
 
     run.progress("solving", 1, 3)
-    apart = partial(_apart, data, ledger, weighed, frozen.space, form, fitted.alpha, classes, run)
-    served, out_of_fold = apart(entry, own=True)
+    answered = partial(_out_of_fold, data, ledger, weighed, frozen.space, form, fitted.alpha, classes, run)
+    served, out_of_fold = answered(entry, own=True)
     run.progress("solving", 2, 3)
     judged = solve(weighed.unjudged)
     run.check()
@@ -130,19 +130,19 @@ def _solve(
         out_of_fold = own_out_of_fold(sources, out_of_fold, data, space, weights, entry, classes, solve, run)
     rows, calibrating, inherited = entry, out_of_fold, _inherited(base, form)
     if not len(entry):
-        # what is left after a retraction inherits nothing: the rows that left may have decided it
+        # after a retraction nothing is inherited: the rows that left may have decided it
         inherited = None
     other_kind = bool(data.known_rows) and inherited is None and weights.plain and data.kept_rows == data.known_rows
     if len(ledger.selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
         everything = feature_rows(space, data.kept(), run.check)
         rows = FeatureRows.concat([everything, entry]) if len(entry) else everything
-        _, calibrating = apart(rows, own=False)
+        _, calibrating = answered(rows, own=False)
     temperature, doubt = temperature_of(weighed, fitted.head, rows, calibrating, classes, inherited)
     run.progress("solving", 3, 3)
     return Solved(fitted, served, judged, out_of_fold, temperature, doubt, sources)
 
 
-def _apart(
+def _out_of_fold(
     data: Data,
     ledger: Ledger,
     weighed: Ledger,
@@ -155,11 +155,11 @@ def _apart(
     *,
     own: bool,
 ) -> tuple[Head, Floats]:
-    """The head of everything, and logits out of fold of the update's `own` rows, or of all that is known. -> [n, C]"""
+    """Returns the head of everything, and out-of-fold logits of the update's `own` rows or of all rows. -> [n, C]"""
     weights, shift = form.weights, space.shift
     if weights.plain and ledger.all.mass and len(rows):
-        head, answers = judged_apart(
-            lambda asked: form.solver.apart(ledger.all, asked, shift, alpha, run.check), rows, classes
+        head, answers = judged_out_of_fold(
+            lambda judged: form.solver.out_of_fold(ledger.all, judged, shift, alpha, run.check), rows, classes
         )
         return head.aligned(classes), answers
 
@@ -175,7 +175,7 @@ def _apart(
 
 
 def _weighed(data: Data, params: ExactParams, weights: BatchWeights, solved: Solved) -> list[str]:
-    """What sources and weights mean for what is promised, in sentences."""
+    """Returns notes on sources and weights, and on what no longer holds with them."""
     notes = source_notes(params.per_source, solved.sources, weights, data.known_sources | set(data.batch.sources))
     if params.width is not None and params.kinds is None:
         notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
@@ -191,7 +191,7 @@ def _weighed(data: Data, params: ExactParams, weights: BatchWeights, solved: Sol
 
 
 def _inherited(base: Checkpoint | None, form: Form) -> float | None:
-    """The base's temperature, where its scores are of the same kind."""
+    """Returns the base's temperature where its scores are of the same kind."""
     exact = base.layout.exact if base is not None else None
     return (
         base.layout.temperature if base is not None and exact is not None and exact.method == form.solver.name else None
@@ -199,14 +199,14 @@ def _inherited(base: Checkpoint | None, form: Form) -> float | None:
 
 
 def _classes(base: Checkpoint | None, ledger: Ledger, entry: FeatureRows) -> tuple[str, ...]:
-    """Columns: the base's in their order, then new classes as they first appear in the update."""
+    """Returns the classes that have rows: the base's in their order, then new ones as they appear in the update."""
     with_rows = frozenset(ledger.all.classes)
     named = (*(base.classes if base else ()), *entry.present(), *ledger.all.classes)
     return tuple(name for name in dict.fromkeys(named) if name in with_rows)
 
 
 def _learned(data: Data) -> frozenset[str]:
-    """Batches behind the sums."""
+    """Returns the batches behind the sums."""
     return frozenset(data.known_batches) | frozenset(data.batch.batches)
 
 
@@ -236,7 +236,7 @@ def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, sear
 
 
 def _multiply_adds(frozen: FrozenFeatures, entry: FeatureRows, solved: Solved) -> int:
-    """Features of the new rows, their sums (once by fold and once a group), and a Cholesky of M^3 / 6 a head."""
+    """Counts features of the new rows, their sums (once by fold and once a group) and a Cholesky of M^3 / 6 a head."""
     width, groups = frozen.space.width, len(np.unique(entry.folds // 2))
     heads = max(len(solved.fitted.tried), 1) + 2 + groups
     heads += (len(PULLS) + 2) * len(solved.sources.names) if solved.sources else 0

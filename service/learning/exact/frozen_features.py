@@ -1,4 +1,4 @@
-"""What an exact head stands on: a frozen feature space, and which batches had a hand in it."""
+"""Chooses the frozen features of an exact head, and says which batches had a part in them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_LIFT = 'This version has a trained backbone, whose features need no lift: use
 
 @dataclass(frozen=True, eq=False)
 class FrozenFeatures:
-    """A space, its parts and the batches that each was made of; `lift_rows`, `lift_named`, `lift_ahead`: see
+    """A space, its parts and the batches that each was made of; for `lift_rows`, `lift_named` and `lift_ahead` see
     `ExactHead`."""
 
     space: Space
@@ -56,15 +56,16 @@ def frozen_features_for(
     run: Run,
     fading: bool = False,
 ) -> FrozenFeatures:
-    """Where the head of this update stands.
+    """Chooses the features under the head of this update.
 
-    `kinds`: lifts asked for by name, side by side; null: `auto`. A version with a trained backbone stands on its frozen
-    features; one with a pretrained backbone on those, with the lifts beside them that are asked for, or where that does
-    better with convolutions of the images, or of texts with random ReLU features, which then stay. Otherwise lifts of
-    the scaled input: those asked for; or those of the base; or, for a first version and whenever the rows have doubled
-    since or allow for wider ones, those that do best on rows kept back for choosing; those that were far ahead there
-    stay once without being tried. `fading`: old batches count less, so the latest rows choose, and never are there
-    enough of them for wider ones.
+    kinds: lifts by name, side by side; None: auto · fading: old batches count less, so the latest rows choose, and
+    those are never enough for wider lifts.
+
+    A trained backbone gives its frozen features. A pretrained one gives those, with the named lifts beside them, or
+    where that does better with convolutions of images or random ReLU features of texts, which then stay. Otherwise the
+    scaled input is lifted: by the named lifts; or by those of the base; or, in a first version and whenever rows have
+    doubled since or allow for wider ones, by those that do best on selecting rows. Lifts that were far ahead stay once
+    without being tried.
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone
@@ -95,7 +96,7 @@ def frozen_features_for(
 
 
 def _lifts_still_fit(base: Checkpoint, data: Data, fading: bool) -> bool:
-    """Are the lifts of the base still good: named, or chosen from more than half as many rows, and as wide as now?"""
+    """Returns whether the lifts of the base stay: named, or chosen from over half as many rows and as wide as now."""
     exact = base.layout.exact
     if exact is None:
         return bool(base.layout.lifts)
@@ -121,7 +122,7 @@ def _lifted(
     decided: frozenset[str] = frozenset(),
     scores: dict[str, float] | None = None,
 ) -> FrozenFeatures:
-    """The scaled input behind these lifts. None alone needs no lift at all."""
+    """Returns the scaled input behind these lifts; "none" alone is no lift."""
     used = [] if [lift.kind for lift in lifts] == ["none"] else lifts
     space = Space.of(identity_network(data.input, _scale(base, data)[0], used))
     details = {"lifts_tried": scores} if scores else {}
@@ -144,7 +145,7 @@ def _pretrained(
     solver: Solver,
     run: Run,
 ) -> FrozenFeatures:
-    """The features of a pretrained backbone; lifts beside them as asked for by name, or as far as they help."""
+    """Returns the features of a pretrained backbone, beside them named lifts, or one that helps."""
     if base is not None and kinds is None:
         stands = base.layout.exact is None or base.layout.lifts or _lifts_still_fit(base, data, False)
         if stands or data.kept_rows < data.known_rows:
@@ -170,8 +171,8 @@ def _pretrained(
 
 
 def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
-    """The lift to try beside a pretrained backbone's features. Random ReLU features of a text's: the linear head is the
-    limit once rows are many (RanPAC); of few rows they cost more than they give."""
+    """Returns the lift to try beside a pretrained backbone's features. For texts random ReLU features: once rows are
+    many the linear head is the limit (RanPAC); with few rows they cost more than they give."""
     if isinstance(spec, ImageInput) and min(spec.shape[1:]) >= SMALLEST_IMAGE:
         return "conv"
     return "relu" if isinstance(spec, TextInput) and rows >= WIDE else None
@@ -185,7 +186,7 @@ def _in_space(
     decided: frozenset[str],
     details: dict[str, Any],
 ) -> FrozenFeatures:
-    """Ground in this space; parts that the base has are the base's. `decided`: by which batches its lifts were."""
+    """Returns the features of this space, by the base's parts where it has them. `decided`: batches behind lifts."""
     rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
         return FrozenFeatures(
@@ -206,12 +207,12 @@ def _in_space(
 
 
 def _decided_anew(learned: dict[str, frozenset[str]], decided: frozenset[str]) -> dict[str, frozenset[str]]:
-    """Which batches had a hand in each part, where lifts stay as they are though they were tried again on `decided`."""
+    """Returns the batches behind each part, where the lifts stay though they were tried again on `decided`."""
     return {part: decided if decided and kind_of(part) == "lift" else by for part, by in learned.items()}
 
 
 def space_stays(layout: Layout, lost: int) -> str:
-    """Why no other lift can be, once so many learned rows were deleted."""
+    """Says why no other lift is possible once so many learned rows were deleted."""
     lifts = " and ".join(lift.kind for lift in layout.lifts) or "none"
     return (
         f"The feature space cannot change: {lost:,} learned rows were deleted, and what is known of them is known in "
@@ -220,12 +221,12 @@ def space_stays(layout: Layout, lost: int) -> str:
 
 
 def moved(layout: Layout) -> bool:
-    """Was a backbone that came with weights trained here?"""
+    """Returns whether a backbone that came with weights was trained here."""
     return layout.trained or bool(layout.low_rank)
 
 
 def features_of_base(base: Checkpoint, data: Data) -> FrozenFeatures:
-    """The ground of the base, whatever else might do better by now."""
+    """Returns the features of the base, whatever might do better by now."""
     exact = base.layout.exact
     rows = exact.lift_rows if exact else data.known_rows + len(data.batch)
     network = build(base)
@@ -235,7 +236,7 @@ def features_of_base(base: Checkpoint, data: Data) -> FrozenFeatures:
 
 
 def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> FrozenFeatures:
-    """Frozen features of a trained backbone, on the grid that its largest features ask for."""
+    """Returns the frozen features of a trained backbone, on the grid that fits its largest ones."""
     if kinds is not None and list(kinds) != ["none"]:
         raise MethodRefused.at("/method/lift", NO_LIFT)
     network = build(base)

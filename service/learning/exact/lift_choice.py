@@ -1,4 +1,4 @@
-"""Which lift a model gets: each candidate is tried as it would be used, on rows that no judge will see."""
+"""Chooses the lift of a model: each candidate is tried as it would be used, on rows that never judge."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, mak
 from service.learning.run import Run
 
 TRIED_ROWS = 4000
-"""Rows that candidates are tried on, those with the smallest hash."""
+"""Rows on which candidates are tried, those with the smallest hash."""
 MOST_CLASSES = 1000
 """Classes that candidates are tried on where there are too many rows for all: a head learns little of one row a class,
 and costs the more, the more classes there are."""
 SELECTING_ROWS = 200
 """Rows of fold 2 from which they alone decide; until then all rows but the judges' do, out of fold."""
 LEAST_ROWS = 20
-"""Rows below which nothing can be told: the lift that owes nothing to the rows."""
+"""Rows below which none is tried, and the lift does not depend on rows."""
 WORTH = 0.005
 """Balanced accuracy that more filters, or lifts beside a pretrained backbone, must win: they double the width."""
 ROOM = 0.9
 """Balanced accuracy from which on more filters are not tried."""
 AHEAD, FAR = 2.0, 0.01
-"""A lift is far behind that answers so many times as often wrong, and that much worse in balanced accuracy."""
+"""A lift is far behind with so many times the errors, and so much less balanced accuracy."""
 
 
 @dataclass(frozen=True, eq=False)
 class LiftChoice:
-    """The lifts that were chosen, and each candidate's balanced accuracy; none where too few rows could tell.
+    """The lifts that were chosen, and each candidate's balanced accuracy; no scores where rows were too few.
 
     ahead: all others are far behind, on 200 rows of fold 2 or more.
     """
@@ -51,7 +51,7 @@ class LiftChoice:
 
 
 def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver, run: Run) -> LiftChoice:
-    """By balanced accuracy on fold 2 of a head fitted on folds 3-9, ties to the smaller; judging folds are left out.
+    """Chooses by the balanced accuracy on fold 2 of a head of folds 3-9, ties to the smaller; no judging fold decides.
 
     `rows`: raw inputs, all there are. With fewer than 200 rows in fold 2, out of fold over folds 2-9 instead (groups
     k = fold // 2); with fewer than 20 rows or one class: convolutions for images, none for vectors. Where convolutions
@@ -67,7 +67,7 @@ def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver,
         run.progress("choosing a lift", len(scores), len(candidates))
         space = Space.of(identity_network(spec, scale, lifts))
         score = unseen_accuracy(feature_rows(space, tried, run.check), space.shift, solver, run)
-        scores[told(lifts)] = round(score, 4)
+        scores[lift_names(lifts)] = round(score, 4)
         return score
 
     best, chosen = -1.0, candidates[0]
@@ -76,7 +76,7 @@ def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver,
             best, chosen = score, lifts
     if best >= ROOM:
         enough = int((tried.folds == SELECT_FOLD).sum()) >= SELECTING_ROWS
-        return LiftChoice(chosen, scores, enough and _ahead(scores, told(chosen)))
+        return LiftChoice(chosen, scores, enough and _ahead(scores, lift_names(chosen)))
     wider = twice_the_filters(spec, chosen, len(rows))
     if wider is not None and score_of(wider) > best + WORTH:
         chosen = wider
@@ -84,23 +84,23 @@ def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver,
 
 
 def stays(base: Layout, grown: Callable[[], Ledger], rows: int, solver: Solver) -> dict[str, float] | None:
-    """Can the lift of the base stay untried for so many rows, since it was far ahead when it was chosen, and still does
-    well on fold 2? -> its balanced accuracy there, by a head of folds 3-9; null: one is to be chosen.
+    """Returns the balanced accuracy of the base's lift on fold 2, by a head of folds 3-9, where it may stay untried: it
+    was far ahead when it was chosen, and still does well. None: a lift is to be chosen.
 
-    `grown`: the ledger that knows all rows, in the base's space, which holds up to 200 rows of fold 2 a class.
+    `grown`: makes the ledger of all rows in the base's space, which holds up to 200 rows of fold 2 a class.
     """
     exact = base.exact
     if exact is None or not exact.lift_ahead or exact.lift_rows <= WIDE_ROWS < rows:
         return None
-    ledger, name = grown(), told(base.lifts) or f"none {prod(base.input.shape)}"
+    ledger, name = grown(), lift_names(base.lifts) or f"none {prod(base.input.shape)}"
     selected = ledger.selected
     head = solver.solve(ledger.learn, ledger.shift, exact.alpha).aligned(selected.names)
     score = balanced_accuracy(head.logits(selected.values(ledger.shift)), selected.labels)
     return {name: round(score, 4)} if score >= ROOM else None
 
 
-def told(lifts: Sequence[Lift] | Sequence[LiftLayout]) -> str:
-    """Their kinds and widths, as reports name them."""
+def lift_names(lifts: Sequence[Lift] | Sequence[LiftLayout]) -> str:
+    """Returns kinds and widths, as reports name them."""
     return " + ".join(f"{lift.kind} {lift.width}" for lift in lifts)
 
 
@@ -110,8 +110,8 @@ def _ahead(scores: Mapping[str, float], best: str) -> bool:
 
 
 def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) -> tuple[bool, dict[str, float]]:
-    """Do lifts beside the first `alone` features of the space win enough? -> that, and both scores, as `choose_lifts`
-    has them; without rows that could tell: no, and none."""
+    """Returns whether lifts beside the first `alone` features of the space win enough, and both scores, as in
+    `choose_lifts`; False and no scores where rows are too few."""
     tried = _tried(rows)
     if not _can_tell(tried):
         return False, {}
@@ -123,8 +123,8 @@ def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) 
 
 
 def _tried(rows: Rows) -> Rows:
-    """Rows that no judge will see, those with the smallest hash; of very many classes those of some, in which their
-    rows stay together."""
+    """Returns the rows to try on, of folds 2-9, those with the smallest hash; where classes are very many, the rows of
+    some of them."""
     tried = rows.take(rows.folds >= SELECT_FOLD)
     order = np.argsort(tried.hashes, kind="stable")
     if len(tried) > TRIED_ROWS and len(np.unique(tried.labels)) > MOST_CLASSES:
@@ -144,9 +144,10 @@ def _without_rows(spec: InputSpec) -> list[Lift]:
 
 
 def unseen_accuracy(entry: FeatureRows, shift: int, solver: Solver, run: Run) -> float:
-    """Balanced accuracy on fold 2 of a head of folds 3-9; with fewer than 200 rows in fold 2, on folds 2-9 out of fold.
+    """Returns the balanced accuracy on fold 2 of a head of folds 3-9; with fewer than 200 rows in fold 2, that of
+    out-of-fold answers to folds 2-9.
 
-    entry: rows of folds 2-9 whose inputs are features rounded to the grid 2^-shift.
+    entry: rows of folds 2-9 on the grid 2^-shift.
     """
     selecting = entry.take(entry.folds == SELECT_FOLD)
     learn, select = Sums.of(entry.take(entry.folds > SELECT_FOLD)), Sums.of(selecting)
@@ -154,11 +155,11 @@ def unseen_accuracy(entry: FeatureRows, shift: int, solver: Solver, run: Run) ->
     if len(selecting) >= SELECTING_ROWS:
         logits = fitted.head.aligned(entry.names).logits(selecting.values(shift))
         return balanced_accuracy(logits, selecting.labels)
-    _, answers = fitted.solver.apart(learn + select, entry, shift, fitted.alpha, run.check)
+    _, answers = fitted.solver.out_of_fold(learn + select, entry, shift, fitted.alpha, run.check)
     return balanced_accuracy(out_of_fold_logits(answers, len(entry), entry.names), entry.labels)
 
 
 def balanced_accuracy(logits: Array, columns: Ints) -> float:
-    """Mean over the classes at hand of the share of their rows answered right. logits [n, C], columns [n]; n >= 1"""
+    """Returns the mean over the classes that have rows of their accuracy. logits [n, C], columns [n]; n >= 1"""
     right = np.nan_to_num(logits, nan=-np.inf).argmax(1) == columns
     return float(np.mean([right[columns == k].mean() for k in np.unique(columns)]))

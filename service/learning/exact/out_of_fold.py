@@ -1,9 +1,9 @@
-"""Out-of-fold answers of closed-form heads from the equations of all rows, not from a head for each group of folds.
+"""Out-of-fold answers of closed-form heads from the equations of all rows, without a head for each group of folds.
 
-Taking n_k rows out changes scatter and means by a matrix of rank n_k + C. So with A = L L' of all rows, what the head
-without a group answers follows from inner products of that group's rows in the metric of L^-1 (Woodbury, "Inverting
+Taking n_k rows out changes scatter and means by a matrix of rank n_k + C. So with A = L L' of all rows, the answers of
+the head without a group follow from inner products of that group's rows in the metric of L^-1 (Woodbury, "Inverting
 modified matrices", 1950). One triangular solution serves all groups: n M^2 for n rows, where heads of their own take
-M^3 / 3 each. Shrinkage is that of all rows, alpha D and (1 - eps, eps tr / M) over the scatter that is left: it says
+M^3 / 3 each. Shrinkage is that of all rows, alpha D and (1 - eps, eps tr / M) over the scatter that is left: it carries
 nothing of labels.
 """
 
@@ -25,34 +25,34 @@ from service.learning.run import no_check
 from service.learning.tables import blank, parts, table
 
 FEW = 2
-"""Groups of so many times fewer rows than there are features are cheaper by this way."""
+"""Groups with so many times fewer rows than features are cheaper this way."""
 
 
 class Equations(Protocol):
-    """Those of all rows, A w_k = r_k. `spread`: what S_w counts in A."""
+    """The equations of all rows, A w_k = r_k. `spread`: the factor of S_w in A."""
 
     moments: Moments
     spread: float
 
     def factor(self) -> Floats:
-        """L of A = L L', its lower triangle. Raises MethodRefused."""
+        """Returns L of A = L L', its lower triangle. Raises MethodRefused."""
         ...
 
     def head(self, factor: Floats) -> Head:
-        """In grid units."""
+        """Returns the head in grid units."""
         ...
 
     def alone(self, rest: Sums) -> Equations:
-        """Of some of the rows, with the shrinkage of all."""
+        """Returns the equations of some of the rows, with the shrinkage of all."""
         ...
 
     def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
-        """In coordinates of V, for classes that have n [C] rows left and the coordinates `means` [v, C]: by how much A
-        changes but for S_w, [v, v]; the right side [v, C], both times `scale`; and the bias, from V' w."""
+        """Returns, in coordinates of V, for classes with n [C] rows left at coordinates `means` [v, C]: the change of A
+        apart from S_w [v, v] and the right side [v, C], both times `scale`; and the bias, a function of V' w."""
         ...
 
 
-class RidgeApart:
+class RidgeDowndate:
     """Ridge: A = S_w + sum_k pi_k (mu_k - mu)(mu_k - mu)' + alpha D."""
 
     spread = 1.0
@@ -67,10 +67,10 @@ class RidgeApart:
     def head(self, factor: Floats) -> Head:
         return self._equations.head(factor)
 
-    def alone(self, rest: Sums) -> RidgeApart:
+    def alone(self, rest: Sums) -> RidgeDowndate:
         moments = Moments.of(rest, self._prior)
         kept = self.moments.variance * (self.moments.freedom / moments.freedom)
-        return RidgeApart(replace(moments, variance=kept), self._alpha, self._prior)
+        return RidgeDowndate(replace(moments, variance=kept), self._alpha, self._prior)
 
     def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
         prior = n**self._prior / (n**self._prior).sum()
@@ -83,7 +83,7 @@ class RidgeApart:
         return change, right, lambda answers: prior - centre @ answers
 
 
-class LdaApart:
+class LdaDowndate:
     """Discriminants: A = a S_w + d I."""
 
     def __init__(self, moments: Moments, prior: float, spread: float, diagonal: float) -> None:
@@ -95,9 +95,9 @@ class LdaApart:
     def head(self, factor: Floats) -> Head:
         return lda_head(self.moments, factor)
 
-    def alone(self, rest: Sums) -> LdaApart:
+    def alone(self, rest: Sums) -> LdaDowndate:
         moments = Moments.of(rest, self._prior)
-        return LdaApart(moments, self._prior, self.spread, self._diagonal * self.moments.freedom / moments.freedom)
+        return LdaDowndate(moments, self._prior, self.spread, self._diagonal * self.moments.freedom / moments.freedom)
 
     def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
         prior = np.log(n**self._prior / (n**self._prior).sum())
@@ -107,19 +107,19 @@ class LdaApart:
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """What the head without one group of folds answers.
+    """Answers of the head without one group of folds.
 
     rows [n_k]: places in the entry · classes: those that have rows without it · logits [n_k, C] of those rows ·
-    apart: how far it sets the classes apart, at their means without the group; computed where it is asked for.
+    separation: how far it sets the classes apart, at their means without the group; computed on demand.
     """
 
     rows: Ints
     classes: tuple[str, ...]
     logits: Floats
-    apart: Callable[[], float]
+    separation: Callable[[], float]
 
 
-def ridge_apart(
+def ridge_out_of_fold(
     total: Sums,
     entry: FeatureRows,
     shift: int,
@@ -127,20 +127,20 @@ def ridge_apart(
     prior: float,
     check: Callable[[], None] = no_check,
 ) -> tuple[Head, Iterator[LeftOut]]:
-    """The ridge head of all rows, as `solve_ridge` has it, and the answers to the entry's; some row must be there."""
-    return _apart(RidgeApart(Moments.of(total, prior), alpha, prior), total, entry, shift, check)
+    """Returns the ridge head of all rows, at least one, as `solve_ridge` does, and out-of-fold answers to the entry."""
+    return _apart(RidgeDowndate(Moments.of(total, prior), alpha, prior), total, entry, shift, check)
 
 
-def lda_apart(
+def lda_out_of_fold(
     total: Sums,
     entry: FeatureRows,
     shift: int,
     prior: float,
     check: Callable[[], None] = no_check,
 ) -> tuple[Head, Iterator[LeftOut]]:
-    """The same of discriminants, as `solve_lda` has them."""
+    """Does the same for discriminants, with the head of `solve_lda`."""
     moments = Moments.of(total, prior)
-    return _apart(LdaApart(moments, prior, *lda_shrinkage(total, moments)), total, entry, shift, check)
+    return _apart(LdaDowndate(moments, prior, *lda_shrinkage(total, moments)), total, entry, shift, check)
 
 
 def _apart(
@@ -155,8 +155,8 @@ def _apart(
 def left_out(
     equations: Equations, factor: Floats, total: Sums, entry: FeatureRows, check: Callable[[], None] = no_check
 ) -> Iterator[LeftOut]:
-    """For each group of folds k = fold // 2 of the entry (rounded features), which `total` holds, and behind which
-    `equations` and their `factor` are. A group without which nothing is left is not answered."""
+    """Answers each group of folds k = fold // 2 of the entry, which is in `total`, whose `equations` have the `factor`.
+    A group is not answered where nothing is left without it."""
     moments, group = equations.moments, entry.folds // 2
     groups = [np.flatnonzero(group == k) for k in np.unique(group)]
     groups = [places for places in groups if len(places) < total.rows]
@@ -174,17 +174,17 @@ def left_out(
         yield _by_rows(equations, places, labels[places], inner[:, np.concatenate([places, always])])
 
 
-def judged_apart(
-    apart: Callable[[FeatureRows], tuple[Head, Iterable[LeftOut]]], entry: FeatureRows, classes: Sequence[str]
+def judged_out_of_fold(
+    out_of_fold: Callable[[FeatureRows], tuple[Head, Iterable[LeftOut]]], entry: FeatureRows, classes: Sequence[str]
 ) -> tuple[Head, Floats]:
-    """Of at most 200 rows a class, as of trusted rows: those are left out by `apart`, with all that is nearly the same
-    or of their group, and more would tell little more. Rows with a near-duplicate in another fold are not asked.
-    -> its head, logits [n, C], NaN in the other rows"""
+    """Answers at most 200 rows a class, as many as trusted rows; more would show little more. `out_of_fold` leaves them
+    out with their near-duplicates and groups. Rows with a near-duplicate in another fold are not answered.
+    -> the head, logits [n, C], NaN in the other rows"""
     single = np.flatnonzero(~parted(entry.marks, entry.folds))
     judged = np.zeros(len(entry), bool)
     judged[single[places_in_bounds(entry.take(single))]] = True
     left = np.flatnonzero(near(entry.marks, entry.kin, judged))
-    head, answers = apart(entry.take(left))
+    head, answers = out_of_fold(entry.take(left))
     logits = blank(len(entry), len(classes))
     _fill(logits, answers, classes, left)
     logits[~judged] = np.nan
@@ -192,14 +192,14 @@ def judged_apart(
 
 
 def out_of_fold_logits(answers: Iterable[LeftOut], rows: int, classes: Sequence[str]) -> Floats:
-    """-> [rows, C]; -1e9 in the column of a class that a head has not seen, NaN in rows that none answers."""
+    """Collects answers: -1e9 for a class that a head has not seen, NaN in rows without an answer. -> [rows, C]"""
     logits = blank(rows, len(classes))
     _fill(logits, answers, classes, np.arange(rows))
     return logits
 
 
 def _fill(logits: Floats, answers: Iterable[LeftOut], classes: Sequence[str], places: Ints) -> None:
-    """Write what was answered without each group. places: of the entry's rows in `logits`"""
+    """Writes the answers of each group. places: of the entry's rows in `logits`"""
     column = {name: k for k, name in enumerate(classes)}
     for group in answers:
         rows, columns = places[group.rows], np.array([column[name] for name in group.classes])
@@ -209,14 +209,14 @@ def _fill(logits: Floats, answers: Iterable[LeftOut], classes: Sequence[str], pl
             logits[rows[place]] = block
 
 
-def set_apart(head: Head, means: Floats) -> float:
-    """How far a head sets the classes apart: at each of their means [C, M], its own score less the next best; of that
-    the root mean square. 0 where nothing is apart: one class, or means that are equal."""
+def separation(head: Head, means: Floats) -> float:
+    """Returns how far a head separates classes: the root mean square over their means [C, M] of the own score less the
+    next best. 0 for one class or equal means."""
     return _between(len(means), lambda place: head.logits(means[place]))
 
 
 def _between(classes: int, scores: Callable[[slice], Floats]) -> float:
-    """The same from the scores of each class mean, one a row, a few rows at a time."""
+    """Returns the same from the scores of the class means, one mean a row, a few rows at a time."""
     if classes < 2:
         return 0.0
     margins = []
@@ -237,12 +237,15 @@ def _by_itself(
     alone = equations.alone(total - Sums.of(rows))
     head, means = alone.head(alone.factor()), alone.moments.means.T
     logits = table(len(places), len(head.classes), lambda place: head.logits(rows.inputs[place]))
-    return LeftOut(places, head.classes, logits, lambda: set_apart(head, means))
+    return LeftOut(places, head.classes, logits, lambda: separation(head, means))
 
 
 def _by_rows(equations: Equations, places: Ints, labels: Ints, z: Floats) -> LeftOut:
-    """z [M, n_k + C + 1] = L^-1 V, V the group's rows less their class means, the class means less the centre, and the
-    centre. Without the group, and times (its freedom / that of all), the equations are A + V S V', right V R."""
+    """Answers a group by Woodbury's identity.
+
+    z [M, n_k + C + 1] = L^-1 V, V the group's rows less their class means, the class means less the centre, and the
+    centre. Without the group, and times (its freedom / that of all), the equations are A + V S V', right side V R.
+    """
     moments, size, C = equations.moments, len(labels), len(equations.moments.classes)
     belongs = np.eye(C)[labels]
     n = moments.n - belongs.sum(0)
@@ -260,10 +263,10 @@ def _by_rows(equations: Equations, places: Ints, labels: Ints, z: Floats) -> Lef
     constant = bias(answers)
     classes = tuple(moments.classes[c] for c in left)
 
-    def apart() -> float:
+    def separation_at_means() -> float:
         return _between(len(left), lambda place: means.T[place] @ answers + constant)
 
-    return LeftOut(places, classes, rows_in_z @ answers + constant, apart)
+    return LeftOut(places, classes, rows_in_z @ answers + constant, separation_at_means)
 
 
 def out_of_fold_weighted(
@@ -275,11 +278,11 @@ def out_of_fold_weighted(
     solve: Callable[[Sums], Head],
     check: Callable[[], None] = no_check,
 ) -> Floats:
-    """Of weighted rows: logits of the entry by heads without each group of folds k = fold // 2. -> [n, C]
+    """Answers weighted rows by heads without their group of folds k = fold // 2. -> [n, C]
 
-    `others`: weighted sums of everything but the entry · `weight`: of each batch, its age included. Nothing is taken
-    out of sums: a class that only the group itself has is truly unknown to its head. Rows with a near-duplicate in
-    another fold are not answered.
+    others: weighted sums of everything but the entry · weight: of each batch, its age included. Nothing is subtracted
+    from sums: a head does not know a class that its group alone has. Rows with a near-duplicate in another fold are not
+    answered.
     """
     group = entry.folds // 2
     sums = {k: weighted_sums(entry.take(group == k), weight) for k in np.unique(group)}

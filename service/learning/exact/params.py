@@ -1,4 +1,4 @@
-"""What a closed form is asked for: its parameters, and the solver with what batches count."""
+"""Parameters of closed forms, and the solver with the weights of batches."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ class ExactParams(Strict):
 
     @property
     def kinds(self) -> list[LiftKind] | None:
-        """Lifts asked for by name; null: auto."""
+        """Lifts by name; None: auto."""
         if self.lift == "auto":
             return None
         return self.lift if isinstance(self.lift, list) else [self.lift]
 
     def under(self, base: Checkpoint | None, data: Data) -> Checkpoint | None:
-        """What the head goes on from: the base, or where its network is not wanted its scale and classes alone.
+        """Returns the version under the head: the base, or its scale and classes alone where its network is not wanted.
 
         Raises MethodRefused where rows are gone that would have to be summed anew.
         """
@@ -104,7 +104,7 @@ class ExactParams(Strict):
         return Checkpoint(layout, {"scale": base.parts["scale"]}, known)
 
     def weights(self, data: Data, space: Space, form: Form) -> tuple[BatchWeights, Decay]:
-        """What batches count for a head of that form, and how their decay was found."""
+        """Returns the weights of batches for a head of that form, and how their decay was chosen."""
         if self.half_life is not None:
             return BatchWeights(0.5 ** (1 / self.half_life), self.source_weights), Decay(0.5 ** (1 / self.half_life))
         if self.decay != "search":
@@ -137,8 +137,8 @@ def _input_lost(rows: int) -> str:
 
 
 def unfit(setting: Setting, params: ExactParams) -> tuple[str, str] | None:
-    """Where a named lift cannot be: convolutions of what is no image, any lift of a backbone that was trained here, and
-    where rows were deleted any but the version's own; nor can the scaled input of those be had again."""
+    """Returns the parameter and the sentence that refuse it: convolutions of what is no image, any lift of a backbone
+    that was trained here, and where rows were deleted any lift but the version's own, or the scaled input."""
     kinds, shape, live = params.kinds or ["none"], setting.input.shape, setting.live
     trained = live is not None and (isinstance(live.backbone, TRAINED_HERE) or moved(live))
     if trained and params.features == "version" and kinds != ["none"]:
@@ -153,7 +153,7 @@ def unfit(setting: Setting, params: ExactParams) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """A solver and what the layout tells of it; `weights`: what each batch counts."""
+    """A solver with its prior and the weights of batches."""
 
     prior: float
     solver: Solver

@@ -1,4 +1,4 @@
-"""Ridge as a solver, and how strong it is: alpha, chosen from a grid on sums of rows that the head did not learn."""
+"""Ridge as a solver; its strength alpha is chosen from a grid on sums of rows that the head did not learn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.learning.data.rows import FeatureRows
-from service.learning.exact.discriminants import blended, blended_apart, compared, with_discriminants
-from service.learning.exact.out_of_fold import LeftOut, lda_apart, ridge_apart
+from service.learning.exact.discriminants import blended, blended_out_of_fold, compared, with_discriminants
+from service.learning.exact.out_of_fold import LeftOut, lda_out_of_fold, ridge_out_of_fold
 from service.learning.exact.solve import Head, RidgeEquations, solve_ridge, solved_once
 from service.learning.exact.solver import Fitted, Name
 from service.learning.ledger.moments import Moments
@@ -17,7 +17,7 @@ ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)
 """The grid of the ridge's strength, in units of each feature's own variance. Squared error asks for 1 where rows are
 few; answers are better with 0.3: by 0.3 points on average over ten feature sets."""
 DEFAULT_ALPHA = 1e-2
-"""Used until there are rows to choose on."""
+"""Alpha until there are rows to choose on."""
 TIE = 1e-6
 """Scores so near to the best (relative) are equal: the larger alpha wins, so that rounding chooses nothing."""
 MANY = 3
@@ -44,7 +44,7 @@ def choose_alpha(
     grid: Sequence[float] = ALPHAS,
     check: Callable[[], None] = lambda: None,
 ) -> AlphaChoice:
-    """Solves `learn` (folds 3-9) with alphas of the grid, smallest first in it, by squared error on `select` (fold 2).
+    """Chooses the alpha of a head of `learn` (folds 3-9) by its squared error on `select` (fold 2); grid ascending.
 
     From the middle of the grid, or one below it where rows are many (`MANY`), larger ones are tried while the error
     falls, then smaller ones while they are nearly as good as the best (`NEAR`), of which the smallest wins; where all
@@ -71,7 +71,7 @@ def choose_alpha(
 
 
 def _searched(error: Callable[[float], float], grid: Sequence[float], first: int) -> dict[float, float]:
-    """The error of each alpha that had to be tried, by alpha; `first` is the place of the one to start from."""
+    """Returns the error of each alpha that had to be tried, by alpha; `first`: place of the one to start from."""
     low = high = first
     scores = {grid[low]: error(grid[low])}
     while high + 1 < len(grid):
@@ -97,7 +97,7 @@ def _best(scores: Mapping[float, float]) -> float:
 class Ridge:
     """(G_b + alpha D) W = [pi_1 mu_1 ... pi_C mu_C], alpha from `grid`; with `discriminants` those beside it.
 
-    left_out: they were asked for, but ridge alone was surely better, as `fit` finds out.
+    left_out: they were asked for, but `fit` found ridge alone surely better.
     """
 
     prior: float
@@ -124,19 +124,19 @@ class Ridge:
         alpha = self._usual if alpha is None else alpha
         return self._whole(solve_ridge(sums, shift, alpha, self.prior), sums, shift)
 
-    def apart(
+    def out_of_fold(
         self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
     ) -> tuple[Head, Iterator[LeftOut]]:
         alpha = self._usual if alpha is None else alpha
-        head, answers = ridge_apart(total, entry, shift, alpha, self.prior, check)
+        head, answers = ridge_out_of_fold(total, entry, shift, alpha, self.prior, check)
         if not self.discriminants:
             return head, answers
-        other, other_answers = lda_apart(total, entry, shift, 0.0, check)
-        return blended(head, other, total, shift), blended_apart(answers, other_answers)
+        other, other_answers = lda_out_of_fold(total, entry, shift, 0.0, check)
+        return blended(head, other, total, shift), blended_out_of_fold(answers, other_answers)
 
     @property
     def _usual(self) -> float:
-        """Until one was chosen."""
+        """The alpha until one was chosen."""
         return self.grid[0] if len(self.grid) == 1 else DEFAULT_ALPHA
 
     def _whole(self, head: Head, sums: Sums, shift: int) -> Head:

@@ -22,11 +22,11 @@ from service.learning.ledger.moments import Moments, add_square, oas_shrinkage
 from service.learning.ledger.sums import Floats, Sums
 
 ABSENT = -1e9
-"""Score of a column whose class the head has never seen."""
+"""Score of a class that the head has never seen."""
 
 _SOLVED: WeakKeyDictionary[Sums, dict[tuple[int, float | None, float], Head]] = WeakKeyDictionary()
-"""Heads of sums that are still held, by shift, alpha (null: discriminants) and prior: the method, its judge, the choice
-of a lift and the learning curve ask for the same ones."""
+"""Heads of sums that are still held, by shift, alpha (None: discriminants) and prior: the method, its judge, the choice
+of a lift and the learning curve solve the same ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Head:
         return np.asarray(features, np.float64) @ self.weight.T + self.bias
 
     def aligned(self, classes: Sequence[str]) -> Head:
-        """Columns in that order; a class that this head does not have scores -1e9. Others of ours are left out."""
+        """Returns the columns of these classes in that order; a class that the head does not know scores -1e9."""
         if tuple(classes) == self.classes:
             return self
         weight, bias = np.zeros((len(classes), self.weight.shape[1])), np.full(len(classes), ABSENT)
@@ -63,29 +63,29 @@ class RidgeEquations:
     def __init__(self, moments: Moments) -> None:
         self.moments = moments
         self.centre = moments.means @ moments.prior
-        self.apart = moments.means - self.centre[:, None]
-        self.target = self.apart * moments.prior
+        self._centred = moments.means - self.centre[:, None]
+        self.target = self._centred * moments.prior
         self._half = moments.half()
-        add_square(self._half, self.apart * np.sqrt(moments.prior), 1.0)
+        add_square(self._half, self._centred * np.sqrt(moments.prior), 1.0)
 
     def factor(self, alpha: float, last: bool = False) -> Floats:
-        """L of (B + alpha D) = L L', below the diagonal; what is above means nothing. With `last` the equations are
-        used up. Raises MethodRefused."""
+        """Returns L of (B + alpha D) = L L' on and below the diagonal; what is above means nothing. `last` uses the
+        equations up. Raises MethodRefused."""
         left = self._half if last else self._half.copy("F")
         return _factor(left, alpha * self.moments.variance, alpha)
 
     def head(self, factor: Floats) -> Head:
-        """In grid units."""
+        """Returns the head in grid units."""
         weight = _solved(factor, self.target).T
         return Head(self.moments.classes, weight, self.moments.prior - weight @ self.centre)
 
     def solve(self, alpha: float, last: bool = False) -> Head:
-        """In grid units."""
+        """Solves for one alpha, in grid units."""
         return self.head(self.factor(alpha, last))
 
 
 def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
-    """The ridge head of these rows: columns in the order of `sums.classes`, those without rows left out.
+    """Solves the ridge head of these rows: columns in the order of `sums.classes`, those without rows left out.
 
     `prior`: tau of pi_k ~ n_k^tau, 0 uniform, 1 counted (then it is plain ridge on all rows). No rows: no columns.
     Raises MethodRefused where alpha is too small for float64.
@@ -98,7 +98,7 @@ def solve_ridge(sums: Sums, shift: int, alpha: float, prior: float) -> Head:
 
 
 def solved_once(sums: Sums, shift: int, alpha: float | None, prior: float, solve: Callable[[], Head]) -> Head:
-    """The head of these rows, by `solve` in grid units where it was not solved before; alpha null: discriminants."""
+    """Returns the head of these rows, by `solve` in grid units the first time; alpha None: discriminants."""
     solved, key = _SOLVED.setdefault(sums, {}), (shift, alpha, prior)
     if key not in solved:
         solved[key] = in_features(solve(), sums, shift)
@@ -106,7 +106,7 @@ def solved_once(sums: Sums, shift: int, alpha: float | None, prior: float, solve
 
 
 def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
-    """Linear discriminants: score_k = mu_k' L h - mu_k' L mu_k / 2 + log pi_k, L the inverse of S_w shrunk by OAS.
+    """Solves discriminants: score_k = mu_k' L h - mu_k' L mu_k / 2 + log pi_k, L the inverse of S_w shrunk by OAS.
 
     The shrinkage has a floor of 1e-6 of the mean square feature. With one row a class nothing spreads within classes:
     the spread over all rows stands in for it. No rows: no columns.
@@ -122,7 +122,7 @@ def solve_lda(sums: Sums, shift: int, prior: float = 0.0) -> Head:
 
 
 def lda_shrinkage(sums: Sums, moments: Moments) -> tuple[float, float]:
-    """(a, d): discriminants take a S_w + d I for the spread within classes."""
+    """Returns (a, d): discriminants take a S_w + d I for the spread within classes."""
     freedom = max(sums.mass - float(np.minimum(sums.n, 1).sum()), 0.0)
     shrunk, ridge = _oas(moments.within, freedom) if freedom else (0.0, float(moments.variance.mean()))
     floor = 1e-6 * float(sums.G.diagonal()[:-1].mean()) / sums.mass
@@ -130,19 +130,19 @@ def lda_shrinkage(sums: Sums, moments: Moments) -> tuple[float, float]:
 
 
 def lda_factor(moments: Moments, shrunk: float, diagonal: float) -> Floats:
-    """L of a S_w + d I = L L', below the diagonal; what is above means nothing."""
+    """Returns L of a S_w + d I = L L' on and below the diagonal; what is above means nothing."""
     return _factor((moments.within * shrunk).T, np.full(len(moments.within), diagonal), diagonal)
 
 
 def lda_head(moments: Moments, factor: Floats) -> Head:
-    """In grid units."""
+    """Returns the discriminants in grid units."""
     weight = _solved(factor, moments.means).T
     bias = np.log(moments.prior) - 0.5 * np.einsum("km,mk->k", weight, moments.means)
     return Head(moments.classes, weight, bias)
 
 
 def _oas(within: Floats, freedom: float) -> tuple[float, float]:
-    """(1 - eps, eps tr(S) / M) of the oracle approximating shrinkage."""
+    """Returns (1 - eps, eps tr(S) / M) by the oracle approximating shrinkage."""
     size = max(len(within), 1)
     trace, square = float(np.trace(within)), float(np.vdot(within, within))
     eps = oas_shrinkage(trace, square, size, freedom)
@@ -150,7 +150,7 @@ def _oas(within: Floats, freedom: float) -> tuple[float, float]:
 
 
 def _factor(left: Floats, diagonal: Floats, alpha: float) -> Floats:
-    """Cholesky of left + diag, in its place. left [M, M] Fortran-ordered, its lower triangle. Raises MethodRefused"""
+    """Factors left + diag in place. left [M, M] Fortran-ordered, its lower triangle. Raises MethodRefused."""
     from scipy.linalg.lapack import dpotrf  # of no use to a process that only serves
 
     left.ravel("K")[:: len(left) + 1] += diagonal
@@ -161,14 +161,14 @@ def _factor(left: Floats, diagonal: Floats, alpha: float) -> Floats:
 
 
 def _solved(factor: Floats, right: Floats) -> Floats:
-    """x of L L' x = right. [M, M], [M, C] -> [M, C]"""
+    """Solves L L' x = right. [M, M], [M, C] -> [M, C]"""
     from scipy.linalg.lapack import dpotrs
 
     return np.asarray(dpotrs(factor, right, lower=True)[0]) if len(factor) else right
 
 
 def in_features(head: Head, sums: Sums, shift: int) -> Head:
-    """From grid units to feature units (a power of two: exact), columns in the order of the sums."""
+    """Converts a head to feature units, exactly (a power of two), with columns in the order of the sums."""
     solved = frozenset(head.classes)
     order = [name for name in sums.classes if name in solved]
     return Head(head.classes, head.weight * 2.0**shift, head.bias).aligned(order)

@@ -1,4 +1,4 @@
-"""What a closed form is: fit, solve, out_of_fold; ridge and lda implement it."""
+"""The interface of a closed form: fit, solve and answer out of fold; ridge and lda implement it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from service.learning.exact.solve import Head
 from service.learning.ledger.sums import Sums
 
 Name = Literal["ridge", "lda", "both"]
-"""Of a closed form; both: ridge and the discriminants beside it."""
+"""Names of closed forms; both: ridge with discriminants beside it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """The head of the learning rows and how it came about.
 
-    solver: what the other heads are solved by: the one that was asked, or that without its discriminants · alpha: the
-    strength it was solved with, null where the form has none · tried: the score of every one · compared: how ridge did
-    alone and with discriminants, null where that was not asked or could not be told.
+    solver: solves the other heads: the one that was asked, or that without its discriminants · alpha: the strength of
+    the head, None where the form has none · tried: the score of each strength tried · compared: ridge alone and with
+    discriminants, None where that was not asked or rows were too few.
     """
 
     head: Head
@@ -33,11 +33,11 @@ class Fitted:
 
 
 class Solver(Protocol):
-    """A closed form: ridge or lda with its parameters."""
+    """A closed form with its parameters."""
 
     @property
     def name(self) -> Name:
-        """How a layout tells of it."""
+        """Name of the form in layouts."""
         ...
 
     @property
@@ -46,17 +46,17 @@ class Solver(Protocol):
         ...
 
     def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, check: Callable[[], None]) -> Fitted:
-        """Solve the learning rows, with the strength that suits the selecting rows best, and the form: `select` are
-        sums of all of those, `selected` rounded features of some."""
+        """Solves the learning rows; strength and form are those that suit the selecting rows best: `select` are sums of
+        all of those, `selected` some of the rows."""
         ...
 
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
-        """Solve any rows with a strength that was chosen before."""
+        """Solves any rows with a strength that was chosen before."""
         ...
 
-    def apart(
+    def out_of_fold(
         self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
     ) -> tuple[Head, Iterator[LeftOut]]:
-        """The head of `total`, as `solve` has it, and the entry's rows, which are in it, answered by heads that never
-        saw their group of folds."""
+        """Returns the head of `total`, as `solve` does, and answers to the entry's rows, which are in it, by heads
+        without their group of folds."""
         ...

@@ -1,8 +1,8 @@
 """A head for each source: the shared one, with the source's own rows counting more.
 
-Where the caller names the source of a row, its own region, style or site answers. What the source has never shown, the
-others' rows still say, since they stay in the equations; so each head is pulled toward the shared one, the harder the
-fewer rows the source has. How much more its own rows count is one number, chosen on rows kept back for choosing.
+Where the caller names the source of a row, the head of its region, style or site answers. The rows of the others stay
+in the equations and say what the source has never shown; so each head is pulled toward the shared one, the harder the
+fewer rows the source has. How much more its own rows count is one number, chosen on selecting rows.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from service.learning.run import Run
 from service.learning.wording import listed, percent
 
 PULLS = (1.0, 3.0, 10.0)
-"""How much more the source's own rows count, tried in this order; ties go to the first."""
+"""Factors by which a source's own rows count more, tried in this order; ties go to the first."""
 LEAST_ROWS = 5
-"""Rows of a source kept back for choosing, of two classes and more, from which it may have a head."""
+"""Selecting rows of a source, of two classes or more, with which it may have a head."""
 MOST_WORK = 4e10
-"""Of the cubes of the width: narrow heads may be 40, wide ones four."""
+"""Heads times the cube of their width: there may be 40 narrow ones, four wide ones."""
 FEWEST = 4
 
 Wish = Literal["auto"] | bool
@@ -40,7 +40,7 @@ Solve = Callable[[Sums], Head]
 
 @dataclass(frozen=True, eq=False)
 class SourceHeads:
-    """Of each source by name: the head that is served and the one that never saw the judging folds."""
+    """The heads of each source, by name: the served ones, and those that never saw the judging folds."""
 
     names: tuple[str, ...]
     pull: float
@@ -53,9 +53,9 @@ class SourceHeads:
 def source_heads(
     wish: Wish, data: Data, space: Space, weights: BatchWeights, weighed: Ledger, shared: Head, solve: Solve, run: Run
 ) -> SourceHeads | None:
-    """Null where fewer than two sources have enough rows; or, on "auto", where the shared head does better.
+    """Solves the heads of sources; None where fewer than two have enough rows or, on "auto", the shared one is better.
 
-    `weighed`: weighted sums of everything · `shared`: the head of its learning rows · `solve`: aligns the classes.
+    weighed: weighted sums of everything · shared: the head of its learning rows · solve: aligns the classes.
     """
     selected = weighed.selected
     names = _with_rows(selected, weighed.width) if wish else ()
@@ -81,7 +81,7 @@ def source_heads(
 
 
 def source_notes(wish: Wish, heads: SourceHeads | None, weights: BatchWeights, known: Set[str]) -> list[str]:
-    """What became of the wish for heads, and sources that weights name and none of the batches, in sentences."""
+    """Returns notes on what became of the wish for heads, and on weights of sources that no batch names."""
     notes = [heads.note] if heads else []
     if wish is True and heads is None:
         notes.append(
@@ -94,7 +94,7 @@ def source_notes(wish: Wish, heads: SourceHeads | None, weights: BatchWeights, k
 
 
 def pulled(total: Sums, own: Sums, pull: float) -> Sums:
-    """The sums in which a source's own rows count `pull` times more. For a head, not for the ledger."""
+    """Returns sums in which a source's own rows count `pull` times more: for a head, never for the ledger."""
     classes = tuple(dict.fromkeys((*total.classes, *own.classes)))
     a, b = total.aligned(classes), own.aligned(classes)
     return Sums(classes, a.G + pull * b.G, a.Q + pull * b.Q, a.n + pull * b.n)
@@ -111,9 +111,9 @@ def own_out_of_fold(
     solve: Solve,
     run: Run,
 ) -> Floats:
-    """Out-of-fold logits of the update's rows, each by the head of its source. -> [n, C]
+    """Returns out-of-fold logits of the update's rows, each by the head of its source. -> [n, C]
 
-    `logits`: those of the shared head, which answers for sources without one.
+    `logits`: by the shared head, which answers rows of sources without one.
     """
     answers, total = logits.copy(), aged(weights.decay, data.weighted_batches(weights))
     for name, mask in by_source(heads.names, entry):
@@ -131,14 +131,14 @@ def own_out_of_fold(
 
 
 def by_source(names: Sequence[str], rows: Rows) -> list[tuple[str, Bools]]:
-    """The rows of each of these sources that has some. -> masks [n]"""
+    """Finds the rows of each of these sources that has some. -> masks [n]"""
     at = {source: k for k, source in enumerate(rows.sources)}
     masks = [(name, np.asarray(rows.source == at[name], bool)) for name in names if name in at]
     return [(name, mask) for name, mask in masks if mask.any()]
 
 
 def answered_by_source(version: Checkpoint, part: str, rows: Rows, features: Floats, logits: Floats) -> Floats:
-    """Logits [n, C], rows of a source that has a head (`part`.source.<k>) answered by that. features [n, M]"""
+    """Returns logits [n, C] in which rows of a source with a head (`part`.source.<k>) have its own. features [n, M]"""
     answers = logits.copy() if version.layout.sources else logits
     for name, mask in by_source(version.layout.sources, rows):
         head = version.parts[f"{part}.source.{version.layout.sources.index(name)}"]
@@ -147,7 +147,7 @@ def answered_by_source(version: Checkpoint, part: str, rows: Rows, features: Flo
 
 
 def _with_rows(selected: FeatureRows, width: int) -> tuple[str, ...]:
-    """Sources with enough rows kept back, those with most of them, by name."""
+    """Returns sources with enough selecting rows, those with most of them, by name."""
     rows = Counter(selected.sources[k] for k in selected.source)
     labels = {name: len(np.unique(selected.labels[mask])) for name, mask in by_source(selected.sources, selected)}
     enough = [name for name, n in rows.items() if name and n >= LEAST_ROWS and labels[name] > 1]
@@ -156,7 +156,7 @@ def _with_rows(selected: FeatureRows, width: int) -> tuple[str, ...]:
 
 
 def _right(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], space: Space) -> Bools:
-    """Which rows are answered rightly, each by the head of its source. -> [n]"""
+    """Finds the rows that the head of their source answers right. -> [n]"""
     right = np.zeros(len(rows), bool)
     for name, mask in by_source(names, rows):
         head = heads[names.index(name)]
@@ -171,7 +171,7 @@ def _share(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], space
 
 
 def _note(names: Sequence[str], exam: FeatureRows, judged: Sequence[Head], shared: Head, space: Space) -> str:
-    """What naming the source is worth, on trusted rows."""
+    """Says what naming the source is worth, on trusted rows."""
     note = f"{listed(names, quote=True)} have heads of their own, for predictions that name their source"
     named = np.zeros(len(exam), bool)
     for _, mask in by_source(names, exam):

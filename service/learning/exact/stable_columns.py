@@ -1,4 +1,4 @@
-"""An exact head that grows by new columns alone: those of the old classes, as they are served, keep their bits.
+"""An exact head that grows by new columns alone: the served columns of old classes keep their bits.
 
 All columns are solved, as ever, and those of the new classes are put into the unit of the old ones that stay: by the
 straight line that leads from the scores which the new solution gives the old classes, at their means, to those that
@@ -21,7 +21,7 @@ from service.learning.network.network import build
 
 
 def can_stay(base: Checkpoint | None, data: Data) -> bool:
-    """Whether the base's columns can stay beside those of new classes: one exact head, whose rows count alike."""
+    """Returns whether the base's columns can stay beside new ones: one exact head whose rows count alike."""
     exact = base.layout.exact if base is not None else None
     if base is None or exact is None or base.layout.sources or exact.decay != 1 or exact.source_weights:
         return False
@@ -29,7 +29,7 @@ def can_stay(base: Checkpoint | None, data: Data) -> bool:
 
 
 def with_old_columns(base: Checkpoint, made: Learned, data: Data) -> Learned:
-    """The version `made` in the base's feature space, its old classes with the base's columns, judge, temperature."""
+    """Returns the version `made`, in the base's feature space, with the base's columns, judge and temperature."""
     now, old, exact = made.checkpoint, len(base.classes), made.checkpoint.layout.exact
     if exact is None or now.classes[:old] != base.classes:
         return made
@@ -73,7 +73,7 @@ def with_old_columns(base: Checkpoint, made: Learned, data: Data) -> Learned:
 
 
 def _means(data: Data, space: Space, classes: tuple[str, ...]) -> Floats:
-    """Of the classes, in feature units. -> [C, M]"""
+    """Returns the means of the classes in feature units. -> [C, M]"""
     sums = data.grown(space).all.aligned(classes)
     return np.asarray(sums.Q[:-1].T / sums.n[:, None] * space.step)
 
@@ -83,7 +83,7 @@ def _scores(head: Tensors, rows: Floats) -> Floats:
 
 
 def _line(scores: Floats, stay: Floats) -> tuple[float, float]:
-    """Factor and constant from these scores to those, least squares; the factor is 1 where nothing differs."""
+    """Fits a line from `scores` to `stay`, least squares: factor, 1 where nothing differs, and constant."""
     spread = scores - scores.mean()
     square = float((spread**2).sum())
     factor = float((spread * (stay - stay.mean())).sum()) / square if square > 0 else 1.0
@@ -91,5 +91,5 @@ def _line(scores: Floats, stay: Floats) -> tuple[float, float]:
 
 
 def _moved(head: Tensors, old: int, unit: float, start: float) -> dict[str, torch.Tensor]:
-    """Its new columns in the unit of those that stay."""
+    """Returns the new columns in the unit of those that stay."""
     return {"weight": head["weight"][old:] * unit, "bias": head["bias"][old:] * unit + start}

@@ -7,7 +7,7 @@ import pytest
 
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.calibration import COLDEST, HOTTEST, fit_temperature, temperature_of
-from service.learning.exact.out_of_fold import out_of_fold_logits, ridge_apart
+from service.learning.exact.out_of_fold import out_of_fold_logits, ridge_out_of_fold
 from service.learning.exact.solve import ABSENT, Head, solve_ridge
 from service.learning.ledger.ledger import Ledger
 from tests.learning.exact_help import entry_of, space
@@ -54,7 +54,7 @@ def case(n: int, classes: int = 3) -> tuple[Ledger, Head, FeatureRows, np.ndarra
     entry = entry_of(np.rint(x * 256), [CLASSES[k] for k in y])
     ledger = Ledger.empty(space()).with_entry(entry)
 
-    _, found = ridge_apart(ledger.all, entry, ledger.shift, 1e-2, 0.25)
+    _, found = ridge_out_of_fold(ledger.all, entry, ledger.shift, 1e-2, 0.25)
     head = solve_ridge(ledger.learn, ledger.shift, 1e-2, 0.25)
     return ledger, head, entry, out_of_fold_logits(found, len(entry), CLASSES)
 

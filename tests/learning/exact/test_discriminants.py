@@ -7,7 +7,7 @@ import pytest
 
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.discriminants import TESTED_ROWS, compared, unit_of, with_discriminants
-from service.learning.exact.out_of_fold import out_of_fold_logits, set_apart
+from service.learning.exact.out_of_fold import out_of_fold_logits, separation
 from service.learning.exact.ridge_solver import Ridge
 from service.learning.exact.solve import Head, solve_lda, solve_ridge
 from service.learning.ledger.sums import Sums
@@ -42,7 +42,7 @@ def test_it_is_the_sum_of_both_in_one_unit_and_owes_nothing_to_the_order_of_arri
     assert sums.classes != other.classes
     ridge, lda = solve_ridge(sums, SHIFT, 0.1, 0.25), solve_lda(sums, SHIFT)
     means = (sums.Q[:-1] / sums.n).T * 2.0**-SHIFT
-    unit = unit_of(set_apart(ridge, means), set_apart(lda, means))
+    unit = unit_of(separation(ridge, means), separation(lda, means))
     found = with_discriminants(ridge, sums, SHIFT)
     assert np.allclose(found.weight, ridge.weight + unit * lda.weight)
     assert np.allclose(found.bias, ridge.bias + unit * lda.bias)
@@ -53,7 +53,7 @@ def test_it_is_the_sum_of_both_in_one_unit_and_owes_nothing_to_the_order_of_arri
 def test_out_of_fold_it_is_what_heads_without_the_group_answer() -> None:
     rows = in_a_row(60)
     total, solver = Sums.of(rows), Ridge(0.25, (0.1,), discriminants=True)
-    head, found = solver.apart(total, rows, SHIFT, 0.1, lambda: None)
+    head, found = solver.out_of_fold(total, rows, SHIFT, 0.1, lambda: None)
     assert np.allclose(head.weight, solver.solve(total, SHIFT, 0.1).weight)
     mine = out_of_fold_logits(found, len(rows), total.classes)
     alone = np.zeros_like(mine)

@@ -7,7 +7,12 @@ import pytest
 
 from service.learning.data.rows import FeatureRows
 from service.learning.exact import out_of_fold
-from service.learning.exact.out_of_fold import judged_apart, lda_apart, out_of_fold_logits, ridge_apart
+from service.learning.exact.out_of_fold import (
+    judged_out_of_fold,
+    lda_out_of_fold,
+    out_of_fold_logits,
+    ridge_out_of_fold,
+)
 from service.learning.exact.solve import ABSENT, Head, solve_lda, solve_ridge
 from service.learning.ledger.sums import Sums
 from tests.learning.exact_help import entry_of
@@ -62,9 +67,12 @@ def test_both_ways_are_the_definition(
     total = FeatureRows.concat([rows_of(before, 4, 1, "bat_0"), entry]) if before else entry
     sums, prior = Sums.of(total), 0.25
     if isinstance(form, float):
-        (head, found), expected = ridge_apart(sums, entry, SHIFT, form, prior), solve_ridge(sums, SHIFT, form, prior)
+        (head, found), expected = (
+            ridge_out_of_fold(sums, entry, SHIFT, form, prior),
+            solve_ridge(sums, SHIFT, form, prior),
+        )
     else:
-        (head, found), expected = lda_apart(sums, entry, SHIFT, prior), solve_lda(sums, SHIFT, prior)
+        (head, found), expected = lda_out_of_fold(sums, entry, SHIFT, prior), solve_lda(sums, SHIFT, prior)
     assert head.classes == expected.classes
     assert (head.weight == expected.weight).all()
     assert (head.bias == expected.bias).all()
@@ -81,11 +89,11 @@ def test_a_class_without_rows_is_absent_and_a_group_that_is_all_there_is_stays_u
     entry = rows_of(40, 2, 3, "bat_0")
     first = entry.folds // 2 == 0
     lonely = entry.take(first)
-    _, found = ridge_apart(Sums.of(lonely), lonely, SHIFT, 0.1, 0.25)
+    _, found = ridge_out_of_fold(Sums.of(lonely), lonely, SHIFT, 0.1, 0.25)
     assert np.isnan(out_of_fold_logits(found, len(lonely), lonely.present())).all()
     known = entry_of(lonely.inputs, ["class 9"] * len(lonely))
     together = FeatureRows.concat([entry.take(~first), known])
-    _, found = ridge_apart(Sums.of(together), known, SHIFT, 0.1, 0.25)
+    _, found = ridge_out_of_fold(Sums.of(together), known, SHIFT, 0.1, 0.25)
     logits = out_of_fold_logits(found, len(known), ("class 9", "class 0", "class 1"))
     assert (logits[:, 0] == ABSENT).all()
     assert np.isfinite(logits).all()
@@ -94,7 +102,9 @@ def test_a_class_without_rows_is_absent_and_a_group_that_is_all_there_is_stays_u
 def test_of_many_rows_those_of_the_smallest_hashes_are_left_out_and_asked() -> None:
     entry = rows_of(700, 2, 4, "bat_0")
     total = Sums.of(entry)
-    _, logits = judged_apart(lambda asked: ridge_apart(total, asked, SHIFT, 0.1, 0.25), entry, ("class 0", "class 1"))
+    _, logits = judged_out_of_fold(
+        lambda asked: ridge_out_of_fold(total, asked, SHIFT, 0.1, 0.25), entry, ("class 0", "class 1")
+    )
     answered = ~np.isnan(logits).any(1)
     assert entry.take(answered).counts() == {name: min(n, 200) for name, n in entry.counts().items()}
     assert entry.counts()["class 0"] > 400

@@ -19,7 +19,7 @@ from service.contract.enums import Family
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import frozen_features_for
-from service.learning.exact.out_of_fold import LeftOut, lda_apart
+from service.learning.exact.out_of_fold import LeftOut, lda_out_of_fold
 from service.learning.exact.params import ExactParams, Form, unfit
 from service.learning.exact.solve import Head, solve_lda
 from service.learning.exact.solver import Fitted, Name
@@ -53,10 +53,10 @@ class Discriminants:
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
         return solve_lda(sums, shift, self.prior)
 
-    def apart(
+    def out_of_fold(
         self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
     ) -> tuple[Head, Iterator[LeftOut]]:
-        return lda_apart(total, entry, shift, self.prior, check)
+        return lda_out_of_fold(total, entry, shift, self.prior, check)
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
