@@ -204,7 +204,7 @@ def test_a_packed_ledger_comes_back() -> None:
 
 def test_features_too_many_for_exact_sums_are_refused_with_the_remedy() -> None:
     with pytest.raises(MethodRefused, match='lift "auto", "relu" or "fourier"'):
-        Sums.empty(sums_module.WIDEST + 1)
+        Sums.empty(sums_module.WIDEST_EXACT + 1)
 
 
 @pytest.mark.parametrize(
