@@ -99,7 +99,7 @@ class MemoryData:
         key: str,
         score: Callable[[Sums, FeatureRows], float],
     ) -> list[float]:
-        weighted, entry, ledger, found = (
+        weighted, entry, ledger, scores = (
             self.weighted_batches(BatchWeights(decay, source_weights)),
             self._entries(space),
             None,
@@ -107,9 +107,9 @@ class MemoryData:
         )
         for k, (batch, _) in enumerate(weighted):
             if ledger is not None and k >= len(weighted) - last:
-                found.append(score(ledger.all, entry(batch)))
+                scores.append(score(ledger.all, entry(batch)))
             ledger = add_up(ledger or Ledger.empty(space), decay, weighted[k : k + 1], entry)
-        return found
+        return scores
 
     def recent_exam(self, batches: int) -> Rows:
         last = [rows.take(rows.judging) for rows in self.base_rows[-batches:]]

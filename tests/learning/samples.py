@@ -32,9 +32,9 @@ class Split(NamedTuple):
 
     def of(self, classes: str) -> Split:
         """The rows of some classes."""
-        mine, held = np.isin(self.y, list(classes)), np.isin(self.held_y, list(classes))
-        y, held_y = (list(np.array(labels)[m]) for labels, m in ((self.y, mine), (self.held_y, held)))
-        return Split(self.X[mine], [str(c) for c in y], self.held_X[held], [str(c) for c in held_y])
+        chosen, held = np.isin(self.y, list(classes)), np.isin(self.held_y, list(classes))
+        y, held_y = (list(np.array(labels)[m]) for labels, m in ((self.y, chosen), (self.held_y, held)))
+        return Split(self.X[chosen], [str(c) for c in y], self.held_X[held], [str(c) for c in held_y])
 
 
 @cache

@@ -56,10 +56,10 @@ def test_tables_in_parts_say_what_whole_ones_do(monkeypatch: pytest.MonkeyPatch)
     whole = both()
     monkeypatch.setattr(tables, "LARGE", 500)
     monkeypatch.setattr(tables, "PART", 400)
-    for mine, parted in zip(whole, both(), strict=True):
-        assert mine.ledger_digest == parted.ledger_digest
-        assert [r.why for r in mine.report.gate.rules] == [r.why for r in parted.report.gate.rules]
-        for part, tensors in mine.checkpoint.parts.items():
+    for at_once, parted in zip(whole, both(), strict=True):
+        assert at_once.ledger_digest == parted.ledger_digest
+        assert [r.why for r in at_once.report.gate.rules] == [r.why for r in parted.report.gate.rules]
+        for part, tensors in at_once.checkpoint.parts.items():
             for name, tensor in tensors.items():
                 assert np.allclose(tensor.numpy(), parted.checkpoint.parts[part][name].numpy(), rtol=1e-6, atol=1e-9)
 

@@ -43,9 +43,9 @@ def test_classes_share_alike_and_the_smallest_hashes_stay() -> None:
     memory = remember(rows, 100)
     assert set(memory.counts().values()) == {10}
     for name in memory.names:
-        mine = rows.hashes[np.array(rows.label_names()) == name]
+        of_class = rows.hashes[np.array(rows.label_names()) == name]
         kept = memory.hashes[np.array(memory.label_names()) == name]
-        assert set(kept) == set(np.sort(mine)[:10])
+        assert set(kept) == set(np.sort(of_class)[:10])
 
 
 def test_a_smaller_memory_is_a_part_of_a_larger_one() -> None:
@@ -95,7 +95,7 @@ def test_a_smaller_herd_is_the_beginning_of_a_larger_one() -> None:
 def test_a_herd_stands_for_its_class_better_than_rows_by_chance() -> None:
     features = torch.randn(200, 8, generator=torch.Generator().manual_seed(5)) + 0.5
     v = F.normalize(features, dim=1)
-    mine = float((v[herd(features, 10)].mean(0) - v.mean(0)).norm())
+    distance = float((v[herd(features, 10)].mean(0) - v.mean(0)).norm())
     draws = torch.Generator().manual_seed(6)
     chance = [float((v[torch.randperm(200, generator=draws)[:10]].mean(0) - v.mean(0)).norm()) for _ in range(20)]
-    assert mine < sum(chance) / 20 / 3
+    assert distance < sum(chance) / 20 / 3

@@ -132,10 +132,10 @@ def test_until_there_are_enough_rows_they_fall_by_their_bytes() -> None:
 
 
 def test_texts_fall_without_case_signs_and_numbers_where_words_tell_them_apart() -> None:
-    def texts(*said: str) -> Array:
-        found = np.empty(len(said), object)
-        found[:] = said
-        return found
+    def texts(*words: str) -> Array:
+        inputs = np.empty(len(words), object)
+        inputs[:] = words
+        return inputs
 
     many = texts(*(f"word {chr(97 + k % 26)}{chr(97 + k // 26)} is meant" for k in range(60)))
     folding = folding_of(TextInput(kind="text"), many, ["a"] * 60)
@@ -156,8 +156,8 @@ def test_a_group_falls_on_one_side_and_its_name_is_not_stored() -> None:
     known = Known(groups=groups, folding=folding)
     rows = rows_of("bat_0", inputs, LABELS[:200], SECRET, known)
     for name in set(names):
-        mine = np.array([group == name for group in groups])
-        assert len(np.unique(rows.folds[mine])) == 1
+        members = np.array([group == name for group in groups])
+        assert len(np.unique(rows.folds[members])) == 1
     free = np.array([group is None for group in groups])
     assert (rows.folds[free] == fallen(folding, inputs[free]).folds).all()
     packed = pack_rows(rows)

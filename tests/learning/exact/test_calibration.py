@@ -54,27 +54,27 @@ def case(n: int, classes: int = 3) -> tuple[Ledger, Head, FeatureRows, np.ndarra
     entry = entry_of(np.rint(x * 256), [CLASSES[k] for k in y])
     ledger = Ledger.empty(space()).with_entry(entry)
 
-    _, found = ridge_out_of_fold(ledger.all, entry, ledger.shift, 1e-2, 0.25)
+    _, answers = ridge_out_of_fold(ledger.all, entry, ledger.shift, 1e-2, 0.25)
     head = solve_ridge(ledger.learn, ledger.shift, 1e-2, 0.25)
-    return ledger, head, entry, out_of_fold_logits(found, len(entry), CLASSES)
+    return ledger, head, entry, out_of_fold_logits(answers, len(entry), CLASSES)
 
 
 def test_with_enough_selecting_rows_they_alone_decide_in_any_order() -> None:
     ledger, head, entry, own = case(900)
-    told, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
+    temperature, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
     assert doubt is None
-    assert told < 1
+    assert temperature < 1
     order = np.random.default_rng(0).permutation(900)
     parts = [entry.take(order[:300]), entry.take(order[300:])]
     moved = Ledger.empty(space()).with_entry(parts[0]).with_entry(parts[1])
     again, _ = temperature_of(moved, head, entry, own[:1], CLASSES, inherited=None)
-    assert again == told, "the same bits"
+    assert again == temperature, "the same bits"
 
 
 def test_with_few_selecting_rows_out_of_fold_answers_stand_in_and_say_so() -> None:
     ledger, head, entry, own = case(80)
-    told, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
-    assert told < 1
+    temperature, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
+    assert temperature < 1
     assert doubt is not None
     assert "out-of-fold" in doubt
 
@@ -82,11 +82,11 @@ def test_with_few_selecting_rows_out_of_fold_answers_stand_in_and_say_so() -> No
 def test_with_fewer_it_is_inherited_then_fitted_on_ten_then_left_alone() -> None:
     ledger, head, entry, own = case(30)
     assert temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0) == (5.0, None)
-    told, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=None)
-    assert told < 1
+    temperature, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=None)
+    assert temperature < 1
     assert doubt is not None
     for few in (case(3), case(200, classes=1)):
-        told, doubt = temperature_of(*few, CLASSES, inherited=None)
-        assert told == 1
+        temperature, doubt = temperature_of(*few, CLASSES, inherited=None)
+        assert temperature == 1
         assert doubt is not None
         assert "too few rows" in doubt

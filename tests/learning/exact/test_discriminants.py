@@ -25,11 +25,11 @@ def in_a_row(rows: int = 300, seed: int = 0) -> FeatureRows:
 
 
 def test_it_is_right_where_one_hot_regression_masks_the_middle() -> None:
-    learned, asked = in_a_row(), in_a_row(seed=1)
-    x, sums = asked.inputs * 2.0**-SHIFT, Sums.of(learned)
+    learned, held = in_a_row(), in_a_row(seed=1)
+    x, sums = held.inputs * 2.0**-SHIFT, Sums.of(learned)
     ridge = solve_ridge(sums, SHIFT, 1e-3, 0.25)
     share = [
-        float((head.logits(x).argmax(1) == asked.codes(head.classes)).mean())
+        float((head.logits(x).argmax(1) == held.codes(head.classes)).mean())
         for head in (ridge, with_discriminants(ridge, sums, SHIFT))
     ]
     assert share[0] < 0.8
@@ -43,19 +43,19 @@ def test_it_is_the_sum_of_both_in_one_unit_and_owes_nothing_to_the_order_of_arri
     ridge, lda = solve_ridge(sums, SHIFT, 0.1, 0.25), solve_lda(sums, SHIFT)
     means = (sums.Q[:-1] / sums.n).T * 2.0**-SHIFT
     unit = unit_of(separation(ridge, means), separation(lda, means))
-    found = with_discriminants(ridge, sums, SHIFT)
-    assert np.allclose(found.weight, ridge.weight + unit * lda.weight)
-    assert np.allclose(found.bias, ridge.bias + unit * lda.bias)
-    again = with_discriminants(solve_ridge(other, SHIFT, 0.1, 0.25), other, SHIFT).aligned(found.classes)
-    assert np.array_equal(found.weight, again.weight)
+    both = with_discriminants(ridge, sums, SHIFT)
+    assert np.allclose(both.weight, ridge.weight + unit * lda.weight)
+    assert np.allclose(both.bias, ridge.bias + unit * lda.bias)
+    again = with_discriminants(solve_ridge(other, SHIFT, 0.1, 0.25), other, SHIFT).aligned(both.classes)
+    assert np.array_equal(both.weight, again.weight)
 
 
 def test_out_of_fold_it_is_what_heads_without_the_group_answer() -> None:
     rows = in_a_row(60)
     total, solver = Sums.of(rows), Ridge(0.25, (0.1,), discriminants=True)
-    head, found = solver.out_of_fold(total, rows, SHIFT, 0.1, lambda: None)
+    head, answers = solver.out_of_fold(total, rows, SHIFT, 0.1, lambda: None)
     assert np.allclose(head.weight, solver.solve(total, SHIFT, 0.1).weight)
-    mine = out_of_fold_logits(found, len(rows), total.classes)
+    mine = out_of_fold_logits(answers, len(rows), total.classes)
     alone = np.zeros_like(mine)
     for k in range(5):
         group = rows.folds // 2 == k
@@ -79,11 +79,11 @@ def test_ridge_alone_is_surely_better_where_what_is_added_is_noise_and_never_on_
     x = np.c_[(2 * y - 1 + random.standard_normal(600)), random.standard_normal(600)]
     rows = entry_of(np.rint(x * 2**SHIFT), list(np.array(["a", "b"])[y]), "bat_1")
     alone, noisy = (Head(("a", "b"), np.array([[-1.0, -w], [1.0, w]]), np.zeros(2)) for w in (0.0, 0.5))
-    found = compared(alone, noisy, rows, SHIFT)
-    assert found is not None
-    assert found.surely
-    assert found.alone > found.both
-    assert found.gain > 0
+    test = compared(alone, noisy, rows, SHIFT)
+    assert test is not None
+    assert test.surely
+    assert test.alone > test.both
+    assert test.gain > 0
     for better in (compared(noisy, alone, rows, SHIFT), compared(alone, alone, rows, SHIFT)):
         assert better is not None
         assert not better.surely

@@ -87,10 +87,10 @@ def by_name(checkpoint: Checkpoint, part: str = "head.0") -> dict[str, bytes]:
 def alike(a: Checkpoint, b: Checkpoint, temperature: bool = False) -> bool:
     """The same version but for the order of its columns, bit for bit; `temperature` too, once fold 2 decides it."""
     left_out = {"classes", "exact"} if temperature else {"classes", "exact", "temperature"}
-    said = [c.layout.model_dump(exclude=left_out) for c in (a, b)]
+    layouts = [c.layout.model_dump(exclude=left_out) for c in (a, b)]
     strength = [(c.layout.exact.alpha, c.layout.exact.prior) for c in (a, b) if c.layout.exact]
     return (
-        said[0] == said[1]
+        layouts[0] == layouts[1]
         and strength[0] == strength[1]
         and by_name(a) == by_name(b)
         and by_name(a, "judge") == by_name(b, "judge")
@@ -143,14 +143,14 @@ def test_a_batch_taken_back_was_never_learned(method: Method) -> None:
 
 def test_nothing_of_a_batch_taken_back_stays_in_the_temperature() -> None:
     x, _ = labelled(30, seed=7)
-    good, said = batch("bat_1", range(90)), []
+    good, temperatures = batch("bat_1", range(90)), []
     for labels in (["class 1"] * 30, ["class 2"] * 30):
         wrong = make_rows("bat_wrong", x, labels, SECRET)
         harmed = stream(ridge.METHOD, [wrong, good])
         left = learn(ridge.METHOD, harmed, [good], Rows.empty(VECTOR.shape))
-        said.append(left.checkpoint.layout.temperature)
+        temperatures.append(left.checkpoint.layout.temperature)
         assert any("out-of-fold" in note for note in left.notes)
-    assert said[0] == said[1] < 1
+    assert temperatures[0] == temperatures[1] < 1
 
 
 def test_the_served_head_is_the_ridge_of_all_rows_to_the_last_bits_of_float32() -> None:
@@ -227,16 +227,16 @@ def trained(kind: str) -> Stream:
     backbone = MlpBackbone(name="mlp", hidden=[200]) if kind == "mlp" else CnnBackbone(name="cnn", channels=[8])
     scale = declared_scale(IMAGE)
     assert scale is not None
-    found = Stream(IMAGE, Architecture(backbone=backbone))
-    network = fresh(IMAGE, found.architecture, scale, list("01234"), torch.Generator().manual_seed(0))
+    images = Stream(IMAGE, Architecture(backbone=backbone))
+    network = fresh(IMAGE, images.architecture, scale, list("01234"), torch.Generator().manual_seed(0))
     x, y = digits()
     few = np.flatnonzero(np.isin(y, list("01234")))[:150]
-    found.history.append(found.rows(x[few], list(y[few])))
+    images.history.append(images.rows(x[few], list(y[few])))
     parts = parts_of(network)
-    found.checkpoint = Checkpoint(
+    images.checkpoint = Checkpoint(
         layout_of(network, list("01234")), parts, {part: frozenset({"bat_000"}) for part in parts}
     )
-    return found
+    return images
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
@@ -267,8 +267,8 @@ def test_new_classes_of_digits_are_learned_and_the_old_ones_stay() -> None:
     test = np.arange(len(y)) % 4 == 0
     model = Stream(IMAGE)
     for classes in ("01234", "56789"):
-        mine = np.isin(y, list(classes)) & ~test
-        made = model.learn(ridge.METHOD, x[mine], list(y[mine]))
+        rows = np.isin(y, list(classes)) & ~test
+        made = model.learn(ridge.METHOD, x[rows], list(y[rows]))
     got = made.checkpoint
     assert made.details["lift"] == ["conv"]
     right = np.array(got.classes)[build(got)(torch.from_numpy(x[test])).argmax(1).numpy()] == y[test]
@@ -303,13 +303,13 @@ def test_a_lift_that_was_far_ahead_stays_once_without_being_tried(monkeypatch: p
     ):
         given = itertools.cycle(scores)
         monkeypatch.setattr(lift_choice, "unseen_accuracy", lambda *_, given=given: next(given))
-        model, found = Stream(VECTOR), []
+        model, counts = Stream(VECTOR), []
         for start, stop in ((0, 40), (40, 80), (80, 160)):
             made = model.learn(ridge.METHOD, x[start:stop], y[start:stop])
-            found.append(len(made.details["lifts_tried"]))
+            counts.append(len(made.details["lifts_tried"]))
             everything = frozenset(made.checkpoint.learned["head.0"])
             assert made.checkpoint.learned["lift.0"] == everything, "it stayed because of these rows, too"
-        assert found == tried
+        assert counts == tried
     exact = made.checkpoint.layout.exact
     assert exact is not None
     assert exact.lift_rows == 160
@@ -368,11 +368,11 @@ def test_an_untrained_backbone_is_left_alone_and_the_notes_say_so() -> None:
 
 
 def test_work_is_counted_told_and_can_be_stopped() -> None:
-    told: list[str] = []
+    phases: list[str] = []
     data = MemoryData(VECTOR, Architecture(), [], batch("bat_1", range(100)))
     params = ridge.Params(lift="relu", width=50)
-    made = ridge.update(None, data, params, Run(progress=lambda phase, done, total: told.append(phase)))
-    assert "solving" in told
+    made = ridge.update(None, data, params, Run(progress=lambda phase, done, total: phases.append(phase)))
+    assert "solving" in phases
     wide = ridge.update(None, data, ridge.Params(lift="relu", width=100), Run())
     assert 2 * made.multiply_adds < wide.multiply_adds < 8 * made.multiply_adds
 

@@ -72,8 +72,8 @@ def test_judging_rows_decide_nothing() -> None:
     scale, _ = scale_for(PLANE, rows.inputs)
     without, judges = rows.take(rows.folds > 1), rows.take(rows.folds < 2)
     spoilt = Rows.concat([without, replace(judges, inputs=judges.inputs * 0)])
-    said = [choose_lifts(PLANE, scale, r, SOLVER, Run()).scores for r in (without, spoilt)]
-    assert said[0] == said[1]
+    tried = [choose_lifts(PLANE, scale, r, SOLVER, Run()).scores for r in (without, spoilt)]
+    assert tried[0] == tried[1]
 
 
 @pytest.mark.parametrize(("n", "classes"), [(8, 2), (90, 1)])

@@ -67,34 +67,34 @@ def test_both_ways_are_the_definition(
     total = FeatureRows.concat([rows_of(before, 4, 1, "bat_0"), entry]) if before else entry
     sums, prior = Sums.of(total), 0.25
     if isinstance(form, float):
-        (head, found), expected = (
+        (head, answers), expected = (
             ridge_out_of_fold(sums, entry, SHIFT, form, prior),
             solve_ridge(sums, SHIFT, form, prior),
         )
     else:
-        (head, found), expected = lda_out_of_fold(sums, entry, SHIFT, prior), solve_lda(sums, SHIFT, prior)
+        (head, answers), expected = lda_out_of_fold(sums, entry, SHIFT, prior), solve_lda(sums, SHIFT, prior)
     assert head.classes == expected.classes
     assert (head.weight == expected.weight).all()
     assert (head.bias == expected.bias).all()
-    logits = out_of_fold_logits(found, len(entry), sums.classes)
+    logits = out_of_fold_logits(answers, len(entry), sums.classes)
     for k in range(5):
-        mine = entry.folds // 2 == k
-        rest = total.take(~np.isin(total.hashes, entry.hashes[mine]))
+        group = entry.folds // 2 == k
+        rest = total.take(~np.isin(total.hashes, entry.hashes[group]))
         alone = by_rows(total, rest, form, prior)
-        wanted = alone.aligned(sums.classes).logits(entry.inputs[mine].astype(float) * 2.0**-SHIFT)
-        assert logits[mine] == pytest.approx(wanted, rel=1e-9, abs=1e-9 * np.abs(wanted[wanted > ABSENT / 2]).max())
+        wanted = alone.aligned(sums.classes).logits(entry.inputs[group].astype(float) * 2.0**-SHIFT)
+        assert logits[group] == pytest.approx(wanted, rel=1e-9, abs=1e-9 * np.abs(wanted[wanted > ABSENT / 2]).max())
 
 
 def test_a_class_without_rows_is_absent_and_a_group_that_is_all_there_is_stays_unanswered() -> None:
     entry = rows_of(40, 2, 3, "bat_0")
     first = entry.folds // 2 == 0
     lonely = entry.take(first)
-    _, found = ridge_out_of_fold(Sums.of(lonely), lonely, SHIFT, 0.1, 0.25)
-    assert np.isnan(out_of_fold_logits(found, len(lonely), lonely.present())).all()
+    _, answers = ridge_out_of_fold(Sums.of(lonely), lonely, SHIFT, 0.1, 0.25)
+    assert np.isnan(out_of_fold_logits(answers, len(lonely), lonely.present())).all()
     known = entry_of(lonely.inputs, ["class 9"] * len(lonely))
     together = FeatureRows.concat([entry.take(~first), known])
-    _, found = ridge_out_of_fold(Sums.of(together), known, SHIFT, 0.1, 0.25)
-    logits = out_of_fold_logits(found, len(known), ("class 9", "class 0", "class 1"))
+    _, answers = ridge_out_of_fold(Sums.of(together), known, SHIFT, 0.1, 0.25)
+    logits = out_of_fold_logits(answers, len(known), ("class 9", "class 0", "class 1"))
     assert (logits[:, 0] == ABSENT).all()
     assert np.isfinite(logits).all()
 
@@ -103,11 +103,11 @@ def test_of_many_rows_those_of_the_smallest_hashes_are_left_out_and_asked() -> N
     entry = rows_of(700, 2, 4, "bat_0")
     total = Sums.of(entry)
     _, logits = judged_out_of_fold(
-        lambda asked: ridge_out_of_fold(total, asked, SHIFT, 0.1, 0.25), entry, ("class 0", "class 1")
+        lambda judged: ridge_out_of_fold(total, judged, SHIFT, 0.1, 0.25), entry, ("class 0", "class 1")
     )
     answered = ~np.isnan(logits).any(1)
     assert entry.take(answered).counts() == {name: min(n, 200) for name, n in entry.counts().items()}
     assert entry.counts()["class 0"] > 400
     for name in entry.counts():
-        mine = entry.codes([name]) == 0
-        assert (entry.hashes[mine & ~answered].min(initial=2**64 - 1) > entry.hashes[mine & answered]).all()
+        of_class = entry.codes([name]) == 0
+        assert (entry.hashes[of_class & ~answered].min(initial=2**64 - 1) > entry.hashes[of_class & answered]).all()

@@ -106,8 +106,8 @@ def test_lda_is_the_textbook_solution_with_oas_shrinkage() -> None:
     _, shrinkage = oas(h - means[y], assume_centered=True)
     uniform = np.full(len(classes), 1 / len(classes))
     known = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=uniform).fit(h, y)
-    mine = head.aligned(classes).logits(h)
-    assert (mine.argmax(1) == known.predict(h)).mean() > 0.99
+    answers = head.aligned(classes).logits(h)
+    assert (answers.argmax(1) == known.predict(h)).mean() > 0.99
     counted = solve_lda(Sums.of(rows), SHIFT, 1.0)
     assert np.ptp(counted.bias - head.bias - np.log(np.bincount(rows.codes(head.classes)))) < 1e-9
 
@@ -119,10 +119,10 @@ def test_a_few_rows_are_enough(n: int) -> None:
     for classes in (labels, ["alone"] * n):
         rows = entry_of(np.rint(x * 2**SHIFT), classes)
         for head in (solve_ridge(Sums.of(rows), SHIFT, 1e-2, 0.25), solve_lda(Sums.of(rows), SHIFT)):
-            said = head.logits(features(rows))
-            assert np.isfinite(said).all()
+            answers = head.logits(features(rows))
+            assert np.isfinite(answers).all()
             if n <= 3 or classes[0] == "alone":
-                assert (np.array(head.classes)[said.argmax(1)] == np.array(classes)).all()
+                assert (np.array(head.classes)[answers.argmax(1)] == np.array(classes)).all()
 
 
 def test_constant_and_empty_features_do_no_harm() -> None:

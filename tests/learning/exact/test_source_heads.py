@@ -57,8 +57,8 @@ def learned(method: Method, parts: Sequence[Rows], **params: object) -> Learned:
 
 def accuracy(checkpoint: Checkpoint, rows: Rows, source: str | None) -> float:
     predictor = Predictor(checkpoint)
-    said = predictor.probabilities(rows.inputs, source).argmax(1)
-    return float(np.mean([predictor.names[k] == label for k, label in zip(said, rows.label_names(), strict=True)]))
+    answers = predictor.probabilities(rows.inputs, source).argmax(1)
+    return float(np.mean([predictor.names[k] == label for k, label in zip(answers, rows.label_names(), strict=True)]))
 
 
 def bits(checkpoint: Checkpoint) -> dict[str, bytes]:
@@ -155,8 +155,8 @@ def test_a_class_that_a_region_has_never_shown_is_answered_there_by_what_others_
 
 
 def _only(x: np.ndarray, y: list[str], name: str) -> tuple[np.ndarray, list[str]]:
-    mine = [k for k, label in enumerate(y) if label == name]
-    return x[mine], [name] * len(mine)
+    places = [k for k, label in enumerate(y) if label == name]
+    return x[places], [name] * len(places)
 
 
 def test_decay_and_heads_of_sources_go_together() -> None:

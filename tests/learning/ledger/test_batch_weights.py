@@ -160,12 +160,12 @@ def test_out_of_fold_equals_heads_solved_without_the_group() -> None:
     def solve(sums: Sums) -> Head:
         return solve_ridge(sums, here.shift, 0.1, 0.25)
 
-    found = out_of_fold_weighted(others, entry, weight, here.shift, classes, solve)
+    answers = out_of_fold_weighted(others, entry, weight, here.shift, classes, solve)
     for k in range(5):
-        mine = entry.folds // 2 == k
-        rest = FeatureRows.concat([entries["bat_0"], entry.take(~mine)])
+        group = entry.folds // 2 == k
+        rest = FeatureRows.concat([entries["bat_0"], entry.take(~group)])
         head = solve(weighted_sums(rest, weight)).aligned(classes)
-        assert np.allclose(found[mine], head.logits(entry.inputs[mine] * here.step), atol=1e-9)
+        assert np.allclose(answers[group], head.logits(entry.inputs[group] * here.step), atol=1e-9)
 
 
 def test_one_batch_more_is_one_step_more_with_the_same_bits(tmp_path: Path) -> None:
@@ -213,10 +213,10 @@ def test_a_decay_is_searched_where_the_past_misleads(turns: int, least: float, m
     here = space()
     parts = [batch(k, rows=60, shift=turns * (k // 4)) for k in range(10)]
     data = MemoryData(VECTOR, Architecture(), parts[:-1], parts[-1])
-    found = choose_decay(data, here, {}, "ridge", lambda sums: solve_ridge(sums, here.shift, 1e-2, 0.25))
-    assert least <= found.decay <= most
-    assert (found.gain is not None and found.gain[0] > found.gain[1] > 0) == (turns > 0)
-    assert set(found.scores) == {1.0, 0.9, 0.7, 0.5}
+    choice = choose_decay(data, here, {}, "ridge", lambda sums: solve_ridge(sums, here.shift, 1e-2, 0.25))
+    assert least <= choice.decay <= most
+    assert (choice.gain is not None and choice.gain[0] > choice.gain[1] > 0) == (turns > 0)
+    assert set(choice.scores) == {1.0, 0.9, 0.7, 0.5}
     few = MemoryData(VECTOR, Architecture(), parts[:1], parts[1])
     assert choose_decay(few, here, {}, "ridge", lambda s: solve_ridge(s, here.shift, 1e-2, 0.25)).scores == {}
 

@@ -122,14 +122,14 @@ def test_the_id_names_what_decides_a_feature_and_nothing_else() -> None:
 
 def test_anybody_can_recompute_the_id() -> None:
     network = lifted("conv")
-    told = {
+    facts = {
         "input": [1, 8, 8],
         "backbone": IdentityBackbone().model_dump(),
         "layers": [],
         "lifts": [["conv", 576]],
         "shift": network.layout.shift,
     }
-    data = json.dumps(told, sort_keys=True, separators=(",", ":")).encode() + b"\0"
+    data = json.dumps(facts, sort_keys=True, separators=(",", ":")).encode() + b"\0"
     parts = parts_of(network)
     for part in ("lift.0", "scale"):
         for name in sorted(parts[part]):
@@ -148,10 +148,10 @@ def test_a_version_without_a_grid_has_no_space() -> None:
 
 
 def test_computing_can_be_watched_and_stopped() -> None:
-    told: list[tuple[str, int, int]] = []
+    reported: list[tuple[str, int, int]] = []
     x, _ = labelled(130)
-    rounded(space(), x, progress=lambda *said: told.append(said))
-    assert told == [("features", 64, 130), ("features", 128, 130), ("features", 130, 130)]
+    rounded(space(), x, progress=lambda *report: reported.append(report))
+    assert reported == [("features", 64, 130), ("features", 128, 130), ("features", 130, 130)]
 
     def stop() -> None:
         raise Cancelled("stop")

@@ -98,10 +98,10 @@ def test_anybody_can_recompute_the_digest() -> None:
 
 
 def test_what_was_never_in_cannot_be_taken_out() -> None:
-    mine, other = Sums.of(entry_of([[5], [1]], ["a", "b"])), entry_of([[9]], ["a"])
+    sums, other = Sums.of(entry_of([[5], [1]], ["a", "b"])), entry_of([[9]], ["a"])
     for stranger in (other, entry_of([[5]], ["c"]), entry_of([[1], [1]], ["b", "b"])):
         with pytest.raises(CorruptArtifact, match="Rebuild"):
-            mine - Sums.of(stranger)
+            sums - Sums.of(stranger)
 
 
 def test_sums_beyond_what_float64_holds_are_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,22 +171,22 @@ def test_a_ledger_without_an_entry_never_saw_it(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("service.learning.ledger.ledger.EXAM_ROWS", bound)
     monkeypatch.setattr("service.learning.ledger.ledger.bounded", lambda rows, **how: bounded(rows, bound, **how))
     parts = batches()
-    asked = 0
+    readings = 0
 
     def remaining() -> list[FeatureRows]:
-        nonlocal asked
-        asked += 1
+        nonlocal readings
+        readings += 1
         return parts[:2] + parts[3:]
 
     left = ledger_of(parts).without_entry(parts[2], remaining)
     assert equal(left, ledger_of(parts[:2] + parts[3:]))
-    assert asked == (bound == 3), "the history is read only where rows had been crowded out"
+    assert readings == (bound == 3), "the history is read only where rows had been crowded out"
     assert "bat_2" not in left.exam.batches
 
 
 def test_names_leave_with_their_last_row() -> None:
-    mine, other = random_entry(40, width=12, classes=2), random_entry(40, width=12, classes=9, seed=3, batch="bat_1")
-    left = ledger_of([mine, other]).without_entry(other, lambda: [mine])
+    kept, other = random_entry(40, width=12, classes=2), random_entry(40, width=12, classes=9, seed=3, batch="bat_1")
+    left = ledger_of([kept, other]).without_entry(other, lambda: [kept])
     assert set(left.exam.names) | set(left.selected.names) <= {"class 0", "class 1"}
     assert set(left.exam.batches) == {"bat_0"}
 
