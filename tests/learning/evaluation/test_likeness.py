@@ -38,33 +38,29 @@ def toward(*new: float) -> Answers:
     return Answers(("a", "b", "n"), np.array([[0.9 * (1 - p), 0.1 * (1 - p), p] for p in new]))
 
 
-def alike(
-    trusted: str,
-    trusted_sure: str,
-    on_trusted: Answers,
-    called: str,
-    sure: str,
-    on_batch: Answers,
-    familiar: Bools | None = None,
-) -> Likeness:
-    batch = rows("n" * len(called), "bat_1")
-    known = np.zeros(len(called), bool)
+def alike(base: ExamAnswers, candidate: ExamAnswers, familiar: Bools | None = None) -> Likeness:
+    """Of trusted rows that the base answers rightly, and a batch of the new class n."""
+    trusted, batch = "".join(base.on_trusted.names()), "n" * len(base.on_batch.probabilities)
+    known = np.zeros(len(batch), bool)
     evidence = Evidence(known, ~known if familiar is None else familiar, known, 0.0, {})
     a = Assessment(
         policy=POLICY,
         trusted=rows(trusted, "bat_0"),
-        batch=batch,
-        candidate=ExamAnswers(on_trusted, on_batch),
+        batch=rows(batch, "bat_1"),
+        candidate=candidate,
         cost=COST,
         exact=True,
         live=1,
-        base=ExamAnswers(base(trusted, trusted_sure), base(called, sure)),
+        base=base,
     )
     return likeness(a, evidence)["n"]
 
 
 def test_sure_rows_stand_beside_sure_trusted_rows_that_are_called_the_same() -> None:
-    like = alike("aaabb", "++-++", toward(0.1, 0.5, 0.99, 0.2, 0.8), "aab", "+++", toward(0.3, 0.6, 0.5))
+    like = alike(
+        ExamAnswers(base("aaabb", "++-++"), base("aab", "+++")),
+        ExamAnswers(toward(0.1, 0.5, 0.99, 0.2, 0.8), toward(0.3, 0.6, 0.5)),
+    )
     # of a: 0.3 is over 0.1 alone, 0.6 over 0.1 and 0.5 (0.99 is not sure); of b: 0.5 is over 0.2 alone
     assert like.separation == pytest.approx((0.5 + 1.0 + 0.5) / 3)
     assert (like.rows, like.sure, like.compared, like.beside) == (3, 3, 3, 4)
@@ -74,14 +70,21 @@ def test_sure_rows_stand_beside_sure_trusted_rows_that_are_called_the_same() -> 
 
 
 def test_rows_that_are_unlike_anything_seen_or_called_like_no_trusted_row_are_not_compared() -> None:
-    like = alike("aa", "++", toward(0.1, 0.5), "aab", "+++", toward(0.3, 0.6, 0.9), np.array([True, False, True]))
+    like = alike(
+        ExamAnswers(base("aa", "++"), base("aab", "+++")),
+        ExamAnswers(toward(0.1, 0.5), toward(0.3, 0.6, 0.9)),
+        np.array([True, False, True]),
+    )
     assert (like.sure, like.compared, like.separation) == (2, 1, 0.5)
-    nothing = alike("aa", "++", toward(0.1, 0.5), "bb", "++", toward(0.3, 0.6))
+    nothing = alike(ExamAnswers(base("aa", "++"), base("bb", "++")), ExamAnswers(toward(0.1, 0.5), toward(0.3, 0.6)))
     assert (nothing.compared, nothing.separation) == (0, None)
 
 
 def test_where_the_base_is_sure_of_few_all_rows_are_compared() -> None:
-    like = alike("aaab", "+---", toward(0.1, 0.2, 0.3, 0.9), "aaaa", "+---", toward(0.25, 0.25, 0.25, 0.05))
+    like = alike(
+        ExamAnswers(base("aaab", "+---"), base("aaaa", "+---")),
+        ExamAnswers(toward(0.1, 0.2, 0.3, 0.9), toward(0.25, 0.25, 0.25, 0.05)),
+    )
     assert (like.all, like.compared, like.sure) == (True, 4, 1)
     assert like.separation == pytest.approx((3 * 2 / 3 + 0) / 4)
 
@@ -91,8 +94,8 @@ def test_rows_without_an_answer_of_a_head_that_knows_the_class_are_left_out() ->
     hidden = replace(
         on_batch, probabilities=np.where(np.array([[True], [True], [False]]), on_batch.probabilities, np.nan)
     )
-    assert alike("aa", "++", toward(0.1, 0.5), "aaa", "+++", hidden).rows == 2
-    alone = alike("aa", "++", toward(0.1, 0.5), "a", "+", toward(0.3))
+    assert alike(ExamAnswers(base("aa", "++"), base("aaa", "+++")), ExamAnswers(toward(0.1, 0.5), hidden)).rows == 2
+    alone = alike(ExamAnswers(base("aa", "++"), base("a", "+")), ExamAnswers(toward(0.1, 0.5), toward(0.3)))
     assert (alone.rows, alone.separation) == (0, None), "without its group of folds no head knows the class"
 
 
