@@ -1,6 +1,6 @@
-"""One process that serves: the port opens first, the heavy libraries load behind it, TERM breaks no answer.
+"""The serving process: it opens the port, then loads the heavy libraries; TERM breaks no answer.
 
-Nothing heavy is imported at the top of this file: /healthz answers within a moment of the command.
+Nothing heavy is imported at the top of this file, so that /healthz answers at once.
 """
 
 from __future__ import annotations
@@ -31,26 +31,27 @@ from service.api.limits.request_checks import Receive, Scope, Send
 from service.api.limits.turns import READERS, WRITERS
 from service.errors import Busy, TsuikaError
 from service.registry.sql import schema
-from service.server.listening import BACKLOG, address, let_nobody_in, listening, locked
+from service.server.listening import BACKLOG, address, drop_new_connections, listening, locked
 from service.server.protocol import HttpProtocol
 from service.settings import Settings, strange
+from service.tuning import priority
 from service.tuning.malloc import keep_freed
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
-    from service.server.dispatch import Door
-    from service.server.fast_path import Express
+    from service.server.dispatch import Dispatcher
+    from service.server.fast_path import FastPath
     from service.worker.parent.loop import Worker
 
 log = logging.getLogger("tsuika")
 
 FAREWELL_SECONDS = 0.5
-"""After TERM: time for callers with open connections to be told that these close."""
+"""Time after TERM in which clients learn, from their next answer, that their connection closes."""
 
 
 def serve(settings: Settings) -> int:
-    """Serve until TERM or INT; -> the exit code. Raises ImpossibleSettings for a taken port, folder or address, and
-    SchemaMismatch for a database of a newer version."""
+    """Serves until TERM or INT; returns the exit code. Raises ImpossibleSettings for a taken port, folder or address,
+    and SchemaMismatch for a database of a newer version."""
     settings.check()
     schema.require_upgradable(settings.database_file)
     with listening(settings) as listener:
@@ -60,33 +61,35 @@ def serve(settings: Settings) -> int:
             _set_up_logs()
             for sentence in strange():
                 log.warning("%s", sentence)
-            keep_freed()
+            priority.off = frozenset(settings.tuning_off)
+            if "malloc" not in settings.tuning_off and not keep_freed():
+                priority.not_taken("malloc's bounds", "glibc has them")
             print(_banner(settings, url, first), file=sys.stderr, flush=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_Process(settings, listener).run())
 
 
-def create_app(runtime: Runtime) -> Door:
-    """The application over a runtime, without port, signals and worker."""
+def create_app(runtime: Runtime) -> Dispatcher:
+    """Makes the application of a runtime, without port, signals and worker."""
     from service.api.application import build
-    from service.server.dispatch import Door
+    from service.server.dispatch import Dispatcher
 
     app = build(runtime)
-    return Door(app.state.context, app)
+    return Dispatcher(app.state.context, app)
 
 
 class _Front:
-    """What the port answers with: health at once, 503 until the application is there, then everything."""
+    """The application of the port: it answers health at once, and other requests with 503 until all is loaded."""
 
     def __init__(self, health: Health) -> None:
         self.health = health
         self.full = _Full(health)
-        self.door: Door | None = None
+        self.door: Dispatcher | None = None
 
     @property
-    def express(self) -> Express | None:
-        """Who answers the usual predictions before they come here."""
-        return self.door.express if self.door is not None else None
+    def fast_path(self) -> FastPath | None:
+        """Answers usual predictions before they come here."""
+        return self.door.fast_path if self.door is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.door is not None:
@@ -94,14 +97,14 @@ class _Front:
         elif self.health.answers(scope):
             await self.health.answer(scope, send)
         else:
-            why = f"The service is starting: it waits for {self.health.waiting_for}."
-            await _refuse(scope, send, Busy(why, retry_after=1), "starting")
+            sentence = f"The service is starting: it waits for {self.health.waiting_for}."
+            await _refuse(scope, send, Busy(sentence, retry_after=1), "starting")
 
 
 class _Full:
-    """What a connection beyond the most is answered with: health, else 503."""
+    """The application of a connection beyond the limit: it answers health, and other requests with 503."""
 
-    express = None
+    fast_path = None
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -110,12 +113,14 @@ class _Full:
         if self._health.answers(scope):
             await self._health.answer(scope, send)
         else:
-            why = "So many connections are open that there is no room for this one. Ask again over one that you have."
-            await _refuse(scope, send, Busy(why, retry_after=1), "unread", (b"connection", b"close"))
+            sentence = (
+                "So many connections are open that there is no room for this one. Ask again over one that you have."
+            )
+            await _refuse(scope, send, Busy(sentence, retry_after=1), "unread", (b"connection", b"close"))
 
 
-async def _refuse(scope: Scope, send: Send, why: Busy, name: str, *more: tuple[bytes, bytes]) -> None:
-    status, body, headers = problems.problem(why, name)
+async def _refuse(scope: Scope, send: Send, error: Busy, request_id: str, *more: tuple[bytes, bytes]) -> None:
+    status, body, headers = problems.problem(error, request_id)
     media, data = problems.encoded_problem(scope["path"], body)
     kind, length = (b"content-type", media), (b"content-length", str(len(data)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers, *more]})
@@ -123,24 +128,24 @@ async def _refuse(scope: Scope, send: Send, why: Busy, name: str, *more: tuple[b
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signals: they are ours."""
+    """uvicorn's server without its signal handlers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def stop_listening(self, listener: socket.socket) -> None:
-        """No new connections; open ones go on, and those that wait to be accepted, which a bare close would cut."""
+        """Accepts no new connections. It first accepts those in the queue, which closing the port would reset."""
         for server in self.servers:
-            server.close()  # a duplicate of the listener, which keeps the queue alive
-        waiting = []
+            server.close()  # closes a duplicate of the listener; the queue stays
+        queued = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                waiting.append(listener.accept()[0])
+                queued.append(listener.accept()[0])
         listener.close()
         loop = asyncio.get_running_loop()
-        for accepted in waiting:
-            await loop.connect_accepted_socket(self._protocol, accepted)
+        for connection in queued:
+            await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
         make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
@@ -149,10 +154,10 @@ class _Server(uvicorn.Server):
 
 @dataclass
 class _Started:
-    """What is there once everything is imported."""
+    """What `_Process._start` makes."""
 
     runtime: Runtime
-    door: Door
+    door: Dispatcher
     worker: Worker | None
 
 
@@ -183,16 +188,16 @@ class _Process:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
+        stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told_to_stop, asked)
+            loop.add_signal_handler(number, self._on_signal, stop)
         serving = loop.create_task(self._server.serve(sockets=[self._listener.dup()]))
         starting = loop.run_in_executor(None, self._start)
         try:
             started = await starting
         except Exception as error:
-            told = error.detail if isinstance(error, TsuikaError) else None
-            log.error("cannot start: %s", told or error, exc_info=None if told else error)
+            sentence = error.detail if isinstance(error, TsuikaError) else None
+            log.error("cannot start: %s", sentence or error, exc_info=None if sentence else error)
             self._server.should_exit = True
             await serving
             return 1
@@ -202,22 +207,21 @@ class _Process:
         started.door.context.watcher.start()
         self._front.door, self._health.waiting_for = started.door, None
         log.info("ready")
-        stopping = loop.create_task(asked.wait())
+        stopping = loop.create_task(stop.wait())
         await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
         await self._stop(started, serving)
         return 0
 
     def _start(self) -> _Started:
-        """Beside the event loop: import, migrate, look at what is live."""
-        gc.disable()  # until all is there: it would walk again and again through what lasts
+        """Imports, migrates and reads what is live, in a thread beside the event loop."""
+        gc.disable()  # it would walk again and again through what lasts
         import torch
 
         from service.api.application import build
         from service.registry.sql.database import migrate
         from service.runtime import Runtime
-        from service.server.dispatch import Door
+        from service.server.dispatch import Dispatcher
         from service.tuning.garbage import freeze
-        from service.tuning.priority import give_way
 
         torch.set_num_threads(1)  # the other cores learn
         self._health.waiting_for = "the database"
@@ -226,8 +230,7 @@ class _Process:
         runtime.database.require_writable()
         self._health.waiting_for = "the live versions"
         runtime.live.refresh()
-        runtime.live.after_load = freeze
-        runtime.database.before_each(give_way)  # whatever asks it works beside the event loop
+        runtime.database.before_each(priority.give_way)  # its threads run beside the event loop
         worker = None
         if self._settings.worker:
             from service.worker.parent.loop import SERVES, Worker
@@ -237,25 +240,27 @@ class _Process:
         else:
             from service.worker.parent import erasure
 
-            with contextlib.suppress(Busy):  # somebody works here, and sweeps
+            with contextlib.suppress(Busy):  # another process works here, and sweeps
                 erasure.sweep(runtime)
         app = build(runtime, self._health)
-        started = _Started(runtime, Door(app.state.context, app), worker)
-        freeze()
+        started = _Started(runtime, Dispatcher(app.state.context, app), worker)
+        if "freeze" not in self._settings.tuning_off:
+            runtime.live.after_load = freeze
+            freeze()
         gc.enable()
         return started
 
-    def _told_to_stop(self, asked: asyncio.Event) -> None:
-        """The first signal stops gracefully, a second one at once; nothing outlives `stop_seconds`."""
-        if asked.is_set():
+    def _on_signal(self, stop: asyncio.Event) -> None:
+        """Stops gracefully at the first signal, at once at the second one, and within `stop_seconds` in any case."""
+        if stop.is_set():
             os._exit(130)
-        asked.set()
+        stop.set()
         guard = threading.Timer(max(0.1, self._settings.stop_seconds - 0.3), os._exit, [1])
         guard.daemon = True
         guard.start()
 
     async def _stop(self, started: _Started, serving: asyncio.Task[None]) -> None:
-        """Readiness off, streams and waits end, open connections are told; then the listener, then the rest."""
+        """Ends in order: readiness, streams and waits, idle connections, the port, open requests, all else."""
         log.info("stopping")
         self._health.stopping = True
         loop, patience = asyncio.get_running_loop(), self._settings.stop_seconds
@@ -264,8 +269,9 @@ class _Process:
         await started.door.context.watcher.stop()
         farewell = min(FAREWELL_SECONDS, patience / 10)
         await asyncio.sleep(farewell)
-        let_nobody_in(self._listener)
-        await asyncio.sleep(farewell)  # who was let in sends its request
+        if "stop_filter" not in self._settings.tuning_off:
+            drop_new_connections(self._listener)
+        await asyncio.sleep(farewell)  # clients that have just connected send their request
         await self._server.stop_listening(self._listener)
         until = loop.time() + patience * 0.5
         while started.door.open_requests and loop.time() < until:

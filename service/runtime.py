@@ -1,4 +1,4 @@
-"""What a process holds: settings, database, store, cache, live models, and the two bells that wake others."""
+"""What a process needs everywhere: settings, database, store, cache, live models, and two signals between threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.storage.permissions import tighten
 
 
 class Runtime:
-    """One per process; made by the command that starts it, passed down, closed at the end."""
+    """One per process: the command makes it, passes it down, and closes it at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -27,28 +27,28 @@ class Runtime:
         self.cache = Cache(settings.data / "cache", settings.cache_bytes)
         self.live = LiveModels(self.database, self.store, settings.serving_bytes)
         self.work = threading.Event()
-        """Set when an update may be waiting: a hint to the worker of this process; polling is the truth."""
+        """Set when an update may be waiting: a hint to the worker of this process, which polls anyway."""
         self._listeners: list[Callable[[], None]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` from whichever thread changed an update or a live pointer of this process."""
+        """Registers a function to call, in any thread, after this process changed an update or a live pointer."""
         self._listeners.append(listener)
 
     def changed(self) -> None:
-        """Something moved: wake those who wait for it."""
+        """Calls the listeners."""
         for listener in self._listeners:
             listener()
 
     def trouble(self) -> str | None:
-        """Why nothing can be stored now, where that is so: others go on asking, and are answered what is loaded."""
+        """Why nothing can be stored now, or None. Loaded versions answer all the same."""
         return self.database.trouble() or self.store.trouble() or self.database.foreign()
 
     def crash(self, point: str) -> None:
-        """Die here, at once, when the settings name this point: how the tests cut the power."""
+        """Kills the process if the settings name this point: tests cut the power so."""
         if self.settings.crash_point == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Closes live models and database."""
         self.live.close()
         self.database.close()

@@ -1,4 +1,4 @@
-"""Every setting: type, default, description. Read once, passed down; nobody else looks at the environment."""
+"""Every setting: type, default, description. Nothing else reads the environment."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from service.errors import ImpossibleSettings
 
 PREFIX = "TSUIKA_"
 MiB = 1024 * 1024
-OF_OTHERS = frozenset({f"{PREFIX}URL", f"{PREFIX}BENCH_DATA"})
-"""Variables that the client and the benchmarks read."""
+NOT_OURS = frozenset({f"{PREFIX}URL", f"{PREFIX}BENCH_DATA"})
+"""Variables of the client and the benchmarks."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
+Tuning = Literal["batch", "freeze", "malloc", "stop_filter", "yield"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -45,11 +46,11 @@ def _named(value: Any) -> Any:
 
 
 def strange(environment: Mapping[str, str] | None = None) -> list[str]:
-    """A sentence for each variable TSUIKA_... that is no setting, with the one that it is like: a typo does nothing."""
+    """A warning for each variable TSUIKA_... that is no setting, with the setting that it resembles."""
     known = [name.upper() for name in Settings.model_fields]
     sentences = []
     for name in sorted(os.environ if environment is None else environment):
-        if not name.startswith(PREFIX) or name in OF_OTHERS or name.removeprefix(PREFIX) in known:
+        if not name.startswith(PREFIX) or name in NOT_OURS or name.removeprefix(PREFIX) in known:
             continue
         near = get_close_matches(name.removeprefix(PREFIX), known, n=1)
         sentences.append(f"{name} is no setting and does nothing.{f' Did you mean {PREFIX}{near[0]}?' if near else ''}")
@@ -57,7 +58,7 @@ def strange(environment: Mapping[str, str] | None = None) -> list[str]:
 
 
 class Settings(BaseModel):
-    """What one process is told at its start. A field `x` is the environment variable TSUIKA_X."""
+    """The settings of a process. The environment variable TSUIKA_X sets the field `x`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -124,6 +125,12 @@ class Settings(BaseModel):
 
     cache_bytes: int = Field(1024 * MiB, ge=0, description="Rebuildable bytes (features, sums) that are kept.")
     gc_grace_seconds: float = Field(86400.0, ge=0, description="Unreferenced bytes younger than this are left alone.")
+    tuning_off: Annotated[tuple[Tuning, ...], BeforeValidator(lambda v: _listed(v))] = Field(
+        (),
+        description="What not to ask of kernel, allocator and collector, several with commas: `batch` and `yield` "
+        "(threads beside the event loop make way for it), `malloc` (freed memory is kept for the next pass), `freeze` "
+        "(the collector skips what lasts), `stop_filter` (a stop drops new connections before it closes the port).",
+    )
     crash_point: str | None = Field(None, description="For tests: the named point at which the process kills itself.")
 
     @field_validator("data", mode="after")
@@ -138,20 +145,22 @@ class Settings(BaseModel):
         Raises ImpossibleSettings.
         """
         env = os.environ if environment is None else environment
-        given = {name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())}
-        given |= {name: value for name, value in overrides.items() if value is not None}
+        values: dict[str, Any] = {
+            name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())
+        }
+        values |= {name: value for name, value in overrides.items() if value is not None}
         try:
-            settings = cls.model_validate(given)
+            settings = cls.model_validate(values)
         except ValidationError as wrong:
             first = wrong.errors(include_input=False, include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"][:1])
-            told = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"]
-            raise ImpossibleSettings(f"{PREFIX}{name.upper()} cannot be used: {told}.") from None
+            reason = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"]
+            raise ImpossibleSettings(f"{PREFIX}{name.upper()} cannot be used: {reason}.") from None
         settings.check()
         return settings
 
     def check(self) -> None:
-        """Refuses what contradicts itself or would be unsafe, with the remedy. Raises ImpossibleSettings."""
+        """Raises ImpossibleSettings, with the remedy, for settings that are unsafe or contradict one another."""
         if not (self.loopback or self.key or self.open):
             raise ImpossibleSettings(
                 f"Listening on {self.host} lets other machines in. Set TSUIKA_KEY to a secret that callers send, or "

@@ -76,6 +76,12 @@ def test_an_impossible_setting_is_refused_by_name(name: str, value: str, sentenc
         read(**{name: value})
 
 
+def test_what_is_not_asked_of_the_system_is_named() -> None:
+    assert read(tuning_off="malloc, batch").tuning_off == ("malloc", "batch")
+    with pytest.raises(ImpossibleSettings, match=r"^TSUIKA_TUNING_OFF cannot be used: Input"):
+        read(tuning_off="maloc")
+
+
 def test_the_key_is_not_shown() -> None:
     assert "secret" not in repr(read(key="secret"))
 

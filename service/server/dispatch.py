@@ -1,6 +1,6 @@
-"""The front door of a process: everything that every request meets, then predictions, then all other routes.
+"""The ASGI application of a process: checks every request, then answers predictions, or passes it to the other routes.
 
-host and origin -> key -> content type -> body (limit, pace) -> route. What fails becomes a problem with a request id.
+host and origin -> key -> content type -> body (limit, pace) -> route. Errors become problems with a request id.
 """
 
 from __future__ import annotations
@@ -21,30 +21,29 @@ from service.api.limits.request_checks import AFTERWARDS, WRITES, Message, Recei
 from service.api.reader.spool import Spooled
 from service.api.routes import inference, predictions
 from service.errors import LongAddress, TooLarge, TsuikaError
-from service.server.fast_path import Express
+from service.server.fast_path import FastPath
 
 log = logging.getLogger("tsuika.requests")
 
 QUIET = ("/predictions", "/infer", "z", "/live", "/ready")
-"""Ends of paths whose good answers are not worth a line in the log."""
-
+"""Ends of paths whose successes are logged at level DEBUG only."""
 
 LONGEST_LOGGED = 300
 """Bytes of a path in the log."""
 
 
-class Door:
-    """An ASGI application; `express` answers the usual predictions before they come here."""
+class Dispatcher:
+    """An ASGI application; `fast_path` answers usual predictions before they come here."""
 
     def __init__(self, context: Context, app: FastAPI) -> None:
         self.context, self.app = context, app
-        self.express = Express(context)
+        self.fast_path = FastPath(context)
         self._open = 0
 
     @property
     def open_requests(self) -> int:
-        """What is being answered."""
-        return self._open + self.express.open_requests
+        """How many requests are being answered."""
+        return self._open + self.fast_path.open_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,7 +75,7 @@ class Door:
         if self.context.health.answers(scope):
             await self.context.health.answer(scope, answer.send, auth.may_see(scope, settings))
             return
-        if scope["method"] == "HEAD":  # as a GET; the server leaves the body out
+        if scope["method"] == "HEAD":  # the server omits the body
             scope = {**scope, "method": "GET"}
         request_checks.check_host(scope, settings)
         request_checks.check_query(scope["query_string"])
@@ -97,30 +96,30 @@ class Door:
     async def _dispatch(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         body = scope["tsuika.body"]
         if (question := predictions.target(scope)) is not None:
-            told = await predictions.ask(self.context, *question, scope, body, receive)
+            response = await predictions.ask(self.context, *question, scope, body, receive)
         elif (question := inference.target(scope)) is not None:
-            told = await inference.ask(self.context, *question, scope, body, receive)
+            response = await inference.ask(self.context, *question, scope, body, receive)
         else:
             await self.context.turns.wait(scope)
             await self.app(scope, receive, answer.send)
             return
-        if told.rest is None:
-            await answer.whole(200, told.media, told.data, told.headers)
+        if response.rest is None:
+            await answer.whole(200, response.media, response.data, response.headers)
             return
         seconds = self.context.runtime.settings.answer_timeout_seconds
         try:
-            await write(told, receive, answer.send, seconds)
-        except TimeoutError:  # without its end, so that nobody takes it for whole
+            await write(response, receive, answer.send, seconds)
+        except TimeoutError:  # its end is missing, so that no client takes it for whole
             log.warning("%s: the answer was not taken within %g s and is cut off", answer.request_id, seconds)
 
 
 def _unread(error: TsuikaError) -> bool:
-    """Whether the sender may still be sending what was refused."""
+    """Whether the client may still be sending the request that was refused."""
     return isinstance(error, TooLarge | LongAddress)
 
 
 class _Answering:
-    """The way out: every answer carries its request id, and closes the connection once the process stops."""
+    """The sending side of a request: adds the request id, and closes the connection once the process stops."""
 
     def __init__(self, scope: Scope, send: Send, context: Context) -> None:
         self.request_id = request_id(scope)
@@ -142,15 +141,15 @@ class _Answering:
     async def whole(
         self, status: int, media: bytes, data: bytes, headers: problems.Headers, more: bool = False
     ) -> None:
-        """One answer in one piece; with `more` the sender is read a little longer."""
-        told = [(b"content-type", media), (b"content-length", str(len(data)).encode()), *headers]
-        await self.send({"type": "http.response.start", "status": status, "headers": told})
+        """Sends an answer in one piece; with `more` its end comes later."""
+        all_headers = [(b"content-type", media), (b"content-length", str(len(data)).encode()), *headers]
+        await self.send({"type": "http.response.start", "status": status, "headers": all_headers})
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def problem(
         self, status: int, body: dict[str, object], headers: problems.Headers, unread: Receive | None
     ) -> None:
-        """A refusal. `unread`: the rest of a body, thrown away so that the sender gets to read this."""
+        """Sends an error. `unread`: the rest of a body, which is discarded so that the client reads this."""
         if self.status:
             return
         media, data = problems.encoded_problem(self._scope["path"], body)
@@ -160,7 +159,7 @@ class _Answering:
             await self.send({"type": "http.response.body", "body": b""})
 
     def log(self) -> None:
-        """One line a request, without the query: it may hold rows."""
+        """Logs a line for the request, without the query: it may hold rows."""
         path: str = self._scope["path"]
         quiet = self.status < 400 and path.endswith(QUIET) and self._scope["method"] in ("GET", "POST")
         level = logging.DEBUG if quiet else logging.INFO
@@ -168,5 +167,5 @@ class _Answering:
             return
         raw: bytes = self._scope.get("raw_path") or path.encode("ascii", "replace")
         milliseconds = (time.perf_counter() - self._began) * 1000
-        told = raw[:LONGEST_LOGGED].decode("ascii", "replace")
-        log.log(level, "%s %s %d %.1f ms %s", self._scope["method"], told, self.status, milliseconds, self.request_id)
+        shown = raw[:LONGEST_LOGGED].decode("ascii", "replace")
+        log.log(level, "%s %s %d %.1f ms %s", self._scope["method"], shown, self.status, milliseconds, self.request_id)

@@ -1,4 +1,4 @@
-"""A request on its way to its answer, and who may answer it."""
+"""A request between its connection and what answers it."""
 
 from __future__ import annotations
 
@@ -10,71 +10,74 @@ from service.api.limits.request_checks import Scope
 from service.api.problems import Headers
 
 
-class Express(Protocol):
-    """Who answers some requests at once, without a task of their own."""
+class RequestHandler(Protocol):
+    """Answers some requests at once, without a task of their own."""
 
     def takes(self, request: Request) -> bool:
-        """Whether a request that is whole is answered by it, by `reply` or, after all, by `decline`."""
+        """Takes a whole request if it can; it then calls `reply`, or `decline` after all."""
         ...
 
 
-class Asking(Protocol):
-    """What the express is about to answer."""
+class PendingAnswer(Protocol):
+    """A request that the fast path is about to answer."""
 
     def leave(self) -> None:
-        """The sender has gone."""
+        """Called when the client has disconnected."""
         ...
 
 
 class Connection(Protocol):
-    """Where a request came from and its answer goes."""
+    """The connection of a request, as the request sees it."""
 
     @property
     def congested(self) -> bool:
-        """Whether the other side reads so slowly that answers pile up."""
+        """Whether the client reads so slowly that answers pile up."""
         ...
 
     @property
     def usual_headers(self) -> Headers:
-        """Those of every answer; another list when they have changed."""
+        """The headers of every answer; a new list object when they have changed."""
         ...
 
     def reply(self, request: Request, answer: bytes) -> None:
-        """A whole answer, with head."""
+        """Writes a whole answer, with its head."""
         ...
 
     def run(self, request: Request) -> None:
-        """The application answers it."""
+        """Lets the application answer the request."""
         ...
 
 
 class Request:
-    """One request. body: as much as came while nobody asked for it · whole: it is all there · cycle: of the
-    application, once that answers · asking: of the express, while that does."""
+    """One request.
 
-    __slots__ = ("__weakref__", "_connection", "asking", "body", "cycle", "gone", "keep_alive", "scope", "whole")
+    body: what has arrived and was not read yet. whole: all of it has arrived. gone: the client has disconnected.
+    cycle: uvicorn's, once the application answers. pending: the fast path's, while that answers.
+    """
+
+    __slots__ = ("__weakref__", "_connection", "body", "cycle", "gone", "keep_alive", "pending", "scope", "whole")
 
     def __init__(self, connection: Connection, scope: Scope, keep_alive: bool) -> None:
         self._connection, self.scope, self.keep_alive = connection, scope, keep_alive
         self.body: bytes | bytearray = b""
         self.whole = self.gone = False
         self.cycle: RequestResponseCycle | None = None
-        self.asking: Asking | None = None
+        self.pending: PendingAnswer | None = None
 
     @property
     def congested(self) -> bool:
-        """Whether its sender reads so slowly that answers pile up."""
+        """Whether the client reads so slowly that answers pile up."""
         return self._connection.congested
 
     @property
     def usual_headers(self) -> Headers:
-        """Those of every answer; another list when they have changed."""
+        """The headers of every answer; a new list object when they have changed."""
         return self._connection.usual_headers
 
     def reply(self, answer: bytes) -> None:
-        """A whole answer, with head."""
+        """Writes a whole answer, with its head."""
         self._connection.reply(self, answer)
 
     def decline(self) -> None:
-        """The application answers it."""
+        """Lets the application answer the request."""
         self._connection.run(self)

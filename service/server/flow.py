@@ -1,4 +1,4 @@
-"""How fast a connection is read and its answers are taken."""
+"""Flow control of a connection: when it is read, and how fast its client takes the answers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from service.api.limits import connections
 
 
 class Flow(FlowControl):
-    """As uvicorn's; while requests wait nothing more is read, whoever would."""
+    """uvicorn's flow control, which reads nothing while requests wait."""
 
     _held = False
 
     def hold(self) -> None:
-        """Read no more until `release`."""
+        """Stops reading until `release`."""
         self._held = True
         self.pause_reading()
 
     def release(self) -> None:
-        """Read on."""
+        """Reads again."""
         self._held = False
         self.resume_reading()
 
@@ -29,25 +29,25 @@ class Flow(FlowControl):
             super().resume_reading()
 
 
-class Pace:
-    """Cuts a connection off whose answers wait and are not being taken."""
+class UnreadWatch:
+    """Aborts a connection whose client does not take its answers."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
         self._loop, self._transport = loop, transport
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
-        """From here on answers wait."""
+        """Starts watching: answers wait."""
         waiting = self._transport.get_write_buffer_size()
         self._timer = self._loop.call_later(connections.UNREAD_SECONDS, self._look, waiting)
 
     def stop(self) -> None:
-        """They were taken, or the connection is no more."""
+        """Stops watching: the answers were taken, or the connection is closed."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _look(self, before: int) -> None:
         if before - self._transport.get_write_buffer_size() < connections.UNREAD_BYTES:
-            self._transport.abort()  # a close would wait for it
+            self._transport.abort()  # `close` would wait for the client
         else:
             self.watch()

@@ -1,6 +1,6 @@
-"""What arrives over a connection, piece by piece: heads within bounds and by the rules, and the bodies behind them.
+"""Reads the requests of a connection piece by piece, within limits and by the rules of RFC 9112.
 
-httptools takes the bytes apart; here they become the scope of a request. RFC 9112 says what a server must refuse.
+httptools parses the bytes; here they become the scope of a request.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from service.server.unreadable import Unreadable
 log = logging.getLogger("tsuika.requests")
 
 CHUNK_BYTES = 16
-"""What the frame of a chunk may take: its length in digits, and two ends of lines."""
+"""Bytes allowed for the frame of a chunk: its length in digits, and two ends of lines."""
 VERSIONS = ("1.0", "1.1")
 OTHER_VERSIONS = ("Invalid HTTP version", "Pause on PRI/Upgrade")
-"""What the parser says of a version that it does not know, and of the first line of HTTP/2."""
+"""The parser's messages for an unknown version, and for the first line of HTTP/2."""
 
 
 class Receiver(Protocol):
-    """Whom requests are given to, part by part."""
+    """Takes requests part by part."""
 
     def begins(self, scope: Scope, keep_alive: bool) -> None:
-        """A head is whole. keep_alive: its sender may ask more over the connection."""
+        """Takes a whole head. keep_alive: more requests may follow on the connection."""
         ...
 
     def brings(self, body: bytes) -> None:
-        """The next bytes of its body."""
+        """Takes the next bytes of the body."""
         ...
 
     def ends(self) -> None:
-        """The body is whole."""
+        """Takes the end of the body."""
         ...
 
 
 class Incoming:
     """The reading end of one connection.
 
-    usual: what is in the scope of every request of it · within: the parser is in a message · headed: and behind its
-    head · fresh: a message or its body began in the latest piece.
+    usual: entries of every scope. within: the parser is inside a message. headed: and after its head.
+    fresh: a message or its body began in the latest piece.
     """
 
     def __init__(self, receiver: Receiver, usual: dict[str, Any], state: dict[str, Any]) -> None:
@@ -56,12 +56,12 @@ class Incoming:
         self.headers: list[tuple[bytes, bytes]] = []
         self.within = self.headed = self.fresh = False
         self._url = b""
-        self._carried = self._extra = 0  # bytes of bodies in this piece; those of heads and frames in the pieces before
-        self._trailers = 0  # bytes of them
-        self._hosts: list[bytes] | None = None  # the one that was named last
+        self._carried = self._extra = 0  # bytes of bodies in this piece; bytes of heads and frames before
+        self._trailers = 0  # bytes
+        self._hosts: list[bytes] | None = None  # of the latest request
 
     def parse(self, piece: bytes) -> None:
-        """Read on. Raises Unreadable."""
+        """Parses the next piece. Raises Unreadable."""
         self.fresh, self._carried = False, 0
         try:
             self._feed(piece)
@@ -69,25 +69,25 @@ class Incoming:
             raise _reason(error.__context__) from None
         except httptools.HttpParserError as error:
             raise unreadable.other_version() if str(error) in OTHER_VERSIONS else unreadable.broken() from None
-        # All of the piece is of one head, or of one body and its frames. Pieces in which these begin or end are not
-        # counted: a head is when it is whole, and trailers are to the byte.
+        # The whole piece belongs to one head, or to one body and its frames. Pieces in which one begins or ends are not
+        # counted here: a head is counted when it is whole, trailers to the byte.
         if self.within and not self.fresh:
             self._extra += len(piece) - self._carried
             if self._extra > HEAD_BYTES:
                 raise unreadable.too_long(self.headed)
 
     def _feed(self, data: bytes) -> None:
-        """An offer of another protocol (`Upgrade: h2c`, which some clients make with every first request) is not taken:
-        the request goes on as it is, and so do those behind it."""
+        """Parses, and ignores offers of another protocol (`Upgrade: h2c`, which some clients send with every first
+        request): this request and those after it go on."""
         while True:
             try:
                 self.parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as offer:
                 data = data[offer.args[0] :]
-                self.parser = _behind(self)
+                self.parser = _after_upgrade(self)
 
-    # what the parser calls
+    # called by the parser
 
     def on_message_begin(self) -> None:
         self.within = self.fresh = True
@@ -101,12 +101,12 @@ class Incoming:
         if not self.headed:
             self.headers.append((name.lower(), value))
             return
-        self._trailers += len(name) + len(value) + 4  # nobody asked for them
+        self._trailers += len(name) + len(value) + 4  # they are dropped
         if self._trailers > HEAD_BYTES:
             raise unreadable.too_long(headed=True)
 
     def on_headers_complete(self) -> None:
-        if self._extra:  # it came in many pieces
+        if self._extra:  # it came in several pieces
             self._extra = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if self._extra > HEAD_BYTES:
                 raise unreadable.too_long(headed=False)
@@ -127,15 +127,15 @@ class Incoming:
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
-            return  # the parser skips the body of a request that offers another protocol
+            return  # the parser skips the body of such a request
         self.within = False
         self._receiver.ends()
 
     def _check_host(self, version: str) -> None:
-        """One Host header, with a host in it or nothing; HTTP/1.0 has none (RFC 9112, 3.2). Raises Unreadable."""
+        """Raises Unreadable unless there is one Host header, valid or empty; HTTP/1.0 may have none (RFC 9112, 3.2)."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if hosts == self._hosts:
-            return  # as in the request before it
+            return  # checked before
         if len(hosts) > 1:
             raise unreadable.broken(f"it has {len(hosts)} headers Host, and needs one")
         if not hosts and version != "1.0":
@@ -163,18 +163,18 @@ class Incoming:
         return scope
 
 
-def _reason(reason: BaseException | None) -> Unreadable:
-    """What comes out of the handling of a part of a request."""
-    if isinstance(reason, Unreadable):
-        return reason
-    if isinstance(reason, (UnicodeDecodeError, httptools.HttpParserError)):
+def _reason(error: BaseException | None) -> Unreadable:
+    """The error to report for one that a callback of the parser raised."""
+    if isinstance(error, Unreadable):
+        return error
+    if isinstance(error, (UnicodeDecodeError, httptools.HttpParserError)):
         return unreadable.broken()
-    log.error("a connection failed", exc_info=reason)
+    log.error("a connection failed", exc_info=error)
     return unreadable.fault()
 
 
-class _Behind:
-    """What a parser says that begins in the middle: nothing of the head that it is given, everything from there on."""
+class _AfterUpgrade:
+    """Callbacks of a parser that begins in the middle: they skip the head that it is fed, and pass on all after it."""
 
     def __init__(self, incoming: Incoming) -> None:
         self.skipping = True
@@ -199,13 +199,13 @@ class _Behind:
             self._incoming.on_headers_complete()
 
 
-def _behind(incoming: Incoming) -> httptools.HttpRequestParser:
-    """A parser for what follows the head of the latest request: its body, as the head frames it, and more."""
-    behind = _Behind(incoming)
-    parser = httptools.HttpRequestParser(behind)
+def _after_upgrade(incoming: Incoming) -> httptools.HttpRequestParser:
+    """Makes a parser for the bytes after the head of the latest request: its body, as the head frames it, and more."""
+    callbacks = _AfterUpgrade(incoming)
+    parser = httptools.HttpRequestParser(callbacks)
     kept = (b"content-length", b"transfer-encoding")
     framing = b"".join(b"%b: %b\r\n" % header for header in incoming.headers if header[0] in kept)
-    incoming.parser = parser  # the end of an empty body is told at once
+    incoming.parser = parser  # now: an empty body ends at once
     parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
-    behind.skipping = False
+    callbacks.skipping = False
     return parser

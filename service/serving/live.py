@@ -1,8 +1,8 @@
-"""Which version answers: a table in memory, changed by one assignment after the new version is loaded and warm.
+"""The routing table of a process: which version of each model answers.
 
-The database says which version is live. Every assignment reads it again under one lock, so that two who moved the
-pointer one after the other cannot leave the earlier version in the table. A version is loaded when it is first asked
-for, or before it goes live here; what nobody asks for costs a line of the pointers.
+The database says which version is live. Every assignment to the table reads it again under one lock, so that two
+promotions one after the other cannot leave the earlier version in the table. A version is loaded at its first request,
+or before it goes live here; a model without requests costs one entry of the pointer table.
 """
 
 from __future__ import annotations
@@ -21,90 +21,92 @@ from service.errors import CorruptArtifact, NotFound, NotLive
 from service.registry import aliases, loadable
 from service.registry.loadable import Recipe
 from service.registry.sql.database import Database, Marks
-from service.serving.loaded_versions import Key, Loaded, Shelf
-from service.serving.loader import Loading, fingerprint
-from service.serving.pointers import Pointing
+from service.serving.loaded_versions import Key, Loaded, LoadedVersions
+from service.serving.loader import Loader, fingerprint
+from service.serving.pointers import PointerTable
 from service.storage.artifacts import Artifacts
 
 log = logging.getLogger("tsuika.serving")
 
 TRY_AGAIN_SECONDS = 5.0
-"""After a version could not be loaded."""
+"""Wait before a version that could not be loaded is tried again."""
 
 
 class LiveModels:
-    """The routing table of a process. Looking up a loaded version takes no lock and does no I/O.
+    """Loaded versions by name. Looking one up takes no lock and does no I/O.
 
-    most_bytes: memory of loaded versions; beyond it those that were not asked for the longest are let go.
+    most_bytes: memory of loaded versions; beyond it the least recently used are evicted.
     after_load: called in the thread that put a version into the table.
     """
 
     def __init__(self, database: Database, store: Artifacts, most_bytes: int) -> None:
         self._database = database
-        self._pointing = Pointing(database)
-        self._shelf = Shelf(most_bytes, self._pointing.pinned)
-        self._loading = Loading(store, self._shelf)
-        self._asking = threading.Lock()
-        self._asked: dict[tuple[str, int | None], Future[Loaded]] = {}
+        self._table = PointerTable(database)
+        self._versions = LoadedVersions(most_bytes, self._table.pinned)
+        self._loader = Loader(store, self._versions)
+        self._requests_lock = threading.Lock()
+        self._requests: dict[tuple[str, int | None], Future[Loaded]] = {}
         self.after_load: Callable[[], None] = lambda: None
         self._failed: dict[Key, tuple[float, str]] = {}
         self._followed: int | None = None
 
     def find(self, name: str, number: int | None = None) -> Loaded | None:
         """The live version, or version `number`, if it is loaded."""
-        return self._shelf.find(name, number)
+        return self._versions.find(name, number)
 
     def ready(self, name: str, text: str | None = None) -> Loaded | None:
         """The version that a path names by number or alias, or the live one, if it is loaded. Raises NotFound,
         NotLive."""
         if text is None or text == aliases.LIVE:
             return self.find(name)
-        number = self._pointing.number(name, text)
+        number = self._table.number(name, text)
         return None if number is None else self.find(name, number)
 
-    async def asked(self, name: str, text: str | None = None) -> Loaded:
-        """The same, loaded if need be, off the event loop. Raises NotFound, NotLive, Erased, CorruptArtifact."""
+    async def fetch(self, name: str, text: str | None = None) -> Loaded:
+        """As `ready`, but loads the version off the event loop if need be. Raises NotFound, NotLive, Erased,
+        CorruptArtifact."""
         if (loaded := self.ready(name, text)) is not None:
             return loaded
         number = None
         if text is not None and text != aliases.LIVE:
-            number = self._pointing.number(name, text)
+            number = self._table.number(name, text)
             if number is None:
-                number = await asyncio.to_thread(lambda: self._pointing.look(name).number(name, text))
-        # a sender that goes away must not cancel what others wait for, too
-        return await asyncio.shield(asyncio.wrap_future(self._wanted(name, number)))
+                number = await asyncio.to_thread(lambda: self._table.refresh(name).number(name, text))
+        # a client that disconnects must not cancel what other requests wait for
+        return await asyncio.shield(asyncio.wrap_future(self._request(name, number)))
 
-    def _wanted(self, name: str, number: int | None) -> Future[Loaded]:
-        """The live version, or version `number`, soon: loaded in a thread, once for all who ask meanwhile."""
-        with self._asking:
-            waiting = self._asked.get((name, number))
-            if waiting is None:
-                waiting = self._asked[name, number] = self._loading.for_first_asked(self._first_asked, name, number)
-        return waiting
+    def _request(self, name: str, number: int | None) -> Future[Loaded]:
+        """Loads the live version, or version `number`, in a thread, once for all requests that wait for it."""
+        with self._requests_lock:
+            future = self._requests.get((name, number))
+            if future is None:
+                future = self._loader.for_first_request(self._load_requested, name, number)
+                self._requests[name, number] = future
+        return future
 
     def get(self, name: str) -> Loaded:
         """The live version, loaded if need be. Raises NotFound, NotLive, CorruptArtifact."""
-        return self.find(name) or self._wanted(name, None).result()
+        return self.find(name) or self._request(name, None).result()
 
     def at(self, name: str, number: int) -> Loaded:
         """Version `number`, loaded if need be. Raises NotFound, Erased, CorruptArtifact."""
-        return self.find(name, number) or self._wanted(name, number).result()
+        return self.find(name, number) or self._request(name, number).result()
 
     def prepare(
         self, model_id: int, name: str, number: int, layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]
     ) -> Loaded:
-        """A version loaded, verified and warm, before its swap; it may not be committed yet. Raises CorruptArtifact."""
-        return self._loading.for_swap(self._loading.load, model_id, name, number, layout, shards).result()
+        """Loads, verifies and warms a version before its swap; it need not be committed yet. Raises CorruptArtifact."""
+        return self._loader.for_swap(self._loader.load, model_id, name, number, layout, shards).result()
 
     def known(self, name: str, number: int, version_id: int) -> Loaded | None:
-        """The version of a row of the database, if it is loaded and known to be that one."""
+        """The loaded version of that row of the database, if it is known to be that one."""
         loaded = self.find(name, number)
         return loaded if loaded is not None and loaded.version_id == version_id else None
 
     def swap(self, loaded: Loaded, marks: Marks | None = None) -> None:
-        """From now on this version answers, unless the pointer has moved on since; the one before stays loaded.
+        """Makes this version answer, unless the pointer has moved on; the version before stays loaded.
 
-        `marks`: of the commit that moved the pointer, and did nothing else that is to be followed."""
+        `marks`: the database's marks before and after the commit that moved the pointer and changed nothing else."""
         new = self.find(loaded.model, loaded.number) is not loaded
         self._assign(loaded)
         if marks is not None and self._followed == marks[0]:
@@ -113,55 +115,55 @@ class LiveModels:
             self.after_load()
 
     def serving_version(self, name: str) -> int | None:
-        """The number of the version that answers here, or would when it is asked."""
-        answering, live = self._shelf.answering(name), self._pointing.live(name)
+        """The number of the version that answers here, or will at the first request."""
+        answering, live = self._versions.answering(name), self._table.live(name)
         return answering or (None if (name, live) in self._failed else live)
 
     @property
     def up_to_date(self) -> bool:
-        """Whether nobody has committed anything since the last look, and all was loaded then. It may be asked on the
-        event loop: it takes microseconds."""
+        """Whether all is loaded and nothing was committed since the last refresh. Takes microseconds, so the event loop
+        may call it."""
         return not self._failed and self._database.mark() == self._followed
 
     def refresh(self) -> None:
-        """Follow what others moved: read the pointers, drop archived models and erased versions, load what went live of
-        models that are loaded. Costs next to nothing while nobody commits."""
+        """Follows the database: reads the pointers, drops archived models and erased versions, and loads what went live
+        of loaded models. Costs next to nothing while nothing is committed."""
         mark = self._database.mark()
         if mark != self._followed:
-            with self._pointing.looking() as reader:
-                self._pointing.read_all(reader)
+            with self._table.reading() as reader:
+                self._table.read_all(reader)
                 self._drop_erased(reader)
-            self._shelf.drop(lambda loaded: not self._pointing.knows(loaded.model))
-        for key in [(name, number) for name, number in list(self._failed) if number != self._pointing.live(name)]:
+            self._versions.drop(lambda loaded: not self._table.knows(loaded.model))
+        for key in [(name, number) for name, number in list(self._failed) if number != self._table.live(name)]:
             self._failed.pop(key, None)
-        behind = [name for name, number in self._shelf.table().items() if number != self._pointing.live(name)]
-        for name in dict.fromkeys([*behind, *(name for name, _ in list(self._failed))]):
+        outdated = [name for name, number in self._versions.table().items() if number != self._table.live(name)]
+        for name in dict.fromkeys([*outdated, *(name for name, _ in list(self._failed))]):
             self._follow(name)
         self._followed = mark
 
-    def moved(self, name: str) -> None:
-        """The names of a model point elsewhere since a moment: told by whoever moved them here."""
-        self._pointing.look(name)
+    def reread(self, name: str) -> None:
+        """Reads a model's pointers after this process moved them."""
+        self._table.refresh(name)
 
     def troubles(self) -> dict[str, str]:
-        """Models whose live version cannot be loaded, and why; the version before answers, where it is loaded."""
+        """Why a live version cannot be loaded, by model; the version before answers if it is loaded."""
         return {name: why for (name, _), (_, why) in self._failed.items()}
 
     def drop_versions(self, model_id: int, numbers: Collection[int]) -> None:
-        """Forget loaded versions: their bytes were erased."""
-        self._shelf.drop(lambda loaded: loaded.model_id == model_id and loaded.number in numbers)
+        """Drops loaded versions whose bytes were erased."""
+        self._versions.drop(lambda loaded: loaded.model_id == model_id and loaded.number in numbers)
 
     def drop_model(self, name: str) -> None:
-        """Forget a model that was archived."""
-        self._pointing.drop(name)
-        self._shelf.drop(lambda loaded: loaded.model == name)
+        """Drops an archived model."""
+        self._table.drop(name)
+        self._versions.drop(lambda loaded: loaded.model == name)
 
     def close(self) -> None:
-        """Load no more."""
-        self._loading.close()
+        """Stops loading."""
+        self._loader.close()
 
-    def _first_asked(self, name: str, number: int | None) -> Loaded:
-        """Load it, in the thread of the loader."""
+    def _load_requested(self, name: str, number: int | None) -> Loaded:
+        """Loads a version in the loader's thread."""
         try:
             while True:
                 if (loaded := self.find(name, number)) is not None:
@@ -172,42 +174,42 @@ class LiveModels:
                     loaded, answers = self._load(name, self._recipe(name, number)), True
                     self._assign(loaded)
                 self.after_load()
-                if answers:  # else the pointer moved while it was loaded
+                if answers:  # else the pointer moved meanwhile
                     return loaded
         finally:
-            with self._asking:
-                del self._asked[name, number]
+            with self._requests_lock:
+                del self._requests[name, number]
 
     def _recipe(self, name: str, number: int | None) -> Recipe:
         with self._database.looking() as reader:
-            found = loadable.live(reader, name) if number is None else loadable.numbered(reader, name, number)
-        if found is not None:
-            return found
+            recipe = loadable.live(reader, name) if number is None else loadable.numbered(reader, name, number)
+        if recipe is not None:
+            return recipe
         with self._database.reading() as session:
             raise loadable.refusal(session, name, number)
 
     def _drop_erased(self, reader: Connection) -> None:
-        if self._shelf.loaded():
+        if self._versions.loaded():
             gone = loadable.erased(reader)
-            self._shelf.drop(lambda v: (v.model_id, v.number) in gone)
+            self._versions.drop(lambda v: (v.model_id, v.number) in gone)
 
     def _follow(self, name: str) -> None:
-        """Load what is live now, but not at once again where that failed; the version before answers meanwhile."""
-        failed = self._failed.get((name, self._pointing.live(name) or 0))
+        """Loads the live version, but waits after a failure; the version before answers meanwhile."""
+        failed = self._failed.get((name, self._table.live(name) or 0))
         if failed is not None and failed[0] > time.monotonic():
             return
         try:
-            self._loading.for_swap(self._loaded_live, name).result()
+            self._loader.for_swap(self._loaded_live, name).result()
             self.after_load()
         except CorruptArtifact:
-            pass  # `troubles` tells of it
+            pass  # listed in `troubles`
         except (NotFound, NotLive):
-            self._shelf.drop(lambda loaded: loaded.model == name)
+            self._versions.drop(lambda loaded: loaded.model == name)
 
     def _loaded_live(self, name: str) -> tuple[Loaded, bool]:
         """The live version, and whether it answers: another one may be live by now.
 
-        Raises NotFound, NotLive; CorruptArtifact, which `troubles` tells from then on.
+        Raises NotFound, NotLive; CorruptArtifact, which `troubles` lists from then on.
         """
         version = self._recipe(name, None)
         key = (name, version.number)
@@ -215,9 +217,8 @@ class LiveModels:
             loaded = self._load(name, version)
         except CorruptArtifact as error:
             self._failed[key] = (time.monotonic() + TRY_AGAIN_SECONDS, f"Version {version.number}: {error.detail}")
-            why = error.__cause__
-            told = "%s: version %d cannot be loaded and is not served: %s"
-            log.error(told, name, version.number, error.detail, exc_info=why)
+            sentence = "%s: version %d cannot be loaded and is not served: %s"
+            log.error(sentence, name, version.number, error.detail, exc_info=error.__cause__)
             raise
         self._failed.pop(key, None)
         return loaded, self._assign(loaded)
@@ -225,28 +226,29 @@ class LiveModels:
     def _load(self, name: str, version: Recipe) -> Loaded:
         if (known := self.known(name, version.number, version.id)) is not None:
             return known
-        loaded = self._loading.load(version.model_id, name, version.number, version.layout, version.shards)
+        loaded = self._loader.load(version.model_id, name, version.number, version.layout, version.shards)
         loaded.version_id = version.id
         return loaded
 
     def _assign(self, loaded: Loaded) -> bool:
-        """The one place that changes the table: only to what the database says at this moment. -> whether it answers"""
-        with self._pointing.looking() as reader:
+        """Puts a version into the table as the database says at this moment; returns whether it answers. Nothing else
+        changes the table."""
+        with self._table.reading() as reader:
             try:
-                live = self._pointing.read(reader, loaded.model).live
+                live = self._table.read(reader, loaded.model).live
             except NotFound:
                 return False
-            if not self._stands(reader, loaded):
+            if not self._exists(reader, loaded):
                 return False
-            before, answers = self._shelf.answering(loaded.model), live == loaded.number
-            self._shelf.keep(loaded, answers)
+            before, answers = self._versions.answering(loaded.model), live == loaded.number
+            self._versions.keep(loaded, answers)
         if answers and before not in (None, loaded.number):
             log.info("%s answers with version %d", loaded.model, loaded.number)
         return answers
 
-    def _stands(self, reader: Connection, loaded: Loaded) -> bool:
-        """Whether it is that version of the model, and there. What was prepared before its row was committed learns
-        here which row that is, for another one may have got the number."""
+    def _exists(self, reader: Connection, loaded: Loaded) -> bool:
+        """Whether the version exists. A version that was prepared before its commit learns the id of its row here:
+        another version may have got its number."""
         if loaded.version_id is not None:
             return loadable.is_there(reader, loaded.version_id)
         row = loadable.numbered(reader, loaded.model, loaded.number)

@@ -1,4 +1,4 @@
-"""Where the names of every model point, in memory: which version is live, which was before it, and the aliases."""
+"""The pointers of every model, in memory: the live version, the one before it, and the aliases."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from service.registry.aliases import Pointers
 from service.registry.sql.database import Database
 
 
-class Pointing:
-    """As the database had it at the last look. Looking up takes no lock and does no I/O."""
+class PointerTable:
+    """Pointers as of the last read of the database. Looking one up takes no lock and does no I/O."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -23,35 +23,35 @@ class Pointing:
         self._lock = threading.Lock()
 
     @contextmanager
-    def looking(self) -> Iterator[Connection]:
-        """A look at the database that no other look overtakes: what is put in memory within it is the newest."""
+    def reading(self) -> Iterator[Connection]:
+        """Opens the database for one reader at a time, so that no older state overwrites a newer one in memory."""
         with self._lock, self._database.looking() as reader:
             yield reader
 
     def read_all(self, reader: Connection) -> None:
-        """Of all models; within `looking`."""
+        """Reads the pointers of all models, within `reading`."""
         self._pointers = aliases.pointers(reader)
 
     def read(self, reader: Connection, name: str) -> Pointers:
-        """Of one model; within `looking`. Raises NotFound."""
-        found = aliases.pointers(reader, name).get(name)
-        if found is None:
+        """Reads the pointers of one model, within `reading`. Raises NotFound."""
+        pointers = aliases.pointers(reader, name).get(name)
+        if pointers is None:
             self.drop(name)
             raise models.unknown(name)
-        self._pointers[name] = found
-        return found
+        self._pointers[name] = pointers
+        return pointers
 
-    def look(self, name: str) -> Pointers:
-        """Of one model, now. Raises NotFound."""
-        with self.looking() as reader:
+    def refresh(self, name: str) -> Pointers:
+        """Reads the pointers of one model. Raises NotFound."""
+        with self.reading() as reader:
             return self.read(reader, name)
 
     def drop(self, name: str) -> None:
-        """Forget a model."""
+        """Removes a model."""
         self._pointers.pop(name, None)
 
     def knows(self, name: str) -> bool:
-        """Whether the model was there."""
+        """Whether the model existed at the last read."""
         return name in self._pointers
 
     def live(self, name: str) -> int | None:
@@ -65,7 +65,7 @@ class Pointing:
         return () if pointers is None or pointers.previous is None else (pointers.previous,)
 
     def number(self, name: str, text: str) -> int | None:
-        """Of the version that a path names; null: ask the database, it may be newer than the last look."""
+        """The number of the version that a path names, or None if only the database knows."""
         if (number := aliases.number_in(text)) is not None:
             return number
         try:

@@ -1,1 +1,1 @@
-"""Named bytes, content-addressed."""
+"""Stores bytes: content-addressed artifacts, and a cache of what can be rebuilt."""

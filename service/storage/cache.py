@@ -1,6 +1,6 @@
-"""A cache of rebuildable bytes, by name, evicted by size: losing it costs time, never truth.
+"""A cache of bytes that can be rebuilt, by name, within a budget of bytes; losing it costs time only.
 
-Entries live under the model whose rows made them, so that erasing a batch can drop all of them at once.
+An entry belongs to the area of the model whose rows it was made of, so that erasing a batch can drop all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger("tsuika.storage")
 
 
 class _Folder:
-    """A folder as it is now: held open, so one that is made anew in its place is another, and is not written to."""
+    """An open folder: writes go to this folder, not to another one that takes its place."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)  # not the data folder: it may have been moved
@@ -31,7 +31,7 @@ class _Folder:
         weakref.finalize(self, os.close, self.descriptor)
 
     def write(self, name: str, data: bytes) -> None:
-        """A whole file or none. Raises OSError, also where the folder was removed."""
+        """Writes a whole file or none. Raises OSError, also if the folder was removed."""
         temporary = f"{name}.{secrets.token_hex(4)}.part"
         try:
             new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self.descriptor)
@@ -50,44 +50,44 @@ class Cache:
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root, self._max_bytes = root, max_bytes
-        self._entered: dict[str, _Folder] = {}
+        self._folders: dict[str, _Folder] = {}
         root.mkdir(exist_ok=True)
 
     def enter(self, area: str) -> None:
-        """`put` writes into the folder that is there now: once that was forgotten, nothing is kept any more. So what an
-        update makes of rows that are erased while it runs does not come back."""
+        """Binds `put` to the folder that exists now: once that is forgotten, nothing more is kept. So what an update
+        makes of rows that are erased while it runs does not come back."""
         check_name(area, "0" * 64)
-        self._entered[area] = _Folder(self._root / area)
+        self._folders[area] = _Folder(self._root / area)
 
     def put(self, area: str, name: str, data: bytes) -> None:
-        """Keep bytes under a name; the oldest entries go when the budget is passed. Without room nothing is kept."""
+        """Stores bytes under a name and evicts the oldest entries beyond the budget. A full disk is no error."""
         check_name(area, name)
         try:
-            if area not in self._entered:
+            if area not in self._folders:
                 self.enter(area)
-            self._entered[area].write(name, data)
+            self._folders[area].write(name, data)
         except OSError as error:
             log.warning("nothing is cached: %s", error)
         self._evict()
 
     def get(self, area: str, name: str) -> bytes | None:
-        """The bytes, or None where they are missing or damaged."""
+        """The bytes, or None if they are missing or damaged."""
         try:
-            found = self._path(area, name).read_bytes()
+            file = self._path(area, name).read_bytes()
         except FileNotFoundError:
             return None
-        check, data = found[:32], found[32:]
-        return data if hashlib.sha256(data).digest() == check else None
+        digest, data = file[:32], file[32:]
+        return data if hashlib.sha256(data).digest() == digest else None
 
     def forget(self, area: str) -> None:
-        """Drop everything that was made of one model's rows, also where others write there now; for good."""
+        """Deletes an area for good, also while other processes write there."""
         check_name(area, "0" * 64)
-        self._entered.pop(area, None)
+        self._folders.pop(area, None)
         folder = self._root / area
         while folder.exists():
             try:
                 shutil.rmtree(folder)
-            except OSError as error:  # somebody has written into it meanwhile, or evicted from it
+            except OSError as error:  # another process wrote into it meanwhile, or evicted from it
                 if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
                     raise
         sync_folder(self._root)
@@ -96,8 +96,8 @@ class Cache:
         files = []
         for path in self._root.glob("*/*"):
             with suppress(FileNotFoundError):  # another process evicts, too
-                found = path.stat()
-                files.append((found.st_mtime, found.st_size, path))
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._max_bytes:

@@ -1,4 +1,4 @@
-"""The store as a folder: temporary file, fsync, rename, fsync of the folder; every read is verified."""
+"""The store in a folder. A write is: temporary file, fsync, rename, fsync of the folder. Every read is verified."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TEMPORARY = "tmp"
 PIECE = 1024 * 1024
 """Bytes that are read at once."""
 TRIES = 3
-"""How often a write begins anew where its temporary file was swept away."""
+"""How often a write is tried again if its temporary file was swept away."""
 
 
 def nothing(point: str) -> None:
-    """No crash points."""
+    """The default of `crash`: does nothing."""
 
 
 class LocalArtifacts:
@@ -33,11 +33,11 @@ class LocalArtifacts:
     def __init__(self, root: Path, crash: Callable[[str], None] = nothing) -> None:
         self._root = root
         self._crash = crash
-        root.mkdir(exist_ok=True)  # not the folder around it: it may have been moved while the service runs
+        root.mkdir(exist_ok=True)  # without parents: the folder around it may have been moved
         (root / TEMPORARY).mkdir(exist_ok=True)
 
     def trouble(self) -> str | None:
-        """Why nothing can be stored: the folder was moved or made read-only."""
+        """Why nothing can be stored, or None: the folder was moved or made read-only."""
         if not (self._root / TEMPORARY).is_dir():
             return "The store was moved or deleted while the service ran: put it back, or start the service anew."
         if not os.access(self._root / TEMPORARY, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -52,7 +52,7 @@ class LocalArtifacts:
             tries -= 1
             temporary = self._temporary(area)
             try:
-                _write_durably(temporary, data)  # fails where the store was moved, before a folder is made there
+                _write_durably(temporary, data)  # fails if the store was moved, before a folder is made there
                 self._crash("after_blob_temp")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 temporary.replace(path)
@@ -70,17 +70,17 @@ class LocalArtifacts:
 
     def get(self, area: str, digest: str) -> bytes:
         try:
-            data, found = _read(self._path(area, digest))
+            data, actual = _read(self._path(area, digest))
         except FileNotFoundError:
             raise CorruptArtifact(
                 f"The bytes {digest[:12]}… are missing from the store. {CorruptArtifact.REMEDY}"
             ) from None
         except OSError as error:
-            log.error("%s", error)  # which names the path
+            log.error("%s", error)  # the message has the path
             raise CorruptArtifact(
                 f"The bytes {digest[:12]}… cannot be read: {error.strerror}. {CorruptArtifact.REMEDY}"
             ) from error
-        if found != digest:
+        if actual != digest:
             raise CorruptArtifact(
                 f"The bytes {digest[:12]}… are damaged: they do not hash to their name. {CorruptArtifact.REMEDY}"
             )
@@ -93,21 +93,21 @@ class LocalArtifacts:
         self._path(area, digest).unlink(missing_ok=True)
 
     def sweep(self, area: str, digest: str, older_than: float) -> bool:
-        path, aside = self._path(area, digest), self._temporary(area)
+        path, temporary = self._path(area, digest), self._temporary(area)
         try:
             if path.stat().st_mtime >= older_than:
                 return False
-            path.rename(aside)  # from here on whoever puts the same bytes writes them anew
-            if aside.stat().st_mtime >= older_than:
-                aside.rename(path)  # touched between the look and the move
+            path.rename(temporary)  # from here on `put` writes the same bytes again
+            if temporary.stat().st_mtime >= older_than:
+                temporary.rename(path)  # touched just before the rename
                 return False
         except FileNotFoundError:
             return False
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         return True
 
     def names(self, within: str = "*") -> Iterator[tuple[str, str, float]]:
-        """Those of one area, if it is given."""
+        """Yields (area, digest, time) of all bytes, or of the areas that match `within`."""
         for path in self._root.glob(f"{within}/[0-9a-f][0-9a-f]/*"):
             area, digest = path.parent.parent.name, path.parent.name + path.name
             with suppress(FileNotFoundError):
@@ -115,21 +115,21 @@ class LocalArtifacts:
                     yield area, digest, path.stat().st_mtime
 
     def clear_temporary(self, older_than: float) -> int:
-        """Remove what writers that died have left; -> how many files."""
+        """Deletes old temporary files, which killed writers left; returns how many."""
         stale = [p for p in (self._root / TEMPORARY).iterdir() if p.stat().st_mtime < older_than]
         for path in stale:
             path.unlink(missing_ok=True)
         return len(stale)
 
     def sweep_temporary(self, area: str) -> None:
-        """Remove every temporary file of an area, and those of releases that named no area; who writes begins anew."""
+        """Deletes all temporary files of an area, and those without an area in their name; `put` tries again then."""
         for path in (self._root / TEMPORARY).iterdir():
             owner, dot, _ = path.name.partition(".")
             if owner == area or not dot:
                 path.unlink(missing_ok=True)
 
     def sync(self, names: Iterable[tuple[str, str]]) -> None:
-        """Returns once it is durable that these (area, digest) were deleted, and what was temporary."""
+        """Makes the deletion of these (area, digest), and of temporary files, durable."""
         folders = {self._path(area, digest).parent for area, digest in names}
         for folder in (self._root / TEMPORARY, *folders):
             sync_folder(folder)
@@ -143,16 +143,16 @@ class LocalArtifacts:
 
 
 def _whole(path: Path, digest: str) -> bool:
-    """Whether the bytes are there, undamaged; touched first, so that no garbage collection takes them from now on."""
+    """Whether the bytes exist undamaged. Touches them first, so that garbage collection spares them from now on."""
     try:
         os.utime(path)
         return hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    except OSError:  # not there, or not to be touched: to write them anew fails then, with the reason
+    except OSError:  # missing, or not to be touched: then writing fails with the reason
         return False
 
 
 def _read(path: Path) -> tuple[bytes, str]:
-    """The bytes and their digest; piece by piece, so that one long read holds up nobody else in the process."""
+    """Reads bytes and their digest piece by piece, so that a long read does not hold up the process."""
     hashed, parts = hashlib.sha256(), list[bytes]()
     with path.open("rb", buffering=0) as file:
         while part := file.read(PIECE):
@@ -169,7 +169,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Returns once the names in a folder are durable: what was put there, and what was deleted."""
+    """Makes the names in a folder durable: files that were added, and files that were deleted."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""What the service keeps can be read by the user it runs as, and by nobody else: files 0600, folders 0700.
+"""Keeps the service's files private to its user: files 0600, folders 0700.
 
-New files get these modes by the umask of the process; what an earlier release left more open is tightened when it is
-opened. Bytes of rows and weights are in the store and the cache, the secret that keys the folds is in the database.
+New files get these modes from the umask; files that an earlier release left more open are tightened at the start. The
+store and the cache hold rows and weights, the database holds the secret that keys the folds.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:  # the command line imports this, and nothing heavy
 
 FILE, FOLDER = 0o600, 0o700
 OTHERS = 0o077
-"""What group and others may do."""
+"""Mode bits of group and others."""
 DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
-"""Files of SQLite: it gives those beside the database the mode of the database."""
+"""Endings of SQLite's files; it gives all of them the mode of the database."""
 
 log = logging.getLogger("tsuika.storage")
 
 
 def keep_to_ourselves() -> None:
-    """Whatever this process and its children make from here on is theirs alone."""
+    """Makes new files of this process and its children private."""
     os.umask(OTHERS)
 
 
 def tighten(settings: Settings) -> None:
-    """Make the data folder and the database, where they are not there yet, and close what is open to others.
+    """Creates the data folder and the database if they are missing, and closes to others what is open to them.
 
-    The database is made here, empty: SQLite would make it as the umask says. Other things in the data folder are left
-    as they are. Raises OSError.
+    The database is created here, empty, since SQLite would use the umask. Other files in the data folder are left as
+    they are. Raises OSError.
     """
     settings.data.mkdir(FOLDER, parents=True, exist_ok=True)
     for path in _open_to_others(settings):
@@ -48,11 +48,11 @@ def tighten(settings: Settings) -> None:
 
 
 def _open_to_others(settings: Settings) -> Iterator[Path]:
-    """The innermost first: a folder that is closed was walked through to its end."""
+    """Yields the innermost paths first, so that a closed folder means that all within it was closed."""
     for folder in (settings.store_folder, settings.data / "cache", settings.data / "spool"):
         if _is_open(folder):
-            for place, folders, files in os.walk(folder, topdown=False):
-                paths = [Path(place, name) for name in (*files, *folders)]
+            for parent, folders, files in os.walk(folder, topdown=False):
+                paths = [Path(parent, name) for name in (*files, *folders)]
                 yield from (path for path in paths if not path.is_symlink() and _is_open(path))
             yield folder
     beside = [settings.database_file.with_name(settings.database_file.name + end) for end in DATABASE_ENDINGS]

@@ -1,19 +1,23 @@
-"""What lasts is kept out of the garbage collector's rounds, which are what the slowest answers wait for."""
+"""Keeps what lasts out of the garbage collector's rounds.
+
+Without `freeze` a full collection walks through the 270,000 objects of a serving process and stops it for 370 ms; with
+it, for less than a millisecond. TSUIKA_TUNING_OFF=freeze switches it off.
+"""
 
 from __future__ import annotations
 
 import gc
 
 YOUNG = 20_000
-"""Objects that come before the collector walks through them. Requests of a crowd wait by the thousand, hold some thirty
-objects each and go by their references alone: at Python's 700 a tenth of the time went into walking through them."""
+"""New objects before the collector walks through them. Requests that wait by the thousand hold thirty objects each,
+which reference counting frees: at Python's 700 a tenth of the time went into walking through them."""
 
 
 def freeze() -> None:
-    """Collect once, then never walk again through what is there now: libraries, applications, loaded versions.
+    """Collects once, then excludes all objects that exist now: libraries, applications, loaded versions.
 
-    The next call walks only through what came since. What is frozen and dropped later goes by its references alone, so
-    nothing that is dropped may hold itself: a version's modules do not.
+    The next call collects only what came since. A frozen object is freed by reference counting alone, so none that is
+    dropped later may be in a cycle: a version's modules are not.
     """
     gc.collect()
     gc.freeze()

@@ -31,7 +31,8 @@ from service.api.reader.tasks import load_array, save_rows
 from service.contract.inputs import ImageInput, VectorInput
 from service.errors import Busy, TooLarge
 from service.intake.raw import read_raw
-from service.serving.batching.passes import Pass, Piece, Question, computed
+from service.serving.batching import passes
+from service.serving.batching.passes import Pass, Piece, Question
 from service.serving.predictor import Predictor
 from service.settings import Settings
 from tests.api.conftest import Api, MakeApi
@@ -354,7 +355,7 @@ def test_rows_that_lie_in_a_file_are_not_kept_in_memory_once_they_have_passed(tm
     assert rows.sum() == 400_000
     assert resident() > 1000
     question = Question(rows, SimpleNamespace(done=lambda: False), None)
-    computed_pass = computed(predictor, predictor.head_of(None), [Piece(question, 0, 50_000)])
+    computed_pass = passes.run(predictor, predictor.head_of(None), [Piece(question, 0, 50_000)])
     assert isinstance(computed_pass, Pass)
     assert resident() == 0
     assert rows.sum() == 400_000

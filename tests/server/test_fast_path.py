@@ -19,7 +19,7 @@ from service.api.bodies import prediction_bodies
 from service.api.limits.request_checks import Receive, Scope, Send
 from service.app import _Full
 from service.server import fast_path
-from service.server.fast_path import Express
+from service.server.fast_path import FastPath
 from service.server.protocol import HttpProtocol
 from service.serving.loaded_versions import Loaded
 from tests.api.conftest import Api, MakeApi
@@ -67,7 +67,7 @@ class Front:
     def __init__(self, api: Api) -> None:
         self.door, self.calls = api.door, 0
         self.full = _Full(api.door.context.health)
-        self.express: Express | None = api.door.express
+        self.fast_path: FastPath | None = api.door.fast_path
         self.headers: list[dict[bytes, bytes]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,16 +115,16 @@ class Port:
                 url = f"http://127.0.0.1:{self.listener.getsockname()[1]}{path}"
                 return await client.post(url, headers=headers, content=body)
 
-        found: httpx.Response = self.run(go())
-        return found
+        response: httpx.Response = self.run(go())
+        return response
 
-    def talk(self, told: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]) -> Any:
+    def talk(self, conversation: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]) -> Any:
         """Over one bare connection."""
 
         async def go() -> Any:
             reader, writer = await asyncio.open_connection(*self.listener.getsockname())
             try:
-                return await told(reader, writer)
+                return await conversation(reader, writer)
             finally:
                 writer.close()
 
@@ -142,8 +142,8 @@ def port(make_api: MakeApi) -> Iterator[Port]:
     port.close()
 
 
-def told(response: httpx.Response) -> Any:
-    """An answer but for what differs each time."""
+def constant(response: httpx.Response) -> Any:
+    """The parts of an answer that do not differ each time."""
     headers = {k: v for k, v in response.headers.items() if k not in ("date", "x-request-id", "content-length")}
     body = {k: v for k, v in response.json().items() if k != "request_id"}
     return response.status_code, dict(sorted(headers.items())), body
@@ -154,12 +154,12 @@ def test_the_same_answer_by_either_way(
     port: Port, requests: list[tuple[str, dict[str, str], bytes]], takes: bool
 ) -> None:
     for path, headers, body in requests:
-        port.front.calls, port.front.express = 0, port.api.door.express
+        port.front.calls, port.front.fast_path = 0, port.api.door.fast_path
         quick = port.post(path, headers, body)
         assert port.front.calls == (0 if takes else 1), (path, headers, body)
-        port.front.express = None
+        port.front.fast_path = None
         usual = port.post(path, headers, body)
-        assert told(quick) == told(usual), (path, headers, body)
+        assert constant(quick) == constant(usual), (path, headers, body)
         assert len(quick.headers["x-request-id"]) == len(usual.headers["x-request-id"])
         assert (quick.status_code == 200) == (takes or b"1, 2, 3], [1" in body)
     assert port.api.door.open_requests == 0
@@ -184,12 +184,12 @@ def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeyp
     batcher = port.api.door.context.batcher
     for status, headers, room in ((504, {"tsuika-timeout-ms": "0"}, 1.0), (503, {}, -1.0)):
         monkeypatch.setattr(batcher, "_queue_seconds", room)
-        port.front.calls, port.front.express = 0, port.api.door.express
+        port.front.calls, port.front.fast_path = 0, port.api.door.fast_path
         quick = port.post(PATH, {**JSON, **headers}, GOOD)
         assert (quick.status_code, port.front.calls) == (status, 0)
         assert quick.json()["request_id"] == quick.headers["x-request-id"]
-        port.front.express = None
-        assert told(quick) == told(port.post(PATH, {**JSON, **headers}, GOOD))
+        port.front.fast_path = None
+        assert constant(quick) == constant(port.post(PATH, {**JSON, **headers}, GOOD))
     assert port.api.door.open_requests == 0
 
 
@@ -199,19 +199,19 @@ def test_a_request_that_is_over_is_gone_without_the_garbage_collector(
     """It knows its version: one that a collector forgot would keep it for ever."""
     seen: list[weakref.ref[Any]] = []
 
-    class Seen(fast_path._Asking):
+    class Seen(fast_path._Prediction):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
             seen.extend((weakref.ref(self), weakref.ref(self._request)))
 
-    monkeypatch.setattr(fast_path, "_Asking", Seen)
+    monkeypatch.setattr(fast_path, "_Prediction", Seen)
     gc.disable()
     try:
         for body in (GOOD, b'{"inputs": [[1, 2]]}', b"{"):
             port.post(PATH, JSON, body)
         port.run(asyncio.sleep(0.01))  # the last connection is closed
         assert len(seen) == 6
-        assert [found() for found in seen if found() is not None] == []
+        assert [ref() for ref in seen if ref() is not None] == []
     finally:
         gc.enable()
 
@@ -259,18 +259,18 @@ def test_each_request_of_a_connection_is_answered_by_its_own_body(port: Port) ->
     bodies = [GOOD, longer, GOOD, wrong, GOOD, longer, far, GOOD, GOOD]
 
     async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[tuple[bytes, bytes, int]]:
-        found = []
+        answers = []
         for k, body in enumerate(bodies):
             port.server.server_state.default_headers = [(b"date", b"%d o'clock" % k)]
             writer.write(request(body))
-            head, told = await answer(reader)
+            head, parsed = await answer(reader)
             assert b"date: %d o'clock\r\n" % k in head
-            found.append((head[9:12], told.get("request_id", ""), len(told.get("predictions", []))))
-        return found
+            answers.append((head[9:12], parsed.get("request_id", ""), len(parsed.get("predictions", []))))
+        return answers
 
-    found = port.talk(one_by_one)
-    assert [rows for _, _, rows in found] == [1, 2, 1, 0, 1, 2, 0, 1, 1]
-    assert [status for status, _, _ in found] == [{0: b"422"}.get(rows, b"200") for _, _, rows in found]
+    answers = port.talk(one_by_one)
+    assert [rows for _, _, rows in answers] == [1, 2, 1, 0, 1, 2, 0, 1, 1]
+    assert [status for status, _, _ in answers] == [{0: b"422"}.get(rows, b"200") for _, _, rows in answers]
     assert [int(headers[b"content-length"]) for headers in port.front.headers] == [len(wrong), len(far)]
     assert port.api.door.open_requests == 0
 
@@ -279,11 +279,11 @@ def test_a_long_body_behind_the_same_head_is_the_applications(port: Port) -> Non
     long = b'{"inputs": [[1, 2, %b3]]}' % (b" " * prediction_bodies.SMALL_BODY_BYTES)
 
     async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        found = []
+        statuses = []
         for body in (GOOD, long, GOOD):
             writer.write(request(body))
-            found.append((await answer(reader))[0][9:12])
-        return found
+            statuses.append((await answer(reader))[0][9:12])
+        return statuses
 
     assert port.talk(one_by_one) == [b"200"] * 3
     assert port.front.calls == 1
@@ -302,23 +302,23 @@ def test_each_request_of_a_connection_is_answered_by_its_own_head(port: Port) ->
     ]
 
     async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        found = []
+        statuses = []
         for data, _ in asked:
             writer.write(data)
-            found.append((await reader.readuntil(b"\r\n\r\n"))[9:12])
+            statuses.append((await reader.readuntil(b"\r\n\r\n"))[9:12])
             await reader.read(1000)
-        return found
+        return statuses
 
     assert port.talk(one_by_one) == [status for _, status in asked]
 
 
 def test_the_same_request_twice_at_once_is_answered_twice(port: Port) -> None:
     async def doubled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
-        found = []
+        statuses = []
         for data in (request(), request() * 2, request(), request()):
             writer.write(data)
-            found += [(await answer(reader))[0][9:12] for _ in range(len(data) // len(request()))]
-        return found
+            statuses += [(await answer(reader))[0][9:12] for _ in range(len(data) // len(request()))]
+        return statuses
 
     assert port.talk(doubled) == [b"200"] * 5
     assert port.api.door.open_requests == 0
@@ -339,22 +339,22 @@ def test_another_protocol_is_not_taken_and_the_request_goes_on(port: Port, offer
 
     async def all_of_it(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
         writer.write(b"".join(behind))
-        told = [(await answer(reader))[0][9:12] for _ in behind]
+        statuses = [(await answer(reader))[0][9:12] for _ in behind]
         for k in range(0, len(whole), 7):
             writer.write(whole[k : k + 7])
             await asyncio.sleep(0.001)
-        return [*told, (await answer(reader))[0][9:12]]
+        return [*statuses, (await answer(reader))[0][9:12]]
 
     assert port.talk(all_of_it) == [b"200"] * (len(behind) + 1)
 
 
 async def rest_of(reader: asyncio.StreamReader) -> list[bytes]:
     """Status of each answer until the connection is closed."""
-    found = []
+    statuses = []
     with contextlib.suppress(asyncio.IncompleteReadError):
         while True:
-            found.append((await answer(reader))[0][9:12])
-    return found
+            statuses.append((await answer(reader))[0][9:12])
+    return statuses
 
 
 BROKEN = {
@@ -373,11 +373,11 @@ BROKEN = {
 def test_what_cannot_be_read_is_refused_behind_the_answers_to_what_could(
     port: Port, broken: str, before: int, good: bytes
 ) -> None:
-    async def told(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
         writer.write(good * before + BROKEN[broken] + (b" \r\n\r\n" if broken == "a stray byte" else b""))
         return await rest_of(reader)
 
-    assert port.talk(told) == [b"200"] * before + [b"400"]
+    assert port.talk(conversation) == [b"200"] * before + [b"400"]
     assert port.api.door.open_requests == 0
 
 
@@ -388,7 +388,7 @@ def test_one_who_breaks_off_takes_no_answers_from_others(
     large = b'{"inputs": [%b]}' % b",".join([b"[1, 2, 3]"] * 40)
 
     async def honest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[int]:
-        found = []
+        rows = []
         for k in range(40):
             rude = (await asyncio.open_connection(*port.listener.getsockname()))[1]
             rude.write(request(large) * 3 + (b"}" if leaving == "stray" else b""))
@@ -399,9 +399,9 @@ def test_one_who_breaks_off_takes_no_answers_from_others(
                 rude.write_eof()
             elif leaving != "stray":
                 getattr(rude.transport, leaving)()
-            found.append(len((await answer(reader))[1]["predictions"]))
+            rows.append(len((await answer(reader))[1]["predictions"]))
             rude.close()
-        return found
+        return rows
 
     assert port.talk(honest) == [40 if k % 2 else 1 for k in range(40)]
     port.run(asyncio.sleep(0.05))
@@ -412,16 +412,16 @@ def test_one_who_breaks_off_takes_no_answers_from_others(
 def test_what_is_no_request_is_a_problem_too(port: Port) -> None:
     async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bytes, Any]:
         writer.write(b"HELLO there\r\n\r\n")
-        found = await answer(reader)
+        refusal = await answer(reader)
         assert await reader.read() == b""
-        return found
+        return refusal
 
-    head, told = port.talk(nonsense)
+    head, problem = port.talk(nonsense)
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json\r\n" in head
     assert b"connection: close\r\n" in head
-    assert (told["status"], told["type"]) == (400, "/problems/broken-request")
-    assert "HTTP/1.1" in told["detail"]
+    assert (problem["status"], problem["type"]) == (400, "/problems/broken-request")
+    assert "HTTP/1.1" in problem["detail"]
 
 
 def test_a_connection_that_is_quiet_for_long_is_closed(port: Port) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import ImpossibleSettings
-from service.server.listening import let_nobody_in, listening, locked
+from service.server.listening import drop_new_connections, listening, locked
 from service.settings import Settings
 
 
@@ -20,7 +20,7 @@ def test_a_close_cuts_nobody_who_was_let_in(host: str) -> None:
     with listening(Settings(host=host, port=0)) as listener:
         address = listener.getsockname()[:2]
         early = socket.create_connection(address, 5.0)
-        let_nobody_in(listener)
+        drop_new_connections(listener)
         with pytest.raises(TimeoutError):
             socket.create_connection(address, 0.2)
         early.sendall(b"hello")

@@ -80,12 +80,12 @@ class Pipe(asyncio.Transport):
 
 
 class Echo:
-    """An application that answers with what it was asked; so does its express, but for bodies that begin with "!",
+    """An application that answers with what it was asked; so does its fast path, but for bodies that begin with "!",
     which are refused at once, and with "?", which are the application's."""
 
     def __init__(self) -> None:
         self.full = _Full(Health())
-        self.express: Echo | None = self
+        self.fast_path: Echo | None = self
         self.began = 0
 
     def takes(self, request: Request) -> bool:
@@ -145,13 +145,13 @@ class Line:
     @property
     def answers(self) -> list[tuple[int, bytes]]:
         """Status and body of each."""
-        found, rest = [], bytes(self.pipe.written)
+        answers, rest = [], bytes(self.pipe.written)
         while rest:
             head, _, rest = rest.partition(b"\r\n\r\n")
             length = int(re.findall(rb"content-length: (\d+)", head)[0])
-            found.append((int(head[9:12]), rest[:length]))
+            answers.append((int(head[9:12]), rest[:length]))
             rest = rest[length:]
-        return found
+        return answers
 
     @property
     def statuses(self) -> list[int]:
@@ -171,12 +171,12 @@ class Server:
         self.config.load()
         self.config.loaded_app = cast(Any, self.app)
 
-    def talk(self, told: Callable[[Line], Awaitable[None] | None]) -> Line:
+    def talk(self, conversation: Callable[[Line], Awaitable[None] | None]) -> Line:
         """Over one connection, until nothing more happens."""
 
         async def go() -> Line:
             line = Line(self)
-            if (waiting := told(line)) is not None:
+            if (waiting := conversation(line)) is not None:
                 await waiting
             await self.still()
             return line
@@ -294,9 +294,9 @@ def test_a_head_that_comes_again_is_not_parsed_again(server: Server, monkeypatch
         await server.still()
 
     answers = [json.loads(body) for _, body in server.talk(one_by_one).answers]
-    assert [told[4].encode() for told in answers] == [*bodies, b"?", b"x", post(b"x"), b"x", b"x"]
-    assert [dict(told[3])["content-length"] for told in answers] == [str(len(told[4])) for told in answers]
-    assert [told[1] for told in answers[-2:]] == ["/slow", "/quick"]
+    assert [asked[4].encode() for asked in answers] == [*bodies, b"?", b"x", post(b"x"), b"x", b"x"]
+    assert [dict(asked[3])["content-length"] for asked in answers] == [str(len(asked[4])) for asked in answers]
+    assert [asked[1] for asked in answers[-2:]] == ["/slow", "/quick"]
     assert parsed == [post(bodies[0]), post(b"x", "/slow"), post(b"x")]
 
 
@@ -327,10 +327,10 @@ def test_only_what_is_one_request_and_no_more_is_known_again(server: Server, mon
 
 
 def test_a_client_of_the_old_protocol_is_not_told_to_go_on(server: Server) -> None:
-    for version, told in ((b"1.1", True), (b"1.0", False)):
+    for version, goes_on in ((b"1.1", True), (b"1.0", False)):
         head = b"POST /x HTTP/%b\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n" % version
         line = server.talk(lambda line, head=head: line.send(head))  # type: ignore[misc]
-        assert line.pipe.written.startswith(b"HTTP/1.1 100") is told
+        assert line.pipe.written.startswith(b"HTTP/1.1 100") is goes_on
 
 
 @pytest.mark.parametrize("coding", [b"chunked", b"Chunked", b"CHUNKED", b"chunked "])
@@ -474,9 +474,9 @@ def test_a_head_without_end_is_not_kept(server: Server) -> None:
 
     line = server.talk(endless)
     [(status, body)] = line.answers
-    told = json.loads(body)
-    assert (status, told["status"], told["type"]) == (431, 431, "/problems/head-too-large")
-    assert told["detail"].endswith("65,536 bytes. Send less; rows belong into the body.")
+    problem = json.loads(body)
+    assert (status, problem["status"], problem["type"]) == (431, 431, "/problems/head-too-large")
+    assert problem["detail"].endswith("65,536 bytes. Send less; rows belong into the body.")
 
 
 def test_many_small_chunks_are_a_body_like_any_other(server: Server) -> None:
@@ -531,8 +531,8 @@ def test_a_byte_now_and_then_gains_no_time(server: Server) -> None:
             await later(server, 1.0)
             line.send(b"\r\n")
 
-    [(status, told)] = server.talk(drip).answers
-    assert (status, json.loads(told)["detail"].partition(". ")[2]) == (408, "Send it at once.")
+    [(status, body)] = server.talk(drip).answers
+    assert (status, json.loads(body)["detail"].partition(". ")[2]) == (408, "Send it at once.")
     assert server.talk(drip_ends).pipe.closed
 
 

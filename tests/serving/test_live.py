@@ -109,7 +109,7 @@ def test_what_a_process_moved_itself_is_not_looked_for_again(runtime: Runtime, m
         patched.setattr(runtime.database, "looking", lambda: pytest.fail("nobody else committed anything"))
         runtime.live.refresh()
     assert runtime.live.get("digits") is loaded[0]
-    with runtime.database.writing() as session:  # somebody else, of whom this process was not told
+    with runtime.database.writing() as session:  # another process, without `swap` here
         versions.get(session, models.get(session, "digits"), 3).erased_at = now()
     moved = move_to(runtime, 2)
     runtime.live.swap(loaded[1], moved)

@@ -17,7 +17,7 @@ import pytest
 from service.contract.inputs import VectorInput
 from service.registry import deployments, models, versions
 from service.runtime import Runtime
-from service.serving.loaded_versions import OVERHEAD_BYTES, Loaded, Shelf
+from service.serving.loaded_versions import OVERHEAD_BYTES, Loaded, LoadedVersions
 from service.serving.pace import Pace
 from tests.making import make_model, make_version
 
@@ -51,9 +51,9 @@ def many(runtime: Runtime, count: int) -> list[str]:
     return names
 
 
-def budget(runtime: Runtime, most_bytes: int) -> Shelf:
-    runtime.live._shelf._most_bytes = most_bytes
-    return runtime.live._shelf
+def budget(runtime: Runtime, most_bytes: int) -> LoadedVersions:
+    runtime.live._versions._most_bytes = most_bytes
+    return runtime.live._versions
 
 
 def go_live(runtime: Runtime, name: str, number: int) -> Loaded:
@@ -73,13 +73,13 @@ def test_ten_who_ask_first_load_a_version_once(runtime: Runtime, reads: Reads) -
     make_version(runtime)
 
     async def ask() -> list[Loaded]:
-        asked = [asyncio.ensure_future(runtime.live.asked("digits")) for _ in range(10)]
+        asked = [asyncio.ensure_future(runtime.live.fetch("digits")) for _ in range(10)]
         await asyncio.sleep(0)
         asked.pop().cancel()  # one that goes away takes nothing from the others
         return await asyncio.gather(*asked)
 
-    found = asyncio.run(ask())
-    assert len(set(map(id, found))) == 1
+    loaded = asyncio.run(ask())
+    assert len(set(map(id, loaded))) == 1
     once = reads.count
     make_model(runtime, "other")
     make_version(runtime, "other")
@@ -89,10 +89,10 @@ def test_ten_who_ask_first_load_a_version_once(runtime: Runtime, reads: Reads) -
 
 def test_more_models_than_fit_answer_all_and_those_asked_last_stay(runtime: Runtime, reads: Reads) -> None:
     names = many(runtime, 30)
-    shelf = budget(runtime, 5 * TINY)
+    kept = budget(runtime, 5 * TINY)
     for name in names:
         assert runtime.live.get(name).model == name
-        assert shelf.bytes <= 5 * TINY
+        assert kept.bytes <= 5 * TINY
     assert [name for name in names if runtime.live.find(name) is not None] == names[-5:]
     runtime.live.find(names[-5])
     runtime.live.get(names[0])
@@ -126,7 +126,7 @@ def test_looks_load_nothing_that_nobody_asked_for(
 
 def test_a_rollback_of_a_model_in_use_reads_nothing(runtime: Runtime, reads: Reads) -> None:
     names = many(runtime, 3)
-    shelf = budget(runtime, 3 * TINY)
+    kept = budget(runtime, 3 * TINY)
     make_version(runtime, names[0], seed=1, promote=False)
     first = runtime.live.get(names[0])
     go_live(runtime, names[0], 2)
@@ -134,7 +134,7 @@ def test_a_rollback_of_a_model_in_use_reads_nothing(runtime: Runtime, reads: Rea
     runtime.live.find(names[0])
     runtime.live.get(names[2])
     assert runtime.live.find(names[1]) is None, "the previous version stays, the longest unused model goes"
-    assert shelf.bytes <= 3 * TINY
+    assert kept.bytes <= 3 * TINY
     reads.broken = True
     with runtime.database.writing() as session:
         deployments.roll_back(session, models.get(session, names[0]), "", None, "anonymous")
@@ -195,16 +195,16 @@ def resident() -> int:
 
 
 def test_what_is_shared_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = Shelf(10**9, lambda name: ())
+    kept = LoadedVersions(10**9, lambda name: ())
     backbone = Weights("a", 1000)
     for k, shared in enumerate([backbone, backbone, Weights("b", 500), None]):
-        shelf.keep(Loaded(k, f"m{k}", 1, "", Sized(10, shared)), answers=True)  # type: ignore[arg-type]
-    assert shelf.bytes == 4 * (OVERHEAD_BYTES + 10) + 1500
-    shelf.drop(lambda loaded: loaded.model == "m0")
-    assert shelf.bytes == 3 * (OVERHEAD_BYTES + 10) + 1500
-    shelf._most_bytes = 2 * (OVERHEAD_BYTES + 10) + 600
-    shelf.keep(Loaded(9, "m9", 1, "", Sized(10, None)))  # type: ignore[arg-type]
-    assert [loaded.model for loaded in shelf.loaded()] == ["m3", "m9"]
+        kept.keep(Loaded(k, f"m{k}", 1, "", Sized(10, shared)), answers=True)  # type: ignore[arg-type]
+    assert kept.bytes == 4 * (OVERHEAD_BYTES + 10) + 1500
+    kept.drop(lambda loaded: loaded.model == "m0")
+    assert kept.bytes == 3 * (OVERHEAD_BYTES + 10) + 1500
+    kept._most_bytes = 2 * (OVERHEAD_BYTES + 10) + 600
+    kept.keep(Loaded(9, "m9", 1, "", Sized(10, None)))  # type: ignore[arg-type]
+    assert [loaded.model for loaded in kept.loaded()] == ["m3", "m9"]
 
 
 class Weights:

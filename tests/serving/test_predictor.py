@@ -16,7 +16,7 @@ from service.learning.network.network import build, fresh, parts_of
 from service.serving.answers import predict
 from service.serving.loaded_versions import Loaded
 from service.serving.pace import MOST_ROWS, Pace, most_rows
-from service.serving.predictor import Predictor, Shares, largest
+from service.serving.predictor import Predictor, Probabilities, largest
 
 SPEC = VectorInput(kind="vector", size=4)
 
@@ -35,11 +35,11 @@ def loaded(made: Checkpoint) -> Loaded:
 def test_scores_are_the_tempered_softmax_and_sum_to_one() -> None:
     made = checkpoint(["b", "c", "a"], temperature=2.0)
     rows = np.random.default_rng(0).normal(size=(2 * MOST_ROWS + 3, 4)).astype(np.float32)
-    shares = Predictor(made).probabilities(rows)
+    probabilities = Predictor(made).probabilities(rows)
     with torch.no_grad():
         wanted = torch.softmax(build(made)(torch.from_numpy(rows)).double() / 2.0, 1).numpy()
-    assert np.allclose(shares, wanted[:, [2, 0, 1]], atol=1e-6)
-    assert np.allclose(shares.sum(1), 1, atol=1e-12)
+    assert np.allclose(probabilities, wanted[:, [2, 0, 1]], atol=1e-6)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-12)
 
 
 def test_extreme_rows_give_numbers() -> None:
@@ -83,19 +83,19 @@ def test_a_version_without_classes_says_so() -> None:
 def test_the_pace_of_a_busy_moment_is_corrected_while_it_serves() -> None:
     pace = Pace(fixed=0.0, a_row=0.01, cap=2)
     for _ in range(20):
-        pace.seen(pace.cap, 1e-5 * pace.cap)
+        pace.observe(pace.cap, 1e-5 * pace.cap)
     assert pace.cap == MOST_ROWS
     assert pace.seconds(100) == pytest.approx(1e-3, rel=0.1)
-    pace.seen(100, 5.0)
+    pace.observe(100, 5.0)
     assert pace.seconds(100) < 2e-3
 
 
 def test_more_rows_pass_at_once_only_if_the_pass_itself_was_short() -> None:
     """A first measurement that was disturbed can tell next to nothing of what a row costs."""
     pace = Pace(fixed=0.001, a_row=1e-6, cap=16)
-    pace.seen(16, 0.021)
+    pace.observe(16, 0.021)
     assert pace.cap == 16
-    pace.seen(16, 0.009)
+    pace.observe(16, 0.009)
     assert pace.cap == 32
 
 
@@ -110,16 +110,16 @@ def test_rows_that_take_much_memory_pass_a_few_at_a_time() -> None:
     asked: list[int] = []
     pace = Pace.measured(asked.append, most=5)
     assert (max(asked), pace.cap) == (4, 4)
-    pace.seen(4, 1e-5)
+    pace.observe(4, 1e-5)
     assert pace.cap == 4
     assert Predictor(checkpoint(["a", "b"], spec=VectorInput(kind="vector", size=100_000))).pace.most == 20
 
 
 def test_the_largest_are_those_of_a_stable_sort() -> None:
     random = np.random.default_rng(0)
-    shares = random.integers(0, 4, size=(50, 20)) / 4  # with many that are equal
-    shares[7, 3] = np.nan
-    for rows in (shares, np.delete(shares, 7, 0)):
+    values = random.integers(0, 4, size=(50, 20)) / 4  # with many that are equal
+    values[7, 3] = np.nan
+    for rows in (values, np.delete(values, 7, 0)):
         for top in (1, 2, 10, 19, 20, 30):
             assert np.array_equal(largest(rows, top), np.argsort(-rows, axis=1, kind="stable")[:, :top])
 
@@ -127,13 +127,13 @@ def test_the_largest_are_those_of_a_stable_sort() -> None:
 @pytest.mark.parametrize("top", [1, 2, 5])
 def test_what_is_kept_of_many_rows_is_what_was_asked_for(top: int) -> None:
     whole = Predictor(checkpoint(["a", "b", "c", "d"])).answer(np.ones((6, 4), np.float32) * np.arange(6)[:, None])
-    kept = Shares.concat([whole.part(0, 4).kept(top), whole.part(4, 6).kept(top)])
+    kept = Probabilities.concat([whole.part(0, 4).kept(top), whole.part(4, 6).kept(top)])
     assert np.asarray(kept.best).tolist() == whole.best
-    assert np.asarray(kept.score).tolist() == whole.score
-    assert kept.shares.shape == (6, min(top, 4))
+    assert np.asarray(kept.highest).tolist() == whole.highest
+    assert kept.values.shape == (6, min(top, 4))
     if top < 4:
         assert kept.columns is not None
-        assert np.array_equal(kept.columns, largest(whole.shares, top))
-        assert np.array_equal(kept.shares, np.take_along_axis(whole.shares, largest(whole.shares, top), 1))
+        assert np.array_equal(kept.columns, largest(whole.values, top))
+        assert np.array_equal(kept.values, np.take_along_axis(whole.values, largest(whole.values, top), 1))
     else:
-        assert np.array_equal(kept.shares, whole.shares)
+        assert np.array_equal(kept.values, whole.values)

@@ -32,10 +32,10 @@ def test_what_is_put_is_found_until_it_is_replaced(cache: Cache) -> None:
     assert cache.get(TWO, NAMES[0]) is None
 
 
-@pytest.mark.parametrize("found", [b"", b"short", bytes(40)])
-def test_damaged_bytes_count_as_missing(cache: Cache, tmp_path: Path, found: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"short", bytes(40)])
+def test_damaged_bytes_count_as_missing(cache: Cache, tmp_path: Path, content: bytes) -> None:
     cache.put(ONE, NAMES[0], b"sums")
-    (tmp_path / "cache" / ONE / NAMES[0]).write_bytes(found)
+    (tmp_path / "cache" / ONE / NAMES[0]).write_bytes(content)
     assert cache.get(ONE, NAMES[0]) is None
 
 

@@ -35,10 +35,10 @@ def test_an_old_folder_is_closed_and_what_is_not_ours_is_left(settings: Settings
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755)
     tighten(settings)
-    found = modes(folder)
-    assert (found.pop("mine.sh"), found.pop("store/elsewhere")) == ("0o755", "0o755")
-    assert {name: mode for name, mode in found.items() if (folder / name).is_dir() and mode != "0o700"} == {}
-    assert {name: mode for name, mode in found.items() if (folder / name).is_file() and mode != "0o600"} == {}
+    after = modes(folder)
+    assert (after.pop("mine.sh"), after.pop("store/elsewhere")) == ("0o755", "0o755")
+    assert {name: mode for name, mode in after.items() if (folder / name).is_dir() and mode != "0o700"} == {}
+    assert {name: mode for name, mode in after.items() if (folder / name).is_file() and mode != "0o600"} == {}
 
 
 def test_a_folder_that_is_half_closed_is_closed_to_its_end(settings: Settings) -> None:
@@ -56,9 +56,9 @@ def test_sqlite_gives_its_other_files_the_mode_of_the_database(settings: Setting
     with closing(sqlite3.connect(settings.database_file)) as database:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("CREATE TABLE t (x)")
-        found = modes(settings.data)
-    assert found.pop(".") == "0o700"
-    assert found == dict.fromkeys(("tsuika.db", "tsuika.db-wal", "tsuika.db-shm"), "0o600")
+        after = modes(settings.data)
+    assert after.pop(".") == "0o700"
+    assert after == dict.fromkeys(("tsuika.db", "tsuika.db-wal", "tsuika.db-shm"), "0o600")
 
 
 def test_a_database_elsewhere_is_closed_and_its_folder_left(tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ from service.tuning.garbage import freeze
 @pytest.fixture
 def walks() -> Iterator[list[int]]:
     """Generations that the collector walked through; afterwards it is as it was."""
-    found, before = list[int](), gc.get_threshold()
+    generations, before = list[int](), gc.get_threshold()
 
-    def told(phase: str, what: dict[str, int]) -> None:
+    def note(phase: str, info: dict[str, int]) -> None:
         if phase == "start":
-            found.append(what["generation"])
+            generations.append(info["generation"])
 
-    gc.callbacks.append(told)
-    yield found
-    gc.callbacks.remove(told)
+    gc.callbacks.append(note)
+    yield generations
+    gc.callbacks.remove(note)
     gc.set_threshold(*before)
     gc.unfreeze()
 

@@ -24,10 +24,10 @@ print(kept, faults() - before)
 
 
 def test_freed_pages_are_not_asked_for_again() -> None:
-    def run(how: str) -> tuple[bool, int]:
-        words = [sys.executable, "-c", PROGRAM, how]
-        told = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
-        return told[0] == "True", int(told[1])
+    def run(mode: str) -> tuple[bool, int]:
+        command = [sys.executable, "-c", PROGRAM, mode]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return printed[0] == "True", int(printed[1])
 
     (kept, few), (_, usual) = run("kept"), run("as usual")
     assert few <= usual

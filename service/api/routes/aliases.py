@@ -39,7 +39,7 @@ def put_alias(request: Request, shared: Shared, model: str, name: str) -> Respon
             raise InvalidContent.at("/version", error.detail) from None
         session.flush()
         resource = aliases.resource(session, record, aliases.get(session, record, name))
-    shared.runtime.live.moved(model)
+    shared.runtime.live.reread(model)
     return answer(resource, 201 if new else 200, {"Location": f"/v1/models/{model}/aliases/{name}"} if new else {})
 
 
@@ -64,7 +64,7 @@ def delete_alias(shared: Shared, model: str, name: str) -> Response:
     """Forget a name; its version stays."""
     with shared.runtime.database.writing() as session:
         aliases.delete(session, models.get(session, model), name)
-    shared.runtime.live.moved(model)
+    shared.runtime.live.reread(model)
     return Response(status_code=204)
 
 

@@ -64,7 +64,7 @@ async def ask(
     Raises NotFound, NotLive, Erased, InvalidContent, BrokenJSON, TooLarge, Busy, DeadlinePassed, DiskFull, SenderGone.
     """
     until, length = prediction_bodies.deadline(scope), header(scope, JSON_BYTES)
-    loaded = await prediction_bodies.in_time(shared.runtime.live.asked(name, version), until)
+    loaded = await prediction_bodies.in_time(shared.runtime.live.fetch(name, version), until)
     shared.batcher.admit(loaded.predictor)
     body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input, length)
     if isinstance(body, Spooled):
@@ -186,7 +186,7 @@ async def infer_at(request: Request, shared: Shared, model: str, version: str) -
 async def _readiness(request: Request, shared: Context, name: str, version: str | None) -> Response:
     """The readiness of a version; a refusal has the status that an inference request would have."""
     try:
-        check_classes(await shared.runtime.live.asked(name, version))
+        check_classes(await shared.runtime.live.fetch(name, version))
     except TsuikaError as error:
         status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])
         readiness = {"name": name, "ready": False, "error": body["detail"]}

@@ -47,7 +47,7 @@ async def ask(
     DiskFull, SenderGone.
     """
     until = prediction_bodies.deadline(scope)
-    loaded = await prediction_bodies.in_time(shared.runtime.live.asked(name, version), until)
+    loaded = await prediction_bodies.in_time(shared.runtime.live.fetch(name, version), until)
     shared.batcher.admit(loaded.predictor)
     body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input)
     if isinstance(body, Spooled):

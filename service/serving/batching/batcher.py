@@ -1,8 +1,8 @@
-"""Rows of requests that wait pass a version together: greedy, without a timer, fair between requests and versions.
+"""Batches the rows of waiting requests: greedily, without a timer, fair between requests and versions.
 
-As soon as nothing is computed, what waits is taken, up to the version's cap. A pass that nobody would notice runs on
-the event loop; a longer one on the inference thread, while the loop reads the next requests. Large questions pass by
-turns with the small ones beside them, and a few rows at a time as long as there are any; models take turns.
+A pass begins as soon as none is running, with all rows that wait, up to the version's cap. A short pass runs on the
+event loop, a longer one on the inference thread, while the loop reads the next requests. Large questions take turns
+with small ones, a few rows at a time while small ones come; versions take turns, too.
 """
 
 from __future__ import annotations
@@ -15,54 +15,56 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.errors import Busy
 from service.learning.data.rows import Array
-from service.serving.batching.passes import Answering, Pass, Piece, Question, computed, deliver, unwanted
-from service.serving.batching.queues import SHARE, Line
+from service.serving.batching import passes
+from service.serving.batching.passes import AnswerWaiter, Pass, Piece, Question, deliver, unwanted
+from service.serving.batching.queues import SHARE, VersionQueues
 from service.serving.compute.forward import Forward
-from service.serving.predictor import Predictor, Shares
+from service.serving.predictor import Predictor, Probabilities
 
 ON_LOOP_SECONDS = 0.002
-"""A pass that takes longer runs on the inference thread."""
+"""A longer pass runs on the inference thread."""
 TURN_SECONDS, TURN_PART = 0.0001, 0.25
-"""A pass of large questions beside small ones takes so much longer than a row, or that part of theirs, at most."""
+"""How much longer than one row a pass of large questions may take while small ones come; or which part of a pass of
+small ones, if that is longer."""
 COMPANY_SECONDS = 0.1
-"""After a small question more of them are expected for so long."""
+"""For so long after a small question more of them are expected."""
 ALL = sys.maxsize
-"""Every class there is."""
+"""Every class."""
 MANY = 4096
-"""Rows times classes beyond which an answer holds no more of them than was asked for: a row of 10,000 classes has 80 kB
-of scores. Letting a few go takes longer than keeping them."""
+"""Rows times classes beyond which an answer keeps only the best classes that were asked for: the probabilities of a row
+of 10,000 classes take 80 kB. Below it, dropping some takes longer than keeping all."""
 SMOOTHING, MOST_SLOWER = 0.1, 20.0
-"""Weight of a pass in how much slower than its pace a version is, and the most that one says of it."""
+"""Weight of one pass in the running mean of `Pace.slower`, and the most that one pass may count."""
 
 
 class Batcher:
-    """The one who computes predictions in a process. Called from the event loop alone.
+    """Computes the predictions of a process. Called on the event loop only.
 
-    queue_seconds: how long a question may wait for its turn, as the versions' measured pace tells it.
+    queue_seconds: how long a question may wait for its turn, by the measured pace of the versions.
     """
 
     def __init__(self, queue_seconds: float) -> None:
         self._queue_seconds = queue_seconds
-        self._lines: dict[Forward, Line] = {}
-        self._turns: deque[Line] = deque()
-        self._company = 0.0
+        self._queues: dict[Forward, VersionQueues] = {}
+        self._turns: deque[VersionQueues] = deque()
+        self._small_until = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._busy: Line | None = None
-        self._called = self._looked_again = False
+        self._running: VersionQueues | None = None
+        self._scheduled = self._postponed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     @property
     def backlog(self) -> float:
-        """Seconds until all the work that waits is done."""
-        return sum(line.predictor.pace.waiting(line.rows) for line in self._lines.values())
+        """Seconds until all waiting rows are computed."""
+        return sum(line.predictor.pace.waiting(line.rows) for line in self._queues.values())
 
     @property
     def crowded(self) -> bool:
-        """Whether a question asked now may wait noticeably: its sender may be gone by then."""
-        return self._busy is not None or self.backlog > ON_LOOP_SECONDS
+        """Whether a question asked now may wait so long that its client may disconnect before."""
+        return self._running is not None or self.backlog > ON_LOOP_SECONDS
 
     def admit(self, predictor: Predictor, rows: int = 1) -> None:
-        """Raises Busy where so many rows would wait longer than they may; asked before a body is decoded, too."""
+        """Raises Busy if so many rows would wait too long. Called before a body is decoded, too."""
         if self.backlog <= self._queue_seconds:
             return
         if (wait := self._wait(predictor, rows)) > self._queue_seconds:
@@ -73,17 +75,17 @@ class Batcher:
             )
 
     def _wait(self, predictor: Predictor, rows: int) -> float:
-        """Seconds until it is their turn: what waits before them, and what has a turn between their turns."""
+        """Seconds until so many rows have their turn: the rows before them, and the turns of other queues between."""
         pace = predictor.pace
-        mine = [line.of(rows) for line in self._lines.values() if line.predictor is predictor]
-        before = sum(queue.rows for queue in mine)
+        own = [queues.queue_for(rows) for queues in self._queues.values() if queues.predictor is predictor]
+        before = sum(queue.rows for queue in own)
         turns = before // pace.cap + 1
         wait = pace.waiting(before)
-        for line in self._lines.values():
-            theirs = line.predictor.pace
-            for queue in (line.small, line.large):
-                if queue.rows and queue not in mine:
-                    wait += theirs.waiting(min(queue.rows, turns * theirs.cap))
+        for queues in self._queues.values():
+            other = queues.predictor.pace
+            for queue in (queues.small, queues.large):
+                if queue.rows and queue not in own:
+                    wait += other.waiting(min(queue.rows, turns * other.cap))
         return wait
 
     def ask(
@@ -93,131 +95,131 @@ class Batcher:
         source: str | None = None,
         until: float | None = None,
         top: int = ALL,
-    ) -> asyncio.Future[Shares]:
-        """The answer to rows [n, ...], n >= 1, that have the version's shape. Rows of a cancelled one are not
-        computed. `top`: classes of each row that it has to hold, the best ones; where rows and classes are many it
-        holds no more.
+    ) -> asyncio.Future[Probabilities]:
+        """The answer to rows [n, ...], n >= 1, that have the version's shape. Cancelling it drops the rows that wait.
 
+        top: the answer keeps at least this many best classes of each row, and no more if rows and classes are many.
         It fails with NotFinite, with DeadlinePassed, or with what the pass raised.
         """
-        answer: asyncio.Future[Shares] = asyncio.get_running_loop().create_future()
-        self.tell(answer, predictor, rows, source, until, top)
+        answer: asyncio.Future[Probabilities] = asyncio.get_running_loop().create_future()
+        self.submit(answer, predictor, rows, source, until, top)
         return answer
 
-    def tell(
+    def submit(
         self,
-        answer: Answering,
+        answer: AnswerWaiter,
         predictor: Predictor,
         rows: Array,
         source: str | None,
         until: float | None,
         top: int = ALL,
     ) -> None:
-        """The same; `answer` is told, in the turn of the loop that finds it."""
-        if (loop := self._loop) is None:  # asked for once: the answer costs a call of the system
+        """As `ask`, but gives the answer to `answer`, in the turn of the loop that has it."""
+        if (loop := self._loop) is None:  # kept: finding the running loop costs a system call
             loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
         many = len(rows) * len(predictor.names) > MANY
         question = Question(rows, answer, until, now, top if many else None)
         step = predictor.head_of(source)
-        line = self._lines.get(step)
-        if line is None:
-            line = self._lines[step] = Line(predictor, step)
-            self._turns.append(line)
-        queue = line.of(len(rows))
+        queues = self._queues.get(step)
+        if queues is None:
+            queues = self._queues[step] = VersionQueues(predictor, step)
+            self._turns.append(queues)
+        queue = queues.queue_for(len(rows))
         queue.waiting.append(question)
         queue.rows += len(rows)
-        if queue is line.small:
-            self._company = now + COMPANY_SECONDS
-        self._call(loop)
+        if queue is queues.small:
+            self._small_until = now + COMPANY_SECONDS
+        self._schedule(loop)
 
     def close(self) -> None:
-        """No more passes."""
+        """Ends the inference thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _call(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._called and self._turns:
-            self._called = True
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._scheduled and self._turns:
+            self._scheduled = True
             loop.call_soon(self._turn, loop)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One pass of the version whose turn it is. Where several wait the loop looks once more for what came while
-        these were read: one who came a moment late would wait for two passes."""
-        if not self._looked_again and self._several:
-            self._looked_again = True
+        """Runs one pass of the version whose turn it is. If several questions wait, the loop first reads once more: a
+        question that arrives a moment late would wait for two passes."""
+        if not self._postponed and self._several:
+            self._postponed = True
             loop.call_soon(self._turn, loop)
             return
-        self._called = self._looked_again = False
+        self._scheduled = self._postponed = False
         now = loop.time()
-        line = self._next(now)
-        if line is None:
-            return  # all wait for the inference thread, which calls when it is free
-        pieces = self._gather(line, now)
+        queues = self._next(now)
+        if queues is None:
+            return  # all wait for the inference thread; its callback schedules the next turn
+        pieces = self._gather(queues, now)
         rows = sum(piece.stop - piece.start for piece in pieces)
-        if line.small.waiting or line.large.waiting:
-            self._turns.append(line)
+        if queues.small.waiting or queues.large.waiting:
+            self._turns.append(queues)
         else:
-            self._lines.pop(line.step, None)
+            self._queues.pop(queues.step, None)
         if not pieces:
             pass
-        elif line.predictor.pace.seconds(rows) <= ON_LOOP_SECONDS:
-            self._told(line, pieces, computed(line.predictor, line.step, pieces))
+        elif queues.predictor.pace.seconds(rows) <= ON_LOOP_SECONDS:
+            self._finish(queues, pieces, passes.run(queues.predictor, queues.step, pieces))
         else:
-            self._busy = line
-            work = self._thread.submit(computed, line.predictor, line.step, pieces)
-            work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, loop, pieces, done))
-        self._call(loop)
+            self._running = queues
+            work = self._thread.submit(passes.run, queues.predictor, queues.step, pieces)
+            work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._finish_threaded, loop, pieces, done))
+        self._schedule(loop)
 
     @property
     def _several(self) -> bool:
         """Whether more than one small question waits."""
-        return any(len(line.small.waiting) > 1 for line in self._turns)
+        return any(len(queues.small.waiting) > 1 for queues in self._turns)
 
-    def _next(self, now: float) -> Line | None:
-        """The line whose turn it is; while the inference thread is at work one that needs it waits."""
+    def _next(self, now: float) -> VersionQueues | None:
+        """The version whose turn it is; one that needs the inference thread waits while that is busy."""
         for _ in range(len(self._turns)):
-            line = self._elder(self._turns.popleft())
-            quick = line.predictor.pace.seconds(min(line.due.rows, self._room(line, now))) <= ON_LOOP_SECONDS
-            if self._busy is None or (quick and line is not self._busy):
-                return line
-            self._turns.append(line)
+            queues = self._oldest_of_model(self._turns.popleft())
+            quick = queues.predictor.pace.seconds(min(queues.due.rows, self._room(queues, now))) <= ON_LOOP_SECONDS
+            if self._running is None or (quick and queues is not self._running):
+                return queues
+            self._turns.append(queues)
         return None
 
-    def _elder(self, line: Line) -> Line:
-        """That line, or in its place another of the same model that was asked before: behind a swap of versions nobody
-        waits longer because others ask the new one."""
+    def _oldest_of_model(self, queues: VersionQueues) -> VersionQueues:
+        """These queues, or those of another version of the model whose next question is older: after a swap nobody
+        waits longer because others ask the new version."""
         for k, other in enumerate(self._turns):
-            if other.predictor.family == line.predictor.family and other.asked < line.asked:
-                self._turns[k], line = line, other
-        return line
+            if other.predictor.family == queues.predictor.family and other.asked < queues.asked:
+                self._turns[k], queues = queues, other
+        return queues
 
-    def _back(self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], done: Future[Pass | Exception]) -> None:
-        line, self._busy = self._busy, None
-        assert line is not None
-        self._told(line, pieces, done.result())
-        self._call(loop)
+    def _finish_threaded(
+        self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], done: Future[Pass | Exception]
+    ) -> None:
+        queues, self._running = self._running, None
+        assert queues is not None
+        self._finish(queues, pieces, done.result())
+        self._schedule(loop)
 
-    def _told(self, line: Line, pieces: list[Piece], found: Pass | Exception) -> None:
-        if isinstance(found, Pass):
-            expected = line.predictor.pace.seconds(found.rows)
-            if expected > 0:
-                seen = min(max(found.seconds / expected, 1.0), MOST_SLOWER)
-                weight = SMOOTHING * min(found.seconds / ON_LOOP_SECONDS, 1.0)  # a short one says little
-                line.predictor.pace.slower += weight * (seen - line.predictor.pace.slower)
-        deliver(pieces, found)
+    def _finish(self, queues: VersionQueues, pieces: list[Piece], outcome: Pass | Exception) -> None:
+        pace = queues.predictor.pace
+        if isinstance(outcome, Pass) and (expected := pace.seconds(outcome.rows)) > 0:
+            slower = min(max(outcome.seconds / expected, 1.0), MOST_SLOWER)
+            weight = SMOOTHING * min(outcome.seconds / ON_LOOP_SECONDS, 1.0)  # a short pass says little
+            pace.slower += weight * (slower - pace.slower)
+        deliver(pieces, outcome)
 
-    def _room(self, line: Line, now: float) -> int:
-        """Rows of the next pass at most."""
-        pace = line.predictor.pace
-        if line.due is line.small or now > self._company:
+    def _room(self, queues: VersionQueues, now: float) -> int:
+        """Most rows of the next pass."""
+        pace = queues.predictor.pace
+        if queues.due is queues.small or now > self._small_until:
             return pace.cap
-        seconds = max(pace.seconds(1) + TURN_SECONDS, TURN_PART * pace.seconds(line.turn))
+        seconds = max(pace.seconds(1) + TURN_SECONDS, TURN_PART * pace.seconds(queues.small_rows))
         return min(pace.within(seconds), pace.cap)
 
-    def _gather(self, line: Line, now: float) -> list[Piece]:
-        """Rows of the next pass, a share of each question in turn, until there is no room or nothing waits."""
-        queue, room, pieces = line.due, self._room(line, now), list[Piece]()
-        line.large_next = queue is line.small
+    def _gather(self, queues: VersionQueues, now: float) -> list[Piece]:
+        """Takes the rows of the next pass, some of each question in turn, until it is full or none wait."""
+        queue, room, pieces = queues.due, self._room(queues, now), list[Piece]()
+        queues.large_next = queue is queues.small
         share = SHARE if len(queue.waiting) > 1 else room
         while queue.waiting and room:
             question = queue.waiting.popleft()
@@ -231,5 +233,6 @@ class Batcher:
             queue.rows -= n
             if question.left:
                 queue.waiting.append(question)
-        line.turn = sum(piece.stop - piece.start for piece in pieces) if queue is line.small else line.turn
+        if queue is queues.small:
+            queues.small_rows = sum(piece.stop - piece.start for piece in pieces)
         return pieces

@@ -1,4 +1,4 @@
-"""Questions to one version wait in line, small and large ones apart."""
+"""The queues of a version: small and large questions wait apart."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from service.serving.compute.forward import Forward
 from service.serving.predictor import Predictor
 
 SHARE = 16
-"""Rows that one large question gives to a pass while others wait beside it; one of no more rows is small."""
+"""Most rows of a small question, and of a large one's share in a pass while other questions wait."""
 
 
 @dataclass(eq=False)
 class Queue:
-    """Questions in order of arrival, and rows of them that wait."""
+    """Questions in order of arrival, and how many of their rows wait."""
 
     waiting: deque[Question] = field(default_factory=deque)
     rows: int = 0
 
 
 @dataclass(eq=False)
-class Line:
-    """Questions to one version (and head). `large_next`: the small ones had the turn before, with `turn` rows."""
+class VersionQueues:
+    """Questions to one version and head. `large_next`: the latest pass was of small questions; `small_rows`: how many
+    rows that pass had."""
 
     predictor: Predictor
     step: Forward
     small: Queue = field(default_factory=Queue)
     large: Queue = field(default_factory=Queue)
     large_next: bool = False
-    turn: int = 0
+    small_rows: int = 0
 
     @property
     def rows(self) -> int:
-        """That wait."""
+        """How many rows wait."""
         return self.small.rows + self.large.rows
 
-    def of(self, rows: int) -> Queue:
-        """Where a question of so many rows waits."""
+    def queue_for(self, rows: int) -> Queue:
+        """The queue for a question of so many rows."""
         return self.small if rows <= SHARE else self.large
 
     @property
     def asked(self) -> float:
-        """When the question came that is answered next."""
+        """When the question that is answered next arrived."""
         return self.due.waiting[0].asked
 
     @property
     def due(self) -> Queue:
-        """Whose turn it is."""
+        """The queue whose turn it is."""
         return self.large if self.large.waiting and (self.large_next or not self.small.waiting) else self.small

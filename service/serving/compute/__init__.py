@@ -1,1 +1,1 @@
-"""How a network is computed fast: folded, packed, passed."""
+"""Makes a network fast for serving: folds batch norms, packs matrices, compiles the forward pass."""

@@ -201,7 +201,7 @@ def test_an_answer_is_made_no_faster_than_it_is_taken(port: Port, monkeypatch: p
 
     def counted(answer: Answer, top: int) -> str:
         nonlocal made
-        made += len(answer.shares.best)
+        made += len(answer.probabilities.best)
         return write(answer, top)
 
     monkeypatch.setattr(Answer, "_rows", counted)

@@ -136,8 +136,8 @@ def test_another_process_follows_names_at_its_next_look_or_when_it_does_not_know
     other = Runtime(api.runtime.settings)
     other.live.refresh()
     api.ok("PUT", f"{MODEL}/aliases/stable", {"version": 1})
-    assert api.runner.run(other.live.asked("digits", "stable")).number == 1
+    assert api.runner.run(other.live.fetch("digits", "stable")).number == 1
     api.ok("PUT", f"{MODEL}/aliases/stable", {"version": 2})
     other.live.refresh()
-    assert api.runner.run(other.live.asked("digits", "stable")).number == 2
+    assert api.runner.run(other.live.fetch("digits", "stable")).number == 2
     other.close()

@@ -169,13 +169,13 @@ def test_a_large_question_is_answered_row_by_row(answering: Api) -> None:
 
 def test_a_deadline_counts_while_a_version_is_loaded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     make_version(api.runtime)
-    load, opened = api.runtime.live._first_asked, threading.Event()
+    load, opened = api.runtime.live._load_requested, threading.Event()
 
     def slow(name: str, number: int | None) -> Loaded:
         opened.wait(10)
         return load(name, number)
 
-    monkeypatch.setattr(api.runtime.live, "_first_asked", slow)
+    monkeypatch.setattr(api.runtime.live, "_load_requested", slow)
     late = api("POST", PATH, {"inputs": [[1, 2, 3]]}, headers={"Tsuika-Timeout-Ms": "30"})
     assert late.status_code == 504
     assert "loaded" in late.json()["detail"]

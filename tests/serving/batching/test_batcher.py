@@ -1,4 +1,4 @@
-"""Rows of concurrent questions pass together: fairly, and what goes wrong with one is told to it alone."""
+"""Rows of concurrent questions pass together: fairly, and an error reaches only the question that caused it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.serving.batching.batcher import Batcher
 from service.serving.batching.passes import NotFinite
 from service.serving.compute.forward import UNKNOWN, Extremes, Forward
 from service.serving.pace import Pace
-from service.serving.predictor import Predictor, Shares
+from service.serving.predictor import Predictor, Probabilities
 from tests.serving.test_predictor import checkpoint
 
 QUICK, SLOW = 1e-6, 0.02
@@ -28,9 +28,9 @@ QUICK, SLOW = 1e-6, 0.02
 
 
 class Steady(Pace):
-    """A pace that stays as it was told."""
+    """A pace that is never corrected."""
 
-    def seen(self, rows: int, seconds: float) -> None:
+    def observe(self, rows: int, seconds: float) -> None:
         pass
 
 
@@ -44,19 +44,19 @@ class Noted(Predictor):
         self.gate = threading.Event()
         self.gate.set()
 
-    def pass_of(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Shares:
+    def run_pass(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Probabilities:
         if hasattr(self, "passes"):
             self.gate.wait(10.0)
             self.passes.append(len(inputs))
-        return super().pass_of(inputs, step, extremes)
+        return super().run_pass(inputs, step, extremes)
 
 
 def rows(n: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32)
 
 
-def close(found: Shares, predictor: Predictor, asked: Array) -> bool:
-    return np.allclose(found.shares, predictor.answer(asked).shares, atol=1e-6)
+def close(answer: Probabilities, predictor: Predictor, asked: Array) -> bool:
+    return np.allclose(answer.values, predictor.answer(asked).values, atol=1e-6)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 async def until_busy(batcher: Batcher) -> None:
     """Until the inference thread is at work, and what it waits for is what was asked first."""
-    while batcher._busy is None:
+    while batcher._running is None:
         await asyncio.sleep(0)
 
 
@@ -85,12 +85,12 @@ def test_questions_that_wait_pass_together(batcher: Batcher, a_row: float) -> No
     predictor = Noted(a_row, cap=8)
     asked = [rows(1, k) for k in range(20)]
 
-    async def go() -> list[Shares]:
+    async def go() -> list[Probabilities]:
         return await asyncio.gather(*(batcher.ask(predictor, question) for question in asked))
 
-    found = run(go())
+    answers = run(go())
     assert predictor.passes == [8, 8, 4]
-    assert all(close(f, predictor, q) for f, q in zip(found, asked, strict=True))
+    assert all(close(f, predictor, q) for f, q in zip(answers, asked, strict=True))
 
 
 def test_what_arrives_during_a_pass_makes_the_next_one(batcher: Batcher) -> None:
@@ -112,17 +112,17 @@ def test_what_arrives_during_a_pass_makes_the_next_one(batcher: Batcher) -> None
 def test_a_small_question_does_not_wait_for_the_large_one_before_it(batcher: Batcher, a_row: float) -> None:
     predictor = Noted(a_row, cap=32)
 
-    async def go() -> tuple[list[int], Shares]:
+    async def go() -> tuple[list[int], Probabilities]:
         large = batcher.ask(predictor, rows(1000))
         await batcher.ask(predictor, rows(3))
         assert not large.done()
         before = list(predictor.passes)
         return before, await large
 
-    before, found = run(go())
+    before, answers = run(go())
     assert before in ([3], [3, 1])  # the thread may have begun the next pass since
     assert sum(predictor.passes) == 1003
-    assert close(found, predictor, rows(1000))
+    assert close(answers, predictor, rows(1000))
 
 
 def test_a_large_question_passes_a_few_rows_at_a_time_while_there_are_small_ones(
@@ -138,7 +138,7 @@ def test_a_large_question_passes_a_few_rows_at_a_time_while_there_are_small_ones
         for k in range(3):
             await asyncio.gather(*(batcher.ask(predictor, rows(1, k)) for _ in range(40)))
         beside = list(predictor.passes)
-        monkeypatch.setattr(batcher, "_company", 0.0)
+        monkeypatch.setattr(batcher, "_small_until", 0.0)
         await large
         assert set(predictor.passes[len(beside) + 1 : -1]) == {32}
         return beside
@@ -183,9 +183,9 @@ def test_a_pass_that_fails_fails_its_questions_and_no_other(batcher: Batcher, a_
         questions = [rows(2), odd, rows(1), rows(4, 5)]
         return await asyncio.gather(*(batcher.ask(predictor, q) for q in questions), return_exceptions=True)
 
-    found = run(go())
-    assert [isinstance(f, ValueError) for f in found] == [True, True, False, False]
-    assert close(found[3], predictor, rows(4, 5))
+    outcomes = run(go())
+    assert [isinstance(f, ValueError) for f in outcomes] == [True, True, False, False]
+    assert close(outcomes[3], predictor, rows(4, 5))
 
 
 @pytest.mark.parametrize("a_row", [QUICK, SLOW])
@@ -198,11 +198,11 @@ def test_a_row_that_is_not_finite_spoils_its_own_question_alone(batcher: Batcher
         questions = [rows(3), spoiled, extreme, rows(5, 2)]
         return await asyncio.gather(*(batcher.ask(predictor, q) for q in questions), return_exceptions=True)
 
-    found = run(go())
-    assert isinstance(found[1], NotFinite)
-    assert (found[1].row, found[1].place) == (33, 2)
+    outcomes = run(go())
+    assert isinstance(outcomes[1], NotFinite)
+    assert (outcomes[1].row, outcomes[1].place) == (33, 2)
     for k, asked in ((0, rows(3)), (2, extreme), (3, rows(5, 2))):
-        assert close(found[k], predictor, asked)
+        assert close(outcomes[k], predictor, asked)
 
 
 def test_what_nobody_waits_for_is_not_computed(batcher: Batcher) -> None:
@@ -258,9 +258,9 @@ def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monke
     monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
     class Shared(Noted):
-        def pass_of(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Shares:
+        def run_pass(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Probabilities:
             clock[0] += takes[0]
-            return super().pass_of(inputs, step, extremes)
+            return super().run_pass(inputs, step, extremes)
 
     predictor = Shared(SLOW, cap=1)
 
@@ -280,20 +280,20 @@ def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monke
     assert run(slow_and_quick()) == pytest.approx((3 * SLOW, SLOW), rel=0.05)
 
 
-@pytest.mark.parametrize(("first", "found"), [(2, [3]), (1, [1, 1])])
+@pytest.mark.parametrize(("first", "expected"), [(2, [3]), (1, [1, 1])])
 def test_where_several_wait_one_who_comes_a_moment_later_passes_with_them(
-    batcher: Batcher, first: int, found: list[int]
+    batcher: Batcher, first: int, expected: list[int]
 ) -> None:
     predictor = Noted(QUICK, cap=8)
 
-    async def late() -> Shares:
+    async def late() -> Probabilities:
         return await batcher.ask(predictor, rows(1))
 
     async def together() -> None:
         await asyncio.gather(*(batcher.ask(predictor, rows(1)) for _ in range(first)), late())
 
     run(together())
-    assert predictor.passes == found
+    assert predictor.passes == expected
 
 
 @pytest.mark.parametrize("related", [True, False])
@@ -329,7 +329,7 @@ def test_one_who_cannot_be_told_keeps_no_answer_from_the_others(batcher: Batcher
         def done(self) -> bool:
             return False
 
-        def set_result(self, result: Shares, /) -> None:
+        def set_result(self, result: Probabilities, /) -> None:
             raise RuntimeError("the handler is closed")
 
         def set_exception(self, exception: Exception, /) -> None:
@@ -339,11 +339,11 @@ def test_one_who_cannot_be_told_keeps_no_answer_from_the_others(batcher: Batcher
 
     async def together() -> list[int]:
         first = batcher.ask(predictor, rows(2))
-        batcher.tell(Gone(), predictor, rows(2), None, None)
-        batcher.tell(Gone(), predictor, rows(2), None, 0.0)
+        batcher.submit(Gone(), predictor, rows(2), None, None)
+        batcher.submit(Gone(), predictor, rows(2), None, 0.0)
         last = batcher.ask(predictor, rows(40))
-        found = [len((await waiting).best) for waiting in (first, last)]
-        return [*found, len((await batcher.ask(predictor, rows(1))).best)]
+        counts = [len((await waiting).best) for waiting in (first, last)]
+        return [*counts, len((await batcher.ask(predictor, rows(1))).best)]
 
     assert run(together()) == [2, 40, 1]
     assert batcher.backlog == 0
@@ -365,19 +365,19 @@ def test_any_mix_of_questions_is_answered_as_each_would_be_alone(batcher: Batche
         if chance.random() < 0.1:
             answer.cancel()
         try:
-            found = await answer
+            outcome = await answer
         except NotFinite:
             return "refused" if bad else "wrong"
         except asyncio.CancelledError:
             return "gone"
-        return "right" if not bad and close(found, predictor, asked) else "wrong"
+        return "right" if not bad and close(outcome, predictor, asked) else "wrong"
 
     async def go() -> list[str]:
         return await asyncio.gather(*(one(k) for k in range(120)))
 
-    told = run(go())
-    assert "wrong" not in told
-    assert told.count("right") > 60
+    outcomes = run(go())
+    assert "wrong" not in outcomes
+    assert outcomes.count("right") > 60
     assert batcher.backlog == 0.0
-    assert not batcher._lines
+    assert not batcher._queues
     assert not batcher._turns

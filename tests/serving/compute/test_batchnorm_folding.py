@@ -21,7 +21,7 @@ from service.learning.network.low_rank import LowRank, attach
 from service.learning.network.network import Network, fresh, layout_of, parts_of
 from service.serving.compute import batchnorm_folding
 from service.serving.compute.batchnorm_folding import foldable, served
-from service.serving.compute.onednn import Packed, here
+from service.serving.compute.onednn import Packed, available
 from service.serving.predictor import load
 from tests.learning.backbones.made import IMAGE, files_of
 
@@ -72,16 +72,16 @@ def norms(network: nn.Module) -> int:
 )
 def test_features_are_the_same_to_rounding_and_no_norm_is_left(backbone: PretrainedBackbone) -> None:
     weights, store = weights_of(backbone), Store()
-    found = served(backbone, store.put(weights), store.__getitem__)
+    folded = served(backbone, store.put(weights), store.__getitem__)
     plain = backbones.load(backbone, weights)
     assert norms(plain) > 0
-    assert norms(found) == 0
-    assert any(isinstance(layer, Packed) for layer in found.modules())
+    assert norms(folded) == 0
+    assert any(isinstance(layer, Packed) for layer in folded.modules())
     with torch.inference_mode():
         for n in (1, 3):
             x = torch.rand(n, 3, 20, 20, generator=torch.Generator().manual_seed(n)) * 2 - 1
             wanted = plain(x)
-            assert torch.allclose(found(x), wanted, rtol=1e-4, atol=1e-5 * float(wanted.abs().max()))
+            assert torch.allclose(folded(x), wanted, rtol=1e-4, atol=1e-5 * float(wanted.abs().max()))
 
 
 class Standardised(nn.Conv2d):
@@ -111,10 +111,10 @@ class Odd(nn.Module):
 
 def test_a_norm_is_folded_only_where_it_alone_takes_the_map_and_the_weights_are_the_convolutions() -> None:
     width, folds = foldable(ImageExtractor(Odd().eval(), 8, (0.0,) * 3, (1.0,) * 3))
-    found = {fold.convolution: fold for fold in folds}
+    by_name = {fold.convolution: fold for fold in folds}
     assert width == 4
-    assert {name: fold.norm for name, fold in found.items()} == {"first": "first_norm", "twice": None, "seen": None}
-    assert found["first"].size == (8, 3, 8, 8)
+    assert {name: fold.norm for name, fold in by_name.items()} == {"first": "first_norm", "twice": None, "seen": None}
+    assert by_name["first"].size == (8, 3, 8, 8)
 
 
 def stored(store: Store, seed: int, branch: bool = False) -> tuple[dict[str, Any], list[dict[str, str]], Network]:
@@ -129,7 +129,7 @@ def stored(store: Store, seed: int, branch: bool = False) -> tuple[dict[str, Any
     return layout_of(network, ["a", "b", "c"]).model_dump(), shards, network
 
 
-def shares(network: Network, rows: Array) -> Array:
+def probabilities(network: Network, rows: Array) -> Array:
     with torch.no_grad():
         return torch.softmax(network.answer(rows).double(), 1).numpy()
 
@@ -155,32 +155,32 @@ def test_versions_share_the_folded_network_and_nobody_holds_the_other_weights() 
     assert 0.8 * whole < first.shared.bytes < 1.1 * whole
     assert first.bytes < 0.2 * whole
     for predictor, (_, _, network) in zip((first, second), made, strict=True):
-        assert np.allclose(predictor.probabilities(ROWS), shares(network, ROWS), atol=1e-5)
+        assert np.allclose(predictor.probabilities(ROWS), probabilities(network, ROWS), atol=1e-5)
 
 
 def test_branches_beside_convolutions_speak_before_the_norms() -> None:
     store = Store()
     plain, (layout, shards, network) = stored(store, 1)[2], stored(store, 1, branch=True)
-    found = load(layout, shards, store.__getitem__).probabilities(ROWS)
-    assert np.allclose(found, shares(network, ROWS), atol=1e-5)
-    assert not np.allclose(found, shares(plain, ROWS), atol=1e-3)
+    answered = load(layout, shards, store.__getitem__).probabilities(ROWS)
+    assert np.allclose(answered, probabilities(network, ROWS), atol=1e-5)
+    assert not np.allclose(answered, probabilities(plain, ROWS), atol=1e-3)
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_dense_layers_of_a_backbone_of_texts_are_packed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     minilm, weights = PretrainedBackbone(name="minilm"), backbones.pretrained(PretrainedBackbone(name="minilm"), {})
-    monkeypatch.setattr(batchnorm_folding, "here", lambda: there and here())
+    monkeypatch.setattr(batchnorm_folding, "available", lambda: there and available())
     plain = backbones.bare(minilm, weights)
-    found = served(minilm, f"a digest {there}", lambda _: pack_shard(weights))
+    packed = served(minilm, f"a digest {there}", lambda _: pack_shard(weights))
     texts = np.array(["a short text", "some more words than there are in the other one, and more"], object)
     with torch.inference_mode():
-        wanted, features = (network(network.prepare(texts)) for network in (plain, found))
+        wanted, features = (network(network.prepare(texts)) for network in (plain, packed))
     assert torch.allclose(features, wanted, atol=1e-5)
-    assert found.weights is not None
-    dense = sum(isinstance(layer, nn.Linear) for layer in found.modules())
-    assert dense == (0 if there and here() else 36)
+    assert packed.weights is not None
+    dense = sum(isinstance(layer, nn.Linear) for layer in packed.modules())
+    assert dense == (0 if there and available() else 36)
     tokenizer = weights["tokenizer"].numel() if dense == 0 else 0
-    assert found.weights.bytes == weights.bytes - tokenizer
+    assert packed.weights.bytes == weights.bytes - tokenizer
 
 
 def test_without_onednn_norms_are_folded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

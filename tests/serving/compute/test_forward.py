@@ -14,7 +14,7 @@ from service.learning.network.input_scale import InputScale
 from service.learning.network.lifts import make_lift
 from service.learning.network.network import Network, fresh, new_block
 from service.serving.compute.forward import forwards, matrices
-from service.serving.compute.onednn import SMALLEST, here
+from service.serving.compute.onednn import SMALLEST, available
 
 VECTOR = VectorInput(kind="vector", size=6)
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8)
@@ -110,11 +110,11 @@ def test_it_answers_as_its_modules_do(kind: str, spread: float) -> None:
     with torch.no_grad():
         wanted = torch.softmax(network.answer(rows).double() / 1.5, 1)[:, ORDER]
         (step,) = forwards(network, [network.head], ORDER, 1.5)
-        found = step(network.prepare(rows))
-        told = step(network.prepare(rows), (rows.min().item(), rows.max().item()))
+        answer = step(network.prepare(rows))
+        with_extremes = step(network.prepare(rows), (rows.min().item(), rows.max().item()))
         alone = torch.cat([step(network.prepare(row[None])) for row in rows])
-    assert torch.allclose(found, wanted, atol=1e-6)
-    assert torch.allclose(told, wanted, atol=1e-6)
+    assert torch.allclose(answer, wanted, atol=1e-6)
+    assert torch.allclose(with_extremes, wanted, atol=1e-6)
     assert torch.allclose(alone, wanted, atol=1e-6)
     assert np.array_equal(rows, before)
-    assert (here() and kind.startswith("wide")) == any(matrix.packed_bytes for matrix in matrices([step]))
+    assert (available() and kind.startswith("wide")) == any(matrix.packed_bytes for matrix in matrices([step]))

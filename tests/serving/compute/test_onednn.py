@@ -17,16 +17,16 @@ from service.serving.compute.onednn import SIZES, PackedLinear, PackedMatrix
 @pytest.fixture
 def met(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Numbers of rows that oneDNN meets, in whose place a plain product stands."""
-    found = set[int]()
+    counts = set[int]()
 
     def product(x: Tensor, weight: Tensor, bias: Tensor | None, after: str, *_: object) -> Tensor:
-        found.add(len(x))
+        counts.add(len(x))
         return F.linear(x, weight, bias).relu_() if after == "relu" else F.linear(x, weight, bias)
 
     there = SimpleNamespace(_reorder_linear_weight=lambda weight, _: weight, _linear_pointwise=product)
     monkeypatch.setattr(torch.ops, "mkldnn", there, raising=False)
-    monkeypatch.setattr(onednn, "here", lambda: True)
-    return found
+    monkeypatch.setattr(onednn, "available", lambda: True)
+    return counts
 
 
 def relu(weight: Tensor, bias: Tensor) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:

@@ -1,4 +1,4 @@
-"""How long a connection is waited for: one timer, though what is due is put off with each request."""
+"""The timer of an idle connection: a single one, though every request moves the deadline."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 
-class Patience:
-    """`over` is called when nothing has happened for too long.
+class IdleTimer:
+    """Calls `over` when a deadline passes.
 
-    since: when something was expected last · until: when it is due, None: nothing is. Both on the clock of the loop.
+    since: when the deadline was set. until: the deadline, or None. Both on the clock of the loop.
     """
 
     __slots__ = ("_at", "_loop", "_over", "_timer", "since", "until")
@@ -22,7 +22,7 @@ class Patience:
         self._at = 0.0
 
     def expect(self, seconds: float) -> None:
-        """Something must have happened by then. A timer that goes off earlier than that stays: it looks again."""
+        """Sets the deadline. A timer that fires earlier stays: it looks again then."""
         self.since = now = self._loop.time()
         self.until = until = now + seconds
         if self._timer is None or self._at > until:
@@ -31,7 +31,7 @@ class Patience:
             self._at, self._timer = until, self._loop.call_at(until, self._look)
 
     def end(self) -> None:
-        """Nothing is expected any more."""
+        """Removes the deadline and the timer."""
         self.until = None
         if self._timer is not None:
             self._timer.cancel()
@@ -39,7 +39,7 @@ class Patience:
     def _look(self) -> None:
         self._timer = None
         if self.until is None:
-            return  # something is being answered: its end sets the timer
+            return  # a request is being answered; its end sets the timer
         if self.until > self._loop.time():
             self._at, self._timer = self.until, self._loop.call_at(self.until, self._look)
         else:
