@@ -188,7 +188,7 @@ class Batcher:
         """These queues, or those of another version of the model whose next question is older: after a swap nobody
         waits longer because others ask the new version."""
         for k, other in enumerate(self._turns):
-            if other.predictor.family == queues.predictor.family and other.asked < queues.asked:
+            if other.predictor.family == queues.predictor.family and other.arrived < queues.arrived:
                 self._turns[k], queues = queues, other
         return queues
 

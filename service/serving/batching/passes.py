@@ -42,7 +42,7 @@ class AnswerWaiter(Protocol):
 class Question:
     """Rows that wait for their answer.
 
-    until: the deadline, or None; asked: when it came. Both on the clock of the loop.
+    until: the deadline, or None; arrived: when it came. Both on the clock of the loop.
     taken: rows that passes have taken so far.
     top: how many best classes of each row are kept, in `kept`; None: all classes, in `parts`.
     """
@@ -50,7 +50,7 @@ class Question:
     rows: Array
     answer: AnswerWaiter
     until: float | None
-    asked: float = 0.0
+    arrived: float = 0.0
     top: int | None = None
     taken: int = 0
     parts: list[Probabilities] = field(default_factory=list)

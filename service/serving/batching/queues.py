@@ -43,9 +43,9 @@ class VersionQueues:
         return self.small if rows <= SHARE else self.large
 
     @property
-    def asked(self) -> float:
+    def arrived(self) -> float:
         """When the question that is answered next arrived."""
-        return self.due.waiting[0].asked
+        return self.due.waiting[0].arrived
 
     @property
     def due(self) -> Queue:
