@@ -28,12 +28,12 @@ Solve = Callable[[Sums], Head]
 """Fits the exact head to sums; alpha and prior are the caller's."""
 
 SUSPECT_ROWS = 100
-"""Listed at most in a report."""
+"""Most rows that a report lists."""
 SURE_ROWS = 20
-"""How often a sure answer is wrong is drawn, class by class, toward all classes, as if by so many more rows: else a
-class with three trusted rows could never be contradicted."""
+"""The rate at which sure answers of a class are wrong is drawn toward that of all classes, as if by so many more rows:
+else a class with three trusted rows could never be contradicted."""
 QUANTILE_ROWS = 500
-"""Trusted rows that say how far familiar rows lie: those with the smallest hash."""
+"""Trusted rows that show how far familiar rows lie: those with the smallest hash."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,10 +151,10 @@ def _older(candidate: VersionAnswers, base: VersionAnswers | None) -> Older:
 
 
 def ledger_space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
-    """The candidate's own feature space where the backbone stands still.
+    """Returns the candidate's own feature space where its backbone stands still.
 
-    Where training moved it: of a pretrained backbone that states a bound, the space of the weights it came with; else
-    the scaled input, of images random convolutions.
+    Where training moved it: for a pretrained backbone that states a bound, the space of the weights it came with; else
+    the scaled input, or random convolutions of images.
     """
     layout, scale = candidate.layout, InputScale.load(candidate.parts["scale"])
     came = layout.backbone if isinstance(layout.backbone, PretrainedBackbone) else None
@@ -170,7 +170,7 @@ def ledger_space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> 
 
 
 def _own(candidate: VersionAnswers, learned: Learned) -> Answers:
-    """The candidate on the update's own rows, by heads that never saw them; NaN where there is none."""
+    """Answers to the update's own rows by heads that never saw them; NaN where there is none."""
     if learned.out_of_fold is not None:
         version = candidate.version
         return softmax(version.classes, learned.out_of_fold, version.layout.temperature)

@@ -8,13 +8,13 @@ come from the sums of the history and of the update's own rows, so the cost does
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from service.contract.report import CurvePoint, LearningCurve, MoreRows
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows
-from service.learning.exact.solve import Head
+from service.learning.evaluation.evidence import Solve
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import Paired
@@ -39,9 +39,10 @@ SAID = 3
 
 
 def learning_curve(
-    known: Ledger, grown: Ledger, entry: FeatureRows, trusted: FeatureRows, solve: Callable[[Sums], Head]
+    known: Ledger, grown: Ledger, entry: FeatureRows, trusted: FeatureRows, solve: Solve
 ) -> LearningCurve | None:
-    """Estimates it for the classes that the update has rows of. `known`: sums of the history, `grown`: with the entry.
+    """Estimates what more rows of each class of the update would bring. `known`: sums of the history, `grown`: with the
+    entry.
 
     None where the update has no learning rows, each of its classes has many, or the features are too many.
     """
@@ -74,7 +75,7 @@ def _rows(sums: Sums) -> dict[str, int]:
     return dict(zip(sums.classes, sums.n.astype(int).tolist(), strict=True))
 
 
-def _right(sums: Sums, rows: FeatureRows, shift: int, solve: Callable[[Sums], Head]) -> Bools:
+def _right(sums: Sums, rows: FeatureRows, shift: int, solve: Solve) -> Bools:
     if not sums.rows or not len(rows):
         return np.zeros(len(rows), bool)
     head = solve(sums)

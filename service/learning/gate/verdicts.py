@@ -1,4 +1,4 @@
-"""The sentence of a verdict."""
+"""Words the verdict of an update."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from service.learning.wording import MANY, listed, lowered, percent, rows
 
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
-
-
 REBASE = (
     'To promote it once another version has gone live, send "rebase": true: as it is, it lacks what that one learned.'
 )
 
 
 def verdict_sentence(report: Report, verdict: Verdict | None, version: int | None, base: int | None) -> str:
-    """Why an update ended as it did. `version`: the one it made, `base`: the one it started from."""
+    """Says why an update ended as it did. `version`: the one it made, `base`: the one it started from."""
     if verdict is None or version is None:
         return "Nothing to do: every batch of this update was already learned."
     if verdict is Verdict.SUPERSEDED:
@@ -32,7 +30,7 @@ def verdict_sentence(report: Report, verdict: Verdict | None, version: int | Non
 
 
 def promoted(report: Report, version: int) -> str:
-    """Why a version is live, whether the gate passed it or a caller's order made it so."""
+    """Says why a version is live, by the gate or by a caller's order."""
     if report.gate.outcome is not Outcome.PASS:
         return f"Live: version {version}, by order. The gate would have said: {report.gate.why}"
     if report.gate.unproven:
@@ -55,7 +53,7 @@ def _gained(report: Report) -> str:
 
 
 def _kept(old: OldClasses, trusted: int) -> str:
-    """What became of the old classes, on so many trusted rows."""
+    """Says what became of the old classes, on so many trusted rows."""
     if old.before is None or old.after is None or old.interval is None:
         return "there are no trusted rows of the old classes"
     low, high = old.interval
