@@ -37,20 +37,23 @@ class Pointers:
         if (number := number_in(text)) is not None:
             return number
         if text == LIVE:
-            return _there(self.live, f"{model} has no live version yet. POST an update to /v1/models/{model}/updates.")
+            return _require(
+                self.live, f"{model} has no live version yet. POST an update to /v1/models/{model}/updates."
+            )
         if text == PREVIOUS:
-            return _there(self.previous, f"{model} has no previous version: nothing was live before the live one.")
+            return _require(self.previous, f"{model} has no previous version: nothing was live before the live one.")
         if text in self.named:
             return self.named[text]
         raise _unknown(model, text)
 
 
 def number_in(text: str) -> int | None:
-    """The number in a path; null: it is a name, or longer than any number of a version."""
+    """The number in a path; None where it is a name, or longer than any number of a version."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else None
 
 
-def _there(number: int | None, otherwise: str) -> int:
+def _require(number: int | None, otherwise: str) -> int:
+    """The number, if there is one. Raises NotLive."""
     if number is None:
         raise NotLive(otherwise)
     return number
@@ -66,7 +69,7 @@ def _unknown(model: str, text: str) -> NotFound:
 _model, _moved, _alias = Model.__table__.c, Deployment.__table__.c, Alias.__table__.c
 _live, _previous, _named = (Version.__table__.alias() for _ in range(3))
 _last = select(func.max(_moved.id)).where(_moved.model_id == _model.id).correlate(Model.__table__).scalar_subquery()
-_POINTERS = (  # made once: it is asked for at every poll and swap, and making it takes longer than its answer
+_POINTERS = (  # made once: every poll and swap runs it, and making it takes longer than running it
     select(_model.name, _model.id, _live.c.number, _previous.c.number, _alias.name, _named.c.number)
     .select_from(Model.__table__)
     .outerjoin(_live, _live.c.id == _model.live_version_id)
@@ -80,17 +83,17 @@ _POINTERS_OF_ONE = _POINTERS.where(_model.name == bindparam("model"))
 
 
 def pointers(reader: Reader, name: str | None = None) -> dict[str, Pointers]:
-    """Of every model that is not archived, or of one of them, by name: one query."""
+    """Reads the pointers of every model that is not archived, or of one, by the model's name: one query."""
     rows = reader.execute(_POINTERS) if name is None else reader.execute(_POINTERS_OF_ONE, {"model": name})
-    found: dict[str, Pointers] = {}
-    given: dict[str, dict[str, int]] = {}
-    for model, model_id, now_live, before, alias, number in rows:
-        if model not in found:
-            given[model] = {}
-            found[model] = Pointers(model_id, now_live, before, given[model])
+    by_model: dict[str, Pointers] = {}
+    named: dict[str, dict[str, int]] = {}
+    for model, model_id, live_number, previous_number, alias, number in rows:
+        if model not in by_model:
+            named[model] = {}
+            by_model[model] = Pointers(model_id, live_number, previous_number, named[model])
         if alias is not None and number is not None:
-            given[model][alias] = number
-    return found
+            named[model][alias] = number
+    return by_model
 
 
 def version(session: Session, model: Model, text: str) -> Version:
@@ -104,7 +107,7 @@ def present(session: Session, model: Model, text: str) -> Version:
 
 
 def put(session: Session, model: Model, name: str, number: int, by: str) -> bool:
-    """Point a name at a version; -> whether the name is new. Raises NotFound, Erased, Conflict."""
+    """Points a name at a version; -> whether the name is new. Raises NotFound, Erased, Conflict."""
     target = versions.present(session, model, number)
     alias = _find(session, model, name)
     if alias is not None:
@@ -126,7 +129,7 @@ def get(session: Session, model: Model, name: str) -> Alias:
 
 
 def delete(session: Session, model: Model, name: str) -> None:
-    """Forget a name; its version stays. Raises NotFound."""
+    """Deletes a name; its version stays. Raises NotFound."""
     session.delete(get(session, model, name))
 
 
@@ -140,9 +143,9 @@ def resource(session: Session, model: Model, alias: Alias) -> resources.Alias:
     return resources_of(session, model, [alias])[0]
 
 
-def resources_of(session: Session, model: Model, found: Sequence[Alias]) -> list[resources.Alias]:
+def resources_of(session: Session, model: Model, aliases: Sequence[Alias]) -> list[resources.Alias]:
     """Aliases of the model as the API shows them: one query, however many they are."""
-    numbers = versions.numbers_of(session, [alias.version_id for alias in found])
+    numbers = versions.numbers_of(session, [alias.version_id for alias in aliases])
     return [
         resources.Alias(
             name=alias.name,
@@ -151,7 +154,7 @@ def resources_of(session: Session, model: Model, found: Sequence[Alias]) -> list
             by=alias.by,
             at=moment(alias.at),
         )
-        for alias in found
+        for alias in aliases
     ]
 
 

@@ -25,16 +25,16 @@ LEARN = 2
 
 
 def same(session: Session, model: Model, digest: str, source: str | None) -> Batch | None:
-    """The batch that has this content and source already and was not retracted.
+    """The batch of this content and source, if there is one that was not retracted.
 
     One whose rows were deleted counts while the live version knows them; afterwards they can be sent anew."""
-    found = session.scalars(
+    candidates = session.scalars(
         select(Batch)
         .where(Batch.model_id == model.id, Batch.digest == digest, Batch.retracted_at.is_(None))
         .where(Batch.source.is_(None) if source is None else Batch.source == source)
         .order_by(Batch.id)
     )
-    return next((b for b in found if is_whole(b) or b.id in live_learned(session, model)), None)
+    return next((b for b in candidates if is_whole(b) or b.id in live_learned(session, model)), None)
 
 
 def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
@@ -82,22 +82,22 @@ def get(session: Session, model: Model, batch_id: str) -> Batch:
 
 def named(session: Session, model: Model, ids: Sequence[str], pointer: str = "/batches") -> list[Batch]:
     """Batches that a body names, each once, in that order. Raises InvalidContent with the pointer."""
-    names, there = list(dict.fromkeys(ids)), dict[str, Batch]()
+    names, by_id = list(dict.fromkeys(ids)), dict[str, Batch]()
     for k in range(0, len(names), AT_ONCE):
         of_model = select(Batch).where(Batch.model_id == model.id, Batch.id.in_(names[k : k + AT_ONCE]))
-        there |= {batch.id: batch for batch in session.scalars(of_model)}
+        by_id |= {batch.id: batch for batch in session.scalars(of_model)}
     for k, batch_id in enumerate(names):
-        if batch_id not in there:
+        if batch_id not in by_id:
             raise InvalidContent.at(f"{pointer}/{k}", f'There is no batch "{batch_id[:64]}" in {model.name}.')
-    return [there[batch_id] for batch_id in names]
+    return [by_id[batch_id] for batch_id in names]
 
 
 def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
     """Classes that these batches have rows of."""
-    found: set[str] = set()
+    classes: set[str] = set()
     for k in range(0, len(ids), AT_ONCE):
-        found.update(*session.scalars(select(Batch.label_counts).where(Batch.id.in_(ids[k : k + AT_ONCE]))))
-    return found
+        classes.update(*session.scalars(select(Batch.label_counts).where(Batch.id.in_(ids[k : k + AT_ONCE]))))
+    return classes
 
 
 def left_of(session: Session, ids: Sequence[str]) -> tuple[int, int]:
@@ -219,9 +219,9 @@ def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
     return resources_of(session, model, [batch])[0]
 
 
-def resources_of(session: Session, model: Model, found: Sequence[Batch]) -> list[resources.Batch]:
+def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
     """Batches of the model as the API shows them: two queries, however many they are."""
-    learned, named = live_learned(session, model), _named_by(session, model, [batch.id for batch in found])
+    learned, named = live_learned(session, model), _named_by(session, model, [batch.id for batch in batches])
     return [
         resources.Batch(
             id=batch.id,
@@ -240,7 +240,7 @@ def resources_of(session: Session, model: Model, found: Sequence[Batch]) -> list
             retracted_at=moment(batch.retracted_at),
             erased_at=moment(batch.erased_at) if is_erased(batch) else None,
         )
-        for batch in found
+        for batch in batches
     ]
 
 

@@ -38,7 +38,7 @@ _ONE_BACK = _WAY_BACK.limit(1)
 
 @dataclass(frozen=True)
 class _Step:
-    """Of the way back: a promotion that no rollback names, and the version that was live before it, if one was."""
+    """A step of the way back: a promotion that no rollback names, and the version that was live before it, if any."""
 
     promotion_id: int
     version_id: int | None
@@ -46,7 +46,7 @@ class _Step:
 
 
 def promote(session: Session, model: Model, version: Version, reason: str, by: str) -> Deployment:
-    """Point the model at a version; the caller holds the model's lock. Raises Conflict, Erased where it may not.
+    """Makes a version live; the caller holds the model's lock. Raises Conflict, Erased where it may not.
 
     What an ordered retraction made goes live also while another retracted batch in it waits for its own retraction.
     """
@@ -54,11 +54,11 @@ def promote(session: Session, model: Model, version: Version, reason: str, by: s
         versions.require_clean(session, model, version)
     if model.live_version_id == version.id:
         raise Conflict(f"Version {version.number} is live already.", live_version=version.number)
-    return _move(session, model, version, DeploymentKind.PROMOTE, None, reason, by)
+    return _move(session, model, version, None, reason, by)
 
 
 def roll_back(session: Session, model: Model, reason: str, to: int | None, by: str) -> Deployment:
-    """Undo the latest promotion not yet undone, or as many as it takes until `to` is live.
+    """Undoes the latest promotion not yet undone, or as many as it takes until `to` is live.
 
     Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when the
     version before may not go live.
@@ -78,7 +78,7 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
     for step in way:
         assert step.version_id is not None
         target = versions.by_id(session, step.version_id, slim=True)
-        undone.append(_move(session, model, target, DeploymentKind.ROLLBACK, step.promotion_id, reason, by))
+        undone.append(_move(session, model, target, step.promotion_id, reason, by))
     model.promotion = Promotion.MANUAL
     return undone[-1]
 
@@ -88,11 +88,10 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
     try:
         versions.require_clean(session, model, target)
     except Erased as refused:
-        ids = [step.version_id for step in _way_back(session, model) if step.version_id is not None]
-        way = [versions.by_id(session, version_id, slim=True) for version_id in ids]
+        ids = (step.version_id for step in _way_back(session, model) if step.version_id is not None)
         clean = (
             v.number
-            for v in way
+            for v in (versions.by_id(session, version_id, slim=True) for version_id in ids)
             if v.id != model.live_version_id
             and v.erased_at is None
             and not versions.retracted_batches(session, v.learned)
@@ -103,7 +102,7 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
 
 
 def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:
-    """Newest first; all of it, or `one` step."""
+    """Steps that can be undone, newest first: all of them, or `one`."""
     rows = session.execute(_ONE_BACK if one else _WAY_BACK, {"model_id": model.id})
     return [_Step(*row) for row in rows]
 
@@ -112,16 +111,16 @@ def _move(
     session: Session,
     model: Model,
     version: Version,
-    kind: DeploymentKind,
     undoes: int | None,
     reason: str,
     by: str,
 ) -> Deployment:
+    """Points the model at a version; `undoes`: the promotion that this rolls back, if it does."""
     row = {
         "model_id": model.id,
         "version_id": version.id,
         "previous_id": model.live_version_id,
-        "kind": kind,
+        "kind": DeploymentKind.PROMOTE if undoes is None else DeploymentKind.ROLLBACK,
         "undoes": undoes,
         "left_out": _left_out(session, model.live_version_id, version),
         "reason": reason,
@@ -154,9 +153,9 @@ def resource(session: Session, model: Model, deployment: Deployment) -> resource
     return resources_of(session, model, [deployment])[0]
 
 
-def resources_of(session: Session, model: Model, found: Sequence[Deployment]) -> list[resources.Deployment]:
+def resources_of(session: Session, model: Model, deployments: Sequence[Deployment]) -> list[resources.Deployment]:
     """Deployments of the model as the API shows them: one query, however many they are."""
-    numbers = versions.numbers_of(session, [number for d in found for number in (d.version_id, d.previous_id)])
+    numbers = versions.numbers_of(session, [number for d in deployments for number in (d.version_id, d.previous_id)])
     return [
         resources.Deployment.model_validate(
             {
@@ -172,7 +171,7 @@ def resources_of(session: Session, model: Model, found: Sequence[Deployment]) ->
                 "left_out": deployment.left_out,
             }
         )
-        for deployment in found
+        for deployment in deployments
     ]
 
 

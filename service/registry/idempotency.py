@@ -46,7 +46,7 @@ class Recorded:
 
 
 def recorded(session: Session, attempt: Attempt) -> Recorded | None:
-    """The answer of the first try, None for a first try. Raises Conflict when the key was used for something else."""
+    """The answer of the first try; None where this is it. Raises Conflict where the key was used for something else."""
     row = session.get(IdempotencyKey, (attempt.caller, attempt.key))
     if row is None or row.created_at < now() - KEEP_SECONDS:
         return None
@@ -59,8 +59,8 @@ def recorded(session: Session, attempt: Attempt) -> Recorded | None:
 
 
 def record(session: Session, attempt: Attempt, status: int, resource: dict[str, Any]) -> None:
-    """Remember the answer, in the transaction of the effect. Keys older than a day go, the oldest first, some at a
-    time: whoever writes waits for this."""
+    """Stores the answer, in the transaction of the effect, and deletes a few keys older than a day, the oldest first:
+    other writes wait for this."""
     session.execute(_PRUNE, {"before": now() - KEEP_SECONDS})
     session.add(
         IdempotencyKey(
@@ -78,7 +78,7 @@ def record(session: Session, attempt: Attempt, status: int, resource: dict[str, 
 
 
 def forget_bodies(session: Session, model: Model, batch_ids: Collection[str]) -> None:
-    """Forget the hashes of the bodies that brought these batches: whoever guesses the rows could compare them. What
+    """Deletes the hashes of the bodies that brought these batches: whoever guesses the rows could compare them. What
     was answered stays, so a body that is sent once more under its key brings nothing back."""
     updates = session.execute(select(Update.id, Update.batches).where(Update.model_id == model.id))
     brought = {*batch_ids, *(update_id for update_id, ids in updates if not set(batch_ids).isdisjoint(ids))}

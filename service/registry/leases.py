@@ -1,8 +1,8 @@
 """Leases: an update is claimed by one worker for a while; claim, beat and finish are guarded by (id, fence, state).
 
-Whoever lost its lease cannot finish. Times are those of the clock of this host, which may be set back: what is due
-later than anything ever is was written before that, so it is due now; and a lease that ends later than any ever does
-is left to whoever sees that nobody prolongs it.
+A worker that lost its lease cannot finish. Times come from the clock of the host, in the process that asks. It may be
+set back: what is due later than anything can be was written before that, so it is due now; a lease that ends later than
+any can is taken once nobody prolongs it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AT_ONCE = 0.0
 
 
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
-    """The oldest queued update whose model has none running, now ours; its base is the version live at this moment.
+    """Claims the oldest queued update whose model has none running; its base is the version live at this moment.
 
     What learns waits for the retractions of its model: on a version with a retracted batch it could not go live. A
     challenger waits until nothing else does; its base is that of the update it challenges.
@@ -60,31 +60,27 @@ def something_to_do(session: Session, longest_lease: float) -> bool:
     """Whether an update may be claimed or rescued: asked before the write lock is taken."""
     at = now()
     lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at)
-    return (
-        session.scalar(select(Update.id).where(_claimable(at) | lost | _ahead(at, longest_lease)).limit(1)) is not None
-    )
+    return _any(session, _claimable(at) | lost | _ahead(at, longest_lease))
 
 
 def any_open(session: Session) -> bool:
     """Whether an update is queued or running: while none is, time alone makes nothing due."""
-    is_open = Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING))
-    return session.scalar(select(Update.id).where(is_open).limit(1)) is not None
+    return _any(session, Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING)))
 
 
 def ahead(session: Session, longest_lease: float) -> dict[str, float]:
     """Running updates whose lease ends later than any should -> when."""
-    found = session.execute(select(Update.id, Update.lease_until).where(_ahead(now(), longest_lease)))
-    return {update_id: until for update_id, until in found if until is not None}
+    rows = session.execute(select(Update.id, Update.lease_until).where(_ahead(now(), longest_lease)))
+    return {update_id: until for update_id, until in rows if until is not None}
 
 
 def somebody_waits(session: Session) -> bool:
     """Whether an update is due that is no challenger: then a running challenger makes room."""
-    due = (Update.state == UpdateState.QUEUED) & _due(now()) & Update.challenges.is_(None)
-    return session.scalar(select(Update.id).where(due).limit(1)) is not None
+    return _any(session, (Update.state == UpdateState.QUEUED) & _due(now()) & Update.challenges.is_(None))
 
 
 def beat(session: Session, update_id: str, fence: int, lease_seconds: float, progress: dict[str, Any] | None) -> bool:
-    """Prolong the lease and store progress; -> whether somebody asked to cancel. Raises LeaseLost."""
+    """Prolongs the lease and stores progress; -> whether somebody asked to cancel. Raises LeaseLost."""
     changed = session.execute(
         sql_update(Update)
         .where(Update.id == update_id, Update.fence == fence, Update.state == UpdateState.RUNNING)
@@ -114,8 +110,8 @@ def owned(session: Session, update_id: str, fence: int) -> Update:
 
 
 def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) -> list[str]:
-    """Hand on the updates whose lease has expired, or that are known to be `silent`; those out of attempts fail. ->
-    their ids"""
+    """Queues again the updates whose lease has expired, or that are known to be `silent`; those out of attempts fail.
+    -> their ids"""
     lost = (Update.lease_until < now()) | Update.id.in_(silent)
     expired = session.scalars(select(Update).where(Update.state == UpdateState.RUNNING, lost))
     rescued = []
@@ -135,13 +131,14 @@ def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) ->
 
 
 def left_by(session: Session, kind: str, besides: str) -> list[str]:
-    """Running updates of workers of a kind, but for one of them: of those that died, where no two live at once."""
-    theirs = Update.worker.startswith(f"{kind}-", autoescape=True) & (Update.worker != besides)
-    return list(session.scalars(select(Update.id).where(Update.state == UpdateState.RUNNING, theirs)))
+    """Running updates of all workers of a kind besides one: they died, where no two of that kind live at once."""
+    by_others = Update.worker.startswith(f"{kind}-", autoescape=True) & (Update.worker != besides)
+    return list(session.scalars(select(Update.id).where(Update.state == UpdateState.RUNNING, by_others)))
 
 
 def retry_later(session: Session, update: Update, error: dict[str, str], max_attempts: int, delay: float) -> bool:
-    """After an error: queued again after `delay`, doubled with each attempt, or failed at the end. -> whether queued"""
+    """Queues an update again after an error, `delay` later, doubled with each attempt; fails it after the last.
+    -> whether it is queued"""
     update.error = error
     if update.cancel_requested:
         updates.cancelled(session, update, **error)
@@ -155,7 +152,7 @@ def retry_later(session: Session, update: Update, error: dict[str, str], max_att
 
 
 def hand_back(session: Session, update: Update, kind: str = "handed back") -> None:
-    """Queued again, the attempt not counted: a graceful stop, or a base that moved. Cancelled where somebody asked."""
+    """Queues an update again and does not count the attempt; cancels it where somebody asked for that."""
     if update.cancel_requested:
         updates.cancelled(session, update)
         return
@@ -164,10 +161,15 @@ def hand_back(session: Session, update: Update, kind: str = "handed back") -> No
     update.run_after = AT_ONCE
 
 
+def _any(session: Session, condition: ColumnElement[bool]) -> bool:
+    """Whether there is such an update."""
+    return session.scalar(select(Update.id).where(condition).limit(1)) is not None
+
+
 def _claimable(at: float) -> ColumnElement[bool]:
-    running, back = aliased(Update), aliased(Update)
+    running, other = aliased(Update), aliased(Update)
     busy = select(running.model_id).where(running.state == UpdateState.RUNNING)
-    retracting = select(back.model_id).where(back.state == UpdateState.QUEUED, back.kind == UpdateKind.RETRACT)
+    retracting = select(other.model_id).where(other.state == UpdateState.QUEUED, other.kind == UpdateKind.RETRACT)
     due = (Update.state == UpdateState.QUEUED) & _due(at) & Update.model_id.not_in(busy)
     return due & ((Update.kind == UpdateKind.RETRACT) | Update.model_id.not_in(retracting))
 

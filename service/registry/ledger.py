@@ -16,20 +16,20 @@ def entries(session: Session, model: Model) -> list[LedgerEntry]:
 
 
 def add(session: Session, batch_id: str, space: str, digest: str, rows: int) -> None:
-    """Note an entry; one that is there already stays."""
+    """Adds an entry, unless there is one."""
     if session.get(LedgerEntry, (batch_id, space)) is None:
         session.add(LedgerEntry(batch_id=batch_id, feature_space=space, digest=digest, rows=rows))
 
 
 def lacking(session: Session, model: Model, space: str, batch_ids: Collection[str]) -> list[str]:
-    """Those of `batch_ids`, batches of the model, that have no entry in this space, in that order."""
+    """Batches of the model among `batch_ids` that have no entry in this space, in that order."""
     query = select(LedgerEntry.batch_id).join(Batch).where(Batch.model_id == model.id)
     entered = set(session.scalars(query.where(LedgerEntry.feature_space == space)))
     return [batch_id for batch_id in batch_ids if batch_id not in entered]
 
 
 def erase(session: Session, batch_ids: Sequence[str]) -> list[str]:
-    """Forget the entries of these batches; -> the digests whose bytes must go."""
+    """Deletes the entries of these batches; -> the digests whose bytes must go."""
     digests = list(session.scalars(select(LedgerEntry.digest).where(LedgerEntry.batch_id.in_(batch_ids))))
     session.execute(delete(LedgerEntry).where(LedgerEntry.batch_id.in_(batch_ids)))
     return digests

@@ -1,4 +1,4 @@
-"""What a loaded version is asked of the database: what it is made of, and whether it is still there."""
+"""What a version is loaded from, and whether it is still there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.registry.sql.tables import Model, Version
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a version is loaded from. `id`: of its row, which is that of no other version."""
+    """What a version is loaded from. `id`: of its row, unique among all versions."""
 
     id: int
     model_id: int
@@ -26,7 +26,7 @@ class Recipe:
 
 
 _version, _model = Version.__table__.c, Model.__table__.c
-_RECIPE = (  # these are made once: making a query takes longer than its answer
+_RECIPE = (  # these are made once: making a query takes longer than running it
     select(_version.id, _version.model_id, _version.number, _version.layout, _version.shards)
     .join_from(Model.__table__, Version.__table__, _version.model_id == _model.id)
     .where(_model.name == bindparam("name"), _model.archived_at.is_(None))
@@ -38,19 +38,19 @@ _ERASED = select(_version.model_id, _version.number).where(_version.erased_at.is
 
 
 def live(reader: Reader, name: str) -> Recipe | None:
-    """Of the live version of a model; null: `refusal` tells why not."""
+    """The recipe of a model's live version; None where `refusal` tells why."""
     row = reader.execute(_LIVE, {"name": name}).one_or_none()
     return Recipe(*row) if row is not None else None
 
 
 def numbered(reader: Reader, name: str, number: int) -> Recipe | None:
-    """Of version `number` of a model; null: `refusal` tells why not."""
+    """The recipe of version `number` of a model; None where `refusal` tells why."""
     row = reader.execute(_NUMBERED, {"name": name, "number": min(number, LARGEST)}).one_or_none()
     return Recipe(*row) if row is not None else None
 
 
 def refusal(session: Session, name: str, number: int | None) -> NotFound | NotLive:
-    """What whoever asked for a version that is not there is told. Raises NotFound, Erased."""
+    """The error for a version, or a live one, that cannot be loaded. Raises NotFound, Erased."""
     model = models.get(session, name)
     if number is not None:
         versions.present(session, model, number)

@@ -1,4 +1,4 @@
-"""Models: made, changed, archived; their vocabulary."""
+"""Models: created, changed, archived; their vocabulary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from service.registry.sql.times import moment
 
 
 def create(session: Session, request: CreateModel) -> Model:
-    """A model without versions. Raises Conflict when the name is taken, also by an archived model."""
+    """Creates a model without versions. Raises Conflict when the name is taken, also by an archived model."""
     taken = session.scalar(select(Model).where(Model.name == request.name))
     if taken is not None:
         gone = " by an archived model" if taken.archived_at else ""
@@ -48,13 +48,13 @@ def create(session: Session, request: CreateModel) -> Model:
     return model
 
 
-_NAMED = select(Model).where(Model.name == bindparam("name"))  # made once: making it takes longer than its answer
+_NAMED = select(Model).where(Model.name == bindparam("name"))  # made once: making it takes longer than running it
 _LOCKED = _NAMED.with_for_update()
 
 
 def get(session: Session, name: str, archived_too: bool = False, locked: bool = False) -> Model:
-    """The model of that name, `locked` for whoever numbers a version or moves a pointer. Raises NotFound, also when it
-    is archived, unless those are asked for."""
+    """The model of that name, `locked` where a version is numbered or a pointer moved. Raises NotFound, also for an
+    archived model unless `archived_too`."""
     model = session.scalar(_LOCKED if locked else _NAMED, {"name": name})
     if model is None or (model.archived_at is not None and not archived_too):
         raise unknown(name)
@@ -62,7 +62,7 @@ def get(session: Session, name: str, archived_too: bool = False, locked: bool = 
 
 
 def unknown(name: str) -> NotFound:
-    """What whoever asks for a model that is not there, or is archived, is told."""
+    """The error for a model that does not exist or is archived."""
     return NotFound(f'There is no model "{name[:100]}".')
 
 
@@ -72,7 +72,7 @@ def by_id(session: Session, model_id: int) -> Model:
 
 
 def lock(session: Session, model_id: int) -> Model:
-    """The model row, locked for whoever numbers a version or moves a pointer."""
+    """The model row, locked: a version is numbered or a pointer moved."""
     return session.scalars(select(Model).where(Model.id == model_id).with_for_update()).one()
 
 
@@ -82,7 +82,7 @@ def page(session: Session, limit: int, cursor: str | None) -> tuple[list[Model],
 
 
 def patch(session: Session, model: Model, request: PatchModel) -> None:
-    """Change what may change; absent fields stay, thresholds of the gate one by one. Raises InvalidContent."""
+    """Changes the fields that are there, thresholds of the gate one by one. Raises InvalidContent."""
     if request.method is not None:
         model.method = request.method.model_dump()
     if request.gate is not None:
@@ -99,8 +99,9 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
 
 def _check_order(policy: GatePolicy) -> None:
     """Raises InvalidContent where thresholds contradict each other."""
-    if told := out_of_order(policy):
-        raise InvalidContent.at(f"/gate{told[0]}", told[1])
+    if contradiction := out_of_order(policy):
+        pointer, sentence = contradiction
+        raise InvalidContent.at(f"/gate{pointer}", sentence)
 
 
 def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any
 
 
 def archive(session: Session, model: Model) -> None:
-    """Stop serving and learning; the name stays taken, the history stays. What was to be erased still is."""
+    """Stops serving and learning; the name stays taken, the history stays. What was to be erased still is."""
     model.archived_at = now()
     going = select(Update).where(Update.model_id == model.id, Update.finished_at.is_(None), Update.erase.is_(False))
     for update in session.scalars(going):
@@ -123,7 +124,7 @@ def archive(session: Session, model: Model) -> None:
 
 
 def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:
-    """Grow the vocabulary; -> whether any name was new."""
+    """Adds names to the vocabulary; -> whether any name was new."""
     known = set(model.classes)
     new = [n for n in names if n not in known]
     if new:
@@ -132,7 +133,7 @@ def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:
 
 
 def remove_class(session: Session, model: Model, name: str) -> None:
-    """Take a name out. Raises NotFound, and Conflict while an unretracted batch uses it."""
+    """Takes a name out of the vocabulary. Raises NotFound, and Conflict while an unretracted batch uses it."""
     if name not in model.classes:
         raise NotFound(f'"{name[:LONGEST_NAME]}" is not a class of {model.name}.')
     for batch in session.scalars(select(Batch).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))):
@@ -153,12 +154,12 @@ def clean_class_names(names: Sequence[str], pointer: str) -> list[str]:
 
 
 def live(session: Session, model: Model) -> Version | None:
-    """The version that is live."""
+    """The live version, if there is one."""
     return session.get(Version, model.live_version_id) if model.live_version_id is not None else None
 
 
 def check_live(session: Session, model: Model, if_live: int | None) -> None:
-    """Compare-and-set of live-changing calls. Raises LiveMoved with the member `live_version`."""
+    """Raises LiveMoved, with the member `live_version`, unless `if_live` is the number of the live version, or None."""
     if if_live is None:
         return
     version = live(session, model)
@@ -176,7 +177,7 @@ def installation_secret(session: Session) -> bytes:
 
 
 def settle_folding(session: Session, model: Model, settled: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Say how its rows fall into folds from now on, unless that is settled; -> what holds."""
+    """Settles how its rows fall into folds, unless that is settled; -> what holds."""
     if model.folding == {}:
         model.folding = dict(settled)
         session.flush()
@@ -189,14 +190,14 @@ def resource(session: Session, model: Model, serving_version: int | None) -> res
 
 
 def resources_of(
-    session: Session, found: Sequence[Model], serving_version: Callable[[str], int | None]
+    session: Session, models: Sequence[Model], serving_version: Callable[[str], int | None]
 ) -> list[resources.Model]:
     """Models as the API shows them: three queries, however many they are."""
-    ids = [model.id for model in found]
-    lives = select(Version.id, Version.number, Version.learned)
-    live_ids = [model.live_version_id for model in found if model.live_version_id is not None]
-    live = {row.id: row for row in session.execute(lives.where(Version.id.in_(live_ids)))}
-    learned = {m.id: frozenset(live[m.live_version_id].learned) if m.live_version_id else frozenset() for m in found}
+    ids = [model.id for model in models]
+    live_ids = [model.live_version_id for model in models if model.live_version_id is not None]
+    facts = select(Version.id, Version.number, Version.learned).where(Version.id.in_(live_ids))
+    live = {row.id: row for row in session.execute(facts)}
+    learned = {m.id: frozenset(live[m.live_version_id].learned) if m.live_version_id else frozenset() for m in models}
     pending = batches.pending_counts(session, learned)
     by_state = select(Update.model_id, Update.state, func.count()).where(Update.model_id.in_(ids))
     counts = Counter[tuple[int, str]]()
@@ -225,5 +226,5 @@ def resources_of(
                 "archived_at": moment(model.archived_at),
             }
         )
-        for model in found
+        for model in models
     ]

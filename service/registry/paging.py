@@ -23,13 +23,13 @@ def page(
     """Rows of `query` before `cursor` by falling `key`, and the cursor of the next page (None at the end)."""
     if cursor is not None:
         query = query.where(key < _value(key, cursor))
-    found = list(session.scalars(query.order_by(key.desc()).limit(limit + 1)))
-    more = len(found) > limit
-    found = found[:limit]
-    return found, str(getattr(found[-1], key.key)) if more else None
+    rows = list(session.scalars(query.order_by(key.desc()).limit(limit + 1)))
+    more, rows = len(rows) > limit, rows[:limit]
+    return rows, str(getattr(rows[-1], key.key)) if more else None
 
 
 def _value(key: InstrumentedAttribute[Any], cursor: str) -> str | int:
+    """The key that a cursor stands for. Raises InvalidContent."""
     try:
         value: str | int = key.type.python_type(cursor)
         cursor.encode()  # half of a surrogate pair cannot be asked for

@@ -15,7 +15,7 @@ from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Model, U
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left of a batch, all of it in the store: its rows (null: none) and how many, its entries by space."""
+    """What is left of a batch, all of it in the store: its rows, if any, and how many; its entries by space."""
 
     stored_digest: str | None
     rows: int
@@ -29,7 +29,7 @@ def waiting(session: Session) -> list[int]:
 
 
 def marks(session: Session) -> tuple[object, ...]:
-    """What decides whether rows are due: while these are the same nothing new can be."""
+    """What decides whether rows are due: while this is the same, no others become so."""
     retentions = session.execute(select(Model.id, Model.retention).where(Model.retention != Retention.ALL))
     events, moves = session.scalar(select(func.max(UpdateEvent.id))), session.scalar(select(func.max(Deployment.id)))
     return (events, moves, *(tuple(row) for row in retentions))
@@ -58,7 +58,7 @@ def busy(session: Session, model: Model) -> bool:
     return session.scalar(running.limit(1)) is not None
 
 
-def keeping(session: Session, model: Model) -> list[Batch]:
+def reduced(session: Session, model: Model) -> list[Batch]:
     """Batches of which retention has left some rows, oldest first."""
     query = select(Batch).where(
         Batch.model_id == model.id,
@@ -70,8 +70,8 @@ def keeping(session: Session, model: Model) -> list[Batch]:
 
 
 def replace(session: Session, batch: Batch, rest: Rest, kept_as: Retention) -> None:
-    """From now on the batch names only what is left of it; the bytes that it named before are doomed."""
-    doomed = [*(batch.doomed or [])]
+    """Lets the batch name only what is left of it; the bytes that it named before are doomed."""
+    doomed = list(batch.doomed or [])
     if batch.stored_digest is not None and batch.stored_digest != rest.stored_digest:
         doomed.append(batch.stored_digest)
     for space, digest in rest.entries.items():

@@ -28,12 +28,12 @@ FINAL = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED})
 
 
 def is_final(update: Update) -> bool:
-    """Nothing but a person moves it on."""
+    """Whether only a person can move it on."""
     return UpdateState(update.state) in FINAL
 
 
 def advance(session: Session, update: Update, to: UpdateState, kind: str, **detail: Any) -> None:
-    """Move an update to another state and append the event `kind`. Raises Conflict where there is no such move."""
+    """Moves an update to another state and appends the event `kind`. Raises Conflict where there is no such move."""
     if to not in MOVES[UpdateState(update.state)]:
         raise Conflict(f"Update {update.id} is {update.state}; from there it cannot become {to}.", state=update.state)
     update.state = to
@@ -49,30 +49,30 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
 
 
 def unsettle(session: Session, update: Update) -> None:
-    """An update is on its way that names these batches: their rows must stay."""
+    """Marks its batches as needed: an update on its way names them, so their rows must stay."""
     for batch_id in update.batches:
         session.get_one(Batch, batch_id).settled_at = None
 
 
 def _settle(session: Session, update: Update) -> None:
-    """Note of its batches that every update naming them is final, where that is so."""
-    on_their_way = select(Update.batches).where(
+    """Marks those of its batches as settled that only final updates name."""
+    unfinished = select(Update.batches).where(
         Update.model_id == update.model_id, Update.state.not_in(FINAL), Update.id != update.id
     )
-    busy = {batch_id for ids in session.scalars(on_their_way) for batch_id in ids}
+    busy = {batch_id for ids in session.scalars(unfinished) for batch_id in ids}
     for batch_id in set(update.batches) - busy:
         session.get_one(Batch, batch_id).settled_at = now()
 
 
 def note(session: Session, update: Update, kind: str, **detail: Any) -> None:
-    """Append an event without a move."""
+    """Appends an event without a move."""
     session.add(UpdateEvent(update_id=update.id, at=now(), kind=kind, detail=detail))
 
 
 def verdict(kind: UpdateKind, outcome: Outcome, promotion: Promotion, base_is_live: bool) -> Verdict:
-    """Outcome + promotion mode + compare-and-set on the base; superseded goes before every other verdict.
+    """The verdict that follows from outcome and promotion mode; superseded, where the base moved, before all others.
 
-    A retraction is promoted by the caller's order; where the base moved, its worker queues it again first."""
+    A retraction is promoted, since a person ordered it; where the base moved, its worker queues it again first."""
     if kind is UpdateKind.RETRACT:
         return Verdict.PROMOTED
     if not base_is_live:

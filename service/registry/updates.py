@@ -1,4 +1,4 @@
-"""Updates: queued, finished once, retried by a person. Claims and leases: leases.py."""
+"""Updates: queued, finished once, retried by a person. Claims and leases are in leases.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.registry.sql.times import moment
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody asks for; `method` null: the model's own."""
+    """What somebody asks for. Without `method` the model's own is used."""
 
     kind: UpdateKind
     batches: Sequence[str]
@@ -32,7 +32,7 @@ class Order:
 
 
 def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
-    """A queued update, in the caller's transaction."""
+    """Queues an update, in the caller's transaction."""
     at = now()
     update = Update(
         id=new_id("upd"),
@@ -81,7 +81,7 @@ def last_challenged(session: Session, model: Model) -> Version | None:
 
 
 def challenge(session: Session, model: Model, champion: Update, method: dict[str, Any], why: str) -> Update:
-    """Queue a challenger of the version that `champion` made, in place of one that still waits."""
+    """Queues a challenger of the version that `champion` made, in place of one that still waits."""
     waiting = select(Update).where(
         Update.model_id == model.id, Update.state == UpdateState.QUEUED, Update.challenges.is_not(None)
     )
@@ -94,7 +94,7 @@ def challenge(session: Session, model: Model, champion: Update, method: dict[str
 
 
 def cancelled(session: Session, update: Update, **detail: Any) -> None:
-    """It stops here. A retraction's batches are as before, unless they were to be erased."""
+    """Cancels an update. The batches of a retraction are as before, unless they were to be erased."""
     states.advance(session, update, UpdateState.CANCELLED, "cancelled", **detail)
     if update.kind != UpdateKind.RETRACT or update.erase:
         return
@@ -106,13 +106,14 @@ def cancelled(session: Session, update: Update, **detail: Any) -> None:
             Update.id != update.id,
         )
     )
-    still = {b for other in others for b in other.batches}
-    for batch_id in set(update.batches) - still:
+    still_retracted = {b for other in others for b in other.batches}
+    for batch_id in set(update.batches) - still_retracted:
         session.get_one(Batch, batch_id).retracted_at = None
 
 
 def cancel(session: Session, update: Update) -> bool:
-    """-> True when it is cancelled now, False when its worker was asked to stop. Raises Conflict when it is final."""
+    """Cancels a queued update, or asks the worker of a running one to stop; -> whether it is cancelled already. Raises
+    Conflict when it is final."""
     if update.state == UpdateState.QUEUED:
         cancelled(session, update)
         return True
@@ -124,8 +125,8 @@ def cancel(session: Session, update: Update) -> bool:
 
 
 def retry(session: Session, update: Update) -> None:
-    """By a person: a failed or cancelled update is queued again with fresh attempts; a retraction marks again what its
-    cancelling had cleared. Raises Conflict."""
+    """Queues a failed or cancelled update again, with fresh attempts; the batches of a retraction are marked again.
+    Raises Conflict."""
     if not states.is_final(update):
         raise Conflict(f"Update {update.id} is {update.state}; wait for its end, or cancel it.", state=update.state)
     states.advance(session, update, UpdateState.QUEUED, "retried by a person")
@@ -140,7 +141,7 @@ def retry(session: Session, update: Update) -> None:
 
 
 def find(session: Session, update_id: str) -> Update:
-    """Raises NotFound, also for an update of an archived model, unless it erases."""
+    """The update of that id. Raises NotFound, also for one of an archived model, unless it erases."""
     update = session.get(Update, update_id)
     hidden = update is not None and not update.erase
     if update is None or (hidden and session.get_one(Model, update.model_id).archived_at is not None):
@@ -174,14 +175,14 @@ def resource(session: Session, update: Update) -> resources.Update:
     return resources_of(session, [update])[0]
 
 
-def resources_of(session: Session, found: Sequence[Update]) -> list[resources.Update]:
+def resources_of(session: Session, updates: Sequence[Update]) -> list[resources.Update]:
     """Updates as the API shows them: three queries, however many they are."""
-    made = {u.version_id for u in found if u.version_id is not None}
-    numbers = versions.numbers_of(session, [*made, *(u.base_version_id for u in found)])
+    made = {u.version_id for u in updates if u.version_id is not None}
+    numbers = versions.numbers_of(session, [*made, *(u.base_version_id for u in updates)])
     reports: dict[int | None, Any] = dict(
         session.execute(select(Version.id, Version.report).where(Version.id.in_(made))).all()
     )
-    names = dict(session.execute(select(Model.id, Model.name).where(Model.id.in_({u.model_id for u in found}))).all())
+    names = dict(session.execute(select(Model.id, Model.name).where(Model.id.in_({u.model_id for u in updates}))).all())
     return [
         resources.Update.model_validate(
             {
@@ -211,5 +212,5 @@ def resources_of(session: Session, found: Sequence[Update]) -> list[resources.Up
                 "finished_at": moment(update.finished_at),
             }
         )
-        for update in found
+        for update in updates
     ]

@@ -33,7 +33,7 @@ class Made:
     report: dict[str, Any] | None
 
 
-# made once: a query is asked for at every swap or first question, and making it takes longer than its answer
+# made once: every swap and first prediction runs them, and making a query takes longer than running it
 _v = Version.__table__.c
 _GET = select(Version).where(Version.model_id == bindparam("model_id"), Version.number == bindparam("number"))
 _SLIM = load_only(Version.model_id, Version.number, Version.update_id, Version.learned, Version.erased_at)
@@ -44,7 +44,7 @@ _RETRACTED = select(Batch.id).where(Batch.retracted_at.is_not(None))
 
 
 def add(session: Session, model: Model, update: Update | None, parent_id: int | None, made: Made) -> Version:
-    """The next version of the model; the caller holds the lock of the model row."""
+    """Adds the next version of the model; the caller holds the lock of the model row."""
     version = Version(
         model_id=model.id,
         number=next_number(session, model),
@@ -80,8 +80,8 @@ def shards_in_use(session: Session) -> set[str]:
 
 
 def get(session: Session, model: Model, number: int, slim: bool = False) -> Version:
-    """Version `number` of the model; if `slim`, what is wide of it is read when it is looked at, within the session.
-    Raises NotFound."""
+    """Version `number` of the model; if `slim`, wide columns are read when they are used, within the session. Raises
+    NotFound."""
     query = _GET_SLIM if slim else _GET
     version = session.scalar(query, {"model_id": model.id, "number": min(number, LARGEST)})
     if version is None:
@@ -90,7 +90,7 @@ def get(session: Session, model: Model, number: int, slim: bool = False) -> Vers
 
 
 def unknown(model: Model, number: int) -> NotFound:
-    """What whoever asks for a version that was never made is told."""
+    """The error for a version that does not exist."""
     return NotFound(f"{model.name} has no version {number}.")
 
 
@@ -112,13 +112,13 @@ def by_id(session: Session, version_id: int, slim: bool = False) -> Version:
 
 
 def number_of(session: Session, version_id: int) -> int:
-    """Of the version that a row of another table names."""
+    """The number of the version that a row of another table names."""
     number: int = session.execute(_NUMBER, {"id": version_id}).scalar_one()
     return number
 
 
 def numbers_of(session: Session, version_ids: Iterable[int | None]) -> dict[int | None, int]:
-    """The same of several; null has none."""
+    """The numbers of several such versions, by id; None has no number."""
     ids = {version_id for version_id in version_ids if version_id is not None}
     return dict(session.execute(select(Version.id, Version.number).where(Version.id.in_(ids))).all())
 
@@ -143,7 +143,8 @@ def retracted_batches(session: Session, learned: Collection[str]) -> list[str]:
 
 
 def require_clean(session: Session, model: Model, version: Version) -> None:
-    """Refuse (Conflict) a version that is erased or learned a retracted batch, naming the nearest clean one."""
+    """Raises Erased for an erased version and Conflict for one that learned a retracted batch, naming the nearest clean
+    one."""
     if version.erased_at is not None:
         near = nearest_clean(session, model, version.number)
         remedy = (
@@ -158,14 +159,15 @@ def require_clean(session: Session, model: Model, version: Version) -> None:
         )
 
 
-def nearest_clean(session: Session, model: Model, number: int) -> int | None:
-    """The version with the nearest number that is there and learned no retracted batch."""
+def nearest_clean(session: Session, model: Model, number: int, without: Collection[str] = ()) -> int | None:
+    """The version with the nearest number that is not erased and learned neither a retracted batch nor any of
+    `without`."""
     of_model = select(Batch.id).where(Batch.model_id == model.id, Batch.retracted_at.is_not(None))
-    retracted = set(session.scalars(of_model))
+    excluded = {*session.scalars(of_model), *without}
     clean = [
         v.number
         for v in session.scalars(select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None)))
-        if not retracted.intersection(v.learned)
+        if excluded.isdisjoint(v.learned)
     ]
     return min(clean, key=lambda n: (abs(n - number), n)) if clean else None
 
@@ -188,19 +190,19 @@ def promoted(session: Session, model: Model) -> list[int]:
 def promoted_by_person(session: Session, model: Model, others: Collection[str]) -> int | None:
     """Id of the last version whose promotion stands and was by none of `others`, if it is still there."""
     by_person = _standing(select(Version.id), model).where(Deployment.by.not_in(others))
-    found: int | None = session.scalar(by_person.order_by(Deployment.id.desc()).limit(1))
-    return found
+    version_id: int | None = session.scalar(by_person.order_by(Deployment.id.desc()).limit(1))
+    return version_id
 
 
 def bits(session: Session, ids: Sequence[int]) -> list[tuple[int, str]]:
     """(number, digest of what it got right) of those of these versions that have it, in that order."""
     rows = session.execute(select(Version.id, Version.number, Version.bits).where(Version.id.in_(ids)))
-    there = {id_: (number, digest) for id_, number, digest in rows if digest is not None}
-    return [there[id_] for id_ in ids if id_ in there]
+    by_id = {id_: (number, digest) for id_, number, digest in rows if digest is not None}
+    return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
 def _standing(query: Select[int], model: Model) -> Select[int]:
-    """Of promotions that no rollback has undone, of versions that are not erased."""
+    """Restricts a query of versions to those not erased whose promotion no rollback has undone."""
     undoing = aliased(Deployment)
     return query.join(Deployment, Deployment.version_id == Version.id).where(
         Deployment.model_id == model.id,
@@ -224,13 +226,13 @@ def resource(session: Session, model: Model, version: Version) -> resources.Vers
     return resources_of(session, model, [version])[0]
 
 
-def resources_of(session: Session, model: Model, found: Sequence[Version]) -> list[resources.Version]:
+def resources_of(session: Session, model: Model, versions: Sequence[Version]) -> list[resources.Version]:
     """Versions of the model as the API shows them: three queries, however many they are."""
-    parents = numbers_of(session, [version.parent_id for version in found])
-    made_by = select(Update.id, Update.method).where(Update.id.in_({version.update_id for version in found}))
+    parents = numbers_of(session, [version.parent_id for version in versions])
+    made_by = select(Update.id, Update.method).where(Update.id.in_({version.update_id for version in versions}))
     methods: dict[str | None, Any] = dict(session.execute(made_by).all())
-    named = select(Alias.version_id, Alias.name).where(Alias.version_id.in_([version.id for version in found]))
-    names: dict[int, list[str]] = {version.id: [] for version in found}
+    named = select(Alias.version_id, Alias.name).where(Alias.version_id.in_([version.id for version in versions]))
+    names: dict[int, list[str]] = {version.id: [] for version in versions}
     for version_id, name in session.execute(named.order_by(Alias.name)):
         names[version_id].append(name)
     return [
@@ -255,18 +257,18 @@ def resources_of(session: Session, model: Model, found: Sequence[Version]) -> li
                 "erased_at": moment(version.erased_at),
             }
         )
-        for version in found
+        for version in versions
     ]
 
 
 def lineage(session: Session, model: Model) -> resources.Lineage:
     """All versions with their parents, oldest first."""
     facts = select(_v.id, _v.number, _v.parent_id, _v.update_id, _v.erased_at)
-    found = session.execute(facts.where(_v.model_id == model.id).order_by(_v.number)).all()
-    number = {v.id: v.number for v in found}
+    rows = session.execute(facts.where(_v.model_id == model.id).order_by(_v.number)).all()
+    number = {v.id: v.number for v in rows}
     made = select(Update.version_id, Update.verdict).where(Update.model_id == model.id)
     verdicts = dict(session.execute(made).all())
-    live = next((v.number for v in found if v.id == model.live_version_id), None)
+    live = next((v.number for v in rows if v.id == model.live_version_id), None)
     return resources.Lineage.model_validate(
         {
             "model": model.name,
@@ -280,7 +282,7 @@ def lineage(session: Session, model: Model) -> resources.Lineage:
                     "live": v.number == live,
                     "erased": v.erased_at is not None,
                 }
-                for v in found
+                for v in rows
             ],
         }
     )

@@ -1,1 +1,1 @@
-"""What a process asks of kernel, allocator and collector. Each can be switched off in the settings."""
+"""What a process asks of kernel, allocator and collector, each with a switch in the settings; how it starts another."""

@@ -1,4 +1,4 @@
-"""Garbage collection: delete bytes that nothing refers to: those older than the grace or, for an erasure, all."""
+"""Garbage collection: bytes that nothing refers to are deleted, those older than the grace or, for an erasure, all."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 
 Names = set[tuple[str, str | None]]
+"""(area, digest) pairs of a store."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Collected:
 
 
 def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], None] = lambda done: None) -> Collected:
-    """Mark from versions, batches and entries, then sweep what is unmarked and older than `gc_grace_seconds`.
+    """Deletes what no version, batch or entry names and is older than `gc_grace_seconds`.
 
     The grace is longer than the longest update, whose new bytes no row names yet. Storing existing bytes again touches
     them, and the sweep spares what was touched since it was listed.
@@ -49,16 +50,16 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
 
 
 def sweep(runtime: Runtime, model_ids: Collection[int]) -> None:
-    """Delete what no row names of the bytes of these models and of all weight shards, however young it is.
+    """Deletes the bytes of these models, and all weight shards, that no row names, however young they are.
 
     For erasure: an update that was given up, an arrival that became no batch and a process that died may have left the
-    same rows, or what was made of them. Whoever is about to name bytes looks for them in the transaction that names
-    them, and stores them again where they were swept; a temporary file is begun anew.
+    same rows, or what was made of them. A writer that is about to name bytes looks for them in the transaction that
+    names them, and stores them again where they were swept; a temporary file is begun anew.
     """
     areas = [SHARDS, *map(model_area, model_ids)]
-    there = {(area, digest) for area in areas for _, digest, _ in runtime.store.names(area)}
+    stored = {(area, digest) for area in areas for _, digest, _ in runtime.store.names(area)}
     with runtime.database.reading() as session:
-        unnamed = there - _used(session)
+        unnamed = stored - _used(session)
     discard(runtime, unnamed)
     for area in areas:
         runtime.store.sweep_temporary(area)
@@ -66,7 +67,7 @@ def sweep(runtime: Runtime, model_ids: Collection[int]) -> None:
 
 
 def discard(runtime: Runtime, names: Collection[tuple[str, str]]) -> None:
-    """Delete those of these bytes, (area, digest), that no row names. Raises Busy."""
+    """Deletes those of these bytes that no row names. Raises Busy."""
     if not names:
         return
     with runtime.database.writing() as session:
@@ -75,6 +76,7 @@ def discard(runtime: Runtime, names: Collection[tuple[str, str]]) -> None:
 
 
 def _used(session: Session) -> Names:
+    """What rows name."""
     used: Names = {(SHARDS, digest) for digest in shards_in_use(session)}
     for model_id, bits in session.execute(select(Version.model_id, Version.bits).where(Version.erased_at.is_(None))):
         used.add((model_area(model_id), bits))

@@ -30,13 +30,13 @@ log = logging.getLogger("tsuika.upkeep")
 
 
 def settle(runtime: Runtime, model_id: int, check: Callable[[], bool] = lambda: False) -> int:
-    """Bring the batches of a model to what its retention keeps; -> how many changed. Safe to repeat.
+    """Brings the batches of a model to what its retention keeps; -> how many changed. Safe to repeat.
 
-    `check`: asked between two batches; true stops there, and the rest waits for the next call.
+    `check`: called between two batches; True stops there, and the rest waits for the next call.
     """
     with runtime.database.reading() as session:
         model = session.get_one(Model, model_id)
-        due, before = keeping.due(session, model), keeping.keeping(session, model)
+        due, before = keeping.due(session, model), keeping.reduced(session, model)
         entries = _entries(session, model) if due else {}
     if not due:
         return 0
@@ -63,7 +63,7 @@ def unfinished(runtime: Runtime) -> list[int]:
 
 
 def finish(runtime: Runtime, model_id: int) -> None:
-    """Delete the bytes that batches of the model no longer name, then forget their names. Safe to repeat."""
+    """Deletes the bytes that batches of the model no longer name, then forget their names. Safe to repeat."""
     with runtime.database.reading() as session:
         names = {batch.id: list(batch.doomed or []) for batch in keeping.doomed(session, model_id)}
     for digests in names.values():
@@ -79,7 +79,7 @@ def finish(runtime: Runtime, model_id: int) -> None:
 
 
 def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str, str], keep: frozenset[int]) -> bool:
-    """Store what is left of a batch and let it name that; -> whether it did: the batch is not needed elsewhere."""
+    """Stores what is left of a batch and lets it name that; -> whether it did: nothing else needs the batch."""
     area = model_area(model_id)
     rows = unpack_rows(runtime.store.get(area, batch.stored_digest)) if batch.stored_digest is not None else None
     left = rows.take(np.isin(rows.row, sorted(keep))) if rows is not None else None
@@ -92,22 +92,26 @@ def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str,
         rest = Rest(stored, len(left), {s: _without_rows(runtime, area, batch, d) for s, d in entries.items()})
     runtime.crash("before_rows_go")
     with runtime.database.writing() as session:
-        now = session.get_one(Batch, batch.id)
+        current = session.get_one(Batch, batch.id)
         model = session.get_one(Model, model_id)
-        if model.retention == Retention.ALL or now.settled_at is None or now.stored_digest != batch.stored_digest:
+        if (
+            model.retention == Retention.ALL
+            or current.settled_at is None
+            or current.stored_digest != batch.stored_digest
+        ):
             return False  # somebody asked for it meanwhile
         if keeping.busy(session, model):
             return False
         for digest in (rest.stored_digest, *rest.entries.values()):
             if digest is not None and not runtime.store.has(area, digest):
                 raise CorruptArtifact(f"What is left of batch {batch.id} was swept meanwhile: it is made again.")
-        keeping.replace(session, now, rest, Retention(model.retention))
+        keeping.replace(session, current, rest, Retention(model.retention))
     runtime.crash("after_rows_go")
     return True
 
 
 def _without_rows(runtime: Runtime, area: str, batch: Batch, digest: str) -> str:
-    """The same entry as sums, its bounded rows apart; -> its digest."""
+    """Stores an entry as sums, its bounded rows apart; -> its digest."""
     entry = unpack_entry(runtime.store.get(area, digest))
     if isinstance(entry, SummedEntry):
         return digest
@@ -116,7 +120,7 @@ def _without_rows(runtime: Runtime, area: str, batch: Batch, digest: str) -> str
 
 
 def _memory(runtime: Runtime, model: Model, due: Sequence[Batch], before: Sequence[Batch]) -> dict[str, frozenset[int]]:
-    """Batch -> numbers of the rows that exemplars keeps: of the due ones, and of those whose rows made room.
+    """Batch -> numbers of the rows that exemplars keeps, of batches that are due and of those that made room for them.
 
     Learning rows: the smallest keyed hashes, the same number a class. Judging rows: those that judged in the ledger
     when the batch was learned.
@@ -140,18 +144,20 @@ def _memory(runtime: Runtime, model: Model, due: Sequence[Batch], before: Sequen
 
 
 def _judging(rows: Rows, numbers: Sequence[int] | None) -> Bools:
-    which = rows.row[rows.judging] if numbers is not None else bounded(rows.take(rows.judging)).row
-    wanted = which if numbers is None else which[np.isin(which, np.asarray(numbers, np.int64))]
-    return np.isin(rows.row, wanted)
+    """Which rows judge: those of these numbers, or as many as are bounded where they were not recorded."""
+    if numbers is None:
+        return np.isin(rows.row, bounded(rows.take(rows.judging)).row)
+    return rows.judging & np.isin(rows.row, np.asarray(numbers, np.int64))
 
 
 def _numbers(rows: Rows) -> dict[str, frozenset[int]]:
+    """Batch -> numbers of its rows among these."""
     return {batch: frozenset(rows.row[rows.batch == k].tolist()) for k, batch in enumerate(rows.batches)}
 
 
 def _entries(session: Session, model: Model) -> dict[str, dict[str, str]]:
     """Batch -> feature space -> digest of its entry."""
-    found: dict[str, dict[str, str]] = {}
+    digests: dict[str, dict[str, str]] = {}
     for entry in ledger.entries(session, model):
-        found.setdefault(entry.batch_id, {})[entry.feature_space] = entry.digest
-    return found
+        digests.setdefault(entry.batch_id, {})[entry.feature_space] = entry.digest
+    return digests

@@ -1,4 +1,4 @@
-"""Verification: hash every stored file of a model, recompute the digest of a version's ledger, and compare."""
+"""Verification: every stored file of a model is hashed, and the digest of a version's ledger recomputed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.storage.artifacts import SHARDS, model_area
 
 @dataclass(frozen=True)
 class Damaged:
-    """A stored file that is missing or does not hash to its name. `what`: it is · `costs`: what cannot be done without
+    """A stored file that is missing or does not hash to its name. `what` it is · `costs`: what cannot be done without
     it."""
 
     area: str
@@ -32,8 +32,8 @@ class Damaged:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was recomputed. `shards`: stored parts of the version whose bytes hash to their digest; `damaged`: of every
-    file that a row of the model names; `recomputed` None: not all that it takes can be read."""
+    """What a verification found. `shards`: how many stored parts of the version hash to their digest · `damaged`: among
+    all files that a row of the model names · `recomputed`: None where a file that it takes cannot be read."""
 
     model: str
     version: int
@@ -53,26 +53,26 @@ class Verified:
 def verify(
     runtime: Runtime, model_name: str, number: int, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Verified:
-    """Hash every stored file that a row of the model names, and add up the entries of everything that the version
+    """Hashes every stored file that a row of the model names, and adds up the entries of everything that the version
     learned. Raises NotFound, Erased, and Conflict where the version has no exact head and no file is damaged."""
     with runtime.database.reading() as session:
         model = models.get(session, model_name)
         version = versions.present(session, model, number)
         space, recorded = version.feature_space, version.ledger_digest
-        named = _named(session, model)
+        files = _files(session, model)
     damaged = []
-    for done, file in enumerate(named):
+    for done, file in enumerate(files):
         try:
             runtime.store.get(file.area, file.digest)
         except CorruptArtifact:
             damaged.append(file)
-        progress(done + 1, len(named))
+        progress(done + 1, len(files))
     if space is None or recorded is None:
         if damaged:
             return Verified(model_name, number, "", None, 0, len(version.learned), 0, tuple(damaged))
         raise Conflict(
             f"Version {number} of {model_name} was trained by gradients: no ledger decides its head, so there is "
-            f"no digest to verify. The {len(named)} stored files of the model are whole."
+            f"no digest to verify. The {len(files)} stored files of the model are whole."
         )
     broken = {file.digest for file in damaged}
     shards = [shard for shard in version.shards if shard["digest"] not in broken]
@@ -89,41 +89,37 @@ def verify(
     return Verified(model_name, number, recorded, recomputed, rows, len(version.learned), len(shards), tuple(damaged))
 
 
-def _named(session: Session, model: Model) -> list[Damaged]:
+def _files(session: Session, model: Model) -> list[Damaged]:
     """Every file that a row of the model names, each once, with what it is and what its loss would cost."""
-    found: dict[tuple[str, str], Damaged] = {}
+    files: dict[tuple[str, str], Damaged] = {}
 
-    def name(area: str, digest: str | None, what: str, costs: str) -> None:
+    def add(area: str, digest: str | None, what: str, costs: str) -> None:
         if digest is not None:
-            found.setdefault((area, digest), Damaged(area, digest, what, costs))
+            files.setdefault((area, digest), Damaged(area, digest, what, costs))
 
     area = model_area(model.id)
-    there = (Version.model_id == model.id) & Version.erased_at.is_(None)
-    for version in session.scalars(select(Version).where(there).order_by(Version.number)):
+    stored = (Version.model_id == model.id) & Version.erased_at.is_(None)
+    for version in session.scalars(select(Version).where(stored).order_by(Version.number)):
         for shard in version.shards:
             served = kind_of(shard["part"]) in SERVED
             costs = "it answers no prediction, and nothing is learned on it" if served else "nothing is learned on it"
-            name(SHARDS, shard["digest"], f'part "{shard["part"]}" of version {version.number}', costs)
+            add(SHARDS, shard["digest"], f'part "{shard["part"]}" of version {version.number}', costs)
         what = f"answers of version {version.number} on trusted rows"
-        name(area, version.bits, what, "later versions are not compared with it")
+        add(area, version.bits, what, "later versions are not compared with it")
     for batch in batches.of(session, model):
         costs = "it cannot be learned, or learned again; send it anew"
-        name(area, batch.stored_digest, f"rows of batch {batch.id}", costs)
+        add(area, batch.stored_digest, f"rows of batch {batch.id}", costs)
     for entry in ledger.entries(session, model):
         what = f"sums of batch {entry.batch_id} in feature space {entry.feature_space[:12]}…"
-        name(
-            area,
-            entry.digest,
-            what,
-            "versions that learned it cannot be verified, and nothing is learned on them there",
-        )
-    return list(found.values())
+        costs = "versions that learned it cannot be verified, and nothing is learned on them there"
+        add(area, entry.digest, what, costs)
+    return list(files.values())
 
 
 def stored_sums(
     runtime: Runtime, model: Model, version: Version, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Sums | None:
-    """(G, Q, n) of everything that a version learned, added up from the stored entries; null: it holds no rows.
+    """(G, Q, n) of everything that a version learned, added up from the stored entries; None where it learned no batch.
 
     Raises Conflict where a batch has no entry in the version's feature space.
     """

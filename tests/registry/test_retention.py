@@ -88,7 +88,7 @@ def test_from_then_on_the_batch_names_what_is_left_and_the_rest_is_doomed(databa
         assert one.doomed == ["1" * 64, "2" * 64]
         assert session.get_one(LedgerEntry, (one.id, "other")).digest == "3" * 64
         assert [b.id for b in keeping.doomed(session)] == [one.id]
-        assert [b.id for b in keeping.keeping(session, digits)] == [one.id]
+        assert [b.id for b in keeping.reduced(session, digits)] == [one.id]
         keeping.replace(session, one, Rest(None, 0), Retention.NONE)
         assert one.doomed == ["1" * 64, "2" * 64, "4" * 64]
 

@@ -12,9 +12,7 @@ import json
 import logging
 import os
 import select
-import signal
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +22,7 @@ from service.api.reader.spool import Spooled, clear
 from service.api.reader.tasks import refusal
 from service.errors import Busy
 from service.settings import MiB, Settings
+from service.tuning import child
 
 PROGRAM = "service.api.reader"
 """The program of the process."""
@@ -48,7 +47,7 @@ class Reader:
         self._root = settings.data / "spool"
         memory = FIXED_BYTES + BYTES_A_BYTE * settings.max_body_bytes
         store, priority = str(settings.store_folder), settings.child_priority
-        self._command = [sys.executable, "-m", PROGRAM, store, str(memory), priority]
+        self._arguments = store, str(memory), priority
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._room = threading.BoundedSemaphore(WAITING)
         self._process: subprocess.Popen[bytes] | None = None
@@ -111,23 +110,14 @@ class Reader:
     def _warm(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._kill()
-            caps = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                process_group=0,  # Ctrl-C is for the parent. In a session of its own its priority would mean nothing
-                env={**os.environ, **caps},
-            )
+            self._process = child.start(PROGRAM, *self._arguments)
         return self._process
 
     def _kill(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        child.end(process)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):

@@ -27,7 +27,7 @@ from service.registry.sql import schema
 BUSY_SECONDS = 5.0
 """How long a write waits for the one before it."""
 Reader = Session | Connection
-"""Whom a query for columns is put to."""
+"""Runs a query that returns columns."""
 Marks = tuple[int, int]
 _MARKS = "marks"
 LARGEST = 2**63 - 1
@@ -58,7 +58,7 @@ class Database:
 
     @contextmanager
     def looking(self) -> Iterator[Connection]:
-        """As `reading`, for whoever asks for columns alone: half the work."""
+        """As `reading`, for queries of columns alone: half the work."""
         with self._readers.connect() as connection:
             yield connection
 
@@ -71,15 +71,15 @@ class Database:
         try:
             with self._writer.connect() as connection, Session(connection, expire_on_commit=False) as session:
                 session.connection()
-                before, others = self.mark(), _version(connection.connection)
-                seen = connection.connection.driver_connection, others
-                if seen != self._ours:  # what others have committed may be other tables
+                before, commits = self.mark(), _commits(connection.connection)
+                state = connection.connection.driver_connection, commits
+                if state != self._ours:  # what others have committed may be other tables
                     schema.check(self.file, session.scalar(text(schema.REVISION)))
-                    self._ours = seen
+                    self._ours = state
                 yield session
                 session.commit()
                 after = self.mark()
-                if _version(connection.connection) == others:
+                if _commits(connection.connection) == commits:
                     session.info[_MARKS] = before, after
         except TimeoutError:
             raise Busy("Another write is still at work; try again.") from None
@@ -89,7 +89,7 @@ class Database:
             raise
 
     def scrub(self) -> None:
-        """Rewrite the file and empty its log: nothing of what was deleted or replaced is left in either.
+        """Rewrites the file and empties its log: nothing of what was deleted or replaced is left in either.
 
         SQLite overwrites what is deleted (secure_delete), but not the copies that stay behind where rows have moved
         from page to page, and the log holds pages as they were. Others write when it is done: about a second for 100
@@ -98,10 +98,8 @@ class Database:
         try:
             connection = self._writer.raw_connection()
             try:
-                driver = connection.driver_connection
-                assert driver is not None
-                driver.execute("VACUUM")
-                (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                _rows(connection, "VACUUM")
+                [(busy, _, _)] = _rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 connection.close()
         except TimeoutError:
@@ -114,8 +112,8 @@ class Database:
             raise Busy("The database is being read; try again.")
 
     def trouble(self) -> str | None:
-        """Why nothing can be written: the file was moved, replaced or made read-only. It asks the kernel three times,
-        which takes microseconds."""
+        """Why nothing can be written, if so: the file was moved, replaced or made read-only. Takes microseconds: three
+        calls of the kernel."""
         identity = _identity(self.file)
         if self._identity is None:
             self._identity = identity  # the first connection makes it
@@ -128,15 +126,13 @@ class Database:
         return None
 
     def foreign(self) -> str | None:
-        """Why these tables are not for this version to write, where another one has upgraded them meanwhile. Quick
-        enough for the event loop: it reads one row, and only once somebody has committed something."""
+        """Why this version must not write the tables, where another one has upgraded them meanwhile. Quick enough for
+        the event loop: it reads one row, and only once somebody has committed something."""
         with self._marking:
             watching = self._watch()
-            mark = _version(watching)
+            mark = _commits(watching)
             if self._foreign is None or self._foreign[0] != mark:
-                driver = watching.driver_connection
-                assert driver is not None
-                revision = driver.execute(schema.REVISION).fetchall()
+                revision = _rows(watching, schema.REVISION)
                 try:
                     schema.check(self.file, revision[0][0] if revision else None)
                     self._foreign = mark, None
@@ -153,21 +149,21 @@ class Database:
     def mark(self) -> int:
         """Another number once anybody has committed anything since the last call; it reads no table."""
         with self._marking:
-            return _version(self._watch())
+            return _commits(self._watch())
 
     def _watch(self) -> PoolProxiedConnection:
-        """A connection that begins nothing, for whoever holds `_marking`."""
+        """A connection that begins no transaction; the caller holds `_marking`."""
         if self._watching is None:
             self._watching = self._readers.raw_connection()
         return self._watching
 
     def before_each(self, do: Callable[[], None]) -> None:
-        """Do that before each transaction from now on, in the thread that begins it; `mark` needs none."""
+        """Calls `do` before each transaction from now on, in the thread that begins it; `mark` begins none."""
         for engine in (self._readers, self._writer):
             event.listen(engine, "begin", lambda _: do(), insert=True)
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Closes all connections."""
         with self._marking:
             if self._watching is not None:
                 self._watching.close()
@@ -177,17 +173,17 @@ class Database:
 
 
 def marks(session: Session) -> Marks | None:
-    """`mark` before and after what a session of `writing` has committed; null: others committed in between, too."""
+    """`mark` before and after what a session of `writing` has committed; None where others did in between, too."""
     return session.info.get(_MARKS)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
     """Device and number of a file: another one has others, whatever its name. None where it is missing."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _writable(path: Path) -> bool:
@@ -195,7 +191,7 @@ def _writable(path: Path) -> bool:
 
 
 def _refusal(words: str) -> TsuikaError | None:
-    """What SQLite's words for a write that failed mean to a caller, where that may pass or can be mended."""
+    """The error for SQLite's words about a failed write, where it may pass or can be mended."""
     if "locked" in words:
         return Busy("The database is held by another write; try again.")
     if "full" in words:
@@ -207,11 +203,17 @@ def _refusal(words: str) -> TsuikaError | None:
     return None
 
 
-def _version(connection: PoolProxiedConnection) -> int:
+def _commits(connection: PoolProxiedConnection) -> int:
     """Another number once anybody but this connection has committed anything; it reads no table."""
+    return int(_rows(connection, "PRAGMA data_version")[0][0])
+
+
+def _rows(connection: PoolProxiedConnection, statement: str) -> list[tuple[Any, ...]]:
+    """Runs a statement outside any transaction of SQLAlchemy's; -> its rows."""
     driver = connection.driver_connection
     assert driver is not None
-    return int(driver.execute("PRAGMA data_version").fetchone()[0])
+    rows: list[tuple[Any, ...]] = driver.execute(statement).fetchall()
+    return rows
 
 
 def now() -> float:
@@ -234,7 +236,6 @@ def _engine(url: str, begin: str, pool_size: int, max_overflow: int, foreign_key
         pool_timeout=BUSY_SECONDS,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
     )
-
     keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
 
     @event.listens_for(engine, "connect")
@@ -250,7 +251,7 @@ def _engine(url: str, begin: str, pool_size: int, max_overflow: int, foreign_key
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the tables of the database up to this version of the code, or to an earlier revision; wholly or not at all.
+    """Brings the tables of the database up to this version of the code or to an earlier revision, wholly or not at all.
 
     Tables are made anew under their names, so foreign keys are checked at the end instead of at each step. Raises
     SchemaMismatch where the tables are of a newer version, Busy where somebody else holds the database, and DiskFull

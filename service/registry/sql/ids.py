@@ -1,4 +1,4 @@
-"""Ids: a prefix and 24 hex digits, the first twelve of them the time, so that they sort by age."""
+"""Ids: a prefix and 24 hex digits, the first 14 of them the time in microseconds, so that they sort by age."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _last = 0
 
 
 def new_id(prefix: str) -> str:
-    """`bat_…`, `upd_…`: time-ordered within a process to the microsecond, opaque to everybody else."""
+    """Makes an id such as `bat_…` or `upd_…`; within a process each sorts after all before it. Opaque to clients."""
     global _last
     with _lock:
         _last = max(_last + 1, int(time.time() * 1_000_000))

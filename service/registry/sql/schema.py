@@ -24,45 +24,44 @@ def migrations_path() -> Path:
 
 
 def revisions() -> list[str]:
-    """All that this version knows, the one that it works with last; their files are named by them."""
+    """Every revision that this version knows, the one that it works with last: files are named by them."""
     return sorted(path.name[:4] for path in (migrations_path() / "versions").glob("[0-9]*.py"))
 
 
 def require(file: Path) -> None:
     """Raises SchemaMismatch unless the database has the tables that this version works with."""
-    check(file, _found(file))
+    check(file, _revision(file))
 
 
-def check(file: Path, found: str | None) -> None:
-    """The same of a database that is at that revision; None: it has no tables."""
+def check(file: Path, revision: str | None) -> None:
+    """Does the same for a database at that revision, None for one without tables."""
     needed = revisions()[-1]
-    if found is None:
+    if revision is None:
         raise SchemaMismatch(f"The database {file} has no tables yet: run `tsuika migrate`, or start `tsuika serve`.")
-    _require_known(file, found)
-    if found != needed:
+    _require_known(file, revision)
+    if revision != needed:
         raise SchemaMismatch(
-            f"The database {file} is at revision {found}, and this version of Tsuika works with revision {needed}: "
+            f"The database {file} is at revision {revision}, and this version of Tsuika works with revision {needed}: "
             "stop what uses it, keep a copy of the data folder, and run `tsuika migrate`."
         )
 
 
 def require_upgradable(file: Path) -> None:
     """Raises SchemaMismatch where the tables are of a newer version, or of another program."""
-    found = _found(file)
-    if found is not None:
-        _require_known(file, found)
+    if (revision := _revision(file)) is not None:
+        _require_known(file, revision)
 
 
-def _require_known(file: Path, found: str) -> None:
+def _require_known(file: Path, revision: str) -> None:
     known = revisions()
-    if found not in known:
+    if revision not in known:
         raise SchemaMismatch(
-            f"The database {file} is at revision {found}, and this version of Tsuika knows revisions up to "
+            f"The database {file} is at revision {revision}, and this version of Tsuika knows revisions up to "
             f"{known[-1]}: use the version that upgraded it, or a copy of the data folder from before."
         )
 
 
-def _found(file: Path) -> str | None:
+def _revision(file: Path) -> str | None:
     """The revision of a database; None where there is none, or one without tables. Raises SchemaMismatch where it is
     another program's."""
     if not file.exists() or not file.stat().st_size:
@@ -72,9 +71,9 @@ def _found(file: Path) -> str | None:
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True)) as connection:
             tables = {name for (name,) in connection.execute(_TABLES)}
-            found = connection.execute(REVISION).fetchall() if "alembic_version" in tables else []
+            rows = connection.execute(REVISION).fetchall() if "alembic_version" in tables else []
     except sqlite3.DatabaseError as error:
         raise SchemaMismatch(f"{file} cannot be read as a database of Tsuika: {error}.") from None
-    if not found and tables - {"alembic_version"}:
+    if not rows and tables - {"alembic_version"}:
         raise SchemaMismatch(f"{file} holds tables of another program: name another file in TSUIKA_DATABASE_URL.")
-    return str(found[0][0]) if found else None
+    return str(rows[0][0]) if rows else None

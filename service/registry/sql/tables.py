@@ -45,7 +45,7 @@ class Installation(Table):
 
 class Model(Table):
     """A named classifier; `live_version_id` is the only word on which version is live. `folding`: how its rows fall
-    into folds (`learning.sides.Folding`), {} until that is settled, null: by their bytes."""
+    into folds (`learning.data.sides.Folding`), {} until that is settled, None where they do by their bytes."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -110,7 +110,7 @@ class Batch(Table):
     `rows`: those with a label · `unlabelled`: the others, stored beside them · `kept_rows`: those of `rows` whose
     inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers of the rows that judged
     and selected when it was learned · `settled_at`: since when every update that names it is final · `doomed`: bytes
-    that it no longer names and that may be there still; null: none.
+    that it no longer names and that may be there still, None where there are none.
     """
 
     __tablename__ = "batches"
@@ -153,7 +153,8 @@ class LedgerEntry(Table):
 
 
 class Update(Table):
-    """The only thing with states. `fence` numbers the claims: who lost its lease cannot finish."""
+    """Work on batches, the only row that has states. `fence` numbers the claims: a worker that lost its lease cannot
+    finish."""
 
     __tablename__ = "updates"
     __table_args__ = (
@@ -238,7 +239,7 @@ class Deployment(Table):
 
 
 class Alias(Table):
-    """A name that a person gave to a version: `by` whom, and when (`at`) it was pointed there."""
+    """A name of a version: who gave it (`by`) and when it was pointed there (`at`)."""
 
     __tablename__ = "aliases"
     __table_args__ = (UniqueConstraint("model_id", "name"), {"sqlite_autoincrement": True})

@@ -16,7 +16,7 @@ import time
 from typing import Any, TextIO
 
 from service.errors import Cancelled, TsuikaError
-from service.tuning.priority import end_with_parent, step_aside
+from service.tuning import child
 from service.worker.assignment import Assignment
 
 PROGRESS_SECONDS = 0.1
@@ -65,13 +65,8 @@ class Line:
 
 def main() -> None:
     """Serve assignments until the parent is gone."""
-    # Whatever prints to standard output must not garble the talk: it goes to standard error.
-    sink = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    end_with_parent()
-    step_aside(sys.argv[2])
-    line = Line(sys.stdin, sink)
+    line = Line(sys.stdin, child.begin(sys.argv[2]))
     threading.Thread(target=line.listen, daemon=True, name="parent").start()
 
     gc.disable()  # it would walk again and again through libraries that last

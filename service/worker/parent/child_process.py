@@ -10,15 +10,14 @@ import json
 import logging
 import os
 import queue
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from service.errors import BudgetSpent, Cancelled, Conflict, Diverged, InvalidContent, MethodRefused, TsuikaError
+from service.tuning import child
 from service.worker.assignment import Assignment, Result
 
 log = logging.getLogger("tsuika.worker")
@@ -176,24 +175,15 @@ class WarmChild:
         if process is None:
             return
         self._done, self._ready = 0, False
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        child.end(process)
         self._orders.put(None)
-        process.wait()
         if process.stdout is not None:
             process.stdout.close()
 
     def _start(self) -> None:
         self.kill()
-        threads = str(self._threads)
-        caps = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", CHILD, threads, self._priority],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, **caps},
-        )
+        threads = self._threads
+        self._process = child.start(CHILD, str(threads), self._priority, threads=threads, session=True)
         self._lines, self._orders = queue.Queue(), queue.SimpleQueue()
         for work, messages in ((_pump, self._lines), (_feed, self._orders)):
             threading.Thread(target=work, args=(self._process, messages), daemon=True, name="child-pipe").start()

@@ -1,4 +1,4 @@
-"""What the parent does while its child learns: it beats, tells progress, and looks whether to stop."""
+"""What the parent does while its child learns: prolong the lease, store progress, and look whether to stop."""
 
 from __future__ import annotations
 
@@ -19,37 +19,35 @@ class Stopping(Exception):
     """The worker was told to stop in the middle of an update."""
 
 
-class Ticker:
-    """Heartbeat, cancel and progress while the child learns. True: it shall stop. Raises Stopping, Yielding,
-    LeaseLost."""
+class Heartbeat:
+    """The tick of `WarmChild.run` for an update: True asks it to stop. Raises Stopping, Yielding, LeaseLost."""
 
     def __init__(self, runtime: Runtime, update: Update, stop: threading.Event) -> None:
         self._runtime, self._update, self._stop = runtime, update, stop
-        self._beaten = time.monotonic()
-        self._looked = 0.0
-        self._told: Progress | None = None
+        self._beaten_at, self._looked_at = time.monotonic(), 0.0
+        self._stored: Progress | None = None
 
     def __call__(self, progress: Progress | None) -> bool:
         if self._stop.is_set():
             raise Stopping
         at, settings = time.monotonic(), self._runtime.settings
-        rung = self._runtime.work.is_set()
-        if not rung and at - self._looked < settings.poll_seconds:
+        changed = self._runtime.work.is_set()
+        if not changed and at - self._looked_at < settings.poll_seconds:
             return False
-        if rung:
+        if changed:
             self._runtime.work.clear()
-        self._looked = at
-        fresh = progress is not None and progress != self._told and at - self._beaten >= min(1.0, settings.beat_seconds)
-        if fresh or at - self._beaten >= settings.beat_seconds:
+        self._looked_at, since = at, at - self._beaten_at
+        fresh = progress is not None and progress != self._stored and since >= min(1.0, settings.beat_seconds)
+        if fresh or since >= settings.beat_seconds:
             try:
                 with self._runtime.database.writing() as session:
-                    asked = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
+                    cancel = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
             except Busy as busy:
                 log.warning("update %s: a heartbeat comes late: %s", self._update.id, busy.detail)
                 return False
-            self._beaten, self._told = at, progress
+            self._beaten_at, self._stored = at, progress
             self._runtime.changed()
-            return asked
+            return cancel
         with self._runtime.database.reading() as session:
             if self._update.challenges is not None and leases.somebody_waits(session):
                 raise Yielding("An update waits that somebody asked for.")

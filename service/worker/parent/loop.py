@@ -1,4 +1,4 @@
-"""The parent: claims updates, beats while the child learns, publishes, hands back when it is told to stop."""
+"""The parent: claims updates, has the child learn them, publishes, and hands back what runs when it is to stop."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ from service.storage.artifacts import exam_area, model_area
 from service.upkeep import retention
 from service.worker.parent import assign, erasure
 from service.worker.parent.child_process import ChildFailed, WarmChild, Yielding
-from service.worker.parent.heartbeat import Stopping, Ticker
+from service.worker.parent.heartbeat import Heartbeat, Stopping
 from service.worker.parent.publish import finish_empty, finish_lost, give_up, publish
 
 LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
-"""How long after the last look a worker looks for erasures that are not whole, and after one that was refused."""
+"""How long after a look for unfinished erasures the next follows, and after one that was refused."""
 LEASES_AHEAD = 2.0
-"""Leases: one that ends so much later than now was written before the clock was set back."""
+"""A lease that ends so many leases later than now was written before the clock was set back."""
 
 SERVES = "serve"
-"""The kind of the worker inside `tsuika serve`: a lock of the data folder and one of the database, which go with their
-process however it ends, see to it that no two of them live at once."""
+"""The kind of the worker inside `tsuika serve`. No two of them live at once: its process holds locks of the data folder
+and of the database, which go with it however it ends."""
 
 log = logging.getLogger("tsuika.worker")
 
 
 class Worker:
-    """A thread that is the parent of one warm child. Its identity is new at every start, never a host's name.
+    """A thread that is the parent of one warm child. Its name is new at every start, never that of a host.
 
     on_end: called in that thread when it ends · kind: `SERVES` where its process holds the locks of `tsuika serve` ·
     refused: why it ended by itself.
@@ -72,31 +72,31 @@ class Worker:
         )
         self._marks: tuple[object, ...] | None = None
         self._at_rest: int | None = None
-        """The database's mark before a look that saw no open update: there is none until somebody commits."""
+        """The database's mark before a look without open updates: there is none until somebody commits."""
         self._look_again = 0.0
-        """When to look for erasures that are not whole, on the monotonic clock."""
+        """When to look for unfinished erasures, on the monotonic clock."""
         self._erased: float | None = None
-        """When a batch had been erased last, at the last look."""
+        """When the last batch was erased, as of the last look."""
         self._lasting: set[int] = set()
-        """Models that the child has learned for while all of their rows were kept."""
+        """Models that the child has learned while all of their rows were kept."""
         self._ahead: dict[str, tuple[float, float]] = {}
-        """Update whose lease ends too late -> when, and since when it is seen to (monotonic)."""
+        """Update whose lease ends too late -> when it ends, and since when that is known (monotonic)."""
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
-        """Begin to claim."""
+        """Begins to claim."""
         self._runtime.on_change(self._child.wake)
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Hand back what runs, end the child, and return within `seconds`."""
+        """Hands back what runs, ends the child, and returns within `seconds`."""
         self._stop.set()
         self._runtime.work.set()
         self._thread.join(seconds)
         self._child.kill()
 
     def trouble(self) -> str | None:
-        """Why it learns no more; null: it does."""
+        """Why it learns no more, if so."""
         if self.refused is None:
             return None
         return "The database belongs to another version of Tsuika now: stop this process, and start that version."
@@ -128,7 +128,7 @@ class Worker:
             self._on_end()
 
     def _begin(self) -> bool:
-        """Start the child, and make up for erasures that a crash cut short."""
+        """Starts the child, and finishes erasures that a crash cut short."""
         log.info("%s begins", self._name)  # claims name it
         self._child.warm()
         if self._kind == SERVES:
@@ -141,7 +141,7 @@ class Worker:
         return True
 
     def _take_over(self) -> None:
-        """What the worker of a service before this one had claimed goes on at once: it died, for its locks are ours."""
+        """Queues again what the worker of the service before this one had claimed: it died, for its locks are ours."""
         with self._runtime.database.reading() as session:
             left = leases.left_by(session, self._kind, self._name)
         if left:
@@ -151,9 +151,9 @@ class Worker:
             self._runtime.changed()
 
     def _let_go(self) -> None:
-        """Delete the rows that retention no longer keeps, unless nothing has changed since they were last looked for.
+        """Deletes the rows that retention no longer keeps, unless nothing has changed since the last look.
 
-        A child that learned while all rows were kept may remember some of them: it goes, too.
+        A child that learned while all rows were kept may remember some of them: it is ended, too.
         """
         with self._runtime.database.reading() as session:
             marks = registry.marks(session)
@@ -167,8 +167,8 @@ class Worker:
             self._marks = marks
 
     def _finish_erasures(self) -> None:
-        """Finish what was begun here, or by a worker that died since; what cannot be finished now is tried again. A
-        child may remember what another worker has erased: it goes, too."""
+        """Finishes erasures begun here, or by a worker that died since; what is refused is tried again. A child that
+        may remember what another worker has erased is replaced."""
         self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS
         with self._runtime.database.reading() as session:
             unfinished, last = erasure.unfinished(session), erasure.last(session)
@@ -185,7 +185,7 @@ class Worker:
             self._look_again = time.monotonic() + TRY_AGAIN_SECONDS
 
     def _step(self) -> bool:
-        """Rescue, claim, execute; -> whether there was anything to do."""
+        """Rescues, claims, executes; -> whether there was anything to do."""
         if time.monotonic() >= self._look_again:
             self._finish_erasures()
         mark = self._runtime.database.mark()  # before the look: a commit during it is seen by the next one
@@ -226,7 +226,7 @@ class Worker:
         return True
 
     def _silent(self, ahead: dict[str, float]) -> list[str]:
-        """Of leases that end too late, as the clock was set back: those that nobody prolongs while a lease lasts."""
+        """Updates whose lease ends too late, since the clock was set back, and was not prolonged for a whole lease."""
         at = time.monotonic()
         before, self._ahead = self._ahead, {}
         for update_id, until in ahead.items():
@@ -235,7 +235,7 @@ class Worker:
         return [u for u, (_, since) in self._ahead.items() if at - since > self._settings.lease_seconds]
 
     def _execute(self, update: Update) -> None:
-        """Run a claimed update to its end. Raises LeaseLost."""
+        """Runs a claimed update to its end. Raises LeaseLost."""
         began = time.perf_counter()
         result, published = None, False
         try:
@@ -244,7 +244,8 @@ class Worker:
             if assignment is not None:
                 if assignment.retention == Retention.ALL:
                     self._lasting.add(update.model_id)
-                result = self._child.run(assignment, self._settings.poll_seconds, self._ticker(update))
+                heartbeat = Heartbeat(self._runtime, update, self._stop)
+                result = self._child.run(assignment, self._settings.poll_seconds, heartbeat)
             took = time.perf_counter() - began
             if update.erase:
                 self._child.kill()  # its memory holds sums of the rows that are erased now
@@ -254,9 +255,8 @@ class Worker:
                 finish_lost(self._runtime, update.id, update.fence, result.lost)
             else:
                 cost = result.report.cost
-                around = {"queue": cost.wait_seconds, "handover": took - cost.seconds}
-                told = result.timed({**around, **cost.parts})
-                published = publish(self._runtime, update.id, update.fence, told) is not None
+                parts = {"queue": cost.wait_seconds, "handover": took - cost.seconds, **cost.parts}
+                published = publish(self._runtime, update.id, update.fence, result.timed(parts)) is not None
         except BudgetSpent as spent:
             finish_lost(self._runtime, update.id, update.fence, spent.detail)
         except (Stopping, Yielding):
@@ -274,27 +274,24 @@ class Worker:
                 give_up(self._runtime, update.model_id, result)
 
     def _fail(self, update: Update, error: Exception) -> None:
-        """Record it: a refusal is final, anything else is tried again with growing delays. Raises LeaseLost."""
-        told, refused = _told(error), isinstance(error, InvalidContent | Conflict | Diverged)
+        """Records an error: a refusal is final, all else is tried again with growing delays. Raises LeaseLost."""
+        report, refused = _report(error), isinstance(error, InvalidContent | Conflict | Diverged)
         unexpected = None if refused or isinstance(error, ChildFailed) else error
-        log.warning("update %s: %s: %s", update.id, told["title"], told["detail"], exc_info=unexpected)
+        log.warning("update %s: %s: %s", update.id, report["title"], report["detail"], exc_info=unexpected)
         if isinstance(error, CorruptArtifact | Incomplete):
             self._child.kill()  # what it remembers is not what the store holds
         with self._runtime.database.writing() as session:
             owned = leases.owned(session, update.id, update.fence)
             if refused:
-                owned.error = told
-                states.advance(session, owned, UpdateState.FAILED, "failed", **told)
+                owned.error = report
+                states.advance(session, owned, UpdateState.FAILED, "failed", **report)
             else:
-                leases.retry_later(
-                    session, owned, told, self._settings.max_attempts, self._settings.retry_delay_seconds
-                )
-
-    def _ticker(self, update: Update) -> Ticker:
-        return Ticker(self._runtime, update, self._stop)
+                attempts, delay = self._settings.max_attempts, self._settings.retry_delay_seconds
+                leases.retry_later(session, owned, report, attempts, delay)
 
 
-def _told(error: Exception) -> dict[str, str]:
+def _report(error: Exception) -> dict[str, str]:
+    """An error as it is stored with its update."""
     if isinstance(error, TsuikaError):
         return {"title": error.title, "detail": error.detail}
     return {"title": "Learning failed", "detail": f"{type(error).__name__}: {error}"[:2000]}

@@ -14,21 +14,22 @@ from service.worker.assignment import Step
 
 
 def replay(session: Session, base: Version, removed: Sequence[str]) -> tuple[Version | None, list[Step]]:
-    """Where to start and what to do so that `base` comes out without `removed`. Raises Conflict where rows are gone."""
+    """The start and the steps that make `base` without `removed`. Raises Conflict where rows are gone."""
     if subtracts(base.layout, base.shards, removed):
         return base, [_step(session, base, [])]
     lineage.require_rows(session, session.get_one(Model, base.model_id), base, removed)
-    start, _ = lineage.clean_start(session, base, removed)
-    steps = [_step(session, version, new) for version, new in lineage.replayed(session, base, removed)]
+    start, replayed = lineage.replayed(session, base, removed)
+    steps = [_step(session, version, new) for version, new in replayed]
     if start is not None and start.learned and not steps:
         steps = [_step(session, start, [])]  # nothing else was learned since: that version is the answer
     return start, steps
 
 
 def _step(session: Session, version: Version, new: list[str]) -> Step:
+    """Learns `new` as the update of that version did."""
     update = session.get_one(Update, version.update_id)
     assert update.method is not None
     made = (session.get(Update, v.update_id) for v in versions.ancestors(session, version) if v.update_id is not None)
-    asked = next((u.requested_method for u in made if u is not None and u.requested_method is not None), None)
-    by_auto = asked is not None and asked["name"] == AUTO
+    request = next((u.requested_method for u in made if u is not None and u.requested_method is not None), None)
+    by_auto = request is not None and request["name"] == AUTO
     return Step(batches=new, method=as_learned(update.method), seed=update.seed, by_auto=by_auto)

@@ -13,7 +13,7 @@ from service.registry.sql.tables import Update
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.worker.parent.child_process import Yielding
-from service.worker.parent.heartbeat import Ticker
+from service.worker.parent.heartbeat import Heartbeat
 from tests.registry.facts import model
 from tests.worker.made import claimed, store_batch
 
@@ -39,13 +39,13 @@ def test_a_cancelled_update_stops_as_soon_as_it_rings(patient: Runtime) -> None:
         order(session, patient)
     update = claimed(patient)
     patient.work.clear()
-    ticker = Ticker(patient, update, threading.Event())
-    assert not ticker(None)
+    heartbeat = Heartbeat(patient, update, threading.Event())
+    assert not heartbeat(None)
     with patient.database.writing() as session:
         assert not updates.cancel(session, session.get_one(Update, update.id))
-    assert not ticker(None)
+    assert not heartbeat(None)
     patient.work.set()
-    assert ticker(None)
+    assert heartbeat(None)
     assert not patient.work.is_set()
 
 
@@ -58,11 +58,11 @@ def test_a_challenger_makes_room_as_soon_as_somebody_orders_an_update(patient: R
     with patient.database.reading() as session:
         challenger = session.query(Update).filter(Update.challenges.is_not(None)).one()
     patient.work.clear()
-    ticker = Ticker(patient, challenger, threading.Event())
-    assert not ticker(None)
+    heartbeat = Heartbeat(patient, challenger, threading.Event())
+    assert not heartbeat(None)
     with patient.database.writing() as session:
         order(session, patient, seed=2)
-    assert not ticker(None)
+    assert not heartbeat(None)
     patient.work.set()
     with pytest.raises(Yielding):
-        ticker(None)
+        heartbeat(None)
