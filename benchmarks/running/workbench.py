@@ -29,7 +29,7 @@ from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Result, Step, Stored
 from service.worker.child.load import load as load_checkpoint
-from service.worker.child.train import Workshop
+from service.worker.child.train import Executor
 
 SECRET = b"the folds of a benchmark"
 
@@ -59,7 +59,7 @@ class Model:
         self._places = Places(
             store=str(root / "store"), cache=str(root / "cache"), cache_bytes=4 * 2**30, area=model_area(1)
         )
-        self._workshop = Workshop()
+        self._executor = Executor()
         self._rows: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._sources: dict[str, str] = {}
@@ -190,8 +190,8 @@ class Model:
 
     def _execute(self, assignment: Assignment) -> Result:
         with timed_methods() as spent:
-            result = self._workshop.execute(assignment, no_progress, no_check)
-        self._workshop.tidy()
+            result = self._executor.execute(assignment, no_progress, no_check)
+        self._executor.tidy()
         self.method_seconds = sum(spent)
         self._entries += result.entries
         self.made = result

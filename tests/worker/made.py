@@ -1,16 +1,18 @@
-"""Batches with rows in the store, and results as a child tells them."""
+"""Batches with rows in the store, assignments, and results as a child reports them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Interference, Outcome
+from service.contract.enums import Interference, Outcome, UpdateKind
 from service.contract.inputs import Architecture, VectorInput
+from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, Cost, GateReport, NewClassesScore, OldClasses, Pair, Report, Rule
 from service.learning.data.rows import make_rows
 from service.learning.data.serialization import pack_rows, pack_shard
@@ -20,7 +22,7 @@ from service.registry import batches, leases, models
 from service.registry.sql.tables import Batch, Update
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
-from service.worker.assignment import Entry, Result, Shard
+from service.worker.assignment import Assignment, Entry, Places, Result, Shard, Step
 from tests.registry.facts import LEASE
 
 SPACE = "5" * 64
@@ -83,6 +85,24 @@ def entry(runtime: Runtime, batch_id: str, area: str = model_area(1)) -> Entry:
     """Of a batch of eight rows, its bytes in the store."""
     digest = runtime.store.put(area, f"entry of {batch_id}".encode())
     return Entry(batch=batch_id, space=SPACE, digest=digest, rows=8)
+
+
+def assignment(name: str, **params: Any) -> Assignment:
+    """To learn one batch of rows of two numbers by this method."""
+    return Assignment(
+        update="upd_1",
+        kind=UpdateKind.LEARN,
+        places=Places(store="/nowhere", cache="/nowhere", cache_bytes=0, area="model-1"),
+        input=VectorInput(kind="vector", size=2),
+        architecture=Architecture(),
+        policy=GatePolicy(),
+        base=None,
+        start=None,
+        steps=[Step(batches=["bat_1"], method={"name": name, **params}, seed=0)],
+        rows={},
+        counts={},
+        entries=[],
+    )
 
 
 def report(outcome: Outcome) -> Report:

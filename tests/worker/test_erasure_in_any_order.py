@@ -225,7 +225,7 @@ class Child:
 
     def __init__(self, parent: Power) -> None:
         self._parent = parent
-        self._workshop: train.Workshop | None = None
+        self._executor: train.Executor | None = None
         self.power = Power()
         self.meanwhile: Callable[[], None] | None = None
         self.parent_is_paused = False
@@ -234,18 +234,18 @@ class Child:
         """It starts when it is needed."""
 
     def kill(self) -> None:
-        self._workshop, self.power = None, Power()
+        self._executor, self.power = None, Power()
 
     @property
     def untidy(self) -> bool:
         """Whether it has something left to do."""
-        return self._workshop is not None and bool(self._workshop._keep)
+        return self._executor is not None and bool(self._executor._keep)
 
     def tidy(self) -> None:
         """What it does behind the back of its parent."""
-        if self._workshop is not None:
+        if self._executor is not None:
             with suppress(PowerCut):
-                self._workshop.tidy()
+                self._executor.tidy()
 
     def run(self, assignment: Assignment, _tick_seconds: float, tick: Callable[[Progress | None], bool]) -> Result:
         self.tidy()
@@ -268,9 +268,9 @@ class Child:
             patched.setattr(train, "LocalArtifacts", lambda root, crash: Store(root, power))
             patched.setattr(stored_data, "UNSAVED_ROWS", stored_data.UNSAVED_LEAST)  # sums are cached at once
             patched.setattr(train, "Cache", lambda root, most: Sums(root, most, power))
-            self._workshop = workshop = self._workshop or train.Workshop()
+            self._executor = executor = self._executor or train.Executor()
             try:
-                return workshop.execute(assignment, progress, lambda: None)
+                return executor.execute(assignment, progress, lambda: None)
             except PowerCut:
                 if self._parent.left == 0:
                     raise  # both are dead

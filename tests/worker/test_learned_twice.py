@@ -23,7 +23,7 @@ from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.upkeep.verify import verify
 from service.worker.assignment import Result
-from service.worker.child.train import Workshop
+from service.worker.child.train import Executor
 from service.worker.parent import assign
 from service.worker.parent.publish import finish_lost, publish
 from tests.registry.facts import model, retract
@@ -44,7 +44,7 @@ class Process:
     """A worker with its warm child, in the process of the test."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.runtime, self.workshop = runtime, Workshop()
+        self.runtime, self.executor = runtime, Executor()
         with runtime.database.writing() as session:
             model(session)
         self.first = self.send(0)
@@ -73,8 +73,8 @@ class Process:
         with self.runtime.database.reading() as session:
             assignment = assign.assignment(self.runtime, session, update)
         assert assignment is not None
-        result = self.workshop.execute(assignment, no_progress, check)
-        self.workshop.tidy()
+        result = self.executor.execute(assignment, no_progress, check)
+        self.executor.tidy()
         return result
 
     def learn(self) -> None:
@@ -157,7 +157,7 @@ def test_what_was_not_published_is_whole_the_second_time(process: Process, metho
         assert publish(process.runtime, update.id, update.fence, result) is None
     process.learn()
     process.verified()
-    process.workshop = Workshop()
+    process.executor = Executor()
     process.order([process.send(3)], asked)
     process.learn()
     process.verified()
@@ -168,7 +168,7 @@ def test_an_update_that_makes_room_before_its_end_is_whole_the_second_time(proce
     update = claimed(process.runtime)
 
     def stop() -> None:
-        if process.workshop._memory._held:
+        if process.executor._memory._held:
             raise Cancelled("An update waits.")
 
     with pytest.raises(Cancelled):

@@ -79,12 +79,12 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     torch.set_num_threads(int(sys.argv[1]))
-    workshop = train.Workshop()
+    executor = train.Executor()
     line.say(ready=True)
     while True:
         assignment = Assignment.model_validate(line.assignments.get())
         try:
-            result = workshop.execute(assignment, line.progress, line.check)
+            result = executor.execute(assignment, line.progress, line.check)
         except TsuikaError as error:
             line.say(error={"slug": error.slug, "detail": error.detail})
         except Exception as error:
@@ -92,7 +92,7 @@ def main() -> None:
             line.say(error={"slug": "learning-failed", "detail": f"{type(error).__name__}: {error}"[:2000]})
         else:
             line.say(result=result.model_dump(mode="json"))
-            workshop.tidy()
+            executor.tidy()
 
 
 if __name__ == "__main__":

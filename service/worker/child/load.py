@@ -1,4 +1,4 @@
-"""Out of the store: a version as a checkpoint, its shards verified, and what its lineage remembers."""
+"""Reads a version from the store as a checkpoint, each shard verified, and what its lineage remembers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ log = logging.getLogger("tsuika.child")
 
 
 def load(stored: Stored, store: Artifacts) -> Checkpoint:
-    """A version from its shards, each verified; weights of a pretrained backbone are shared. Raises CorruptArtifact."""
+    """Reads a version from its shards, each verified; weights of a pretrained backbone are shared. Raises
+    CorruptArtifact."""
     layout = Layout.model_validate(stored.layout)
     return Checkpoint(
         layout=layout,
@@ -28,7 +29,7 @@ def load(stored: Stored, store: Artifacts) -> Checkpoint:
 
 
 def past(assignment: Assignment, store: Artifacts) -> Past:
-    """What the lineage remembers, read where it is stored."""
+    """Reads what the lineage remembers."""
     lineage, area = assignment.lineage, assignment.places.area
     return Past(
         bits=[(b.version, bits) for b in lineage.bits if (bits := _bits(store, area, b)) is not None],
@@ -38,7 +39,7 @@ def past(assignment: Assignment, store: Artifacts) -> Past:
 
 
 def _bits(store: Artifacts, area: str, remembered: Bits) -> Correctness | None:
-    """What a version got right; without it there is one version less to look back on, which is no reason to fail."""
+    """What a version got right; None where that is damaged: one version less to look back on is no reason to fail."""
     try:
         return Correctness.load(unpack(store.get(area, remembered.digest))[0])
     except CorruptArtifact as damaged:

@@ -1,4 +1,4 @@
-"""Which method a step uses: asked for by name, or taken from the table of `auto`, with who may challenge it."""
+"""The method that a step uses: requested by name, or taken from the table of `auto`, which may name a challenger."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from service.worker.assignment import Assignment, Challenge
 
 @dataclass(frozen=True)
 class Chosen:
-    """The method of a step, resolved: by name, or by `auto` with its reason. `unless`: which it must beat at once."""
+    """The method of a step with the reason for it. `rival`: the method that it must beat at once, if any."""
 
     method: Method
     params: Strict
     why: str
     challenge: Challenge | None = None
-    unless: Chosen | None = None
+    rival: Chosen | None = None
 
     @property
     def request(self) -> dict[str, Any]:
-        """As it is stored, and replayed from."""
+        """The method as it is stored, and replayed from."""
         return {"name": self.method.name, **self.params.model_dump(mode="json")}
 
 
@@ -36,18 +36,19 @@ def choose(
     if request["name"] != AUTO:
         method, params = resolve(request)
         return Chosen(method, params, f"{method.name}: asked for by name.")
-    asked = AutoParams.model_validate({k: v for k, v in request.items() if k != "name"})
-    choice = auto(base, data, asked, surroundings)
+    auto_params = AutoParams.model_validate({k: v for k, v in request.items() if k != "name"})
+    choice = auto(base, data, auto_params, surroundings)
     method, params = resolve(choice.request)
     challenge, why = None, choice.why
     if choice.challenger is not None:
         why += f" If it goes live, a challenger follows: {choice.challenge}."
-        challenge = Challenge(method=choice.challenger, why=choice.challenge, budget_seconds=asked.budget_seconds)
-    unless = Chosen(*resolve(choice.unless), why, challenge) if choice.unless is not None else None
-    return Chosen(method, params, why, challenge, unless)
+        seconds = auto_params.budget_seconds
+        challenge = Challenge(method=choice.challenger, why=choice.challenge, budget_seconds=seconds)
+    rival = Chosen(*resolve(choice.unless), why, challenge) if choice.unless is not None else None
+    return Chosen(method, params, why, challenge, rival)
 
 
-def around(assignment: Assignment) -> Surroundings:
+def surroundings_of(assignment: Assignment) -> Surroundings:
     """What `auto` looks at besides base and data."""
     return Surroundings(
         keeps=assignment.retention != "none",

@@ -1,4 +1,4 @@
-"""The bytes of one model as its updates ask for them: rows and entries of the store, sums of memory or the cache."""
+"""The bytes of one model that its updates read: rows and entries from the store, sums from memory or the cache."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from service.contract.enums import Retention
 from service.errors import MethodRefused
@@ -20,6 +21,8 @@ from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
 from service.worker.assignment import Entry
 
+T = TypeVar("T", bound=Rows | Ledger)
+
 REMEMBERED_BYTES = 128 * 2**20
 """Ledgers and exams that a process keeps in memory."""
 REMEMBERED_LEAST = 6
@@ -29,42 +32,42 @@ REMEMBERED_LEAST = 6
 class Memory:
     """The latest ledgers and exams of a process, by name; what falls out is read from the cache again.
 
-    unsaved: rows in what is held, by name, that a process which starts anew would have to sum.
+    unsaved: by name, the rows of what is held that the cache lacks.
     """
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, Rows | Ledger] = OrderedDict()
         self.unsaved: dict[str, int] = {}
 
-    def recall(self, name: str, otherwise: Callable[[], Rows | Ledger]) -> Rows | Ledger:
-        """The thing of that name; made by `otherwise` where it is not held."""
+    def recall(self, name: str, make: Callable[[], T]) -> T:
+        """The thing of that name, made where it is not held."""
         if name not in self._held:
-            self.hold(name, otherwise())
+            self.hold(name, make())
         self._held.move_to_end(name)
-        return self._held[name]
+        return cast(T, self._held[name])
 
     def hold(self, name: str, thing: Rows | Ledger) -> None:
-        """Keep a thing, and let those go that were not asked for longest."""
+        """Keeps a thing, and drops those that were used least recently."""
         self._held[name] = thing
         self._held.move_to_end(name)
         while len(self._held) > REMEMBERED_LEAST and sum(map(_bytes, self._held.values())) > REMEMBERED_BYTES:
             self.unsaved.pop(self._held.popitem(last=False)[0], None)
 
     def forget(self) -> None:
-        """Drop everything: some of its rows were erased."""
+        """Drops everything: some of its rows were erased."""
         self._held.clear()
         self.unsaved.clear()
 
 
 def _bytes(thing: Rows | Ledger) -> int:
-    """Of a ledger with the two sums that it works out once they are asked for."""
+    """Bytes of a thing in memory; a ledger counts with the two sums that it works out when they are used."""
     if isinstance(thing, Rows):
         return thing.inputs.nbytes
     return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
 
 
 @dataclass
-class Shelf:
+class ModelStore:
     """The bytes of one model: its rows and entries in the store, its sums in the cache."""
 
     store: Artifacts
@@ -77,7 +80,7 @@ class Shelf:
     made: list[Entry] = field(default_factory=list)
 
     def batch(self, batch_id: str) -> Rows:
-        """Rows of a batch that are still kept, raw inputs; one of which none is kept must not be asked for."""
+        """Rows of a batch that are still kept, raw inputs. At least one must be."""
         return unpack_rows(self.store.get(self.area, self.rows[batch_id]))
 
     def unlabelled(self, batch_id: str) -> Array | None:
@@ -85,14 +88,14 @@ class Shelf:
         return unpack_unlabelled(self.store.get(self.area, self.rows[batch_id])) if batch_id in self.rows else None
 
     def entry(self, batch_id: str, space: Space, run: Run) -> FeatureRows:
-        """Rounded features of a batch: of rows that were deleted those that judge and select alone."""
+        """Rounded features of a batch; where rows were deleted, of those that judge and select alone."""
         adds = self.adds(batch_id, space, run)
         return FeatureRows.concat([adds.exam, adds.selected]) if isinstance(adds, SummedEntry) else adds
 
     def adds(self, batch_id: str, space: Space, run: Run) -> FeatureRows | SummedEntry:
-        """What a batch adds to a ledger; computed and stored where no entry is there.
+        """What a batch adds to a ledger, computed and stored where it has no entry.
 
-        Of exemplars alone where the others were deleted before this feature space was there. Raises MethodRefused
+        It is of exemplars alone where the others were deleted before this feature space came up. Raises MethodRefused
         where no row is left to compute it from.
         """
         key = (batch_id, space.id)
@@ -111,7 +114,7 @@ class Shelf:
         return entry
 
     def enter(self, batch_ids: Iterable[str], space: Space, run: Run) -> None:
-        """Have an entry of each batch, made anew where none is recorded. Sums that are remembered, or that the cache
+        """Makes the entries that are not recorded. Sums that are remembered, or that the cache
         holds, may be those of an update that was never published: its entries were not recorded, and may be deleted.
         """
         for batch_id in batch_ids:
@@ -119,8 +122,8 @@ class Shelf:
                 self.adds(batch_id, space, run)
 
     def restore(self, space: Space, run: Run) -> bool:
-        """Entries that were made here and that an erasure has swept, since no row names them yet: those of `space` are
-        stored again, the others are not told of. -> whether there were any"""
+        """Makes up for an erasure that swept entries made here, which no row names yet: those of `space` are stored
+        again, the others are dropped from `made`. -> whether there were any"""
         swept = [entry for entry in self.made if not self.store.has(self.area, entry.digest)]
         for entry in swept:
             self.made.remove(entry)
@@ -129,6 +132,6 @@ class Shelf:
         return bool(swept)
 
     def name(self, *words: str, learned: Iterable[str]) -> str:
-        """Name of something that is a function of a set of batches."""
+        """The name of something that is a function of a set of batches."""
         text = "\n".join([self.area, *words, *sorted(learned)])
         return hashlib.sha256(text.encode()).hexdigest()

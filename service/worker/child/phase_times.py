@@ -1,4 +1,4 @@
-"""Where the seconds of an update go, told by its progress: how long each phase lasted."""
+"""How long each phase of an update lasts, by the progress that it reports."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable
 FIRST = "reading"
 
 
-class Parts:
-    """Seconds of each phase; of one that comes again the sum. A phase that is done gives back to the one around it.
+class PhaseTimes:
+    """Seconds of each phase, summed where it comes again. A phase that is done gives back to the one around it.
 
-    tell: where progress goes on to.
+    report: where progress goes on to.
     """
 
-    def __init__(self, tell: Callable[[str, int, int], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[str, int, int], None]) -> None:
+        self._report = report
         self._open, self._since = [FIRST], time.perf_counter()
         self._seconds: dict[str, float] = {}
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """As the child's progress."""
+        """Notes when a phase begins or is done, and passes it on."""
         self._count()
         if phase in self._open:
             del self._open[self._open.index(phase) + 1 :]
@@ -28,10 +28,10 @@ class Parts:
             self._open.append(phase)
         if done >= total and len(self._open) > 1:
             self._open.pop()
-        self._tell(phase, done, total)
+        self._report(phase, done, total)
 
     def seconds(self) -> dict[str, float]:
-        """Up to now, in order of appearance."""
+        """Seconds up to now, in order of appearance."""
         self._count()
         return {phase: round(seconds, 6) for phase, seconds in self._seconds.items()}
 

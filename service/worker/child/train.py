@@ -1,11 +1,11 @@
-"""The accelerator side: an assignment in, stored shards and a report out. No database."""
+"""Executes assignments: learns, judges, and stores what comes of it. No database."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,18 +30,18 @@ from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard
-from service.worker.child.challenger import against, beside, better, within
+from service.worker.child.challenger import Champion, better, challenge, examine_challenger, within_budget
 from service.worker.child.load import load, past
-from service.worker.child.method_choice import Chosen, around, choose
-from service.worker.child.model_store import Memory, Shelf
-from service.worker.child.phase_times import Parts
+from service.worker.child.method_choice import Chosen, choose, surroundings_of
+from service.worker.child.model_store import Memory, ModelStore
+from service.worker.child.phase_times import PhaseTimes
 from service.worker.child.stored_data import StoredData
 from service.worker.child.write_behind import WriteBehind
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
-    """What an assignment came to, before it is stored. `chosen` null: everything was taken back."""
+class Execution:
+    """What an assignment came to, before it is stored. `chosen` is None where everything was taken back."""
 
     candidate: Candidate
     data: StoredData
@@ -54,19 +54,19 @@ class Done:
         return self.chosen.why if self.chosen else "Nothing was left to learn."
 
 
-class Workshop:
-    """Executes assignments one after another and remembers the ledgers and exams it met."""
+class Executor:
+    """Executes assignments one after another and remembers the ledgers and exams that they used."""
 
     def __init__(self) -> None:
         self._memory = Memory()
-        self._keep: list[tuple[Cache, str, str, Rows | Ledger]] = []
+        self._unwritten: list[tuple[Cache, str, str, Rows | Ledger]] = []
         self._weights: list[SharedWeights] = []
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="store")
 
     def execute(
         self, assignment: Assignment, progress: Callable[[str, int, int], None], check: Callable[[], None]
     ) -> Result:
-        """Learn, judge, store. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more."""
+        """Learns, judges, stores. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more."""
         places = assignment.places
         store = WriteBehind(LocalArtifacts(Path(places.store), crash=_crasher(places.crash_point)), self._threads)
         try:
@@ -81,12 +81,12 @@ class Workshop:
         progress: Callable[[str, int, int], None],
         check: Callable[[], None],
     ) -> Result:
-        started, parts = time.perf_counter(), Parts(progress)
+        started, phases = time.perf_counter(), PhaseTimes(progress)
         places = assignment.places
         cache = Cache(Path(places.cache), places.cache_bytes)
         for area in (places.area, exam_area(places.area)):
             cache.enter(area)
-        shelf = Shelf(
+        model_store = ModelStore(
             store,
             cache,
             places.area,
@@ -107,37 +107,40 @@ class Workshop:
             self._weights = [tensors for tensors in base.parts.values() if isinstance(tensors, SharedWeights)]
         seed = assignment.steps[-1].seed if assignment.steps else 0
         if assignment.champion is not None:
-            check = within(assignment.budget_seconds, started, check)
-        run = Run(seed=seed, progress=parts.progress, check=check)
-        execute = _learn if assignment.kind is UpdateKind.LEARN else _take_back
-        done = execute(assignment, shelf, base, run, context)
-        parts.progress("storing", 0, 1)
-        remembered = done.data.remember(done.candidate.space)
-        self._keep = [(cache, places.area, name, thing) for name, thing in remembered.items()]
-        result = _stored(assignment, done, shelf)
+            check = within_budget(assignment.budget_seconds, started, check)
+        run = Run(seed=seed, progress=phases.progress, check=check)
+        execute = _learn if assignment.kind is UpdateKind.LEARN else _retract
+        execution = execute(assignment, model_store, base, run, context)
+        phases.progress("storing", 0, 1)
+        remembered = execution.data.remember(execution.candidate.space)
+        self._unwritten = [(cache, places.area, name, thing) for name, thing in remembered.items()]
+        result = _store(assignment, execution, model_store)
         store.settle()
-        if shelf.restore(done.candidate.space, run):
-            result = _stored(assignment, done, shelf)
+        if model_store.restore(execution.candidate.space, run):
+            result = _store(assignment, execution, model_store)
             store.settle()
-        return result.timed(parts.seconds(), seconds=time.perf_counter() - started)
+        return result.timed(phases.seconds(), seconds=time.perf_counter() - started)
 
     def tidy(self) -> None:
-        """What can wait until the result is told: write the new sums to the cache."""
-        for cache, area, name, thing in self._keep:
+        """Writes the new sums to the cache, which can wait until the result is reported."""
+        for cache, area, name, thing in self._unwritten:
             if isinstance(thing, Ledger):
                 cache.put(area, name, thing.pack())
             else:
                 cache.put(exam_area(area), name, pack_rows(thing))
-        self._keep = []
+        self._unwritten = []
 
 
-def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:
+def _learn(
+    assignment: Assignment, model_store: ModelStore, base: Checkpoint | None, run: Run, context: Context
+) -> Execution:
+    """Learns new batches, and judges what came of it."""
     [step] = assignment.steps
-    base = _knowing(base)
+    base = _unless_empty(base)
     known = assignment.base.learned if assignment.base else []
-    data = _data(assignment, shelf, known, step.batches, run)
+    data = StoredData(model_store, assignment, known, step.batches, run)
     run.progress("choosing", 0, 1)
-    chosen = choose(step.method, base, data, around(assignment))
+    chosen = choose(step.method, base, data, surroundings_of(assignment))
     run.progress("choosing", 1, 1)
     layout = base.layout if base is not None else None
     if reason := refused(chosen.method, chosen.params, assignment.retention, assignment.architecture, layout):
@@ -146,100 +149,84 @@ def _learn(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: R
     context = replace(context, retraining=retraining_cost(base, data, epochs))
     refuse_to_forget(chosen.method, base, data)
     learned = learn(base, data, chosen.method, chosen.params, run)
-    if chosen.unless is not None:
-        learned, chosen = better(base, data, (learned, chosen), chosen.unless, run)
+    learned, chosen = better(base, data, learned, chosen, run)
     if assignment.champion is None:
-        return Done(examine(base, learned, data, run, context), data, chosen)
-    champion = load(assignment.champion, shelf.store)
-    chosen, lost = against(champion, learned.checkpoint, data, chosen, run)
-    everything = _data(assignment, shelf, data.learned, [], run)
+        return Execution(examine(base, learned, data, run, context), data, chosen)
+    champion = Champion(load(assignment.champion, model_store.store), base)
+    chosen, lost = challenge(champion, learned.checkpoint, data, chosen, run)
+    everything = StoredData(model_store, assignment, data.learned, [], run)
     context = replace(context, live=assignment.champion.number)
-    return Done(beside(base, champion, learned, data, everything, run, context), data, chosen, lost)
+    candidate = examine_challenger(champion, learned, data, everything, run, context)
+    return Execution(candidate, data, chosen, lost)
 
 
-def _take_back(assignment: Assignment, shelf: Shelf, base: Checkpoint | None, run: Run, context: Context) -> Done:
-    """The lineage without the named batches, measured but not vetoed, with its certificate."""
+def _retract(
+    assignment: Assignment, model_store: ModelStore, base: Checkpoint | None, run: Run, context: Context
+) -> Execution:
+    """Learns the lineage again without the named batches. It is measured, not vetoed, and gets a certificate."""
     assert base is not None
-    start = load(assignment.start, shelf.store) if assignment.start else None
-    checkpoint = _knowing(start)
+    start = load(assignment.start, model_store.store) if assignment.start else None
+    checkpoint = _unless_empty(start)
     before = assignment.start.learned if assignment.start else []
     known = [b for b in before if b not in assignment.removed]
     learned, chosen, by_auto = Learned(start) if start else blank(assignment.input, base), None, False
     for step in assignment.steps:
-        data = _data(assignment, shelf, known, step.batches, run)
+        data = StoredData(model_store, assignment, known, step.batches, run)
         chosen = choose(step.method, checkpoint, data)
-        something = len(data.batch) if checkpoint is None else step.batches or len(known) < len(before)
-        if something:
+        if len(data.batch) if checkpoint is None else step.batches or len(known) < len(before):
             learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
             by_auto = by_auto or step.by_auto
-        checkpoint, known = _knowing(learned.checkpoint), [*known, *step.batches]
-    data = _data(assignment, shelf, known, [], run)
+        checkpoint, known = _unless_empty(learned.checkpoint), [*known, *step.batches]
+    data = StoredData(model_store, assignment, known, [], run)
     learned = replace(learned, out_of_fold=None)  # of the rows of the last step: here no rows are new
-    return Done(
+    return Execution(
         certify(base, learned, data, assignment.removed, run, context, assignment.appeared, by_auto), data, chosen
     )
 
 
-def _knowing(base: Checkpoint | None) -> Checkpoint | None:
-    """The base, unless everything was taken back from it: then learning begins as on a model without a version."""
+def _unless_empty(base: Checkpoint | None) -> Checkpoint | None:
+    """The base, or None where everything was taken back from it: learning begins as on a model without a version."""
     return base if base is not None and base.classes else None
 
 
-def _data(assignment: Assignment, shelf: Shelf, known: Sequence[str], new: Sequence[str], run: Run) -> StoredData:
-    counts, sources = assignment.counts, assignment.sources
-    return StoredData(
-        shelf,
-        assignment.input,
-        assignment.architecture,
-        known,
-        new,
-        run,
-        known_rows=sum(counts[b] for b in known),
-        kept_rows=sum(assignment.kept.get(b, 0) for b in known),
-        known_sources=frozenset(sources[b] for b in known if b in sources),
-        sources=sources,
-        weights=assignment.weights,
-    )
-
-
-def _stored(assignment: Assignment, done: Done, shelf: Shelf) -> Result:
-    """Bytes first: everything is in the store before anybody hears of it."""
-    candidate, checkpoint = done.candidate, done.candidate.checkpoint
+def _store(assignment: Assignment, execution: Execution, model_store: ModelStore) -> Result:
+    """Stores shards and answers; -> the result that names them."""
+    candidate, checkpoint = execution.candidate, execution.candidate.checkpoint
     shards = []
-    there = {s.digest: s for s in assignment.base.shards} if assignment.base else {}
-    for part, tensors in checkpoint.parts.items() if done.lost is None else ():
+    of_base = {s.digest: s for s in assignment.base.shards} if assignment.base else {}
+    for part, tensors in checkpoint.parts.items() if execution.lost is None else ():
         learned = sorted(checkpoint.learned.get(part, frozenset()))
-        if isinstance(tensors, SharedWeights) and tensors.digest in there:
-            shards.append(there[tensors.digest].model_copy(update={"part": part, "learned": learned}))
+        if isinstance(tensors, SharedWeights) and tensors.digest in of_base:
+            shards.append(of_base[tensors.digest].model_copy(update={"part": part, "learned": learned}))
             continue
         data = pack_shard(tensors)
-        shards.append(Shard(part=part, digest=shelf.store.put(SHARDS, data), bytes=len(data), learned=learned))
+        shards.append(Shard(part=part, digest=model_store.store.put(SHARDS, data), bytes=len(data), learned=learned))
     gate = candidate.report.gate
     return Result(
-        learned=done.data.learned,
+        learned=execution.data.learned,
         layout=checkpoint.layout.model_dump(mode="json"),
         shards=shards,
         classes=list(checkpoint.classes),
         feature_space=candidate.space.id if candidate.ledger_digest else None,
         ledger_digest=candidate.ledger_digest,
-        bits=shelf.store.put(assignment.places.area, pack(candidate.bits.arrays())),
+        bits=model_store.store.put(assignment.places.area, pack(candidate.bits.arrays())),
         parameters=checkpoint.parameters,
         report=candidate.report,
         outcome=gate.outcome,
-        method=done.chosen.request if done.chosen else None,
-        why=_how_taken_back(assignment) if assignment.kind is UpdateKind.RETRACT else done.why,
-        entries=shelf.made,
-        learned_rows=int(done.data.batch.learning.sum()),
-        exam_rows=len(done.data.ledger(candidate.space).exam),
-        trusted=done.data.trusted(candidate.space),
-        challenge=done.chosen.challenge if done.chosen else None,
-        lost=done.lost,
+        method=execution.chosen.request if execution.chosen else None,
+        why=_why_retracted(assignment) if assignment.kind is UpdateKind.RETRACT else execution.why,
+        entries=model_store.made,
+        learned_rows=int(execution.data.batch.learning.sum()),
+        exam_rows=len(execution.data.ledger(candidate.space).exam),
+        trusted=execution.data.trusted(candidate.space),
+        challenge=execution.chosen.challenge if execution.chosen else None,
+        lost=execution.lost,
         blames_batch=next((r.number in (1, 2) for r in gate.rules if r.severity == "rejected"), False),
     )
 
 
-def _how_taken_back(assignment: Assignment) -> str:
-    """Why the retraction could use the method it used."""
+def _why_retracted(assignment: Assignment) -> str:
+    """How a retraction was carried out, and why that was enough."""
     if not any(step.batches for step in assignment.steps):
         if not assignment.steps:
             start = assignment.start
@@ -252,7 +239,7 @@ def _how_taken_back(assignment: Assignment) -> str:
 
 
 def _crasher(point: str | None) -> Callable[[str], None]:
-    """Tests cut the power of the whole service at a named point, this process included."""
+    """Kills the service, this process included, at a named point: tests cut the power there."""
 
     def crash(reached: str) -> None:
         if reached == point:

@@ -1,4 +1,4 @@
-"""Writes beside the work: bytes go to the store in threads, and are all there before anybody hears of them."""
+"""Writes in threads while learning goes on: all bytes are in the store before a result names them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WriteBehind:
         self._writing.clear()
 
     def stop(self) -> None:
-        """Returns once nothing is being stored any more, however it ended."""
+        """Returns once nothing is being stored any more, whether it failed or not."""
         wait(self._writing.values())
 
     def get(self, area: str, digest: str) -> bytes:

@@ -26,10 +26,11 @@ from service.learning.run import Run
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker.child.model_store import Memory, Shelf
+from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream, in_space
+from tests.worker.made import assignment
 
 NAMED = {"lift": "relu", "width": 24}
 NORTH = {"north": 0.25, "*": 1.5}
@@ -174,31 +175,24 @@ def test_one_batch_more_is_one_step_more_with_the_same_bits(tmp_path: Path) -> N
     parts = [batch(k, source=["north", "south"][k % 2]) for k in range(5)]
     digests = {rows.batches[0]: store.put(model_area(1), pack_rows(rows)) for rows in parts}
     sources = {rows.batches[0]: rows.sources[0] for rows in parts}
+    counts = dict.fromkeys(digests, 30)
 
-    def data(shelf: Shelf, known: int, new: int) -> StoredData:
+    def data(model_store: ModelStore, known: int, new: int) -> StoredData:
         ids = sorted(digests)
-        return StoredData(
-            shelf,
-            VECTOR,
-            Architecture(),
-            ids[:known],
-            ids[known : known + new],
-            Run(),
-            known_rows=30 * known,
-            kept_rows=30 * known,
-            sources=sources,
-        )
+        facts = {"input": VECTOR, "counts": counts, "kept": counts, "sources": sources}
+        learning = assignment("ridge").model_copy(update=facts)
+        return StoredData(model_store, learning, ids[:known], ids[known : known + new], Run())
 
-    def shelf(name: str) -> Shelf:
-        return Shelf(store, Cache(tmp_path / name, 2**30), model_area(1), digests, {}, Memory())
+    def model_store(name: str) -> ModelStore:
+        return ModelStore(store, Cache(tmp_path / name, 2**30), model_area(1), digests, {}, Memory())
 
-    warm = shelf("warm")
+    warm = model_store("warm")
     for k in range(5):
         grown = data(warm, k, 1)
         step = grown.decayed(here, decay, NORTH)
         kept = [thing for thing in grown.remember(here).values() if isinstance(thing, Ledger)]
         assert any(same(ledger.all, step.all) for ledger in kept)
-    scratch = data(shelf("cold"), 3, 2).decayed(here, decay, NORTH)
+    scratch = data(model_store("cold"), 3, 2).decayed(here, decay, NORTH)
     memory = MemoryData(VECTOR, Architecture(), parts[:3], Rows.concat(parts[3:]))
     for group in ("judge", "select", "learn", "all"):
         assert same(getattr(step, group), getattr(scratch, group))

@@ -15,7 +15,7 @@ from service.learning.evaluation.examine import Context
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
 from service.learning.update import learn
-from service.worker.child.challenger import beside, better
+from service.worker.child.challenger import Champion, better, examine_challenger
 from service.worker.child.method_choice import choose
 from tests.learning.memory_data import MemoryData, Stream
 
@@ -41,10 +41,9 @@ def test_the_net_stays_where_it_is_better_and_else_the_exact_head_takes_over(
     stream.learn(METHODS["retrain"], *rows(label, n, 0), epochs=15, **NET)
     base, data = stream.checkpoint, stream.data(*rows(label, 300, 1))
     chosen = choose({"name": "auto"}, base, data)
-    assert (chosen.method.name, chosen.unless is not None) == ("replay", True)
+    assert (chosen.method.name, chosen.rival is not None) == ("replay", True)
     learned = learn(base, data, chosen.method, chosen.params, Run())
-    assert chosen.unless is not None
-    made, taken = better(base, data, (learned, chosen), chosen.unless, Run())
+    made, taken = better(base, data, learned, chosen, Run())
     assert taken.method.name == method, taken.why
     assert "replay answers" in taken.why
     assert "rows kept back for choosing, ridge" in taken.why
@@ -67,7 +66,7 @@ def test_a_challenger_is_judged_by_trusted_rows_or_where_those_are_elsewhere_by_
     champion = learn(base, data, *resolve({"name": "fine_tune", "epochs": 1}), Run()).checkpoint
     everything = MemoryData(SPEC, data.architecture, [*data.base_rows, data.batch], Rows.empty((12,)))
     learned = learn(base, data, *resolve({"name": "retrain", "epochs": 2, **NET}), Run())
-    report = beside(base, champion, learned, data, everything, Run(), Context(live=2)).report
+    report = examine_challenger(Champion(champion, base), learned, data, everything, Run(), Context(live=2)).report
     assert report.before is not None
     assert report.cost.rows == 400
     compared = report.gate.rules[10].why

@@ -14,7 +14,7 @@ from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
 from service.worker.child import phase_times
-from service.worker.child.phase_times import Parts
+from service.worker.child.phase_times import PhaseTimes
 from service.worker.child.write_behind import WriteBehind
 from tests.worker.made import report, result
 
@@ -25,7 +25,7 @@ def test_each_phase_has_its_seconds_and_one_within_another_is_no_part_of_it(monk
     clock = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0, 21.0, 28.0])
     monkeypatch.setattr(phase_times.time, "perf_counter", lambda: next(clock))
     told: list[tuple[str, int, int]] = []
-    found = Parts(lambda *progress: told.append(progress))
+    found = PhaseTimes(lambda *progress: told.append(progress))
     steps = [("choosing", 0, 2), ("features", 0, 5), ("features", 5, 5), ("choosing", 2, 2), ("storing", 0, 1)]
     for step in steps:
         found.progress(*step)

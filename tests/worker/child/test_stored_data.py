@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.contract.inputs import Architecture
 from service.learning.data.rows import FeatureRows, Rows, make_rows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.entry import SummedEntry
@@ -18,9 +17,10 @@ from service.storage.artifacts import exam_area, model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.child import stored_data
-from service.worker.child.model_store import Memory, Shelf
+from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, space
+from tests.worker.made import assignment
 
 AREA = model_area(1)
 
@@ -42,17 +42,13 @@ class Data:
             self.rows[f"bat_{k}"] = self.store.put(AREA, pack_rows(make_rows(f"bat_{k}", x, y, SECRET)))
 
     def of(self, known: int, new: int) -> StoredData:
-        shelf, ids = Shelf(self.store, self.cache, AREA, self.rows, self.entries, self.memory), sorted(self.rows)
-        return StoredData(
-            shelf,
-            VECTOR,
-            Architecture(),
-            ids[:known],
-            ids[known : known + new],
-            Run(),
-            known_rows=20 * known,
-            kept_rows=20 * known,
+        model_store, ids = (
+            ModelStore(self.store, self.cache, AREA, self.rows, self.entries, self.memory),
+            sorted(self.rows),
         )
+        rows = dict.fromkeys(ids, 20)
+        learning = assignment("ridge").model_copy(update={"input": VECTOR, "counts": rows, "kept": rows})
+        return StoredData(model_store, learning, ids[:known], ids[known : known + new], Run())
 
     def learned(self, known: int, new: int = 1) -> int:
         """How many things an update gives the cache."""
@@ -73,13 +69,13 @@ def test_sums_are_cached_once_enough_is_new_and_a_new_process_sums_the_rest(
     warm = data.of(7, 1)
     expected, exam = warm.grown(space()), warm.exam
     data.memory = Memory()
-    read, adds = list[str](), Shelf.adds
+    read, adds = list[str](), ModelStore.adds
 
-    def reading(shelf: Shelf, batch: str, here: Space, run: Run) -> FeatureRows | SummedEntry:
+    def reading(model_store: ModelStore, batch: str, here: Space, run: Run) -> FeatureRows | SummedEntry:
         read.append(batch)
-        return adds(shelf, batch, here, run)
+        return adds(model_store, batch, here, run)
 
-    monkeypatch.setattr(Shelf, "adds", reading)
+    monkeypatch.setattr(ModelStore, "adds", reading)
     cold = data.of(7, 1)
     assert cold.grown(space()).digest == expected.digest
     assert read == ["bat_4", "bat_5", "bat_6", "bat_7"], "the others' sums are in the cache"
@@ -111,13 +107,13 @@ def test_sums_of_an_update_that_was_not_published_are_made_with_entries_again(da
 def test_entries_that_are_swept_while_an_update_learns_are_stored_again(data: Data) -> None:
     """An erasure sweeps what no row names yet; of what was made in another space it is not told."""
     learning = data.of(0, 2)
-    shelf, other = learning._shelf, replace(space(), id="9" * 64)
+    model_store, other = learning._store, replace(space(), id="9" * 64)
     learning.grown(space())
     learning.entry(other)
-    assert not shelf.restore(space(), Run())
-    made = {entry.digest for entry in shelf.made if entry.space == space().id}
-    for entry in shelf.made:
+    assert not model_store.restore(space(), Run())
+    made = {entry.digest for entry in model_store.made if entry.space == space().id}
+    for entry in model_store.made:
         data.store.delete(AREA, entry.digest)
-    assert shelf.restore(space(), Run())
-    assert {entry.digest for entry in shelf.made} == made
+    assert model_store.restore(space(), Run())
+    assert {entry.digest for entry in model_store.made} == made
     assert all(data.store.has(AREA, digest) for digest in made)

@@ -10,19 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from service.contract.enums import UpdateKind
-from service.contract.inputs import Architecture, VectorInput
-from service.contract.policy import GatePolicy
 from service.errors import Cancelled, MethodRefused
 from service.runtime import Runtime
-from service.worker.assignment import Assignment, Places, Step
 from service.worker.parent import child_process
 from service.worker.parent.child_process import ChildFailed, ChildLost, NoProgress, WarmChild
-from tests.worker.made import result
+from tests.worker.made import assignment, result
 
 
 @pytest.fixture(autouse=True)
@@ -35,23 +30,6 @@ def child() -> Iterator[WarmChild]:
     child = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=20.0)
     yield child
     child.kill()
-
-
-def assignment(name: str, **params: Any) -> Assignment:
-    return Assignment(
-        update="upd_1",
-        kind=UpdateKind.LEARN,
-        places=Places(store="/nowhere", cache="/nowhere", cache_bytes=0, area="model-1"),
-        input=VectorInput(kind="vector", size=2),
-        architecture=Architecture(),
-        policy=GatePolicy(),
-        base=None,
-        start=None,
-        steps=[Step(batches=["bat_1"], method={"name": name, **params}, seed=0)],
-        rows={},
-        counts={},
-        entries=[],
-    )
 
 
 def alive(pid: int) -> bool:
