@@ -1,4 +1,4 @@
-"""What crosses between the parent and the child: digests, parameters and a seed, as JSON; never live objects."""
+"""What crosses between parent and child, as JSON: digests, parameters and a seed, never live objects."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.contract.report import ClassEvidence, Report
 
 
 class Fact(BaseModel):
-    """Frozen, and strict about its fields."""
+    """Is frozen, and refuses fields that it does not have."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Shard(Fact):
-    """One stored part of a version and the batches that had a hand in it."""
+    """One stored part of a version, and the batches that it was learned from."""
 
     part: str
     digest: str
@@ -38,18 +38,18 @@ class Stored(Fact):
 
 
 class Step(Fact):
-    """One call of a method: these batches, in this order of ids. No batches: solve anew from what is known, where the
-    start still holds what is to be taken out; else the start is the answer as it is."""
+    """One call of a method on these batches, in this order. Without batches what is known is solved anew, if the start
+    learned any that are to be taken out; else the start is the answer."""
 
     batches: list[str]
     method: dict[str, Any]
     seed: int
     by_auto: bool = False
-    """The method was chosen by `auto`, from the rows that there were when it was learned first."""
+    """Whether `auto` chose the method, by the rows that were stored when these batches were first learned."""
 
 
 class Entry(Fact):
-    """Rounded features of a batch in a feature space."""
+    """The stored entry of a batch: its rounded features in a feature space."""
 
     batch: str
     space: str
@@ -58,14 +58,14 @@ class Entry(Fact):
 
 
 class Bits(Fact):
-    """Right and wrong answers on trusted rows, stored with a promoted version."""
+    """Which trusted rows a promoted version answers right, as it is stored."""
 
     version: int
     digest: str
 
 
 class Lineage(Fact):
-    """What the lineage remembers: the gate compares with it."""
+    """What the lineage remembers, for the gate to compare with."""
 
     bits: list[Bits] = []
     best_masked: dict[str, float] = {}
@@ -83,10 +83,10 @@ class Places(Fact):
 
 
 class Assignment(Fact):
-    """Everything that an execution needs.
+    """Everything that the child needs to execute an update.
 
-    `base` is the live version it is judged against; `start` the checkpoint that the first step builds on (the same, but
-    for a retraction that replays the lineage from an older version, or from nothing).
+    `base` is the live version that it is judged against; `start` is what the first step builds on: the same, except for
+    a retraction that replays the lineage from an older version, or from nothing.
     """
 
     update: str
@@ -100,7 +100,7 @@ class Assignment(Fact):
     steps: list[Step]
     removed: list[str] = []
     appeared: dict[str, list[str]] = {}
-    """Of a retraction: batches of the base as they were learned -> classes as they first appear in each."""
+    """For a retraction: batches of the base in the order in which they were learned -> the classes of each."""
     rows: dict[str, str]
     """Batch -> digest of its stored rows."""
     counts: dict[str, int]
@@ -113,7 +113,7 @@ class Assignment(Fact):
     """Pretrained backbone -> file of its weights, where the operator named one."""
     retention: Retention = Retention.ALL
     champion: Stored | None = None
-    """The version that a challenger must beat, by the same rows; null: nobody is challenged."""
+    """The version that a challenger must beat, learned from the same rows; None where this is no challenger."""
     budget_seconds: float = 0.0
     """Time that a challenger may take."""
     challenged_rows: int = 0
@@ -124,14 +124,14 @@ class Assignment(Fact):
 
 
 class Trusted(Fact):
-    """Numbers of the rows of a batch that are among the bounded ones of a ledger."""
+    """Numbers of the rows of a batch that judge and select in a ledger."""
 
     exam: list[int]
     selected: list[int]
 
 
 class Challenge(Fact):
-    """Who may challenge the version that was made, and why."""
+    """The method that challenges the version that was made, and why."""
 
     method: dict[str, Any]
     why: str
@@ -139,7 +139,7 @@ class Challenge(Fact):
 
 
 class Result(Fact):
-    """What the child made; all bytes it names are in the store."""
+    """What the child made; all bytes that it names are in the store."""
 
     learned: list[str]
     layout: dict[str, Any]
@@ -157,15 +157,15 @@ class Result(Fact):
     learned_rows: int
     exam_rows: int
     trusted: dict[str, Trusted] = {}
-    """Batch that was new -> its rows that judge and select in the ledger."""
+    """New batch -> its rows that judge and select in the ledger."""
     blames_batch: bool
-    """Rule 1 or 2 rejected it: these judge the batch itself."""
+    """Whether rule 1 or 2 rejected it: these judge the batch itself."""
     challenge: Challenge | None = None
     lost: str | None = None
-    """Of a challenger that did not win: the comparison, in a sentence. Then no version is made of it."""
+    """How a challenger lost, in a sentence; then no version is made of it."""
 
     def timed(self, parts: Mapping[str, float], seconds: float | None = None) -> Result:
-        """With these seconds of the parts of its way, in order, and those of all that the child did."""
+        """This result with these seconds of its phases, in order, and with `seconds` as those of the child's work."""
         cost = self.report.cost
         update = {"parts": dict(parts), "seconds": cost.seconds if seconds is None else seconds}
         report = self.report.model_copy(update={"cost": cost.model_copy(update=update)})

@@ -1,6 +1,6 @@
-"""The child's main: `python -m service.worker.child THREADS PRIORITY`.
+"""The learning process: `python -m service.worker.child THREADS PRIORITY`.
 
-Reads assignments, answers with progress and a result.
+Reads assignments, and answers each with progress and a result.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from service.tuning import child
 from service.worker.assignment import Assignment
 
 PROGRESS_SECONDS = 0.1
-"""Progress is told at most this often, and at each change of phase."""
+"""Progress is reported at most this often, and at each change of phase."""
 
 log = logging.getLogger("tsuika.child")
 
 
-class Line:
-    """Both ends of the talk with the parent."""
+class Parent:
+    """The connection to the parent: its orders come in, progress and results go out."""
 
     def __init__(self, source: TextIO, sink: TextIO) -> None:
         self._source, self._sink = source, sink
         self.assignments: queue.Queue[dict[str, Any]] = queue.Queue()
         self.cancelled = threading.Event()
-        self._told = ("", 0.0)
+        self._reported = ("", 0.0)
 
     def listen(self) -> None:
-        """Take what the parent says; its end is ours, in the middle of a step, too."""
+        """Reads the parent's orders; its end is the end of this process, in the middle of a step, too."""
         for text in self._source:
             message = json.loads(text)
             if "cancel" in message:
@@ -45,33 +45,33 @@ class Line:
                 self.assignments.put(message["assignment"])
         os._exit(0)
 
-    def say(self, **message: Any) -> None:
-        """One line up."""
+    def send(self, **message: Any) -> None:
+        """Sends a message."""
         self._sink.write(json.dumps(message) + "\n")
         self._sink.flush()
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Where the update stands."""
-        told, at = self._told
-        if phase != told or done == total or time.monotonic() - at > PROGRESS_SECONDS:
-            self._told = (phase, time.monotonic())
-            self.say(progress={"phase": phase, "done": done, "total": total})
+        """Reports where the update stands."""
+        last_phase, at = self._reported
+        if phase != last_phase or done == total or time.monotonic() - at > PROGRESS_SECONDS:
+            self._reported = (phase, time.monotonic())
+            self.send(progress={"phase": phase, "done": done, "total": total})
 
     def check(self) -> None:
-        """Raises Cancelled once the parent asked."""
+        """Raises Cancelled once the parent has asked for that."""
         if self.cancelled.is_set():
             raise Cancelled("Somebody asked it to stop.")
 
 
 def main() -> None:
-    """Serve assignments until the parent is gone."""
+    """Executes assignments until the parent is gone."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    line = Line(sys.stdin, child.begin(sys.argv[2]))
-    threading.Thread(target=line.listen, daemon=True, name="parent").start()
+    parent = Parent(sys.stdin, child.begin(sys.argv[2]))
+    threading.Thread(target=parent.listen, daemon=True, name="parent").start()
 
-    gc.disable()  # it would walk again and again through libraries that last
+    gc.disable()  # it would walk again and again through libraries that stay
     import scipy.linalg
-    import scipy.special  # noqa: F401  # what solves and judges: the first update does not wait for it
+    import scipy.special  # noqa: F401  # loaded now, so that the first update does not wait for it
     import torch
 
     from service.worker.child import train
@@ -80,18 +80,18 @@ def main() -> None:
     gc.enable()
     torch.set_num_threads(int(sys.argv[1]))
     executor = train.Executor()
-    line.say(ready=True)
+    parent.send(ready=True)
     while True:
-        assignment = Assignment.model_validate(line.assignments.get())
+        assignment = Assignment.model_validate(parent.assignments.get())
         try:
-            result = executor.execute(assignment, line.progress, line.check)
+            result = executor.execute(assignment, parent.progress, parent.check)
         except TsuikaError as error:
-            line.say(error={"slug": error.slug, "detail": error.detail})
+            parent.send(error={"slug": error.slug, "detail": error.detail})
         except Exception as error:
             log.exception("learning failed")
-            line.say(error={"slug": "learning-failed", "detail": f"{type(error).__name__}: {error}"[:2000]})
+            parent.send(error={"slug": "learning-failed", "detail": f"{type(error).__name__}: {error}"[:2000]})
         else:
-            line.say(result=result.model_dump(mode="json"))
+            parent.send(result=result.model_dump(mode="json"))
             executor.tidy()
 
 

@@ -1,4 +1,4 @@
-"""The database side of an execution: what a claimed update needs."""
+"""Reads from the database what the child needs to execute a claimed update."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INPUT: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 
 def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment | None:
-    """What the child needs to execute a claimed update; None when nothing is left to do."""
+    """The assignment of a claimed update; None where nothing is left to do."""
     model = models.by_id(session, update.model_id)
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
     champion = _champion(session, model, update)
@@ -81,7 +81,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
 
 
 def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str, str]:
-    """The file of the model's pretrained backbone. Raises InvalidContent where it cannot be used here any more."""
+    """The file of the model's pretrained backbone, by name. Raises InvalidContent where it can no longer be used."""
     backbone = Architecture.model_validate(model.architecture).backbone
     files = runtime.settings.weights
     if not isinstance(backbone, PretrainedBackbone):
@@ -91,7 +91,8 @@ def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str,
 
 
 def _require_clean(session: Session, base: Version | None) -> None:
-    """A retraction that ended without success left its mark: what learns on that version could never go live."""
+    """Raises Conflict where a retraction of a batch of the base has not succeeded: what is learned on it could never go
+    live."""
     if base is None or not (bad := versions.retracted_batches(session, base.learned)):
         return
     orders = select(Update).where(Update.model_id == base.model_id, Update.kind == UpdateKind.RETRACT)
@@ -104,20 +105,20 @@ def _require_clean(session: Session, base: Version | None) -> None:
 
 
 def _to_learn(session: Session, model: Model, update: Update, base: Version | None) -> list[str]:
-    """Batches that the base does not hold; a retracted one is skipped. None where no row of them has a label and the
+    """Batches that the base did not learn and that were not retracted; none where no row of them has a label and the
     method needs labels. Raises Conflict where rows were deleted."""
     known = set(base.learned) if base else set()
-    found = [session.get_one(Batch, b) for b in update.batches if b not in known]
-    there = [b for b in found if b.retracted_at is None]
-    for batch in there:
+    unknown = (session.get_one(Batch, b) for b in update.batches if b not in known)
+    new = [b for b in unknown if b.retracted_at is None]
+    for batch in new:
         batches.require_whole(session, model, batch)
     name = str((update.requested_method or {}).get("name"))
-    able = name in METHODS and METHODS[name].unlabelled
-    return [b.id for b in there] if able or any(b.rows for b in there) else []
+    needs_labels = name not in METHODS or not METHODS[name].unlabelled
+    return [] if needs_labels and not any(b.rows for b in new) else [b.id for b in new]
 
 
 def _champion(session: Session, model: Model, update: Update) -> Version | None:
-    """Whom a challenger must beat: the version that its opponent made, while that is live."""
+    """The version that a challenger must beat: that of the update it challenges, while it is live."""
     if update.challenges is None:
         return None
     version_id = session.get_one(Update, update.challenges).version_id
@@ -125,20 +126,20 @@ def _champion(session: Session, model: Model, update: Update) -> Version | None:
 
 
 def _budget(update: Update) -> float:
-    """What the request that it came from allows a challenger."""
+    """Seconds that a challenger may take, by the request that it came from."""
     if update.challenges is None or update.requested_method is None:
         return 0.0
     return AutoParams.model_validate({k: v for k, v in update.requested_method.items() if k != "name"}).budget_seconds
 
 
 def _challenged_rows(session: Session, model: Model) -> int:
-    """Rows behind the last challenge of the model."""
+    """Rows that the last challenged version of the model learned."""
     champion = updates.last_challenged(session, model)
     return sum(session.get_one(Batch, b).rows for b in champion.learned) if champion else 0
 
 
 def _step(update: Update, new: Sequence[str]) -> Step:
-    """A challenger's method was settled when it was queued."""
+    """How `new` is learned: by the requested method, or by the one that a challenger was queued with."""
     method = update.requested_method if update.challenges is None else update.method
     assert method is not None
     return Step(batches=list(new), method=method, seed=update.seed)
@@ -167,7 +168,7 @@ def places(runtime: Runtime, model: Model) -> Places:
 
 
 def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
-    """What the gate compares with, newest last: bits of promoted versions, best accuracies, evidence of batches."""
+    """What the gate compares with, newest last: answers of promoted versions, best accuracies, evidence of batches."""
     if base is None:
         return Lineage()
     policy = GatePolicy.model_validate(model.gate)
@@ -180,7 +181,7 @@ def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
 
 
 def _remembered(session: Session, model: Model, last: int) -> list[Bits]:
-    """What promoted versions got right, at spaced ages and of the last one that a person promoted; oldest first."""
+    """What promoted versions of spaced ages, and the last one that a person promoted, got right; oldest first."""
     standing = versions.promoted(session, model)
     by_person = versions.promoted_by_person(session, model, (deployments.BY_GATE, deployments.BY_ORDER))
     places = {age - 1 for age in ages(last, len(standing))} | {k for k, v in enumerate(standing) if v == by_person}

@@ -1,7 +1,7 @@
-"""The warm child: a spawned process that has torch loaded, learns one update at a time, and dies with its parent.
+"""The warm child: a process with torch loaded that learns one update at a time and ends with its parent.
 
-Parent and child speak JSON lines: an assignment down, progress and the result up. Nothing is pickled. The end of the
-child's standard input is the end of its parent, so no orphan trains on.
+An assignment goes down and progress and the result come up, as lines of JSON: nothing is pickled. The end of its
+standard input is the end of its parent for the child, so no orphan trains on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger("tsuika.worker")
 CHILD = "service.worker.child"
 """The program of the child."""
 START_SECONDS = 120.0
-"""How long a child may take to be ready, at least: what it loads then is no update's lack of progress."""
+"""How long a child may take to be ready, at least: while it loads libraries, no update stands still."""
 CANCEL_GRACE_SECONDS = 1.0
 """How long a child may take to stop by itself before it is killed."""
 
@@ -40,7 +40,7 @@ class ChildLost(TsuikaError):
 
 
 class ChildFailed(TsuikaError):
-    """Learning raised an error that may pass: it is tried again."""
+    """Learning raised an error that may pass, so it is tried again."""
 
     slug = "learning-failed"
     title = "Learning failed"
@@ -75,12 +75,12 @@ class WarmChild:
         self._ready = self._running = False
 
     def wake(self) -> None:
-        """Have `tick` called now, from any thread: something may have changed for what runs."""
+        """Has `tick` called now, from any thread: something may have changed for the update that runs."""
         if self._running:
             self._lines.put(b"")
 
     def warm(self) -> None:
-        """Start the child ahead of its first assignment."""
+        """Starts the child, ahead of its first assignment, unless it runs."""
         if self._process is None or self._process.poll() is not None:
             self._start()
 
@@ -90,8 +90,8 @@ class WarmChild:
         tick_seconds: float,
         tick: Callable[[Progress | None], bool],
     ) -> Result:
-        """The result of an assignment. `tick` is called at least every `tick_seconds` with the latest progress; when it
-        answers True the child is ended and Cancelled raised. What `tick` raises ends the child, too.
+        """Executes an assignment; -> its result. `tick` gets the latest progress at least every `tick_seconds`. Where it
+        returns True the child is ended and Cancelled raised; what it raises ends the child, too.
 
         Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged.
         """
@@ -125,8 +125,8 @@ class WarmChild:
     def _messages(self, tick_seconds: float, tick: Callable[[Progress | None], bool]) -> Iterator[dict[str, Any]]:
         """Messages of the child until its output ends; calls `tick` in between.
 
-        The same progress told again is none, and neither is an assignment that the child has not read. Time is counted
-        while we look, at most a tick at once: a parent that was paused blames no child. Raises NoProgress past the
+        The same progress again is none, and neither is an assignment that the child has not read. Time is counted
+        between looks, at most a tick at once: a parent that was paused blames no child. Raises NoProgress past the
         deadline, however well the heartbeats go.
         """
         progress: Progress | None = None
@@ -155,8 +155,8 @@ class WarmChild:
                 raise Cancelled("Somebody asked it to stop.")
 
     def _cancel(self, keep: bool = False) -> None:
-        """Ask the child to stop at its next step, then end it: whatever it had in hand goes with it. `keep`: one that
-        has stopped by itself stays warm."""
+        """Asks the child to stop at its next step, then ends it with all that it has in hand. `keep`: one that stops by
+        itself stays warm."""
         self._send({"cancel": True})
         until = time.monotonic() + CANCEL_GRACE_SECONDS
         try:
@@ -170,7 +170,7 @@ class WarmChild:
         self.kill()
 
     def kill(self) -> None:
-        """End the child and everything in its session."""
+        """Ends the child and everything in its session."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -189,12 +189,12 @@ class WarmChild:
             threading.Thread(target=work, args=(self._process, messages), daemon=True, name="child-pipe").start()
 
     def _send(self, message: dict[str, Any]) -> None:
-        """Waits for nobody: a child that reads no further must not hold up who looks after it."""
+        """Hands a message to the thread that writes, and does not wait: a child may have stopped reading."""
         self._orders.put(json.dumps(message).encode() + b"\n")
 
 
 def _feed(process: subprocess.Popen[bytes], orders: queue.SimpleQueue[bytes | None]) -> None:
-    """Move lines into the child until it is gone or there are to be no more. Its standard input is this thread's."""
+    """Writes lines to the child until it is gone, or until None. Its standard input belongs to this thread."""
     assert process.stdin is not None
     with process.stdin as pipe:
         try:
@@ -207,7 +207,7 @@ def _feed(process: subprocess.Popen[bytes], orders: queue.SimpleQueue[bytes | No
 
 
 def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) -> None:
-    """Move the child's lines into the queue until its output ends."""
+    """Puts the child's lines into the queue until its output ends, then None."""
     assert process.stdout is not None
     try:
         for line in process.stdout:
@@ -218,7 +218,7 @@ def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) ->
 
 
 def _error(error: dict[str, Any]) -> TsuikaError:
-    """The child's error as one of ours: refusals are final, everything else may be tried again."""
+    """The error that the child reported: refusals are final, all else is a ChildFailed and may be tried again."""
     kinds: dict[str, type[TsuikaError]] = {
         MethodRefused.slug: MethodRefused,
         InvalidContent.slug: InvalidContent,

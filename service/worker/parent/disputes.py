@@ -1,4 +1,4 @@
-"""Disputes: a batch contradicts what the model is sure of; a later batch, or a person, says who is right."""
+"""Disputes: a batch contradicts what the model is sure of, and a later batch, or a person, settles which is right."""
 
 from __future__ import annotations
 
@@ -17,58 +17,56 @@ from service.registry import states
 from service.registry.sql.tables import Batch, Deployment, Model, Update, UpdateEvent, Version
 
 LOOKED_BACK = 20
-"""Held updates, the latest ones, whose disputes may still be settled."""
+"""How many of the latest held updates have disputes that may still be settled."""
 
 
-def settle(session: Session, model: Model, update: Update, said: BatchEvidence) -> list[Settled]:
-    """What the batches of an update say about open disputes; an event of the update that had opened each tells it.
+def settle(session: Session, model: Model, update: Update, shown: BatchEvidence) -> list[Settled]:
+    """Settles the open disputes that the batches of an update decide; each gets an event in the update that opened it.
 
     A confirmed one is still for a person to decide: old rows say otherwise, and stay in the sums until taken back.
     """
-    if update.kind != UpdateKind.LEARN or update.challenges is not None or not said.evidence:
+    if update.kind != UpdateKind.LEARN or update.challenges is not None or not shown.evidence:
         return []
-    policy, found = GatePolicy.model_validate(model.gate), list[Settled]()
+    policy, settled = GatePolicy.model_validate(model.gate), list[Settled]()
     sources = {session.get_one(Batch, b).source for b in update.batches}
     source = sources.pop() if len(sources) == 1 else None
     for opened, dispute in _open(session, model, update):
-        evidence = said.evidence.get(dispute.class_)
+        evidence = shown.evidence.get(dispute.class_)
         independent = _by(session, opened) != _by(session, update) or (
             update.created_at - opened.created_at >= timedelta(hours=policy.disputes.hours).total_seconds()
         )
-        settled = _settles(opened.id, dispute, evidence, policy, independent, source) if evidence else None
-        if settled is not None:
-            facts = settled.model_dump(mode="json", exclude={"source", "update", "verdict"})
-            states.note(
-                session, opened, f"dispute {settled.verdict}", by_update=update.id, batches=update.batches, **facts
-            )
-            found.append(settled)
-    return found
+        end = _settled(opened.id, dispute, evidence, policy, independent, source) if evidence else None
+        if end is not None:
+            facts = end.model_dump(mode="json", exclude={"source", "update", "verdict"})
+            states.note(session, opened, f"dispute {end.verdict}", by_update=update.id, batches=update.batches, **facts)
+            settled.append(end)
+    return settled
 
 
-def settles(model: Model) -> str:
-    """What will settle what a held version disputes, in a sentence."""
+def outlook(model: Model) -> str:
+    """A sentence on what will settle the disputes of a held version."""
     hours = GatePolicy.model_validate(model.gate).disputes.hours
     later = f"{hours:g} hours later or more" if hours else "later"
     return f"A batch that says the same {later} confirms the labels; rows that agree with the live version refute them."
 
 
-def told(settled: Settled) -> str:
-    """In a sentence."""
-    said = f'{settled.rows:,} of {settled.sure:,} rows that are surely "{settled.class_}"'
+def sentence(settled: Settled) -> str:
+    """How a dispute was settled, and what to do then."""
+    share = f'{settled.rows:,} of {settled.sure:,} rows that are surely "{settled.class_}"'
     if settled.verdict == "confirmed":
         return (
-            f'Confirmed what update {settled.update} disputed: {said} say "{settled.suggested}" here, too '
+            f'Confirmed what update {settled.update} disputed: {share} say "{settled.suggested}" here, too '
             f"(p = {settled.p:.2g}). If the world has changed, promote it and take back the older batches that say "
             'otherwise. Where another version has gone live since, promote it with "rebase": true: that is learned on '
             "the live one, held once more, and can then be promoted."
         )
     return (
-        f'Refuted what update {settled.update} disputed (most often as "{settled.suggested}"): only {said} say '
+        f'Refuted what update {settled.update} disputed (most often as "{settled.suggested}"): only {share} say '
         "anything else here. Take its batch back."
     )
 
 
-def _settles(
+def _settled(
     update: str,
     opened: Dispute,
     evidence: ClassEvidence,
@@ -76,7 +74,7 @@ def _settles(
     independent: bool,
     source: str | None,
 ) -> Settled | None:
-    """Whether what a later batch shows of the class confirms or refutes what the `update` disputed; null: neither.
+    """Confirmed or refuted, by what a later batch shows of the class that the `update` disputed; None where neither.
 
     Rows of another key, or of another day, that say the same are no slip of one sender: then the concept has moved, or
     two people are wrong alike. Enough rows of the class that agree with the model refute it, whoever sent them.
@@ -94,7 +92,7 @@ def _settles(
 
 
 def _open(session: Session, model: Model, update: Update) -> Iterator[tuple[Update, Dispute]]:
-    """Disputes of earlier held updates with other batches that nobody has settled, the oldest first."""
+    """Unsettled disputes of earlier held updates with other batches, the oldest first."""
     held = (Update.model_id == model.id) & (Update.verdict == Verdict.HELD) & (Update.id != update.id)
     latest = session.scalars(select(Update).where(held).order_by(Update.id.desc()).limit(LOOKED_BACK))
     for opened in reversed(list(latest)):
@@ -102,9 +100,9 @@ def _open(session: Session, model: Model, update: Update) -> Iterator[tuple[Upda
             continue
         report = session.get_one(Version, opened.version_id).report
         past = select(UpdateEvent).where(UpdateEvent.update_id == opened.id, UpdateEvent.kind.startswith("dispute "))
-        over = {(e.detail["class"], e.detail["suggested"]) for e in session.scalars(past)}
+        settled = {(e.detail["class"], e.detail["suggested"]) for e in session.scalars(past)}
         for dispute in Report.model_validate(report).batch.disputes if report else ():
-            if (dispute.class_, dispute.suggested) not in over:
+            if (dispute.class_, dispute.suggested) not in settled:
                 yield opened, dispute
 
 
@@ -115,7 +113,7 @@ def _by_person(session: Session, opened: Update) -> bool:
 
 
 def _by(session: Session, update: Update) -> str | None:
-    """Under which key it was ordered."""
+    """The name of the key under which it was ordered."""
     ordered = select(UpdateEvent).where(UpdateEvent.update_id == update.id, UpdateEvent.kind == "queued")
     event = session.scalar(ordered.order_by(UpdateEvent.id).limit(1))
     return str(event.detail.get("by")) if event is not None else None

@@ -1,4 +1,4 @@
-"""Erasure: tombstones in one transaction, then the bytes at once; a crash is made up for at the next start.
+"""Erasure: tombstones in one transaction, then the bytes at once; the next start makes up for a crash.
 
 A batch says that it is erased once nothing is left of its rows, their features and their hashes: not in the store,
 where what given-up updates and arrivals have left goes, too; not in the cache; not in the database or its log.
@@ -23,9 +23,9 @@ log = logging.getLogger("tsuika.worker")
 
 
 def mark(session: Session, update: Update) -> None:
-    """Tombstones for the batches of a retraction and for every version that learned one of them.
+    """Marks the batches of a retraction, and every version that learned one of them, as erased.
 
-    In the transaction that ends the retraction: from then on the erasure is made up for whatever happens.
+    It happens in the transaction that ends the retraction: from then on the erasure is finished whatever happens.
     """
     for batch_id in update.batches:
         batch = session.get_one(Batch, batch_id)
@@ -40,15 +40,15 @@ def mark(session: Session, update: Update) -> None:
 
 
 def unfinished(session: Session) -> list[int]:
-    """Models with batches whose erasure was begun and may not be whole: their bytes, or a digest of them, are there."""
-    still = Batch.stored_digest.is_not(None) | Batch.doomed.is_not(None) | (Batch.digest != "")
-    begun = select(Batch.model_id).where(Batch.erased_at.is_not(None), still)
+    """Models with a batch whose erasure was begun and may be unfinished: its bytes, or a digest of them, are there."""
+    remains = Batch.stored_digest.is_not(None) | Batch.doomed.is_not(None) | (Batch.digest != "")
+    begun = select(Batch.model_id).where(Batch.erased_at.is_not(None), remains)
     return list(session.scalars(begun.distinct()))
 
 
 def finish(runtime: Runtime, *model_ids: int) -> None:
-    """Forget all that is known of the content of erased batches and versions of these models, delete their bytes and
-    whatever no row names, and leave no trace of either in the database. Safe to repeat. Raises Busy, DiskFull."""
+    """Deletes all that is known of the content of erased batches and versions of these models: their bytes, whatever no
+    row names, and the traces of both in the database. Safe to repeat. Raises Busy, DiskFull."""
     begun = {}
     for model_id in model_ids:
         with runtime.database.writing() as session:
@@ -69,13 +69,13 @@ def finish(runtime: Runtime, *model_ids: int) -> None:
 
 
 def last(session: Session) -> float:
-    """When a batch was erased last, in seconds since the epoch; 0: none was."""
+    """When the last batch was erased, in seconds since the epoch; 0 where none was."""
     return session.scalar(select(func.max(Batch.erased_at))) or 0.0
 
 
 def sweep(runtime: Runtime) -> None:
-    """Delete what no row names in models that have erased batches: who died, or lost its lease, may have left the same
-    rows there since they were erased."""
+    """Deletes what no row names in models that have erased batches: a worker that died or lost its lease may have left
+    the same rows there since."""
     with runtime.database.reading() as session:
         models = list(session.scalars(select(Batch.model_id).where(Batch.erased_at.is_not(None)).distinct()))
     if models:
@@ -83,7 +83,7 @@ def sweep(runtime: Runtime) -> None:
 
 
 def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
-    """Rows no longer name the bytes of what was erased, nor hold what tells its content to whoever guesses it.
+    """Clears from rows the names of erased bytes, and what would confirm a guess of their content.
     -> batches whose erasure is begun, numbers of the erased versions"""
     erased = (Batch.model_id == model_id) & Batch.erased_at.is_not(None)
     batches = list(session.scalars(select(Batch).where(erased, (Batch.digest != "") | Batch.doomed.is_not(None))))
@@ -100,5 +100,6 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
 
 
 def _holding(session: Session, model_id: int, erased: set[str]) -> list[Version]:
-    found = session.scalars(select(Version).where(Version.model_id == model_id, Version.erased_at.is_(None)))
-    return [v for v in found if erased.intersection(v.learned)]
+    """Versions that are still there and learned one of these batches."""
+    versions = session.scalars(select(Version).where(Version.model_id == model_id, Version.erased_at.is_(None)))
+    return [v for v in versions if erased.intersection(v.learned)]

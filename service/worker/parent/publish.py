@@ -1,4 +1,4 @@
-"""Publication: bytes first (the child stored them), row second, pointer last, all rows in one transaction."""
+"""Publication: bytes first, which the child has stored, then all rows in one transaction, the live pointer last."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ log = logging.getLogger("tsuika.worker")
 
 
 def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Verdict | None:
-    """Make the version, move the pointer where the verdict says so, serve it. None: it was queued again.
+    """Makes the version, and where it is promoted moves the pointer and serves it. -> None where it was queued again
 
-    Raises LeaseLost when another worker owns the update by now, CorruptArtifact and Incomplete where what was made is
-    not whole: nothing is published then.
+    Publishes nothing and raises LeaseLost where another worker owns the update by now, CorruptArtifact and Incomplete
+    where what was made is not whole.
     """
     began = time.perf_counter()
     loaded = _warm(runtime, update_id, result)
@@ -50,7 +50,7 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
 
 
 def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
-    """Nothing was left to learn or to take back: succeeded, with version and verdict null."""
+    """Ends an update with nothing left to learn or to take back: succeeded, without version and verdict."""
     with runtime.database.writing() as session:
         update = leases.owned(session, update_id, fence)
         learn = update.kind == UpdateKind.LEARN
@@ -68,7 +68,7 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
 
 
 def finish_lost(runtime: Runtime, update_id: str, fence: int, why: str) -> None:
-    """A challenger that did not win: succeeded, with version and verdict null, and what was compared in `why`."""
+    """Ends the update of a challenger that did not win: succeeded, without version and verdict. `why`: how it lost."""
     with runtime.database.writing() as session:
         update = leases.owned(session, update_id, fence)
         update.why = f"auto: a challenger that did not win. {why}"
@@ -76,7 +76,7 @@ def finish_lost(runtime: Runtime, update_id: str, fence: int, why: str) -> None:
 
 
 def give_up(runtime: Runtime, model_id: int, result: Result) -> None:
-    """Delete what was stored for a version that does not come, unless somebody else names the same bytes."""
+    """Deletes what was stored for a version that does not come, unless a row names the same bytes."""
     try:
         gc.discard(runtime, {(where, digest) for where, digest, _ in _bytes(model_id, result)})
     except Busy as busy:
@@ -84,7 +84,7 @@ def give_up(runtime: Runtime, model_id: int, result: Result) -> None:
 
 
 def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
-    """The version loaded and warm before its row exists, when it may go live."""
+    """Loads and warms the version before its row exists, where it may go live."""
     with runtime.database.reading() as session:
         update = session.get_one(Update, update_id)
         model = models.by_id(session, update.model_id)
@@ -100,9 +100,10 @@ def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
 
 
 def _outdated(session: Session, update: Update, model: Model, result: Result) -> bool:
-    """Queue it again where it cannot stand: a retraction whose base moved, a batch retracted while it was learned.
+    """Queues an update again whose result cannot stand: the base of a retraction moved, or a batch was retracted while
+    it was learned. One of an archived model is cancelled unless it erases. -> whether it did either
 
-    Of a retraction other retracted batches are no hindrance: each waits for a retraction of its own.
+    Other retracted batches do not hinder a retraction: each waits for a retraction of its own.
     """
     if model.archived_at is not None:
         if update.erase:
@@ -120,14 +121,14 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
 
 
 def _require_bytes(runtime: Runtime, model: Model, result: Result) -> None:
-    """What the version names is in the store now, while nobody else can delete it. Raises CorruptArtifact."""
+    """Raises CorruptArtifact where bytes that the version names are missing, now that nobody else can delete them."""
     for where, digest, what in _bytes(model.id, result):
         if not runtime.store.has(where, digest):
             raise CorruptArtifact(f"{what} is missing from the store: it is made again.")
 
 
 def _bytes(model_id: int, result: Result) -> Iterator[tuple[str, str, str]]:
-    """Area, digest and description of what a result has stored."""
+    """Area, digest and description of the bytes that a result names."""
     yield from ((SHARDS, s.digest, f"Part {s.part}") for s in result.shards)
     yield from ((model_area(model_id), e.digest, f"The entry of batch {e.batch}") for e in result.entries)
     if result.bits is not None:
@@ -135,8 +136,8 @@ def _bytes(model_id: int, result: Result) -> Iterator[tuple[str, str, str]]:
 
 
 def _require_entries(session: Session, model: Model, version: Version) -> None:
-    """Whatever the version learned has an entry in its feature space, so its sums can be recomputed. Raises
-    Incomplete."""
+    """Raises Incomplete where a batch of the version has no entry in its feature space: its sums could not be
+    recomputed."""
     if version.feature_space is None:
         return
     if lacking := ledger.lacking(session, model, version.feature_space, version.learned):
@@ -147,19 +148,20 @@ def _require_entries(session: Session, model: Model, version: Version) -> None:
 
 
 def _record(session: Session, update: Update, model: Model, result: Result) -> Verdict:
+    """Writes version, entries, verdict, pointer and what follows from them."""
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
     kind = UpdateKind(update.kind)
-    stood = _stands_on(session, update)
-    stands = model.live_version_id == stood
-    before = versions.by_id(session, stood).number if stood is not None else None
-    verdict = states.verdict(kind, result.outcome, Promotion(model.promotion), stands)
+    expected = _expected_live(session, update)
+    before = versions.by_id(session, expected).number if expected is not None else None
+    base_is_live = model.live_version_id == expected
+    verdict = states.verdict(kind, result.outcome, Promotion(model.promotion), base_is_live)
     number = versions.next_number(session, model)
     settled = disputes.settle(session, model, update, result.report.batch)
-    notes = [*result.report.batch.notes, *map(disputes.told, settled)]
+    notes = [*result.report.batch.notes, *map(disputes.sentence, settled)]
     opened = result.report.batch.disputes if verdict is Verdict.HELD else []
     batch = result.report.batch.model_copy(update={"disputes": opened, "settled": settled, "notes": notes})
     why = verdicts.verdict_sentence(result.report, verdict, number, before)
-    gate = result.report.gate.model_copy(update={"why": f"{why} {disputes.settles(model)}" if opened else why})
+    gate = result.report.gate.model_copy(update={"why": f"{why} {disputes.outlook(model)}" if opened else why})
     made = versions.Made(
         learned=result.learned,
         layout=result.layout,
@@ -193,8 +195,8 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     return verdict
 
 
-def _stands_on(session: Session, update: Update) -> int | None:
-    """The version that must still be live: the base, or whom a challenger beats."""
+def _expected_live(session: Session, update: Update) -> int | None:
+    """The version that must still be live: the base, or the one that a challenger beat."""
     if update.challenges is None:
         return update.base_version_id
     return session.get_one(Update, update.challenges).version_id
