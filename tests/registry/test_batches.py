@@ -30,19 +30,19 @@ def test_the_state_is_the_first_that_holds(
     )
     with database.writing() as session:
         digits = model(session)
-        found = batch(session, digits)
+        stored = batch(session, digits)
         if learned:
-            promoted(session, digits, [found.id])
-        found.erased_at = 2.0 if erased else None
-        found.retracted_at = 1.0 if retracted else None
-        found.rejected_by = learn(session, digits).id if rejected else None
+            promoted(session, digits, [stored.id])
+        stored.erased_at = 2.0 if erased else None
+        stored.retracted_at = 1.0 if retracted else None
+        stored.rejected_by = learn(session, digits).id if rejected else None
         session.flush()
-        assert batches.state(found, frozenset({found.id}) if learned else frozenset()) is expected
-        told = batches.resource(session, digits, found)
-        assert (told.state, told.in_live) == (expected, learned)
+        assert batches.state(stored, frozenset({stored.id}) if learned else frozenset()) is expected
+        resource = batches.resource(session, digits, stored)
+        assert (resource.state, resource.in_live) == (expected, learned)
         if not erased:
             waits = [b.id for b in batches.pending(session, digits)]
-            assert waits == ([found.id] if expected is BatchState.PENDING else [])
+            assert waits == ([stored.id] if expected is BatchState.PENDING else [])
 
 
 def test_a_batch_is_learned_while_the_live_version_knows_it_and_pending_otherwise(database: Database) -> None:
@@ -101,9 +101,9 @@ def test_content_that_was_retracted_or_belongs_to_another_model_is_new(database:
 def test_a_batch_is_found_under_its_own_model_alone(database: Database) -> None:
     with database.writing() as session:
         digits, letters = model(session), model(session, "letters")
-        found = batch(session, digits)
-        assert batches.get(session, digits, found.id) is found
-        for wrong_model, wrong_id in [(letters, found.id), (digits, "bat_0")]:
+        stored = batch(session, digits)
+        assert batches.get(session, digits, stored.id) is stored
+        for wrong_model, wrong_id in [(letters, stored.id), (digits, "bat_0")]:
             with pytest.raises(NotFound):
                 batches.get(session, wrong_model, wrong_id)
 

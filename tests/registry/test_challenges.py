@@ -63,6 +63,6 @@ def test_the_last_version_that_was_challenged_is_known_once_it_is_over(database:
         assert running is not None
         states.advance(session, running, UpdateState.SUCCEEDED, "succeeded")
         session.flush()
-        found = updates.last_challenged(session, digits)
-        assert found is not None
-        assert found.id == opponent.version_id
+        version = updates.last_challenged(session, digits)
+        assert version is not None
+        assert version.id == opponent.version_id

@@ -94,13 +94,13 @@ def test_a_beat_prolongs_the_lease_and_tells_of_a_cancel(database: Database, clo
         learn(session, model(session))
         update = claim(session)
         clock(20.0)
-        told = {"phase": "training", "done": 3, "total": 9}
-        assert not leases.beat(session, update.id, update.fence, LEASE, told)
+        progress = {"phase": "training", "done": 3, "total": 9}
+        assert not leases.beat(session, update.id, update.fence, LEASE, progress)
         session.refresh(update)
-        assert (update.lease_until, update.progress) == (1020.0 + LEASE, told)
+        assert (update.lease_until, update.progress) == (1020.0 + LEASE, progress)
         assert not updates.cancel(session, update)
         assert leases.cancel_requested(session, update.id)
-        assert leases.beat(session, update.id, update.fence, LEASE, told)
+        assert leases.beat(session, update.id, update.fence, LEASE, progress)
 
 
 def test_a_lease_that_is_kept_alive_is_not_rescued(database: Database, clock: Callable[[float], None]) -> None:
@@ -182,8 +182,8 @@ def test_an_error_is_tried_again_with_growing_delays_and_an_end(
         assert waits == [2.0, 4.0]
         assert (poison.state, poison.error, poison.attempts) == ("failed", ERROR, MOST)
     with database.reading() as session:
-        told = [e.kind for e in updates.events(session, poison.id)]
-    assert told == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
+        kinds = [e.kind for e in updates.events(session, poison.id)]
+    assert kinds == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
 
 
 def test_delays_grow_to_a_bound(database: Database, clock: Callable[[float], None]) -> None:
@@ -299,8 +299,8 @@ def test_workers_side_by_side_run_every_update_once(database: Database) -> None:
             if update is not None:
                 ran.append(update.id)
                 with own.writing() as session:
-                    mine = leases.owned(session, update.id, update.fence)
-                    states.advance(session, mine, UpdateState.SUCCEEDED, "succeeded")
+                    owned = leases.owned(session, update.id, update.fence)
+                    states.advance(session, owned, UpdateState.SUCCEEDED, "succeeded")
                 continue
             with own.reading() as session:
                 if not session.query(Update).filter(Update.state != UpdateState.SUCCEEDED).count():

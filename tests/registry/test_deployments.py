@@ -135,9 +135,9 @@ def test_the_move_says_which_batches_it_leaves_out(database: Database) -> None:
         promoted(session, digits, [a, b, c])
         undone = roll_back(session, digits, to=1)
         assert undone.left_out == [b]
-        told = deployments.rolled_back(session, digits, undone, before=3)
-        assert (told.live_version, told.previous_version, told.promotion) == (1, 3, "manual")
-        assert told.left_out == sorted([b, c])
+        answer = deployments.rolled_back(session, digits, undone, before=3)
+        assert (answer.live_version, answer.previous_version, answer.promotion) == (1, 3, "manual")
+        assert answer.left_out == sorted([b, c])
 
 
 def test_a_version_with_a_retracted_batch_is_refused_with_the_nearest_clean_one(database: Database) -> None:

@@ -24,9 +24,9 @@ def test_the_first_try_is_unknown_and_the_second_answers_what_was_recorded(datab
         assert recorded(session, ATTEMPT) is None
         record(session, ATTEMPT, 202, {"update": "upd_1"})
     with database.writing() as session:
-        found = recorded(session, ATTEMPT)
-    assert found is not None
-    assert (found.status, found.resource) == (202, {"update": "upd_1"})
+        answer = recorded(session, ATTEMPT)
+    assert answer is not None
+    assert (answer.status, answer.resource) == (202, {"update": "upd_1"})
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_a_key_is_kept_for_a_day_and_can_be_used_again_afterwards(
         at[0] += 2
         assert recorded(session, ATTEMPT) is None
         record(session, ATTEMPT, 200, {"update": "upd_2"})
-        found = recorded(session, ATTEMPT)
-        assert found is not None
-        assert found.resource == {"update": "upd_2"}
+        answer = recorded(session, ATTEMPT)
+        assert answer is not None
+        assert answer.resource == {"update": "upd_2"}
 
 
 def test_a_try_that_fails_leaves_no_key_behind(database: Database) -> None:
@@ -89,8 +89,8 @@ def test_twenty_threads_with_one_key_have_one_effect(database: Database) -> None
     def post() -> None:
         start.wait()
         with database.writing() as session:
-            if (found := recorded(session, ATTEMPT)) is not None:
-                answers.append(found.resource["update"])
+            if (answer := recorded(session, ATTEMPT)) is not None:
+                answers.append(answer.resource["update"])
                 return
             update = learn(session, session.get_one(Model, digits))
             record(session, ATTEMPT, 202, {"update": update.id})

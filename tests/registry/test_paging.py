@@ -19,9 +19,9 @@ def test_pages_hold_every_row_once_newest_first(database: Database) -> None:
         seen: list[str] = []
         cursor: str | None = None
         for size in (3, 3, 1):
-            found, cursor = updates.page(session, digits, 3, cursor)
-            assert len(found) == size
-            seen += [u.id for u in found]
+            page, cursor = updates.page(session, digits, 3, cursor)
+            assert len(page) == size
+            seen += [u.id for u in page]
         assert cursor is None
         assert seen == made[::-1]
 
@@ -42,8 +42,8 @@ def test_a_page_that_is_just_full_is_the_last_one(database: Database) -> None:
         digits = model(session)
         for _ in range(2):
             batch(session, digits)
-        found, cursor = batches.page(session, digits, 2, None)
-        assert (len(found), cursor) == (2, None)
+        page, cursor = batches.page(session, digits, 2, None)
+        assert (len(page), cursor) == (2, None)
 
 
 def test_every_list_pages_by_its_own_key(database: Database) -> None:
@@ -52,8 +52,8 @@ def test_every_list_pages_by_its_own_key(database: Database) -> None:
             digits = model(session, name)
         for _ in range(3):
             promoted(session, digits, [batch(session, digits).id])
-        found, cursor = versions.page(session, digits, 2, None)
-        assert ([v.number for v in found], cursor) == ([3, 2], "2")
+        page, cursor = versions.page(session, digits, 2, None)
+        assert ([v.number for v in page], cursor) == ([3, 2], "2")
         assert [v.number for v in versions.page(session, digits, 2, cursor)[0]] == [1]
         moves, cursor = deployments.page(session, digits, 2, None)
         assert [d.id for d in [*moves, *deployments.page(session, digits, 2, cursor)[0]]] == [3, 2, 1]
@@ -69,11 +69,11 @@ def test_updates_are_filtered_by_state_and_kind_and_batches_by_source(database: 
         session.flush()
         assert [u.id for u in updates.page(session, digits, 9, None, state="queued")[0]] == [queued.id]
         assert updates.page(session, digits, 9, None, kind="retract")[0] == []
-        found = batch(session, digits)
+        page = batch(session, digits)
         assert batches.page(session, digits, 9, None, source="shop")[0] == []
-        found.source = "shop"
+        page.source = "shop"
         session.flush()
-        assert batches.page(session, digits, 9, None, source="shop")[0] == [found]
+        assert batches.page(session, digits, 9, None, source="shop")[0] == [page]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1.5", "9" * 30, "-" + "9" * 30, "\ud800"])
@@ -87,10 +87,10 @@ def test_a_strange_cursor_in_a_list_by_id_is_no_crash(database: Database, cursor
     with database.writing() as session:
         digits = model(session)
         try:
-            found, end = updates.page(session, digits, 2, cursor)
+            page, end = updates.page(session, digits, 2, cursor)
         except InvalidContent:
             return
-        assert (found, end) == ([], None)
+        assert (page, end) == ([], None)
 
 
 @pytest.mark.parametrize("number", [0, 2**63, 10**30])

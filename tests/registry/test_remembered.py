@@ -14,7 +14,7 @@ OTHERS = (deployments.BY_GATE, deployments.BY_ORDER)
 
 
 def numbers(session: Session, digits: Model) -> list[int]:
-    return [versions.by_id(session, found).number for found in versions.promoted(session, digits)]
+    return [versions.by_id(session, version_id).number for version_id in versions.promoted(session, digits)]
 
 
 def judged(session: Session, digits: Model, outcome: Outcome) -> Version:

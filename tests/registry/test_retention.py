@@ -166,10 +166,12 @@ def test_what_was_there_before_is_kept_whole_and_settled_where_nothing_is_on_its
     _migrate(path, "head")
     database = Database(f"sqlite:///{path}")
     with database.reading() as session:
-        found = {b.id: (b.kept_rows, b.kept_as, b.settled_at is not None) for b in session.scalars(select(Batch))}
+        batches_by_id = {
+            b.id: (b.kept_rows, b.kept_as, b.settled_at is not None) for b in session.scalars(select(Batch))
+        }
         assert session.get_one(Model, 1).memory_rows == 500
     database.close()
-    assert found == {
+    assert batches_by_id == {
         "done": (4, None, True),
         "busy": (4, None, False),
         "new": (4, None, False),

@@ -11,8 +11,8 @@ from service.registry.sql.tables import Batch
 from tests.registry.facts import batch, claim, model, retract
 
 
-def marked(found: Batch) -> bool:
-    return found.retracted_at is not None
+def marked(row: Batch) -> bool:
+    return row.retracted_at is not None
 
 
 def test_cancelling_a_queued_retraction_clears_the_mark(database: Database) -> None:

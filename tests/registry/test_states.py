@@ -34,11 +34,11 @@ def test_an_allowed_move_writes_the_state_and_one_event(
         update.state = before
         states.advance(session, update, after, "moved", why="a test")
     with database.reading() as session:
-        found = updates.find(session, update.id)
-        assert found.state == after
-        told = updates.events(session, update.id)
-    assert [e.kind for e in told] == ["queued", "moved"]
-    assert told[-1].detail == {"why": "a test"}
+        stored = updates.find(session, update.id)
+        assert stored.state == after
+        events = updates.events(session, update.id)
+    assert [e.kind for e in events] == ["queued", "moved"]
+    assert events[-1].detail == {"why": "a test"}
 
 
 @pytest.mark.parametrize(("before", "after"), [p for p in PAIRS if p not in ALLOWED])

@@ -20,8 +20,8 @@ def test_a_model_starts_with_its_declared_classes_cleaned_and_no_version(databas
     with database.writing() as session:
         digits = model(session, classes=[" zero ", "e\u0301"])
         assert digits.classes == ["zero", "é"]
-        told = models.resource(session, digits, serving_version=None)
-        assert (told.live_version, told.pending.batches, told.updates.queued) == (None, 0, 0)
+        resource = models.resource(session, digits, serving_version=None)
+        assert (resource.live_version, resource.pending.batches, resource.updates.queued) == (None, 0, 0)
 
 
 def test_the_vocabulary_grows_and_says_whether_it_did(database: Database) -> None:

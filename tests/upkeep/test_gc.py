@@ -69,9 +69,9 @@ def facts(runtime: Runtime) -> Facts:
 
 def test_what_a_row_names_stays_and_the_rest_goes(runtime: Runtime, facts: Facts) -> None:
     aged(runtime)
-    found = gc.collect(runtime)
-    assert set(found.deleted) == facts.garbage
-    assert found.kept == len(facts.used)
+    collected = gc.collect(runtime)
+    assert set(collected.deleted) == facts.garbage
+    assert collected.kept == len(facts.used)
     assert stored(runtime) == facts.used
     assert gc.collect(runtime).deleted == []
 
@@ -79,9 +79,9 @@ def test_what_a_row_names_stays_and_the_rest_goes(runtime: Runtime, facts: Facts
 def test_a_dry_run_lists_the_same_and_deletes_nothing(runtime: Runtime, facts: Facts) -> None:
     aged(runtime)
     before = stored(runtime)
-    found = gc.collect(runtime, dry_run=True)
+    collected = gc.collect(runtime, dry_run=True)
     assert stored(runtime) == before
-    assert gc.collect(runtime) == found
+    assert gc.collect(runtime) == collected
 
 
 def test_what_is_younger_than_the_grace_stays(runtime: Runtime, facts: Facts) -> None:
@@ -104,8 +104,8 @@ def test_bytes_that_are_stored_again_during_the_collection_stay(
         return used
 
     monkeypatch.setattr(gc, "_used", meanwhile)
-    found = gc.collect(runtime)
-    [spared] = facts.garbage - set(found.deleted)
+    collected = gc.collect(runtime)
+    [spared] = facts.garbage - set(collected.deleted)
     assert runtime.store.get(*spared) == b"an update that was cancelled"
 
 
@@ -140,6 +140,6 @@ def test_files_that_are_not_ours_are_left_alone(runtime: Runtime, facts: Facts) 
 
 def test_progress_counts_what_was_deleted(runtime: Runtime, facts: Facts) -> None:
     aged(runtime)
-    told: list[int] = []
-    gc.collect(runtime, progress=told.append)
-    assert told == [1, 2, 3, 4]
+    progress: list[int] = []
+    gc.collect(runtime, progress=progress.append)
+    assert progress == [1, 2, 3, 4]

@@ -64,10 +64,10 @@ def facts(runtime: Runtime) -> Facts:
 
 
 def test_the_recorded_digest_is_recomputed_from_the_entries(runtime: Runtime, facts: Facts) -> None:
-    found = verify(runtime, "digits", 1)
-    assert found.holds
-    assert (found.recorded, found.recomputed) == (facts.recorded, facts.recorded)
-    assert (found.rows, found.batches, found.shards) == (16, 2, 1)
+    verified = verify(runtime, "digits", 1)
+    assert verified.holds
+    assert (verified.recorded, verified.recomputed) == (facts.recorded, facts.recorded)
+    assert (verified.rows, verified.batches, verified.shards) == (16, 2, 1)
 
 
 @pytest.mark.parametrize("change", ["a feature", "a label", "a row left out", "a row twice"])
@@ -88,9 +88,9 @@ def test_an_entry_that_was_replaced_is_noticed(runtime: Runtime, facts: Facts, c
     with runtime.database.writing() as session:
         where = LedgerEntry.batch_id == facts.batch_ids[1]
         session.execute(update(LedgerEntry).where(where).values(digest=forged))
-    found = verify(runtime, "digits", 1)
-    assert not found.holds
-    assert found.recorded == facts.recorded != found.recomputed
+    verified = verify(runtime, "digits", 1)
+    assert not verified.holds
+    assert verified.recorded == facts.recorded != verified.recomputed
 
 
 def path_of(runtime: Runtime, file: Damaged) -> Path:
@@ -115,10 +115,10 @@ def test_every_file_that_a_row_names_is_looked_at_and_each_damage_is_told_with_w
             path_of(runtime, file).unlink()
         else:
             path_of(runtime, file).write_bytes(data[:-1] if how == "cut off" else data[:-1] + bytes([data[-1] ^ 1]))
-        found = verify(runtime, "digits", 1)
-        assert found.damaged == (file,)
-        assert not found.holds
-        assert (found.recomputed is None) == ("sums" in file.what)
+        verified = verify(runtime, "digits", 1)
+        assert verified.damaged == (file,)
+        assert not verified.holds
+        assert (verified.recomputed is None) == ("sums" in file.what)
         path_of(runtime, file).write_bytes(data)
     for file in named:
         path_of(runtime, file).write_bytes(b"")
@@ -133,9 +133,9 @@ def test_damage_to_a_version_without_a_ledger_is_told_too(runtime: Runtime, fact
     with runtime.database.writing() as session:
         session.execute(update(Version).values(ledger_digest=None, feature_space=None))
     runtime.store.delete(SHARDS, facts.shard)
-    found = verify(runtime, "digits", 1)
-    assert [file.digest for file in found.damaged] == [facts.shard]
-    assert not found.holds
+    verified = verify(runtime, "digits", 1)
+    assert [file.digest for file in verified.damaged] == [facts.shard]
+    assert not verified.holds
 
 
 def test_a_version_without_a_ledger_says_why_there_is_nothing_to_verify(runtime: Runtime, facts: Facts) -> None:
@@ -161,9 +161,9 @@ def test_a_version_from_which_everything_was_taken_back_holds_the_digest_of_no_r
         parts = [{"part": "judge", "digest": judge, "bytes": 4, "learned": []}]
         empty = replace(made([], SPACE), ledger_digest=Sums.empty(3).digest(SPACE), shards=parts)
         versions.add(session, digits, learn(session, digits, []), None, empty)
-    found = verify(runtime, "digits", 2)
-    assert found.holds
-    assert (found.rows, found.batches) == (0, 0)
+    verified = verify(runtime, "digits", 2)
+    assert verified.holds
+    assert (verified.rows, verified.batches) == (0, 0)
 
 
 def test_an_unknown_model_or_version_is_not_found_and_an_erased_one_is_told(runtime: Runtime, facts: Facts) -> None:

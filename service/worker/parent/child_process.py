@@ -90,7 +90,7 @@ class WarmChild:
         tick_seconds: float,
         tick: Callable[[Progress | None], bool],
     ) -> Result:
-        """Executes an assignment; -> its result. `tick` gets the latest progress at least every `tick_seconds`. Where it
+        """Executes an assignment; -> its result. `tick` gets the latest progress each `tick_seconds` or sooner. Where it
         returns True the child is ended and Cancelled raised; what it raises ends the child, too.
 
         Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged.

@@ -30,11 +30,11 @@ def created(path: Path) -> dict[str, list[str]]:
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     connection.close()
-    told = {}
+    statements = {}
     for name, sql in rows:
         if name not in ("alembic_version", "sqlite_sequence"):
-            told[name] = sorted(line.strip().rstrip(",").replace('"', "") for line in sql.splitlines())
-    return told
+            statements[name] = sorted(line.strip().rstrip(",").replace('"', "") for line in sql.splitlines())
+    return statements
 
 
 def test_migrations_from_empty_make_the_tables_that_the_code_knows(migrated: Path, tmp_path: Path) -> None:
@@ -215,8 +215,8 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
         nonlocal asked
         asked += 1
         if asked == 2:  # after the commit
-            with other.writing() as theirs:
-                model(theirs, "theirs")
+            with other.writing() as other_session:
+                model(other_session, "theirs")
         return mark()
 
     before = database.mark()
@@ -224,8 +224,8 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
         model(session, "ours")
         assert marks(session) is None
     assert marks(session) == (before, database.mark()) != (before, before)
-    with other.writing() as theirs:
-        model(theirs, "earlier")
+    with other.writing() as other_session:
+        model(other_session, "earlier")
     with monkeypatch.context() as patched:
         patched.setattr(database, "mark", late)
         with database.writing() as session:
@@ -277,8 +277,10 @@ def test_a_full_disk_is_told_as_such_and_stores_nothing(database: Database) -> N
 def test_every_connection_is_durable_and_keeps_the_foreign_keys(database: Database) -> None:
     for block in (database.reading, database.writing):
         with block() as session:
-            told = [session.scalar(text(f"PRAGMA {word}")) for word in ("journal_mode", "synchronous", "foreign_keys")]
-        assert told == ["wal", 2, 1]
+            pragmas = [
+                session.scalar(text(f"PRAGMA {word}")) for word in ("journal_mode", "synchronous", "foreign_keys")
+            ]
+        assert pragmas == ["wal", 2, 1]
 
 
 def test_another_database_than_sqlite_is_refused_with_the_remedy() -> None:

@@ -24,14 +24,14 @@ AREA = model_area(1)
 def test_each_phase_has_its_seconds_and_one_within_another_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0, 21.0, 28.0])
     monkeypatch.setattr(phase_times.time, "perf_counter", lambda: next(clock))
-    told: list[tuple[str, int, int]] = []
-    found = PhaseTimes(lambda *progress: told.append(progress))
+    reported: list[tuple[str, int, int]] = []
+    phases = PhaseTimes(lambda *progress: reported.append(progress))
     steps = [("choosing", 0, 2), ("features", 0, 5), ("features", 5, 5), ("choosing", 2, 2), ("storing", 0, 1)]
     for step in steps:
-        found.progress(*step)
-    assert told == steps
+        phases.progress(*step)
+    assert reported == steps
     # reading until 1, choosing until 3, features until 6, choosing until 10, reading until 15, storing until 21
-    assert found.seconds() == {"reading": 6.0, "choosing": 6.0, "features": 3.0, "storing": 6.0}
+    assert phases.seconds() == {"reading": 6.0, "choosing": 6.0, "features": 3.0, "storing": 6.0}
 
 
 def test_a_result_tells_the_parts_of_its_way_in_order(runtime: Runtime) -> None:

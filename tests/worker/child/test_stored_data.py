@@ -105,7 +105,7 @@ def test_sums_of_an_update_that_was_not_published_are_made_with_entries_again(da
 
 
 def test_entries_that_are_swept_while_an_update_learns_are_stored_again(data: Data) -> None:
-    """An erasure sweeps what no row names yet; of what was made in another space it is not told."""
+    """An erasure sweeps what no row names yet; what was made in another space is dropped."""
     learning = data.of(0, 2)
     model_store, other = learning._store, replace(space(), id="9" * 64)
     learning.grown(space())

@@ -144,8 +144,8 @@ def lineage(runtime: Runtime, ids: list[str]) -> Any:
         session.rollback()
 
 
-def told(found: tuple[Version | None, list[Step]]) -> tuple[int | None, list[tuple[list[str], str, int]]]:
-    start, steps = found
+def plan(replayed: tuple[Version | None, list[Step]]) -> tuple[int | None, list[tuple[list[str], str, int]]]:
+    start, steps = replayed
     return start.number if start else None, [(s.batches, s.method["name"], s.seed) for s in steps]
 
 
@@ -153,7 +153,7 @@ def test_an_exact_head_subtracts_also_what_decided_its_lift(lineage: Lineage, id
     a, b, _, _ = ids
     lineage.step([a], RIDGE, lift_by=[a])
     live = lineage.step([a, b], RIDGE, lift_by=[a])
-    assert told(replay(lineage.session, live, [a])) == (2, [([], "ridge", 2)])
+    assert plan(replay(lineage.session, live, [a])) == (2, [([], "ridge", 2)])
 
 
 def test_a_step_knows_that_auto_chose_its_method_also_after_a_retraction(lineage: Lineage, ids: list[str]) -> None:
@@ -171,9 +171,9 @@ def test_an_exact_head_on_a_backbone_that_learned_the_batch_is_replayed(lineage:
     lineage.step([a], TUNE, backbone_by=[a])
     lineage.step([a, b], TUNE, backbone_by=[a, b])
     live = lineage.step([a, b, c], RIDGE, backbone_by=[a, b])
-    assert told(replay(lineage.session, live, [c])) == (3, [([], "ridge", 3)])
-    assert told(replay(lineage.session, live, [b])) == (1, [([c], "ridge", 3)])
-    assert told(replay(lineage.session, live, [a])) == (None, [([b], "fine_tune", 2), ([c], "ridge", 3)])
+    assert plan(replay(lineage.session, live, [c])) == (3, [([], "ridge", 3)])
+    assert plan(replay(lineage.session, live, [b])) == (1, [([c], "ridge", 3)])
+    assert plan(replay(lineage.session, live, [a])) == (None, [([b], "fine_tune", 2), ([c], "ridge", 3)])
 
 
 def test_a_trained_lineage_is_replayed_from_the_last_version_without_the_batch(
@@ -183,24 +183,24 @@ def test_a_trained_lineage_is_replayed_from_the_last_version_without_the_batch(
     lineage.step([a], TUNE)
     lineage.step([a, b], TUNE)
     live = lineage.step([a, b, c, d], TUNE)
-    assert told(replay(lineage.session, live, [b])) == (1, [([c, d], "fine_tune", 4)])
-    assert told(replay(lineage.session, live, [c])) == (2, [([d], "fine_tune", 4)])
-    assert told(replay(lineage.session, live, [a, d])) == (None, [([b], "fine_tune", 2), ([c], "fine_tune", 4)])
-    assert told(replay(lineage.session, live, ids)) == (None, [])
+    assert plan(replay(lineage.session, live, [b])) == (1, [([c, d], "fine_tune", 4)])
+    assert plan(replay(lineage.session, live, [c])) == (2, [([d], "fine_tune", 4)])
+    assert plan(replay(lineage.session, live, [a, d])) == (None, [([b], "fine_tune", 2), ([c], "fine_tune", 4)])
+    assert plan(replay(lineage.session, live, ids)) == (None, [])
 
 
 def test_batches_are_replayed_in_the_order_in_which_they_were_learned(lineage: Lineage, ids: list[str]) -> None:
     a, b, c, d = ids
     lineage.step([a], TUNE)
     live = lineage.step([d, b, a, c], TUNE)
-    assert told(replay(lineage.session, live, [b])) == (1, [([d, c], "fine_tune", 4)])
+    assert plan(replay(lineage.session, live, [b])) == (1, [([d, c], "fine_tune", 4)])
 
 
 def test_when_nothing_was_learned_since_the_version_before_is_the_answer(lineage: Lineage, ids: list[str]) -> None:
     a, b, _, _ = ids
     lineage.step([a], TUNE)
     live = lineage.step([a, b], TUNE)
-    assert told(replay(lineage.session, live, [b])) == (1, [([], "fine_tune", 1)])
+    assert plan(replay(lineage.session, live, [b])) == (1, [([], "fine_tune", 1)])
 
 
 def test_an_earlier_retraction_in_the_lineage_is_no_step(lineage: Lineage, ids: list[str]) -> None:
@@ -209,8 +209,8 @@ def test_an_earlier_retraction_in_the_lineage_is_no_step(lineage: Lineage, ids: 
     lineage.step([a, b], TUNE)
     lineage.step([a], TUNE, UpdateKind.RETRACT)
     live = lineage.step([a, c], TUNE)
-    assert told(replay(lineage.session, live, [a])) == (None, [([c], "fine_tune", 2)])
-    assert told(replay(lineage.session, live, [c])) == (3, [([], "fine_tune", 1)])
+    assert plan(replay(lineage.session, live, [a])) == (None, [([c], "fine_tune", 2)])
+    assert plan(replay(lineage.session, live, [c])) == (3, [([], "fine_tune", 1)])
 
 
 def test_after_everything_was_taken_back_the_lineage_begins_there(lineage: Lineage, ids: list[str]) -> None:
@@ -219,8 +219,8 @@ def test_after_everything_was_taken_back_the_lineage_begins_there(lineage: Linea
     lineage.step([], TUNE, UpdateKind.RETRACT)
     lineage.step([b], TUNE)
     live = lineage.step([b, c], TUNE)
-    assert told(replay(lineage.session, live, [b])) == (2, [([c], "fine_tune", 2)])
-    assert told(replay(lineage.session, live, [b, c])) == (2, [])
+    assert plan(replay(lineage.session, live, [b])) == (2, [([c], "fine_tune", 2)])
+    assert plan(replay(lineage.session, live, [b, c])) == (2, [])
 
 
 def test_a_version_that_was_rolled_back_is_not_part_of_the_lineage(lineage: Lineage, ids: list[str]) -> None:
@@ -229,5 +229,5 @@ def test_a_version_that_was_rolled_back_is_not_part_of_the_lineage(lineage: Line
     lineage.step([a, b], TUNE)
     roll_back(lineage.session, lineage.digits)
     live = lineage.step([a, c], TUNE)
-    assert told(replay(lineage.session, live, [a])) == (None, [([c], "fine_tune", 2)])
+    assert plan(replay(lineage.session, live, [a])) == (None, [([c], "fine_tune", 2)])
     assert lineage.session.query(Update).filter(Update.model_id == lineage.digits.id).count() == 3

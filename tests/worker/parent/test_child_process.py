@@ -50,17 +50,17 @@ def quiet(progress: child_process.Progress | None) -> bool:
 
 
 def test_progress_comes_up_and_the_result_at_the_end(child: WarmChild, runtime: Runtime, tmp_path: Path) -> None:
-    told: list[child_process.Progress | None] = []
+    reported: list[child_process.Progress | None] = []
     made = result(runtime, ["bat_1"])
     (tmp_path / "result.json").write_text(made.model_dump_json())
 
     def tick(progress: child_process.Progress | None) -> bool:
-        told.append(progress)
+        reported.append(progress)
         return False
 
     answer = child.run(assignment("answer", result=str(tmp_path / "result.json")), 0.01, tick)
     assert answer == made
-    assert {"phase": "training", "done": 1, "total": 2} in told
+    assert {"phase": "training", "done": 1, "total": 2} in reported
 
 
 def test_a_child_is_used_again_and_replaced_after_so_many_updates(
@@ -221,8 +221,8 @@ def test_the_child_has_a_session_of_its_own(child: WarmChild) -> None:
 def test_the_child_learns_at_idle_priority_away_from_the_core_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real child: what it does first is to step aside, before torch makes threads."""
     monkeypatch.setattr(child_process, "CHILD", "service.worker.child")
-    mine = sorted(os.sched_getaffinity(0))
-    for cores in (mine, mine[:1]):
+    cores_here = sorted(os.sched_getaffinity(0))
+    for cores in (cores_here, cores_here[:1]):
         os.sched_setaffinity(0, cores)  # as taskset does, and as its children inherit it
         child = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=20.0)
         try:
@@ -235,7 +235,7 @@ def test_the_child_learns_at_idle_priority_away_from_the_core_that_serves(monkey
             group = Path(f"/proc/{pid(child)}/autogroup")  # sessions share a core before processes do
             assert not group.exists() or f"nice {10 if len(cores) == 1 else 0}" in group.read_text()
         finally:
-            os.sched_setaffinity(0, mine)
+            os.sched_setaffinity(0, cores_here)
             child.kill()
 
 
@@ -243,9 +243,13 @@ def test_the_child_learns_at_idle_priority_away_from_the_core_that_serves(monkey
 def test_a_setting_gives_the_child_more_of_a_machine_that_is_always_busy(priority: str, nice: int) -> None:
     code = "import os, sys; from service.tuning.priority import step_aside; step_aside(sys.argv[1]); "
     code += "print(os.sched_getscheduler(0) == os.SCHED_OTHER, os.nice(0), len(os.sched_getaffinity(0)))"
-    said = subprocess.check_output([sys.executable, "-c", code, priority], text=True).split()
+    printed = subprocess.check_output([sys.executable, "-c", code, priority], text=True).split()
     cores = len(os.sched_getaffinity(0))
-    assert said == ["True", str(min(19, os.nice(0) + nice)), str(cores if priority == "normal" else max(1, cores - 1))]
+    assert printed == [
+        "True",
+        str(min(19, os.nice(0) + nice)),
+        str(cores if priority == "normal" else max(1, cores - 1)),
+    ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends such a process")

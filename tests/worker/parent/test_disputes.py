@@ -36,9 +36,9 @@ def judged(
         learn(session, models.get(session, "digits"), [batch]).created_at += later
     update, contradicts = claimed(runtime), evidence is SAYS_B
     dispute = Dispute(class_="a", suggested="b", rows=evidence.conflicts, source=None)
-    said = BatchEvidence(conflicts=None, disputes=[dispute] if contradicts else [], evidence={"a": evidence})
+    report = BatchEvidence(conflicts=None, disputes=[dispute] if contradicts else [], evidence={"a": evidence})
     made = result(runtime, [batch], outcome or (Outcome.UNDECIDED if contradicts else Outcome.FAIL))
-    made = made.model_copy(update={"report": made.report.model_copy(update={"batch": said})})
+    made = made.model_copy(update={"report": made.report.model_copy(update={"batch": report})})
     publish(runtime, update.id, update.fence, made)
     with runtime.database.reading() as session:
         version = session.query(Version).filter(Version.update_id == update.id).one()
@@ -54,7 +54,7 @@ def why(runtime: Runtime, update: Update) -> str:
         return str(report["gate"]["why"])
 
 
-def told(runtime: Runtime, update: Update) -> list[dict[str, Any]]:
+def events(runtime: Runtime, update: Update) -> list[dict[str, Any]]:
     """What became of what the update disputed, by its events."""
     with runtime.database.reading() as session:
         return [{"kind": e.kind, **e.detail} for e in updates.events(session, update.id) if "dispute" in e.kind]
@@ -63,26 +63,26 @@ def told(runtime: Runtime, update: Update) -> list[dict[str, Any]]:
 def test_the_same_key_confirms_nothing_on_the_same_day_and_does_so_a_day_later(
     runtime: Runtime, ids: list[str]
 ) -> None:
-    first, said = judged(runtime, ids[0], SAYS_B)
-    assert said["settled"] == []
+    first, report = judged(runtime, ids[0], SAYS_B)
+    assert report["settled"] == []
     assert "says the same 24 hours later or more confirms the labels" in why(runtime, first)
-    _, said = judged(runtime, ids[1], SAYS_B, later=DAY / 2)
-    assert (said["settled"], told(runtime, first)) == ([], [])
-    third, said = judged(runtime, ids[2], SAYS_B, later=DAY + 60)
-    confirmed = said["settled"][0]
+    _, report = judged(runtime, ids[1], SAYS_B, later=DAY / 2)
+    assert (report["settled"], events(runtime, first)) == ([], [])
+    third, report = judged(runtime, ids[2], SAYS_B, later=DAY + 60)
+    confirmed = report["settled"][0]
     facts = {key: confirmed[key] for key in ("update", "class", "suggested", "verdict", "rows", "sure")}
     assert facts == {
         "update": first.id, "class": "a", "suggested": "b", "verdict": "confirmed", "rows": 9, "sure": 10,
     }  # fmt: skip
     assert confirmed["p"] < 1e-9
-    assert any("Confirmed" in note and '9 of 10 rows that are surely "a" say "b"' in note for note in said["notes"])
-    [event] = told(runtime, first)
+    assert any("Confirmed" in note and '9 of 10 rows that are surely "a" say "b"' in note for note in report["notes"])
+    [event] = events(runtime, first)
     assert (event["kind"], event["by_update"], event["rows"]) == ("dispute confirmed", third.id, 9)
 
 
 def test_a_rejected_batch_opens_nothing_that_nobody_could_settle(runtime: Runtime, ids: list[str]) -> None:
-    first, said = judged(runtime, ids[0], SAYS_B, outcome=Outcome.FAIL)
-    assert said["disputes"] == []
+    first, report = judged(runtime, ids[0], SAYS_B, outcome=Outcome.FAIL)
+    assert report["disputes"] == []
     assert "confirm" not in why(runtime, first)
     assert judged(runtime, ids[1], SAYS_A)[1]["settled"] == []
 
@@ -96,12 +96,12 @@ def test_what_settles_a_dispute_is_told_with_its_source(runtime: Runtime, ids: l
 
 def test_rows_that_agree_with_the_model_refute_it_once(runtime: Runtime, ids: list[str]) -> None:
     first, _ = judged(runtime, ids[0], SAYS_B)
-    second, said = judged(runtime, ids[1], SAYS_A)
-    assert [(s["verdict"], s["rows"], s["sure"]) for s in said["settled"]] == [("refuted", 1, 30)]
-    assert any(note.startswith("Refuted") and "Take its batch back" in note for note in said["notes"])
-    assert [event["kind"] for event in told(runtime, first)] == ["dispute refuted"]
+    second, report = judged(runtime, ids[1], SAYS_A)
+    assert [(s["verdict"], s["rows"], s["sure"]) for s in report["settled"]] == [("refuted", 1, 30)]
+    assert any(note.startswith("Refuted") and "Take its batch back" in note for note in report["notes"])
+    assert [event["kind"] for event in events(runtime, first)] == ["dispute refuted"]
     assert judged(runtime, ids[2], SAYS_A)[1]["settled"] == []
-    assert told(runtime, second) == []
+    assert events(runtime, second) == []
 
 
 def test_what_a_person_promoted_is_disputed_no_more(runtime: Runtime, ids: list[str]) -> None:

@@ -45,7 +45,7 @@ def taken_back(runtime: Runtime, ids: list[str], seed: int = 9) -> None:
 
 
 def stored(runtime: Runtime, area: str) -> set[str]:
-    return {digest for found, digest, _ in runtime.store.names() if found == area}
+    return {digest for stored_area, digest, _ in runtime.store.names() if stored_area == area}
 
 
 def test_the_tombstones_are_set_when_the_retraction_ends(runtime: Runtime, ids: list[str]) -> None:

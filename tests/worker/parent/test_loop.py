@@ -54,7 +54,7 @@ def order(runtime: Runtime, name: str, seed: int = 0, **params: str) -> str:
 
 
 def answered(runtime: Runtime, tmp_path: Path, seed: int = 0, entries: list[Entry] | None = None, **params: str) -> str:
-    """An update that succeeds; what it learned is told afterwards, as the batch has no name before."""
+    """An update that succeeds; its result is written after the batch, which has no id before."""
     path = tmp_path / f"result-{seed}.json"
     with runtime.database.writing() as session:
         batch = store_batch(runtime, session, seed=seed)

@@ -37,7 +37,7 @@ def learned(runtime: Runtime, new: list[str], known: list[str], seed: int = 0) -
     return update
 
 
-def found(session: Session, update: Update) -> tuple[Update, Model]:
+def rows_of(session: Session, update: Update) -> tuple[Update, Model]:
     return session.get_one(Update, update.id), session.get_one(Model, update.model_id)
 
 
@@ -53,7 +53,7 @@ def test_a_version_that_passed_is_recorded_live_and_served_with_everything_it_na
     assert publish(runtime, update.id, update.fence, made) == "promoted"
     assert serving(runtime) == 1
     with runtime.database.reading() as session:
-        row, digits = found(session, update)
+        row, digits = rows_of(session, update)
         version = models.live(session, digits)
         assert version is not None
         assert (version.number, version.learned, version.parent_id) == (1, ids[:1], None)
@@ -88,7 +88,7 @@ def test_a_version_that_may_not_go_live_is_kept_aside(
     assert publish(runtime, update.id, update.fence, result(runtime, ids[:2], outcome, seed=1)) == verdict
     assert serving(runtime) == 1
     with runtime.database.reading() as session:
-        row, digits = found(session, update)
+        row, digits = rows_of(session, update)
         assert (live(session, digits), row.verdict, row.state) == (1, verdict, "succeeded")
         assert versions.get(session, digits, 2).learned == sorted(ids[:2])
         assert batches.state(session.get_one(Batch, ids[1]), batches.live_learned(session, digits)) == "pending"
@@ -114,7 +114,7 @@ def test_after_a_rollback_meanwhile_the_version_is_superseded(runtime: Runtime, 
         digits.promotion = Promotion.AUTO
     assert publish(runtime, update.id, update.fence, result(runtime, ids, seed=2)) == "superseded"
     with runtime.database.reading() as session:
-        row, digits = found(session, update)
+        row, digits = rows_of(session, update)
         assert live(session, digits) == 1
         assert row.verdict == "superseded"
         waiting = [b.id for b in batches.pending(session, digits)]
@@ -155,7 +155,7 @@ def test_bytes_that_are_gone_meanwhile_are_noticed_before_the_version_is_a_fact(
         publish(runtime, update.id, update.fence, made)
     with runtime.database.reading() as session:
         assert session.query(Version).count() == 0
-        assert found(session, update)[0].state == "running"
+        assert rows_of(session, update)[0].state == "running"
 
 
 def test_a_version_that_lacks_an_entry_of_what_it_learned_is_not_published(runtime: Runtime, ids: list[str]) -> None:
@@ -167,7 +167,7 @@ def test_a_version_that_lacks_an_entry_of_what_it_learned_is_not_published(runti
     with runtime.database.reading() as session:
         assert session.query(Version).count() == 1
         assert session.get(LedgerEntry, (ids[1], SPACE)) is None
-        assert found(session, update)[0].state == "running"
+        assert rows_of(session, update)[0].state == "running"
     whole = made.model_copy(update={"entries": [entry(runtime, b) for b in ids[1:]]})
     assert publish(runtime, update.id, update.fence, whole) == "promoted", "the base's entry is there already"
 
@@ -180,7 +180,7 @@ def test_a_batch_that_is_retracted_while_it_is_learned_has_the_update_learn_agai
         retract(session, models.get(session, "digits"), ids[:1])
     assert publish(runtime, update.id, update.fence, result(runtime, ids[:2])) is None
     with runtime.database.reading() as session:
-        row, _ = found(session, update)
+        row, _ = rows_of(session, update)
         assert (row.state, row.attempts) == ("queued", 0)
         assert session.query(Version).count() == 0
     assert claimed(runtime).kind == "retract"
@@ -237,7 +237,7 @@ def test_an_archived_model_publishes_nothing(runtime: Runtime, ids: list[str]) -
         models.archive(session, models.get(session, "digits"))
     assert publish(runtime, update.id, update.fence, result(runtime, ids[:1])) is None
     with runtime.database.reading() as session:
-        assert found(session, update)[0].state == "cancelled"
+        assert rows_of(session, update)[0].state == "cancelled"
         assert session.query(Version).count() == 0
 
 
@@ -245,7 +245,7 @@ def test_nothing_left_to_learn_is_a_success_without_version_and_verdict(runtime:
     update = order(runtime, ids[:1])
     finish_empty(runtime, update.id, update.fence)
     with runtime.database.reading() as session:
-        row, _ = found(session, update)
+        row, _ = rows_of(session, update)
         assert (row.state, row.verdict, row.version_id) == ("succeeded", None, None)
         assert row.why
 
@@ -268,7 +268,7 @@ def test_power_cut_around_the_commit_shows_all_or_nothing(
     with pytest.raises(PowerCut):
         publish(runtime, update.id, update.fence, result(runtime, ids[:1]))
     with runtime.database.reading() as session:
-        row, digits = found(session, update)
+        row, digits = rows_of(session, update)
         assert (row.state == "succeeded") == there
         assert (live(session, digits) == 1) == there
         assert session.query(Version).count() == session.query(Deployment).count() == there
