@@ -62,18 +62,7 @@ def record(session: Session, attempt: Attempt, status: int, resource: dict[str, 
     """Stores the answer, in the transaction of the effect, and deletes a few keys older than a day, the oldest first:
     other writes wait for this."""
     session.execute(_PRUNE, {"before": now() - KEEP_SECONDS})
-    session.add(
-        IdempotencyKey(
-            caller=attempt.caller,
-            key=attempt.key,
-            method=attempt.method,
-            path=attempt.path,
-            body_hash=attempt.body_hash,
-            status=status,
-            resource=resource,
-            created_at=now(),
-        )
-    )
+    session.add(IdempotencyKey(**vars(attempt), status=status, resource=resource, created_at=now()))
     session.flush()
 
 

@@ -77,12 +77,11 @@ def discard(runtime: Runtime, names: Collection[tuple[str, str]]) -> None:
 
 def _used(session: Session) -> Names:
     """What rows name."""
+    queries = (
+        select(Version.model_id, Version.bits).where(Version.erased_at.is_(None)),
+        select(Batch.model_id, Batch.stored_digest),
+        select(Batch.model_id, LedgerEntry.digest).join(Batch, Batch.id == LedgerEntry.batch_id),
+    )
     used: Names = {(SHARDS, digest) for digest in shards_in_use(session)}
-    for model_id, bits in session.execute(select(Version.model_id, Version.bits).where(Version.erased_at.is_(None))):
-        used.add((model_area(model_id), bits))
-    for model_id, digest in session.execute(select(Batch.model_id, Batch.stored_digest)):
-        used.add((model_area(model_id), digest))
-    entries = select(Batch.model_id, LedgerEntry.digest).join(Batch, Batch.id == LedgerEntry.batch_id)
-    for model_id, digest in session.execute(entries):
-        used.add((model_area(model_id), digest))
+    used.update((model_area(model_id), digest) for query in queries for model_id, digest in session.execute(query))
     return used

@@ -125,18 +125,19 @@ def _memory(runtime: Runtime, model: Model, due: Sequence[Batch], before: Sequen
     Learning rows: the smallest keyed hashes, the same number a class. Judging rows: those that judged in the ledger
     when the batch was learned.
     """
-    area = model_area(model.id)
-    old = [unpack_rows(runtime.store.get(area, b.stored_digest)) for b in before if b.stored_digest is not None]
-    new = [unpack_rows(runtime.store.get(area, b.stored_digest)) for b in due if b.stored_digest is not None]
-    both = Rows.concat([*old, *new]) if old or new else None
-    if both is None:
+    old, new = (
+        [(b, unpack_rows(runtime.store.get(model_area(model.id), b.stored_digest))) for b in batches if b.stored_digest]
+        for batches in (before, due)
+    )
+    if not old and not new:
         return {}
+    both = Rows.concat([rows for _, rows in (*old, *new)])
     memory = _numbers(remember(both.take(both.learning), model.memory_rows))
     keep = {}
-    for batch, rows in zip([b for b in due if b.stored_digest is not None], new, strict=True):
+    for batch, rows in new:
         judging = rows.take(_judging(rows, (batch.trusted or {}).get("exam")))
         keep[batch.id] = memory.get(batch.id, frozenset()) | frozenset(judging.row.tolist())
-    for batch, rows in zip([b for b in before if b.stored_digest is not None], old, strict=True):
+    for batch, rows in old:
         left = memory.get(batch.id, frozenset()) | frozenset(rows.row[rows.judging].tolist())
         if len(left) < len(rows):
             keep[batch.id] = left

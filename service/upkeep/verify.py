@@ -59,7 +59,7 @@ def verify(
         model = models.get(session, model_name)
         version = versions.present(session, model, number)
         space, recorded = version.feature_space, version.ledger_digest
-        files = _files(session, model)
+        files = named_files(session, model)
     damaged = []
     for done, file in enumerate(files):
         try:
@@ -89,7 +89,7 @@ def verify(
     return Verified(model_name, number, recorded, recomputed, rows, len(version.learned), len(shards), tuple(damaged))
 
 
-def _files(session: Session, model: Model) -> list[Damaged]:
+def named_files(session: Session, model: Model) -> list[Damaged]:
     """Every file that a row of the model names, each once, with what it is and what its loss would cost."""
     files: dict[tuple[str, str], Damaged] = {}
 

@@ -17,7 +17,7 @@ from service.registry import batches, ledger, models, versions
 from service.registry.sql.tables import LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
-from service.upkeep.verify import Damaged, _named, verify
+from service.upkeep.verify import Damaged, named_files, verify
 from tests.registry.facts import arrival, learn, made, model
 
 SPACE = "5" * 64
@@ -106,7 +106,7 @@ def test_every_file_that_a_row_names_is_looked_at_and_each_damage_is_told_with_w
         version.bits = runtime.store.put(facts.area, b"bits")
         judge = runtime.store.put(SHARDS, b"judge")
         version.shards = [*version.shards, {"part": "judge", "digest": judge, "bytes": 5, "learned": []}]
-        named = _named(session, models.get(session, "digits"))
+        named = named_files(session, models.get(session, "digits"))
     assert verify(runtime, "digits", 1).holds
     assert len(named) == 7, "two parts, bits, rows and sums of two batches"
     for file in named:

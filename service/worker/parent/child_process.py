@@ -90,7 +90,7 @@ class WarmChild:
         tick_seconds: float,
         tick: Callable[[Progress | None], bool],
     ) -> Result:
-        """Executes an assignment; -> its result. `tick` gets the latest progress each `tick_seconds` or sooner. Where it
+        """Executes an assignment; -> its result. `tick` gets the latest progress each `tick_seconds` or sooner; if it
         returns True the child is ended and Cancelled raised; what it raises ends the child, too.
 
         Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged.
@@ -219,12 +219,6 @@ def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) ->
 
 def _error(error: dict[str, Any]) -> TsuikaError:
     """The error that the child reported: refusals are final, all else is a ChildFailed and may be tried again."""
-    kinds: dict[str, type[TsuikaError]] = {
-        MethodRefused.slug: MethodRefused,
-        InvalidContent.slug: InvalidContent,
-        Conflict.slug: Conflict,
-        Cancelled.slug: Cancelled,
-        Diverged.slug: Diverged,
-        BudgetSpent.slug: BudgetSpent,
-    }
-    return kinds.get(error["slug"], ChildFailed)(error["detail"])
+    refusals: tuple[type[TsuikaError], ...] = MethodRefused, InvalidContent, Conflict, Cancelled, Diverged, BudgetSpent
+    kind = next((kind for kind in refusals if kind.slug == error["slug"]), ChildFailed)
+    return kind(error["detail"])

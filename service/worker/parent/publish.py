@@ -53,15 +53,15 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
     """Ends an update with nothing left to learn or to take back: succeeded, without version and verdict."""
     with runtime.database.writing() as session:
         update = leases.owned(session, update_id, fence)
-        learn = update.kind == UpdateKind.LEARN
-        update.why = (
-            "Nothing was left to learn: the live version holds these batches, they were retracted, or their rows have "
-            "no label."
-            if learn
-            else "The live version never learned these batches."
-            if models.by_id(session, update.model_id).archived_at is None
-            else "The model is archived, so nothing was learned again."
-        )
+        if update.kind == UpdateKind.LEARN:
+            update.why = (
+                "Nothing was left to learn: the live version holds these batches, they were retracted, or their rows "
+                "have no label."
+            )
+        elif models.by_id(session, update.model_id).archived_at is None:
+            update.why = "The live version never learned these batches."
+        else:
+            update.why = "The model is archived, so nothing was learned again."
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None)
         if update.erase:
             erasure.mark(session, update)
