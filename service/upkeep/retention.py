@@ -20,7 +20,7 @@ from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.wording import counted
 from service.registry import ledger
-from service.registry import retention as keeping
+from service.registry import retention as registry
 from service.registry.retention import Rest
 from service.registry.sql.tables import Batch, Model
 from service.runtime import Runtime
@@ -36,7 +36,7 @@ def settle(runtime: Runtime, model_id: int, check: Callable[[], bool] = lambda: 
     """
     with runtime.database.reading() as session:
         model = session.get_one(Model, model_id)
-        due, before = keeping.due(session, model), keeping.reduced(session, model)
+        due, before = registry.due(session, model), registry.reduced(session, model)
         entries = _entries(session, model) if due else {}
     if not due:
         return 0
@@ -59,13 +59,13 @@ def settle(runtime: Runtime, model_id: int, check: Callable[[], bool] = lambda: 
 def unfinished(runtime: Runtime) -> list[int]:
     """Models with bytes that are to be deleted and may be there still."""
     with runtime.database.reading() as session:
-        return sorted({batch.model_id for batch in keeping.doomed(session)})
+        return sorted({batch.model_id for batch in registry.doomed(session)})
 
 
 def finish(runtime: Runtime, model_id: int) -> None:
     """Deletes the bytes that batches of the model no longer name, then forget their names. Safe to repeat."""
     with runtime.database.reading() as session:
-        names = {batch.id: list(batch.doomed or []) for batch in keeping.doomed(session, model_id)}
+        names = {batch.id: list(batch.doomed or []) for batch in registry.doomed(session, model_id)}
     for digests in names.values():
         for digest in digests:
             runtime.store.delete(model_area(model_id), digest)
@@ -73,7 +73,7 @@ def finish(runtime: Runtime, model_id: int) -> None:
         return
     runtime.crash("after_rows_deleted")
     with runtime.database.writing() as session:
-        for batch in keeping.doomed(session, model_id):
+        for batch in registry.doomed(session, model_id):
             left = [d for d in batch.doomed or [] if d not in names.get(batch.id, ())]
             batch.doomed = left or None
 
@@ -100,12 +100,12 @@ def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str,
             or current.stored_digest != batch.stored_digest
         ):
             return False  # somebody asked for it meanwhile
-        if keeping.busy(session, model):
+        if registry.busy(session, model):
             return False
         for digest in (rest.stored_digest, *rest.entries.values()):
             if digest is not None and not runtime.store.has(area, digest):
                 raise CorruptArtifact(f"What is left of batch {batch.id} was swept meanwhile: it is made again.")
-        keeping.replace(session, current, rest, Retention(model.retention))
+        registry.replace(session, current, rest, Retention(model.retention))
     runtime.crash("after_rows_go")
     return True
 

@@ -16,7 +16,7 @@ from service.contract.enums import Retention, UpdateState
 from service.contract.requests import PatchModel
 from service.errors import Conflict
 from service.registry import batches, ledger, models, states, updates
-from service.registry import retention as keeping
+from service.registry import retention as registry
 from service.registry.retention import Rest
 from service.registry.sql.database import Database
 from service.registry.sql.schema import migrations_path
@@ -25,11 +25,11 @@ from tests.registry.facts import arrival, batch, claim, learn, model, promoted, 
 
 
 def due(session: Session, of: Model) -> list[str]:
-    return [b.id for b in keeping.due(session, of)]
+    return [b.id for b in registry.due(session, of)]
 
 
 def gone(session: Session, batch: Batch) -> None:
-    keeping.replace(session, batch, Rest(None, 0), Retention.NONE)
+    registry.replace(session, batch, Rest(None, 0), Retention.NONE)
 
 
 @pytest.mark.parametrize(("retention", "lets_go"), [("all", False), ("exemplars", True), ("none", True)])
@@ -40,7 +40,7 @@ def test_rows_are_due_once_the_live_version_knows_them(database: Database, reten
         assert due(session, digits) == []
         promoted(session, digits, [one.id])
         assert due(session, digits) == ([one.id] if lets_go else [])
-        assert keeping.waiting(session) == ([digits.id] if lets_go else [])
+        assert registry.waiting(session) == ([digits.id] if lets_go else [])
         assert waits.settled_at is None
 
 
@@ -83,13 +83,13 @@ def test_from_then_on_the_batch_names_what_is_left_and_the_rest_is_doomed(databa
         one = batch(session, digits, digest="1" * 64)
         ledger.add(session, one.id, "space", "2" * 64, 4)
         ledger.add(session, one.id, "other", "3" * 64, 4)
-        keeping.replace(session, one, Rest("4" * 64, 2, {"space": "5" * 64}), Retention.EXEMPLARS)
+        registry.replace(session, one, Rest("4" * 64, 2, {"space": "5" * 64}), Retention.EXEMPLARS)
         assert (one.stored_digest, one.kept_rows, one.kept_as) == ("4" * 64, 2, "exemplars")
         assert one.doomed == ["1" * 64, "2" * 64]
         assert session.get_one(LedgerEntry, (one.id, "other")).digest == "3" * 64
-        assert [b.id for b in keeping.doomed(session)] == [one.id]
-        assert [b.id for b in keeping.reduced(session, digits)] == [one.id]
-        keeping.replace(session, one, Rest(None, 0), Retention.NONE)
+        assert [b.id for b in registry.doomed(session)] == [one.id]
+        assert [b.id for b in registry.reduced(session, digits)] == [one.id]
+        registry.replace(session, one, Rest(None, 0), Retention.NONE)
         assert one.doomed == ["1" * 64, "2" * 64, "4" * 64]
 
 
@@ -98,7 +98,7 @@ def test_exemplars_go_too_once_none_is_kept_and_what_is_gone_stays_gone(database
         digits = model(session, retention="exemplars")
         one = batch(session, digits)
         promoted(session, digits, [one.id])
-        keeping.replace(session, one, Rest("4" * 64, 2), Retention.EXEMPLARS)
+        registry.replace(session, one, Rest("4" * 64, 2), Retention.EXEMPLARS)
         assert due(session, digits) == []
         models.patch(session, digits, PatchModel(retention=Retention.NONE))
         assert due(session, digits) == [one.id]
@@ -129,7 +129,7 @@ def test_nothing_is_looked_for_twice_unless_something_moved(database: Database) 
     with database.writing() as session:
         digits = model(session, retention="none")
         one = batch(session, digits)
-        marks = [keeping.marks(session)]
+        marks = [registry.marks(session)]
         for move in (
             lambda: promoted(session, digits, [one.id]),
             lambda: models.patch(session, digits, PatchModel(retention=Retention.EXEMPLARS)),
@@ -138,8 +138,8 @@ def test_nothing_is_looked_for_twice_unless_something_moved(database: Database) 
         ):
             move()
             session.flush()
-            assert keeping.marks(session) == keeping.marks(session) != marks[-1]
-            marks.append(keeping.marks(session))
+            assert registry.marks(session) == registry.marks(session) != marks[-1]
+            marks.append(registry.marks(session))
 
 
 def test_what_was_there_before_is_kept_whole_and_settled_where_nothing_is_on_its_way(tmp_path: Path) -> None:

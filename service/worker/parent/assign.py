@@ -48,7 +48,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         start, steps = replay(session, base, removed)
         order = as_learned(session, base)
     known = {*(base.learned if base else []), *(b for s in steps for b in s.batches)}
-    rows = {b.id: b for b in batches.of(session, model) if b.id in known}
+    needed = [b for b in batches.of(session, model) if b.id in known]
     return Assignment(
         update=update.id,
         kind=UpdateKind(update.kind),
@@ -61,10 +61,10 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         steps=steps,
         removed=removed,
         appeared={b: list(session.get_one(Batch, b).label_counts) for b in order},
-        rows={b.id: b.stored_digest for b in rows.values() if b.stored_digest is not None},
-        counts={b.id: b.rows for b in rows.values()},
-        kept={b.id: b.kept_rows for b in rows.values()},
-        sources={b.id: b.source for b in rows.values() if b.source},
+        rows={b.id: b.stored_digest for b in needed if b.stored_digest is not None},
+        counts={b.id: b.rows for b in needed},
+        kept={b.id: b.kept_rows for b in needed},
+        sources={b.id: b.source for b in needed if b.source},
         weights=_weights(runtime, model, start),
         entries=[
             Entry(batch=e.batch_id, space=e.feature_space, digest=e.digest, rows=e.rows)
@@ -184,6 +184,6 @@ def _remembered(session: Session, model: Model, last: int) -> list[Bits]:
     """What promoted versions of spaced ages, and the last one that a person promoted, got right; oldest first."""
     standing = versions.promoted(session, model)
     by_person = versions.promoted_by_person(session, model, (deployments.BY_GATE, deployments.BY_ORDER))
-    places = {age - 1 for age in ages(last, len(standing))} | {k for k, v in enumerate(standing) if v == by_person}
-    chosen = [standing[k] for k in sorted(places, reverse=True)]
+    positions = {age - 1 for age in ages(last, len(standing))} | {k for k, v in enumerate(standing) if v == by_person}
+    chosen = [standing[k] for k in sorted(positions, reverse=True)]
     return [Bits(version=number, digest=digest) for number, digest in versions.bits(session, chosen)]
