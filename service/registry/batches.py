@@ -105,8 +105,8 @@ def left_of(session: Session, ids: Sequence[str]) -> tuple[int, int]:
     rows = kept = 0
     for k in range(0, len(ids), AT_ONCE):
         sums = select(func.sum(Batch.rows), func.sum(Batch.kept_rows)).where(Batch.id.in_(ids[k : k + AT_ONCE]))
-        more = session.execute(sums).one()
-        rows, kept = rows + more[0], kept + more[1]
+        more_rows, more_kept = session.execute(sums).one()
+        rows, kept = rows + more_rows, kept + more_kept
     return rows, kept
 
 
@@ -183,8 +183,8 @@ def is_whole(batch: Batch) -> bool:
 
 def stored_rows(batch: Batch) -> int:
     """Rows that are still stored; those without a label are, until some of the batch's are deleted."""
-    there = batch.stored_digest is not None and is_whole(batch)
-    return batch.kept_rows + (batch.unlabelled if there else 0)
+    all_stored = batch.stored_digest is not None and is_whole(batch)
+    return batch.kept_rows + (batch.unlabelled if all_stored else 0)
 
 
 def require_whole(session: Session, model: Model, batch: Batch) -> None:

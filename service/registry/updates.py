@@ -76,8 +76,8 @@ def last_challenged(session: Session, model: Model) -> Version | None:
     ended = (Update.state == UpdateState.SUCCEEDED) & Update.challenges.is_not(None)
     query = select(Update.challenges).where(Update.model_id == model.id, ended).order_by(Update.id.desc())
     champion = session.scalar(query.limit(1))
-    made = session.get_one(Update, champion).version_id if champion is not None else None
-    return session.get(Version, made) if made is not None else None
+    version_id = session.get_one(Update, champion).version_id if champion is not None else None
+    return session.get(Version, version_id) if version_id is not None else None
 
 
 def challenge(session: Session, model: Model, champion: Update, method: dict[str, Any], why: str) -> Update:
@@ -177,10 +177,10 @@ def resource(session: Session, update: Update) -> resources.Update:
 
 def resources_of(session: Session, updates: Sequence[Update]) -> list[resources.Update]:
     """Updates as the API shows them: three queries, however many they are."""
-    made = {u.version_id for u in updates if u.version_id is not None}
-    numbers = versions.numbers_of(session, [*made, *(u.base_version_id for u in updates)])
+    made_versions = {u.version_id for u in updates if u.version_id is not None}
+    numbers = versions.numbers_of(session, [*made_versions, *(u.base_version_id for u in updates)])
     reports: dict[int | None, Any] = dict(
-        session.execute(select(Version.id, Version.report).where(Version.id.in_(made))).all()
+        session.execute(select(Version.id, Version.report).where(Version.id.in_(made_versions))).all()
     )
     names = dict(session.execute(select(Model.id, Model.name).where(Model.id.in_({u.model_id for u in updates}))).all())
     return [

@@ -20,7 +20,7 @@ from service.registry.sql.times import moment
 
 @dataclass(frozen=True)
 class Made:
-    """What a worker made, all of it already in the store."""
+    """A version as a worker made it; its bytes are in the store."""
 
     learned: Sequence[str]
     layout: dict[str, Any]
@@ -173,16 +173,17 @@ def nearest_clean(session: Session, model: Model, number: int, without: Collecti
 
 
 def promoted(session: Session, model: Model) -> list[int]:
-    """Ids of versions whose promotion stands, newest first, each once, those still there.
+    """Ids of versions that are there and whose promotion stands, each once, newest first.
 
-    None from before the last one that went live though the gate had not passed it: what that lost is accepted.
+    The list ends with the last one that went live though the gate had not passed it: what that lost is accepted.
     """
     last = func.max(Deployment.id)
     standing = _standing(select(Version.id), model).group_by(Version.id).order_by(last.desc())
-    made = Update.verdict.is_distinct_from(Verdict.PROMOTED) | (Update.kind == UpdateKind.RETRACT)
+    not_by_gate = Update.verdict.is_distinct_from(Verdict.PROMOTED) | (Update.kind == UpdateKind.RETRACT)
     outcome = Version.report["gate"]["outcome"].as_string()
-    against = _standing(select(Version.id).join(Update, Update.id == Version.update_id), model)
-    accepted = session.scalar(against.where(made, outcome != Outcome.PASS).order_by(Deployment.id.desc()).limit(1))
+    promotions = _standing(select(Version.id).join(Update, Update.id == Version.update_id), model)
+    against_gate = promotions.where(not_by_gate, outcome != Outcome.PASS).order_by(Deployment.id.desc())
+    accepted = session.scalar(against_gate.limit(1))
     ids = list(session.scalars(standing))
     return ids[: ids.index(accepted) + 1] if accepted is not None else ids
 
@@ -266,8 +267,8 @@ def lineage(session: Session, model: Model) -> resources.Lineage:
     facts = select(_v.id, _v.number, _v.parent_id, _v.update_id, _v.erased_at)
     rows = session.execute(facts.where(_v.model_id == model.id).order_by(_v.number)).all()
     number = {v.id: v.number for v in rows}
-    made = select(Update.version_id, Update.verdict).where(Update.model_id == model.id)
-    verdicts = dict(session.execute(made).all())
+    of_updates = select(Update.version_id, Update.verdict).where(Update.model_id == model.id)
+    verdicts = dict(session.execute(of_updates).all())
     live = next((v.number for v in rows if v.id == model.live_version_id), None)
     return resources.Lineage.model_validate(
         {

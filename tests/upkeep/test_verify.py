@@ -97,9 +97,9 @@ def path_of(runtime: Runtime, file: Damaged) -> Path:
     return runtime.settings.store_folder / file.area / file.digest[:2] / file.digest[2:]
 
 
-@pytest.mark.parametrize("how", ["one bit", "cut off", "missing"])
+@pytest.mark.parametrize("damage", ["one bit", "cut off", "missing"])
 def test_every_file_that_a_row_names_is_looked_at_and_each_damage_is_told_with_what_it_costs(
-    runtime: Runtime, facts: Facts, how: str
+    runtime: Runtime, facts: Facts, damage: str
 ) -> None:
     with runtime.database.writing() as session:
         [version] = session.scalars(select(Version))
@@ -111,10 +111,10 @@ def test_every_file_that_a_row_names_is_looked_at_and_each_damage_is_told_with_w
     assert len(named) == 7, "two parts, bits, rows and sums of two batches"
     for file in named:
         data = path_of(runtime, file).read_bytes()
-        if how == "missing":
+        if damage == "missing":
             path_of(runtime, file).unlink()
         else:
-            path_of(runtime, file).write_bytes(data[:-1] if how == "cut off" else data[:-1] + bytes([data[-1] ^ 1]))
+            path_of(runtime, file).write_bytes(data[:-1] if damage == "cut off" else data[:-1] + bytes([data[-1] ^ 1]))
         verified = verify(runtime, "digits", 1)
         assert verified.damaged == (file,)
         assert not verified.holds

@@ -165,12 +165,14 @@ class Service:
 
     def __init__(self, data: Path) -> None:
         self.power = Power()
-        given = Settings(data=data, lease_seconds=1e-3, beat_seconds=1e-4, poll_seconds=1e-4, retry_delay_seconds=0.0)
+        settings = Settings(
+            data=data, lease_seconds=1e-3, beat_seconds=1e-4, poll_seconds=1e-4, retry_delay_seconds=0.0
+        )
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(runtime, "Database", lambda url: Registry(url, self.power))
             patched.setattr(runtime, "LocalArtifacts", lambda root, crash: Store(root, self.power))
             patched.setattr(runtime, "Cache", lambda root, most: Sums(root, most, self.power))
-            self.runtime = runtime.Runtime(given)
+            self.runtime = runtime.Runtime(settings)
         self.runtime.crash = self.power.use  # type: ignore[method-assign]
         self._posts = Posts(self.runtime.database, self.power.use)
 
@@ -258,10 +260,10 @@ class Child:
             if self.parent_is_paused:
                 return
             try:
-                asked = tick({"phase": phase, "done": done, "total": total})
+                cancel = tick({"phase": phase, "done": done, "total": total})
             except TsuikaError as error:
                 raise Parents(error) from error
-            if asked:
+            if cancel:
                 raise Parents(Cancelled("Somebody asked it to stop."))
 
         with pytest.MonkeyPatch.context() as patched:

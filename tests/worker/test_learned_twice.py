@@ -65,8 +65,8 @@ class Process:
 
     def order(self, batch_ids: list[str], method: dict[str, Any]) -> str:
         with self.runtime.database.writing() as session:
-            what = Order(UpdateKind.LEARN, batch_ids, method)
-            return updates.enqueue(session, models.get(session, "digits"), what, by="somebody").id
+            order = Order(UpdateKind.LEARN, batch_ids, method)
+            return updates.enqueue(session, models.get(session, "digits"), order, by="somebody").id
 
     def execute(self, update: Update, check: Callable[[], None] = no_check) -> Result:
         """What the child makes of a claimed update; it has written to the cache what it does before the next one."""
@@ -147,10 +147,10 @@ Fault = Callable[[Process, Update], AbstractContextManager[None]]
     ],
 )
 def test_what_was_not_published_is_whole_the_second_time(process: Process, method: str, fault: Fault) -> None:
-    before, asked = METHODS[method]
+    before, method_of_update = METHODS[method]
     process.order([process.first, process.send(1)], before)
     process.learn()
-    process.order([process.send(2)], asked)
+    process.order([process.send(2)], method_of_update)
     update = claimed(process.runtime)
     result = process.execute(update)
     with fault(process, update):
@@ -158,7 +158,7 @@ def test_what_was_not_published_is_whole_the_second_time(process: Process, metho
     process.learn()
     process.verified()
     process.executor = Executor()
-    process.order([process.send(3)], asked)
+    process.order([process.send(3)], method_of_update)
     process.learn()
     process.verified()
 

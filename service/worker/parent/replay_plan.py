@@ -29,7 +29,8 @@ def _step(session: Session, version: Version, new: list[str]) -> Step:
     """Learns `new` as the update of that version did."""
     update = session.get_one(Update, version.update_id)
     assert update.method is not None
-    made = (session.get(Update, v.update_id) for v in versions.ancestors(session, version) if v.update_id is not None)
-    request = next((u.requested_method for u in made if u is not None and u.requested_method is not None), None)
+    update_ids = (v.update_id for v in versions.ancestors(session, version) if v.update_id is not None)
+    updates = (session.get_one(Update, update_id) for update_id in update_ids)
+    request = next((u.requested_method for u in updates if u.requested_method is not None), None)
     by_auto = request is not None and request["name"] == AUTO
     return Step(batches=new, method=as_learned(update.method), seed=update.seed, by_auto=by_auto)

@@ -209,12 +209,12 @@ def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None
 def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, mark, asked = Database(database.url), database.mark, 0
+    other, mark, calls = Database(database.url), database.mark, 0
 
     def late() -> int:
-        nonlocal asked
-        asked += 1
-        if asked == 2:  # after the commit
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # after the commit
             with other.writing() as other_session:
                 model(other_session, "theirs")
         return mark()

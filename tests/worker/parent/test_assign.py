@@ -40,12 +40,12 @@ def ordered(runtime: Runtime, names: Sequence[str], kind: UpdateKind = UpdateKin
 
 
 def test_a_first_update_has_no_base_and_all_its_batches(runtime: Runtime, ids: list[str]) -> None:
-    given = ordered(runtime, ids[:2])
-    assert given is not None
-    assert (given.base, given.start, given.removed) == (None, None, [])
-    assert [step.batches for step in given.steps] == [ids[:2]]
-    assert given.counts == dict.fromkeys(ids[:2], 8)
-    assert set(given.rows) == set(ids[:2])
+    request = ordered(runtime, ids[:2])
+    assert request is not None
+    assert (request.base, request.start, request.removed) == (None, None, [])
+    assert [step.batches for step in request.steps] == [ids[:2]]
+    assert request.counts == dict.fromkeys(ids[:2], 8)
+    assert set(request.rows) == set(ids[:2])
 
 
 def test_batches_that_the_base_holds_or_that_were_retracted_are_skipped(runtime: Runtime, ids: list[str]) -> None:
@@ -60,12 +60,12 @@ def test_batches_that_the_base_holds_or_that_were_retracted_are_skipped(runtime:
     row = claimed(runtime)
     assert row.id == update.id
     with runtime.database.reading() as session:
-        given = assignment(runtime, session, row)
-    assert given is not None
-    assert given.base is not None
-    assert (given.base.number, given.base.learned) == (1, ids[:1])
-    assert [step.batches for step in given.steps] == [ids[1:2]]
-    assert [entry.batch for entry in given.entries] == ids[:1]
+        request = assignment(runtime, session, row)
+    assert request is not None
+    assert request.base is not None
+    assert (request.base.number, request.base.learned) == (1, ids[:1])
+    assert [step.batches for step in request.steps] == [ids[1:2]]
+    assert [entry.batch for entry in request.entries] == ids[:1]
 
 
 def test_nothing_is_left_when_the_base_holds_everything(runtime: Runtime, ids: list[str]) -> None:
@@ -101,10 +101,10 @@ def test_the_gate_looks_back_at_spaced_ages_and_on_what_a_person_promoted(runtim
             made_.bits, made_.report = f"{k:064d}", None
             if k == 20:
                 deployments.promote(session, digits, made_, "looks fine", by="operator")
-    given = ordered(runtime, ids[1:2])
-    assert given is not None
-    assert [b.version for b in given.lineage.bits] == [1, 9, 21, 25, *range(31, 41)]
-    assert given.lineage.bits[-1].digest == f"{39:064d}"
+    request = ordered(runtime, ids[1:2])
+    assert request is not None
+    assert [b.version for b in request.lineage.bits] == [1, 9, 21, 25, *range(31, 41)]
+    assert request.lineage.bits[-1].digest == f"{39:064d}"
 
 
 class Lineage:
@@ -120,10 +120,10 @@ class Lineage:
         kind: UpdateKind = UpdateKind.LEARN,
         lift_by: Sequence[str] = (),
         backbone_by: Sequence[str] = (),
-        asked: dict[str, Any] | None = None,
+        requested: dict[str, Any] | None = None,
     ) -> Version:
-        asked = None if kind is UpdateKind.RETRACT else asked or method
-        order = updates.Order(kind, learned, asked, seed=len(learned))
+        requested = None if kind is UpdateKind.RETRACT else requested or method
+        order = updates.Order(kind, learned, requested, seed=len(learned))
         update = updates.enqueue(self.session, self.digits, order, by="somebody")
         states.advance(self.session, update, UpdateState.RUNNING, "claimed")
         update.method = method
@@ -159,7 +159,7 @@ def test_an_exact_head_subtracts_also_what_decided_its_lift(lineage: Lineage, id
 def test_a_step_knows_that_auto_chose_its_method_also_after_a_retraction(lineage: Lineage, ids: list[str]) -> None:
     a, b, c, _ = ids
     lineage.step([a], RIDGE)
-    lineage.step([a, b], RIDGE, asked={"name": "auto"})
+    lineage.step([a, b], RIDGE, requested={"name": "auto"})
     live = lineage.step([a, b, c], RIDGE, UpdateKind.RETRACT)
     assert [step.by_auto for step in replay(lineage.session, live, [b])[1]] == [True]
     live = lineage.step([a, b, c], RIDGE)

@@ -47,8 +47,8 @@ def order(runtime: Runtime, name: str, seed: int = 0, **params: str) -> str:
     with runtime.database.writing() as session:
         batch = store_batch(runtime, session, seed=seed)
         digits = models.get(session, "digits")
-        what = Order(UpdateKind.LEARN, [batch.id], {"name": name, **params})
-        update_id = updates.enqueue(session, digits, what, by="somebody").id
+        order = Order(UpdateKind.LEARN, [batch.id], {"name": name, **params})
+        update_id = updates.enqueue(session, digits, order, by="somebody").id
     runtime.work.set()
     return update_id
 
@@ -61,8 +61,8 @@ def answered(runtime: Runtime, tmp_path: Path, seed: int = 0, entries: list[Entr
         digits = models.get(session, "digits")
         path.write_text(result(runtime, [batch.id], seed=seed, entries=entries).model_dump_json())
         method = {"name": "answer", "result": str(path), **params}
-        what = Order(UpdateKind.LEARN, [batch.id], method)
-        update_id = updates.enqueue(session, digits, what, by="somebody").id
+        order = Order(UpdateKind.LEARN, [batch.id], method)
+        update_id = updates.enqueue(session, digits, order, by="somebody").id
     runtime.work.set()
     return update_id
 
@@ -226,8 +226,8 @@ def test_what_the_service_before_had_claimed_goes_on_at_once_and_what_others_cla
     with runtime.database.writing() as session:
         first = leases.claim(session, f"{SERVES}-ffff", 3600.0)
         letters = models.get(session, "letters")
-        what = Order(UpdateKind.LEARN, [store_batch(runtime, session, "letters", seed=1).id], {"name": "go on"})
-        at_work = updates.enqueue(session, letters, what, by="somebody").id
+        order = Order(UpdateKind.LEARN, [store_batch(runtime, session, "letters", seed=1).id], {"name": "go on"})
+        at_work = updates.enqueue(session, letters, order, by="somebody").id
         other = leases.claim(session, "worker-ffff", 3600.0)
         assert first is not None
         assert other is not None
@@ -326,8 +326,8 @@ def test_a_worker_elsewhere_rescues_what_nobody_beats_for(
         path = tmp_path / "result.json"
         path.write_text(result(runtime, [batch.id]).model_dump_json())
         method = {"name": "answer", "result": str(path)}
-        what = Order(UpdateKind.LEARN, [batch.id], method)
-        update = updates.enqueue(session, digits, what, by="somebody")
+        order = Order(UpdateKind.LEARN, [batch.id], method)
+        update = updates.enqueue(session, digits, order, by="somebody")
         assert leases.claim(session, "dead", 0.3) is update
     other.close()
     wait_for(lambda: look(runtime, update.id).state == "succeeded")
@@ -363,10 +363,10 @@ def test_an_erasure_that_cannot_be_finished_now_holds_nothing_up_and_is_tried_ag
     finish, full = erasure.finish, threading.Event()
     full.set()
 
-    def unable(*given: Runtime | int) -> None:
+    def unable(*arguments: Runtime | int) -> None:
         if full.is_set():
             raise DiskFull("The database has no room left; nothing was stored.")
-        finish(*given)  # type: ignore[arg-type]
+        finish(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(erasure, "finish", unable)
     monkeypatch.setattr(loop, "TRY_AGAIN_SECONDS", 0.01)

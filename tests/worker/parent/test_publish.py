@@ -254,9 +254,9 @@ class PowerCut(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize(("point", "there"), [("before_commit", False), ("after_commit", True)])
+@pytest.mark.parametrize(("point", "committed"), [("before_commit", False), ("after_commit", True)])
 def test_power_cut_around_the_commit_shows_all_or_nothing(
-    runtime: Runtime, ids: list[str], monkeypatch: pytest.MonkeyPatch, point: str, there: bool
+    runtime: Runtime, ids: list[str], monkeypatch: pytest.MonkeyPatch, point: str, committed: bool
 ) -> None:
     update = order(runtime, ids[:1])
 
@@ -269,6 +269,6 @@ def test_power_cut_around_the_commit_shows_all_or_nothing(
         publish(runtime, update.id, update.fence, result(runtime, ids[:1]))
     with runtime.database.reading() as session:
         row, digits = rows_of(session, update)
-        assert (row.state == "succeeded") == there
-        assert (live(session, digits) == 1) == there
-        assert session.query(Version).count() == session.query(Deployment).count() == there
+        assert (row.state == "succeeded") == committed
+        assert (live(session, digits) == 1) == committed
+        assert session.query(Version).count() == session.query(Deployment).count() == committed
