@@ -38,7 +38,7 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
 
 
 def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
-    """-> the batch, and whether it is new: the same content and source again is the same batch unless `again`."""
+    """Adds a batch, unless its content and source are there and it is not `again`. -> the batch, and whether it is new"""
     if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):
         return known, False
     batch = Batch(
@@ -133,7 +133,7 @@ def live_learned(session: Session, model: Model) -> frozenset[str]:
 
 
 def state(batch: Batch, learned: frozenset[str]) -> BatchState:
-    """First that holds: erased, retracted, learned, rejected, pending."""
+    """The first that holds of erased, retracted, learned, rejected, pending."""
     if is_erased(batch):
         return BatchState.ERASED
     if batch.retracted_at is not None:
@@ -188,7 +188,7 @@ def stored_rows(batch: Batch) -> int:
 
 
 def require_whole(session: Session, model: Model, batch: Batch) -> None:
-    """Refuse (Conflict) to learn a batch whose rows were deleted, naming the version that knows them."""
+    """Raises Conflict for a batch whose rows were deleted, naming the version that learned them."""
     if is_whole(batch):
         return
     versions = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))

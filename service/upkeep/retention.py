@@ -63,7 +63,7 @@ def unfinished(runtime: Runtime) -> list[int]:
 
 
 def finish(runtime: Runtime, model_id: int) -> None:
-    """Deletes the bytes that batches of the model no longer name, then forget their names. Safe to repeat."""
+    """Deletes the bytes that batches of the model no longer name, then their names. Safe to repeat."""
     with runtime.database.reading() as session:
         names = {batch.id: list(batch.doomed or []) for batch in registry.doomed(session, model_id)}
     for digests in names.values():
