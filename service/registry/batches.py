@@ -38,7 +38,7 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
 
 
 def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
-    """Adds a batch, unless its content and source are there and it is not `again`. -> the batch, and whether it is new"""
+    """Adds a batch, unless its content and source are there, or `again`. -> the batch, and whether it is new"""
     if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):
         return known, False
     batch = Batch(

@@ -241,7 +241,7 @@ class Child:
     @property
     def untidy(self) -> bool:
         """Whether it has something left to do."""
-        return self._executor is not None and bool(self._executor._keep)
+        return self._executor is not None and bool(self._executor._unwritten)
 
     def tidy(self) -> None:
         """What it does behind the back of its parent."""
