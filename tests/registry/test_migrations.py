@@ -50,7 +50,7 @@ def test_what_an_upgrade_would_tear_apart_is_refused_and_nothing_is_changed(tmp_
     assert old.file.read_bytes() == before
 
 
-def test_who_migrates_while_another_does_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_during_another_is_refused_as_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = Store(tmp_path / "data", "0001")
     monkeypatch.setattr(registry_database, "BUSY_SECONDS", 0.05)
     with closing(sqlite3.connect(old.file, isolation_level=None)) as other:

@@ -98,7 +98,7 @@ def path_of(runtime: Runtime, file: Damaged) -> Path:
 
 
 @pytest.mark.parametrize("damage", ["one bit", "cut off", "missing"])
-def test_every_file_that_a_row_names_is_looked_at_and_each_damage_is_told_with_what_it_costs(
+def test_every_file_that_a_row_names_is_looked_at_and_each_damage_is_reported_with_what_it_costs(
     runtime: Runtime, facts: Facts, damage: str
 ) -> None:
     with runtime.database.writing() as session:
@@ -129,7 +129,7 @@ def test_every_file_that_a_row_names_is_looked_at_and_each_damage_is_told_with_w
     assert set(costs) == {'part "head"', 'part "judge"', "answers", "rows", "sums"}
 
 
-def test_damage_to_a_version_without_a_ledger_is_told_too(runtime: Runtime, facts: Facts) -> None:
+def test_damage_to_a_version_without_a_ledger_is_reported_too(runtime: Runtime, facts: Facts) -> None:
     with runtime.database.writing() as session:
         session.execute(update(Version).values(ledger_digest=None, feature_space=None))
     runtime.store.delete(SHARDS, facts.shard)
@@ -166,7 +166,7 @@ def test_a_version_from_which_everything_was_taken_back_holds_the_digest_of_no_r
     assert (verified.rows, verified.batches) == (0, 0)
 
 
-def test_an_unknown_model_or_version_is_not_found_and_an_erased_one_is_told(runtime: Runtime, facts: Facts) -> None:
+def test_an_unknown_model_or_version_is_not_found_and_an_erased_one_is_refused(runtime: Runtime, facts: Facts) -> None:
     for name, number in (("letters", 1), ("digits", 9)):
         with pytest.raises(NotFound):
             verify(runtime, name, number)

@@ -171,7 +171,7 @@ def test_what_a_reading_block_changes_is_not_kept(database: Database) -> None:
         assert models.get(session, "digits").promotion == "auto"
 
 
-def test_who_asks_may_be_told_to_give_way_before_each_transaction(database: Database) -> None:
+def test_a_function_is_called_before_each_transaction(database: Database) -> None:
     threads: list[int] = []
     database.before_each(lambda: threads.append(threading.get_ident()))
 
@@ -237,7 +237,7 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
     other.close()
 
 
-def test_a_write_that_waits_too_long_for_another_process_is_told_to_try_again(
+def test_a_write_that_waits_too_long_for_another_process_is_refused_as_busy(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry_database, "BUSY_SECONDS", 0.05)
@@ -250,7 +250,7 @@ def test_a_write_that_waits_too_long_for_another_process_is_told_to_try_again(
     impatient.close()
 
 
-def test_a_write_that_waits_too_long_in_its_own_process_is_told_to_try_again(
+def test_a_write_that_waits_too_long_in_its_own_process_is_refused_as_busy(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry_database, "BUSY_SECONDS", 0.05)
@@ -260,7 +260,7 @@ def test_a_write_that_waits_too_long_in_its_own_process_is_told_to_try_again(
     impatient.close()
 
 
-def test_a_full_disk_is_told_as_such_and_stores_nothing(database: Database) -> None:
+def test_a_full_disk_is_reported_as_such_and_stores_nothing(database: Database) -> None:
     def fill() -> None:
         with database.writing() as session:
             pages = session.scalar(text("PRAGMA page_count"))

@@ -87,7 +87,7 @@ def test_an_error_comes_up_as_its_kind_and_the_child_stays(child: WarmChild, nam
     assert pid(child) == first
 
 
-def test_a_child_that_dies_is_told_and_replaced(child: WarmChild) -> None:
+def test_a_child_that_dies_is_reported_and_replaced(child: WarmChild) -> None:
     for _ in range(2):
         with pytest.raises(ChildLost):
             child.run(assignment("die"), 0.01, quiet)

@@ -87,7 +87,7 @@ def test_a_rejected_batch_opens_nothing_that_nobody_could_settle(runtime: Runtim
     assert judged(runtime, ids[1], SAYS_A)[1]["settled"] == []
 
 
-def test_what_settles_a_dispute_is_told_with_its_source(runtime: Runtime, ids: list[str]) -> None:
+def test_what_settles_a_dispute_is_reported_with_its_source(runtime: Runtime, ids: list[str]) -> None:
     judged(runtime, ids[0], SAYS_B)
     with runtime.database.writing() as session:
         session.get_one(Batch, ids[1]).source = "lab-c"
