@@ -24,6 +24,7 @@ from service.learning.ledger.sums import Sums, square, triangle
 MAGIC = b"TSUM"
 """First bytes of a summed entry; an entry with rows begins with the length of its header."""
 GROUPS = ("judge", "select", "learn")
+"""Groups of folds that are summed apart, by the names of their sums."""
 LEVEL = 1
 """Level of the compression: the sums of few rows hold many zero bytes, and a higher one saves little."""
 
@@ -65,7 +66,7 @@ class SummedEntry:
             "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
             "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
         }
-        groups = dict(zip(GROUPS, (self.judge, self.select, self.learn), strict=True))
+        groups: dict[str, Sums] = {name: getattr(self, name) for name in GROUPS}
         for name, sums in groups.items():
             if sums.rows:
                 tensors |= {f"{name}.G": triangle(sums.G), f"{name}.Q": sums.Q, f"{name}.n": sums.n}

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from service.errors import CorruptArtifact
 from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, FeatureRows, Ints, Rows, bounded
 from service.learning.data.serialization import pack, pack_rows, unpack, unpack_features
-from service.learning.ledger.entry import SummedEntry
+from service.learning.ledger.entry import GROUPS, SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums, from_planes, planes, square, triangle
-
-__all__ = ["Ledger", "Sums"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +114,9 @@ class Ledger:
 
         Bounded rows stay as they are. Exact only where both are 1; else the same bits for the same batches.
         """
-        groups = ("judge", "select", "learn")
-        aged = {name: getattr(self, name).scaled(decay) for name in groups}
+        aged = {name: getattr(self, name).scaled(decay) for name in GROUPS}
         if weight and entry is not None:
-            for name, sums in zip(groups, _group_sums(entry), strict=True):
+            for name, sums in zip(GROUPS, _group_sums(entry), strict=True):
                 aged[name] += sums.scaled(weight)
         return replace(self, **aged)
 
@@ -129,7 +126,7 @@ class Ledger:
             "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
             "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
         }
-        groups = {"judge": self.judge, "select": self.select, "learn": self.learn}
+        groups: dict[str, Sums] = {name: getattr(self, name) for name in GROUPS}
         for name, sums in groups.items():
             tensors |= {f"{name}.Q": sums.Q, f"{name}.n": sums.n}
             tensors |= dict(zip((f"{name}.G", f"{name}.G.high"), planes(triangle(sums.G)), strict=False))
@@ -148,7 +145,7 @@ class Ledger:
                     tensors[f"{name}.Q"],
                     tensors[f"{name}.n"],
                 )
-                for name in ("judge", "select", "learn")
+                for name in GROUPS
             )
             exam, selected = (unpack_features(tensors[name].tobytes()) for name in ("exam", "selected"))
             return cls(meta["space_id"], int(meta["shift"]), judge, select, learn, exam, selected)
