@@ -1,4 +1,4 @@
-"""`auto`: the written table by which a method is chosen, and who may challenge it. First match wins; each says why.
+"""`auto` chooses a method, and its challenger, by a written table. The first match wins; each gives its reason.
 
 The exact head comes first, and a gradient method must beat it: it is chosen at once only where a person asked for a net
 that is trained end to end, and otherwise runs afterwards, as a challenger of what already serves. A net that won so
@@ -28,7 +28,7 @@ EXACT = {"name": "ridge", "discriminants": True}
 """The exact head: both closed forms in one, which on ten feature sets was above the better of the two, chosen by rows
 kept back, as often as not. A first version tries it on every lift, none included: raw discriminants are among them."""
 FEW_KNOWN = 20
-"""Rows a class below which only the head of a trained net is touched, where no old row is kept to learn beside."""
+"""Rows of a class below which only the head of a trained net is touched where no old row is kept."""
 IMPORTED_STRENGTH, IMPORTED_STIFFLY = 0.1, 1.0
 """How stiffly weights are held that came without rows, and where no class is new: no row is there by which a strength
 could be chosen."""
@@ -37,7 +37,7 @@ ENOUGH_TO_TRAIN = 2_000
 
 
 class AutoParams(Strict):
-    """What a request may say to `auto`."""
+    """Parameters of `auto`."""
 
     stable_scores: bool = Field(
         default=False,
@@ -51,7 +51,7 @@ class AutoParams(Strict):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the table looks at besides base and data.
+    """The conditions of the table besides base and data.
 
     `keeps`: rows stay stored · `recent`: the policy trusts recent rows only · `challenged_rows`: rows behind the last
     challenge, 0 without one.
@@ -66,7 +66,7 @@ class Surroundings:
 class Choice:
     """The method to use, by name and parameters, and the reason; the challenger, if any, and its reason.
 
-    `unless`: what is used instead unless the method beats it at once, on rows kept back for choosing.
+    `unless`: the request that is used instead unless the method beats it at once, on rows kept back for choosing.
     """
 
     request: dict[str, Any]
@@ -79,14 +79,14 @@ class Choice:
 def auto(
     base: Checkpoint | None, data: Data, params: AutoParams | None = None, around: Surroundings | None = None
 ) -> Choice:
-    """The table. Raises nothing: some row always matches."""
+    """Chooses by the table; some row always matches."""
     params, around = params or AutoParams(), around or Surroundings()
     choice = _Table(base, data, params, around).choice()
     return choice if params.budget_seconds else replace(choice, challenger=None, challenge="")
 
 
 class _Table:
-    """The rows of the table, asked one after another."""
+    """The rows of the table, tried one after another."""
 
     def __init__(self, base: Checkpoint | None, data: Data, params: AutoParams, around: Surroundings) -> None:
         self.base, self.data, self.params, self.around = base, data, params, around
@@ -105,11 +105,11 @@ class _Table:
         if self.params.stable_scores and self.new:
             return self._stable()
         if self.around.recent:
-            tuned = {"name": "fine_tune", "epochs": 5}, "the net, trained on with the rows of this update alone"
+            tuning = {"name": "fine_tune", "epochs": 5}, "the net, trained on with the rows of this update alone"
             return Choice(
                 {"name": "ridge", "decay": "search"},
                 "auto: this model trusts recent rows only; older batches count less, as far as that helped.",
-                *(tuned if self.trained else self._retraining()),
+                *(tuning if self.trained else self._retraining()),
             )
         if self._brought_in():
             choice = Choice(
@@ -123,7 +123,7 @@ class _Table:
         return self._known_classes()
 
     def _imported(self) -> Choice:
-        """Weights from elsewhere know more than the rows here can show; the exact head of these must win first."""
+        """Imported weights know more than the rows here can show; an exact head of these rows must win first."""
         exact = EXACT, "the exact head on the rows that are here"
         return Choice(
             {"name": "mas", "strength": IMPORTED_STRENGTH if self.new else IMPORTED_STIFFLY},
@@ -133,7 +133,7 @@ class _Table:
         )
 
     def _brought_in(self) -> bool:
-        """A trained net on a model that names none; with every row still there, the exact head can take over."""
+        """Whether a trained net serves a model that names none, every row of which is kept for an exact head."""
         named = not isinstance(self.data.architecture.backbone, IdentityBackbone)
         return self.trained and not named and self.data.kept_rows == self.data.known_rows
 
@@ -196,11 +196,11 @@ class _Table:
                 )
             return self._closed("known classes on features that stand still; the exact head over everything")
         if self.data.kept_rows:
-            held = {"name": "l2_sp"}, "weights held near where they were, in place of old rows"
+            pulled = {"name": "l2_sp"}, "weights held near where they were, in place of old rows"
             return Choice(
                 {"name": "replay"},
                 "auto: known classes, a trained net, and old rows are kept; they are learned again beside.",
-                *(self._retraining() or held),
+                *(self._retraining() or pulled),
             )
         if min(self.counts.values(), default=0) < FEW_KNOWN:
             return Choice(
@@ -219,7 +219,7 @@ class _Table:
         return Choice(EXACT, f"auto: {why}.", *self._retraining())
 
     def _retraining(self) -> tuple[dict[str, Any], str] | tuple[()]:
-        """Joint training as challenger: once there is enough, and again whenever rows have doubled since."""
+        """Joint training as challenger, once there are enough rows, and again whenever they have doubled since."""
         rows = self.data.known_rows + len(self.data.batch)
         kept = self.data.kept_rows + len(self.data.batch)
         enough = rows >= max(ENOUGH_TO_TRAIN, 2 * self.around.challenged_rows)

@@ -1,5 +1,5 @@
-"""Classes that came with an imported version: their weights are here, and no row of them. What learns from rows or sums
-alone would lose them, and no trusted row would tell. A few rows of them here are not what they were learned from."""
+"""Classes of an imported version: their weights are here, the rows that they were learned from are not. A method that
+learns from rows or sums alone would lose them, and no trusted row would show it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from service.learning.wording import listed
 
 
 def foreign(base: Checkpoint | None) -> list[str]:
-    """Classes whose weights came with an imported version: how well they were known, no row here can tell. None where
-    an exact head took their place, which knows its classes by sums of rows that were here."""
+    """Classes whose weights came with an imported version: no row here can show how well they were known. There are
+    none once an exact head has taken over, which knows its classes by sums of rows that were here."""
     if base is None or base.layout.exact is not None:
         return []
     return [name for name in base.layout.imported if name in base.classes]
 
 
-def missing(layout: Layout, there: Collection[str]) -> list[str]:
-    """Imported classes of a version that are not `there`, among the classes with rows. An exact head knows its classes
-    by their sums."""
+def missing(layout: Layout, with_rows: Collection[str]) -> list[str]:
+    """Imported classes of a version that are not among the classes `with_rows`. An exact head misses none: it knows its
+    classes by their sums."""
     if layout.exact is not None:
         return []
-    return [name for name in layout.imported if name in layout.classes and name not in there]
+    return [name for name in layout.imported if name in layout.classes and name not in with_rows]
 
 
 def without_rows(base: Checkpoint | None, data: Data) -> list[str]:
-    """Imported classes of the base of which no row is here, those of this update included."""
+    """Imported classes of the base that have no row here, nor in this update."""
     if base is None or not base.layout.imported:
         return []
     return missing(base.layout, {*data.batch.present(), *(data.kept().present() if data.known_rows else ())})
 
 
 def would_lose(method: Method, classes: Collection[str]) -> str | None:
-    """Why a method cannot be used while no row of these classes is here; null where it can."""
+    """Why a method cannot be used while these classes have no row; None where it can."""
     works_from_weights = method.family is not Family.FREEZE and not method.needs & {"kept", "ledger"}
     if not classes or works_from_weights:
         return None

@@ -1,4 +1,4 @@
-"""What a method is: one function from a checkpoint and data to a new checkpoint, and what it declares about itself."""
+"""A method is a function from a checkpoint and data to a new checkpoint, with what it declares about itself."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from service.learning.run import Run
 
 
 class Data(Protocol):
-    """What an update may ask for. Cheap things are attributes; what costs the history is a method."""
+    """The data of an update. Cheap things are properties; what reads the history is a method."""
 
     @property
     def input(self) -> InputSpec: ...
 
     @property
     def architecture(self) -> Architecture:
-        """What the model's first version uses."""
+        """The architecture of the model's first version."""
         ...
 
     @property
     def batch(self) -> Rows:
-        """The update's own rows, raw inputs; those with a label alone."""
+        """The update's own labelled rows, raw inputs."""
         ...
 
     @property
     def unlabelled(self) -> Array:
-        """Raw inputs of the update's rows that came without a label. [u, ...]"""
+        """Raw inputs of the update's rows without a label. [u, ...]"""
         ...
 
     @property
@@ -50,7 +50,7 @@ class Data(Protocol):
 
     @property
     def kept_rows(self) -> int:
-        """Those of them whose raw inputs are still there."""
+        """Rows of base.learned whose raw inputs are still stored."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class Data(Protocol):
 
     @property
     def known_sources(self) -> frozenset[str]:
-        """Where they came from, by name."""
+        """Sources of base.learned, by name."""
         ...
 
     @property
@@ -69,7 +69,7 @@ class Data(Protocol):
         ...
 
     def pretrained(self) -> Tensors:
-        """Weights of the model's pretrained backbone, as a first version takes them. Raises MethodRefused."""
+        """Weights of the model's pretrained backbone for a first version. Raises MethodRefused."""
         ...
 
     def kept(self) -> Rows:
@@ -77,7 +77,7 @@ class Data(Protocol):
         ...
 
     def ledger(self, space: Space) -> Ledger:
-        """Sums of base.learned in that space; rebuilt from kept rows where no entry is there."""
+        """Sums of base.learned in that space; rebuilt from kept rows where no entry is stored."""
         ...
 
     def entry(self, space: Space) -> FeatureRows:
@@ -85,7 +85,7 @@ class Data(Protocol):
         ...
 
     def grown(self, space: Space) -> Ledger:
-        """The ledger with the entry: what a version knows that learns everything. Computed once a space."""
+        """The ledger with the entry, for a version that learns everything. Computed once a space."""
         ...
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
@@ -119,10 +119,10 @@ class Data(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What a method made.
+    """The result of a method.
 
     `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; float32
-    where they are many (`tables`). Null: the served head never saw the judging and selecting rows, so it may answer for
+    where they are many (`tables`). None: the served head never saw the judging and selecting rows, so it may answer for
     those. `stuck`: the loss did not fall.
     """
 
@@ -142,7 +142,7 @@ SCHEDULE = "How the rate goes on: constant keeps it; cosine keeps it for half of
 
 
 class GradientParams(Strict):
-    """What every gradient method takes."""
+    """Parameters of every gradient method."""
 
     epochs: int = Field(10, ge=1, le=1000, description="Passes over the learning rows.")
     batch_size: int = Field(64, ge=1, le=8192, description="Rows a step.")
@@ -165,11 +165,11 @@ UNFREEZING_COSTS = (
     " In a pretrained backbone each row then passes it forward and back in every epoch, instead of once: a few dozen "
     "images may take most of a minute."
 )
-"""What to expect of it, before it is asked."""
+"""Said of `unfreeze` in its description."""
 
 
 class TrunkParams(GradientParams):
-    """What every gradient method takes, and what of the backbone trains."""
+    """Parameters of every gradient method that can train the backbone."""
 
     unfreeze: UnfrozenBlocks | None = Field(
         None,
@@ -186,8 +186,8 @@ those that it adds beside."""
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of an update before it is queued. `live`: layout of the live version · `keeps`: rows stay · `known`
-    rows it learned, `kept` of them are still there · `brings`: classes of the update's rows, null: not read yet."""
+    """What is known of an update before it is queued. `live`: layout of the live version · `keeps`: rows stay stored ·
+    `known`: rows it learned, `kept`: of these still stored · `brings`: classes of the update's rows, None: not read."""
 
     input: InputSpec
     architecture: Architecture
@@ -199,28 +199,28 @@ class Setting:
 
     @classmethod
     def of(cls, base: Checkpoint | None, data: Data) -> Setting:
-        """As it is when the update is learned."""
+        """The setting when the update is learned."""
         live, brings = base.layout if base is not None else None, frozenset(data.batch.counts())
         return cls(data.input, data.architecture, live, True, data.known_rows, data.kept_rows, brings)
 
     @property
     def lost(self) -> int:
-        """Rows that the live version learned and that were deleted."""
+        """Rows that the live version learned and that are deleted."""
         return self.known - self.kept
 
     @property
     def backbone(self) -> Backbone:
-        """Of the live version, else of the model."""
+        """The backbone of the live version, else of the model."""
         return self.live.backbone if self.live is not None else self.architecture.backbone
 
     def without_lift(self) -> str:
-        """What to do where the head of the live version stands on lifts beside a pretrained backbone's features."""
+        """The remedy where the head of the live version stands on lifts beside a pretrained backbone's features."""
         if self.keeps and not self.lost:
             return 'Learn once with ridge {"lift": "none"} first, or stay with ridge.'
         return "Stay with ridge: learned rows were deleted, or will be, so its head cannot come off them."
 
     def train_first(self, name: str) -> str:
-        """What to do where the live version is an exact head and the model's own backbone was never trained."""
+        """The remedy where the live version is an exact head and the model's own backbone was never trained."""
         if self.keeps:
             return f"Learn once with retrain, then {name} can go on from it."
         return (
@@ -231,7 +231,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Method:
-    """One entry of METHODS: the function and what people are told about it.
+    """One entry of METHODS: the function and its description.
 
     `needs`: words out of {"base", "kept", "ledger", "dense", "frozen", "path"}: a live version · rows of the history ·
     an exact ledger · hidden dense layers · a feature space that does not move · weights that were trained here.
@@ -248,17 +248,17 @@ class Method:
     limits: str
     needs: frozenset[str] = frozenset()
     refuse: Callable[[Checkpoint | None, Data], str | None] | None = None
-    """A sentence with the remedy where the method cannot work on this base and batch; null where it can."""
+    """Gives a sentence with the remedy where the method cannot work on this base and batch, else None."""
     unfit: Callable[[Setting, Any], tuple[str, str] | None] | None = None
-    """The same of what can be told from layouts and parameters alone: the field of the request, and the sentence."""
+    """The same from layouts and parameters alone: the field of the request and the sentence, else None."""
     unlabelled: bool = False
     """Whether it uses rows without a label, so that an update may bring nothing else."""
     beside_pretrained: bool = False
-    """Whether what it adds changes the features of a pretrained backbone, too."""
+    """Whether it adds layers or branches that change the features of a pretrained backbone, too."""
 
     @property
     def moves(self) -> tuple[Moves, ...]:
-        """Which weights it may move."""
+        """Weights that it may move."""
         if issubclass(self.Params, TrunkParams):
             return ("head", "backbone", "pretrained")
         return ("head", "added") if issubclass(self.Params, GradientParams) else ("head",)
@@ -276,5 +276,5 @@ class Method:
         """Raises MethodRefused where it cannot work here."""
         if self.refuse is not None and (reason := self.refuse(base, data)):
             raise MethodRefused(reason)
-        if self.unfit is not None and (told := self.unfit(Setting.of(base, data), params)):
-            raise MethodRefused.at(f"/method/{told[0]}", told[1])
+        if self.unfit is not None and (refusal := self.unfit(Setting.of(base, data), params)):
+            raise MethodRefused.at(f"/method/{refusal[0]}", refusal[1])

@@ -1,4 +1,4 @@
-"""Which methods can go on where learned rows are deleted, and what to use in place of the others."""
+"""Which methods work where learned rows are deleted, and what to use in place of the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.learning.network.checkpoint import Checkpoint, Layout
 def refused(
     method: Method, params: Strict, retention: Retention, architecture: Architecture, base: Layout | None
 ) -> str | None:
-    """Why a method cannot be used under a retention, with the remedy; null: it can. `base`: of the live version.
+    """Why a method cannot be used under a retention, with the remedy; None: it can. `base`: layout of the live version.
 
     Without rows nothing can be rehearsed, and a backbone that moves voids the sums that are all that is left of them.
     """
@@ -33,23 +33,23 @@ def refused(
 
 
 def lacking(ledger: Ledger, known_rows: int) -> list[str]:
-    """A note where a ledger was summed anew from the rows that are left, so that it does not hold all."""
-    held = ledger.judge.rows + ledger.select.rows + ledger.learn.rows
-    if held >= known_rows:
+    """A note where a ledger was summed anew from the rows that are left, and so lacks some."""
+    summed = ledger.judge.rows + ledger.select.rows + ledger.learn.rows
+    if summed >= known_rows:
         return []
     return [
-        f"The sums in this feature space were made from the {held:,} rows that are kept of {known_rows:,} learned "
+        f"The sums in this feature space were made from the {summed:,} rows that are kept of {known_rows:,} learned "
         "ones: the others were deleted, and what was summed of them was summed in another space."
     ]
 
 
 def refuse_without_rows(name: str, base: Checkpoint | None, data: Data) -> str | None:
-    """Why a method of that name cannot rehearse: something is known and no row of it is kept."""
+    """Why a method cannot rehearse: the base knows classes and no row is kept; else None."""
     return None if base is None or not base.classes or data.kept_rows else none_kept(name)
 
 
 def none_kept(name: str) -> str:
-    """That no row of what is known is left for a method of that name, and what to use."""
+    """The sentence that no learned row is left for a method, with the remedy."""
     return (
         f"{name} learns kept rows again, and none is kept of what this model knows. ridge, lda and linear_probe need "
         'none, lwf and l2_sp hold weights instead; a model with "retention": "all" keeps every row.'

@@ -1,4 +1,4 @@
-"""Taking batches back: the version without them, and the certificate that anybody can recompute."""
+"""Retraction takes batches back: the version without them gets a certificate that anybody can recompute."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def certify(
     appeared: Mapping[str, Sequence[str]],
     by_auto: bool = False,
 ) -> Candidate:
-    """Measure the version that came out, and certify it. The caller ordered it: the gate reports, it does not veto.
+    """Examines and certifies the version that came out. The gate reports and does not veto: the caller ordered it.
 
     base: the version that learned `removed`. data: the known rows without them, and no new ones. appeared: batches of
     the base as they were learned, each with its classes as they first appear in it. by_auto: `auto` had chosen the
@@ -53,14 +53,14 @@ def certify(
 
 
 def subtracts(layout: Mapping[str, Any], shards: Iterable[Mapping[str, Any]], removed: Iterable[str]) -> bool:
-    """Whether every shard but the solved head never learned the batches: then the sums are enough."""
+    """Whether no shard but the solved head learned the batches: then the sums are enough."""
     trained = [s for s in shards if kind_of(s["part"]) not in DECIDED | SOLVED]
     gone = frozenset(removed)
     return layout.get("exact") is not None and not any(gone.intersection(s["learned"]) for s in trained)
 
 
 def blank(spec: InputSpec, base: Checkpoint) -> Learned:
-    """What is left when everything was taken back: a version that knows no class."""
+    """A version that knows no class, for when everything was taken back."""
     layout = Layout(input=spec, classes=[])
     return Learned(
         Checkpoint(layout, {"scale": base.parts["scale"]}, {"scale": frozenset()}),
@@ -69,7 +69,7 @@ def blank(spec: InputSpec, base: Checkpoint) -> Learned:
 
 
 def _shard(part: str, base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -> ShardFact:
-    """What became of one part."""
+    """The digest of one part, and whether it was computed anew."""
     same = part in base.parts and pack_shard(base.parts[part]) == pack_shard(now.parts[part])
     saw = gone & base.learned.get(part, frozenset())
     status = "recomputed"
@@ -81,16 +81,16 @@ def _shard(part: str, base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -
 def _decided(
     base: Checkpoint, now: Checkpoint, gone: frozenset[str], appeared: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """What the removed batches had decided and still holds; strength and temperature are always chosen anew."""
+    """Decisions of the removed batches that still hold; strength and temperature are always chosen anew."""
     kept = [p for p in sorted(now.parts) if kind_of(p) in DECIDED and gone & base.learned.get(p, frozenset())]
     exact = now.layout.exact
     if exact is not None and not exact.lift_named and not now.layout.lifts:
-        kept.append("lift")  # that none is used was chosen, too, and no part of it is stored that could tell by whom
+        kept.append("lift")  # the choice of no lift counts, too, and leaves no part that could name its batches
     return [*kept, "class order"] if _ordered(base, now, gone, appeared) else kept
 
 
 def _ordered(base: Checkpoint, now: Checkpoint, gone: frozenset[str], appeared: Mapping[str, Sequence[str]]) -> bool:
-    """Whether the order of the columns is the base's, and another would have come about without the removed batches."""
+    """Whether the columns keep the base's order, and would have another without the removed batches."""
 
     def order(batches: Iterable[str]) -> list[str]:
         return [c for c in dict.fromkeys(c for b in batches for c in appeared[b]) if c in now.classes]

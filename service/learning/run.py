@@ -1,4 +1,4 @@
-"""One execution: seed, progress, cancellation. The ground of learning: it imports nothing of it."""
+"""A run is one execution of learning: its seed, progress and cancellation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 
 
 def no_progress(phase: str, done: int, total: int) -> None:
-    """For calls that nobody watches."""
+    """Reports nothing, for calls that nobody watches."""
 
 
 def no_check() -> None:
-    """For calls that nobody cancels."""
+    """Never raises, for calls that nobody cancels."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One execution: the seed, who watches, and `check`, which raises Cancelled; call it at every step."""
+    """Seed, progress and device of one execution. `check` raises Cancelled; it is called at every step."""
 
     seed: int = 0
     progress: Callable[[str, int, int], None] = no_progress
@@ -26,5 +26,5 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def generator(self, salt: int = 0) -> torch.Generator:
-        """A fresh generator on the CPU; the same seed and salt give the same bits."""
+        """Makes a generator on the CPU; the same seed and salt give the same bits."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + salt)

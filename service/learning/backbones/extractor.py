@@ -1,4 +1,4 @@
-"""What a pretrained network is here: rows in, features out, weights that are shared and never written to."""
+"""An extractor is a pretrained network: rows in, features out, weights that are shared and never written to."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Blocks = list[tuple[str, nn.Module]]
 
 
 class SharedWeights(Mapping[str, Tensor]):
-    """Tensors of a network that stands still. Who holds them shares them: they are neither copied nor written to.
+    """Tensors of a frozen network, which its holders share: they are neither copied nor written to.
 
-    more_bytes: memory of others beside them, which a library keeps in an order of its own.
+    more_bytes: memory of copies that a library keeps in an order of its own.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], digest: str | None = None, more_bytes: int = 0) -> None:
@@ -41,7 +41,7 @@ class SharedWeights(Mapping[str, Tensor]):
 
     @cached_property
     def bytes(self) -> int:
-        """Memory that they take."""
+        """Memory of the tensors."""
         return sum(t.untyped_storage().nbytes() for t in self._tensors.values()) + self._more_bytes
 
     @cached_property
@@ -50,26 +50,26 @@ class SharedWeights(Mapping[str, Tensor]):
         return digest(pack_shard(self))
 
 
-_held: WeakValueDictionary[str, SharedWeights] = WeakValueDictionary()
-_holding = Lock()
+_cache: WeakValueDictionary[str, SharedWeights] = WeakValueDictionary()
+_cache_lock = Lock()
 
 
 def shared(name: str, read: Callable[[str], bytes]) -> SharedWeights:
-    """The weights of a stored shard, one copy a process for all who hold them; `read` gets verified bytes by digest."""
-    with _holding:
-        held = _held.get(name)
-    if held is None:
-        made = SharedWeights(unpack_shard(read(name)), name)
-        with _holding:
-            held = _held.setdefault(name, made)
-    return held
+    """The weights of a stored shard, one copy in the process. `read` gets verified bytes by digest."""
+    with _cache_lock:
+        weights = _cache.get(name)
+    if weights is None:
+        unpacked = SharedWeights(unpack_shard(read(name)), name)
+        with _cache_lock:
+            weights = _cache.setdefault(name, unpacked)
+    return weights
 
 
 class Extractor(nn.Module):
-    """Frozen: eval mode whatever is asked, so that batch-norm statistics and dropout stand still in every method.
+    """A frozen network, always in eval mode, so that batch-norm statistics and dropout stand still in every method.
 
-    width: features · bound: none is larger, null: it states none · reach: the largest that a random map of the
-    features needs to expect, spread: their typical size · rows_at_once: of a block · multiply_adds: of one row.
+    width: number of features · bound: of their size, None: it states none · reach: the largest value that a random map
+    of the features needs to expect, spread: their typical size · multiply_adds: of one row.
     """
 
     width: int
@@ -85,7 +85,7 @@ class Extractor(nn.Module):
         self.thawed = False
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Take these weights as they are, without a copy. Raises RuntimeError where they do not fit."""
+        """Takes these weights without a copy. Raises RuntimeError where they do not fit."""
         self.weights = weights if isinstance(weights, SharedWeights) else SharedWeights(weights)
         self.body.load_state_dict(dict(self._of_body(self.weights)), assign=True)
         self.requires_grad_(False)
@@ -95,7 +95,7 @@ class Extractor(nn.Module):
         return weights
 
     def thaw(self, modules: list[nn.Module]) -> None:
-        """Let the parameters of these modules train, on copies of their own; batch-norm statistics still stand."""
+        """Lets the parameters of these modules train, on copies; batch-norm statistics still stand still."""
         self.thawed = True
         for module in modules:
             for p in module.parameters():
@@ -103,7 +103,7 @@ class Extractor(nn.Module):
                 p.requires_grad_(True)
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """What the shard `backbone.0` holds; the shared weights themselves while nothing was thawed."""
+        """The tensors of the part `backbone.0`; the shared weights themselves while nothing was thawed."""
         if self.weights is not None and not self.thawed:
             return self.weights
         return {k: t.detach().clone() for k, t in self.body.state_dict().items()}
@@ -113,24 +113,24 @@ class Extractor(nn.Module):
         return super().train(False)
 
     def prepare(self, inputs: Array) -> Tensor:
-        """Raw rows as a tensor. -> [n, ...]"""
+        """Converts raw rows to a tensor. -> [n, ...]"""
         return torch.from_numpy(np.ascontiguousarray(inputs))
 
     def companions(self, prepared: Tensor) -> Tensor:
-        """Rows with the same number may share a block. -> [n] int64"""
+        """The group of each row: rows of one group may share a block. -> [n] int64"""
         return torch.zeros(len(prepared), dtype=torch.int64)
 
     def rows_at_once(self, companions: int) -> int:
-        """Rows of a block: its shape is always the same, so that a row's bits owe nothing to its companions."""
+        """Rows of a block: its shape is always the same, so a row's bits owe nothing to its companions."""
         raise NotImplementedError
 
     def blocks(self) -> Blocks:
-        """The stages of the network from input to output, by name: what can be thawed from the end."""
+        """The stages of the network from input to output, by name, which can be thawed from the end."""
         return stages(self.body, sum(p.numel() for p in self.body.parameters()))
 
 
 class ImageExtractor(Extractor):
-    """Images [n, 1 or 3, h, w] in [-1, 1] -> features. Resized to side x side, then in the network's own scale.
+    """Images [n, 1 or 3, h, w] in [-1, 1] -> features. They are resized to side x side and put in the network's scale.
 
     mean, std: of each channel, where black is 0 and white is 1.
     """
@@ -154,7 +154,7 @@ class ImageExtractor(Extractor):
         return self.features(x * self.factor + self.offset)
 
     def features(self, x: Tensor) -> Tensor:
-        """Of images in the network's own scale. [n, 3, side, side] -> [n, width]"""
+        """Features of images in the network's scale. [n, 3, side, side] -> [n, width]"""
         return cast(Tensor, self.body(x))
 
     def rows_at_once(self, companions: int) -> int:
@@ -162,7 +162,7 @@ class ImageExtractor(Extractor):
 
 
 def stages(module: nn.Module, parameters: int) -> Blocks:
-    """Children that have parameters, in order; lists of modules and what holds half of all `parameters` are opened."""
+    """Children that have parameters, in order; lists, and children with over half of all `parameters`, are opened."""
     opened: Blocks = []
     for name, child in module.named_children():
         size = sum(p.numel() for p in child.parameters())
@@ -174,7 +174,7 @@ def stages(module: nn.Module, parameters: int) -> Blocks:
 
 
 def measured(extractor: Extractor, prepared: Tensor) -> tuple[int, int]:
-    """(width, multiply-adds) of one row, told by an extractor without weights (device "meta"). prepared [1, ...]"""
+    """Measures (width, multiply-adds) of one row [1, ...]; an extractor without weights (device "meta") will do."""
     work = 0
 
     def count(layer: nn.Module, _: object, y: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""A family of backbones: one record, made in the file of its library and listed in `FAMILIES`."""
+"""A family of backbones is one record, made in the file of its library and listed in `FAMILIES`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from torch import Tensor
 from service.contract.inputs import ImageInput
 from service.learning.backbones.extractor import Extractor
 
-ReadsFile = Callable[[Path], Mapping[str, Tensor]]
-
 
 @dataclass(frozen=True)
 class Package:
-    """A Python package that holds the weights of one backbone. read: its tensors · install: how, if not by an extra."""
+    """A Python package with the weights of one backbone. read(): its tensors · install: a command, if no extra."""
 
     backbone: str
     module: str
@@ -28,13 +26,13 @@ class Package:
 
 @dataclass(frozen=True)
 class Family:
-    """Backbones that one library makes. Nothing of the library is imported before one of the functions is called.
+    """Backbones that one library makes. The library is imported when one of the functions is called.
 
-    names: pattern of the backbones' names; of the families in the list the first whose pattern fits makes a backbone ·
-    code: packages that run it · extra: which installs them · exists(name): is there such an architecture? ·
-    make(name, side): the network without weights; None: the side that its weights were learned with ·
-    native_side(name, images): what such images are resized to unless the model names a side · read_file: tensors of a
-    file that are not the network's state as it stands.
+    names: pattern of the backbones' names; the first family whose pattern fits makes a backbone · code: packages that
+    run it · extra: installs them · exists(name): whether there is such an architecture · make(name, side): the network
+    without weights, side None: that of its weights · native_side(name, images): the side to which such images are
+    resized unless the model names one · read_file(path): tensors of a file that does not hold the network's state as it
+    is.
     """
 
     names: str
@@ -44,9 +42,9 @@ class Family:
     exists: Callable[[str], bool]
     make: Callable[[str, int | None], Extractor]
     native_side: Callable[[str, ImageInput], int] | None = None
-    read_file: ReadsFile | None = None
+    read_file: Callable[[Path], Mapping[str, Tensor]] | None = None
     package: Package | None = None
 
     def has(self, name: str) -> bool:
-        """Is a backbone of that name, should there be one, of this family?"""
+        """Whether the name is one of this family."""
         return re.fullmatch(self.names, name, re.DOTALL) is not None

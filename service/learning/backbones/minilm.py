@@ -27,7 +27,7 @@ WIDTH, HEADS, LAYERS, INNER, VOCABULARY, PLACES = 384, 12, 6, 1536, 30522, 512
 BUCKETS = (8, 16, 32, 64, 128)
 """Tokens: a text is padded to the next of these, and cut at the last."""
 TOKENS_AT_ONCE = 2048
-"""Of a block: 64 rows of up to 32 tokens, 16 rows of 128."""
+"""Tokens of a block: 64 rows of up to 32 tokens, 16 rows of 128."""
 EPSILON = 1e-12
 NAMES = {
     "embeddings.word_embeddings": "words",
@@ -42,11 +42,11 @@ NAMES = {
     "output.dense": "narrowed",
     "output.LayerNorm": "narrowed_norm",
 }
-"""Names of the published file, and ours; in this order."""
+"""Names of the published file and ours; replaced in this order."""
 
 
 class Layer(nn.Module):
-    """Attention among the tokens of a row, then two dense layers; each is added to what it saw. [n, t, 384]"""
+    """Attention among the tokens of a row, then two dense layers, each with a residual. [n, t, 384]"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,13 +54,13 @@ class Layer(nn.Module):
         self.widened, self.narrowed = nn.Linear(WIDTH, INNER), nn.Linear(INNER, WIDTH)
         self.mixed_norm, self.narrowed_norm = (nn.LayerNorm(WIDTH, EPSILON) for _ in range(2))
 
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         n, t, _ = x.shape
         q, k, v = (
             layer(x).view(n, t, HEADS, WIDTH // HEADS).transpose(1, 2) for layer in (self.query, self.key, self.value)
         )
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=there[:, None, None, :])
-        x = self.mixed_norm(x + self.mixed(seen.transpose(1, 2).reshape(n, t, WIDTH)))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
+        x = self.mixed_norm(x + self.mixed(attended.transpose(1, 2).reshape(n, t, WIDTH)))
         y: Tensor = self.narrowed_norm(x + self.narrowed(F.gelu(self.widened(x))))
         return y
 
@@ -75,12 +75,12 @@ class Sentences(nn.Module):
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
 
     def forward(self, ids: Tensor) -> Tensor:
-        there = ids >= 0
+        mask = ids >= 0
         x = self.norm(self.words(ids.clamp(min=0)) + self.places.weight[: ids.shape[1]] + self.kinds.weight[0])
         for layer in self.layers:
-            x = layer(x, there)
-        kept = there[..., None].float()
-        return F.normalize((x * kept).sum(1) / kept.sum(1), dim=1)
+            x = layer(x, mask)
+        counted = mask[..., None].float()
+        return F.normalize((x * counted).sum(1) / counted.sum(1), dim=1)
 
 
 class MiniLM(Extractor):
@@ -103,10 +103,10 @@ class MiniLM(Extractor):
 
     def prepare(self, inputs: Array) -> Tensor:
         """Texts [n] -> token ids [n, 128], -1 behind the last: one width for all, so that any rows can be put together.
-        How far a block is computed, its longest row says."""
-        found = [self.tokenizer.encode(str(text)).ids for text in inputs]
-        ids = np.full((len(found), BUCKETS[-1]), -1, np.int64)
-        for row, tokens in zip(ids, found, strict=True):
+        A block is computed up to its longest row."""
+        tokenized = [self.tokenizer.encode(str(text)).ids for text in inputs]
+        ids = np.full((len(tokenized), BUCKETS[-1]), -1, np.int64)
+        for row, tokens in zip(ids, tokenized, strict=True):
             row[: len(tokens)] = tokens
         return torch.from_numpy(ids)
 
@@ -130,15 +130,15 @@ class MiniLM(Extractor):
 
 
 def bucket(tokens: int) -> int:
-    """Tokens that a text of so many is padded to."""
+    """The length to which a text of so many tokens is padded."""
     return next((b for b in BUCKETS if b >= tokens), BUCKETS[-1])
 
 
 @lru_cache(maxsize=2)
-def _tokenizer(told: bytes) -> Any:
+def _tokenizer(document: bytes) -> Any:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_str(told.decode())
+    tokenizer = Tokenizer.from_str(document.decode())
     tokenizer.no_padding()
     tokenizer.enable_truncation(BUCKETS[-1])
     return tokenizer
@@ -153,24 +153,24 @@ def packaged_file() -> Path:
 
 
 def read(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file with a tokenizer.json beside it. Raises OSError, ValueError."""
+    """Reads a safetensors file with a tokenizer.json beside it. Raises OSError, ValueError."""
     return renamed(load_file(file), file.with_name("tokenizer.json"))
 
 
-def renamed(read: Mapping[str, Tensor], tokenizer: Path) -> dict[str, Tensor]:
+def renamed(published: Mapping[str, Tensor], tokenizer: Path) -> dict[str, Tensor]:
     """The published tensors under our names, with the tokenizer as bytes. Raises ValueError for another tokenizer."""
-    told = tokenizer.read_bytes()
-    if len(json.loads(told)["model"]["vocab"]) != VOCABULARY:
+    document = tokenizer.read_bytes()
+    if len(json.loads(document)["model"]["vocab"]) != VOCABULARY:
         raise ValueError(f"its vocabulary has not the {VOCABULARY:,} words of MiniLM")
-    found = {"tokenizer": torch.frombuffer(bytearray(told), dtype=torch.uint8)}
-    for name, tensor in read.items():
+    tensors = {"tokenizer": torch.frombuffer(bytearray(document), dtype=torch.uint8)}
+    for name, tensor in published.items():
         name = name.removeprefix("bert.")
         if name.startswith("pooler.") or name.endswith("position_ids"):
             continue
-        for theirs, ours in NAMES.items():
-            name = name.replace(theirs, ours)
-        found[name] = tensor
-    return found
+        for before, after in NAMES.items():
+            name = name.replace(before, after)
+        tensors[name] = tensor
+    return tensors
 
 
 NAME = "minilm"

@@ -23,11 +23,11 @@ NAME = re.compile(r"([1-9]\d{0,2}(?:-[1-9]\d{0,2}){0,3})x([1-9]\d?)")
 MEAN, STD = (0.0,) * 3, (1.0,) * 3
 """It takes pixels in [0, 1] as they are."""
 SIDE, LEAST_SIDE = 32, 16
-"""Of images for which nobody names one; by default they keep their own, as far as a side may be so small."""
+"""The side without a named one; by default images keep their own, which is at least 16."""
 
 
 class Block(nn.Module):
-    """Two convolutions 3x3 with batch norms, and the shortcut beside. [n, in, h, w] -> [n, out, h / step, w / step]"""
+    """Two convolutions 3x3 with batch norms, and the shortcut. [n, in, h, w] -> [n, out, h / step, w / step]"""
 
     def __init__(self, channels: int, filters: int, step: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class SmallResNet(nn.Module):
 
 
 class Residual(ImageExtractor):
-    """The mean of the last map."""
+    """The mean of the last feature map of a small ResNet."""
 
     def blocks(self) -> Blocks:
         stem = nn.ModuleList([self.body.get_submodule(name) for name in ("conv1", "bn1")])
@@ -77,12 +77,12 @@ class Residual(ImageExtractor):
 
 
 def exists(name: str) -> bool:
-    """Does the name describe such a network?"""
+    """Whether the name describes such a network."""
     return NAME.fullmatch(name.removeprefix(PREFIX)) is not None
 
 
 def make(name: str, side: int | None) -> Residual:
-    """The network without weights. Raises ValueError where the name describes none."""
+    """Makes the network without weights. Raises ValueError where the name describes none."""
     shape = NAME.fullmatch(name.removeprefix(PREFIX))
     if shape is None:
         raise ValueError(f'a small ResNet is named like "{PREFIX}16-32-64x3": filters of its stages, blocks a stage')

@@ -1,4 +1,4 @@
-"""Architectures of timm without the layer of their classes; side, mean and std as their published weights have them."""
+"""Architectures of timm without their class layer; side, mean and std are those of their published weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SIDE = 224
 
 
 def exists(name: str) -> bool:
-    """Is it a model of timm?"""
+    """Whether it is a model of timm."""
     import timm
 
     return bool(timm.is_model(name.removeprefix(PREFIX)))
 
 
 def published_side(name: str) -> int:
-    """Side of the images that its published weights were learned with."""
+    """The side of the images that its published weights were learned with."""
     import timm
 
     published = timm.get_pretrained_cfg(name.removeprefix(PREFIX))
@@ -28,7 +28,7 @@ def published_side(name: str) -> int:
 
 
 def make(name: str, side: int | None) -> ImageExtractor:
-    """The network without weights."""
+    """Makes the network without weights."""
     import timm
     from timm.data.config import resolve_model_data_config
 

@@ -1,6 +1,6 @@
-"""Architectures of torchvision, behind which the layer of the ImageNet classes is left out.
+"""Architectures of torchvision without the layer of the ImageNet classes.
 
-The feature is what that layer sees. Two networks need more than that:
+The features are the inputs of that layer. Two families of networks need more than that:
 VGG: the mean of the last map (512), not the 4,096 units of its dense layers: those were shaped for the classes of
 ImageNet, take 9/10 of its weights, and make an exact head 500 times as dear.
 Inception and GoogLeNet: published weights expect inputs in [-1, 1], which `transform_input` makes of images in the
@@ -23,14 +23,14 @@ SIDE = 224
 
 
 def exists(name: str) -> bool:
-    """Is it a classifier of torchvision?"""
+    """Whether it is a classifier of torchvision."""
     import torchvision
 
     return name in torchvision.models.list_models(module=torchvision.models)
 
 
 def make(name: str, side: int | None) -> ImageExtractor:
-    """The network without weights."""
+    """Makes the network without weights."""
     import torchvision
 
     options: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def make(name: str, side: int | None) -> ImageExtractor:
 
 
 def _behead(body: nn.Module) -> None:
-    """Put the identity in place of the last dense layer. Raises ValueError where there is none."""
+    """Replaces the last dense layer with the identity. Raises ValueError where there is none."""
     dense = [name for name, layer in body.named_modules() if isinstance(layer, nn.Linear)]
     if not dense:
         raise ValueError("its classes are no dense layer, before which features could be taken")
@@ -55,7 +55,7 @@ def _behead(body: nn.Module) -> None:
 
 
 def _published(name: str) -> dict[str, Any]:
-    """Side, mean and std that the published weights go with."""
+    """Side, mean and std of the published weights."""
     import torchvision
 
     try:
@@ -70,4 +70,4 @@ def _native_side(name: str, images: ImageInput) -> int:
 
 
 FAMILY = Family(".*", "image", ("torchvision",), "vision", exists, make, _native_side)
-"""It takes every name that no other family has."""
+"""It takes every name."""
