@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,32 +17,34 @@ from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, Lay
 from service.learning.run import Run
 
 
+@dataclass(frozen=True)
+class Retraction:
+    """What is taken back. removed: batches · appeared: batches of the base as they were learned, each with its classes
+    as they first appear in it · by_auto: `auto` had chosen the method, or one of them, with these batches among its
+    rows; without them it might have chosen otherwise. It does not choose again, and the certificate says so.
+    """
+
+    removed: frozenset[str]
+    appeared: Mapping[str, Sequence[str]]
+    by_auto: bool = False
+
+
 def certify(
-    base: Checkpoint,
-    learned: Learned,
-    data: Data,
-    removed: Sequence[str],
-    run: Run,
-    context: Context,
-    appeared: Mapping[str, Sequence[str]],
-    by_auto: bool = False,
+    base: Checkpoint, learned: Learned, data: Data, run: Run, context: Context, retraction: Retraction
 ) -> Candidate:
     """Examines and certifies the version that came out. The gate reports and does not veto: the caller ordered it.
 
-    base: the version that learned `removed`. data: the known rows without them, and no new ones. appeared: batches of
-    the base as they were learned, each with its classes as they first appear in it. by_auto: `auto` had chosen the
-    method, or one of them, with these batches among the rows it looked at; without them it might have chosen another
-    closed form, or another way to train. It is not asked again, and the certificate says so.
+    base: the version that learned the removed batches · data: the known rows without them, and no new ones.
     """
     candidate = examine(base, learned, data, run, context)
-    gone = frozenset(removed)
+    now, removed = candidate.checkpoint, retraction.removed
     certificate = Certificate(
         feature_space=candidate.space.id if candidate.ledger_digest else None,
         ledger_digest=candidate.ledger_digest,
         rows=data.known_rows,
-        removed=sorted(gone),
-        shards=[_shard(part, base, candidate.checkpoint, gone) for part in sorted(candidate.checkpoint.parts)],
-        decided=[*_decided(base, candidate.checkpoint, gone, appeared), *(["method"] if by_auto else [])],
+        removed=sorted(removed),
+        shards=[_shard(part, base, now, removed) for part in sorted(now.parts)],
+        decided=[*_decided(base, now, retraction), *(["method"] if retraction.by_auto else [])],
         exact=candidate.report.exact,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
@@ -68,32 +70,33 @@ def blank(spec: InputSpec, base: Checkpoint) -> Learned:
     )
 
 
-def _shard(part: str, base: Checkpoint, now: Checkpoint, gone: frozenset[str]) -> ShardFact:
+def _shard(part: str, base: Checkpoint, now: Checkpoint, removed: frozenset[str]) -> ShardFact:
     """The digest of one part, and whether it was computed anew."""
     same = part in base.parts and pack_shard(base.parts[part]) == pack_shard(now.parts[part])
-    saw = gone & base.learned.get(part, frozenset())
+    saw = removed & base.learned.get(part, frozenset())
     status = "recomputed"
     if same:
         status = "decided by it, holds nothing learned" if saw and kind_of(part) in DECIDED else "never saw it"
     return ShardFact(part=part, digest=digest(pack_shard(now.parts[part])), status=status)
 
 
-def _decided(
-    base: Checkpoint, now: Checkpoint, gone: frozenset[str], appeared: Mapping[str, Sequence[str]]
-) -> list[str]:
+def _decided(base: Checkpoint, now: Checkpoint, retraction: Retraction) -> list[str]:
     """Decisions of the removed batches that still hold; strength and temperature are always chosen anew."""
-    kept = [p for p in sorted(now.parts) if kind_of(p) in DECIDED and gone & base.learned.get(p, frozenset())]
+    kept = [
+        p for p in sorted(now.parts) if kind_of(p) in DECIDED and retraction.removed & base.learned.get(p, frozenset())
+    ]
     exact = now.layout.exact
     if exact is not None and not exact.lift_named and not now.layout.lifts:
         kept.append("lift")  # the choice of no lift counts, too, and leaves no part that could name its batches
-    return [*kept, "class order"] if _ordered(base, now, gone, appeared) else kept
+    return [*kept, "class order"] if _ordered(base, now, retraction) else kept
 
 
-def _ordered(base: Checkpoint, now: Checkpoint, gone: frozenset[str], appeared: Mapping[str, Sequence[str]]) -> bool:
+def _ordered(base: Checkpoint, now: Checkpoint, retraction: Retraction) -> bool:
     """Whether the columns keep the base's order, and would have another without the removed batches."""
+    appeared = retraction.appeared
 
     def order(batches: Iterable[str]) -> list[str]:
         return [c for c in dict.fromkeys(c for b in batches for c in appeared[b]) if c in now.classes]
 
     kept = [c for c in base.classes if c in now.classes] == list(now.classes)
-    return kept and order(appeared) != order(b for b in appeared if b not in gone)
+    return kept and order(appeared) != order(b for b in appeared if b not in retraction.removed)

@@ -23,7 +23,7 @@ from service.learning.method import Learned
 from service.learning.methods import METHODS
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refused
-from service.learning.retraction import blank, certify
+from service.learning.retraction import Retraction, blank, certify
 from service.learning.run import Run
 from service.learning.update import learn
 from service.storage.artifacts import SHARDS, exam_area
@@ -179,9 +179,8 @@ def _retract(
         checkpoint, known = _unless_empty(learned.checkpoint), [*known, *step.batches]
     data = StoredData(model_store, assignment, known, [], run)
     learned = replace(learned, out_of_fold=None)  # of the rows of the last step: here no rows are new
-    return Execution(
-        certify(base, learned, data, assignment.removed, run, context, assignment.appeared, by_auto), data, chosen
-    )
+    retraction = Retraction(frozenset(assignment.removed), assignment.appeared, by_auto)
+    return Execution(certify(base, learned, data, run, context, retraction), data, chosen)
 
 
 def _unless_empty(base: Checkpoint | None) -> Checkpoint | None:
