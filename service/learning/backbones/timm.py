@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import nn
 
-from service.contract.inputs import ImageInput
 from service.learning.backbones.extractor import ImageExtractor
 from service.learning.backbones.family import Family
 
@@ -40,8 +39,4 @@ def make(name: str, side: int | None) -> ImageExtractor:
     return ImageExtractor(body, side or published_side(name), tuple(published["mean"]), tuple(published["std"]))
 
 
-def _native_side(name: str, images: ImageInput) -> int:
-    return published_side(name)
-
-
-FAMILY = Family("timm/.*", "image", ("timm",), "vision", exists, make, _native_side)
+FAMILY = Family("timm/.*", "image", ("timm",), "vision", exists, make, lambda name, images: published_side(name))

@@ -13,7 +13,6 @@ from typing import Any
 
 from torch import nn
 
-from service.contract.inputs import ImageInput
 from service.learning.backbones.extractor import ImageExtractor
 from service.learning.backbones.family import Family
 
@@ -65,9 +64,5 @@ def _published(name: str) -> dict[str, Any]:
         return {"side": SIDE, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 
 
-def _native_side(name: str, images: ImageInput) -> int:
-    return int(_published(name)["side"])
-
-
-FAMILY = Family(".*", "image", ("torchvision",), "vision", exists, make, _native_side)
+FAMILY = Family(".*", "image", ("torchvision",), "vision", exists, make, lambda name, images: _published(name)["side"])
 """It takes every name."""

@@ -21,6 +21,7 @@ from service.learning.method import Balance
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.growth import matrix
 from service.learning.statistics import at_least
+from service.learning.training.optimiser import put
 
 ADJUSTED = "state.balance"
 """The part that keeps what was taken off each column, so that it can be given back before the next training."""
@@ -110,9 +111,9 @@ def _if_shown(trained: Trained, logits: Tensor, columns: Tensor) -> Balanced:
         won, lost = int((better & ~right).sum()), int((right & ~better).sum())
         if at_least(won, won + lost, 0.5) < SHOWN and (best is None or score > best[0]):
             best = score, name, _values(head)
-        _set(head, before)
+        put(list(head.parameters()), before)
     if best is not None:
-        _set(head, best[2])
+        put(list(head.parameters()), best[2])
         report["applied"] = best[1]
     return Balanced(report)
 
@@ -219,12 +220,6 @@ def balanced_accuracy(logits: Tensor, columns: Tensor) -> float:
 
 def _values(head: GrownLinear) -> list[Tensor]:
     return [p.detach().clone() for p in head.parameters()]
-
-
-@torch.no_grad()
-def _set(head: GrownLinear, values: Sequence[Tensor]) -> None:
-    for p, value in zip(head.parameters(), values, strict=True):
-        p.copy_(value)
 
 
 @torch.no_grad()
