@@ -150,7 +150,7 @@ def test_versions_share_the_folded_network_and_nobody_holds_the_other_weights() 
     assert reads.count(name) == 1
     assert first.shared is second.shared
     assert first.shared is not None
-    assert (first.shared.digest, name in extractor._held) == (name, False)
+    assert (first.shared.digest, name in extractor._cache) == (name, False)
     whole = sum(t.nbytes for t in residual().values())
     assert 0.8 * whole < first.shared.bytes < 1.1 * whole
     assert first.bytes < 0.2 * whole
