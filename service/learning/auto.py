@@ -37,7 +37,7 @@ ENOUGH_TO_TRAIN = 2_000
 
 
 class AutoParams(Strict):
-    """Parameters of `auto`."""
+    """What a request may say to `auto`."""
 
     stable_scores: bool = Field(
         default=False,
