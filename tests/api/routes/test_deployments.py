@@ -143,7 +143,7 @@ def test_a_version_that_cannot_be_loaded_does_not_go_live(api: Api) -> None:
     three_versions(api)
     with api.runtime.database.reading() as session:
         shards = versions.get(session, models.get(session, "digits"), 2).shards
-    api.runtime.live._shelf.drop(lambda loaded: True)
+    api.runtime.live._versions.drop(lambda loaded: True)
     head = next(s["digest"] for s in shards if s["part"] == "head.0")
     api.runtime.store.delete("shards", head)
     for path, body in [("rollback", {}), ("deployments", {"version": 2})]:
