@@ -13,9 +13,8 @@ from service.contract.report import Cost, Older, Report
 from service.learning.backbones import bounded
 from service.learning.data.sides import parted
 from service.learning.evaluation.answers import Answers, ExamAnswers
-from service.learning.evaluation.assessment import Assessment, Past, remember
+from service.learning.evaluation.assessment import Assessment, Correctness, Past, remember
 from service.learning.evaluation.backbone_note import backbone_note
-from service.learning.evaluation.correctness import Correctness
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.evaluation.report import assess

@@ -8,8 +8,7 @@ from service.contract.inputs import PretrainedBackbone
 from service.errors import CorruptArtifact
 from service.learning.backbones.extractor import shared
 from service.learning.data.serialization import unpack, unpack_shard
-from service.learning.evaluation.assessment import Past
-from service.learning.evaluation.correctness import Correctness
+from service.learning.evaluation.assessment import Correctness, Past
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
 from service.storage.artifacts import SHARDS, Artifacts
 from service.worker.assignment import Assignment, Bits, Shard, Stored

@@ -14,7 +14,7 @@ from service.learning.evaluation.answers import (
     score,
     scored,
 )
-from service.learning.evaluation.correctness import Correctness
+from service.learning.evaluation.assessment import Correctness
 from service.learning.statistics import Paired
 
 

@@ -13,8 +13,7 @@ from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
 from service.learning.data.rows import FeatureRows, Rows, make_rows
 from service.learning.evaluation.answers import Answers, ExamAnswers
-from service.learning.evaluation.assessment import Assessment, Past, remember
-from service.learning.evaluation.correctness import Correctness
+from service.learning.evaluation.assessment import Assessment, Correctness, Past, remember
 from service.learning.evaluation.report import assess
 from service.learning.exact.solve import solve_ridge
 from service.learning.gate.verdicts import promoted, verdict_sentence
