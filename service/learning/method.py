@@ -92,18 +92,13 @@ class Data(Protocol):
         """Every batch of base and update by id, with its weight; without `own` the update's weigh nothing."""
         ...
 
-    def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
-        """`grown` with each batch weighted by age and source; its selecting rows are those that still count."""
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
+        """`grown` with each batch weighted by age and source; its selecting rows are those that still count. Without
+        `own` the update's batch weighs nothing."""
         ...
 
     def tested(
-        self,
-        space: Space,
-        decay: float,
-        source_weights: Mapping[str, float],
-        last: int,
-        key: str,
-        score: Callable[[Sums, FeatureRows], float],
+        self, space: Space, weights: BatchWeights, last: int, key: str, score: Callable[[Sums, FeatureRows], float]
     ) -> list[float]:
         """`score` of each of the last batches by the weighted sums of those before it; remembered under `key`."""
         ...

@@ -84,31 +84,19 @@ class MemoryData:
         batches = [*(b for rows in self.base_rows for b in rows.batches), *self.batch.batches]
         return weights.weighted(batches, lambda batch: source.get(batch, ""), () if own else self.batch.batches)
 
-    def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
-        weighted, entry = self.weighted_batches(BatchWeights(decay, source_weights), own), self._entries(space)
-        return with_bounded_rows(
-            add_up(Ledger.empty(space), decay, weighted, entry), self.grown(space), decay, weighted, entry
-        )
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
+        decay, batches, entry = weights.decay, self.weighted_batches(weights, own), self._entries(space)
+        sums = add_up(Ledger.empty(space), decay, batches, entry)
+        return with_bounded_rows(sums, self.grown(space), decay, batches, entry)
 
     def tested(
-        self,
-        space: Space,
-        decay: float,
-        source_weights: Mapping[str, float],
-        last: int,
-        key: str,
-        score: Callable[[Sums, FeatureRows], float],
+        self, space: Space, weights: BatchWeights, last: int, key: str, score: Callable[[Sums, FeatureRows], float]
     ) -> list[float]:
-        weighted, entry, ledger, scores = (
-            self.weighted_batches(BatchWeights(decay, source_weights)),
-            self._entries(space),
-            None,
-            [],
-        )
-        for k, (batch, _) in enumerate(weighted):
-            if ledger is not None and k >= len(weighted) - last:
+        batches, entry, ledger, scores = self.weighted_batches(weights), self._entries(space), None, []
+        for k, (batch, _) in enumerate(batches):
+            if ledger is not None and k >= len(batches) - last:
                 scores.append(score(ledger.all, entry(batch)))
-            ledger = add_up(ledger or Ledger.empty(space), decay, weighted[k : k + 1], entry)
+            ledger = add_up(ledger or Ledger.empty(space), weights.decay, batches[k : k + 1], entry)
         return scores
 
     def recent_exam(self, batches: int) -> Rows:

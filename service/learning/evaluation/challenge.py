@@ -88,7 +88,7 @@ def _unselected(version: Checkpoint, data: Data) -> Head | None:
         return None
     space = Space.of(version)
     weights = BatchWeights(exact.decay, exact.source_weights)
-    whole = data.grown(space) if weights.plain else data.decayed(space, weights.decay, weights.sources)
+    whole = data.grown(space) if weights.plain else data.weighted(space, weights)
     learn = whole.learn
     if exact.method == "lda":
         return solve_lda(learn, space.shift, exact.prior).aligned(version.classes)

@@ -9,6 +9,7 @@ import numpy as np
 
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.solve import Head
+from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
 from service.learning.method import Data
@@ -59,7 +60,8 @@ def choose_decay(
         answers = head.logits(entry.values(space.shift)).argmax(1)
         return float((answers == columns).mean())
 
-    shares = {decay: data.tested(space, decay, sources, LAST_BATCHES, key, score) for decay in DECAYS}
+    weights = {decay: BatchWeights(decay, sources) for decay in DECAYS}
+    shares = {decay: data.tested(space, weights[decay], LAST_BATCHES, key, score) for decay in DECAYS}
     if len(shares[1.0]) < LEAST_BATCHES:
         return Decay(1.0)
     scores = {decay: float(np.mean(values)) for decay, values in shares.items()}

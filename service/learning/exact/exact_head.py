@@ -6,9 +6,7 @@ others answer the update's own rows, each without its group of folds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -18,13 +16,14 @@ from service.learning.data.rows import FeatureRows
 from service.learning.exact.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.exact.decay import Decay
 from service.learning.exact.frozen_features import FrozenFeatures
-from service.learning.exact.out_of_fold import judged_out_of_fold, out_of_fold_weighted
-from service.learning.exact.params import ExactParams, Form
+from service.learning.exact.out_of_fold import judged_out_of_fold
+from service.learning.exact.params import ExactParams
 from service.learning.exact.solve import ABSENT, Head
-from service.learning.exact.solver import Fitted
-from service.learning.exact.source_heads import PULLS, SourceHeads, own_out_of_fold, source_heads, source_notes
-from service.learning.ledger.batch_weights import BatchWeights, aged
-from service.learning.ledger.feature_space import Space, feature_rows
+from service.learning.exact.solver import Estimator, Fitted, Solver
+from service.learning.exact.source_heads import PULLS, SourceHeads, Wish, own_out_of_fold, source_heads, source_notes
+from service.learning.exact.weighted_data import WeightedData
+from service.learning.ledger.batch_weights import BatchWeights
+from service.learning.ledger.feature_space import feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Learned
@@ -34,18 +33,16 @@ from service.learning.wording import listed
 
 
 def learn_exactly(
-    base: Checkpoint | None, data: Data, frozen: FrozenFeatures, form: Form, params: ExactParams, run: Run
+    base: Checkpoint | None, data: Data, frozen: FrozenFeatures, solver: Solver, params: ExactParams, run: Run
 ) -> Learned:
     """Makes the version of a closed form on frozen features.
 
     An empty batch solves the ledger anew, as after a retraction. Classes that have no rows any more leave.
     """
-    weights, searched = params.weights(data, frozen.space, form)
-    form = replace(form, weights=weights)
+    weights, searched = params.weights(data, frozen.space, solver)
     entry = data.entry(frozen.space)
     run.check()
-    ledger = data.grown(frozen.space)
-    solved = _solve(base, data, ledger, entry, frozen, form, params, run)
+    solved = _solve(base, WeightedData(data, frozen.space, weights), solver, params.per_source, run)
     sources = solved.sources
     classes, width = solved.served.classes, frozen.space.width
     layout = frozen.layout.model_copy(
@@ -59,7 +56,7 @@ def learn_exactly(
                 method=solved.fitted.solver.name,
                 left_out=solved.fitted.solver.left_out,
                 alpha=solved.fitted.alpha,
-                prior=form.prior,
+                prior=solver.prior,
                 lift_rows=frozen.lift_rows,
                 lift_named=frozen.lift_named,
                 lift_ahead=frozen.lift_ahead,
@@ -81,7 +78,7 @@ def learn_exactly(
         ),
         out_of_fold=solved.out_of_fold,
         details={**frozen.details, **_details(frozen, solved, weights, searched)},
-        notes=(*frozen.notes, *([solved.doubt] if solved.doubt else []), *_weighed(data, params, weights, solved)),
+        notes=(*frozen.notes, *([solved.doubt] if solved.doubt else []), *_notes(data, params, weights, solved)),
         multiply_adds=_multiply_adds(frozen, entry, solved),
     )
 
@@ -99,85 +96,51 @@ class Solved:
     sources: SourceHeads | None = None
 
 
-def _solve(
-    base: Checkpoint | None,
-    data: Data,
-    ledger: Ledger,
-    entry: FeatureRows,
-    frozen: FrozenFeatures,
-    form: Form,
-    params: ExactParams,
-    run: Run,
-) -> Solved:
-    classes, shift = _classes(base, ledger, entry), ledger.shift
+def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish: Wish, run: Run) -> Solved:
+    """Solves the heads. wish: for heads of sources."""
+    data, space, plain = weighted.data, weighted.space, weighted.weights.plain
+    entry, unweighted = data.entry(space), data.grown(space)
     run.progress("solving", 0, 3)
-    space, weights = frozen.space, form.weights
-    weighed = ledger if weights.plain else data.decayed(space, weights.decay, weights.sources)
-    fitted = form.solver.fit(weighed.learn, weighed.select, smallest(weighed.selected), shift, run.check)
-    form = replace(form, solver=fitted.solver)
-
-    def solve(sums: Sums) -> Head:
-        return form.solver.solve(sums, shift, fitted.alpha).aligned(classes)
-
+    ledger = weighted.ledger
+    fitted = solver.fit(ledger.learn, ledger.select, smallest(ledger.selected), space.shift, run.check)
+    classes = _classes(base, unweighted, entry)
+    estimator = Estimator(fitted.solver, fitted.alpha, space.shift, classes, run.check)
     run.progress("solving", 1, 3)
-    answered = partial(_out_of_fold, data, ledger, weighed, frozen.space, form, fitted.alpha, classes, run)
-    served, out_of_fold = answered(entry, own=True)
+    served, out_of_fold = _out_of_fold(weighted, estimator, entry, own=True)
     run.progress("solving", 2, 3)
-    judged = solve(weighed.unjudged)
+    judged = estimator.head(ledger.unjudged)
     run.check()
-    sources = source_heads(params.per_source, data, space, weights, weighed, fitted.head.aligned(classes), solve, run)
+    sources = source_heads(wish, weighted, fitted.head.aligned(classes), estimator)
     if sources is not None and len(entry):
-        out_of_fold = own_out_of_fold(sources, out_of_fold, data, space, weights, entry, classes, solve, run)
-    rows, calibrating, inherited = entry, out_of_fold, _inherited(base, form)
-    if not len(entry):
-        # after a retraction nothing is inherited: the rows that left may have decided it
-        inherited = None
-    other_kind = bool(data.known_rows) and inherited is None and weights.plain and data.kept_rows == data.known_rows
-    if len(ledger.selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
+        out_of_fold = own_out_of_fold(sources, weighted, estimator, out_of_fold)
+    # after a retraction nothing is inherited: the rows that left may have decided it
+    inherited = _inherited(base, estimator.solver) if len(entry) else None
+    rows, calibrating = entry, out_of_fold
+    other_kind = bool(data.known_rows) and inherited is None and plain and data.kept_rows == data.known_rows
+    if len(unweighted.selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
         everything = feature_rows(space, data.kept(), run.check)
         rows = FeatureRows.concat([everything, entry]) if len(entry) else everything
-        _, calibrating = answered(rows, own=False)
-    temperature, doubt = temperature_of(weighed, fitted.head, rows, calibrating, classes, inherited)
+        _, calibrating = _out_of_fold(weighted, estimator, rows, own=False)
+    temperature, doubt = temperature_of(ledger, fitted.head, rows, calibrating, classes, inherited)
     run.progress("solving", 3, 3)
     return Solved(fitted, served, judged, out_of_fold, temperature, doubt, sources)
 
 
-def _out_of_fold(
-    data: Data,
-    ledger: Ledger,
-    weighed: Ledger,
-    space: Space,
-    form: Form,
-    alpha: float | None,
-    classes: Sequence[str],
-    run: Run,
-    rows: FeatureRows,
-    *,
-    own: bool,
-) -> tuple[Head, Floats]:
+def _out_of_fold(weighted: WeightedData, estimator: Estimator, rows: FeatureRows, *, own: bool) -> tuple[Head, Floats]:
     """Returns the head of everything, and out-of-fold logits of the update's `own` rows or of all rows. -> [n, C]"""
-    weights, shift = form.weights, space.shift
-    if weights.plain and ledger.all.mass and len(rows):
-        head, answers = judged_out_of_fold(
-            lambda judged: form.solver.out_of_fold(ledger.all, judged, shift, alpha, run.check), rows, classes
-        )
-        return head.aligned(classes), answers
-
-    def solve(sums: Sums) -> Head:
-        return form.solver.solve(sums, shift, alpha).aligned(classes)
-
-    others = Sums.empty(space.width)
-    if own and len(rows):
-        others = data.decayed(space, weights.decay, weights.sources, own=False).all
-    counts = aged(weights.decay, data.weighted_batches(weights))
-    answers = out_of_fold_weighted(others, rows, counts, shift, classes, solve, run.check)
-    return solve(weighed.all), answers
+    total = weighted.ledger.all
+    if weighted.weights.plain and total.mass and len(rows):
+        head, answers = judged_out_of_fold(lambda judged: estimator.out_of_fold(total, judged), rows, estimator.classes)
+        return head.aligned(estimator.classes), answers
+    others = weighted.earlier() if own and len(rows) else Sums.empty(weighted.space.width)
+    answers = estimator.weighted_out_of_fold(others, rows, weighted.counts())
+    return estimator.head(total), answers
 
 
-def _weighed(data: Data, params: ExactParams, weights: BatchWeights, solved: Solved) -> list[str]:
+def _notes(data: Data, params: ExactParams, weights: BatchWeights, solved: Solved) -> list[str]:
     """Returns notes on sources and weights, and on what no longer holds with them."""
     notes = source_notes(params.per_source, solved.sources, weights, data.known_sources | set(data.batch.sources))
-    if params.width is not None and params.kinds is None:
+    if params.width is not None and params.lifts is None:
         notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
     if not weights.whole:
         notes.append(
@@ -190,12 +153,10 @@ def _weighed(data: Data, params: ExactParams, weights: BatchWeights, solved: Sol
     return notes
 
 
-def _inherited(base: Checkpoint | None, form: Form) -> float | None:
+def _inherited(base: Checkpoint | None, solver: Solver) -> float | None:
     """Returns the base's temperature where its scores are of the same kind."""
     exact = base.layout.exact if base is not None else None
-    return (
-        base.layout.temperature if base is not None and exact is not None and exact.method == form.solver.name else None
-    )
+    return base.layout.temperature if base is not None and exact is not None and exact.method == solver.name else None
 
 
 def _classes(base: Checkpoint | None, ledger: Ledger, entry: FeatureRows) -> tuple[str, ...]:

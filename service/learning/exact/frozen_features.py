@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from service.learning.ledger.headless_networks import give_grid, identity_networ
 from service.learning.method import Data
 from service.learning.network.checkpoint import FROZEN, Checkpoint, Layout, Tensors, kind_of, of_kinds
 from service.learning.network.input_scale import InputScale, input_reach, scale_for
-from service.learning.network.lifts import WIDE, WIDE_ROWS, Lift, LiftKind, make_lift
+from service.learning.network.lifts import UNLIFTED, WIDE, WIDE_ROWS, Lift, LiftKind, NamedLifts, make_lift
 from service.learning.network.network import build, parts_of
 from service.learning.run import Run
 
@@ -48,18 +47,12 @@ class FrozenFeatures:
 
 
 def frozen_features_for(
-    base: Checkpoint | None,
-    data: Data,
-    kinds: Sequence[LiftKind] | None,
-    width: int | None,
-    solver: Solver,
-    run: Run,
-    fading: bool = False,
+    base: Checkpoint | None, data: Data, lifts: NamedLifts | None, solver: Solver, run: Run, fading: bool = False
 ) -> FrozenFeatures:
     """Chooses the features under the head of this update.
 
-    kinds: lifts by name, side by side; None: auto · fading: old batches count less, so the latest rows choose, and
-    those are never enough for wider lifts.
+    lifts: None: auto · fading: old batches count less, so the latest rows choose, and those are never enough for wider
+    lifts.
 
     A trained backbone gives its frozen features. A pretrained one gives those, with the named lifts beside them, or
     where that does better with convolutions of images or random ReLU features of texts, which then stay. Otherwise the
@@ -70,14 +63,13 @@ def frozen_features_for(
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone
     if isinstance(backbone, PretrainedBackbone) and not (base is not None and moved(base.layout)):
-        return _pretrained(base, data, backbone, kinds, width, solver, run)
+        return _pretrained(base, data, backbone, lifts, solver, run)
     if base is not None and not isinstance(backbone, IdentityBackbone):
-        return _trained(base, data, kinds)
-    if kinds is not None:
+        return _trained(base, data, lifts)
+    if lifts is not None:
         reach = input_reach(data.input)
-        return _lifted(
-            base, data, [make_lift(kind, data.input.shape, width, reach=reach) for kind in kinds], named=True
-        )
+        made = [make_lift(kind, data.input.shape, lifts.width, reach=reach) for kind in lifts.kinds]
+        return _lifted(base, data, made, named=True)
     if base is not None and (_lifts_still_fit(base, data, fading) or data.kept_rows < data.known_rows):
         return features_of_base(base, data)  # of rows that were deleted only the sums in this space are left
     number = data.known_rows + len(data.batch)
@@ -140,29 +132,28 @@ def _pretrained(
     base: Checkpoint | None,
     data: Data,
     backbone: PretrainedBackbone,
-    kinds: Sequence[LiftKind] | None,
-    width: int | None,
+    lifts: NamedLifts | None,
     solver: Solver,
     run: Run,
 ) -> FrozenFeatures:
     """Returns the features of a pretrained backbone, beside them named lifts, or one that helps."""
-    if base is not None and kinds is None:
+    if base is not None and lifts is None:
         stands = base.layout.exact is None or base.layout.lifts or _lifts_still_fit(base, data, False)
         if stands or data.kept_rows < data.known_rows:
             return features_of_base(base, data)
     known = 2.0 ** (15 - base.layout.shift) if base is not None and base.layout.shift is not None else None
     weights = base.parts["backbone.0"] if base is not None else data.pretrained()
 
-    def space(lifts: Sequence[LiftKind], width: int | None = width) -> Space:
-        scale = _scale(base, data)[0]
-        return Space.of(pretrained_network(data.input, scale, backbone, weights, lifts, width, known, data.batch))
+    def space(lifts: NamedLifts) -> Space:
+        scale, bound = _scale(base, data)[0], data.batch if known is None else known
+        return Space.of(pretrained_network(data.input, scale, backbone, weights, lifts, bound))
 
-    alone, details = space(kinds or ["none"]), {"backbone": backbone.name}
+    alone, details = space(lifts or UNLIFTED), {"backbone": backbone.name}
     number = data.known_rows + len(data.batch)
     beside = _worth_trying(data.input, number)
-    if kinds is not None or beside is None:
-        return _in_space(base, data, alone, kinds is not None, frozenset(), details)
-    both = space(["none", beside], WIDE if beside == "relu" else None)
+    if lifts is not None or beside is None:
+        return _in_space(base, data, alone, lifts is not None, frozenset(), details)
+    both = space(NamedLifts(("none", beside), WIDE if beside == "relu" else None))
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     helps, scores = worth_beside(both, alone.width, rows, solver, run)
     decided = frozenset(rows.batches) if scores else frozenset[str]()
@@ -235,9 +226,9 @@ def features_of_base(base: Checkpoint, data: Data) -> FrozenFeatures:
     return FrozenFeatures(Space.of(network), base.frozen(), _learned(base), rows, named, ahead)
 
 
-def _trained(base: Checkpoint, data: Data, kinds: Sequence[LiftKind] | None) -> FrozenFeatures:
+def _trained(base: Checkpoint, data: Data, lifts: NamedLifts | None) -> FrozenFeatures:
     """Returns the frozen features of a trained backbone, on the grid that fits its largest ones."""
-    if kinds is not None and list(kinds) != ["none"]:
+    if lifts is not None and lifts.kinds != UNLIFTED.kinds:
         raise MethodRefused.at("/method/lift", NO_LIFT)
     network = build(base)
     give_grid(network, data.batch)

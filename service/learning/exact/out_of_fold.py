@@ -9,7 +9,7 @@ nothing of labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,7 +18,6 @@ import numpy as np
 from service.learning.data.rows import FeatureRows, Ints, places_in_bounds
 from service.learning.data.sides import near, parted
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
-from service.learning.ledger.batch_weights import weighted_sums
 from service.learning.ledger.moments import Moments, freedom_of
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.run import no_check
@@ -267,34 +266,3 @@ def _by_rows(equations: Equations, places: Ints, labels: Ints, z: Floats) -> Lef
         return _between(len(left), lambda place: means.T[place] @ answers + constant)
 
     return LeftOut(places, classes, rows_in_z @ answers + constant, separation_at_means)
-
-
-def out_of_fold_weighted(
-    others: Sums,
-    entry: FeatureRows,
-    weight: Mapping[str, float],
-    shift: int,
-    classes: Sequence[str],
-    solve: Callable[[Sums], Head],
-    check: Callable[[], None] = no_check,
-) -> Floats:
-    """Answers weighted rows by heads without their group of folds k = fold // 2. -> [n, C]
-
-    others: weighted sums of everything but the entry · weight: of each batch, its age included. Nothing is subtracted
-    from sums: a head does not know a class that its group alone has. Rows with a near-duplicate in another fold are not
-    answered.
-    """
-    group = entry.folds // 2
-    sums = {k: weighted_sums(entry.take(group == k), weight) for k in np.unique(group)}
-    logits = np.full((len(entry), len(classes)), np.nan)
-    near_duplicates = parted(entry.marks, entry.folds)
-    for k in sums:
-        check()
-        rest = others
-        for other, more in sums.items():
-            rest = rest + more if other != k else rest
-        if rest.mass:
-            features = entry.take(group == k).values(shift)
-            logits[group == k] = solve(rest).aligned(classes).logits(features)
-    logits[near_duplicates] = np.nan  # a head has learned what is nearly the same
-    return logits

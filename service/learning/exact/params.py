@@ -1,8 +1,7 @@
-"""Parameters of closed forms, and the solver with the weights of batches."""
+"""Parameters of closed forms."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -16,7 +15,7 @@ from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Setting
 from service.learning.network.checkpoint import Checkpoint, Layout
-from service.learning.network.lifts import NO_IMAGE, LiftKind
+from service.learning.network.lifts import NO_IMAGE, UNLIFTED, LiftKind, NamedLifts
 from service.learning.network.network import TRAINED_HERE
 
 
@@ -84,11 +83,11 @@ class ExactParams(Strict):
         return lift
 
     @property
-    def kinds(self) -> list[LiftKind] | None:
+    def lifts(self) -> NamedLifts | None:
         """Lifts by name; None: auto."""
         if self.lift == "auto":
             return None
-        return self.lift if isinstance(self.lift, list) else [self.lift]
+        return NamedLifts(tuple(self.lift) if isinstance(self.lift, list) else (self.lift,), self.width)
 
     def under(self, base: Checkpoint | None, data: Data) -> Checkpoint | None:
         """Returns the version under the head: the base, or its scale and classes alone where its network is not wanted.
@@ -103,18 +102,14 @@ class ExactParams(Strict):
         known = {"scale": base.learned.get("scale", frozenset())}
         return Checkpoint(layout, {"scale": base.parts["scale"]}, known)
 
-    def weights(self, data: Data, space: Space, form: Form) -> tuple[BatchWeights, Decay]:
-        """Returns the weights of batches for a head of that form, and how their decay was chosen."""
+    def weights(self, data: Data, space: Space, solver: Solver) -> tuple[BatchWeights, Decay]:
+        """Returns the weights of batches for a head of that solver, and how their decay was chosen."""
         if self.half_life is not None:
             return BatchWeights(0.5 ** (1 / self.half_life), self.source_weights), Decay(0.5 ** (1 / self.half_life))
         if self.decay != "search":
             return BatchWeights(self.decay, self.source_weights), Decay(self.decay)
         chosen = choose_decay(
-            data,
-            space,
-            self.source_weights,
-            repr(form.solver),
-            lambda sums: form.solver.solve(sums, space.shift, None),
+            data, space, self.source_weights, repr(solver), lambda sums: solver.solve(sums, space.shift, None)
         )
         return BatchWeights(chosen.decay, self.source_weights), chosen
 
@@ -139,22 +134,14 @@ def _input_lost(rows: int) -> str:
 def unfit(setting: Setting, params: ExactParams) -> tuple[str, str] | None:
     """Returns the parameter and the sentence that refuse it: convolutions of what is no image, any lift of a backbone
     that was trained here, and where rows were deleted any lift but the version's own, or the scaled input."""
-    kinds, shape, live = params.kinds or ["none"], setting.input.shape, setting.live
+    shape, live, lifts = setting.input.shape, setting.live, params.lifts
+    kinds = (lifts or UNLIFTED).kinds
     trained = live is not None and (isinstance(live.backbone, TRAINED_HERE) or moved(live))
-    if trained and params.features == "version" and kinds != ["none"]:
+    if trained and params.features == "version" and kinds != UNLIFTED.kinds:
         return "lift", NO_LIFT
     if live is not None and setting.lost:
         if params.features != "version" and isinstance(live.backbone, TRAINED_HERE):
             return "features", _input_lost(setting.lost)
-        if params.kinds is not None and params.kinds != ([lift.kind for lift in live.lifts] or ["none"]):
+        if lifts is not None and kinds != (tuple(lift.kind for lift in live.lifts) or UNLIFTED.kinds):
             return "lift", space_stays(live, setting.lost)
     return ("lift", NO_IMAGE) if "conv" in kinds and (len(shape) != 3 or min(shape[1:]) < 3) else None
-
-
-@dataclass(frozen=True, eq=False)
-class Form:
-    """A solver with its prior and the weights of batches."""
-
-    prior: float
-    solver: Solver
-    weights: BatchWeights = field(default_factory=BatchWeights)

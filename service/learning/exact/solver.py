@@ -1,16 +1,24 @@
-"""The interface of a closed form: fit, solve and answer out of fold; ridge and lda implement it."""
+"""The interface of a closed form: fit, solve and answer out of fold; ridge and lda implement it.
+
+Once its strength is chosen, a closed form is an `Estimator`: a function from sums to a head.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import numpy as np
+
 from service.learning.data.rows import FeatureRows
+from service.learning.data.sides import parted
 from service.learning.exact.discriminants import Compared
 from service.learning.exact.out_of_fold import LeftOut
 from service.learning.exact.solve import Head
-from service.learning.ledger.sums import Sums
+from service.learning.ledger.batch_weights import weighted_sums
+from service.learning.ledger.sums import Floats, Sums
+from service.learning.run import no_check
 
 Name = Literal["ridge", "lda", "both"]
 """Names of closed forms; both: ridge with discriminants beside it."""
@@ -34,6 +42,11 @@ class Fitted:
 
 class Solver(Protocol):
     """A closed form with its parameters."""
+
+    @property
+    def prior(self) -> float:
+        """Power of the counts to which the prior of a class is proportional."""
+        ...
 
     @property
     def name(self) -> Name:
@@ -60,3 +73,42 @@ class Solver(Protocol):
         """Returns the head of `total`, as `solve` does, and answers to the entry's rows, which are in it, by heads
         without their group of folds."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Estimator:
+    """A closed form with its strength chosen: makes heads of the same classes from any sums on the grid 2^-shift."""
+
+    solver: Solver
+    alpha: float | None
+    shift: int
+    classes: tuple[str, ...]
+    check: Callable[[], None] = no_check
+
+    def head(self, sums: Sums) -> Head:
+        """Solves these sums; a class without rows scores -1e9."""
+        return self.solver.solve(sums, self.shift, self.alpha).aligned(self.classes)
+
+    def out_of_fold(self, total: Sums, rows: FeatureRows) -> tuple[Head, Iterator[LeftOut]]:
+        """Returns the head of `total`, and answers to these of its rows by heads without their group of folds."""
+        return self.solver.out_of_fold(total, rows, self.shift, self.alpha, self.check)
+
+    def weighted_out_of_fold(self, others: Sums, rows: FeatureRows, weight: Mapping[str, float]) -> Floats:
+        """Answers weighted rows by heads without their group of folds k = fold // 2. -> [n, C]
+
+        others: weighted sums of everything but these rows · weight: of each batch, its age included. Nothing is
+        subtracted from sums: a head does not know a class that its group alone has. Rows with a near-duplicate in
+        another fold are not answered.
+        """
+        group = rows.folds // 2
+        sums = {k: weighted_sums(rows.take(group == k), weight) for k in np.unique(group)}
+        logits = np.full((len(rows), len(self.classes)), np.nan)
+        for k in sums:
+            self.check()
+            rest = others
+            for other, more in sums.items():
+                rest = rest + more if other != k else rest
+            if rest.mass:
+                logits[group == k] = self.head(rest).logits(rows.take(group == k).values(self.shift))
+        logits[parted(rows.marks, rows.folds)] = np.nan  # a head has learned what is nearly the same
+        return logits

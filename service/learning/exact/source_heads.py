@@ -8,22 +8,19 @@ fewer rows the source has. How much more its own rows count is one number, chose
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from service.learning.data.rows import Bools, FeatureRows, Rows
-from service.learning.exact.out_of_fold import out_of_fold_weighted
 from service.learning.exact.solve import Head
-from service.learning.ledger.batch_weights import OTHERS, BatchWeights, aged
-from service.learning.ledger.feature_space import Space
-from service.learning.ledger.ledger import Ledger
+from service.learning.exact.solver import Estimator
+from service.learning.exact.weighted_data import WeightedData
+from service.learning.ledger.batch_weights import OTHERS, BatchWeights
 from service.learning.ledger.sums import Floats, Sums
-from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.run import Run
 from service.learning.wording import listed, percent
 
 PULLS = (1.0, 3.0, 10.0)
@@ -35,7 +32,6 @@ MOST_WORK = 4e10
 FEWEST = 4
 
 Wish = Literal["auto"] | bool
-Solve = Callable[[Sums], Head]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,34 +46,32 @@ class SourceHeads:
     note: str
 
 
-def source_heads(
-    wish: Wish, data: Data, space: Space, weights: BatchWeights, weighed: Ledger, shared: Head, solve: Solve, run: Run
-) -> SourceHeads | None:
+def source_heads(wish: Wish, weighted: WeightedData, shared: Head, estimator: Estimator) -> SourceHeads | None:
     """Solves the heads of sources; None where fewer than two have enough rows or, on "auto", the shared one is better.
 
-    weighed: weighted sums of everything · shared: the head of its learning rows · solve: aligns the classes.
+    shared: the head of all learning rows.
     """
-    selected = weighed.selected
-    names = _with_rows(selected, weighed.width) if wish else ()
+    ledger, shift = weighted.ledger, estimator.shift
+    selected = ledger.selected
+    names = _with_rows(selected, ledger.width) if wish else ()
     if len(names) < 2:
         return None
-    own = [data.decayed(space, weights.decay, {name: weights.of(name), OTHERS: 0.0}) for name in names]
+    own = [weighted.of_source(name).ledger for name in names]
     rows = selected.take(np.isin(selected.source, [selected.sources.index(name) for name in names]))
-    scores = {"shared": _share(rows, [shared] * len(names), names, space)}
+    scores = {"shared": _share(rows, [shared] * len(names), names, shift)}
     for pull in PULLS:
-        run.check()
-        learned = [solve(pulled(weighed.learn, own_sums.learn, pull)) for own_sums in own]
-        scores[f"{pull:g}"] = _share(rows, learned, names, space)
+        estimator.check()
+        learned = [estimator.head(pulled(ledger.learn, own_sums.learn, pull)) for own_sums in own]
+        scores[f"{pull:g}"] = _share(rows, learned, names, shift)
     best = max(PULLS, key=lambda pull: (scores[f"{pull:g}"], -pull))
     if wish == "auto" and scores[f"{best:g}"] < scores["shared"]:
         return None
-    run.check()
-    judged = [solve(pulled(weighed.unjudged, own_sums.unjudged, best)) for own_sums in own]
-    served = [solve(pulled(weighed.all, own_sums.all, best)) for own_sums in own]
+    estimator.check()
+    judged = [estimator.head(pulled(ledger.unjudged, own_sums.unjudged, best)) for own_sums in own]
+    served = [estimator.head(pulled(ledger.all, own_sums.all, best)) for own_sums in own]
     rounded = {name: round(share, 4) for name, share in scores.items()}
-    return SourceHeads(
-        names, best, served, judged, rounded, _note(names, weighed.exam, judged, solve(weighed.unjudged), space)
-    )
+    note = _note(names, ledger.exam, judged, estimator.head(ledger.unjudged), shift)
+    return SourceHeads(names, best, served, judged, rounded, note)
 
 
 def source_notes(wish: Wish, heads: SourceHeads | None, weights: BatchWeights, known: Set[str]) -> list[str]:
@@ -100,33 +94,18 @@ def pulled(total: Sums, own: Sums, pull: float) -> Sums:
     return Sums(classes, a.G + pull * b.G, a.Q + pull * b.Q, a.n + pull * b.n)
 
 
-def own_out_of_fold(
-    heads: SourceHeads,
-    logits: Floats,
-    data: Data,
-    space: Space,
-    weights: BatchWeights,
-    entry: FeatureRows,
-    classes: Sequence[str],
-    solve: Solve,
-    run: Run,
-) -> Floats:
+def own_out_of_fold(heads: SourceHeads, weighted: WeightedData, estimator: Estimator, logits: Floats) -> Floats:
     """Returns out-of-fold logits of the update's rows, each by the head of its source. -> [n, C]
 
     `logits`: by the shared head, which answers rows of sources without one.
     """
-    answers, total = logits.copy(), aged(weights.decay, data.weighted_batches(weights))
+    answers, total, entry = logits.copy(), weighted.counts(), weighted.data.entry(weighted.space)
     for name, mask in by_source(heads.names, entry):
-        alone = {name: weights.of(name), OTHERS: 0.0}
-        own_counts = aged(weights.decay, data.weighted_batches(BatchWeights(weights.decay, alone)))
+        own = weighted.of_source(name)
+        own_counts = own.counts()
         counts = {batch: total.get(batch, 0.0) + heads.pull * own_counts.get(batch, 0.0) for batch in entry.batches}
-        others = pulled(
-            data.decayed(space, weights.decay, weights.sources, own=False).all,
-            data.decayed(space, weights.decay, alone, own=False).all,
-            heads.pull,
-        )
-        answered = out_of_fold_weighted(others, entry, counts, space.shift, classes, solve, run.check)
-        answers[mask] = answered[mask]
+        others = pulled(weighted.earlier(), own.earlier(), heads.pull)
+        answers[mask] = estimator.weighted_out_of_fold(others, entry, counts)[mask]
     return answers
 
 
@@ -155,22 +134,22 @@ def _with_rows(selected: FeatureRows, width: int) -> tuple[str, ...]:
     return tuple(sorted(sorted(enough, key=lambda name: (-rows[name], name))[:most]))
 
 
-def _right(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], space: Space) -> Bools:
+def _right(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], shift: int) -> Bools:
     """Finds the rows that the head of their source answers right. -> [n]"""
     right = np.zeros(len(rows), bool)
     for name, mask in by_source(names, rows):
         head = heads[names.index(name)]
         own = rows.take(mask)
-        answers = head.logits(own.values(space.shift)).argmax(1)
+        answers = head.logits(own.values(shift)).argmax(1)
         right[mask] = answers == own.codes(head.classes)
     return right
 
 
-def _share(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], space: Space) -> float:
-    return float(_right(rows, heads, names, space).mean())
+def _share(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], shift: int) -> float:
+    return float(_right(rows, heads, names, shift).mean())
 
 
-def _note(names: Sequence[str], exam: FeatureRows, judged: Sequence[Head], shared: Head, space: Space) -> str:
+def _note(names: Sequence[str], exam: FeatureRows, judged: Sequence[Head], shared: Head, shift: int) -> str:
     """Says what naming the source is worth, on trusted rows."""
     note = f"{listed(names, quote=True)} have heads of their own, for predictions that name their source"
     named = np.zeros(len(exam), bool)
@@ -179,6 +158,6 @@ def _note(names: Sequence[str], exam: FeatureRows, judged: Sequence[Head], share
     rows = exam.take(named)
     if not len(rows):
         return f"{note}; all others are answered by the shared one."
-    with_source, without = _share(rows, judged, names, space), _share(rows, [shared] * len(names), names, space)
+    with_source, without = _share(rows, judged, names, shift), _share(rows, [shared] * len(names), names, shift)
     note += f": right on {percent(with_source)} of their trusted rows,"
     return f"{note} where the shared head is on {percent(without)}."

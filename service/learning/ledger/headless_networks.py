@@ -15,7 +15,7 @@ from service.learning.ledger.feature_space import largest_feature, shift_for
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Layout, Tensors
 from service.learning.network.input_scale import CLIP, InputScale, input_reach
-from service.learning.network.lifts import Lift, LiftKind, make_lift
+from service.learning.network.lifts import UNLIFTED, Lift, LiftKind, NamedLifts, make_lift
 from service.learning.network.network import Dense, Network, lift_layouts
 
 SAMPLED = 256
@@ -38,28 +38,27 @@ def pretrained_network(
     scale: InputScale,
     backbone: PretrainedBackbone,
     weights: Tensors,
-    kinds: Sequence[LiftKind] = ("none",),
-    width: int | None = None,
-    known: float | None = None,
-    first: Rows | None = None,
+    lifts: NamedLifts = UNLIFTED,
+    bound: float | Rows | None = None,
 ) -> Network:
     """Builds a frozen pretrained backbone on its grid, alone or behind lifts.
 
-    A backbone that states no bound takes the `known` one, or that of its features of the `first` batch. The lift "conv"
-    takes the image, beside the features; "relu" and "fourier" take the features. Raises MethodRefused for a lift that
-    is impossible here.
+    bound: of features whose backbone states none: the one that its versions have, or the rows of a first batch that
+    show it. The lift "conv" takes the image, beside the features; "relu" and "fourier" take the features. Raises
+    MethodRefused for a lift that is impossible here.
     """
     named = resolved(spec, backbone)
     extractor = load(named, weights)
-    bound, lifts = extractor.bound, list[Lift]()
-    if bound is None:
-        bound = known if known is not None else _first_bound(spec, named, scale, extractor, first)
-    if list(kinds) != ["none"]:
-        lifts = [_beside(extractor, spec, kind, width, bound) for kind in kinds]
-    bounds = [lift.bound for lift in lifts] or [bound]
-    layout = Layout(input=spec, backbone=named, lifts=lift_layouts(lifts), shift=shift_for(max(bounds)), classes=[])
-    features = sum(lift.width for lift in lifts) or extractor.width
-    return Network(layout, scale, extractor, lifts, Dense([], features), GrownLinear([])).eval()
+    if extractor.bound is not None:
+        bound = extractor.bound
+    elif not isinstance(bound, float):
+        bound = _first_bound(spec, named, scale, extractor, bound)
+    kinds = lifts.kinds if lifts.kinds != UNLIFTED.kinds else ()
+    made = [_beside(extractor, spec, kind, lifts.width, bound) for kind in kinds]
+    largest = max((lift.bound for lift in made), default=bound)
+    layout = Layout(input=spec, backbone=named, lifts=lift_layouts(made), shift=shift_for(largest), classes=[])
+    features = sum(lift.width for lift in made) or extractor.width
+    return Network(layout, scale, extractor, made, Dense([], features), GrownLinear([])).eval()
 
 
 def _first_bound(

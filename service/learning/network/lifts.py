@@ -11,6 +11,7 @@ is pooled: Perronnin et al., "Improving the Fisher Kernel for Large-Scale Image 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import pi, prod, sqrt
 from typing import Literal
 
@@ -48,6 +49,17 @@ on how it stretches what is near 0."""
 CACHED = 2**20
 """Numbers of maps that are made at once: 4 MiB."""
 NO_IMAGE = 'lift "conv" takes images of 3x3 and more; here "relu" or "fourier" work.'
+
+
+@dataclass(frozen=True)
+class NamedLifts:
+    """Lifts that somebody asked for, side by side. width: of each one, None: the usual one of its kind."""
+
+    kinds: tuple[LiftKind, ...]
+    width: int | None = None
+
+
+UNLIFTED = NamedLifts(("none",))
 
 
 class Lift(nn.Module):

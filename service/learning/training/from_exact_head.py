@@ -6,6 +6,7 @@ import torch
 
 from service.learning.exact.discriminants import with_discriminants
 from service.learning.exact.solve import ABSENT, solve_lda, solve_ridge
+from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data
 from service.learning.network.blocks import Block, GrownLinear
@@ -23,8 +24,9 @@ def unselected(base: Checkpoint, data: Data) -> Tensors | None:
     if exact is None or judge is None or exact.kept_columns or not data.known_rows:
         return None
     space = Space.of(base)
-    plain = exact.decay == 1 and not exact.source_weights
-    ledger = data.ledger(space) if plain else data.decayed(space, exact.decay, exact.source_weights, own=False)
+    weights = BatchWeights(exact.decay, exact.source_weights)
+    unweighted = exact.decay == 1 and not exact.source_weights
+    ledger = data.ledger(space) if unweighted else data.weighted(space, weights, own=False)
     if not ledger.learn.mass:
         return None
     if exact.alpha is None:

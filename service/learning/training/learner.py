@@ -316,7 +316,7 @@ def frozen_trunk(base: Checkpoint | None, data: Data, scale: InputScale, backbon
         return identity_network(data.input, scale)
     other = base is None or base.layout.backbone != resolved(data.input, backbone)
     if base is None or other or base.layout.trained or base.layout.low_rank:
-        return pretrained_network(data.input, scale, backbone, data.pretrained(), first=data.batch)
+        return pretrained_network(data.input, scale, backbone, data.pretrained(), bound=data.batch)
     network = build(base)
     give_grid(network, data.batch)
     network.neck, network.head = Dense([], feature_width(network)), GrownLinear([])

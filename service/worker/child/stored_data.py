@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -154,23 +154,15 @@ class StoredData:
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         return self._weighted.weighted_batches(weights, own)
 
-    def decayed(self, space: Space, decay: float, source_weights: Mapping[str, float], own: bool = True) -> Ledger:
-        weighted = self.weighted_batches(BatchWeights(decay, source_weights), own)
-        sums = self._weighted.sums(space, decay, weighted, keep=own)
-        return with_bounded_rows(sums, self.grown(space), decay, weighted, self._weighted.entry(space))
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
+        batches = self.weighted_batches(weights, own)
+        sums = self._weighted.sums(space, weights.decay, batches, keep=own)
+        return with_bounded_rows(sums, self.grown(space), weights.decay, batches, self._weighted.entry(space))
 
     def tested(
-        self,
-        space: Space,
-        decay: float,
-        source_weights: Mapping[str, float],
-        last: int,
-        key: str,
-        score: Callable[[Sums, FeatureRows], float],
+        self, space: Space, weights: BatchWeights, last: int, key: str, score: Callable[[Sums, FeatureRows], float]
     ) -> list[float]:
-        return self._weighted.tested(
-            space, decay, self.weighted_batches(BatchWeights(decay, source_weights)), last, key, score
-        )
+        return self._weighted.tested(space, weights.decay, self.weighted_batches(weights), last, key, score)
 
     def recent_exam(self, batches: int) -> Rows:
         return self._weighted.recent_exam(batches, self.input.shape)

@@ -16,6 +16,7 @@ from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.headless_networks import pretrained_network
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
+from service.learning.network.lifts import UNLIFTED, NamedLifts
 from service.learning.network.network import build, parts_of
 from tests.learning.backbones.made import IMAGE, TEXT, TINY, classifier, files_of
 
@@ -37,7 +38,7 @@ def space(backbone: PretrainedBackbone, *files: str) -> Space:
     scale = declared_scale(spec)
     assert scale is not None
     weights = backbones.pretrained(backbone, files_of(*files))
-    return Space.of(pretrained_network(spec, scale, backbone, weights, known=16.0))
+    return Space.of(pretrained_network(spec, scale, backbone, weights, bound=16.0))
 
 
 @torch.no_grad()
@@ -204,12 +205,12 @@ def test_other_weights_another_side_or_lift_are_another_space() -> None:
     other = SharedWeights({**weights, "bn1.weight": weights["bn1.weight"] + 1})
     wider = TINY.model_copy(update={"side": 32})
     spaces = {
-        Space.of(pretrained_network(IMAGE, scale, backbone, tensors, kinds, known=4.0)).id
-        for backbone, tensors, kinds in [
-            (TINY, weights, ("none",)),
-            (TINY, other, ("none",)),
-            (wider, weights, ("none",)),
-            (TINY, weights, ("none", "conv")),
+        Space.of(pretrained_network(IMAGE, scale, backbone, tensors, lifts, bound=4.0)).id
+        for backbone, tensors, lifts in [
+            (TINY, weights, UNLIFTED),
+            (TINY, other, UNLIFTED),
+            (wider, weights, UNLIFTED),
+            (TINY, weights, NamedLifts(("none", "conv"))),
         ]
     }
     assert len(spaces) == 4

@@ -14,8 +14,9 @@ from service.contract.inputs import Architecture
 from service.learning.data.rows import FeatureRows, Rows, make_rows
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.exact.decay import choose_decay
-from service.learning.exact.out_of_fold import out_of_fold_weighted
-from service.learning.exact.solve import ABSENT, Head, solve_ridge
+from service.learning.exact.ridge_solver import Ridge
+from service.learning.exact.solve import ABSENT, solve_ridge
+from service.learning.exact.solver import Estimator
 from service.learning.ledger.batch_weights import BatchWeights, add_up, aged, weighted_sums
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -83,13 +84,13 @@ def test_weights_of_zero_and_one_keep_the_certificate() -> None:
     here = space()
     parts = [batch(0, source="north"), batch(1, source="south"), batch(2)]
     data = MemoryData(VECTOR, Architecture(), parts[:2], parts[2])
-    left = data.decayed(here, 1.0, {"north": 0})
+    left = data.weighted(here, BatchWeights(1.0, {"north": 0}))
     never = MemoryData(VECTOR, Architecture(), parts[1:2], parts[2]).grown(here)
     assert left.digest == never.digest
     assert BatchWeights(1.0, {"north": 0}).whole
     assert not BatchWeights(1.0, {"north": 0.5}).whole
     assert {left.selected.batches[b] for b in left.selected.batch} <= {"bat_1", "bat_2"}
-    assert data.decayed(here, 1.0, {}).digest == data.grown(here).digest
+    assert data.weighted(here, BatchWeights()).digest == data.grown(here).digest
 
 
 @given(order=st.permutations(range(4)), gone=st.integers(0, 3), named=st.sampled_from([{}, NORTH]))
@@ -156,16 +157,14 @@ def test_out_of_fold_equals_heads_solved_without_the_group() -> None:
     entries = {rows.batches[0]: in_space(rows, here) for rows in parts}
     weight = {"bat_0": 0.25, "bat_1": 0.5, "bat_2": 1.0}
     entry = FeatureRows.concat([entries["bat_1"], entries["bat_2"]])
-    others, classes = weighted_sums(entries["bat_0"], weight), [f"class {k}" for k in range(4)]
+    others, classes = weighted_sums(entries["bat_0"], weight), tuple(f"class {k}" for k in range(4))
 
-    def solve(sums: Sums) -> Head:
-        return solve_ridge(sums, here.shift, 0.1, 0.25)
-
-    answers = out_of_fold_weighted(others, entry, weight, here.shift, classes, solve)
+    estimator = Estimator(Ridge(0.25), 0.1, here.shift, classes)
+    answers = estimator.weighted_out_of_fold(others, entry, weight)
     for k in range(5):
         group = entry.folds // 2 == k
         rest = FeatureRows.concat([entries["bat_0"], entry.take(~group)])
-        head = solve(weighted_sums(rest, weight)).aligned(classes)
+        head = estimator.head(weighted_sums(rest, weight))
         assert np.allclose(answers[group], head.logits(entry.inputs[group] * here.step), atol=1e-9)
 
 
@@ -189,10 +188,10 @@ def test_one_batch_more_is_one_step_more_with_the_same_bits(tmp_path: Path) -> N
     warm = model_store("warm")
     for k in range(5):
         grown = data(warm, k, 1)
-        step = grown.decayed(here, decay, NORTH)
+        step = grown.weighted(here, BatchWeights(decay, NORTH))
         kept = [thing for thing in grown.remember(here).values() if isinstance(thing, Ledger)]
         assert any(same(ledger.all, step.all) for ledger in kept)
-    scratch = data(model_store("cold"), 3, 2).decayed(here, decay, NORTH)
+    scratch = data(model_store("cold"), 3, 2).weighted(here, BatchWeights(decay, NORTH))
     memory = MemoryData(VECTOR, Architecture(), parts[:3], Rows.concat(parts[3:]))
     for group in ("judge", "select", "learn", "all"):
         assert same(getattr(step, group), getattr(scratch, group))

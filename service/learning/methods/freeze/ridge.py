@@ -18,7 +18,7 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import features_of_base, frozen_features_for
-from service.learning.exact.params import ExactParams, Form, unfit
+from service.learning.exact.params import ExactParams, unfit
 from service.learning.exact.ridge_solver import ALPHAS, Ridge
 from service.learning.exact.stable_columns import can_stay, with_old_columns
 from service.learning.method import Data, Learned, Method
@@ -59,12 +59,11 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     frozen = (
         features_of_base(kept, data)
         if kept is not None
-        else frozen_features_for(base, data, params.kinds, params.width, ridge, run, params.fades)
+        else frozen_features_for(base, data, params.lifts, ridge, run, params.fades)
     )
-    form = Form(params.tau, ridge)
     if kept is None:
-        return learn_exactly(base, data, frozen, form, params, run)
-    whole_head = learn_exactly(base, data, frozen, form, params.model_copy(update={"per_source": False}), run)
+        return learn_exactly(base, data, frozen, ridge, params, run)
+    whole_head = learn_exactly(base, data, frozen, ridge, params.model_copy(update={"per_source": False}), run)
     return with_old_columns(kept, whole_head, data)
 
 
