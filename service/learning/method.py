@@ -12,6 +12,7 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone, Strict
+from service.contract.targets import ClassTarget, Target
 from service.errors import MethodRefused
 from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted
@@ -27,6 +28,11 @@ class Data(Protocol):
 
     @property
     def input(self) -> InputSpec: ...
+
+    @property
+    def target(self) -> Target:
+        """What the model predicts."""
+        ...
 
     @property
     def architecture(self) -> Architecture:
@@ -191,12 +197,14 @@ class Setting:
     known: int = 0
     kept: int = 0
     brings: frozenset[str] | None = None
+    target: Target = field(default_factory=ClassTarget)
 
     @classmethod
     def of(cls, base: Checkpoint | None, data: Data) -> Setting:
         """The setting when the update is learned."""
         live, brings = base.layout if base is not None else None, frozenset(data.batch.counts())
-        return cls(data.input, data.architecture, live, True, data.known_rows, data.kept_rows, brings)
+        known, kept = data.known_rows, data.kept_rows
+        return cls(data.input, data.architecture, live, True, known, kept, brings, data.target)
 
     @property
     def lost(self) -> int:
@@ -230,7 +238,8 @@ class Method:
 
     `needs`: words out of {"base", "kept", "ledger", "dense", "frozen", "path"}: a live version · rows of the history ·
     an exact ledger · hidden dense layers · a feature space that does not move · weights that were trained here.
-    `update(base, data, params, run)` leaves its inputs as they are. base None: a model without a version.
+    `update(base, data, params, run)` leaves its inputs as they are. base None: a model without a version. `numbers` is
+    the same for models whose targets are numbers; None: it learns classes alone.
     """
 
     name: str
@@ -248,6 +257,7 @@ class Method:
     """The same from layouts and parameters alone: the field of the request and the sentence, else None."""
     unlabelled: bool = False
     """Whether it uses rows without a label, so that an update may bring nothing else."""
+    numbers: Callable[[Checkpoint | None, Data, Any, Run], Learned] | None = None
     beside_pretrained: bool = False
     """Whether it adds layers or branches that change the features of a pretrained backbone, too."""
 
@@ -257,6 +267,11 @@ class Method:
         if issubclass(self.Params, TrunkParams):
             return ("head", "backbone", "pretrained")
         return ("head", "added") if issubclass(self.Params, GradientParams) else ("head",)
+
+    @property
+    def classes_alone(self) -> str:
+        """The sentence with the remedy where it is asked to learn numbers and cannot."""
+        return f"{self.name} learns classes, and the targets of this model are numbers. Use auto or ridge."
 
     def moves_features(self, params: Strict, backbone: Backbone) -> bool:
         """Whether an update moves the features of a backbone without lifts, and so voids the sums of all rows."""
@@ -269,6 +284,8 @@ class Method:
 
     def check(self, base: Checkpoint | None, data: Data, params: Strict) -> None:
         """Raises MethodRefused where it cannot work here."""
+        if data.target.kind == "number" and self.numbers is None:
+            raise MethodRefused(self.classes_alone)
         if self.refuse is not None and (reason := self.refuse(base, data)):
             raise MethodRefused(reason)
         if self.unfit is not None and (refusal := self.unfit(Setting.of(base, data), params)):

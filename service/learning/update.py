@@ -35,7 +35,8 @@ def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, r
     method.check(base, data, params)
     if base is None and not len(data.batch):
         raise MethodRefused("No row has a label, and there is no version to start from. Send rows with labels first.")
-    learned = method.update(base, data, params, run)
+    update = method.update if data.target.kind == "class" or method.numbers is None else method.numbers
+    learned = update(base, data, params, run)
     for part, tensors in learned.checkpoint.parts.items():
         if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
             raise MethodRefused(f"{method.name} left numbers that are not finite in {part}. Lower lr, or use ridge.")

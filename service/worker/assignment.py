@@ -11,6 +11,7 @@ from service.contract.enums import Outcome, Retention, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Report
+from service.contract.targets import ClassTarget, Target
 
 
 class Fact(BaseModel):
@@ -94,6 +95,7 @@ class Assignment(Fact):
     places: Places
     input: InputSpec
     architecture: Architecture
+    target: Target = ClassTarget()
     policy: GatePolicy
     base: Stored | None
     start: Stored | None

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from service.contract.inputs import Architecture, InputSpec
+from service.contract.targets import ClassTarget, Target
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Array, FeatureRows, Rows, bounded, make_rows
@@ -35,7 +36,9 @@ class MemoryData:
         base_rows: Sequence[Rows],
         batch: Rows,
         unlabelled: Array | None = None,
+        target: Target | None = None,
     ) -> None:
+        self.target: Target = target or ClassTarget()
         self.input, self.architecture, self.batch = input, architecture, batch
         self.unlabelled = Rows.empty(input.shape).inputs if unlabelled is None else unlabelled
         self.base_rows = sorted(base_rows, key=lambda rows: rows.batches)

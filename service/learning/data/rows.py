@@ -22,6 +22,10 @@ FOLDS = 10
 SELECT_FOLD = 2
 EXAM_ROWS = 200
 """Trusted rows that are kept of a class."""
+NUMBER_EXAM_ROWS = 2000
+"""Trusted rows that are kept of a source, where targets are numbers."""
+NAMELESS = ("",)
+"""`names` of rows whose targets are numbers: all are of one nameless class."""
 KIN_ROWS = 5
 """Trusted rows that are kept of one group or neighbourhood of a class."""
 LEARNING_ROWS = 3
@@ -40,7 +44,8 @@ class Rows:
     inputs [n, ...], of texts `str` in NFC with dtype object · labels [n] indexes `names` · folds [n] 0..9 · lent [n] ·
     hashes [n] uint64 · batch [n] indexes `batches` · row [n] number of the row within its batch · source [n] indexes
     `sources` ("": not named) · kin [n], marks [n, m]: see `Sides`; zeros for rows that fell by their bytes ·
-    parted [n]: rows that do not judge, since a near-duplicate in their batch is in another fold or lent.
+    parted [n]: rows that do not judge, since a near-duplicate in their batch is in another fold or lent · targets
+    [n, k]: numbers to predict, as they were sent; k is 0 where rows have classes.
     """
 
     inputs: Array
@@ -57,6 +62,7 @@ class Rows:
     kin: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))
     marks: Marks = field(default_factory=lambda: np.zeros((0, 0), np.uint32))
     parted: Bools = field(default_factory=lambda: np.zeros(0, bool))
+    targets: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -66,9 +72,21 @@ class Rows:
             object.__setattr__(self, "marks", np.zeros((n, 0), np.uint32))
         if len(self.parted) != n:
             object.__setattr__(self, "parted", np.zeros(n, bool))
+        if len(self.targets) != n:
+            object.__setattr__(self, "targets", np.zeros((n, 0)))
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the targets are numbers. Without rows it is not known, and False."""
+        return bool(self.targets.shape[1])
+
+    @property
+    def bound(self) -> int:
+        """Trusted rows that are kept of a class, or of a source where targets are numbers."""
+        return NUMBER_EXAM_ROWS if self.numeric else EXAM_ROWS
 
     @property
     def judging(self) -> Bools:
@@ -100,6 +118,7 @@ class Rows:
             kin=self.kin[which],
             marks=self.marks[which],
             parted=self.parted[which],
+            targets=self.targets[which],
         )
 
     def with_features(self, features: Array) -> FeatureRows:
@@ -146,6 +165,7 @@ class Rows:
             kin=np.concatenate([p.kin for p in parts]),
             marks=_side_by_side([p.marks for p in parts]),
             parted=np.concatenate([p.parted for p in parts]),
+            targets=_side_by_side([p.targets for p in parts]),
         )
 
     @classmethod
@@ -184,10 +204,13 @@ class FeatureRows(Rows):
 AnyRows = TypeVar("AnyRows", bound=Rows)
 
 
-def _side_by_side(marks: Sequence[Marks]) -> Marks:
-    """Returns the marks of all parts, padded to the columns of the widest."""
-    width = max(part.shape[1] for part in marks)
-    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in marks])
+Columns = TypeVar("Columns", Marks, Floats)
+
+
+def _side_by_side(parts: Sequence[Columns]) -> Columns:
+    """Returns marks or targets of all parts, padded to the columns of the widest."""
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
 
 
 def _lookup(names: Sequence[str], into: Sequence[str]) -> Ints:
@@ -200,7 +223,8 @@ class Known:
     """What is known of a batch beside inputs and labels.
 
     learning_rows: of earlier batches, by class · numbers: of the rows within the batch, where some of its rows have no
-    label · groups: one name a row, None: in no group · folding: of the model, None: rows fall by their bytes.
+    label · groups: one name a row, None: in no group · folding: of the model, None: rows fall by their bytes ·
+    targets: numbers to predict [n, k], where the labels are nameless.
     """
 
     source: str | None = None
@@ -208,6 +232,7 @@ class Known:
     numbers: Ints | None = None
     groups: Sequence[str | None] | None = None
     folding: Folding | None = None
+    targets: Floats | None = None
 
 
 def make_rows(
@@ -250,6 +275,7 @@ def rows_of(batch: str, inputs: Array, labels: Sequence[str], secret: bytes, kno
         kin,
         marks,
         parted(marks, folds) | (near(marks, kin, lent) & ~lent),
+        np.zeros((n, 0)) if known.targets is None else known.targets,
     )
 
 
@@ -271,27 +297,30 @@ def lend(
     return lent
 
 
-def bounded(rows: AnyRows, per_class: int = EXAM_ROWS, by_source: bool = False) -> AnyRows:
+def bounded(rows: AnyRows, by_source: bool = False) -> AnyRows:
     """Returns the rows of `places_in_bounds`, in that order."""
-    return rows.take(places_in_bounds(rows, per_class, by_source))
+    return rows.take(places_in_bounds(rows, by_source))
 
 
-def places_in_bounds(rows: Rows, per_class: int = EXAM_ROWS, by_source: bool = False) -> Ints:
-    """Chooses at most `per_class` rows a class, at most five of one group or neighbourhood, smallest hashes first.
+def places_in_bounds(rows: Rows, by_source: bool = False) -> Ints:
+    """Chooses at most `rows.bound` rows a class, at most five of one group or neighbourhood, smallest hashes first.
 
-    `by_source`: so many of each source, as always of rows of which no kin is known. The choice does not depend on the
-    order of arrival, and rows bounded in parts and again together are rows bounded at once: a row is kept out by
-    smaller ones of its neighbourhood or class, and those stay or are kept out by smaller ones of the same.
+    `by_source`: so many of each source, as always of rows of which no kin is known or whose targets are numbers. The
+    choice does not depend on the order of arrival, and rows bounded in parts and again together are rows bounded at
+    once: a row is kept out by smaller ones of its neighbourhood or class, and those stay or are kept out by smaller
+    ones of the same.
     """
     if not len(rows):
         return np.zeros(0, np.int64)
     known = rows.kin.any()
-    group = rows.labels * max(len(rows.sources), 1) + rows.source if by_source or not known else rows.labels
+    group = (
+        rows.labels * max(len(rows.sources), 1) + rows.source if by_source or not known or rows.numeric else rows.labels
+    )
     order = hash_order(rows)
     if known:
         order = order[(_place(rows.kin, group, order) < KIN_ROWS) | (rows.kin[order] == 0)]
     order = order[np.argsort(group[order], kind="stable")]
-    return order[_place(group, group, order) < per_class]
+    return order[_place(group, group, order) < rows.bound]
 
 
 def _place(keys: Ints | Keys, group: Ints, order: Ints) -> Ints:
@@ -313,7 +342,12 @@ def hash_order(rows: Rows) -> Ints:
 
 
 def distinct(rows: Rows) -> Ints:
-    """Chooses one of each row and label, near-duplicates as one, in the order of the rows. -> places"""
+    """Chooses one of each row and label, near-duplicates as one, in the order of the rows; where targets are numbers,
+    one of each row and target, since near-duplicates may differ in theirs. -> places"""
+    if rows.numeric:
+        order = np.lexsort((*rows.targets.T, rows.hashes))
+        same = (rows.hashes[order][1:] == rows.hashes[order][:-1]) & (np.diff(rows.targets[order], axis=0) == 0).all(1)
+        return np.sort(order[np.r_[True, ~same]])
     order = np.lexsort((rows.labels, rows.hashes))
     hashes, labels = rows.hashes[order], rows.labels[order]
     fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0

@@ -119,6 +119,8 @@ def pack_rows(rows: Rows, unlabelled: Array | None = None) -> bytes:
     }
     if rows.kin.any():  # rows that fell by their bytes have no kin, and are stored without these columns as ever
         columns |= {"kin": rows.kin, "marks": rows.marks, "parted": rows.parted}
+    if rows.numeric:
+        columns["targets"] = rows.targets
     if unlabelled is not None and len(unlabelled):
         columns |= _input_columns(unlabelled, UNLABELLED)
     return pack(columns, {"names": rows.names, "batches": rows.batches, "sources": rows.sources})
@@ -140,7 +142,7 @@ def unpack_rows(data: bytes) -> Rows:
             row=columns["row"].astype(np.int64),
             sources=tuple(meta["sources"]),
             source=columns["source"].astype(np.int64),
-            **{name: columns[name] for name in ("kin", "marks", "parted") if name in columns},
+            **{name: columns[name] for name in ("kin", "marks", "parted", "targets") if name in columns},
         )
     except (KeyError, ValueError) as error:
         raise CorruptArtifact(f"The stored bytes are no rows: {error}.") from error

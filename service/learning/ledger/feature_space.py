@@ -15,6 +15,7 @@ from torch import Tensor
 
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Array, FeatureRows, Ints, Rows
+from service.learning.data.target_grid import NumberGrid
 from service.learning.ledger.space_id import space_id
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.layers import stored
@@ -34,12 +35,26 @@ PREPARED = 4096
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A frozen extractor and its grid. id: 64 hexadecimal digits · width: M features · shift: of steps 2^-shift."""
+    """A frozen extractor and its grid. id: 64 hexadecimal digits · width: M columns of an entry · shift: of steps
+    2^-shift.
+
+    Where targets are numbers, the last 2 k of the M columns are their limbs (`NumberGrid`), the others features.
+    """
 
     id: str
     width: int
     shift: int
     network: Network
+
+    @property
+    def numbers(self) -> NumberGrid | None:
+        """The grid of targets that are numbers."""
+        return self.network.layout.numbers
+
+    @property
+    def features(self) -> int:
+        """Columns of an entry that are features."""
+        return self.width - (2 * self.numbers.size if self.numbers is not None else 0)
 
     @classmethod
     def of(cls, version: Network | Checkpoint) -> Space:
@@ -48,7 +63,9 @@ class Space:
         shift = network.layout.shift
         if shift is None:
             raise ValueError("This version has no grid: its layout states no shift.")
-        return cls(space_id(network), feature_width(network), shift, network.eval())
+        numbers = network.layout.numbers
+        width = feature_width(network) + (2 * numbers.size if numbers is not None else 0)
+        return cls(space_id(network), width, shift, network.eval())
 
     @property
     def step(self) -> float:
@@ -92,7 +109,7 @@ def rounded(
 
     In padded blocks of one shape on one thread, so that a row has the same bits whatever rows come with it.
     """
-    features, done = np.empty((len(inputs), space.width), np.int16), 0
+    features, done = np.empty((len(inputs), space.features), np.int16), 0
     for places, h in feature_blocks(space.network, inputs):
         check()
         on_grid = torch.round(h * 2.0**space.shift).clamp_(-GRID_LIMIT, GRID_LIMIT)
@@ -108,8 +125,11 @@ def feature_rows(
     check: Callable[[], None] = no_check,
     progress: Callable[[str, int, int], None] = no_progress,
 ) -> FeatureRows:
-    """Computes the features of rows on the grid, see `rounded`."""
-    return rows.with_features(rounded(space, rows.inputs, check, progress))
+    """Computes the features of rows on the grid, see `rounded`; beside them the limbs of targets that are numbers."""
+    columns = rounded(space, rows.inputs, check, progress)
+    if space.numbers is not None:
+        columns = np.concatenate([columns, space.numbers.limbs(space.numbers.goals(rows.targets, rows.inputs))], 1)
+    return rows.with_features(columns)
 
 
 def extracted(network: Network, inputs: Array) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
-from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, SELECT_FOLD, Bools, FeatureRows, Ints, Rows, bounded
+from service.learning.data.rows import KIN_ROWS, SELECT_FOLD, Bools, FeatureRows, Ints, Rows, bounded
 from service.learning.data.serialization import pack, pack_rows, unpack, unpack_features
 from service.learning.ledger.entry import GROUPS, SummedEntry
 from service.learning.ledger.feature_space import Space
@@ -197,4 +197,4 @@ def _group_sizes(rows: Rows) -> list[tuple[int, Counter[tuple[str, str]]]]:
     sources = [rows.sources[k] for k in rows.source]
     by_class, by_source = Counter((name, "") for name in names), Counter(zip(names, sources, strict=True))
     kin = Counter((name, str(k)) for name, k in zip(names, rows.kin.tolist(), strict=True) if k)
-    return [(EXAM_ROWS, by_class), (EXAM_ROWS, by_source), (KIN_ROWS, kin)]
+    return [(rows.bound, by_class), (rows.bound, by_source), (KIN_ROWS, kin)]

@@ -11,10 +11,11 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.inputs import Backbone, IdentityBackbone, InputSpec, Listed, Strict
+from service.learning.data.target_grid import NumberGrid
 
 Tensors = Mapping[str, Tensor]
 
-SERVED = frozenset({"scale", "backbone", "lift", "neck", "head"})
+SERVED = frozenset({"scale", "backbone", "lift", "neck", "head", "interval"})
 """Kinds of parts that answer. The judge's heads and the state of methods do not."""
 FROZEN = frozenset({"scale", "backbone", "lift"})
 """Kinds of parts that make the feature space of an exact head."""
@@ -122,12 +123,20 @@ class Layout(Strict):
         default=[], description="Those with a head of their own: part head.source.<place here>."
     )
     stamps: Listed[Stamp] = Field(default=[], description="Units that each class sees; none: every class sees all.")
+    numbers: NumberGrid | None = Field(default=None, description="Of a model whose targets are numbers: their grid.")
     temperature: float = 1.0
     exact: ExactHead | None = None
     trained: bool = Field(default=False, description="The backbone was trained here (not identity, not random).")
     imported: Listed[str] = Field(
         default=[], description="Classes that came with weights from elsewhere, without rows."
     )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the columns of the head stand for, in order: classes, or the numbers of a row once any were learned."""
+        if self.numbers is None:
+            return tuple(self.classes)
+        return tuple(self.numbers.names) if self.head else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +155,11 @@ class Checkpoint:
     def classes(self) -> tuple[str, ...]:
         """Columns, in order: the only place that says which output is which class."""
         return tuple(self.layout.classes)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Columns, in order, whatever they stand for; none where nothing is known."""
+        return self.layout.outputs
 
     @property
     def parameters(self) -> int:

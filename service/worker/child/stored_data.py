@@ -42,6 +42,7 @@ class StoredData:
         run: Run,
     ) -> None:
         self.input, self.architecture, self._weights = assignment.input, assignment.architecture, assignment.weights
+        self.target = assignment.target
         self.known_rows = sum(assignment.counts[b] for b in known)
         self.kept_rows = sum(assignment.kept.get(b, 0) for b in known)
         sources = assignment.sources

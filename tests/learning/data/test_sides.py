@@ -183,7 +183,7 @@ def test_copies_of_a_row_and_invented_sources_own_a_few_rows_of_the_exam() -> No
     assert np.isin(exam.batch, np.flatnonzero([b != "bat_0" for b in exam.batches])).sum() <= 4 * KIN_ROWS
 
 
-def test_what_is_bounded_in_parts_is_what_is_bounded_at_once() -> None:
+def test_what_is_bounded_in_parts_is_what_is_bounded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     folding = folding_of(VECTOR, shaped(VECTOR, DIGITS[:300]), LABELS[:300])
     random = np.random.default_rng(3)
     parts = []
@@ -197,12 +197,13 @@ def test_what_is_bounded_in_parts_is_what_is_bounded_at_once() -> None:
     def facts(rows: Rows) -> set[tuple[str, int]]:
         return {(rows.batches[b], int(r)) for b, r in zip(rows.batch, rows.row, strict=True)}
 
+    monkeypatch.setattr("service.learning.data.rows.EXAM_ROWS", 20)
     for by_source in (False, True):
-        at_once = facts(bounded(Rows.concat(parts), 20, by_source))
+        at_once = facts(bounded(Rows.concat(parts), by_source))
         for seed in range(4):
             held = parts[0].take(np.zeros(0, np.int64))
             for k in np.random.default_rng(seed).permutation(6):
-                held = bounded(Rows.concat([held, parts[k]]), 20, by_source)
+                held = bounded(Rows.concat([held, parts[k]]), by_source)
             assert facts(held) == at_once
 
 

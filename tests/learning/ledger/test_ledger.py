@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.data.rows import EXAM_ROWS, FeatureRows, bounded
+from service.learning.data.rows import EXAM_ROWS, FeatureRows
 from service.learning.data.serialization import pack
 from service.learning.ledger import sums as sums_module
 from service.learning.ledger.feature_space import Space
@@ -168,8 +168,7 @@ def test_a_ledger_is_the_same_in_any_order(order: list[int]) -> None:
 
 @pytest.mark.parametrize("bound", [3, EXAM_ROWS])
 def test_a_ledger_without_an_entry_never_saw_it(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
-    monkeypatch.setattr("service.learning.ledger.ledger.EXAM_ROWS", bound)
-    monkeypatch.setattr("service.learning.ledger.ledger.bounded", lambda rows, **how: bounded(rows, bound, **how))
+    monkeypatch.setattr("service.learning.data.rows.EXAM_ROWS", bound)
     parts = batches()
     readings = 0
 
