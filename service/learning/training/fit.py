@@ -37,6 +37,8 @@ from service.learning.training.optimiser import (
     why_diverged,
 )
 
+INIT, TRAINING, DRAWS = 1, 2, 3
+"""Salts of the run's generators."""
 RETRIES = 3
 FELL = 0.95
 """A loss that ends above this part of the first one has not fallen."""
@@ -84,6 +86,27 @@ class Labelled(NamedTuple):
         return self if self.rows <= most else self.take(torch.randperm(self.rows, generator=generator)[:most])
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """The rows of a training.
+
+    memory: as many rows of it join each step, and the loss is a balanced softmax · selecting: training stops early by
+    its loss and keeps the best epoch's weights.
+    """
+
+    rows: Labelled
+    memory: Labelled | None = None
+    selecting: Labelled | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training among those of an update: its name in the progress, and the salt of its generator."""
+
+    name: str = "training"
+    salt: int = TRAINING
+
+
 @dataclass(frozen=True)
 class Hooks:
     """What a method adds to the loop.
@@ -102,6 +125,7 @@ class Hooks:
 
 
 NO_HOOKS = Hooks()
+PHASE = Phase()
 
 
 @dataclass(frozen=True)
@@ -120,38 +144,32 @@ class Fit:
 
 def fit(
     body: nn.Module,
-    data: Labelled,
+    data: TrainingSet,
     params: GradientParams,
     run: Run,
-    *,
-    memory: Labelled | None = None,
-    selecting: Labelled | None = None,
     hooks: Hooks = NO_HOOKS,
-    salt: int = 0,
-    phase: str = "training",
+    phase: Phase = PHASE,
 ) -> Fit:
     """Trains the parameters of `body` that require a gradient, in place, on the run's device; at the end on the CPU.
 
-    `memory`: as many rows of it join each step, and the loss is a balanced softmax · `selecting`: training stops early
-    by its loss and keeps the best epoch's weights · `salt`: of the run's generator · `phase`: its name in the progress.
     Raises Cancelled within a step, and Diverged.
     """
-    learning = [p for p in body.parameters() if p.requires_grad]
+    learning, rows = [p for p in body.parameters() if p.requires_grad], data.rows
     start = [p.detach().clone() for p in learning]
-    cost = forward_cost(body, data.x[:1]) * 3 if data.rows else 0
+    cost = forward_cost(body, rows.x[:1]) * 3 if rows.rows else 0
     lr, work = params.lr, 0
     for retry in range(RETRIES + 1):
-        attempt = _Attempt(body, learning, params.model_copy(update={"lr": lr}), run, salt, phase, hooks)
+        attempt = _Attempt(body, learning, params.model_copy(update={"lr": lr}), run, hooks, phase)
         try:
-            epochs = attempt.run_epochs(data, memory, selecting)
+            epochs = attempt.run_epochs(data)
             notes = (f"Training left the finite numbers; it was done again at a rate of {lr:.3g}.",) if retry else ()
             return Fit(epochs, lr, work + attempt.rows * cost, notes, attempt.stuck)
         except FloatingPointError:
             work += attempt.rows * cost
             put(learning, start)
             lr /= 3
-    each = -(-data.rows // params.batch_size)
-    raise Diverged(why_diverged(attempt.steps, each, params.epochs, float(data.x.abs().max()), lr * 3))
+    each = -(-rows.rows // params.batch_size)
+    raise Diverged(why_diverged(attempt.steps, each, params.epochs, float(rows.x.abs().max()), lr * 3))
 
 
 @dataclass(eq=False)
@@ -162,9 +180,8 @@ class _Attempt:
     learning: list[nn.Parameter]
     params: GradientParams
     run: Run
-    salt: int
-    phase: str
     hooks: Hooks
+    phase: Phase
     rows: int = 0
     steps: int = 0
     shares: Tensor | None = None
@@ -176,31 +193,32 @@ class _Attempt:
         """Whether the losses seen in the last epoch are hardly below the first step's."""
         return self.first is not None and bool(self.losses) and sum(self.losses) / len(self.losses) > FELL * self.first
 
-    def run_epochs(self, data: Labelled, memory: Labelled | None, selecting: Labelled | None) -> int:
+    def run_epochs(self, data: TrainingSet) -> int:
         """Trains; -> the epoch that was kept. Raises FloatingPointError where a number is no longer finite."""
         device, params = self.run.device, self.params
-        if not data.rows or not self.learning:
+        learned, memory, selecting = data.rows, data.memory, data.selecting
+        if not learned.rows or not self.learning:
             return 0
         layout = memory_layout(self.body)
         self.body.to(device)
         lay_out(self.body, layout)
-        x, y = data.x.to(device), data.y.to(device)
-        generator = self.run.generator(self.salt)
+        x, y = learned.x.to(device), learned.y.to(device)
+        generator = self.run.generator(self.phase.salt)
         descent = Descent(self.learning, params.lr)
-        steps = params.epochs * -(-data.rows // params.batch_size)
+        steps = params.epochs * -(-learned.rows // params.batch_size)
         if self.hooks.before_training is not None:
             self.hooks.before_training()
         if memory is not None and memory.rows:
             columns = self.body(x[:1]).shape[1]
-            self.shares = log_shares(columns, data.y, memory.y).to(device)
+            self.shares = log_shares(columns, learned.y, memory.y).to(device)
         best = None
         if selecting is not None and selecting.rows:
             best = Best(self.body, self.learning, selecting.x.to(device), selecting.y.to(device))
         for epoch in range(params.epochs):
-            self.run.progress(self.phase, epoch, params.epochs)
+            self.run.progress(self.phase.name, epoch, params.epochs)
             self.body.train()
             self.losses.clear()
-            order = torch.randperm(data.rows, generator=generator)
+            order = torch.randperm(learned.rows, generator=generator)
             for i, rows, labels in gathered(x, y, order, params.batch_size, layout):
                 self.run.check()
                 j = None
@@ -213,7 +231,7 @@ class _Attempt:
                 self._step(descent, Step(rows, labels, i, j))
             if best is not None and best.enough(epoch + 1):
                 break
-        self.run.progress(self.phase, params.epochs, params.epochs)
+        self.run.progress(self.phase.name, params.epochs, params.epochs)
         if best is not None:
             best.restore()
         if not all(bool(torch.isfinite(p).all()) for p in self.learning):

@@ -30,14 +30,24 @@ from service.learning.network.network import TRAINED_HERE, Dense, Network, build
 from service.learning.network.provenance import ORIGIN, learned_by_part, origin_of, trunk_trains, unchanged
 from service.learning.run import Run
 from service.learning.training.body import Body
-from service.learning.training.fit import NO_HOOKS, Fit, Hooks, Labelled, fit, logits
+from service.learning.training.fit import (
+    DRAWS,
+    INIT,
+    NO_HOOKS,
+    PHASE,
+    Fit,
+    Hooks,
+    Labelled,
+    Phase,
+    TrainingSet,
+    fit,
+    logits,
+)
 from service.learning.training.from_exact_head import join, open_head, to_unit, unselected
 from service.learning.training.rebalance import ADJUSTED, LEVEL, Trained, give_back, rebalance
 from service.learning.training.training_rows import TrainingRows
 from service.learning.training.unfreezing import NO_BLOCKS, SLOWER, opened
 
-INIT, TRAINING, DRAWS = 1, 2, 3
-"""Salts of the run's generators."""
 STAND_INS = 200
 """Pseudo-rows of a known class, unless the batch has a larger one."""
 FROM_SCRATCH = "This model had no version: all was trained from scratch."
@@ -220,8 +230,7 @@ class Learner:
         memory: Labelled | None = None,
         selecting: Labelled | None = None,
         hooks: Hooks = NO_HOOKS,
-        salt: int = TRAINING,
-        phase: str = "training",
+        phase: Phase = PHASE,
     ) -> Fit:
         """Calls `fit` on the body, with the batch's learning rows unless `rows` are given. One class alone trains for
         one epoch, with a note."""
@@ -247,14 +256,11 @@ class Learner:
 
         done = fit(
             self.body,
-            rows,
+            TrainingSet(rows, memory, selecting),
             params.model_copy(update={"lr": params.lr * self.training_rows.rate}),
             self.run,
-            memory=memory,
-            selecting=selecting,
-            hooks=replace(hooks, after_backward=slow_down) if self.slow else hooks,
-            salt=salt,
-            phase=phase,
+            replace(hooks, after_backward=slow_down) if self.slow else hooks,
+            phase,
         )
         self.multiply_adds += done.multiply_adds
         self.notes += done.notes

@@ -13,7 +13,7 @@ from service.learning.method import GradientParams
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.multiply_adds import forward_cost
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, accuracy, fit
+from service.learning.training.fit import Hooks, Labelled, Phase, TrainingSet, accuracy, fit
 
 PARAMS = GradientParams(epochs=3, batch_size=16, lr=0.1)
 
@@ -39,19 +39,20 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 def test_it_learns() -> None:
     trained = body()
-    fit(trained, rows(), PARAMS, Run())
+    fit(trained, TrainingSet(rows()), PARAMS, Run())
     assert (accuracy(trained, rows(200, seed=5), Run()) or 0) > 0.9
 
 
 def test_it_tells_a_loss_that_did_not_fall() -> None:
     for lr, stuck in ((0.1, False), (1e-9, True)):
-        assert fit(body(), rows(), PARAMS.model_copy(update={"lr": lr}), Run()).stuck is stuck
+        params = GradientParams(epochs=10, batch_size=100, lr=lr)
+        assert fit(body(), TrainingSet(rows(100)), params, Run()).stuck is stuck
 
 
 def test_a_seed_gives_the_same_bits_and_another_seed_others() -> None:
     one, two, other = body(), body(), body()
     for trained, seed in ((one, 3), (two, 3), (other, 4)):
-        fit(trained, rows(), PARAMS, Run(seed=seed))
+        fit(trained, TrainingSet(rows()), PARAMS, Run(seed=seed))
     assert same(one, two)
     assert not same(one, other)
 
@@ -67,13 +68,13 @@ def test_it_stops_within_a_step_of_the_cancelling() -> None:
         seen[0] += 1
 
     with pytest.raises(Cancelled):
-        fit(body(), rows(), PARAMS, Run(check=check), hooks=Hooks(after_step=after_step))
+        fit(body(), TrainingSet(rows()), PARAMS, Run(check=check), hooks=Hooks(after_step=after_step))
     assert seen[0] == 5
 
 
 def test_progress_is_told_once_an_epoch() -> None:
     progress: list[tuple[str, int, int]] = []
-    fit(body(), rows(), PARAMS, Run(progress=lambda *p: progress.append(p)), phase="probing")
+    fit(body(), TrainingSet(rows()), PARAMS, Run(progress=lambda *p: progress.append(p)), phase=Phase("probing"))
     assert progress == [("probing", k, 3) for k in range(4)]
 
 
@@ -81,7 +82,7 @@ def test_what_asks_for_no_gradient_keeps_its_bits() -> None:
     trained = body()
     before = weights(trained)
     next(iter(trained)).weight.requires_grad_(False)
-    fit(trained, rows(), PARAMS, Run())
+    fit(trained, TrainingSet(rows()), PARAMS, Run())
     after = weights(trained)
     assert torch.equal(after[0], before[0])
     assert not torch.equal(after[1], before[1])
@@ -93,14 +94,14 @@ def test_memory_joins_each_step() -> None:
     ones, zeros = data.y == 1, data.y == 0
     new, old = (Labelled(data.x[mask], data.y[mask]) for mask in (ones, zeros))
     trained, alone = body(), body()
-    with_memory = fit(trained, new, PARAMS, Run(), memory=old)
-    without = fit(alone, new, PARAMS, Run())
+    with_memory = fit(trained, TrainingSet(new, memory=old), PARAMS, Run())
+    without = fit(alone, TrainingSet(new), PARAMS, Run())
     assert (accuracy(trained, old, Run()) or 0) > 0.8 > (accuracy(alone, old, Run()) or 0)
     assert with_memory.multiply_adds == 2 * without.multiply_adds
 
 
 def test_work_is_counted_from_the_shapes() -> None:
-    done = fit(body(), rows(100), PARAMS, Run())
+    done = fit(body(), TrainingSet(rows(100)), PARAMS, Run())
     assert done.multiply_adds == 3 * (2 * 4) * 100 * 3
     stages = nn.Sequential(nn.Conv2d(1, 5, 3, padding=1), nn.ReLU())
     assert forward_cost(stages, torch.zeros(1, 1, 8, 8)) == 5 * 9 * 64
@@ -109,18 +110,17 @@ def test_work_is_counted_from_the_shapes() -> None:
 def test_early_stop_keeps_the_best_epoch() -> None:
     """Labels of the selecting rows are turned round: any training makes them worse, so the start is kept."""
     data, trained = rows(), body()
-    fit(trained, data, PARAMS, Run())
+    fit(trained, TrainingSet(data), PARAMS, Run())
     before = weights(trained)
-    done = fit(
-        trained, data, PARAMS.model_copy(update={"epochs": 50}), Run(seed=9), selecting=Labelled(data.x, 1 - data.y)
-    )
+    turned = TrainingSet(data, selecting=Labelled(data.x, 1 - data.y))
+    done = fit(trained, turned, PARAMS.model_copy(update={"epochs": 50}), Run(seed=9))
     assert done.epochs == 0
     assert all(torch.equal(p, b) for p, b in zip(weights(trained), before, strict=True))
 
 
 def test_no_rows_move_nothing() -> None:
     trained = body()
-    done = fit(trained, rows(0), PARAMS, Run())
+    done = fit(trained, TrainingSet(rows(0)), PARAMS, Run())
     assert same(trained, body())
     assert done.multiply_adds == 0
 
@@ -138,7 +138,7 @@ class Squaring(nn.Module):
 
 def test_a_rate_that_diverges_is_tried_again_at_a_third_and_the_notes_say_so() -> None:
     data = Labelled(rows().x * 1e3, rows().y)
-    done = fit(Squaring(), data, PARAMS.model_copy(update={"lr": 6.0}), Run())
+    done = fit(Squaring(), TrainingSet(data), PARAMS.model_copy(update={"lr": 6.0}), Run())
     assert done.lr < 6
     assert "finite" in done.notes[0]
 
@@ -148,7 +148,7 @@ def test_inputs_that_no_rate_can_learn_are_refused_with_the_remedy() -> None:
     data.x[7, 2] = torch.nan
     trained = body()
     with pytest.raises(Diverged, match=r"at step \d+ \(epoch 1 of \d+\).*lr"):
-        fit(trained, data, PARAMS, Run())
+        fit(trained, TrainingSet(data), PARAMS, Run(seed=1))
     assert same(trained, body()), "what was there before is there again"
 
 
@@ -156,4 +156,4 @@ def test_weights_that_never_moved_blame_the_inputs() -> None:
     data = rows()
     wild = Labelled(torch.full_like(data.x, torch.inf), data.y)
     with pytest.raises(Diverged, match=r"at step 1 .*inputs are wild .*scale"):
-        fit(body(), wild, PARAMS, Run())
+        fit(body(), TrainingSet(wild), PARAMS, Run())

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from service.learning.method import GradientParams
 from service.learning.run import Run
 from service.learning.training import fit as training
-from service.learning.training.fit import Labelled, fit
+from service.learning.training.fit import Labelled, TrainingSet, fit
 from service.learning.training.optimiser import CLIP, MOMENTUM, Descent, clip, gathered, memory_layout
 
 
@@ -94,7 +94,7 @@ def test_wide_convolutions_train_with_channels_last_and_end_as_they_were_laid_ou
 
     laid_out: list[bool] = []
     wide[0].register_forward_hook(lambda m, args, _: laid_out.append(last(m.weight) and last(args[0])))
-    fit(wide, Labelled(x, y), GradientParams(epochs=1), Run())
+    fit(wide, TrainingSet(Labelled(x, y)), GradientParams(epochs=1), Run())
     assert laid_out[-1], "the first look was at the cost"
     assert wide[0].weight.is_contiguous()
 
@@ -110,7 +110,7 @@ def test_lower_precision_leaves_weights_in_float32(monkeypatch: pytest.MonkeyPat
     y = (x[:, 0] > 0).long()
     kinds: set[torch.dtype] = set()
     body[0].register_forward_hook(lambda m, args, out: kinds.add(out.dtype))
-    fit(body, Labelled(x, y), GradientParams(epochs=5, lr=0.1), Run())
+    fit(body, TrainingSet(Labelled(x, y)), GradientParams(epochs=5, lr=0.1), Run())
     assert kinds == {torch.bfloat16}
     assert {p.dtype for p in body.parameters()} == {torch.float32}
     assert training.accuracy(body, Labelled(x, y), Run()) > 0.9  # type: ignore[operator]

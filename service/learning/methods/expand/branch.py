@@ -34,8 +34,19 @@ from service.learning.network.network import build
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
 from service.learning.training.body import BeforeHead, Body
-from service.learning.training.fit import Hooks, Labelled, Objective, Step, fit, logits
-from service.learning.training.learner import DRAWS, TRAINING, Learner
+from service.learning.training.fit import (
+    DRAWS,
+    TRAINING,
+    Hooks,
+    Labelled,
+    Objective,
+    Phase,
+    Step,
+    TrainingSet,
+    fit,
+    logits,
+)
+from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
 from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import Watch
@@ -129,7 +140,8 @@ def _fit_head(learner: Learner, params: Params) -> None:
         return F.cross_entropy(head(step.x) / HEAD_TEMPERATURE + shares.to(step.x.device), step.y)
 
     again = params.model_copy(update={"epochs": HEAD_EPOCHS})
-    done = fit(learner.body.head, features, again, learner.run, hooks=Hooks(loss), salt=TRAINING + 1, phase="head")
+    phase = Phase("head", TRAINING + 1)
+    done = fit(learner.body.head, TrainingSet(features), again, learner.run, Hooks(loss), phase)
     with torch.no_grad():
         for p in learner.body.head.parameters():
             p.div_(HEAD_TEMPERATURE)
@@ -147,7 +159,7 @@ def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
         target = torch.softmax(teacher[step.at].to(step.x.device) / DISTILLED_AT, 1)
         return DISTILLED_AT**2 * F.cross_entropy(body(step.x) / DISTILLED_AT, target)
 
-    learner.fit(params, rows, hooks=Hooks(loss), salt=TRAINING + 2, phase="distilling")
+    learner.fit(params, rows, hooks=Hooks(loss), phase=Phase("distilling", TRAINING + 2))
     alike = (logits(learner.body, rows.x, learner.run).argmax(1) == teacher.argmax(1)).double()
     agreement = float(alike.mean()) if len(alike) else 1.0
     if agreement < ALIKE:

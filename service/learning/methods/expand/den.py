@@ -28,8 +28,8 @@ from service.learning.methods.expand.growable_layers import growable
 from service.learning.methods.expand.probe import EPOCHS, Probe, probe
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, logits
-from service.learning.training.learner import DRAWS, TRAINING, Learner
+from service.learning.training.fit import DRAWS, TRAINING, Hooks, Labelled, Phase, logits
+from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso
 
 GROWS = ("mlp", "cnn")
@@ -177,10 +177,10 @@ def _train(
     warm = -(-params.epochs // WARM)
     for epochs, salt in ((warm, TRAINING), (params.epochs - warm, TRAINING + 1)):
         part = params.model_copy(update={"epochs": epochs})
-        phase = "training" if salt > TRAINING else "warming up"
+        phase = Phase("training" if salt > TRAINING else "warming up", salt)
         if epochs:
             with training_added_part(learner, grown, widths):
-                learner.fit(part, activations, hooks=Hooks(after_step=lasso.step), salt=salt, phase=phase)
+                learner.fit(part, activations, hooks=Hooks(after_step=lasso.step), phase=phase)
         if salt == TRAINING:
             dead = grown.revive(grown.firing(x), learner.run.generator(DRAWS))
     return dead, grown.prune(grown.firing(x))

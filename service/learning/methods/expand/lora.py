@@ -27,8 +27,8 @@ from service.learning.network.growth import next_part
 from service.learning.network.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
 from service.learning.network.network import Network
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, Step
-from service.learning.training.learner import INIT, Learner
+from service.learning.training.fit import INIT, Hooks, Labelled, Step
+from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from service.learning.method import GradientParams
 from service.learning.methods.expand.growable_layers import GrowableLayer, drift, growable
 from service.learning.network.blocks import GrownLinear
-from service.learning.training.fit import Hooks, Labelled, accuracy
-from service.learning.training.learner import DRAWS, Learner
+from service.learning.training.fit import DRAWS, Hooks, Labelled, Phase, accuracy
+from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull
 
 MOST_UNITS = 32
@@ -98,13 +98,13 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
     pairs = zip(moved.body.parameters(), before.body.parameters(), strict=True)
     added = {id(p) for p in moved.added.parameters()} if moved.added else set()
     pull = Pull([(p, star.detach()) for p, star in pairs if id(p) not in added], PULL)
-    moved.fit(brief, rows, hooks=Hooks(after_step=pull.step), phase="probing")
+    moved.fit(brief, rows, hooks=Hooks(after_step=pull.step), phase=Phase("probing"))
     if grow and plain.added is not None:
         plain.train_only([plain.added])
-        plain.fit(brief, rows, phase="comparing")
+        plain.fit(brief, rows, phase=Phase("comparing"))
     if old.rows:
         again = torch.randint(old.rows, (rows.rows,), generator=unchanged.run.generator(DRAWS))
-        unchanged.fit(brief, old.take(again), phase="comparing")
+        unchanged.fit(brief, old.take(again), phase=Phase("comparing"))
     layers = [[layer for _, _, layer, _ in growable(learner.network)] for learner in (before, moved, unchanged)]
     drifts, usual = ([drift(a, b) for a, b in zip(layers[0], after, strict=True)] for after in layers[1:])
     return Probe(

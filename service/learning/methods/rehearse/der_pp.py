@@ -24,8 +24,8 @@ from service.learning.methods.rehearse.stored_logits import Scores, recall
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, Objective, Step, logits
-from service.learning.training.learner import DRAWS, Learner
+from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step, logits
+from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
 from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import Watch

@@ -19,7 +19,7 @@ from service.learning.methods.constrain.importance import Importance
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, fit
+from service.learning.training.fit import Hooks, Labelled, TrainingSet, fit
 from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso, unit_norms
 from service.learning.training.optimiser import CLIP
@@ -142,7 +142,7 @@ def test_the_group_lasso_ends_at_the_minimiser_of_its_formula() -> None:
     lasso, wanted = GroupLasso([block], 0.25), torch.tensor([1.0, 0.2])
     fit(
         body,
-        Labelled(x, torch.zeros(8, dtype=torch.int64)),
+        TrainingSet(Labelled(x, torch.zeros(8, dtype=torch.int64))),
         GradientParams(epochs=200, batch_size=8, lr=0.03),
         Run(),
         hooks=Hooks(lambda module, step: 0.5 * ((module(step.x) - wanted) ** 2).mean(0).sum(), after_step=lasso.step),

@@ -13,7 +13,7 @@ from service.learning.methods.constrain.importance import Importance
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, fit
+from service.learning.training.fit import Hooks, Labelled, TrainingSet, fit
 from service.learning.training.learner import Learner
 from service.learning.training.optimiser import CLIP
 from tests.learning.memory_data import Stream
@@ -97,7 +97,13 @@ def test_the_credit_of_all_weights_is_what_the_loss_fell_by() -> None:
 
     before = loss()
     params = GradientParams(epochs=200, batch_size=80, lr=0.003)
-    fit(alone.body, rows, params, Run(), hooks=Hooks(None, path.begin, path.before_step, lambda _: path.after_step()))
+    fit(
+        alone.body,
+        TrainingSet(rows),
+        params,
+        Run(),
+        hooks=Hooks(None, path.begin, path.before_step, lambda _: path.after_step()),
+    )
     fell = before - loss()
     assert fell > 0.05
     assert path.total == pytest.approx(fell, rel=0.03)
