@@ -1,0 +1,127 @@
+"""The report of an update of a model whose targets are numbers. Errors are in the targets' own unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from service.contract.report import Certificate, Cost, Fact, GateReport
+
+
+class SourceError(Fact):
+    mae: float
+    rows: int
+
+
+class Region(Fact):
+    """A fifth of the rows, by the value that the live version gave them."""
+
+    from_: float = Field(serialization_alias="from", validation_alias="from")
+    to: float
+    mae: float
+    rows: int
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Errors(Fact):
+    """Errors on rows that were not learned; with several numbers a row, means over them. null: not known."""
+
+    mae: float = Field(description="Mean absolute error.")
+    rmse: float
+    r2: float | None = Field(description="Share of the targets' variance that is explained; null where there is none.")
+    median_error: float
+    bias: float = Field(description="Mean of value - target.")
+    coverage: float | None = Field(default=None, description="Share of targets within their interval.")
+    width: float | None = Field(default=None, description="Mean width of the intervals.")
+    rows: int
+    sources: dict[str, SourceError] = Field(default={})
+    regions: list[Region] = Field(default=[])
+
+
+class TestedErrors(Fact):
+    """Errors really made on the last batches, each by the version that was live before it learned them."""
+
+    __test__ = False
+
+    mae: float
+    rmse: float
+    r2: float | None
+    coverage: float | None
+    rows: int
+    batches: int
+
+
+class YardstickError(Fact):
+    mae: float
+    rmse: float
+
+
+class OutlierRow(Fact):
+    """A row whose target is far beyond any usual error."""
+
+    batch: str
+    row: int
+    target: float
+    value: float
+    error: float
+
+
+class BatchErrors(Fact):
+    """What the batch looks like beside the last promoted ones; ratios to the usual, 1 for as usual."""
+
+    mean: float | None = Field(description="Mean error over the usual one.")
+    median: float | None = Field(description="Median error over the usual one.")
+    order: float | None = Field(description="Rank correlation of value and target.")
+    own_order: float | None = Field(description="The same of a head of this batch alone, out of fold.")
+    bias: float | None = Field(description="Mean of target - value, in usual errors.")
+
+
+class NumberBatch(Fact):
+    """What the batch itself says."""
+
+    errors: BatchErrors | None = Field(default=None, description="Null for a first version.")
+    outliers: list[OutlierRow] = Field(default=[], description="At most 100 rows.")
+    factor: str | None = Field(default=None, description="The repair that would make all targets fit.")
+    unlabelled: int = Field(default=0, description="Rows that came without a target.")
+    near_trusted: int = Field(default=0, description="Rows that are nearly the same as a trusted row.")
+    figures: list[dict[str, float]] = Field(
+        default=[], description="Of each number of a row: what later batches are compared with."
+    )
+    notes: list[str] = Field(default=[])
+
+
+class NumberReport(Fact):
+    """What an update of a number model measured. Trusted rows are at most 2,000 a source; members of reports on classes
+    are null."""
+
+    tested: TestedErrors | None = Field(description="The honest number: rows of batches to come, as they came.")
+    skill: float | None = Field(description="1 - mean error / that of the model's yardstick, on tested rows.")
+    before: Errors | None
+    after: Errors | None
+    yardsticks: dict[str, YardstickError] = Field(
+        default={}, description="By name: mean, last, column and ridge, on tested rows."
+    )
+    rise: float | None = Field(description="Of the mean error on trusted rows, relative.")
+    rise_interval: tuple[float, float] | None = Field(default=None, description="Bootstrap by row, 95 %.")
+    worst_region: Region | None = None
+    forgetting: float | None = Field(
+        default=None, description="Mean over regions and sources of error now / the least in the lineage, minus 1."
+    )
+    batch: NumberBatch
+    cost: Cost
+    gate: GateReport
+    exact: bool
+    certificate: Certificate | None = None
+    method: dict[str, Any] = Field(default={})
+    notes: list[str] = Field(default=[])
+    old_classes: None = None
+    new_classes: None = None
+    interference: None = None
+    worst_class: None = None
+    negative_flips: None = None
+    positive_flips: None = None
+    yardstick: None = None
+    older: None = None
+    learning_curve: None = None

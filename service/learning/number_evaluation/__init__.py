@@ -1,0 +1,1 @@
+"""Measures what was gained and lost where targets are numbers."""

@@ -1,0 +1,1 @@
+"""The exact head where targets are numbers: from sums to weights."""
