@@ -7,7 +7,7 @@ is a list of blocks: old tensors are multiplied alone, new ones beside them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,17 +45,31 @@ class Block(nn.Module):
         return named
 
 
+class Bottleneck(NamedTuple):
+    """Weights of a way through r units: `up` [out, r] times (`down` [r, in] times the input + `bias` [r]), or filters
+    of those sizes."""
+
+    down: Tensor
+    bias: Tensor
+    up: Tensor
+
+    def tensors(self, key: str) -> dict[str, Tensor]:
+        """The tensors under the names that a part gives them."""
+        named = {"down.weight": self.down, "down.bias": self.bias, "up.weight": self.up}
+        return {f"{key}{name}": tensor.detach() for name, tensor in named.items()}
+
+
 class Inserted(nn.Module):
     """A layer inserted behind another one: h + V relu(U h + u), h = the first `columns` of that one's outputs.
 
     V = 0 changes nothing. With `rows` = `columns` it replaces h; otherwise its outputs are added beside h.
-    down: U [r, columns] and u [r] · up: V [columns, r]; 1x1 filters of those sizes behind a convolution.
+    down: U [r, columns] · bias: u [r] · up: V [columns, r]; 1x1 filters of those sizes behind a convolution.
     """
 
-    def __init__(self, rows: Span, columns: Span, down: Tensor, bias: Tensor, up: Tensor, part: str, key: str) -> None:
+    def __init__(self, rows: Span, columns: Span, weights: Bottleneck, part: str, key: str) -> None:
         super().__init__()
         self.rows, self.columns, self.part, self.key = rows, columns, part, key
-        self.down, self.bias, self.up = nn.Parameter(down), nn.Parameter(bias), nn.Parameter(up)
+        self.down, self.bias, self.up = (nn.Parameter(tensor) for tensor in weights)
         self.uses = 1
 
     @property
@@ -70,8 +84,7 @@ class Inserted(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors under the names that its part gives them."""
-        named = {"down.weight": self.down, "down.bias": self.bias, "up.weight": self.up}
-        return {f"{self.key}{name}": tensor.detach() for name, tensor in named.items()}
+        return Bottleneck(self.down, self.bias, self.up).tensors(self.key)
 
 
 class GrownLinear(nn.Module):

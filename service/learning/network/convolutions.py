@@ -30,20 +30,15 @@ class Filters(Block):
     weight [rows, columns, 3, 3] · norm_weight, norm_bias [rows].
     """
 
-    def __init__(
-        self,
-        rows: Span,
-        columns: Span,
-        weight: Tensor,
-        bias: Tensor | None,
-        part: str,
-        key: str,
-        norm: tuple[Tensor, Tensor] | None = None,
-    ) -> None:
+    def __init__(self, rows: Span, columns: Span, weight: Tensor, bias: Tensor | None, part: str, key: str) -> None:
         super().__init__(rows, columns, weight, bias, part, key)
         if bias is not None:
-            scale, shift = norm or (torch.ones(len(weight)), torch.zeros(len(weight)))
-            self.norm_weight, self.norm_bias = nn.Parameter(scale), nn.Parameter(shift)
+            self.set_norm(torch.ones(len(weight)), torch.zeros(len(weight)))
+
+    def set_norm(self, scale: Tensor, shift: Tensor) -> Filters:
+        """Gives the norm its scale and shift. [rows], [rows] -> these filters"""
+        self.norm_weight, self.norm_bias = nn.Parameter(scale), nn.Parameter(shift)
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, columns, h, w] -> [n, rows, h, w]"""

@@ -9,7 +9,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from service.contract.inputs import CnnBackbone
-from service.learning.network.blocks import Block, GrownLinear, Inserted
+from service.learning.network.blocks import Block, Bottleneck, GrownLinear, Inserted
 from service.learning.network.checkpoint import BlockLayout, InsertedLayout, Layout, LowRankLayout, Stamp, Tensors
 from service.learning.network.convolutions import (
     Convolutions,
@@ -46,19 +46,18 @@ def load_additions(backbone: nn.Module, neck: nn.Module, layout: Layout, parts: 
     owners = {"backbone": backbone, "neck": neck}
     for i in layout.inserted:
         layer = cast(GrownLinear, owners[i.of].get_submodule(f"layers.{i.layer}"))
-        inserted = Inserted(i.rows, i.columns, *_down_bias_up(i, parts), i.part, i.key)
+        inserted = Inserted(i.rows, i.columns, _bottleneck(i, parts), i.part, i.key)
         inserted.uses = layer.uses
         layer.inserted.append(inserted)
     branches = nn.ModuleList()
     for b in layout.low_rank:
-        down, offset, up = _down_bias_up(b, parts)
-        branches.append(attach(backbone, LowRank(b.at, down, up, b.scale, b.part, b.key, offset)))
+        branches.append(attach(backbone, LowRank(b.at, _bottleneck(b, parts), b.scale, b.part, b.key)))
     return branches
 
 
-def _down_bias_up(addition: InsertedLayout | LowRankLayout, parts: Parts) -> tuple[Tensor, Tensor, Tensor]:
+def _bottleneck(addition: InsertedLayout | LowRankLayout, parts: Parts) -> Bottleneck:
     tensors, key = parts[addition.part], addition.key
-    return tensors[f"{key}down.weight"].clone(), tensors[f"{key}down.bias"].clone(), tensors[f"{key}up.weight"].clone()
+    return Bottleneck(*(tensors[f"{key}{name}"].clone() for name in ("down.weight", "down.bias", "up.weight")))
 
 
 def stored(layers: Sequence[GrownLinear], branches: nn.ModuleList) -> Iterator[Block | Inserted | LowRank]:
@@ -174,8 +173,8 @@ def _tensors(b: BlockLayout, parts: Parts) -> tuple[Tensor, Tensor | None]:
 
 
 def _filters(b: BlockLayout, parts: Parts) -> Filters:
-    weight, bias = _tensors(b, parts)
-    if bias is None:
-        return Filters(b.rows, b.columns, weight, None, b.part, b.key)
-    norm = [parts[b.part][f"{norm_key(b.key)}{name}"].clone() for name in ("weight", "bias")]
-    return Filters(b.rows, b.columns, weight, bias, b.part, b.key, (norm[0], norm[1]))
+    filters = Filters(b.rows, b.columns, *_tensors(b, parts), b.part, b.key)
+    if filters.bias is not None:
+        tensors, norm = parts[b.part], norm_key(b.key)
+        filters.set_norm(tensors[f"{norm}weight"].clone(), tensors[f"{norm}bias"].clone())
+    return filters

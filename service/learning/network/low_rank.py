@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.blocks import Block, Bottleneck, GrownLinear
 from service.learning.network.convolutions import KERNEL, Stage
 
 Target = nn.Linear | nn.Conv2d | GrownLinear
@@ -21,19 +21,17 @@ BORDERS = (nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.Circula
 class LowRank(nn.Module):
     """One update's branch beside one layer. at: the layer's name in its backbone · scale: alpha / r.
 
-    down: A [r, in], or filters [r, in, kh, kw] like the layer's · up: B [out, r], or [out, r, 1, 1] · offset: [r],
-    added to A x; 0 unless A was trained on centred inputs, whose mean it takes off.
+    down: A [r, in], or filters [r, in, kh, kw] like the layer's · up: B [out, r], or [out, r, 1, 1] · offset: [r], the
+    bias, which does not train: 0 unless A was trained on centred inputs, whose mean it takes off.
     """
 
     offset: Tensor
 
-    def __init__(
-        self, at: str, down: Tensor, up: Tensor, scale: float, part: str, key: str, offset: Tensor | None = None
-    ) -> None:
+    def __init__(self, at: str, weights: Bottleneck, scale: float, part: str, key: str) -> None:
         super().__init__()
         self.at, self.scale, self.part, self.key = at, scale, part, key
-        self.down, self.up = nn.Parameter(down), nn.Parameter(up)
-        self.register_buffer("offset", torch.zeros(len(down)) if offset is None else offset)
+        self.down, self.up = nn.Parameter(weights.down), nn.Parameter(weights.up)
+        self.register_buffer("offset", weights.bias)
         self.layers: tuple[nn.Module, ...] = ()
         self.uses = 1
 
@@ -44,8 +42,7 @@ class LowRank(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors under the names that its part gives them."""
-        named = {"down.weight": self.down, "down.bias": self.offset, "up.weight": self.up}
-        return {f"{self.key}{name}": tensor.detach() for name, tensor in named.items()}
+        return Bottleneck(self.down, self.offset, self.up).tensors(self.key)
 
     def add_to(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> Tensor:
         """Adds the branch to the layer's output y. Units that the layer has gained since stay as they are."""
@@ -125,7 +122,7 @@ def new_branch(at: str, layer: Target, rank: int, alpha: float, part: str, gener
     down = torch.rand(rank, inputs, *kernel, generator=generator) * 2 - 1
     down = down / down[0].numel() ** 0.5
     up = torch.zeros(outputs, rank, *(1 for _ in kernel))
-    return LowRank(at, down, up, alpha / rank, part, f"{at}.")
+    return LowRank(at, Bottleneck(down, torch.zeros(rank), up), alpha / rank, part, f"{at}.")
 
 
 @torch.no_grad()

@@ -105,7 +105,7 @@ def grown(more: int) -> tuple[Stage, Stage]:
         n = rows[1] - rows[0]
         norm = torch.rand(n, generator=generator) + 0.5, torch.randn(n, generator=generator)
         weight, bias = torch.randn(n, 2, 3, 3, generator=generator), torch.randn(n, generator=generator)
-        return Filters(rows, (0, 2), weight, bias, "backbone.0", key, norm)
+        return Filters(rows, (0, 2), weight, bias, "backbone.0", key).set_norm(*norm)
 
     old = filters((0, 8), "stages.0.")
     return Stage([old], (12, 12)), Stage([old, filters((8, 8 + more), "0.")], (12, 12))

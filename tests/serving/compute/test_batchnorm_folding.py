@@ -16,6 +16,7 @@ from service.learning.backbones import extractor
 from service.learning.backbones.extractor import ImageExtractor, SharedWeights
 from service.learning.data.rows import Array
 from service.learning.data.serialization import digest, pack_shard
+from service.learning.network.blocks import Bottleneck
 from service.learning.network.input_scale import InputScale
 from service.learning.network.low_rank import LowRank, attach
 from service.learning.network.network import Network, fresh, layout_of, parts_of
@@ -123,7 +124,8 @@ def stored(store: Store, seed: int, branch: bool = False) -> tuple[dict[str, Any
     network = fresh(IMAGE, Architecture(backbone=RESIDUAL), PIXELS, ["a", "b", "c"], draw, residual()).eval()
     if branch:
         down, up = torch.randn(2, 3, 3, 3, generator=draw), torch.randn(4, 2, 1, 1, generator=draw)
-        network.low_rank.append(attach(network.backbone, LowRank("body.conv1", down, up, 1.0, "backbone.1", "0.")))
+        weights = Bottleneck(down, torch.zeros(2), up)
+        network.low_rank.append(attach(network.backbone, LowRank("body.conv1", weights, 1.0, "backbone.1", "0.")))
     parts = parts_of(network)
     shards = [{"part": part, "digest": store.put(tensors)} for part, tensors in parts.items()]
     return layout_of(network, ["a", "b", "c"]).model_dump(), shards, network

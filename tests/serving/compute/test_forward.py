@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
-from service.learning.network.blocks import GrownLinear, Inserted
+from service.learning.network.blocks import Bottleneck, GrownLinear, Inserted
 from service.learning.network.convolutions import Filters, Stage
 from service.learning.network.input_scale import InputScale
 from service.learning.network.lifts import make_lift
@@ -48,7 +48,8 @@ def grown() -> Network:
 def inserted() -> Network:
     network = mlp()
     down, up = torch.ones(2, 5), torch.full((5, 2), 0.1)
-    network.hidden_layers()[0].inserted.append(Inserted((0, 5), (0, 5), down, torch.zeros(2), up, "backbone.1", ""))
+    weights = Bottleneck(down, torch.zeros(2), up)
+    network.hidden_layers()[0].inserted.append(Inserted((0, 5), (0, 5), weights, "backbone.1", ""))
     return network
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from service.learning.methods.expand.growable_layers import GrowableLayer, growable, inputs_and_outputs
-from service.learning.network.blocks import Block, GrownLinear, Inserted, Span, new_block
+from service.learning.network.blocks import Block, Bottleneck, GrownLinear, Inserted, Span, new_block
 from service.learning.network.convolutions import Filters, Stage
 from service.learning.network.growth import matrix, next_part
 from service.learning.network.network import Network
@@ -193,8 +193,8 @@ def _copies(trained: GrownLinear, moved: Tensor, below: Tensor, at: tuple[Span, 
     weights = torch.cat([old, old.new_zeros(len(moved), between, *old.shape[2:]), copied], 1)
     if not isinstance(trained, Stage):
         return Block(rows, columns, weights, bias[moved], part, key)
-    norm = trained.norm()
-    return Filters(rows, columns, weights, bias[moved], part, key, (norm[0][moved], norm[1][moved]))
+    scale, shift = trained.norm()
+    return Filters(rows, columns, weights, bias[moved], part, key).set_norm(scale[moved], shift[moved])
 
 
 def _insert(
@@ -204,7 +204,8 @@ def _insert(
     width, kernel = layer.out_features, (1, 1) if isinstance(layer, Stage) else ()
     down = torch.randn(inner, width, *kernel, generator=generator) * (2.0 / width) ** 0.5
     rows = (0, width) if in_place else (width, 2 * width)
-    inserted = Inserted(rows, (0, width), down, torch.zeros(inner), torch.zeros(width, inner, *kernel), part, key)
+    weights = Bottleneck(down, torch.zeros(inner), torch.zeros(width, inner, *kernel))
+    inserted = Inserted(rows, (0, width), weights, part, key)
     inserted.uses = layer.uses
     layer.inserted.append(inserted)
     return inserted
