@@ -133,18 +133,3 @@ def class_scores(right: Bools, rows: Rows) -> dict[str, ClassScore]:
     hits = np.bincount(rows.labels, weights=right, minlength=len(rows.names))
     of_classes = sorted(zip(rows.names, hits, counts, strict=True))
     return {name: ClassScore(accuracy=float(h / n), rows=int(n)) for name, h, n in of_classes if n}
-
-
-def forgetting(accuracy: Floats) -> float:
-    """Mean over all parts but the last of (best accuracy before the last update - accuracy now).
-
-    accuracy [T, T]: row i = after update i, column j = on what update j brought; above the diagonal nothing is read.
-    """
-    last = len(accuracy) - 1
-    return float(np.mean([accuracy[j:last, j].max() - accuracy[last, j] for j in range(last)])) if last > 0 else 0.0
-
-
-def backward_transfer(accuracy: Floats) -> float:
-    """Mean over all parts but the last of (accuracy now - accuracy when it was learned). accuracy [T, T] as above."""
-    last = len(accuracy) - 1
-    return float(np.mean([accuracy[last, j] - accuracy[j, j] for j in range(last)])) if last > 0 else 0.0

@@ -9,17 +9,18 @@ has rows, before compression, whatever their number; and the sum of a class with
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
-from service.learning.data.rows import SELECT_FOLD, FeatureRows, bounded
+from service.learning.data.rows import SELECT_FOLD, Array, Bools, FeatureRows, Rows, bounded
 from service.learning.data.serialization import pack, pack_rows, unpack, unpack_features
-from service.learning.ledger.sums import Sums, square, triangle
+from service.learning.ledger.sums import Floats, Sums, from_planes, square, triangle
 
 MAGIC = b"TSUM"
 """First bytes of a summed entry; an entry with rows begins with the length of its header."""
@@ -31,7 +32,12 @@ LEVEL = 1
 
 @dataclass(frozen=True, eq=False)
 class SummedEntry:
-    """Sums of the rows of folds 0-1, 2 and 3-9, and rounded features of those that judge and of those that select."""
+    """Sums of the rows by stored fold, and rounded features of bounded rows to judge and select on.
+
+    judge: folds 0-1 · select: fold 2 · learn: folds 3-9 (a lent row stays where its stored fold puts it) · exam:
+    judging rows · selected: rows of fold 2, but for those with a near-duplicate in another fold. Both are int16: exam
+    at most 200 rows a class, selected 200 a class and source, see `bounded`.
+    """
 
     judge: Sums
     select: Sums
@@ -45,44 +51,91 @@ class SummedEntry:
     ) -> SummedEntry:
         """Sums up an entry. `exam`, `selected`: numbers of the rows that judge and select in the ledger; None: as many
         as the bounds allow."""
-        judges = entry.take(entry.folds < SELECT_FOLD)
-        selects = entry.take(entry.folds == SELECT_FOLD)
-        return cls(
-            Sums.of(judges),
-            Sums.of(selects),
-            Sums.of(entry.take(entry.folds > SELECT_FOLD)),
-            bounded(_named(entry.take(entry.judging), exam)),
-            bounded(_named(selects.take(~selects.parted), selected), by_source=True),
+        judge, select, learn = (sums for _, sums in group_sums(entry))
+        judging, selecting = trusted(entry)
+        return SummedEntry(
+            judge, select, learn, bounded(_named(judging, exam)), bounded(_named(selecting, selected), by_source=True)
         )
 
     @property
+    def width(self) -> int:
+        """M: the number of features, without the bias."""
+        return self.learn.width
+
+    @cached_property
+    def unjudged(self) -> Sums:
+        """Sums of folds 2-9, which a head may learn that is judged on the exam."""
+        return self.learn + self.select
+
+    @cached_property
     def all(self) -> Sums:
-        """Sums of every row."""
-        return self.learn + self.select + self.judge
+        """Sums of every row, which the served head learns and the certificate names."""
+        return self.unjudged + self.judge
 
     def pack(self) -> bytes:
         """Packs the entry for the store; a group without rows takes no bytes."""
-        tensors: dict[str, NDArray[Any]] = {
-            "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
-            "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
-        }
-        groups: dict[str, Sums] = {name: getattr(self, name) for name in GROUPS}
-        for name, sums in groups.items():
-            if sums.rows:
-                tensors |= {f"{name}.G": triangle(sums.G), f"{name}.Q": sums.Q, f"{name}.n": sums.n}
-        classes = {name: sums.classes for name, sums in groups.items()}
-        return MAGIC + zlib.compress(pack(tensors, {"width": self.learn.width, "classes": classes}), LEVEL)
+        with_rows = [name for name in GROUPS if getattr(self, name).rows]
+        tensors = self.tensors(with_rows, lambda upper: [upper])
+        return MAGIC + zlib.compress(pack(tensors, {"width": self.width, "classes": self.classes()}), LEVEL)
 
     @classmethod
     def unpack(cls, data: bytes) -> SummedEntry:
         """Inverse of `pack`. Raises CorruptArtifact."""
         try:
-            tensors, meta = unpack(zlib.decompress(data[len(MAGIC) :]))
-            judge, select, learn = (_sums(tensors, name, meta["classes"][name], int(meta["width"])) for name in GROUPS)
-            exam, selected = (unpack_features(tensors[name].tobytes()) for name in ("exam", "selected"))
-            return cls(judge, select, learn, exam, selected)
+            return SummedEntry(*from_tensors(*unpack(zlib.decompress(data[len(MAGIC) :]))))
         except (zlib.error, KeyError) as error:
             raise CorruptArtifact(f"The stored bytes are no sums of a batch: {error}.") from error
+
+    def tensors(self, groups: Sequence[str], numbers: Callable[[Floats], list[Array]]) -> dict[str, NDArray[Any]]:
+        """Returns what is stored of these groups and of the bounded rows, by name; `numbers`: splits a triangle."""
+        tensors: dict[str, NDArray[Any]] = {
+            "exam": np.frombuffer(pack_rows(self.exam), np.uint8),
+            "selected": np.frombuffer(pack_rows(self.selected), np.uint8),
+        }
+        for name in groups:
+            sums: Sums = getattr(self, name)
+            tensors |= {f"{name}.Q": sums.Q, f"{name}.n": sums.n}
+            tensors |= dict(zip((f"{name}.G", f"{name}.G.high"), numbers(triangle(sums.G)), strict=False))
+        return tensors
+
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Returns the classes of each group, by its name."""
+        return {name: getattr(self, name).classes for name in GROUPS}
+
+
+def from_tensors(
+    tensors: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
+) -> tuple[Sums, Sums, Sums, FeatureRows, FeatureRows]:
+    """Inverse of `SummedEntry.tensors`. Where the `meta` states a width, groups may be missing. Raises KeyError."""
+
+    def sums(name: str) -> Sums:
+        if "width" in meta and f"{name}.n" not in tensors:
+            return Sums.empty(int(meta["width"]))
+        Q, upper = tensors[f"{name}.Q"], from_planes(tensors[f"{name}.G"], tensors.get(f"{name}.G.high"))
+        return Sums(tuple(meta["classes"][name]), square(upper, len(Q)), Q, tensors[f"{name}.n"])
+
+    judge, select, learn = map(sums, GROUPS)
+    exam, selected = (unpack_features(tensors[name].tobytes()) for name in ("exam", "selected"))
+    return judge, select, learn, exam, selected
+
+
+def by_fold(entry: Rows) -> dict[str, Bools]:
+    """Finds the rows of each group, by the fold that they are stored with. -> masks [n]"""
+    folds = entry.folds
+    return dict(zip(GROUPS, (folds < SELECT_FOLD, folds == SELECT_FOLD, folds > SELECT_FOLD), strict=True))
+
+
+def group_sums(entry: FeatureRows | SummedEntry) -> Iterator[tuple[str, Sums]]:
+    """Yields the name and the sums of each group."""
+    if isinstance(entry, SummedEntry):
+        yield from ((name, getattr(entry, name)) for name in GROUPS)
+    else:
+        yield from ((name, Sums.of(entry.take(mask))) for name, mask in by_fold(entry).items())
+
+
+def trusted(entry: FeatureRows) -> tuple[FeatureRows, FeatureRows]:
+    """Returns the rows that may judge and those that may select, without a bound."""
+    return entry.take(entry.judging), entry.take((entry.folds == SELECT_FOLD) & ~entry.parted)
 
 
 def unpack_entry(data: bytes) -> FeatureRows | SummedEntry:
@@ -97,10 +150,3 @@ def sums_of(entry: FeatureRows | SummedEntry) -> Sums:
 
 def _named(rows: FeatureRows, numbers: Sequence[int] | None) -> FeatureRows:
     return rows if numbers is None else rows.take(np.isin(rows.row, np.asarray(numbers, np.int64)))
-
-
-def _sums(tensors: Mapping[str, NDArray[Any]], name: str, classes: Sequence[str], width: int) -> Sums:
-    if f"{name}.n" not in tensors:
-        return Sums.empty(width)
-    upper, Q, n = (tensors[f"{name}.{part}"] for part in "GQn")
-    return Sums(tuple(classes), square(upper, len(Q)), Q, n)

@@ -7,10 +7,8 @@ import torch
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation.answers import (
     Answers,
-    backward_transfer,
     calibration_error,
     class_scores,
-    forgetting,
     score,
     scored,
 )
@@ -77,30 +75,6 @@ def test_score_by_hand() -> None:
     assert scores.classes["a"].rows == 3
     assert score(np.zeros(0, bool), Rows.empty((1,))) is None
     assert list(class_scores(np.array([1, 0], bool), rows("ba"))) == ["a", "b"]
-
-
-MATRIX = np.array(
-    [
-        [0.9, 0.0, 0.0],
-        [0.7, 0.8, 0.0],
-        [0.8, 0.5, 0.9],
-    ]
-)
-"""After update 3: part 1 had 0.9 at best and 0.8 now, part 2 had 0.8 and has 0.5."""
-
-
-def test_forgetting_is_best_minus_last() -> None:
-    assert forgetting(MATRIX) == pytest.approx(((0.9 - 0.8) + (0.8 - 0.5)) / 2)
-    assert forgetting(MATRIX[:2, :2]) == pytest.approx(0.2)
-    assert forgetting(MATRIX[:1, :1]) == 0.0
-    better = MATRIX.copy()
-    better[2] = 1.0
-    assert forgetting(better) == pytest.approx(-(0.1 + 0.2) / 2)
-
-
-def test_backward_transfer_is_last_minus_first() -> None:
-    assert backward_transfer(MATRIX) == pytest.approx(((0.8 - 0.9) + (0.5 - 0.8)) / 2)
-    assert backward_transfer(MATRIX[:1, :1]) == 0.0
 
 
 def test_bits_are_compared_on_shared_rows_over_the_old_columns() -> None:

@@ -41,7 +41,7 @@ def cloud(
 @pytest.fixture
 def ledger() -> Ledger:
     none = Sums.empty(4)
-    return Ledger("space", SHIFT, none, none, none, FeatureRows.none(4), FeatureRows.none(4)).with_entry(
+    return Ledger(none, none, none, FeatureRows.none(4), FeatureRows.none(4), "space", SHIFT).with_entry(
         cloud("bat_0", 300, 0)
     )
 

@@ -258,7 +258,7 @@ def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_it
         candidate_on_batch=says("abn", "nb" * 20),
         yardstick=answers,
         yardstick_on_batch=says("abn", "nb" * 20),
-        ledger=Ledger("space", 6, none, none, none, empty, empty).with_entry(old),
+        ledger=Ledger(none, none, none, empty, empty, "space", 6).with_entry(old),
     )
     report = assess(a)
     assert {r.number for r in report.gate.rules if r.severity} == {6, 12}
@@ -278,7 +278,7 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     old = make_rows("bat_0", points[:80].astype(np.float32), truth[:80], b"s").with_features(features[:80])
     none = Sums.empty(1)
     empty = FeatureRows.none(1)
-    ledger = Ledger("space", 6, none, none, none, empty, empty).with_entry(old)
+    ledger = Ledger(none, none, none, empty, empty, "space", 6).with_entry(old)
     wrong = ["b"] * 40
     batch = make_rows("bat_1", points[80:].astype(np.float32), wrong, b"s").with_features(features[80:])
     called = "".join(truth[80:])
