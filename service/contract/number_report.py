@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from service.contract.report import Certificate, Cost, Fact, GateReport
+from service.contract.report import Certificate, Cost, Fact, GateReport, Report
 
 
 class SourceError(Fact):
@@ -125,3 +125,7 @@ class NumberReport(Fact):
     yardstick: None = None
     older: None = None
     learning_curve: None = None
+
+
+AnyReport = Report | NumberReport
+"""The report of an update, of classes or of numbers."""

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from service.contract.enums import Outcome, Retention, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
+from service.contract.number_report import AnyReport
 from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence, Report
+from service.contract.report import ClassEvidence
 from service.contract.targets import ClassTarget, Target
 
 
@@ -151,7 +152,7 @@ class Result(Fact):
     ledger_digest: str | None
     bits: str | None
     parameters: int
-    report: Report
+    report: AnyReport
     outcome: Outcome
     method: dict[str, Any] | None
     why: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from service.contract.enums import Outcome, Verdict
+from service.contract.number_report import AnyReport, NumberReport
 from service.contract.report import OldClasses, Report
+from service.learning.gate.number_verdicts import numbers_gained
 from service.learning.wording import MANY, listed, lowered, percent, rows
 
 VISIBLE = 0.02
@@ -13,7 +15,7 @@ REBASE = (
 )
 
 
-def verdict_sentence(report: Report, verdict: Verdict | None, version: int | None, base: int | None) -> str:
+def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None) -> str:
     """Says why an update ended as it did. `version`: the one it made, `base`: the one it started from."""
     if verdict is None or version is None:
         return "Nothing to do: every batch of this update was already learned."
@@ -29,13 +31,14 @@ def verdict_sentence(report: Report, verdict: Verdict | None, version: int | Non
     return f"{why} {REBASE}" if verdict is Verdict.HELD else why
 
 
-def promoted(report: Report, version: int) -> str:
+def promoted(report: AnyReport, version: int) -> str:
     """Says why a version is live, by the gate or by a caller's order."""
     if report.gate.outcome is not Outcome.PASS:
         return f"Live: version {version}, by order. The gate would have said: {report.gate.why}"
     if report.gate.unproven:
         return f"Live, but unproven: {lowered(report.gate.why)}"
-    return f"Live: version {version}. {_gained(report)}"
+    gained = numbers_gained(report) if isinstance(report, NumberReport) else _gained(report)
+    return f"Live: version {version}. {gained}"
 
 
 def _gained(report: Report) -> str:

@@ -185,7 +185,7 @@ def _retract(
 
 def _unless_empty(base: Checkpoint | None) -> Checkpoint | None:
     """The base, or None where everything was taken back from it: learning begins as on a model without a version."""
-    return base if base is not None and base.classes else None
+    return base if base is not None and base.outputs else None
 
 
 def _store(assignment: Assignment, execution: Execution, model_store: ModelStore) -> Result:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind, Verdict
+from service.contract.number_report import AnyReport, NumberReport
 from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, ClassEvidence, Dispute, Report, Settled
 from service.learning.statistics import at_least
@@ -20,7 +21,19 @@ LOOKED_BACK = 20
 """How many of the latest held updates have disputes that may still be settled."""
 
 
-def settle(session: Session, model: Model, update: Update, shown: BatchEvidence) -> list[Settled]:
+def with_disputes(session: Session, model: Model, update: Update, report: AnyReport, held: bool) -> AnyReport:
+    """The report with the disputes that its batches settle, and those that they open where the version is held. Numbers
+    have none: a batch of them is compared with the last ones as a whole."""
+    if isinstance(report, NumberReport):
+        return report
+    settled = _settle(session, model, update, report.batch)
+    notes = [*report.batch.notes, *map(_sentence, settled)]
+    opened = report.batch.disputes if held else []
+    batch = report.batch.model_copy(update={"disputes": opened, "settled": settled, "notes": notes})
+    return report.model_copy(update={"batch": batch})
+
+
+def _settle(session: Session, model: Model, update: Update, shown: BatchEvidence) -> list[Settled]:
     """Settles the open disputes that the batches of an update decide; each gets an event in the update that opened it.
 
     A confirmed one is still for a person to decide: old rows say otherwise, and stay in the sums until taken back.
@@ -43,14 +56,18 @@ def settle(session: Session, model: Model, update: Update, shown: BatchEvidence)
     return settled
 
 
-def outlook(model: Model) -> str:
-    """A sentence on what will settle the disputes of a held version."""
+def outlook(model: Model, report: AnyReport) -> str:
+    """A sentence on what will settle the disputes that a report opens; empty where it opens none."""
+    if isinstance(report, NumberReport) or not report.batch.disputes:
+        return ""
     hours = GatePolicy.model_validate(model.gate).disputes.hours
     later = f"{hours:g} hours later or more" if hours else "later"
-    return f"A batch that says the same {later} confirms the labels; rows that agree with the live version refute them."
+    return (
+        f" A batch that says the same {later} confirms the labels; rows that agree with the live version refute them."
+    )
 
 
-def sentence(settled: Settled) -> str:
+def _sentence(settled: Settled) -> str:
     """How a dispute was settled, and what to do then."""
     share = f'{settled.rows:,} of {settled.sure:,} rows that are surely "{settled.class_}"'
     if settled.verdict == "confirmed":

@@ -156,12 +156,9 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     base_is_live = model.live_version_id == expected
     verdict = states.verdict(kind, result.outcome, Promotion(model.promotion), base_is_live)
     number = versions.next_number(session, model)
-    settled = disputes.settle(session, model, update, result.report.batch)
-    notes = [*result.report.batch.notes, *map(disputes.sentence, settled)]
-    opened = result.report.batch.disputes if verdict is Verdict.HELD else []
-    batch = result.report.batch.model_copy(update={"disputes": opened, "settled": settled, "notes": notes})
-    why = verdicts.verdict_sentence(result.report, verdict, number, before)
-    gate = result.report.gate.model_copy(update={"why": f"{why} {disputes.outlook(model)}" if opened else why})
+    report = disputes.with_disputes(session, model, update, result.report, verdict is Verdict.HELD)
+    why = verdicts.verdict_sentence(report, verdict, number, before)
+    gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(model, report)}"})
     made = versions.Made(
         learned=result.learned,
         layout=result.layout,
@@ -171,7 +168,7 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
         ledger_digest=result.ledger_digest,
         bits=result.bits,
         parameters=result.parameters,
-        report=result.report.model_copy(update={"gate": gate, "batch": batch}).model_dump(mode="json"),
+        report=report.model_copy(update={"gate": gate}).model_dump(mode="json"),
     )
     version = versions.add(session, model, update, base.id if base else None, made)
     for entry in result.entries:
