@@ -11,7 +11,7 @@ import torch
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.evaluation.examine import Candidate, Context, examine
+from service.learning.evaluation.examine import Candidate, UpdateContext
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, Layout, kind_of
 from service.learning.run import Run
@@ -30,13 +30,13 @@ class Retraction:
 
 
 def certify(
-    base: Checkpoint, learned: Learned, data: Data, run: Run, context: Context, retraction: Retraction
+    base: Checkpoint, learned: Learned, data: Data, run: Run, context: UpdateContext, retraction: Retraction
 ) -> Candidate:
     """Examines and certifies the version that came out. The gate reports and does not veto: the caller ordered it.
 
     base: the version that learned the removed batches · data: the known rows without them, and no new ones.
     """
-    candidate = examine(base, learned, data, run, context)
+    candidate = context.examine(base, learned, data, run)
     now, removed = candidate.checkpoint, retraction.removed
     certificate = Certificate(
         feature_space=candidate.space.id if candidate.ledger_digest else None,

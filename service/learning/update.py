@@ -11,7 +11,7 @@ import torch
 
 from service.contract.inputs import Strict
 from service.errors import MethodRefused
-from service.learning.evaluation.examine import Candidate, Context, examine
+from service.learning.evaluation.examine import Candidate, UpdateContext
 from service.learning.imported_classes import refuse_to_forget
 from service.learning.method import Data, Learned, Method
 from service.learning.network.checkpoint import Checkpoint
@@ -19,7 +19,7 @@ from service.learning.run import Run
 
 
 def run_update(
-    base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run, context: Context
+    base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run, context: UpdateContext
 ) -> Candidate:
     """Learns `data.batch` on `base` by a method and judges the result. Base and data stay as they are.
 
@@ -27,7 +27,7 @@ def run_update(
     """
     refuse_to_forget(method, base, data)
     learned = learn(base, data, method, params, run)
-    return examine(base, learned, data, run, context)
+    return context.examine(base, learned, data, run)
 
 
 def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run) -> Learned:

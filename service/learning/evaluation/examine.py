@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone
+from service.contract.number_report import AnyReport
 from service.contract.policy import GatePolicy
-from service.contract.report import Cost, Older, Report
+from service.contract.report import Cost, Older
 from service.learning.backbones import bounded
 from service.learning.data.sides import parted
 from service.learning.evaluation.answers import Answers, ExamAnswers
-from service.learning.evaluation.assessment import Assessment, Correctness, Past, remember
+from service.learning.evaluation.assessment import Assessment, Past, remember
 from service.learning.evaluation.backbone_note import backbone_note
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
@@ -41,17 +45,40 @@ HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
 
 
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What surrounds an update: the policy it is judged by, what the lineage remembers, and when it began."""
+class Memory(Protocol):
+    """What a version leaves for later ones to be compared with."""
 
-    policy: GatePolicy = field(default_factory=GatePolicy)
-    past: Past = field(default_factory=Past)
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Plain arrays, for a safetensors shard."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A version that was made and judged, not yet stored. `bits`: what its lineage will remember of it. `space`: where
+    its ledger can go on. `ledger_digest`: of its sums, None unless its head is exact."""
+
+    checkpoint: Checkpoint
+    report: AnyReport
+    bits: Memory
+    space: Space
+    ledger_digest: str | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UpdateContext(ABC):
+    """What surrounds an update, whatever its targets are: number of the live version, and when it began. Each kind of
+    target adds its policy and what the lineage remembers, and examines in its own way."""
+
     live: int | None = None
     wait_seconds: float = 0.0
     started: float = field(default_factory=time.perf_counter)
     retraining: int | None = None
     """Multiply-adds that joint retraining on all learned rows would take; see `cost.retraining_cost`."""
+
+    @abstractmethod
+    def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
+        """Judges a version against the base on trusted rows and on the update's own."""
 
     def cost(self, base: Checkpoint | None, learned: Learned, data: Data) -> Cost:
         """What the update has cost until now."""
@@ -60,16 +87,15 @@ class Context:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A version that was made and judged, not yet stored. `space`: where its ledger can go on. `ledger_digest`: of its
-    sums, None unless its head is exact."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Context(UpdateContext):
+    """What surrounds an update whose targets are classes."""
 
-    checkpoint: Checkpoint
-    report: Report
-    bits: Correctness
-    space: Space
-    ledger_digest: str | None
+    policy: GatePolicy = field(default_factory=GatePolicy)
+    past: Past = field(default_factory=Past)
+
+    def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
+        return examine(base, learned, data, run, self)
 
 
 def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, context: Context) -> Candidate:

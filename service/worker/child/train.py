@@ -16,7 +16,7 @@ from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
 from service.learning.evaluation.cost import retraining_cost
-from service.learning.evaluation.examine import Candidate, Context, examine
+from service.learning.evaluation.examine import Candidate, Context
 from service.learning.imported_classes import refuse_to_forget
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Learned
@@ -151,7 +151,7 @@ def _learn(
     learned = learn(base, data, chosen.method, chosen.params, run)
     learned, chosen = better(base, data, learned, chosen, run)
     if assignment.champion is None:
-        return Execution(examine(base, learned, data, run, context), data, chosen)
+        return Execution(context.examine(base, learned, data, run), data, chosen)
     champion = Champion(load(assignment.champion, model_store.store), base)
     chosen, lost = challenge(champion, learned.checkpoint, data, chosen, run)
     everything = StoredData(model_store, assignment, data.learned, [], run)
