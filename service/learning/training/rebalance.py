@@ -1,8 +1,8 @@
 """Corrects a head that favours new classes after training: three corrections, each folded into its weights.
 
 Weight aligning (Zhao, Xiao, Gan, Zhang, Xia: Maintaining discrimination and fairness in class incremental learning,
-CVPR 2020, eq. 4-6) · bias correction (Wu et al.: Large scale incremental learning, CVPR 2019, eq. 4-5) · logit
-adjustment (Menon et al.: Long-tail learning via logit adjustment, ICLR 2021, eq. 9).
+CVPR 2020) · bias correction (Wu et al.: Large scale incremental learning, CVPR 2019) · logit adjustment (Menon et al.:
+Long-tail learning via logit adjustment, ICLR 2021, eq. 9).
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ the Fisher information of the answers: F = sum over rows x and classes k of p_k(
 
 What is different here: F is exact, for each row the expectation over all classes, and never the square of a batch's
 gradient, in which rows cancel. Each update's F is brought to mean 1, so that one strength suits every network. The mean
-of all updates' F by their rows holds the next one (online, Schwarz et al., 2018, with the count in place of a decay).
+of all updates' F by their rows holds the next one (online, Schwarz et al., 2018, section 4, with the count in place of
+a decay).
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ METHOD = Method(
     family=Family.CONSTRAIN,
     summary="Holds each weight by how much the old answers rest on it: the exact Fisher information of every update.",
     paper="Kirkpatrick et al.: Overcoming catastrophic forgetting in neural networks, 2017; Schwarz et al.: Progress & "
-    "compress, 2018, section 3 (online)",
+    "compress, 2018, section 4 (online)",
     Params=Params,
     update=update,
     good_when="Known classes in a new region or style, on a trained network, when no old row may be kept.",

@@ -1,7 +1,8 @@
 """Memory aware synapses: weights to which the outputs are sensitive are held stiffly; no label is needed for that.
 
 The loss is CE + strength x sum of O (theta - theta*)^2 with O = mean over rows x of |d |f(x)|^2 / d theta|, where f are
-the logits (Aljundi et al., 2018, eq. 2-3). Any rows serve: unlabelled ones, too, and those of an imported network.
+the logits (Aljundi et al., 2018, eq. 2, for the squared norm of the output). Any rows serve: unlabelled ones, too, and
+those of an imported network.
 
 What is different here: sizes are taken row by row, before the mean, in which rows would cancel. O is brought to mean 1,
 and what earlier updates left counts by the share `memory`, so that the past fades instead of adding up.
@@ -103,7 +104,7 @@ METHOD = Method(
     name="mas",
     family=Family.CONSTRAIN,
     summary="Holds each weight by how much the outputs move with it; measured without labels, also on imported models.",
-    paper="Aljundi, Babiloni, Elhoseiny, Rohrbach, Tuytelaars: Memory aware synapses, 2018, eq. 2-3",
+    paper="Aljundi, Babiloni, Elhoseiny, Rohrbach, Tuytelaars: Memory aware synapses, 2018, eq. 2",
     Params=Params,
     update=update,
     good_when="An imported network, or one whose old rows are gone; unlabelled rows of daily use make it better.",

@@ -2,7 +2,7 @@
 
 The loss is CE + strength x sum of Omega (theta - theta*)^2 with Omega = max(0, w) / (Delta^2 + damping), where
 w = -sum over steps of g d is what a weight is credited with, g its gradient, d the optimiser's step, and Delta how far
-it came in all (Zenke, Poole, Ganguli, 2017, eq. 4-5).
+it came in all (Zenke, Poole, Ganguli, 2017, eq. 3-5).
 
 What is different here: the pull is a proximal step after the optimiser's, so it never leaks into g or d. A weight that
 made the loss worse is held by 0, never pushed away. Omega is brought to mean 1 and joined over updates by their rows.
@@ -156,7 +156,7 @@ METHOD = Method(
     name="si",
     family=Family.CONSTRAIN,
     summary="Holds each weight by how much it brought the loss down while it was learned; costs no extra pass.",
-    paper="Zenke, Poole, Ganguli: Continual learning through synaptic intelligence, 2017, eq. 4-5",
+    paper="Zenke, Poole, Ganguli: Continual learning through synaptic intelligence, 2017, eq. 3-5",
     Params=Params,
     update=update,
     needs=frozenset({"path"}),

@@ -2,8 +2,8 @@
 
 The first point is the usual strength; from there the search goes uphill, so that most points are never tried. Of the
 points that are as good as the best, the one nearest to the usual strength is taken. As good means: not more than two
-standard errors of the paired difference below (after Breiman et al.: Classification and regression trees, 1984, section
-3.4.3; two, since several points are compared). On a hundred rows the best of a few points is chance, and a weaker pull
+standard errors of the paired difference below (after Breiman et al.: Classification and regression trees, 1984, chapter
+3; two, since several points are compared). On a hundred rows the best of a few points is chance, and a weaker pull
 that chance has chosen forgets for nothing; on five rows the usual strength is all that can be known.
 """
 

@@ -1,7 +1,7 @@
 """Dynamically expandable representation: a new extractor an update, whose features join those of the frozen old ones.
 
 The loss is CE(head(all features)) + CE(aux(newest features)), where aux tells new classes from each other and from all
-known ones together, so that the newest extractor learns what the others lack (Yan, Xie, He, 2021, eq. 1-6). Then the
+known ones together, so that the newest extractor learns what the others lack (Yan, Xie, He, 2021, eq. 1-4). Then the
 head alone is fitted once more, on as many rows of each class.
 
 What is different here: both cross-entropies are balanced softmaxes; no mask prunes an extractor, but beyond a bound all
@@ -202,7 +202,7 @@ METHOD = Method(
     name="branch",
     family=Family.EXPAND,
     summary="Learns a new extractor beside the old ones, which stay as they are; beyond a bound they become one.",
-    paper="Yan, Xie, He: DER, dynamically expandable representation for class incremental learning, CVPR 2021, eq. 1-6",
+    paper="Yan, Xie, He: DER, dynamically expandable representation for class incremental learning, CVPR 2021, eq. 1-4",
     Params=Params,
     update=update,
     needs=frozenset({"kept"}),

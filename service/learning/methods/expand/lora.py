@@ -2,7 +2,7 @@
 
 The newest branch and the head train; the trunk and earlier branches stand still, to the last bit. B begins at zero, so
 an update starts from the base's answers (Hu et al., 2021). The loss is CE + orthogonality x sum over layers and earlier
-branches of |A_t A'|^2 (O-LoRA, Wang et al., 2023, eq. 8).
+branches of |A_t A'|^2 (O-LoRA, Wang et al., 2023, eq. 7-8).
 
 What is different here: pseudo-rows stand in for known classes, or remembered rows with a balanced softmax, since the
 features move, and the scores of old classes with them.

@@ -1,7 +1,7 @@
 """Dark experience replay: remembered rows keep the scores they had when they were learned, and their labels.
 
 The loss is CE(new rows) + alpha |z - z'|^2 + beta CE(remembered rows) over two independent draws from the memory, where
-z' are the stored scores of the first draw (Buzzega et al., 2020, eq. 6).
+z' are the stored scores of the first draw (DER++, Buzzega et al., 2020).
 
 What is different here: both cross-entropies are balanced softmaxes. Scores are stored with the columns that there were
 then, and compared on those alone; a row that another method learned has the scores of the version before.
@@ -119,7 +119,7 @@ METHOD = Method(
     family=Family.REHEARSE,
     summary="Holds remembered rows to the scores they had when they were learned, and to their labels.",
     paper="Buzzega, Boschini, Porrello, Abati, Calderara: Dark experience for general continual learning: a strong, "
-    "simple baseline, NeurIPS 2020, eq. 6",
+    "simple baseline, NeurIPS 2020 (DER++)",
     Params=Params,
     update=update,
     needs=frozenset({"kept"}),

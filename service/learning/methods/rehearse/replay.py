@@ -2,7 +2,7 @@
 
 The loss is CE(z + log shares) over new and remembered rows + distillation T^2 KL(softmax(z* / T) || softmax(z / T))
 over the old columns of remembered rows that the version before, z*, got right (replay with behavioural cloning, Rolnick
-et al., 2019, section 3; balanced softmax, Ren et al., 2020, eq. 4).
+et al., 2019; balanced softmax, Ren et al., 2020, eq. 4).
 
 What is different here: the memory is the rows of each class with the smallest keyed hashes, the same number a class, so
 it does not depend on the order in which rows came, and after a retraction it is what it would have been without the
