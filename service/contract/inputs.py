@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
 
 T = TypeVar("T")
 
@@ -101,6 +101,8 @@ class TextInput(Strict):
 
 
 InputSpec = Annotated[VectorInput | ImageInput | TextInput, Field(discriminator="kind")]
+INPUT_SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
+"""Reads a stored input."""
 
 
 class IdentityBackbone(Strict):

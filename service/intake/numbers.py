@@ -128,3 +128,8 @@ def word(value: Any) -> str:
         return "null"
     words = {bool: "true or false", str: "text", dict: "an object", list: "a list"}
     return words.get(type(value), "a number")
+
+
+def from_bfloat16(bits: NDArray[Any]) -> NDArray[np.float32]:
+    """Numbers of bfloat16, which is the upper half of a float32, by their bits, uint16."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInput
 from service.errors import InvalidContent
 from service.intake.images import check_room, read_base64, read_file
-from service.intake.numbers import LARGEST, word
+from service.intake.numbers import LARGEST, from_bfloat16, word
 from service.intake.raw import owned
 from service.intake.texts import read_texts
 
@@ -98,7 +98,7 @@ def _binary_numbers(datatype: str, data: memoryview, shape: tuple[int, ...]) -> 
     if len(data) != due:
         raise InvalidContent(f"{NAME} has {len(data):,} bytes; {datatype} of shape {_shown(shape)} has {due:,}.")
     numbers = np.frombuffer(data, kind).reshape(shape)
-    return (numbers.astype(np.uint32) << 16).view(np.float32) if datatype == "BF16" else numbers
+    return from_bfloat16(numbers) if datatype == "BF16" else numbers
 
 
 def _json_numbers(datatype: str, data: Any, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import pointer_to, read_value
+from service.intake.numbers import from_bfloat16
 
 AT = "/weights"
 """The pointer of faults of the file."""
@@ -109,7 +110,7 @@ def _counts(value: Any) -> bool:
 def _array(view: memoryview, name: str, dtype: str, shape: tuple[int, ...], begin: int, end: int) -> NDArray[Any]:
     raw: NDArray[Any] = np.frombuffer(view[begin:end], DTYPES[dtype])
     if dtype == "BF16":
-        raw = (raw.astype(np.uint32) << 16).view(np.float32)
+        raw = from_bfloat16(raw)
     if raw.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             raw = raw.astype(np.float32)

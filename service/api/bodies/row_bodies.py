@@ -22,9 +22,9 @@ from service.api.limits.request_checks import Scope, media_type
 from service.api.reader.process import Reader
 from service.api.reader.spool import LARGE_BYTES, Spooled
 from service.api.reader.store_rows import Annotations, Making, digest_of, identity_of, make, settled
-from service.api.reader.tasks import ARRAY, MEMBERS, SPEC, as_rows, load_array, load_labels, load_texts, refusal
+from service.api.reader.tasks import ARRAY, MEMBERS, as_rows, load_array, load_labels, load_texts, refusal
 from service.api.validation import validated
-from service.contract.inputs import ImageInput, InputSpec
+from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
 from service.contract.names import clean_class_name
 from service.contract.requests import CreateBatch, CreateUpdate
 from service.intake.images import is_heavy
@@ -48,7 +48,7 @@ M = TypeVar("M", bound=BaseModel)
 
 def input_of(model: Model) -> InputSpec:
     """The input that a model takes."""
-    return SPEC.validate_python(model.input)
+    return INPUT_SPEC.validate_python(model.input)
 
 
 class BodyRows(Protocol):

@@ -21,11 +21,10 @@ from typing import Any, TextIO
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from service.api.reader.spool import MEMBERS_BYTES, refusal_of_disk
 from service.api.reader.store_rows import Annotations, Making, digest_of, identity_of, make, settled
-from service.contract.inputs import InputSpec
+from service.contract.inputs import INPUT_SPEC, InputSpec
 from service.contract.names import clean_class_name
 from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
@@ -41,7 +40,6 @@ ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
 ANNOTATIONS, LABELS_SUMMARY = "named.json", "names.json"
 """Names of the files beside a body."""
 PIECE_BYTES = 64 * 1024
-SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 log = logging.getLogger("tsuika.reading")
 
@@ -172,11 +170,11 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
     folder = Path(task["folder"])
     match task["do"]:
         case "read":
-            return read(folder, SPEC.validate_python(task["spec"]), task["model"])
+            return read(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
         case "read question":
-            return read_question(folder, SPEC.validate_python(task["spec"]), task["model"])
+            return read_question(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
         case "read tensor":
-            return read_tensor(folder, task["length"], SPEC.validate_python(task["spec"]), task["model"])
+            return read_tensor(folder, task["length"], INPUT_SPEC.validate_python(task["spec"]), task["model"])
         case "digest":
             return {"digest": digest_of(load_rows(folder), _annotations(folder))}
         case "settle":

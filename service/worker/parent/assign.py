@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateKind
-from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone
+from service.contract.inputs import INPUT_SPEC, Architecture, PretrainedBackbone
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.errors import Conflict
@@ -24,8 +23,6 @@ from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Shard, Step, Stored
 from service.worker.parent.replay_plan import replay
-
-INPUT: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 
 
 def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment | None:
@@ -53,7 +50,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         update=update.id,
         kind=UpdateKind(update.kind),
         places=places(runtime, model),
-        input=INPUT.validate_python(model.input),
+        input=INPUT_SPEC.validate_python(model.input),
         architecture=Architecture.model_validate(model.architecture),
         policy=GatePolicy.model_validate(model.gate),
         base=stored(base) if base else None,
@@ -86,7 +83,7 @@ def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str,
     files = runtime.settings.weights
     if not isinstance(backbone, PretrainedBackbone):
         return {}
-    check(INPUT.validate_python(model.input), backbone, files, weights=start is None)
+    check(INPUT_SPEC.validate_python(model.input), backbone, files, weights=start is None)
     return {backbone.name: files[backbone.name]} if backbone.name in files else {}
 
 
