@@ -68,9 +68,17 @@ class Executor:
     ) -> Result:
         """Learns, judges, stores. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more."""
         places = assignment.places
-        store = WriteBehind(LocalArtifacts(Path(places.store), crash=_crasher(places.crash_point)), self._threads)
+        crash = _crasher(places.crash_point)
+        store = WriteBehind(LocalArtifacts(Path(places.store), crash=crash), self._threads)
+        cache = Cache(Path(places.cache), places.cache_bytes)
+        for area in (places.area, exam_area(places.area)):
+            cache.enter(area)
+        entries = {(e.batch, e.space): e.digest for e in assignment.entries}
+        model_store = ModelStore(
+            store, cache, places.area, assignment.rows, entries, self._memory, assignment.retention
+        )
         try:
-            return self._execute(assignment, store, progress, check)
+            return self._execute(assignment, store, model_store, progress, check)
         finally:
             store.stop()
 
@@ -78,23 +86,11 @@ class Executor:
         self,
         assignment: Assignment,
         store: WriteBehind,
+        model_store: ModelStore,
         progress: Callable[[str, int, int], None],
         check: Callable[[], None],
     ) -> Result:
         started, phases = time.perf_counter(), PhaseTimes(progress)
-        places = assignment.places
-        cache = Cache(Path(places.cache), places.cache_bytes)
-        for area in (places.area, exam_area(places.area)):
-            cache.enter(area)
-        model_store = ModelStore(
-            store,
-            cache,
-            places.area,
-            assignment.rows,
-            {(e.batch, e.space): e.digest for e in assignment.entries},
-            self._memory,
-            assignment.retention,
-        )
         context = Context(
             policy=assignment.policy,
             past=past(assignment, store),
@@ -113,7 +109,7 @@ class Executor:
         execution = execute(assignment, model_store, base, run, context)
         phases.progress("storing", 0, 1)
         remembered = execution.data.remember(execution.candidate.space)
-        self._unwritten = [(cache, places.area, name, thing) for name, thing in remembered.items()]
+        self._unwritten = [(model_store.cache, model_store.area, name, thing) for name, thing in remembered.items()]
         result = _store(assignment, execution, model_store)
         store.settle()
         if model_store.restore(execution.candidate.space, run):
