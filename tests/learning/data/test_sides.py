@@ -15,7 +15,6 @@ from service.learning.data.rows import (
     EXAM_ROWS,
     KIN_ROWS,
     Array,
-    FeatureRows,
     Known,
     Rows,
     bounded,
@@ -26,11 +25,9 @@ from service.learning.data.rows import (
 from service.learning.data.serialization import pack_rows, unpack, unpack_rows
 from service.learning.data.sides import FINEST, Folding, parted, settle, spreads
 from service.learning.evaluation.examine import Context
-from service.learning.ledger.ledger import Ledger
 from service.learning.methods import resolve
 from service.learning.run import Run
 from service.learning.update import run_update
-from tests.learning.exact_help import space
 from tests.learning.memory_data import MemoryData
 
 SECRET = b"secret"
@@ -205,29 +202,6 @@ def test_what_is_bounded_in_parts_is_what_is_bounded_at_once(monkeypatch: pytest
             for k in np.random.default_rng(seed).permutation(6):
                 held = bounded(Rows.concat([held, parts[k]]), by_source)
             assert facts(held) == at_once
-
-
-def test_a_ledger_from_which_copies_were_taken_never_saw_them() -> None:
-    folding = folding_of(VECTOR, shaped(VECTOR, DIGITS[:300]), LABELS[:300])
-    parts = []
-    for k in range(4):
-        inputs = shaped(VECTOR, jittered(np.repeat(DIGITS[:30], 4, 0), 1e-3, k))
-        rows = rows_of(f"bat_{k}", inputs, list(np.repeat(LABELS[:30], 4)), SECRET, Known(folding=folding))
-        parts.append(rows.with_features(np.rint(inputs[:, 20:32]).astype(np.int16)))
-
-    def ledger_of(entries: Sequence[FeatureRows]) -> Ledger:
-        ledger = Ledger.empty(space())
-        for entry in entries:
-            ledger = ledger.with_entry(entry)
-        return ledger
-
-    left, never = (
-        ledger_of(parts).without_entry(parts[1], lambda: [*parts[:1], *parts[2:]]),
-        ledger_of(parts[:1] + parts[2:]),
-    )
-    assert pack_rows(left.exam) == pack_rows(never.exam)
-    assert pack_rows(left.selected) == pack_rows(never.selected)
-    assert left.digest == never.digest
 
 
 @pytest.mark.parametrize("spec", [VECTOR, IMAGE])

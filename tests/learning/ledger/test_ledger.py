@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.data.rows import EXAM_ROWS, FeatureRows
+from service.learning.data.rows import FeatureRows
 from service.learning.data.serialization import pack
 from service.learning.ledger import sums as sums_module
 from service.learning.ledger.feature_space import Space
@@ -164,30 +164,6 @@ def test_an_empty_ledger_is_one_of_a_space() -> None:
 def test_a_ledger_is_the_same_in_any_order(order: list[int]) -> None:
     parts = batches()
     assert equal(ledger_of([parts[k] for k in order]), ledger_of(parts))
-
-
-@pytest.mark.parametrize("bound", [3, EXAM_ROWS])
-def test_a_ledger_without_an_entry_never_saw_it(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
-    monkeypatch.setattr("service.learning.data.rows.EXAM_ROWS", bound)
-    parts = batches()
-    readings = 0
-
-    def remaining() -> list[FeatureRows]:
-        nonlocal readings
-        readings += 1
-        return parts[:2] + parts[3:]
-
-    left = ledger_of(parts).without_entry(parts[2], remaining)
-    assert equal(left, ledger_of(parts[:2] + parts[3:]))
-    assert readings == (bound == 3), "the history is read only where rows had been crowded out"
-    assert "bat_2" not in left.exam.batches
-
-
-def test_names_leave_with_their_last_row() -> None:
-    kept, other = random_entry(40, width=12, classes=2), random_entry(40, width=12, classes=9, seed=3, batch="bat_1")
-    left = ledger_of([kept, other]).without_entry(other, lambda: [kept])
-    assert set(left.exam.names) | set(left.selected.names) <= {"class 0", "class 1"}
-    assert set(left.exam.batches) == {"bat_0"}
 
 
 def test_a_packed_ledger_comes_back() -> None:
