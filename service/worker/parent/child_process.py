@@ -32,32 +32,20 @@ CANCEL_GRACE_SECONDS = 1.0
 Progress = dict[str, Any]
 
 
-class ChildLost(TsuikaError):
+class ChildLost(TsuikaError, slug="child-lost", title="The learning process was lost"):
     """The process that learned ended before it was done."""
 
-    slug = "child-lost"
-    title = "The learning process was lost"
 
-
-class ChildFailed(TsuikaError):
+class ChildFailed(TsuikaError, slug="learning-failed", title="Learning failed"):
     """Learning raised an error that may pass, so it is tried again."""
 
-    slug = "learning-failed"
-    title = "Learning failed"
 
-
-class NoProgress(TsuikaError):
+class NoProgress(TsuikaError, slug="no-progress", title="Learning stood still"):
     """Learning stood still past the deadline."""
 
-    slug = "no-progress"
-    title = "Learning stood still"
 
-
-class Yielding(TsuikaError):
+class Yielding(TsuikaError, slug="yielding", title="Learning made room"):
     """A challenger makes room for an update that somebody waits for."""
-
-    slug = "yielding"
-    title = "Learning made room"
 
 
 class WarmChild:
