@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,7 +24,8 @@ LEAST_BATCHES = 3
 
 @dataclass(frozen=True)
 class Decay:
-    """The decay that was chosen, and the mean accuracy of each one tried; no scores: too few batches.
+    """The decay that was chosen, and the mean accuracy (of numbers: error) of each one tried; no scores: too few
+    batches.
 
     gain: of the best one over 1, the mean over the batches and its standard error; None where 1 is the best.
     """
@@ -32,6 +33,10 @@ class Decay:
     decay: float
     scores: dict[float, float] = field(default_factory=dict)
     gain: tuple[float, float] | None = None
+
+    def of_errors(self) -> Decay:
+        """The same where scores were errors with their sign turned."""
+        return replace(self, scores={decay: -score for decay, score in self.scores.items()})
 
     def report(self) -> dict[str, object]:
         """Returns what the report says of the search, nothing where there was none."""
@@ -61,11 +66,16 @@ def choose_decay(
         return float((answers == columns).mean())
 
     weights = {decay: BatchWeights(decay, sources) for decay in DECAYS}
-    shares = {decay: data.tested(space, weights[decay], LAST_BATCHES, key, score) for decay in DECAYS}
+    return surely_better({decay: data.tested(space, weights[decay], LAST_BATCHES, key, score) for decay in DECAYS})
+
+
+def surely_better(shares: Mapping[float, Sequence[float]], worth: float = 0.0) -> Decay:
+    """Chooses by the scores of each decay, batch by batch, more is better: the best one where its gain over 1 is more
+    than a standard error, and than `worth` times the score of 1; else 1."""
     if len(shares[1.0]) < LEAST_BATCHES:
         return Decay(1.0)
     scores = {decay: float(np.mean(values)) for decay, values in shares.items()}
     best = max(scores, key=lambda decay: (scores[decay], decay))
     gain = np.subtract(shares[best], shares[1.0])
     won = float(gain.mean()), float(gain.std(ddof=1) / np.sqrt(len(gain)))
-    return Decay(best if won[0] > won[1] else 1.0, scores, won if best != 1 else None)
+    return Decay(best if won[0] > max(won[1], worth * abs(scores[1.0])) else 1.0, scores, won if best != 1 else None)

@@ -10,8 +10,8 @@ import numpy as np
 from service.contract.inputs import IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone, TextInput
 from service.errors import MethodRefused
 from service.learning.data.rows import Rows
-from service.learning.exact.lift_choice import choose_lifts, stays, worth_beside
-from service.learning.exact.solver import Solver
+from service.learning.data.target_grid import NumberGrid
+from service.learning.exact.lift_choice import LiftTrial
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
 from service.learning.method import Data
@@ -21,7 +21,6 @@ from service.learning.network.lifts import UNLIFTED, WIDE, WIDE_ROWS, Lift, Lift
 from service.learning.network.network import build, parts_of
 from service.learning.run import Run
 
-"""Parts of a version that an exact head leaves as they are."""
 SMALLEST_IMAGE = 16
 """Side in pixels from which on random convolutions are tried beside a pretrained backbone."""
 NO_LIFT = 'This version has a trained backbone, whose features need no lift: use "auto" or "none".'
@@ -47,12 +46,12 @@ class FrozenFeatures:
 
 
 def frozen_features_for(
-    base: Checkpoint | None, data: Data, lifts: NamedLifts | None, solver: Solver, run: Run, fading: bool = False
+    base: Checkpoint | None, data: Data, lifts: NamedLifts | None, trial: LiftTrial, run: Run, fading: bool = False
 ) -> FrozenFeatures:
     """Chooses the features under the head of this update.
 
-    lifts: None: auto · fading: old batches count less, so the latest rows choose, and those are never enough for wider
-    lifts.
+    lifts: None: auto · trial: compares lifts where none is named · fading: old batches count less, so the latest rows
+    choose, and those are never enough for wider lifts.
 
     A trained backbone gives its frozen features. A pretrained one gives those, with the named lifts beside them, or
     where that does better with convolutions of images or random ReLU features of texts, which then stay. Otherwise the
@@ -63,27 +62,27 @@ def frozen_features_for(
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone
     if isinstance(backbone, PretrainedBackbone) and not (base is not None and moved(base.layout)):
-        return _pretrained(base, data, backbone, lifts, solver, run)
+        return _pretrained(base, data, backbone, lifts, trial, run)
     if base is not None and not isinstance(backbone, IdentityBackbone):
         return _trained(base, data, lifts)
     if lifts is not None:
         reach = input_reach(data.input)
         made = [make_lift(kind, data.input.shape, lifts.width, reach=reach) for kind in lifts.kinds]
-        return _lifted(base, data, made, named=True)
+        return _lifted(base, data, made, trial.numbers, named=True)
     if base is not None and (_lifts_still_fit(base, data, fading) or data.kept_rows < data.known_rows):
         return features_of_base(base, data)  # of rows that were deleted only the sums in this space are left
     number = data.known_rows + len(data.batch)
     if base is not None and not fading:
         frozen = features_of_base(base, data)
-        if (score := stays(base.layout, lambda: data.grown(frozen.space), number, solver)) is not None:
+        if (score := trial.stays(base.layout, lambda: data.grown(frozen.space), number)) is not None:
             learned = _decided_anew(frozen.learned, frozenset((*data.known_batches, *data.batch.batches)))
             return replace(frozen, learned=learned, lift_rows=number, lift_ahead=False, details={"lifts_tried": score})
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     if fading:
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
-    choice = choose_lifts(data.input, _scale(base, data)[0], rows, solver, run)
+    choice = trial.choose(data.input, _scale(base, data)[0], rows, run)
     decided = frozenset(rows.batches) if choice.scores else frozenset[str]()
-    frozen = _lifted(base, data, choice.lifts, decided=decided, scores=choice.scores)
+    frozen = _lifted(base, data, choice.lifts, trial.numbers, decided=decided, scores=choice.scores)
     return replace(frozen, lift_ahead=choice.ahead)
 
 
@@ -110,13 +109,14 @@ def _lifted(
     base: Checkpoint | None,
     data: Data,
     lifts: list[Lift],
+    numbers: NumberGrid | None,
     named: bool = False,
     decided: frozenset[str] = frozenset(),
     scores: dict[str, float] | None = None,
 ) -> FrozenFeatures:
     """Returns the scaled input behind these lifts; "none" alone is no lift."""
     used = [] if [lift.kind for lift in lifts] == ["none"] else lifts
-    space = Space.of(identity_network(data.input, _scale(base, data)[0], used))
+    space = Space.of(identity_network(data.input, _scale(base, data)[0], used, numbers))
     details = {"lifts_tried": scores} if scores else {}
     frozen = _in_space(base, data, space, named, decided, details)
     if base is not None or data.architecture.backbone.name == "identity":
@@ -133,7 +133,7 @@ def _pretrained(
     data: Data,
     backbone: PretrainedBackbone,
     lifts: NamedLifts | None,
-    solver: Solver,
+    trial: LiftTrial,
     run: Run,
 ) -> FrozenFeatures:
     """Returns the features of a pretrained backbone, beside them named lifts, or one that helps."""
@@ -146,7 +146,9 @@ def _pretrained(
 
     def space(lifts: NamedLifts) -> Space:
         scale, bound = _scale(base, data)[0], data.batch if known is None else known
-        return Space.of(pretrained_network(data.input, scale, backbone, weights, lifts, bound))
+        network = pretrained_network(data.input, scale, backbone, weights, lifts, bound)
+        network.layout = network.layout.model_copy(update={"numbers": trial.numbers})
+        return Space.of(network)
 
     alone, details = space(lifts or UNLIFTED), {"backbone": backbone.name}
     number = data.known_rows + len(data.batch)
@@ -155,7 +157,7 @@ def _pretrained(
         return _in_space(base, data, alone, lifts is not None, frozenset(), details)
     both = space(NamedLifts(("none", beside), WIDE if beside == "relu" else None))
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
-    helps, scores = worth_beside(both, alone.width, rows, solver, run)
+    helps, scores = trial.beside(both, alone.features, rows, run)
     decided = frozenset(rows.batches) if scores else frozenset[str]()
     tried = {"lifts_tried": scores} if scores else {}
     return _in_space(base, data, both if helps else alone, False, decided, details | tried)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol
 
 import numpy as np
 
 from service.contract.inputs import InputSpec
 from service.learning.data.rows import SELECT_FOLD, Array, FeatureRows, Ints, Rows
+from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.out_of_fold import out_of_fold_logits
 from service.learning.exact.solver import Solver
 from service.learning.ledger.feature_space import Space, feature_rows
@@ -50,6 +52,44 @@ class LiftChoice:
     ahead: bool = False
 
 
+class LiftTrial(Protocol):
+    """How lifts are compared where nobody named one."""
+
+    @property
+    def numbers(self) -> NumberGrid | None:
+        """The grid of targets that are numbers, None where they are classes."""
+        ...
+
+    def choose(self, spec: InputSpec, scale: InputScale, rows: Rows, run: Run) -> LiftChoice:
+        """Chooses lifts of the scaled input by `rows`, all there are."""
+        ...
+
+    def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
+        """The score of the base's lift, where it may stay without a trial; see `stays`."""
+        ...
+
+    def beside(self, both: Space, alone: int, rows: Rows, run: Run) -> tuple[bool, dict[str, float]]:
+        """Whether lifts beside the first `alone` features of the space help, and the scores of both."""
+        ...
+
+
+@dataclass(frozen=True)
+class ByAccuracy:
+    """Compares lifts by the balanced accuracy of a closed form's heads."""
+
+    solver: Solver
+    numbers: NumberGrid | None = None
+
+    def choose(self, spec: InputSpec, scale: InputScale, rows: Rows, run: Run) -> LiftChoice:
+        return choose_lifts(spec, scale, rows, self.solver, run)
+
+    def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
+        return stays(base, grown, rows, self.solver)
+
+    def beside(self, both: Space, alone: int, rows: Rows, run: Run) -> tuple[bool, dict[str, float]]:
+        return worth_beside(both, alone, rows, self.solver, run)
+
+
 def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver, run: Run) -> LiftChoice:
     """Chooses by the balanced accuracy on fold 2 of a head of folds 3-9, ties to the smaller; no judging fold decides.
 
@@ -57,9 +97,9 @@ def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver,
     k = fold // 2); with fewer than 20 rows or one class: convolutions for images, none for vectors. Where convolutions
     do best and leave a tenth of the rows wrong, twice as many filters are tried, too.
     """
-    tried = _tried(rows)
+    tried = tried_rows(rows)
     if not _can_tell(tried):
-        return LiftChoice(_without_rows(spec), {})
+        return LiftChoice(without_rows(spec), {})
     candidates, scores = candidate_lifts(spec, len(rows)), dict[str, float]()
 
     def score_of(lifts: list[Lift]) -> float:
@@ -112,7 +152,7 @@ def _ahead(scores: Mapping[str, float], best: str) -> bool:
 def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) -> tuple[bool, dict[str, float]]:
     """Returns whether lifts beside the first `alone` features of the space win enough, and both scores, as in
     `choose_lifts`; False and no scores where rows are too few."""
-    tried = _tried(rows)
+    tried = tried_rows(rows)
     if not _can_tell(tried):
         return False, {}
     entry = feature_rows(both, tried, run.check, run.progress)
@@ -122,7 +162,7 @@ def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) 
     return scores[1] > scores[0] + WORTH, report
 
 
-def _tried(rows: Rows) -> Rows:
+def tried_rows(rows: Rows) -> Rows:
     """Returns the rows to try on, of folds 2-9, those with the smallest hash; where classes are very many, the rows of
     some of them."""
     tried = rows.take(rows.folds >= SELECT_FOLD)
@@ -138,7 +178,7 @@ def _can_tell(tried: Rows) -> bool:
     return len(tried) >= LEAST_ROWS and len(tried.present()) >= 2
 
 
-def _without_rows(spec: InputSpec) -> list[Lift]:
+def without_rows(spec: InputSpec) -> list[Lift]:
     image = len(spec.shape) == 3 and min(spec.shape[1:]) >= 3
     return [make_lift("conv" if image else "none", spec.shape, reach=input_reach(spec))]
 

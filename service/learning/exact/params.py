@@ -47,11 +47,12 @@ class ExactParams(Strict):
         description="How much a class's rows count for its prior: their number to this power; uniform 0, counted 1.",
     )
 
-    decay: Literal["search"] | Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1.0,
+    decay: Literal["search"] | Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
         description="What a batch counts less with every later one, in the order of their ids. 1: all alike, exact and "
         f"order-free. search: out of {', '.join(f'{decay:g}' for decay in DECAYS)}, by how each would have answered "
-        "the last batches before they were learned; 1 unless another is surely better.",
+        "the last batches before they were learned; 1 unless another is surely better. Left out: 1; where targets are "
+        "numbers, search.",
     )
     half_life: float | None = Field(
         default=None, gt=0, le=1e6, description="The same in batches: a batch counts half as much after so many more."
@@ -71,7 +72,7 @@ class ExactParams(Strict):
 
     @model_validator(mode="after")
     def _one_decay(self) -> Self:
-        if self.half_life is not None and self.decay != 1:
+        if self.half_life is not None and self.decay not in (None, 1):
             raise ValueError("give decay or half_life, not both")
         return self
 
@@ -104,19 +105,24 @@ class ExactParams(Strict):
 
     def weights(self, data: Data, space: Space, solver: Solver) -> tuple[BatchWeights, Decay]:
         """Returns the weights of batches for a head of that solver, and how their decay was chosen."""
-        if self.half_life is not None:
-            return BatchWeights(0.5 ** (1 / self.half_life), self.source_weights), Decay(0.5 ** (1 / self.half_life))
-        if self.decay != "search":
-            return BatchWeights(self.decay, self.source_weights), Decay(self.decay)
-        chosen = choose_decay(
-            data, space, self.source_weights, repr(solver), lambda sums: solver.solve(sums, space.shift, None)
-        )
+        chosen = self.given_decay
+        if chosen is None:
+            chosen = choose_decay(
+                data, space, self.source_weights, repr(solver), lambda sums: solver.solve(sums, space.shift, None)
+            )
         return BatchWeights(chosen.decay, self.source_weights), chosen
+
+    @property
+    def given_decay(self) -> Decay | None:
+        """The decay as it was asked for, 1 where nothing was; None: to be searched."""
+        if self.half_life is not None:
+            return Decay(0.5 ** (1 / self.half_life))
+        return None if self.decay == "search" else Decay(1.0 if self.decay is None else self.decay)
 
     @property
     def fades(self) -> bool:
         """Whether older batches may count less."""
-        return self.decay != 1 or self.half_life is not None
+        return self.decay not in (None, 1) or self.half_life is not None
 
     @property
     def tau(self) -> float:

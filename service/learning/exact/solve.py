@@ -72,11 +72,11 @@ class RidgeEquations:
         """Returns L of (B + alpha D) = L L' on and below the diagonal; what is above means nothing. `last` uses the
         equations up. Raises MethodRefused."""
         left = self._half if last else self._half.copy("F")
-        return _factor(left, alpha * self.moments.variance, alpha)
+        return cholesky(left, alpha * self.moments.variance, alpha)
 
     def head(self, factor: Floats) -> Head:
         """Returns the head in grid units."""
-        weight = _solved(factor, self.target).T
+        weight = substitute(factor, self.target).T
         return Head(self.moments.classes, weight, self.moments.prior - weight @ self.centre)
 
     def solve(self, alpha: float, last: bool = False) -> Head:
@@ -131,12 +131,12 @@ def lda_shrinkage(sums: Sums, moments: Moments) -> tuple[float, float]:
 
 def lda_factor(moments: Moments, shrunk: float, diagonal: float) -> Floats:
     """Returns L of a S_w + d I = L L' on and below the diagonal; what is above means nothing."""
-    return _factor((moments.within * shrunk).T, np.full(len(moments.within), diagonal), diagonal)
+    return cholesky((moments.within * shrunk).T, np.full(len(moments.within), diagonal), diagonal)
 
 
 def lda_head(moments: Moments, factor: Floats) -> Head:
     """Returns the discriminants in grid units."""
-    weight = _solved(factor, moments.means).T
+    weight = substitute(factor, moments.means).T
     bias = np.log(moments.prior) - 0.5 * np.einsum("km,mk->k", weight, moments.means)
     return Head(moments.classes, weight, bias)
 
@@ -149,7 +149,7 @@ def _oas(within: Floats, freedom: float) -> tuple[float, float]:
     return 1 - eps, eps * trace / size
 
 
-def _factor(left: Floats, diagonal: Floats, alpha: float) -> Floats:
+def cholesky(left: Floats, diagonal: Floats, alpha: float) -> Floats:
     """Factors left + diag in place. left [M, M] Fortran-ordered, its lower triangle. Raises MethodRefused."""
     from scipy.linalg.lapack import dpotrf  # of no use to a process that only serves
 
@@ -160,7 +160,7 @@ def _factor(left: Floats, diagonal: Floats, alpha: float) -> Floats:
     return np.asarray(factor)
 
 
-def _solved(factor: Floats, right: Floats) -> Floats:
+def substitute(factor: Floats, right: Floats) -> Floats:
     """Solves L L' x = right. [M, M], [M, C] -> [M, C]"""
     from scipy.linalg.lapack import dpotrs
 

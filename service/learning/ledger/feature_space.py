@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from service.errors import MethodRefused
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Array, FeatureRows, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
@@ -128,8 +129,21 @@ def feature_rows(
     """Computes the features of rows on the grid, see `rounded`; beside them the limbs of targets that are numbers."""
     columns = rounded(space, rows.inputs, check, progress)
     if space.numbers is not None:
-        columns = np.concatenate([columns, space.numbers.limbs(space.numbers.goals(rows.targets, rows.inputs))], 1)
+        columns = np.concatenate([columns, _limbs(space.numbers, rows)], 1)
     return rows.with_features(columns)
+
+
+def _limbs(grid: NumberGrid, rows: Rows) -> NDArray[np.int16]:
+    """The limbs of the rows' goals. Raises MethodRefused where one is beyond the grid, which nobody could know when the
+    batch came before the first version."""
+    goals = grid.goals(rows.targets if len(rows) else np.zeros((0, grid.size)), rows.inputs)
+    if len(beyond := np.argwhere(~grid.fits(goals))):
+        row, number = beyond[0]
+        raise MethodRefused(
+            f"The target {rows.targets[row, number]:g} of row {rows.row[row]} is beyond what this model holds, 16,384 "
+            "spreads of its first batch. Look at its unit, or start a new model whose target declares a range."
+        )
+    return grid.limbs(goals)
 
 
 def extracted(network: Network, inputs: Array) -> Tensor:

@@ -11,6 +11,7 @@ from service.contract.inputs import IdentityBackbone, ImageInput, InputSpec, Pre
 from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Rows, hash_order
+from service.learning.data.target_grid import NumberGrid
 from service.learning.ledger.feature_space import largest_feature, shift_for
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Layout, Tensors
@@ -22,12 +23,21 @@ SAMPLED = 256
 """Rows of a first batch, those with the smallest hash, that set the grid of a pretrained backbone without a bound."""
 
 
-def identity_network(spec: InputSpec, scale: InputScale, lifts: Sequence[Lift] = ()) -> Network:
-    """Builds the network of a model before its first version: the scaled input behind lifts, on its grid."""
+def identity_network(
+    spec: InputSpec, scale: InputScale, lifts: Sequence[Lift] = (), numbers: NumberGrid | None = None
+) -> Network:
+    """Builds the network of a model before its first version: the scaled input behind lifts, on its grid.
+
+    numbers: the grid of targets that are numbers."""
     size = prod(spec.shape)
     bound = max((lift.bound for lift in lifts), default=CLIP)
     layout = Layout(
-        input=spec, backbone=IdentityBackbone(), lifts=lift_layouts(lifts), shift=shift_for(bound), classes=[]
+        input=spec,
+        backbone=IdentityBackbone(),
+        lifts=lift_layouts(lifts),
+        shift=shift_for(bound),
+        classes=[],
+        numbers=numbers,
     )
     width = sum(lift.width for lift in lifts) or size
     return Network(layout, scale, Dense([], size), lifts, Dense([], width), GrownLinear([])).eval()

@@ -1,1 +1,1 @@
-"""The exact head where targets are numbers: from sums to weights."""
+"""Exact heads of targets that are numbers: sums to weights."""

@@ -19,6 +19,7 @@ from service.contract.enums import Family
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import frozen_features_for
+from service.learning.exact.lift_choice import ByAccuracy
 from service.learning.exact.out_of_fold import LeftOut, lda_out_of_fold
 from service.learning.exact.params import ExactParams, unfit
 from service.learning.exact.solve import Head, solve_lda
@@ -63,7 +64,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     """Adds the batch to the sums and solves. Every batch works: new, known or mixed classes, one row or none."""
     base = params.under(base, data)
     discriminants = Discriminants(params.tau)
-    frozen = frozen_features_for(base, data, params.lifts, discriminants, run, params.fades)
+    frozen = frozen_features_for(base, data, params.lifts, ByAccuracy(discriminants), run, params.fades)
     return learn_exactly(base, data, frozen, discriminants, params, run)
 
 

@@ -18,11 +18,14 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import features_of_base, frozen_features_for
+from service.learning.exact.lift_choice import ByAccuracy
 from service.learning.exact.params import ExactParams, unfit
 from service.learning.exact.ridge_solver import ALPHAS, Ridge
 from service.learning.exact.stable_columns import can_stay, with_old_columns
-from service.learning.method import Data, Learned, Method
+from service.learning.method import Data, Learned, Method, Setting
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.number_heads.learn import learn_numbers
+from service.learning.number_heads.strength import NUMBER_ALPHAS
 from service.learning.run import Run
 
 FADING_ALPHA = 0.1
@@ -36,7 +39,8 @@ class Params(ExactParams):
     alpha: Literal["search"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
         default="search",
         description="Strength of the ridge, in units of each feature's variance; search takes it from "
-        f"{', '.join(f'{alpha:g}' for alpha in ALPHAS)} by rows kept back for choosing; {FADING_ALPHA:g} with a decay.",
+        f"{', '.join(f'{alpha:g}' for alpha in ALPHAS)} by rows kept back for choosing; {FADING_ALPHA:g} with a decay. "
+        f"Of numbers: {', '.join(f'{alpha:g}' for alpha in NUMBER_ALPHAS)}.",
     )
     discriminants: bool = Field(
         default=False,
@@ -59,12 +63,33 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     frozen = (
         features_of_base(kept, data)
         if kept is not None
-        else frozen_features_for(base, data, params.lifts, ridge, run, params.fades)
+        else frozen_features_for(base, data, params.lifts, ByAccuracy(ridge), run, params.fades)
     )
     if kept is None:
         return learn_exactly(base, data, frozen, ridge, params, run)
     whole_head = learn_exactly(base, data, frozen, ridge, params.model_copy(update={"per_source": False}), run)
     return with_old_columns(kept, whole_head, data)
+
+
+def numbers(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
+    """Does the same where targets are numbers: their sums are columns of the same ledger."""
+    return learn_numbers(base, data, params, run, NUMBER_ALPHAS if params.alpha == "search" else (params.alpha,))
+
+
+OF_CLASSES = {
+    "prior": "it weighs classes by how many rows they have",
+    "discriminants": "they set classes apart",
+    "stable_scores": "it keeps the scores of old classes where classes are new",
+}
+"""Parameters that mean nothing where targets are numbers, each with the reason."""
+
+
+def unfit_here(setting: Setting, params: Params) -> tuple[str, str] | None:
+    """Returns the parameter and the sentence that refuse it: see `unfit`. Of numbers also what is of classes alone."""
+    for name, why in OF_CLASSES.items() if setting.target.kind == "number" else ():
+        if getattr(params, name) != Params.model_fields[name].default:
+            return name, f"{name} means nothing here: {why}, and the targets of this model are numbers. Leave it out."
+    return unfit(setting, params)
 
 
 METHOD = Method(
@@ -77,5 +102,6 @@ METHOD = Method(
     update=update,
     good_when="Nearly always: new classes, known classes, few rows or many; an update takes a fraction of a second.",
     limits="The features stand still: what the lift or the frozen backbone does not show cannot be learned.",
-    unfit=unfit,
+    unfit=unfit_here,
+    numbers=numbers,
 )

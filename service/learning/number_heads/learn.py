@@ -1,0 +1,198 @@
+"""Learning numbers by closed form: adds the update's rounded features and goals to the ledger, and solves.
+
+The grid of the targets is fitted to the first batch, and stands from then on. One set of sums gives three kinds of
+heads: the *served* one knows every row, the *judged* one folds 2-9, and five others answer the update's own rows, each
+without its group of folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from service.learning.data.rows import FeatureRows
+from service.learning.data.target_grid import NumberGrid, goals_of
+from service.learning.exact.decay import Decay
+from service.learning.exact.frozen_features import FrozenFeatures, frozen_features_for
+from service.learning.exact.params import ExactParams
+from service.learning.exact.source_heads import PULLS
+from service.learning.exact.weighted_data import WeightedData
+from service.learning.ledger.batch_weights import OTHERS, BatchWeights
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.sums import Floats
+from service.learning.method import Data, Learned
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, source_head
+from service.learning.number_heads.decay import choose_decay
+from service.learning.number_heads.equations import NumberEquations, NumberHead, number_head
+from service.learning.number_heads.lift_choice import BySquaredError
+from service.learning.number_heads.out_of_fold import LeavingOut, counted
+from service.learning.number_heads.source_heads import NumberSourceHeads, answered_by_own, number_source_heads
+from service.learning.number_heads.strength import NUMBER_ALPHAS, Strength, choose_strength
+from service.learning.run import Run
+from service.learning.wording import listed
+
+
+def learn_numbers(
+    base: Checkpoint | None, data: Data, params: ExactParams, run: Run, alphas: Sequence[float] = NUMBER_ALPHAS
+) -> Learned:
+    """Makes the version of a closed form on frozen features. alphas: strengths to choose from, ascending.
+
+    An empty batch solves the ledger anew, as after a retraction. Once no row is known, the next batch begins anew, with
+    a grid of its own.
+    """
+    base = base if base is not None and (base.outputs or data.known_rows) else None
+    grid = grid_for(base, data)
+    base = params.under(base, data)
+    frozen = frozen_features_for(base, data, params.lifts, BySquaredError(grid, alphas), run, _fades(base, params))
+    weights, searched = _weights(params, data, frozen.space)
+    run.check()
+    weighted = WeightedData(data, frozen.space, weights)
+    solved = _solve(weighted, params, alphas, run)
+    sources, known = solved.sources, weighted.ledger.all.mass > 0
+    layout = frozen.layout.model_copy(
+        update={
+            "neck": [],
+            "head": [BlockLayout(rows=(0, grid.size), columns=(0, frozen.space.features), part="head.0")]
+            if known
+            else [],
+            "classes": [],
+            "sources": list(sources.names) if sources else [],
+            "temperature": 1.0,
+            "exact": ExactHead(
+                method="ridge",
+                alpha=solved.strength.alpha,
+                prior=1.0,
+                lift_rows=frozen.lift_rows,
+                lift_named=frozen.lift_named,
+                decay=weights.decay,
+                source_weights=dict(weights.sources),
+            ),
+        }
+    )
+    parts = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
+    for k in range(len(sources.names) if sources else 0):
+        assert sources is not None
+        parts |= {source_head(k): _tensors(sources.served[k]), f"judge.source.{k}": _tensors(sources.judged[k])}
+    learned = frozenset(data.known_batches) | frozenset(data.batch.batches)
+    return Learned(
+        Checkpoint(layout, {**frozen.parts, **parts}, {**frozen.learned, **dict.fromkeys(parts, learned)}),
+        out_of_fold=solved.out_of_fold,
+        details={**frozen.details, **_details(frozen, solved, weights, searched)},
+        notes=(*frozen.notes, *_notes(data, params, weights, solved)),
+        multiply_adds=_multiply_adds(frozen, data.entry(frozen.space), solved),
+    )
+
+
+def grid_for(base: Checkpoint | None, data: Data) -> NumberGrid:
+    """The grid of the base, or one fitted to the batch."""
+    if base is not None and base.layout.numbers is not None:
+        return base.layout.numbers
+    target, rows = data.target, data.batch
+    assert target.kind == "number", "numbers are learned where targets are numbers"
+    return NumberGrid.fitted(target, goals_of(target.scale, target.from_, rows.targets, rows.inputs))
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """The heads of one set of sums; out_of_fold [n, k] in units."""
+
+    strength: Strength
+    served: NumberHead
+    judged: NumberHead
+    out_of_fold: Floats
+    sources: NumberSourceHeads | None
+
+
+def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float], run: Run) -> Solved:
+    space, ledger = weighted.space, weighted.ledger
+    entry, grid = weighted.data.entry(space), space.numbers
+    assert grid is not None, "the space of numbers has their grid"
+    run.progress("solving", 0, 3)
+    strength = choose_strength(ledger.learn, ledger.select, grid.size, space.shift, alphas, run.check)
+    alpha = strength.alpha
+    run.progress("solving", 1, 3)
+    served, out_of_fold = NumberHead.blank(grid.size, space.features), np.full((len(entry), grid.size), np.nan)
+    if ledger.all.mass > 0:
+        leaving_out = LeavingOut(NumberEquations(ledger.all, grid.size, space.shift), alpha, grid, run.check)
+        served = leaving_out.head
+        if len(entry):
+            out_of_fold = leaving_out.judged(entry, counted(entry, weighted))
+    run.progress("solving", 2, 3)
+    judged = number_head(ledger.unjudged, grid.size, space.shift, alpha)
+    run.check()
+    sources = number_source_heads(params.per_source, weighted, strength.head, alpha, run.check)
+    if sources is not None and len(entry):
+        out_of_fold = answered_by_own(sources, weighted, alpha, out_of_fold, run.check)
+    run.progress("solving", 3, 3)
+    return Solved(strength, served, judged, out_of_fold, sources)
+
+
+def _weights(params: ExactParams, data: Data, space: Space) -> tuple[BatchWeights, Decay]:
+    """The weights of batches, and how their decay was chosen: searched unless one was asked for."""
+    given = params.given_decay if params.decay is not None or params.half_life is not None else None
+    chosen = given or choose_decay(data, space, params.source_weights)
+    return BatchWeights(chosen.decay, params.source_weights), chosen
+
+
+def _fades(base: Checkpoint | None, params: ExactParams) -> bool:
+    """Whether older batches count less: as asked for, else as in the base."""
+    if params.decay not in (None, "search") or params.half_life is not None:
+        return params.fades
+    return base is not None and base.layout.exact is not None and base.layout.exact.decay < 1
+
+
+def _tensors(head: NumberHead) -> dict[str, Tensor]:
+    return {
+        "weight": torch.from_numpy(head.weight.astype(np.float32)),
+        "bias": torch.from_numpy(head.bias.astype(np.float32)),
+    }
+
+
+def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, searched: Decay) -> dict[str, object]:
+    by, strength, grid = solved.sources, solved.strength, frozen.layout.numbers
+    assert grid is not None
+    weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
+    return {
+        **weighed,
+        **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
+        **searched.report(),
+        "lift": [lift.kind for lift in frozen.layout.lifts] or ["none"],
+        "features": frozen.space.features,
+        "grid": frozen.space.step,
+        "form": "ridge",
+        "alpha": strength.alpha,
+        "alphas_tried": {f"{alpha:g}": error for alpha, error in strength.errors.items()},
+        "target_offset": grid.offset,
+        "target_step": grid.step,
+    }
+
+
+def _notes(data: Data, params: ExactParams, weights: BatchWeights, solved: Solved) -> list[str]:
+    """Notes on sources and weights, and on what no longer holds with them."""
+    notes = [solved.sources.note] if solved.sources else []
+    if params.per_source is True and solved.sources is None:
+        notes.append("No source has a head of its own: that takes two with enough rows among those kept for choosing.")
+    known = data.known_sources | set(data.batch.sources)
+    if nowhere := sorted(set(weights.sources) - {OTHERS} - known):
+        notes.append(f"source_weights names {listed(nowhere, quote=True)}, and no batch comes from there.")
+    if params.width is not None and params.lifts is None:
+        notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
+    if not weights.whole:
+        notes.append(
+            f"Weighted: {weights.sentence()}. The head depends on the order of the batches, so it is not exact; the "
+            'certificate is of the unweighted sums. "decay": 1 asks for the exact head.'
+        )
+    return notes
+
+
+def _multiply_adds(frozen: FrozenFeatures, entry: FeatureRows, solved: Solved) -> int:
+    """Counts features of the new rows, their sums, a Cholesky of M^3 / 6 a head, and the answers out of fold."""
+    width = frozen.space.features
+    heads = max(len(solved.strength.errors), 1) + 2
+    heads += (len(PULLS) + 2) * len(solved.sources.names) if solved.sources else 0
+    sums = 2 * len(entry) * (frozen.space.width + 1) ** 2
+    return len(entry) * (frozen.space.multiply_adds + width**2) + sums + heads * (width**3 // 6)

@@ -1,0 +1,89 @@
+"""Compares lifts where targets are numbers: by the squared error of their heads on rows that these never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.contract.inputs import InputSpec
+from service.learning.data.rows import SELECT_FOLD, FeatureRows, Rows
+from service.learning.data.target_grid import NumberGrid
+from service.learning.exact.lift_choice import (
+    LEAST_ROWS,
+    SELECTING_ROWS,
+    LiftChoice,
+    lift_names,
+    tried_rows,
+    without_rows,
+)
+from service.learning.ledger.feature_space import Space, feature_rows
+from service.learning.ledger.headless_networks import identity_network
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
+from service.learning.network.checkpoint import Layout
+from service.learning.network.input_scale import InputScale
+from service.learning.network.lifts import candidate_lifts
+from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units
+from service.learning.number_heads.out_of_fold import LeavingOut
+from service.learning.number_heads.strength import NUMBER_ALPHAS, choose_strength
+from service.learning.run import Run
+
+WORTH = 0.02
+"""Part of the squared error that lifts beside a pretrained backbone must win: they double the width."""
+
+
+@dataclass(frozen=True)
+class BySquaredError:
+    """Compares lifts by the mean squared error of their heads, in units of the grid."""
+
+    numbers: NumberGrid
+    alphas: Sequence[float] = NUMBER_ALPHAS
+
+    def choose(self, spec: InputSpec, scale: InputScale, rows: Rows, run: Run) -> LiftChoice:
+        """Chooses by the error on fold 2 of a head of folds 3-9, from sums, ties to the smaller; no judging fold
+        decides. With fewer than 200 rows in fold 2, out of fold over folds 2-9; with fewer than 20 rows none is tried.
+        """
+        tried = tried_rows(rows)
+        if len(tried) < LEAST_ROWS:
+            return LiftChoice(without_rows(spec), {})
+        candidates, errors = candidate_lifts(spec, len(rows)), list[float]()
+        for lifts in candidates:
+            run.check()
+            run.progress("choosing a lift", len(errors), len(candidates))
+            space = Space.of(identity_network(spec, scale, lifts, self.numbers))
+            errors.append(unseen_error(feature_rows(space, tried, run.check), space, self.alphas, run.check))
+        scores = {lift_names(lifts): round(error, 6) for lifts, error in zip(candidates, errors, strict=True)}
+        return LiftChoice(candidates[int(np.argmin(errors))], scores)
+
+    def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
+        """None: lifts are always compared anew."""
+        return None
+
+    def beside(self, both: Space, alone: int, rows: Rows, run: Run) -> tuple[bool, dict[str, float]]:
+        """Whether lifts beside the first `alone` features of the space win enough, and the errors of both."""
+        tried = tried_rows(rows)
+        if len(tried) < LEAST_ROWS:
+            return False, {}
+        entry = feature_rows(both, tried, run.check, run.progress)
+        fewer = entry.with_features(np.delete(entry.inputs, np.s_[alone : both.features], 1))
+        errors = [unseen_error(side, both, self.alphas, run.check) for side in (fewer, entry)]
+        scores = zip((alone, both.features), errors, strict=True)
+        return errors[1] < errors[0] * (1 - WORTH), {f"{m} features": round(error, 6) for m, error in scores}
+
+
+def unseen_error(entry: FeatureRows, space: Space, alphas: Sequence[float], check: Callable[[], None]) -> float:
+    """The mean squared error on fold 2 of a head of folds 3-9, in units; with fewer than 200 rows in fold 2, that of
+    out-of-fold answers to folds 2-9. entry: rows of folds 2-9 in the space."""
+    grid = space.numbers
+    assert grid is not None, "the space of numbers has their grid"
+    selecting = entry.folds == SELECT_FOLD
+    learn, select = Sums.of(entry.take(~selecting)), Sums.of(entry.take(selecting))
+    strength = choose_strength(learn, select, grid.size, space.shift, alphas, check)
+    if int(selecting.sum()) >= SELECTING_ROWS:
+        return float(NumberMoments.of(select, grid.size).squared_errors(strength.head, space.shift).mean())
+    equations = NumberEquations(learn + select, grid.size, space.shift)
+    answers = LeavingOut(equations, strength.alpha, grid, check).answers(entry, np.ones(len(entry)))
+    misses = answers - goals_in_units(entry, grid)
+    return float(np.nanmean(misses**2)) if np.isfinite(misses).any() else np.inf

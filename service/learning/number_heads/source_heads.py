@@ -1,0 +1,110 @@
+"""A head for each source where targets are numbers: the shared one, with the source's own rows counting more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.learning.data.rows import FeatureRows
+from service.learning.exact.source_heads import FEWEST, MOST_WORK, PULLS, Wish, by_source, pulled
+from service.learning.exact.weighted_data import WeightedData
+from service.learning.ledger.sums import Floats, Sums
+from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, number_head
+from service.learning.number_heads.out_of_fold import LeavingOut, counted
+from service.learning.wording import listed
+
+LEAST_ROWS = 20
+"""Selecting rows of a source with which it may have a head."""
+
+
+@dataclass(frozen=True, eq=False)
+class NumberSourceHeads:
+    """The heads of each source, by name: the served ones, and those that never saw the judging folds.
+
+    scores: the mean squared error of the shared head and of each pull on selecting rows, in units.
+    """
+
+    names: tuple[str, ...]
+    pull: float
+    served: list[NumberHead]
+    judged: list[NumberHead]
+    scores: dict[str, float]
+    note: str
+
+
+def number_source_heads(
+    wish: Wish, weighted: WeightedData, shared: NumberHead, alpha: float, check: Callable[[], None]
+) -> NumberSourceHeads | None:
+    """Solves the heads of sources; None where fewer than two have enough rows or, on "auto", the shared one is better.
+
+    shared: the head of all learning rows.
+    """
+    ledger, space = weighted.ledger, weighted.space
+    grid = space.numbers
+    assert grid is not None, "the space of numbers has their grid"
+    selected = ledger.selected
+    names = _with_rows(selected, space.features) if wish else ()
+    if len(names) < 2:
+        return None
+
+    def heads(total: Sums, own: Sequence[Sums], pull: float) -> list[NumberHead]:
+        check()
+        return [number_head(pulled(total, sums, pull), grid.size, space.shift, alpha) for sums in own]
+
+    def error(rows: FeatureRows, by: Sequence[NumberHead]) -> float:
+        misses = np.full((len(rows), grid.size), np.nan)
+        for name, mask in by_source(names, rows):
+            answers = by[names.index(name)].answers(rows.take(mask), space.shift)
+            misses[mask] = answers - goals_in_units(rows.take(mask), grid)
+        return float(np.nanmean(misses**2)) if np.isfinite(misses).any() else np.nan
+
+    own = [weighted.of_source(name).ledger for name in names]
+    scores = {"shared": error(selected, [shared] * len(names))}
+    for pull in PULLS:
+        scores[f"{pull:g}"] = error(selected, heads(ledger.learn, [sums.learn for sums in own], pull))
+    best = min(PULLS, key=lambda pull: (scores[f"{pull:g}"], pull))
+    if wish == "auto" and scores[f"{best:g}"] >= scores["shared"]:
+        return None
+    judged = heads(ledger.unjudged, [sums.unjudged for sums in own], best)
+    served = heads(ledger.all, [sums.all for sums in own], best)
+    together = [number_head(ledger.unjudged, grid.size, space.shift, alpha)] * len(names)
+    note = _note(names, error(ledger.exam, judged), error(ledger.exam, together))
+    return NumberSourceHeads(names, best, served, judged, {name: round(s, 6) for name, s in scores.items()}, note)
+
+
+def answered_by_own(
+    heads: NumberSourceHeads, weighted: WeightedData, alpha: float, answers: Floats, check: Callable[[], None]
+) -> Floats:
+    """Out-of-fold answers to the update's rows, each by the head of its source. -> [n, k]
+
+    `answers`: by the shared head, for rows of sources without one.
+    """
+    answers, entry, space = answers.copy(), weighted.data.entry(weighted.space), weighted.space
+    assert space.numbers is not None
+    for name, mask in by_source(heads.names, entry):
+        own = weighted.of_source(name)
+        total = pulled(weighted.ledger.all, own.ledger.all, heads.pull)
+        counts = counted(entry, weighted) + heads.pull * counted(entry, own)
+        equations = NumberEquations(total, space.numbers.size, space.shift)
+        answers[mask] = LeavingOut(equations, alpha, space.numbers, check).judged(entry, counts)[mask]
+    return answers
+
+
+def _with_rows(selected: FeatureRows, width: int) -> tuple[str, ...]:
+    """Sources with enough selecting rows, those with most of them, by name."""
+    rows = Counter(selected.sources[k] for k in selected.source)
+    enough = [name for name, n in rows.items() if name and n >= LEAST_ROWS]
+    most = max(int(MOST_WORK / max(width, 1) ** 3), FEWEST)
+    return tuple(sorted(sorted(enough, key=lambda name: (-rows[name], name))[:most]))
+
+
+def _note(names: Sequence[str], own: float, shared: float) -> str:
+    """Says what naming the source is worth, on trusted rows, by mean squared errors."""
+    note = f"{listed(names, quote=True)} have heads of their own, for predictions that name their source"
+    if not np.isfinite(own) or not shared > 0:
+        return f"{note}; all others are answered by the shared one."
+    ratio = (own / shared) ** 0.5
+    return f"{note}: on their trusted rows the root mean square error is {ratio:.2f} times that of the shared head."
