@@ -38,7 +38,9 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
 
 
 def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
-    """Adds a batch, unless its content and source are there, or `again`. -> the batch, and whether it is new"""
+    """Adds a batch, unless its content and source are there, or `again`. -> the batch, and whether it is new
+
+    What happens to it later begins as None."""
     if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):
         return known, False
     batch = Batch(
@@ -53,14 +55,7 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
         lent=list(arrival.lent),
         source=arrival.source,
         kept_rows=arrival.rows,
-        kept_as=None,
-        trusted=None,
-        settled_at=None,
-        doomed=None,
-        rejected_by=None,
         received_at=now(),
-        retracted_at=None,
-        erased_at=None,
     )
     session.add(batch)
     session.flush()

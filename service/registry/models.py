@@ -33,7 +33,6 @@ def create(session: Session, request: CreateModel) -> Model:
         input=request.input.model_dump(mode="json", exclude_none=True),
         architecture=request.architecture.model_dump(mode="json"),
         classes=clean_class_names(request.classes, "/classes"),
-        live_version_id=None,
         method=request.method.model_dump(),
         gate=request.gate.model_dump(mode="json"),
         promotion=request.promotion,
@@ -41,7 +40,6 @@ def create(session: Session, request: CreateModel) -> Model:
         memory_rows=request.memory_rows,
         folding={},
         created_at=now(),
-        archived_at=None,
     )
     session.add(model)
     session.flush()

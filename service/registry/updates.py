@@ -32,37 +32,22 @@ class Order:
 
 
 def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
-    """Queues an update, in the caller's transaction."""
-    at = now()
+    """Queues an update, in the caller's transaction. What only its execution knows begins as None."""
     update = Update(
         id=new_id("upd"),
         model_id=model.id,
         kind=order.kind,
         batches=list(order.batches),
         requested_method=order.method or (model.method if order.kind is UpdateKind.LEARN else None),
-        challenges=None,
-        method=None,
-        why=None,
         seed=order.seed,
         reason=order.reason,
         erase=order.erase,
         state=UpdateState.QUEUED,
-        verdict=None,
-        base_version_id=None,
-        version_id=None,
         attempts=0,
         fence=0,
-        worker=None,
-        lease_until=None,
         run_after=0.0,
         cancel_requested=False,
-        progress=None,
-        error=None,
-        learned_rows=None,
-        exam_rows=None,
-        created_at=at,
-        started_at=None,
-        finished_at=None,
+        created_at=now(),
     )
     session.add(update)
     session.flush()

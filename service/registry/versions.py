@@ -61,7 +61,6 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
         bytes=sum(s["bytes"] for s in made.shards),
         report=made.report,
         created_at=now(),
-        erased_at=None,
     )
     session.add(version)
     session.flush()

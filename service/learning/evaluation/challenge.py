@@ -11,9 +11,8 @@ import numpy as np
 import torch
 
 from service.learning.data.rows import Ints, Rows, bounded
-from service.learning.exact.discriminants import with_discriminants
-from service.learning.exact.ridge_solver import DEFAULT_ALPHA
-from service.learning.exact.solve import Head, solve_lda, solve_ridge
+from service.learning.exact.ridge_solver import solved_as
+from service.learning.exact.solve import Head
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space, feature_blocks
 from service.learning.method import Data
@@ -89,11 +88,4 @@ def _unselected(version: Checkpoint, data: Data) -> Head | None:
     space = Space.of(version)
     weights = BatchWeights(exact.decay, exact.source_weights)
     whole = data.grown(space) if weights.plain else data.weighted(space, weights)
-    learn = whole.learn
-    if exact.method == "lda":
-        return solve_lda(learn, space.shift, exact.prior).aligned(version.classes)
-    alpha = DEFAULT_ALPHA if exact.alpha is None else exact.alpha
-    head = solve_ridge(learn, space.shift, alpha, exact.prior)
-    if exact.method == "both":
-        head = with_discriminants(head, learn, space.shift)
-    return head.aligned(version.classes)
+    return solved_as(exact, whole.learn, space.shift).aligned(version.classes)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.discriminants import blended, blended_out_of_fold, compared, with_discriminants
 from service.learning.exact.out_of_fold import LeftOut, lda_out_of_fold, ridge_out_of_fold
-from service.learning.exact.solve import Head, RidgeEquations, solve_ridge, solved_once
+from service.learning.exact.solve import Head, RidgeEquations, solve_lda, solve_ridge, solved_once
 from service.learning.exact.solver import Fitted, Name
 from service.learning.ledger.moments import Moments
 from service.learning.ledger.sums import Sums
+from service.learning.network.checkpoint import ExactHead
 
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)
 """The grid of the ridge's strength, in units of each feature's own variance. Squared error asks for 1 where rows are
@@ -68,6 +69,13 @@ def choose_alpha(
     scores = _searched(error, grid, first)
     best = _best(scores)
     return AlphaChoice(best, solved_once(learn, shift, best, prior, lambda: heads[best]), scores)
+
+
+def solved_as(exact: ExactHead, sums: Sums, shift: int) -> Head:
+    """Solves sums as a version says that its own head was solved. Raises MethodRefused."""
+    if exact.method == "lda":
+        return solve_lda(sums, shift, exact.prior)
+    return Ridge(exact.prior, discriminants=exact.method == "both").solve(sums, shift, exact.alpha)
 
 
 def _searched(error: Callable[[float], float], grid: Sequence[float], first: int) -> dict[float, float]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from service.learning.exact.discriminants import with_discriminants
-from service.learning.exact.solve import ABSENT, solve_lda, solve_ridge
+from service.learning.exact.ridge_solver import solved_as
+from service.learning.exact.solve import ABSENT
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data
@@ -29,12 +29,7 @@ def unselected(base: Checkpoint, data: Data) -> Tensors | None:
     ledger = data.ledger(space) if unweighted else data.weighted(space, weights, own=False)
     if not ledger.learn.mass:
         return None
-    if exact.alpha is None:
-        head = solve_lda(ledger.learn, space.shift, exact.prior)
-    else:
-        head = solve_ridge(ledger.learn, space.shift, exact.alpha, exact.prior)
-    if exact.method == "both":
-        head = with_discriminants(head, ledger.learn, space.shift)
+    head = solved_as(exact, ledger.learn, space.shift)
     solved = head.aligned(base.classes)
     weight, bias = (torch.from_numpy(values).float() for values in (solved.weight, solved.bias))
     solved_for = frozenset(head.classes)
