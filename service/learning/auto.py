@@ -96,6 +96,8 @@ class _Table:
         self.trained = base is not None and base.layout.trained and not _frozen_backbone(base)
 
     def choice(self) -> Choice:
+        if self.data.target.kind == "number":
+            return self._numbers()
         if foreign(self.base) and not (self.params.stable_scores and self.new and self.trained and not self._missing):
             return self._imported()
         if not self.around.keeps:
@@ -121,6 +123,15 @@ class _Table:
         if self.new:
             return self._new_classes()
         return self._known_classes()
+
+    def _numbers(self) -> Choice:
+        """The exact head alone learns numbers; it says so itself where a request asks for what is of classes."""
+        asked = {"stable_scores": True} if self.params.stable_scores else {}
+        return Choice(
+            {"name": "ridge", "decay": "search"} | asked,
+            "auto: targets that are numbers; the exact head over everything, and older batches count less, as far as "
+            "that helped.",
+        )
 
     def _imported(self) -> Choice:
         """Imported weights know more than the rows here can show; an exact head of these rows must win first."""

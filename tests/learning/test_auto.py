@@ -11,6 +11,7 @@ from service.contract.inputs import Architecture, ImageInput, InputSpec, MlpBack
 from service.learning.auto import EXACT, AutoParams, Choice, Surroundings, auto
 from service.learning.methods import METHODS, resolve
 from tests.learning.memory_data import Stream
+from tests.learning.number_streams import NumberStream
 
 SPEC = VectorInput(kind="vector", size=6, scale={"range": [-8, 8]})
 MLP = Architecture(backbone=MlpBackbone(name="mlp", hidden=[8]))
@@ -137,3 +138,16 @@ def test_every_request_of_the_table_is_one_that_can_be_made() -> None:
                 resolve(request)
         assert choice.why.startswith("auto: ")
         assert choice.why.endswith(".")
+
+
+def test_numbers_are_learned_by_the_exact_head_whose_decay_is_searched() -> None:
+    stream = NumberStream(SPEC)
+    X, _ = rows("ab", 30)
+    first = auto(None, stream.offered(X, X[:, 0]))
+    assert first.request == {"name": "ridge", "decay": "search"}
+    assert first.challenger is None
+    assert "numbers" in first.why
+    stream.learns(X, X[:, 0])
+    assert auto(stream.checkpoint, stream.offered(X, X[:, 0])) == first
+    asked = auto(None, stream.offered(X, X[:, 0]), AutoParams(stable_scores=True))
+    assert asked.request["stable_scores"], "ridge refuses it by name"
