@@ -64,6 +64,57 @@ def auc_at_most(value: float, higher: int, lower: int, usual: float) -> float:
     return 0.5 * math.erfc((usual - value) / math.sqrt(2 * spread / (higher * lower)))
 
 
+def signed_rank(differences: NDArray[np.float64]) -> float:
+    """Chance that differences about 0 lie so far above it (one-sided; Wilcoxon 1945, normal with ties). [n]
+
+    Zeros are left out. 1.0 of fewer than five differences.
+    """
+    from scipy.special import ndtr
+
+    signed = differences[differences != 0]
+    n = len(signed)
+    if n < 5:
+        return 1.0
+    ranks, counts = _ranks(np.abs(signed))
+    spread = n * (n + 1) * (2 * n + 1) / 24 - float((counts**3 - counts).sum()) / 48
+    return float(ndtr(-(ranks[signed > 0].sum() - n * (n + 1) / 4) / math.sqrt(spread)))
+
+
+def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Spearman's, of a [n] and b [n]; 0 where one of them has but one value."""
+    if len(a) < 2 or np.ptp(a) <= ONE_VALUE or np.ptp(b) <= ONE_VALUE:
+        return 0.0
+    return float(np.corrcoef(_ranks(a)[0], _ranks(b)[0])[0, 1])
+
+
+ONE_VALUE = 1e-9
+"""Numbers closer than this are one value: what is left of their difference is rounding."""
+
+
+def one_more(value: float, before: NDArray[np.float64], prior: float, noise: float) -> float:
+    """Chance that one more draw lies so far above the ones before (Student's t). before [k], k >= 1
+
+    Their spread is drawn toward `prior` as if by four more draws. `noise`: variance of this draw alone.
+    """
+    from scipy.special import stdtr
+
+    k = len(before)
+    spread = (PRIOR_DRAWS * prior**2 + (float(before.var(ddof=1)) * (k - 1) if k > 1 else 0.0)) / (PRIOR_DRAWS + k - 1)
+    t = (value - float(before.mean())) / math.sqrt(spread * (1 + 1 / k) + noise)
+    return float(stdtr(PRIOR_DRAWS + k - 1, -t))
+
+
+PRIOR_DRAWS = 4
+"""Draws that the usual spread is worth before there are any."""
+
+
+def _ranks(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Ranks from 1, those of ties their mean, and how many share each value. [n] -> [n], [values]"""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[place], counts
+
+
 @dataclass(frozen=True)
 class Paired:
     """Before and after on the same n rows: `worse` were right and are wrong now, `better` the reverse."""

@@ -23,6 +23,13 @@ def points(change: float) -> str:
     return f"{'−' if change < 0 else '+'}{abs(100 * change):.1f} points"
 
 
+def amount(value: float) -> str:
+    """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
+    if 100 <= abs(value) < 1e9:
+        return f"{value:,.0f}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−", int(value < 0))
+
+
 def rows(n: int) -> str:
     """1088 -> "1,088 rows"."""
     return f"{n:,} {'row' if n == 1 else 'rows'}"

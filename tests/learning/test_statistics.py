@@ -6,7 +6,18 @@ from math import comb, prod
 import numpy as np
 import pytest
 
-from service.learning.statistics import Agreement, Paired, at_least, auc, auc_at_most, holm, wilson
+from service.learning.statistics import (
+    Agreement,
+    Paired,
+    at_least,
+    auc,
+    auc_at_most,
+    holm,
+    one_more,
+    rank_correlation,
+    signed_rank,
+    wilson,
+)
 
 
 @pytest.mark.parametrize("p", [0.0, 0.03, 0.5, 0.97, 1.0])
@@ -93,3 +104,30 @@ def test_the_chance_of_a_small_area_agrees_with_simulation() -> None:
     assert np.mean(drawn) == pytest.approx(0.9, abs=0.005)
     for value in (0.8, 0.85, 0.9):
         assert auc_at_most(value, 20, 12, 0.9) == pytest.approx(np.mean(np.array(drawn) <= value), abs=0.04)
+
+
+@pytest.mark.parametrize("n", [6, 30, 400])
+def test_ranks_equal_those_of_scipy_with_ties(n: int) -> None:
+    from scipy import stats
+
+    random = np.random.default_rng(n)
+    differences = np.round(random.normal(0.3, 1, n), 1)
+    differences[0] = 0
+    expected = stats.wilcoxon(differences, alternative="greater", method="asymptotic").pvalue
+    assert signed_rank(differences) == pytest.approx(expected)
+    a, b = np.round(random.normal(size=(2, n)), 1)
+    assert rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b)[0])
+
+
+def test_too_few_differences_and_one_value_prove_nothing() -> None:
+    assert signed_rank(np.ones(4)) == signed_rank(np.zeros(100)) == signed_rank(np.zeros(0)) == 1.0
+    assert rank_correlation(np.ones(5), np.arange(5.0)) == rank_correlation(np.zeros(1), np.zeros(1)) == 0.0
+
+
+def test_one_more_draw_is_judged_by_the_spread_of_those_before() -> None:
+    """Before there are two, by the prior: Student's t of 4 degrees, 4.604 for one in two hundred."""
+    once = np.array([1.0])
+    assert one_more(1 + 4.604 * 0.5 * np.sqrt(2), once, prior=0.5, noise=0.0) == pytest.approx(0.005, abs=1e-5)
+    assert one_more(1 + 4.604 * np.sqrt(0.5 + 2), once, prior=0.5, noise=2.0) == pytest.approx(0.005, abs=1e-5)
+    calm, wild = np.array([0.9, 1.0, 1.1] * 6), np.array([-2.0, 1.0, 4.0] * 6)
+    assert one_more(3.0, calm, 0.35, 0.01) < 1e-6 < 0.1 < one_more(3.0, wild, 0.35, 0.01)

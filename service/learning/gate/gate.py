@@ -7,7 +7,7 @@ the update's rows vote for the bad version.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from service.contract.enums import Outcome, Severity
 from service.contract.policy import GatePolicy
@@ -36,7 +36,12 @@ RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = 
 
 def judge(measured: Measured, policy: GatePolicy) -> GateReport:
     """Applies every rule; the first that fires at the highest severity gives the verdict."""
-    findings = {(number, name): rule(measured, policy) for number, name, rule in RULES}
+    return decided({(number, name): rule(measured, policy) for number, name, rule in RULES}, measured.live)
+
+
+def decided(findings: Mapping[tuple[int, str], Finding], live: int | None) -> GateReport:
+    """The verdict of what every rule found, by its number and name, in the order in which they decide. live: number of
+    the version that answers now."""
     firing = [f for severity in (Severity.REJECTED, Severity.HELD) for f in findings.values() if f.fires is severity]
     deciding = firing[0] if firing else None
     unproven = [f.what for f in findings.values() if f.unproven]
@@ -44,7 +49,7 @@ def judge(measured: Measured, policy: GatePolicy) -> GateReport:
         outcome=_outcome(deciding),
         rules=[_listed(number, name, finding) for (number, name), finding in sorted(findings.items())],
         unproven=bool(unproven),
-        why=_sentence(deciding, measured.live) if deciding else " ".join(unproven) or "Every check passed.",
+        why=_sentence(deciding, live) if deciding else " ".join(unproven) or "Every check passed.",
     )
 
 

@@ -1,0 +1,52 @@
+"""The gate where targets are numbers: measurements in, verdict out, by rules of its own and the order of the gate's.
+
+Where a row has several numbers, each rule is asked of each, and the worst finding stands for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from service.contract.enums import Severity
+from service.contract.number_policy import NumberPolicy
+from service.contract.report import GateReport
+from service.learning.gate import number_batch_rules, number_rules
+from service.learning.gate.gate import decided
+from service.learning.gate.measurements import Finding
+from service.learning.gate.number_batch_rules import NumberRule
+from service.learning.gate.number_measurements import NumberMeasured
+
+NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
+    (0, "first_version", number_rules.first_version),
+    (2, "wrong_unit", number_batch_rules.wrong_unit),
+    (2, "one_value", number_batch_rules.one_value),
+    (1, "unlearnable", number_batch_rules.unlearnable),
+    (2, "contradicts_everything", number_batch_rules.contradicts_everything),
+    (3, "outliers", number_batch_rules.outliers),
+    (4, "disagrees_broadly", number_batch_rules.disagrees_broadly),
+    (5, "forgets", number_rules.forgets),
+    (8, "worst_region", number_rules.worst_region),
+    (9, "slow_loss", number_rules.slow_loss),
+    (10, "learned_nothing", number_rules.learned_nothing),
+    (11, "sound", number_rules.sound),
+)
+"""Number, name, rule, in the order in which they decide: what says most of a wrong batch first. A number is that of the
+rule on classes which has the same purpose. Each is named after its part of the policy."""
+
+SEVERITY = {None: 0, Severity.HELD: 1, Severity.REJECTED: 2}
+
+
+def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
+    """Applies every rule to each number of a row; the first that fires at the highest severity gives the verdict."""
+    findings = {
+        (number, name): _worst([rule(measured, one, policy) for one in measured.numbers])
+        for number, name, rule in NUMBER_RULES
+    }
+    return decided(findings, measured.live)
+
+
+def _worst(findings: Sequence[Finding]) -> Finding:
+    """The finding that fires; else one that leaves something unproven; else the one with evidence."""
+    worst = max(findings, key=lambda f: (SEVERITY[f.fires], f.unproven, f.evidence))
+    return replace(worst, unproven=any(f.unproven for f in findings))

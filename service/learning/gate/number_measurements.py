@@ -1,0 +1,174 @@
+"""What the gate judges where targets are numbers: for each number of a row what its targets and its errors say.
+
+Values and errors are in the targets' own unit; where the logarithm is learned, values are targets and errors are of the
+logarithm, of which sentences make percent. Where a row has several numbers, every chance by which a rule fires is
+corrected for them; a chance that clears a batch is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.learning.wording import amount
+
+
+@dataclass(frozen=True)
+class Rise:
+    """Mean error before and after on the same rows. p: chance of such a rise, p_fall: of such a fall (Wilcoxon)."""
+
+    rows: int
+    before: float
+    after: float
+    p: float
+    p_fall: float = 1.0
+
+    @property
+    def rise(self) -> float:
+        """Relative: 0.05 for 5 % more."""
+        return self.after / self.before - 1 if self.before else 0.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """A fifth of the trusted rows by the base's value, or a source. `phrase`: as a sentence names it."""
+
+    phrase: str
+    change: Rise
+
+
+@dataclass(frozen=True)
+class RiseSince:
+    """An earlier promoted version and the candidate on the trusted rows that both answered."""
+
+    version: int
+    change: Rise
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A figure of a batch beside the same of the last promoted ones. p: chance of one more so far off."""
+
+    value: float
+    usual: float
+    p: float
+
+
+@dataclass(frozen=True)
+class OwnOrder:
+    """Rank correlation of targets with the answers of a head of the batch alone, out of fold.
+
+    p: chance that such a head does as well as the median · least: that of the last five batches; None: too few.
+    """
+
+    value: float
+    p: float
+    least: float | None
+
+
+@dataclass(frozen=True)
+class Repair:
+    """One repair for all targets of the batch. after: the median error then, over the usual one."""
+
+    factor: str
+    wrong: str
+    right: str
+    after: float
+
+
+@dataclass(frozen=True)
+class Outlying:
+    """Rows whose error is far beyond any of the last batches. p: chance of so many · row: the farthest, from 0."""
+
+    rows: int
+    p: float
+    row: int
+    target: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Commonest:
+    """The commonest target of a batch. usual: the share that trusted rows make one expect · p: chance of so many."""
+
+    target: float
+    share: float
+    usual: float
+    p: float
+
+
+@dataclass(frozen=True)
+class BatchFigures:
+    """What the batch looks like beside the last promoted ones. mean, median: of errors, over what is usual of such
+    rows · order: rank correlation of target and value · bias: mean of target - value, in usual errors; off: the same in
+    the targets' unit."""
+
+    rows: int
+    mean: Beside
+    median: Beside
+    order: Beside | None
+    bias: Beside
+    off: float
+    error: float
+    own: OwnOrder | None = None
+    repair: Repair | None = None
+    outliers: Outlying | None = None
+    commonest: Commonest | None = None
+
+
+@dataclass(frozen=True)
+class FirstNumber:
+    """A first version out of fold, beside the median of the targets. p: chance that it does as well by luck · p_skill:
+    chance of such errors, had it the skill that is due · constant: all targets are this value."""
+
+    rows: int
+    error: float
+    median_error: float
+    median: float
+    p: float
+    p_skill: float
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class OneNumber:
+    """Everything that was measured of one number of a row; None where there is no evidence.
+
+    `among`: numbers a row · `log`: errors are of the logarithm · `harm`: base and candidate on trusted rows, `own`: on
+    the update's own · `since`: each remembered version and the candidate, oldest first.
+    """
+
+    name: str
+    among: int = 1
+    log: bool = False
+    first: FirstNumber | None = None
+    batch: BatchFigures | None = None
+    harm: Rise | None = None
+    regions: tuple[Region, ...] = ()
+    since: tuple[RiseSince, ...] = ()
+    own: Rise | None = None
+
+    @property
+    def of(self) -> str:
+        """As it stands behind "targets" where a row has several numbers."""
+        return f' of "{self.name}"' if self.among > 1 else ""
+
+    @property
+    def for_it(self) -> str:
+        """As it stands behind "errors" and "rows"."""
+        return f' for "{self.name}"' if self.among > 1 else ""
+
+    def error(self, size: float) -> str:
+        """An error as a sentence says it."""
+        return f"{amount(100 * math.expm1(min(size, 700)))} %" if self.log else amount(size)
+
+
+@dataclass(frozen=True)
+class NumberMeasured:
+    """An update of a number model. `live`: number of the version that answers now (the base) · `sound`: weights are
+    finite and load again."""
+
+    live: int | None
+    numbers: Sequence[OneNumber]
+    sound: bool | None = None

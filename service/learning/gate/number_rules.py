@@ -1,0 +1,133 @@
+"""Rules 0, 5 and 8-11 where targets are numbers: did it learn anything, and do errors on trusted rows stay?"""
+
+from __future__ import annotations
+
+from service.contract.enums import Severity
+from service.contract.number_policy import NumberPolicy
+from service.learning.gate.measurements import Finding
+from service.learning.gate.number_measurements import NumberMeasured, OneNumber, Rise
+from service.learning.wording import amount, percent, rows, whole_percent
+
+SURELY = 0.05
+"""Chance below which something is no luck where no rule sets another."""
+OLD_ROWS = "Do these targets agree with those of older rows? If they do, send rows like the older ones along."
+
+
+def first_version(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
+    """Rule 0: a first version must do better than the median of its targets on rows that it has not seen."""
+    first, rule = number.first, policy.first_version
+    if first is None:
+        return Finding("This is not the first version.", limit=rule.p)
+    if first.constant and first.rows:
+        what = f"All targets{number.of} are {amount(first.median)}, so nothing shows whether they can be predicted."
+        return Finding(what, limit=rule.p, evidence=False, unproven=True)
+    if first.rows < rule.min_rows:
+        few = f"{rows(first.rows)} {'is' if first.rows == 1 else 'are'} too few to judge it."
+        return Finding(few, limit=rule.p, evidence=False, unproven=True)
+    off = f"On {rows(first.rows)} it had not seen it is off by {number.error(first.error)}"
+    beside = f"always saying {amount(first.median)} is off by {number.error(first.median_error)}"
+    if first.p <= rule.p:
+        return Finding(f"{off}; {beside}.", first.p, rule.p)
+    if first.p_skill < SURELY:
+        what = f"The targets{number.of} cannot be predicted from the inputs. {off}, and {beside}."
+        return Finding(what, first.p, rule.p, Severity.HELD, "Do rows and targets still belong together?")
+    return Finding(f"{off}, {beside}: too few rows to judge it.", first.p, rule.p, evidence=False, unproven=True)
+
+
+def _rose(number: OneNumber, change: Rise) -> str:
+    return f"{number.error(change.before)} → {number.error(change.after)} on {rows(change.rows)}"
+
+
+def _by(rise: float) -> str:
+    return f"{'−' if rise < 0 else '+'}{percent(abs(rise))}"
+
+
+def moved_on(number: OneNumber, policy: NumberPolicy) -> bool:
+    """Whether, where recent rows alone are trusted, its own errors surely fell by as much as those rose.
+
+    That is how a stream moves. Wrong targets would look the same here; rules 1-4 judge those.
+    """
+    own, harm = number.own, number.harm
+    if policy.trusted != "recent" or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
+        return False
+    return own.p_fall < SURELY and -own.rise >= harm.rise
+
+
+def _won(own: Rise | None) -> str:
+    return f"On its own {rows(own.rows)} they fell as much ({_by(own.rise)}): the stream moves." if own else ""
+
+
+def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
+    """Rule 5: errors on trusted rows rose."""
+    rule, harm = policy.forgets, number.harm
+    if harm is None:
+        return Finding("There are no trusted rows yet to compare with.", limit=rule.max_rise, evidence=False)
+    change = f"errors{number.for_it} {_rose(number, harm)}"
+    what = f"Trusted rows: {change} ({_by(harm.rise)})."
+    if harm.rise <= rule.max_rise or harm.p >= rule.p:
+        return Finding(what, harm.rise, rule.max_rise)
+    if moved_on(number, policy):
+        return Finding(f"{what} {_won(number.own)}", harm.rise, rule.max_rise)
+    fires = Severity.REJECTED if harm.rise > rule.reject_rise else Severity.HELD
+    begin = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
+    what = f"{begin}: {change} that it had learned ({_by(harm.rise)}; {whole_percent(rule.max_rise)} are allowed)."
+    return Finding(what, harm.rise, rule.max_rise, fires, OLD_ROWS)
+
+
+def worst_region(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
+    """Rule 8: errors rose in a fifth of the values, or for a source."""
+    rule = policy.worst_region
+    if not number.regions:
+        return Finding("No region has enough trusted rows to be judged alone.", limit=rule.max_rise, evidence=False)
+    worse = [r for r in number.regions if r.change.rise > rule.max_rise and r.change.p < rule.p]
+    worst = max(worse or number.regions, key=lambda region: region.change.rise)
+    rise = worst.change.rise
+    change = f"{_rose(number, worst.change)}, {_by(rise)}"
+    if not worse:
+        return Finding(
+            f"Nothing stands out; the largest rise is that of {worst.phrase} ({change}).", rise, rule.max_rise
+        )
+    name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
+    if moved_on(number, policy):
+        return Finding(f"{name} got worse ({change}). {_won(number.own)}", rise, rule.max_rise)
+    fires = Severity.REJECTED if rise > rule.reject_rise else Severity.HELD
+    others = len(worse) - 1
+    rest = f" So did {others} more regions." if others > 1 else " So did another region." if others else ""
+    remedy = f"Look at the batch's {worst.phrase}, or send more of them."
+    return Finding(f"{name} got worse: {change}.{rest}", rise, rule.max_rise, fires, remedy)
+
+
+def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
+    """Rule 9: small losses add up against any of the remembered versions, on the trusted rows that both answered."""
+    rule = policy.slow_loss
+    if not number.since:
+        return Finding("There is no earlier version to compare with.", limit=rule.max_rise, evidence=False)
+    lost = [s for s in number.since if s.change.rise > rule.max_rise and s.change.p < rule.p]
+    most = max(lost or number.since, key=lambda since: (since.change.p < rule.p, since.change.rise))
+    change = f"{_by(most.change.rise)} since version {most.version} ({_rose(number, most.change)})"
+    if not lost:
+        return Finding(f"Errors changed by {change}.", most.change.rise, rule.max_rise)
+    remedy = f"Go back to version {most.version}, or promote this one: then it is what later ones are compared with."
+    return Finding(f"Small losses add up: {change}.", most.change.rise, rule.max_rise, Severity.HELD, remedy)
+
+
+def learned_nothing(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
+    """Rule 10: on its own rows the new version is worse than the one before, out of fold."""
+    rule, own = policy.learned_nothing, number.own
+    if own is None or own.rows < rule.min_rows:
+        few = f"{rows(own.rows) if own else 'No rows'} of its own that both versions answered: too few to compare."
+        return Finding(few, limit=rule.max_rise, evidence=False)
+    change = f"{_rose(number, own)} of its own ({_by(own.rise)})"
+    if own.rise <= rule.max_rise or own.p >= rule.p:
+        return Finding(f"Errors: {change}.", own.rise, rule.max_rise)
+    what = f"Nothing was learned: errors {change}; version {measured.live} answers them better."
+    return Finding(what, own.rise, rule.max_rise, Severity.HELD, "Look at these rows, or try another method.")
+
+
+def sound(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
+    """Rule 11: weights are finite and load again. Whoever publishes fails the update before it comes to this."""
+    if measured.sound is None:
+        return Finding("Weights are checked when the version is stored.", evidence=False)
+    if measured.sound:
+        return Finding("Weights are finite and load again.")
+    return Finding("The weights are not finite or do not load.", fires=Severity.REJECTED, remedy="Learn it again.")

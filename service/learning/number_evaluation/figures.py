@@ -1,0 +1,248 @@
+"""What a batch of numbers looks like beside the last promoted ones: figures of the live version's errors on it.
+
+Ratios are |error| over the error that is usual of such a row. A version keeps the figures of its batch (`figures_of`,
+`Tested.figures`), and a later batch is surprising by how far its own lie from those of the last promoted ones: a stream
+that always jumps is not held for jumping. Errors below a few steps of the grid are rounding, and count as those.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.number_report import BatchErrors
+from service.learning.gate.number_measurements import Beside, NumberMeasured, Outlying, OwnOrder
+from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
+from service.learning.statistics import at_least, one_more, rank_correlation, signed_rank
+
+Bools = NDArray[np.bool_]
+
+MEAN, MEDIAN, ORDER, BIAS, OWN = "log_mean", "log_median", "order", "bias", "own_order"
+"""Names of the figures that a version keeps for each number of a row: logarithms of the mean ratio (ratios cut at
+`MOST`) and of the median ratio · rank correlation of targets with the base's answers · mean error over the usual mean
+|error| · rank correlation with the out-of-fold answers of a head of the batch alone. One that a batch is too small for
+is left out."""
+ROUNDING = 2.0**-14
+"""Errors below this, in units, count as this: four steps of the grid."""
+MOST = 20.0
+"""Ratios are cut here in means, so that no outlier is the mean."""
+LEAST = 0.05
+"""A median ratio below this is taken for this: where most targets are one value it says nothing."""
+FEW = 20
+"""Tested rows from which their mean error is what is usual; of fewer, trusted rows count with them."""
+FEW_RATIOS = 100
+"""The same of the quantile beyond which outliers lie."""
+ORDERED = 5
+"""Rows from which their order says something."""
+SPREAD, ORDER_SPREAD = 0.35, 0.25
+"""How much figures of batches (means, medians, bias; order as atanh) usually differ, before any shows it: measured on
+ten streams, of which the spread between batches was 0.1 to 0.6."""
+OUTLYING = 0.99
+"""Quantile of the last ratios of which outliers are a multiple."""
+BEYOND = 0.0015
+"""Share of honest rows that lie so far out, as measured on ten streams."""
+LAST_OWN, LEAST_OWN = 5, 3
+"""The least own order of the last five batches is usual, from three on."""
+REACH = 5 * 1.4826
+"""Targets farther from the median than so many median deviations are cut for the batch's own head."""
+
+
+def cut(goals: Floats) -> Floats:
+    """Goals for a head of the batch alone, cut at median ± 5 sd (by the median deviation), so that few outliers do not
+    turn it. [n, k] -> [n, k]. Such a head has alpha 1; its out-of-fold answers are `NumberAssessment.alone`."""
+    if not len(goals):
+        return goals
+    middle = np.median(goals, 0)
+    reach = REACH * np.median(np.abs(goals - middle), 0)
+    return np.where(reach > 0, np.clip(goals, middle - reach, middle + reach), goals)
+
+
+def sizes(goals: Floats, answers: Floats) -> Floats:
+    """|error|, at least what rounding makes; NaN stays. Like `goals`"""
+    return np.asarray(np.maximum(np.abs(goals - answers), ROUNDING))
+
+
+def recent(a: NumberAssessment) -> list[Tested]:
+    """What the last promoted versions remember, newest last: the batches that are usual."""
+    return [tested for _, tested in a.past.tested[-a.policy.recent_batches :]]
+
+
+def usual_size(a: NumberAssessment) -> Floats | None:
+    """Mean |error| that is usual of any row: of the last tested rows; while these are few, of trusted rows too, by the
+    head that never saw them. None where there are neither. -> [k]"""
+    tested = np.concatenate([np.zeros((0, a.grid.size)), *(np.abs(t.error) for t in recent(a))])
+    if len(tested) < FEW and a.base is not None:
+        tested = np.concatenate([tested, _finite(np.abs(a.trusted_goals - a.base.on_trusted))])
+    return np.maximum(tested.mean(0), ROUNDING) if len(tested) else None
+
+
+def ratios(a: NumberAssessment) -> Floats | None:
+    """|error| of the base on each of the update's rows, over what is usual of such a row (`NumberAssessment.usual`) or
+    else of any: what a version remembers as `Tested.ratio`. None without a base or anything usual. -> [n, k]"""
+    size = usual_size(a)
+    if a.base is None or size is None:
+        return None
+    usual = np.broadcast_to(size, a.batch_goals.shape) if a.usual is None else np.maximum(a.usual, ROUNDING)
+    return sizes(a.batch_goals, a.base.on_batch) / usual
+
+
+def outlying(a: NumberAssessment) -> Bools:
+    """Rows whose ratio is beyond any error of the last batches: `outliers.times` the 99 % quantile. -> [n, k]"""
+    beyond, ratio = _beyond(a), ratios(a)
+    return np.zeros(a.batch_goals.shape, bool) if beyond is None or ratio is None else ratio > beyond
+
+
+def farthest(a: NumberAssessment, most: int = 100) -> list[tuple[int, int]]:
+    """Places of outlying targets, (row, number of the row), farthest first."""
+    ratio, which = ratios(a), np.argwhere(outlying(a))
+    if ratio is None or not len(which):
+        return []
+    order = np.argsort(-ratio[which[:, 0], which[:, 1]], kind="stable")[:most]
+    return [(int(row), int(number)) for row, number in which[order]]
+
+
+def _beyond(a: NumberAssessment) -> Floats | None:
+    """Ratio from which a row is an outlier; None where too few errors are known. -> [k]"""
+    known = np.concatenate([np.zeros((0, a.grid.size)), *(_finite(t.ratio) for t in recent(a))])
+    size = usual_size(a)
+    if len(known) < FEW_RATIOS and a.base is not None and size is not None:
+        trusted = _finite(sizes(a.trusted_goals, a.base.on_trusted))
+        known = np.concatenate([known, trusted / np.maximum(trusted.mean(0), ROUNDING)]) if len(trusted) else known
+    return a.policy.outliers.times * np.quantile(known, OUTLYING, axis=0) if len(known) >= FEW else None
+
+
+def figures_of(a: NumberAssessment) -> tuple[dict[str, float], ...]:
+    """Figures of the update's rows, for each number of a row. Without a base, only the order of its own."""
+    ratio, size = ratios(a), usual_size(a)
+    kept = []
+    for k in range(a.grid.size):
+        figures = dict[str, float]()
+        if ratio is not None and size is not None and a.base is not None and len(ratio):
+            figures = _figures(a.batch_goals[:, k], a.base.on_batch[:, k], ratio[:, k], float(size[k]))
+        own = own_order(a, k)
+        kept.append(figures | ({} if own is None else {OWN: own.value}))
+    return tuple(kept)
+
+
+def _figures(goals: Floats, values: Floats, ratio: Floats, size: float) -> dict[str, float]:
+    """All of them but the own order. [n] each, n >= 1"""
+    figures = {
+        MEAN: math.log(float(np.minimum(ratio, MOST).mean())),
+        MEDIAN: math.log(max(float(np.median(ratio)), LEAST)),
+        BIAS: float((goals - values).mean()) / size,
+    }
+    return figures | ({ORDER: rank_correlation(goals, values)} if len(goals) >= ORDERED else {})
+
+
+def own_order(a: NumberAssessment, k: int) -> OwnOrder | None:
+    """Whether anything in these rows says what their targets are; None without out-of-fold answers."""
+    if a.alone is None:
+        return None
+    answered = np.isfinite(a.alone[:, k])
+    if answered.sum() < ORDERED:
+        return None
+    goals, alone = a.batch_goals[answered, k], a.alone[answered, k]
+    middle = np.median(a.batch_goals[:, k])
+    before = [t.figures[k][OWN] for t in recent(a)[-LAST_OWN:] if OWN in t.figures[k]]
+    return OwnOrder(
+        value=rank_correlation(goals, alone),
+        p=signed_rank(np.abs(goals - middle) - np.abs(goals - alone)),
+        least=min(before) if len(before) >= LEAST_OWN else None,
+    )
+
+
+def chance(a: NumberAssessment, p: float) -> float:
+    """A chance by which a rule fires, corrected for the numbers of a row (Bonferroni: the smallest decides)."""
+    return min(1.0, p * a.grid.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """The figures of the last promoted batches for number k; where there are none, those of trusted rows as one batch,
+    whose own noise counts then."""
+
+    a: NumberAssessment
+    before: Sequence[Mapping[str, float]]
+    noise: float = 0.0
+
+    @staticmethod
+    def of(a: NumberAssessment, k: int) -> Usual:
+        kept = [t.figures[k] for t in recent(a) if k < len(t.figures) and MEAN in t.figures[k]]
+        if kept or a.base is None:
+            return Usual(a, kept)
+        known = np.isfinite(a.base.on_trusted[:, k])
+        goals, values = a.trusted_goals[known, k], a.base.on_trusted[known, k]
+        if not len(goals):
+            return Usual(a, [])
+        error = sizes(goals, values)
+        size = float(error.mean())
+        return Usual(a, [_figures(goals, values, error / size, size)], 1 / len(goals))
+
+    def beside(self, figures: Mapping[str, float], name: str, rows: int) -> Beside | None:
+        """A figure beside those before; a chance is one-sided: means and medians above, orders below, bias on its own
+        side. None where it, or all before, were not measured."""
+        before = np.array([f[name] for f in self.before if name in f])
+        if name not in figures or not len(before):
+            return None
+        value, noise = figures[name], (1.0 if name == MEAN else 1.5) * (1 / rows + self.noise)
+        if name == ORDER:
+            now, earlier = _widened(value), _widened(before)
+            p = one_more(-float(now), -earlier, ORDER_SPREAD, 1 / max(rows - 3, 1) + self.noise)
+            return Beside(value, float(np.tanh(earlier.mean())), chance(self.a, p))
+        if name == BIAS:
+            p = min(one_more(sign * value, sign * before, SPREAD, noise) for sign in (1.0, -1.0))
+            return Beside(value, float(before.mean()), chance(self.a, p))
+        p = one_more(value, before, SPREAD, noise)
+        return Beside(math.exp(value), math.exp(float(before.mean())), chance(self.a, p))
+
+
+def outliers(a: NumberAssessment, ratio: Floats, k: int) -> Outlying | None:
+    """Outlying rows of number k, and the farthest of them. ratio [n, k]. None: nothing to say what is far."""
+    beyond = _beyond(a)
+    if beyond is None or a.base is None:
+        return None
+    rows = int((ratio[:, k] > beyond[k]).sum())
+    row = int(ratio[:, k].argmax())
+    value = said(a, a.base.on_batch[row], row)[k]
+    p = chance(a, at_least(rows, len(ratio), BEYOND))
+    return Outlying(rows, p, int(a.batch.row[row]), float(a.batch.targets[row, k]), float(value))
+
+
+def said(a: NumberAssessment, answers: Floats, row: int) -> Floats:
+    """Answers [k] to a row of the update as targets. -> [k]"""
+    goals = a.grid.value(answers)
+    if a.grid.scale == "log":
+        return np.exp(np.minimum(goals, 700.0))
+    return np.asarray(goals + a.batch.targets[row] - a.grid.value(a.batch_goals[row]))  # with what `from` adds back
+
+
+def batch_errors(measured: NumberMeasured) -> BatchErrors | None:
+    """Figures of the batch as the report has them: over the usual ones; means over the numbers of a row. None where
+    nothing is usual."""
+    figures = [number.batch for number in measured.numbers if number.batch is not None]
+    if not figures:
+        return None
+    return BatchErrors(
+        mean=_mean([f.mean.value / f.mean.usual for f in figures]),
+        median=_mean([f.median.value / f.median.usual for f in figures]),
+        order=_mean([f.order.value for f in figures if f.order is not None]),
+        own_order=_mean([f.own.value for f in figures if f.own is not None]),
+        bias=_mean([f.bias.value for f in figures]),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _finite(values: Floats) -> Floats:
+    """Rows whose numbers are all known."""
+    return values[np.isfinite(values).all(1)]
+
+
+def _widened(order: Floats | float) -> Floats:
+    return np.asarray(np.arctanh(np.clip(order, -0.999, 0.999)))

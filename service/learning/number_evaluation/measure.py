@@ -1,0 +1,229 @@
+"""Measures an update of a number model for the gate: its batch beside earlier ones, errors before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.learning.gate.number_measurements import (
+    BatchFigures,
+    Commonest,
+    FirstNumber,
+    NumberMeasured,
+    OneNumber,
+    Region,
+    Rise,
+    RiseSince,
+)
+from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
+from service.learning.number_evaluation.figures import (
+    BIAS,
+    MEAN,
+    MEDIAN,
+    ORDER,
+    Usual,
+    chance,
+    figures_of,
+    outliers,
+    own_order,
+    ratios,
+    sizes,
+)
+from service.learning.number_evaluation.repairs import best_repair
+from service.learning.statistics import at_least, holm, signed_rank
+from service.learning.wording import amount
+
+Ints = NDArray[np.int64]
+
+FIFTHS = 5
+"""Regions by the base's value."""
+SAME = 1e-12
+"""Targets closer than this, relative, are all one."""
+
+
+def measure(a: NumberAssessment) -> NumberMeasured:
+    """The numbers for the gate."""
+    if a.base is None:
+        return NumberMeasured(a.live, [replace(_number(a, k), first=_first(a, k)) for k in range(a.grid.size)], a.sound)
+    ratio, figures = ratios(a), figures_of(a)
+    return NumberMeasured(a.live, [_measured(a, k, ratio, figures[k]) for k in range(a.grid.size)], a.sound)
+
+
+def _number(a: NumberAssessment, k: int) -> OneNumber:
+    return OneNumber(a.grid.names[k], a.grid.size, a.grid.scale == "log")
+
+
+def _measured(a: NumberAssessment, k: int, ratio: Floats | None, figures: Mapping[str, float]) -> OneNumber:
+    assert a.base is not None
+    return replace(
+        _number(a, k),
+        batch=None if ratio is None or not len(ratio) else _batch(a, k, ratio, figures),
+        harm=_trusted(a, k),
+        regions=tuple(_regions(a, k)),
+        since=tuple(_since(a, k)),
+        own=change(a, k, a.batch_goals, a.base.on_batch, a.candidate.on_batch),
+    )
+
+
+def change(a: NumberAssessment, k: int, goals: Floats, before: Floats, after: Floats) -> Rise | None:
+    """Mean |error| of number k on the rows that both answered. None where there is none. [n, k] each"""
+    both = np.isfinite(before[:, k]) & np.isfinite(after[:, k])
+    if not both.any():
+        return None
+    return _rise(a, k, sizes(goals[both, k], before[both, k]), sizes(goals[both, k], after[both, k]))
+
+
+def _rise(a: NumberAssessment, k: int, before: Floats, after: Floats) -> Rise:
+    """From |errors| in units, row by row. [n], n >= 1"""
+    unit = float(a.grid.unit[k])
+    return Rise(
+        rows=len(before),
+        before=unit * float(before.mean()),
+        after=unit * float(after.mean()),
+        p=chance(a, signed_rank(after - before)),
+        p_fall=signed_rank(before - after),
+    )
+
+
+def _trusted(a: NumberAssessment, k: int) -> Rise | None:
+    assert a.base is not None
+    return change(a, k, a.trusted_goals, a.base.on_trusted, a.candidate.on_trusted)
+
+
+def fifths(values: Floats) -> tuple[Floats, Ints]:
+    """Five regions of about as many rows each by a value. [n] -> inner edges [4], region of each row [n]"""
+    edges = np.quantile(values, np.arange(1, FIFTHS) / FIFTHS)
+    return edges, np.searchsorted(edges, values)
+
+
+def regions(a: NumberAssessment, k: int) -> Iterator[tuple[str, Ints]]:
+    """Trusted rows by fifths of the base's value of number k, and by source where there are several: how a sentence
+    names them, and their places. Regions of too few rows (`worst_region.min_rows`) are left out."""
+    if a.base is None:
+        return
+    both = np.flatnonzero(np.isfinite(a.base.on_trusted[:, k]) & np.isfinite(a.candidate.on_trusted[:, k]))
+    least = a.policy.worst_region.min_rows
+    if len(both):
+        values = a.base.on_trusted[both, k]
+        edges, region = fifths(values)
+        ends = a.grid.value(np.tile(np.r_[values.min(), edges, values.max()][:, None], a.grid.size))[:, k]
+        ends = np.exp(np.minimum(ends, 700.0)) if a.grid.scale == "log" else ends
+        what = "differences" if a.grid.from_ is not None else "values"
+        for place in range(FIFTHS):
+            if (region == place).sum() >= least:
+                yield f"{what} from {amount(ends[place])} to {amount(ends[place + 1])}", both[region == place]
+    if len(a.trusted.sources) > 1:
+        for place, source in enumerate(a.trusted.sources):
+            of_source = both[a.trusted.source[both] == place]
+            if len(of_source) >= least:
+                yield f'rows of "{source}"' if source else "rows without a source", of_source
+
+
+def _regions(a: NumberAssessment, k: int) -> Iterator[Region]:
+    """With chances that are Holm-corrected over the regions."""
+    assert a.base is not None
+    found = []
+    for phrase, rows in regions(a, k):
+        rise = change(a, k, a.trusted_goals[rows], a.base.on_trusted[rows], a.candidate.on_trusted[rows])
+        if rise is not None:
+            found.append((phrase, rise))
+    for (phrase, rise), p in zip(found, holm([rise.p for _, rise in found]), strict=True):
+        yield Region(phrase, replace(rise, p=p))
+
+
+def _since(a: NumberAssessment, k: int) -> Iterator[RiseSince]:
+    for version, tested in a.past.tested[-a.policy.slow_loss.last_versions :]:
+        before, rows = remembered(a, tested)
+        after = sizes(a.trusted_goals[rows, k], a.candidate.on_trusted[rows, k])
+        both = np.isfinite(after) & np.isfinite(before[:, k])
+        if both.any():
+            yield RiseSince(version, _rise(a, k, np.maximum(before[both, k], 0), after[both]))
+
+
+def remembered(a: NumberAssessment, tested: Tested) -> tuple[Floats, Ints]:
+    """|error| of an earlier version on the trusted rows that are still such, and their places. -> [s, k], [s]"""
+    number = {batch: place for place, batch in enumerate(tested.trusted_batches)}
+    batch = np.array([number.get(b, -1) for b in a.trusted.batches], np.int64)[a.trusted.batch]
+    shared = np.flatnonzero(batch >= 0)
+    _, here, there = np.intersect1d(
+        _key(batch[shared], a.trusted.row[shared]),
+        _key(tested.trusted_batch, tested.trusted_row),
+        return_indices=True,
+    )
+    return tested.trusted_error[there], shared[here]
+
+
+def _key(batch: NDArray[np.integer], row: NDArray[np.integer]) -> Ints:
+    return (batch.astype(np.int64) << 32) | row.astype(np.int64)
+
+
+def _batch(a: NumberAssessment, k: int, ratio: Floats, figures: Mapping[str, float]) -> BatchFigures | None:
+    """ratio [n, k], n >= 1. None where nothing is usual."""
+    assert a.base is not None
+    usual, rows = Usual.of(a, k), len(ratio)
+    mean, median, bias = (usual.beside(figures, name, rows) for name in (MEAN, MEDIAN, BIAS))
+    if mean is None or median is None or bias is None:
+        return None
+    error = sizes(a.batch_goals[:, k], a.base.on_batch[:, k])
+    unit = float(a.grid.unit[k])
+    return BatchFigures(
+        rows=rows,
+        mean=mean,
+        median=median,
+        order=usual.beside(figures, ORDER, rows),
+        bias=bias,
+        off=unit * float((a.batch_goals[:, k] - a.base.on_batch[:, k]).mean()),
+        error=unit * float(error.mean()),
+        own=own_order(a, k),
+        repair=best_repair(a, error / ratio[:, k], median.usual, k),
+        outliers=outliers(a, ratio, k),
+        commonest=_commonest(a, k),
+    )
+
+
+def _commonest(a: NumberAssessment, k: int) -> Commonest | None:
+    """The commonest target, beside that of trusted rows to which the base answers about the same: where it answers one
+    value, one target is due. None without trusted rows."""
+    assert a.base is not None
+    known = np.flatnonzero(np.isfinite(a.base.on_trusted[:, k]))
+    if not len(known):
+        return None
+    values, counts = np.unique(a.batch.targets[:, k], return_counts=True)
+    _, trusted_counts = np.unique(a.trusted.targets[known, k], return_counts=True)
+    target, rows = float(values[counts.argmax()]), int(counts.max())
+    edges, region = fifths(a.base.on_trusted[known, k])
+    is_it = a.trusted.targets[known, k] == target
+    share = np.array([is_it[region == place].mean() if (region == place).any() else 0.0 for place in range(FIFTHS)])
+    alike = float(share[np.searchsorted(edges, a.base.on_batch[:, k])].mean())
+    usual = max(float(trusted_counts.max()) / len(known), alike)
+    surely = max((trusted_counts.max() + 1) / (len(known) + 2), usual)
+    p = at_least(rows - 1, len(a.batch_goals) - 1, surely)  # which target it is, its first row says
+    return Commonest(target, rows / len(a.batch_goals), usual, chance(a, p))
+
+
+def _first(a: NumberAssessment, k: int) -> FirstNumber:
+    goals, answers = a.batch_goals[:, k], a.candidate.on_batch[:, k]
+    judged = np.isfinite(answers)
+    targets = a.batch.targets[:, k]
+    middle = float(np.median(targets)) if len(targets) else 0.0
+    if not judged.any():
+        return FirstNumber(0, 0.0, 0.0, middle, 1.0, 1.0, _constant(targets))
+    error = sizes(goals[judged], answers[judged])
+    plain = sizes(goals[judged], np.full(judged.sum(), np.median(goals)))
+    unit = float(a.grid.unit[k])
+    return FirstNumber(
+        rows=int(judged.sum()),
+        error=unit * float(error.mean()),
+        median_error=unit * float(plain.mean()),
+        median=middle,
+        p=signed_rank(plain - error),
+        p_skill=chance(a, signed_rank(error - (1 - a.policy.first_version.min_skill) * plain)),
+        constant=_constant(targets),
+    )
+
+
+def _constant(targets: Floats) -> bool:
+    return not len(targets) or bool(np.ptp(targets) <= SAME * np.abs(targets).max())

@@ -1,0 +1,390 @@
+"""What a batch looks like beside the last ones, and what the gate says of it: honest batches and wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.contract.enums import Outcome
+from service.contract.number_policy import NumberPolicy
+from service.contract.targets import NumberTarget
+from service.learning.data.target_grid import Floats
+from service.learning.gate.number_gate import NUMBER_RULES, judge_numbers
+from service.learning.number_evaluation.assessment import NumberAnswers, NumberPast
+from service.learning.number_evaluation.figures import (
+    BIAS,
+    MEAN,
+    MEDIAN,
+    ORDER,
+    OWN,
+    batch_errors,
+    cut,
+    farthest,
+    figures_of,
+    outlying,
+    ratios,
+)
+from service.learning.number_evaluation.measure import fifths, measure, remembered
+from tests.learning.number_evaluation.batches import Stream, fired, memory_of, rows
+
+ROWS = 96
+
+
+@pytest.fixture(scope="module")
+def stream() -> Stream:
+    return Stream()
+
+
+@pytest.fixture
+def batch(stream: Stream) -> tuple[Floats, Floats]:
+    stream.random = np.random.default_rng(11)
+    return stream.draw(ROWS)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_honest_batches_pass(stream: Stream, seed: int) -> None:
+    stream.random = np.random.default_rng(seed)
+    report = stream.judged(*stream.draw((ROWS, 40, 500, 7)[seed % 4]))
+    assert report.outcome is Outcome.PASS, report.why
+    assert [(r.number, r.name) for r in report.rules] == sorted((n, name) for n, name, _ in NUMBER_RULES)
+
+
+def test_every_rule_but_sound_has_its_part_of_the_policy() -> None:
+    assert {name for _, name, _ in NUMBER_RULES} == {*NumberPolicy.model_fields, "sound"} - {
+        "trusted",
+        "recent_batches",
+    }
+
+
+@pytest.mark.parametrize(
+    ("times", "plus", "said", "factor"),
+    [
+        (10, 0, "look 10 times too large: divided by 10 they fit version 7.", "/ 10"),
+        (0.001, 0, "look 1,000 times too small: multiplied by 1,000 they fit version 7.", "* 1,000"),
+        (1.609344, 0, "look 1.61 times too large: divided by 1.61 they fit version 7.", "/ 1.61"),
+        (-1, 0, "look as if they had the other sign: with it turned they fit version 7.", "* -1"),
+        (1 / 1.8, -32 / 1.8, "look like degrees Celsius: as degrees Fahrenheit they fit version 7.", "°C to °F"),
+    ],
+)
+def test_another_unit_is_named(
+    stream: Stream, batch: tuple[Floats, Floats], times: float, plus: float, said: str, factor: str
+) -> None:
+    inputs, targets = batch
+    a = stream.assessment(inputs, times * targets + plus)
+    measured = measure(a).numbers[0].batch
+    assert measured is not None
+    assert measured.repair is not None
+    assert measured.repair.factor == factor
+    report = stream.judged(inputs, times * targets + plus)
+    assert report.outcome is Outcome.FAIL
+    assert report.why == (
+        f"Rejected: all 96 targets {said} Version 7 stays live. Send the rows again in the usual unit."
+    )
+
+
+def test_shuffled_targets_are_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    report = stream.judged(inputs, stream.random.permutation(targets))
+    assert report.why.startswith("Rejected: the targets look shuffled: a head of these 96 rows alone finds a rank")
+    assert fired(report)["unlearnable"] == "rejected"
+
+
+def test_shuffled_targets_look_shuffled_where_errors_say_nothing(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    """Their errors are as usual, but nothing in the rows says what they are, and in earlier batches something did."""
+    inputs, targets = batch
+    a = stream.assessment(inputs, targets)
+    assert a.alone is not None
+    report = stream.judged(inputs, targets, alone=stream.random.permutation(a.alone))
+    assert fired(report) == {"unlearnable": "rejected"}
+    assert "where in the last batches it found 0.9" in report.why
+
+
+def test_one_value_for_all_is_rejected_and_an_expected_one_is_not(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    report = stream.judged(inputs, np.full_like(targets, 104))
+    assert report.why.startswith("Rejected: all 96 targets are 104, where hardly any would be usual. Version 7")
+    a = stream.assessment(inputs, targets)
+    night = (
+        np.arange(len(a.trusted))[:, None] % 5 < 2
+    )  # four tenths of all targets are one value, and the base knows which
+    goals, dark = np.where(night, -9.0, a.trusted_goals), np.full_like(a.batch_goals, -9.0)
+    answers = NumberAnswers(goals, dark)
+    known = rows(np.where(night, 100.0, a.trusted.targets), "old")
+    batch_rows = rows(np.full_like(targets, 100.0), "new")
+    dark = replace(
+        a, trusted=known, trusted_goals=goals, batch=batch_rows, batch_goals=dark, base=answers, candidate=answers
+    )
+    common = measure(dark).numbers[0].batch
+    assert common is not None
+    assert common.commonest is not None
+    assert (common.commonest.share, common.commonest.usual) == (1.0, 1.0)
+
+
+def test_few_rows_of_one_value_prove_nothing(stream: Stream) -> None:
+    inputs, targets = stream.draw(3)
+    report = stream.judged(inputs, np.full_like(targets, targets.mean()))
+    assert "one_value" not in fired(report)
+
+
+def test_targets_far_from_any_usual_error_are_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    report = stream.judged(inputs, 2 * targets.mean() - targets)
+    assert fired(report)["contradicts_everything"] == "rejected"
+    assert "times as far as usual from what version 7 expects (off by" in report.why
+
+
+def test_a_few_targets_far_out_are_held_and_listed(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    targets = targets.copy()
+    targets[[41, 60, 70, 71], 0] = 1190, 500, 300, -200
+    report = stream.judged(inputs, targets)
+    assert fired(report)["outliers"] == "held"
+    a = stream.assessment(inputs, targets)
+    assert farthest(a) == [(41, 0), (60, 0), (71, 0), (70, 0)]
+    assert farthest(a, most=2) == [(41, 0), (60, 0)]
+    assert outlying(a)[:, 0].nonzero()[0].tolist() == [41, 60, 70, 71]
+    value = a.grid.value(stream.answers(inputs[41:42]))[0, 0]
+    assert report.why == (
+        "Held: 4 of 96 targets are far beyond any error that version 7 made (row 42 says 1,190 where it expects "
+        f"{value:.3g}). Version 7 stays live. Look at the listed rows, then promote it or send the batch without them."
+    )
+
+
+def test_one_far_target_alone_passes(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    targets = targets.copy()
+    targets[41] += 60
+    report = stream.judged(inputs, targets)
+    assert "outliers" not in fired(report)
+    assert len(farthest(stream.assessment(inputs, targets))) == 1
+
+
+def test_targets_to_one_side_are_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    report = stream.judged(inputs, targets + 9)
+    assert fired(report) == {"disagrees_broadly": "held"}
+    assert "higher on average than version 7 expects" in report.why or "times as large as usual" in report.why
+    assert fired(stream.judged(inputs, targets + 1)) == {}
+
+
+def test_a_stream_that_always_jumps_is_not_held_for_jumping() -> None:
+    jumping = Stream(batches=0)
+    jumps = np.random.default_rng(3).normal(0, 8, 13)
+    for version, jump in enumerate(jumps[:-1]):
+        inputs, targets = jumping.draw(ROWS)
+        jumping.promote(version + 2, jumping.assessment(inputs, targets + jump))
+    inputs, targets = jumping.draw(ROWS)
+    assert jumping.judged(inputs, targets + 9).outcome is Outcome.PASS
+
+
+def test_figures_are_those_of_the_formulas(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    (figures,) = figures_of(a)
+    ratio = ratios(a)
+    assert set(figures) == {MEAN, MEDIAN, ORDER, BIAS, OWN}
+    assert ratio is not None
+    assert figures[MEAN] == pytest.approx(np.log(ratio.mean()))
+    assert figures[MEDIAN] == pytest.approx(np.log(np.median(ratio)))
+    assert -0.5 < figures[BIAS] < 0.5
+    assert 0.9 < figures[ORDER] < 1
+    errors = batch_errors(measure(a))
+    assert errors is not None
+    assert errors.mean == pytest.approx(1, abs=0.3)
+    assert errors.order == figures[ORDER]
+
+
+def test_the_error_that_is_usual_of_a_row_is_asked_first(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    plain = ratios(a)
+    doubled = ratios(replace(a, usual=np.full_like(a.batch_goals, 2.0)))
+    assert plain is not None
+    assert doubled is not None
+    assert doubled[:, 0] == pytest.approx(np.abs(a.batch_goals[:, 0] - a.base.on_batch[:, 0]) / 2)
+
+
+def test_targets_of_a_head_alone_are_cut_where_they_lie_far_out() -> None:
+    goals = np.r_[np.linspace(-1, 1, 21), 1e6][:, None]
+    calm = cut(goals)
+    assert (calm[:-1] == goals[:-1]).all()
+    assert calm[-1, 0] < 5
+    assert (cut(np.ones((4, 2))) == 1).all()
+    assert cut(np.zeros((0, 2))).shape == (0, 2)
+
+
+def test_second_versions_are_stopped_by_gross_units_alone() -> None:
+    second = Stream(batches=0)
+    inputs, targets = second.draw(ROWS)
+    assert second.judged(inputs, targets).outcome is Outcome.PASS
+    assert "divided by 10 they fit" in second.judged(inputs, 10 * targets).why
+    assert second.judged(inputs, targets + targets.std()).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("level", "spread"), [(0.0, 1e-9), (3e-9, 1e-9), (-1e12, 1e12), (1e12, 1e9), (5.0, 1.0)])
+def test_the_size_of_targets_changes_nothing(level: float, spread: float, seed: int) -> None:
+    stream = Stream(level, spread, seed=seed)
+    inputs, targets = stream.draw(ROWS)
+    assert stream.judged(inputs, targets).outcome is Outcome.PASS
+    assert stream.judged(inputs, 1000 * targets + 50 * spread).outcome is Outcome.FAIL
+
+
+def test_constant_targets_stay_constant_or_are_named() -> None:
+    stream = Stream(5.0, 0.0)
+    inputs, targets = stream.draw(ROWS)
+    assert stream.judged(inputs, targets).outcome is Outcome.PASS
+    assert stream.judged(inputs, 10 * targets).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("target", [{"scale": "log"}, {"from": 1}], ids=["log", "from"])
+def test_logarithms_and_differences_are_judged_as_they_are_learned(target: dict[str, object]) -> None:
+    log = "scale" in target
+    declared = NumberTarget.model_validate({"kind": "number", **target})
+    stream = Stream(5.0, 1.0, target=declared) if log else Stream(0.0, 20.0, target=declared)
+    inputs, targets = stream.draw(ROWS)
+    assert stream.judged(inputs, targets).outcome is Outcome.PASS
+    report = stream.judged(inputs, targets * 100)
+    assert "divided by 100 they fit version 7" in report.why
+    targets = targets.copy()
+    targets[:4] *= 1e4
+    report = stream.judged(inputs, targets)
+    assert report.outcome is not Outcome.PASS
+    expected = {r.name: r.why for r in report.rules}["outliers"].split("expects ")[1].split(")")[0].replace(",", "")
+    assert 1 < float(expected) < (1e6 if log else 2e6)
+
+
+def test_with_several_numbers_a_row_the_worst_decides() -> None:
+    target = NumberTarget(kind="number", size=3, names=["north", "mid", "south"])
+    stream = Stream(target=target)
+    inputs, targets = stream.draw(ROWS)
+    honest = stream.judged(inputs, targets)
+    assert honest.outcome is Outcome.PASS, honest.why
+    wrong = targets.copy()
+    wrong[:, 2] /= 100
+    report = stream.judged(inputs, wrong)
+    assert 'targets of "south" look 100 times too small: multiplied by 100 they fit version 7.' in report.why
+    assert len(report.rules) == len(NUMBER_RULES)
+    raw = measure(stream.assessment(inputs, wrong)).numbers
+    assert [n.name for n in raw] == ["north", "mid", "south"]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_few_rows_are_judged_without_harm(stream: Stream, n: int) -> None:
+    stream.random = np.random.default_rng(5)
+    report = stream.judged(*stream.draw(n))
+    assert report.outcome is Outcome.PASS
+    assert np.isfinite([r.value for r in report.rules if r.value is not None]).all()
+
+
+# first versions
+
+
+def first(stream: Stream, inputs: Floats, targets: Floats, answers: Floats) -> tuple[Outcome, bool, str]:
+    a = stream.assessment(inputs, targets, live=None, base=None, past=NumberPast())
+    a = replace(a, candidate=NumberAnswers(a.candidate.on_trusted, answers), trusted=rows(targets[:0], "old"))
+    report = judge_numbers(measure(a), stream.policy)
+    return report.outcome, report.unproven, report.why
+
+
+def test_first_versions(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    goals = stream.grid.in_units(targets)
+    assert first(stream, inputs, targets, stream.answers(inputs)) == (Outcome.PASS, False, "Every check passed.")
+    outcome, _, why = first(stream, inputs, targets, 0.5 * stream.random.permutation(goals))
+    assert outcome is Outcome.UNDECIDED
+    assert why.startswith("Held: the targets cannot be predicted from the inputs. On 96 rows it had not seen it is off")
+    few = first(stream, inputs[:3], targets[:3], goals[:3])
+    assert few == (Outcome.PASS, True, "3 rows are too few to judge it.")
+    same = np.full_like(targets, 104.0)
+    assert first(stream, inputs, same, np.zeros_like(goals)) == (
+        Outcome.PASS,
+        True,
+        "All targets are 104, so nothing shows whether they can be predicted.",
+    )
+    none = np.full_like(goals, np.nan)
+    assert first(stream, inputs, targets, none)[:2] == (Outcome.PASS, True)
+
+
+# trusted rows
+
+
+def test_errors_that_rise_on_trusted_rows_are_stopped_by_how_much(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    a = stream.assessment(inputs, targets)
+    for part, verdict in ((0.03, None), (0.12, "held"), (0.5, "rejected")):
+        away = a.trusted_goals - (1 + part) * (a.trusted_goals - a.candidate.on_trusted)
+        report = stream.judged(inputs, targets, candidate=NumberAnswers(away, a.candidate.on_batch))
+        assert fired(report).get("forgets") == verdict, report.why
+    assert report.why.startswith(
+        "Rejected: it forgot: errors 5.11 → 7.66 on 400 rows that it had learned (+50.0 %; 5 %"
+    )
+
+
+def test_a_fifth_of_the_values_and_a_source_that_got_worse_are_named(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    a = stream.assessment(*batch)
+    _, region = fifths(a.base.on_trusted[:, 0])
+    worse = region == 4
+    for times, verdict in ((1.4, "held"), (2.0, "rejected")):
+        away = np.where(worse[:, None], a.trusted_goals - times * (a.trusted_goals - a.candidate.on_trusted), 0)
+        away = np.where(worse[:, None], away, a.candidate.on_trusted)
+        report = stream.judged(*batch, candidate=NumberAnswers(away, a.candidate.on_batch))
+        assert fired(report)["worst_region"] == verdict
+        why = {r.name: r.why for r in report.rules}["worst_region"]
+        assert why.startswith("Values from 1")
+        assert "got worse" in why
+    north = np.arange(len(a.trusted)) % 3
+    known = rows(a.trusted.targets, "old", ("north", "south", ""), north)
+    away = np.where((north == 1)[:, None], a.trusted_goals - 1.5 * (a.trusted_goals - a.candidate.on_trusted), 0)
+    away = np.where((north == 1)[:, None], away, a.candidate.on_trusted)
+    report = stream.judged(*batch, trusted=known, candidate=NumberAnswers(away, a.candidate.on_batch))
+    assert {r.name: r.why for r in report.rules}["worst_region"].startswith('Rows of "south" got worse')
+
+
+def test_small_losses_are_held_once_they_add_up(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    version, memory = stream.past[2]
+    before = replace(memory, trusted_error=memory.trusted_error / 1.3)
+    report = stream.judged(*batch, past=NumberPast([*stream.past[:2], (version, before), *stream.past[3:]]))
+    assert fired(report) == {"slow_loss": "held"}
+    assert "+30.0 % since version 4" in report.why
+    shared, places = remembered(a, replace(memory, trusted_row=memory.trusted_row + 100))
+    assert len(shared) == 300
+    assert (places == np.arange(100, 400)).all()
+
+
+def test_own_rows_that_got_worse_are_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    away = a.batch_goals - 1.1 * (a.batch_goals - a.candidate.on_batch)
+    report = stream.judged(*batch, candidate=NumberAnswers(a.candidate.on_trusted, away))
+    assert fired(report) == {"learned_nothing": "held"}
+    few = a.batch_goals[:40] - 1.1 * (a.batch_goals[:40] - a.candidate.on_batch[:40])
+    inputs, targets = batch
+    report = stream.judged(inputs[:40], targets[:40], candidate=NumberAnswers(a.candidate.on_trusted, few))
+    assert fired(report) == {}
+
+
+def test_where_recent_rows_are_trusted_a_stream_may_move(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    away = a.trusted_goals - 1.3 * (a.trusted_goals - a.candidate.on_trusted)
+    nearer = a.batch_goals - 0.5 * (a.batch_goals - a.candidate.on_batch)
+    stream.policy = NumberPolicy(trusted="recent")
+    moved = stream.judged(*batch, candidate=NumberAnswers(away, nearer), past=NumberPast([]))
+    stayed = stream.judged(*batch, candidate=NumberAnswers(away, a.candidate.on_batch), past=NumberPast([]))
+    stream.policy = NumberPolicy()
+    assert "forgets" not in fired(moved)
+    assert "the stream moves" in {r.name: r.why for r in moved.rules}["forgets"]
+    assert fired(stayed)["forgets"] == "rejected"
+
+
+def test_weights_that_are_not_finite_are_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    assert fired(stream.judged(*batch, sound=False)) == {"sound": "rejected"}
+
+
+def test_memory_holds_the_figures_that_later_batches_are_compared_with(stream: Stream) -> None:
+    a = stream.assessment(*stream.draw(ROWS))
+    assert memory_of(a).figures == figures_of(a)
+    tiny = stream.assessment(*stream.draw(2))
+    assert set(figures_of(tiny)[0]) == {MEAN, MEDIAN, BIAS}
