@@ -251,10 +251,11 @@ class Method:
     good_when: str
     limits: str
     needs: frozenset[str] = frozenset()
-    refuse: Callable[[Checkpoint | None, Data], str | None] | None = None
-    """Gives a sentence with the remedy where the method cannot work on this base and batch, else None."""
     unfit: Callable[[Setting, Any], tuple[str, str] | None] | None = None
-    """The same from layouts and parameters alone: the field of the request and the sentence, else None."""
+    """Where layouts and parameters show that the method cannot work: the field of the request and a sentence with the
+    remedy, else None."""
+    refuse: Callable[[Checkpoint | None, Data], str | None] | None = None
+    """The sentence where weights or rows show it, once the update is learned, else None."""
     unlabelled: bool = False
     """Whether it uses rows without a label, so that an update may bring nothing else."""
     numbers: Callable[[Checkpoint | None, Data, Any, Run], Learned] | None = None
@@ -286,7 +287,7 @@ class Method:
         """Raises MethodRefused where it cannot work here."""
         if data.target.kind == "number" and self.numbers is None:
             raise MethodRefused(self.classes_alone)
-        if self.refuse is not None and (reason := self.refuse(base, data)):
-            raise MethodRefused(reason)
         if self.unfit is not None and (refusal := self.unfit(Setting.of(base, data), params)):
             raise MethodRefused.at(f"/method/{refusal[0]}", refusal[1])
+        if self.refuse is not None and (reason := self.refuse(base, data)):
+            raise MethodRefused(reason)

@@ -170,7 +170,7 @@ def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
     return agreement
 
 
-def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
+def unfit(setting: Setting, _: Params) -> tuple[str, str] | None:
     """Refuses a model without an extractor that was trained here."""
     live, own = setting.live, setting.architecture.backbone
     if setting.backbone.name in ("mlp", "cnn") and not (live is not None and live.lifts):
@@ -187,9 +187,7 @@ def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | N
 
 
 def refuse(base: Checkpoint | None, data: Data) -> str | None:
-    """The same, once the update is learned; also a network that another method has grown, and one without kept rows."""
-    if reason := unfit(Setting.of(base, data)):
-        return reason[1]
+    """Refuses a network that another method has grown, and one without kept rows."""
     if base is not None and (base.layout.neck or branches(build(base)) is None):
         return (
             "branch takes a network whose head looks at the extractors themselves, none of them grown by den or lora. "

@@ -194,11 +194,11 @@ def _nothing_added(probed: Probe, protect: bool) -> str:
     return f"den: {reason}, so {rest}."
 
 
-def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
+def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
     """Refuses a network without a hidden layer that could grow, and `protect` without a new class to learn."""
     live, own = setting.live, setting.architecture.backbone
     old = live is not None and setting.brings and setting.brings <= frozenset(live.classes)
-    if params is not None and params.mode == "protect" and old:
+    if params.mode == "protect" and old:
         return "mode", "No class is new, so protect leaves nothing to learn. Use adapt, or l2_sp."
     if (live and live.neck) or (setting.backbone.name in GROWS and not (live and live.lifts)):
         return None
@@ -211,12 +211,6 @@ def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | N
         "den adds units to hidden layers of an mlp or filters to a cnn, and this model has neither. Use a model with "
         "such a backbone, give the head hidden layers with linear_probe, or learn with ridge."
     )
-
-
-def refuse(base: Checkpoint | None, data: Data) -> str | None:
-    """The same, once the update is learned."""
-    reason = unfit(Setting.of(base, data))
-    return reason and reason[1]
 
 
 METHOD = Method(
@@ -233,6 +227,5 @@ METHOD = Method(
     "Left out of the paper: the sparse retraining of old units, an output layer for each task with its time stamp (no "
     "row says which task it is of), and expansion by the loss alone: units are added where the drift of a probe is "
     "large.",
-    refuse=refuse,
     unfit=unfit,
 )

@@ -130,7 +130,7 @@ class _Orthogonal:
         return F.cross_entropy(logits, step.y) + self.strength * self.overlap()
 
 
-def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | None:
+def unfit(setting: Setting, _: Params) -> tuple[str, str] | None:
     """Refuses a model without a layer beside which a branch could stand."""
     own = setting.architecture.backbone
     if isinstance(setting.backbone, IdentityBackbone):
@@ -151,12 +151,6 @@ def unfit(setting: Setting, params: Params | None = None) -> tuple[str, str] | N
     return None
 
 
-def refuse(base: Checkpoint | None, data: Data) -> str | None:
-    """The same, once the update is learned."""
-    reason = unfit(Setting.of(base, data))
-    return reason and reason[1]
-
-
 METHOD = Method(
     beside_pretrained=True,
     name="lora",
@@ -170,6 +164,5 @@ METHOD = Method(
     limits="Features move, so old scores do too (masked accuracy tells), and an exact head's sums of the old ones are "
     "void (the ledger is built anew). Every update makes the network larger unless folded (parameters_added tells). "
     "torch's own attention takes branches in its dense layers only.",
-    refuse=refuse,
     unfit=unfit,
 )

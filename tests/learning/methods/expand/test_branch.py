@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, RangeScale
+from service.errors import MethodRefused
 from service.learning.data.serialization import pack_shard
 from service.learning.method import Method
 from service.learning.methods.baseline import retrain
@@ -132,7 +133,8 @@ def test_other_methods_go_on_from_it() -> None:
 def test_where_no_extractor_was_trained_it_is_refused_with_the_remedy() -> None:
     d, s = digits(), stream()
     s.learn(ridge.METHOD, *d.of(OLD)[:2])
-    assert "mlp" in (branch.refuse(s.checkpoint, s.data(d.X[:9], d.y[:9])) or "")
+    with pytest.raises(MethodRefused, match="mlp"):
+        branch.METHOD.check(s.checkpoint, s.data(d.X[:9], d.y[:9]), branch.Params())
 
 
 def test_a_network_that_den_has_grown_is_refused_with_the_remedy() -> None:

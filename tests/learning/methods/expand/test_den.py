@@ -121,12 +121,15 @@ def test_protect_without_a_new_class_is_refused_with_the_remedy() -> None:
 def test_without_a_layer_that_could_grow_it_is_refused_with_the_remedy() -> None:
     d, s = digits(), stream()
     data = s.data(d.X[:20], d.y[:20])
-    assert "mlp" in (den.refuse(None, data) or "")
+    with pytest.raises(MethodRefused, match="mlp"):
+        den.METHOD.check(None, data, den.Params())
     s.learn(ridge.METHOD, d.X[:60], d.y[:60], lift="none")
-    assert "mlp" in (den.refuse(s.checkpoint, data) or "")
+    with pytest.raises(MethodRefused, match="mlp"):
+        den.METHOD.check(s.checkpoint, data, den.Params())
     exact = stream([16])
     exact.learn(ridge.METHOD, d.X[:60], d.y[:60], lift="none")
-    assert "retrain" in (den.refuse(exact.checkpoint, exact.data(d.X[:20], d.y[:20])) or "")
+    with pytest.raises(MethodRefused, match="retrain"):
+        den.METHOD.check(exact.checkpoint, exact.data(d.X[:20], d.y[:20]), den.Params())
 
 
 def images(channels: list[int]) -> Stream:
@@ -196,7 +199,7 @@ def test_hidden_layers_of_a_head_can_grow_too() -> None:
     base = s.checkpoint
     assert base is not None
     data = s.data(*d.of(NEW)[:2])
-    assert den.refuse(base, data) is None
+    den.METHOD.check(base, data, den.Params())
     got = den.update(base, data, den.Params(), Run()).checkpoint
     assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X))
     assert got.parts.keys() >= {"neck.0", "head.1"}

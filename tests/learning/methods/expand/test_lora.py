@@ -222,7 +222,9 @@ def test_remembered_rows_are_rehearsed() -> None:
 def test_without_layers_it_is_refused_with_what_would_work() -> None:
     d, s = digits(), stream()
     data = s.data(d.X[:20], d.y[:20])
-    assert "ridge" in (lora.refuse(None, data) or "")
+    with pytest.raises(MethodRefused, match="ridge"):
+        lora.METHOD.check(None, data, lora.Params())
     exact = stream([16])
     exact.learn(ridge.METHOD, d.X[:60], d.y[:60], lift="none")
-    assert "retrain" in (lora.refuse(exact.checkpoint, exact.data(d.X[:20], d.y[:20])) or "")
+    with pytest.raises(MethodRefused, match="retrain"):
+        lora.METHOD.check(exact.checkpoint, exact.data(d.X[:20], d.y[:20]), lora.Params())
