@@ -347,7 +347,7 @@ def distinct(rows: Rows) -> Ints:
     if rows.numeric:
         order = np.lexsort((*rows.targets.T, rows.hashes))
         same = (rows.hashes[order][1:] == rows.hashes[order][:-1]) & (np.diff(rows.targets[order], axis=0) == 0).all(1)
-        return np.sort(order[np.r_[True, ~same]])
+        return np.sort(order[np.r_[True, ~same][: len(order)]])
     order = np.lexsort((rows.labels, rows.hashes))
     hashes, labels = rows.hashes[order], rows.labels[order]
     fresh = np.r_[True, (hashes[1:] != hashes[:-1]) | (labels[1:] != labels[:-1])] if len(order) else order > 0

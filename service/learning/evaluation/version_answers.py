@@ -21,6 +21,8 @@ from service.learning.network.network import Network, build
 from service.learning.tables import table
 
 Logits = NDArray[np.float64]
+Outputs = Callable[[slice], Logits]
+"""Columns of a head, or features, of some rows. -> [rows, C] or [rows, M]"""
 
 
 @dataclass(eq=False)
@@ -91,50 +93,60 @@ class VersionAnswers:
 
     def on_trusted(self) -> Answers:
         """Answers by the head that never saw a judging fold."""
-        return self._judged(self.rows.trusted, lambda: self.rows.raw_trusted)
+        return self._answers(len(self.rows.trusted), self.trusted_outputs())
 
     def on_older(self) -> Answers | None:
         """The same for trusted rows that are too old to judge by; None where raw inputs are needed that were
         deleted."""
         if not self.same_space and self.rows.data.kept_rows < self.rows.data.known_rows:
             return None
-        return self._judged(self.rows.older, lambda: self.rows.data.exam)
-
-    def _judged(self, trusted: FeatureRows, raw: Callable[[], Rows]) -> Answers:
-        if self.same_space:
-            features = trusted.values(self.rows.space.shift)
-        else:
-            features = _forward(self.network, _aligned(raw(), trusted))
-        judge = self.version.parts.get("judge")
-        if judge is None:
-            return self._answers(features, lambda rows: _head(self.network, features[rows]))
-        weight, bias = judge["weight"].double().numpy(), judge["bias"].double().numpy()
-
-        def logits(rows: slice) -> Logits:
-            some = features[rows]
-            return answered_by_source(self.version, "judge", trusted.take(rows), some, some @ weight.T + bias)
-
-        return self._answers(features, logits)
+        older = self.rows.older
+        return self._answers(len(older), self._judged(older, lambda: self.rows.data.exam))
 
     def on_batch(self) -> Answers:
         """Answers by the head that is served."""
-        batch = self.rows.batch
-        if self.same_space:
-            features = batch.values(self.rows.space.shift)
-        else:
-            features = _forward(self.network, self.rows.data.batch)
+        return self._answers(len(self.rows.batch), self.batch_outputs())
 
-        def logits(rows: slice) -> Logits:
-            some = features[rows]
+    def trusted_outputs(self) -> Outputs:
+        """Columns of the head that never saw a judging fold, for some of the trusted rows: logits, or numbers in
+        units."""
+        return self._judged(self.rows.trusted, lambda: self.rows.raw_trusted)
+
+    def batch_outputs(self) -> Outputs:
+        """The same of the served head, for some of the update's own rows."""
+        batch = self.rows.batch
+        features = self._features(batch, lambda: self.rows.data.batch)
+
+        def outputs(rows: slice) -> Logits:
+            some = features(rows)
             return answered_by_source(self.version, "head", batch.take(rows), some, _head(self.network, some))
 
-        return self._answers(features, logits)
+        return outputs
 
-    def _answers(self, features: Logits, logits: Callable[[slice], Logits]) -> Answers:
-        """Answers to rows [n, M] whose logits are given a few rows at a time."""
+    def _judged(self, trusted: FeatureRows, raw: Callable[[], Rows]) -> Outputs:
+        features = self._features(trusted, lambda: _aligned(raw(), trusted))
+        judge = self.version.parts.get("judge")
+        if judge is None:
+            return lambda rows: _head(self.network, features(rows))
+        weight, bias = judge["weight"].double().numpy(), judge["bias"].double().numpy()
+
+        def outputs(rows: slice) -> Logits:
+            some = features(rows)
+            return answered_by_source(self.version, "judge", trusted.take(rows), some, some @ weight.T + bias)
+
+        return outputs
+
+    def _features(self, rows: FeatureRows, raw: Callable[[], Rows]) -> Outputs:
+        """Features of some rows: those that they have, in the same space, else by the network of the version."""
+        if not self.same_space:
+            features = _forward(self.network, raw())
+            return lambda some: features[some]
+        return lambda some: rows.take(some).values(self.rows.space.shift)[:, : self.rows.space.features]
+
+    def _answers(self, rows: int, logits: Outputs) -> Answers:
+        """Answers to so many rows whose logits are given a few at a time."""
         classes, temperature = self.version.classes, self.version.layout.temperature
-        probabilities = table(len(features), len(classes), lambda rows: _probabilities(logits(rows) / temperature))
-        return Answers(classes, probabilities)
+        return Answers(classes, table(rows, len(classes), lambda some: _probabilities(logits(some) / temperature)))
 
 
 def softmax(classes: tuple[str, ...], logits: Logits, temperature: float = 1.0) -> Answers:

@@ -163,8 +163,9 @@ class Checkpoint:
 
     @property
     def parameters(self) -> int:
-        """Numbers stored in what is served; bytes (a tokenizer) do not count."""
-        return sum(t.numel() for ts in self.served().values() for t in ts.values() if t.dtype != torch.uint8)
+        """Numbers stored in what answers; bytes (a tokenizer) and intervals do not count."""
+        answering = of_kinds(self.parts, SERVED - {"interval"})
+        return sum(t.numel() for ts in answering.values() for t in ts.values() if t.dtype != torch.uint8)
 
     def served(self) -> dict[str, Tensors]:
         """The parts that answer."""

@@ -6,17 +6,38 @@ rows of k numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from service.contract.number_policy import NumberPolicy
 from service.learning.data.rows import FeatureRows
 from service.learning.data.target_grid import NumberGrid
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorSums:
+    """What usual errors are solved from: sums over all rows of each tested batch, |error| in units.
+
+    space: id of the feature space · rows [b] · features [b, M]: of rounded features · errors [b, k] · products
+    [b, M, k]: of rounded feature times |error|.
+    """
+
+    space: str
+    rows: Floats
+    features: Floats
+    errors: Floats
+    products: Floats
+
+    def take(self, batches: NDArray[np.bool_]) -> ErrorSums:
+        """Those of some of the batches."""
+        columns = self.rows[batches], self.features[batches], self.errors[batches], self.products[batches]
+        return ErrorSums(self.space, *columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +49,13 @@ class Tested:
     [n, k]: |error| over the usual error of such a row, NaN where that was not known · figures: for each of the k
     numbers, what later batches are compared with · trusted_batches, trusted_batch [m], trusted_row [m], trusted_error
     [m, k]: |error| of this version on its trusted rows, by the head that never saw them.
+
+    target [n, k]: as sent · missed [n, k]: how many of the levels 0.01 to 0.99 had an interval that missed it, 255
+    where there was none · mean [b, k]: mean target of each batch, whether it was tested or not · yardsticks [n, k]: by
+    name, what they answer, as targets · sums: None where no batch was tested.
     """
+
+    __test__ = False
 
     batches: tuple[str, ...]
     batch: NDArray[np.int32]
@@ -41,6 +68,80 @@ class Tested:
     trusted_batch: NDArray[np.int32]
     trusted_row: NDArray[np.int32]
     trusted_error: Floats
+    target: Floats = field(default_factory=lambda: np.zeros((0, 1)))
+    missed: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1), np.uint8))
+    mean: Floats = field(default_factory=lambda: np.zeros((0, 1)))
+    yardsticks: Mapping[str, Floats] = field(default_factory=dict)
+    sums: ErrorSums | None = None
+
+    def of(self, learned: Collection[str]) -> Tested:
+        """The same without what came of batches that are not among `learned`: those that were taken back."""
+        rows, batches, kept = _kept(self.batch, self.batches, learned)
+        trusted, trusted_batches, _ = _kept(self.trusted_batch, self.trusted_batches, learned)
+        if len(batches) == len(self.batches) and len(trusted_batches) == len(self.trusted_batches):
+            return self
+        return Tested(
+            batches=batches,
+            batch=_recoded(self.batch[rows], self.batches, batches),
+            row=self.row[rows],
+            value=self.value[rows],
+            error=self.error[rows],
+            ratio=self.ratio[rows],
+            figures=self.figures if len(batches) == len(self.batches) else tuple({} for _ in self.figures),
+            trusted_batches=trusted_batches,
+            trusted_batch=_recoded(self.trusted_batch[trusted], self.trusted_batches, trusted_batches),
+            trusted_row=self.trusted_row[trusted],
+            trusted_error=self.trusted_error[trusted],
+            target=self.target[rows],
+            missed=self.missed[rows],
+            mean=self.mean[kept],
+            yardsticks={name: values[rows] for name, values in self.yardsticks.items()},
+            sums=self.sums and self.sums.take(kept),
+        )
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Plain arrays, for a safetensors shard; names travel as the bytes of a JSON text."""
+        names = [self.batches, self.trusted_batches, [dict(f) for f in self.figures], [*self.yardsticks]]
+        named = json.dumps([*names, self.sums.space if self.sums else None], ensure_ascii=False).encode()
+        arrays: dict[str, NDArray[np.generic]] = {name: getattr(self, name) for name in ARRAYS}
+        arrays |= {f"yardstick.{k}": values for k, values in enumerate(self.yardsticks.values())}
+        if self.sums is not None:
+            arrays |= {f"sums.{name}": getattr(self.sums, name) for name in SUMS}
+        return arrays | {"names": np.frombuffer(named, np.uint8).copy()}
+
+    @staticmethod
+    def load(arrays: Mapping[str, ArrayLike]) -> Tested:
+        """Reverses `arrays`; takes torch tensors too."""
+        batches, trusted_batches, figures, yardsticks, space = json.loads(np.asarray(arrays["names"]).tobytes())
+        plain = {name: np.asarray(arrays[name]) for name in ARRAYS}
+        return Tested(
+            batches=tuple(batches),
+            trusted_batches=tuple(trusted_batches),
+            figures=tuple(figures),
+            yardsticks={name: np.asarray(arrays[f"yardstick.{k}"]) for k, name in enumerate(yardsticks)},
+            sums=ErrorSums(space, *(np.asarray(arrays[f"sums.{name}"]) for name in SUMS)) if space else None,
+            **plain,
+        )
+
+
+ARRAYS = (
+    *("batch", "row", "value", "error", "ratio", "target", "missed", "mean"),
+    *("trusted_batch", "trusted_row", "trusted_error"),
+)
+SUMS = ("rows", "features", "errors", "products")
+
+
+def _kept(
+    codes: NDArray[np.int32], batches: tuple[str, ...], learned: Collection[str]
+) -> tuple[NDArray[np.bool_], tuple[str, ...], NDArray[np.bool_]]:
+    """Rows of batches that are still learned [n], these batches, and which of all they are [b]."""
+    kept = np.array([batch in learned for batch in batches], bool)
+    return kept[codes] if len(codes) else np.zeros(0, bool), tuple(b for b in batches if b in learned), kept
+
+
+def _recoded(codes: NDArray[np.int32], before: tuple[str, ...], after: tuple[str, ...]) -> NDArray[np.int32]:
+    place = {batch: k for k, batch in enumerate(after)}
+    return np.array([place.get(batch, -1) for batch in before], np.int32)[codes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +149,10 @@ class NumberPast:
     """What a lineage remembers, newest last: the number of each version and its memory."""
 
     tested: Sequence[tuple[int, Tested]] = ()
+
+    def of(self, learned: Collection[str]) -> NumberPast:
+        """The same without what came of batches that are not among `learned`."""
+        return NumberPast([(number, tested.of(learned)) for number, tested in self.tested])
 
 
 @dataclass(frozen=True, eq=False)

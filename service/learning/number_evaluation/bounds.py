@@ -1,0 +1,27 @@
+"""Reads intervals from what a version keeps of its errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LEVELS = 100
+"""Quantile j of a group is that of level (j + 1) / LEVELS."""
+
+
+def bounds(part: Mapping[str, Floats], values: Floats, level: float) -> tuple[Floats, Floats]:
+    """The lower and the upper ends of intervals around values [n, k], all in units of the grid. -> [n, k], [n, k]
+
+    part: edges [k, 4], between the five groups that a value may be in, and quantiles [k, 5, 99], of the size of the
+    errors made in each group, at the levels 0.01 to 0.99; the next of these levels that is at least `level` is taken.
+    """
+    of_level = part["quantiles"][:, :, math.ceil(level * LEVELS - 1e-9) - 1]
+    half = np.empty(values.shape)
+    for j, edges in enumerate(part["edges"]):
+        half[:, j] = of_level[j][edges.searchsorted(values[:, j])]
+    return values - half, values + half

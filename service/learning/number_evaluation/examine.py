@@ -1,0 +1,191 @@
+"""Examines a version of a number model: base, candidate and yardsticks answer the same rows, and the gate judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import Tensor
+
+from service.contract.number_policy import NumberPolicy
+from service.contract.targets import NumberTarget
+from service.learning.data.rows import FeatureRows, Ints, Rows, distinct
+from service.learning.data.target_grid import NumberGrid
+from service.learning.evaluation.examine import Candidate, UpdateContext, ledger_space
+from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
+from service.learning.gate.number_gate import judge_numbers
+from service.learning.ledger.batch_weights import BatchWeights
+from service.learning.ledger.feature_space import Space
+from service.learning.method import Data, Learned
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import InputScale, leaves_scale, narrow_columns
+from service.learning.number_evaluation.answers import base_answers, candidate_answers
+from service.learning.number_evaluation.assessment import NumberAssessment, NumberPast, Tested
+from service.learning.number_evaluation.errors import Part
+from service.learning.number_evaluation.figures import recent
+from service.learning.number_evaluation.intervals import LEAST_ROWS, Errors, enough, interval_part, latest
+from service.learning.number_evaluation.leave_one_out import left_out_errors
+from service.learning.number_evaluation.measure import measure
+from service.learning.number_evaluation.memory import remember
+from service.learning.number_evaluation.own_head import own_answers
+from service.learning.number_evaluation.report import Measured, number_report
+from service.learning.number_evaluation.usual_errors import usual_errors
+from service.learning.number_evaluation.yardsticks import RIDGE, ridge_values, yardstick_values
+from service.learning.number_heads.equations import goals_in_units
+from service.learning.retention import lacking
+from service.learning.run import Run
+
+INTERVAL = "interval"
+"""The part of a version that holds its intervals."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NumberContext(UpdateContext):
+    """What surrounds an update whose targets are numbers."""
+
+    policy: NumberPolicy = field(default_factory=NumberPolicy)
+    past: NumberPast = field(default_factory=NumberPast)
+
+    def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
+        return examine_numbers(base, learned, data, run, self)
+
+
+def examine_numbers(
+    base: Checkpoint | None, learned: Learned, data: Data, run: Run, context: NumberContext
+) -> Candidate:
+    """Judges a version against the base on trusted rows and on the update's own, and gives it its intervals."""
+    run.progress("judging", 0, 1)
+    base = base if base is not None and base.outputs else None
+    space = _space(base, learned.checkpoint, data)
+    ledger = data.ledger(space)
+    run.check()
+    past = context.past.of({*data.known_batches, *data.batch.batches})
+    last = context.policy.recent_batches if context.policy.trusted == "recent" else None
+    rows = ExamRows(data, space, ledger, last=last)
+    after, before = rows.answered_by(learned.checkpoint), rows.answered_by(base) if base is not None else None
+    answered = _Answered(rows, after, before, distinct(rows.trusted), distinct(rows.batch))
+    assessment = _assessment(answered, learned, replace(context, past=past))
+    run.check()
+    own = data.batch.take(answered.batch)
+    yardsticks = yardstick_values(_target(data), ledger, [t for _, t in past.tested], own)
+    if base is not None and (ridge := ridge_values(base, space, ledger, assessment.batch)) is not None:
+        yardsticks[RIDGE] = ridge
+    base_part = _part(base.parts.get(INTERVAL)) if base is not None else None
+    memory = remember(assessment, space, base_part, yardsticks)
+    made, note = _with_intervals(learned.checkpoint, data, space, [*(t for _, t in past.tested), memory])
+    measured = measure(assessment)
+    exact = made.layout.exact
+    weights = BatchWeights(exact.decay, exact.source_weights) if exact else BatchWeights()
+    gone = lacking(ledger, data.known_rows)
+    report = number_report(
+        Measured(
+            target=_target(data),
+            assessment=assessment,
+            numbers=measured,
+            gate=judge_numbers(measured, context.policy),
+            memory=memory,
+            before=base_part,
+            after=_part(made.parts.get(INTERVAL)),
+            cost=context.cost(base, replace(learned, checkpoint=made), data),
+            exact=exact is not None and weights.whole,
+            unlabelled=len(data.unlabelled),
+        ),
+        learned.details,
+        [*learned.notes, *note, *_notes(made, data.batch), *gone],
+    )
+    digest = data.grown(space).digest if exact is not None else None
+    run.progress("judging", 1, 1)
+    return Candidate(checkpoint=made, report=report, bits=memory, space=space, ledger_digest=digest)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """Who answers which rows. trusted, batch: places of the rows, each of which stands once."""
+
+    rows: ExamRows
+    after: VersionAnswers
+    before: VersionAnswers | None
+    trusted: Ints
+    batch: Ints
+
+
+def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -> NumberAssessment:
+    rows, trusted, batch = answered.rows, answered.trusted, answered.batch
+    space, grid = rows.space, _grid(rows.space)
+    own: FeatureRows = rows.batch.take(batch)
+    goals = goals_in_units(own, grid)
+    candidate = candidate_answers(answered.after, learned, grid.size, trusted, batch)
+    a = NumberAssessment(
+        policy=context.policy,
+        grid=grid,
+        trusted=rows.trusted.take(trusted),
+        batch=own,
+        trusted_goals=goals_in_units(rows.trusted.take(trusted), grid),
+        batch_goals=goals,
+        candidate=candidate,
+        base=base_answers(answered.before, trusted, batch) if answered.before is not None else None,
+        live=context.live,
+        alone=own_answers(own, space.features, goals),
+        past=context.past,
+        sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
+    )
+    if a.base is None:
+        return a
+    return replace(a, usual=usual_errors(recent(a), rows.ledger.all, space, own))
+
+
+def _space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
+    """The candidate's feature space, see `ledger_space`, with its grid of targets beside it."""
+    space = ledger_space(base, candidate, data)
+    if space.numbers is not None:
+        return space
+    target = _target(data)
+    fitted = NumberGrid.fitted(target, np.zeros((1, target.size)))
+    network = space.network
+    network.layout = network.layout.model_copy(update={"numbers": candidate.layout.numbers or fitted})
+    return Space.of(network)
+
+
+def _with_intervals(
+    version: Checkpoint, data: Data, space: Space, tested: list[Tested]
+) -> tuple[Checkpoint, list[str]]:
+    """The version with its intervals, where errors are enough for them, and a note where they say less than they
+    will."""
+    if not version.outputs:
+        return version, []
+    errors, notes = latest(tested), list[str]()
+    if not enough(errors):
+        known = frozenset(data.known_batches) | frozenset(data.batch.batches)
+        errors = Errors(*left_out_errors(version, data, space), known, made=False)
+        notes = [
+            "Intervals are of leave-one-out errors until three batches are learned: they hold for rows like these, and "
+            "for less of those to come once these change."
+        ]
+    part = interval_part(errors)
+    if part is None:
+        return version, [f"Values have no interval yet: that takes {LEAST_ROWS} rows."]
+    parts = {**version.parts, INTERVAL: part}
+    return replace(version, parts=parts, learned={**version.learned, INTERVAL: errors.batches}), notes
+
+
+def _part(tensors: Mapping[str, Tensor] | None) -> Part | None:
+    """An interval part as arrays."""
+    return None if tensors is None else {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _grid(space: Space) -> NumberGrid:
+    assert space.numbers is not None, "the space of numbers has their grid"
+    return space.numbers
+
+
+def _notes(version: Checkpoint, batch: Rows) -> list[str]:
+    if not len(batch):
+        return []
+    scale = InputScale.load(version.parts["scale"])
+    return [note for note in (leaves_scale(scale, batch.inputs), narrow_columns(scale, batch.inputs)) if note]
+
+
+def _target(data: Data) -> NumberTarget:
+    assert data.target.kind == "number", "numbers are examined where targets are numbers"
+    return data.target

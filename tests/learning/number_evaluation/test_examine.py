@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.contract.enums import Outcome
+from service.contract.number_policy import NumberPolicy
+from service.contract.number_report import AnyReport, NumberReport
+from service.contract.targets import ColumnYardstick
+from service.learning.data.rows import Rows
+from service.learning.data.target_grid import Floats
+from service.learning.ledger.entry import SummedEntry
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
+from service.learning.number_evaluation.assessment import Tested
+from service.learning.number_evaluation.bounds import bounds
+from tests.learning.memory_data import MemoryData, in_space
+from tests.learning.number_evaluation.lineage import Lineage
+from tests.learning.number_streams import number, values
+
+WEIGHTS = np.array([2.0, -1.0, 0.5])
+
+
+def drawn(seed: int, rows: int = 120, noise: float = 0.5, level: float = 50.0) -> tuple[Floats, Floats]:
+    """Inputs [n, 3] and targets [n] about 50, whose noise grows with column 2."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(rows, 3))
+    return x, level + 10 * (x @ WEIGHTS + noise * np.exp(0.5 * x[:, 2]) * random.normal(size=rows))
+
+
+def numbers(report: AnyReport) -> NumberReport:
+    assert isinstance(report, NumberReport)
+    return report
+
+
+@pytest.fixture(scope="module")
+def lineage() -> Lineage:
+    """Eight batches of 120 rows, from two sources."""
+    made = Lineage(3)
+    for k in range(8):
+        made.grow(*drawn(k), source="north" if k % 2 else "south")
+    return made
+
+
+def test_a_first_version_is_told_by_what_it_answers_out_of_fold() -> None:
+    stream = Lineage(3)
+    x, y = drawn(0)
+    report = stream.grow(x, y)
+    assert report.tested is None
+    assert report.skill is None
+    assert report.before is None
+    assert report.rise is None
+    assert report.after is not None
+    assert report.after.rows == 120
+    assert 0.5 * 10 * 0.5 < report.after.mae < 3 * 10 * 0.5
+    assert report.gate.outcome is Outcome.PASS
+    assert report.exact
+    assert report.batch.figures[0].keys() == {"own_order"}
+    assert any("leave-one-out" in note for note in report.notes)
+    assert stream.candidates[0].checkpoint.learned["interval"] == {"bat_000"}
+
+
+def test_tested_errors_are_those_of_the_live_version_on_batches_to_come() -> None:
+    """Recomputed from the versions themselves, on the raw rows."""
+    stream, expected = Lineage(3), []
+    for k in range(7):
+        report = stream.grow(*drawn(k))
+        if k >= 2:
+            before, rows = stream.candidates[k - 1].checkpoint, stream.history[k]
+            expected.append(np.abs(values(before, rows.inputs) - rows.targets))
+    assert report.tested is not None
+    assert report.tested.batches == 5
+    assert report.tested.rows == 600
+    assert report.tested.mae == pytest.approx(np.concatenate(expected).mean(), rel=1e-4)
+
+
+def test_rows_of_a_source_are_tested_by_its_own_head(lineage: Lineage) -> None:
+    version = lineage.candidates[-2].checkpoint
+    assert "north" in version.layout.sources
+    head = version.parts[f"head.source.{version.layout.sources.index('north')}"]
+    memory, rows = lineage.past[-1][1], in_space(lineage.history[-1], lineage.candidates[-1].space)
+    features = rows.values(lineage.candidates[-1].space.shift)[:, :3]
+    expected = features @ head["weight"].double().numpy().T + head["bias"].double().numpy()
+    np.testing.assert_allclose(memory.value, expected, rtol=1e-6)
+
+
+def test_skill_is_beside_the_mean_of_the_source(lineage: Lineage) -> None:
+    report = numbers(lineage.candidates[-1].report)
+    assert report.tested is not None
+    assert report.skill is not None
+    assert report.yardsticks.keys() == {"mean", "last"}
+    assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks["mean"].mae)
+    assert report.skill > 0.5
+
+
+def test_trusted_rows_are_told_by_source_and_by_fifth(lineage: Lineage) -> None:
+    report = numbers(lineage.candidates[-1].report)
+    assert report.before is not None
+    assert report.after is not None
+    for errors in (report.before, report.after):
+        assert sum(source.rows for source in errors.sources.values()) == errors.rows
+        assert sum(region.rows for region in errors.regions) == errors.rows
+        assert errors.sources.keys() == {"north", "south"}
+        assert len(errors.regions) == 5
+        assert errors.coverage is not None
+        assert errors.coverage > 0.8
+    assert [r.from_ for r in report.before.regions] == [r.from_ for r in report.after.regions]
+    assert report.rise == pytest.approx(report.after.mae / report.before.mae - 1)
+    assert report.rise_interval is not None
+    assert report.rise_interval[0] <= report.rise <= report.rise_interval[1]
+    assert report.forgetting is not None
+    assert abs(report.forgetting) < 0.2
+
+
+def test_intervals_are_of_the_last_batches_and_hold_the_next_one(lineage: Lineage) -> None:
+    version = lineage.checkpoint
+    assert version is not None
+    assert version.learned["interval"] == {f"bat_00{k}" for k in range(3, 8)}
+    part = {name: tensor.numpy() for name, tensor in version.parts["interval"].items()}
+    x, y = drawn(99, 2000)
+    grid = version.layout.numbers
+    assert grid is not None
+    answers = grid.in_units(values(version, x))
+    goals = grid.in_units(y[:, None])
+    for level in (0.5, 0.8, 0.9, 0.99):
+        low, high = bounds(part, answers, level)
+        assert ((low <= goals) & (goals <= high)).mean() == pytest.approx(level, abs=0.04)
+
+
+def test_every_honest_batch_passed(lineage: Lineage) -> None:
+    assert {c.report.gate.outcome for c in lineage.candidates} == {Outcome.PASS}
+
+
+def test_what_is_remembered_is_read_again_as_it_was(lineage: Lineage) -> None:
+    made, read = lineage.candidates[-1].bits, lineage.past[-1][1]
+    assert isinstance(made, Tested)
+    before, after = made.arrays(), read.arrays()
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name])
+    assert read.figures == made.figures
+    assert read.batches == ("bat_007",)
+
+
+def test_wrong_units_are_rejected_with_the_factor(lineage: Lineage) -> None:
+    x, y = drawn(50)
+    report = numbers(lineage.offer(lineage.offered(x, y * 10)).report)
+    assert report.gate.outcome is Outcome.FAIL
+    assert report.batch.factor == "/ 10"
+    assert report.batch.errors is not None
+    assert report.batch.errors.mean is not None
+    assert report.batch.errors.mean > 5
+
+
+def test_outliers_are_listed_in_their_own_unit(lineage: Lineage) -> None:
+    x, y = drawn(51)
+    y[[7, 30, 77]] += np.array([900.0, -700.0, 800.0])
+    report = numbers(lineage.offer(lineage.offered(x, y)).report)
+    assert [row.row for row in report.batch.outliers] == [7, 77, 30] or {r.row for r in report.batch.outliers} == {
+        7,
+        30,
+        77,
+    }
+    first = next(row for row in report.batch.outliers if row.row == 7)
+    assert first.batch == "bat_008"
+    assert first.target == pytest.approx(y[7])
+    assert first.error == pytest.approx(abs(first.value - first.target))
+    assert first.error > 700
+    assert report.gate.outcome is not Outcome.PASS
+
+
+def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:
+    candidate = lineage.retracted("bat_006")
+    report = numbers(candidate.report)
+    assert report.tested is not None
+    assert report.tested.rows == 600
+    assert candidate.checkpoint.learned["interval"] == {f"bat_00{k}" for k in (2, 3, 4, 5, 7)}
+    memory = candidate.bits
+    assert isinstance(memory, Tested)
+    assert memory.batches == ()
+    assert "bat_006" not in memory.trusted_batches
+    assert not len(memory.error)
+    earlier = lineage.past[6][1].of({"bat_000"})
+    assert earlier.batches == ()
+    assert earlier.sums is not None
+    assert not len(earlier.sums.rows)
+    assert earlier.figures == ({},)
+    assert set(earlier.trusted_batches) == {"bat_000"}
+
+
+def test_taking_everything_back_leaves_a_version_without_intervals(lineage: Lineage) -> None:
+    stream = Lineage(3)
+    stream.grow(*drawn(0))
+    candidate = stream.retracted("bat_000")
+    assert "interval" not in candidate.checkpoint.parts
+    assert not candidate.checkpoint.outputs
+    assert numbers(candidate.report).after is None
+
+
+def test_a_batch_of_one_row_is_examined(lineage: Lineage) -> None:
+    report = numbers(lineage.offer(lineage.offered(*drawn(60, 1))).report)
+    assert report.tested is not None
+    assert report.tested.batches == 5
+    assert report.batch.errors is not None
+    assert report.batch.errors.order is None
+    alone = Lineage(3).grow(*drawn(0, 1))
+    assert alone.after is None
+    assert any("no interval" in note for note in alone.notes)
+
+
+def test_errors_of_a_logarithm_are_told_of_the_targets() -> None:
+    stream = Lineage(3, number(scale="log"))
+    for k in range(4):
+        x, y = drawn(k)
+        report = stream.grow(x, np.exp(y / 20))
+    assert report.tested is not None
+    assert report.before is not None
+    rows = [stream.history[k] for k in range(1, 4)]
+    expected = [np.abs(values(stream.candidates[k].checkpoint, r.inputs) - r.targets) for k, r in enumerate(rows)]
+    assert report.tested.mae == pytest.approx(np.concatenate(expected).mean(), rel=1e-4)
+    assert report.before.width is not None
+    assert report.before.width > report.before.mae
+
+
+def test_the_column_that_is_added_back_is_the_yardstick() -> None:
+    stream = Lineage(3, number(**{"from": 1}))
+    random = np.random.default_rng(5)
+    for k in range(4):
+        x, y = drawn(k)
+        x[:, 1] = 1000 + 300 * random.normal(size=len(x))
+        report = stream.grow(x, x[:, 1] + (y - 50) / 10)
+    assert report.tested is not None
+    assert report.skill is not None
+    assert report.tested.r2 is not None
+    assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks["column"].mae)
+    assert report.tested.mae < 10
+    assert report.tested.r2 > 0.99
+
+
+def test_a_yardstick_may_be_a_column_or_the_last_batch() -> None:
+    for yardstick, name in ((ColumnYardstick(column=0), "column"), ("last", "last")):
+        stream = Lineage(3, number(yardstick=yardstick))
+        for k in range(3):
+            report = stream.grow(*drawn(k))
+        assert report.tested is not None
+        assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks[name].mae)
+
+
+def test_several_numbers_a_row_are_means_over_them() -> None:
+    stream = Lineage(3, number(size=2))
+    for k in range(4):
+        x, y = drawn(k)
+        report = stream.grow(x, np.stack([y, 1e-3 * y[::-1]], 1))
+    assert report.tested is not None
+    assert report.skill is not None
+    assert report.before is not None
+    assert len(report.batch.figures) == 2
+    assert report.before.regions == []
+    assert stream.checkpoint is not None
+    assert stream.checkpoint.parts["interval"]["quantiles"].shape == (2, 5, 99)
+
+
+def test_recent_rows_alone_are_trusted_where_the_policy_says_so() -> None:
+    stream = Lineage(3, policy=NumberPolicy(trusted="recent", recent_batches=2))
+    for k in range(4):
+        report = stream.grow(*drawn(k))
+    recent = sum(int(rows.judging.sum()) for rows in stream.history[1:3])
+    assert report.before is not None
+    assert report.before.rows == recent
+
+
+def test_rows_that_were_deleted_are_not_asked_for() -> None:
+    """Where nothing is kept but sums and bounded rows, a version is examined as well."""
+    stream = Lineage(3)
+    for k in range(4):
+        stream.grow(*drawn(k))
+    kept = numbers(stream.offer(stream.offered(*drawn(9))).report)
+    data = stream.offered(*drawn(9))
+    deleted = _Deleted(data.input, data.architecture, data.base_rows, data.batch, target=data.target)
+    report = numbers(stream.offer(deleted).report)
+    assert report.tested == kept.tested
+    assert report.before == kept.before
+    assert report.batch == kept.batch
+
+
+class _Deleted(MemoryData):
+    """Batches of which the store has summed entries alone."""
+
+    kept_rows = 0
+
+    def kept(self) -> Rows:
+        raise AssertionError("these rows were deleted")
+
+    def ledger(self, space: Space) -> Ledger:
+        ledger = Ledger.empty(space)
+        for rows in self.base_rows:
+            ledger = ledger.with_entry(SummedEntry.unpack(SummedEntry.of(in_space(rows, space)).pack()))
+        return ledger
