@@ -14,7 +14,7 @@ class RequestHandler(Protocol):
     """Answers some requests at once, without a task of their own."""
 
     def takes(self, request: Request) -> bool:
-        """Takes a whole request if it can; it then calls `reply`, or `decline` after all."""
+        """Takes a whole request if it can; its connection then hears `reply`, or `run` after all."""
         ...
 
 
@@ -55,29 +55,11 @@ class Request:
     cycle: uvicorn's, once the application answers. pending: the fast path's, while that answers.
     """
 
-    __slots__ = ("__weakref__", "_connection", "body", "cycle", "gone", "keep_alive", "pending", "scope", "whole")
+    __slots__ = ("__weakref__", "body", "connection", "cycle", "gone", "keep_alive", "pending", "scope", "whole")
 
     def __init__(self, connection: Connection, scope: Scope, keep_alive: bool) -> None:
-        self._connection, self.scope, self.keep_alive = connection, scope, keep_alive
+        self.connection, self.scope, self.keep_alive = connection, scope, keep_alive
         self.body: bytes | bytearray = b""
         self.whole = self.gone = False
         self.cycle: RequestResponseCycle | None = None
         self.pending: PendingAnswer | None = None
-
-    @property
-    def congested(self) -> bool:
-        """Whether the client reads so slowly that answers pile up."""
-        return self._connection.congested
-
-    @property
-    def usual_headers(self) -> Headers:
-        """The headers of every answer; a new list object when they have changed."""
-        return self._connection.usual_headers
-
-    def reply(self, answer: bytes) -> None:
-        """Writes a whole answer, with its head."""
-        self._connection.reply(self, answer)
-
-    def decline(self) -> None:
-        """Lets the application answer the request."""
-        self._connection.run(self)

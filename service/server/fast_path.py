@@ -130,7 +130,7 @@ class _Prediction:
 
     def set_result(self, result: Probabilities, /) -> None:
         """Writes the answer, or leaves it to the application if the client reads too slowly."""
-        if self._request.congested:
+        if self._request.connection.congested:
             self._decline()
         else:
             self._write(Answer(self._loaded, result))
@@ -160,15 +160,15 @@ class _Prediction:
         self._end()
         if self._fast_path.context.health.stopping:
             request.keep_alive = False
-        head = self._fast_path.head(request.usual_headers, (status, media, *headers))
+        head = self._fast_path.head(request.connection.usual_headers, (status, media, *headers))
         end = b"\r\n" if request.keep_alive else b"connection: close\r\n\r\n"
         own = b"content-length: %d\r\nx-request-id: %b\r\n%b" % (len(data), own_id.encode(), end)
-        request.reply(b"".join((head, own, data)))
+        request.connection.reply(request, b"".join((head, own, data)))
 
     def _decline(self) -> None:
         """Leaves the request to the application."""
         self._end()
-        self._request.decline()
+        self._request.connection.run(self._request)
 
     def _end(self) -> None:
         """Breaks the cycle with the request, so that both are freed without the collector."""

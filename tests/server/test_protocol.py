@@ -93,9 +93,10 @@ class Echo:
         if request.scope["path"] != "/quick" or body.startswith(b"?"):
             return False
         if body.startswith(b"!"):
-            request.reply(_answer(503, body))
+            request.connection.reply(request, _answer(503, body))
         else:
-            asyncio.get_running_loop().call_soon(lambda: request.gone or request.reply(_echo(request.scope, body)))
+            answer = _echo(request.scope, body)
+            asyncio.get_running_loop().call_soon(lambda: request.gone or request.connection.reply(request, answer))
         return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
