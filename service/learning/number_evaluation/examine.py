@@ -12,10 +12,10 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import FeatureRows, Ints, Rows, distinct
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.examine import Candidate, UpdateContext, ledger_space
+from service.learning.evaluation.examine import HALF, Candidate, UpdateContext, ledger_space
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.gate.number_gate import judge_numbers
-from service.learning.ledger.batch_weights import BatchWeights
+from service.learning.ledger.batch_weights import BatchWeights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
@@ -64,7 +64,9 @@ def examine_numbers(
     last = context.policy.recent_batches if context.policy.trusted == "recent" else None
     rows = ExamRows(data, space, ledger, last=last)
     after, before = rows.answered_by(learned.checkpoint), rows.answered_by(base) if base is not None else None
-    answered = _Answered(rows, after, before, distinct(rows.trusted), distinct(rows.batch))
+    weights = _weights(learned.checkpoint)
+    trusted = _still_true(rows.trusted, aged(weights.decay, data.weighted_batches(weights)))
+    answered = _Answered(rows, after, before, trusted, distinct(rows.batch))
     assessment = _assessment(answered, learned, replace(context, past=past))
     run.check()
     own = data.batch.take(answered.batch)
@@ -76,7 +78,6 @@ def examine_numbers(
     made, note = _with_intervals(learned.checkpoint, data, space, [*(t for _, t in past.tested), memory])
     measured = measure(assessment)
     exact = made.layout.exact
-    weights = BatchWeights(exact.decay, exact.source_weights) if exact else BatchWeights()
     gone = lacking(ledger, data.known_rows)
     report = number_report(
         Measured(
@@ -133,6 +134,19 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
     if a.base is None:
         return a
     return replace(a, usual=usual_errors(recent(a), rows.ledger.all, space, own))
+
+
+def _weights(version: Checkpoint) -> BatchWeights:
+    exact = version.layout.exact
+    return BatchWeights(exact.decay, exact.source_weights) if exact is not None else BatchWeights()
+
+
+def _still_true(trusted: FeatureRows, counts: Mapping[str, float]) -> Ints:
+    """Places of trusted rows, each once, of batches that still count: a version that is meant to forget the others is
+    not judged by them. counts: what a row of each batch counts"""
+    count = np.array([counts.get(batch, 0.0) >= HALF for batch in trusted.batches], bool)
+    places = distinct(trusted)
+    return places[count[trusted.batch[places]]] if len(places) else places
 
 
 def _space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:

@@ -269,6 +269,19 @@ def test_recent_rows_alone_are_trusted_where_the_policy_says_so() -> None:
     assert report.before.rows == recent
 
 
+def test_a_version_that_is_meant_to_forget_is_not_judged_by_what_is_to_be_forgotten() -> None:
+    """Weights wander; with decay 0.5 only the batch before counts half of the newest, or more."""
+    stream, random, weights, outcomes = Lineage(3), np.random.default_rng(0), WEIGHTS, []
+    for _ in range(10):
+        weights = weights + 0.1 * random.normal(size=3)
+        x = random.normal(size=(120, 3))
+        report = stream.grow(x, 10 * (x @ weights + 0.5 * random.normal(size=120)), decay=0.5)
+        outcomes.append(report.gate.outcome)
+    assert set(outcomes) == {Outcome.PASS}
+    assert report.before is not None
+    assert report.before.rows == int(stream.history[8].judging.sum())
+
+
 def test_rows_that_were_deleted_are_not_asked_for() -> None:
     """Where nothing is kept but sums and bounded rows, a version is examined as well."""
     stream = Lineage(3)
