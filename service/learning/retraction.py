@@ -10,10 +10,11 @@ import torch
 
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
+from service.contract.targets import ClassTarget, Target
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.evaluation.examine import Candidate, UpdateContext
 from service.learning.method import Data, Learned
-from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, Layout, kind_of
+from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpoint, Layout, kind_of
 from service.learning.run import Run
 
 
@@ -44,7 +45,11 @@ def certify(
         rows=data.known_rows,
         removed=sorted(removed),
         shards=[_shard(part, base, now, removed) for part in sorted(now.parts)],
-        decided=[*_decided(base, now, retraction), *(["method"] if retraction.by_auto else [])],
+        decided=[
+            *_decided(base, now, retraction),
+            *(["grid"] if _fitted_grid(data.target, retraction) else []),
+            *(["method"] if retraction.by_auto else []),
+        ],
         exact=candidate.report.exact,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
@@ -56,14 +61,14 @@ def certify(
 
 def subtracts(layout: Mapping[str, Any], shards: Iterable[Mapping[str, Any]], removed: Iterable[str]) -> bool:
     """Whether no shard but the solved head learned the batches: then the sums are enough."""
-    trained = [s for s in shards if kind_of(s["part"]) not in DECIDED | SOLVED]
+    trained = [s for s in shards if kind_of(s["part"]) not in DECIDED | SOLVED | REMADE]
     gone = frozenset(removed)
     return layout.get("exact") is not None and not any(gone.intersection(s["learned"]) for s in trained)
 
 
 def blank(spec: InputSpec, base: Checkpoint) -> Learned:
-    """A version that knows no class, for when everything was taken back."""
-    layout = Layout(input=spec, classes=[])
+    """A version that knows nothing, for when everything was taken back."""
+    layout = Layout(input=spec, classes=[], numbers=base.layout.numbers)
     return Learned(
         Checkpoint(layout, {"scale": base.parts["scale"]}, {"scale": frozenset()}),
         notes=("Everything was taken back: this version knows no class.",),
@@ -89,6 +94,13 @@ def _decided(base: Checkpoint, now: Checkpoint, retraction: Retraction) -> list[
     if exact is not None and not exact.lift_named and not now.layout.lifts:
         kept.append("lift")  # the choice of no lift counts, too, and leaves no part that could name its batches
     return [*kept, "class order"] if _ordered(base, now, retraction) else kept
+
+
+def _fitted_grid(target: Target, retraction: Retraction) -> bool:
+    """Whether the grid of numbers was fitted to a batch that is taken back: the first that was learned."""
+    if isinstance(target, ClassTarget) or target.range is not None or target.step is not None:
+        return False
+    return next(iter(retraction.appeared), None) in retraction.removed
 
 
 def _ordered(base: Checkpoint, now: Checkpoint, retraction: Retraction) -> bool:

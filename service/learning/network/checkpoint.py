@@ -23,6 +23,8 @@ DECIDED = frozenset({"scale", "lift"})
 """Kinds of parts that a batch may decide without being learned: no weight of them was fitted to labels."""
 SOLVED = frozenset({"head", "judge"})
 """Kinds of parts of an exact head that are a function of the sums alone."""
+REMADE = frozenset({"interval"})
+"""Kinds of parts that are made anew of what the lineage remembers, without what was taken back."""
 
 
 def kind_of(part: str) -> str:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
+
+from numpy.typing import NDArray
 
 from service.contract.inputs import PretrainedBackbone
+from service.contract.number_policy import NumberPolicy
 from service.errors import CorruptArtifact
 from service.learning.backbones.extractor import shared
 from service.learning.data.serialization import unpack, unpack_shard
 from service.learning.evaluation.assessment import Correctness, Past
+from service.learning.evaluation.examine import Context, UpdateContext
 from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.number_evaluation.assessment import NumberPast, Tested
+from service.learning.number_evaluation.examine import NumberContext
 from service.storage.artifacts import SHARDS, Artifacts
-from service.worker.assignment import Assignment, Bits, Shard, Stored
+from service.worker.assignment import Assignment, Shard, Stored
 
 log = logging.getLogger("tsuika.child")
 
@@ -27,23 +34,34 @@ def load(stored: Stored, store: Artifacts) -> Checkpoint:
     )
 
 
-def past(assignment: Assignment, store: Artifacts) -> Past:
-    """Reads what the lineage remembers."""
-    lineage, area = assignment.lineage, assignment.places.area
-    return Past(
-        bits=[(b.version, bits) for b in lineage.bits if (bits := _bits(store, area, b)) is not None],
+def context_of(assignment: Assignment, store: Artifacts, started: float) -> UpdateContext:
+    """What surrounds the update, with what the lineage remembers, by the kind of the model's targets."""
+    live = assignment.base.number if assignment.base else None
+    wait, policy, lineage = assignment.wait_seconds, assignment.policy, assignment.lineage
+    memories = _memories(assignment, store)
+    if isinstance(policy, NumberPolicy):
+        tested = NumberPast(tested=[(version, Tested.load(arrays)) for version, arrays in memories])
+        return NumberContext(policy=policy, past=tested, live=live, wait_seconds=wait, started=started)
+    past = Past(
+        bits=[(version, Correctness.load(arrays)) for version, arrays in memories],
         best_masked=lineage.best_masked,
         evidence=lineage.evidence,
     )
+    return Context(policy=policy, past=past, live=live, wait_seconds=wait, started=started)
 
 
-def _bits(store: Artifacts, area: str, remembered: Bits) -> Correctness | None:
-    """What a version got right; None where that is damaged: one version less to look back on is no reason to fail."""
-    try:
-        return Correctness.load(unpack(store.get(area, remembered.digest))[0])
-    except CorruptArtifact as damaged:
-        log.warning("version %d is not looked back on: %s", remembered.version, damaged.detail)
-        return None
+def _memories(assignment: Assignment, store: Artifacts) -> list[tuple[int, dict[str, NDArray[Any]]]]:
+    """What versions of the lineage left to be compared with, by number. A damaged one is left out: one version less to
+    look back on is no reason to fail."""
+    memories = []
+    for remembered in assignment.lineage.bits:
+        try:
+            arrays, _ = unpack(store.get(assignment.places.area, remembered.digest))
+        except CorruptArtifact as damaged:
+            log.warning("version %d is not looked back on: %s", remembered.version, damaged.detail)
+        else:
+            memories.append((remembered.version, arrays))
+    return memories
 
 
 def _part(layout: Layout, shard: Shard, store: Artifacts) -> Tensors:

@@ -16,7 +16,7 @@ from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
 from service.learning.evaluation.cost import retraining_cost
-from service.learning.evaluation.examine import Candidate, Context
+from service.learning.evaluation.examine import Candidate, Context, UpdateContext
 from service.learning.imported_classes import refuse_to_forget
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Learned
@@ -31,7 +31,7 @@ from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard
 from service.worker.child.challenger import Champion, better, challenge, examine_challenger, within_budget
-from service.worker.child.load import load, past
+from service.worker.child.load import context_of, load
 from service.worker.child.method_choice import Chosen, choose, surroundings_of
 from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.phase_times import PhaseTimes
@@ -91,13 +91,7 @@ class Executor:
         check: Callable[[], None],
     ) -> Result:
         started, phases = time.perf_counter(), PhaseTimes(progress)
-        context = Context(
-            policy=assignment.policy,
-            past=past(assignment, store),
-            live=assignment.base.number if assignment.base else None,
-            wait_seconds=assignment.wait_seconds,
-            started=started,
-        )
+        context = context_of(assignment, store, started)
         base = load(assignment.base, store) if assignment.base else None
         if base is not None:  # held, so that the next update of such a model does not read them again
             self._weights = [tensors for tensors in base.parts.values() if isinstance(tensors, SharedWeights)]
@@ -128,7 +122,7 @@ class Executor:
 
 
 def _learn(
-    assignment: Assignment, model_store: ModelStore, base: Checkpoint | None, run: Run, context: Context
+    assignment: Assignment, model_store: ModelStore, base: Checkpoint | None, run: Run, context: UpdateContext
 ) -> Execution:
     """Learns new batches, and judges what came of it."""
     [step] = assignment.steps
@@ -148,6 +142,7 @@ def _learn(
     learned, chosen = better(base, data, learned, chosen, run)
     if assignment.champion is None:
         return Execution(context.examine(base, learned, data, run), data, chosen)
+    assert isinstance(context, Context), "networks challenge heads of classes alone"
     champion = Champion(load(assignment.champion, model_store.store), base)
     chosen, lost = challenge(champion, learned.checkpoint, data, chosen, run)
     everything = StoredData(model_store, assignment, data.learned, [], run)
@@ -157,7 +152,7 @@ def _learn(
 
 
 def _retract(
-    assignment: Assignment, model_store: ModelStore, base: Checkpoint | None, run: Run, context: Context
+    assignment: Assignment, model_store: ModelStore, base: Checkpoint | None, run: Run, context: UpdateContext
 ) -> Execution:
     """Learns the lineage again without the named batches. It is measured, not vetoed, and gets a certificate."""
     assert base is not None
