@@ -84,7 +84,7 @@ class WorstRegion(Strict):
 class NumberSlowLoss(Strict):
     """Rule 9: many small losses."""
 
-    last_versions: int = Field(20, ge=1, le=200, description="Latest promoted versions that are looked back on.")
+    versions: int = Field(20, ge=1, le=200, description="Latest promoted versions that are looked back on.")
     max_rise: float = Field(0.10, ge=0, description="Allowed rise of the error since any of them.")
     p: float = Field(0.01, gt=0, lt=1, description="Chance probability of such a rise.")
 

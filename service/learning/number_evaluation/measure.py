@@ -135,7 +135,7 @@ def _regions(a: NumberAssessment, k: int) -> Iterator[Region]:
 
 
 def _since(a: NumberAssessment, k: int) -> Iterator[RiseSince]:
-    for version, tested in a.past.tested[-a.policy.slow_loss.last_versions :]:
+    for version, tested in a.past.tested[-a.policy.slow_loss.versions :]:
         before, rows = remembered(a, tested)
         after = sizes(a.trusted_goals[rows, k], a.candidate.on_trusted[rows, k])
         both = np.isfinite(after) & np.isfinite(before[:, k])
