@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -108,11 +109,13 @@ def caller(request: Request) -> str:
     return name
 
 
-def body_of(request: Request, kind: type[M], empty: bool = False) -> tuple[M, JsonBody]:
+def body_of(
+    request: Request, kind: type[M], empty: bool = False, context: Mapping[str, Any] | None = None
+) -> tuple[M, JsonBody]:
     """The checked body as a request; with `empty`, no body at all counts as {}. Raises BrokenJSON, InvalidContent."""
     data: bytes = request.scope["tsuika.body"]
     body = read_object(data or b"{}" if empty else data)
-    return validated(kind, body), body
+    return validated(kind, body, context), body
 
 
 def attempt(request: Request, body: Any) -> Attempt | None:

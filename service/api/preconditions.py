@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from fastapi import Request
 from sqlalchemy.orm import Session
 
+from service.api.bodies.row_bodies import input_of
 from service.contract.enums import Family, Retention
-from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, misfit
+from service.contract.inputs import Architecture, ImageInput, InputSpec, PretrainedBackbone, VectorInput, misfit
 from service.contract.requests import MethodChoice
+from service.contract.targets import ColumnYardstick, Target
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.auto import AutoParams
 from service.learning.backbones import admission
@@ -25,6 +27,22 @@ from service.learning.retention import none_kept, refused
 from service.learning.wording import a
 from service.registry import batches, models
 from service.registry.sql.tables import Model, Version
+
+
+@dataclass(frozen=True)
+class Makeup:
+    """What a model takes, predicts and keeps: what a method must fit."""
+
+    input: InputSpec
+    target: Target
+    architecture: Architecture
+    retention: Retention
+
+    @classmethod
+    def of(cls, model: Model, retention: Retention | None = None) -> Makeup:
+        """Of a model as it is, or with another retention."""
+        architecture = Architecture.model_validate(model.architecture)
+        return cls(input_of(model), models.target_of(model), architecture, retention or Retention(model.retention))
 
 
 @dataclass(frozen=True)
@@ -41,14 +59,7 @@ class Base:
         return cls(live, *batches.left_of(session, live.learned if live else ()))
 
 
-def check_method(
-    choice: MethodChoice,
-    spec: InputSpec,
-    architecture: Architecture,
-    retention: Retention,
-    base: Base,
-    brings: frozenset[str] | None = None,
-) -> None:
+def check_method(choice: MethodChoice, model: Makeup, base: Base, brings: frozenset[str] | None = None) -> None:
     """Raises MethodRefused for an unknown method or parameter, and for one that cannot work on the live version, with
     the rows that are kept, or on the rows of the update. `brings`: classes of these rows; None: not known yet."""
     pointer = "/method"
@@ -56,12 +67,14 @@ def check_method(
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, params = resolve(choice.model_dump(), pointer)
+    if model.target.kind == "number" and method.numbers is None:
+        raise MethodRefused(method.classes_alone, [(f"{pointer}/name", method.classes_alone)])
     layout = Layout.model_validate(base.live.layout) if base.live is not None else None
-    keeps = retention is not Retention.NONE
-    setting = Setting(spec, architecture, layout, keeps, base.learned_rows, base.kept_rows, brings)
+    keeps, rows = model.retention is not Retention.NONE, (base.learned_rows, base.kept_rows)
+    setting = Setting(model.input, model.architecture, layout, keeps, *rows, brings, model.target)
     if method.unfit is not None and (refusal := method.unfit(setting, params)):
         raise MethodRefused(refusal[1], [(f"{pointer}/{refusal[0]}", refusal[1])])
-    reason = refused(method, params, retention, architecture, layout)
+    reason = refused(method, params, model.retention, model.architecture, layout)
     if reason is None and "kept" in method.needs and setting.known and not setting.kept:
         reason = none_kept(method.name)
     if reason:
@@ -116,6 +129,31 @@ def check_labels(labelled: int, choice: MethodChoice, live: Version | None, poin
     )
 
 
+def check_target(target: Target, spec: InputSpec, classes: Collection[str] = ()) -> None:
+    """Raises InvalidContent where rows of such inputs have no column that the target names, or where numbers are to
+    have classes."""
+    if target.kind == "class":
+        return
+    if classes:
+        raise InvalidContent.at("/classes", "A model that predicts numbers has no classes. Leave them out.")
+    yardstick = target.yardstick.column if isinstance(target.yardstick, ColumnYardstick) else None
+    for column, pointer in ((target.from_, "/target/from"), (yardstick, "/target/yardstick/column")):
+        if column is None:
+            continue
+        if not isinstance(spec, VectorInput):
+            kind = "images" if isinstance(spec, ImageInput) else "texts"
+            raise InvalidContent.at(pointer, f"Only vectors have columns, and the inputs are {kind}. Leave it out.")
+        if column >= spec.size:
+            places = f"0 to {spec.size - 1}" if spec.size > 1 else "0 alone"
+            raise InvalidContent.at(pointer, f"Rows have no column {column}: places are {places}.")
+
+
+def refuse_numbers(target: Target) -> None:
+    """Raises InvalidContent for targets that are numbers, until they are learned and served."""
+    if target.kind == "number":
+        raise InvalidContent.at("/target/kind", "Targets that are numbers cannot be learned yet.")
+
+
 def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> None:
     """Raises InvalidContent where the backbone cannot take such inputs, or has no `weights` (name -> file) here."""
     if isinstance(architecture.backbone, PretrainedBackbone):
@@ -127,6 +165,7 @@ def check_architecture(spec: InputSpec, architecture: Architecture, weights: Map
 def etag(session: Session, model: Model) -> str:
     """The ETag of a model: a digest of its live version and its settings."""
     facts = [model.live_version_id, model.method, model.gate, model.promotion, model.retention]
+    facts += [model.target] if models.target_of(model).kind == "number" else []
     return f'"{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]}"'
 
 

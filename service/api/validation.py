@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from service.contract.requests import CreateUpdate
+from service.contract.policies import of_one_kind
+from service.contract.requests import CreateUpdate, PatchModel
+from service.contract.targets import NumberTarget
 from service.errors import InvalidContent
 from service.intake.json_body import JsonBody, pointer_to
 
@@ -44,10 +46,10 @@ FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type",
 """Faults which say that this member of the union was not meant."""
 
 
-def validated(kind: type[M], body: JsonBody) -> M:
-    """The body as a request. Raises InvalidContent."""
+def validated(kind: type[M], body: JsonBody, context: Mapping[str, Any] | None = None) -> M:
+    """The body as a request; `context`: what it needs to know besides. Raises InvalidContent."""
     try:
-        return kind.model_validate_json(body.text, strict=True)
+        return kind.model_validate_json(body.text, strict=True, context=context)
     except ValidationError as error:
         raise invalid(error.errors(include_url=False), body.members, kind) from None
 
@@ -68,6 +70,10 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
     pointer = pointer_to(steps)
     name = ".".join(str(s)[:100] for s in steps)
     match fault["type"]:
+        case "extra_forbidden" if steps[0] == "gate" and (sentence := of_one_kind([str(s) for s in steps[1:]])):
+            return pointer, sentence
+        case "extra_forbidden" if kind is PatchModel and steps[0] == "target" and _is_fixed(str(steps[-1])):
+            return pointer, f"{name} stays as the model was made: yardstick and level may change. Make another model."
         case "extra_forbidden":
             fields = list(kind.model_fields) if kind is not None and len(steps) == 1 else []
             return pointer, unknown(name, fields, "here")
@@ -90,6 +96,11 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
             rest = fault["msg"].removeprefix(subject).replace(" after validation", "")
             return pointer, _sentence((name or "The body") + rest) + _remedy(pointer, fault["type"], kind)
     return pointer, _sentence(f"{name}: {fault['msg']}" if name else fault["msg"])
+
+
+def _is_fixed(name: str) -> bool:
+    """Whether a member of a target cannot change."""
+    return name in {field.alias or member for member, field in NumberTarget.model_fields.items()}
 
 
 def _remedy(pointer: str, fault: str, kind: type[BaseModel] | None) -> str:

@@ -1,4 +1,4 @@
-"""Names of classes and of groups of rows, cleaned before they are stored."""
+"""Names of classes, of numbers and of groups of rows, cleaned before they are stored."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ def clean_class_name(name: str, pointer: str) -> str:
 
     Raises InvalidContent.
     """
+    return _cleaned(name, "A class name", pointer)
+
+
+def clean_number_name(name: str, pointer: str) -> str:
+    """The name of a number that is predicted, as that of a class. Raises InvalidContent."""
+    return _cleaned(name, "The name of a number", pointer)
+
+
+def _cleaned(name: str, subject: str, pointer: str) -> str:
     if len(name) > LONGEST_SPELT:
-        raise _too_long(pointer)
-    _check_characters(name, "A class name", pointer)
+        raise _too_long(subject, pointer)
+    _check_characters(name, subject, pointer)
     cleaned = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(cleaned) <= LONGEST_NAME:
-        raise _too_long(pointer)
+        raise _too_long(subject, pointer)
     return cleaned
 
 
@@ -44,5 +53,5 @@ def _check_characters(name: str, subject: str, pointer: str) -> None:
         raise InvalidContent.at(pointer, f"{subject} has no control, format or surrogate characters. Remove them.")
 
 
-def _too_long(pointer: str) -> InvalidContent:
-    return InvalidContent.at(pointer, f"A class name has 1 to {LONGEST_NAME} characters.")
+def _too_long(subject: str, pointer: str) -> InvalidContent:
+    return InvalidContent.at(pointer, f"{subject} has 1 to {LONGEST_NAME} characters.")

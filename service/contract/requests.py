@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from service.contract.enums import NewClasses, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec, Listed, Strict
-from service.contract.policy import GatePolicy
+from service.contract.policies import AnyPolicy, policy_kind
+from service.contract.targets import ClassTarget, Level, Target, Yardstick
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
@@ -69,7 +71,11 @@ class CreateModel(Strict):
         default=[], max_length=MOST_CLASSES, description="Classes declared before any data."
     )
     method: MethodChoice = Field(default=MethodChoice(name="auto"), description="What updates use when they name none.")
-    gate: GatePolicy = GatePolicy()
+    target: Target = Field(default=ClassTarget(), description="What is predicted of a row.")
+    gate: AnyPolicy = Field(
+        default_factory=lambda known: policy_kind(known.get("target", ClassTarget()))(),
+        description="Thresholds of the gate: GatePolicy where classes are predicted, NumberPolicy where numbers are.",
+    )
     promotion: Promotion = Promotion.AUTO
     retention: Retention = Field(
         default=Retention.ALL,
@@ -80,14 +86,35 @@ class CreateModel(Strict):
         default=500, ge=1, le=100_000, description="Learning rows that exemplars keeps, shared by the classes."
     )
 
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _of_target(cls, gate: Any, info: ValidationInfo) -> Any:
+        return _policy(gate, info.data.get("target"))
+
+
+def _policy(gate: Any, target: Target | None) -> Any:
+    """The policy that fits the target, since some rules of both kinds have the same name; any, where the target itself
+    is wrong. Raises ValidationError."""
+    if target is None:
+        return policy_kind(ClassTarget())()
+    return policy_kind(target).model_validate_json(json.dumps(gate), strict=True) if isinstance(gate, dict) else gate
+
+
+class PatchTarget(Strict):
+    """What may change of a target that is numbers."""
+
+    yardstick: Yardstick | None = Field(default=None, description="What skill is measured by from now on.")
+    level: Level | None = Field(default=None, description="Share of rows to come that an interval is meant to hold.")
+
 
 class PatchModel(Strict):
-    """What may change on a model."""
+    """What may change on a model. Validated with the model's target as `target` in the context."""
 
     method: MethodChoice | None = None
-    gate: GatePolicy | None = Field(
+    gate: AnyPolicy | None = Field(
         default=None, description="Thresholds to change, however deep; those that are left out stay as they are."
     )
+    target: PatchTarget | None = None
     promotion: Promotion | None = None
     retention: Retention | None = Field(
         default=None,
@@ -95,6 +122,11 @@ class PatchModel(Strict):
         "good. Back to all: from then on; what was deleted stays deleted.",
     )
     memory_rows: int | None = Field(default=None, ge=1, le=100_000)
+
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _of_target(cls, gate: Any, info: ValidationInfo) -> Any:
+        return _policy(gate, (info.context or {}).get("target", ClassTarget()))
 
 
 class ClassNames(Strict):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.enums import BatchState, DeploymentKind, Promotion, Retention, UpdateKind, UpdateState, Verdict
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.policy import GatePolicy
+from service.contract.number_report import NumberReport
+from service.contract.policies import AnyPolicy
 from service.contract.report import Report
+from service.contract.targets import ClassTarget, Target
 
 T = TypeVar("T")
+
+AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
+"""Of an update of a model that predicts classes, or of one that predicts numbers: neither is valid as the other."""
 
 
 class Resource(BaseModel):
@@ -41,12 +46,13 @@ class UpdateCounts(Resource):
 class Model(Resource):
     name: str
     input: InputSpec
+    target: Target = Field(default=ClassTarget(), description="What is predicted of a row.")
     architecture: Architecture
-    classes: list[str] = Field(description="The vocabulary.")
+    classes: list[str] = Field(description="The vocabulary; empty where numbers are predicted.")
     live_version: int | None
     serving_version: int | None
     method: dict[str, Any]
-    gate: GatePolicy
+    gate: Annotated[AnyPolicy, Field(union_mode="left_to_right")]
     promotion: Promotion
     retention: Retention
     memory_rows: int = Field(default=500, description="Learning rows that retention exemplars keeps.")
@@ -56,12 +62,28 @@ class Model(Resource):
     archived_at: datetime | None = None
 
 
+class NumberSummary(Resource):
+    """Targets of a batch, in their own unit."""
+
+    rows: int
+    mean: float
+    std: float
+    min: float
+    max: float
+
+
+TargetSummary = NumberSummary | list[NumberSummary]
+
+
 class Batch(Resource):
     id: str
     model: str
     rows: int
-    unlabelled: int = Field(default=0, description="Rows among them without a label.")
-    label_counts: dict[str, int]
+    unlabelled: int = Field(default=0, description="Rows among them without a label or target.")
+    label_counts: dict[str, int] = Field(description="Rows of each class; empty where targets are numbers.")
+    target_summary: TargetSummary | None = Field(
+        default=None, description="Of one number a row; a list of such where a row has several. Null for classes."
+    )
     digest: str | None = Field(description="SHA-256 of the content; null once the batch is erased.")
     source: str | None
     state: BatchState
@@ -104,7 +126,7 @@ class Update(Resource):
     base_version: int | None
     version: int | None
     verdict: Verdict | None
-    report: Report | None
+    report: AnyReport | None
     progress: Progress | None
     learned_rows: int | None
     exam_rows: int | None
@@ -145,7 +167,7 @@ class Version(Resource):
     feature_space: str | None
     shards: list[ShardInfo]
     architecture: dict[str, Any]
-    report: Report | None
+    report: AnyReport | None
     live: bool
     aliases: list[str] = Field(default=[], description="Names that people gave it.")
     created_at: datetime
@@ -222,6 +244,7 @@ class MethodInfo(Resource):
     paper: str
     params: dict[str, Any] = Field(description="JSON Schema of its parameters.")
     needs: list[str]
+    targets: list[str] = Field(default=["class"], description="Targets that it learns: class, number.")
     moves: list[str] = Field(
         default=[],
         description="Weights that it may move: head; backbone (one that is trained here); pretrained (a pretrained "

@@ -20,4 +20,6 @@ class Arrival:
     source: str | None
     again: bool
     unlabelled: int = 0
-    """Rows without a label; `rows` does not count them."""
+    """Rows without a label or target; `rows` does not count them."""
+    target_summary: Sequence[Mapping[str, float]] | None = None
+    """Of each number of a row: rows, mean, std, min, max; None where targets are classes or none is known."""

@@ -51,6 +51,7 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
         rows=arrival.rows,
         unlabelled=arrival.unlabelled,
         label_counts=dict(arrival.label_counts),
+        target_summary=None if arrival.target_summary is None else [dict(each) for each in arrival.target_summary],
         folds={k: list(v) for k, v in arrival.folds.items()},
         lent=list(arrival.lent),
         source=arrival.source,
@@ -224,6 +225,7 @@ def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> li
             rows=batch.rows + batch.unlabelled,
             unlabelled=batch.unlabelled,
             label_counts=batch.label_counts,
+            target_summary=_target_summary(batch),
             digest=batch.digest or None,
             source=batch.source,
             state=state(batch, learned),
@@ -237,6 +239,12 @@ def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> li
         )
         for batch in batches
     ]
+
+
+def _target_summary(batch: Batch) -> resources.TargetSummary | None:
+    """Of the one number of a row, or of each of several."""
+    each = [resources.NumberSummary.model_validate(summary) for summary in batch.target_summary or ()]
+    return each[0] if len(each) == 1 else each or None
 
 
 def _named_by(session: Session, model: Model, ids: Sequence[str]) -> dict[str, list[str]]:

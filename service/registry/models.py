@@ -6,19 +6,23 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import Promotion, UpdateState
-from service.contract.names import clean_class_name
-from service.contract.policy import GatePolicy, out_of_order
-from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel
+from service.contract.names import clean_class_name, clean_number_name
+from service.contract.policies import AnyPolicy, out_of_order, policy_of
+from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel, PatchTarget
+from service.contract.targets import NumberTarget, Target
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
 from service.registry import batches, paging, states
 from service.registry.sql.database import now
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
 from service.registry.sql.times import moment
+
+TARGET: TypeAdapter[Target] = TypeAdapter(Target)
 
 
 def create(session: Session, request: CreateModel) -> Model:
@@ -31,6 +35,7 @@ def create(session: Session, request: CreateModel) -> Model:
     model = Model(
         name=request.name,
         input=request.input.model_dump(mode="json", exclude_none=True),
+        target=_with_clean_names(request.target).model_dump(mode="json", exclude_none=True),
         architecture=request.architecture.model_dump(mode="json"),
         classes=clean_class_names(request.classes, "/classes"),
         method=request.method.model_dump(),
@@ -85,8 +90,10 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
         model.method = request.method.model_dump()
     if request.gate is not None:
         merged = _merged(model.gate, request.gate.model_dump(mode="json", exclude_unset=True))
-        _check_order(GatePolicy.model_validate(merged))
+        _check_order(policy_of(target_of(model), merged))
         model.gate = merged
+    if request.target is not None:
+        model.target = changed_target(model, request.target).model_dump(mode="json", exclude_none=True)
     if request.promotion is not None:
         model.promotion = request.promotion
     if request.retention is not None:
@@ -95,7 +102,21 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
         model.memory_rows = request.memory_rows
 
 
-def _check_order(policy: GatePolicy) -> None:
+def target_of(model: Model) -> Target:
+    """What a model predicts."""
+    return TARGET.validate_python(model.target)
+
+
+def changed_target(model: Model, change: PatchTarget) -> NumberTarget:
+    """The target with the members of `change` in their places. Raises InvalidContent where classes are predicted."""
+    target = target_of(model)
+    if target.kind == "class":
+        sentence = f"{model.name} predicts classes, and nothing of that may change. Leave target out."
+        raise InvalidContent.at("/target", sentence)
+    return target.model_copy(update={name: value for name, value in change if value is not None})
+
+
+def _check_order(policy: AnyPolicy) -> None:
     """Raises InvalidContent where thresholds contradict each other."""
     if contradiction := out_of_order(policy):
         pointer, sentence = contradiction
@@ -140,11 +161,21 @@ def remove_class(session: Session, model: Model, name: str) -> None:
     model.classes = [n for n in model.classes if n != name]
 
 
+def _with_clean_names(target: Target) -> Target:
+    if target.kind == "class" or target.names is None:
+        return target
+    return target.model_copy(update={"names": _clean_names(target.names, "/target/names", clean_number_name)})
+
+
 def clean_class_names(names: Sequence[str], pointer: str) -> list[str]:
     """Each name cleaned. Raises InvalidContent at `pointer`/k, also for a second spelling of the same name."""
+    return _clean_names(names, pointer, clean_class_name)
+
+
+def _clean_names(names: Sequence[str], pointer: str, clean_name: Callable[[str, str], str]) -> list[str]:
     cleaned: dict[str, int] = {}
     for k, name in enumerate(names):
-        clean = clean_class_name(name, f"{pointer}/{k}")
+        clean = clean_name(name, f"{pointer}/{k}")
         if clean in cleaned:
             raise InvalidContent.at(f"{pointer}/{k}", f'"{clean}" is there already, at {cleaned[clean]}. Name it once.')
         cleaned[clean] = k
@@ -206,12 +237,13 @@ def resources_of(
             {
                 "name": model.name,
                 "input": model.input,
+                "target": (target := target_of(model)),
                 "architecture": model.architecture,
                 "classes": model.classes,
                 "live_version": live[model.live_version_id].number if model.live_version_id else None,
                 "serving_version": serving_version(model.name),
                 "method": model.method,
-                "gate": model.gate,
+                "gate": policy_of(target, model.gate),
                 "promotion": Promotion(model.promotion),
                 "retention": model.retention,
                 "memory_rows": model.memory_rows,

@@ -15,6 +15,7 @@ from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
 from service.api.openapi import KEY, also, refusals, takes
 from service.contract import requests, resources
+from service.errors import Conflict
 from service.registry import batches, models
 
 routes = APIRouter(tags=["data"])
@@ -89,6 +90,8 @@ def declare_classes(request: Request, shared: Shared, model: str) -> Response:
 
     def act(session: Session) -> Effect:
         record = models.get(session, model)
+        if models.target_of(record).kind == "number":
+            raise Conflict(f"{model} predicts numbers, and has no classes. Send batches with targets.")
         check_room(record, names, "/names")
         return Effect(201 if models.add_classes(session, record, names) else 200, {})
 

@@ -12,10 +12,18 @@ from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
 from service.api.openapi import IF_MATCH, KEY, refusals, takes
-from service.api.preconditions import Base, check_architecture, check_if_match, check_method, check_retention, etag
+from service.api.preconditions import (
+    Base,
+    Makeup,
+    check_architecture,
+    check_if_match,
+    check_method,
+    check_retention,
+    check_target,
+    etag,
+    refuse_numbers,
+)
 from service.contract import requests, resources
-from service.contract.enums import Retention
-from service.contract.inputs import Architecture
 from service.contract.requests import MethodChoice
 from service.learning.network.input_scale import declared_scale
 from service.registry import models
@@ -37,7 +45,10 @@ def create_model(request: Request, shared: Shared) -> Response:
     def begin() -> Act:
         declared_scale(order.input)
         check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
-        check_method(order.method, order.input, order.architecture, order.retention, Base())
+        refuse_numbers(order.target)
+        check_target(order.target, order.input, order.classes)
+        makeup = Makeup(order.input, order.target, order.architecture, order.retention)
+        check_method(order.method, makeup, Base())
         return act
 
     def act(session: Session) -> Effect:
@@ -72,21 +83,24 @@ def get_model(shared: Shared, model: str) -> Response:
     openapi_extra=takes(requests.PatchModel, IF_MATCH, example={"promotion": "manual"}),
 )
 def patch_model(request: Request, shared: Shared, model: str) -> Response:
-    """Change method, gate, promotion or retention; what is left out stays.
+    """Change method, gate, promotion or retention, and yardstick and level of a target; what is left out stays.
 
     From all to exemplars or none: learned rows are deleted soon after, by the worker, and nothing brings them back.
     Back to all: rows that arrive from then on stay.
     """
-    order, _ = body_of(request, requests.PatchModel)
+    with shared.runtime.database.reading() as session:
+        target = models.target_of(models.get(session, model))
+    order, _ = body_of(request, requests.PatchModel, context={"target": target})
     with shared.runtime.database.writing() as session:
         record = models.get(session, model)
         check_if_match(request, session, record)
         if order.method is not None or order.retention is not None:
-            base, retention = Base.of(session, record), order.retention or Retention(record.retention)
+            base, makeup = Base.of(session, record), Makeup.of(record, order.retention)
             method = order.method or MethodChoice.model_validate(record.method)
-            spec, architecture = input_of(record), Architecture.model_validate(record.architecture)
-            check_method(method, spec, architecture, retention, base)
-            check_retention(retention, base.live)
+            check_method(method, makeup, base)
+            check_retention(makeup.retention, base.live)
+        if order.target is not None:
+            check_target(models.changed_target(record, order.target), input_of(record))
         models.patch(session, record, order)
     shared.runtime.work.set()
     return _shown(shared, model, 200, {})

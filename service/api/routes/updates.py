@@ -11,16 +11,15 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies.new_batch import NewBatch
-from service.api.bodies.row_bodies import input_of, read_row_body
+from service.api.bodies.row_bodies import read_row_body
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
 from service.api.lists import list_page
 from service.api.openapi import KEY, also, refusals, takes
-from service.api.preconditions import Base, check_import, check_labels, check_method
+from service.api.preconditions import Base, Makeup, check_import, check_labels, check_method
 from service.contract import requests, resources
-from service.contract.enums import Retention, UpdateKind, UpdateState
-from service.contract.inputs import Architecture
+from service.contract.enums import UpdateKind, UpdateState
 from service.errors import Conflict, InvalidContent
 from service.registry import batches, models, updates
 from service.registry.sql.tables import Model
@@ -51,9 +50,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         base = Base.of(session, record)
     order, body = read_row_body(shared, request, requests.CreateUpdate, record)
     method = order.method or requests.MethodChoice.model_validate(record.method)
-    spec, architecture = input_of(record), Architecture.model_validate(record.architecture)
-    check = partial(check_method, method, spec, architecture)
-    check(Retention(record.retention), base)
+    check_method(method, Makeup.of(record), base)
     rows = body.rows(shared, record, order) if order.batches is None else None
     if rows is not None:
         check_labels(rows.labels.labelled, method, base.live, "/labels")
@@ -71,7 +68,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             learned = now.live.learned if now.live else []
             check_import(method, now.live, batches.classes_of(session, [*ids, *learned]))
             brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
-            check(Retention(current.retention), now, frozenset(brings))
+            check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
             update = updates.enqueue(session, current, Order(UpdateKind.LEARN, ids, chosen, order.seed), by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))

@@ -37,7 +37,7 @@ class Line:
     @property
     def report(self) -> Report:
         """What the update measured; one that made a version has a report."""
-        assert self.update.report is not None
+        assert isinstance(self.update.report, Report)
         return self.update.report
 
 

@@ -44,7 +44,7 @@ class Installation(Table):
 
 
 class Model(Table):
-    """A named classifier; `live_version_id` is the only word on which version is live. `folding`: how its rows fall
+    """A model by name; `live_version_id` is the only word on which version is live. `folding`: how its rows fall
     into folds (`learning.data.sides.Folding`), {} until that is settled, None where they do by their bytes."""
 
     __tablename__ = "models"
@@ -56,6 +56,7 @@ class Model(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     input: Mapped[dict[str, Any]]
+    target: Mapped[dict[str, Any]]
     architecture: Mapped[dict[str, Any]]
     classes: Mapped[list[str]]
     live_version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", use_alter=True))
@@ -105,9 +106,11 @@ class Version(Table):
 
 
 class Batch(Table):
-    """Rows under their model. `folds`: class -> [judging, selecting, learning, lent] rows.
+    """Rows under their model. `folds`: class -> [judging, selecting, learning, lent] rows, where targets are numbers of
+    the one class "".
 
-    `rows`: those with a label · `unlabelled`: the others, stored beside them · `kept_rows`: those of `rows` whose
+    `target_summary`: of each number of a row, None where targets are classes or none is known · `rows`: those with a
+    label or target · `unlabelled`: the others, stored beside them · `kept_rows`: those of `rows` whose
     inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers of the rows that judged
     and selected when it was learned · `settled_at`: since when every update that names it is final · `doomed`: bytes
     that it no longer names and that may be there still, None where there are none.
@@ -127,6 +130,7 @@ class Batch(Table):
     rows: Mapped[int]
     unlabelled: Mapped[int]
     label_counts: Mapped[dict[str, Any]]
+    target_summary: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     folds: Mapped[dict[str, Any]]
     lent: Mapped[list[Any]]
     source: Mapped[str | None]
