@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from service.contract.inputs import Listed, Strict
 
@@ -113,3 +113,4 @@ class NumberTarget(Strict):
 
 
 Target = Annotated[ClassTarget | NumberTarget, Field(discriminator="kind")]
+TARGET: TypeAdapter[Target] = TypeAdapter(Target)

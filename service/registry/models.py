@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
@@ -15,14 +14,12 @@ from service.contract.enums import Promotion, UpdateState
 from service.contract.names import clean_class_name, clean_number_name
 from service.contract.policies import AnyPolicy, out_of_order, policy_of
 from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel, PatchTarget
-from service.contract.targets import NumberTarget, Target
+from service.contract.targets import TARGET, NumberTarget, Target
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
 from service.registry import batches, paging, states
 from service.registry.sql.database import now
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
 from service.registry.sql.times import moment
-
-TARGET: TypeAdapter[Target] = TypeAdapter(Target)
 
 
 def create(session: Session, request: CreateModel) -> Model:
