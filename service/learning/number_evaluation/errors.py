@@ -15,7 +15,7 @@ from service.learning.number_evaluation.assessment import Floats
 from service.learning.number_evaluation.bounds import bounds
 
 Part = Mapping[str, Floats]
-DRAWS, GROUPS, SEED = 500, 5000, 0
+DRAWS, GROUPS, SEED = 500, 1000, 0
 """Bootstrap: draws of rows, of so many groups of rows where these are more; its seed."""
 
 

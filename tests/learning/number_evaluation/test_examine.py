@@ -309,3 +309,24 @@ class _Deleted(MemoryData):
         for rows in self.base_rows:
             ledger = ledger.with_entry(SummedEntry.unpack(SummedEntry.of(in_space(rows, space)).pack()))
         return ledger
+
+
+def test_a_base_in_another_feature_space_answers_by_its_network() -> None:
+    stream, other = Lineage(3), Lineage(3)
+    for k in range(3):
+        stream.grow(*drawn(k))
+        other.grow(*drawn(k))
+    same, changed = stream.grow(*drawn(3)), other.grow(*drawn(3), lift="relu", width=20)
+    assert changed.before is not None
+    assert same.before is not None
+    assert changed.before.mae == pytest.approx(same.before.mae, rel=1e-3)
+    assert changed.tested is not None
+    assert same.tested is not None
+    assert changed.tested.mae == pytest.approx(same.tested.mae, rel=1e-3)
+    assert changed.batch.errors is not None
+    sums = other.past[-1][1].sums
+    assert sums is not None
+    assert sums.features.shape == (1, 20)
+    after = other.grow(*drawn(4), lift="relu", width=20)
+    assert after.batch.errors is not None
+    assert after.batch.errors.mean == pytest.approx(1, abs=0.4)
