@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from service.contract.targets import LARGEST_TARGET
 from service.learning.data.rows import Ints
 from service.learning.data.sides import parted
 from service.learning.data.target_grid import NumberGrid
@@ -13,8 +16,8 @@ from service.learning.number_evaluation.assessment import Floats, NumberAnswers
 
 AT_ONCE = 4096
 """Rows whose features are spread out at once."""
-LARGEST_LOG = 700.0
-"""Logarithms are cut here: float64 holds no larger exponential."""
+LARGEST_LOG = math.log(LARGEST_TARGET)
+"""Logarithms of values are cut here: float64 holds squares of such values."""
 
 
 def base_answers(base: VersionAnswers, trusted: Ints, batch: Ints) -> NumberAnswers:

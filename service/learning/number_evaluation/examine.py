@@ -173,8 +173,8 @@ def _with_intervals(
         known = frozenset(data.known_batches) | frozenset(data.batch.batches)
         errors = Errors(*left_out_errors(version, data, space), known, made=False)
         notes = [
-            "Intervals are of leave-one-out errors until three batches are learned: they hold for rows like these, and "
-            "for less of those to come once these change."
+            "Intervals are of leave-one-out errors until two batches were answered before they were learned: they hold "
+            "for rows like these, and less once rows change."
         ]
     part = interval_part(errors)
     if part is None:

@@ -22,21 +22,26 @@ ALPHA, PSEUDO_ROWS = 0.3, 20.0
 """Shrinkage, in units of each feature's variance: alpha + pseudo-rows / tested rows."""
 LEAST_ROWS = 50
 """Tested rows from which rows are told apart."""
+AT_ONCE = 4096
+"""Rows whose features are spread out at once."""
 FLOOR = 4.0
 """A usual error is at least the median |error| divided by this."""
 
 
 def error_sums(space: Space, batch: FeatureRows, error: Floats) -> ErrorSums:
     """What a version remembers of the rows of its batches. error [n, k]: of all of them"""
-    number, size = len(batch.batches), np.abs(error)
-    features = batch.inputs[:, : space.features].astype(np.float64)
-    rows, sums = np.bincount(batch.batch, minlength=number).astype(np.float64), []
-    for k in range(number):
-        of_batch = batch.batch == k
-        h, e = features[of_batch], size[of_batch]
-        sums.append((h.sum(0), e.sum(0), h.T @ e))
-    stacked = [np.stack(columns) for columns in zip(*sums, strict=True)]
-    return ErrorSums(space.id, rows, *stacked)
+    b, k = len(batch.batches), error.shape[1]
+    rows, size = np.bincount(batch.batch, minlength=b).astype(np.float64), np.abs(error)
+    sums = ErrorSums(space.id, rows, np.zeros((b, space.features)), np.zeros((b, k)), np.zeros((b, space.features, k)))
+    for place in range(b):
+        of_batch = np.flatnonzero(batch.batch == place)
+        for start in range(0, len(of_batch), AT_ONCE):
+            some = of_batch[start : start + AT_ONCE]
+            h, e = batch.inputs[some, : space.features].astype(np.float64), size[some]
+            sums.features[place] += h.sum(0)
+            sums.errors[place] += e.sum(0)
+            sums.products[place] += h.T @ e
+    return sums
 
 
 def usual_errors(recent: Sequence[Tested], learned: Sums, space: Space, batch: FeatureRows) -> Floats | None:
@@ -54,6 +59,7 @@ def usual_errors(recent: Sequence[Tested], learned: Sums, space: Space, batch: F
     right = np.sum([s.products.sum(0) for s in sums], 0) / rows - np.outer(features, mean)
     factor = NumberEquations(learned, grid.size, space.shift).factor(ALPHA + PSEUDO_ROWS / rows)
     weight = substitute(factor, right)
-    usual = mean + (batch.inputs[:, : space.features].astype(np.float64) - features) @ weight
+    chunks = [batch.inputs[start : start + AT_ONCE, : space.features] for start in range(0, len(batch), AT_ONCE)]
+    usual = np.concatenate([mean + (chunk.astype(np.float64) - features) @ weight for chunk in chunks])
     median = np.median(np.abs(np.concatenate([t.error for t in recent if len(t.error)])), 0)
     return np.asarray(np.maximum(usual, median / FLOOR))

@@ -330,3 +330,24 @@ def test_a_base_in_another_feature_space_answers_by_its_network() -> None:
     after = other.grow(*drawn(4), lift="relu", width=20)
     assert after.batch.errors is not None
     assert after.batch.errors.mean == pytest.approx(1, abs=0.4)
+
+
+def test_an_update_of_two_batches_remembers_each() -> None:
+    stream = Lineage(3)
+    for k in range(3):
+        stream.grow(*drawn(k))
+    one, two = stream.offered(*drawn(3, 1100)), stream.offered(*drawn(4, 40), name="bat_004")
+    both = MemoryData(stream.input, stream.architecture, stream.history, Rows.concat([one.batch, two.batch]))
+    both.target = stream.target
+    memory = stream.offer(both).bits
+    assert isinstance(memory, Tested)
+    assert memory.batches == ("bat_003", "bat_004")
+    assert np.bincount(memory.batch).tolist() == [1000, 40]
+    np.testing.assert_allclose(memory.mean[:, 0], [rows.batch.targets.mean() for rows in (one, two)])
+    assert memory.sums is not None
+    assert memory.sums.rows.tolist() == [1100, 40]
+    left = memory.of({"bat_000", "bat_001", "bat_002", "bat_004"})
+    assert left.batches == ("bat_004",)
+    np.testing.assert_array_equal(left.error, memory.error[memory.batch == 1])
+    assert left.sums is not None
+    np.testing.assert_array_equal(left.sums.products, memory.sums.products[1:])

@@ -90,12 +90,12 @@ def test_nine_in_ten_intervals_hold_on_a_stream_that_drifts(source: str | None) 
     """Each version is asked of the next batch; weights wander and the noise grows by half on the way."""
     random, stream = np.random.default_rng(3), Lineage(4)
     weights, reports = random.normal(size=4), []
-    for k in range(24):
+    for k in range(18):
         weights = weights + 0.08 * random.normal(size=4)
-        x = random.normal(size=(100, 4)) + 0.05 * k
-        y = 20 + 5 * (x @ weights + (1 + k / 48) * random.normal(size=100))
+        x = random.normal(size=(80, 4)) + 0.05 * k
+        y = 20 + 5 * (x @ weights + (1 + k / 36) * random.normal(size=80))
         name = None if source is None else f"{source}{k % 3}"
-        reports.append(stream.grow(x, y + 30 * (k % 3) * (source is not None), name))
+        reports.append(stream.grow(x, y + 3 * (k % 3) * (source is not None), name))
     held = [t.missed for _, t in stream.past[3:]]
     share = covered(np.concatenate(held), 0.9)
     assert share is not None
