@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from service.contract.enums import Outcome, Retention, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import AnyReport
-from service.contract.policy import GatePolicy
+from service.contract.policies import AnyPolicy
 from service.contract.report import ClassEvidence
 from service.contract.targets import ClassTarget, Target
 
@@ -97,7 +97,7 @@ class Assignment(Fact):
     input: InputSpec
     architecture: Architecture
     target: Target = ClassTarget()
-    policy: GatePolicy
+    policy: AnyPolicy
     base: Stored | None
     start: Stored | None
     steps: list[Step]

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateKind
 from service.contract.inputs import INPUT_SPEC, Architecture, PretrainedBackbone
-from service.contract.policy import GatePolicy
+from service.contract.number_policy import NumberPolicy
+from service.contract.policies import policy_of
 from service.contract.report import Report
 from service.errors import Conflict
 from service.learning.auto import AutoParams
@@ -52,7 +53,8 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         places=places(runtime, model),
         input=INPUT_SPEC.validate_python(model.input),
         architecture=Architecture.model_validate(model.architecture),
-        policy=GatePolicy.model_validate(model.gate),
+        target=(target := models.target_of(model)),
+        policy=policy_of(target, model.gate),
         base=stored(base) if base else None,
         start=stored(start) if start else None,
         steps=steps,
@@ -168,7 +170,9 @@ def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
     """What the gate compares with, newest last: answers of promoted versions, best accuracies, evidence of batches."""
     if base is None:
         return Lineage()
-    policy = GatePolicy.model_validate(model.gate)
+    policy = policy_of(models.target_of(model), model.gate)
+    if isinstance(policy, NumberPolicy):
+        return Lineage(bits=_remembered(session, model, max(policy.slow_loss.versions, policy.recent_batches)))
     recent = versions.ancestors(session, base, policy.contradicts_class.pooled_batches - 1)
     return Lineage(
         bits=_remembered(session, model, policy.slow_loss.versions),
@@ -178,7 +182,7 @@ def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
 
 
 def _remembered(session: Session, model: Model, last: int) -> list[Bits]:
-    """What promoted versions of spaced ages, and the last one that a person promoted, got right; oldest first."""
+    """What promoted versions of spaced ages, and the last one that a person promoted, left behind; oldest first."""
     standing = versions.promoted(session, model)
     by_person = versions.promoted_by_person(session, model, (deployments.BY_GATE, deployments.BY_ORDER))
     positions = {age - 1 for age in ages(last, len(standing))} | {k for k, v in enumerate(standing) if v == by_person}
