@@ -174,7 +174,11 @@ def stages(module: nn.Module, parameters: int) -> Blocks:
 
 
 def measured(extractor: Extractor, prepared: Tensor) -> tuple[int, int]:
-    """Measures (width, multiply-adds) of one row [1, ...]; an extractor without weights (device "meta") will do."""
+    """Measures (width, multiply-adds) of one row [1, ...]; an extractor without weights (device "meta") will do.
+
+    Counted are products with weights. Those of activations with one another, as of queries and keys, are left out: they
+    would add 1 % for MiniLM, 4 % for vit_b_16, 17 % for vit_tiny.
+    """
     work = 0
 
     def count(layer: nn.Module, _: object, y: Tensor) -> None:
@@ -182,8 +186,15 @@ def measured(extractor: Extractor, prepared: Tensor) -> tuple[int, int]:
         weight = cast(Tensor, layer.weight)
         work += weight.numel() * (y[0, 0].numel() if isinstance(layer, nn.Conv2d) else y[0].numel() // y.shape[-1])
 
-    layers = [m for m in extractor.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    hooks = [m.register_forward_hook(count) for m in layers]
+    def count_attention(layer: nn.Module, _: object, outputs: tuple[Tensor, object]) -> None:
+        nonlocal work  # torch's own attention reads the weights of its layers and never calls them
+        assert isinstance(layer, nn.MultiheadAttention)
+        tokens = outputs[0].numel() // layer.embed_dim
+        work += tokens * sum(p.numel() for p in layer.parameters() if p.ndim == 2)
+
+    modules = list(extractor.modules())
+    hooks = [m.register_forward_hook(count) for m in modules if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks += [m.register_forward_hook(count_attention) for m in modules if isinstance(m, nn.MultiheadAttention)]
     try:
         with torch.no_grad():
             y = extractor.features(prepared) if isinstance(extractor, ImageExtractor) else extractor(prepared)

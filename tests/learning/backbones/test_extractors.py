@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone
 from service.learning import backbones
-from service.learning.backbones.extractor import Extractor, SharedWeights, shared
+from service.learning.backbones.extractor import Extractor, SharedWeights, measured, shared
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.headless_networks import pretrained_network
@@ -244,3 +244,20 @@ def test_small_residual_networks_take_images_as_they_are_and_can_be_thawed() -> 
     extractor.thaw([module for _, module in extractor.blocks()])
     extractor(torch.rand(2, 3, 16, 16)).sum().backward()
     assert extractor.body.get_parameter("conv1.weight").grad is not None
+
+
+class Attending(Extractor):
+    """torch's own attention over five tokens of eight numbers, and a dense layer."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.ModuleList([nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        attention, dense = self.body
+        y, _ = attention(x, x, x, need_weights=False)
+        return dense(y).mean(1)
+
+
+def test_the_weights_of_attention_are_counted() -> None:
+    queries_keys_values, output = 3 * 8 * 8, 8 * 8
+    assert measured(Attending().eval(), torch.zeros(1, 5, 8)) == (3, 5 * (queries_keys_values + output) + 5 * 3 * 8)
