@@ -78,7 +78,7 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     try:
         header = read_value(data[8 : 8 + size], AT, MOST_NAMES)
     except BrokenJSON as error:
-        raise _broken("its header is not JSON: " + error.detail.removeprefix("The body is ")) from None
+        raise _broken(error.detail.replace("The body", "its header", 1).removesuffix(".")) from None
     if not isinstance(header, dict):
         raise _broken("its header is not an object")
     return header, 8 + size

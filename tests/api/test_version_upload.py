@@ -94,7 +94,7 @@ def test_the_architecture_may_come_in_parts(api: Api) -> None:
         (b"", "/weights", "too few"),
         (b"PK\x03\x04 no safetensors at all", "/weights", "cannot be read"),
         (mlp(architecture=None), "/architecture", "does not say what it is"),
-        (mlp(architecture="{"), "/architecture", "not JSON"),
+        (mlp(architecture="{"), "/architecture", "architecture is not JSON: Expecting"),
         (mlp(architecture='{"backbone": {"name": "mlp", "hidden": [0]}}'), "/architecture/backbone/hidden/0", ""),
         (mlp(architecture='{"backbone": {"name": "nothing-like-it"}}'), "/architecture/backbone/name", ""),
         (mlp(architecture='{"backbone": {"name": "cnn"}}'), "/architecture/backbone/name", "cnn takes images"),

@@ -116,7 +116,7 @@ def _json(text: str, name: str) -> Any:
             check_few(data, value, at)
         return value
     except BrokenJSON as error:
-        raise InvalidContent.at(f"/{name}", f"{name} is not JSON: {error.detail}") from None
+        raise InvalidContent.at(f"/{name}", error.detail.replace("The body", name, 1)) from None
 
 
 def _classes(names: Any) -> list[str]:
