@@ -86,8 +86,12 @@ class NotLive(Conflict, slug="not-live", title="No version is live"):
     """The model has no version that can answer."""
 
 
-class KnowsNothing(NotLive, title="The version knows no class"):
-    """The version knows no class: it cannot answer."""
+class KnowsNothing(NotLive):
+    """The version cannot answer. `ignorance`: why, "knows no class" for one."""
+
+    def __init__(self, version: str, ignorance: str) -> None:
+        super().__init__(f"{version} {ignorance}. POST an update with rows first.")
+        self.title = f"The version {ignorance}"
 
 
 class InProgress(Conflict, slug="in-progress", title="The first try is still at work"):

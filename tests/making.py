@@ -10,6 +10,8 @@ from service.contract.enums import UpdateKind, UpdateState, Verdict
 from service.contract.inputs import Architecture, InputSpec, VectorInput
 from service.contract.requests import CreateModel
 from service.learning.data.serialization import pack_shard
+from service.learning.data.target_grid import NumberGrid
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
 from service.registry import deployments, models, states, updates, versions
@@ -40,7 +42,29 @@ def make_version(
     generator = torch.Generator().manual_seed(seed)
     scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
     network = fresh(spec, architecture or Architecture(), scale, classes, generator)
-    packed = {part: pack_shard(tensors) for part, tensors in parts_of(network).items()}
+    return keep_version(runtime, name, Checkpoint(network.layout, parts_of(network)), learned, promote)
+
+
+def number_checkpoint(grid: NumberGrid, spec: InputSpec = VECTOR, seed: int = 0, intervals: bool = True) -> Checkpoint:
+    """A version that answers with numbers on this grid: an untrained head, and the sizes of the errors of five groups.
+
+    The groups meet at -1, -0.5, 0.5 and 1 units; the quantile of level q of group g is (g + 1) q units."""
+    scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
+    network = fresh(spec, Architecture(), scale, grid.names, torch.Generator().manual_seed(seed))
+    layout = network.layout.model_copy(update={"classes": [], "numbers": grid})
+    edges = torch.tensor([-1.0, -0.5, 0.5, 1.0]).expand(grid.size, 4).contiguous()
+    levels, groups = torch.arange(1, 100) / 100, torch.arange(1, 6)
+    quantiles = (groups[:, None] * levels).expand(grid.size, 5, 99).contiguous()
+    interval = {"interval": {"edges": edges, "quantiles": quantiles}} if intervals else {}
+    return Checkpoint(layout, {**parts_of(network), **interval})
+
+
+def keep_version(
+    runtime: Runtime, name: str, checkpoint: Checkpoint, learned: Sequence[str] = (), promote: bool = True
+) -> int:
+    """Stores a checkpoint as the next version of a model. -> its number"""
+    classes = checkpoint.classes
+    packed = {part: pack_shard(tensors) for part, tensors in checkpoint.parts.items()}
     shards = [
         {"part": part, "digest": runtime.store.put(SHARDS, data), "bytes": len(data), "learned": list(learned)}
         for part, data in packed.items()
@@ -51,7 +75,7 @@ def make_version(
         states.advance(session, update, UpdateState.RUNNING, "claimed")
         made = versions.Made(
             learned=learned,
-            layout=network.layout.model_dump(mode="json"),
+            layout=checkpoint.layout.model_dump(mode="json", by_alias=True),
             shards=shards,
             classes=classes,
             feature_space=None,

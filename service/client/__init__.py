@@ -19,6 +19,7 @@ from service.client.errors import (
     Unreachable,
 )
 from service.client.model import RemoteModel
+from service.contract.resources import NumberPredictions, Predictions
 
 __all__ = [
     "Busy",
@@ -31,6 +32,8 @@ __all__ = [
     "MethodRefused",
     "NotFound",
     "NotLive",
+    "NumberPredictions",
+    "Predictions",
     "Refused",
     "RemoteModel",
     "StillRunning",

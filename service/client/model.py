@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 from urllib.parse import quote
+
+from pydantic import RootModel
 
 from service.client.transport import Transport
 from service.client.values import plain, plain_labels
@@ -18,12 +20,17 @@ from service.contract.resources import (
     Deployment,
     Lineage,
     Model,
+    NumberPredictions,
     Page,
     Predictions,
     RolledBack,
     Update,
     Version,
 )
+
+
+class AnyPredictions(RootModel[NumberPredictions | Predictions]):
+    """An answer to rows, of whichever kind the model is."""
 
 
 class RemoteModel:
@@ -137,14 +144,45 @@ class RemoteModel:
 
     # Asking
 
+    @overload
     def predict(
-        self, inputs: Any, *, top: int | None = None, version: int | str | None = None, source: str | None = None
-    ) -> Predictions:
-        """Predicts n rows by the live version, or by another one, named by its number or alias. `top` lists more than
-        the best class; `source` says where the rows come from, whose own head answers where there is one."""
+        self, inputs: Any, *, top: int, version: int | str | None = None, source: str | None = None
+    ) -> Predictions: ...
+
+    @overload
+    def predict(
+        self, inputs: Any, *, level: float, version: int | str | None = None, source: str | None = None
+    ) -> NumberPredictions: ...
+
+    @overload
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        top: int | None = None,
+        level: float | None = None,
+        version: int | str | None = None,
+        source: str | None = None,
+    ) -> Predictions | NumberPredictions: ...
+
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        top: int | None = None,
+        level: float | None = None,
+        version: int | str | None = None,
+        source: str | None = None,
+    ) -> Predictions | NumberPredictions:
+        """Predicts n rows by the live version, or by another one, named by its number or alias.
+
+        -> Predictions of a model of classes: `top` lists more than the best class. NumberPredictions of a model of
+        numbers, with `values` and `intervals`; `level` is the share of rows to come whose value an interval is meant to
+        hold. `source` says where the rows come from, whose own head answers where there is one.
+        """
         path = self._path if version is None else self._version(version)
-        body = _given(inputs=plain(inputs), top=top, source=source)
-        return self._transport.call("POST", f"{path}/predictions", Predictions, body)
+        body = _given(inputs=plain(inputs), top=top, level=level, source=source)
+        return self._transport.call("POST", f"{path}/predictions", AnyPredictions, body).root
 
     # What is live
 

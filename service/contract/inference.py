@@ -67,12 +67,13 @@ class InputTensor(_Message):
 class RequestedOutput(_Message):
     """An output that is asked for; `binary_data` in its parameters: as bytes behind the JSON."""
 
-    name: Word = Field(examples=["class", "scores"])
+    name: Word = Field(examples=["class", "scores", "value", "interval"])
     parameters: Parameters = {}
 
 
 class InferenceRequest(_Message):
-    """Rows to classify. Parameters: `source`, `binary_data_output`, `timeout` in microseconds."""
+    """Rows to predict. Parameters: `source`, `level` of the intervals of numbers, `binary_data_output`, `timeout` in
+    microseconds."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -89,7 +90,8 @@ class InferenceRequest(_Message):
 
 
 class OutputTensor(_Message):
-    """`class` or `scores`; the parameter `classes` names the columns of `scores`."""
+    """`class` or `scores`; the parameter `classes` names the columns of `scores`. Of a model of numbers `value` or
+    `interval`; the parameter `names` names their columns, `level` is that of the intervals."""
 
     name: str
     datatype: str

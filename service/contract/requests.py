@@ -255,7 +255,7 @@ class Rollback(Strict):
 
 
 class Predict(Strict):
-    """Rows to classify."""
+    """Rows to predict. `top` is of models of classes, `level` of models of numbers."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -265,6 +265,9 @@ class Predict(Strict):
 
     inputs: Inputs
     top: int = Field(default=1, ge=1, le=1000, description="Best classes to list a row.")
+    level: Level | None = Field(
+        default=None, description="Share of rows to come whose value an interval is meant to hold; else the model's."
+    )
     source: str | None = Field(
         default=None,
         max_length=LONGEST_SOURCE,

@@ -237,6 +237,42 @@ class Predictions(Resource):
     notes: list[str] = Field(default=[], description="What is odd about the rows; left out where nothing is.")
 
 
+class ValuePrediction(Resource):
+    value: float
+    interval: tuple[float, float] | None = Field(
+        default=None, description="Lower and upper end; null where the version has learned too few rows for one."
+    )
+
+
+class ValuesPrediction(Resource):
+    values: list[float] = Field(description="In the order of the names of the target.")
+    intervals: list[tuple[float, float]] | None = Field(default=None, description="One for each value, likewise.")
+
+
+class NumberPredictions(Resource):
+    """Of a model of numbers: one number a row, or several."""
+
+    model: str
+    version: int
+    level: float = Field(description="Share of rows to come whose value an interval is meant to hold.")
+    predictions: list[ValuePrediction] | list[ValuesPrediction]
+    notes: list[str] = Field(default=[], description="What is odd about the rows; left out where nothing is.")
+
+    @property
+    def values(self) -> list[float] | list[list[float]]:
+        """By row: its number, or the list of its numbers."""
+        rows: Any = self.predictions
+        return [row.value if isinstance(row, ValuePrediction) else row.values for row in rows]
+
+    @property
+    def intervals(self) -> list[tuple[float, float]] | list[list[tuple[float, float]]] | None:
+        """By row: the (lower, upper) end of its number, or the list of those of its numbers; None where the version has
+        no intervals yet."""
+        rows: Any = self.predictions
+        intervals: list[Any] = [row.interval if isinstance(row, ValuePrediction) else row.intervals for row in rows]
+        return None if None in intervals else intervals
+
+
 class MethodInfo(Resource):
     name: str
     family: str

@@ -11,7 +11,8 @@ from service.contract.inputs import Listed, Strict
 MOST_NUMBERS_A_ROW = 16
 """Most numbers that are predicted of a row."""
 NumberName = Annotated[str, Field(min_length=1, max_length=200)]
-Level = Annotated[float, Field(ge=0.5, le=0.99)]
+LEAST_LEVEL, MOST_LEVEL = 0.5, 0.99
+Level = Annotated[float, Field(ge=LEAST_LEVEL, le=MOST_LEVEL)]
 """The share of rows to come whose value an interval is meant to hold."""
 LARGEST_TARGET = 1e150
 """Largest size of a target: float64 holds the squares of such, and sums of them."""

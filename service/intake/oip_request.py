@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.requests import LONGEST_SOURCE
+from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import InvalidContent
 from service.intake.fast_json import read_floats
 from service.intake.json_body import MOST_MEMBERS, read_value
@@ -21,7 +22,6 @@ from service.intake.oip_tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, T
 from service.intake.pictures import kind_of
 from service.intake.raw import Body, read_raw
 
-OUTPUTS = ("class", "scores")
 MOST_DIGITS = 12
 """Most digits of a number of bytes."""
 MOST_TENSORS = 100
@@ -33,7 +33,7 @@ UNSERVED = {
     "sequence_id": "Requests are answered each on its own: there are no sequences.",
     "sequence_start": "Requests are answered each on its own: there are no sequences.",
     "sequence_end": "Requests are answered each on its own: there are no sequences.",
-    "top": "Leave it out: scores has all classes. `top` belongs to /v1/models/{model}/predictions.",
+    "top": "Leave it out: an output has all columns. `top` belongs to /v1/models/{model}/predictions.",
     "shared_memory_region": "Tensors travel in the body: there is no shared memory.",
     "classification": "The classification extension is not served. Ask for class and scores as they are.",
 }
@@ -64,23 +64,28 @@ class Wanted(NamedTuple):
 
 
 class Inference(NamedTuple):
-    """Rows, and how to answer them. `timeout`: seconds after which the sender wants no answer; None: no limit."""
+    """Rows, and how to answer them. `timeout`: seconds after which the sender wants no answer; None: no limit.
+    `level`: of intervals; None: not said."""
 
     rows: NDArray[Any]
     id: str | None
     wanted: Sequence[Wanted]
     source: str | None
     timeout: float | None
+    level: float | None = None
 
 
-def read_inference(body: Body, header_length: str | None, spec: InputSpec, model: str) -> Inference:
-    """A body as rows. `header_length`: what Inference-Header-Content-Length says, the bytes that are JSON.
+def read_inference(
+    body: Body, header_length: str | None, spec: InputSpec, model: str, outputs: Sequence[str]
+) -> Inference:
+    """A body as rows. `header_length`: what Inference-Header-Content-Length says, the bytes that are JSON. `outputs`:
+    those of the version that is asked.
 
     Raises BrokenJSON, InvalidContent.
     """
     length = _length(header_length, body)
     if length == 0:
-        return Inference(_bare(body, spec, model), None, [Wanted(name, True) for name in OUTPUTS], None, None)
+        return Inference(_bare(body, spec, model), None, [Wanted(name, True) for name in outputs], None, None)
     text = body[:length]
     request = _read_quickly(text) or _read_strictly(text)
     tensor = _input_of(request, spec, model)
@@ -88,9 +93,10 @@ def read_inference(body: Body, header_length: str | None, spec: InputSpec, model
     return Inference(
         read_tensor(tensor, spec, model),
         request.id,
-        _wanted(request),
+        _wanted(request, outputs),
         _source(request.parameters),
         _timeout(request.parameters),
+        _level(request.parameters),
     )
 
 
@@ -213,15 +219,16 @@ def _give_bytes(tensor: Tensor, behind: memoryview) -> None:
         tensor.data = behind
 
 
-def _wanted(request: InferRequest) -> Sequence[Wanted]:
+def _wanted(request: InferRequest, known: Sequence[str]) -> Sequence[Wanted]:
     """The requested outputs, in their order; all outputs where none is requested. Raises InvalidContent."""
     usual = _flag(request.parameters, "binary_data_output", False)
     if not request.outputs:
-        return [Wanted(name, usual) for name in OUTPUTS]
+        return [Wanted(name, usual) for name in known]
     names = [output.name for output in request.outputs]
     for output in request.outputs:
-        if output.name not in OUTPUTS:
-            raise InvalidContent(f'"{output.name[:100]}" is no output. There are {" and ".join(OUTPUTS)}.')
+        if output.name not in known:
+            there = f"There {'are' if len(known) > 1 else 'is'} {' and '.join(known)}."
+            raise InvalidContent(f'"{output.name[:100]}" is no output of this version. {there}')
         if names.count(output.name) > 1:
             raise InvalidContent(f"{output.name} is asked for more than once.")
         _check_served(output.parameters, output.name)
@@ -247,6 +254,15 @@ def _source(parameters: Parameters) -> str | None:
     if source is not None and not (isinstance(source, str) and len(source) <= LONGEST_SOURCE):
         raise InvalidContent(f"source is text of at most {LONGEST_SOURCE} characters.")
     return source
+
+
+def _level(parameters: Parameters) -> float | None:
+    level = parameters.get("level")
+    if level is None:
+        return None
+    if isinstance(level, bool | str) or not LEAST_LEVEL <= level <= MOST_LEVEL:
+        raise InvalidContent(f"level is a number from {LEAST_LEVEL} to {MOST_LEVEL}.")
+    return level
 
 
 def _timeout(parameters: Parameters) -> float | None:

@@ -23,9 +23,9 @@ from service.api.problems import Headers
 from service.api.routes import predictions
 from service.errors import Busy, DeadlinePassed, TsuikaError
 from service.server.exchange import Request
-from service.serving.answers import Answer, check_classes, is_long
+from service.serving.answers import Answer, check_knows, is_long
+from service.serving.kinds.kind import USUAL, RowAnswers
 from service.serving.loaded_versions import Loaded
-from service.serving.predictor import Probabilities
 
 log = logging.getLogger("tsuika.requests")
 
@@ -85,7 +85,7 @@ class FastPath:
         auth.caller(scope, settings)
         loaded = context.runtime.live.ready(*target)
         if loaded is not None:
-            check_classes(loaded)
+            check_knows(loaded)
         return loaded
 
 
@@ -94,7 +94,7 @@ class _Prediction:
 
     def __init__(self, fast_path: FastPath, request: Request, loaded: Loaded) -> None:
         self._fast_path, self._request, self._loaded = fast_path, request, loaded
-        self._top = 1
+        self._options = USUAL
         request.pending = self
         fast_path.open_requests += 1
 
@@ -106,19 +106,19 @@ class _Prediction:
             batcher.admit(loaded.predictor)
             until = prediction_bodies.deadline(scope)
             question = prediction_bodies.read_at_once(scope, bytes(request.body), loaded)
+            if question is not None:
+                self._options = loaded.settled(question[1])
         except Busy as busy:
             self.refuse(busy)
             return
         except Exception:  # the application meets it again, and reports it
             question = None
-        if question is not None and is_long(loaded, len(question[0]), question[1].top):
+        if question is not None and is_long(loaded, len(question[0]), self._options):
             scope[prediction_bodies.READ], question = question, None
         if question is None:
             self._decline()
             return
-        rows, wish = question
-        self._top = wish.top
-        batcher.submit(self, loaded.predictor, rows, wish.source, until)
+        batcher.submit(self, loaded.predictor, question[0], self._options, until)
 
     def leave(self) -> None:
         """The client has disconnected."""
@@ -128,12 +128,12 @@ class _Prediction:
         """Whether nobody waits any more."""
         return self._request.pending is None
 
-    def set_result(self, result: Probabilities, /) -> None:
+    def set_result(self, result: RowAnswers, /) -> None:
         """Writes the answer, or leaves it to the application if the client reads too slowly."""
         if self._request.connection.congested:
             self._decline()
         else:
-            self._write(Answer(self._loaded, result))
+            self._write(Answer(self._loaded, result, self._options))
 
     def set_exception(self, exception: Exception, /) -> None:
         """Refuses a question that is too late; the application reports faults of the rows."""
@@ -144,7 +144,7 @@ class _Prediction:
 
     def _write(self, answer: Answer) -> None:
         headers = [predictions.version_header(answer)]
-        self._send(request_id(self._request.scope), 200, b"application/json", answer.json(self._top), headers)
+        self._send(request_id(self._request.scope), 200, b"application/json", answer.json(), headers)
 
     def refuse(self, error: Busy | DeadlinePassed) -> None:
         """Answers with the error."""

@@ -43,7 +43,7 @@ class LiveModels:
         self._database = database
         self._table = PointerTable(database)
         self._versions = LoadedVersions(most_bytes, self._table.pinned)
-        self._loader = Loader(store, self._versions)
+        self._loader = Loader(store, self._versions, self._table.level)
         self._requests_lock = threading.Lock()
         self._requests: dict[tuple[str, int | None], Future[Loaded]] = {}
         self.after_load: Callable[[], None] = lambda: None

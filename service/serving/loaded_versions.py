@@ -12,10 +12,14 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from service.contract.inputs import InputSpec
+from service.contract.targets import NumberTarget
+from service.serving.kinds.kind import PredictOptions
 from service.serving.predictor import Predictor
 
 OVERHEAD_BYTES = 48 * 1024
 """Memory of a loaded version besides its weights (modules, layout, names), as measured."""
+
+USUAL_LEVEL: float = NumberTarget.model_fields["level"].default
 
 Key = tuple[str, int]
 
@@ -26,6 +30,7 @@ class Loaded:
 
     fingerprint: differs between two versions that were prepared for the same number.
     architecture: versions with the same one take about as long.
+    level: gives the level of intervals that its model has at the moment.
     version_id: the id of its row in the database, once that row is known to be this version's.
     used: when it was last looked up, on the monotonic clock.
     """
@@ -36,6 +41,7 @@ class Loaded:
     fingerprint: str
     predictor: Predictor
     architecture: str = ""
+    level: Callable[[], float] = lambda: USUAL_LEVEL
     version_id: int | None = None
     used: float = field(default_factory=time.monotonic)
 
@@ -43,6 +49,11 @@ class Loaded:
     def input(self) -> InputSpec:
         """What its rows look like."""
         return self.predictor.input
+
+    def settled(self, options: PredictOptions) -> PredictOptions:
+        """The options with what they leave open as its model has it. Raises InvalidContent for an option that its kind
+        of target does not have."""
+        return self.predictor.kind.settled(options, self.model, self.level)
 
 
 class LoadedVersions:

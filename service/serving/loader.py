@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from service.serving.loaded_versions import Loaded, LoadedVersions
@@ -19,10 +20,13 @@ T = TypeVar("T")
 
 
 class Loader:
-    """Loads versions in two threads, so that a version that goes live never waits behind first requests."""
+    """Loads versions in two threads, so that a version that goes live never waits behind first requests.
 
-    def __init__(self, store: Artifacts, versions: LoadedVersions) -> None:
-        self._store, self._versions = store, versions
+    level: the level of intervals that a model has at the moment; it does no I/O.
+    """
+
+    def __init__(self, store: Artifacts, versions: LoadedVersions, level: Callable[[str], float]) -> None:
+        self._store, self._versions, self._level = store, versions, level
         self._one_at_a_time = threading.Lock()
         self._first_loader, self._swap_loader = (
             ThreadPoolExecutor(1, name, step_back) for name in ("loader", "swapper")
@@ -50,7 +54,7 @@ class Loader:
             like = live.predictor if live is not None else self._versions.like(architecture)
             predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest), like)
         predictor.family = model_id
-        return Loaded(model_id, name, number, wanted, predictor, architecture)
+        return Loaded(model_id, name, number, wanted, predictor, architecture, partial(self._level, name))
 
     def close(self) -> None:
         """Stops loading."""
@@ -69,4 +73,5 @@ def _architecture(layout: Mapping[str, Any]) -> str:
     layers = {
         name: layout.get(name) for name in ("input", "backbone", "layers", "inserted", "low_rank", "lifts", "neck")
     }
-    return json.dumps([layers, len(layout["classes"])], sort_keys=True)
+    columns = len(layout["classes"]), len((layout.get("numbers") or {}).get("names", ()))
+    return json.dumps([layers, *columns], sort_keys=True)

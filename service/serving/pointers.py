@@ -12,6 +12,7 @@ from service.errors import NotFound, NotLive
 from service.registry import aliases, models
 from service.registry.aliases import Pointers
 from service.registry.sql.database import Database
+from service.serving.loaded_versions import USUAL_LEVEL
 
 
 class PointerTable:
@@ -63,6 +64,10 @@ class PointerTable:
         """Numbers of the versions that stay loaded with the live one."""
         pointers = self._pointers.get(name)
         return () if pointers is None or pointers.previous is None else (pointers.previous,)
+
+    def level(self, name: str) -> float:
+        """The level of intervals that a model has."""
+        return USUAL_LEVEL
 
     def number(self, name: str, text: str) -> int | None:
         """The number of the version that a path names, or None if only the database knows."""

@@ -1,16 +1,13 @@
-"""A loaded version computes the probability of every class for raw rows; its bytes are verified as they are read."""
+"""A loaded version computes answers to raw rows; its bytes are verified as they are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -24,89 +21,15 @@ from service.learning.network.checkpoint import SERVED, Checkpoint, Layout, Tens
 from service.learning.network.input_scale import IMAGE_RANGE
 from service.learning.network.network import Network, build
 from service.serving.compute.batchnorm_folding import served
-from service.serving.compute.forward import UNKNOWN, Extremes, Forward, forwards, matrices
+from service.serving.compute.forward import UNKNOWN, Ending, Extremes, Forward, forwards, matrices
+from service.serving.kinds import kind_of_target
+from service.serving.kinds.kind import USUAL, Floats, PredictOptions, RowAnswers
 from service.serving.pace import Pace, most_rows
 from service.tuning.priority import give_way
 
 PIXELS = RangeScale(range=IMAGE_RANGE)
 """The scale of images whose model declares none."""
 WARM_TEXT = "a text of about as many words as people send"
-
-Floats = NDArray[np.float64]
-Columns = NDArray[np.integer[Any]]
-
-
-class Probabilities(NamedTuple):
-    """The probability of each class for each row.
-
-    values: [n, C], columns in order of class names, or [n, k] where only the columns in `columns` were kept.
-    best, highest: each row's most probable class, by column, the first of equal ones; and its probability.
-    outside: rows with values outside the range that the model declares.
-    columns: the kept columns of each row, by falling probability [n, k]; None where all were kept.
-    """
-
-    values: Floats
-    best: list[int] | Columns
-    highest: list[float] | Floats
-    outside: frozenset[int] = frozenset()
-    columns: Columns | None = None
-
-    @classmethod
-    def of(cls, probabilities: Tensor) -> Probabilities:
-        """Takes a tensor [n, C] of float64."""
-        values = probabilities.numpy()
-        return cls(values, values.argmax(1).tolist(), np.maximum.reduce(values, 1).tolist())
-
-    def part(self, start: int, stop: int) -> Probabilities:
-        """The probabilities of the rows from `start` to `stop`."""
-        if start == 0 and stop == len(self.best):
-            return self
-        outside = frozenset(k - start for k in self.outside if start <= k < stop) if self.outside else self.outside
-        columns = None if self.columns is None else self.columns[start:stop]
-        return Probabilities(self.values[start:stop], self.best[start:stop], self.highest[start:stop], outside, columns)
-
-    def kept(self, top: int) -> Probabilities:
-        """A copy of each row's best `top` classes: 12 bytes a kept class instead of 8 for every class, and 12 a row
-        instead of 68. At most one row outside the declared range stays named."""
-        best, highest = np.array(self.best, np.int32), np.array(self.highest)
-        outside = frozenset(list(self.outside)[:1])
-        if top >= self.values.shape[1]:
-            return Probabilities(self.values.copy(), best, highest, outside)
-        if top == 1:
-            return Probabilities(highest[:, None], best, highest, outside, best[:, None])
-        columns = largest(self.values, top)
-        values = np.take_along_axis(self.values, columns, 1)
-        return Probabilities(values, best, highest, outside, columns.astype(np.int32))
-
-    @classmethod
-    def concat(cls, parts: Sequence[Probabilities]) -> Probabilities:
-        """Joins the rows of several parts: either all whole, or all kept in part."""
-        if len(parts) == 1:
-            return parts[0]
-        values = np.concatenate([p.values for p in parts])
-        starts = accumulate((len(p.best) for p in parts), initial=0)
-        outside = frozenset(start + k for start, p in zip(starts, parts, strict=False) for k in p.outside)
-        if isinstance(parts[0].best, list):
-            return cls(values, [b for p in parts for b in p.best], [h for p in parts for h in p.highest], outside)
-        columns = [p.columns for p in parts if p.columns is not None]
-        best, highest = np.concatenate([p.best for p in parts]), np.concatenate([p.highest for p in parts])
-        return cls(values, best, highest, outside, np.concatenate(columns) if columns else None)
-
-
-def largest(values: Floats, top: int) -> Columns:
-    """Columns of the `top` largest values of each row, by falling value, equal ones by column. [n, top]
-
-    The same as the head of a stable sort, in a tenth of its time where columns are many and `top` is small."""
-    n, columns = values.shape
-    if top < columns:
-        least = np.partition(values, columns - top, axis=1)[:, columns - top, None]
-        chosen, equal = values > least, values == least
-        chosen |= equal & (np.cumsum(equal, 1) <= top - chosen.sum(1, keepdims=True))
-        if chosen.sum() == n * top:  # a NaN breaks the count
-            candidates = np.nonzero(chosen)[1].reshape(n, top)
-            order = np.argsort(-np.take_along_axis(values, candidates, 1), axis=1, kind="stable")
-            return np.take_along_axis(candidates, order, 1)
-    return np.argsort(-values, axis=1, kind="stable")[:, :top]
 
 
 def declared_range(spec: InputSpec) -> RangeScale | None:
@@ -118,7 +41,7 @@ def declared_range(spec: InputSpec) -> RangeScale | None:
 class Predictor:
     """The network of a loaded version. Several threads may call it: nothing in it changes.
 
-    names: classes in the order of the columns, by name. quoted: the same as JSON.
+    kind: what it does for its kind of target. names: of the columns of an answer, in their order.
     range: declared values of the inputs; None where the model declares none.
     family: the same object for all versions of a model; the loader sets it.
     bytes: memory of its weights, a shared backbone left out.
@@ -130,8 +53,8 @@ class Predictor:
     def __init__(
         self, checkpoint: Checkpoint, like: Predictor | None = None, backbone: Extractor | None = None
     ) -> None:
-        classes, layout = checkpoint.classes, checkpoint.layout
-        by_name = sorted(range(len(classes)), key=lambda k: classes[k])
+        layout = checkpoint.layout
+        self.kind = kind_of_target(checkpoint)
         network = build(checkpoint, backbone)
         network.requires_grad_(False)
         give_way()
@@ -140,13 +63,13 @@ class Predictor:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         source_heads = [_head(tensors) for tensors in checkpoint.source_heads()]
         # only the steps are kept; the rest of the network is freed
-        steps = forwards(network, [network.head, *source_heads], by_name, layout.temperature)
+        ending = Ending(self.kind.order, layout.temperature, self.kind.last)
+        steps = forwards(network, [network.head, *source_heads], ending)
         give_way()
         self._forward, self._source_forwards = steps[0], dict(zip(layout.sources, steps[1:], strict=True))
         self._extractor = network.backbone if isinstance(network.backbone, Extractor) else None
         self.family: object = object()
-        self.names = [classes[k] for k in by_name]
-        self.quoted = [msgspec.json.encode(name).decode() for name in self.names]
+        self.names = self.kind.names
         self.input = layout.input
         scale = declared_range(self.input)
         # rounded as the rows are, so that a value at the end of the range is inside it
@@ -154,35 +77,41 @@ class Predictor:
         self.bytes = _own_bytes(network) + sum(matrix.packed_bytes for matrix in matrices(steps))
         self.pace = self._warmed(like)
 
-    def answer(self, inputs: Array, source: str | None = None) -> Probabilities:
-        """Probabilities for raw rows [n, ...], in passes of at most `pace.cap` rows, by the source's head, if any."""
-        step, cap = self.head_of(source), self.pace.cap
-        if len(inputs) <= cap:
-            return self.run_pass(inputs, step)
-        return Probabilities.concat([self.run_pass(inputs[k : k + cap], step) for k in range(0, len(inputs), cap)])
+    def answer(self, inputs: Array, options: PredictOptions = USUAL) -> RowAnswers:
+        """Answers raw rows [n, ...], in passes of at most `pace.cap` rows, by the source's head, if any."""
+        step, cap = self.head_of(options.source), self.pace.cap
+        passes = [self.run_pass(inputs[k : k + cap], step) for k in range(0, max(len(inputs), 1), cap)]
+        return passes[0].concat(passes).asked(options)
 
     def probabilities(self, inputs: Array, source: str | None = None) -> Floats:
-        """softmax(logits / temperature) of raw rows [n, ...] -> [n, C], each row sums to 1."""
-        return self.answer(inputs, source).values
+        """Of a version that predicts classes: softmax(logits / temperature) of raw rows [n, ...] -> [n, C], each row
+        sums to 1."""
+        return self.answer(inputs, PredictOptions(source=source)).values
 
     def head_of(self, source: str | None) -> Forward:
         """The forward pass for rows of that source."""
         return self._forward if source is None else self._source_forwards.get(source, self._forward)
 
-    def run_pass(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Probabilities:
+    def run_pass(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> RowAnswers:
         """One pass over raw rows; texts of one length pass together. `extremes`: their smallest and largest number."""
         extractor = self._extractor
-        if extractor is None:  # weights need no gradient, so torch records none
-            return Probabilities.of(step(torch.from_numpy(inputs), extremes))
+        # weights need no gradient, so torch records none
+        given = (
+            step(torch.from_numpy(inputs), extremes) if extractor is None else self._extracted(inputs, step, extractor)
+        )
+        answers: RowAnswers = self.kind.answers(given, inputs)
+        return answers
+
+    def _extracted(self, inputs: Array, step: Forward, extractor: Extractor) -> Tensor:
         prepared = extractor.prepare(inputs)
         companions = extractor.companions(prepared)
-        kinds = set(companions.tolist())
-        if len(kinds) == 1:
-            return Probabilities.of(step(prepared))
-        values = torch.empty(len(prepared), len(self.names), dtype=torch.float64)
-        for kind in kinds:
-            values[companions == kind] = step(prepared[companions == kind])
-        return Probabilities.of(values)
+        groups = set(companions.tolist())
+        if len(groups) == 1:
+            return step(prepared)
+        given = torch.empty(len(prepared), len(self.names), dtype=torch.float64)
+        for group in groups:
+            given[companions == group] = step(prepared[companions == group])
+        return given
 
     @property
     def shared(self) -> SharedWeights | None:
@@ -193,7 +122,7 @@ class Predictor:
         """Runs the first pass and measures the pace. Raises CorruptArtifact if an answer is not finite."""
         if not self.names:
             return Pace(0.0, 0.0, 1)
-        if not np.isfinite(self.run_pass(self._rows(1), self._forward).values).all():
+        if not self.run_pass(self._rows(1), self._forward).finite:
             raise CorruptArtifact(f"The version answers with something that is no number. {CorruptArtifact.REMEDY}")
         if like is not None and like.input == self.input and 0.8 < self.bytes / max(like.bytes, 1) < 1.25:
             return like.pace

@@ -25,8 +25,8 @@ NUMBERS = st.one_of(
 )
 ROWS = st.lists(st.one_of(st.lists(NUMBERS, max_size=4), st.lists(st.floats(-1e39, 1e39), min_size=3, max_size=3)))
 BODIES = st.one_of(
-    st.fixed_dictionaries({"inputs": ROWS}, optional={"top": NUMBERS}),
-    st.dictionaries(st.sampled_from(["inputs", "top", "source", "topp"]), ROWS, max_size=3),
+    st.fixed_dictionaries({"inputs": ROWS}, optional={"top": NUMBERS, "level": NUMBERS}),
+    st.dictionaries(st.sampled_from(["inputs", "top", "level", "source", "topp"]), ROWS, max_size=3),
     ROWS,
 )
 
@@ -37,9 +37,9 @@ def test_it_takes_nothing_that_the_strict_readers_do_not_take(body: object) -> N
     quick = read_usual(data, (SIZE,))
     if quick is None:
         return
-    rows, top = quick
+    rows, top, level = quick
     assert isinstance(body, dict)
-    assert top == body.get("top", 1)
+    assert (top, level) == (body.get("top"), body.get("level"))
     if not np.isfinite(rows).all():  # told on the stacked batch
         with pytest.raises(TsuikaError):
             read_rows(read_object(data).rows, SPEC, "m")

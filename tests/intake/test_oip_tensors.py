@@ -20,6 +20,7 @@ from tests.api.test_raw_bodies import PIXELS, ROW, picture
 VECTOR = VectorInput(kind="vector", size=3)
 FACES = ImageInput(kind="image", channels=3, height=4, width=5)
 TEXTS = TextInput(kind="text")
+OUTPUTS = ("class", "scores")
 
 
 def tensor(data: Any = ROW, **other: Any) -> dict[str, Any]:
@@ -82,7 +83,10 @@ FAULTS: list[tuple[Any, str]] = [
     ({**GOOD, "outputs": [{"name": "scores", "parameters": {"classification": 2}}]}, "classification"),
     ({**GOOD, "outputs": [{"name": "scores", "parameters": {"binary_data": 1}}]}, "binary_data is true or false"),
     ({**GOOD, "parameters": {"binary_data_output": "yes"}}, "binary_data_output is true or false"),
-    ({**GOOD, "parameters": {"top": 3}}, "scores has all classes"),
+    ({**GOOD, "parameters": {"top": 3}}, "an output has all columns"),
+    ({**GOOD, "parameters": {"level": 1}}, "level is a number from 0.5 to 0.99"),
+    ({**GOOD, "parameters": {"level": "0.8"}}, "level is a number"),
+    ({**GOOD, "parameters": {"level": 0.8}}, "digits predicts classes"),
     ({**GOOD, "parameters": {"source": 3}}, "source is text"),
     ({**GOOD, "parameters": {"source": "n" * 201}}, "source is text"),
     ({**GOOD, "parameters": {"timeout": -1}}, "microseconds"),
@@ -109,7 +113,7 @@ BINARY: list[tuple[dict[str, Any], bytes, str]] = [
 
 def verdict(text: bytes, spec: InputSpec = VECTOR) -> Any:
     try:
-        rows, *other = read_inference(text, None, spec, "digits")
+        rows, *other = read_inference(text, None, spec, "digits", OUTPUTS)
     except TsuikaError as error:
         return error.detail
     return rows.tolist(), other
@@ -148,9 +152,9 @@ def element(data: bytes) -> bytes:
 
 def read(spec: InputSpec, behind: bytes | None = None, **members: Any) -> Inference:
     if behind is None:
-        return read_inference(json.dumps({"inputs": [tensor(**members)]}).encode(), None, spec, "it")
+        return read_inference(json.dumps({"inputs": [tensor(**members)]}).encode(), None, spec, "it", OUTPUTS)
     body, headers = binary({}, behind, **members)
-    return read_inference(body, headers["Inference-Header-Content-Length"], spec, "it")
+    return read_inference(body, headers["Inference-Header-Content-Length"], spec, "it", OUTPUTS)
 
 
 def test_texts_are_bytes_elements() -> None:
@@ -158,7 +162,7 @@ def test_texts_are_bytes_elements() -> None:
         assert read(TEXTS, shape=shape, datatype="BYTES", data=data).rows.tolist() == ["né", "b"]
     both = element("né".encode()) + element(b"b")
     assert read(TEXTS, both, shape=[2], datatype="BYTES").rows.tolist() == ["né", "b"]
-    bare = read_inference(b"where is it", "0", TEXTS, "it")
+    bare = read_inference(b"where is it", "0", TEXTS, "it", OUTPUTS)
     assert (bare.rows.tolist(), bare.wanted) == (["where is it"], [Wanted("class", True), Wanted("scores", True)])
     for behind, says in [
         (both[:-1], "Row 2 of input is cut short"),
@@ -182,7 +186,7 @@ def test_images_are_files_or_numbers() -> None:
         read(FACES, lists.tobytes(), shape=[1, 3, 4, 5], datatype="UINT8"),
         read(FACES, shape=[1, 3, 4, 5], data=lists.tolist()),
         read(FACES, shape=[1, 3, 4, 5], data=lists.ravel().tolist()),
-        read_inference(png, "0", FACES, "faces"),
+        read_inference(png, "0", FACES, "faces", OUTPUTS),
     ):
         assert inference.rows.tolist() == lists.tolist()
     for behind, says in [(b"none", "Row 1 is no image"), (picture("PNG", PIXELS[:3]), "takes 5 x 4")]:
@@ -211,4 +215,4 @@ def test_no_body_is_a_fault_of_ours() -> None:
                 place = chance.randrange(len(body))
                 broken = body[:place] + bytes([chance.randrange(256)]) + body[place + chance.randrange(3) :]
                 with contextlib.suppress(TsuikaError):
-                    read_inference(broken, length, spec, "it")
+                    read_inference(broken, length, spec, "it", OUTPUTS)

@@ -18,12 +18,14 @@ import uvicorn
 from service.api.bodies import prediction_bodies
 from service.api.limits.request_checks import Receive, Scope, Send
 from service.app import _Full
+from service.learning.data.target_grid import NumberGrid
 from service.server import fast_path
 from service.server.fast_path import FastPath
 from service.server.protocol import HttpProtocol
+from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from tests.api.conftest import Api, MakeApi
-from tests.making import make_version
+from tests.making import keep_version, make_model, make_version, number_checkpoint
 
 PATH = "/v1/models/digits/predictions"
 KEY = {"authorization": "Bearer secret"}
@@ -165,10 +167,34 @@ def test_the_same_answer_by_either_way(
     assert port.api.door.open_requests == 0
 
 
+def test_numbers_are_answered_on_the_fast_path_too(port: Port) -> None:
+    grid = NumberGrid(names=["MW"], offset=[500.0], step=[0.001])
+    make_model(port.api.runtime, "load")
+    keep_version(port.api.runtime, "load", number_checkpoint(grid))
+    path = "/v1/models/load/predictions"
+    port.post(path, JSON, GOOD)  # it is loaded when it is first asked
+    for headers, body, taken in [
+        (JSON, GOOD, True),
+        (JSON, b'{"inputs": [[1, 2, 3], [4, 5, 6]], "level": 0.8}', True),
+        (JSON, b'{"inputs": [[1, 2, 3]], "level": 0.8, "source": "x"}', True),
+        (JSON, json.dumps({"inputs": [[1, 2, 3]] * 250}).encode(), True),
+        (JSON, json.dumps({"inputs": [[1, 2, 3]] * 300}).encode(), False),
+        (JSON, b'{"inputs": [[1, 2, 3]], "top": 3}', False),
+        (JSON, b'{"inputs": [[1, 2, 3]], "level": 0.999}', False),
+        (JSON, b'{"inputs": [[1, 2, 1e39]]}', False),
+    ]:
+        port.front.calls, port.front.fast_path = 0, port.api.door.fast_path
+        quick = port.post(path, headers, body)
+        assert port.front.calls == (0 if taken else 1), body
+        port.front.fast_path = None
+        assert constant(quick) == constant(port.post(path, headers, body))
+        assert quick.status_code in (200, 422)
+
+
 def test_the_question_of_a_long_answer_is_read_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     read, seen = prediction_bodies.read_question, list[int]()
 
-    def counted(data: bytes, loaded: Loaded) -> tuple[prediction_bodies.Rows, prediction_bodies.PredictOptions]:
+    def counted(data: bytes, loaded: Loaded) -> tuple[prediction_bodies.Rows, PredictOptions]:
         seen.append(len(data))
         return read(data, loaded)
 

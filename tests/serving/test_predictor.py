@@ -14,9 +14,11 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import build, fresh, parts_of
 from service.serving.answers import predict
+from service.serving.kinds.classes import Probabilities, largest
+from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.serving.pace import MOST_ROWS, Pace, most_rows
-from service.serving.predictor import Predictor, Probabilities, largest
+from service.serving.predictor import Predictor
 
 SPEC = VectorInput(kind="vector", size=4)
 
@@ -52,7 +54,7 @@ def test_equal_scores_are_listed_by_name(top: int) -> None:
     made = checkpoint(["zebra", "ant", "mouse"])
     for name in made.parts["head.0"]:
         made.parts["head.0"][name].zero_()
-    answer = json.loads(predict(loaded(made), np.ones((2, 4), np.float32)).json(top))
+    answer = json.loads(predict(loaded(made), np.ones((2, 4), np.float32), PredictOptions(top)).json())
     for prediction in answer["predictions"]:
         assert [share["class"] for share in prediction["top"]] == ["ant", "mouse", "zebra"][:top]
         assert prediction["class"] == "ant"
@@ -127,7 +129,8 @@ def test_the_largest_are_those_of_a_stable_sort() -> None:
 @pytest.mark.parametrize("top", [1, 2, 5])
 def test_what_is_kept_of_many_rows_is_what_was_asked_for(top: int) -> None:
     whole = Predictor(checkpoint(["a", "b", "c", "d"])).answer(np.ones((6, 4), np.float32) * np.arange(6)[:, None])
-    kept = Probabilities.concat([whole.part(0, 4).kept(top), whole.part(4, 6).kept(top)])
+    asked = PredictOptions(top)
+    kept = Probabilities.concat([whole.part(0, 4).kept(asked), whole.part(4, 6).kept(asked)])
     assert np.asarray(kept.best).tolist() == whole.best
     assert np.asarray(kept.highest).tolist() == whole.highest
     assert kept.values.shape == (6, min(top, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,11 +16,13 @@ from service.api.validation import validated
 from service.contract import requests
 from service.contract.media import JPEG, PNG
 from service.contract.requests import LONGEST_SOURCE
+from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
 from service.intake.fast_json import read_usual, read_wide
 from service.intake.json_body import JsonBody, read_object
 from service.intake.raw import READERS
 from service.intake.rows import read_row, read_rows
+from service.serving.kinds.kind import USUAL, PredictOptions
 from service.serving.loaded_versions import Loaded
 
 SMALL_BODY_BYTES = 64 * 1024
@@ -29,9 +31,12 @@ STRICT_BODY_BYTES = 16 * 1024
 """A longer JSON body that the fast reader does not take is decoded in a thread: the strict readers take half a
 microsecond a byte where a row is wrong."""
 MOST_TOP = 1000
+LEVEL_IN_QUERY = re.compile(r"0?\.[0-9]{1,20}")
 TIMEOUT = b"tsuika-timeout-ms"
 """Header: milliseconds from its arrival after which the sender wants no answer any more."""
 MOST_DIGITS = 8
+OPTIONS = ("top", "level", "source")
+"""Members of a query, and of a body of JSON, that say how rows are to be answered."""
 READ = "tsuika.question"
 """In the scope: the result of `read`, where the body was read before the answer turned out to be long."""
 
@@ -43,15 +48,9 @@ class PredictMembers(msgspec.Struct, forbid_unknown_fields=True):
     """The members of the body of a prediction but for its rows: what it accepts, requests.Predict accepts, too."""
 
     inputs: Any
-    top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] = 1
+    top: Annotated[int, msgspec.Meta(ge=1, le=MOST_TOP)] | msgspec.UnsetType = msgspec.UNSET
+    level: Annotated[float, msgspec.Meta(ge=LEAST_LEVEL, le=MOST_LEVEL)] | None = None
     source: Annotated[str, msgspec.Meta(max_length=LONGEST_SOURCE)] | None = None
-
-
-class PredictOptions(NamedTuple):
-    """How rows are to be answered."""
-
-    top: int
-    source: str | None = None
 
 
 def target_of(scope: Scope, methods: tuple[str, ...], path: re.Pattern[str]) -> tuple[str, str | None] | None:
@@ -119,23 +118,29 @@ def _read_quickly(data: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions] | 
     if loaded.input.kind == "text":
         return None
     read_quickly = read_wide if loaded.input.kind == "vector" else read_usual
-    fast = read_quickly(data, loaded.input.shape)
-    return (fast[0], PredictOptions(fast[1])) if fast is not None and 1 <= fast[1] <= MOST_TOP else None
+    if (fast := read_quickly(data, loaded.input.shape)) is None:
+        return None
+    rows, top, level = fast
+    if top is None and level is None:
+        return rows, USUAL
+    within = (top is None or 1 <= top <= MOST_TOP) and (level is None or LEAST_LEVEL <= level <= MOST_LEVEL)
+    return (rows, PredictOptions(top, level=level)) if within else None
 
 
 def read_options(body: JsonBody) -> PredictOptions:
-    """`top` and `source` of a body: pydantic explains what msgspec refuses. Raises InvalidContent."""
+    """`top`, `level` and `source` of a body: pydantic explains what msgspec refuses. Raises InvalidContent."""
     try:
         fast = msgspec.convert(body.members, PredictMembers)
-        return PredictOptions(fast.top, fast.source)
+        return PredictOptions(None if fast.top is msgspec.UNSET else fast.top, fast.source, fast.level)
     except msgspec.ValidationError:
         explained = validated(requests.Predict, body)
-        return PredictOptions(explained.top, explained.source)
+        top = explained.top if "top" in explained.model_fields_set else None
+        return PredictOptions(top, explained.source, explained.level)
 
 
 def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
     """The row of a query, and how to answer it. Raises InvalidContent, LongAddress."""
-    members = _members(query, ("input", "top", "source"))
+    members = _members(query, ("input", *OPTIONS))
     if "input" not in members:
         raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
     options = _options(members)
@@ -144,12 +149,12 @@ def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
 
 def options_of_query(query: bytes) -> PredictOptions:
     """How to answer rows that are the whole body. Raises InvalidContent, LongAddress."""
-    return _options(_members(query, ("top", "source"))) if query else PredictOptions(1)
+    return _options(_members(query, OPTIONS)) if query else USUAL
 
 
 def refuse_query(query: bytes) -> None:
     """Raises InvalidContent where a query has members that belong into its JSON body, LongAddress where it is long."""
-    for name in _members(query, ("top", "source")) if query else ():
+    for name in _members(query, OPTIONS) if query else ():
         raise InvalidContent.at(f"/{name}", f"A JSON body says {name} itself: put it there, not into the query.")
 
 
@@ -172,13 +177,17 @@ def _members(query: bytes, known: tuple[str, ...]) -> dict[str, str]:
 
 
 def _options(members: dict[str, str]) -> PredictOptions:
-    """`top` and `source` of a query. Raises InvalidContent."""
-    top = members.get("top", "1")
+    """`top`, `level` and `source` of a query. Raises InvalidContent."""
+    top, level = members.get("top", "1"), members.get("level", "0.5")
     if not (top.isascii() and top.isdigit() and len(top) <= MOST_DIGITS and 1 <= int(top) <= MOST_TOP):
         raise InvalidContent.at("/top", f"top is a whole number from 1 to {MOST_TOP:,}.")
+    if not (LEVEL_IN_QUERY.fullmatch(level) and LEAST_LEVEL <= float(level) <= MOST_LEVEL):
+        raise InvalidContent.at("/level", f"level is a number from {LEAST_LEVEL} to {MOST_LEVEL}, such as 0.8.")
     if len(members.get("source", "")) > LONGEST_SOURCE:
         raise InvalidContent.at("/source", f"source has at most {LONGEST_SOURCE} characters.")
-    return PredictOptions(int(top), members.get("source"))
+    return PredictOptions(
+        int(top) if "top" in members else None, members.get("source"), float(level) if "level" in members else None
+    )
 
 
 async def in_time(awaited: Awaitable[T], until: float | None) -> T:

@@ -6,6 +6,7 @@ Numbers that come as they are in memory need no decoding: a large body of them i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -15,7 +16,7 @@ from fastapi import Request
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from service.api.bodies.prediction_bodies import PredictOptions, options_of_query, read_options, refuse_query
+from service.api.bodies.prediction_bodies import options_of_query, read_options, refuse_query
 from service.api.context import Context, body_of
 from service.api.idempotent_posts import Hashed
 from service.api.limits.request_checks import Scope, media_type
@@ -37,6 +38,7 @@ from service.intake.rows import read_rows
 from service.learning.data.sides import Folding
 from service.registry.arrival import Arrival
 from service.registry.sql.tables import Model
+from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import Artifacts
 
@@ -216,11 +218,18 @@ async def question(
 async def inference(shared: Context, spooled: Spooled, length: str | None, loaded: Loaded) -> Inference:
     """The same of the Open Inference Protocol; `length`: bytes of the body that are JSON, as its header says."""
     if _is_bare(spooled, length, loaded.input):
-        return await asyncio.to_thread(read_inference, spooled.mapped(), length, loaded.input, loaded.model)
-    spec = loaded.input.model_dump(mode="json")
-    report = await shared.reader.wait(spooled, "read tensor", length=length, spec=spec, model=loaded.model)
-    wanted = [Wanted(*output) for output in report["wanted"]]
-    return Inference(await _rows(spooled), report["id"], wanted, report["source"], report["timeout"])
+        return await asyncio.to_thread(read_inference, spooled.mapped(), length, *asked_of(loaded))
+    spec, outputs = loaded.input.model_dump(mode="json"), loaded.predictor.kind.outputs
+    report = await shared.reader.wait(
+        spooled, "read tensor", length=length, spec=spec, model=loaded.model, outputs=outputs
+    )
+    wanted = [Wanted(*output) for output in report.pop("wanted")]
+    return Inference(**{**report, "rows": await _rows(spooled), "wanted": wanted})
+
+
+def asked_of(loaded: Loaded) -> tuple[InputSpec, str, Sequence[str]]:
+    """What an inference is read for: the input, the name and the outputs of a version."""
+    return loaded.input, loaded.model, loaded.predictor.kind.outputs
 
 
 def _is_bare(spooled: Spooled, length: str | None, spec: InputSpec) -> bool:

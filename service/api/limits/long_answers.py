@@ -15,12 +15,13 @@ from typing import NamedTuple
 from service.api.limits.request_checks import AFTERWARDS, Receive, Scope, Send, SenderGone, gone
 from service.api.problems import Headers
 from service.errors import Busy, InvalidContent
+from service.serving.kinds.kind import Listing
 
 log = logging.getLogger("tsuika.requests")
 
 MOST_SCORES = 100_000
-"""Scores that one answer lists as text, where it lists more than the best class of each row. Each takes the event loop
-0.4 us and up to a kilobyte: a row of four bytes may ask for a thousand."""
+"""Scores that one answer lists as text, where it lists more than the best class, or one number, of each row. Each takes
+the event loop 0.4 us and up to a kilobyte: a row of four bytes may ask for a thousand."""
 MOST_BINARY_SCORES = 1_000_000
 """Scores of one answer that lists them as bytes, which are copied."""
 MOST_SCORES_AT_ONCE = 4_000_000
@@ -43,11 +44,11 @@ class WrittenAnswer(NamedTuple):
     rest: AsyncGenerator[bytes, None] | None = None
 
 
-def check_scores(rows: int, classes: int, most: int, pointer: str, remedy: str) -> None:
-    """Raises InvalidContent where an answer of so many classes a row would list more scores than one may."""
-    if rows * classes > most:
-        many = f"{rows:,} rows with {classes:,} classes each are {rows * classes:,} scores"
-        raise InvalidContent.at(pointer, f"{many}; an answer lists at most {most:,}. {remedy}")
+def check_scores(rows: int, a_row: int, most: int, listing: Listing) -> None:
+    """Raises InvalidContent where an answer of so many scores a row would list more of them than one may."""
+    if rows * a_row > most:
+        many = f"{rows:,} rows with {a_row:,} {listing.noun} each are {rows * a_row:,} scores"
+        raise InvalidContent.at(listing.pointer, f"{many}; an answer lists at most {most:,}. {listing.remedy}")
 
 
 class LongAnswers:

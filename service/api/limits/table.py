@@ -145,8 +145,8 @@ ROWS = (
         "scores",
         MOST_SCORES,
         "scores",
-        "Rows times classes that one answer lists as text. The best class of each row (`top` 1, the output `class`) is "
-        "always listed.",
+        "Rows times classes that one answer lists as text, or rows times numbers of a row. The best class of each row "
+        "(`top` 1, the output `class`) is always listed, and so is one number a row with its interval.",
         422,
         "Ask for fewer classes (`top`), or send the rows in several requests.",
     ),
@@ -154,7 +154,7 @@ ROWS = (
         "scores as bytes",
         MOST_BINARY_SCORES,
         "scores",
-        "The same of the Open Inference Protocol, where `scores` comes as bytes.",
+        "The same of the Open Inference Protocol, where `scores`, or `value` and `interval`, come as bytes.",
         422,
         "Ask for `class` alone, or send the rows in several requests.",
     ),

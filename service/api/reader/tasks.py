@@ -13,7 +13,7 @@ import os
 import queue
 import resource
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -88,17 +88,20 @@ def as_rows(texts: Iterable[str]) -> NDArray[Any]:
 def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
     """As `read`, of a prediction; the usual body by the fast reader. Raises BrokenJSON, InvalidContent."""
     if spec.kind != "text" and (quick := read_usual((folder / "body").read_bytes(), spec.shape)) is not None:
-        rows, top = quick
+        rows, top, level = quick
         _check_rows(rows)
-        (folder / MEMBERS).write_text(json.dumps({ROWS: [], "top": top}))
+        given = {name: value for name, value in (("top", top), ("level", level)) if value is not None}
+        (folder / MEMBERS).write_text(json.dumps({ROWS: [], **given}))
         save_rows(folder, rows)
         return {"rows": len(rows)}
     return read(folder, spec, model)
 
 
-def read_tensor(folder: Path, length: str | None, spec: InputSpec, model: str) -> dict[str, Any]:
+def read_tensor(
+    folder: Path, length: str | None, spec: InputSpec, model: str, outputs: Sequence[str]
+) -> dict[str, Any]:
     """A request of the Open Inference Protocol; its rows go into a file. Raises BrokenJSON, InvalidContent."""
-    request = read_inference((folder / "body").read_bytes(), length, spec, model)
+    request = read_inference((folder / "body").read_bytes(), length, spec, model, outputs)
     save_rows(folder, request.rows)
     return {**request._asdict(), "rows": len(request.rows)}
 
@@ -174,7 +177,8 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
         case "read question":
             return read_question(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
         case "read tensor":
-            return read_tensor(folder, task["length"], INPUT_SPEC.validate_python(task["spec"]), task["model"])
+            spec = INPUT_SPEC.validate_python(task["spec"])
+            return read_tensor(folder, task["length"], spec, task["model"], task["outputs"])
         case "digest":
             return {"digest": digest_of(load_rows(folder), _annotations(folder))}
         case "settle":

@@ -17,7 +17,6 @@ from sqlalchemy import select
 from service import __version__
 from service.api import problems
 from service.api.bodies import prediction_bodies, row_bodies
-from service.api.bodies.prediction_bodies import PredictOptions
 from service.api.context import Context, Shared
 from service.api.context import answer as as_json
 from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, WrittenAnswer, check_scores
@@ -29,13 +28,16 @@ from service.contract import inference as contract
 from service.contract.inputs import TextInput
 from service.contract.media import JSON, RAW
 from service.errors import TsuikaError
-from service.intake.oip_request import OUTPUTS, declared_length, read_inference
+from service.intake.oip_request import declared_length, read_inference
 from service.intake.oip_tensors import NAME
 from service.registry import aliases, models
 from service.registry.sql.tables import Version
-from service.serving.answers import check_classes
+from service.serving.answers import check_knows
+from service.serving.kinds import classes, outputs_of
+from service.serving.kinds.kind import PredictOptions
+from service.serving.kinds.output_tensors import PIECE
 from service.serving.loaded_versions import Loaded
-from service.serving.oip_answers import PIECE, Encoded
+from service.serving.oip_answers import Encoded
 
 routes = APIRouter(tags=["open inference protocol"])
 
@@ -44,11 +46,6 @@ JSON_BYTES = b"inference-header-content-length"
 PLATFORM = "tsuika_safetensors"
 """Framework and format, as the protocol names platforms."""
 EXTENSIONS = ["binary_tensor_data"]
-FEWER = {
-    False: "Ask for class alone, for scores as bytes (binary_data), or send the rows in several requests.",
-    True: "Ask for class alone, or send the rows in several requests.",
-}
-"""What to do where an answer would have too many scores, by whether they were wanted as bytes."""
 
 
 def target(scope: Scope) -> tuple[str, str | None] | None:
@@ -70,21 +67,25 @@ async def ask(
     if isinstance(body, Spooled):
         request = await row_bodies.inference(shared, body, length, loaded)
     elif _is_long(body, length, loaded):
-        request = await asyncio.to_thread(read_inference, body, length, loaded.input, loaded.model)
+        request = await asyncio.to_thread(read_inference, body, length, *row_bodies.asked_of(loaded))
     else:
-        request = read_inference(body, length, loaded.input, loaded.model)
+        request = read_inference(body, length, *row_bodies.asked_of(loaded))
     if request.timeout is not None:
         own = asyncio.get_running_loop().time() + request.timeout
         until = own if until is None else min(own, until)
-    scores = [output for output in request.wanted if output.name == "scores"]
-    classes = len(loaded.predictor.names) if scores else 1
-    long = len(request.rows) * classes > PIECE
+    kind, rows = loaded.predictor.kind, len(request.rows)
+    listed = [output for output in request.wanted if kind.width(output.name)]
+    scores = sum(kind.width(output.name) for output in listed) or 1
+    options = PredictOptions(source=request.source, level=request.level)
+    options = loaded.settled(kind.for_outputs(scores, options))
+    long = rows * scores > PIECE
     if long:
-        if classes > 1:
-            most = MOST_BINARY_SCORES if scores[0].binary else MOST_SCORES
-            check_scores(len(request.rows), classes, most, "/outputs", FEWER[scores[0].binary])
-        shared.answers.admit(scope, len(request.rows) * classes)
-    answer = await answered(shared, loaded, request.rows, PredictOptions(classes, request.source), until, receive)
+        if kind.limited(scores):
+            binary = all(output.binary for output in listed)
+            most = MOST_BINARY_SCORES if binary else MOST_SCORES
+            check_scores(rows, scores, most, kind.listing_of_outputs(binary))
+        shared.answers.admit(scope, rows * scores)
+    answer = await answered(shared, loaded, request.rows, options, until, receive)
     return await _written(shared, scope, Encoded(answer, request.wanted, request.id), long)
 
 
@@ -173,20 +174,20 @@ async def get_version_readiness(request: Request, shared: Shared, model: str, ve
 
 @routes.post("/v2/models/{model}/infer", **INFERENCE)
 async def infer(request: Request, shared: Shared, model: str) -> Response:
-    """Classify rows by the live version."""
+    """Predict rows by the live version."""
     return response(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
 
 
 @routes.post("/v2/models/{model}/versions/{version}/infer", **INFERENCE)
 async def infer_at(request: Request, shared: Shared, model: str, version: str) -> Response:
-    """Classify rows by any version."""
+    """Predict rows by any version."""
     return response(await ask(shared, model, version, request.scope, request.scope["tsuika.body"], request.receive))
 
 
 async def _readiness(request: Request, shared: Context, name: str, version: str | None) -> Response:
     """The readiness of a version; a refusal has the status that an inference request would have."""
     try:
-        check_classes(await shared.runtime.live.fetch(name, version))
+        check_knows(await shared.runtime.live.fetch(name, version))
     except TsuikaError as error:
         status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])
         readiness = {"name": name, "ready": False, "error": body["detail"]}
@@ -205,7 +206,7 @@ def _metadata(shared: Context, name: str, version: str | None) -> contract.Model
         else:
             shown = aliases.present(session, model, version)
             numbers = [shown.number]
-        columns = len(shown.classes) if shown is not None else -1
+        outputs = classes.shapes(-1) if shown is None else outputs_of(shown.layout, [s["part"] for s in shown.shards])
         spec = row_bodies.input_of(model)
     datatype = "BYTES" if isinstance(spec, TextInput) else "FP32"
     return contract.ModelMetadata(
@@ -213,8 +214,5 @@ def _metadata(shared: Context, name: str, version: str | None) -> contract.Model
         versions=[str(number) for number in numbers],
         platform=PLATFORM,
         inputs=[contract.TensorMetadata(name=NAME, datatype=datatype, shape=[-1, *spec.shape])],
-        outputs=[
-            contract.TensorMetadata(name=OUTPUTS[0], datatype="BYTES", shape=[-1]),
-            contract.TensorMetadata(name=OUTPUTS[1], datatype="FP32", shape=[-1, columns]),
-        ],
+        outputs=[contract.TensorMetadata(**output._asdict()) for output in outputs],
     )

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.api.bodies import prediction_bodies, row_bodies
-from service.api.bodies.prediction_bodies import MOST_TOP, PredictOptions, Rows
+from service.api.bodies.prediction_bodies import MOST_TOP, Rows
 from service.api.context import Context, Shared
 from service.api.limits.long_answers import MOST_SCORES, WrittenAnswer, check_scores
 from service.api.limits.request_checks import Receive, Scope, unless_gone
@@ -22,14 +21,15 @@ from service.api.openapi import TIMEOUT, refusals, takes
 from service.api.reader.spool import Spooled
 from service.contract import requests, resources
 from service.contract.media import JPEG, NPY, PNG, RAW
+from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.intake.numbers import not_finite
-from service.serving.answers import Answer, check_classes, is_long
+from service.serving.answers import Answer, check_knows, is_long
 from service.serving.batching.passes import NotFinite
+from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 
 routes = APIRouter(tags=["predictions"])
 
-FEWER = "Ask for fewer (top), or send the rows in several requests."
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
 
 
@@ -54,15 +54,16 @@ async def ask(
         inputs, options = await row_bodies.question(shared, scope, body, loaded)
     else:
         inputs, options = await prediction_bodies.read(scope, body, loaded)
-    long, classes = is_long(loaded, len(inputs), options.top), min(options.top, len(loaded.predictor.names))
+    options, kind = loaded.settled(options), loaded.predictor.kind
+    long, scores = is_long(loaded, len(inputs), options), kind.scores(options)
     if long:
-        if classes > 1:
-            check_scores(len(inputs), classes, MOST_SCORES, "/top", FEWER)
-        shared.answers.admit(scope, len(inputs) * classes)
+        if kind.limited(scores):
+            check_scores(len(inputs), scores, MOST_SCORES, kind.listing())
+        shared.answers.admit(scope, len(inputs) * scores)
     answer = await answered(shared, loaded, inputs, options, until, receive)
     if not long:
-        return WrittenAnswer(answer.json(options.top), [version_header(answer)])
-    return await shared.answers.written(scope, partial(answer.pieces, options.top), [version_header(answer)])
+        return WrittenAnswer(answer.json(), [version_header(answer)])
+    return await shared.answers.written(scope, answer.pieces, [version_header(answer)])
 
 
 def version_header(answer: Answer) -> tuple[bytes, bytes]:
@@ -77,14 +78,14 @@ async def answered(
 
     Raises NotLive, InvalidContent, Busy, DeadlinePassed, SenderGone.
     """
-    check_classes(loaded)
+    check_knows(loaded)
     batcher = shared.batcher
     batcher.admit(loaded.predictor, len(inputs))
-    waiting = batcher.ask(loaded.predictor, inputs, options.source, until, options.top)
+    waiting = batcher.ask(loaded.predictor, inputs, options, until)
     try:
         if batcher.crowded:
             await unless_gone(waiting, receive)
-        return Answer(loaded, await waiting)
+        return Answer(loaded, await waiting, options)
     except NotFinite as fault:
         raise not_finite(fault.row, fault.place, loaded.input) from None
 
@@ -105,6 +106,12 @@ QUERY: list[dict[str, Any]] = [
         "description": "Best classes to list, where rows are the whole body; a JSON body says it itself.",
     },
     {
+        "name": "level",
+        "in": "query",
+        "schema": {"type": "number", "minimum": LEAST_LEVEL, "maximum": MOST_LEVEL},
+        "description": "Level of the intervals of numbers, likewise; the model's where it is left out.",
+    },
+    {
         "name": "source",
         "in": "query",
         "schema": {"type": "string", "maxLength": requests.LONGEST_SOURCE},
@@ -113,9 +120,12 @@ QUERY: list[dict[str, Any]] = [
 ]
 PARAMETERS = {"parameters": [*QUERY, TIMEOUT]}
 ANSWERS: dict[str, Any] = {
-    "response_model": resources.Predictions,
+    "response_model": resources.Predictions | resources.NumberPredictions,
     "responses": {
-        200: {"description": "Best classes.", "headers": {"Tsuika-Version": {"schema": {"type": "integer"}}}},
+        200: {
+            "description": "Best classes, or numbers with their intervals.",
+            "headers": {"Tsuika-Version": {"schema": {"type": "integer"}}},
+        },
         **refusals(404, 409, 410, 413, 504),
     },
 }
@@ -128,7 +138,7 @@ ROWS_ALONE = {
 
 
 def _takes_rows() -> dict[str, Any]:
-    """Describes the bodies of a POST: JSON, or rows alone, whose `top` and `source` stand in the query."""
+    """Describes the bodies of a POST: JSON, or rows alone, whose `top`, `level` and `source` stand in the query."""
     extra = takes(requests.Predict, *QUERY[1:], TIMEOUT)
     content = extra["requestBody"]["content"]
     for media, description in ROWS_ALONE.items():
@@ -145,25 +155,25 @@ ANSWERS_TO_POST: dict[str, Any] = {
 
 @routes.get("/v1/models/{model}/predictions", openapi_extra=PARAMETERS, **ANSWERS)
 async def predict_row(request: Request, shared: Shared, model: str) -> Response:
-    """Classify one row by the live version; for small inputs."""
+    """Predict one row by the live version; for small inputs."""
     return response(await ask(shared, model, None, request.scope, b"", request.receive))
 
 
 @routes.post("/v1/models/{model}/predictions", **ANSWERS_TO_POST)
 async def predict_rows(request: Request, shared: Shared, model: str) -> Response:
-    """Classify rows by the live version."""
+    """Predict rows by the live version."""
     return response(await ask(shared, model, None, request.scope, request.scope["tsuika.body"], request.receive))
 
 
 @routes.get("/v1/models/{model}/versions/{version}/predictions", openapi_extra=PARAMETERS, **ANSWERS)
 async def predict_row_at(request: Request, shared: Shared, model: str, version: str) -> Response:
-    """Classify one row by any version."""
+    """Predict one row by any version."""
     return response(await ask(shared, model, version, request.scope, b"", request.receive))
 
 
 @routes.post("/v1/models/{model}/versions/{version}/predictions", **ANSWERS_TO_POST)
 async def predict_rows_at(request: Request, shared: Shared, model: str, version: str) -> Response:
-    """Classify rows by any version."""
+    """Predict rows by any version."""
     return response(await ask(shared, model, version, request.scope, request.scope["tsuika.body"], request.receive))
 
 

@@ -27,6 +27,8 @@ REACH = 2**15 - 1
 """Largest high limb: targets up to 16,384 units away fit."""
 SMALLEST, LARGEST = 2.0**-500, 2.0**500
 """Bounds of a fitted unit."""
+LARGEST_LOGARITHM = float(np.log(np.finfo(np.float64).max))
+"""Of a float64."""
 
 
 class NumberGrid(Strict):
@@ -78,9 +80,9 @@ class NumberGrid(Strict):
         return goals_of(self.scale, self.from_, targets, inputs)
 
     def targets(self, goals: Floats, inputs: NDArray[np.generic]) -> Floats:
-        """Inverse of `goals`."""
+        """Inverse of `goals`. A target that no float64 holds becomes the largest one, about 1.8e308."""
         if self.scale == "log":
-            return np.exp(goals)
+            return np.exp(np.minimum(goals, LARGEST_LOGARITHM))
         return goals if self.from_ is None else goals + _column(inputs, self.from_)
 
     def value(self, answers: Floats) -> Floats:

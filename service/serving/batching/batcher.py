@@ -19,7 +19,8 @@ from service.serving.batching import passes
 from service.serving.batching.passes import AnswerWaiter, Pass, Piece, Question, deliver, unwanted
 from service.serving.batching.queues import SHARE, VersionQueues
 from service.serving.compute.forward import Forward
-from service.serving.predictor import Predictor, Probabilities
+from service.serving.kinds.kind import PredictOptions, RowAnswers
+from service.serving.predictor import Predictor
 
 ON_LOOP_SECONDS = 0.002
 """A longer pass runs on the inference thread."""
@@ -28,11 +29,11 @@ TURN_SECONDS, TURN_PART = 0.0001, 0.25
 small ones, if that is longer."""
 COMPANY_SECONDS = 0.1
 """For so long after a small question more of them are expected."""
-ALL = sys.maxsize
-"""Every class."""
+ALL = PredictOptions(top=sys.maxsize)
+"""Asks for every class."""
 MANY = 4096
-"""Rows times classes beyond which an answer keeps only the best classes that were asked for: the probabilities of a row
-of 10,000 classes take 80 kB. Below it, dropping some takes longer than keeping all."""
+"""Rows times columns beyond which an answer keeps no more than was asked for: the probabilities of a row of 10,000
+classes take 80 kB. Below it, dropping some takes longer than keeping all."""
 SMOOTHING, MOST_SLOWER = 0.1, 20.0
 """Weight of one pass in the running mean of `Pace.slower`, and the most that one pass may count."""
 
@@ -92,17 +93,16 @@ class Batcher:
         self,
         predictor: Predictor,
         rows: Array,
-        source: str | None = None,
+        options: PredictOptions = ALL,
         until: float | None = None,
-        top: int = ALL,
-    ) -> asyncio.Future[Probabilities]:
+    ) -> asyncio.Future[RowAnswers]:
         """The answer to rows [n, ...], n >= 1, that have the version's shape. Cancelling it drops the rows that wait.
 
-        top: the answer keeps at least this many best classes of each row, and no more if rows and classes are many.
+        options: the answer holds at least what they ask, and no more if rows and columns are many.
         It fails with NotFinite, with DeadlinePassed, or with what the pass raised.
         """
-        answer: asyncio.Future[Probabilities] = asyncio.get_running_loop().create_future()
-        self.submit(answer, predictor, rows, source, until, top)
+        answer: asyncio.Future[RowAnswers] = asyncio.get_running_loop().create_future()
+        self.submit(answer, predictor, rows, options, until)
         return answer
 
     def submit(
@@ -110,17 +110,16 @@ class Batcher:
         answer: AnswerWaiter,
         predictor: Predictor,
         rows: Array,
-        source: str | None,
+        options: PredictOptions,
         until: float | None,
-        top: int = ALL,
     ) -> None:
         """As `ask`, but gives the answer to `answer`, in the turn of the loop that has it."""
         if (loop := self._loop) is None:  # kept: finding the running loop costs a system call
             loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
         many = len(rows) * len(predictor.names) > MANY
-        question = Question(rows, answer, until, now, top if many else None)
-        step = predictor.head_of(source)
+        question = Question(rows, answer, until, now, options, many)
+        step = predictor.head_of(options.source)
         queues = self._queues.get(step)
         if queues is None:
             queues = self._queues[step] = VersionQueues(predictor, step)

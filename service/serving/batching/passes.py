@@ -15,7 +15,8 @@ import numpy as np
 from service.errors import DeadlinePassed
 from service.learning.data.rows import Array
 from service.serving.compute.forward import UNKNOWN, Forward
-from service.serving.predictor import Predictor, Probabilities
+from service.serving.kinds.kind import USUAL, PredictOptions, RowAnswers
+from service.serving.predictor import Predictor
 
 log = logging.getLogger("tsuika.serving")
 
@@ -29,7 +30,7 @@ class AnswerWaiter(Protocol):
         """Whether nobody waits any more."""
         ...
 
-    def set_result(self, result: Probabilities, /) -> None:
+    def set_result(self, result: RowAnswers, /) -> None:
         """Takes the answer."""
         ...
 
@@ -43,32 +44,31 @@ class Question:
     """Rows that wait for their answer.
 
     until: the deadline, or None; arrived: when it came. Both on the clock of the loop.
+    options: how its rows are to be answered.
+    many: whether no more is kept of each row than the options ask, in `kept`; else all is, in `parts`.
     taken: rows that passes have taken so far.
-    top: how many best classes of each row are kept, in `kept`; None: all classes, in `parts`.
     """
 
     rows: Array
     answer: AnswerWaiter
     until: float | None
     arrived: float = 0.0
-    top: int | None = None
+    options: PredictOptions = USUAL
+    many: bool = False
     taken: int = 0
-    parts: list[Probabilities] = field(default_factory=list)
-    kept: Probabilities | None = None
+    parts: list[RowAnswers] = field(default_factory=list)
+    kept: RowAnswers | None = None
 
-    def keep(self, part: Probabilities, start: int, stop: int) -> None:
-        """Copies the best classes of some rows into arrays for all rows. Separate arrays, however small, would lie
-        between the large ones of two passes and keep the allocator from using that memory again."""
-        if self.kept is None:
-            n, k = len(self.rows), part.values.shape[1]
-            columns = None if part.columns is None else np.empty((n, k), np.int32)
-            self.kept = Probabilities(np.empty((n, k)), np.empty(n, np.int32), np.empty(n), columns=columns)
-        kept = self.kept
-        kept.values[start:stop], kept.best[start:stop], kept.highest[start:stop] = part[:3]
-        if kept.columns is not None and part.columns is not None:
-            kept.columns[start:stop] = part.columns
-        if part.outside and not kept.outside:
-            self.kept = kept._replace(outside=frozenset(start + k for k in part.outside))
+    def take(self, part: RowAnswers, start: int, stop: int) -> None:
+        """Takes the answers to some rows; if all are many, by copying what is asked of them into arrays for all rows.
+        Separate arrays, however small, would lie between the large ones of two passes and keep the allocator from using
+        that memory again."""
+        if not self.many:
+            self.parts.append(part)
+            return
+        part = part.kept(self.options)
+        kept = part.room(len(self.rows)) if self.kept is None else self.kept
+        self.kept = kept.put(part, start, stop)
 
     @property
     def left(self) -> int:
@@ -107,17 +107,14 @@ def run(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pass | 
         faulty = dict[int, int]()
         if numbers:
             if predictor.range is not None and not (predictor.range[0] <= low and high <= predictor.range[1]):
-                answers = answers._replace(outside=_outside(rows, *predictor.range))
+                answers = answers.marked(_outside(rows, *predictor.range))
             if not (math.isfinite(low) and math.isfinite(high)):
                 faulty = _not_finite(rows)
+        answers = answers.asked(pieces[0].question.options)  # mostly all ask for the same
         at = 0
         for question, start, stop in pieces:  # here rather than in `deliver`, which runs on the event loop
             first, at = at, at + stop - start
-            part = answers.part(first, at)
-            if question.top is None:
-                question.parts.append(part)
-            else:
-                question.keep(part.kept(question.top), start, stop)
+            question.take(answers.part(first, at).asked(question.options), start, stop)
             if isinstance(question.rows.base, mmap.mmap):  # else the whole file would stay in memory
                 question.rows.base.madvise(mmap.MADV_DONTNEED)
         return Pass(len(rows), faulty, seconds)
@@ -188,4 +185,4 @@ def deliver(pieces: list[Piece], outcome: Pass | Exception) -> None:
             _give(question.answer.set_exception, NotFinite(start + row - first, outcome.faulty[row]))
         elif stop == len(question.rows):
             kept = question.kept
-            _give(question.answer.set_result, kept if kept is not None else Probabilities.concat(question.parts))
+            _give(question.answer.set_result, question.parts[0].concat(question.parts) if kept is None else kept)

@@ -1,13 +1,14 @@
 """Compiles a version's network into few tensor operations: the same sums as its modules, without their calls.
 
-The blocks of a grown layer become one matrix, the head's columns are ordered by class name, and the input scale becomes
-a part of the first matrix, or is applied in place. Stages of a cnn are packed. Other modules (grown layers of a cnn,
-pretrained backbones, branches) are called as they are. Probabilities agree with the modules' to rounding.
+The blocks of a grown layer become one matrix, the head's columns are put in order, and the input scale becomes a part
+of the first matrix, or is applied in place. Stages of a cnn are packed. Other modules (grown layers of a cnn,
+pretrained backbones, branches) are called as they are. Answers agree with the modules' to rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -34,7 +35,7 @@ MOST_SHIFT = 64.0
 
 
 class Forward:
-    """Runs steps one after another; for a whole version: prepared rows [n, ...] -> probabilities [n, C] float64.
+    """Runs steps one after another; for a whole version: prepared rows [n, ...] -> answers [n, columns].
 
     Numbers within `unclipped` need no clipping.
     """
@@ -52,8 +53,18 @@ class Forward:
         return x
 
 
-def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int], temperature: float) -> list[Forward]:
-    """The forward pass of each head, with its columns in that order."""
+@dataclass(frozen=True)
+class Ending:
+    """How a forward pass ends: with the head's columns in this order, divided by the temperature; then with a step of
+    its own, if there is one."""
+
+    order: Sequence[int]
+    temperature: float = 1.0
+    last: Step | None = None
+
+
+def forwards(network: Network, heads: Sequence[GrownLinear], ending: Ending) -> list[Forward]:
+    """The forward pass of each head."""
     grown = len(network.low_rank) > 0
     body: list[Step] = [_Lifting(network, grown)] if len(network.lifts) else [*_backbone(network, grown), _flat]
     body += _layers(network.neck, grown)
@@ -62,8 +73,9 @@ def forwards(network: Network, heads: Sequence[GrownLinear], order: Sequence[int
     chains: list[list[Step]] = []
     for weight, bias in map(_matrix, heads):
         # dividing the matrix by the temperature saves an operation a pass
-        last = PackedMatrix(weight[list(order)] / temperature, bias[list(order)] / temperature)
-        chains.append([*body, last, _softmax])
+        order, temperature = list(ending.order), ending.temperature
+        head = PackedMatrix(weight[order] / temperature, bias[order] / temperature)
+        chains.append([*body, head] if ending.last is None else [*body, head, ending.last])
     text = isinstance(network.layout.input, TextInput)
     compiled = [Forward(steps) for steps in chains] if text else _scaled(network, chains)
     for packed in matrices(compiled):
@@ -101,10 +113,6 @@ def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[Forward]:
 
 def _flat(x: Tensor) -> Tensor:
     return x.flatten(1)
-
-
-def _softmax(x: Tensor) -> Tensor:
-    return torch.softmax(x, 1, dtype=torch.float64)
 
 
 def _scaling(scale: InputScale) -> Step:

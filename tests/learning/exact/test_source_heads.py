@@ -22,6 +22,7 @@ from service.learning.network.imported import Foreign, imported
 from service.learning.run import Run
 from service.learning.update import run_update
 from service.serving.answers import predict
+from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Predictor
 from tests.learning.exact_help import SECRET, VECTOR, labelled
@@ -181,4 +182,4 @@ def test_versions_from_before_know_no_sources() -> None:
     assert Layout.model_validate(old).sources == []
     loaded = Loaded(1, "m", 1, "", Predictor(checkpoint))
     rows = batch(3, None).inputs[:4]
-    assert predict(loaded, rows, "north").json(2) == predict(loaded, rows).json(2)
+    assert predict(loaded, rows, PredictOptions(2, "north")).json() == predict(loaded, rows, PredictOptions(2)).json()

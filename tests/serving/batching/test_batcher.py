@@ -19,8 +19,10 @@ from service.serving.batching import passes
 from service.serving.batching.batcher import Batcher
 from service.serving.batching.passes import NotFinite
 from service.serving.compute.forward import UNKNOWN, Extremes, Forward
+from service.serving.kinds.classes import Probabilities
+from service.serving.kinds.kind import USUAL
 from service.serving.pace import Pace
-from service.serving.predictor import Predictor, Probabilities
+from service.serving.predictor import Predictor
 from tests.serving.test_predictor import checkpoint
 
 QUICK, SLOW = 1e-6, 0.02
@@ -339,8 +341,8 @@ def test_one_who_cannot_be_told_keeps_no_answer_from_the_others(batcher: Batcher
 
     async def together() -> list[int]:
         first = batcher.ask(predictor, rows(2))
-        batcher.submit(Gone(), predictor, rows(2), None, None)
-        batcher.submit(Gone(), predictor, rows(2), None, 0.0)
+        batcher.submit(Gone(), predictor, rows(2), USUAL, None)
+        batcher.submit(Gone(), predictor, rows(2), USUAL, 0.0)
         last = batcher.ask(predictor, rows(40))
         counts = [len((await waiting).best) for waiting in (first, last)]
         return [*counts, len((await batcher.ask(predictor, rows(1))).best)]

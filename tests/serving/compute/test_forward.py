@@ -13,13 +13,14 @@ from service.learning.network.convolutions import Filters, Stage
 from service.learning.network.input_scale import InputScale
 from service.learning.network.lifts import make_lift
 from service.learning.network.network import Network, fresh, new_block
-from service.serving.compute.forward import forwards, matrices
+from service.serving.compute.forward import Ending, forwards, matrices
 from service.serving.compute.onednn import SMALLEST, available
 
 VECTOR = VectorInput(kind="vector", size=6)
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8)
 CLASSES = ["c", "a", "b"]
 ORDER = [1, 2, 0]
+ENDING = Ending(ORDER, 1.5, lambda x: torch.softmax(x, 1, dtype=torch.float64))
 
 
 def made(architecture: Architecture, image: bool = False, mean: float | Tensor = 2.0) -> Network:
@@ -110,7 +111,7 @@ def test_it_answers_as_its_modules_do(kind: str, spread: float) -> None:
     before = rows.copy()
     with torch.no_grad():
         wanted = torch.softmax(network.answer(rows).double() / 1.5, 1)[:, ORDER]
-        (step,) = forwards(network, [network.head], ORDER, 1.5)
+        (step,) = forwards(network, [network.head], ENDING)
         answer = step(network.prepare(rows))
         with_extremes = step(network.prepare(rows), (rows.min().item(), rows.max().item()))
         alone = torch.cat([step(network.prepare(row[None])) for row in rows])
@@ -118,4 +119,6 @@ def test_it_answers_as_its_modules_do(kind: str, spread: float) -> None:
     assert torch.allclose(with_extremes, wanted, atol=1e-6)
     assert torch.allclose(alone, wanted, atol=1e-6)
     assert np.array_equal(rows, before)
+    (bare,) = forwards(network, [network.head], Ending(ORDER))
+    assert torch.allclose(bare(network.prepare(rows)), network.answer(rows)[:, ORDER], atol=1e-5)
     assert (available() and kind.startswith("wide")) == any(matrix.packed_bytes for matrix in matrices([step]))

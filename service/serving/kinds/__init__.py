@@ -1,0 +1,31 @@
+"""Kinds of targets, one file each: what serving does for the kind alone. This file is the one place that tells them
+apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from service.learning.network.checkpoint import Checkpoint
+from service.serving.kinds import classes, numbers
+from service.serving.kinds.kind import AnyKind
+from service.serving.kinds.output_tensors import OutputShape
+
+INTERVAL = "interval"
+"""The part that intervals are read from."""
+
+
+def kind_of_target(checkpoint: Checkpoint) -> AnyKind:
+    """How a version answers, by what its layout says that it predicts. Raises ValueError where its parts do not fit
+    together."""
+    layout = checkpoint.layout
+    if layout.numbers is None:
+        return classes.ClassKind(layout.classes)
+    return numbers.NumberKind(layout.numbers, checkpoint.outputs, checkpoint.parts.get(INTERVAL))
+
+
+def outputs_of(layout: Mapping[str, Any], parts: Collection[str]) -> list[OutputShape]:
+    """The outputs of a version that is not loaded, by its stored layout and the names of its parts."""
+    if (grid := layout.get("numbers")) is None:
+        return classes.shapes(len(layout["classes"]))
+    return numbers.shapes(len(grid["names"]), INTERVAL in parts)

@@ -1,0 +1,153 @@
+"""What serving needs of a kind of target: from what a head gives to answers, and from answers to JSON and tensors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from service.learning.data.rows import Array
+from service.serving.kinds.output_tensors import OutputTensor
+
+Floats = NDArray[np.float64]
+
+
+class PredictOptions(NamedTuple):
+    """How rows are to be answered; None: not said.
+
+    top: best classes to list a row. source: where the rows come from. level: share of rows to come whose value an
+    interval is meant to hold.
+    """
+
+    top: int | None = None
+    source: str | None = None
+    level: float | None = None
+
+
+USUAL = PredictOptions()
+
+
+class RowAnswers(Protocol):
+    """What a version answers to n rows. `outside`: rows with values outside the range that the model declares."""
+
+    @property
+    def values(self) -> Floats:
+        """The numbers of the answers [n, columns]."""
+        ...
+
+    @property
+    def outside(self) -> frozenset[int]: ...
+
+    @property
+    def finite(self) -> bool:
+        """Whether the head gave nothing but numbers."""
+        ...
+
+    def part(self, start: int, stop: int) -> Self:
+        """The answers to the rows from `start` to `stop`."""
+        ...
+
+    def marked(self, outside: frozenset[int]) -> Self:
+        """The same, with these rows outside the declared range."""
+        ...
+
+    def asked(self, options: PredictOptions) -> Self:
+        """The same, with what these options ask beyond what every pass computes."""
+        ...
+
+    def kept(self, options: PredictOptions) -> Self:
+        """A copy that holds no more than these options ask. At most one row outside the declared range stays named."""
+        ...
+
+    def room(self, rows: int) -> Self:
+        """Arrays like these for so many rows."""
+        ...
+
+    def put(self, part: Self, start: int, stop: int) -> Self:
+        """Copies the answers to the rows from `start` to `stop` into these arrays."""
+        ...
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """Joins the rows of several parts."""
+        ...
+
+
+class Listing(NamedTuple):
+    """The words of a refusal of too long an answer: what it lists, the field to change, and what to do."""
+
+    noun: str
+    pointer: str
+    remedy: str
+
+
+A = TypeVar("A", bound=RowAnswers)
+
+
+class Kind(ABC, Generic[A]):
+    """How a version whose targets are of this kind answers.
+
+    names: of the columns of an answer, in their order; none where it knows nothing. order: the columns of the head in
+    that order. last: what follows the matrix of the head. outputs: tensors of the Open Inference Protocol that it
+    gives. ignorance: what a version without columns says of itself.
+    """
+
+    names: Sequence[str]
+    order: Sequence[int]
+    last: Callable[[Tensor], Tensor] | None = None
+    outputs: Sequence[str]
+    ignorance: str
+
+    @abstractmethod
+    def answers(self, given: Tensor, inputs: Array) -> A:
+        """The answers to raw rows [n, ...], from what the last step gave [n, columns]."""
+
+    @abstractmethod
+    def settled(self, options: PredictOptions, model: str, level: Callable[[], float]) -> PredictOptions:
+        """The options with what they leave open. `level`: the model's own. Raises InvalidContent for an option of
+        another kind."""
+
+    @abstractmethod
+    def scores(self, options: PredictOptions) -> int:
+        """How many scores an answer lists of a row."""
+
+    @abstractmethod
+    def limited(self, scores: int) -> bool:
+        """Whether an answer of so many scores a row may be refused because its rows are many."""
+
+    @abstractmethod
+    def listing(self) -> Listing:
+        """How too long an answer is refused."""
+
+    @abstractmethod
+    def members(self, options: PredictOptions) -> str:
+        """Members of the JSON before the predictions, each with a comma behind it."""
+
+    @abstractmethod
+    def rows(self, answers: A, options: PredictOptions) -> str:
+        """The predictions as JSON, with commas between them."""
+
+    # Of the Open Inference Protocol
+
+    @abstractmethod
+    def width(self, output: str) -> int:
+        """Elements a row of an output that count as scores; 0 for an output that is always given."""
+
+    @abstractmethod
+    def for_outputs(self, columns: int, options: PredictOptions) -> PredictOptions:
+        """The options of a request whose outputs come to so many scores a row."""
+
+    @abstractmethod
+    def listing_of_outputs(self, binary: bool) -> Listing:
+        """How outputs that are too long are refused, as JSON or as bytes."""
+
+    @abstractmethod
+    def tensor(self, output: str, answers: A) -> OutputTensor:
+        """An output."""
+
+
+AnyKind = Kind[Any]

@@ -1,0 +1,202 @@
+"""A loaded version that predicts numbers: values in float64, intervals of any level, JSON that gives them back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from service.contract.inputs import VectorInput
+from service.errors import CorruptArtifact, InvalidContent, NotLive
+from service.learning.data.rows import Array
+from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
+from service.serving.answers import PIECE, Answer, predict
+from service.serving.batching import batcher as batching
+from service.serving.batching.batcher import Batcher
+from service.serving.kinds.kind import PredictOptions, RowAnswers
+from service.serving.kinds.numbers import Values
+from service.serving.loaded_versions import USUAL_LEVEL, Loaded
+from service.serving.loader import _architecture
+from service.serving.predictor import Predictor
+from tests.making import number_checkpoint
+from tests.serving.test_predictor import checkpoint as class_checkpoint
+
+ONE = NumberGrid(names=["MW"], offset=[500.0], step=[64 / UNIT_STEPS])
+TWO = NumberGrid(names=["low", "high"], offset=[500.0, -2.0], step=[64 / UNIT_STEPS, 0.25 / UNIT_STEPS])
+LOG = ONE.model_copy(update={"scale": "log", "offset": [3.0], "step": [2 / UNIT_STEPS]})
+CHANGE = ONE.model_copy(update={"from_": 2, "offset": [0.0]})
+
+
+def rows(n: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
+
+
+def loaded(grid: NumberGrid, **made: Any) -> Loaded:
+    return Loaded(1, "load", 7, "", Predictor(number_checkpoint(grid, **made)))
+
+
+def in_units(checkpoint: Checkpoint, asked: Array) -> Array:
+    """What the head answers, by its modules."""
+    with torch.no_grad():
+        return build(checkpoint)(torch.from_numpy(asked)).double().numpy()
+
+
+def half(answers: Array, level: float) -> Array:
+    """Half the width of the intervals of `number_checkpoint`, in units."""
+    return (np.searchsorted([-1.0, -0.5, 0.5, 1.0], answers) + 1) * math.ceil(level * 100 - 1e-9) / 100
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.905, 0.99])
+@pytest.mark.parametrize("grid", [ONE, TWO, LOG, CHANGE])
+def test_values_and_intervals_are_those_of_the_grid(grid: NumberGrid, level: float) -> None:
+    version, asked = loaded(grid), rows(50)
+    answers = in_units(number_checkpoint(grid), asked)
+    size = half(answers, level)
+    due = [grid.targets(grid.value(end), asked) for end in (answers, answers - size, answers + size)]
+    answer = json.loads(predict(version, asked, PredictOptions(level=level)).json())
+    assert (answer["model"], answer["version"], answer["level"]) == ("load", 7, level)
+    value, interval = ("value", "interval") if grid.size == 1 else ("values", "intervals")
+    shape = (50, grid.size)
+    assert np.allclose(np.reshape([p[value] for p in answer["predictions"]], shape), due[0], rtol=1e-6)
+    got = np.reshape([p[interval] for p in answer["predictions"]], (*shape, 2))
+    assert np.allclose(got, np.stack(due[1:], -1), rtol=1e-5)
+
+
+def test_json_has_every_digit_of_a_float64() -> None:
+    version = loaded(TWO)
+    answer = predict(version, rows(9), PredictOptions(level=0.7))
+    written = json.loads(answer.json())["predictions"]
+    assert [p["values"] for p in written] == answer.answers.values.tolist()
+    assert all(isinstance(value, float) for p in written for value in p["values"])
+    kind = loaded(ONE).predictor.kind
+    odd = np.array([[-0.0], [5e-324], [0.1 + 0.2], [1.7976931348623157e308], [-1e16]])
+    values = Values(kind, odd, odd, rows(5), 0.9, np.repeat(odd[..., None], 2, -1))
+    back = json.loads(f"[{kind.rows(values, PredictOptions(level=0.9))}]")
+    assert [repr(p["value"]) for p in back] == [repr(value) for value in odd[:, 0].tolist()]
+    assert [p["interval"] for p in back] == [[p["value"], p["value"]] for p in back]
+
+
+def test_a_value_beyond_float64_is_the_largest_one() -> None:
+    wide = LOG.model_copy(update={"offset": [709.0], "step": [64 / UNIT_STEPS]})
+    answer = json.loads(predict(loaded(wide), rows(200)).json())
+    values = [p["value"] for p in answer["predictions"]]
+    ends = [end for p in answer["predictions"] for end in p["interval"]]
+    assert max(values) == pytest.approx(np.finfo(np.float64).max, rel=1e-9)
+    assert all(math.isfinite(number) and number >= 0 for number in values + ends)
+    assert all(low <= value <= high for value, (low, high) in zip(values, np.reshape(ends, (-1, 2)), strict=True))
+
+
+def test_a_version_without_intervals_says_null() -> None:
+    for grid, members in [(ONE, {"value", "interval"}), (TWO, {"values", "intervals"})]:
+        answer = json.loads(predict(loaded(grid, intervals=False), rows(2)).json())
+        assert answer["level"] == USUAL_LEVEL
+        for prediction in answer["predictions"]:
+            assert prediction.keys() == members
+            assert prediction[max(members & {"interval", "intervals"})] is None
+    assert loaded(ONE, intervals=False).predictor.kind.outputs == ("value",)
+
+
+def test_words_of_another_kind_are_refused() -> None:
+    with pytest.raises(InvalidContent, match="asked for by level") as caught:
+        predict(loaded(ONE), rows(1), PredictOptions(top=3))
+    assert caught.value.errors[0][0] == "/top"
+    classes = Loaded(1, "digits", 3, "", Predictor(class_checkpoint(["a", "b"])))
+    with pytest.raises(InvalidContent, match="by top") as caught:
+        predict(classes, np.ones((1, 4), np.float32), PredictOptions(level=0.8))
+    assert caught.value.errors[0][0] == "/level"
+
+
+def test_a_version_without_a_learned_row_says_so() -> None:
+    made = number_checkpoint(ONE)
+    empty = Checkpoint(made.layout.model_copy(update={"head": []}), {"scale": made.parts["scale"]})
+    with pytest.raises(NotLive, match="Version 7 of load has learned no row") as caught:
+        predict(Loaded(1, "load", 7, "", Predictor(empty)), rows(1))
+    assert caught.value.title == "The version has learned no row"
+
+
+def test_a_version_that_answers_nothing_but_nan_is_not_served() -> None:
+    made = number_checkpoint(LOG)
+    made.parts["head.0"]["bias"].fill_(float("inf"))
+    with pytest.raises(CorruptArtifact):
+        Predictor(made)
+
+
+def test_versions_of_other_kinds_do_not_share_a_pace() -> None:
+    layouts = [number_checkpoint(grid).layout for grid in (ONE, TWO, LOG)]
+    layouts.append(layouts[0].model_copy(update={"numbers": None, "classes": ["MW"]}))
+    names = [_architecture(layout.model_dump(mode="json")) for layout in layouts]
+    assert names[0] == names[2]
+    assert len(set(names)) == 3
+
+
+@pytest.fixture
+def batcher() -> Any:
+    made = Batcher(1.0)
+    yield made
+    made.close()
+
+
+def test_questions_of_several_levels_pass_together(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = loaded(CHANGE)
+    levels = [0.9, 0.8, 0.9, 0.55]
+    passes: list[int] = []
+    run = batching.passes.run
+    monkeypatch.setattr(batching.passes, "run", lambda *a: (passes.append(len(a[2])), run(*a))[1])
+
+    async def go() -> list[RowAnswers]:
+        asked = [batcher.ask(version.predictor, rows(3, k), PredictOptions(level=q)) for k, q in enumerate(levels)]
+        return await asyncio.gather(*asked)
+
+    answers = asyncio.run(go())
+    assert passes == [4]
+    for k, (answer, level) in enumerate(zip(answers, levels, strict=True)):
+        alone = json.loads(predict(version, rows(3, k), PredictOptions(level=level)).json())
+        together = json.loads(Answer(version, answer, PredictOptions(level=level)).json())
+        assert together["level"] == alone["level"] == level
+        for a, b in zip(together["predictions"], alone["predictions"], strict=True):
+            assert [a["value"], *a["interval"]] == pytest.approx([b["value"], *b["interval"]], rel=1e-6)
+
+
+@pytest.mark.parametrize("intervals", [True, False])
+@pytest.mark.parametrize("many", [batching.MANY, 100])
+def test_many_rows_are_answered_in_pieces(
+    batcher: Batcher, monkeypatch: pytest.MonkeyPatch, many: int, intervals: bool
+) -> None:
+    monkeypatch.setattr(batching, "MANY", many)
+    version, asked = loaded(TWO, intervals=intervals), rows(2 * PIECE + 7)
+    options = version.settled(PredictOptions())
+    answers = asyncio.run(_answered(batcher, version, asked, options))
+    answer = Answer(version, answers, options)
+    assert b"".join(answer.pieces()) == answer.json()
+    whole = predict(version, asked).answers
+    assert np.allclose(answers.values, whole.values, rtol=1e-6)
+    written = json.loads(answer.json())["predictions"]
+    assert len(written) == len(asked)
+    assert all((p["intervals"] is None) is not intervals for p in written)
+
+
+def test_rows_outside_the_declared_range_are_noted(batcher: Batcher) -> None:
+    spec = VectorInput.model_validate({"kind": "vector", "size": 3, "scale": {"range": [-1, 1]}})
+    version, asked = loaded(ONE, spec=spec), np.zeros((40, 3), np.float32)
+    options = version.settled(PredictOptions())
+    odd = asked.copy()
+    odd[33, 1] = 2.0
+
+    async def both() -> list[RowAnswers]:
+        return [await batcher.ask(version.predictor, question, options) for question in (asked, odd)]
+
+    inside, outside = asyncio.run(both())
+    assert "notes" not in json.loads(Answer(version, inside, options).json())
+    assert outside.outside == {33}
+    assert "range of this model's inputs, [-1, 1]" in json.loads(Answer(version, outside, options).json())["notes"][0]
+
+
+async def _answered(batcher: Batcher, version: Loaded, asked: Array, options: PredictOptions) -> RowAnswers:
+    return await batcher.ask(version.predictor, asked, options)
