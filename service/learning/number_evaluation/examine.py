@@ -133,7 +133,7 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
     )
     if a.base is None:
         return a
-    return replace(a, usual=usual_errors(recent(a), rows.ledger.all, space, own))
+    return replace(a, usual=usual_errors(recent(a), rows.ledger, space, own))
 
 
 def _weights(version: Checkpoint) -> BatchWeights:

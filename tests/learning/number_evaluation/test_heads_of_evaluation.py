@@ -97,14 +97,14 @@ def test_usual_errors_tell_rows_apart_and_forget_a_batch_that_was_taken_back() -
     data = MemoryData(made.input, made.architecture, made.history[:-1], last, target=made.target)
     memories = [t for _, t in made.past[:-1]]
     rows = in_space(last, space)
-    usual = usual_errors(memories, data.ledger(space).all, space, rows)
+    usual = usual_errors(memories, data.ledger(space), space, rows)
     assert usual is not None
     real = np.abs(made.past[-1][1].error[:, 0])
     assert np.corrcoef(usual[:, 0], real)[0, 1] > 0.3
     assert usual.mean() == pytest.approx(real.mean(), rel=0.25)
     learned = {f"bat_{k:03d}" for k in range(5)} - {"bat_003"}
-    without = usual_errors([t.of(learned) for t in memories], data.ledger(space).all, space, rows)
-    never = usual_errors([*memories[:3], memories[4]], data.ledger(space).all, space, rows)
+    without = usual_errors([t.of(learned) for t in memories], data.ledger(space), space, rows)
+    never = usual_errors([*memories[:3], memories[4]], data.ledger(space), space, rows)
     assert without is not None
     assert never is not None
     np.testing.assert_array_equal(without, never)
@@ -115,4 +115,4 @@ def test_usual_errors_wait_for_fifty_tested_rows() -> None:
     space, last = made.candidates[-1].space, made.history[-1]
     data = MemoryData(made.input, made.architecture, made.history[:-1], last, target=made.target)
     memories = [t for _, t in made.past]
-    assert usual_errors(memories, data.ledger(space).all, space, in_space(last, space)) is None
+    assert usual_errors(memories, data.ledger(space), space, in_space(last, space)) is None
