@@ -74,9 +74,10 @@ class Tested:
     yardsticks: Mapping[str, Floats] = field(default_factory=dict)
     sums: ErrorSums | None = None
 
-    def of(self, learned: Collection[str]) -> Tested:
-        """The same without what came of batches that are not among `learned`: those that were taken back."""
-        rows, batches, kept = _kept(self.batch, self.batches, learned)
+    def of(self, learned: Collection[str], own: Collection[str] | None = None) -> Tested:
+        """The same without what came of batches that are not among `learned`: those that were taken back. own: of the
+        update's batches only these."""
+        rows, batches, kept = _kept(self.batch, self.batches, learned if own is None else own)
         trusted, trusted_batches, _ = _kept(self.trusted_batch, self.trusted_batches, learned)
         if len(batches) == len(self.batches) and len(trusted_batches) == len(self.trusted_batches):
             return self
@@ -151,8 +152,13 @@ class NumberPast:
     tested: Sequence[tuple[int, Tested]] = ()
 
     def of(self, learned: Collection[str]) -> NumberPast:
-        """The same without what came of batches that are not among `learned`."""
-        return NumberPast([(number, tested.of(learned)) for number, tested in self.tested])
+        """The same without what came of batches that are not among `learned`. A batch that was learned again, as after
+        a rollback, is remembered as it was last."""
+        left, kept = set(learned), list[tuple[int, Tested]]()
+        for number, tested in reversed(self.tested):
+            kept.append((number, tested.of(learned, left)))
+            left -= set(tested.batches)
+        return NumberPast(kept[::-1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,7 @@ def examine_numbers(
     space = _space(base, learned.checkpoint, data)
     ledger = data.ledger(space)
     run.check()
-    past = context.past.of({*data.known_batches, *data.batch.batches})
+    past = context.past.of(frozenset(data.known_batches))
     last = context.policy.recent_batches if context.policy.trusted == "recent" else None
     rows = ExamRows(data, space, ledger, last=last)
     after, before = rows.answered_by(learned.checkpoint), rows.answered_by(base) if base is not None else None

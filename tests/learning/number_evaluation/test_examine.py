@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from service.learning.data.target_grid import Floats
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
-from service.learning.number_evaluation.assessment import Tested
+from service.learning.number_evaluation.assessment import NumberPast, Tested
 from service.learning.number_evaluation.bounds import bounds
 from tests.learning.memory_data import MemoryData, in_space
 from tests.learning.number_evaluation.lineage import Lineage
@@ -351,3 +353,28 @@ def test_an_update_of_two_batches_remembers_each() -> None:
     np.testing.assert_array_equal(left.error, memory.error[memory.batch == 1])
     assert left.sums is not None
     np.testing.assert_array_equal(left.sums.products, memory.sums.products[1:])
+
+
+def test_a_batch_that_is_learned_again_after_a_rollback_is_remembered_once() -> None:
+    stream = Lineage(3)
+    for k in range(4):
+        stream.grow(*drawn(k))
+    before = stream.candidates[-2].checkpoint
+    stream.checkpoint, again = before, stream.history.pop()
+    data = MemoryData(stream.input, stream.architecture, stream.history, again, target=stream.target)
+    report = numbers(stream.offer(data).report)
+    assert report.tested == numbers(stream.candidates[-1].report).tested
+    past = NumberPast([*stream.past, (9, stream.past[-1][1])]).of({f"bat_{k:03d}" for k in range(4)})
+    assert [tested.batches for _, tested in past.tested[-2:]] == [(), ("bat_003",)]
+    assert [number for number, _ in past.tested] == [1, 2, 3, 4, 9]
+
+
+def test_a_version_with_another_head_is_measured_beside_ridge() -> None:
+    stream = Lineage(3)
+    stream.grow(*drawn(0))
+    assert stream.checkpoint is not None
+    layout = stream.checkpoint.layout.model_copy(update={"exact": None})
+    stream.checkpoint = replace(stream.checkpoint, layout=layout)
+    report = stream.grow(*drawn(1))
+    assert report.tested is not None
+    assert report.yardsticks["ridge"].mae == pytest.approx(report.tested.mae, rel=0.02)
