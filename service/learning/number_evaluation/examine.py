@@ -24,12 +24,12 @@ from service.learning.number_evaluation.answers import base_answers, candidate_a
 from service.learning.number_evaluation.assessment import NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.errors import Part
 from service.learning.number_evaluation.figures import recent
-from service.learning.number_evaluation.intervals import LEAST_ROWS, Errors, enough, interval_part, latest
+from service.learning.number_evaluation.intervals import LEAST_ROWS, IntervalErrors, enough, interval_part, latest
 from service.learning.number_evaluation.leave_one_out import left_out_errors
 from service.learning.number_evaluation.measure import measure
 from service.learning.number_evaluation.memory import remember
 from service.learning.number_evaluation.own_head import own_answers
-from service.learning.number_evaluation.report import Measured, number_report
+from service.learning.number_evaluation.report import Examined, number_report
 from service.learning.number_evaluation.usual_errors import usual_errors
 from service.learning.number_evaluation.yardsticks import RIDGE, ridge_values, yardstick_values
 from service.learning.number_heads.equations import goals_in_units
@@ -80,7 +80,7 @@ def examine_numbers(
     exact = made.layout.exact
     gone = lacking(ledger, data.known_rows)
     report = number_report(
-        Measured(
+        Examined(
             target=_target(data),
             assessment=assessment,
             numbers=measured,
@@ -171,7 +171,7 @@ def _with_intervals(
     errors, notes = latest(tested), list[str]()
     if not enough(errors):
         known = frozenset(data.known_batches) | frozenset(data.batch.batches)
-        errors = Errors(*left_out_errors(version, data, space), known, made=False)
+        errors = IntervalErrors(*left_out_errors(version, data, space), known, made=False)
         notes = [
             "Intervals are of leave-one-out errors until two batches were answered before they were learned: they hold "
             "for rows like these, and less once rows change."

@@ -34,9 +34,9 @@ NONE = 255
 
 
 @dataclass(frozen=True, eq=False)
-class Errors:
-    """Errors that intervals are made of. value, error [n, k] in units · batches: those that they are of · made: really
-    made on batches to come; else leave-one-out errors."""
+class IntervalErrors:
+    """What intervals are made of. value, error [n, k] in units · batches: those that they are of · made: really made on
+    batches to come; else leave-one-out errors."""
 
     value: Floats
     error: Floats
@@ -44,7 +44,7 @@ class Errors:
     made: bool
 
 
-def latest(tested: Sequence[Tested]) -> Errors:
+def latest(tested: Sequence[Tested]) -> IntervalErrors:
     """Errors of the latest tested batches; tested: what versions remember, newest last."""
     taken: list[Tested] = []
     batches: list[str] = []
@@ -57,15 +57,15 @@ def latest(tested: Sequence[Tested]) -> Errors:
     numbers = taken[0].error.shape[1] if taken else 1
     none = np.zeros((0, numbers))
     value, error = (np.concatenate([none, *(getattr(t, name) for t in taken)]) for name in ("value", "error"))
-    return Errors(value, error, frozenset(batches), made=True)
+    return IntervalErrors(value, error, frozenset(batches), made=True)
 
 
-def enough(errors: Errors) -> bool:
+def enough(errors: IntervalErrors) -> bool:
     """Whether errors that were really made say how far off values will be."""
     return len(errors.batches) >= LEAST_BATCHES and len(errors.error) >= LEAST_ROWS
 
 
-def interval_part(errors: Errors) -> dict[str, Tensor] | None:
+def interval_part(errors: IntervalErrors) -> dict[str, Tensor] | None:
     """The part of a version: edges [k, 4] between the groups, by value; quantiles [k, 5, 99] of |error| in each group,
     at the levels 0.01 to 0.99, float32, in units; rows [1] that they are of. None where those are too few."""
     rows, numbers = errors.error.shape

@@ -25,7 +25,7 @@ from service.learning.wording import rows as counted_rows
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Examined:
     """What a report is made of. memory: what the candidate will remember · before, after: intervals of base and
     candidate, None where they have none · unlabelled: rows that came without a target."""
 
@@ -41,7 +41,7 @@ class Measured:
     unlabelled: int = 0
 
 
-def number_report(m: Measured, method: Mapping[str, Any], notes: Sequence[str]) -> NumberReport:
+def number_report(m: Examined, method: Mapping[str, Any], notes: Sequence[str]) -> NumberReport:
     """Errors are of the targets themselves, whatever is learned of them."""
     a, level = m.assessment, m.target.level
     latest = last_tested(a, m.memory)
@@ -91,7 +91,7 @@ def _tested(latest: Sequence[Tested], values: Sequence[Floats], level: float) ->
     )
 
 
-def _before_and_after(m: Measured) -> tuple[ErrorRows | None, ErrorRows]:
+def _before_and_after(m: Examined) -> tuple[ErrorRows | None, ErrorRows]:
     """Base and candidate on the trusted rows that both answered. Of a first version, the candidate on the update's own
     rows, out of fold."""
     a, level = m.assessment, m.target.level
@@ -144,7 +144,7 @@ def _groups(a: NumberAssessment) -> Iterator[Bools]:
         yield from (np.asarray(a.trusted.source == k) for k in np.unique(a.trusted.source))
 
 
-def _batch(m: Measured) -> NumberBatch:
+def _batch(m: Examined) -> NumberBatch:
     a = m.assessment
     wrong_unit = any(rule.name == "wrong_unit" and rule.severity for rule in m.gate.rules)
     repairs = [n.batch.repair.factor for n in m.numbers.numbers if n.batch is not None and n.batch.repair is not None]

@@ -8,17 +8,25 @@ import pytest
 from service.learning.data.target_grid import Floats
 from service.learning.number_evaluation.assessment import Tested
 from service.learning.number_evaluation.bounds import bounds
-from service.learning.number_evaluation.intervals import NONE, Errors, covered, enough, interval_part, latest, missed
+from service.learning.number_evaluation.intervals import (
+    NONE,
+    IntervalErrors,
+    covered,
+    enough,
+    interval_part,
+    latest,
+    missed,
+)
 from tests.learning.number_evaluation.lineage import Lineage
 
 
-def errors(size: Floats, value: Floats | None = None) -> Errors:
+def errors(size: Floats, value: Floats | None = None) -> IntervalErrors:
     """Of one number, of two batches."""
     value = np.arange(len(size), dtype=np.float64) if value is None else value
-    return Errors(value[:, None], size[:, None], frozenset({"a", "b"}), made=True)
+    return IntervalErrors(value[:, None], size[:, None], frozenset({"a", "b"}), made=True)
 
 
-def arrays(of: Errors) -> dict[str, Floats]:
+def arrays(of: IntervalErrors) -> dict[str, Floats]:
     part = interval_part(of)
     assert part is not None
     return {name: tensor.numpy() for name, tensor in part.items()}
