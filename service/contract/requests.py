@@ -56,9 +56,7 @@ class CreateModel(Strict):
     """A model: what it takes, and how it learns."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        json_schema_extra={"examples": [{"name": "digits", "input": {"kind": "vector", "size": 64}}]},
+        json_schema_extra={"examples": [{"name": "digits", "input": {"kind": "vector", "size": 64}}]}
     )
 
     name: ModelName
@@ -164,8 +162,6 @@ class CreateBatch(Strict):
     """Rows with their labels."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
         json_schema_extra={
             "examples": [
                 {"inputs": [[0, 3, 7, 1]], "labels": ["4"], "new_classes": "allow"},
@@ -187,8 +183,6 @@ class CreateUpdate(Strict):
     """Learn from stored batches, from all pending ones, or from rows in this body."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
         json_schema_extra={
             "examples": [{"inputs": [[0, 3, 7, 1]], "labels": ["4"], "new_classes": "allow"}, {"batches": "pending"}]
         },
@@ -258,8 +252,6 @@ class Predict(Strict):
     """Rows to predict. `top` is of models of classes, `level` of models of numbers."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
         json_schema_extra={"examples": [{"inputs": [[0, 3, 7, 1]], "top": 3}, {"inputs": ["where is my order"]}]},
     )
 
