@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
@@ -104,9 +104,15 @@ class Data(Protocol):
         ...
 
     def tested(
-        self, space: Space, weights: BatchWeights, last: int, key: str, score: Callable[[Sums, FeatureRows], float]
-    ) -> list[float]:
-        """`score` of each of the last batches by the weighted sums of those before it; remembered under `key`."""
+        self,
+        space: Space,
+        weights: Sequence[BatchWeights],
+        last: int,
+        key: str,
+        score: Callable[[Sums, FeatureRows], float],
+    ) -> list[list[float]]:
+        """`score` of each of the last batches by the sums of those before it, for each of the weights, which differ in
+        their decay alone, one below 1; remembered under `key`. Batches that weigh nothing are left out."""
         ...
 
     def recent_exam(self, batches: int) -> Rows:

@@ -93,13 +93,21 @@ class MemoryData:
         return with_bounded_rows(sums, self.grown(space), decay, batches, entry)
 
     def tested(
-        self, space: Space, weights: BatchWeights, last: int, key: str, score: Callable[[Sums, FeatureRows], float]
-    ) -> list[float]:
-        batches, entry, ledger, scores = self.weighted_batches(weights), self._entries(space), None, []
-        for k, (batch, _) in enumerate(batches):
-            if ledger is not None and k >= len(batches) - last:
-                scores.append(score(ledger.all, entry(batch)))
-            ledger = add_up(ledger or Ledger.empty(space), weights.decay, batches[k : k + 1], entry)
+        self,
+        space: Space,
+        weights: Sequence[BatchWeights],
+        last: int,
+        key: str,
+        score: Callable[[Sums, FeatureRows], float],
+    ) -> list[list[float]]:
+        batches, entry = self.weighted_batches(min(weights, key=lambda one: one.decay)), self._entries(space)
+        tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
+        scores: list[list[float]] = []
+        for one in weights:
+            scores.append([])
+            for k in tests:
+                sums = add_up(Ledger.empty(space), one.decay, batches[:k], entry).all
+                scores[-1].append(score(sums, entry(batches[k][0])) if sums.mass > 0 else 0.0)
         return scores
 
     def recent_exam(self, batches: int) -> Rows:

@@ -65,8 +65,15 @@ def choose_decay(
         answers = head.logits(entry.values(space.shift)).argmax(1)
         return float((answers == columns).mean())
 
-    weights = {decay: BatchWeights(decay, sources) for decay in DECAYS}
-    return surely_better({decay: data.tested(space, weights[decay], LAST_BATCHES, key, score) for decay in DECAYS})
+    return surely_better(tested(data, space, sources, key, score))
+
+
+def tested(
+    data: Data, space: Space, sources: Mapping[str, float], key: str, score: Callable[[Sums, FeatureRows], float]
+) -> dict[float, list[float]]:
+    """Scores each of the last batches by the sums of those before it, for each decay."""
+    weights = [BatchWeights(decay, sources) for decay in DECAYS]
+    return dict(zip(DECAYS, data.tested(space, weights, LAST_BATCHES, key, score), strict=True))
 
 
 def surely_better(shares: Mapping[float, Sequence[float]], worth: float = 0.0) -> Decay:

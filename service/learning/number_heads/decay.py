@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from service.learning.data.rows import FeatureRows
-from service.learning.exact.decay import DECAYS, LAST_BATCHES, Decay, surely_better
-from service.learning.ledger.batch_weights import BatchWeights
+from service.learning.exact.decay import Decay, surely_better, tested
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
 from service.learning.method import Data
@@ -16,7 +15,7 @@ from service.learning.number_heads.equations import goals_in_units, number_head
 
 WORTH = 0.01
 """Part of the mean error that a decay must save: less is not worth an exact head."""
-TESTING_ALPHA = 0.1
+TESTING_ALPHA = 1e-2
 """The strength with which decays are compared: always the same, so that errors can be remembered."""
 
 
@@ -36,6 +35,4 @@ def choose_decay(data: Data, space: Space, sources: Mapping[str, float]) -> Deca
         return -float(np.abs(misses).mean())
 
     key = f"numbers {TESTING_ALPHA!r}"
-    return surely_better(
-        {decay: data.tested(space, BatchWeights(decay, sources), LAST_BATCHES, key, score) for decay in DECAYS}, WORTH
-    ).of_errors()
+    return surely_better(tested(data, space, sources, key, score), WORTH).of_errors()

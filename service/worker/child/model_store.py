@@ -16,17 +16,20 @@ from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.learning.run import Run
 from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
 from service.worker.assignment import Entry
 
-T = TypeVar("T", bound=Rows | Ledger)
+Thing = Rows | Ledger | Sums
+T = TypeVar("T", bound=Thing)
 
 REMEMBERED_BYTES = 128 * 2**20
 """Ledgers and exams that a process keeps in memory."""
-REMEMBERED_LEAST = 6
-"""Kept however large: an update asks for exam and ledger of its base, its entry, exam and ledger of what it makes."""
+REMEMBERED_LEAST = 12
+"""Kept however large: an update asks for exam and ledger of its base, its entry, exam and ledger of what it makes;
+where batches age also for the weighted ledgers of both, and for the sums by which four decays are tested."""
 
 
 class Memory:
@@ -36,7 +39,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, Rows | Ledger] = OrderedDict()
+        self._held: OrderedDict[str, Thing] = OrderedDict()
         self.unsaved: dict[str, int] = {}
 
     def recall(self, name: str, make: Callable[[], T]) -> T:
@@ -46,7 +49,16 @@ class Memory:
         self._held.move_to_end(name)
         return cast(T, self._held[name])
 
-    def hold(self, name: str, thing: Rows | Ledger) -> None:
+    def held(self, name: str, kind: type[T]) -> T | None:
+        """The thing of that name, None where it is not held."""
+        thing = self._held.get(name)
+        return thing if isinstance(thing, kind) else None
+
+    def drop(self, name: str) -> None:
+        """Holds it no more."""
+        self._held.pop(name, None)
+
+    def hold(self, name: str, thing: Thing) -> None:
         """Keeps a thing, and drops those that were used least recently."""
         self._held[name] = thing
         self._held.move_to_end(name)
@@ -59,10 +71,12 @@ class Memory:
         self.unsaved.clear()
 
 
-def _bytes(thing: Rows | Ledger) -> int:
+def _bytes(thing: Thing) -> int:
     """Bytes of a thing in memory; a ledger counts with the two sums that it works out when they are used."""
     if isinstance(thing, Rows):
         return thing.inputs.nbytes
+    if isinstance(thing, Sums):
+        return thing.G.nbytes
     return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
 
 

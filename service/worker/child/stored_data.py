@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -16,11 +16,11 @@ from service.learning.data.serialization import unpack_rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_bounded_rows
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
-from service.learning.ledger.sums import Sums
 from service.learning.run import Run
 from service.storage.artifacts import exam_area
 from service.worker.assignment import Assignment, Trusted
 from service.worker.child.model_store import Memory, ModelStore
+from service.worker.child.tested_batches import Score, TestedBatches
 from service.worker.child.weighted_sums import WeightedSums
 
 UNSAVED_ROWS = 4096
@@ -161,9 +161,11 @@ class StoredData:
         return with_bounded_rows(sums, self.grown(space), weights.decay, batches, self._weighted.entry(space))
 
     def tested(
-        self, space: Space, weights: BatchWeights, last: int, key: str, score: Callable[[Sums, FeatureRows], float]
-    ) -> list[float]:
-        return self._weighted.tested(space, weights.decay, self.weighted_batches(weights), last, key, score)
+        self, space: Space, weights: Sequence[BatchWeights], last: int, key: str, score: Score
+    ) -> list[list[float]]:
+        batches = self.weighted_batches(min(weights, key=lambda one: one.decay))
+        tests = TestedBatches(self._store, space, self._run)
+        return [*tests.scores([one.decay for one in weights], batches, last, key, score).values()]
 
     def recent_exam(self, batches: int) -> Rows:
         return self._weighted.recent_exam(batches, self.input.shape)

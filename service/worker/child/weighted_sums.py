@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 
 from service.learning.data.rows import FeatureRows, Rows, bounded
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
-from service.learning.ledger.sums import Sums
 from service.learning.run import Run
 from service.worker.child.model_store import ModelStore
+
+LOOKED_BACK = 16
+"""Last batches that sums may lack which others go on from."""
 
 
 class WeightedSums:
@@ -36,8 +37,8 @@ class WeightedSums:
         return weights.weighted(batches, lambda batch: self._sources.get(batch, ""), () if own else self._new)
 
     def sums(self, space: Space, decay: float, weighted: Weighted, keep: bool = False) -> Ledger:
-        """The sums of these batches. It starts with those from before the update, where the new batches come last."""
-        ledger = self._summed(space, decay, weighted, len(weighted) - len(self._new))
+        """The sums of these batches."""
+        ledger = self._summed(space, decay, weighted)
         if keep:
             self.made[self._name(space, decay, weighted)] = ledger
         return ledger
@@ -45,31 +46,6 @@ class WeightedSums:
     def entry(self, space: Space) -> Callable[[str], FeatureRows]:
         """A function to the rounded features of a batch."""
         return lambda batch: self._store.entry(batch, space, self._run)
-
-    def tested(
-        self,
-        space: Space,
-        decay: float,
-        weighted: Weighted,
-        last: int,
-        key: str,
-        score: Callable[[Sums, FeatureRows], float],
-    ) -> list[float]:
-        """`score` of each of the last batches with the sums of those before it; remembered in the cache."""
-        scores = []
-        for k in range(max(1, len(weighted) - last), len(weighted)):
-            self._run.check()
-            name = f"{self._name(space, decay, weighted[: k + 1])}{key}"
-            name = self._store.name("tested", name, learned=())
-            cached = self._store.cache.get(self._store.area, name)
-            if cached is not None:
-                scores.append(float(json.loads(cached)))
-                continue
-            entry = self.entry(space)(weighted[k][0])
-            before = self._summed(space, decay, weighted[:k], k - 1).all
-            scores.append(score(before, entry) if before.mass and len(entry) else 0.0)
-            self._store.cache.put(self._store.area, name, json.dumps(scores[-1]).encode())
-        return scores
 
     def recent_exam(self, batches: int, shape: tuple[int, ...]) -> Rows:
         """Trusted rows of the last batches of the base that are kept, bounded a class and source: raw inputs."""
@@ -92,21 +68,26 @@ class WeightedSums:
 
         return self._store.memory.recall(self._store.name("recent exam", space.id, learned=last), read)
 
-    def _summed(self, space: Space, decay: float, weighted: Weighted, before: int) -> Ledger:
-        """Sums these batches by Horner's rule, from the sums of the first `before` where those are fewer."""
-        name = self._name(space, decay, weighted)
+    def _summed(self, space: Space, decay: float, weighted: Weighted) -> Ledger:
+        """Sums these batches by Horner's rule, from the sums of the most first ones that memory or cache has."""
 
         def make() -> Ledger:
-            cached = self._store.cache.get(self._store.area, name)
-            if cached is not None:
-                return Ledger.unpack(cached)
-            start, rest = Ledger.empty(space), weighted
-            if 0 < before < len(weighted):
-                start, rest = self._summed(space, decay, weighted[:before], 0), weighted[before:]
+            start, n = self._at_hand(space, decay, weighted)
             self._run.check()
-            return add_up(start, decay, rest, lambda batch: self._store.adds(batch, space, self._run))
+            return add_up(start, decay, weighted[n:], lambda batch: self._store.adds(batch, space, self._run))
 
-        return self._store.memory.recall(name, make)
+        return self._store.memory.recall(self._name(space, decay, weighted), make)
+
+    def _at_hand(self, space: Space, decay: float, weighted: Weighted) -> tuple[Ledger, int]:
+        """Sums of the most first batches that memory or cache has, and their number; a decay that was not used in the
+        last updates begins with none."""
+        for n in range(len(weighted), max(len(weighted) - LOOKED_BACK, 0), -1):
+            name = self._name(space, decay, weighted[:n])
+            if (held := self._store.memory.held(name, Ledger)) is not None:
+                return held, n
+            if (cached := self._store.cache.get(self._store.area, name)) is not None:
+                return Ledger.unpack(cached), n
+        return Ledger.empty(space), 0
 
     def _name(self, space: Space, decay: float, weighted: Weighted) -> str:
         return self._store.name(

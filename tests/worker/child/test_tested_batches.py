@@ -1,0 +1,97 @@
+"""Decays are tested batch by batch, one step after another, in whatever process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.contract.inputs import Architecture
+from service.learning.data.rows import FeatureRows, Rows, make_rows
+from service.learning.data.serialization import pack_rows
+from service.learning.ledger.batch_weights import BatchWeights
+from service.learning.ledger.entry import SummedEntry
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.sums import Sums
+from service.learning.run import Run
+from service.storage.artifacts import model_area
+from service.storage.cache import Cache
+from service.storage.local import LocalArtifacts
+from service.worker.child.model_store import Memory, ModelStore
+from service.worker.child.stored_data import StoredData
+from tests.learning.exact_help import SECRET, VECTOR, labelled, space
+from tests.learning.memory_data import MemoryData
+from tests.worker.made import assignment
+
+AREA, BATCHES = model_area(1), 20
+WEIGHTS = [BatchWeights(decay, {"odd": 0.5, "none": 0}) for decay in (1.0, 0.9, 0.5)]
+
+
+def rows_of(k: int) -> Rows:
+    x, y = labelled(12, seed=k)
+    return make_rows(f"bat_{k:02d}", x, y, SECRET, ["even", "odd", "none"][k % 3])
+
+
+def score(before: Sums, entry: FeatureRows) -> float:
+    """A number that all sums and all rows decide."""
+    return float(before.G.sum() / before.mass + entry.inputs.sum())
+
+
+class Process:
+    """One that learns batch after batch; `files`: what a process before it left."""
+
+    def __init__(self, files: Path) -> None:
+        self.cache, self.memory, self.entries = Cache(files / "cache", 2**30), Memory(), dict[tuple[str, str], str]()
+        self.store = LocalArtifacts(files / "store")
+        self.parts = [rows_of(k) for k in range(BATCHES)]
+        self.rows = {rows.batches[0]: self.store.put(AREA, pack_rows(rows)) for rows in self.parts}
+
+    def scores(self, known: int) -> list[list[float]]:
+        """Of the last four batches, when the update brings the one after the known."""
+        sources = {rows.batches[0]: rows.sources[0] for rows in self.parts}
+        counts = dict.fromkeys(sources, 12)
+        given = {"input": VECTOR, "counts": counts, "kept": counts, "sources": sources}
+        model_store = ModelStore(self.store, self.cache, AREA, self.rows, self.entries, self.memory)
+        ids = sorted(sources)
+        learning = assignment("ridge").model_copy(update=given)
+        data = StoredData(model_store, learning, ids[:known], ids[known : known + 1], Run())
+        return data.tested(space(), WEIGHTS, 4, "key", score)
+
+
+def test_scores_are_those_of_sums_made_from_scratch_and_cost_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, read, adds = Process(tmp_path), list[str](), ModelStore.adds
+
+    def reading(model_store: ModelStore, batch: str, here: Space, run: Run) -> FeatureRows | SummedEntry:
+        read.append(batch)
+        return adds(model_store, batch, here, run)
+
+    monkeypatch.setattr(ModelStore, "adds", reading)
+    for known in range(1, BATCHES):
+        read.clear()
+        scores = process.scores(known)
+        assert len(read) <= 2, "the batch, and the one before it"
+        expected = MemoryData(VECTOR, Architecture(), process.parts[:known], process.parts[known])
+        for ours, theirs in zip(scores, expected.tested(space(), WEIGHTS, 4, "key", score), strict=True):
+            assert ours == pytest.approx(theirs)
+    another = Process(tmp_path)
+    process.memory.forget()
+    read.clear()
+    assert another.scores(BATCHES - 1) == process.scores(BATCHES - 1), "scores are remembered"
+    assert not read
+    monkeypatch.setattr(another.cache, "get", _without_scores(another.cache))
+    read.clear()
+    assert another.scores(BATCHES - 1) == process.scores(BATCHES - 1), "bits do not depend on where sums were taken up"
+    assert len(set(read)) < BATCHES, "sums go on from those in the cache"
+
+
+def _without_scores(cache: Cache) -> Callable[[str, str], bytes | None]:
+    get = cache.get
+
+    def larger(area: str, name: str) -> bytes | None:
+        data = get(area, name)
+        return data if data is not None and len(data) > 100 else None
+
+    return larger
