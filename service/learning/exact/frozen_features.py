@@ -45,6 +45,20 @@ class FrozenFeatures:
         return self.space.network.layout
 
 
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """How lifts came to be: by name, or by the rows of these `batches`, on which each candidate had its score."""
+
+    named: bool = False
+    batches: frozenset[str] = frozenset()
+    scores: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Rows, scores: dict[str, float]) -> Decision:
+        """Returns the decision of a comparison on these rows; no scores: they were too few to decide."""
+        return cls(False, frozenset(rows.batches), scores) if scores else cls()
+
+
 def frozen_features_for(
     base: Checkpoint | None, data: Data, lifts: NamedLifts | None, trial: LiftTrial, run: Run, fading: bool = False
 ) -> FrozenFeatures:
@@ -68,7 +82,7 @@ def frozen_features_for(
     if lifts is not None:
         reach = input_reach(data.input)
         made = [make_lift(kind, data.input.shape, lifts.width, reach=reach) for kind in lifts.kinds]
-        return _lifted(base, data, made, trial.numbers, named=True)
+        return _lifted(base, data, made, trial.numbers, Decision(named=True))
     if base is not None and (_lifts_still_fit(base, data, fading) or data.kept_rows < data.known_rows):
         return features_of_base(base, data)  # of rows that were deleted only the sums in this space are left
     number = data.known_rows + len(data.batch)
@@ -81,8 +95,7 @@ def frozen_features_for(
     if fading:
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
     choice = trial.choose(data.input, _scale(base, data)[0], rows, run)
-    decided = frozenset(rows.batches) if choice.scores else frozenset[str]()
-    frozen = _lifted(base, data, choice.lifts, trial.numbers, decided=decided, scores=choice.scores)
+    frozen = _lifted(base, data, choice.lifts, trial.numbers, Decision.of(rows, choice.scores))
     return replace(frozen, lift_ahead=choice.ahead)
 
 
@@ -106,19 +119,12 @@ def _scale(base: Checkpoint | None, data: Data) -> tuple[InputScale, frozenset[s
 
 
 def _lifted(
-    base: Checkpoint | None,
-    data: Data,
-    lifts: list[Lift],
-    numbers: NumberGrid | None,
-    named: bool = False,
-    decided: frozenset[str] = frozenset(),
-    scores: dict[str, float] | None = None,
+    base: Checkpoint | None, data: Data, lifts: list[Lift], numbers: NumberGrid | None, decision: Decision
 ) -> FrozenFeatures:
     """Returns the scaled input behind these lifts; "none" alone is no lift."""
     used = [] if [lift.kind for lift in lifts] == ["none"] else lifts
     space = Space.of(identity_network(data.input, _scale(base, data)[0], used, numbers))
-    details = {"lifts_tried": scores} if scores else {}
-    frozen = _in_space(base, data, space, named, decided, details)
+    frozen = _in_space(base, data, space, decision)
     if base is not None or data.architecture.backbone.name == "identity":
         return frozen
     note = (
@@ -150,17 +156,15 @@ def _pretrained(
         network.layout = network.layout.model_copy(update={"numbers": trial.numbers})
         return Space.of(network)
 
-    alone, details = space(lifts or UNLIFTED), {"backbone": backbone.name}
-    number = data.known_rows + len(data.batch)
-    beside = _worth_trying(data.input, number)
-    if lifts is not None or beside is None:
-        return _in_space(base, data, alone, lifts is not None, frozenset(), details)
-    both = space(NamedLifts(("none", beside), WIDE if beside == "relu" else None))
-    rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
-    helps, scores = trial.beside(both, alone.features, rows, run)
-    decided = frozenset(rows.batches) if scores else frozenset[str]()
-    tried = {"lifts_tried": scores} if scores else {}
-    return _in_space(base, data, both if helps else alone, False, decided, details | tried)
+    chosen, decision = space(lifts or UNLIFTED), Decision(named=lifts is not None)
+    beside = _worth_trying(data.input, data.known_rows + len(data.batch))
+    if lifts is None and beside is not None:
+        both = space(NamedLifts(("none", beside), WIDE if beside == "relu" else None))
+        rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
+        helps, scores = trial.beside(both, chosen.features, rows, run)
+        chosen, decision = both if helps else chosen, Decision.of(rows, scores)
+    frozen = _in_space(base, data, chosen, decision)
+    return replace(frozen, details={"backbone": backbone.name, **frozen.details})
 
 
 def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
@@ -171,20 +175,13 @@ def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
     return "relu" if isinstance(spec, TextInput) and rows >= WIDE else None
 
 
-def _in_space(
-    base: Checkpoint | None,
-    data: Data,
-    space: Space,
-    named: bool,
-    decided: frozenset[str],
-    details: dict[str, Any],
-) -> FrozenFeatures:
-    """Returns the features of this space, by the base's parts where it has them. `decided`: batches behind lifts."""
+def _in_space(base: Checkpoint | None, data: Data, space: Space, decision: Decision) -> FrozenFeatures:
+    """Returns the features of this space, by the base's parts where it has them."""
     rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
+    decided, details = decision.batches, {"lifts_tried": decision.scores} if decision.scores else {}
     if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
-        return FrozenFeatures(
-            space, base.frozen(), _decided_anew(_learned(base), decided), rows, named, details=details
-        )
+        learned = _decided_anew(_learned(base), decided)
+        return FrozenFeatures(space, base.frozen(), learned, rows, decision.named, details=details)
     if base is not None and data.kept_rows < data.known_rows:
         raise MethodRefused.at("/method/lift", space_stays(base.layout, data.known_rows - data.kept_rows))
     parts = of_kinds(parts_of(space.network), FROZEN)
@@ -196,7 +193,7 @@ def _in_space(
     words = " and ".join(lift.kind for lift in space.network.layout.lifts) or "none"
     changed = base is not None and base.layout.lifts != space.network.layout.lifts
     notes = (f"The feature space changed: its lift is now {words}.",) if changed else ()
-    return FrozenFeatures(space, parts, learned, rows, named, details=details, notes=notes)
+    return FrozenFeatures(space, parts, learned, rows, decision.named, details=details, notes=notes)
 
 
 def _decided_anew(learned: dict[str, frozenset[str]], decided: frozenset[str]) -> dict[str, frozenset[str]]:
