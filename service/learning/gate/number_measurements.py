@@ -40,10 +40,12 @@ class Region:
 
 @dataclass(frozen=True)
 class RiseSince:
-    """An earlier promoted version and the candidate on the trusted rows that both answered."""
+    """An earlier promoted version and the candidate on the trusted rows that both answered. `part`: trusted rows that
+    came since over these."""
 
     version: int
     change: Rise
+    part: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,10 @@ class OneNumber:
 @dataclass(frozen=True)
 class NumberMeasured:
     """An update of a number model. `live`: number of the version that answers now (the base) · `sound`: weights are
-    finite and load again."""
+    finite and load again · `part`: rows of the update over those that the base has learned, 0 where that is not known.
+    """
 
     live: int | None
     numbers: Sequence[OneNumber]
     sound: bool | None = None
+    part: float = 0.0

@@ -178,7 +178,8 @@ class NumberAssessment:
     trusted_goals [m, k], batch_goals [n, k] · candidate: to T by the head that never saw a judging fold, to B out of
     fold · base: to T likewise, to B by the head it serves; None for a first version · usual [n, k]: the error that the
     base usually makes on a row like that, None where too few rows were tested · alone [n, k]: out-of-fold answers of a
-    head of this batch alone, see `figures` · sound: every number of the candidate is finite.
+    head of this batch alone, see `figures` · sound: every number of the candidate is finite · known: rows that the base
+    has learned, fewer where older batches count less.
     """
 
     policy: NumberPolicy
@@ -194,3 +195,4 @@ class NumberAssessment:
     alone: Floats | None = None
     past: NumberPast = field(default_factory=NumberPast)
     sound: bool = True
+    known: int = 0

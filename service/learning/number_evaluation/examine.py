@@ -130,10 +130,17 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
         alone=own_answers(own, space.features, goals),
         past=context.past,
         sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
+        known=_known(rows.data, len(own), _weights(learned.checkpoint).decay),
     )
     if a.base is None:
         return a
     return replace(a, usual=usual_errors(recent(a), rows.ledger, space, own))
+
+
+def _known(data: Data, rows: int, decay: float) -> int:
+    """Rows that the base has learned, as they count beside so many new ones: with a decay all batches before count no
+    more than decay / (1 - decay) such as this one."""
+    return data.known_rows if decay == 1 else min(data.known_rows, round(rows * decay / (1 - decay)))
 
 
 def _weights(version: Checkpoint) -> BatchWeights:

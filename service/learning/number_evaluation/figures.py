@@ -34,8 +34,6 @@ LEAST = 0.05
 """A median ratio below this is taken for this: where most targets are one value it says nothing."""
 FEW = 20
 """Tested rows from which their mean error is what is usual; of fewer, trusted rows count with them."""
-FEW_RATIOS = 100
-"""The same of the quantile beyond which outliers lie."""
 ORDERED = 5
 """Rows from which their order says something."""
 SPREAD, ORDER_SPREAD = 0.35, 0.25
@@ -106,13 +104,11 @@ def farthest(a: NumberAssessment, most: int = 100) -> list[tuple[int, int]]:
 
 
 def _beyond(a: NumberAssessment) -> Floats | None:
-    """Ratio from which a row is an outlier; None where too few errors are known. -> [k]"""
-    known = np.concatenate([np.zeros((0, a.grid.size)), *(_finite(t.ratio) for t in recent(a))])
-    size = usual_size(a)
-    if len(known) < FEW_RATIOS and a.base is not None and size is not None:
-        trusted = _finite(sizes(a.trusted_goals, a.base.on_trusted))
-        known = np.concatenate([known, trusted / np.maximum(trusted.mean(0), ROUNDING)]) if len(trusted) else known
-    return a.policy.outliers.times * np.quantile(known, OUTLYING, axis=0) if len(known) >= FEW else None
+    """Ratio from which a row is an outlier; None until a few errors of two batches are known. -> [k]"""
+    known = [ratio for ratio in (_finite(tested.ratio) for tested in recent(a)) if len(ratio)]
+    if len(known) < 2 or sum(map(len, known)) < FEW:
+        return None
+    return np.asarray(a.policy.outliers.times * np.quantile(np.concatenate(known), OUTLYING, axis=0))
 
 
 def figures_of(a: NumberAssessment) -> tuple[dict[str, float], ...]:

@@ -355,6 +355,28 @@ def test_small_losses_are_held_once_they_add_up(stream: Stream, batch: tuple[Flo
     assert (places == np.arange(100, 400)).all()
 
 
+def test_the_second_batch_of_a_stream_may_move_more_than_the_hundredth(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    a = stream.assessment(*batch)
+    away = a.trusted_goals - 1.3 * (a.trusted_goals - a.candidate.on_trusted)
+    moved = {"candidate": NumberAnswers(away, a.candidate.on_batch), "past": NumberPast()}
+    assert fired(stream.judged(*batch, **moved, known=ROWS)) == {}
+    report = stream.judged(*batch, **moved, known=10 * ROWS)
+    assert fired(report)["forgets"] == "rejected"
+    assert "(+30.0 %; 10 % are allowed)" in report.why
+
+
+def test_versions_that_answered_few_of_todays_rows_are_not_compared(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    version, memory = stream.past[2]
+    first = {"trusted_batch": memory.trusted_batch[:250], "trusted_row": memory.trusted_row[:250]}
+    young = replace(memory, **first, trusted_error=memory.trusted_error[:250] / 2)
+    report = stream.judged(*batch, past=NumberPast([(version, young)]))
+    assert next(r for r in report.rules if r.name == "slow_loss").passed is None
+
+
 def test_own_rows_that_got_worse_are_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
     away = a.batch_goals - 1.1 * (a.batch_goals - a.candidate.on_batch)
