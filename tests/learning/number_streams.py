@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.contract.inputs import InputSpec, VectorInput
+from service.contract.inputs import Architecture, InputSpec, VectorInput
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import NAMELESS, Array, Known, Rows, rows_of
 from service.learning.method import Learned
@@ -38,8 +39,14 @@ def number_rows(
 class NumberStream(Stream):
     """A model whose targets are numbers."""
 
-    def __init__(self, input: InputSpec, target: NumberTarget | None = None) -> None:
-        super().__init__(input)
+    def __init__(
+        self,
+        input: InputSpec,
+        target: NumberTarget | None = None,
+        architecture: Architecture | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(input, architecture, files)
         self.target = target or number()
 
     def offered(self, inputs: Array, targets: Floats, source: str | None = None, name: str | None = None) -> MemoryData:
@@ -47,7 +54,9 @@ class NumberStream(Stream):
         learning = {"": sum(int(old.learning.sum()) for old in self.history)}
         name = name or f"bat_{len(self.history):03d}"
         rows = number_rows(name, np.asarray(inputs, np.float32), targets, source, learning)
-        return MemoryData(self.input, self.architecture, self.history, rows, target=self.target)
+        data = MemoryData(self.input, self.architecture, self.history, rows, target=self.target)
+        data.files = self.files
+        return data
 
     def learns(
         self, inputs: Array, targets: Floats, source: str | None = None, name: str | None = None, **params: Any

@@ -225,14 +225,6 @@ def test_what_is_of_classes_alone_is_refused_by_name(params: dict[str, Any], nam
         stream.learns(*curve(30), **params)
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.numbers is None])
-def test_other_methods_say_that_they_learn_classes(name: str) -> None:
-    stream = NumberStream(vector(5))
-    method, params = resolve({"name": name})
-    with pytest.raises(MethodRefused, match="auto or ridge"):
-        method.check(None, stream.offered(*curve(30)), params)
-
-
 def test_a_target_beyond_the_grid_is_refused_and_named() -> None:
     X, y = curve(60)
     stream = NumberStream(vector(5))

@@ -1,0 +1,152 @@
+"""What every method that learns numbers must keep: one list of checks over those methods and the backbones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from itertools import count
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from service.contract.enums import Family
+from service.errors import Cancelled, MethodRefused
+from service.learning.data.rows import Array
+from service.learning.data.serialization import unpack_shard
+from service.learning.method import Learned, Method
+from service.learning.methods import METHODS, resolve
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.run import Run
+from service.learning.update import learn
+from tests.learning.memory_data import MemoryData
+from tests.learning.number_streams import Floats, NumberStream, number, values
+from tests.learning.test_conformance import BACKBONES, bits, files, shaped
+
+LEARN_NUMBERS = [name for name, method in METHODS.items() if method.numbers is not None]
+STAND_STILL = ("identity", "pretrained")
+"""Backbones on which a first version needs no training."""
+CASES = [(name, backbone) for name in LEARN_NUMBERS for backbone in STAND_STILL]
+TARGET = number(size=2, names=["ink", "digit"])
+
+
+@cache
+def ink() -> tuple[Floats, Floats]:
+    """Digits, and of each how dark it is and which it is."""
+    data = load_digits()
+    return data.data, np.stack([data.data.mean(1), data.target], 1)
+
+
+def rows_of(backbone: str, start: int, n: int) -> tuple[Array, Floats]:
+    X, y = ink()
+    return shaped(X[start : start + n].astype(np.float32), backbone), y[start : start + n]
+
+
+@cache
+def first(backbone: str) -> NumberStream:
+    """A model that knows 200 rows."""
+    spec, architecture = BACKBONES[backbone]
+    stream = NumberStream(spec, TARGET, architecture, files(backbone))
+    stream.learns(*rows_of(backbone, 0, 200), lift="none")
+    return stream
+
+
+def offered(backbone: str, n: int = 60, scale: float = 1.0) -> tuple[Checkpoint, MemoryData]:
+    X, y = rows_of(backbone, 200, n)
+    stream = first(backbone)
+    assert stream.checkpoint is not None
+    return stream.checkpoint, stream.offered(X, scale * y)
+
+
+def learned(name: str, base: Checkpoint | None, data: MemoryData, run: Run | None = None) -> Learned:
+    return learn(base, data, *resolve({"name": name}), run or Run(seed=1))
+
+
+@pytest.fixture(params=CASES, ids=lambda c: f"{c[0]}-{c[1]}")
+def case(request: pytest.FixtureRequest) -> tuple[Method, str]:
+    name, backbone = request.param
+    return METHODS[name], backbone
+
+
+@pytest.mark.parametrize(("n", "scale"), [(60, 1.0), (1, 1.0), (60, 10.0), (60, -1.0)])
+def test_every_kind_of_batch_is_learned(case: tuple[Method, str], n: int, scale: float) -> None:
+    method, backbone = case
+    base, data = offered(backbone, n, scale)
+    made = learned(method.name, base, data)
+    got = made.checkpoint
+    assert got.outputs == ("ink", "digit")
+    assert got.classes == ()
+    assert got.layout.numbers == base.layout.numbers, "the grid stands"
+    assert np.isfinite(values(got, data.batch.inputs)).all()
+    assert made.out_of_fold is None or made.out_of_fold.shape == (n, 2)
+
+
+def test_inputs_stay_as_they_were_and_the_same_seed_gives_the_same_bits(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone)
+    before, raw, targets = bits(base), data.batch.inputs.copy(), data.batch.targets.copy()
+    one, two = (learned(method.name, base, data) for _ in range(2))
+    assert bits(base) == before
+    assert np.array_equal(data.batch.inputs, raw)
+    assert np.array_equal(data.batch.targets, targets)
+    assert bits(one.checkpoint) == bits(two.checkpoint)
+    assert one.checkpoint.layout == two.checkpoint.layout
+
+
+def test_saved_loaded_and_predicting_the_same(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone)
+    made = learned(method.name, base, data).checkpoint
+    again = replace(
+        made,
+        layout=type(made.layout).model_validate_json(made.layout.model_dump_json()),
+        parts={part: unpack_shard(data) for part, data in bits(made).items()},
+    )
+    assert np.array_equal(values(again, data.batch.inputs), values(made, data.batch.inputs))
+
+
+def test_a_cancelled_update_stops_at_its_next_check(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone)
+    checks = count()
+
+    def check() -> None:
+        if next(checks) >= 1:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        learned(method.name, base, data, Run(check=check))
+    assert next(checks) <= 3
+
+
+def test_a_changed_part_says_which_batch_changed_it(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    base, data = offered(backbone)
+    made = learned(method.name, base, data).checkpoint
+    before, after = bits(base), bits(made)
+    assert set(made.learned) == set(after)
+    for part in after:
+        if before.get(part) == after[part]:
+            assert not set(data.batch.batches) & made.learned[part], f"{part} never saw the batch"
+        elif part.split(".")[0] != "lift":
+            assert set(data.batch.batches) <= made.learned[part], f"{part} was made of the batch"
+    if method.family is Family.FREEZE:
+        frozen = {part: data for part, data in before.items() if part.split(".")[0] in ("scale", "backbone")}
+        assert frozen.items() <= after.items()
+
+
+def test_a_first_version_is_made_from_nothing_and_beats_the_mean(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    spec, architecture = BACKBONES[backbone]
+    stream = NumberStream(spec, TARGET, architecture, files(backbone))
+    made = learned(method.name, None, stream.offered(*rows_of(backbone, 0, 200)))
+    X, y = rows_of(backbone, 200, 100)
+    missed = np.abs(values(made.checkpoint, X) - y).mean(0)
+    assert (missed < np.abs(y.mean(0) - y).mean(0)).all()
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in LEARN_NUMBERS])
+def test_the_others_refuse_with_the_remedy(name: str) -> None:
+    base, data = offered("identity")
+    with pytest.raises(MethodRefused, match="ridge"):
+        learned(name, base, data)
