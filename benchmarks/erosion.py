@@ -1,6 +1,6 @@
 """What many small updates do: losses that no single one shows, and honest ones of a hard problem.
 
-    python -m benchmarks.erosion [--data FOLDER] [--streams digits-images letter] [--seeds N] [--json FILE]
+    python -m benchmarks.erosion [--data FOLDER] [--streams digits-images letter mnist10k] [--seeds N] [--json FILE]
 
 *spread* and *in one class*: each of 100 updates brings three honest rows and a head that has lost 0.2 points more of
 its accuracy on test rows, by noise on its weights or by a lower bias of one class; the gate decides, and what the live
@@ -37,7 +37,10 @@ UPDATES, ROWS = 100, 3
 STEP = 0.002
 """Accuracy that an update loses."""
 SPREAD, ONE_CLASS, HONEST, GROWN = "spread", "in one class", "honest", "honest, grown"
-FIRST_ROWS = {HONEST: {"digits": 200, "letter": 400}, GROWN: {"digits": 1000, "letter": 4000}}
+FIRST_ROWS = {
+    HONEST: {"digits": 200, "letter": 400, "mnist10k": 400},
+    GROWN: {"digits": 1000, "letter": 4000, "mnist10k": 4000},
+}
 """Rows of the first version of an honest stream: few, so it is often wrong; or so many that a class is judged alone."""
 
 Floats = NDArray[np.float64]
@@ -183,8 +186,8 @@ def _rules(course: Course) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = argparse.ArgumentParser("benchmarks.erosion", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    data_option(parser, "folder of letter.npz")
-    usual = ["digits-images", "letter"]
+    data_option(parser, "folder of letter.npz and mnist10k.npz")
+    usual = ["digits-images", "letter", "mnist10k"]
     parser.add_argument("--streams", nargs="+", choices=usual, default=usual, help="which data")
     parser.add_argument("--seeds", type=int, default=5, help="draws of each stream")
     parser.add_argument("--json", type=Path, help="file for the results")

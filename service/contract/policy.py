@@ -161,6 +161,12 @@ class SlowLoss(Strict):
         description="The same of the fall of a class, Holm-corrected over classes: a class has few trusted rows, which "
         "prove little.",
     )
+    min_margins: int = Field(
+        15,
+        ge=5,
+        description="Trusted rows of a class from which their margins are compared, too: where those fell by four "
+        "fifths of max_class_drop, as a share of right rows with soft edges, one lost row is enough.",
+    )
 
 
 class LearnedNothing(Strict):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from benchmarks.erosion import SPREAD, eroded
+from benchmarks.erosion import ONE_CLASS, SPREAD, eroded
 from benchmarks.gate import NEW_NAME, look_alike, most_late, one_renamed, scattered, two_late, two_merged
 from benchmarks.streams.streams import STREAMS, Rows
 
@@ -44,4 +44,7 @@ def test_spoiled_labels() -> None:
 def test_many_losses_of_a_fifth_of_a_point_are_stopped_before_they_are_five() -> None:
     course = eroded(STREAMS["digits-images"], None, 0, SPREAD)
     assert course.stopped == [[9]]
-    assert 0.02 < course.lost <= 0.05
+    assert 0.005 < course.lost <= 0.05
+    course = eroded(STREAMS["digits-images"], None, 3, ONE_CLASS)
+    assert course.stopped == [[9]]
+    assert 0.02 < course.lost_in_class <= 0.15

@@ -8,6 +8,7 @@ import pytest
 
 from service.learning.statistics import (
     Agreement,
+    Narrowed,
     Paired,
     at_least,
     auc,
@@ -46,6 +47,18 @@ def test_holm_worked_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
     assert holm([]) == []
+
+
+def test_margins_fall_long_before_rows_are_lost() -> None:
+    """Of 20 rows one is lost, and all come nearer to the edge; or one is lost and no other moves."""
+    before = np.linspace(0.1, 2, 20)
+    all_fell, one_fell = before - 0.15, np.where(np.arange(20) < 1, -0.05, before)
+    right = np.ones(20, bool)
+    fell, lost = (Narrowed.of(Paired.of(right, after > 0), before, after) for after in (all_fell, one_fell))
+    assert fell.paired == lost.paired == Paired(20, 1, 0)
+    assert (fell.drop, fell.p) == (pytest.approx(0.0364, abs=1e-4), pytest.approx(3.5e-5, rel=0.1))
+    assert (lost.drop, lost.p) == (pytest.approx(0.003, abs=1e-4), 1.0), "one change is no sign"
+    assert (fell.before, fell.after) == (pytest.approx(1.05), pytest.approx(0.9))
 
 
 def test_sign_test_counts_discordant_rows_alone() -> None:

@@ -6,6 +6,7 @@ al. (2018), backward transfer Lopez-Paz and Ranzato (2017).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from service.learning.tables import parts, row_by_row
 
 Floats = NDArray[np.float64]
 CALIBRATION_BINS = 15
+FAINT = math.exp(-30)
+"""Scores below this are alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,22 @@ class Answers:
         if not self.classes:
             return np.full(len(self.probabilities), np.nan)
         return np.where(self.judged, self.probabilities.max(1), np.nan)
+
+    @cached_property
+    def _second(self) -> Floats:
+        """The top score but one; 0 with a single column. -> [n]"""
+        if len(self.classes) < 2:
+            return np.zeros(len(self.probabilities))
+        return row_by_row(self.probabilities, lambda rows: np.asarray(np.partition(rows, -2, 1)[:, -2]))
+
+    def margins(self, rows: Rows) -> Floats:
+        """How far each row's label is above the best other class, as the logarithm of their scores' ratio, cut off at
+        +-30; NaN where not judged, and of labels that have no column. rows [n] -> [n]"""
+        codes = rows.codes(self.classes)
+        known = self.judged & (codes >= 0)
+        own = np.where(known, self.probabilities[np.arange(len(codes)), codes], np.nan) if self.classes else self.scores
+        other = np.where(self.best == codes, self._second, self.scores)
+        return np.asarray(np.log(np.maximum(own, FAINT) / np.maximum(other, FAINT)), np.float64)
 
     def names(self) -> list[str]:
         """The answer to each row; "" where not judged."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,21 +14,25 @@ from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Cost, Older
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows, distinct
 from service.learning.data.sides import shared
-from service.learning.evaluation.answers import Answers, ExamAnswers
+from service.learning.evaluation.answers import Answers, ExamAnswers, Floats
 from service.learning.evaluation.evidence import Solve
 from service.learning.gate.measurements import Since
 from service.learning.ledger.ledger import Ledger
-from service.learning.statistics import Paired
+from service.learning.statistics import Narrowed, Paired
 
 KEPT_SHARE = 0.5
 """So great a part of a class's trusted rows must stay where those that the update has copies of do not judge."""
+
+LEAST_MARGIN = 0.01
+"""The usual margin at least: a version that is sure of nothing."""
 
 
 @dataclass(frozen=True, eq=False)
 class Correctness:
     """Right or wrong of one version on its trusted rows.
 
-    `classes`: the columns it had. batch [n] indexes `batches`, row [n], right [n].
+    `classes`: the columns it had. batch [n] indexes `batches`, row [n], right [n]; margin [n]: see `Answers.margins`,
+    None in what an earlier release wrote.
     """
 
     classes: tuple[str, ...]
@@ -36,16 +40,22 @@ class Correctness:
     batch: NDArray[np.int32]
     row: NDArray[np.int32]
     right: Bools
+    margin: NDArray[np.float16] | None = None
 
     @staticmethod
-    def of(rows: Rows, right: Bools, classes: Sequence[str]) -> Correctness:
-        """rows [n], right [n]"""
+    def of(rows: Rows, right: Bools, classes: Sequence[str], margin: Floats | None = None) -> Correctness:
+        """rows [n], right [n], margin [n]"""
         batch, row = rows.batch.astype(np.int32), rows.row.astype(np.int32)
-        return Correctness(tuple(classes), rows.batches, batch, row, np.asarray(right, bool))
+        kept = None if margin is None else margin.astype(np.float16)
+        return Correctness(tuple(classes), rows.batches, batch, row, np.asarray(right, bool), kept)
 
-    def against(self, candidate: Answers, rows: Rows, few: int = 1) -> tuple[Paired, dict[str, Paired]]:
+    def against(
+        self, candidate: Answers, rows: Rows, few: int = 1, few_margins: int | None = 1
+    ) -> tuple[Paired, dict[str, Paired], dict[str, Narrowed]]:
         """Compares that version and the candidate on the rows that both answered, over the columns that version had;
-        and on those of each class that has `few` of these rows or more."""
+        on those of each class that has `few` of these rows or more; and by the margins of each that has `few_margins`,
+        where both know the same classes: one that is added takes a part of its neighbours' scores. None: of no class.
+        """
         number = {batch: k for k, batch in enumerate(self.batches)}
         batch = np.array([number.get(b, -1) for b in rows.batches], np.int64)[rows.batch]
         shared = np.flatnonzero(batch >= 0)
@@ -57,12 +67,23 @@ class Correctness:
         )
         both = shared[of_rows]
         answered = candidate.judged[both]
-        both = both[answered]
-        before, after = self.right[of_self[answered]], candidate.over(self.classes).right(rows)[both]
+        both, of_self = both[answered], of_self[answered]
+        before, after = self.right[of_self], candidate.over(self.classes).right(rows)[both]
         labels = rows.labels[both]
-        counts = np.bincount(labels, minlength=len(rows.names))
-        classes = {rows.names[k]: labels == k for k in np.flatnonzero(counts >= few)}
-        return Paired.of(before, after), {c: Paired.of(before[m], after[m]) for c, m in classes.items()}
+
+        every = np.arange(len(both))
+        total = Paired.of(before, after)
+        paired = {c: Paired.of(before[of], after[of]) for c, of in _by_class(rows.names, labels, every, few)}
+        if few_margins is None or self.margin is None or set(self.classes) != set(candidate.classes):
+            return total, paired, {}
+        was, now = self.margin[of_self].astype(np.float64), candidate.margins(rows)[both]
+        known = np.flatnonzero(~np.isnan(was) & ~np.isnan(now))
+        was, now = (m / max(float(np.median(np.abs(m[known]))), LEAST_MARGIN) if len(known) else m for m in (was, now))
+        margins = {
+            c: Narrowed.of(Paired.of(before[of], after[of]), was[of], now[of])
+            for c, of in _by_class(rows.names, labels, known, few_margins)
+        }
+        return total, paired, margins
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Plain arrays, for a safetensors shard; names travel as the bytes of a JSON text."""
@@ -71,6 +92,7 @@ class Correctness:
             "batch": self.batch,
             "row": self.row,
             "right": self.right.astype(np.uint8),
+            **({} if self.margin is None else {"margin": self.margin}),
             "names": np.frombuffer(names, np.uint8).copy(),
         }
 
@@ -84,6 +106,7 @@ class Correctness:
             np.asarray(arrays["batch"], np.int32),
             np.asarray(arrays["row"], np.int32),
             np.asarray(arrays["right"]).astype(bool),
+            np.asarray(arrays["margin"], np.float16) if "margin" in arrays else None,
         )
 
 
@@ -203,14 +226,17 @@ def since(a: Assessment) -> tuple[Since, ...]:
     """Every remembered version beside the candidate, on rows and columns that both have; oldest first.
 
     Where recent rows alone are trusted, on those that still count, and of the versions that answered most of them: what
-    an older one has in common with them is a batch or two that is about to leave.
+    an older one has in common with them is a batch or two that is about to leave. Margins are not compared then: a
+    stream that moves takes them along.
     """
     rows, candidate, least = a.trusted, a.candidate.on_trusted, 1.0
+    few_margins: int | None = a.policy.slow_loss.min_margins
     if a.policy.trusted == "recent":
         counts = np.array([batch not in a.faded for batch in rows.batches], bool)[rows.batch]
         rows, candidate, least = rows.take(counts), candidate.take(counts), counts.sum() / 2
+        few_margins = None
     few = a.policy.worst_class.min_rows
-    compared = [Since(number, *correctness.against(candidate, rows, few)) for number, correctness in a.past.bits]
+    compared = [Since(number, *bits.against(candidate, rows, few, few_margins)) for number, bits in a.past.bits]
     return tuple(s for s in compared if s.paired.rows >= least)
 
 
@@ -221,12 +247,23 @@ def pooled_before(policy: GatePolicy) -> int:
 
 
 def remember(a: Assessment) -> Correctness:
-    """The candidate's correctness on what will be trusted rows once it is live: T, and the judging rows of B."""
+    """The candidate's correctness, and its margins, on what will be trusted rows once it is live: T, and the judging
+    rows of B."""
     trusted, batch = a.candidate.on_trusted, a.candidate.on_batch
     judging = a.batch.judging & batch.judged
     rows = Rows.concat([_bare(a.trusted), _bare(a.batch.take(judging))])
     right = np.concatenate([trusted.right(a.trusted), batch.right(a.batch)[judging]])
-    return Correctness.of(rows, right, trusted.classes)
+    margin = np.concatenate([trusted.margins(a.trusted), batch.margins(a.batch)[judging]])
+    return Correctness.of(rows, right, trusted.classes, margin)
+
+
+def _by_class(names: Sequence[str], labels: Ints, some: Ints, few: int) -> Iterator[tuple[str, Ints]]:
+    """The places `some` [m] of labels [n], class by class; of each class that has `few` of them."""
+    ordered = some[np.argsort(labels[some], kind="stable")]
+    counts = np.bincount(labels[some], minlength=len(names))
+    ends = np.cumsum(counts)
+    for k in map(int, np.flatnonzero(counts >= few)):
+        yield names[k], ordered[ends[k] - counts[k] : ends[k]]
 
 
 def _bare(rows: FeatureRows) -> FeatureRows:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from service.contract.enums import Severity
 from service.contract.report import ClassEvidence
-from service.learning.statistics import Agreement, Paired
+from service.learning.statistics import Agreement, Narrowed, Paired
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,12 @@ class NewClass:
 @dataclass(frozen=True)
 class Since:
     """An earlier promoted version and the candidate, on the trusted rows that both answered, and on those of each class
-    that has enough of them."""
+    that has enough of them. `margins`: by how much they are right, where that version's are remembered."""
 
     version: int
     paired: Paired
     classes: Mapping[str, Paired] = field(default_factory=dict)
+    margins: Mapping[str, Narrowed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

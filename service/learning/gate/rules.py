@@ -7,9 +7,9 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from service.contract.enums import Severity
-from service.contract.policy import GatePolicy
+from service.contract.policy import GatePolicy, SlowLoss
 from service.learning.gate.measurements import Finding, Harm, Likeness, Measured, NewClass, Since
-from service.learning.statistics import at_least, auc_at_most, holm, wilson
+from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, wilson
 from service.learning.wording import counted, listed, percent, points, rows, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
@@ -23,6 +23,8 @@ COUNT_OLD = (
     "The exact head does not hold every old row in full: rows were deleted, or count less. Send {rows} along, or let "
     "their batches count again."
 )
+SOFTENED = 0.8
+"""Soft edges make a drop smaller: so much of the limit is as much as all of it where rows are counted."""
 MOST_NAMES = 3
 """More classes than this that a new one is taken for are counted."""
 ONE_GROUP = "All rows are of one group, so none of them can judge what is learned from the others."
@@ -297,6 +299,7 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
 def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 9: small losses add up, against any of the remembered versions, on all shared rows or on those of a class.
 
+    Of the few rows of a class hardly any is lost before much of the class is. Their margins all fall together.
     The rows that two versions share decide: one that has few of them in common hides none that has many. The chances
     are not divided by the versions: each holds what the one before it knew, so they are wrong about the same rows.
     """
@@ -320,9 +323,25 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         worst, name, paired = max(of_class, key=lambda item: item[2].drop)
         of = f'"{name}" lost {100 * paired.drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
         return _adds_up(of, worst, paired.drop, rule.max_class_drop)
+    if narrowed := _narrowed(tested, rule):
+        worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
+        newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
+        of = f"{newly} are newly wrong since version {worst.version}, and the margins of all fell "
+        of += f"(the middle one from {margins.before:.2f} to {margins.after:.2f} of what is usual)"
+        return _adds_up(of, worst, margins.drop, SOFTENED * rule.max_class_drop)
     most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.paired.drop, s.paired.rows))
     what = f"{points(-most.paired.drop)} since version {most.version} on {rows(most.paired.rows)}."
     return Finding(what, most.paired.drop, rule.max_drop)
+
+
+def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str, Narrowed]]:
+    """Classes whose margins fell too far since a version, with a row lost on balance."""
+    return [
+        (s, name, margins)
+        for s in tested
+        for (name, margins), adjusted in zip(s.margins.items(), holm([m.p for m in s.margins.values()]), strict=True)
+        if margins.drop > SOFTENED * rule.max_class_drop and margins.paired.drop > 0 and adjusted < rule.p_class
+    ]
 
 
 def _adds_up(of: str, since: Since, value: float, limit: float) -> Finding:

@@ -81,12 +81,41 @@ def test_bits_are_compared_on_shared_rows_over_the_old_columns() -> None:
     old = Correctness.of(rows("aabb"), np.array([1, 1, 1, 0], bool), "ab")
     now = Rows.concat([rows("c", "bat_2"), rows("aabb").take(np.array([3, 2, 1]))])
     replies = answers("abn", [0.9, 0.0, 0.1], [0.1, 0.3, 0.6], [0.9, 0.1, 0.0], [np.nan] * 3)
-    both, of_classes = old.against(replies, now)
+    both, of_classes, _ = old.against(replies, now)
     assert both == Paired(rows=2, worse=1, better=1)
     assert of_classes == {"b": both}
     assert not old.against(replies, now, few=3)[1]
     strangers = rows("ab", "bat_9")
-    assert old.against(answers("ab", [1.0, 0.0], [1.0, 0.0]), strangers) == (Paired(0, 0, 0), {})
+    assert old.against(answers("ab", [1.0, 0.0], [1.0, 0.0]), strangers) == (Paired(0, 0, 0), {}, {})
+
+
+def test_margins_are_compared_where_both_versions_know_the_same_classes() -> None:
+    labels, usual = rows("aaabbb"), [2.0, 2.0, 2.0, 1.0, 2.0, np.nan]
+    old = Correctness.of(labels, np.ones(6, bool), "ab", np.array(usual))
+    odds = np.exp([1, 1, 1, -1, 0.5, 3])
+    own = odds / (1 + odds)
+    first = np.where(np.arange(6) < 3, own, 1 - own)
+    now = Answers(("a", "b"), np.stack([first, 1 - first], 1))
+    assert now.margins(labels) == pytest.approx([1, 1, 1, -1, 0.5, 3])
+    paired, _, margins = old.against(now, labels)
+    assert paired == Paired(6, 1, 0)
+    assert {name: (m.paired, m.before, m.after) for name, m in margins.items()} == {
+        "a": (Paired(3, 0, 0), pytest.approx(1), pytest.approx(1)),
+        "b": (Paired(2, 1, 0), pytest.approx(0.75), pytest.approx(-0.25)),
+    }, "as multiples of what is usual in each version: 2 and 1"
+    assert set(old.against(now, labels, few_margins=3)[2]) == {"a"}
+    more = Answers(("a", "b", "n"), np.stack([first, 1 - first, np.zeros(6)], 1))
+    assert old.against(more, labels)[::2] == (paired, {}), "a class that is added takes from its neighbours"
+    written_before = Correctness.of(labels, np.ones(6, bool), "ab")
+    assert written_before.against(now, labels)[::2] == (paired, {})
+
+
+def test_a_margin_is_the_own_score_above_the_best_other() -> None:
+    three = answers("abc", [0.6, 0.3, 0.1], [0.6, 0.3, 0.1], [0.6, 0.3, 0.1], [np.nan] * 3, [1.0, 0.0, 0.0])
+    margins = three.margins(rows("abzab"))
+    assert margins == pytest.approx([np.log(2), -np.log(2), np.nan, np.nan, -30], nan_ok=True)
+    assert answers("a", [1.0]).margins(rows("a")) == pytest.approx([30])
+    assert np.isnan(Answers((), np.zeros((2, 0))).margins(rows("ab"))).all()
 
 
 def test_bits_survive_a_shard() -> None:
@@ -95,8 +124,13 @@ def test_bits_survive_a_shard() -> None:
     assert (again.classes, again.batches) == (kept.classes, kept.batches)
     for field in ("batch", "row", "right"):
         assert (getattr(again, field) == getattr(kept, field)).all()
+    assert again.margin is None, "as earlier releases wrote it"
+    margins = Correctness.load(
+        Correctness.of(rows("aab"), np.ones(3, bool), "ab", np.array([1.5, np.nan, -2])).arrays()
+    )
+    assert margins.margin == pytest.approx([1.5, np.nan, -2], nan_ok=True)
     empty = Correctness.load(Correctness.of(Rows.empty((1,)), np.zeros(0, bool), ()).arrays())
-    assert empty.against(answers("a", [1.0]), rows("a")) == (Paired(0, 0, 0), {})
+    assert empty.against(answers("a", [1.0]), rows("a")) == (Paired(0, 0, 0), {}, {})
 
 
 def test_calibration_error_is_the_gap_between_scores_and_the_share_that_is_right() -> None:

@@ -223,6 +223,8 @@ def test_what_is_remembered_covers_the_rows_that_will_be_trusted() -> None:
     assert kept.classes == ("a", "b", "n")
     assert kept.batches == ("bat_0", "bat_1")
     assert kept.right.tolist() == [True] * 4 + [False] + [True] * 3 + [False, True] + [True] * 3 + [False]
+    assert kept.margin is not None
+    assert (kept.margin > 0).tolist() == kept.right.tolist()
 
 
 def test_small_losses_are_found_against_the_best_remembered_version() -> None:
@@ -238,6 +240,31 @@ def test_small_losses_are_found_against_the_best_remembered_version() -> None:
     assert "since version 3" in rule.why
     assert report.gate.outcome is Outcome.UNDECIDED
     assert report.interference is Interference.GRADUAL
+
+
+@pytest.mark.parametrize("trusted", ["all", "recent"])
+def test_margins_that_fall_hold_a_version_but_on_a_stream_that_moves(trusted: str) -> None:
+    """Of 30 rows of b one is lost and all others come nearer to a."""
+    exam = rows("ab" * 30, "bat_0")
+    of_b, usual = exam.labels == exam.names.index("b"), np.linspace(1, 3, 60)
+    best = Correctness.of(exam, np.ones(60, bool), ("a", "b"), usual)
+    margin = np.where(of_b, usual - 0.9 - 0.3 * (usual < 1.05), usual)
+    own = 1 / (1 + np.exp(-margin))
+    now = Answers(("a", "b"), np.stack([np.where(of_b, 1 - own, own), np.where(of_b, own, 1 - own)], 1))
+    assert (~now.right(exam)).sum() == 1
+    report = assess(
+        assessment(
+            policy=GatePolicy(trusted=trusted),
+            trusted=exam,
+            base=now,
+            candidate=now,
+            yardstick=now,
+            past=Past(bits=[(3, best)]),
+        )
+    )
+    held = [rule.number for rule in report.gate.rules if rule.severity]
+    assert held == ([9] if trusted == "all" else [])
+    assert trusted != "all" or '1 of 30 rows of "b"' in report.gate.why
 
 
 def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_its_own() -> None:

@@ -22,7 +22,7 @@ from service.learning.gate.measurements import (
     Reconciliation,
     Since,
 )
-from service.learning.statistics import Agreement, Paired
+from service.learning.statistics import Agreement, Narrowed, Paired
 
 POLICY = GatePolicy()
 LEARNABLE = Agreement(rows=100, right=80, chance=0.1)
@@ -403,6 +403,21 @@ def test_losses_of_one_class_add_up() -> None:
     assert not fired(Measured(live=15, since=(lost(10, 1, 1000, **{"3": Paired(100, 10, 0)}),)))
     # 5 of 20 rows: p = 1 in 32, which is no evidence of one class among two
     assert not fired(Measured(live=15, since=(lost(5, 0, 1000, **{"3": Paired(20, 5, 0), "4": Paired(20, 0, 0)}),)))
+
+
+def narrowed(worse: int, drop: float, p: float) -> Since:
+    return Since(12, Paired(300, 2, 1), margins={"8": Narrowed(Paired(19, worse, 0), 1.1, 0.62, drop, p)})
+
+
+def test_one_lost_row_is_enough_where_the_margins_of_its_class_fell() -> None:
+    report = judge(Measured(live=15, since=(narrowed(1, 0.09, 0.001),)), POLICY)
+    assert report.why.startswith(
+        'Held: small losses add up: 1 of 19 rows of "8" are newly wrong since version 12, and the margins of all fell '
+        "(the middle one from 1.10 to 0.62 of what is usual). Version 15 stays live. Go back to version 12"
+    )
+    assert (report.rules[9].value, report.rules[9].limit) == (0.09, pytest.approx(0.08))
+    for worse, drop, p in ((0, 0.09, 0.001), (1, 0.07, 0.001), (1, 0.09, 0.06)):
+        assert not fired(Measured(live=15, since=(narrowed(worse, drop, p),)))
 
 
 # 12
