@@ -1,11 +1,13 @@
 """How well the gate tells good updates from bad ones, by the service's own updates, on rows it never sees.
 
     python -m benchmarks.gate [--data FOLDER] [--streams digits-images letter] [--seeds N] [--method auto] [--json FILE]
+    python -m benchmarks.gate --numbers [--streams price diabetes seasons] [--points N]
 
 Each update is learned on the same live version and judged; none of them is promoted. FOLDER (or TSUIKA_BENCH_DATA)
 holds letter.npz with X_train, y_train, X_test, y_test; digits come with scikit-learn, and hundred, 100 round classes,
 is drawn. A bad update costs what accuracy falls on the test rows, against the version that was live.
-`benchmarks.erosion` has what comes in many small updates.
+`benchmarks.erosion` has what comes in many small updates; with --numbers `benchmarks.number_gate` has targets that are
+numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.number_gate import JudgedNumbers, judged_numbers, number_report
 from benchmarks.running.workbench import Model
+from benchmarks.streams.numbers import NUMBER_STREAMS
 from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
@@ -279,6 +283,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     arguments = _arguments(words)
     torch.set_num_threads(1)
+    if arguments.numbers:
+        return _numbers(arguments)
     updates: list[Judged] = []
     streams = STREAMS | {HUNDRED.name: HUNDRED}
     rounds = [(streams[name], seed) for name in arguments.streams for seed in range(arguments.seeds)]
@@ -298,15 +304,41 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _numbers(arguments: argparse.Namespace) -> int:
+    judged_batches: list[JudgedNumbers] = []
+    rounds = [(name, seed) for name in arguments.streams for seed in range(arguments.seeds)]
+    try:
+        with bar(len(rounds)) as advance:
+            for name, seed in rounds:
+                judged_batches += judged_numbers(name, arguments.data, arguments.points, arguments.method, seed)
+                advance(f"{name} {seed}")
+    except FileNotFoundError as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    print("\n".join(number_report(judged_batches)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(j) for j in judged_batches], indent=1) + "\n")
+    return 0
+
+
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.gate", description=__doc__.split("\n\n")[0] if __doc__ else None)
     usual = [name for name, stream in STREAMS.items() if stream.data in BASE_ROWS] + [HUNDRED.name]
-    data_option(parser, "folder of letter.npz")
-    parser.add_argument("--streams", nargs="+", choices=usual, default=USUAL, help="which data")
-    parser.add_argument("--seeds", type=int, default=5, help="draws of each stream")
+    data_option(parser, "folder of letter.npz; with --numbers of elec2.npz, and of any NAME.npz with X, y and batch")
+    parser.add_argument("--numbers", action="store_true", help="targets that are numbers")
+    parser.add_argument("--streams", nargs="+", help="which data")
+    parser.add_argument("--seeds", type=int, help="draws of each stream (5; with --numbers 1)")
+    parser.add_argument(
+        "--points", type=int, default=10, help="with --numbers: batches of a stream that come wrong, too"
+    )
     parser.add_argument("--method", default="auto", help="how every update learns")
     parser.add_argument("--json", type=Path, help="file for the results")
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    arguments.streams = arguments.streams or ([*NUMBER_STREAMS] if arguments.numbers else USUAL)
+    arguments.seeds = arguments.seeds or (1 if arguments.numbers else 5)
+    if not arguments.numbers and (unknown := set(arguments.streams) - set(usual)):
+        parser.error(f"no stream is called {', '.join(sorted(unknown))}: there are {', '.join(usual)}")
+    return arguments
 
 
 if __name__ == "__main__":

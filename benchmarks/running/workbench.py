@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from benchmarks.running.timing import timed_methods
 from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.policy import GatePolicy
+from service.contract.number_policy import NumberPolicy
+from service.contract.policies import AnyPolicy, policy_of
+from service.contract.report import Report
+from service.contract.targets import ClassTarget, Target
 from service.errors import BudgetSpent
-from service.learning.data.rows import Array, Known, rows_of
+from service.learning.data.rows import NAMELESS, Array, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import SETTLING_ROWS, Folding, settle
 from service.learning.evaluation.assessment import ages
@@ -46,13 +49,15 @@ class Model:
         self,
         input: InputSpec,
         architecture: Architecture | None = None,
-        policy: GatePolicy | None = None,
+        policy: AnyPolicy | None = None,
         folder: Path | None = None,
         secret: bytes = SECRET,
+        target: Target | None = None,
     ) -> None:
         self._secret = secret
+        self.target: Target = target or ClassTarget()
         self.input, self.architecture = input, architecture or Architecture()
-        self.policy = policy or GatePolicy()
+        self.policy = policy or policy_of(self.target, {})
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
         root = folder or Path(self._temporary.name if self._temporary else ".")
         self._store = LocalArtifacts(root / "store")
@@ -101,11 +106,31 @@ class Model:
         source: str | None = None,
     ) -> Result:
         """One update. promote: None = as the gate says, True = by a person whatever it says, False = never."""
-        self.newest = batch = f"bat_{len(self._rows):06d}"
         if not self._folding.settled and len(labels) >= SETTLING_ROWS:
             self._folding = settle(self._folding, inputs, list(labels), self._secret)
         known = Known(source, self._learning, folding=self._folding)
-        rows = rows_of(batch, inputs, list(labels), self._secret, known)
+        return self._learn(rows_of(self._next(), inputs, list(labels), self._secret, known), method, seed, promote)
+
+    def learn_numbers(
+        self,
+        inputs: Array,
+        targets: NDArray[np.float64],
+        method: Mapping[str, Any] | str = "auto",
+        seed: int = 0,
+        promote: bool | None = None,
+        source: str | None = None,
+    ) -> Result:
+        """The same where targets are numbers. [n, k]"""
+        known = Known(source, self._learning, targets=targets)
+        rows = rows_of(self._next(), inputs, [*NAMELESS] * len(inputs), self._secret, known)
+        return self._learn(rows, method, seed, promote)
+
+    def _next(self) -> str:
+        return f"bat_{len(self._rows):06d}"
+
+    def _learn(self, rows: Rows, method: Mapping[str, Any] | str, seed: int, promote: bool | None) -> Result:
+        self.newest = batch = rows.batches[0]
+        source = rows.sources[0]
         for name, n in rows.take(rows.learning & ~rows.lent).counts().items():
             self._learning[name] = self._learning.get(name, 0) + n
         self._rows[batch] = self._store.put(self._places.area, pack_rows(rows))
@@ -175,6 +200,7 @@ class Model:
             places=self._places,
             input=self.input,
             architecture=self.architecture,
+            target=self.target,
             policy=self.policy,
             base=base,
             steps=steps,
@@ -208,13 +234,21 @@ class Model:
         self.live = self._stored(result)
         if self._step is not None:
             self._history.append((self.live, self._step))
-        keep = self.policy.contradicts_class.pooled_batches - 1
         self._bits += [Bits(version=self.number, digest=result.bits)] if result.bits else []
+        if isinstance(self.policy, NumberPolicy):
+            last = max(self.policy.slow_loss.versions, self.policy.recent_batches)
+            self._lineage = Lineage(bits=self._remembered(last))
+            return
+        assert isinstance(result.report, Report)
+        keep = self.policy.contradicts_class.pooled_batches - 1
         self._lineage = Lineage(
-            bits=[self._bits[-age] for age in reversed(ages(self.policy.slow_loss.versions, len(self._bits)))],
+            bits=self._remembered(self.policy.slow_loss.versions),
             best_masked=result.report.old_classes.best_masked,
             evidence=[*self._lineage.evidence, result.report.batch.evidence][-keep:],
         )
+
+    def _remembered(self, last: int) -> list[Bits]:
+        return [self._bits[-age] for age in reversed(ages(last, len(self._bits)))]
 
     def checkpoint(self, result: Result | None = None) -> Checkpoint:
         """The live version, or the one that an update made, as a method finds it."""
@@ -238,6 +272,10 @@ class Model:
         predictor = self.predictor(result)
         best = predictor.probabilities(inputs).argmax(1)
         return np.asarray(np.array(predictor.names, object)[best])
+
+    def values(self, inputs: Array, result: Result | None = None) -> NDArray[np.float64]:
+        """What is predicted of each row where targets are numbers, likewise. -> [n, k]"""
+        return np.asarray(self.predictor(result).answer(inputs).values)
 
     @property
     def _live(self) -> Stored:

@@ -1,0 +1,147 @@
+"""How well the gate tells right batches from wrong ones where targets are numbers: `benchmarks.gate --numbers`.
+
+At some batches of a stream, the batch comes right and in every wrong way; each is learned on the same live version and
+judged, and none is promoted. Then the right one goes live, whatever the gate says, and the stream goes on. A wrong
+batch does harm if the errors of its version on the next two batches are 10 % above those of the right one's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.running.workbench import Model
+from benchmarks.streams.numbers import Floats, NumberStream, number_stream
+from benchmarks.tables.terminal import reached, table
+from service.contract.enums import Outcome
+from service.contract.inputs import VectorInput
+from service.contract.targets import NumberTarget
+
+VERDICTS = {Outcome.PASS: "promoted", Outcome.UNDECIDED: "held", Outcome.FAIL: "rejected"}
+HARM = 0.10
+"""Rise of the next errors from which a wrong batch does harm."""
+EARLY = 3
+"""Batches after which the gate knows what is usual."""
+NEXT = 2
+STOPPED, LIVE = 0.01, 0.07
+"""Aimed at: share of right batches that are stopped, and of harmful ones, after the first three, that go live."""
+
+Batch = tuple[NDArray[np.float32], Floats]
+Wrong = Callable[[Floats, np.random.Generator], Floats]
+RIGHT = "right"
+
+
+def _some(share: float, wrong: Wrong) -> Wrong:
+    def spoil(targets: Floats, random: np.random.Generator) -> Floats:
+        return np.where(random.random(targets.shape) < share, wrong(targets, random), targets)
+
+    return spoil
+
+
+def _shuffled(targets: Floats, random: np.random.Generator) -> Floats:
+    return random.permutation(targets)
+
+
+def _top_halved(targets: Floats, random: np.random.Generator) -> Floats:
+    return np.where(targets >= np.quantile(targets, 0.8), targets / 2, targets)
+
+
+WAYS: dict[str, Wrong] = {
+    RIGHT: lambda y, random: y,
+    "shuffled": _shuffled,
+    "10 times": lambda y, random: 10 * y,
+    "a tenth": lambda y, random: y / 10,
+    "other sign": lambda y, random: -y,
+    "one value": lambda y, random: np.full_like(y, np.median(y)),
+    "°C for °F": lambda y, random: (y - 32) / 1.8,
+    "km for miles": lambda y, random: y * 1.609344,
+    "shifted by 1 sd": lambda y, random: y + y.std(),
+    "rows off by one": lambda y, random: np.roll(y, 1, 0),
+    "3 in 10 times 10": _some(0.3, lambda y, random: 10 * y),
+    "3 in 10 shuffled": _some(0.3, _shuffled),
+    "mirrored": lambda y, random: 2 * y.mean() - y,
+    "noise of 1 sd": lambda y, random: y + random.normal(0, y.std(), y.shape),
+    "top fifth halved": _top_halved,
+    "2 in 100 times 10": _some(0.02, lambda y, random: 10 * y),
+}
+"""Ways in which a batch comes."""
+
+
+@dataclass(frozen=True)
+class JudgedNumbers:
+    """One batch in one way. rise: of the next errors, beside the right batch's version; rules: that fired."""
+
+    stream: str
+    way: str
+    at: int
+    rows: int
+    verdict: str
+    rules: list[str]
+    rise: float
+    why: str
+
+    @property
+    def harmful(self) -> bool:
+        return self.rise > HARM
+
+
+def judged_numbers(name: str, folder: Path | None, points: int, method: str, seed: int) -> Iterator[JudgedNumbers]:
+    """Every way at so many batches of a stream."""
+    stream = number_stream(name, folder)
+    batches = list(stream.batches())
+    chosen = set(np.unique(np.linspace(1, len(batches) - NEXT - 1, points).astype(int)).tolist())
+    with _model(stream, seed) as model:
+        for at, (inputs, targets) in enumerate(batches[:-NEXT]):
+            if at in chosen:
+                following = [np.concatenate(columns) for columns in zip(*batches[at + 1 : at + 1 + NEXT], strict=True)]
+                yield from _ways(model, stream.name, at, (inputs, targets), (following[0], following[1]), method)
+            model.learn_numbers(inputs, targets, method, promote=True)
+
+
+def _ways(model: Model, stream: str, at: int, batch: Batch, following: Batch, method: str) -> Iterator[JudgedNumbers]:
+    inputs, targets = batch
+    usual = 0.0
+    for way, spoil in WAYS.items():
+        result = model.learn_numbers(inputs, spoil(targets, np.random.default_rng(at)), method, promote=False)
+        error = float(np.abs(model.values(following[0], result) - following[1]).mean())
+        usual = error if way == RIGHT else usual
+        rules = [rule.name for rule in result.report.gate.rules if rule.severity]
+        verdict = VERDICTS[result.report.gate.outcome]
+        rise = error / usual - 1 if usual else 0.0
+        yield JudgedNumbers(stream, way, at, len(inputs), verdict, rules, rise, result.report.gate.why)
+
+
+def _model(stream: NumberStream, seed: int) -> Model:
+    spec = VectorInput(kind="vector", size=stream.inputs.shape[1])
+    return Model(spec, target=NumberTarget(kind="number"), secret=b"folds %d" % seed)
+
+
+def number_report(updates: Sequence[JudgedNumbers]) -> Iterator[str]:
+    """Ways by verdict; then the targets."""
+    streams = dict.fromkeys(j.stream for j in updates)
+    yield f"{', '.join(streams)}: {len({(j.stream, j.at) for j in updates})} batches"
+    columns = ("batch", *VERDICTS.values(), "next errors", "worst tenth", "rules that fired")
+    yield table(columns, [_line(way, [j for j in updates if j.way == way]) for way in WAYS])
+    yield ""
+    right = [j for j in updates if j.way == RIGHT]
+    stopped = sum(j.verdict != "promoted" for j in right) / max(len(right), 1)
+    yield reached(f"of {len(right)} right batches, not promoted", stopped, STOPPED)
+    for when, harmful in (
+        ("after the first three batches", [j for j in updates if j.harmful and j.at >= EARLY]),
+        ("in the first three", [j for j in updates if j.harmful and j.at < EARLY]),
+    ):
+        live = sum(j.verdict == "promoted" for j in harmful) / max(len(harmful), 1)
+        yield reached(f"of {len(harmful)} harmful ones {when}, promoted", live, LIVE)
+    for j in right:
+        if j.verdict != "promoted":
+            yield f"  {j.stream}, batch {j.at}: {j.why}"
+
+
+def _line(way: str, of_way: Sequence[JudgedNumbers]) -> list[str]:
+    rises, rules = [j.rise for j in of_way], sorted({rule for j in of_way for rule in j.rules})
+    counts = [str(sum(j.verdict == verdict for j in of_way)) for verdict in VERDICTS.values()]
+    return [way, *counts, f"{np.median(rises):+.2f}", f"{np.quantile(rises, 0.9):+.2f}", " ".join(rules)]

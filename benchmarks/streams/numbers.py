@@ -1,0 +1,94 @@
+"""Streams whose targets are numbers: tables in batches, as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+PRICE_ROWS, PRICE_BATCH = 23_520, 336
+"""Rows of elec2 whose prices are not thinned out, and half hours of a week."""
+COLUMNS = ("X", "y", "batch")
+
+
+@dataclass(frozen=True, eq=False)
+class NumberStream:
+    """inputs [n, d] float32 · targets [n] · batch [n]: from 0, in the order of arrival"""
+
+    name: str
+    inputs: NDArray[np.float32]
+    targets: Floats
+    batch: NDArray[np.int64]
+
+    def batches(self) -> Iterator[tuple[NDArray[np.float32], Floats]]:
+        """Rows and targets [n, 1] of each batch."""
+        for k in range(int(self.batch.max()) + 1):
+            of_batch = self.batch == k
+            yield self.inputs[of_batch], self.targets[of_batch, None]
+
+
+def price(folder: Path | None) -> NumberStream:
+    """The next half hour's electricity price, of elec2: 70 weeks."""
+    table = _file(folder, "elec2", ("X_train",))["X_train"].astype(np.float64)[: PRICE_ROWS + 1]
+    inputs = np.column_stack([table[1:, [0, 2, 3, 4, 5]], table[:-1, 1]])
+    return _stream("price", inputs, table[1:, 1], np.arange(len(inputs)) // PRICE_BATCH)
+
+
+def diabetes(folder: Path | None) -> NumberStream:
+    """442 patients of scikit-learn's set, 50 a batch: few rows."""
+    from sklearn.datasets import load_diabetes
+
+    inputs, targets = load_diabetes(return_X_y=True, scaled=False)
+    order = np.random.default_rng(0).permutation(len(targets))
+    return _stream("diabetes", inputs[order], targets[order], np.arange(len(order)) // 50)
+
+
+def seasons(folder: Path | None) -> NumberStream:
+    """Drawn: demand that follows the temperature of the day, two years of it, 100 rows a week; heavy tails."""
+    random = np.random.default_rng(0)
+    day = np.sort(random.uniform(0, 730, 10_400))
+    hour, holiday = random.uniform(0, 24, len(day)), (random.random(len(day)) < 0.1).astype(float)
+    heat = (
+        15 - 10 * np.cos(2 * np.pi * day / 365) + 4 * np.sin(2 * np.pi * hour / 24) + 3 * random.normal(size=len(day))
+    )
+    demand = 500 + 6 * np.abs(heat - 18) + 80 * np.sin(2 * np.pi * (hour - 7) / 24) - 60 * holiday
+    return _stream(
+        "seasons",
+        np.column_stack([heat, np.sin(2 * np.pi * hour / 24), np.cos(2 * np.pi * hour / 24), holiday]),
+        demand * (1 + 0.03 * random.standard_t(4, len(day))),
+        (day // 7).astype(np.int64),
+    )
+
+
+NUMBER_STREAMS: dict[str, Callable[[Path | None], NumberStream]] = {
+    "price": price,
+    "diabetes": diabetes,
+    "seasons": seasons,
+}
+
+
+def number_stream(name: str, folder: Path | None) -> NumberStream:
+    """One of these, or that of a file NAME.npz with X [n, d], y [n] and batch [n]. Raises FileNotFoundError"""
+    if name in NUMBER_STREAMS:
+        return NUMBER_STREAMS[name](folder)
+    file = _file(folder, name, COLUMNS)
+    return _stream(name, *(file[column] for column in COLUMNS))
+
+
+def _stream(
+    name: str, inputs: NDArray[np.generic], targets: NDArray[np.generic], batch: NDArray[np.generic]
+) -> NumberStream:
+    return NumberStream(name, inputs.astype(np.float32), targets.astype(np.float64), batch.astype(np.int64))
+
+
+def _file(folder: Path | None, name: str, columns: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    if folder is None or not (folder / f"{name}.npz").is_file():
+        where = f"there is no {name}.npz in {folder}" if folder else "no folder was named"
+        raise FileNotFoundError(f"{name} needs --data FOLDER (or TSUIKA_BENCH_DATA) with {name}.npz in it: {where}.")
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
+        return {column: file[column] for column in columns}

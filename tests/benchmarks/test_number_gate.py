@@ -1,0 +1,53 @@
+"""The benchmark of the gate for numbers: its streams, its wrong batches, and one batch of each kind, judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import number_gate
+from benchmarks.number_gate import RIGHT, WAYS, judged_numbers, number_report
+from benchmarks.streams.numbers import number_stream
+
+
+def test_streams_come_in_batches_and_files_are_streams(tmp_path: Path) -> None:
+    drawn = number_stream("seasons", None)
+    sizes = [len(inputs) for inputs, _ in drawn.batches()]
+    assert sum(sizes) == len(drawn.targets) == 10_400
+    assert len(sizes) == 105
+    np.savez(tmp_path / "mine.npz", X=np.eye(4), y=np.arange(4), batch=np.array([0, 0, 1, 1]))
+    (_, _), (inputs, targets) = number_stream("mine", tmp_path).batches()
+    assert (inputs == np.eye(4, dtype=np.float32)[2:]).all()
+    assert targets.tolist() == [[2.0], [3.0]]
+    with pytest.raises(FileNotFoundError, match=r"needs --data FOLDER .* with price\.npz|elec2"):
+        number_stream("price", tmp_path)
+
+
+def test_wrong_batches_are_wrong() -> None:
+    targets = np.random.default_rng(0).normal(50, 10, (200, 1))
+    random = np.random.default_rng(1)
+    for way, spoil in WAYS.items():
+        wrong = spoil(targets.copy(), random)
+        assert wrong.shape == targets.shape
+        assert (wrong != targets).any() == (way != RIGHT), way
+    assert 30 < (WAYS["3 in 10 times 10"](targets, random) != targets).sum() < 90
+    assert sorted(WAYS["shuffled"](targets, random)[:, 0]) == sorted(targets[:, 0])
+
+
+def test_a_batch_is_judged_in_every_way_by_the_services_own_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(number_gate, "WAYS", {way: WAYS[way] for way in (RIGHT, "10 times", "one value")})
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(400, 3))
+    targets = 50 + 10 * inputs[:, 0] + random.normal(size=400)
+    np.savez(tmp_path / "mine.npz", X=inputs, y=targets, batch=np.arange(400) // 80)
+    judged = list(judged_numbers("mine", tmp_path, points=1, method="ridge", seed=0))
+    verdicts = {j.way: j.verdict for j in judged}
+    assert list(verdicts) == [RIGHT, "10 times", "one value"]
+    assert verdicts[RIGHT] == "promoted"
+    assert verdicts["10 times"] == verdicts["one value"] == "rejected"
+    assert next(j.rise for j in judged if j.way == "10 times") > 1
+    assert "of 1 right batches, not promoted: 0 <= 0.01" in "\n".join(number_report(judged))
