@@ -87,6 +87,15 @@ def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.corrcoef(_ranks(a)[0], _ranks(b)[0])[0, 1])
 
 
+def ordered_by_chance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Chance that a [n] and b [n], unrelated, have so great a rank correlation (Fisher's z). 1.0 of fewer than five."""
+    from scipy.special import ndtr
+
+    if len(a) < 5:
+        return 1.0
+    return float(ndtr(-math.atanh(0.999999 * rank_correlation(a, b)) * math.sqrt(len(a) - 3)))
+
+
 ONE_VALUE = 1e-9
 """Numbers closer than this are one value: what is left of their difference is rounding."""
 

@@ -15,6 +15,7 @@ from service.learning.statistics import (
     auc_at_most,
     holm,
     one_more,
+    ordered_by_chance,
     rank_correlation,
     signed_rank,
     wilson,
@@ -130,6 +131,15 @@ def test_ranks_equal_those_of_scipy_with_ties(n: int) -> None:
     assert signed_rank(differences) == pytest.approx(expected)
     a, b = np.round(random.normal(size=(2, n)), 1)
     assert rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b)[0])
+
+
+def test_unrelated_columns_are_seldom_ordered() -> None:
+    random = np.random.default_rng(0)
+    chances = np.array([ordered_by_chance(*random.normal(size=(2, 40))) for _ in range(1000)])
+    assert 0.03 < (chances < 0.05).mean() < 0.07
+    same = random.normal(size=40)
+    assert ordered_by_chance(same, same) < 1e-12 < 1 - 1e-12 < ordered_by_chance(same, -same)
+    assert ordered_by_chance(same[:4], same[:4]) == 1.0
 
 
 def test_too_few_differences_and_one_value_prove_nothing() -> None:

@@ -121,8 +121,9 @@ class BatchFigures:
 
 @dataclass(frozen=True)
 class FirstNumber:
-    """A first version out of fold, beside the median of the targets. p: chance that it does as well by luck · p_skill:
-    chance of such errors, had it the skill that is due · constant: all targets are this value."""
+    """A first version out of fold, beside the median of the targets. p: chance that its errors are as small, or its
+    values ordered as the targets are, by luck · p_skill: chance of such errors, had it the skill that is due ·
+    constant: all targets are this value."""
 
     rows: int
     error: float

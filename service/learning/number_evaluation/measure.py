@@ -34,7 +34,7 @@ from service.learning.number_evaluation.figures import (
     sizes,
 )
 from service.learning.number_evaluation.repairs import best_repair
-from service.learning.statistics import at_least, holm, signed_rank
+from service.learning.statistics import at_least, holm, ordered_by_chance, signed_rank
 from service.learning.wording import amount
 
 Ints = NDArray[np.int64]
@@ -213,6 +213,7 @@ def _commonest(a: NumberAssessment, k: int) -> Commonest | None:
 
 
 def _first(a: NumberAssessment, k: int) -> FirstNumber:
+    """The order counts as well: where targets are skewed, no mean is as near to them as their median is."""
     goals, answers = a.batch_goals[:, k], a.candidate.on_batch[:, k]
     judged = np.isfinite(answers)
     targets = a.batch.targets[:, k]
@@ -220,14 +221,17 @@ def _first(a: NumberAssessment, k: int) -> FirstNumber:
     if not judged.any():
         return FirstNumber(0, 0.0, 0.0, middle, 1.0, 1.0, _constant(targets))
     error = sizes(goals[judged], answers[judged])
-    plain = sizes(goals[judged], np.full(judged.sum(), np.median(goals)))
     unit = float(a.grid.unit[k])
+    median = np.full(len(goals), np.median(goals))
+    if a.grid.from_ is not None:  # what is added back is no merit of the median
+        median = goals + (middle - targets) / unit
+    plain = sizes(goals[judged], median[judged])
     return FirstNumber(
         rows=int(judged.sum()),
         error=unit * float(error.mean()),
         median_error=unit * float(plain.mean()),
         median=middle,
-        p=signed_rank(plain - error),
+        p=min(signed_rank(plain - error), ordered_by_chance(answers[judged], goals[judged])),
         p_skill=chance(a, signed_rank(error - (1 - a.policy.first_version.min_skill) * plain)),
         constant=_constant(targets),
     )

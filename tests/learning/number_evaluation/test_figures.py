@@ -306,6 +306,28 @@ def test_first_versions(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     assert first(stream, inputs, targets, none)[:2] == (Outcome.PASS, True)
 
 
+def test_a_first_version_of_skewed_targets_is_known_by_their_order() -> None:
+    """Delays: most are nothing, some are hours. The mean of such rows is farther from most than the median is."""
+    stream = Stream(0.0, 1.0, batches=0)
+    inputs, _ = stream.draw(400)
+    late = np.exp(2 * stream.random.normal(size=400) + inputs[:, 0])[:, None]
+    mean = stream.grid.in_units(np.exp(2 + inputs[:, :1]))
+    errors, plain = np.abs(mean - stream.grid.in_units(late)), np.abs(late - np.median(late)) / stream.grid.unit
+    assert errors.mean() > plain.mean()
+    assert first(stream, inputs, late, mean)[0] is Outcome.PASS
+    assert first(stream, inputs, late, stream.random.permutation(mean))[0] is Outcome.UNDECIDED
+
+
+def test_a_first_version_of_differences_is_compared_in_targets() -> None:
+    """Tomorrow's price is today's, and nothing more is known: that is far better than any one price."""
+    stream = Stream(0.0, 20.0, target=NumberTarget.model_validate({"kind": "number", "from": 1}), batches=0)
+    inputs, targets = stream.draw(ROWS, noise=3.0)
+    none = np.zeros((ROWS, 1))
+    assert first(stream, inputs, targets, none)[:2] == (Outcome.PASS, False)
+    shuffled = stream.random.permutation(targets)
+    assert first(stream, inputs, shuffled, none)[0] is Outcome.UNDECIDED
+
+
 # trusted rows
 
 
