@@ -219,6 +219,7 @@ def test_second_versions_are_stopped_by_gross_units_alone() -> None:
     assert second.judged(inputs, targets).outcome is Outcome.PASS
     assert "divided by 10 they fit" in second.judged(inputs, 10 * targets).why
     assert second.judged(inputs, targets + targets.std()).outcome is Outcome.PASS
+    assert second.judged(inputs, targets + 4 * targets.std()).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("seed", range(3))
