@@ -69,7 +69,8 @@ class Dense(nn.Module):
 
 
 class Network(nn.Module):
-    """A version as a module. Raw inputs [n, ...] -> logits [n, C]; probabilities = softmax(logits / temperature)."""
+    """A version as a module. Raw inputs [n, ...] -> logits [n, C]; probabilities = softmax(logits / temperature). Where
+    targets are numbers, columns are answers in units of their grid [n, k]."""
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard
 from service.learning.data.target_grid import LIMB_BITS, REACH, UNIT_STEPS, NumberGrid
 from service.learning.ledger import sums as sums_module
+from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -107,6 +108,22 @@ def test_sums_of_goals_are_those_of_integers(seed: int, n: int, spread: float) -
             assert low_sum + (high_sum << LIMB_BITS) == sum(
                 int(h) * v for h, v in zip(entry.inputs[:, m].tolist(), t, strict=True)
             )
+
+
+def test_sums_without_rows_are_the_same_sums() -> None:
+    X, y = plane(120)
+    stream = learned([np.arange(40, 80), np.arange(80, 120)], X, y)
+    space = Space.of(stream.checkpoint)
+    ledger = Ledger.empty(space)
+    for rows in stream.history:
+        entry = SummedEntry.of(feature_rows(space, rows))
+        ledger = ledger.with_entry(SummedEntry.unpack(entry.pack()))
+    assert ledger.digest == digest(stream)
+    assert ledger.exam.numeric
+    assert np.array_equal(ledger.exam.targets[0], y[np.flatnonzero((y == ledger.exam.targets[0]).all(1))[0]])
+    exact = stream.checkpoint.layout.exact
+    head = number_head(ledger.all, 2, space.shift, exact.alpha)
+    assert np.array_equal(head.weight.astype(np.float32), stream.checkpoint.parts["head.0"]["weight"].numpy())
 
 
 def test_the_ends_of_the_grid_are_two_limbs_and_are_learned() -> None:
