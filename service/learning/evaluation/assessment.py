@@ -50,11 +50,11 @@ class Correctness:
         return Correctness(tuple(classes), rows.batches, batch, row, np.asarray(right, bool), kept)
 
     def against(
-        self, candidate: Answers, rows: Rows, few: int = 1, few_margins: int | None = 1
+        self, candidate: Answers, rows: Rows, few: int = 1, few_margins: int = 1
     ) -> tuple[Paired, dict[str, Paired], dict[str, Narrowed]]:
         """Compares that version and the candidate on the rows that both answered, over the columns that version had;
         on those of each class that has `few` of these rows or more; and by the margins of each that has `few_margins`,
-        where both know the same classes: one that is added takes a part of its neighbours' scores. None: of no class.
+        where both know the same classes: one that is added takes a part of its neighbours' scores.
         """
         number = {batch: k for k, batch in enumerate(self.batches)}
         batch = np.array([number.get(b, -1) for b in rows.batches], np.int64)[rows.batch]
@@ -74,7 +74,7 @@ class Correctness:
         every = np.arange(len(both))
         total = Paired.of(before, after)
         paired = {c: Paired.of(before[of], after[of]) for c, of in _by_class(rows.names, labels, every, few)}
-        if few_margins is None or self.margin is None or set(self.classes) != set(candidate.classes):
+        if self.margin is None or set(self.classes) != set(candidate.classes):
             return total, paired, {}
         was, now = self.margin[of_self].astype(np.float64), candidate.margins(rows)[both]
         known = np.flatnonzero(~np.isnan(was) & ~np.isnan(now))
@@ -226,17 +226,17 @@ def since(a: Assessment) -> tuple[Since, ...]:
     """Every remembered version beside the candidate, on rows and columns that both have; oldest first.
 
     Where recent rows alone are trusted, on those that still count, and of the versions that answered most of them: what
-    an older one has in common with them is a batch or two that is about to leave. Margins are not compared then: a
-    stream that moves takes them along.
+    an older one has in common with them is a batch or two that is about to leave. Classes are not compared then:
+    a stream that moves takes now from one, now from another.
     """
     rows, candidate, least = a.trusted, a.candidate.on_trusted, 1.0
-    few_margins: int | None = a.policy.slow_loss.min_margins
     if a.policy.trusted == "recent":
         counts = np.array([batch not in a.faded for batch in rows.batches], bool)[rows.batch]
         rows, candidate, least = rows.take(counts), candidate.take(counts), counts.sum() / 2
-        few_margins = None
-    few = a.policy.worst_class.min_rows
+    few, few_margins = a.policy.worst_class.min_rows, a.policy.slow_loss.min_margins
     compared = [Since(number, *bits.against(candidate, rows, few, few_margins)) for number, bits in a.past.bits]
+    if a.policy.trusted == "recent":
+        compared = [replace(s, classes={}, margins={}) for s in compared]
     return tuple(s for s in compared if s.paired.rows >= least)
 
 

@@ -267,6 +267,16 @@ def test_margins_that_fall_hold_a_version_but_on_a_stream_that_moves(trusted: st
     assert trusted != "all" or '1 of 30 rows of "b"' in report.gate.why
 
 
+def test_on_a_stream_that_moves_small_losses_of_one_class_hold_nothing() -> None:
+    """Of 30 rows of b ten are lost, of 370 of a none: 2.5 points in all."""
+    exam, now = rows("a" * 370 + "b" * 30, "bat_0"), says("ab", "a" * 380 + "b" * 20)
+    best = Correctness.of(exam, np.ones(400, bool), ("a", "b"))
+    for trusted, expected in (("all", [9]), ("recent", [])):
+        policy, past = GatePolicy(trusted=trusted), Past(bits=[(3, best)])
+        report = assess(assessment(policy=policy, trusted=exam, base=now, candidate=now, yardstick=now, past=past))
+        assert [rule.number for rule in report.gate.rules if rule.severity] == expected
+
+
 def test_what_a_new_class_takes_is_excused_where_it_is_shown_to_be_a_class_of_its_own() -> None:
     """A third of the rows of b go to n. Nothing tells its rows from those, or everything does."""
     trusted, batch = rows("ab" * 60, "bat_0"), replace(rows("n" * 40, "bat_1"), folds=np.arange(40) % 10)
