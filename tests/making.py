@@ -28,6 +28,12 @@ def make_model(runtime: Runtime, name: str = "digits", spec: InputSpec = VECTOR,
         return models.create(session, CreateModel.model_validate({"name": name, "input": spec, **fields})).id
 
 
+def make_number_model(runtime: Runtime, name: str, grid: NumberGrid, **target: object) -> int:
+    """A model of numbers on this grid. -> its id"""
+    members = {"scale": grid.scale, "names": grid.names, "size": grid.size, "from": grid.from_}
+    return make_model(runtime, name, target={"kind": "number", **members, **target})
+
+
 def make_version(
     runtime: Runtime,
     name: str = "digits",

@@ -72,11 +72,15 @@ def _read(body: bytes, shape: tuple[int, ...]) -> Usual | None:
     if not body.startswith(b"{"):  # a byte-order mark would pass
         return None
     document = _parsers.parser.parse(body)
-    if not isinstance(document, simdjson.Object) or len(document) > 2 or not MEMBERS.issuperset(document.keys()):
+    if not isinstance(document, simdjson.Object) or len(document) > 2:
+        return None
+    members = list(document.keys())
+    if not MEMBERS.issuperset(members):
         return None
     rows = document["inputs"]
-    top, level = (document.get("top"), document.get("level")) if len(document) == 2 else (None, None)
-    if len(document) == 2 and top is None and level is None:  # inputs twice, or null
+    top = document["top"] if "top" in members else None
+    level = document["level"] if "level" in members else None
+    if len(members) == 2 and top is None and level is None:  # null, or rows twice
         return None
     if (top is not None and type(top) is not int) or (level is not None and type(level) is not float):
         return None

@@ -142,7 +142,7 @@ class LiveModels:
         self._followed = mark
 
     def reread(self, name: str) -> None:
-        """Reads a model's pointers after this process moved them."""
+        """Reads a model's pointers, and the level of its intervals, after this process changed them."""
         self._table.refresh(name)
 
     def troubles(self) -> dict[str, str]:

@@ -67,7 +67,8 @@ class PointerTable:
 
     def level(self, name: str) -> float:
         """The level of intervals that a model has."""
-        return USUAL_LEVEL
+        pointers = self._pointers.get(name)
+        return USUAL_LEVEL if pointers is None or pointers.level is None else pointers.level
 
     def number(self, name: str, text: str) -> int | None:
         """The number of the version that a path names, or None if only the database knows."""

@@ -25,7 +25,7 @@ from service.server.protocol import HttpProtocol
 from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from tests.api.conftest import Api, MakeApi
-from tests.making import keep_version, make_model, make_version, number_checkpoint
+from tests.making import keep_version, make_number_model, make_version, number_checkpoint
 
 PATH = "/v1/models/digits/predictions"
 KEY = {"authorization": "Bearer secret"}
@@ -169,7 +169,7 @@ def test_the_same_answer_by_either_way(
 
 def test_numbers_are_answered_on_the_fast_path_too(port: Port) -> None:
     grid = NumberGrid(names=["MW"], offset=[500.0], step=[0.001])
-    make_model(port.api.runtime, "load")
+    make_number_model(port.api.runtime, "load", grid)
     keep_version(port.api.runtime, "load", number_checkpoint(grid))
     path = "/v1/models/load/predictions"
     port.post(path, JSON, GOOD)  # it is loaded when it is first asked

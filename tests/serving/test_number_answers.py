@@ -77,7 +77,7 @@ def test_json_has_every_digit_of_a_float64() -> None:
     assert all(isinstance(value, float) for p in written for value in p["values"])
     kind = loaded(ONE).predictor.kind
     odd = np.array([[-0.0], [5e-324], [0.1 + 0.2], [1.7976931348623157e308], [-1e16]])
-    values = Values(kind, odd, odd, rows(5), 0.9, np.repeat(odd[..., None], 2, -1))
+    values = Values(kind, odd, odd, odd[:0], 0.9, np.repeat(odd[..., None], 2, -1))
     back = json.loads(f"[{kind.rows(values, PredictOptions(level=0.9))}]")
     assert [repr(p["value"]) for p in back] == [repr(value) for value in odd[:, 0].tolist()]
     assert [p["interval"] for p in back] == [[p["value"], p["value"]] for p in back]
@@ -111,6 +111,18 @@ def test_words_of_another_kind_are_refused() -> None:
     with pytest.raises(InvalidContent, match="by top") as caught:
         predict(classes, np.ones((1, 4), np.float32), PredictOptions(level=0.8))
     assert caught.value.errors[0][0] == "/level"
+
+
+def test_a_source_with_a_head_of_its_own_is_answered_by_it() -> None:
+    made = number_checkpoint(ONE)
+    north = {"weight": torch.zeros(1, 3), "bias": torch.tensor([2.0])}
+    layout = made.layout.model_copy(update={"sources": ["north"]})
+    version = Loaded(1, "load", 7, "", Predictor(Checkpoint(layout, {**made.parts, "head.source.0": north})))
+    answer = json.loads(predict(version, rows(3), PredictOptions(source="north", level=0.5)).json())
+    size = 5 * 0.5 * 64  # beyond 1 unit: the fifth group
+    assert answer["predictions"] == [{"value": 628.0, "interval": [628.0 - size, 628.0 + size]}] * 3
+    usual = predict(version, rows(3)).answers.values
+    assert np.array_equal(predict(version, rows(3), PredictOptions(source="south")).answers.values, usual)
 
 
 def test_a_version_without_a_learned_row_says_so() -> None:

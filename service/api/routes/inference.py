@@ -33,7 +33,7 @@ from service.intake.oip_tensors import NAME
 from service.registry import aliases, models
 from service.registry.sql.tables import Version
 from service.serving.answers import check_knows
-from service.serving.kinds import classes, outputs_of
+from service.serving.kinds import outputs_of
 from service.serving.kinds.kind import PredictOptions
 from service.serving.kinds.output_tensors import PIECE
 from service.serving.loaded_versions import Loaded
@@ -206,7 +206,11 @@ def _metadata(shared: Context, name: str, version: str | None) -> contract.Model
         else:
             shown = aliases.present(session, model, version)
             numbers = [shown.number]
-        outputs = classes.shapes(-1) if shown is None else outputs_of(shown.layout, [s["part"] for s in shown.shards])
+        predicted = models.target_of(model)
+        if shown is None:
+            outputs = outputs_of(predicted)
+        else:
+            outputs = outputs_of(predicted, len(shown.classes), [shard["part"] for shard in shown.shards])
         spec = row_bodies.input_of(model)
     datatype = "BYTES" if isinstance(spec, TextInput) else "FP32"
     return contract.ModelMetadata(

@@ -102,6 +102,8 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
         if order.target is not None:
             check_target(models.changed_target(record, order.target), input_of(record))
         models.patch(session, record, order)
+    if order.target is not None:
+        shared.runtime.live.reread(model)
     shared.runtime.work.set()
     return _shown(shared, model, 200, {})
 

@@ -14,14 +14,17 @@ LEVELS = 100
 """Quantile j of a group is that of level (j + 1) / LEVELS."""
 
 
-def bounds(part: Mapping[str, Floats], values: Floats, level: float) -> tuple[Floats, Floats]:
-    """The lower and the upper ends of intervals around values [n, k], all in units of the grid. -> [n, k], [n, k]
+def bounds(part: Mapping[str, Floats], values: Floats, level: float) -> Floats:
+    """The lower and the upper ends of intervals around values [n, k], all in units of the grid. -> [2, n, k]
 
     part: edges [k, 4], between the five groups that a value may be in, and quantiles [k, 5, 99], of the size of the
     errors made in each group, at the levels 0.01 to 0.99; the next of these levels that is at least `level` is taken.
     """
-    of_level = part["quantiles"][:, :, math.ceil(level * LEVELS - 1e-9) - 1]
-    half = np.empty(values.shape)
-    for j, edges in enumerate(part["edges"]):
-        half[:, j] = of_level[j][edges.searchsorted(values[:, j])]
-    return values - half, values + half
+    place = math.ceil(level * LEVELS - 1e-9) - 1
+    ends = np.empty((2, *values.shape))
+    for j, (edges, quantiles) in enumerate(zip(part["edges"], part["quantiles"], strict=True)):
+        value = values[:, j]
+        half = quantiles[edges.searchsorted(value), place]
+        np.subtract(value, half, ends[0, :, j])
+        np.add(value, half, ends[1, :, j])
+    return ends

@@ -3,9 +3,9 @@ apart."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
+from service.contract.targets import Target
 from service.learning.network.checkpoint import Checkpoint
 from service.serving.kinds import classes, numbers
 from service.serving.kinds.kind import AnyKind
@@ -24,8 +24,9 @@ def kind_of_target(checkpoint: Checkpoint) -> AnyKind:
     return numbers.NumberKind(layout.numbers, checkpoint.outputs, checkpoint.parts.get(INTERVAL))
 
 
-def outputs_of(layout: Mapping[str, Any], parts: Collection[str]) -> list[OutputShape]:
-    """The outputs of a version that is not loaded, by its stored layout and the names of its parts."""
-    if (grid := layout.get("numbers")) is None:
-        return classes.shapes(len(layout["classes"]))
-    return numbers.shapes(len(grid["names"]), INTERVAL in parts)
+def outputs_of(target: Target, known: int = -1, parts: Collection[str] = (INTERVAL,)) -> list[OutputShape]:
+    """The outputs of a model, or of a version that is not loaded: by what the model predicts, by the number of classes
+    that the version knows (-1: any), and by the names of its parts."""
+    if target.kind == "class":
+        return classes.shapes(known)
+    return numbers.shapes(target.size, INTERVAL in parts)

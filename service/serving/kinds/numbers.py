@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from service.errors import InvalidContent
@@ -44,13 +43,14 @@ class Values(NamedTuple):
 
     values: [n, k]. intervals: [n, k, 2] at `level`; None where they were not asked for, or the version has none.
     outside: rows with values outside the range that the model declares.
-    given: what the head gave, in units of the grid [n, k]; inputs: the rows. Intervals of another level need both.
+    given: what the head gave, in units of the grid [n, k]. added: the column of the rows that is added back [n, 1], if
+    one is. Intervals of another level need both.
     """
 
     kind: NumberKind
     values: Floats
-    given: NDArray[Any]
-    inputs: Array
+    given: Floats
+    added: Array
     level: float | None = None
     intervals: Floats | None = None
     outside: frozenset[int] = frozenset()
@@ -62,12 +62,12 @@ class Values(NamedTuple):
     def part(self, start: int, stop: int) -> Values:
         if start == 0 and stop == len(self.values):
             return self
-        kind, values, given, inputs, level, intervals, outside = self
+        kind, values, given, added, level, intervals, outside = self
         if outside:
             outside = frozenset(k - start for k in outside if start <= k < stop)
         rows = slice(start, stop)
         intervals = None if intervals is None else intervals[rows]
-        return Values(kind, values[rows], given[rows], inputs[rows], level, intervals, outside)
+        return Values(kind, values[rows], given[rows], added[rows], level, intervals, outside)
 
     def marked(self, outside: frozenset[int]) -> Values:
         return self._replace(outside=outside)
@@ -77,7 +77,7 @@ class Values(NamedTuple):
         level = options.level
         if level == self.level or level is None:
             return self
-        return self._replace(level=level, intervals=self.kind.intervals(self.given, self.inputs, level))
+        return self._replace(level=level, intervals=self.kind.intervals(self.given, self.added, level))
 
     def kept(self, options: PredictOptions) -> Values:
         intervals = None if self.intervals is None else self.intervals.copy()
@@ -109,7 +109,7 @@ class Values(NamedTuple):
         return first._replace(
             values=np.concatenate([p.values for p in parts]),
             given=np.concatenate([p.given for p in parts]),
-            inputs=np.concatenate([p.inputs for p in parts]),
+            added=np.concatenate([p.added for p in parts]),
             intervals=np.concatenate(intervals) if intervals else None,
             outside=outside,
         )
@@ -130,26 +130,26 @@ class NumberKind(Kind[Values]):
     def __init__(self, grid: NumberGrid, names: Sequence[str], interval: Tensors | None) -> None:
         self.names, self.order = names, range(len(names))
         self.outputs = (VALUE,) if interval is None else (VALUE, INTERVAL)
-        self._grid, self._unit, self._origin = grid, grid.unit, np.array(grid.offset)
+        self._from = grid.from_
+        self._grid = grid if grid.from_ is None else grid.model_copy(update={"from_": 0})  # answers keep that column
+        self._unit, self._origin = grid.unit, np.array(grid.offset)
         self._interval = None if interval is None else {name: part.double().numpy() for name, part in interval.items()}
 
     def answers(self, given: Tensor, inputs: Array) -> Values:
-        answers = given.numpy()
-        return Values(self, self._targets(answers, inputs), answers, inputs)
+        answers = given.double().numpy()
+        added = NOTHING if self._from is None else inputs[:, self._from, None].copy()
+        return Values(self, self._targets(answers, added), answers, added)
 
-    def intervals(self, given: NDArray[Any], inputs: Array, level: float) -> Floats | None:
-        """[n, k, 2] at this level, from what the head gave [n, k]; None where the version has none."""
+    def intervals(self, given: Floats, added: Array, level: float) -> Floats | None:
+        """[n, k, 2] at this level, see `Values`; None where the version has none."""
         if self._interval is None:
             return None
-        low, high = bounds(self._interval, given, level)
-        intervals = np.empty((*given.shape, 2))
-        intervals[..., 0] = self._targets(low, inputs)
-        intervals[..., 1] = self._targets(high, inputs)
-        return intervals
+        ends = self._targets(bounds(self._interval, given, level), added)
+        return ends.transpose(1, 2, 0)
 
-    def _targets(self, answers: NDArray[Any], inputs: Array) -> Floats:
+    def _targets(self, answers: Floats, added: Array) -> Floats:
         goals = answers * self._unit + self._origin  # `NumberGrid.value`, whose arrays are made once here
-        return self._grid.targets(goals, inputs)
+        return self._grid.targets(goals, added)
 
     def settled(self, options: PredictOptions, model: str, level: Callable[[], float]) -> PredictOptions:
         if options.top is not None:

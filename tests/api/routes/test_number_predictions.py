@@ -19,12 +19,13 @@ from service.contract.inference import InferenceResponse, ModelMetadata
 from service.contract.media import NPY, RAW
 from service.contract.resources import NumberPredictions
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
+from service.registry import models
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.api.conftest import Api, pointers
 from tests.api.test_raw_bodies import bare, saved
 from tests.intake.test_oip_tensors import binary, tensor
-from tests.making import keep_version, make_model, make_version, number_checkpoint
+from tests.making import keep_version, make_number_model, make_version, number_checkpoint
 from tests.running import Server
 from tsuika import Client
 
@@ -39,7 +40,7 @@ TWO = NumberGrid(names=["low", "high"], offset=[500.0, -2.0], step=[64 / UNIT_ST
 def answering(api: Api) -> Api:
     """An application with "load", one number a row; "pair", two; and "digits", classes."""
     for name, grid in (("load", ONE), ("pair", TWO)):
-        make_model(api.runtime, name)
+        make_number_model(api.runtime, name, grid)
         keep_version(api.runtime, name, number_checkpoint(grid))
     make_version(api.runtime)
     return api
@@ -197,6 +198,12 @@ def test_the_protocol_gives_values_and_intervals(answering: Api) -> None:
 
 def test_models_of_numbers_describe_themselves(answering: Api) -> None:
     keep_version(answering.runtime, "pair", number_checkpoint(TWO, intervals=False))
+    make_number_model(answering.runtime, "new", TWO)
+    new = ModelMetadata.model_validate(answering.ok("GET", "/v2/models/new"))
+    assert (new.versions, [(t.name, t.shape) for t in new.outputs]) == (
+        [],
+        [("value", [-1, 2]), ("interval", [-1, 2, 2])],
+    )
     for path, outputs in [
         ("/v2/models/load", [("value", "FP64", [-1, 1]), ("interval", "FP64", [-1, 1, 2])]),
         ("/v2/models/pair/versions/1", [("value", "FP64", [-1, 2]), ("interval", "FP64", [-1, 2, 2])]),
@@ -210,6 +217,32 @@ def test_models_of_numbers_describe_themselves(answering: Api) -> None:
     assert refused == '"interval" is no output of this version. There is value.'
     whole = answering.ok("POST", "/v2/models/pair/infer", {"inputs": [tensor()]})
     assert [output["name"] for output in whole["outputs"]] == ["value"]
+
+
+def test_the_level_of_a_model_is_followed_by_all_its_versions(answering: Api) -> None:
+    keep_version(answering.runtime, "load", number_checkpoint(ONE, seed=1))
+
+    def levels() -> list[float]:
+        paths = [PATH, "/v1/models/load/versions/1/predictions", "/v1/models/pair/predictions"]
+        return [answering.ok("POST", path, {"inputs": [ROW]})["level"] for path in paths]
+
+    assert levels() == [0.9, 0.9, 0.9]
+    answering.ok("PATCH", "/v1/models/load", {"target": {"level": 0.55}})
+    assert levels() == [0.55, 0.55, 0.9]
+    with answering.runtime.database.writing() as session:  # as another process does
+        model = models.get(session, "load")
+        model.target = {**model.target, "level": 0.625}
+    answering.runtime.live.refresh()
+    assert levels() == [0.625, 0.625, 0.9]
+    [interval] = answering.ok("POST", INFER, {"inputs": [tensor()], "outputs": [{"name": "interval"}]})["outputs"]
+    assert interval["parameters"]["level"] == 0.625
+
+
+def test_the_level_takes_no_query(answering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering.ok("POST", PATH, {"inputs": [ROW]})
+    monkeypatch.setattr(answering.runtime.database, "looking", None)
+    monkeypatch.setattr(answering.runtime.database, "reading", None)
+    assert answering.ok("POST", PATH, {"inputs": [ROW]})["level"] == 0.9
 
 
 def test_a_large_inference_is_read_aside(answering: Api) -> None:
@@ -235,7 +268,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
     (folder / "data").mkdir()
     shutil.copy(migrated, folder / "data" / "tsuika.db")
     runtime = Runtime(Settings.from_environment({"TSUIKA_DATA": str(folder / "data")}))
-    make_model(runtime, "load")
+    make_number_model(runtime, "load", ONE)
     keep_version(runtime, "load", number_checkpoint(ONE, seed=1, intervals=False))
     keep_version(runtime, "load", number_checkpoint(ONE))
     runtime.close()
