@@ -163,7 +163,7 @@ def disagrees_broadly(
         what += f"{_times(largest)} as large as usual"
         what += f" (off by {number.error(batch.error)} on average)."
         return Finding(what, _ratio(largest), rule.times, Severity.HELD, LOOK)
-    if _surely(batch.bias, policy) and abs(batch.bias.value) > rule.max_bias:
+    if _surely(batch.bias, policy) and abs(batch.bias.value) > max(rule.max_bias, abs(batch.bias.usual)):
         side = "higher" if batch.bias.value > 0 else "lower"
         what = f"The targets{number.of} are {number.error(abs(batch.off))} {side} on average than version "
         what += f"{measured.live} expects: {abs(batch.bias.value):.1f} usual errors."

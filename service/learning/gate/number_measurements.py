@@ -16,18 +16,23 @@ from service.learning.wording import amount
 
 @dataclass(frozen=True)
 class Rise:
-    """Mean error before and after on the same rows. p: chance of such a rise, p_fall: of such a fall (Wilcoxon)."""
+    """Mean error before and after on the same rows. p: chance of such a rise, p_fall: of such a fall (Wilcoxon).
+
+    least: what a rise is relative to at least, where the error before is smaller.
+    """
 
     rows: int
     before: float
     after: float
     p: float
     p_fall: float = 1.0
+    least: float = 0.0
 
     @property
     def rise(self) -> float:
         """Relative: 0.05 for 5 % more."""
-        return self.after / self.before - 1 if self.before else 0.0
+        size = max(self.before, self.least)
+        return (self.after - self.before) / size if size else 0.0
 
 
 @dataclass(frozen=True)

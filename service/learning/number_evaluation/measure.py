@@ -31,6 +31,7 @@ from service.learning.number_evaluation.figures import (
     outliers,
     own_order,
     ratios,
+    recent,
     sizes,
 )
 from service.learning.number_evaluation.repairs import best_repair
@@ -45,6 +46,9 @@ SHARED = 0.75
 """Part of today's trusted rows that an earlier version must have answered. It knew what it answers of fewer from little
 else: of eight honest streams the rows of a twentieth to a half of all updates were 10 % worse than by some earlier
 version, and with three quarters of them in common none were but after a jump."""
+REAL = 0.5
+"""Part of the error on the last batches, before they were learned, that a rise is relative to at least. A head of 1,000
+features that knew seven weeks of half-hourly demand was off by 0.05 on other rows of these, and by 0.74 on the next."""
 SAME = 1e-12
 """Targets closer than this, relative, are all one."""
 
@@ -82,7 +86,11 @@ def change(a: NumberAssessment, k: int, goals: Floats, before: Floats, after: Fl
 
 
 def _rise(a: NumberAssessment, k: int, before: Floats, after: Floats) -> Rise:
-    """From |errors| in units, row by row. [n], n >= 1"""
+    """From |errors| in units, row by row. [n], n >= 1
+
+    Relative to half of those really made on the last batches at least: wide heads answer other rows of what was learned
+    far better, and how much better says little.
+    """
     unit = float(a.grid.unit[k])
     return Rise(
         rows=len(before),
@@ -90,7 +98,14 @@ def _rise(a: NumberAssessment, k: int, before: Floats, after: Floats) -> Rise:
         after=unit * float(after.mean()),
         p=chance(a, signed_rank(after - before)),
         p_fall=signed_rank(before - after),
+        least=unit * REAL * _tested_error(a, k),
     )
+
+
+def _tested_error(a: NumberAssessment, k: int) -> float:
+    """Mean |error| on tested rows of the last batches, in units; 0 without any."""
+    errors = np.concatenate([np.zeros(0), *(np.abs(tested.error[:, k]) for tested in recent(a))])
+    return float(errors.mean()) if len(errors) else 0.0
 
 
 def _trusted(a: NumberAssessment, k: int) -> Rise | None:

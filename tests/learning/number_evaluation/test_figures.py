@@ -390,6 +390,15 @@ def test_the_second_batch_of_a_stream_may_move_more_than_the_hundredth(
     assert "(+30.0 %; 10 % are allowed)" in report.why
 
 
+def test_a_rise_of_next_to_nothing_is_none(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    """Rows of days that were learned are answered a hundred times as well as those to come."""
+    a = stream.assessment(*batch)
+    near, nearer = (a.trusted_goals - part * (a.trusted_goals - a.candidate.on_trusted) for part in (0.02, 0.01))
+    base, candidate = (NumberAnswers(on_trusted, a.candidate.on_batch) for on_trusted in (nearer, near))
+    report = stream.judged(*batch, base=base, candidate=candidate, past=NumberPast(stream.past[-2:]))
+    assert fired(report) == {}
+
+
 def test_versions_that_answered_few_of_todays_rows_are_not_compared(
     stream: Stream, batch: tuple[Floats, Floats]
 ) -> None:
