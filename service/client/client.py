@@ -46,9 +46,10 @@ class Client:
         self.transport.close()
 
     def create_model(self, name: str, input: dict[str, Any], **settings: Any) -> RemoteModel:
-        """A new model. `settings`: architecture, classes, method, gate, promotion, retention."""
-        self.transport.call("POST", "/v1/models", Model, {"name": name, "input": input, **settings})
-        return self.model(name)
+        """A new model. `settings`: target (by default a class; {"kind": "number"} predicts numbers), architecture,
+        classes, method, gate, promotion, retention."""
+        made = self.transport.call("POST", "/v1/models", Model, {"name": name, "input": input, **settings})
+        return RemoteModel(self.transport, name, made.target.kind)
 
     def model(self, name: str) -> RemoteModel:
         """A handle on a model; nothing is sent yet."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any, Literal, overload
 from urllib.parse import quote
 
 from pydantic import RootModel
 
 from service.client.transport import Transport
-from service.client.values import plain, plain_labels
+from service.client.values import are_numbers, plain, plain_labels, plain_targets
 from service.client.waiting import OnProgress, until_final
 from service.contract.enums import NewClasses, UpdateState
 from service.contract.report import Certificate
@@ -34,11 +34,13 @@ class AnyPredictions(RootModel[NumberPredictions | Predictions]):
 
 
 class RemoteModel:
-    """A handle: it holds a name and asks the service each time. Made by `Client.model` and `Client.create_model`."""
+    """A handle: it holds a name and asks the service each time, but for what the model predicts, which never changes.
+    Made by `Client.model` and `Client.create_model`."""
 
-    def __init__(self, transport: Transport, name: str) -> None:
+    def __init__(self, transport: Transport, name: str, predicts: Literal["class", "number"] | None = None) -> None:
         self.name = name
         self._transport = transport
+        self._predicts = predicts
         self._path = f"/v1/models/{quote(name, safe='')}"
 
     def __repr__(self) -> str:
@@ -49,7 +51,7 @@ class RemoteModel:
         return self._transport.call("GET", self._path, Model)
 
     def configure(self, **changes: Any) -> Model:
-        """Change `method`, `gate`, `promotion` or `retention`."""
+        """Change `method`, `gate`, `promotion` or `retention`; of a target that is numbers, yardstick and level."""
         return self._transport.call("PATCH", self._path, Model, changes)
 
     def archive(self) -> None:
@@ -75,8 +77,9 @@ class RemoteModel:
         """Learn from rows, from stored batches (ids) or from everything that waits ("pending").
 
         inputs: n rows, lists or arrays; texts; images as arrays [n, c, h, w] or the bytes of PNG or JPEG files. labels:
-        n names, None where nobody knows. groups: what rows belong to that must not be learned from and judged by at
-        once (a patient, a video, a document): n names, None for a row in none, or one name for all.
+        n names, None where nobody knows; of a model that predicts numbers n numbers, or n lists of them. groups: what
+        rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n names,
+        None for a row in none, or one name for all.
         `method`: a name, or {"name": ..., parameter: ...}.
         Returns the update once it is final, with verdict and report; with `wait=None` at once, queued.
         Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
@@ -84,7 +87,7 @@ class RemoteModel:
         """
         body = _given(
             inputs=plain(inputs),
-            labels=plain_labels(labels),
+            **self._annotated(labels),
             groups=plain_labels(groups),
             batches=batches if batches is None or isinstance(batches, str) else list(batches),
             new_classes=new_classes,
@@ -104,10 +107,10 @@ class RemoteModel:
         source: str | None = None,
         again: bool | None = None,
     ) -> Batch:
-        """Store rows without learning them yet; rows whose label is None are no class's. `groups`: as of `update`."""
+        """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
         body = _given(
             inputs=plain(inputs),
-            labels=plain_labels(labels),
+            **self._annotated(labels),
             groups=plain_labels(groups),
             new_classes=new_classes,
             source=source,
@@ -136,6 +139,16 @@ class RemoteModel:
     def erase(self, batches: Sequence[str] | str, reason: str = "", *, wait: float | None = 600.0) -> Update:
         """Retract, then delete the rows and everything that was made of them."""
         return self.retract(batches, reason, erase=True, wait=wait)
+
+    def _annotated(self, labels: Any) -> dict[str, Any]:
+        """Labels, or targets where the model predicts numbers. Whole numbers may be either: then the service says once
+        what the model predicts."""
+        named = plain_labels(labels)
+        if not are_numbers(named):
+            return {"labels": named}
+        if self._predicts is None:
+            self._predicts = self.info().target.kind
+        return {"targets": plain_targets(named)} if self._predicts == "number" else {"labels": named}
 
     def _ordered(self, what: str, body: Any, wait: float | None, on_progress: OnProgress | None) -> Update:
         at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)

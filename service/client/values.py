@@ -31,6 +31,24 @@ def plain_labels(value: Any) -> Any:
     return [None if _missing(label) else label for label in labels]
 
 
+def plain_targets(value: Any) -> Any:
+    """Targets as a list of numbers, or of lists; None, and rows of which nothing is known, as None."""
+    targets = plain_labels(value)
+    if not isinstance(targets, list):
+        return targets
+    return [_plain_row(target) if isinstance(target, list | tuple) else target for target in targets]
+
+
+def are_numbers(labels: Any) -> bool:
+    """Whether plain labels may be targets: numbers, lists of them, or None."""
+    return isinstance(labels, list) and set(map(type, labels)) <= {int, float, list, tuple, type(None)}
+
+
+def _plain_row(target: list[Any] | tuple[Any, ...]) -> list[Any] | None:
+    row = [None if _missing(number) else number for number in target]
+    return row if any(number is not None for number in row) else None
+
+
 def _all_plain(values: list[Any] | tuple[Any, ...]) -> bool:
     """Quick for long rows of numbers and for texts."""
     return set(map(type, values)) <= {int, float, str, bool, type(None)}

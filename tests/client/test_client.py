@@ -27,6 +27,7 @@ from service.client import (
     Unreachable,
 )
 from service.client.values import plain, plain_labels
+from service.contract.number_policy import NumberPolicy
 from service.intake.multipart import read_parts
 
 Answer = httpx.Response | Exception
@@ -229,6 +230,46 @@ def test_lists_are_read_page_by_page() -> None:
     door = Door(ok({"items": [batch], "next_cursor": "c"}), ok({"items": [batch], "next_cursor": None}))
     assert len(list(client(door).model("digits").batches(source="shop"))) == 2
     assert dict(door.requests[1].url.params) == {"cursor": "c", "source": "shop"}
+
+
+NUMBERS = {"target": {"kind": "number"}, "gate": NumberPolicy().model_dump(mode="json")}
+
+
+@pytest.mark.parametrize(
+    ("labels", "sent"),
+    [
+        ([512.3, 498], [512.3, 498]),
+        (np.array([1, 2]), [1, 2]),
+        (np.array([[1.5], [np.nan]]), [[1.5], None]),
+        ([[1, 2], (None, None), [3, None]], [[1, 2], None, [3, None]]),
+        ([None, None], [None, None]),
+    ],
+)
+def test_numbers_are_targets_of_a_model_that_predicts_numbers(labels: Any, sent: Any) -> None:
+    door = Door(ok(a_model(**NUMBERS)), ok(an_update("succeeded")), ok(an_update("succeeded")))
+    model = client(door).model("load")
+    for _ in range(2):
+        model.update([[1], [2]], labels)
+    assert [request.method for request in door.requests] == ["GET", "POST", "POST"]
+    assert door.body(1) == door.body(2) == {"inputs": [[1], [2]], "targets": sent}
+
+
+def test_whole_numbers_are_names_of_classes_elsewhere_and_a_new_model_need_not_be_asked() -> None:
+    door = Door(ok(a_model(), 201), ok(an_update("succeeded")), ok(an_update("succeeded")))
+    model = client(door).create_model("digits", {"kind": "vector", "size": 64})
+    model.update([[1], [2]], [4, None])
+    model.update([[1], [2]], ["4", "5"])
+    assert [door.body(n)["labels"] for n in (1, 2)] == [[4, None], ["4", "5"]]
+
+
+def test_a_model_that_predicts_numbers_is_made_and_configured() -> None:
+    door = Door(ok(a_model(**NUMBERS), 201), ok(an_update("succeeded")), ok(a_model(**NUMBERS)))
+    model = client(door).create_model("load", {"kind": "vector", "size": 3}, target={"kind": "number", "from": 2})
+    model.update([[1, 2, 3]], [4])
+    made = model.configure(target={"level": 0.8})
+    assert door.body()["target"] == {"kind": "number", "from": 2}
+    assert door.body(1)["targets"] == [4]
+    assert isinstance(made.gate, NumberPolicy)
 
 
 def test_arrays_travel_as_lists_and_nan_is_refused_before_it_leaves() -> None:
