@@ -81,7 +81,9 @@ def verify(
         total = stored_sums(runtime, model, version)
         if total is None:  # everything was taken back
             judge = next(shard["digest"] for shard in version.shards if shard["part"] == "judge")
-            total = Sums.empty(unpack(runtime.store.get(SHARDS, judge))[0]["weight"].shape[1])
+            features = unpack(runtime.store.get(SHARDS, judge))[0]["weight"].shape[1]
+            numbers = version.layout.get("numbers")  # the grid, where targets are numbers: each has two limbs
+            total = Sums.empty(features + (2 * len(numbers["offset"]) if numbers else 0))
         recomputed, rows = total.digest(space), total.rows
     except CorruptArtifact:
         if not damaged:

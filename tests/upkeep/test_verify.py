@@ -152,14 +152,16 @@ def test_a_version_whose_entries_are_gone_from_the_registry_is_a_conflict(runtim
         verify(runtime, "digits", 1)
 
 
+@pytest.mark.parametrize(("numbers", "width"), [(None, 3), ({"offset": [0.0, 1.0]}, 7)])
 def test_a_version_from_which_everything_was_taken_back_holds_the_digest_of_no_rows(
-    runtime: Runtime, facts: Facts
+    runtime: Runtime, facts: Facts, numbers: dict[str, list[float]] | None, width: int
 ) -> None:
     with runtime.database.writing() as session:
         digits = models.get(session, "digits")
         judge = runtime.store.put(SHARDS, pack({"weight": np.zeros((0, 3), np.float32)}))
         parts = [{"part": "judge", "digest": judge, "bytes": 4, "learned": []}]
-        empty = replace(made([], SPACE), ledger_digest=Sums.empty(3).digest(SPACE), shards=parts)
+        empty = replace(made([], SPACE), ledger_digest=Sums.empty(width).digest(SPACE), shards=parts)
+        empty = replace(empty, layout={"numbers": numbers})
         versions.add(session, digits, learn(session, digits, []), None, empty)
     verified = verify(runtime, "digits", 2)
     assert verified.holds
