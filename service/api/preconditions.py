@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from fastapi import Request
 from sqlalchemy.orm import Session
@@ -114,18 +115,22 @@ def check_retention(retention: Retention, live: Version | None) -> None:
         )
 
 
-def check_labels(labelled: int, choice: MethodChoice, live: Version | None, pointer: str) -> None:
-    """Raises InvalidContent where no row of an update has a label, and its method needs labels or no version is
-    live."""
+def check_labels(
+    labelled: int, choice: MethodChoice, live: Version | None, pointer: str, noun: Literal["label", "target"] = "label"
+) -> None:
+    """Raises InvalidContent where no row of an update has a label or target, and its method needs some or no version
+    is live."""
     able = live is not None and choice.name in METHODS and METHODS[choice.name].unlabelled
     if labelled or able:
         return
     if live is None:
-        raise InvalidContent.at(pointer, "None of these rows has a label, and a first version needs some. Send labels.")
-    others = " and ".join(m.name for m in METHODS.values() if m.unlabelled)
+        sentence = f"None of these rows has a {noun}, and a first version needs some. Send {noun}s."
+        raise InvalidContent.at(pointer, sentence)
+    able_ones = [m for m in METHODS.values() if m.unlabelled and (noun == "label" or m.numbers is not None)]
+    others = " and ".join(m.name for m in able_ones)
     other = f", or name a method that uses rows without one: {others}" if others else ""
     raise InvalidContent.at(
-        pointer, f"None of these rows has a label, and {choice.name} learns from labels. Send some{other}."
+        pointer, f"None of these rows has a {noun}, and {choice.name} learns from {noun}s. Send some{other}."
     )
 
 

@@ -31,6 +31,7 @@ REMEDIES = {
     "classes": "Make several models.",
     "inputs": "Send them in several bodies.",
     "labels": "Send them in several bodies.",
+    "targets": "Send them in several bodies.",
     "groups": "Send them in several bodies.",
     "limit": "Follow `next_cursor`.",
     "wait": "Ask again, or follow its events.",
@@ -81,6 +82,8 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
             return pointer, 'batches is a list of ids, or "pending" for all that wait.'
         case "list_type" if pointer == "/labels":
             return pointer, "labels is a list, one a row; null stands for a row that has none: [null, ...]."
+        case "list_type" if pointer == "/targets":
+            return pointer, "targets is a list, one a row; null stands for a row that has none: [null, ...]."
         case "missing":
             return pointer, f"{name} is missing."
         case "value_error":

@@ -148,6 +148,14 @@ Labels = Annotated[
         description="One label a row: strings; numbers and booleans as their JSON text; null: not known.",
     ),
 ]
+Targets = Annotated[
+    list[Any],
+    Field(
+        max_length=MOST_ROWS,
+        description="In place of labels, where the model predicts numbers: one number a row, or a list where it "
+        "predicts several; null: not known.",
+    ),
+]
 Groups = Annotated[
     Annotated[list[Any], Field(max_length=MOST_ROWS)] | Annotated[str, Field(max_length=LONGEST_GROUP)] | None,
     Field(
@@ -159,24 +167,31 @@ Groups = Annotated[
 
 
 class CreateBatch(Strict):
-    """Rows with their labels."""
+    """Rows with their labels; with targets, where the model predicts numbers."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {"inputs": [[0, 3, 7, 1]], "labels": ["4"], "new_classes": "allow"},
                 {"inputs": ["where is my order"], "labels": ["order"]},
+                {"inputs": [[0.1, 3, 512.3], [0.2, 4, 498]], "targets": [505.1, None]},
                 {"inputs": [{"png": "iVBORw0KGgo..."}, [[[0, 255], [255, 0]]]], "labels": ["cat", None]},
             ]
         },
     )
 
     inputs: Inputs
-    labels: Labels
+    labels: Labels | None = None
+    targets: Targets | None = None
     groups: Groups
     source: str | None = Field(default=None, max_length=LONGEST_SOURCE, description="Where the rows come from.")
     new_classes: NewClasses = NewClasses.REFUSE
     again: bool = Field(default=False, description="Count the same content and source a second time.")
+
+
+def together(word: str) -> str:
+    """Says that inputs come with labels, or with targets."""
+    return f"inputs and {word} go together; for rows that have none, {word} is [null, ...]"
 
 
 class CreateUpdate(Strict):
@@ -193,6 +208,7 @@ class CreateUpdate(Strict):
     )
     inputs: Inputs | None = None
     labels: Labels | None = None
+    targets: Targets | None = None
     groups: Groups
     source: str | None = Field(default=None, max_length=LONGEST_SOURCE)
     new_classes: NewClasses = NewClasses.REFUSE
@@ -202,13 +218,14 @@ class CreateUpdate(Strict):
 
     @model_validator(mode="after")
     def _one_of(self) -> CreateUpdate:
-        inline = self.inputs is not None or self.labels is not None
+        annotated = self.labels is not None or self.targets is not None
+        inline = self.inputs is not None or annotated
         if inline and self.batches is not None:
             raise ValueError("give batches, or inputs and labels, not both")
         if not inline and self.batches is None:
             raise ValueError('give batches (ids or "pending"), or inputs and labels')
-        if inline and (self.inputs is None or self.labels is None):
-            raise ValueError("inputs and labels go together; for rows that have none, labels is [null, ...]")
+        if inline and self.inputs is None:
+            raise ValueError(together("targets" if self.labels is None else "labels"))
         if self.groups is not None and not inline:
             raise ValueError("groups are those of inputs in this body; stored batches have theirs")
         return self

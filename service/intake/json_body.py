@@ -22,8 +22,8 @@ import numpy as np
 from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, InvalidContent
 
-ROWS, LABELS, GROUPS = "inputs", "labels", "groups"
-"""The members that hold rows, their labels, and their groups."""
+ROWS, LABELS, TARGETS, GROUPS = "inputs", "labels", "targets", "groups"
+"""The members that hold rows, their labels or targets, and their groups."""
 MOST_MEMBERS = 1_000
 """Members of all objects of a body together, and lists in it, but for its rows: each takes a hundred times its text in
 memory, and no well-meant body comes near."""
@@ -34,13 +34,14 @@ _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
 
 @dataclass(frozen=True)
 class JsonBody:
-    """A checked object. `text`: JSON of all its members, in which rows, labels and groups that were cut out are empty
-    lists."""
+    """A checked object. `text`: JSON of all its members; those that were cut out, rows, labels, targets or groups, are
+    empty lists there."""
 
     members: dict[str, Any]
     text: bytes
     rows: msgspec.Raw | Any = None
     labels: msgspec.Raw | Any = None
+    targets: msgspec.Raw | Any = None
     groups: msgspec.Raw | Any = None
 
 
@@ -53,12 +54,12 @@ def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
         raws = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         members = _checked(data, MOST_ROWS)  # finds the fault, or takes what msgspec does not
-        return JsonBody(members, data, members.get(ROWS), members.get(LABELS), members.get(GROUPS))
+        return JsonBody(members, data, *map(members.get, (ROWS, LABELS, TARGETS, GROUPS)))
     cut = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
     text = _without(data, cut)
     members = _checked(text)
     values = {**members, **cut}
-    return JsonBody(members, text, values.get(ROWS), values.get(LABELS), values.get(GROUPS))
+    return JsonBody(members, text, *map(values.get, (ROWS, LABELS, TARGETS, GROUPS)))
 
 
 def read_value(data: bytes, pointer: str, most: int = MOST_ROWS) -> Any:
@@ -97,7 +98,7 @@ def hash_of(value: Any) -> str:
 
 
 def _is_worth_cutting(name: str, raw: msgspec.Raw) -> bool:
-    """Whether a member is long: rows of any type, labels and groups where they are a list."""
+    """Whether a member is long: rows of any type, the others where they are a list."""
     text = memoryview(raw)
     return len(text) >= LEFT_RAW_BYTES and (name == ROWS or text.tobytes().startswith(b"["))
 

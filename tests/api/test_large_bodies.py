@@ -383,8 +383,11 @@ def spooled(aside: Reader, body: bytes = b'{"inputs": [[1, 2, 3]]}') -> Spooled:
     return folder
 
 
+DUE = {"model": "digits", "input": {"kind": "vector", "size": 3}, "target": {"kind": "class"}}
+
+
 def ask(aside: Reader, body: Spooled) -> int:
-    rows: int = aside.run(body, "read", spec={"kind": "vector", "size": 3}, model="digits")["rows"]
+    rows: int = aside.run(body, "read", due=DUE)["rows"]
     return rows
 
 
@@ -445,7 +448,7 @@ def test_one_that_takes_too_long_is_ended_and_no_more_may_wait_than_some(
             waiting = thread.submit(ask, aside, body)
             time.sleep(0.1)
             monkeypatch.setattr(reader, "TASK_SECONDS", 30.0)
-            behind = aside._submit(body, "read", {"spec": {"kind": "vector", "size": 3}, "model": "digits"})
+            behind = aside._submit(body, "read", {"due": DUE})
             with pytest.raises(Busy, match="may wait"):
                 ask(aside, body)
             with pytest.raises(Busy, match="took more than"):
@@ -461,7 +464,7 @@ def test_one_that_does_not_read_a_long_task_is_ended(aside: Reader, monkeypatch:
     stop(pid(aside))
     monkeypatch.setattr(reader, "TASK_SECONDS", 0.3)
     with pytest.raises(Busy, match="took more than"):
-        aside.run(body, "read", spec={"kind": "vector", "size": 3}, model="digits" * 100_000)
+        aside.run(body, "read", due={**DUE, "model": "digits" * 100_000})
     monkeypatch.setattr(reader, "TASK_SECONDS", 30.0)
     assert ask(aside, body) == 1
 

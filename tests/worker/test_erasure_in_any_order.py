@@ -29,7 +29,7 @@ from service import runtime
 from service.api.bodies.new_batch import NewBatch
 from service.api.bodies.row_bodies import RowsInMemory
 from service.api.idempotent_posts import Effect, Posts
-from service.api.reader.store_rows import Annotations
+from service.api.reader.annotations import Annotations
 from service.contract import resources
 from service.contract.enums import BatchState, NewClasses, UpdateKind
 from service.contract.requests import CreateBatch, CreateModel, PatchModel

@@ -1,4 +1,4 @@
-"""Labelled rows become a batch: decode, fold, store the bytes, then one transaction that checks the vocabulary."""
+"""Rows of a body become a batch: decode, fold, store the bytes, then one transaction that checks the vocabulary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.contract.enums import NewClasses
 from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
 from service.errors import Busy
 from service.intake.labels import too_many_classes, unknown_labels
-from service.learning.data.rows import LEARNING_ROWS
+from service.learning.data.rows import LEARNING_ROWS, NAMELESS
 from service.learning.data.sides import SETTLING_ROWS, Folding
 from service.registry import batches, models
 from service.registry.arrival import Arrival
@@ -61,7 +61,8 @@ class NewBatch:
             self._known = None if order.again else batches.same(session, model, digest, order.source)
             if self._known is not None:
                 return
-            held = batches.learning_rows(session, model, list(self._rows.labels.places), LEARNING_ROWS)
+            names = NAMELESS if models.target_of(model).kind == "number" else self._rows.labels.places
+            held = batches.learning_rows(session, model, list(names), LEARNING_ROWS)
             secret = models.installation_secret(session)
             folding = _folding(model, model.folding)
         self._area = model_area(model.id)

@@ -14,28 +14,30 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from fastapi import Request
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from sqlalchemy.orm import Session
 
 from service.api.bodies.prediction_bodies import options_of_query, read_options, refuse_query
-from service.api.context import Context, body_of
+from service.api.context import Context
 from service.api.idempotent_posts import Hashed
 from service.api.limits.request_checks import Scope, media_type
+from service.api.reader.annotations import Annotations, Due, read_annotations
 from service.api.reader.process import Reader
 from service.api.reader.spool import LARGE_BYTES, Spooled
-from service.api.reader.store_rows import Annotations, Making, digest_of, identity_of, make, settled
+from service.api.reader.store_rows import Making, identity_of, make, settled
 from service.api.reader.tasks import ARRAY, MEMBERS, as_rows, load_array, load_labels, load_texts, refusal
 from service.api.validation import validated
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
-from service.contract.names import clean_class_name
-from service.contract.requests import CreateBatch, CreateUpdate
+from service.contract.requests import CreateBatch, CreateUpdate, together
+from service.errors import InvalidContent
 from service.intake.images import is_heavy
-from service.intake.json_body import ROWS, JsonBody
-from service.intake.labels import Labels, read_groups, read_labels
+from service.intake.json_body import LABELS, ROWS, TARGETS, JsonBody, read_object
+from service.intake.labels import Labels
 from service.intake.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.pictures import SIGNATURES
 from service.intake.raw import READERS
 from service.intake.rows import read_rows
 from service.learning.data.sides import Folding
+from service.registry import models
 from service.registry.arrival import Arrival
 from service.registry.sql.tables import Model
 from service.serving.kinds.kind import PredictOptions
@@ -45,7 +47,7 @@ from service.storage.artifacts import Artifacts
 USUAL_STRINGS = 12
 """Strings of the JSON of a request with one picture."""
 
-M = TypeVar("M", bound=BaseModel)
+Order = TypeVar("Order", CreateBatch, CreateUpdate)
 
 
 def input_of(model: Model) -> InputSpec:
@@ -54,11 +56,11 @@ def input_of(model: Model) -> InputSpec:
 
 
 class BodyRows(Protocol):
-    """Decoded rows with their labels, wherever they are."""
+    """Decoded rows with their labels or targets, wherever they are."""
 
     @property
     def labels(self) -> Labels:
-        """A summary of their labels."""
+        """A summary of their labels; where targets are numbers, of none."""
         ...
 
     def digest(self) -> str:
@@ -76,22 +78,22 @@ class BodyRows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RowsInMemory:
-    """Rows in memory, with the label and group of each."""
+    """Rows in memory, with what is known of each."""
 
     inputs: NDArray[Any]
     annotations: Annotations
 
     @cached_property
     def labels(self) -> Labels:
-        return Labels.of(self.annotations.labels)
+        return self.annotations.summary()
 
-    @cached_property
-    def identity(self) -> str:
-        """Names the rows by what they hold, however they were written."""
-        return identity_of(self.inputs)
+    def identities(self) -> dict[str, str]:
+        """Names rows and targets by what they hold, however they were written, by the member that holds them."""
+        targets = self.annotations.targets
+        return {ROWS: identity_of(self.inputs), **({} if targets is None else {TARGETS: identity_of(targets)})}
 
     def digest(self) -> str:
-        return digest_of(self.inputs, self.annotations)
+        return self.annotations.digest(self.inputs)
 
     def settled(self, folding: Folding, secret: bytes) -> Folding:
         return settled(self.inputs, self.annotations, folding, secret)
@@ -125,15 +127,17 @@ class RowBody:
     """A checked body that may bring rows; `report`: the answer of the reading process, of a large body."""
 
     json: JsonBody
+    due: Due
     spooled: Spooled | None = None
     report: dict[str, Any] | None = None
 
-    def rows(self, shared: Context, model: Model, order: CreateBatch | CreateUpdate) -> BodyRows:
-        """The rows, with their labels and groups. Raises InvalidContent with the pointer of the first fault."""
+    def rows(self, shared: Context, order: CreateBatch | CreateUpdate) -> BodyRows:
+        """The rows, with their labels or targets, and groups. Raises InvalidContent with the pointer of the first
+        fault."""
         if self.spooled is None or self.report is None:
-            inputs = read_rows(self.json.rows, input_of(model), model.name)
-            labels = read_labels(order.labels or [], len(inputs), clean_class_name)
-            return RowsInMemory(inputs, Annotations(labels=labels, groups=read_groups(order.groups, len(inputs))))
+            inputs = read_rows(self.json.rows, self.due.input, self.due.model)
+            values = {LABELS: order.labels, TARGETS: self.json.targets}
+            return RowsInMemory(inputs, read_annotations(values, order.groups, inputs, self.due))
         if "fault" in self.report:
             raise refusal(self.report["fault"])
         return RowsOnDisk(shared.reader, self.spooled, load_labels(self.spooled.folder))
@@ -142,21 +146,46 @@ class RowBody:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
         if self.report is not None:
             return Hashed(self.report["hash"])
-        return {**self.json.members, ROWS: rows.identity} if isinstance(rows, RowsInMemory) else self.json.members
+        return {**self.json.members, **rows.identities()} if isinstance(rows, RowsInMemory) else self.json.members
 
 
-def read_row_body(shared: Context, request: Request, kind: type[M], model: Model) -> tuple[M, RowBody]:
+def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due) -> tuple[Order, RowBody]:
     """The body as a request, and the rows that it brings.
 
     Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull.
     """
-    spooled = spool_if_heavy(shared, request.scope, request.scope["tsuika.body"], input_of(model))
-    if not isinstance(spooled, Spooled):
-        order, body = body_of(request, kind)
-        return order, RowBody(body)
-    report = shared.reader.run(spooled, "read", spec=model.input, model=model.name)
-    body = members_of(spooled)
-    return validated(kind, body), RowBody(body, spooled, report)
+    spooled = spool_if_heavy(shared, request.scope, request.scope["tsuika.body"], due.input)
+    if isinstance(spooled, Spooled):
+        report = shared.reader.run(spooled, "read", due=due.model_dump(mode="json", by_alias=True))
+        body = RowBody(members_of(spooled), due, spooled, report)
+    else:
+        body = RowBody(read_object(spooled, (ROWS, TARGETS)), due)
+    order = validated(kind, body.json)
+    _check_words(order, body.json, due)
+    return order, body
+
+
+def due_of(session: Session, model: Model) -> Due:
+    """What rows of a model are due to be."""
+    target = models.target_of(model)
+    live = models.live(session, model) if target.kind == "number" else None
+    return Due.of(model.name, input_of(model), target, live.layout if live is not None else None)
+
+
+def _check_words(order: CreateBatch | CreateUpdate, body: JsonBody, due: Due) -> None:
+    """Raises InvalidContent where rows come with labels and the model predicts numbers, or the other way round; or
+    with neither."""
+    if order.inputs is None:
+        return
+    due_word, other = due.word, LABELS if due.word == TARGETS else TARGETS
+    predicts = "numbers" if due_word == TARGETS else "classes"
+    if getattr(order, other) is not None:
+        raise InvalidContent.at(f"/{other}", f"{due.model} predicts {predicts}: send {due_word} in place of {other}.")
+    if getattr(order, due_word) is None and isinstance(order, CreateUpdate):
+        raise InvalidContent.at("", f"{together(due_word)}.")
+    if getattr(order, due_word) is None:
+        missing = f"{due_word} is missing." if due_word not in body.members else f"{due_word} is a list, one a row."
+        raise InvalidContent.at(f"/{due_word}", missing)
 
 
 def spool_if_heavy(

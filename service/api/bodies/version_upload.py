@@ -57,6 +57,8 @@ def read_import(data: bytes, content_type: str, spec: InputSpec, files: Mapping[
                 'and "classes": [...]; or send what GET .../weights gave.',
             )
         layout = exported["layout"]
+        if layout.get("numbers") is not None:
+            raise InvalidContent.at("/weights", "The file is of a version that predicts numbers; classes are due here.")
         values.setdefault("classes", exported.get("classes"))
     foreign = Foreign(
         tensors=weights.tensors,

@@ -30,7 +30,7 @@ from service.api.reader.process import TASK_SECONDS, WAITING
 from service.api.reader.spool import MEMBERS_BYTES, MODEL_BYTES
 from service.api.update_watcher import MOST_WAITS
 from service.api.validation import REMEDIES
-from service.contract import inputs, requests, resources
+from service.contract import inputs, requests, resources, targets
 from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
 from service.intake import json_body, multipart, near, picture_pieces, safetensors_file
 from service.intake.images import HERE_BYTES, MOST_BYTES
@@ -81,14 +81,14 @@ def most(body: type[BaseModel], field: str) -> int:
 ROWS = (
     Row("body", "max_body_bytes", "bytes", 413, "The body of a request.", "Send it in several parts."),
     Row("other bodies", MEMBERS_BYTES, "bytes", 413,
-        "A body that brings neither rows nor weights; and what a body of rows has beside its rows and labels.",
+        "A body that brings neither rows nor weights; and what a body of rows has beside its rows, labels and targets.",
         "Send what is asked for alone."),
     Row("model", MODEL_BYTES, "bytes", 413, "A body that makes a model.", "Round the numbers of its scale."),
     Row("members", json_body.MOST_MEMBERS, "members", 422,
         "Members of all objects of a body together, and lists in it, beside its rows.",
         "Send what is asked for alone."),
     Row("rows", requests.MOST_ROWS, "rows", 422,
-        "Rows, and labels, of a body of JSON.", "Send them in several bodies."),
+        "Rows, and labels or targets, of a body of JSON.", "Send them in several bodies."),
     Row("body time", "body_timeout_seconds", "seconds", 408,
         "From the first to the last byte of a body.", "Send smaller batches."),
     Row("query", QUERY_BYTES, "bytes", 414, "The query of a request.", "POST rows in a body."),
@@ -173,6 +173,12 @@ ROWS = (
         "Comparisons of unknown labels with those that are known.",
         "Those that share the most letters are compared; others may go untold."),
     Row("class name", LONGEST_NAME, "characters", 422, "The name of a class.", "Take a shorter one."),
+    Row("targets a row", targets.MOST_NUMBERS_A_ROW, "numbers", 422,
+        "Numbers that a model predicts of a row.", "Make several models."),
+    Row("target", targets.LARGEST_TARGET, "on either side of 0", 422,
+        "A target that is a number. Once the grid of its model is fixed, 16,384 spreads from the middle of the first "
+        "batch, or what `range` or `step` asks for.",
+        "The refusal says what fits. Leave the row out, or make a model with `range`."),
     Row("aliases", aliases.MOST, "names", 409, "Aliases of a model.", "Delete one that is no longer used."),
     Row("retraction", most(requests.CreateRetraction, "batches"), "batches", 422,
         "Batches that one retraction takes back.", "Send several."),

@@ -13,24 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from service.learning.data.row_hash import content_digest
+from service.api.reader.annotations import Annotations
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import Folding, settle
 from service.registry.arrival import Arrival
 from service.storage.artifacts import Artifacts
-
-
-class Annotations(BaseModel):
-    """What a body says of its rows: the label of each, None where it is not known, and its group, where it has one."""
-
-    labels: list[str | None]
-    groups: list[str | None] | None = None
-
-    @property
-    def labelled(self) -> NDArray[np.bool_]:
-        """Rows that have a label. -> [n]"""
-        return np.array([label is not None for label in self.labels], bool)
 
 
 class Making(BaseModel):
@@ -58,32 +46,27 @@ def identity_of(inputs: NDArray[Any]) -> str:
     return hashlib.sha256(repr(inputs.shape).encode() + np.ascontiguousarray(inputs).tobytes()).hexdigest()
 
 
-def digest_of(inputs: NDArray[Any], annotations: Annotations) -> str:
-    """The digest of the content of a batch."""
-    return content_digest(inputs, annotations.labels, annotations.groups)
-
-
 def settled(inputs: NDArray[Any], annotations: Annotations, folding: Folding, secret: bytes) -> Folding:
-    """How the rows of the model are folded from now on, decided by those of these rows that have a label."""
-    labels = [label for label in annotations.labels if label is not None]
-    return settle(folding, inputs[annotations.labelled], labels, secret)
+    """How the rows of the model are folded from now on, decided by those of these rows that have a label or target."""
+    return settle(folding, inputs[annotations.labelled], annotations.names(), secret)
 
 
 def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: Artifacts) -> Arrival:
-    """Folds the rows that have a label, and puts all of them into the store. Raises DiskFull."""
+    """Folds the rows that have a label or target, and puts all of them into the store. Raises DiskFull."""
     labelled = annotations.labelled
     numbers = np.flatnonzero(labelled)
-    labels = [label for label in annotations.labels if label is not None]
-    groups = [annotations.groups[k] for k in numbers] if annotations.groups else None
-    known = Known(making.source, making.held, numbers, groups, making.folding)
-    rows = rows_of(making.batch, inputs[numbers], labels, bytes.fromhex(making.secret), known)
+    groups = [annotations.groups[int(k)] for k in numbers] if annotations.groups else None
+    targets = None if annotations.targets is None else annotations.targets[numbers]
+    known = Known(making.source, making.held, numbers, groups, making.folding, targets)
+    rows = rows_of(making.batch, inputs[numbers], annotations.names(), bytes.fromhex(making.secret), known)
     return Arrival(
         id=making.batch,
         digest=making.digest,
         stored_digest=store.put(making.area, pack_rows(rows, inputs[~labelled])),
         rows=len(rows),
         unlabelled=len(inputs) - len(rows),
-        label_counts=rows.counts(),
+        target_summary=annotations.target_summary(),
+        label_counts=rows.counts() if targets is None else {},
         folds=_folds(rows),
         lent=rows.row[rows.lent].tolist(),
         source=making.source,

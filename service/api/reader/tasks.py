@@ -22,22 +22,23 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.api.reader.annotations import Annotations, Due, read_annotations
 from service.api.reader.spool import MEMBERS_BYTES, refusal_of_disk
-from service.api.reader.store_rows import Annotations, Making, digest_of, identity_of, make, settled
+from service.api.reader.store_rows import Making, identity_of, make, settled
 from service.contract.inputs import INPUT_SPEC, InputSpec
-from service.contract.names import clean_class_name
 from service.contract.requests import MOST_ROWS
+from service.contract.targets import ClassTarget
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
 from service.intake.fast_json import read_usual
-from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, hash_of, read_object, read_value
-from service.intake.labels import Labels, read_groups, read_labels
+from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, TARGETS, hash_of, read_object, read_value
+from service.intake.labels import Labels
 from service.intake.oip_request import read_inference
 from service.intake.rows import read_rows
 from service.learning.data.sides import Folding
 from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
-ANNOTATIONS, LABELS_SUMMARY = "named.json", "names.json"
+ANNOTATIONS, LABELS_SUMMARY, NUMBERS = "named.json", "names.json", "targets.npy"
 """Names of the files beside a body."""
 PIECE_BYTES = 64 * 1024
 
@@ -94,7 +95,7 @@ def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
         (folder / MEMBERS).write_text(json.dumps({ROWS: [], **given}))
         save_rows(folder, rows)
         return {"rows": len(rows)}
-    return read(folder, spec, model)
+    return read(folder, Due(model=model, input=spec, target=ClassTarget()))
 
 
 def read_tensor(
@@ -106,14 +107,14 @@ def read_tensor(
     return {**request._asdict(), "rows": len(request.rows)}
 
 
-def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
-    """Writes rows, labels and groups, and the other members of the body, into files.
+def read(folder: Path, due: Due) -> dict[str, Any]:
+    """Writes rows, labels or targets, and groups, and the other members of the body, into files.
 
-    -> {"rows": count, "hash": of the parsed body, with its rows by what they hold}. A fault of the rows, labels or
+    -> {"rows": count, "hash": of the parsed body, with its rows and targets by what they hold}. A fault of these or the
     groups is returned as `fault`, so that the faults of the other members come before it. Raises BrokenJSON,
     InvalidContent, TooLarge.
     """
-    body = read_object((folder / "body").read_bytes(), (ROWS, LABELS, GROUPS))
+    body = read_object((folder / "body").read_bytes(), (ROWS, LABELS, TARGETS, GROUPS))
     text = body.text
     if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
         text = json.dumps({**body.members, ROWS: []}).encode()
@@ -126,14 +127,19 @@ def read(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
     if body.rows is None:
         return {"rows": 0, "hash": hash_of(whole)}
     try:
-        rows = _rows(body.rows, spec, model)
+        rows = _rows(body.rows, due.input, due.model)
         _check_rows(rows)
-        if isinstance(labels, list):
-            _save_annotations(folder, labels, groups, len(rows))
+        whole[ROWS] = identity_of(rows)
+        values = {LABELS: labels, TARGETS: body.targets}
+        if isinstance(values[due.word], list | msgspec.Raw):
+            annotations = read_annotations(values, groups, rows, due)
+            _save_annotations(folder, annotations)
+            if annotations.targets is not None:
+                whole[TARGETS] = identity_of(annotations.targets)
     except InvalidContent as fault:
         return {"fault": _report(fault)}
     save_rows(folder, rows)
-    return {"rows": len(rows), "hash": hash_of({**whole, ROWS: identity_of(rows)})}
+    return {"rows": len(rows), "hash": hash_of(whole)}
 
 
 def _listed(value: msgspec.Raw | Any, name: str) -> Any:
@@ -147,12 +153,20 @@ def _check_rows(rows: NDArray[Any]) -> None:
         raise InvalidContent.at(f"/{ROWS}", sentence)
 
 
-def _save_annotations(folder: Path, labels: list[Any], groups: Any, rows: int) -> None:
-    """Writes label and group of each row, and the summary of the labels, into files. Raises InvalidContent."""
-    annotations = Annotations(labels=read_labels(labels, rows, clean_class_name), groups=read_groups(groups, rows))
-    summary = Labels.of(annotations.labels)
-    (folder / ANNOTATIONS).write_text(annotations.model_dump_json())
+def _save_annotations(folder: Path, annotations: Annotations) -> None:
+    """Writes what is known of each row, and the summary of it, into files. Raises InvalidContent."""
+    summary = annotations.summary()
+    (folder / ANNOTATIONS).write_bytes(msgspec.json.encode((annotations.labels, annotations.groups)))
     (folder / LABELS_SUMMARY).write_bytes(msgspec.json.encode(summary))
+    if annotations.targets is not None:
+        np.save(folder / NUMBERS, annotations.targets, allow_pickle=False)
+
+
+def _annotations(folder: Path) -> Annotations:
+    """Inverse of `_save_annotations`."""
+    labels, groups = msgspec.json.decode((folder / ANNOTATIONS).read_bytes())
+    file = folder / NUMBERS
+    return Annotations(labels, groups, np.load(file, allow_pickle=False) if file.exists() else None)
 
 
 def load_labels(folder: Path) -> Labels:
@@ -173,14 +187,14 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
     folder = Path(task["folder"])
     match task["do"]:
         case "read":
-            return read(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
+            return read(folder, Due.model_validate(task["due"]))
         case "read question":
             return read_question(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
         case "read tensor":
             spec = INPUT_SPEC.validate_python(task["spec"])
             return read_tensor(folder, task["length"], spec, task["model"], task["outputs"])
         case "digest":
-            return {"digest": digest_of(load_rows(folder), _annotations(folder))}
+            return {"digest": _annotations(folder).digest(load_rows(folder))}
         case "settle":
             folding, secret = Folding.model_validate(task["folding"]), bytes.fromhex(task["secret"])
             return settled(load_rows(folder), _annotations(folder), folding, secret).model_dump(mode="json")
@@ -189,10 +203,6 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
             return vars(make(load_rows(folder), _annotations(folder), making, store))
         case other:
             raise ValueError(f"no such task: {other}")
-
-
-def _annotations(folder: Path) -> Annotations:
-    return Annotations.model_validate_json((folder / ANNOTATIONS).read_bytes())
 
 
 def _report(error: TsuikaError) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.bodies.new_batch import NewBatch, check_room
-from service.api.bodies.row_bodies import read_row_body
+from service.api.bodies.row_bodies import due_of, read_row_body
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
@@ -29,11 +29,13 @@ routes = APIRouter(tags=["data"])
     openapi_extra=takes(requests.CreateBatch, KEY),
 )
 def create_batch(request: Request, shared: Shared, model: str) -> Response:
-    """Store labelled rows; an update learns from them. The same content and source again is the same batch (200)."""
+    """Store rows with labels or targets; an update learns from them. The same content and source again is the same
+    batch (200)."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
-    order, body = read_row_body(shared, request, requests.CreateBatch, record)
-    rows = body.rows(shared, record, order)
+        due = due_of(session, record)
+    order, body = read_row_body(shared, request, requests.CreateBatch, due)
+    rows = body.rows(shared, order)
 
     with NewBatch(shared.runtime, model, rows, order) as new_batch:
 

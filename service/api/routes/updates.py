@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies.new_batch import NewBatch
-from service.api.bodies.row_bodies import read_row_body
+from service.api.bodies.row_bodies import due_of, read_row_body
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
@@ -47,13 +47,13 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     by = caller(request)
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
-        base = Base.of(session, record)
-    order, body = read_row_body(shared, request, requests.CreateUpdate, record)
+        base, due = Base.of(session, record), due_of(session, record)
+    order, body = read_row_body(shared, request, requests.CreateUpdate, due)
     method = order.method or requests.MethodChoice.model_validate(record.method)
     check_method(method, Makeup.of(record), base)
-    rows = body.rows(shared, record, order) if order.batches is None else None
+    rows = body.rows(shared, order) if order.batches is None else None
     if rows is not None:
-        check_labels(rows.labels.labelled, method, base.live, "/labels")
+        check_labels(rows.labels.labelled, method, base.live, f"/{due.word}", due.noun)
     batch = NewBatch(shared.runtime, model, rows, order) if rows is not None else None
 
     def begin() -> Act:
@@ -82,10 +82,12 @@ def _order(request: Request, shared: Context, model: str) -> Done:
 def _stored(session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice) -> list[str]:
     """The batches that a body names. Raises Conflict when none is pending, or one of them was retracted; and
     InvalidContent where they hold nothing that the method can learn from."""
+    live = models.live(session, model)
+    noun = due_of(session, model).noun
     if order.batches == "pending":
         if not (waiting := batches.pending(session, model)):
             raise Conflict(f"Nothing is pending in {model.name}: POST a batch first, or send rows with the update.")
-        check_labels(sum(b.rows for b in waiting), method, models.live(session, model), "/batches")
+        check_labels(sum(b.rows for b in waiting), method, live, "/batches", noun)
         return [b.id for b in waiting]
     if not order.batches:
         raise InvalidContent.at("/batches", 'batches is empty. Name at least one, or say "pending".')
@@ -96,7 +98,7 @@ def _stored(session: Session, model: Model, order: requests.CreateUpdate, method
     for batch in named:
         if batch.id not in learned:
             batches.require_whole(session, model, batch)
-    check_labels(sum(b.rows for b in named), method, models.live(session, model), "/batches")
+    check_labels(sum(b.rows for b in named), method, live, "/batches", noun)
     return [b.id for b in named]
 
 

@@ -111,6 +111,8 @@ def _ledger(shared: Context, model: str, version: str) -> tuple[bytes, str]:
         "feature_space": facts.feature_space,
         "digest": facts.ledger_digest,
     }
+    if (numbers := facts.layout.get("numbers")) is not None:
+        meta["numbers"] = numbers  # the last columns are the limbs of targets on this grid
     return pack(tensors, meta), f"{model}-{facts.number}-ledger.safetensors"
 
 
@@ -184,6 +186,8 @@ def import_version(
 
     def begin() -> Act:
         media = request.headers.get("content-type", "")
+        if models.target_of(record).kind == "number":
+            raise Conflict(f"{model} predicts numbers, and takes in no versions. Let it learn from rows with targets.")
         checkpoint = read_import(data, media, input_of(record), runtime.settings.weights)
         made = _stored(shared, checkpoint)
 

@@ -1,0 +1,135 @@
+"""What a body says of its rows, beside their inputs: the label or target of each, and its group.
+
+What is due depends on what the model predicts; this is the one place of the interface that tells the kinds apart while
+rows are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from service.contract.inputs import InputSpec
+from service.contract.names import clean_class_name
+from service.contract.targets import LARGEST_TARGET, NumberTarget, Target
+from service.errors import InvalidContent
+from service.intake.json_body import LABELS, TARGETS
+from service.intake.labels import Labels, read_groups, read_labels
+from service.intake.targets import pointer_of, read_targets
+from service.learning.data.row_hash import canonical_targets, content_digest, numbers_digest
+from service.learning.data.rows import NAMELESS
+from service.learning.data.target_grid import NumberGrid
+
+Floats = NDArray[np.float64]
+
+
+class Due(BaseModel):
+    """What rows of a model are due to be. `grid`: of its targets, where that is fixed already."""
+
+    model: str
+    input: InputSpec
+    target: Target
+    grid: NumberGrid | None = None
+
+    @classmethod
+    def of(cls, model: str, spec: InputSpec, target: Target, layout: Mapping[str, Any] | None) -> Due:
+        """`layout`: of the live version, where there is one."""
+        grid = None
+        if target.kind == "number":
+            if layout is not None and layout.get("numbers") is not None:
+                grid = NumberGrid.model_validate(layout["numbers"])
+            elif target.range is not None or target.step is not None:
+                grid = NumberGrid.fitted(target, np.zeros((0, target.size)))
+        return cls(model=model, input=spec, target=target, grid=grid)
+
+    @property
+    def word(self) -> str:
+        """The member that holds what is predicted."""
+        return TARGETS if self.target.kind == "number" else LABELS
+
+    @property
+    def noun(self) -> Literal["label", "target"]:
+        """What a row has of it."""
+        return "target" if self.target.kind == "number" else "label"
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """Of n rows: labels, None where one is not known; groups, None for a row in none; and in place of labels, which are
+    empty then, targets [n, k], NaN where they are not known."""
+
+    labels: Sequence[str | None]
+    groups: Sequence[str | None] | None = None
+    targets: Floats | None = None
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Rows that have a label or target. -> [n]"""
+        if self.targets is not None:
+            return ~np.isnan(self.targets[:, 0])
+        return np.array([label is not None for label in self.labels], bool)
+
+    def names(self) -> list[str]:
+        """The label of each row that has one; of each that has a target the nameless one."""
+        if self.targets is not None:
+            return list(NAMELESS) * int(self.labelled.sum())
+        return [label for label in self.labels if label is not None]
+
+    def summary(self) -> Labels:
+        """Which labels there are, and how many rows have one, or a target."""
+        return Labels.of(self.labels) if self.targets is None else Labels({}, int(self.labelled.sum()))
+
+    def digest(self, inputs: NDArray[Any]) -> str:
+        """The digest of the content of a batch."""
+        if self.targets is not None:
+            return numbers_digest(inputs, self.targets, self.groups)
+        return content_digest(inputs, self.labels, self.groups)
+
+    def target_summary(self) -> list[dict[str, float]] | None:
+        """Of each number of a row: rows, mean, std, min, max. None where classes are predicted or none is known."""
+        if self.targets is None or not (rows := int(self.labelled.sum())):
+            return None
+        known = self.targets[self.labelled]
+        figures = {"mean": known.mean(0), "std": known.std(0), "min": known.min(0), "max": known.max(0)}
+        return [
+            {"rows": rows, **{name: float(figure[k]) for name, figure in figures.items()}}
+            for k in range(known.shape[1])
+        ]
+
+
+def read_annotations(
+    values: Mapping[str, msgspec.Raw | Any], groups: Sequence[Any] | str | None, inputs: NDArray[Any], due: Due
+) -> Annotations:
+    """`values`: labels or targets of these rows, by the member. Raises InvalidContent with the pointer of the first
+    fault."""
+    listed = values[due.word]
+    if due.target.kind == "class":
+        return Annotations(read_labels(listed, len(inputs), clean_class_name), read_groups(groups, len(inputs)))
+    targets = read_targets(listed, len(inputs), due.target)
+    if due.grid is not None:
+        _check_grid(targets, inputs, due.grid, due.target)
+    return Annotations((), read_groups(groups, len(inputs)), canonical_targets(targets))
+
+
+def _check_grid(targets: Floats, inputs: NDArray[Any], grid: NumberGrid, target: NumberTarget) -> None:
+    """Raises InvalidContent for the first target beyond the grid, with the least and the largest that fit there."""
+    known = np.flatnonzero(~np.isnan(targets[:, 0]))
+    fits = grid.fits(grid.goals(targets[known], inputs[known]))
+    if fits.all():
+        return
+    place = np.argwhere(~fits)[0]
+    row, column = known[place[0]], place[1]
+    with np.errstate(over="ignore"):
+        low, high = (float(grid.targets(end[None], inputs[[row]])[0, column]) for end in grid.ends)
+    low, high = max(low, -LARGEST_TARGET), min(high, LARGEST_TARGET)
+    sentence = (
+        f"This target is beyond the grid on which targets are summed: here {low:.6g} to {high:.6g} fits. Leave the row "
+        "out if it is wrong; if such targets are right, make a new model with `range`."
+    )
+    raise InvalidContent.at(pointer_of(np.array([row, column]), target.size), sentence)
