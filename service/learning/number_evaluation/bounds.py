@@ -24,7 +24,7 @@ def bounds(part: Mapping[str, Floats], values: Floats, level: float) -> Floats:
     ends = np.empty((2, *values.shape))
     for j, (edges, quantiles) in enumerate(zip(part["edges"], part["quantiles"], strict=True)):
         value = values[:, j]
-        half = quantiles[edges.searchsorted(value), place]
+        half = quantiles[:, place].take(edges.searchsorted(value))
         np.subtract(value, half, ends[0, :, j])
         np.add(value, half, ends[1, :, j])
     return ends

@@ -136,7 +136,7 @@ class NumberKind(Kind[Values]):
         self._interval = None if interval is None else {name: part.double().numpy() for name, part in interval.items()}
 
     def answers(self, given: Tensor, inputs: Array) -> Values:
-        answers = given.double().numpy()
+        answers = given.numpy().astype(np.float64)
         added = NOTHING if self._from is None else inputs[:, self._from, None].copy()
         return Values(self, self._targets(answers, added), answers, added)
 
