@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from service.contract.inputs import InputSpec
+from service.contract.inputs import WIDEST_EXACT, InputSpec
 from service.learning.data.rows import SELECT_FOLD, FeatureRows, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.lift_choice import (
@@ -23,13 +24,15 @@ from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Layout
-from service.learning.network.input_scale import InputScale
-from service.learning.network.lifts import candidate_lifts
+from service.learning.network.input_scale import InputScale, input_reach
+from service.learning.network.lifts import WIDE_ROWS, WIDTH, Lift, LiftKind, candidate_lifts, make_lift
 from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units
 from service.learning.number_heads.out_of_fold import LeavingOut
 from service.learning.number_heads.strength import NUMBER_ALPHAS, choose_strength
 from service.learning.run import Run
 
+NARROW = 600
+"""Random features beside a vector until rows are very many."""
 WORTH = 0.02
 """Part of the squared error that lifts beside a pretrained backbone must win: they double the width."""
 
@@ -48,7 +51,7 @@ class BySquaredError:
         tried = tried_rows(rows)
         if len(tried) < LEAST_ROWS:
             return LiftChoice(without_rows(spec), {})
-        candidates, errors = candidate_lifts(spec, len(rows)), list[float]()
+        candidates, errors = candidates_for(spec, len(rows)), list[float]()
         for lifts in candidates:
             run.check()
             run.progress("choosing a lift", len(errors), len(candidates))
@@ -71,6 +74,16 @@ class BySquaredError:
         errors = [unseen_error(side, both, self.alphas, run.check) for side in (fewer, entry)]
         scores = zip((alone, both.features), errors, strict=True)
         return errors[1] < errors[0] * (1 - WORTH), {f"{m} features": round(error, 6) for m, error in scores}
+
+
+def candidates_for(spec: InputSpec, rows: int) -> list[list[Lift]]:
+    """The lifts that are tried for so many rows, smallest first: the scaled vector, alone and beside random features,
+    which answer what is not linear and level out where nothing was seen. Of images those that classes have."""
+    if len(spec.shape) != 1 or prod(spec.shape) + WIDTH > WIDEST_EXACT:
+        return candidate_lifts(spec, min(rows, WIDE_ROWS))
+    reach, width = input_reach(spec), WIDTH if rows > WIDE_ROWS else NARROW
+    kinds: list[tuple[LiftKind, ...]] = [("none",), ("none", "relu"), ("none", "fourier")]
+    return [[make_lift(kind, spec.shape, width, reach=reach) for kind in side_by_side] for side_by_side in kinds]
 
 
 def unseen_error(entry: FeatureRows, space: Space, alphas: Sequence[float], check: Callable[[], None]) -> float:
