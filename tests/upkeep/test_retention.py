@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,13 @@ ROWS = 30
 SECRET = b"secret"
 
 
-def arrive(runtime: Runtime, seed: int) -> str:
-    """A batch with its rows and an entry in the store; -> its id."""
+def arrive(runtime: Runtime, seed: int, numbers: bool = False) -> str:
+    """A batch with its rows and an entry in the store; -> its id. The target of a row of numbers is its first input."""
     batch_id = batches.new_batch_id()
     inputs = np.random.default_rng(seed).integers(-90, 90, (ROWS, 3))
-    rows = make_rows(batch_id, inputs.astype(np.float32), list("abc") * (ROWS // 3), SECRET)
+    rows = make_rows(batch_id, inputs.astype(np.float32), [""] * ROWS if numbers else list("abc") * 10, SECRET)
+    if numbers:
+        rows = replace(rows, targets=inputs[:, :1].astype(np.float64))
     with runtime.database.writing() as session:
         arrival = batches.Arrival(
             id=batch_id,
@@ -51,11 +54,11 @@ def arrive(runtime: Runtime, seed: int) -> str:
     return batch_id
 
 
-def known(runtime: Runtime, seeds: range, **fields: Any) -> list[str]:
+def known(runtime: Runtime, seeds: range, numbers: bool = False, **fields: Any) -> list[str]:
     """Batches that the live version learned."""
     with runtime.database.writing() as session:
         model(session, **fields)
-    ids = [arrive(runtime, seed) for seed in seeds]
+    ids = [arrive(runtime, seed, numbers) for seed in seeds]
     with runtime.database.writing() as session:
         promoted(session, models.get(session, "digits"), ids)
     return ids
@@ -102,6 +105,18 @@ def test_of_none_sums_are_left_and_rows_that_judge_and_select(runtime: Runtime) 
     assert runtime.cache.get(exam_area(AREA), "c" * 64) is None
     assert (retention.settle(runtime, 1), retention.unfinished(runtime)) == (0, [])
     assert gc.collect(runtime, dry_run=True).deleted == []
+
+
+def test_rows_of_numbers_that_are_kept_keep_their_targets(runtime: Runtime) -> None:
+    [batch_id] = known(runtime, range(1), True, retention="exemplars", memory_rows=6)
+    before = rows_of(runtime, batch_id)
+    retention.settle(runtime, 1)
+    left = rows_of(runtime, batch_id)
+    assert before is not None
+    assert left is not None
+    assert len(left) == 6 + before.judging.sum()
+    assert left.names == ("",)
+    assert left.targets.tolist() == left.inputs[:, :1].tolist()
 
 
 def test_of_exemplars_the_memory_and_the_judges_are_left_and_later_batches_make_room(runtime: Runtime) -> None:
