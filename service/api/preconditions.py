@@ -153,12 +153,6 @@ def check_target(target: Target, spec: InputSpec, classes: Collection[str] = ())
             raise InvalidContent.at(pointer, f"Rows have no column {column}: places are {places}.")
 
 
-def refuse_numbers(target: Target) -> None:
-    """Raises InvalidContent for targets that are numbers, until they are learned and served."""
-    if target.kind == "number":
-        raise InvalidContent.at("/target/kind", "Targets that are numbers cannot be learned yet.")
-
-
 def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> None:
     """Raises InvalidContent where the backbone cannot take such inputs, or has no `weights` (name -> file) here."""
     if isinstance(architecture.backbone, PretrainedBackbone):

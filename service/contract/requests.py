@@ -56,7 +56,16 @@ class CreateModel(Strict):
     """A model: what it takes, and how it learns."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "digits", "input": {"kind": "vector", "size": 64}}]}
+        json_schema_extra={
+            "examples": [
+                {"name": "digits", "input": {"kind": "vector", "size": 64}},
+                {
+                    "name": "load",
+                    "input": {"kind": "vector", "size": 8},
+                    "target": {"kind": "number", "names": ["MW"], "from": 3},
+                },
+            ]
+        }
     )
 
     name: ModelName

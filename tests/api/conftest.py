@@ -71,12 +71,6 @@ def api(make_api: MakeApi) -> Api:
     return api
 
 
-@pytest.fixture
-def numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models may predict numbers."""
-    monkeypatch.setattr("service.api.routes.models.refuse_numbers", lambda target: None)
-
-
 def pointers(response: httpx.Response) -> list[str]:
     """The pointers of a refusal."""
     assert response.headers["content-type"] == "application/problem+json"

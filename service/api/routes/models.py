@@ -21,7 +21,6 @@ from service.api.preconditions import (
     check_retention,
     check_target,
     etag,
-    refuse_numbers,
 )
 from service.contract import requests, resources
 from service.contract.requests import MethodChoice
@@ -45,7 +44,6 @@ def create_model(request: Request, shared: Shared) -> Response:
     def begin() -> Act:
         declared_scale(order.input)
         check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
-        refuse_numbers(order.target)
         check_target(order.target, order.input, order.classes)
         makeup = Makeup(order.input, order.target, order.architecture, order.retention)
         check_method(order.method, makeup, Base())

@@ -27,13 +27,7 @@ def test_a_model_that_names_no_target_predicts_classes(api: Api) -> None:
     assert api.ok("POST", "/v1/models", {"name": "x", "input": VECTOR, "target": {"kind": "class"}})["classes"] == []
 
 
-def test_numbers_are_refused_until_they_are_learned(api: Api) -> None:
-    refused = api("POST", "/v1/models", {"name": "load", "input": VECTOR, "target": NUMBER})
-    assert (refused.status_code, pointers(refused)) == (422, ["/target/kind"])
-    assert api("GET", LOAD).status_code == 404
-
-
-def test_a_model_shows_its_target_and_the_rules_for_numbers(numbers: None, api: Api) -> None:
+def test_a_model_shows_its_target_and_the_rules_for_numbers(api: Api) -> None:
     model = made(api, gate={"outliers": {"times": 4}})
     assert {name: value for name, value in model["target"].items() if value is not None} == {
         **NUMBER,
@@ -79,9 +73,7 @@ def test_a_model_shows_its_target_and_the_rules_for_numbers(numbers: None, api: 
         ({"kind": "class", "size": 1}, "/target/size"),
     ],
 )
-def test_what_is_wrong_with_a_target_is_pointed_at(
-    numbers: None, api: Api, target: dict[str, Any], pointer: str
-) -> None:
+def test_what_is_wrong_with_a_target_is_pointed_at(api: Api, target: dict[str, Any], pointer: str) -> None:
     refused = api("POST", "/v1/models", {"name": "load", "input": VECTOR, "target": target})
     assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
     assert api("GET", LOAD).status_code == 404
@@ -102,16 +94,14 @@ def test_what_is_wrong_with_a_target_is_pointed_at(
         ({"target": {"kind": "class"}, "gate": {"outliers": {}}}, "/gate/outliers", "models that predict numbers"),
     ],
 )
-def test_what_does_not_go_with_a_target_is_refused(
-    numbers: None, api: Api, fields: dict[str, Any], pointer: str, word: str
-) -> None:
+def test_what_does_not_go_with_a_target_is_refused(api: Api, fields: dict[str, Any], pointer: str, word: str) -> None:
     refused = api("POST", "/v1/models", {"name": "load", "input": VECTOR, "target": NUMBER, **fields})
     assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
     assert word in refused.json()["detail"]
     assert api("GET", LOAD).status_code == 404
 
 
-def test_yardstick_and_level_change_and_nothing_else_of_a_target(numbers: None, api: Api) -> None:
+def test_yardstick_and_level_change_and_nothing_else_of_a_target(api: Api) -> None:
     model = made(api)
     tag = api("GET", LOAD).headers["etag"]
     changed = api("PATCH", LOAD, {"target": {"level": 0.8, "yardstick": {"column": 0}}}, headers={"If-Match": tag})
@@ -134,7 +124,7 @@ def test_yardstick_and_level_change_and_nothing_else_of_a_target(numbers: None, 
     assert (refused.status_code, pointers(refused)) == (422, ["/target"])
 
 
-def test_one_threshold_for_numbers_changes_and_the_others_stay(numbers: None, api: Api) -> None:
+def test_one_threshold_for_numbers_changes_and_the_others_stay(api: Api) -> None:
     made(api)
     for sent in ({"forgets": {"max_rise": 0.1}}, {"trusted": "recent"}, {"slow_loss": {"p": 0.02}}, {}):
         gate = api.ok("PATCH", LOAD, {"gate": sent})["gate"]
@@ -153,7 +143,7 @@ def test_one_threshold_for_numbers_changes_and_the_others_stay(numbers: None, ap
     assert (refused.status_code, pointers(refused)) == (422, ["/gate/outliers"])
 
 
-def test_numbers_have_no_classes(numbers: None, api: Api) -> None:
+def test_numbers_have_no_classes(api: Api) -> None:
     made(api)
     refused = api("POST", f"{LOAD}/classes", {"names": ["a"]})
     assert (refused.status_code, "predicts numbers" in refused.json()["detail"]) == (409, True)
