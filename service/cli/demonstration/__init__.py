@@ -1,1 +1,1 @@
-"""The demonstration: three acts against a real service, over HTTP alone."""
+"""The demonstration: four acts against a real service, over HTTP alone."""

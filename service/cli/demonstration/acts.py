@@ -1,4 +1,4 @@
-"""The three acts: new classes arrive, the world shifts, something goes wrong."""
+"""Three acts about classes: new ones arrive, the world shifts, something goes wrong."""
 
 from __future__ import annotations
 

@@ -21,6 +21,9 @@ LOST, ONCE = 0.5, 0.2
 """An order is lost below this part of the usual one, where that is above the second."""
 SAME_ROWS, SAME_P = 10, 1e-3
 """Rows of a batch from which their being one value means something, and the chance below which it is none."""
+PLAINLY, PLAINLY_P, PLAINLY_WIDER = 0.2, 0.05, 1.25
+"""A repair that leaves a fifth of the errors is evidence of its own: then less surprise is asked for, since after one
+or two batches hardly anything surprises, and what is left may lie a little farther from the usual."""
 LOOK = "Look at some of these rows, then promote it or retract the batch."
 
 
@@ -63,9 +66,12 @@ def _times(figure: Beside) -> str:
 def wrong_unit(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
     """Rule 2: errors are far off, and one repair of all targets mends them."""
     rule, repair, median = policy.wrong_unit, batch.repair, _ratio(batch.median)
-    if not (_far_off(batch.mean, policy) or _far_off(batch.median, policy)):
+    off = _far_off(batch.mean, policy) or _far_off(batch.median, policy)
+    plain = repair is not None and repair.after < PLAINLY * median and batch.median.p < PLAINLY_P
+    if not off and not plain:
         return Finding(_as_usual(batch), limit=rule.max_after)
-    if repair is None or repair.after >= min(rule.max_after, rule.min_gain * median):
+    limit = rule.max_after * (PLAINLY_WIDER if plain else 1.0)
+    if repair is None or repair.after >= min(limit, rule.min_gain * median):
         what = f"{_as_usual(batch)} No change of the unit would mend that."
         return Finding(what, repair.after if repair else None, rule.max_after)
     targets = "The target" if batch.rows == 1 else f"All {batch.rows:,} targets"
@@ -97,15 +103,15 @@ def unlearnable(measured: NumberMeasured, number: OneNumber, batch: BatchFigures
     own, rule = batch.own, policy.unlearnable
     if own is None:
         return Finding("Too few rows to learn from alone.", limit=rule.min_order, evidence=False)
-    told = f"a head of these {batch.rows:,} rows alone finds a rank correlation of {own.value:.2f}"
+    says = f"a head of these {batch.rows:,} rows alone finds a rank correlation of {own.value:.2f}"
     usually = own.least is not None and own.least > rule.usual_order
     least = own.least if usually and own.least is not None else 0.0
     lost = usually and own.p >= rule.p and own.value < min(rule.min_order, least * PART_OF_USUAL)
     if lost or (_contradicts(batch, policy) and not (own.p < rule.p and own.value > FOLLOWS)):
         before = f", where in the last batches it found {least:.2f} at least" if lost else ""
-        what = f"The targets{number.of} look shuffled: {told}{before}."
+        what = f"The targets{number.of} look shuffled: {says}{before}."
         return Finding(what, own.value, rule.min_order, Severity.REJECTED, "Do rows and targets still belong together?")
-    return Finding(f"{told[0].upper()}{told[1:]} between rows and targets.", own.value, rule.min_order)
+    return Finding(f"{says[0].upper()}{says[1:]} between rows and targets.", own.value, rule.min_order)
 
 
 def _contradicts(batch: BatchFigures, policy: NumberPolicy) -> bool:

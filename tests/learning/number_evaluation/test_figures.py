@@ -222,6 +222,14 @@ def test_second_versions_are_stopped_by_gross_units_alone() -> None:
     assert second.judged(inputs, targets + 4 * targets.std()).outcome is Outcome.PASS
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plain_factor_is_named_after_one_batch(seed: int) -> None:
+    third = Stream(batches=1, seed=seed)
+    inputs, targets = third.draw(ROWS)
+    assert "times too large" in third.judged(inputs, 10 * targets).why
+    assert third.judged(inputs, targets).outcome is Outcome.PASS
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("level", "spread"), [(0.0, 1e-9), (3e-9, 1e-9), (-1e12, 1e12), (1e12, 1e9), (5.0, 1.0)])
 def test_the_size_of_targets_changes_nothing(level: float, spread: float, seed: int) -> None:

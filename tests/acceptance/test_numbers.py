@@ -1,0 +1,157 @@
+"""Models whose targets are numbers, through the whole service: learned, judged, served, rolled back, taken back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.acceptance.service import Caller
+from tests.running import Server
+
+SIZE = 5
+TARGET = {"kind": "number", "names": ["kWh"]}
+ROUNDS = 4
+
+
+def rows(seed: int, n: int = 120, drift: float = 0.0) -> tuple[list[list[float]], list[float]]:
+    """Rows of five columns, and a number that three of them decide."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(n, SIZE))
+    y = 300 + 40 * x[:, 0] - 25 * x[:, 1] + (10 + drift) * np.abs(x[:, 2]) + random.normal(0, 3, n)
+    return x.round(4).tolist(), y.round(3).tolist()
+
+
+def send(caller: Caller, inputs: Any, targets: Any, **fields: Any) -> dict[str, Any]:
+    """An update of rows in its body, ended."""
+    answer = caller.ok("POST", f"{caller.path}/updates?wait=60", {"inputs": inputs, "targets": targets, **fields})
+    done = caller.end(answer["id"])
+    assert done["state"] == "succeeded", done
+    return done
+
+
+def made(server: Server, name: str, **fields: Any) -> Caller:
+    caller = Caller(server, name)
+    body = {"name": name, "input": {"kind": "vector", "size": SIZE}, "target": TARGET, **fields}
+    caller.ok("POST", "/v1/models", body)
+    return caller
+
+
+@pytest.fixture(scope="module")
+def load(shared: Server) -> Iterator[Caller]:
+    """A model that has learned four batches."""
+    with made(shared, "numbers.load") as caller:
+        for seed in range(ROUNDS):
+            assert send(caller, *rows(seed), source=f"site-{seed % 2}")["verdict"] == "promoted"
+        yield caller
+
+
+def mae(caller: Caller, seed: int = 99) -> float:
+    inputs, targets = rows(seed)
+    answer = caller.ok("POST", f"{caller.path}/predictions", {"inputs": inputs})
+    return float(np.abs(np.array([p["value"] for p in answer["predictions"]]) - targets).mean())
+
+
+def test_it_predicts_numbers_with_intervals_that_hold(load: Caller) -> None:
+    inputs, targets = rows(99, 400)
+    answer = load.ok("POST", f"{load.path}/predictions", {"inputs": inputs})
+    assert answer["level"] == 0.9
+    values = [p["value"] for p in answer["predictions"]]
+    assert np.abs(np.array(values) - targets).mean() < 8
+    inside = [
+        low <= y <= high for p, y in zip(answer["predictions"], targets, strict=True) for low, high in [p["interval"]]
+    ]
+    assert 0.8 < np.mean(inside) < 0.98
+    wider = load.ok("POST", f"{load.path}/predictions", {"inputs": inputs, "level": 0.99})
+    assert all(
+        a["interval"][0] >= b["interval"][0] for a, b in zip(answer["predictions"], wider["predictions"], strict=True)
+    )
+
+
+def test_the_report_says_how_far_off_it_was_on_rows_to_come(load: Caller) -> None:
+    version = load.ok("GET", f"{load.path}/versions/{ROUNDS}")
+    report = version["report"]
+    assert report["tested"]["rows"] == 120 * (ROUNDS - 1)
+    assert report["tested"]["mae"] < 10
+    assert report["skill"] > 0.6
+    assert report["before"]["rows"] > 0
+    assert report["old_classes"] is None
+    assert report["gate"]["outcome"] == "pass"
+    assert version["classes"] == []
+
+
+def test_a_batch_in_the_wrong_unit_is_rejected_with_the_factor_named(load: Caller) -> None:
+    inputs, targets = rows(50)
+    done = send(load, inputs, [1000 * y for y in targets])
+    assert done["verdict"] == "rejected"
+    assert "1,000 times too large" in done["report"]["gate"]["why"]
+    assert load.live() == ROUNDS
+
+
+def test_shuffled_targets_do_not_go_live(load: Caller) -> None:
+    inputs, targets = rows(51)
+    done = send(load, inputs, np.random.default_rng(0).permutation(targets).tolist())
+    assert done["verdict"] in {"held", "rejected"}, done["report"]["gate"]
+
+
+def test_what_is_taken_back_was_never_there_and_a_rollback_is_one_call(shared: Server) -> None:
+    exact = {"name": "ridge", "lift": "none", "decay": 1}
+    with (
+        made(shared, "numbers.with", method=exact) as with_it,
+        made(shared, "numbers.without", method=exact) as without,
+    ):
+        send(with_it, *rows(1))
+        second = send(with_it, *rows(2))
+        send(with_it, *rows(3))
+        send(without, *rows(1))
+        send(without, *rows(3))
+        error = mae(with_it)
+        back = with_it.ok("POST", f"{with_it.path}/rollback", {"reason": "to see"})
+        assert back["live_version"] == 2
+        with_it.ok("POST", f"{with_it.path}/deployments", {"version": 3})
+        assert mae(with_it) == error
+        taken = with_it.end(with_it.retract(second["batches"])["id"])
+        assert taken["verdict"] == "promoted"
+        certificate = with_it.ok("GET", f"{with_it.path}/versions/{with_it.live()}")["report"]["certificate"]
+        assert (certificate["rows"], certificate["decided"]) == (240, [])
+        answers = [
+            caller.ok("POST", f"{caller.path}/predictions", {"inputs": rows(99)[0]})["predictions"]
+            for caller in (with_it, without)
+        ]
+        assert [p["value"] for p in answers[0]] == [p["value"] for p in answers[1]]
+        with_it.ok("PATCH", with_it.path, {"promotion": "auto"})
+        left = with_it.ok("GET", f"{with_it.path}/versions/{with_it.live()}")["batches"]
+        emptied = with_it.end(with_it.retract(left)["id"])
+        assert emptied["state"] == "succeeded", emptied
+        assert with_it.http.post(f"{with_it.path}/predictions", json={"inputs": rows(99)[0]}).status_code == 409
+        again = send(with_it, *rows(7), again=True)
+        assert again["verdict"] == "promoted"
+        assert mae(with_it) < 15
+
+
+def test_several_numbers_a_row_a_logarithm_and_a_difference(shared: Server) -> None:
+    inputs, targets = rows(5)
+    pairs = [[y, math.exp(y / 200)] for y in targets]
+    with made(shared, "numbers.pair", target={"kind": "number", "size": 2}) as pair:
+        assert send(pair, inputs, pairs)["verdict"] == "promoted"
+        first = pair.ok("POST", f"{pair.path}/predictions", {"inputs": inputs[:1]})["predictions"][0]
+        assert len(first["values"]) == len(first["intervals"]) == 2
+    with made(shared, "numbers.log", target={"kind": "number", "scale": "log"}) as log:
+        assert send(log, inputs, [math.exp(y / 100) for y in targets])["verdict"] == "promoted"
+    levels = [[*x[:-1], 1000.0 + k] for k, x in enumerate(inputs)]
+    moved = [row[-1] + y / 100 for row, y in zip(levels, targets, strict=True)]
+    with made(shared, "numbers.from", target={"kind": "number", "from": SIZE - 1}) as change:
+        assert send(change, levels, moved)["verdict"] == "promoted"
+        far = [*levels[0][:-1], 5000.0]
+        value = change.ok("POST", f"{change.path}/predictions", {"inputs": [far]})["predictions"][0]["value"]
+        assert abs(value - 5003) < 2
+
+
+def test_without_stored_rows_it_learns_on(shared: Server) -> None:
+    with made(shared, "numbers.none", retention="none") as caller:
+        for seed in range(3):
+            assert send(caller, *rows(seed))["verdict"] == "promoted"
+        assert mae(caller) < 10
