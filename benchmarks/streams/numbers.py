@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from service.cli.demonstration.prices import HOURS
+from service.cli.demonstration.prices import market as drawn_market
+
 Floats = NDArray[np.float64]
 
 PRICE_ROWS, PRICE_BATCH = 23_520, 336
@@ -65,10 +68,18 @@ def seasons(folder: Path | None) -> NumberStream:
     )
 
 
+def market(folder: Path | None) -> NumberStream:
+    """The made-up power market of the demonstration: 18 weeks whose prices and whose rule drift."""
+    weeks = list(drawn_market())
+    inputs, prices = (np.concatenate(columns) for columns in zip(*((w.inputs, w.prices) for w in weeks), strict=True))
+    return _stream("market", inputs, prices, np.repeat(np.arange(len(weeks)), HOURS))
+
+
 NUMBER_STREAMS: dict[str, Callable[[Path | None], NumberStream]] = {
     "price": price,
     "diabetes": diabetes,
     "seasons": seasons,
+    "market": market,
 }
 
 

@@ -70,6 +70,9 @@ class NumberForgets(Strict):
     max_rise: float = Field(0.05, ge=0, description="Allowed rise of the mean error, relative.")
     reject_rise: float = Field(0.20, ge=0, description="Rise above which it is rejected, not held.")
     p: float = Field(0.01, gt=0, lt=1, description="Chance probability (Wilcoxon, row by row) of a rise.")
+    min_rows: int = Field(
+        30, ge=1, description="Trusted rows from which it is judged, and slow_loss, where older batches count less."
+    )
 
 
 class WorstRegion(Strict):

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from service.learning.wording import amount
 
+SURELY = 0.05
+"""Chance below which something is no luck where no rule sets another."""
+
 
 @dataclass(frozen=True)
 class Rise:
@@ -34,6 +37,11 @@ class Rise:
         size = max(self.before, self.least)
         return (self.after - self.before) / size if size else 0.0
 
+    @property
+    def gain(self) -> float:
+        """The relative fall, below 0 for a rise; 0 of what may be luck."""
+        return -self.rise if min(self.p, self.p_fall) < SURELY else 0.0
+
 
 @dataclass(frozen=True)
 class Region:
@@ -46,11 +54,12 @@ class Region:
 @dataclass(frozen=True)
 class RiseSince:
     """An earlier promoted version and the candidate on the trusted rows that both answered. `part`: trusted rows that
-    came since over these."""
+    came since over these · gained: `Rise.gain` of all updates since, this one among them, each on its own rows."""
 
     version: int
     change: Rise
     part: float = 0.0
+    gained: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -175,10 +184,12 @@ class OneNumber:
 @dataclass(frozen=True)
 class NumberMeasured:
     """An update of a number model. `live`: number of the version that answers now (the base) · `sound`: weights are
-    finite and load again · `part`: rows of the update over those that the base has learned, 0 where that is not known.
+    finite and load again · `part`: rows of the update over those that the base has learned, 0 where that is not known ·
+    fades: in base and candidate older batches count less; a batch that has just brought a decay does not excuse itself.
     """
 
     live: int | None
     numbers: Sequence[OneNumber]
     sound: bool | None = None
     part: float = 0.0
+    fades: bool = False

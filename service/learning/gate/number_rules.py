@@ -5,11 +5,9 @@ from __future__ import annotations
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
 from service.learning.gate.measurements import Finding
-from service.learning.gate.number_measurements import NumberMeasured, OneNumber, Rise
+from service.learning.gate.number_measurements import SURELY, NumberMeasured, OneNumber, Rise
 from service.learning.wording import amount, percent, rows, whole_percent
 
-SURELY = 0.05
-"""Chance below which something is no luck where no rule sets another."""
 YOUNG = 0.5
 """Rise that is allowed besides, times the batch's part of what is known: a version that has learned little fits just
 that, and errors on it rise with any other row. Of ten honest streams three of the first batches had 40, 13 and 6 %."""
@@ -45,13 +43,15 @@ def _by(rise: float) -> str:
     return f"{'−' if rise < 0 else '+'}{percent(abs(rise))}"
 
 
-def moved_on(number: OneNumber, policy: NumberPolicy) -> bool:
-    """Whether, where recent rows alone are trusted, its own errors surely fell by as much as those rose.
+def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> bool:
+    """Whether, where older rows are meant to count less, its own errors surely fell by as much as those rose.
 
-    That is how a stream moves. Wrong targets would look the same here; rules 1-4 judge those.
+    They are meant to where recent rows alone are trusted, and where the version and the one before have a decay, such
+    as a searched one. That is how a stream moves. Wrong targets would look the same here; rules 1-4 judge those.
     """
     own, harm = number.own, number.harm
-    if policy.trusted != "recent" or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
+    follows = policy.trusted == "recent" or measured.fades
+    if not follows or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
         return False
     return own.p_fall < SURELY and -own.rise >= harm.rise
 
@@ -65,12 +65,15 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
     rule, harm = policy.forgets, number.harm
     if harm is None:
         return Finding("There are no trusted rows yet to compare with.", limit=rule.max_rise, evidence=False)
+    if measured.fades and harm.rows < rule.min_rows:
+        what = f"{rows(harm.rows)} of batches that still count {'is' if harm.rows == 1 else 'are'} too few to judge it."
+        return Finding(what, limit=rule.max_rise, evidence=False)
     change = f"errors{number.for_it} {_rose(number, harm)}"
     what = f"Trusted rows: {change} ({_by(harm.rise)})."
     limit = _allowed(rule.max_rise, measured.part)
     if harm.rise <= limit or harm.p >= rule.p:
         return Finding(what, harm.rise, limit)
-    if moved_on(number, policy):
+    if moved_on(measured, number, policy):
         return Finding(f"{what} {_won(number.own)}", harm.rise, limit)
     fires = Severity.REJECTED if harm.rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
     begin = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
@@ -98,7 +101,7 @@ def worst_region(measured: NumberMeasured, number: OneNumber, policy: NumberPoli
             f"Nothing stands out; the largest rise is that of {worst.phrase} ({change}).", rise, rule.max_rise
         )
     name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
-    if moved_on(number, policy):
+    if moved_on(measured, number, policy):
         return Finding(f"{name} got worse ({change}). {_won(number.own)}", rise, limit)
     fires = Severity.REJECTED if rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
     others = len(worse) - 1
@@ -108,34 +111,44 @@ def worst_region(measured: NumberMeasured, number: OneNumber, policy: NumberPoli
 
 
 def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
-    """Rule 9: small losses add up against any of the remembered versions, on the trusted rows that both answered."""
+    """Rule 9: small losses add up against any of the remembered versions, on the trusted rows that both answered.
+
+    Unless the updates since have gained as much on rows of their own: then the world has moved, and they follow it.
+    What nothing explains, such as noise, gains nothing there.
+    """
     rule = policy.slow_loss
     if not number.since:
         return Finding("No earlier version answered most of the trusted rows.", limit=rule.max_rise, evidence=False)
     limits = {s.version: _allowed(rule.max_rise, measured.part + s.part) for s in number.since}
-    lost = [s for s in number.since if s.change.rise > limits[s.version] and s.change.p < rule.p]
-    most = max(lost or number.since, key=lambda since: (since.change.p < rule.p, since.change.rise))
+    over = [s for s in number.since if s.change.rise > limits[s.version] and s.change.p < rule.p]
+    lost = [s for s in over if s.gained < s.change.rise]
+    most = max(lost or over or number.since, key=lambda since: (since.change.p < rule.p, since.change.rise))
     change, limit = (
         f"{_by(most.change.rise)} since version {most.version} ({_rose(number, most.change)})",
         limits[most.version],
     )
     if not lost:
-        return Finding(f"Errors changed by {change}.", most.change.rise, limit)
+        followed = f" Updates since won as much on their own rows ({_by(-most.gained)}): the stream moves."
+        return Finding(f"Errors changed by {change}.{followed if over else ''}", most.change.rise, limit)
     remedy = f"Go back to version {most.version}, or promote this one: then it is what later ones are compared with."
     return Finding(f"Small losses add up: {change}.", most.change.rise, limit, Severity.HELD, remedy)
 
 
 def learned_nothing(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
-    """Rule 10: on its own rows the new version is worse than the one before, out of fold."""
+    """Rule 10: on its own rows the new version is worse than the one before, out of fold.
+
+    With a decay more is allowed: each head that answers them lacks a fifth of a batch that is most of what it knows.
+    """
     rule, own = policy.learned_nothing, number.own
     if own is None or own.rows < rule.min_rows:
         few = f"{rows(own.rows) if own else 'No rows'} of its own that both versions answered: too few to compare."
         return Finding(few, limit=rule.max_rise, evidence=False)
     change = f"{_rose(number, own)} of its own ({_by(own.rise)})"
-    if own.rise <= rule.max_rise or own.p >= rule.p:
-        return Finding(f"Errors: {change}.", own.rise, rule.max_rise)
+    limit = _allowed(rule.max_rise, measured.part) if measured.fades else rule.max_rise
+    if own.rise <= limit or own.p >= rule.p:
+        return Finding(f"Errors: {change}.", own.rise, limit)
     what = f"Nothing was learned: errors {change}; version {measured.live} answers them better."
-    return Finding(what, own.rise, rule.max_rise, Severity.HELD, "Look at these rows, or try another method.")
+    return Finding(what, own.rise, limit, Severity.HELD, "Look at these rows, or try another method.")
 
 
 def sound(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:

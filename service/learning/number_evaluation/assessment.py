@@ -179,7 +179,8 @@ class NumberAssessment:
     fold · base: to T likewise, to B by the head it serves; None for a first version · usual [n, k]: the error that the
     base usually makes on a row like that, None where too few rows were tested · alone [n, k]: out-of-fold answers of a
     head of this batch alone, see `figures` · sound: every number of the candidate is finite · known: rows that the base
-    has learned, fewer where older batches count less.
+    has learned, fewer where older batches count less · fades: in base and candidate older batches count
+    less.
     """
 
     policy: NumberPolicy
@@ -196,3 +197,4 @@ class NumberAssessment:
     past: NumberPast = field(default_factory=NumberPast)
     sound: bool = True
     known: int = 0
+    fades: bool = False

@@ -115,7 +115,7 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
     rows, trusted, batch = answered.rows, answered.trusted, answered.batch
     space, grid = rows.space, _grid(rows.space)
     own: FeatureRows = rows.batch.take(batch)
-    goals = goals_in_units(own, grid)
+    goals, decay = goals_in_units(own, grid), _weights(learned.checkpoint).decay
     candidate = candidate_answers(answered.after, learned, grid.size, trusted, batch)
     a = NumberAssessment(
         policy=context.policy,
@@ -130,7 +130,8 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
         alone=own_answers(own, space.features, goals),
         past=context.past,
         sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
-        known=_known(rows.data, len(own), _weights(learned.checkpoint).decay),
+        known=_known(rows.data, len(own), decay),
+        fades=decay < 1 and answered.before is not None and _weights(answered.before.version).decay < 1,
     )
     if a.base is None:
         return a

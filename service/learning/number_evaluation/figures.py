@@ -21,11 +21,11 @@ from service.learning.statistics import at_least, one_more, rank_correlation, si
 
 Bools = NDArray[np.bool_]
 
-MEAN, MEDIAN, ORDER, BIAS, OWN = "log_mean", "log_median", "order", "bias", "own_order"
+MEAN, MEDIAN, ORDER, BIAS, OWN, GAIN = "log_mean", "log_median", "order", "bias", "own_order", "gain"
 """Names of the figures that a version keeps for each number of a row: logarithms of the mean ratio (ratios cut at
 `MOST`) and of the median ratio · rank correlation of targets with the base's answers · mean error over the usual mean
-|error| · rank correlation with the out-of-fold answers of a head of the batch alone. One that a batch is too small for
-is left out."""
+|error| · rank correlation with the out-of-fold answers of a head of the batch alone · what the update
+gained on its own rows, see `measure.gained`. One that a batch is too small for is left out."""
 ROUNDING = 2.0**-14
 """Errors below this, in units, count as this: four steps of the grid."""
 MOST = 20.0

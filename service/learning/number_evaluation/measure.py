@@ -21,6 +21,7 @@ from service.learning.gate.number_measurements import (
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
 from service.learning.number_evaluation.figures import (
     BIAS,
+    GAIN,
     MEAN,
     MEDIAN,
     ORDER,
@@ -58,7 +59,8 @@ def measure(a: NumberAssessment) -> NumberMeasured:
     if a.base is None:
         return NumberMeasured(a.live, [replace(_number(a, k), first=_first(a, k)) for k in range(a.grid.size)], a.sound)
     ratio, figures, part = ratios(a), figures_of(a), len(a.batch) / a.known if a.known else 0.0
-    return NumberMeasured(a.live, [_measured(a, k, ratio, figures[k]) for k in range(a.grid.size)], a.sound, part)
+    numbers = [_measured(a, k, ratio, figures[k]) for k in range(a.grid.size)]
+    return NumberMeasured(a.live, numbers, a.sound, part, a.fades)
 
 
 def _number(a: NumberAssessment, k: int) -> OneNumber:
@@ -73,8 +75,19 @@ def _measured(a: NumberAssessment, k: int, ratio: Floats | None, figures: Mappin
         harm=_trusted(a, k),
         regions=tuple(_regions(a, k)),
         since=tuple(_since(a, k)),
-        own=change(a, k, a.batch_goals, a.base.on_batch, a.candidate.on_batch),
+        own=_own(a, k),
     )
+
+
+def _own(a: NumberAssessment, k: int) -> Rise | None:
+    assert a.base is not None
+    return change(a, k, a.batch_goals, a.base.on_batch, a.candidate.on_batch)
+
+
+def gained(a: NumberAssessment, k: int) -> dict[str, float]:
+    """The figure of what an update gained on its own rows, out of fold; none of a first version, or of few rows."""
+    own = _own(a, k) if a.base is not None else None
+    return {} if own is None or own.rows < a.policy.learned_nothing.min_rows else {GAIN: own.gain}
 
 
 def change(a: NumberAssessment, k: int, goals: Floats, before: Floats, after: Floats) -> Rise | None:
@@ -156,14 +169,17 @@ def _regions(a: NumberAssessment, k: int) -> Iterator[Region]:
 
 def _since(a: NumberAssessment, k: int) -> Iterator[RiseSince]:
     """Remembered versions that answered most of today's trusted rows, see `SHARED`."""
-    for version, tested in a.past.tested[-a.policy.slow_loss.versions :]:
+    least = (a.policy.forgets if a.fades else a.policy.worst_region).min_rows
+    past = a.past.tested[-a.policy.slow_loss.versions :]
+    gains = [tested.figures[k].get(GAIN, 0.0) for _, tested in past[1:]] + [gained(a, k).get(GAIN, 0.0)]
+    for place, (version, tested) in enumerate(past):
         before, rows = remembered(a, tested)
         after = sizes(a.trusted_goals[rows, k], a.candidate.on_trusted[rows, k])
         both = np.isfinite(after) & np.isfinite(before[:, k])
         shared = int(both.sum())
-        if shared >= max(SHARED * len(a.trusted), a.policy.worst_region.min_rows):
+        if shared >= max(SHARED * len(a.trusted), least):
             change = _rise(a, k, np.maximum(before[both, k], ROUNDING), after[both])
-            yield RiseSince(version, change, len(a.trusted) / shared - 1)
+            yield RiseSince(version, change, len(a.trusted) / shared - 1, sum(gains[place:]))
 
 
 def remembered(a: NumberAssessment, tested: Tested) -> tuple[Floats, Ints]:

@@ -12,6 +12,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
 from service.learning.number_evaluation.figures import figures_of, ratios
 from service.learning.number_evaluation.intervals import missed
+from service.learning.number_evaluation.measure import gained
 from service.learning.number_evaluation.usual_errors import error_sums
 from service.learning.number_evaluation.yardsticks import means
 
@@ -37,7 +38,7 @@ def remember(
         value=value[kept],
         error=error[kept],
         ratio=np.full((len(kept), numbers), np.nan) if ratio is None else ratio[kept],
-        figures=figures_of(a),
+        figures=tuple(figures | gained(a, k) for k, figures in enumerate(figures_of(a))),
         trusted_batches=trusted.batches,
         trusted_batch=trusted.batch.astype(np.int32),
         trusted_row=trusted.row.astype(np.int32),

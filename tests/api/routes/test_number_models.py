@@ -128,7 +128,10 @@ def test_one_threshold_for_numbers_changes_and_the_others_stay(api: Api) -> None
     made(api)
     for sent in ({"forgets": {"max_rise": 0.1}}, {"trusted": "recent"}, {"slow_loss": {"p": 0.02}}, {}):
         gate = api.ok("PATCH", LOAD, {"gate": sent})["gate"]
-    assert (gate["forgets"], gate["trusted"]) == ({"max_rise": 0.1, "reject_rise": 0.2, "p": 0.01}, "recent")
+    assert (gate["forgets"], gate["trusted"]) == (
+        {"max_rise": 0.1, "reject_rise": 0.2, "p": 0.01, "min_rows": 30},
+        "recent",
+    )
     assert gate["slow_loss"] == {"versions": 20, "max_rise": 0.1, "p": 0.02}
     for sent, pointer in (
         ({"forgets": {"reject_rise": 0.05}}, "/gate/forgets/max_rise"),

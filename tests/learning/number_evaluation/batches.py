@@ -16,7 +16,7 @@ from service.learning.data.target_grid import Floats, NumberGrid, goals_of
 from service.learning.gate.number_gate import judge_numbers
 from service.learning.number_evaluation.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.figures import cut, figures_of, ratios
-from service.learning.number_evaluation.measure import measure
+from service.learning.number_evaluation.measure import gained, measure
 
 COLUMNS, GROUPS = 4, 5
 
@@ -151,7 +151,7 @@ def memory_of(a: NumberAssessment) -> Tested:
         value=a.base.on_batch,
         error=a.batch_goals - a.base.on_batch,
         ratio=ratio,
-        figures=figures_of(a),
+        figures=tuple(figures | gained(a, k) for k, figures in enumerate(figures_of(a))),
         trusted_batches=a.trusted.batches,
         trusted_batch=np.zeros(m, np.int32),
         trusted_row=np.arange(m, dtype=np.int32),

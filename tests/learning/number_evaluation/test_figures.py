@@ -9,12 +9,14 @@ import pytest
 
 from service.contract.enums import Outcome
 from service.contract.number_policy import NumberPolicy
+from service.contract.report import GateReport
 from service.contract.targets import NumberTarget
 from service.learning.data.target_grid import Floats
 from service.learning.gate.number_gate import NUMBER_RULES, judge_numbers
-from service.learning.number_evaluation.assessment import NumberAnswers, NumberPast
+from service.learning.number_evaluation.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.figures import (
     BIAS,
+    GAIN,
     MEAN,
     MEDIAN,
     ORDER,
@@ -441,12 +443,95 @@ def test_where_recent_rows_are_trusted_a_stream_may_move(stream: Stream, batch: 
     assert fired(stayed)["forgets"] == "rejected"
 
 
+def nearer(a: NumberAssessment, part: float) -> Floats:
+    """The base's answers to the batch, with errors a part of what they are. [n, k]"""
+    return a.batch_goals - part * (a.batch_goals - a.candidate.on_batch)
+
+
+def why(report: GateReport, name: str) -> str:
+    return next(rule.why for rule in report.rules if rule.name == name)
+
+
+def farther(a: NumberAssessment, times: float) -> Floats:
+    """The base's answers to trusted rows, with errors so many times what they are. [m, k]"""
+    return a.trusted_goals - times * (a.trusted_goals - a.candidate.on_trusted)
+
+
+def test_a_version_with_a_decay_follows_a_stream_that_moves(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    moved = {"candidate": NumberAnswers(farther(a, 1.3), nearer(a, 0.5)), "past": NumberPast()}
+    report = stream.judged(*batch, **moved, fades=True)
+    assert report.outcome is Outcome.PASS, report.why
+    assert "On its own 96 rows they fell as much (−50.0 %): the stream moves." in why(report, "forgets")
+    assert fired(stream.judged(*batch, **moved))["forgets"] == "rejected"
+    little = {**moved, "candidate": NumberAnswers(farther(a, 1.3), nearer(a, 0.8))}
+    assert fired(stream.judged(*batch, **little, fades=True))["forgets"] == "rejected"
+
+
+def test_few_rows_of_batches_that_still_count_do_not_judge(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    worse = NumberAnswers(farther(a, 2.0), a.candidate.on_batch)
+    for m, verdict in ((29, {}), (30, {"forgets": "rejected", "slow_loss": "held"})):
+        few = {
+            "trusted": a.trusted.take(np.arange(m)),
+            "trusted_goals": a.trusted_goals[:m],
+            "base": NumberAnswers(a.candidate.on_trusted[:m], a.candidate.on_batch),
+            "candidate": NumberAnswers(worse.on_trusted[:m], worse.on_batch),
+            "past": NumberPast(stream.past[:1]),
+        }
+        assert fired(stream.judged(*batch, **few, fades=True)) == verdict
+        assert fired(stream.judged(*batch, **few)) == {"forgets": "rejected", "slow_loss": "held"}
+
+
+def test_what_updates_gained_on_their_own_rows_explains_what_old_ones_lost(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    a = stream.assessment(*batch)
+    memories = [(version, replace(memory, figures=({GAIN: 0.08},))) for version, memory in stream.past]
+    version, memory = memories[2]
+    memories[2] = version, replace(memory, trusted_error=memory.trusted_error / 1.3)
+    past = NumberPast(memories)
+    followed = NumberAnswers(a.candidate.on_trusted, nearer(a, 0.9))
+    measured = measure(replace(a, past=past, candidate=followed))
+    assert [round(s.gained, 2) for s in measured.numbers[0].since] == [0.5, 0.42, 0.34, 0.26, 0.18, 0.1]
+    report = judge_numbers(measured, stream.policy)
+    assert "slow_loss" not in fired(report)
+    assert "+30.0 % since version 4" in why(report, "slow_loss")
+    assert "Updates since won as much on their own rows (−34.0 %): the stream moves." in why(report, "slow_loss")
+    idle = NumberAnswers(a.candidate.on_trusted, nearer(a, 1.0))
+    assert fired(judge_numbers(measure(replace(a, past=past, candidate=idle)), stream.policy))["slow_loss"] == "held"
+    silent = NumberPast([(version, replace(memory, figures=({},))) for version, memory in memories])
+    of_before = judge_numbers(measure(replace(a, past=silent, candidate=followed)), stream.policy)
+    assert fired(of_before)["slow_loss"] == "held"
+
+
+def test_a_version_remembers_what_it_gained_for_sure(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    for part, gain in ((0.8, 0.2), (1.1, -0.1), (1.0, 0.0)):
+        made = replace(a, candidate=NumberAnswers(a.candidate.on_trusted, nearer(a, part)))
+        memory = Tested.load(memory_of(made).arrays())
+        assert memory.figures[0][GAIN] == pytest.approx(gain)
+    few = stream.assessment(batch[0][:49], batch[1][:49])
+    assert GAIN not in memory_of(few).figures[0]
+
+
+def test_with_a_decay_own_rows_may_be_answered_worse_by_what_the_batch_weighs(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    a = stream.assessment(*batch)
+    worse = {"candidate": NumberAnswers(a.candidate.on_trusted, nearer(a, 1.1)), "known": 4 * ROWS}
+    assert fired(stream.judged(*batch, **worse, fades=True)) == {}
+    assert fired(stream.judged(*batch, **worse)) == {"learned_nothing": "held"}
+    much = {**worse, "candidate": NumberAnswers(a.candidate.on_trusted, nearer(a, 1.2))}
+    assert fired(stream.judged(*batch, **much, fades=True)) == {"learned_nothing": "held"}
+
+
 def test_weights_that_are_not_finite_are_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     assert fired(stream.judged(*batch, sound=False)) == {"sound": "rejected"}
 
 
 def test_memory_holds_the_figures_that_later_batches_are_compared_with(stream: Stream) -> None:
     a = stream.assessment(*stream.draw(ROWS))
-    assert memory_of(a).figures == figures_of(a)
+    assert memory_of(a).figures == ({**figures_of(a)[0], GAIN: 0.0},)
     tiny = stream.assessment(*stream.draw(2))
     assert set(figures_of(tiny)[0]) == {MEAN, MEDIAN, BIAS}
