@@ -130,6 +130,6 @@ def _check_grid(targets: Floats, inputs: NDArray[Any], grid: NumberGrid, target:
     low, high = max(low, -LARGEST_TARGET), min(high, LARGEST_TARGET)
     sentence = (
         f"This target is beyond the grid on which targets are summed: here {low:.6g} to {high:.6g} fits. Leave the row "
-        "out if it is wrong; if such targets are right, make a new model with `range`."
+        "out if it is wrong; if such targets are right, make a new model whose `range` holds them."
     )
     raise InvalidContent.at(pointer_of(np.array([row, column]), target.size), sentence)

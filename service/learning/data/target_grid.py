@@ -47,7 +47,8 @@ class NumberGrid(Strict):
         """The grid that the target declares, else one fitted to the goals of a first batch. goals [n, k], n >= 1
 
         The unit is a power of two and the offset a multiple of it: two batches of one kind mostly give the same grid.
-        Targets that are all equal take their own size as unit, else 1.
+        Targets that are all equal take their own size as unit, else 1, and are the offset themselves: they stay what
+        they are, where a step of such a unit would round them.
         """
         k = target.size
         offset, unit = np.zeros(k), np.ones(k)
@@ -59,9 +60,10 @@ class NumberGrid(Strict):
             offset = np.rint((low + high) / 2 / unit) * unit
         else:
             mean, spread = goals.mean(0), goals.std(0)
-            spread = np.where(spread > np.abs(mean) * 2.0**-40, spread, np.abs(mean))
+            equal = spread <= np.abs(mean) * 2.0**-40
+            spread = np.where(equal, np.abs(mean), spread)
             unit = _power_of_two(np.where(spread > 0, spread, 1.0))
-            offset = np.rint(mean / unit) * unit
+            offset = np.where(equal, np.median(goals, 0), np.rint(mean / unit) * unit)
         step = (unit / UNIT_STEPS).tolist()
         return cls(names=list(target.called), scale=target.scale, from_=target.from_, offset=offset.tolist(), step=step)
 

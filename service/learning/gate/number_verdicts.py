@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.number_report import NumberReport
-from service.learning.wording import rows
+from service.learning.wording import amount, rows
 
 YARDSTICKS = {
     "mean": "the mean of all targets",
@@ -25,28 +25,21 @@ def numbers_gained(report: NumberReport) -> str:
 def _off(report: NumberReport) -> str:
     if report.tested is not None:
         named = [name for name in YARDSTICKS if name in report.yardsticks]
-        beside = f" ({YARDSTICKS[named[-1]]}: {figure(report.yardsticks[named[-1]].mae)})" if named else ""
+        beside = f" ({YARDSTICKS[named[-1]]}: {amount(report.yardsticks[named[-1]].mae)})" if named else ""
         return (
-            f"On the last {rows(report.tested.rows)}, as they came, it was off by {figure(report.tested.mae)}{beside}."
+            f"On the last {rows(report.tested.rows)}, as they came, it was off by {amount(report.tested.mae)}{beside}."
         )
     if report.after is not None:
-        return f"It is off by {figure(report.after.mae)} on {rows(report.after.rows)} that it had not seen."
+        return f"It is off by {amount(report.after.mae)} on {rows(report.after.rows)} that it had not seen."
     return "There was nothing to compare it with."
 
 
 def _kept(report: NumberReport) -> str:
     if report.rise is None or report.before is None or report.after is None:
         return "There are no trusted rows of before."
-    change = f"{figure(report.before.mae)} → {figure(report.after.mae)}"
+    change = f"{amount(report.before.mae)} → {amount(report.after.mae)}"
     if report.rise_interval is not None and report.rise_interval[0] > 0:
         return f"Errors on old rows rose by {100 * report.rise:.1f} %, which is allowed ({change})."
     if report.rise_interval is not None and report.rise_interval[1] < 0:
         return f"Errors on old rows fell by {-100 * report.rise:.1f} % ({change})."
     return f"Old rows lost nothing measurable ({change}, within chance)."
-
-
-def figure(value: float) -> str:
-    """A number with three significant digits, large ones whole."""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"

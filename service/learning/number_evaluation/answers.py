@@ -44,9 +44,12 @@ def candidate_answers(
 
 
 def as_targets(grid: NumberGrid, answers: Floats, goals: Floats, targets: Floats) -> Floats:
-    """Answers in units as targets; `goals`, `targets`: of the same rows, which say what `from` adds back. All [n, k]"""
+    """Answers in units as the targets that are served; `goals`, `targets`: of the same rows, which say what `from` adds
+    back, to half a step of the grid. All [n, k]"""
     if grid.scale == "log":
         return np.exp(np.minimum(grid.value(answers), LARGEST_LOG))
+    if grid.from_ is None:
+        return grid.value(answers)
     return np.asarray(targets + (answers - goals) * grid.unit)
 
 

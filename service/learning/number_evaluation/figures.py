@@ -214,7 +214,9 @@ def said(a: NumberAssessment, answers: Floats, row: int) -> Floats:
     goals = a.grid.value(answers)
     if a.grid.scale == "log":
         return np.exp(np.minimum(goals, 700.0))
-    return np.asarray(goals + a.batch.targets[row] - a.grid.value(a.batch_goals[row]))  # with what `from` adds back
+    if a.grid.from_ is None:
+        return goals
+    return np.asarray(goals + a.batch.targets[row] - a.grid.value(a.batch_goals[row]))  # with what it adds back
 
 
 def batch_errors(measured: NumberMeasured) -> BatchErrors | None:

@@ -47,6 +47,13 @@ def test_equal_targets_take_their_own_size_as_unit() -> None:
     assert NumberGrid.fitted(NUMBER, np.zeros((5, 1))).unit.tolist() == [1.0]
 
 
+@pytest.mark.parametrize("target", [7.3, -1e-300, 1e15 / 3])
+def test_equal_targets_stay_what_they_are(target: float) -> None:
+    goals = np.full((7, 1), target)
+    grid = NumberGrid.fitted(NUMBER, goals)
+    assert np.array_equal(grid.value(grid.on_grid(grid.limbs(goals))), goals)
+
+
 def test_logarithm_and_difference_come_before_the_grid() -> None:
     inputs = RNG.normal(size=(50, 3)).astype(np.float32)
     targets = np.exp(RNG.normal(size=(50, 1)))

@@ -11,6 +11,7 @@ from service.contract.number_report import AnyReport, NumberReport
 from service.contract.targets import ColumnYardstick
 from service.learning.data.rows import Rows
 from service.learning.data.target_grid import Floats
+from service.learning.gate.number_verdicts import numbers_gained
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
@@ -74,6 +75,29 @@ def test_tested_errors_are_those_of_the_live_version_on_batches_to_come() -> Non
     assert report.tested.batches == 5
     assert report.tested.rows == 600
     assert report.tested.mae == pytest.approx(np.concatenate(expected).mean(), rel=1e-4)
+
+
+def test_what_a_coarse_step_rounds_is_part_of_the_error() -> None:
+    """All targets of 20 to 80 are 0 on a grid of step 1,000, and so are all values: each is off by its target."""
+    stream = Lineage(3, number(step=1000.0))
+    for k in range(2):
+        report = stream.grow(*drawn(k))
+    assert report.tested is not None
+    assert report.tested.mae == pytest.approx(np.abs(stream.history[1].targets).mean(), abs=1.0)
+
+
+def test_targets_without_noise_are_learned_batch_by_batch() -> None:
+    """Errors are what shrinkage leaves, some hundredths more of it out of fold: nobody is held for that."""
+    for weights in (WEIGHTS, np.array([1.0, 0.0, 0.0])):
+        stream = Lineage(3)
+        for k in range(4):
+            x = np.random.default_rng(k).normal(size=(80, 3))
+            assert stream.grow(x, 3 + x @ weights).gate.outcome is Outcome.PASS
+
+
+def test_a_sentence_says_a_large_error_in_three_digits() -> None:
+    x, y = drawn(0)
+    assert numbers_gained(Lineage(3).grow(x, 1e140 * y)).startswith("It is off by 4.79e+140 on 120 rows")
 
 
 def test_rows_of_a_source_are_tested_by_its_own_head(lineage: Lineage) -> None:
