@@ -308,6 +308,16 @@ def test_a_version_that_is_meant_to_forget_is_not_judged_by_what_is_to_be_forgot
     assert report.before.rows == int(stream.history[8].judging.sum())
 
 
+def test_a_version_fades_once_it_and_the_one_before_have_a_decay() -> None:
+    """A batch that has just brought the decay is judged by few rows all the same."""
+    stream, said = Lineage(3), list[str]()
+    for k, decay in enumerate((1, 1, 0.5, 0.5, 1)):
+        gate = stream.grow(*drawn(k), decay=decay).gate
+        said.append(next(rule.why for rule in gate.rules if rule.name == "forgets"))
+    assert ["of batches that still count are too few" in why for why in said] == [False, False, False, True, False]
+    assert ["gain" in memory.figures[0] for _, memory in stream.past] == [False, True, True, True, True]
+
+
 def test_rows_that_were_deleted_are_not_asked_for() -> None:
     """Where nothing is kept but sums and bounded rows, a version is examined as well."""
     stream = Lineage(3)
