@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from service.intake.numbers import narrowed
 
-MEMBERS = frozenset({"inputs", "top", "level"})
 IN_NUMBERS = b"0123456789.-+eE \t\n\r"
 """Characters of numbers, and between them."""
 
@@ -74,16 +73,13 @@ def _read(body: bytes, shape: tuple[int, ...]) -> Usual | None:
     document = _parsers.parser.parse(body)
     if not isinstance(document, simdjson.Object) or len(document) > 2:
         return None
-    members = list(document.keys())
-    if not MEMBERS.issuperset(members):
-        return None
     rows = document["inputs"]
-    top = document["top"] if "top" in members else None
-    level = document["level"] if "level" in members else None
-    if len(members) == 2 and top is None and level is None:  # null, or rows twice
-        return None
-    if (top is not None and type(top) is not int) or (level is not None and type(level) is not float):
-        return None
+    top: Any = None
+    level: Any = None
+    if len(document) == 2:
+        top, level = document.get("top"), document.get("level")
+        if type(top) is not int and type(level) is not float:  # another member, null, or rows twice
+            return None
     if not isinstance(rows, simdjson.Array) or not len(rows):
         return None
     if not _is_one_vector(body, rows, shape) and not _are_rows_of(body, len(rows), shape):

@@ -16,7 +16,7 @@ PIECE = 256
 """Scores that are written at once: about 0.1 ms."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Answer:
     """What one version answers to n rows, as these options asked."""
 
@@ -32,24 +32,23 @@ class Answer:
     def json(self) -> bytes:
         """{"model", "version", "predictions": [...]}: a prediction a row, and other members, as the kind of target has
         them; "notes" where there are any."""
-        return f"{self._head()}{self._rows()}{self._tail()}".encode()
+        rows = self.loaded.predictor.kind.rows(self.answers, self.options)
+        return f"{self._head()}{rows}{self._tail()}".encode()
 
     def pieces(self) -> Iterator[bytes]:
         """Yields the same JSON in pieces, so that other requests have their turn while a long answer is written."""
-        rows, at_once = len(self.answers.values), max(PIECE // self.loaded.predictor.kind.scores(self.options), 1)
+        kind, options, rows = self.loaded.predictor.kind, self.options, len(self.answers.values)
+        at_once = max(PIECE // kind.scores(options), 1)
         before = self._head()
         for start in range(0, rows, at_once):
-            part = Answer(self.loaded, self.answers.part(start, min(start + at_once, rows)), self.options)
-            yield f"{before}{part._rows()}".encode()
+            part = self.answers.part(start, min(start + at_once, rows), options)
+            yield f"{before}{kind.rows(part, options)}".encode()
             before = ","
         yield self._tail().encode()
 
     def tensor(self, output: str) -> OutputTensor:
         """An output of the Open Inference Protocol."""
         return self.loaded.predictor.kind.tensor(output, self.answers)
-
-    def _rows(self) -> str:
-        return self.loaded.predictor.kind.rows(self.answers, self.options)
 
     def _head(self) -> str:
         loaded = self.loaded

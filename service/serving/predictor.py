@@ -80,8 +80,9 @@ class Predictor:
     def answer(self, inputs: Array, options: PredictOptions = USUAL) -> RowAnswers:
         """Answers raw rows [n, ...], in passes of at most `pace.cap` rows, by the source's head, if any."""
         step, cap = self.head_of(options.source), self.pace.cap
-        passes = [self.run_pass(inputs[k : k + cap], step) for k in range(0, max(len(inputs), 1), cap)]
-        return passes[0].concat(passes).asked(options)
+        starts = range(0, max(len(inputs), 1), cap)
+        passes = [self.run_pass(inputs[k : k + cap], step, options=options) for k in starts]
+        return passes[0].concat(passes)
 
     def probabilities(self, inputs: Array, source: str | None = None) -> Floats:
         """Of a version that predicts classes: softmax(logits / temperature) of raw rows [n, ...] -> [n, C], each row
@@ -92,14 +93,16 @@ class Predictor:
         """The forward pass for rows of that source."""
         return self._forward if source is None else self._source_forwards.get(source, self._forward)
 
-    def run_pass(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> RowAnswers:
+    def run_pass(
+        self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN, options: PredictOptions = USUAL
+    ) -> RowAnswers:
         """One pass over raw rows; texts of one length pass together. `extremes`: their smallest and largest number."""
         extractor = self._extractor
         # weights need no gradient, so torch records none
         given = (
             step(torch.from_numpy(inputs), extremes) if extractor is None else self._extracted(inputs, step, extractor)
         )
-        answers: RowAnswers = self.kind.answers(given, inputs)
+        answers: RowAnswers = self.kind.answers(given, inputs, options)
         return answers
 
     def _extracted(self, inputs: Array, step: Forward, extractor: Extractor) -> Tensor:

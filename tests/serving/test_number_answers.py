@@ -77,7 +77,7 @@ def test_json_has_every_digit_of_a_float64() -> None:
     assert all(isinstance(value, float) for p in written for value in p["values"])
     kind = loaded(ONE).predictor.kind
     odd = np.array([[-0.0], [5e-324], [0.1 + 0.2], [1.7976931348623157e308], [-1e16]])
-    values = Values(kind, odd, odd, odd[:0], 0.9, np.repeat(odd[..., None], 2, -1))
+    values = Values(kind, np.stack([odd, odd, odd]), odd, odd[:0], 0.9)
     back = json.loads(f"[{kind.rows(values, PredictOptions(level=0.9))}]")
     assert [repr(p["value"]) for p in back] == [repr(value) for value in odd[:, 0].tolist()]
     assert [p["interval"] for p in back] == [[p["value"], p["value"]] for p in back]

@@ -130,7 +130,7 @@ def test_the_largest_are_those_of_a_stable_sort() -> None:
 def test_what_is_kept_of_many_rows_is_what_was_asked_for(top: int) -> None:
     whole = Predictor(checkpoint(["a", "b", "c", "d"])).answer(np.ones((6, 4), np.float32) * np.arange(6)[:, None])
     asked = PredictOptions(top)
-    kept = Probabilities.concat([whole.part(0, 4).kept(asked), whole.part(4, 6).kept(asked)])
+    kept = Probabilities.concat([whole.part(*ends, asked).kept(asked) for ends in ((0, 4), (4, 6))])
     assert np.asarray(kept.best).tolist() == whole.best
     assert np.asarray(kept.highest).tolist() == whole.highest
     assert kept.values.shape == (6, min(top, 4))

@@ -74,7 +74,7 @@ class ErrorRows:
     def _intervals(self) -> tuple[float | None, float | None]:
         if self.part is None:
             return None, None
-        low, high = bounds(self.part, self.answers, self.level)
+        _, low, high = bounds(self.part, self.answers, self.level)
         inside = (low <= self.goals) & (self.goals <= high)
         ends = [as_targets(self.grid, end, self.goals, self.rows.targets) for end in (low, high)]
         return float(inside.mean()), float((ends[1] - ends[0]).mean())

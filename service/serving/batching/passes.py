@@ -59,13 +59,9 @@ class Question:
     parts: list[RowAnswers] = field(default_factory=list)
     kept: RowAnswers | None = None
 
-    def take(self, part: RowAnswers, start: int, stop: int) -> None:
-        """Takes the answers to some rows; if all are many, by copying what is asked of them into arrays for all rows.
-        Separate arrays, however small, would lie between the large ones of two passes and keep the allocator from using
-        that memory again."""
-        if not self.many:
-            self.parts.append(part)
-            return
+    def keep(self, part: RowAnswers, start: int, stop: int) -> None:
+        """Copies what is asked of some rows into arrays for all rows. Separate arrays, however small, would lie
+        between the large ones of two passes and keep the allocator from using that memory again."""
         part = part.kept(self.options)
         kept = part.room(len(self.rows)) if self.kept is None else self.kept
         self.kept = kept.put(part, start, stop)
@@ -101,7 +97,8 @@ def run(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pass | 
         numbers = rows.dtype != object
         # both are NaN if any number is
         low, high = (float(np.minimum.reduce(rows, None)), float(np.maximum.reduce(rows, None))) if numbers else UNKNOWN
-        answers = predictor.run_pass(rows, step, (low, high))
+        # mostly all questions ask for the same
+        answers = predictor.run_pass(rows, step, (low, high), pieces[0].question.options)
         seconds = time.perf_counter() - began
         predictor.pace.observe(len(rows), seconds)
         faulty = dict[int, int]()
@@ -110,11 +107,14 @@ def run(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pass | 
                 answers = answers.marked(_outside(rows, *predictor.range))
             if not (math.isfinite(low) and math.isfinite(high)):
                 faulty = _not_finite(rows)
-        answers = answers.asked(pieces[0].question.options)  # mostly all ask for the same
         at = 0
         for question, start, stop in pieces:  # here rather than in `deliver`, which runs on the event loop
             first, at = at, at + stop - start
-            question.take(answers.part(first, at).asked(question.options), start, stop)
+            part = answers.part(first, at, question.options)
+            if question.many:
+                question.keep(part, start, stop)
+            else:
+                question.parts.append(part)
             if isinstance(question.rows.base, mmap.mmap):  # else the whole file would stay in memory
                 question.rows.base.madvise(mmap.MADV_DONTNEED)
         return Pass(len(rows), faulty, seconds)

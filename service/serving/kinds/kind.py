@@ -47,16 +47,12 @@ class RowAnswers(Protocol):
         """Whether the head gave nothing but numbers."""
         ...
 
-    def part(self, start: int, stop: int) -> Self:
-        """The answers to the rows from `start` to `stop`."""
+    def part(self, start: int, stop: int, options: PredictOptions) -> Self:
+        """The answers to the rows from `start` to `stop`, as these options ask."""
         ...
 
     def marked(self, outside: frozenset[int]) -> Self:
         """The same, with these rows outside the declared range."""
-        ...
-
-    def asked(self, options: PredictOptions) -> Self:
-        """The same, with what these options ask beyond what every pass computes."""
         ...
 
     def kept(self, options: PredictOptions) -> Self:
@@ -103,8 +99,8 @@ class Kind(ABC, Generic[A]):
     ignorance: str
 
     @abstractmethod
-    def answers(self, given: Tensor, inputs: Array) -> A:
-        """The answers to raw rows [n, ...], from what the last step gave [n, columns]."""
+    def answers(self, given: Tensor, inputs: Array, options: PredictOptions) -> A:
+        """The answers to raw rows [n, ...], from what the last step gave [n, columns], as these options ask."""
 
     @abstractmethod
     def settled(self, options: PredictOptions, model: str, level: Callable[[], float]) -> PredictOptions:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, repeat
 from typing import NamedTuple
 
 import msgspec
@@ -30,7 +30,7 @@ NOTHING = np.empty((0, 0))
 
 class _OneNumber(msgspec.Struct):
     value: float
-    interval: list[float] | None
+    interval: tuple[float, float] | None
 
 
 class _Numbers(msgspec.Struct):
@@ -41,58 +41,61 @@ class _Numbers(msgspec.Struct):
 class Values(NamedTuple):
     """The k numbers that are predicted of each row.
 
-    values: [n, k]. intervals: [n, k, 2] at `level`; None where they were not asked for, or the version has none.
-    outside: rows with values outside the range that the model declares.
+    numbers: values, lower and upper ends of their intervals at `level` [3, n, k]; values alone [1, n, k] where no level
+    was asked for, or the version has no intervals.
     given: what the head gave, in units of the grid [n, k]. added: the column of the rows that is added back [n, 1], if
     one is. Intervals of another level need both.
+    outside: rows with values outside the range that the model declares.
     """
 
     kind: NumberKind
-    values: Floats
+    numbers: Floats
     given: Floats
     added: Array
     level: float | None = None
-    intervals: Floats | None = None
     outside: frozenset[int] = frozenset()
+
+    @property
+    def values(self) -> Floats:
+        """[n, k]"""
+        values: Floats = self.numbers[0]
+        return values
+
+    @property
+    def intervals(self) -> Floats | None:
+        """[n, k, 2]"""
+        return self.numbers[1:].transpose(1, 2, 0) if len(self.numbers) > 1 else None
 
     @property
     def finite(self) -> bool:
         return bool(np.isfinite(self.given).all())
 
-    def part(self, start: int, stop: int) -> Values:
-        if start == 0 and stop == len(self.values):
+    def part(self, start: int, stop: int, options: PredictOptions) -> Values:
+        kind, numbers, given, added, level, outside = self
+        same = options.level is None or options.level == level
+        if same and start == 0 and stop == numbers.shape[1]:
             return self
-        kind, values, given, added, level, intervals, outside = self
         if outside:
             outside = frozenset(k - start for k in outside if start <= k < stop)
         rows = slice(start, stop)
-        intervals = None if intervals is None else intervals[rows]
-        return Values(kind, values[rows], given[rows], added[rows], level, intervals, outside)
+        given, added = given[rows], added[rows]
+        if same:
+            return Values(kind, numbers[:, rows], given, added, level, outside)
+        return Values(kind, kind.numbers(given, added, options.level), given, added, options.level, outside)
 
     def marked(self, outside: frozenset[int]) -> Values:
         return self._replace(outside=outside)
 
-    def asked(self, options: PredictOptions) -> Values:
-        """The same, with intervals of the level that is asked."""
-        level = options.level
-        if level == self.level or level is None:
-            return self
-        return self._replace(level=level, intervals=self.kind.intervals(self.given, self.added, level))
-
     def kept(self, options: PredictOptions) -> Values:
-        intervals = None if self.intervals is None else self.intervals.copy()
         outside = frozenset(list(self.outside)[:1])
-        return Values(self.kind, self.values.copy(), NOTHING, NOTHING, self.level, intervals, outside)
+        return Values(self.kind, self.numbers.copy(), NOTHING, NOTHING, self.level, outside)
 
     def room(self, rows: int) -> Values:
-        k = self.values.shape[1]
-        intervals = None if self.intervals is None else np.empty((rows, k, 2))
-        return Values(self.kind, np.empty((rows, k)), NOTHING, NOTHING, self.level, intervals)
+        columns, _, k = self.numbers.shape
+        return Values(self.kind, np.empty((columns, rows, k)), NOTHING, NOTHING, self.level)
 
     def put(self, part: Values, start: int, stop: int) -> Values:
-        self.values[start:stop] = part.values
-        if self.intervals is not None and part.intervals is not None:
-            self.intervals[start:stop] = part.intervals
+        self.numbers[:, start:stop] = part.numbers
         if part.outside and not self.outside:
             return self.marked(frozenset(start + k for k in part.outside))
         return self
@@ -105,12 +108,10 @@ class Values(NamedTuple):
             return first
         starts = accumulate((len(p.values) for p in parts), initial=0)
         outside = frozenset(start + k for start, p in zip(starts, parts, strict=False) for k in p.outside)
-        intervals = [p.intervals for p in parts if p.intervals is not None]
         return first._replace(
-            values=np.concatenate([p.values for p in parts]),
+            numbers=np.concatenate([p.numbers for p in parts], 1),
             given=np.concatenate([p.given for p in parts]),
             added=np.concatenate([p.added for p in parts]),
-            intervals=np.concatenate(intervals) if intervals else None,
             outside=outside,
         )
 
@@ -135,19 +136,15 @@ class NumberKind(Kind[Values]):
         self._unit, self._origin = grid.unit, np.array(grid.offset)
         self._interval = None if interval is None else {name: part.double().numpy() for name, part in interval.items()}
 
-    def answers(self, given: Tensor, inputs: Array) -> Values:
+    def answers(self, given: Tensor, inputs: Array, options: PredictOptions) -> Values:
         answers = given.numpy().astype(np.float64)
         added = NOTHING if self._from is None else inputs[:, self._from, None].copy()
-        return Values(self, self._targets(answers, added), answers, added)
+        return Values(self, self.numbers(answers, added, options.level), answers, added, options.level)
 
-    def intervals(self, given: Floats, added: Array, level: float) -> Floats | None:
-        """[n, k, 2] at this level, see `Values`; None where the version has none."""
-        if self._interval is None:
-            return None
-        ends = self._targets(bounds(self._interval, given, level), added)
-        return ends.transpose(1, 2, 0)
-
-    def _targets(self, answers: Floats, added: Array) -> Floats:
+    def numbers(self, given: Floats, added: Array, level: float | None) -> Floats:
+        """[3, n, k], or [1, n, k], see `Values`."""
+        part = self._interval
+        answers = given[None] if part is None or level is None else bounds(part, given, level)
         goals = answers * self._unit + self._origin  # `NumberGrid.value`, whose arrays are made once here
         return self._grid.targets(goals, added)
 
@@ -174,15 +171,14 @@ class NumberKind(Kind[Values]):
 
     def rows(self, answers: Values, options: PredictOptions) -> str:
         """{"value", "interval"} of each row, or {"values", "intervals"} where it has several numbers."""
-        n, k = answers.values.shape
-        intervals = [None] * n if answers.intervals is None else answers.intervals.tolist()
-        rows: list[_OneNumber] | list[_Numbers]
-        if k == 1:
-            pairs = zip(answers.values[:, 0].tolist(), intervals, strict=True)
-            rows = [_OneNumber(value, None if interval is None else interval[0]) for value, interval in pairs]
+        numbers, intervals = answers.numbers, answers.intervals
+        rows: Iterable[_OneNumber | _Numbers]
+        if numbers.shape[2] == 1:
+            values, *ends = numbers[:, :, 0].tolist()
+            rows = map(_OneNumber, values, zip(*ends, strict=True) if ends else repeat(None))
         else:
-            rows = [_Numbers(*row) for row in zip(answers.values.tolist(), intervals, strict=True)]
-        return msgspec.json.encode(rows)[1:-1].decode()
+            rows = map(_Numbers, numbers[0].tolist(), repeat(None) if intervals is None else intervals.tolist())
+        return msgspec.json.encode(list(rows))[1:-1].decode()
 
     def width(self, output: str) -> int:
         return len(self.names) * (2 if output == INTERVAL else 1)

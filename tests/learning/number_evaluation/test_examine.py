@@ -149,7 +149,7 @@ def test_intervals_are_of_the_last_batches_and_hold_the_next_one(lineage: Lineag
     answers = grid.in_units(values(version, x))
     goals = grid.in_units(y[:, None])
     for level in (0.5, 0.8, 0.9, 0.99):
-        low, high = bounds(part, answers, level)
+        _, low, high = bounds(part, answers, level)
         assert ((low <= goals) & (goals <= high)).mean() == pytest.approx(level, abs=0.04)
 
 

@@ -44,14 +44,14 @@ def test_a_quantile_is_the_conformal_one_of_all_errors_where_groups_are_small() 
     size = np.random.default_rng(0).permutation(np.arange(1.0, 201.0))
     part = arrays(errors(size))
     for level in (0.5, 0.8, 0.9, 0.95):
-        low, high = bounds(part, np.array([[100.0]]), level)
+        _, low, high = bounds(part, np.array([[100.0]]), level)
         assert high[0, 0] - 100 == 100 - low[0, 0] == math.ceil(201 * level - 1e-9)
 
 
 def test_groups_by_value_have_quantiles_of_their_own() -> None:
     value = np.repeat(np.arange(5.0), 100)
     part = arrays(errors(np.tile(np.arange(1.0, 101.0), 5) * (value + 1), value))
-    low, high = bounds(part, np.arange(5.0)[:, None], 0.9)
+    _, low, high = bounds(part, np.arange(5.0)[:, None], 0.9)
     np.testing.assert_allclose((high - low)[:, 0] / 2, 91 * np.arange(1.0, 6.0))
 
 
@@ -74,7 +74,7 @@ def test_levels_that_missed_say_how_much_was_covered_at_any_level() -> None:
     value, error = random.normal(size=(300, 1)), random.normal(size=(300, 1))
     levels = missed(part, value, error)
     for level in (0.5, 0.9, 0.955, 0.99):
-        low, high = bounds(part, value, level)
+        _, low, high = bounds(part, value, level)
         inside = (low <= value + error) & (value + error <= high)
         assert covered(levels, level) == pytest.approx(inside.mean())
     assert covered(np.full((3, 1), NONE, np.uint8), 0.9) is None

@@ -20,7 +20,7 @@ from service.serving.batching.batcher import Batcher
 from service.serving.batching.passes import NotFinite
 from service.serving.compute.forward import UNKNOWN, Extremes, Forward
 from service.serving.kinds.classes import Probabilities
-from service.serving.kinds.kind import USUAL
+from service.serving.kinds.kind import USUAL, PredictOptions
 from service.serving.pace import Pace
 from service.serving.predictor import Predictor
 from tests.serving.test_predictor import checkpoint
@@ -46,11 +46,13 @@ class Noted(Predictor):
         self.gate = threading.Event()
         self.gate.set()
 
-    def run_pass(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Probabilities:
+    def run_pass(
+        self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN, options: PredictOptions = USUAL
+    ) -> Probabilities:
         if hasattr(self, "passes"):
             self.gate.wait(10.0)
             self.passes.append(len(inputs))
-        return super().run_pass(inputs, step, extremes)
+        return super().run_pass(inputs, step, extremes, options)
 
 
 def rows(n: int, seed: int = 0) -> Array:
@@ -260,9 +262,11 @@ def test_work_waits_longer_where_the_processor_is_shared(batcher: Batcher, monke
     monkeypatch.setattr(passes, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
     class Shared(Noted):
-        def run_pass(self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN) -> Probabilities:
+        def run_pass(
+            self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN, options: PredictOptions = USUAL
+        ) -> Probabilities:
             clock[0] += takes[0]
-            return super().run_pass(inputs, step, extremes)
+            return super().run_pass(inputs, step, extremes, options)
 
     predictor = Shared(SLOW, cap=1)
 
