@@ -1,3 +1,3 @@
-"""Tsuika: a service that keeps a deployed classifier current."""
+"""Tsuika: a service that keeps a deployed model current."""
 
 __version__ = "0.1.0"

@@ -15,9 +15,10 @@ from service.api.auth import PUBLIC
 from service.contract.resources import Problem
 
 REF = "#/components/schemas/"
-SUMMARY = """Keeps a deployed classifier current. POST labelled rows or new classes; a worker learns, a gate judges, and
-predictions come from the newest good version. A bad version is rolled back in one call, a bad batch is taken back in
-one call. Errors are application/problem+json (RFC 9457)."""
+SUMMARY = """Keeps a deployed model current, be it one that predicts classes or numbers. POST labelled rows, new
+classes, or rows with targets; a worker learns, a gate judges, and predictions come from the newest good version. A bad
+version is rolled back in one call, a bad batch is taken back in one call.
+Errors are application/problem+json (RFC 9457)."""
 BODIES: set[type[BaseModel]] = {Problem}
 """Bodies whose schemas the document must hold; `takes` adds those that handlers read themselves."""
 

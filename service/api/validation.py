@@ -84,6 +84,10 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
             return pointer, "labels is a list, one a row; null stands for a row that has none: [null, ...]."
         case "list_type" if pointer == "/targets":
             return pointer, "targets is a list, one a row; null stands for a row that has none: [null, ...]."
+        case "literal_error" if pointer == "/target/yardstick":
+            return pointer, f'{name} should be "mean", "last" or a column by its place, such as {{"column": 3}}.'
+        case "int_type" if pointer == "/target/from":
+            return pointer, f"{name} is the place of a column, counted from 0, not its name."
         case "missing":
             return pointer, f"{name} is missing."
         case "value_error":

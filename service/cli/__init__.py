@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
         prog="tsuika",
-        description="Keeps a deployed classifier current: learns over HTTP, judges, serves, takes back.",
+        description="Keeps a deployed model current, of classes or numbers: it learns over HTTP and can be undone.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

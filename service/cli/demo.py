@@ -1,4 +1,4 @@
-"""`tsuika demo`: a real service, real data, four acts, under a minute."""
+"""`tsuika demo`: a real service, real data, four acts, about a minute."""
 
 from __future__ import annotations
 

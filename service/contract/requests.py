@@ -278,7 +278,13 @@ class Predict(Strict):
     """Rows to predict. `top` is of models of classes, `level` of models of numbers."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"inputs": [[0, 3, 7, 1]], "top": 3}, {"inputs": ["where is my order"]}]},
+        json_schema_extra={
+            "examples": [
+                {"inputs": [[0, 3, 7, 1]], "top": 3},
+                {"inputs": ["where is my order"]},
+                {"inputs": [[0.1, 3, 512.3]], "level": 0.8},
+            ]
+        },
     )
 
     inputs: Inputs

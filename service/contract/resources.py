@@ -82,7 +82,9 @@ class Batch(Resource):
     unlabelled: int = Field(default=0, description="Rows among them without a label or target.")
     label_counts: dict[str, int] = Field(description="Rows of each class; empty where targets are numbers.")
     target_summary: TargetSummary | None = Field(
-        default=None, description="Of one number a row; a list of such where a row has several. Null for classes."
+        default=None,
+        description="Of one number a row; a list of such where a row has several. Null for classes, and "
+        "once the batch is erased.",
     )
     digest: str | None = Field(description="SHA-256 of the content; null once the batch is erased.")
     source: str | None

@@ -8,18 +8,18 @@ from service.learning.wording import amount, rows
 YARDSTICKS = {
     "mean": "the mean of all targets",
     "last": "the mean of the batch before",
-    "column": "the same as its column",
+    "column": "the column as it stands",
 }
 """What a yardstick answers, by name."""
 
 
 def numbers_gained(report: NumberReport) -> str:
-    """Says how far off it is on rows that it had not learned, beside what anybody could say, and what became of old
-    rows."""
+    """Says how far off it is on rows that it had not learned, beside what anybody could say, what became of old rows,
+    and how many targets are far out."""
     off = _off(report)
     if report.before is None:
         return off
-    return f"{off} {_kept(report)}"
+    return f"{off} {_kept(report)}{_far_out(report)}"
 
 
 def _off(report: NumberReport) -> str:
@@ -43,3 +43,10 @@ def _kept(report: NumberReport) -> str:
     if report.rise_interval is not None and report.rise_interval[1] < 0:
         return f"Errors on old rows fell by {-100 * report.rise:.1f} % ({change})."
     return f"Old rows lost nothing measurable ({change}, within chance)."
+
+
+def _far_out(report: NumberReport) -> str:
+    far = len(report.batch.outliers)
+    if not far:
+        return ""
+    return f" Look at `batch.outliers`: {far} of its targets {'is' if far == 1 else 'are'} far out, and learned."

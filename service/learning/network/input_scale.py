@@ -147,15 +147,38 @@ def narrow_columns(scale: InputScale, inputs: Array) -> str | None:
     narrow = np.flatnonzero(_varying(mean, std) & (std < unit) & (np.abs(x - mean).max(0) < 8 * unit))
     if not len(narrow):
         return None
-    names = [*map(str, narrow[:NAMED]), *([f"{len(narrow) - NAMED} more"] if len(narrow) > NAMED else [])]
-    columns, vary, them = f"Columns {listed(names)}", "vary", "them"
+    columns, vary, them = f"Columns {_named(narrow)}", "vary", "them"
     if len(narrow) == 1:
-        columns, vary, them = f"Column {names[0]}", "varies", "it"
+        columns, vary, them = f"Column {narrow[0]}", "varies", "it"
     return (
         f"{columns} (counted from 0) {vary} by less than 16 steps of this model's input scale, "
         f"so hardly anything is learned from {them}. A new model, whose scale is fitted to such rows or declared for "
         f"each column, sees {them}."
     )
+
+
+def constant_columns(inputs: Array) -> str | None:
+    """A note that names the columns of a first batch that never vary, whose fitted scale is thus a guess; None without
+    any. Fewer than 20 rows say nothing. [n, d]"""
+    if len(inputs) < LEAST_ROWS or inputs.dtype == object or inputs.ndim != 2:
+        return None
+    x = np.asarray(inputs, np.float64)
+    still = np.flatnonzero(~_varying(x.mean(0), x.std(0)))
+    if not len(still):
+        return None
+    columns, say, its = f"Columns {_named(still)}", "say", "Their"
+    if len(still) == 1:
+        columns, say, its = f"Column {still[0]}", "says", "Its"
+    return (
+        f"{columns} (counted from 0) {say} the same in every row of this first batch. {its} scale is guessed from the "
+        "other columns. If such a column will change, as a date does, make a new model that declares `scale`."
+    )
+
+
+def _named(columns: NDArray[np.int64]) -> str:
+    """The first seven columns, and how many more."""
+    more = [f"{len(columns) - NAMED} more"] if len(columns) > NAMED else []
+    return listed([*map(str, columns[:NAMED]), *more])
 
 
 def _varying(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from service.contract.number_policy import NumberPolicy
 from service.contract.targets import NumberTarget
-from service.learning.data.rows import FeatureRows, Ints, Rows, distinct
+from service.learning.data.rows import FeatureRows, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.examine import HALF, Candidate, UpdateContext, ledger_space
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
@@ -19,7 +19,13 @@ from service.learning.ledger.batch_weights import BatchWeights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.input_scale import InputScale, leaves_scale, narrow_columns
+from service.learning.network.input_scale import (
+    InputScale,
+    constant_columns,
+    declared_scale,
+    leaves_scale,
+    narrow_columns,
+)
 from service.learning.number_evaluation.answers import base_answers, candidate_answers
 from service.learning.number_evaluation.assessment import NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.errors import Part
@@ -93,7 +99,7 @@ def examine_numbers(
             unlabelled=len(data.unlabelled),
         ),
         learned.details,
-        [*learned.notes, *note, *_notes(made, data.batch), *gone],
+        [*learned.notes, *note, *_notes(made, data, first=base is None), *gone],
     )
     digest = data.grown(space).digest if exact is not None else None
     run.progress("judging", 1, 1)
@@ -201,11 +207,13 @@ def _grid(space: Space) -> NumberGrid:
     return space.numbers
 
 
-def _notes(version: Checkpoint, batch: Rows) -> list[str]:
+def _notes(version: Checkpoint, data: Data, first: bool) -> list[str]:
+    batch = data.batch
     if not len(batch):
         return []
     scale = InputScale.load(version.parts["scale"])
-    return [note for note in (leaves_scale(scale, batch.inputs), narrow_columns(scale, batch.inputs)) if note]
+    still = constant_columns(batch.inputs) if first and declared_scale(data.input) is None else None
+    return [note for note in (still, leaves_scale(scale, batch.inputs), narrow_columns(scale, batch.inputs)) if note]
 
 
 def _target(data: Data) -> NumberTarget:

@@ -59,7 +59,7 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
                 "have no label."
             )
         elif models.by_id(session, update.model_id).archived_at is None:
-            update.why = "The live version never learned these batches."
+            update.why = "The live version holds nothing of these batches, so no new version was needed."
         else:
             update.why = "The model is archived, so nothing was learned again."
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None)

@@ -79,6 +79,14 @@ def test_what_is_wrong_with_a_target_is_pointed_at(api: Api, target: dict[str, A
     assert api("GET", LOAD).status_code == 404
 
 
+def test_a_column_is_named_by_its_place(api: Api) -> None:
+    model = {"name": "load", "input": VECTOR}
+    named = api("POST", "/v1/models", {**model, "target": {"kind": "number", "from": "price"}}).json()["detail"]
+    assert named == "target.from is the place of a column, counted from 0, not its name."
+    bare = api("POST", "/v1/models", {**model, "target": {"kind": "number", "yardstick": "column"}}).json()["detail"]
+    assert bare == 'target.yardstick should be "mean", "last" or a column by its place, such as {"column": 3}.'
+
+
 @pytest.mark.parametrize(
     ("fields", "pointer", "word"),
     [

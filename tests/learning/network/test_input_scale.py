@@ -11,6 +11,7 @@ from service.errors import InvalidContent
 from service.learning.methods.freeze import ridge
 from service.learning.network.input_scale import (
     InputScale,
+    constant_columns,
     declared_scale,
     fit_scale,
     input_reach,
@@ -132,6 +133,21 @@ def test_columns_that_fall_together_are_named_with_the_remedy() -> None:
     note = narrow_columns(scale, both)
     assert note is not None
     assert note.startswith("Columns 0, 1 and 2 (counted from 0) vary")
+
+
+def test_columns_that_never_vary_in_a_first_batch_are_named_with_the_remedy() -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 12)).astype(np.float32)
+    assert constant_columns(rows) is None
+    rows[:, 5] = 2024.1
+    note = constant_columns(rows)
+    assert note is not None
+    assert note.startswith("Column 5 (counted from 0) says the same in every row")
+    assert "declares `scale`." in note
+    assert constant_columns(rows[:7]) is None
+    rows[:, :10] = 1
+    note = constant_columns(rows)
+    assert note is not None
+    assert note.startswith("Columns 0, 1, 2, 3, 4, 5, 6 and 3 more (counted from 0) say")
 
 
 def test_rows_are_clipped_and_leaving_the_scale_is_told_with_the_remedy() -> None:

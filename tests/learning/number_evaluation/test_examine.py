@@ -195,6 +195,15 @@ def test_outliers_are_listed_in_their_own_unit(lineage: Lineage) -> None:
     assert report.gate.outcome is not Outcome.PASS
 
 
+def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> None:
+    x, y = drawn(51)
+    clean = numbers(lineage.offer(lineage.offered(x, y)).report)
+    assert "outliers" not in numbers_gained(clean)
+    y[[7, 30]] += np.array([900.0, -700.0])
+    report = numbers(lineage.offer(lineage.offered(x, y)).report)
+    assert numbers_gained(report).endswith("Look at `batch.outliers`: 2 of its targets are far out, and learned.")
+
+
 def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:
     candidate = lineage.retracted("bat_006")
     report = numbers(candidate.report)

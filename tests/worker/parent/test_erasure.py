@@ -143,7 +143,9 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         idempotency.record(session, other, 201, {"batch": ids[0]})
     for batch_id in more:  # each grows a little later, as if it had been learned
         with runtime.database.writing() as session:
-            session.get_one(Batch, batch_id).trusted = {"exam": list(range(80)), "selected": list(range(40))}
+            grown = session.get_one(Batch, batch_id)
+            grown.trusted = {"exam": list(range(80)), "selected": list(range(40))}
+            grown.target_summary = [{"rows": 8, "mean": 2.5, "std": 1.25, "min": -77123.125, "max": 77123.125}]
     with runtime.database.writing() as session:
         rows = [session.get_one(Batch, batch_id) for batch_id in [*ids[1:], *more]]
         names = {name for batch in rows for name in (batch.digest, batch.stored_digest)}
@@ -151,6 +153,7 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         names |= {second.bits, attempt.body_hash, *(s["digest"] for s in second.shards)}
         names |= {e.digest for e in session.query(LedgerEntry) if e.batch_id == ids[1]}
         names -= {s["digest"] for s in versions.get(session, digits, 1).shards}
+        names.add("77123.125")
         retract(session, digits, more, erase=True)
     update = claimed(runtime)
     finish_empty(runtime, update.id, update.fence)
@@ -161,7 +164,7 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
     assert not [name for name in names if name is not None and name.encode() in content]
     with runtime.database.reading() as session:
         shown = batches.resource(session, models.get(session, "digits"), session.get_one(Batch, more[0]))
-        assert (shown.state, shown.digest, shown.lent) == ("erased", None, [])
+        assert (shown.state, shown.digest, shown.lent, shown.target_summary) == ("erased", None, [], None)
         again = replace(attempt, body_hash="c" * 64)
         assert idempotency.recorded(session, again) == idempotency.Recorded(201, {"batch": more[0]})
         with pytest.raises(Conflict):
