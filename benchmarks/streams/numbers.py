@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.cli.demonstration.prices import HOURS
 from service.cli.demonstration.prices import market as drawn_market
+from service.contract.targets import ColumnYardstick, NumberTarget
 
 Floats = NDArray[np.float64]
 
@@ -21,12 +22,19 @@ COLUMNS = ("X", "y", "batch")
 
 @dataclass(frozen=True, eq=False)
 class NumberStream:
-    """inputs [n, d] float32 · targets [n] · batch [n]: from 0, in the order of arrival"""
+    """inputs [n, d] float32 · targets [n] · batch [n]: from 0, in the order of arrival
+
+    target: how a service is asked to learn it, and its yardstick · table [n, c]: the same rows for trees, which take
+    missing values as NaN and categories as codes, in the last `coded` columns; None: as the inputs are.
+    """
 
     name: str
     inputs: NDArray[np.float32]
     targets: Floats
     batch: NDArray[np.int64]
+    target: NumberTarget = field(default_factory=lambda: NumberTarget(kind="number"))
+    table: Floats | None = None
+    coded: int = 0
 
     def batches(self) -> Iterator[tuple[NDArray[np.float32], Floats]]:
         """Rows and targets [n, 1] of each batch."""
@@ -36,10 +44,11 @@ class NumberStream:
 
 
 def price(folder: Path | None) -> NumberStream:
-    """The next half hour's electricity price, of elec2: 70 weeks."""
+    """The next half hour's electricity price, of elec2: 70 weeks. The last column is the price before."""
     table = _file(folder, "elec2", ("X_train",))["X_train"].astype(np.float64)[: PRICE_ROWS + 1]
     inputs = np.column_stack([table[1:, [0, 2, 3, 4, 5]], table[:-1, 1]])
-    return _stream("price", inputs, table[1:, 1], np.arange(len(inputs)) // PRICE_BATCH)
+    target = NumberTarget.model_validate({"kind": "number", "from": inputs.shape[1] - 1})
+    return stream_of("price", inputs, table[1:, 1], np.arange(len(inputs)) // PRICE_BATCH, target=target)
 
 
 def diabetes(folder: Path | None) -> NumberStream:
@@ -48,7 +57,7 @@ def diabetes(folder: Path | None) -> NumberStream:
 
     inputs, targets = load_diabetes(return_X_y=True, scaled=False)
     order = np.random.default_rng(0).permutation(len(targets))
-    return _stream("diabetes", inputs[order], targets[order], np.arange(len(order)) // 50)
+    return stream_of("diabetes", inputs[order], targets[order], np.arange(len(order)) // 50)
 
 
 def seasons(folder: Path | None) -> NumberStream:
@@ -60,7 +69,7 @@ def seasons(folder: Path | None) -> NumberStream:
         15 - 10 * np.cos(2 * np.pi * day / 365) + 4 * np.sin(2 * np.pi * hour / 24) + 3 * random.normal(size=len(day))
     )
     demand = 500 + 6 * np.abs(heat - 18) + 80 * np.sin(2 * np.pi * (hour - 7) / 24) - 60 * holiday
-    return _stream(
+    return stream_of(
         "seasons",
         np.column_stack([heat, np.sin(2 * np.pi * hour / 24), np.cos(2 * np.pi * hour / 24), holiday]),
         demand * (1 + 0.03 * random.standard_t(4, len(day))),
@@ -72,7 +81,8 @@ def market(folder: Path | None) -> NumberStream:
     """The made-up power market of the demonstration: 18 weeks whose prices and whose rule drift."""
     weeks = list(drawn_market())
     inputs, prices = (np.concatenate(columns) for columns in zip(*((w.inputs, w.prices) for w in weeks), strict=True))
-    return _stream("market", inputs, prices, np.repeat(np.arange(len(weeks)), HOURS))
+    target = NumberTarget(kind="number", yardstick=ColumnYardstick(column=inputs.shape[1] - 1))
+    return stream_of("market", inputs, prices, np.repeat(np.arange(len(weeks)), HOURS), target=target)
 
 
 NUMBER_STREAMS: dict[str, Callable[[Path | None], NumberStream]] = {
@@ -88,13 +98,19 @@ def number_stream(name: str, folder: Path | None) -> NumberStream:
     if name in NUMBER_STREAMS:
         return NUMBER_STREAMS[name](folder)
     file = _file(folder, name, COLUMNS)
-    return _stream(name, *(file[column] for column in COLUMNS))
+    return stream_of(name, *(file[column] for column in COLUMNS))
 
 
-def _stream(
-    name: str, inputs: NDArray[np.generic], targets: NDArray[np.generic], batch: NDArray[np.generic]
+def stream_of(
+    name: str,
+    inputs: NDArray[np.generic],
+    targets: NDArray[np.generic],
+    batch: NDArray[np.generic],
+    target: NumberTarget | None = None,
 ) -> NumberStream:
-    return NumberStream(name, inputs.astype(np.float32), targets.astype(np.float64), batch.astype(np.int64))
+    """In the types of a stream. target: by default a plain number, beside the mean."""
+    columns = (inputs.astype(np.float32), targets.astype(np.float64), batch.astype(np.int64))
+    return NumberStream(name, *columns, target or NumberTarget(kind="number"))
 
 
 def _file(folder: Path | None, name: str, columns: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:

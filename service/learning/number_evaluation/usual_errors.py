@@ -83,11 +83,15 @@ def _alike(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: Featur
 
 
 def _solved(features: Floats, right: Floats, shrinkage: float) -> Floats:
-    """Solves (C + shrinkage D) w = right, C the covariance of these features [m, M], D its diagonal. -> [M, k]"""
+    """Solves (C + shrinkage D) w = right, C the covariance of these features [m, M], D its diagonal. -> [M, k]
+
+    A feature that none of these rows has, but a tested row had, gets no weight: all of D that it has is the floor.
+    """
     from scipy.linalg.blas import dsyrk  # of no use to a process that only serves
 
     centred = features - features.mean(0)
     C = np.asarray(dsyrk(1 / len(centred), centred.T, lower=True))
     variance = C.diagonal().copy()
-    floored = np.maximum(variance, max(LEAST_VARIANCE * float(variance.mean()), np.finfo(float).tiny))
-    return substitute(cholesky(C, shrinkage * floored, shrinkage), right)
+    least = max(LEAST_VARIANCE * float(variance.mean()), np.finfo(float).tiny)
+    right = np.where(variance[:, None] > least, right, 0.0)
+    return substitute(cholesky(C, shrinkage * np.maximum(variance, least), shrinkage), right)
