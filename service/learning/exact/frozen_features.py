@@ -114,7 +114,7 @@ def _lifts_still_fit(base: Checkpoint, data: Data, fading: bool) -> bool:
 def _scale(base: Checkpoint | None, data: Data) -> tuple[InputScale, frozenset[str]]:
     if base is not None:
         return InputScale.load(base.parts["scale"]), base.learned.get("scale", frozenset())
-    scale, declared = scale_for(data.input, data.batch.inputs)
+    scale, declared = scale_for(data.input, data.batch.inputs, data.target.kind == "number")
     return scale, frozenset() if declared else frozenset(data.batch.batches)
 
 

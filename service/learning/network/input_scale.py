@@ -109,10 +109,27 @@ def fit_scale(inputs: Array) -> InputScale:
     return InputScale(_tensor(np.rint(mean / std) * std), _tensor(std))
 
 
-def scale_for(spec: InputSpec, inputs: Array) -> tuple[InputScale, bool]:
-    """The scale of a first version, and whether it was declared (then it owes nothing to these inputs)."""
+def fit_number_scale(inputs: Array) -> InputScale:
+    """Fits the scale where targets are numbers: as `fit_scale`, but for a constant column, which has the size of its
+    values where that is less than a quarter of the median spread. [n, d], n >= 1
+
+    When such a column wakes up and varies little, a head of numbers learns a large weight for it, and follows it in a
+    straight line as far as the clip. The size of its values puts the clip where the weight was learned.
+    """
+    x, fitted = np.asarray(inputs, np.float64), fit_scale(inputs)
+    mean, std = x.mean(0), fitted.std.numpy().astype(np.float64)
+    small = ~_varying(mean, x.std(0)) & (mean != 0) & (np.abs(mean) < std)
+    size = np.exp2(np.rint(np.log2(np.maximum(np.abs(mean), SMALLEST))))
+    std = np.where(small, size, std)
+    return InputScale(_tensor(np.rint(mean / std) * std), _tensor(std))
+
+
+def scale_for(spec: InputSpec, inputs: Array, numbers: bool = False) -> tuple[InputScale, bool]:
+    """The scale of a first version, and whether it was declared (then it owes nothing to these inputs). numbers: of a
+    model whose targets are numbers."""
     declared = declared_scale(spec)
-    return (declared, True) if declared is not None else (fit_scale(inputs), False)
+    fit = fit_number_scale if numbers else fit_scale
+    return (declared, True) if declared is not None else (fit(inputs), False)
 
 
 def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str | None:

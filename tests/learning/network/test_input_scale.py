@@ -13,6 +13,7 @@ from service.learning.network.input_scale import (
     InputScale,
     constant_columns,
     declared_scale,
+    fit_number_scale,
     fit_scale,
     input_reach,
     leaves_scale,
@@ -20,6 +21,7 @@ from service.learning.network.input_scale import (
     scale_for,
 )
 from tests.learning.memory_data import Stream
+from tests.learning.number_streams import NumberStream, values, vector
 from tests.learning.samples import accuracy, digits
 
 VECTOR = VectorInput(kind="vector", size=2)
@@ -169,3 +171,23 @@ def test_a_scale_is_loaded_as_it_was_stored() -> None:
     again = InputScale.load(scale.tensors())
     rows = torch.randn(4, 2)
     assert torch.equal(scale(rows), again(rows))
+
+
+def test_a_small_constant_column_is_narrow_where_targets_are_numbers() -> None:
+    """It has the size of its values; a large one, or one of zeros, has a quarter of the median spread as elsewhere."""
+    rows = np.array([[1.0, 0.01, 7, 0], [3, 0.01, 7, 0], [5, 0.01, 7, 0], [9, 0.01, 7, 0]], np.float32)
+    assert fit_number_scale(rows).std.tolist() == [4, 2**-7, 1, 1]
+    assert fit_scale(rows).std.tolist() == [4, 1, 1, 1]
+    varied = np.random.default_rng(0).normal(5, 3, (50, 4)).astype(np.float32)
+    for part in ("mean", "std"):
+        assert torch.equal(getattr(fit_number_scale(varied), part), getattr(fit_scale(varied), part))
+
+
+def test_a_model_of_numbers_follows_a_column_that_woke_up_no_further_than_it_learned() -> None:
+    """The column stands still, then wakes up a little, with a weight of a thousand, and then leaps."""
+    stream, rng = NumberStream(vector(2)), np.random.default_rng(0)
+    still, awake = rng.normal(size=(2, 60, 1))
+    stream.learns(np.hstack([still, np.full((60, 1), 0.01)]), still[:, 0], lift="none", decay=1)
+    small = 0.01 + 0.001 * rng.normal(size=60)
+    stream.learns(np.column_stack([awake, small]), awake[:, 0] + 1000 * (small - 0.01), lift="none", decay=1)
+    assert abs(values(stream.checkpoint, np.array([[0, 1.0]]))[0, 0]) < 100
