@@ -218,7 +218,7 @@ def test_what_is_beyond_the_grid_of_the_live_version_is_refused(load: Api) -> No
         refused = load("POST", f"/v1/models/load/{path}", {**body, "source": "x"})
         assert (refused.status_code, pointers(refused)) == (422, ["/targets/3"]), refused.text
         assert "here -16383.5 to 16383.5 fits" in refused.json()["detail"]
-        assert "a new model with `range`" in refused.json()["detail"]
+        assert "a new model whose `range` holds them" in refused.json()["detail"]
     assert len(load.ok("GET", BATCHES)["items"]) == 1
 
 
