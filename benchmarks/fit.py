@@ -29,7 +29,7 @@ from benchmarks.streams.streams import STREAMS, data_option, load
 from benchmarks.tables.terminal import bar, reached, table
 from service.learning.method import GradientParams
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, fit
+from service.learning.training.fit import Labelled, TrainingSet, fit
 
 BATCH, LR = 64, 0.03
 BARE = 0.9
@@ -112,7 +112,7 @@ def measured(name: str, data: Path | None, repeats: int, epochs: int, avalanche:
     widths = (rows.x.shape[1], *stream.hidden, len(names))
     loops: dict[str, Callable[[], float]] = {
         "fit": lambda: _timed(
-            lambda net: fit(net, rows, GradientParams(epochs=epochs, lr=LR), Run()), widths, rows, epochs
+            lambda net: fit(net, TrainingSet(rows), GradientParams(epochs=epochs, lr=LR), Run()), widths, rows, epochs
         ),
         "bare": lambda: _timed(lambda net: _bare(net, rows, epochs), widths, rows, epochs),
     }

@@ -15,7 +15,8 @@ from service.api.limits import connections, long_answers
 from service.api.limits.long_answers import LongAnswers
 from service.api.limits.request_checks import AFTERWARDS
 from service.errors import Busy
-from service.serving.answers import Answer
+from service.serving.kinds.classes import ClassKind, Probabilities
+from service.serving.kinds.kind import PredictOptions
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 from tests.server.test_fast_path import KEY, Port
@@ -197,14 +198,14 @@ def waits(port: Port) -> bool:
 
 def test_an_answer_is_made_no_faster_than_it_is_taken(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     made = 0
-    write = Answer._rows
+    write = ClassKind.rows
 
-    def counted(answer: Answer) -> str:
+    def counted(kind: ClassKind, answers: Probabilities, options: PredictOptions) -> str:
         nonlocal made
-        made += len(answer.answers.values)
-        return write(answer)
+        made += len(answers.values)
+        return write(kind, answers, options)
 
-    monkeypatch.setattr(Answer, "_rows", counted)
+    monkeypatch.setattr(ClassKind, "rows", counted)
 
     async def go() -> bytes:
         slow = Slow(port)
