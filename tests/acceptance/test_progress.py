@@ -15,10 +15,10 @@ LEASE, DEADLINE = 1.0, 3.0
 
 
 def lease_of(server: Server, update_id: str) -> float:
-    """Until when the update is its worker's."""
+    """Until when the update is its worker's; 0 where it is nobody's."""
     with closing(sqlite3.connect(server.data / "tsuika.db", timeout=10.0)) as database:
         [[until]] = database.execute("SELECT lease_until FROM updates WHERE id = ?", [update_id])
-        return float(until)
+        return float(until or 0.0)
 
 
 def test_a_child_that_stands_still_is_ended_although_heartbeats_go_on(tmp_path: Path) -> None:
