@@ -25,7 +25,7 @@ from benchmarks.running.workbench import Model
 from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
-from service.contract.inputs import Strict
+from service.contract.strict import Strict
 from service.learning.ledger.feature_space import Space, extracted
 from service.learning.method import Data, Learned
 from service.learning.methods import METHODS

@@ -1,23 +1,16 @@
-"""The inputs of a model: vectors, images or texts, with their scale; and the architecture of its first version."""
+"""The inputs of a model: vectors, images, texts or rows of a table; and the architecture of its first version."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
-T = TypeVar("T")
+from service.contract.strict import Listed, Strict
+from service.contract.tables import TableInput
 
-Listed = Annotated[list[T], Field(fail_fast=True)]
-"""A list of which the first fault alone is reported: each takes five hundred times the text of the item."""
 MOST_NUMBERS = 100_000
 """Most numbers of a vector."""
-
-
-class Strict(BaseModel):
-    """A body that refuses fields it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RangeScale(Strict):
@@ -100,7 +93,7 @@ class TextInput(Strict):
         return ()
 
 
-InputSpec = Annotated[VectorInput | ImageInput | TextInput, Field(discriminator="kind")]
+InputSpec = Annotated[VectorInput | ImageInput | TextInput | TableInput, Field(discriminator="kind")]
 INPUT_SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
 """Reads a stored input."""
 
@@ -164,8 +157,8 @@ def misfit(spec: InputSpec, backbone: Backbone) -> str | None:
         return None
     if isinstance(spec, TextInput):
         return f"{backbone.name} takes numbers; for texts there is minilm, which they have by default."
-    if isinstance(spec, VectorInput) and isinstance(backbone, CnnBackbone):
-        return "cnn takes images; for vectors there are identity and mlp."
+    if not isinstance(spec, ImageInput) and isinstance(backbone, CnnBackbone):
+        return f"cnn takes images; for {spec.kind}s there are identity and mlp."
     if isinstance(spec, VectorInput) and isinstance(backbone, MlpBackbone) and spec.size > WIDEST_EXACT:
         return (
             f"mlp takes at most {WIDEST_EXACT:,} numbers a row, since exact sums of them are kept beside it, and these "

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.contract.inputs import Strict
+from service.contract.strict import Strict
 
 
 class NumberFirstVersion(Strict):

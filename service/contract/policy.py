@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.contract.inputs import Strict
+from service.contract.strict import Strict
 
 Share = Field(ge=0, le=1)
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from service.contract.enums import NewClasses, Promotion, Retention
-from service.contract.inputs import Architecture, InputSpec, Listed, Strict
+from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
+from service.contract.strict import Listed, Strict
 from service.contract.targets import ClassTarget, Level, Target, Yardstick
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]

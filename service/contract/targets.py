@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
-from service.contract.inputs import Listed, Strict
+from service.contract.strict import Listed, Strict
 
 MOST_NUMBERS_A_ROW = 16
 """Most numbers that are predicted of a row."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInput
+from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.intake.images import check_room, read_base64, read_file
 from service.intake.numbers import LARGEST, from_bfloat16, word
@@ -74,6 +75,10 @@ def read_tensor(tensor: Tensor, spec: InputSpec, model: str) -> NDArray[Any]:
 
     A number beyond float32 is infinite. Raises InvalidContent.
     """
+    if isinstance(spec, TableInput):
+        raise InvalidContent(
+            f"{model} takes rows of a table, which have no tensor. POST them as JSON to /v1/models/{model}/predictions."
+        )
     if tensor.datatype == "BYTES" and not isinstance(spec, VectorInput):
         return _from_bytes(tensor, spec, model)
     if tensor.datatype not in NUMBERS or isinstance(spec, TextInput):

@@ -12,6 +12,7 @@ from service.errors import BrokenJSON, InvalidContent
 from service.intake.images import read_images
 from service.intake.json_body import read_value
 from service.intake.numbers import depth, read_numbers
+from service.intake.tables import read_table
 from service.intake.texts import read_texts
 
 
@@ -24,6 +25,8 @@ def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[A
         return read_numbers(rows, spec, model)
     if spec.kind == "image":
         return read_images(rows, spec, model)
+    if spec.kind == "table":
+        return read_table(rows, spec, model)
     return read_texts(rows, spec, model)
 
 

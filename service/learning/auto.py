@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import Field
 
-from service.contract.inputs import IdentityBackbone, PretrainedBackbone, Strict, misfit
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone, misfit
+from service.contract.strict import Strict
 from service.learning.evaluation.cost import joint_backbone
 from service.learning.exact.stable_columns import can_stay
 from service.learning.imported_classes import foreign, without_rows

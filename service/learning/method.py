@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone, Strict
+from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone
+from service.contract.strict import Strict
 from service.contract.targets import ClassTarget, Target
 from service.errors import MethodRefused
+from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted
 from service.learning.ledger.feature_space import Space
@@ -67,6 +69,11 @@ class Data(Protocol):
     @property
     def known_sources(self) -> frozenset[str]:
         """Sources of base.learned, by name."""
+        ...
+
+    def values(self, base: Checkpoint | None) -> LearnedValues | None:
+        """Values of categories that a version of base.learned and the update knows, None where inputs are no tables.
+        base: what the update is learned on, which knows those of base.learned"""
         ...
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from service.contract.enums import Retention
-from service.contract.inputs import Architecture, Strict
+from service.contract.inputs import Architecture
+from service.contract.strict import Strict
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data, Method
 from service.learning.network.checkpoint import Checkpoint, Layout

@@ -7,14 +7,17 @@ moves the backbone it is the scaled input.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
-from service.contract.inputs import Strict
+from service.contract.strict import Strict
 from service.errors import MethodRefused
 from service.learning.evaluation.examine import Candidate, UpdateContext
 from service.learning.imported_classes import refuse_to_forget
 from service.learning.method import Data, Learned, Method
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.values import with_values
 from service.learning.run import Run
 
 
@@ -37,6 +40,10 @@ def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, r
         raise MethodRefused("No row has a label, and there is no version to start from. Send rows with labels first.")
     update = method.update if data.target.kind == "class" or method.numbers is None else method.numbers
     learned = update(base, data, params, run)
+    if (values := data.values(base)) is not None:
+        learned = replace(
+            learned, checkpoint=with_values(learned.checkpoint, values, (*data.known_batches, *data.batch.batches))
+        )
     for part, tensors in learned.checkpoint.parts.items():
         if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
             raise MethodRefused(f"{method.name} left numbers that are not finite in {part}. Lower lr, or use ridge.")

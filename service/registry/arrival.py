@@ -23,3 +23,6 @@ class Arrival:
     """Rows without a label or target; `rows` does not count them."""
     target_summary: Sequence[Mapping[str, float]] | None = None
     """Of each number of a row: rows, mean, std, min, max; None where targets are classes or none is known."""
+    values: Mapping[str, Mapping[str, int]] | None = None
+    """Labelled rows of each value of a category, by the name of its column, of columns whose values grow; None where
+    inputs are no tables."""

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import BatchState
+from service.contract.inputs import INPUT_SPEC
+from service.contract.tables import TableInput
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
 from service.registry.arrival import Arrival
@@ -52,6 +54,7 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
         unlabelled=arrival.unlabelled,
         label_counts=dict(arrival.label_counts),
         target_summary=None if arrival.target_summary is None else [dict(each) for each in arrival.target_summary],
+        values=None if arrival.values is None else {column: dict(each) for column, each in arrival.values.items()},
         folds={k: list(v) for k, v in arrival.folds.items()},
         lent=list(arrival.lent),
         source=arrival.source,
@@ -61,6 +64,18 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
     session.add(batch)
     session.flush()
     return batch, True
+
+
+def vocabulary(session: Session, model: Model) -> dict[str, list[str]]:
+    """The values that batches of a model of tables brought, by column, in order."""
+    spec = INPUT_SPEC.validate_python(model.input)
+    if not isinstance(spec, TableInput) or not spec.growing:
+        return {}
+    names: dict[str, set[str]] = {column.name: set() for column in spec.growing.values()}
+    for values in session.scalars(select(Batch.values).where(Batch.model_id == model.id)):
+        for column, counts in (values or {}).items():
+            names[column].update(counts)
+    return {column: sorted(known) for column, known in names.items()}
 
 
 def new_batch_id() -> str:

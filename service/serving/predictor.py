@@ -20,6 +20,7 @@ from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import SERVED, Checkpoint, Layout, Tensors, kind_of
 from service.learning.network.input_scale import IMAGE_RANGE
 from service.learning.network.network import Network, build
+from service.learning.network.values import VALUES, learned_values
 from service.serving.compute.batchnorm_folding import served
 from service.serving.compute.forward import UNKNOWN, Ending, Extremes, Forward, forwards, matrices
 from service.serving.kinds import kind_of_target
@@ -44,6 +45,7 @@ class Predictor:
     kind: what it does for its kind of target. names: of the columns of an answer, in their order.
     range: declared values of the inputs; None where the model declares none.
     family: the same object for all versions of a model; the loader sets it.
+    values: those of categories that it has learned; None where inputs are no tables.
     bytes: memory of its weights, a shared backbone left out.
 
     `like`: a version of the same model or layers. If their sizes are close its pace is taken over, and one row is
@@ -71,6 +73,7 @@ class Predictor:
         self.family: object = object()
         self.names = self.kind.names
         self.input = layout.input
+        self.values = learned_values(checkpoint) if VALUES in checkpoint.parts else None
         scale = declared_range(self.input)
         # rounded as the rows are, so that a value at the end of the range is inside it
         self.range = None if scale is None else (float(np.float32(scale.range[0])), float(np.float32(scale.range[1])))
@@ -98,6 +101,8 @@ class Predictor:
     ) -> RowAnswers:
         """One pass over raw rows; texts of one length pass together. `extremes`: their smallest and largest number."""
         extractor = self._extractor
+        if self.values is not None:
+            inputs = self.values.known_only(inputs)
         # weights need no gradient, so torch records none
         given = (
             step(torch.from_numpy(inputs), extremes) if extractor is None else self._extracted(inputs, step, extractor)
@@ -135,7 +140,7 @@ class Predictor:
     def _rows(self, n: int) -> Array:
         if isinstance(self.input, TextInput):
             return np.full(n, WARM_TEXT, object)
-        return np.zeros((n, *self.input.shape), np.float32)
+        return np.zeros((n, *self.input.shape), np.float64 if self.input.kind == "table" else np.float32)
 
 
 def _own_bytes(network: Network) -> int:

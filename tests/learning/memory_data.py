@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from service.contract.inputs import Architecture, InputSpec
+from service.contract.tables import TableInput
 from service.contract.targets import ClassTarget, Target
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
+from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array, FeatureRows, Rows, bounded, make_rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up, with_bounded_rows
 from service.learning.ledger.feature_space import Space, feature_rows
@@ -58,6 +60,11 @@ class MemoryData:
     @property
     def known_sources(self) -> frozenset[str]:
         return frozenset(source for rows in self.base_rows for source in rows.sources if source)
+
+    def values(self, base: Checkpoint | None) -> LearnedValues | None:
+        if not isinstance(self.input, TableInput):
+            return None
+        return LearnedValues.of_rows(self.input, np.concatenate([self.kept().inputs, self.batch.inputs]))
 
     @cached_property
     def exam(self) -> Rows:

@@ -20,10 +20,10 @@ from service.contract.inputs import (
     MlpBackbone,
     PretrainedBackbone,
     RangeScale,
-    Strict,
     TextInput,
     VectorInput,
 )
+from service.contract.strict import Strict
 from service.errors import Cancelled, MethodRefused
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard, unpack_shard

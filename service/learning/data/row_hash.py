@@ -14,7 +14,7 @@ Array = NDArray[np.generic]
 
 def canonical_rows(inputs: Array) -> list[bytes]:
     """Returns the canonical bytes of each row: float32 little-endian with -0 as 0; uint8 for images whose values are
-    all bytes; UTF-8 for texts, which are in NFC."""
+    all bytes; UTF-8 for texts, which are in NFC; float64 for rows of tables, NaN of the bits that numpy gives it."""
     n = len(inputs)
     if not n:
         return []
@@ -23,6 +23,8 @@ def canonical_rows(inputs: Array) -> list[bytes]:
     if inputs.dtype == np.uint8:
         flat = np.ascontiguousarray(inputs).reshape(n, -1)
         return [r.tobytes() for r in flat]
+    if inputs.dtype == np.float64:
+        return [r.tobytes() for r in canonical_targets(np.asarray(inputs, np.float64))]
     floats = np.ascontiguousarray(inputs, "<f4").reshape(n, -1) + np.float32(0)  # -0 + 0 = 0
     if inputs.ndim == 2:
         return [r.tobytes() for r in floats]

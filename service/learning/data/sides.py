@@ -24,7 +24,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, Strict, TextInput
+from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
+from service.contract.strict import Strict
+from service.contract.tables import TableInput
+from service.learning.data.row_hash import canonical_rows
 
 COORDINATES = 16
 """Largest number of directions that a row is projected on."""
@@ -95,7 +98,7 @@ def sides(folding: Folding, inputs: Array, groups: Sequence[str | None] | None, 
     bytes, which decide until the grid is settled. The fold of a row does not depend on the rows that come with it."""
     if folding.level is None:
         cells, kin, marks = hashes.copy(), _even(hashes), np.zeros((len(hashes), 0), np.uint32)
-    elif isinstance(folding.input, TextInput):
+    elif isinstance(folding.input, TextInput | TableInput):
         cells = _cells(folding, inputs, secret)
         kin, marks = _even(cells), (cells >> np.uint64(32)).astype(np.uint32)[:, None] | np.uint32(1)
     else:
@@ -109,6 +112,8 @@ def sides(folding: Folding, inputs: Array, groups: Sequence[str | None] | None, 
 
 def settle(folding: Folding, inputs: Array, labels: Sequence[str], secret: bytes) -> Folding:
     """Settles units and level by these rows: the coarsest level at which the classes fall into enough cells."""
+    if isinstance(folding.input, TableInput):
+        return folding.model_copy(update={"level": 0})
     size = min(len(inputs), LOOKED_AT, max(SETTLING_ROWS, LOOKED_AT_VALUES // max(int(np.prod(inputs.shape[1:])), 1)))
     sample = np.linspace(0, len(inputs) - 1, size).astype(np.int64)
     inputs, names = inputs[sample], np.array([labels[k] for k in sample], object)
@@ -138,6 +143,8 @@ def _cells(folding: Folding, inputs: Array, secret: bytes) -> Keys:
     assert folding.level is not None
     if isinstance(folding.input, TextInput):
         return np.array([_hash(secret, b"text", _plain(t, folding.level).encode()) for t in inputs], np.uint64)
+    if isinstance(folding.input, TableInput):
+        return np.array([_hash(secret, b"table", row) for row in canonical_rows(inputs)], np.uint64)
     return _by_grid(folding, folding.level, inputs, secret)[0]
 
 
@@ -208,7 +215,7 @@ def _directions(key: bytes, width: int, k: int) -> tuple[Floats, Floats]:
 
 
 def _width(spec: InputSpec) -> int:
-    assert not isinstance(spec, TextInput), "texts have no grid"
+    assert not isinstance(spec, TextInput | TableInput), "texts and tables have no grid"
     if isinstance(spec, ImageInput):
         return min(spec.height, SIDE) * min(spec.width, SIDE)
     return spec.size

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from service.contract.inputs import Listed, Strict
+from service.contract.strict import Listed, Strict
 from service.contract.targets import NumberTarget
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.headless_networks import examining_network
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.input_scale import InputScale
+from service.learning.network.input_scale import load_scale
 from service.learning.run import Run
 
 LOOKED_AT = 2000
@@ -36,7 +36,7 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
     rows = data.batch.take(order)
     if int((rows.folds == SELECT_FOLD).sum()) < LEAST or len(rows.present()) < 2:
         return None
-    plain = Space.of(examining_network(layout.input, InputScale.load(candidate.parts["scale"])))
+    plain = Space.of(examining_network(layout.input, load_scale(layout.input, candidate.parts["scale"])))
     own = Space.of(candidate)
     if max(own.width, plain.width) > WIDEST_EXACT:
         return None

@@ -35,7 +35,7 @@ from service.learning.ledger.headless_networks import examining_network, pretrai
 from service.learning.ledger.sums import Sums
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.input_scale import InputScale, leaves_scale, narrow_columns
+from service.learning.network.input_scale import leaves_scale, load_scale, narrow_columns
 from service.learning.retention import lacking
 from service.learning.run import Run
 from service.learning.tables import table
@@ -181,7 +181,7 @@ def ledger_space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> 
     Where training moved it: for a pretrained backbone that states a bound, the space of the weights it came with; else
     the scaled input, or random convolutions of images.
     """
-    layout, scale = candidate.layout, InputScale.load(candidate.parts["scale"])
+    layout, scale = candidate.layout, load_scale(candidate.layout.input, candidate.parts["scale"])
     came = layout.backbone if isinstance(layout.backbone, PretrainedBackbone) else None
     if layout.shift is not None:
         space = Space.of(candidate)
@@ -237,6 +237,6 @@ def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
 def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run) -> list[str]:
     if not len(data.batch):
         return []
-    scale, inputs = InputScale.load(candidate.parts["scale"]), data.batch.inputs
+    scale, inputs = load_scale(data.input, candidate.parts["scale"]), data.batch.inputs
     weak = backbone_note(candidate, data, run) if base is None else None
     return [note for note in (leaves_scale(scale, inputs), narrow_columns(scale, inputs), weak) if note]

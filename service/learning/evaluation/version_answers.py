@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.exact.source_heads import answered_by_source
-from service.learning.ledger.feature_space import Space, extracted
+from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import Network, build
+from service.learning.network.values import VALUES, learned_values
 from service.learning.tables import table
 
 Logits = NDArray[np.float64]
@@ -115,13 +116,28 @@ class VersionAnswers:
     def batch_outputs(self) -> Outputs:
         """The same of the served head, for some of the update's own rows."""
         batch = self.rows.batch
-        features = self._features(batch, lambda: self.rows.data.batch)
+        features = self._features(*self._known_batch())
 
         def outputs(rows: slice) -> Logits:
             some = features(rows)
             return answered_by_source(self.version, "head", batch.take(rows), some, _head(self.network, some))
 
         return outputs
+
+    def _known_batch(self) -> tuple[FeatureRows, Callable[[], Rows]]:
+        """The update's own rows, with features and raw; of tables, values that the version never learned are missing,
+        as they are where it serves."""
+        batch, raw = self.rows.batch, self.rows.data.batch
+        if VALUES not in self.version.parts or not len(raw):
+            return batch, lambda: raw
+        values = learned_values(self.version)
+        known = replace(raw, inputs=values.known_only(raw.inputs))
+        changed = values.unknown(raw.inputs).any(1)
+        if changed.any() and self.same_space:
+            features = batch.inputs.copy()
+            features[changed, : self.rows.space.features] = rounded(self.rows.space, known.inputs[changed])
+            batch = batch.with_features(features)
+        return batch, lambda: known
 
     def _judged(self, trusted: FeatureRows, raw: Callable[[], Rows]) -> Outputs:
         features = self._features(trusted, lambda: _aligned(raw(), trusted))

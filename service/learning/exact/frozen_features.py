@@ -16,8 +16,8 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
 from service.learning.method import Data
 from service.learning.network.checkpoint import FROZEN, Checkpoint, Layout, Tensors, kind_of, of_kinds
-from service.learning.network.input_scale import InputScale, input_reach, scale_for
-from service.learning.network.lifts import UNLIFTED, WIDE, WIDE_ROWS, Lift, LiftKind, NamedLifts, make_lift
+from service.learning.network.input_scale import AnyScale, load_scale, scale_for
+from service.learning.network.lifts import UNLIFTED, WIDE, WIDE_ROWS, Lift, LiftKind, NamedLifts, lift_of
 from service.learning.network.network import build, parts_of
 from service.learning.run import Run
 
@@ -80,8 +80,7 @@ def frozen_features_for(
     if base is not None and not isinstance(backbone, IdentityBackbone):
         return _trained(base, data, lifts)
     if lifts is not None:
-        reach = input_reach(data.input)
-        made = [make_lift(kind, data.input.shape, lifts.width, reach=reach) for kind in lifts.kinds]
+        made = [lift_of(data.input, kind, lifts.width) for kind in lifts.kinds]
         return _lifted(base, data, made, trial.numbers, Decision(named=True))
     if base is not None and (_lifts_still_fit(base, data, fading) or data.kept_rows < data.known_rows):
         return features_of_base(base, data)  # of rows that were deleted only the sums in this space are left
@@ -111,9 +110,9 @@ def _lifts_still_fit(base: Checkpoint, data: Data, fading: bool) -> bool:
     return exact.lift_named or not len(data.batch) or not outgrown
 
 
-def _scale(base: Checkpoint | None, data: Data) -> tuple[InputScale, frozenset[str]]:
+def _scale(base: Checkpoint | None, data: Data) -> tuple[AnyScale, frozenset[str]]:
     if base is not None:
-        return InputScale.load(base.parts["scale"]), base.learned.get("scale", frozenset())
+        return load_scale(base.layout.input, base.parts["scale"]), base.learned.get("scale", frozenset())
     scale, declared = scale_for(data.input, data.batch.inputs, data.target.kind == "number")
     return scale, frozenset() if declared else frozenset(data.batch.batches)
 

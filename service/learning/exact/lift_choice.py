@@ -19,8 +19,8 @@ from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Layout, LiftLayout
-from service.learning.network.input_scale import InputScale, input_reach
-from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, make_lift, twice_the_filters
+from service.learning.network.input_scale import AnyScale
+from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, lift_of, twice_the_filters
 from service.learning.run import Run
 
 TRIED_ROWS = 4000
@@ -60,7 +60,7 @@ class LiftTrial(Protocol):
         """The grid of targets that are numbers, None where they are classes."""
         ...
 
-    def choose(self, spec: InputSpec, scale: InputScale, rows: Rows, run: Run) -> LiftChoice:
+    def choose(self, spec: InputSpec, scale: AnyScale, rows: Rows, run: Run) -> LiftChoice:
         """Chooses lifts of the scaled input by `rows`, all there are."""
         ...
 
@@ -80,7 +80,7 @@ class ByAccuracy:
     solver: Solver
     numbers: NumberGrid | None = None
 
-    def choose(self, spec: InputSpec, scale: InputScale, rows: Rows, run: Run) -> LiftChoice:
+    def choose(self, spec: InputSpec, scale: AnyScale, rows: Rows, run: Run) -> LiftChoice:
         return choose_lifts(spec, scale, rows, self.solver, run)
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
@@ -90,7 +90,7 @@ class ByAccuracy:
         return worth_beside(both, alone, rows, self.solver, run)
 
 
-def choose_lifts(spec: InputSpec, scale: InputScale, rows: Rows, solver: Solver, run: Run) -> LiftChoice:
+def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, run: Run) -> LiftChoice:
     """Chooses by the balanced accuracy on fold 2 of a head of folds 3-9, ties to the smaller; no judging fold decides.
 
     `rows`: raw inputs, all there are. With fewer than 200 rows in fold 2, out of fold over folds 2-9 instead (groups
@@ -180,7 +180,7 @@ def _can_tell(tried: Rows) -> bool:
 
 def without_rows(spec: InputSpec) -> list[Lift]:
     image = len(spec.shape) == 3 and min(spec.shape[1:]) >= 3
-    return [make_lift("conv" if image else "none", spec.shape, reach=input_reach(spec))]
+    return [lift_of(spec, "conv" if image else "none")]
 
 
 def unseen_accuracy(entry: FeatureRows, shift: int, solver: Solver, run: Run) -> float:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from service.contract.inputs import Strict
+from service.contract.strict import Strict
 from service.errors import MethodRefused
 from service.learning.exact.decay import DECAYS, Decay, choose_decay
 from service.learning.exact.frozen_features import NO_LIFT, moved, space_stays

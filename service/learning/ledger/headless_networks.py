@@ -15,8 +15,8 @@ from service.learning.data.target_grid import NumberGrid
 from service.learning.ledger.feature_space import largest_feature, shift_for
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Layout, Tensors
-from service.learning.network.input_scale import CLIP, InputScale, input_reach
-from service.learning.network.lifts import UNLIFTED, Lift, LiftKind, NamedLifts, make_lift
+from service.learning.network.input_scale import CLIP, AnyScale, scaled_shape
+from service.learning.network.lifts import UNLIFTED, Lift, LiftKind, NamedLifts, lift_of, make_lift
 from service.learning.network.network import Dense, Network, lift_layouts
 
 SAMPLED = 256
@@ -24,12 +24,12 @@ SAMPLED = 256
 
 
 def identity_network(
-    spec: InputSpec, scale: InputScale, lifts: Sequence[Lift] = (), numbers: NumberGrid | None = None
+    spec: InputSpec, scale: AnyScale, lifts: Sequence[Lift] = (), numbers: NumberGrid | None = None
 ) -> Network:
     """Builds the network of a model before its first version: the scaled input behind lifts, on its grid.
 
     numbers: the grid of targets that are numbers."""
-    size = prod(spec.shape)
+    size = prod(scaled_shape(spec))
     bound = max((lift.bound for lift in lifts), default=CLIP)
     layout = Layout(
         input=spec,
@@ -45,7 +45,7 @@ def identity_network(
 
 def pretrained_network(
     spec: InputSpec,
-    scale: InputScale,
+    scale: AnyScale,
     backbone: PretrainedBackbone,
     weights: Tensors,
     lifts: NamedLifts = UNLIFTED,
@@ -72,7 +72,7 @@ def pretrained_network(
 
 
 def _first_bound(
-    spec: InputSpec, backbone: PretrainedBackbone, scale: InputScale, extractor: Extractor, first: Rows | None
+    spec: InputSpec, backbone: PretrainedBackbone, scale: AnyScale, extractor: Extractor, first: Rows | None
 ) -> float:
     """Returns the bound of a backbone that states none, by its features of the first batch."""
     layout = Layout(input=spec, backbone=backbone, classes=[])
@@ -82,7 +82,7 @@ def _first_bound(
 
 def _beside(extractor: Extractor, spec: InputSpec, kind: LiftKind, width: int | None, bound: float) -> Lift:
     if kind == "conv":
-        return make_lift(kind, spec.shape, width, reach=input_reach(spec))
+        return lift_of(spec, kind, width)
     reach = extractor.reach if extractor.bound is not None else bound
     return make_lift(kind, (extractor.width,), width, reach=reach, spread=extractor.spread)
 
@@ -97,8 +97,8 @@ def give_grid(network: Network, first: Rows) -> None:
         network.layout = network.layout.model_copy(update={"shift": shift})
 
 
-def examining_network(spec: InputSpec, scale: InputScale) -> Network:
+def examining_network(spec: InputSpec, scale: AnyScale) -> Network:
     """Builds the features on which trained networks are examined: the scaled input, of images random convolutions."""
     image = isinstance(spec, ImageInput) and min(spec.height, spec.width) >= 3
-    lifts = [make_lift("conv", spec.shape, reach=input_reach(spec))] if image else []
+    lifts = [lift_of(spec, "conv")] if image else []
     return identity_network(spec, scale, lifts)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from service.contract.inputs import PretrainedBackbone
+from service.contract.tables import TableInput
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.network.checkpoint import FROZEN, Tensors, of_kinds
 from service.learning.network.network import Network, parts_of
@@ -19,7 +20,7 @@ def space_id(network: Network) -> str:
 
     Bytes hashed, in this order: (1) sorted compact JSON, UTF-8, of {"input": shape, "backbone": its layout, "layers":
     its blocks, "lifts": [[kind, width], ...], "shift": s}, and where there are any "inserted" layers, "low_rank"
-    branches and "numbers" (the grid of targets), then a zero byte; (2) for each part out of `scale`,
+    branches, "table" (the columns of tables) and "numbers" (the grid of targets), then a zero byte; (2) for each part out of `scale`,
     `backbone.<n>`, `lift.<n>`, sorted by name, and each of its tensors, sorted by name: "part/tensor" UTF-8, a zero
     byte, the dtype's name ("float32") and a zero byte, the number of dimensions and each of them as int64, then the
     values row by row. All numbers little-endian. Of a pretrained backbone in the place of its tensors:
@@ -37,6 +38,8 @@ def space_id(network: Network) -> str:
     for name, additions in (("inserted", inserted), ("low_rank", layout.low_rank)):
         if additions:
             facts[name] = [one.model_dump(mode="json") for one in additions]
+    if isinstance(layout.input, TableInput):
+        facts["table"] = layout.input.model_dump(mode="json")["columns"]
     if layout.numbers is not None:
         facts["numbers"] = layout.numbers.model_dump(mode="json")
     sha = hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode() + b"\0")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from service.contract.inputs import Strict
+from service.contract.strict import Strict
 from service.errors import MethodRefused
 from service.learning.method import GradientParams, Method
 from service.learning.methods.baseline import fine_tune, retrain

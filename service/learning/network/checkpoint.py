@@ -10,12 +10,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from service.contract.inputs import Backbone, IdentityBackbone, InputSpec, Listed, Strict
+from service.contract.inputs import Backbone, IdentityBackbone, InputSpec
+from service.contract.strict import Listed, Strict
 from service.learning.data.target_grid import NumberGrid
 
 Tensors = Mapping[str, Tensor]
 
-SERVED = frozenset({"scale", "backbone", "lift", "neck", "head", "interval"})
+SERVED = frozenset({"scale", "values", "backbone", "lift", "neck", "head", "interval"})
 """Kinds of parts that answer. The judge's heads and the state of methods do not."""
 FROZEN = frozenset({"scale", "backbone", "lift"})
 """Kinds of parts that make the feature space of an exact head."""
@@ -23,8 +24,8 @@ DECIDED = frozenset({"scale", "lift"})
 """Kinds of parts that a batch may decide without being learned: no weight of them was fitted to labels."""
 SOLVED = frozenset({"head", "judge"})
 """Kinds of parts of an exact head that are a function of the sums alone."""
-REMADE = frozenset({"interval"})
-"""Kinds of parts that are made anew of what the lineage remembers, without what was taken back."""
+REMADE = frozenset({"interval", "values"})
+"""Kinds of parts that are made anew without what was taken back: of what the lineage remembers, of the batches left."""
 
 
 def kind_of(part: str) -> str:
@@ -145,8 +146,9 @@ class Layout(Strict):
 class Checkpoint:
     """A version as data. `parts`: tensors by part · `learned`: by part, the batches that had a hand in it.
 
-    Parts: `scale` · `backbone.<n>` · `lift.<n>` · `neck.<n>` · `head.<n>` · `head.source.<n>` · `judge`, the exact
-    head that never saw the judging folds (weight [C, M], bias [C]), `judge.source.<n>` · `state.<method>`.
+    Parts: `scale` · `values`, codes of the learned values of categories · `backbone.<n>` · `lift.<n>` · `neck.<n>` ·
+    `head.<n>` · `head.source.<n>` · `interval` · `judge`, the exact head that never saw the judging folds (weight
+    [C, M], bias [C]), `judge.source.<n>` · `state.<method>`.
     """
 
     layout: Layout
@@ -166,7 +168,7 @@ class Checkpoint:
     @property
     def parameters(self) -> int:
         """Numbers stored in what answers; bytes (a tokenizer) and intervals do not count."""
-        answering = of_kinds(self.parts, SERVED - {"interval"})
+        answering = of_kinds(self.parts, SERVED - {"interval", "values"})
         return sum(t.numel() for ts in answering.values() for t in ts.values() if t.dtype != torch.uint8)
 
     def served(self) -> dict[str, Tensors]:

@@ -1,4 +1,7 @@
-"""The input scale maps raw inputs to numbers near [-1, 1]; it is declared, or fitted once on the first batch."""
+"""The input scale maps raw inputs to numbers near [-1, 1]; it is declared, or fitted once on the first batch.
+
+The rows of a table have one of their own kind; see `table_scale`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
+from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput, VectorInput
+from service.contract.tables import NumberColumn, TableInput
 from service.errors import InvalidContent
 from service.learning.data.rows import Array
+from service.learning.network.table_scale import TableScale
 from service.learning.wording import listed
 
 CLIP = 8.0
@@ -52,8 +57,21 @@ class InputScale(nn.Module):
         return cls(tensors["mean"], tensors["std"])
 
 
+AnyScale = InputScale | TableScale
+
+
+def load_scale(spec: InputSpec, tensors: Mapping[str, Tensor]) -> AnyScale:
+    """The scale of such inputs, by the tensors of the part `scale`."""
+    return TableScale.load(spec, tensors) if isinstance(spec, TableInput) else InputScale.load(tensors)
+
+
+def scaled_shape(spec: InputSpec) -> tuple[int, ...]:
+    """Shape of a scaled row."""
+    return (spec.features,) if isinstance(spec, TableInput) else spec.shape
+
+
 def declared_scale(spec: InputSpec) -> InputScale | None:
-    """The scale that the model declares; None for a vector input without one.
+    """The scale that the model declares; None for a vector input without one, and for tables.
 
     Texts have none: theirs is 0 and 1, and is never applied.
 
@@ -61,6 +79,8 @@ def declared_scale(spec: InputSpec) -> InputScale | None:
     """
     if isinstance(spec, TextInput):
         return InputScale(torch.tensor(0.0), torch.tensor(1.0))
+    if isinstance(spec, TableInput):
+        return None
     scale = spec.scale
     if scale is None:
         if not isinstance(spec, ImageInput):
@@ -72,10 +92,9 @@ def declared_scale(spec: InputSpec) -> InputScale | None:
     return InputScale(torch.tensor((low + high) / 2), torch.tensor((high - low) / 2))
 
 
-def _along(spec: InputSpec, values: float | list[float], name: str) -> Tensor:
+def _along(spec: VectorInput | ImageInput, values: float | list[float], name: str) -> Tensor:
     if not isinstance(values, list):
         return torch.tensor(values)
-    assert not isinstance(spec, TextInput), "texts have no scale"
     columns, unit = (spec.channels, "channels") if isinstance(spec, ImageInput) else (spec.size, "numbers")
     if len(values) != columns:
         raise InvalidContent.at(
@@ -124,20 +143,23 @@ def fit_number_scale(inputs: Array) -> InputScale:
     return InputScale(_tensor(np.rint(mean / std) * std), _tensor(std))
 
 
-def scale_for(spec: InputSpec, inputs: Array, numbers: bool = False) -> tuple[InputScale, bool]:
+def scale_for(spec: InputSpec, inputs: Array, numbers: bool = False) -> tuple[AnyScale, bool]:
     """The scale of a first version, and whether it was declared (then it owes nothing to these inputs). numbers: of a
     model whose targets are numbers."""
+    if isinstance(spec, TableInput):
+        ranged = all(column.scale is not None for column in spec.columns if isinstance(column, NumberColumn))
+        return TableScale.fitted(spec, inputs), ranged
     declared = declared_scale(spec)
     fit = fit_number_scale if numbers else fit_scale
     return (declared, True) if declared is not None else (fit(inputs), False)
 
 
-def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str | None:
+def leaves_scale(scale: AnyScale, inputs: Array, reach: float = CLIP) -> str | None:
     """A note with the remedy where more than one row in a hundred has a value beyond `reach`; None where they fit.
 
     `reach`: see `input_reach`. At the clip itself values count as beyond: they were cut.
     """
-    if not len(inputs) or inputs.dtype == object:
+    if not len(inputs) or inputs.dtype == object or isinstance(scale, TableScale):
         return None
     with torch.no_grad():
         scaled = scale(torch.from_numpy(np.ascontiguousarray(inputs))).abs().flatten(1).amax(1)
@@ -150,13 +172,13 @@ def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str |
     )
 
 
-def narrow_columns(scale: InputScale, inputs: Array) -> str | None:
+def narrow_columns(scale: AnyScale, inputs: Array) -> str | None:
     """A note with the remedy that names columns whose values fall together; None without any. [n, d]
 
     They vary by less than 16 steps of the grid of scaled inputs (2^-12), and none of their values stands out either. On
     fewer than 20 rows that may be chance.
     """
-    if len(inputs) < LEAST_ROWS or inputs.dtype == object or inputs.ndim != 2:
+    if len(inputs) < LEAST_ROWS or inputs.dtype == object or inputs.ndim != 2 or isinstance(scale, TableScale):
         return None
     x = np.asarray(inputs, np.float64)
     mean, std = x.mean(0), x.std(0)

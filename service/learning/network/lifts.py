@@ -22,14 +22,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.inputs import WIDEST_EXACT, InputSpec
+from service.contract.tables import TableInput
 from service.errors import MethodRefused
 from service.learning.network.checkpoint import LiftLayout
 from service.learning.network.input_scale import CLIP, input_reach
+from service.learning.network.table_scale import table_weights
 
 LiftKind = Literal["none", "relu", "fourier", "conv"]
 
 LIFT_SEED = 20_250_915
 WIDTH = 1_000
+NARROW = 600
+"""Random features beside the scaled ones, of vectors with numbers as targets and of tables, until rows are many."""
+LEAST_WIDTH = 100
+"""Fewer random features than so many are not tried."""
+TABLE_LIFTS: tuple[LiftKind, ...] = ("relu", "fourier")
 WIDE = 2_000
 """Width of random features up to `WIDE_ROWS` rows, and beyond."""
 WIDE_ROWS = 14_000
@@ -194,6 +201,30 @@ def _fields(shape: Sequence[int], kernel: int) -> tuple[int, int]:
     return min(POOLED, height), min(POOLED, width)
 
 
+def lift_of(spec: InputSpec, kind: LiftKind, width: int | None = None) -> Lift:
+    """Makes the lift of that kind over the scaled rows of such inputs; see `make_lift`."""
+    if isinstance(spec, TableInput):
+        return table_lift(spec, kind, width)
+    return make_lift(kind, spec.shape, width, reach=input_reach(spec))
+
+
+def table_lift(spec: TableInput, kind: LiftKind, width: int | None = None, seed: int = LIFT_SEED) -> Lift:
+    """Makes the lift of that kind over the fixed features of a table's rows.
+
+    Every column weighs alike, the parts of a date as three; pieces of numbers have no weight, since they say again what
+    the number says. Raises MethodRefused where `conv` meets no image.
+    """
+    shape = (spec.features,)
+    if kind in ("none", "conv"):
+        return make_lift(kind, shape)
+    drawn = np.random.RandomState(seed).standard_normal((width or WIDTH, spec.features))
+    weight = drawn * table_weights(spec)
+    if kind == "relu":
+        return Lift(kind, shape, _tensor(weight), torch.zeros(0), RELU_REACH)
+    phase = np.random.RandomState(seed + 1).uniform(0, 2 * pi, len(weight))
+    return Lift(kind, shape, _tensor(weight * BANDWIDTH), _tensor(phase), 1.0)
+
+
 def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
     """The lifts that `auto` tries for so many rows, smallest first: each is a list of lifts side by side.
 
@@ -202,6 +233,8 @@ def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
     so a close call between the two cannot go far wrong.
     """
     width, shape, reach = (WIDE if rows > WIDE_ROWS else WIDTH), spec.shape, input_reach(spec)
+    if isinstance(spec, TableInput):
+        return table_candidates(spec, rows)
     image = len(shape) == 3 and min(shape[1:]) >= 3
     kinds: list[LiftKind] = ["relu"] if image else ["relu", "fourier"]
     if prod(shape) <= WIDEST_EXACT:
@@ -212,6 +245,13 @@ def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
     elif width == WIDE:
         candidates.append([make_lift(kind, shape, width // 2, reach=reach) for kind in ("relu", "fourier")])
     return sorted(candidates, key=lambda lifts: sum(lift.width for lift in lifts))
+
+
+def table_candidates(spec: TableInput, rows: int) -> list[list[Lift]]:
+    """The lifts that are tried on tables: none, and random features beside the fixed ones, as far as they fit."""
+    width = min(WIDTH if rows > WIDE_ROWS else NARROW, WIDEST_EXACT - spec.features)
+    alone = [table_lift(spec, "none")]
+    return [alone, *([*alone, table_lift(spec, kind, width)] for kind in TABLE_LIFTS if width >= LEAST_WIDTH)]
 
 
 def twice_the_filters(spec: InputSpec, lifts: Sequence[Lift], rows: int) -> list[Lift] | None:

@@ -29,7 +29,7 @@ from service.learning.data.rows import Array
 from service.learning.network.blocks import Block, GrownLinear, Inserted, new_block
 from service.learning.network.checkpoint import Checkpoint, Layout, LiftLayout, Tensors
 from service.learning.network.convolutions import Convolutions, fresh_stages
-from service.learning.network.input_scale import InputScale
+from service.learning.network.input_scale import AnyScale, load_scale, scaled_shape
 from service.learning.network.layers import (
     block_layouts,
     class_stamps,
@@ -75,7 +75,7 @@ class Network(nn.Module):
     def __init__(
         self,
         layout: Layout,
-        scale: InputScale,
+        scale: AnyScale,
         backbone: nn.Module,
         lifts: Sequence[Lift],
         neck: Dense,
@@ -135,7 +135,7 @@ class Network(nn.Module):
 def fresh(
     spec: InputSpec,
     architecture: Architecture,
-    scale: InputScale,
+    scale: AnyScale,
     classes: Sequence[str],
     generator: torch.Generator,
     pretrained: Tensors | None = None,
@@ -152,7 +152,7 @@ def fresh(
         named = resolved(spec, named)
         backbone = load(named, pretrained)
     else:
-        widths = [prod(spec.shape), *(named.hidden if isinstance(named, MlpBackbone) else [])]
+        widths = [prod(scaled_shape(spec)), *(named.hidden if isinstance(named, MlpBackbone) else [])]
         layers = [
             GrownLinear([new_block((0, b), (0, a), "backbone.0", f"{k}.", generator)])
             for k, (a, b) in enumerate(pairwise(widths))
@@ -183,11 +183,13 @@ def build(checkpoint: Checkpoint, served: Extractor | None = None) -> Network:
     elif isinstance(layout.backbone, PretrainedBackbone):
         backbone = load(layout.backbone, parts["backbone.0"])
     else:
-        backbone = Dense([load_layer(blocks, parts) for blocks in layout.layers], prod(layout.input.shape))
+        backbone = Dense([load_layer(blocks, parts) for blocks in layout.layers], prod(scaled_shape(layout.input)))
     lifts = [load_lift(lift, parts[f"lift.{k}"]) for k, lift in enumerate(layout.lifts)]
     width = sum(lift.width for lift in layout.lifts) or backbone.width
     neck = Dense([load_layer(blocks, parts) for blocks in layout.neck], width)
-    network = Network(layout, InputScale.load(parts["scale"]), backbone, lifts, neck, load_layer(layout.head, parts))
+    network = Network(
+        layout, load_scale(layout.input, parts["scale"]), backbone, lifts, neck, load_layer(layout.head, parts)
+    )
     network.low_rank = load_additions(backbone, neck, layout, parts)
     return network.eval()
 

@@ -20,10 +20,10 @@ from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import (
-    InputScale,
     constant_columns,
     declared_scale,
     leaves_scale,
+    load_scale,
     narrow_columns,
 )
 from service.learning.number_evaluation.answers import base_answers, candidate_answers
@@ -211,7 +211,7 @@ def _notes(version: Checkpoint, data: Data, first: bool) -> list[str]:
     batch = data.batch
     if not len(batch):
         return []
-    scale = InputScale.load(version.parts["scale"])
+    scale = load_scale(data.input, version.parts["scale"])
     still = constant_columns(batch.inputs) if first and declared_scale(data.input) is None else None
     return [note for note in (still, leaves_scale(scale, batch.inputs), narrow_columns(scale, batch.inputs)) if note]
 

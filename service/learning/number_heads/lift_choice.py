@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from service.contract.inputs import WIDEST_EXACT, InputSpec
+from service.contract.tables import TableInput
 from service.learning.data.rows import SELECT_FOLD, FeatureRows, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.lift_choice import (
@@ -24,15 +25,13 @@ from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Layout
-from service.learning.network.input_scale import InputScale, input_reach
-from service.learning.network.lifts import WIDE_ROWS, WIDTH, Lift, LiftKind, candidate_lifts, make_lift
+from service.learning.network.input_scale import AnyScale
+from service.learning.network.lifts import NARROW, WIDE_ROWS, WIDTH, Lift, LiftKind, candidate_lifts, lift_of
 from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units
 from service.learning.number_heads.out_of_fold import LeavingOut
 from service.learning.number_heads.strength import NUMBER_ALPHAS, choose_strength
 from service.learning.run import Run
 
-NARROW = 600
-"""Random features beside a vector until rows are very many."""
 WORTH = 0.02
 """Part of the squared error that lifts beside a pretrained backbone must win: they double the width."""
 
@@ -44,7 +43,7 @@ class BySquaredError:
     numbers: NumberGrid
     alphas: Sequence[float] = NUMBER_ALPHAS
 
-    def choose(self, spec: InputSpec, scale: InputScale, rows: Rows, run: Run) -> LiftChoice:
+    def choose(self, spec: InputSpec, scale: AnyScale, rows: Rows, run: Run) -> LiftChoice:
         """Chooses by the error on fold 2 of a head of folds 3-9, from sums, ties to the smaller; no judging fold
         decides. With fewer than 200 rows in fold 2, out of fold over folds 2-9; with fewer than 20 rows none is tried.
         """
@@ -79,11 +78,11 @@ class BySquaredError:
 def candidates_for(spec: InputSpec, rows: int) -> list[list[Lift]]:
     """The lifts that are tried for so many rows, smallest first: the scaled vector, alone and beside random features,
     which answer what is not linear and level out where nothing was seen. Of images those that classes have."""
-    if len(spec.shape) != 1 or prod(spec.shape) + WIDTH > WIDEST_EXACT:
+    if isinstance(spec, TableInput) or len(spec.shape) != 1 or prod(spec.shape) + WIDTH > WIDEST_EXACT:
         return candidate_lifts(spec, min(rows, WIDE_ROWS))
-    reach, width = input_reach(spec), WIDTH if rows > WIDE_ROWS else NARROW
+    width = WIDTH if rows > WIDE_ROWS else NARROW
     kinds: list[tuple[LiftKind, ...]] = [("none",), ("none", "relu"), ("none", "fourier")]
-    return [[make_lift(kind, spec.shape, width, reach=reach) for kind in side_by_side] for side_by_side in kinds]
+    return [[lift_of(spec, kind, width) for kind in side_by_side] for side_by_side in kinds]
 
 
 def unseen_error(entry: FeatureRows, space: Space, alphas: Sequence[float], check: Callable[[], None]) -> float:

@@ -25,7 +25,7 @@ from service.learning.method import Balance, Data, GradientParams, Learned, Unfr
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.growth import grow_head, merge, new_neck
-from service.learning.network.input_scale import InputScale, declared_scale, scale_for
+from service.learning.network.input_scale import AnyScale, declared_scale, load_scale, scale_for
 from service.learning.network.network import TRAINED_HERE, Dense, Network, build, fresh, layout_of, parts_of
 from service.learning.network.provenance import ORIGIN, learned_by_part, origin_of, trunk_trains, unchanged
 from service.learning.run import Run
@@ -150,7 +150,7 @@ class Learner:
         architecture = architecture or data.architecture
         known = base.classes if base else ()
         classes = [*known, *(name for name in data.batch.present() if name not in known)]
-        scale = InputScale.load(base.parts["scale"]) if base else scale_for(data.input, data.batch.inputs)[0]
+        scale = load_scale(data.input, base.parts["scale"]) if base else scale_for(data.input, data.batch.inputs)[0]
         moves, generator = isinstance(architecture.backbone, TRAINED_HERE), run.generator(INIT)
         if moves:
             network = fresh(data.input, architecture, scale, classes, generator)
@@ -315,7 +315,7 @@ class Learner:
         )
 
 
-def frozen_trunk(base: Checkpoint | None, data: Data, scale: InputScale, backbone: Backbone) -> Network:
+def frozen_trunk(base: Checkpoint | None, data: Data, scale: AnyScale, backbone: Backbone) -> Network:
     """The frozen network below a new head, on its grid, without neck and head: the base's where it has the same
     pretrained backbone, else the backbone itself."""
     if not isinstance(backbone, PretrainedBackbone):

@@ -112,8 +112,9 @@ class Batch(Table):
     `target_summary`: of each number of a row, None where targets are classes or none is known · `rows`: those with a
     label or target · `unlabelled`: the others, stored beside them · `kept_rows`: those of `rows` whose
     inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers of the rows that judged
-    and selected when it was learned · `settled_at`: since when every update that names it is final · `doomed`: bytes
-    that it no longer names and that may be there still, None where there are none.
+    and selected when it was learned · `values`: rows of each value of a category with a label, by the name of its
+    column, None where inputs are no tables · `settled_at`: since when every update that names it is final ·
+    `doomed`: bytes that it no longer names and that may be there still, None where there are none.
     """
 
     __tablename__ = "batches"
@@ -131,6 +132,7 @@ class Batch(Table):
     unlabelled: Mapped[int]
     label_counts: Mapped[dict[str, Any]]
     target_summary: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    values: Mapped[dict[str, dict[str, int]] | None] = mapped_column(JSON(none_as_null=True))
     folds: Mapped[dict[str, Any]]
     lent: Mapped[list[Any]]
     source: Mapped[str | None]

@@ -93,8 +93,9 @@ def run(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pass | 
     """Runs one pass. Rows are independent, so a row that is not finite spoils its own answer only."""
     began = time.perf_counter()
     try:
-        rows = _joined([_rows_of(piece) for piece in pieces])
-        numbers = rows.dtype != object
+        parts = [_rows_of(piece) for piece in pieces]
+        rows = _joined(parts) if predictor.values is None else np.concatenate(parts)
+        numbers = rows.dtype != object and predictor.values is None
         # both are NaN if any number is
         low, high = (float(np.minimum.reduce(rows, None)), float(np.maximum.reduce(rows, None))) if numbers else UNKNOWN
         # mostly all questions ask for the same

@@ -22,6 +22,7 @@ from service.learning.network.growth import matrix
 from service.learning.network.input_scale import CLIP, InputScale
 from service.learning.network.lifts import Lift
 from service.learning.network.network import Dense, Network
+from service.learning.network.table_scale import TableScale
 from service.serving.compute.onednn import PackedMatrix, packed_stages
 
 Step = Callable[[Tensor], Tensor]
@@ -94,6 +95,8 @@ def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[Forward]:
     """Puts the input scale before the steps, or into the first matrix if nothing is between them:
     clip((x - mean) / std, -8, 8) weightᵀ + bias = clip(x, mean - 8 std, mean + 8 std) (weight / std)ᵀ + bias'."""
     scale, size = network.scale, network.layout.input.shape
+    if isinstance(scale, TableScale):
+        return [Forward([scale, *steps]) for steps in chains]
     at = next(k for k, step in enumerate(chains[0]) if step is not _flat)
     first = chains[0][at]
     foldable = isinstance(first, PackedMatrix) and len(first.weight) > 0

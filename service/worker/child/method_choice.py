@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.contract.inputs import Strict
+from service.contract.strict import Strict
 from service.learning.auto import AutoParams, Surroundings, auto
 from service.learning.method import Data, Method
 from service.learning.methods import AUTO, resolve

@@ -9,13 +9,17 @@ from functools import cached_property
 import numpy as np
 
 from service.contract.enums import Retention
+from service.contract.tables import TableInput
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
+from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array, FeatureRows, Rows, bounded
 from service.learning.data.serialization import unpack_rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_bounded_rows
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.values import learned_values
 from service.learning.run import Run
 from service.storage.artifacts import exam_area
 from service.worker.assignment import Assignment, Trusted
@@ -48,6 +52,7 @@ class StoredData:
         sources = assignment.sources
         self.known_sources = frozenset(sources[b] for b in known if b in sources)
         self._store, self._known, self._new, self._run = model_store, sorted(known), list(new), run
+        self._values = assignment.values
         self._own = Memory()
         self._weighted = WeightedSums(model_store, self._known, self._new, sources, run)
 
@@ -116,6 +121,14 @@ class StoredData:
     @property
     def known_batches(self) -> tuple[str, ...]:
         return tuple(self._known)
+
+    def values(self, base: Checkpoint | None) -> LearnedValues | None:
+        if not isinstance(self.input, TableInput):
+            return None
+        own = LearnedValues.of(self.input, (self._values[b] for b in self.learned if b in self._values))
+        if base is None or all(b in self._values for b in self._known):
+            return own
+        return own.with_values(learned_values(base))
 
     def ledger(self, space: Space) -> Ledger:
         name = self._store.name("ledger", space.id, learned=self._known)

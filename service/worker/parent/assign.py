@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -63,6 +63,8 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         rows={b.id: b.stored_digest for b in needed if b.stored_digest is not None},
         counts={b.id: b.rows for b in needed},
         kept={b.id: b.kept_rows for b in needed},
+        values=_values(needed, update.batches if update.kind == UpdateKind.LEARN else known - set(removed)),
+        vocabulary=batches.vocabulary(session, model),
         sources={b.id: b.source for b in needed if b.source},
         weights=_weights(runtime, model, start),
         entries=[
@@ -77,6 +79,11 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         challenged_rows=_challenged_rows(session, model),
         wait_seconds=max(0.0, (update.started_at or 0.0) - update.created_at),
     )
+
+
+def _values(needed: Sequence[Batch], which: Collection[str]) -> dict[str, dict[str, dict[str, int]]]:
+    """Rows of each value of a category in these batches, where inputs are tables."""
+    return {batch.id: batch.values for batch in needed if batch.values is not None and batch.id in which}
 
 
 def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str, str]:

@@ -93,6 +93,7 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
     for batch in batches:
         batch.digest, batch.stored_digest, batch.kept_rows = "", None, 0
         batch.trusted, batch.folds, batch.lent, batch.doomed = None, {}, [], []
+        batch.values = None if batch.values is None else {}
         batch.target_summary = None  # the least and the largest are targets of rows, and so is the mean of one row
     gone = list(session.scalars(select(Version).where(Version.model_id == model_id, Version.erased_at.is_not(None))))
     for version in gone:

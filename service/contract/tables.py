@@ -1,0 +1,184 @@
+"""Rows of a table: named columns of numbers, categories, dates and booleans, any of them missing.
+
+A row travels as one float64 a column. A number is itself, a boolean 0 or 1, a date its seconds since 1970 by the clock
+as it was written, the value of a category a code that its text alone decides, and what is missing NaN. So a batch of
+tables is an array as a batch of vectors is, and no table of codes has to be agreed upon.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from service.contract.strict import Listed, Strict
+
+MOST_COLUMNS = 1000
+"""Most columns of a table."""
+LONGEST_NAME = 200
+"""Most characters of the name of a column, and of the value of a category."""
+MOST_VALUES = 2000
+"""Most values of all categories of a model together, without those of columns of many values."""
+CODE_BITS = 52
+"""Bits of a code: float64 holds every such integer."""
+
+PIECES, FEWEST_PIECES = 16, 4
+"""Pieces that a number is cut into, between quantiles of the first batch; of tables with many numbers fewer."""
+MOST_PIECES = 1024
+"""Pieces of all numbers together."""
+SHARED_COLUMNS, MANY_COLUMNS = 512, 256
+"""Indicators that the values of open categories share, and those of one column of many values."""
+DATE_PARTS = {"hour": 4, "weekday": 7, "year": 4}
+"""Features of each part of a date: hour and year as sine and cosine of one and two turns, a flag for each weekday."""
+
+
+def _cleaned(name: str) -> str:
+    cleaned = unicodedata.normalize("NFC", name).strip()
+    if not cleaned:
+        raise ValueError("the name of a column is not blank")
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in cleaned):
+        raise ValueError("the name of a column has no control, format or surrogate characters")
+    return cleaned
+
+
+ColumnName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_cleaned)]
+
+
+class ColumnRange(Strict):
+    """Numbers lie in [lo, hi]."""
+
+    range: tuple[float, float] = Field(description="Smallest and largest number.", examples=[[0, 110]])
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ColumnRange:
+        if not self.range[0] < self.range[1]:
+            raise ValueError("range is [lo, hi] with lo < hi")
+        return self
+
+
+class NumberColumn(Strict):
+    """Numbers, with gaps."""
+
+    kind: Literal["number"]
+    name: ColumnName
+    scale: ColumnRange | None = Field(default=None, description="Declared range; else fitted on the first batch.")
+
+
+class CategoryColumn(Strict):
+    """Values out of a set without an order. New ones may appear."""
+
+    kind: Literal["category"]
+    name: ColumnName
+    values: Listed[Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]] | None = Field(
+        default=None, min_length=1, max_length=MOST_VALUES, description="All there are: any other is refused."
+    )
+    many: bool = Field(
+        default=False,
+        description="For identifiers, of which there are more than anybody lists: their values share 256 indicators.",
+    )
+    new_values: Literal["take", "refuse"] = Field(
+        default="take", description="Whether values that no batch has had yet are taken, and told in the report."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CategoryColumn:
+        if self.values is not None and self.many:
+            raise ValueError("give values or many, not both: many is for values that nobody lists")
+        if self.values is not None and len(set(map(value_text, self.values))) != len(self.values):
+            raise ValueError("values lists each value once")
+        return self
+
+
+class DateColumn(Strict):
+    """Dates and times."""
+
+    kind: Literal["date"]
+    name: ColumnName
+    parts: Listed[Literal["hour", "weekday", "year"]] = Field(
+        default=["hour", "weekday", "year"],
+        min_length=1,
+        max_length=3,
+        description="What of a date is looked at: the time of the day, the day of the week, the season.",
+    )
+
+
+class BooleanColumn(Strict):
+    """True or false."""
+
+    kind: Literal["boolean"]
+    name: ColumnName
+
+
+Column = Annotated[NumberColumn | CategoryColumn | DateColumn | BooleanColumn, Field(discriminator="kind")]
+
+
+class TableInput(Strict):
+    """Rows of a table: one object a row, or a list in the order of the columns; CSV, too."""
+
+    kind: Literal["table"]
+    columns: Listed[Column] = Field(min_length=1, max_length=MOST_COLUMNS)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TableInput:
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names):
+            twice = next(name for k, name in enumerate(names) if name in names[:k])
+            raise ValueError(f'each column has a name of its own; "{twice}" stands twice')
+        return self
+
+    @property
+    def scale(self) -> None:
+        """Each column has its own."""
+        return None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.columns),)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Place of each column by its name."""
+        return {column.name: k for k, column in enumerate(self.columns)}
+
+    @cached_property
+    def growing(self) -> dict[int, CategoryColumn]:
+        """Columns by place whose learned values are known by name: categories without a list and not of many values."""
+        return {
+            k: column
+            for k, column in enumerate(self.columns)
+            if isinstance(column, CategoryColumn) and column.values is None and not column.many
+        }
+
+    @cached_property
+    def pieces(self) -> int:
+        """Pieces that each number is cut into."""
+        numbers = sum(isinstance(column, NumberColumn) for column in self.columns)
+        return max(min(PIECES, MOST_PIECES // max(numbers, 1)), FEWEST_PIECES)
+
+    @cached_property
+    def features(self) -> int:
+        """Features of a row before any lift: numbers have one, a flag for missing, and pieces; see `TableScale`."""
+        width = SHARED_COLUMNS if self.growing else 0
+        for column in self.columns:
+            if isinstance(column, NumberColumn):
+                width += 2 + self.pieces
+            elif isinstance(column, DateColumn):
+                width += sum(DATE_PARTS[part] for part in column.parts)
+            elif isinstance(column, BooleanColumn):
+                width += 1
+            elif column.values is not None or column.many:
+                width += len(column.values) if column.values is not None else MANY_COLUMNS
+        return width
+
+
+def value_text(value: str) -> str:
+    """The value of a category as it is kept: NFC, trimmed."""
+    return unicodedata.normalize("NFC", value).strip()
+
+
+def value_code(text: str) -> float:
+    """The code of a cleaned value: the first 52 bits of its SHA-256, a whole number that float64 holds."""
+    return float(int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") >> (56 - CODE_BITS))

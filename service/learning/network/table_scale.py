@@ -1,0 +1,181 @@
+"""The fixed features of a table's row: what stands in the place of the input scale.
+
+A number gives its scaled value, a flag for missing, and pieces between quantiles of the first batch (piecewise linear
+encoding: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022). A
+date gives turns of its hour and season and a flag for its weekday; a boolean -1 or 1; the value of a category an
+indicator. Declared values have one each. Others fall by their code into indicators that are shared (the hashing trick:
+Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009): so the width is fixed, and sums of rows
+with any values add up as those of vectors do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import pi
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from service.contract.tables import (
+    DATE_PARTS,
+    MANY_COLUMNS,
+    SHARED_COLUMNS,
+    BooleanColumn,
+    CategoryColumn,
+    DateColumn,
+    NumberColumn,
+    TableInput,
+    value_code,
+    value_text,
+)
+
+CLIP = 8.0
+"""Scaled numbers are clipped here."""
+DAY, YEAR, FIRST_WEEKDAY = 86_400.0, 365.2425, 3
+"""Seconds of a day, days of a mean year, weekday of the first day of 1970, counted from Monday."""
+ODD = 0x9E3779B97F4A7C15 - 2**64
+"""2^64 over the golden ratio, as an int64: spreads codes over all bits (Knuth, The Art of Computer Programming 3,
+section 6.4)."""
+INDICATOR_BITS = 31
+"""High bits of a spread code, of which an indicator is chosen."""
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+
+
+class TableScale(nn.Module):
+    """Rows [n, columns] float64, missing NaN -> features [n, `TableInput.features`] float32, none larger than 8.
+
+    Order: of each column in turn its features; the shared indicators last. mean, std [numbers], knots
+    [numbers, pieces + 1] float64: by number columns in order.
+    """
+
+    mean: Tensor
+    std: Tensor
+    knots: Tensor
+
+    def __init__(self, spec: TableInput, mean: Tensor, std: Tensor, knots: Tensor) -> None:
+        super().__init__()
+        self.spec = spec
+        for name, values in (("mean", mean), ("std", std), ("knots", knots)):
+            self.register_buffer(name, values.detach().to(torch.float64).clone())
+        self._listed = {
+            place: torch.tensor([value_code(value_text(value)) for value in column.values], dtype=torch.float64)
+            for place, column in enumerate(spec.columns)
+            if isinstance(column, CategoryColumn) and column.values is not None
+        }
+        self._salts = [int(value_code(column.name)) for column in spec.columns]
+
+    def forward(self, rows: Tensor) -> Tensor:
+        rows = rows.to(torch.float64)
+        blocks, number = [], 0
+        shared = rows.new_zeros(len(rows), SHARED_COLUMNS)
+        for place, column in enumerate(self.spec.columns):
+            x = rows[:, place]
+            if isinstance(column, NumberColumn):
+                blocks.append(self._number(x, number))
+                number += 1
+            elif isinstance(column, DateColumn):
+                blocks += [_part_of_date(x, part) for part in column.parts]
+            elif isinstance(column, BooleanColumn):
+                blocks.append(torch.nan_to_num(2 * x - 1)[:, None])
+            elif column.values is not None:
+                blocks.append((x[:, None] == self._listed[place]).to(torch.float64))
+            elif column.many:
+                own = rows.new_zeros(len(rows), MANY_COLUMNS)
+                blocks.append(self._indicated(own, x, place))
+            else:
+                self._indicated(shared, x, place)
+        if self.spec.growing:
+            blocks.append(shared)
+        return torch.cat(blocks, 1).to(torch.float32)
+
+    def _number(self, x: Tensor, number: int) -> Tensor:
+        """Scaled value, flag for missing, pieces. [n] -> [n, 2 + pieces]"""
+        missing = torch.isnan(x)
+        scaled = ((x - self.mean[number]) / self.std[number]).clamp(-CLIP, CLIP)
+        knots = self.knots[number]
+        width = torch.diff(knots)
+        pieces = ((x[:, None] - knots[:-1]) / torch.where(width > 0, width, torch.inf)).clamp(0, 1)
+        return torch.nan_to_num(torch.cat([scaled[:, None], missing[:, None].to(x.dtype), pieces], 1))
+
+    def _indicated(self, indicators: Tensor, x: Tensor, place: int) -> Tensor:
+        """Adds 1 to the indicator of each row's value; nothing for what is missing."""
+        present = torch.nonzero(~torch.isnan(x))[:, 0]
+        spread = (x[present].to(torch.int64) ^ self._salts[place]) * ODD
+        at = (spread >> (63 - INDICATOR_BITS) & (2**INDICATOR_BITS - 1)) % indicators.shape[1]
+        return indicators.index_put_((present, at), indicators.new_ones(len(present)), accumulate=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors of the part `scale`."""
+        return {"mean": self.mean.clone(), "std": self.std.clone(), "knots": self.knots.clone()}
+
+    @classmethod
+    def load(cls, spec: TableInput, tensors: Mapping[str, Tensor]) -> TableScale:
+        """Inverse of `tensors`."""
+        return cls(spec, tensors["mean"], tensors["std"], tensors["knots"])
+
+    @classmethod
+    def fitted(cls, spec: TableInput, rows: Array) -> TableScale:
+        """Fits scales and knots to a first batch, but where a range is declared. rows [n, columns], n >= 0
+
+        As for vectors std is a power of two and mean a multiple of it. A column without numbers has 0 and 1."""
+        fitted = [
+            _fitted(rows[:, place].astype(np.float64), column, spec.pieces)
+            for place, column in enumerate(spec.columns)
+            if isinstance(column, NumberColumn)
+        ]
+        mean = torch.tensor([mean for mean, _, _ in fitted], dtype=torch.float64)
+        std = torch.tensor([std for _, std, _ in fitted], dtype=torch.float64)
+        knots = torch.from_numpy(np.array([knots for _, _, knots in fitted]).reshape(len(fitted), spec.pieces + 1))
+        return cls(spec, mean, std, knots)
+
+
+def table_weights(spec: TableInput) -> Floats:
+    """How much each fixed feature weighs in a random one. -> [features]
+
+    A row of c columns has a length of about 1: each column weighs 1 / sqrt(c), a date as three columns, pieces nothing.
+    """
+    weights: list[float] = []
+    for column in spec.columns:
+        if isinstance(column, NumberColumn):
+            weights += [1.0, 1.0, *[0.0] * spec.pieces]
+        elif isinstance(column, DateColumn):
+            parts = sum(DATE_PARTS[part] for part in column.parts)
+            weights += [np.sqrt(len(column.parts) / parts)] * parts
+        elif isinstance(column, BooleanColumn):
+            weights.append(1.0)
+        elif column.values is not None or column.many:
+            weights += [1.0] * (len(column.values) if column.values is not None else MANY_COLUMNS)
+    weights += [1.0] * (SHARED_COLUMNS if spec.growing else 0)
+    columns = sum(len(column.parts) if isinstance(column, DateColumn) else 1 for column in spec.columns)
+    return np.asarray(np.array(weights) / np.sqrt(columns))
+
+
+def _fitted(x: Floats, column: NumberColumn, pieces: int) -> tuple[float, float, Floats]:
+    """Mean, std and knots of a column of numbers."""
+    if column.scale is not None:
+        low, high = column.scale.range
+        return (low + high) / 2, (high - low) / 2, np.linspace(low, high, pieces + 1)
+    x = x[~np.isnan(x)]
+    if not len(x):
+        return 0.0, 1.0, np.linspace(0.0, 1.0, pieces + 1)
+    middle, spread = float(x.mean()), float(x.std())
+    std = 2.0 ** float(np.rint(np.log2(spread or abs(middle) or 1.0)))
+    knots = np.unique(np.quantile(x, np.linspace(0, 1, pieces + 1)))
+    if len(knots) == 1:
+        knots = np.array([knots[0], knots[0] + std])
+    return float(np.rint(middle / std)) * std, std, np.pad(knots, (0, pieces + 1 - len(knots)), mode="edge")
+
+
+def _part_of_date(seconds: Tensor, part: str) -> Tensor:
+    """Features of a part of dates: zeros where they are missing. [n] -> [n, 4 or 7]"""
+    day = torch.floor(seconds / DAY)
+    if part == "weekday":
+        weekday = torch.remainder(day + FIRST_WEEKDAY, 7)
+        return (weekday[:, None] == torch.arange(DATE_PARTS[part], dtype=seconds.dtype)).to(seconds.dtype)
+    turn = seconds / DAY - day if part == "hour" else torch.remainder(day / YEAR, 1.0)
+    angle = 2 * pi * turn
+    return torch.nan_to_num(torch.stack([angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()], 1))
