@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from service.intake.oip_request import Wanted
+from service.intake.formats.oip_request import Wanted
 from service.serving.answers import Answer
 
 

@@ -31,7 +31,7 @@ from service.api.reader.spool import Spooled
 from service.api.reader.tasks import load_array, save_rows
 from service.contract.inputs import ImageInput, VectorInput
 from service.errors import Busy, TooLarge
-from service.intake.raw import read_raw
+from service.intake.formats.raw import read_raw
 from service.serving.batching import passes
 from service.serving.batching.passes import Pass, Piece, Question
 from service.serving.predictor import Predictor
@@ -324,22 +324,22 @@ def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
     run = Reader._answered
     monkeypatch.setattr(Reader, "_answered", lambda self, line: reads.append(json.loads(line)["do"]) or run(self, line))
     for path, body, sent in requests:
-        monkeypatch.setattr("service.intake.images.HERE_BYTES", 16 * 2**20)
+        monkeypatch.setattr("service.intake.kinds.images.HERE_BYTES", 16 * 2**20)
         here = api("POST", f"/{path.format('faces')}", content=body, headers=sent)
         assert (here.status_code, reads) == (200, []), here.text
-        monkeypatch.setattr("service.intake.images.HERE_BYTES", 0)
+        monkeypatch.setattr("service.intake.kinds.images.HERE_BYTES", 0)
         aside = api("POST", f"/{path.format('faces')}", content=body, headers=sent)
         assert without_id(aside) == without_id(here)
         assert len(reads) == 1
         reads.clear()
-    monkeypatch.setattr("service.intake.images.HERE_BYTES", 10 * 60)
+    monkeypatch.setattr("service.intake.kinds.images.HERE_BYTES", 10 * 60)
     for path, body, sent in [  # bytes of pixels that look like objects and strings are none
         (PREDICT, b'{"{"' * 60 * 20, RAW),
         (INFER, *behind(b'{"' * 30 * 20, [20, 3, 4, 5], "UINT8")),
     ]:
         assert api("POST", f"/{path.format('faces')}", content=body, headers=sent).status_code == 200
     assert reads == []
-    monkeypatch.setattr("service.intake.images.HERE_BYTES", 0)
+    monkeypatch.setattr("service.intake.kinds.images.HERE_BYTES", 0)
     batch = json.dumps({**json.loads(two), "labels": ["a", "b"]})
     assert send(api, "faces", "batches", batch).status_code == 201
     assert reads == ["read", "digest", "store"]

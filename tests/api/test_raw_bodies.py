@@ -15,7 +15,7 @@ from PIL import Image
 from service.contract.inputs import ImageInput, TextInput, VectorInput
 from service.contract.media import JPEG, NPY, PNG, RAW, ROWS
 from service.errors import InvalidContent, UnsupportedMedia
-from service.intake.raw import READERS, read_npy, read_raw
+from service.intake.formats.raw import READERS, read_npy, read_raw
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_version
 

@@ -28,7 +28,7 @@ from service.client import (
 )
 from service.client.values import plain, plain_labels
 from service.contract.number_policy import NumberPolicy
-from service.intake.multipart import read_parts
+from service.intake.formats.multipart import read_parts
 
 Answer = httpx.Response | Exception
 NOW = "2026-01-02T03:04:05Z"

@@ -16,7 +16,7 @@ from service.api.reader.store_rows import Making
 from service.contract.enums import NewClasses
 from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
 from service.errors import Busy
-from service.intake.labels import too_many_classes, unknown_labels
+from service.intake.kinds.labels import too_many_classes, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS, NAMELESS
 from service.learning.data.sides import SETTLING_ROWS, Folding
 from service.registry import batches, models

@@ -18,10 +18,10 @@ from service.contract.media import JPEG, PNG
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
-from service.intake.fast_json import read_usual, read_wide
+from service.intake.formats.fast_json import read_usual, read_wide
+from service.intake.formats.raw import READERS
 from service.intake.json_body import JsonBody, read_object
-from service.intake.raw import READERS
-from service.intake.rows import read_row, read_rows
+from service.intake.kinds.rows import read_row, read_rows
 from service.serving.kinds.kind import USUAL, PredictOptions
 from service.serving.loaded_versions import Loaded
 

@@ -29,13 +29,13 @@ from service.api.validation import validated
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate, together
 from service.errors import InvalidContent
-from service.intake.images import is_heavy
+from service.intake.formats.oip_request import Inference, Wanted, declared_length, read_inference
+from service.intake.formats.raw import READERS
 from service.intake.json_body import LABELS, ROWS, TARGETS, JsonBody, read_object
-from service.intake.labels import Labels
-from service.intake.oip_request import Inference, Wanted, declared_length, read_inference
-from service.intake.pictures import SIGNATURES
-from service.intake.raw import READERS
-from service.intake.rows import read_rows
+from service.intake.kinds.images import is_heavy
+from service.intake.kinds.labels import Labels
+from service.intake.kinds.pictures import SIGNATURES
+from service.intake.kinds.rows import read_rows
 from service.learning.data.sides import Folding
 from service.registry import models
 from service.registry.arrival import Arrival

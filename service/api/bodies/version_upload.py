@@ -13,10 +13,10 @@ from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone,
 from service.contract.names import clean_class_name
 from service.contract.requests import MOST_CLASSES
 from service.errors import BrokenJSON, InvalidContent
+from service.intake.formats.multipart import read_parts
+from service.intake.formats.safetensors_file import Weights, read_weights
 from service.intake.json_body import MOST_MEMBERS, check_few, read_value
-from service.intake.labels import text_of
-from service.intake.multipart import read_parts
-from service.intake.safetensors_file import Weights, read_weights
+from service.intake.kinds.labels import text_of
 from service.learning.backbones import admission, starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.serialization import ENTRY

@@ -32,9 +32,11 @@ from service.api.update_watcher import MOST_WAITS
 from service.api.validation import REMEDIES
 from service.contract import inputs, requests, resources, targets
 from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
-from service.intake import json_body, multipart, near, picture_pieces, safetensors_file
-from service.intake.images import HERE_BYTES, MOST_BYTES
-from service.intake.texts import MOST_MARKS
+from service.intake import json_body, near
+from service.intake.formats import multipart, safetensors_file
+from service.intake.kinds import picture_pieces
+from service.intake.kinds.images import HERE_BYTES, MOST_BYTES
+from service.intake.kinds.texts import MOST_MARKS
 from service.registry import aliases
 from service.settings import PREFIX, Settings
 

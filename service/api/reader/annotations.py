@@ -20,8 +20,8 @@ from service.contract.names import clean_class_name
 from service.contract.targets import LARGEST_TARGET, NumberTarget, Target
 from service.errors import InvalidContent
 from service.intake.json_body import LABELS, TARGETS
-from service.intake.labels import Labels, read_groups, read_labels
-from service.intake.targets import pointer_of, read_targets
+from service.intake.kinds.labels import Labels, read_groups, read_labels
+from service.intake.kinds.targets import pointer_of, read_targets
 from service.learning.data.row_hash import canonical_targets, content_digest, numbers_digest
 from service.learning.data.rows import NAMELESS
 from service.learning.data.target_grid import NumberGrid

@@ -29,11 +29,11 @@ from service.contract.inputs import INPUT_SPEC, InputSpec
 from service.contract.requests import MOST_ROWS
 from service.contract.targets import ClassTarget
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
-from service.intake.fast_json import read_usual
+from service.intake.formats.fast_json import read_usual
+from service.intake.formats.oip_request import read_inference
 from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, TARGETS, hash_of, read_object, read_value
-from service.intake.labels import Labels
-from service.intake.oip_request import read_inference
-from service.intake.rows import read_rows
+from service.intake.kinds.labels import Labels
+from service.intake.kinds.rows import read_rows
 from service.learning.data.sides import Folding
 from service.storage.local import LocalArtifacts
 

@@ -28,8 +28,8 @@ from service.contract import inference as contract
 from service.contract.inputs import TextInput
 from service.contract.media import JSON, RAW
 from service.errors import TsuikaError
-from service.intake.oip_request import declared_length, read_inference
-from service.intake.oip_tensors import NAME
+from service.intake.formats.oip_request import declared_length, read_inference
+from service.intake.formats.oip_tensors import NAME
 from service.registry import aliases, models
 from service.registry.sql.tables import Version
 from service.serving.answers import check_knows

@@ -22,7 +22,7 @@ from service.api.reader.spool import Spooled
 from service.contract import requests, resources
 from service.contract.media import JPEG, NPY, PNG, RAW
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
-from service.intake.numbers import not_finite
+from service.intake.kinds.numbers import not_finite
 from service.serving.answers import Answer, check_knows, is_long
 from service.serving.batching.passes import NotFinite
 from service.serving.kinds.kind import PredictOptions

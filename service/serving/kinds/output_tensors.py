@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.intake.oip_tensors import LENGTH_BYTES
+from service.intake.formats.oip_tensors import LENGTH_BYTES
 
 PIECE = 2048
 """Elements that are written as JSON at once: about 0.1 ms."""

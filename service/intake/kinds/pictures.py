@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from service.intake.picture_pieces import BROKEN, MOST_TEXT_BYTES, fault_of_pieces, lacks_pixels, too_much_text
+from service.intake.kinds.picture_pieces import BROKEN, MOST_TEXT_BYTES, fault_of_pieces, lacks_pixels, too_much_text
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model -> how a picture is converted."""

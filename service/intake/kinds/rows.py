@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import InputSpec
 from service.errors import BrokenJSON, InvalidContent
-from service.intake.images import read_images
 from service.intake.json_body import read_value
-from service.intake.numbers import depth, read_numbers
-from service.intake.tables import read_table
-from service.intake.texts import read_texts
+from service.intake.kinds.images import read_images
+from service.intake.kinds.numbers import depth, read_numbers
+from service.intake.kinds.tables import read_table
+from service.intake.kinds.texts import read_texts
 
 
 def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:

@@ -20,8 +20,8 @@ from PIL import Image
 from service.contract.inputs import ImageInput, RangeScale
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import read_object
-from service.intake.pictures import SIGNATURES, NoPicture, read_picture
-from service.intake.rows import read_row, read_rows
+from service.intake.kinds.pictures import SIGNATURES, NoPicture, read_picture
+from service.intake.kinds.rows import read_row, read_rows
 from service.learning.data.row_hash import content_digest, row_hashes
 
 GREY = ImageInput(kind="image", channels=1, height=2, width=3)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.media import JPEG, NPY, PNG, RAW
 from service.errors import InvalidContent, UnsupportedMedia
-from service.intake.images import read_file
+from service.intake.kinds.images import read_file
 
 HEADER_BYTES = 1024
 """Most bytes of the header of a numpy file: that of a plain array has about a hundred."""

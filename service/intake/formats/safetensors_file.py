@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import pointer_to, read_value
-from service.intake.numbers import from_bfloat16
+from service.intake.kinds.numbers import from_bfloat16
 
 AT = "/weights"
 """The pointer of faults of the file."""

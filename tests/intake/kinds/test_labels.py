@@ -8,7 +8,7 @@ import pytest
 
 from service.contract.names import clean_class_name
 from service.errors import InvalidContent
-from service.intake.labels import Labels, first_places, read_labels, unknown_labels
+from service.intake.kinds.labels import Labels, first_places, read_labels, unknown_labels
 
 
 def read(labels: list[Any]) -> list[str | None]:

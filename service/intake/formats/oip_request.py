@@ -16,11 +16,11 @@ from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import InvalidContent
-from service.intake.fast_json import read_floats
+from service.intake.formats.fast_json import read_floats
+from service.intake.formats.oip_tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, Tensor, Word, read_tensor
+from service.intake.formats.raw import Body, read_raw
 from service.intake.json_body import MOST_MEMBERS, read_value
-from service.intake.oip_tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, Tensor, Word, read_tensor
-from service.intake.pictures import kind_of
-from service.intake.raw import Body, read_raw
+from service.intake.kinds.pictures import kind_of
 
 MOST_DIGITS = 12
 """Most digits of a number of bytes."""

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInput
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
-from service.intake.images import check_room, read_base64, read_file
-from service.intake.numbers import LARGEST, from_bfloat16, word
-from service.intake.raw import owned
-from service.intake.texts import read_texts
+from service.intake.formats.raw import owned
+from service.intake.kinds.images import check_room, read_base64, read_file
+from service.intake.kinds.numbers import LARGEST, from_bfloat16, word
+from service.intake.kinds.texts import read_texts
 
 NAME = "input"
 """Name of the one tensor that a model takes."""

@@ -12,7 +12,7 @@ import pytest
 from service.contract.targets import NumberTarget
 from service.errors import InvalidContent
 from service.intake.json_body import MOST_MEMBERS
-from service.intake.targets import read_targets
+from service.intake.kinds.targets import read_targets
 
 NAN = float("nan")
 
@@ -112,7 +112,7 @@ def test_each_row_has_a_target() -> None:
 
 
 def test_many_lists_and_gaps_are_read_without_a_step_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.intake.targets._walked", None)
+    monkeypatch.setattr("service.intake.kinds.targets._walked", None)
     rows: list[Any] = [[k, k + 0.5] for k in range(2 * MOST_MEMBERS)]
     rows[7] = rows[-1] = None
     read = read_targets(msgspec.Raw(json.dumps(rows).encode()), len(rows), target(2))

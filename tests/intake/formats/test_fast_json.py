@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from service.contract.inputs import ImageInput, VectorInput
 from service.errors import TsuikaError
-from service.intake.fast_json import read_usual
+from service.intake.formats.fast_json import read_usual
 from service.intake.json_body import read_object
-from service.intake.rows import read_rows
+from service.intake.kinds.rows import read_rows
 
 SIZE = 3
 SPEC = VectorInput(kind="vector", size=SIZE)

@@ -15,7 +15,7 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from service.intake.numbers import narrowed
+from service.intake.kinds.numbers import narrowed
 
 IN_NUMBERS = b"0123456789.-+eE \t\n\r"
 """Characters of numbers, and between them."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from service.errors import InvalidContent
-from service.intake.multipart import read_parts
-from service.intake.safetensors_file import read_weights
+from service.intake.formats.multipart import read_parts
+from service.intake.formats.safetensors_file import read_weights
 
 TENSORS = {
     "head.0/weight": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from service.contract.targets import LARGEST_TARGET, NumberTarget
 from service.errors import InvalidContent
-from service.intake.fast_json import read_floats, read_wide
+from service.intake.formats.fast_json import read_floats, read_wide
 from service.intake.json_body import TARGETS, read_value
-from service.intake.numbers import word
+from service.intake.kinds.numbers import word
 
 Floats = NDArray[np.float64]
 

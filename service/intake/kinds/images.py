@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from service.contract.inputs import ImageInput, RangeScale
 from service.errors import InvalidContent
 from service.intake.json_body import read_value
-from service.intake.numbers import fault_of_row, read_numbers, word
-from service.intake.pictures import MODES, NoPicture, kind_of, read_picture
+from service.intake.kinds.numbers import fault_of_row, read_numbers, word
+from service.intake.kinds.pictures import MODES, NoPicture, kind_of, read_picture
 
 KINDS = {"png": "PNG", "jpeg": "JPEG"}
 MOST_BYTES = 256 * 2**20

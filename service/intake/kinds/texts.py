@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.contract.inputs import TextInput
 from service.errors import InvalidContent
 from service.intake.json_body import read_value
-from service.intake.numbers import word
+from service.intake.kinds.numbers import word
 
 BEYOND_MARKS = 0x20000
 """Code points from here on are ideographs and tags: a search of all of Unicode would hold up other requests for a tenth

@@ -13,8 +13,8 @@ import pytest
 
 from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInput
 from service.errors import InvalidContent, TsuikaError
-from service.intake import oip_request
-from service.intake.oip_request import Inference, Wanted, read_inference
+from service.intake.formats import oip_request
+from service.intake.formats.oip_request import Inference, Wanted, read_inference
 from tests.api.test_raw_bodies import PIXELS, ROW, picture
 
 VECTOR = VectorInput(kind="vector", size=3)
@@ -141,7 +141,7 @@ def test_the_quick_reader_and_the_strict_one_agree(monkeypatch: pytest.MonkeyPat
     texts = [json.dumps(body).encode() for body, _ in FAULTS] + UNUSUAL
     texts += [json.dumps({"inputs": [tensor()], **more}).encode() for more in ({}, {"id": "x"}, {"outputs": []})]
     quick = [verdict(text) for text in texts]
-    monkeypatch.setattr("service.intake.oip_request._read_quickly", lambda text: None)
+    monkeypatch.setattr("service.intake.formats.oip_request._read_quickly", lambda text: None)
     assert quick == [verdict(text) for text in texts]
     assert sum(not isinstance(outcome, str) for outcome in quick) >= 6
 

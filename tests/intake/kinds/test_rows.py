@@ -12,7 +12,7 @@ import pytest
 from service.contract.inputs import ImageInput, InputSpec, VectorInput
 from service.errors import InvalidContent
 from service.intake.json_body import LEFT_RAW_BYTES, read_object
-from service.intake.rows import read_row, read_rows
+from service.intake.kinds.rows import read_row, read_rows
 
 VECTOR = VectorInput(kind="vector", size=3)
 IMAGE = ImageInput(kind="image", channels=1, height=2, width=2)

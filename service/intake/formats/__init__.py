@@ -1,0 +1,1 @@
+"""Forms in which bodies come: files, parts and tensors."""
