@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.contract.report import ClassScore, Score
 from service.learning.data.rows import Bools, Ints, Rows
-from service.learning.tables import parts, row_by_row
+from service.learning.matrices import parts, row_by_row
 
 Floats = NDArray[np.float64]
 CALIBRATION_BINS = 15

@@ -33,12 +33,12 @@ from service.learning.ledger.batch_weights import BatchWeights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import examining_network, pretrained_network
 from service.learning.ledger.sums import Sums
+from service.learning.matrices import matrix
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import leaves_scale, load_scale, narrow_columns
 from service.learning.retention import lacking
 from service.learning.run import Run
-from service.learning.tables import table
 
 YARDSTICK_PRIOR = 0.25
 HALF = 0.5
@@ -230,7 +230,7 @@ def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
         lambda asked: ridge_out_of_fold(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), rows.batch, classes
     )
     trusted = rows.trusted.values(rows.space.shift)
-    logits = table(len(trusted), len(classes), lambda some: judge.logits(trusted[some]))
+    logits = matrix(len(trusted), len(classes), lambda some: judge.logits(trusted[some]))
     return Yardstick(alpha, ExamAnswers(softmax(classes, logits), softmax(classes, own)))
 
 

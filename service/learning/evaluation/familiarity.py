@@ -8,7 +8,7 @@ from service.learning.data.rows import Array, Bools, Ints
 from service.learning.evaluation.answers import Floats
 from service.learning.ledger.moments import oas_shrinkage
 from service.learning.ledger.sums import Sums
-from service.learning.tables import parts
+from service.learning.matrices import parts
 
 WIDTH = 256
 """Distances use at most so many features, evenly spaced: those of a random lift are a smaller lift of the same kind."""

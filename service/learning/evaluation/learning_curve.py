@@ -17,8 +17,8 @@ from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows
 from service.learning.evaluation.evidence import Solve
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
+from service.learning.matrices import parts
 from service.learning.statistics import Paired
-from service.learning.tables import parts
 from service.learning.wording import listed, points
 from service.learning.wording import rows as counted
 

@@ -15,11 +15,11 @@ from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.ledger import Ledger
+from service.learning.matrices import matrix
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import Network, build
 from service.learning.network.values import VALUES, learned_values
-from service.learning.tables import table
 
 Logits = NDArray[np.float64]
 Outputs = Callable[[slice], Logits]
@@ -162,13 +162,13 @@ class VersionAnswers:
     def _answers(self, rows: int, logits: Outputs) -> Answers:
         """Answers to so many rows whose logits are given a few at a time."""
         classes, temperature = self.version.classes, self.version.layout.temperature
-        return Answers(classes, table(rows, len(classes), lambda some: _probabilities(logits(some) / temperature)))
+        return Answers(classes, matrix(rows, len(classes), lambda some: _probabilities(logits(some) / temperature)))
 
 
 def softmax(classes: tuple[str, ...], logits: Logits, temperature: float = 1.0) -> Answers:
     """Probabilities of logits [n, C] over the temperature; rows of NaN stay."""
     return Answers(
-        classes, table(len(logits), logits.shape[1], lambda rows: _probabilities(logits[rows] / temperature))
+        classes, matrix(len(logits), logits.shape[1], lambda rows: _probabilities(logits[rows] / temperature))
     )
 
 

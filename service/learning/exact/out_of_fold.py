@@ -20,8 +20,8 @@ from service.learning.data.sides import near, parted
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.ledger.moments import Moments, freedom_of
 from service.learning.ledger.sums import Floats, Sums
+from service.learning.matrices import blank, matrix, parts
 from service.learning.run import no_check
-from service.learning.tables import blank, parts, table
 
 FEW = 2
 """Groups with so many times fewer rows than features are cheaper this way."""
@@ -235,7 +235,7 @@ def _by_itself(
     rows = entry.take(places)
     alone = equations.alone(total - Sums.of(rows))
     head, means = alone.head(alone.factor()), alone.moments.means.T
-    logits = table(len(places), len(head.classes), lambda place: head.logits(rows.inputs[place]))
+    logits = matrix(len(places), len(head.classes), lambda place: head.logits(rows.inputs[place]))
     return LeftOut(places, head.classes, logits, lambda: separation(head, means))
 
 

@@ -1,7 +1,7 @@
-"""Tables of one number a row and class: in one piece where they are small, else in parts and in float32.
+"""Matrices of one number a row and class: in one piece where they are small, else in parts and in float32.
 
-Thousands of classes with a few rows each make tables of hundreds of millions of numbers, of which most readers want the
-largest of each row. A small table is computed at once, so its bits are those of one product.
+Thousands of classes with a few rows each make hundreds of millions of numbers, of which most readers want the largest
+of each row. A small matrix is computed at once, so its bits are those of one product.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ T = TypeVar("T", bound=np.generic)
 Floats = NDArray[np.float64]
 
 LARGE = 2**24
-"""Numbers beyond which a table is made in parts and kept in float32: 128 MB of float64."""
+"""Numbers beyond which a matrix is made in parts and kept in float32: 128 MB of float64."""
 PART = 2**20
-"""Numbers in a part of a large table."""
+"""Numbers in a part of a large matrix."""
 
 
 def parts(rows: int, columns: int) -> list[slice]:
-    """Returns the rows of a table: all at once, or a few at a time where it is large."""
+    """Returns the rows of a matrix: all at once, or a few at a time where it is large."""
     if rows * columns <= LARGE:
         return [slice(0, rows)]
     size = max(1, PART // columns)
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
-def table(rows: int, columns: int, make: Callable[[slice], Floats]) -> Floats:
-    """Fills a table part by part: `make` returns the numbers of some rows. -> [rows, columns]"""
+def matrix(rows: int, columns: int, make: Callable[[slice], Floats]) -> Floats:
+    """Fills a matrix part by part: `make` returns the numbers of some rows. -> [rows, columns]"""
     places = parts(rows, columns)
     if len(places) == 1:
         return make(places[0])
@@ -41,7 +41,7 @@ def table(rows: int, columns: int, make: Callable[[slice], Floats]) -> Floats:
 
 
 def blank(rows: int, columns: int) -> Floats:
-    """Returns a table of NaN. -> [rows, columns]"""
+    """Returns a matrix of NaN. -> [rows, columns]"""
     kind = np.float32 if len(parts(rows, columns)) > 1 else np.float64
     return cast(Floats, np.full((rows, columns), np.nan, kind))
 
