@@ -136,8 +136,8 @@ class Learned:
     """The result of a method.
 
     `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; float32
-    where they are many (`matrices`). None: the served head never saw the judging and selecting rows, so it may answer for
-    those. `stuck`: the loss did not fall.
+    where they are many (`matrices`). None: the served head never saw the judging and selecting rows, so it may answer
+    for those. `stuck`: the loss did not fall.
     """
 
     checkpoint: Checkpoint
