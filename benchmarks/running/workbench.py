@@ -16,6 +16,7 @@ from benchmarks.running.timing import timed_methods
 from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_policy import NumberPolicy
+from service.contract.number_report import NumberReport
 from service.contract.policies import AnyPolicy, policy_of
 from service.contract.report import Report
 from service.contract.targets import ClassTarget, Target
@@ -24,6 +25,7 @@ from service.learning.data.rows import NAMELESS, Array, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import SETTLING_ROWS, Folding, settle
 from service.learning.evaluation.assessment import ages
+from service.learning.gate.number_gate import shows_a_move
 from service.learning.methods import AUTO
 from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, kind_of
 from service.learning.run import no_check, no_progress
@@ -41,6 +43,7 @@ class Model:
     """One model's lineage. `learn` makes and judges a version, which goes live as the service would let it.
 
     made: what the last update came to · newest: the last batch · challenges: how each challenger of `auto` fared ·
+    again: outcomes of stopped batches that were learned again, once the stream had moved ·
     challenge_seconds, method_seconds: of the processor, of all challengers and of the last update's method alone ·
     secret: keys the hash that puts rows into folds. Leave it with `close`, or use it as a context.
     """
@@ -75,6 +78,8 @@ class Model:
         self._bits: list[Bits] = []
         self._step: Step | None = None
         self._history: list[tuple[Stored, Step]] = []
+        self._stopped: list[tuple[Step, list[dict[str, float]]]] = []
+        self.again: list[str] = []
         self._challenged = 0
         self.live: Stored | None = None
         self.made: Result | None = None
@@ -143,10 +148,25 @@ class Model:
         result = self._execute(self._assignment(UpdateKind.LEARN, base, [step]))
         self.number += 1
         if promote or (promote is None and result.outcome is Outcome.PASS):
+            waiting, self._stopped = self._stopped, []
             self._promote(result)
             if result.challenge is not None:
                 self._challenge(base, step, result, promote)
+            if isinstance(result.report, NumberReport) and result.report.batch.follows:
+                for again in waiting:
+                    self._again(again, seed)
+        elif isinstance(result.report, NumberReport) and promote is None and shows_a_move(result.report):
+            self._stopped.append((step, result.report.batch.figures))
+            self._lineage = self._lineage.model_copy(update={"stopped": [figures for _, figures in self._stopped]})
         return result
+
+    def _again(self, stopped: tuple[Step, list[dict[str, float]]], seed: int) -> None:
+        """Learns a stopped batch again, as the service does by itself once the stream has moved."""
+        made = self._execute(self._assignment(UpdateKind.LEARN, self.live, [stopped[0]]))
+        self.number += 1
+        self.again.append(made.outcome.value)
+        if made.outcome is Outcome.PASS:
+            self._promote(made)
 
     def _challenge(self, base: Stored | None, step: Step, made: Result, promote: bool | None) -> None:
         """The update that follows by itself: the challenger learns from the same base, and must beat what was made."""

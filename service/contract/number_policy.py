@@ -64,6 +64,17 @@ class NumberDisagreesBroadly(Strict):
     p: float = Field(0.0005, gt=0, lt=1, description="Chance probability below which a batch is unlike the others.")
 
 
+class NumberMoved(Strict):
+    """When batches that were stopped show that the stream has moved, and the next one is compared with them."""
+
+    batches: int = Field(
+        2, ge=1, le=100, description="Stopped batches in a row, since the live version came, that are evidence ..."
+    )
+    p: float = Field(
+        0.01, gt=0, lt=1, description="... if the next one is like them: no figure has a chance probability below this."
+    )
+
+
 class NumberForgets(Strict):
     """Rule 5: errors on trusted rows rose."""
 
@@ -110,6 +121,7 @@ class NumberPolicy(Strict):
     one_value: OneValue = OneValue()
     outliers: Outliers = Outliers()
     disagrees_broadly: NumberDisagreesBroadly = NumberDisagreesBroadly()
+    moved: NumberMoved = NumberMoved()
     forgets: NumberForgets = NumberForgets()
     worst_region: WorstRegion = WorstRegion()
     slow_loss: NumberSlowLoss = NumberSlowLoss()

@@ -86,6 +86,9 @@ class NumberBatch(Fact):
     factor: str | None = Field(default=None, description="The repair that would make all targets fit.")
     unlabelled: int = Field(default=0, description="Rows that came without a target.")
     near_trusted: int = Field(default=0, description="Rows that are nearly the same as a trusted row.")
+    follows: int = Field(
+        default=0, description="Stopped batches in a row that it is like: it passes since the stream has moved."
+    )
     figures: list[dict[str, float]] = Field(
         default=[], description="Of each number of a row: what later batches are compared with."
     )

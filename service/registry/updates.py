@@ -56,6 +56,13 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
     return update
 
 
+def ordered_by(session: Session, update: Update) -> str | None:
+    """The name of the key under which it was ordered, or of what queued it by itself."""
+    ordered = select(UpdateEvent).where(UpdateEvent.update_id == update.id, UpdateEvent.kind == "queued")
+    event = session.scalar(ordered.order_by(UpdateEvent.id).limit(1))
+    return str(event.detail.get("by")) if event is not None else None
+
+
 def last_challenged(session: Session, model: Model) -> Version | None:
     """The version that was challenged last, the challenge having come to an end."""
     ended = (Update.state == UpdateState.SUCCEEDED) & Update.challenges.is_not(None)

@@ -72,6 +72,9 @@ class Lineage(Fact):
     bits: list[Bits] = []
     best_masked: dict[str, float] = {}
     evidence: list[dict[str, ClassEvidence]] = []
+    stopped: list[list[dict[str, float]]] = []
+    """Where targets are numbers, figures of the batches in a row that were stopped since the base came, for each
+    number of a row; oldest first."""
 
 
 class Places(Fact):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
 from service.learning.gate.measurements import Finding
-from service.learning.gate.number_measurements import BatchFigures, Beside, NumberMeasured, OneNumber, Outlying
+from service.learning.gate.number_measurements import BatchFigures, Beside, NumberMeasured, OneNumber, Outlying, Stopped
 from service.learning.wording import amount, rows, whole_percent
 
 NumberRule = Callable[[NumberMeasured, OneNumber, NumberPolicy], Finding]
@@ -38,6 +38,28 @@ def _of_batch(
         return rule(measured, number, number.batch, policy)
 
     return finding
+
+
+def _unless_moved(
+    rule: Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding],
+) -> Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding]:
+    """Lets pass what a rule over the batch finds, where it found it of those before, too: the stream has moved."""
+
+    def finding(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
+        made = rule(measured, number, batch, policy)
+        if made.fires is None or batch.stopped is None or not batch.follows:
+            return made
+        return Finding(f"{made.what} {moved(batch.stopped)}", made.value, made.limit)
+
+    return finding
+
+
+def moved(stopped: Stopped) -> str:
+    """Why a batch that is unlike the promoted ones may pass."""
+    before = (
+        "the batch before it, which was" if stopped.batches == 1 else f"the {stopped.batches} before it, which were"
+    )
+    return f"It is like {before} stopped: the stream has moved."
 
 
 def _ratio(figure: Beside) -> float:
@@ -107,7 +129,8 @@ def unlearnable(measured: NumberMeasured, number: OneNumber, batch: BatchFigures
     usually = own.least is not None and own.least > rule.usual_order
     least = own.least if usually and own.least is not None else 0.0
     lost = usually and own.p >= rule.p and own.value < min(rule.min_order, least * PART_OF_USUAL)
-    if lost or (_contradicts(batch, policy) and not (own.p < rule.p and own.value > FOLLOWS)):
+    unlike = _contradicts(batch, policy) and not batch.follows
+    if lost or (unlike and not (own.p < rule.p and own.value > FOLLOWS)):
         before = f", where in the last batches it found {least:.2f} at least" if lost else ""
         what = f"The targets{number.of} look shuffled: {says}{before}."
         return Finding(what, own.value, rule.min_order, Severity.REJECTED, "Do rows and targets still belong together?")
@@ -123,6 +146,7 @@ def _contradicts(batch: BatchFigures, policy: NumberPolicy) -> bool:
 
 
 @_of_batch
+@_unless_moved
 def contradicts_everything(
     measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
 ) -> Finding:
@@ -137,6 +161,7 @@ def contradicts_everything(
 
 
 @_of_batch
+@_unless_moved
 def outliers(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
     """Rule 3: a few targets are far beyond any error of the last batches."""
     far, rule = batch.outliers, policy.outliers
@@ -158,6 +183,7 @@ def _farthest(far: Outlying) -> str:
 
 
 @_of_batch
+@_unless_moved
 def disagrees_broadly(
     measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
 ) -> Finding:

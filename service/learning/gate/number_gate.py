@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from service.contract.enums import Severity
+from service.contract.enums import Outcome, Severity
 from service.contract.number_policy import NumberPolicy
+from service.contract.number_report import NumberReport
 from service.contract.report import GateReport
 from service.learning.gate import number_batch_rules, number_rules
 from service.learning.gate.gate import decided
@@ -34,6 +35,8 @@ NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
 """Number, name, rule, in the order in which they decide: what says most of a wrong batch first. A number is that of the
 rule on classes which has the same purpose. Each is named after its part of the policy."""
 
+BLAMED = ("wrong_unit", "one_value")
+"""Rules that name what is wrong with a batch, whatever came before it."""
 SEVERITY = {None: 0, Severity.HELD: 1, Severity.REJECTED: 2}
 
 
@@ -44,6 +47,22 @@ def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
         for number, name, rule in NUMBER_RULES
     }
     return decided(findings, measured.live)
+
+
+def follows(measured: NumberMeasured, policy: NumberPolicy, gate: GateReport) -> int:
+    """How many stopped batches in a row the update is like, where it passes for that alone; else 0."""
+    stopped = [one.batch.stopped.batches for one in measured.numbers if one.batch is not None and one.batch.stopped]
+    if gate.outcome is not Outcome.PASS or not stopped:
+        return 0
+    alone = [
+        one if one.batch is None else replace(one, batch=replace(one.batch, stopped=None)) for one in measured.numbers
+    ]
+    return 0 if judge_numbers(replace(measured, numbers=alone), policy).outcome is Outcome.PASS else min(stopped)
+
+
+def shows_a_move(report: NumberReport) -> bool:
+    """Whether a stopped batch may show that the stream has moved: no rule blames its unit, or that it is one value."""
+    return not any(rule.severity and rule.name in BLAMED for rule in report.gate.rules)
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:

@@ -115,10 +115,19 @@ class Commonest:
 
 
 @dataclass(frozen=True)
+class Stopped:
+    """Batches in a row that were stopped since the live version came, as many as are evidence at least. agrees: beside
+    them this batch is no surprise."""
+
+    batches: int
+    agrees: bool
+
+
+@dataclass(frozen=True)
 class BatchFigures:
     """What the batch looks like beside the last promoted ones. mean, median: of errors, over what is usual of such
     rows · order: rank correlation of target and value · bias: mean of target - value, in usual errors; off: the same in
-    the targets' unit."""
+    the targets' unit · stopped: the batches just before it, None where they are too few to be evidence."""
 
     rows: int
     mean: Beside
@@ -131,6 +140,12 @@ class BatchFigures:
     repair: Repair | None = None
     outliers: Outlying | None = None
     commonest: Commonest | None = None
+    stopped: Stopped | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is like the batches before it, which were stopped: then the stream has moved."""
+        return self.stopped is not None and self.stopped.agrees
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,12 @@ def _by(rise: float) -> str:
 def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> bool:
     """Whether, where older rows are meant to count less, its own errors surely fell by as much as those rose.
 
-    They are meant to where recent rows alone are trusted, and where the version and the one before have a decay, such
-    as a searched one. That is how a stream moves. Wrong targets would look the same here; rules 1-4 judge those.
+    They are meant to where recent rows alone are trusted, where the version and the one before have a decay, such as a
+    searched one, and where the batch is like stopped ones before it. That is how a stream moves. Wrong targets would
+    look the same here; rules 1-4 judge those.
     """
     own, harm = number.own, number.harm
-    follows = policy.trusted == "recent" or measured.fades
+    follows = policy.trusted == "recent" or measured.fades or (number.batch is not None and number.batch.follows)
     if not follows or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
         return False
     return own.p_fall < SURELY and -own.rise >= harm.rise

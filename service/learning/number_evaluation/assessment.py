@@ -178,9 +178,9 @@ class NumberAssessment:
     trusted_goals [m, k], batch_goals [n, k] · candidate: to T by the head that never saw a judging fold, to B out of
     fold · base: to T likewise, to B by the head it serves; None for a first version · usual [n, k]: the error that the
     base usually makes on a row like that, None where too few rows were tested · alone [n, k]: out-of-fold answers of a
-    head of this batch alone, see `figures` · sound: every number of the candidate is finite · known: rows that the base
-    has learned, fewer where older batches count less · fades: in base and candidate older batches count
-    less.
+    head of this batch alone, see `figures` · stopped: figures of the batches in a row that were stopped since the
+    base came, oldest first, for each number · sound: every number of the candidate is finite · known: rows that the
+    base has learned, fewer where older batches count less · fades: in base and candidate older batches count less.
     """
 
     policy: NumberPolicy
@@ -195,6 +195,7 @@ class NumberAssessment:
     usual: Floats | None = None
     alone: Floats | None = None
     past: NumberPast = field(default_factory=NumberPast)
+    stopped: Sequence[Sequence[Mapping[str, float]]] = ()
     sound: bool = True
     known: int = 0
     fades: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -48,10 +48,11 @@ INTERVAL = "interval"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NumberContext(UpdateContext):
-    """What surrounds an update whose targets are numbers."""
+    """What surrounds an update whose targets are numbers. stopped: see `NumberAssessment`."""
 
     policy: NumberPolicy = field(default_factory=NumberPolicy)
     past: NumberPast = field(default_factory=NumberPast)
+    stopped: Sequence[Sequence[Mapping[str, float]]] = ()
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine_numbers(base, learned, data, run, self)
@@ -135,6 +136,7 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
         live=context.live,
         alone=own_answers(own, space.features, goals),
         past=context.past,
+        stopped=context.stopped,
         sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
         known=_known(rows.data, len(own), decay),
         fades=decay < 1 and answered.before is not None and _weights(answered.before.version).decay < 1,

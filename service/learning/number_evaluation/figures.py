@@ -21,11 +21,12 @@ from service.learning.statistics import at_least, one_more, rank_correlation, si
 
 Bools = NDArray[np.bool_]
 
-MEAN, MEDIAN, ORDER, BIAS, OWN, GAIN = "log_mean", "log_median", "order", "bias", "own_order", "gain"
+MEAN, MEDIAN, FAR, ORDER, BIAS = "log_mean", "log_median", "log_far", "order", "bias"
+OWN, GAIN = "own_order", "gain"
 """Names of the figures that a version keeps for each number of a row: logarithms of the mean ratio (ratios cut at
-`MOST`) and of the median ratio · rank correlation of targets with the base's answers · mean error over the usual mean
-|error| · rank correlation with the out-of-fold answers of a head of the batch alone · what the update
-gained on its own rows, see `measure.gained`. One that a batch is too small for is left out."""
+`MOST`), of the median ratio and of its 99 % quantile · rank correlation of targets with the base's answers · mean error
+over the usual mean |error| · rank correlation with the out-of-fold answers of a head of the batch alone · what the
+update gained on its own rows, see `measure.gained`. One that a batch is too small for is left out."""
 ROUNDING = 2.0**-14
 """Errors below this, in units, count as this: four steps of the grid."""
 MOST = 20.0
@@ -129,6 +130,7 @@ def _figures(goals: Floats, values: Floats, ratio: Floats, size: float) -> dict[
     figures = {
         MEAN: math.log(float(np.minimum(ratio, MOST).mean())),
         MEDIAN: math.log(max(float(np.median(ratio)), LEAST)),
+        FAR: math.log(max(float(np.quantile(ratio, OUTLYING)), LEAST)),
         BIAS: float((goals - values).mean()) / size,
     }
     return figures | ({ORDER: rank_correlation(goals, values)} if len(goals) >= ORDERED else {})
@@ -143,12 +145,17 @@ def own_order(a: NumberAssessment, k: int) -> OwnOrder | None:
         return None
     goals, alone = a.batch_goals[answered, k], a.alone[answered, k]
     middle = np.median(a.batch_goals[:, k])
-    before = [t.figures[k][OWN] for t in recent(a)[-LAST_OWN:] if OWN in t.figures[k]]
     return OwnOrder(
         value=rank_correlation(goals, alone),
         p=signed_rank(np.abs(goals - middle) - np.abs(goals - alone)),
-        least=min(before) if len(before) >= LEAST_OWN else None,
+        least=least_own(a, k),
     )
+
+
+def least_own(a: NumberAssessment, k: int) -> float | None:
+    """The least own order of the last five promoted batches; None: too few."""
+    before = [t.figures[k][OWN] for t in recent(a)[-LAST_OWN:] if OWN in t.figures[k]]
+    return min(before) if len(before) >= LEAST_OWN else None
 
 
 def chance(a: NumberAssessment, p: float) -> float:

@@ -36,6 +36,7 @@ from service.learning.number_evaluation.figures import (
     sizes,
 )
 from service.learning.number_evaluation.repairs import best_repair
+from service.learning.number_evaluation.stopped import stopped
 from service.learning.statistics import at_least, holm, ordered_by_chance, signed_rank
 from service.learning.wording import amount
 
@@ -223,6 +224,7 @@ def _batch(a: NumberAssessment, k: int, ratio: Floats, figures: Mapping[str, flo
         repair=best_repair(a, error / ratio[:, k], median.usual, k),
         outliers=outliers(a, ratio, k),
         commonest=_commonest(a, k),
+        stopped=stopped(a, k, figures, rows),
     )
 
 

@@ -13,6 +13,7 @@ from service.contract.report import Cost, GateReport
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import Bools
 from service.learning.data.sides import shared
+from service.learning.gate.number_gate import follows
 from service.learning.gate.number_measurements import NumberMeasured
 from service.learning.number_evaluation.answers import as_targets
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
@@ -155,6 +156,7 @@ def _batch(m: Examined) -> NumberBatch:
         factor=repairs[0] if wrong_unit and repairs else None,
         unlabelled=m.unlabelled,
         near_trusted=int(shared(a.batch.marks, a.trusted.marks).sum()),
+        follows=follows(m.numbers, a.policy, m.gate),
         figures=[dict(figures) for figures in figures_of(a)],
         notes=[came] if m.unlabelled else [],
     )

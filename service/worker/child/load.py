@@ -41,7 +41,9 @@ def context_of(assignment: Assignment, store: Artifacts, started: float) -> Upda
     memories = _memories(assignment, store)
     if isinstance(policy, NumberPolicy):
         tested = NumberPast(tested=[(version, Tested.load(arrays)) for version, arrays in memories])
-        return NumberContext(policy=policy, past=tested, live=live, wait_seconds=wait, started=started)
+        return NumberContext(
+            policy=policy, past=tested, stopped=lineage.stopped, live=live, wait_seconds=wait, started=started
+        )
     past = Past(
         bits=[(version, Correctness.load(arrays)) for version, arrays in memories],
         best_masked=lineage.best_masked,

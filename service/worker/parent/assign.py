@@ -24,6 +24,7 @@ from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Shard, Step, Stored
 from service.worker.parent.replay_plan import replay
+from service.worker.parent.stopped import stopped_before
 
 
 def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment | None:
@@ -72,7 +73,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
             for e in ledger.entries(session, model)
             if e.batch_id in known
         ],
-        lineage=_lineage(session, model, champion or base),
+        lineage=_lineage(session, model, update, champion or base),
         retention=Retention(model.retention),
         champion=stored(champion) if champion else None,
         budget_seconds=_budget(update),
@@ -173,13 +174,16 @@ def places(runtime: Runtime, model: Model) -> Places:
     )
 
 
-def _lineage(session: Session, model: Model, base: Version | None) -> Lineage:
+def _lineage(session: Session, model: Model, update: Update, base: Version | None) -> Lineage:
     """What the gate compares with, newest last: answers of promoted versions, best accuracies, evidence of batches."""
     if base is None:
         return Lineage()
     policy = policy_of(models.target_of(model), model.gate)
     if isinstance(policy, NumberPolicy):
-        return Lineage(bits=_remembered(session, model, max(policy.slow_loss.versions, policy.recent_batches)))
+        return Lineage(
+            bits=_remembered(session, model, max(policy.slow_loss.versions, policy.recent_batches)),
+            stopped=[report.batch.figures for _, report in stopped_before(session, model, update)],
+        )
     recent = versions.ancestors(session, base, policy.contradicts_class.pooled_batches - 1)
     return Lineage(
         bits=_remembered(session, model, policy.slow_loss.versions),

@@ -14,7 +14,7 @@ from service.contract.number_report import AnyReport, NumberReport
 from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, ClassEvidence, Dispute, Report, Settled
 from service.learning.statistics import at_least
-from service.registry import states
+from service.registry import states, updates
 from service.registry.sql.tables import Batch, Deployment, Model, Update, UpdateEvent, Version
 
 LOOKED_BACK = 20
@@ -45,7 +45,7 @@ def _settle(session: Session, model: Model, update: Update, shown: BatchEvidence
     source = sources.pop() if len(sources) == 1 else None
     for opened, dispute in _open(session, model, update):
         evidence = shown.evidence.get(dispute.class_)
-        independent = _by(session, opened) != _by(session, update) or (
+        independent = updates.ordered_by(session, opened) != updates.ordered_by(session, update) or (
             update.created_at - opened.created_at >= timedelta(hours=policy.disputes.hours).total_seconds()
         )
         end = _settled(opened.id, dispute, evidence, policy, independent, source) if evidence else None
@@ -127,10 +127,3 @@ def _by_person(session: Session, opened: Update) -> bool:
     """Whether somebody promoted the version or took a batch of it back."""
     promoted = session.scalar(select(Deployment.id).where(Deployment.version_id == opened.version_id).limit(1))
     return promoted is not None or any(session.get_one(Batch, b).retracted_at is not None for b in opened.batches)
-
-
-def _by(session: Session, update: Update) -> str | None:
-    """The name of the key under which it was ordered."""
-    ordered = select(UpdateEvent).where(UpdateEvent.update_id == update.id, UpdateEvent.kind == "queued")
-    event = session.scalar(ordered.order_by(UpdateEvent.id).limit(1))
-    return str(event.detail.get("by")) if event is not None else None

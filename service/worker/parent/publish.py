@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
+from service.contract.number_report import NumberReport
 from service.errors import Busy, CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.registry import deployments, leases, ledger, models, states, updates, versions
@@ -19,6 +20,7 @@ from service.storage.artifacts import SHARDS, model_area
 from service.upkeep import gc
 from service.worker.assignment import Result
 from service.worker.parent import disputes, erasure
+from service.worker.parent.stopped import learn_again
 
 log = logging.getLogger("tsuika.worker")
 
@@ -186,6 +188,8 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     if verdict is Verdict.PROMOTED:
         by = deployments.BY_GATE if kind is UpdateKind.LEARN else deployments.BY_ORDER
         deployments.promote(session, model, version, update.reason or gate.why, by)
+        if isinstance(report, NumberReport) and report.batch.follows:
+            learn_again(session, model, update)
     states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=verdict, version=version.number)
     if verdict is Verdict.PROMOTED and result.challenge is not None:
         updates.challenge(session, model, update, result.challenge.method, f"auto: {result.challenge.why} challenges.")

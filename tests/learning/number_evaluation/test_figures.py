@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,11 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.report import GateReport
 from service.contract.targets import NumberTarget
 from service.learning.data.target_grid import Floats
-from service.learning.gate.number_gate import NUMBER_RULES, judge_numbers
+from service.learning.gate.number_gate import NUMBER_RULES, follows, judge_numbers
 from service.learning.number_evaluation.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.figures import (
     BIAS,
+    FAR,
     GAIN,
     MEAN,
     MEDIAN,
@@ -57,6 +59,7 @@ def test_every_rule_but_sound_has_its_part_of_the_policy() -> None:
     assert {name for _, name, _ in NUMBER_RULES} == {*NumberPolicy.model_fields, "sound"} - {
         "trusted",
         "recent_batches",
+        "moved",
     }
 
 
@@ -181,14 +184,64 @@ def test_a_stream_that_always_jumps_is_not_held_for_jumping() -> None:
     assert jumping.judged(inputs, targets + 9).outcome is Outcome.PASS
 
 
+def _figures(stream: Stream, shift: float, seed: int) -> list[dict[str, float]]:
+    """What a batch that was stopped leaves: its targets lie to one side."""
+    stream.random = np.random.default_rng(seed)
+    inputs, targets = stream.draw(ROWS)
+    return list(figures_of(stream.assessment(inputs, targets + shift)))
+
+
+def test_a_batch_like_two_that_were_stopped_shows_that_the_stream_has_moved(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    inputs, targets = batch
+    before = [_figures(stream, 9, 21), _figures(stream, 10, 22)]
+    assert fired(stream.judged(inputs, targets + 9, stopped=before[:1])) == {"disagrees_broadly": "held"}
+    a = stream.assessment(inputs, targets + 9, stopped=before)
+    report = judge_numbers(measure(a), stream.policy)
+    assert report.outcome is Outcome.PASS
+    assert any("like the 2 before it, which were stopped" in rule.why for rule in report.rules)
+    assert follows(measure(a), stream.policy, report) == 2
+    passing = measure(stream.assessment(inputs, targets, stopped=before))
+    assert follows(passing, stream.policy, judge_numbers(passing, stream.policy)) == 0  # it is like the promoted ones
+
+
+@pytest.mark.parametrize("wrong", [lambda y: y + 60, lambda y: 10 * y, lambda y: np.full_like(y, 100.0)])
+def test_what_is_unlike_the_stopped_ones_or_wrong_in_itself_stays_stopped(
+    stream: Stream, batch: tuple[Floats, Floats], wrong: Callable[[Floats], Floats]
+) -> None:
+    inputs, targets = batch
+    before = [_figures(stream, 9, 21), _figures(stream, 10, 22)]
+    assert stream.judged(inputs, wrong(targets), stopped=before).outcome is not Outcome.PASS
+
+
+def test_a_wrong_unit_that_is_sent_again_and_again_stays_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    again = [list(figures_of(stream.assessment(inputs, 10 * targets)))] * 5
+    assert stream.judged(inputs, 10 * targets, stopped=again).outcome is Outcome.FAIL
+
+
+def test_shuffled_batches_are_no_evidence_where_something_always_said_what_targets_are(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    inputs, targets = batch
+    shuffled = stream.random.permutation(targets)
+    again = [list(figures_of(stream.assessment(inputs, shuffled)))] * 5
+    stopped = measure(stream.assessment(inputs, shuffled, stopped=again)).numbers[0].batch
+    assert stopped is not None
+    assert stopped.stopped is None
+    assert stream.judged(inputs, shuffled, stopped=again).outcome is Outcome.FAIL
+
+
 def test_figures_are_those_of_the_formulas(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
     (figures,) = figures_of(a)
     ratio = ratios(a)
-    assert set(figures) == {MEAN, MEDIAN, ORDER, BIAS, OWN}
+    assert set(figures) == {MEAN, MEDIAN, FAR, ORDER, BIAS, OWN}
     assert ratio is not None
     assert figures[MEAN] == pytest.approx(np.log(ratio.mean()))
     assert figures[MEDIAN] == pytest.approx(np.log(np.median(ratio)))
+    assert figures[FAR] == pytest.approx(np.log(np.quantile(ratio, 0.99)))
     assert -0.5 < figures[BIAS] < 0.5
     assert 0.9 < figures[ORDER] < 1
     errors = batch_errors(measure(a))
@@ -534,4 +587,4 @@ def test_memory_holds_the_figures_that_later_batches_are_compared_with(stream: S
     a = stream.assessment(*stream.draw(ROWS))
     assert memory_of(a).figures == ({**figures_of(a)[0], GAIN: 0.0},)
     tiny = stream.assessment(*stream.draw(2))
-    assert set(figures_of(tiny)[0]) == {MEAN, MEDIAN, BIAS}
+    assert set(figures_of(tiny)[0]) == {MEAN, MEDIAN, FAR, BIAS}
