@@ -19,6 +19,7 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
 from service.contract.policies import AnyPolicy, policy_of
 from service.contract.report import Report
+from service.contract.tables import TableInput
 from service.contract.targets import ClassTarget, Target
 from service.errors import BudgetSpent
 from service.learning.data.rows import NAMELESS, Array, Known, Rows, rows_of
@@ -27,7 +28,7 @@ from service.learning.data.sides import SETTLING_ROWS, Folding, settle
 from service.learning.evaluation.assessment import ages
 from service.learning.gate.number_gate import shows_a_move
 from service.learning.methods import AUTO
-from service.learning.network.checkpoint import DECIDED, SOLVED, Checkpoint, kind_of
+from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpoint, kind_of
 from service.learning.run import no_check, no_progress
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
@@ -45,7 +46,8 @@ class Model:
     made: what the last update came to · newest: the last batch · challenges: how each challenger of `auto` fared ·
     again: outcomes of stopped batches that were learned again, once the stream had moved ·
     challenge_seconds, method_seconds: of the processor, of all challengers and of the last update's method alone ·
-    secret: keys the hash that puts rows into folds. Leave it with `close`, or use it as a context.
+    secret: keys the hash that puts rows into folds · named: of tables, the name of each value of a growing category, by
+    column and code. Leave it with `close`, or use it as a context.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class Model:
         self._counts: dict[str, int] = {}
         self._sources: dict[str, str] = {}
         self._learning: dict[str, int] = {}
+        self.named: dict[str, dict[float, str]] = {}
+        self._values: dict[str, dict[str, dict[str, int]]] = {}
         self._folding = Folding(input=input)
         self._entries: list[Entry] = []
         self._lineage = Lineage()
@@ -130,6 +134,14 @@ class Model:
         rows = rows_of(self._next(), inputs, [*NAMELESS] * len(inputs), self._secret, known)
         return self._learn(rows, method, seed, promote)
 
+    def _value_counts(self, spec: TableInput, inputs: Array) -> dict[str, dict[str, int]]:
+        counts = {}
+        for place, column in spec.growing.items():
+            codes, rows = np.unique(inputs[~np.isnan(inputs[:, place]), place], return_counts=True)
+            names = (self.named[column.name][float(code)] for code in codes)
+            counts[column.name] = dict(zip(names, map(int, rows), strict=True))
+        return counts
+
     def _next(self) -> str:
         return f"bat_{len(self._rows):06d}"
 
@@ -142,6 +154,8 @@ class Model:
         self._counts[batch] = len(rows)
         if source:
             self._sources[batch] = source
+        if isinstance(self.input, TableInput):
+            self._values[batch] = self._value_counts(self.input, rows.inputs)
         request = {"name": method} if isinstance(method, str) else dict(method)
         step = Step(batches=[batch], method=request, seed=seed)
         base = self.live
@@ -197,7 +211,7 @@ class Model:
         An exact head is solved anew; what weights have learned is replayed from the last version without the batches.
         """
         removed, base = set(batches), self._live
-        shards = [s for s in base.shards if kind_of(s.part) not in DECIDED | SOLVED]
+        shards = [s for s in base.shards if kind_of(s.part) not in DECIDED | REMADE | SOLVED]
         if base.layout.get("exact") is not None and not any(removed.intersection(s.learned) for s in shards):
             start: Stored | None = base
             steps = [self._history[-1][1].model_copy(update={"batches": []})]
@@ -228,6 +242,8 @@ class Model:
             counts={b: n for b, n in self._counts.items() if b in known},
             kept={b: n for b, n in self._counts.items() if b in known},
             sources={b: name for b, name in self._sources.items() if b in known},
+            values={b: counts for b, counts in self._values.items() if b in known},
+            vocabulary={column: sorted(names.values()) for column, names in self.named.items()},
             entries=[e for e in self._entries if e.batch in known],
             lineage=self._lineage,
             challenged_rows=self._challenged,

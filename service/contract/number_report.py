@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from service.contract.report import Certificate, Cost, Fact, GateReport, Report
+from service.contract.report import Certificate, Cost, Fact, GateReport, NewValues, Report
 
 
 class SourceError(Fact):
@@ -91,6 +91,9 @@ class NumberBatch(Fact):
     )
     figures: list[dict[str, float]] = Field(
         default=[], description="Of each number of a row: what later batches are compared with."
+    )
+    new_values: NewValues = Field(
+        default={}, description="By column of a table, at most 100 of each. Empty for a first version."
     )
     notes: list[str] = Field(default=[])
 

@@ -127,6 +127,18 @@ class ClassEvidence(Fact):
     toward: dict[str, int] = {}
 
 
+class NewValue(Fact):
+    """A value of a category that the live version has not learned."""
+
+    value: str
+    rows: int = Field(description="Labelled rows of the update that have it.")
+    near: list[str] = Field(default=[], description="Learned values of its column that look like it, nearest first.")
+
+
+NewValues = dict[str, list[NewValue]]
+"""New values by column, at most 100 of each, those with the most rows first."""
+
+
 class BatchEvidence(Fact):
     """What the batch itself says."""
 
@@ -146,6 +158,9 @@ class BatchEvidence(Fact):
     near_trusted: int = Field(default=0, description="Rows that are nearly the same as a trusted row.")
     unlabelled_unfamiliar_share: float | None = Field(
         default=None, description="Share of them that is unlike anything that was learned."
+    )
+    new_values: NewValues = Field(
+        default={}, description="By column of a table, at most 100 of each. Empty for a first version."
     )
     notes: list[str] = []
 
@@ -220,7 +235,10 @@ class ShardFact(Fact):
 
     part: str
     digest: str
-    status: str = Field(description='"recomputed" or "never saw it"')
+    status: str = Field(
+        description='"recomputed", "never saw it" or "decided by it, holds nothing learned"; recomputed parts may come '
+        "out the same, such as values of categories that other batches have, too."
+    )
 
 
 class Certificate(Fact):

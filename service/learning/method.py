@@ -12,6 +12,7 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone
+from service.contract.report import NewValues
 from service.contract.strict import Strict
 from service.contract.targets import ClassTarget, Target
 from service.errors import MethodRefused
@@ -74,6 +75,11 @@ class Data(Protocol):
     def values(self, base: Checkpoint | None) -> LearnedValues | None:
         """Values of categories that a version of base.learned and the update knows, None where inputs are no tables.
         base: what the update is learned on, which knows those of base.learned"""
+        ...
+
+    def new_values(self, base: Checkpoint | None) -> NewValues:
+        """Values of the update's own rows that the base has not learned, and learned ones that look like them; none for
+        a first version."""
         ...
 
     @property

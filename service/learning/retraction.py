@@ -79,9 +79,9 @@ def _shard(part: str, base: Checkpoint, now: Checkpoint, removed: frozenset[str]
     """The digest of one part, and whether it was computed anew."""
     same = part in base.parts and pack_shard(base.parts[part]) == pack_shard(now.parts[part])
     saw = removed & base.learned.get(part, frozenset())
-    status = "recomputed"
-    if same:
-        status = "decided by it, holds nothing learned" if saw and kind_of(part) in DECIDED else "never saw it"
+    status = "never saw it" if same and not saw else "recomputed"
+    if same and saw and kind_of(part) in DECIDED:
+        status = "decided by it, holds nothing learned"
     return ShardFact(part=part, digest=digest(pack_shard(now.parts[part])), status=status)
 
 

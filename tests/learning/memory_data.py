@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from service.contract.inputs import Architecture, InputSpec
+from service.contract.report import NewValues
 from service.contract.tables import TableInput
 from service.contract.targets import ClassTarget, Target
 from service.learning.backbones import starting_weights
@@ -65,6 +66,10 @@ class MemoryData:
         if not isinstance(self.input, TableInput):
             return None
         return LearnedValues.of_rows(self.input, np.concatenate([self.kept().inputs, self.batch.inputs]))
+
+    def new_values(self, base: Checkpoint | None) -> NewValues:
+        """None: rows in memory do not say the names of their values."""
+        return {}
 
     @cached_property
     def exam(self) -> Rows:
@@ -130,10 +135,10 @@ class MemoryData:
         return lambda batch: in_space(rows[batch], space)
 
 
-def _typed(inputs: Array) -> Array:
-    """Numbers as float32, as the door stores most of them; bytes and texts as they are."""
+def typed(spec: InputSpec, inputs: Array) -> Array:
+    """Numbers as float32, as the door stores most of them; rows of tables, bytes and texts as they are."""
     given = np.asarray(inputs)
-    return given if given.dtype in (np.uint8, object) else given.astype(np.float32)
+    return given if given.dtype in (np.uint8, object) or spec.kind == "table" else given.astype(np.float32)
 
 
 _ENTRIES: WeakKeyDictionary[Rows, dict[str, FeatureRows]] = WeakKeyDictionary()
@@ -167,7 +172,9 @@ class Stream:
             for name, n in old.take(old.learning).counts().items():
                 learning[name] = learning.get(name, 0) + n
         name = f"bat_{len(self.history):03d}"
-        return make_rows(name, _typed(inputs), [str(label) for label in labels], SECRET, learning_rows=learning)
+        return make_rows(
+            name, typed(self.input, inputs), [str(label) for label in labels], SECRET, learning_rows=learning
+        )
 
     def data(self, inputs: Array, labels: Sequence[str]) -> MemoryData:
         """What a method would be given for this batch now."""

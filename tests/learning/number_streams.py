@@ -18,7 +18,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from service.learning.run import Run
 from service.learning.update import learn
-from tests.learning.memory_data import SECRET, MemoryData, Stream
+from tests.learning.memory_data import SECRET, MemoryData, Stream, typed
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ class NumberStream(Stream):
         """What a method would be given for this batch now."""
         learning = {"": sum(int(old.learning.sum()) for old in self.history)}
         name = name or f"bat_{len(self.history):03d}"
-        rows = number_rows(name, np.asarray(inputs, np.float32), targets, source, learning)
+        rows = number_rows(name, typed(self.input, inputs), targets, source, learning)
         data = MemoryData(self.input, self.architecture, self.history, rows, target=self.target)
         data.files = self.files
         return data

@@ -36,7 +36,9 @@ from service.learning.ledger.sums import Sums
 from service.learning.matrices import matrix
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.input_scale import leaves_scale, load_scale, narrow_columns
+from service.learning.network.input_scale import load_scale
+from service.learning.network.scale_notes import scale_notes
+from service.learning.network.table_scale import TableScale
 from service.learning.retention import lacking
 from service.learning.run import Run
 
@@ -155,12 +157,13 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         ),
     )
     report = with_unlabelled(assess(assessment), data, space, ledger, policy, run)
+    batch = report.batch.model_copy(update={"new_values": data.new_values(base)})
     grown = data.grown(space)
     curve = learning_curve(ledger, grown, rows.batch, rows.trusted, solve)
     run.progress("judging", 1, 1)
     return Candidate(
         checkpoint=candidate,
-        report=report.model_copy(update={"learning_curve": curve}),
+        report=report.model_copy(update={"learning_curve": curve, "batch": batch}),
         bits=remember(assessment),
         space=space,
         ledger_digest=grown.digest if exact else None,
@@ -237,6 +240,7 @@ def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
 def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run) -> list[str]:
     if not len(data.batch):
         return []
-    scale, inputs = load_scale(data.input, candidate.parts["scale"]), data.batch.inputs
+    scale = load_scale(data.input, candidate.parts["scale"])
     weak = backbone_note(candidate, data, run) if base is None else None
-    return [note for note in (leaves_scale(scale, inputs), narrow_columns(scale, inputs), weak) if note]
+    of_inputs = scale_notes(scale, data.batch.inputs, fitted=base is None and isinstance(scale, TableScale))
+    return [*of_inputs, *([weak] if weak else [])]

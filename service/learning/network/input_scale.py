@@ -154,12 +154,12 @@ def scale_for(spec: InputSpec, inputs: Array, numbers: bool = False) -> tuple[An
     return (declared, True) if declared is not None else (fit(inputs), False)
 
 
-def leaves_scale(scale: AnyScale, inputs: Array, reach: float = CLIP) -> str | None:
+def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str | None:
     """A note with the remedy where more than one row in a hundred has a value beyond `reach`; None where they fit.
 
     `reach`: see `input_reach`. At the clip itself values count as beyond: they were cut.
     """
-    if not len(inputs) or inputs.dtype == object or isinstance(scale, TableScale):
+    if not len(inputs) or inputs.dtype == object:
         return None
     with torch.no_grad():
         scaled = scale(torch.from_numpy(np.ascontiguousarray(inputs))).abs().flatten(1).amax(1)
@@ -172,13 +172,13 @@ def leaves_scale(scale: AnyScale, inputs: Array, reach: float = CLIP) -> str | N
     )
 
 
-def narrow_columns(scale: AnyScale, inputs: Array) -> str | None:
+def narrow_columns(scale: InputScale, inputs: Array) -> str | None:
     """A note with the remedy that names columns whose values fall together; None without any. [n, d]
 
     They vary by less than 16 steps of the grid of scaled inputs (2^-12), and none of their values stands out either. On
     fewer than 20 rows that may be chance.
     """
-    if len(inputs) < LEAST_ROWS or inputs.dtype == object or inputs.ndim != 2 or isinstance(scale, TableScale):
+    if len(inputs) < LEAST_ROWS or inputs.dtype == object or inputs.ndim != 2:
         return None
     x = np.asarray(inputs, np.float64)
     mean, std = x.mean(0), x.std(0)

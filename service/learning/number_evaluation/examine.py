@@ -19,13 +19,8 @@ from service.learning.ledger.batch_weights import BatchWeights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.input_scale import (
-    constant_columns,
-    declared_scale,
-    leaves_scale,
-    load_scale,
-    narrow_columns,
-)
+from service.learning.network.input_scale import declared_scale, load_scale
+from service.learning.network.scale_notes import scale_notes
 from service.learning.number_evaluation.answers import base_answers, candidate_answers
 from service.learning.number_evaluation.assessment import NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.errors import Part
@@ -98,6 +93,7 @@ def examine_numbers(
             cost=context.cost(base, replace(learned, checkpoint=made), data),
             exact=exact is not None and weights.whole,
             unlabelled=len(data.unlabelled),
+            new_values=data.new_values(base),
         ),
         learned.details,
         [*learned.notes, *note, *_notes(made, data, first=base is None), *gone],
@@ -210,12 +206,10 @@ def _grid(space: Space) -> NumberGrid:
 
 
 def _notes(version: Checkpoint, data: Data, first: bool) -> list[str]:
-    batch = data.batch
-    if not len(batch):
+    if not len(data.batch):
         return []
     scale = load_scale(data.input, version.parts["scale"])
-    still = constant_columns(batch.inputs) if first and declared_scale(data.input) is None else None
-    return [note for note in (still, leaves_scale(scale, batch.inputs), narrow_columns(scale, batch.inputs)) if note]
+    return scale_notes(scale, data.batch.inputs, fitted=first and declared_scale(data.input) is None)
 
 
 def _target(data: Data) -> NumberTarget:

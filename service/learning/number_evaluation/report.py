@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from service.contract.number_report import NumberBatch, NumberReport, OutlierRow, Region, TestedErrors
-from service.contract.report import Cost, GateReport
+from service.contract.report import Cost, GateReport, NewValues
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import Bools
 from service.learning.data.sides import shared
@@ -28,7 +28,8 @@ from service.learning.wording import rows as counted_rows
 @dataclass(frozen=True, eq=False)
 class Examined:
     """What a report is made of. memory: what the candidate will remember · before, after: intervals of base and
-    candidate, None where they have none · unlabelled: rows that came without a target."""
+    candidate, None where they have none · unlabelled: rows that came without a target · new_values: values of
+    categories that the base has not learned."""
 
     target: NumberTarget
     assessment: NumberAssessment
@@ -40,6 +41,7 @@ class Examined:
     cost: Cost
     exact: bool
     unlabelled: int = 0
+    new_values: NewValues = field(default_factory=dict)
 
 
 def number_report(m: Examined, method: Mapping[str, Any], notes: Sequence[str]) -> NumberReport:
@@ -158,6 +160,7 @@ def _batch(m: Examined) -> NumberBatch:
         near_trusted=int(shared(a.batch.marks, a.trusted.marks).sum()),
         follows=follows(m.numbers, a.policy, m.gate),
         figures=[dict(figures) for figures in figures_of(a)],
+        new_values=m.new_values,
         notes=[came] if m.unlabelled else [],
     )
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from service.contract.enums import Retention
+from service.contract.report import NewValues
 from service.contract.tables import TableInput
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
@@ -24,6 +25,7 @@ from service.learning.run import Run
 from service.storage.artifacts import exam_area
 from service.worker.assignment import Assignment, Trusted
 from service.worker.child.model_store import Memory, ModelStore
+from service.worker.child.new_values import new_values
 from service.worker.child.tested_batches import Score, TestedBatches
 from service.worker.child.weighted_sums import WeightedSums
 
@@ -52,7 +54,7 @@ class StoredData:
         sources = assignment.sources
         self.known_sources = frozenset(sources[b] for b in known if b in sources)
         self._store, self._known, self._new, self._run = model_store, sorted(known), list(new), run
-        self._values = assignment.values
+        self._values, self._vocabulary = assignment.values, assignment.vocabulary
         self._own = Memory()
         self._weighted = WeightedSums(model_store, self._known, self._new, sources, run)
 
@@ -129,6 +131,12 @@ class StoredData:
         if base is None or all(b in self._values for b in self._known):
             return own
         return own.with_values(learned_values(base))
+
+    def new_values(self, base: Checkpoint | None) -> NewValues:
+        if base is None or not isinstance(self.input, TableInput):
+            return {}
+        brought = [self._values[b] for b in self._new if b in self._values]
+        return new_values(self.input, learned_values(base), brought, self._vocabulary)
 
     def ledger(self, space: Space) -> Ledger:
         name = self._store.name("ledger", space.id, learned=self._known)

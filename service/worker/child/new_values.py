@@ -1,0 +1,40 @@
+"""Values of categories that an update brings and its base has not learned, and the learned ones that look like them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from service.contract.report import NewValue, NewValues
+from service.contract.tables import TableInput, value_code
+from service.intake.near import near_matches
+from service.learning.data.learned_values import LearnedValues, ValueCounts
+
+MOST = 100
+"""New values of a column that a report lists."""
+
+
+def new_values(
+    spec: TableInput, learned: LearnedValues, brought: Iterable[ValueCounts], vocabulary: Mapping[str, Sequence[str]]
+) -> NewValues:
+    """Values that `brought` names and `learned` lacks, by column, those with the most rows first.
+
+    vocabulary: names of values that any batch brought. Only those that are learned are named as near: of a batch that
+    is erased, no report stays that can name its values, for the versions that learned them lose theirs.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for batch in brought:
+        for name, values in batch.items():
+            counts.setdefault(name, Counter()).update(values)
+    found: NewValues = {}
+    for place, column in spec.growing.items():
+        codes = frozenset(learned.codes[place].tolist()) if place in learned.codes else frozenset()
+        new = [v for v in counts.get(column.name, ()) if value_code(v) not in codes]
+        if not new:
+            continue
+        rows = counts[column.name]
+        listed = sorted(new, key=lambda value: (-rows[value], value))[:MOST]
+        known = [name for name in vocabulary.get(column.name, ()) if value_code(name) in codes]
+        near = near_matches(listed, known)
+        found[column.name] = [NewValue(value=value, rows=rows[value], near=near[value]) for value in listed]
+    return found

@@ -1,0 +1,78 @@
+"""Versions of tables as the worker makes them: what is new in a batch is told, and taken back without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from benchmarks.running.workbench import Model
+from service.contract.report import Report
+from service.contract.tables import value_code
+from service.contract.targets import NumberTarget
+from service.learning.network.values import learned_values
+from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, buys, shop, spent
+
+TYPO = "Osakka"
+RIDGE = {"name": "ridge", "lift": "none", "alpha": 0.1}
+NAMES = {value_code(city): city for city in (*CITIES, LATE, TYPO)}
+LATER = shop(120, seed=1, cities=(*CITIES, LATE))
+LATER[:3, CITY] = value_code(TYPO)
+
+
+@pytest.fixture(scope="module")
+def classes() -> Iterator[Model]:
+    """A model of classes that learned two batches, the second of which brings a city and a slip."""
+    with Model(SHOP) as model:
+        model.named["city"] = NAMES
+        model.learn(shop(200), buys(shop(200)), RIDGE, promote=True)
+        model.learn(LATER, buys(LATER), RIDGE, promote=True)
+        yield model
+
+
+def test_new_values_are_told_with_learned_ones_that_look_like_them(classes: Model) -> None:
+    assert classes.made is not None
+    assert isinstance(classes.made.report, Report)
+    [late, typo] = classes.made.report.batch.new_values["city"]
+    assert (late.value, late.rows, late.near) == (LATE, int((LATER[:, CITY] == value_code(LATE)).sum()), [])
+    assert (typo.value, typo.rows, typo.near) == (TYPO, 3, ["Osaka"])
+
+
+def test_new_values_are_told_of_numbers_too_and_a_first_version_has_none() -> None:
+    with Model(SHOP, target=NumberTarget(kind="number")) as model:
+        model.named["city"] = NAMES
+        first = model.learn_numbers(shop(60), spent(shop(60))[:, None], RIDGE, promote=True)
+        assert first.report.batch.new_values == {}
+        second = model.learn_numbers(LATER, spent(LATER)[:, None], RIDGE, promote=True)
+        assert [new.value for new in second.report.batch.new_values["city"]] == [LATE, TYPO]
+
+
+def test_what_is_taken_back_is_subtracted_and_its_values_are_unknown_again(classes: Model) -> None:
+    before = classes.predictor()
+    assert value_code(LATE) in learned_values(classes.checkpoint()).codes[CITY]
+    taken = classes.retract([classes.newest])
+    assert taken.why.startswith("Subtracted"), "no weight was trained, so nothing is replayed"
+    assert taken.report.certificate is not None
+    status = {fact.part: fact.status for fact in taken.report.certificate.shards}
+    assert status["values"] == "recomputed"
+    assert status["scale"] == "never saw it"
+    codes = learned_values(classes.checkpoint()).codes[CITY]
+    assert set(codes.tolist()) == {value_code(city) for city in CITIES}
+    rows = shop(5, seed=9, cities=(LATE,))
+    missing = rows.copy()
+    missing[:, CITY] = np.nan
+    now = classes.predictor()
+    assert np.array_equal(now.answer(rows).values, now.answer(missing).values)
+    assert not np.array_equal(before.answer(rows).values, before.answer(missing).values)
+
+
+def test_values_that_other_batches_have_stay_and_count_as_computed_anew() -> None:
+    with Model(SHOP) as model:
+        model.named["city"] = NAMES
+        for seed in (0, 1):
+            model.learn(shop(60, seed), buys(shop(60, seed)), RIDGE, promote=True)
+        taken = model.retract([model.newest])
+        assert taken.report.certificate is not None
+        assert {f.status for f in taken.report.certificate.shards if f.part == "values"} == {"recomputed"}
+        assert len(learned_values(model.checkpoint()).codes[CITY]) == len(CITIES)
