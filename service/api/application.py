@@ -7,7 +7,7 @@ import logging
 from functools import cached_property
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
@@ -61,6 +61,10 @@ ROUTERS = (
 )
 ANY_QUERY = (inference.routes, pages.routes)
 """Not of /v1: other people's clients and probes may send what they like."""
+ALL = APIRouter()
+"""The routes of every application: what FastAPI derives from them at the first request is derived once a process."""
+for router in ROUTERS:
+    ALL.include_router(router, dependencies=[] if router in ANY_QUERY else [Depends(check_query)])
 
 HINTS = (
     (":predict", "Predictions are at POST /v1/models/{model}/predictions."),
@@ -94,7 +98,13 @@ class Application(FastAPI):
 def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
     """Builds the application of a process; the caller starts the worker."""
     app = Application(
-        title="Tsuika", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+        title="Tsuika",
+        version=__version__,
+        routes=ALL.routes,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
     )
     health = health or Health()
     health.troubles, health.storage = runtime.live.troubles, runtime.trouble
@@ -111,8 +121,6 @@ def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
         turns=Turns(),
         downloads=Downloads(settings.data / "spool"),
     )
-    for router in ROUTERS:
-        app.include_router(router, dependencies=[] if router in ANY_QUERY else [Depends(check_query)])
     app.add_exception_handler(TsuikaError, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _no_such_call)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api.reader.process import Reader
 from service.app import create_app
 from service.runtime import Runtime
 from service.settings import Settings
@@ -48,11 +49,11 @@ class Api:
 
 @pytest.fixture
 def make_api(tmp_path: Path, migrated: Path) -> Iterator[MakeApi]:
-    """An application with settings of the test's own."""
+    """An application with settings of the test's own. What reads large bodies has its share of a busy machine."""
     made: list[Api] = []
 
     def make(**settings: Any) -> Api:
-        chosen = Settings.from_environment({"TSUIKA_DATA": str(tmp_path)}, **settings)
+        chosen = Settings.from_environment({"TSUIKA_DATA": str(tmp_path)}, **{"child_priority": "normal", **settings})
         shutil.copy(migrated, tmp_path / "tsuika.db")
         made.append(Api(Runtime(chosen)))
         return made[-1]
@@ -61,6 +62,29 @@ def make_api(tmp_path: Path, migrated: Path) -> Iterator[MakeApi]:
     for api in made:
         api.close()
         api.runtime.close()
+
+
+class Lasting(Reader):
+    """A reading process that outlasts the applications it reads for."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.store_url, self._store = settings.store_url, settings.store_folder
+
+    def empty(self) -> None:
+        """Nothing that an application before has stored is in the store."""
+        shutil.rmtree(self._store, ignore_errors=True)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+    """One for many applications, over one store: to start it takes longer than to read a few rows."""
+    reader = Lasting(Settings(data=tmp_path_factory.mktemp("reading"), child_priority="normal"))
+    yield reader
+    Reader.close(reader)
 
 
 @pytest.fixture

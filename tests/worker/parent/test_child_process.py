@@ -33,11 +33,11 @@ def child() -> Iterator[WarmChild]:
 
 
 def alive(pid: int) -> bool:
+    """Whether a process runs: one that has ended and waits for its parent does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read
         return False
-    return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
 
 
 def pid(child: WarmChild) -> int:
