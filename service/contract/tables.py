@@ -29,8 +29,8 @@ PIECES, FEWEST_PIECES = 16, 4
 """Pieces that a number is cut into, between quantiles of the first batch; of tables with many numbers fewer."""
 MOST_PIECES = 1024
 """Pieces of all numbers together."""
-SHARED_COLUMNS, MANY_COLUMNS = 512, 256
-"""Indicators that the values of open categories share, and those of one column of many values."""
+INDICATORS, MANY_COLUMNS = 512, 256
+"""Indicators that the values of open categories share by default, and those of one column of many values."""
 DATE_PARTS = {"hour": 4, "weekday": 7, "year": 4}
 """Features of each part of a date: hour and year as sine and cosine of one and two turns, a flag for each weekday."""
 
@@ -120,6 +120,13 @@ class TableInput(Strict):
 
     kind: Literal["table"]
     columns: Listed[Column] = Field(min_length=1, max_length=MOST_COLUMNS)
+    indicators: int = Field(
+        default=INDICATORS,
+        ge=64,
+        le=2048,
+        description="Indicators that the values of all categories without a list share. Two values may fall on one; "
+        "where categories have many hundreds of values, more indicators keep them apart, and updates take longer.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> TableInput:
@@ -161,7 +168,7 @@ class TableInput(Strict):
     @cached_property
     def features(self) -> int:
         """Features of a row before any lift: numbers have one, a flag for missing, and pieces; see `TableScale`."""
-        width = SHARED_COLUMNS if self.growing else 0
+        width = self.indicators if self.growing else 0
         for column in self.columns:
             if isinstance(column, NumberColumn):
                 width += 2 + self.pieces

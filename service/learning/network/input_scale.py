@@ -148,7 +148,7 @@ def scale_for(spec: InputSpec, inputs: Array, numbers: bool = False) -> tuple[An
     model whose targets are numbers."""
     if isinstance(spec, TableInput):
         ranged = all(column.scale is not None for column in spec.columns if isinstance(column, NumberColumn))
-        return TableScale.fitted(spec, inputs), ranged
+        return TableScale.fitted(spec, inputs), ranged and not spec.growing
     declared = declared_scale(spec)
     fit = fit_number_scale if numbers else fit_scale
     return (declared, True) if declared is not None else (fit(inputs), False)

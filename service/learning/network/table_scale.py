@@ -5,7 +5,8 @@ encoding: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features
 date gives turns of its hour and season and a flag for its weekday; a boolean -1 or 1; the value of a category an
 indicator. Declared values have one each. Others fall by their code into indicators that are shared (the hashing trick:
 Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009): so the width is fixed, and sums of rows
-with any values add up as those of vectors do.
+with any values add up as those of vectors do. Which values meet on one is decided by a salt: the first batch chooses it
+so that its common values stand apart.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from torch import Tensor, nn
 from service.contract.tables import (
     DATE_PARTS,
     MANY_COLUMNS,
-    SHARED_COLUMNS,
     BooleanColumn,
     CategoryColumn,
     DateColumn,
@@ -40,6 +40,8 @@ ODD = 0x9E3779B97F4A7C15 - 2**64
 section 6.4)."""
 INDICATOR_BITS = 31
 """High bits of a spread code, of which an indicator is chosen."""
+SALTS = 64
+"""Ways to spread values over the shared indicators that a first batch chooses from."""
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
@@ -49,29 +51,31 @@ class TableScale(nn.Module):
     """Rows [n, columns] float64, missing NaN -> features [n, `TableInput.features`] float32, none larger than 8.
 
     Order: of each column in turn its features; the shared indicators last. mean, std [numbers], knots
-    [numbers, pieces + 1] float64: by number columns in order.
+    [numbers, pieces + 1] float64: by number columns in order. salt: int64, decides which values share an indicator.
     """
 
     mean: Tensor
     std: Tensor
     knots: Tensor
+    salt: Tensor
 
-    def __init__(self, spec: TableInput, mean: Tensor, std: Tensor, knots: Tensor) -> None:
+    def __init__(self, spec: TableInput, mean: Tensor, std: Tensor, knots: Tensor, salt: int = 0) -> None:
         super().__init__()
         self.spec = spec
         for name, values in (("mean", mean), ("std", std), ("knots", knots)):
             self.register_buffer(name, values.detach().to(torch.float64).clone())
+        self.register_buffer("salt", torch.tensor(salt, dtype=torch.int64))
         self._listed = {
             place: torch.tensor([value_code(value_text(value)) for value in column.values], dtype=torch.float64)
             for place, column in enumerate(spec.columns)
             if isinstance(column, CategoryColumn) and column.values is not None
         }
-        self._salts = [int(value_code(column.name)) for column in spec.columns]
+        self._salts = [column_salt(column.name, salt) for column in spec.columns]
 
     def forward(self, rows: Tensor) -> Tensor:
         rows = rows.to(torch.float64)
         blocks, number = [], 0
-        shared = rows.new_zeros(len(rows), SHARED_COLUMNS)
+        shared = rows.new_zeros(len(rows), self.spec.indicators)
         for place, column in enumerate(self.spec.columns):
             x = rows[:, place]
             if isinstance(column, NumberColumn):
@@ -104,22 +108,27 @@ class TableScale(nn.Module):
     def _indicated(self, indicators: Tensor, x: Tensor, place: int) -> Tensor:
         """Adds 1 to the indicator of each row's value; nothing for what is missing."""
         present = torch.nonzero(~torch.isnan(x))[:, 0]
-        spread = (x[present].to(torch.int64) ^ self._salts[place]) * ODD
-        at = (spread >> (63 - INDICATOR_BITS) & (2**INDICATOR_BITS - 1)) % indicators.shape[1]
+        at = indicator_of(x[present], self._salts[place], indicators.shape[1])
         return indicators.index_put_((present, at), indicators.new_ones(len(present)), accumulate=True)
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors of the part `scale`."""
-        return {"mean": self.mean.clone(), "std": self.std.clone(), "knots": self.knots.clone()}
+        return {
+            "mean": self.mean.clone(),
+            "std": self.std.clone(),
+            "knots": self.knots.clone(),
+            "salt": self.salt.clone(),
+        }
 
     @classmethod
     def load(cls, spec: TableInput, tensors: Mapping[str, Tensor]) -> TableScale:
         """Inverse of `tensors`."""
-        return cls(spec, tensors["mean"], tensors["std"], tensors["knots"])
+        return cls(spec, tensors["mean"], tensors["std"], tensors["knots"], int(tensors["salt"]))
 
     @classmethod
     def fitted(cls, spec: TableInput, rows: Array) -> TableScale:
-        """Fits scales and knots to a first batch, but where a range is declared. rows [n, columns], n >= 0
+        """Fits scales and knots to a first batch, but where a range is declared, and chooses the salt. rows [n,
+        columns], n >= 0
 
         As for vectors std is a power of two and mean a multiple of it. A column without numbers has 0 and 1."""
         fitted = [
@@ -130,7 +139,44 @@ class TableScale(nn.Module):
         mean = torch.tensor([mean for mean, _, _ in fitted], dtype=torch.float64)
         std = torch.tensor([std for _, std, _ in fitted], dtype=torch.float64)
         knots = torch.from_numpy(np.array([knots for _, _, knots in fitted]).reshape(len(fitted), spec.pieces + 1))
-        return cls(spec, mean, std, knots)
+        return cls(spec, mean, std, knots, _apart(spec, rows))
+
+
+def column_salt(name: str, salt: int) -> int:
+    """What is mixed into the codes of a column."""
+    return int(value_code(f"{salt} {name}"))
+
+
+def indicator_of(codes: Tensor, salt: int, indicators: int) -> Tensor:
+    """The indicator of each code, by the high bits of a product. [n] float64 -> [n] int64"""
+    spread: Tensor = (codes.to(torch.int64) ^ salt) * ODD
+    high: Tensor = spread >> (63 - INDICATOR_BITS) & (2**INDICATOR_BITS - 1)
+    return high % indicators
+
+
+def _apart(spec: TableInput, rows: Array) -> int:
+    """The salt with the fewest rows of these whose value meets a commoner one on its indicator; the first of equals.
+
+    Without it two large values of one small column may meet by bad luck: 2.7 thousandths of AUC on police stops.
+    """
+    columns = [(spec.columns[place].name, *_counted(rows[:, place])) for place in spec.growing]
+
+    def met(salt: int) -> float:
+        total, most = np.zeros(spec.indicators), np.zeros(spec.indicators)
+        for name, codes, counts in columns:
+            at = indicator_of(torch.from_numpy(codes), column_salt(name, salt), spec.indicators).numpy()
+            np.add.at(total, at, counts)
+            np.maximum.at(most, at, counts)
+        return float((total - most).sum())
+
+    return min(range(SALTS), key=met) if columns else 0
+
+
+def _counted(column: Array) -> tuple[Floats, Floats]:
+    """Codes of a column, without what is missing, and the rows that have each."""
+    x = column.astype(np.float64)
+    codes, counts = np.unique(x[~np.isnan(x)], return_counts=True)
+    return codes, counts.astype(np.float64)
 
 
 def table_weights(spec: TableInput) -> Floats:
@@ -149,7 +195,7 @@ def table_weights(spec: TableInput) -> Floats:
             weights.append(1.0)
         elif column.values is not None or column.many:
             weights += [1.0] * (len(column.values) if column.values is not None else MANY_COLUMNS)
-    weights += [1.0] * (SHARED_COLUMNS if spec.growing else 0)
+    weights += [1.0] * (spec.indicators if spec.growing else 0)
     columns = sum(len(column.parts) if isinstance(column, DateColumn) else 1 for column in spec.columns)
     return np.asarray(np.array(weights) / np.sqrt(columns))
 
