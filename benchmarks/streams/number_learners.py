@@ -40,7 +40,9 @@ def by_service(stream: NumberStream, name: str = SERVICE) -> Answered:
     errors, seconds, gate = list[Floats](), list[float](), list[str]()
     covered, widths, unanswered, known = list[Floats](), list[Floats](), 0, list[Floats]()
     features, methods = 0, list[str]()
-    with Model(VectorInput(kind="vector", size=stream.inputs.shape[1]), target=stream.target) as model:
+    spec = stream.input or VectorInput(kind="vector", size=stream.inputs.shape[1])
+    with Model(spec, target=stream.target) as model:
+        model.named = stream.named
         for inputs, targets in stream.batches():
             if model.live is not None:
                 answer = model.predictor().answer(inputs, PredictOptions(level=LEVEL))
@@ -181,8 +183,8 @@ def _back(stream: NumberStream, answers: Floats, rows: Any, plain: bool) -> Floa
 def _boosting(stream: NumberStream, rows: Floats, goals: Floats) -> Callable[[Floats], Floats]:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    coded = [*range(rows.shape[1] - stream.coded, rows.shape[1])] if stream.table is not None else []
-    model: Regressor = HistGradientBoostingRegressor(categorical_features=coded or None, random_state=0)
+    coded = [*stream.coded] or None
+    model: Regressor = HistGradientBoostingRegressor(categorical_features=coded, random_state=0)
     model.fit(rows, goals)
     return model.predict
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.cli.demonstration.prices import HOURS
 from service.cli.demonstration.prices import market as drawn_market
+from service.contract.inputs import InputSpec
 from service.contract.targets import ColumnYardstick, NumberTarget
 
 Floats = NDArray[np.float64]
+Inputs = NDArray[np.floating[Any]]
 
 PRICE_ROWS, PRICE_BATCH = 23_520, 336
 """Rows of elec2 whose prices are not thinned out, and half hours of a week."""
@@ -22,21 +25,24 @@ COLUMNS = ("X", "y", "batch")
 
 @dataclass(frozen=True, eq=False)
 class NumberStream:
-    """inputs [n, d] float32 · targets [n] · batch [n]: from 0, in the order of arrival
+    """inputs [n, d] float32, of tables float64 · targets [n] · batch [n]: from 0, in the order of arrival
 
     target: how a service is asked to learn it, and its yardstick · table [n, c]: the same rows for trees, which take
-    missing values as NaN and categories as codes, in the last `coded` columns; None: as the inputs are.
+    missing values as NaN and categories as codes, in the columns `coded`; None: as the inputs are · input: what a
+    service takes; None: vectors · named: of tables, the name of each value by column and code.
     """
 
     name: str
-    inputs: NDArray[np.float32]
+    inputs: Inputs
     targets: Floats
     batch: NDArray[np.int64]
     target: NumberTarget = field(default_factory=lambda: NumberTarget(kind="number"))
     table: Floats | None = None
-    coded: int = 0
+    coded: tuple[int, ...] = ()
+    input: InputSpec | None = None
+    named: dict[str, dict[float, str]] = field(default_factory=dict)
 
-    def batches(self) -> Iterator[tuple[NDArray[np.float32], Floats]]:
+    def batches(self) -> Iterator[tuple[Inputs, Floats]]:
         """Rows and targets [n, 1] of each batch."""
         for k in range(int(self.batch.max()) + 1):
             of_batch = self.batch == k

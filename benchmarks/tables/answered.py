@@ -67,8 +67,9 @@ def kept(file: Path | None) -> list[Answered]:
     """The records of a file, the last one where a run was done again; none where there is no file."""
     if file is None or not file.exists():
         return []
-    lines = [Answered(**json.loads(line)) for line in file.read_text().splitlines() if line]
-    return list({(r.stream, r.learner): r for r in lines}.values())
+    lines = [json.loads(line) for line in file.read_text().splitlines() if line]
+    runs = [Answered(**line) for line in lines if "mae" in line]
+    return list({(r.stream, r.learner): r for r in runs}.values())
 
 
 def skill(run: Answered, runs: Sequence[Answered]) -> float | None:

@@ -85,7 +85,7 @@ def test_tables_become_vectors() -> None:
     assert stream.inputs.tolist() == [[1, 0, 1, 0, 0], [2, 1, 0, 1, 0], [3, 0, 1, 0, 0], [5, 0, 0, 0, 1]]
     assert stream.table is not None
     assert stream.table[:, 1].tolist() == [0, 1, 0, 2]
-    assert stream.coded == 1
+    assert stream.coded == (len(stream.table[0]) - 1,)
 
 
 def test_a_run_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

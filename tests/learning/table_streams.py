@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 SHOP = TableInput.model_validate(
     {
         "kind": "table",
+        "indicators": 64,
         "columns": [
             {"name": "size", "kind": "number"},
             {"name": "city", "kind": "category"},

@@ -19,7 +19,7 @@ from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Layout, LiftLayout
-from service.learning.network.input_scale import AnyScale
+from service.learning.network.input_scale import AnyScale, scaled_shape
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, lift_of, twice_the_filters
 from service.learning.run import Run
 
@@ -132,7 +132,7 @@ def stays(base: Layout, grown: Callable[[], Ledger], rows: int, solver: Solver) 
     exact = base.exact
     if exact is None or not exact.lift_ahead or exact.lift_rows <= WIDE_ROWS < rows:
         return None
-    ledger, name = grown(), lift_names(base.lifts) or f"none {prod(base.input.shape)}"
+    ledger, name = grown(), lift_names(base.lifts) or f"none {prod(scaled_shape(base.input))}"
     selected = ledger.selected
     head = solver.solve(ledger.learn, ledger.shift, exact.alpha).aligned(selected.names)
     score = balanced_accuracy(head.logits(selected.values(ledger.shift)), selected.labels)

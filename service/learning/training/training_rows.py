@@ -22,6 +22,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.method import Data
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.convolutions import Convolutions, Stage
+from service.learning.network.input_scale import scaled_shape
 from service.learning.network.network import Dense, Network
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
@@ -58,7 +59,7 @@ class TrainingRows:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of a row in training."""
-        return self.network.layout.input.shape if self.moves and not self.thawed else (self.space.width,)
+        return scaled_shape(self.data.input) if self.moves and not self.thawed else (self.space.width,)
 
     @cached_property
     def ledger(self) -> Ledger:
