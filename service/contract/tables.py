@@ -181,6 +181,14 @@ class TableInput(Strict):
         return width
 
 
+def table_facts(spec: object) -> object:
+    """What of a table decides its features: not whether values that are new are taken."""
+    if not isinstance(spec, TableInput):
+        return None
+    columns = [column.model_dump(mode="json", exclude={"new_values"}) for column in spec.columns]
+    return {"columns": columns, "indicators": spec.indicators}
+
+
 def value_text(value: str) -> str:
     """The value of a category as it is kept: NFC, trimmed."""
     return unicodedata.normalize("NFC", value).strip()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from service.contract.inputs import PretrainedBackbone
-from service.contract.tables import TableInput
+from service.contract.tables import TableInput, table_facts
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.network.checkpoint import FROZEN, Tensors, of_kinds
 from service.learning.network.network import Network, parts_of
@@ -39,8 +39,7 @@ def space_id(network: Network) -> str:
         if additions:
             facts[name] = [one.model_dump(mode="json") for one in additions]
     if isinstance(layout.input, TableInput):
-        columns = [one.model_dump(mode="json", exclude={"new_values"}) for one in layout.input.columns]
-        facts["table"] = {"columns": columns, "indicators": layout.input.indicators}
+        facts["table"] = table_facts(layout.input)
     if layout.numbers is not None:
         facts["numbers"] = layout.numbers.model_dump(mode="json")
     sha = hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode() + b"\0")

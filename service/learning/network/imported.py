@@ -18,12 +18,17 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBackbone, PretrainedBackbone, TextInput
+from service.contract.tables import TableInput, table_facts
 from service.errors import InvalidContent
 from service.learning.network.checkpoint import SERVED, BlockLayout, Checkpoint, Layout, Tensors, kind_of, source_head
 from service.learning.network.input_scale import InputScale, declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
 
 AT = "/weights"
+TABLES_AS_EXPORTED = (
+    "Weights of an architecture do not say how rows of a table become numbers. Import a version as it was exported, or "
+    "send rows."
+)
 OTHER_SCALE = "The file scales its inputs in another way than this model declares. Make a model with its scale."
 UNFIT = (AssertionError, AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
 """Errors of a network whose parts do not fit together."""
@@ -58,6 +63,8 @@ def imported(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Check
 def _of_architecture(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Checkpoint:
     """Makes a network of a known architecture, whose tensors are named part/name or part.name."""
     assert foreign.architecture is not None
+    if isinstance(spec, TableInput):
+        raise InvalidContent.at(AT, TABLES_AS_EXPORTED)
     backbone = foreign.architecture.backbone
     scale = _scale(foreign, spec)
     weights = None
@@ -154,8 +161,10 @@ def _exported(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Chec
             f"The file takes inputs of kind {layout.input.kind} and shape {list(layout.input.shape)}; this model takes "
             f"{spec.kind} and {list(spec.shape)}.",
         )
+    check_columns(layout, spec)
     check_numbers(layout)
     parts = _parts(foreign.tensors)
+    values = checked_values(spec, parts)
     backbone = layout.backbone
     if isinstance(backbone, PretrainedBackbone) and "backbone.0" not in parts:
         parts["backbone.0"] = pretrained(backbone)
@@ -168,7 +177,7 @@ def _exported(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Chec
     try:
         _scale(foreign, spec)
         network = build(checkpoint)
-        rebuilt, layout = parts_of(network) | heads, layout_of(network, foreign.classes)
+        rebuilt, layout = parts_of(network) | heads | values, layout_of(network, foreign.classes)
     except UNFIT as error:
         raise _unfit(error) from None
     for part in sorted(rebuilt.keys() | parts.keys()):
@@ -239,6 +248,27 @@ def _unfit(error: Exception) -> InvalidContent:
     if "floating point" in fault:
         fault = "some hold whole numbers, and weights are fractions (F64, F32, F16 or BF16)"
     return InvalidContent.at(AT, f"The tensors do not fit together: {fault}.")
+
+
+def check_columns(layout: Layout, spec: InputSpec) -> None:
+    """Checks that a table has the very columns of the model. Raises InvalidContent."""
+    if isinstance(spec, TableInput) and table_facts(layout.input) != table_facts(spec):
+        raise InvalidContent.at(
+            "/layout/input",
+            "The columns of the file's table are not those of this model. Make a model with its columns.",
+        )
+
+
+def checked_values(spec: InputSpec, parts: Mapping[str, Tensors]) -> dict[str, Tensors]:
+    """The part of learned values, where inputs are tables. Raises InvalidContent where it does not fit the columns."""
+    if not isinstance(spec, TableInput):
+        return {}
+    held = parts.get("values", {})
+    wanted = {str(place) for place in spec.growing}
+    sound = all(t.ndim == 1 and t.dtype == torch.float64 and bool(torch.isfinite(t).all()) for t in held.values())
+    if held.keys() != wanted or not sound:
+        raise InvalidContent.at(AT, 'The part "values" does not hold the learned values of each column without a list.')
+    return {"values": held} if held else {}
 
 
 LARGEST_LAYER = 2**28

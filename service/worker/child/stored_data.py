@@ -16,6 +16,7 @@ from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array, FeatureRows, Rows, bounded
 from service.learning.data.serialization import unpack_rows
+from service.learning.imported_classes import foreign
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_bounded_rows
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
@@ -128,7 +129,8 @@ class StoredData:
         if not isinstance(self.input, TableInput):
             return None
         own = LearnedValues.of(self.input, (self._values[b] for b in self.learned if b in self._values))
-        if base is None or all(b in self._values for b in self._known):
+        named = all(b in self._values for b in self._known)
+        if base is None or (named and not foreign(base)):
             return own
         return own.with_values(learned_values(base))
 

@@ -1,0 +1,72 @@
+"""Versions of tables are imported as they were exported: with their columns, their scale and the values they know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.contract.inputs import Architecture, MlpBackbone
+from service.contract.tables import TableInput
+from service.errors import InvalidContent
+from service.learning.methods import resolve
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.imported import Foreign, imported
+from service.learning.network.values import learned_values
+from service.learning.run import Run
+from service.learning.update import learn
+from service.serving.predictor import Predictor
+from tests.learning.memory_data import MemoryData
+from tests.learning.table_streams import CITY, LATE, SHOP, class_rows, shop
+
+ROWS = shop(9, seed=4, cities=("Oslo", LATE))
+
+
+@pytest.fixture(scope="module")
+def exported() -> Checkpoint:
+    data = MemoryData(SHOP, Architecture(), [], class_rows("bat_0", shop(80)))
+    return learn(None, data, *resolve({"name": "ridge", "lift": "none"}), Run()).checkpoint
+
+
+def foreign(version: Checkpoint, **changes: Any) -> Foreign:
+    tensors = {f"{p}/{n}": t.numpy() for p, ts in version.parts.items() for n, t in ts.items()} | changes
+    kept = {name: array for name, array in tensors.items() if array is not None}
+    return Foreign(kept, version.classes, version.layout.model_dump(mode="json"))
+
+
+def nowhere(_: object) -> Any:
+    raise AssertionError
+
+
+def test_an_exported_version_answers_the_same_and_knows_its_values(exported: Checkpoint) -> None:
+    came = imported(foreign(exported), SHOP, nowhere)
+    assert np.allclose(Predictor(came).answer(ROWS).values, Predictor(exported).answer(ROWS).values, atol=1e-6)
+    assert learned_values(came).codes[CITY].tolist() == learned_values(exported).codes[CITY].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({f"values/{CITY}": None}, 'The part "values"'),
+        ({f"values/{CITY}": np.zeros((2, 2))}, 'The part "values"'),
+        ({f"values/{CITY}": np.array([np.nan])}, 'The part "values"'),
+        ({"scale/knots": None}, "knots"),
+        ({"scale/knots": np.zeros((3, 2))}, "do not fit together"),
+    ],
+    ids=["no values", "values of a matrix", "values that are no codes", "no knots", "other knots"],
+)
+def test_what_does_not_fit_is_refused(exported: Checkpoint, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidContent, match=said):
+        imported(foreign(exported, **changes), SHOP, nowhere)
+
+
+def test_other_columns_and_plain_weights_are_refused_with_the_remedy(exported: Checkpoint) -> None:
+    columns = [column.model_dump() for column in SHOP.columns]
+    columns[0]["name"] = "weight"
+    other = TableInput.model_validate({"kind": "table", "columns": columns, "indicators": SHOP.indicators})
+    with pytest.raises(InvalidContent, match="The columns of the file's table"):
+        imported(foreign(exported), other, nowhere)
+    plain = Foreign({}, ("a", "b"), architecture=Architecture(backbone=MlpBackbone(name="mlp")))
+    with pytest.raises(InvalidContent, match="Import a version as it was exported"):
+        imported(plain, SHOP, nowhere)
