@@ -42,6 +42,14 @@ class UnknownLabels(InvalidContent, slug="unknown-labels", title="Unknown labels
     """Labels that the model's vocabulary does not have: a typo must not become a class."""
 
 
+class UnknownValues(InvalidContent, slug="unknown-values", title="Unknown values"):
+    """Values that a category of a table does not have, where new ones are not to be taken."""
+
+
+class TooManyValues(InvalidContent, slug="too-many-values", title="Too many values"):
+    """The categories of a table would have more values than a model may have; `column`: the one with the most."""
+
+
 class MethodRefused(InvalidContent, slug="method-refused", title="The method cannot do this"):
     """The method, or a parameter of it, cannot work here; the sentence names those that would."""
 

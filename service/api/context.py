@@ -21,8 +21,9 @@ from service.api.limits.turns import Turns
 from service.api.reader.process import Reader
 from service.api.update_watcher import Watcher
 from service.api.validation import validated
+from service.contract.requests import CreateModel
 from service.errors import InvalidContent
-from service.intake.json_body import JsonBody, read_object
+from service.intake.json_body import MODEL_MEMBERS, MOST_MEMBERS, JsonBody, read_object
 from service.registry.idempotency import Attempt
 from service.runtime import Runtime
 from service.serving.batching.batcher import Batcher
@@ -114,7 +115,8 @@ def body_of(
 ) -> tuple[M, JsonBody]:
     """The checked body as a request; with `empty`, no body at all counts as {}. Raises BrokenJSON, InvalidContent."""
     data: bytes = request.scope["tsuika.body"]
-    body = read_object(data or b"{}" if empty else data)
+    most = MODEL_MEMBERS if kind is CreateModel else MOST_MEMBERS
+    body = read_object(data or b"{}" if empty else data, most=most)
     return validated(kind, body, context), body
 
 

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from service.api.bodies.row_bodies import input_of
 from service.contract.enums import Family, Retention
-from service.contract.inputs import Architecture, ImageInput, InputSpec, PretrainedBackbone, VectorInput, misfit
+from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, VectorInput, misfit, too_wide
 from service.contract.requests import MethodChoice
+from service.contract.tables import TableInput
 from service.contract.targets import ColumnYardstick, Target
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.auto import AutoParams
@@ -145,16 +146,24 @@ def check_target(target: Target, spec: InputSpec, classes: Collection[str] = ())
     for column, pointer in ((target.from_, "/target/from"), (yardstick, "/target/yardstick/column")):
         if column is None:
             continue
-        if not isinstance(spec, VectorInput):
-            kind = "images" if isinstance(spec, ImageInput) else "texts"
-            raise InvalidContent.at(pointer, f"Only vectors have columns, and the inputs are {kind}. Leave it out.")
-        if column >= spec.size:
-            places = f"0 to {spec.size - 1}" if spec.size > 1 else "0 alone"
+        if not isinstance(spec, VectorInput | TableInput):
+            sentence = f"Only vectors and tables have columns, and the inputs are {spec.kind}s. Leave it out."
+            raise InvalidContent.at(pointer, sentence)
+        [size] = spec.shape
+        if column >= size:
+            places = f"0 to {size - 1}" if size > 1 else "0 alone"
             raise InvalidContent.at(pointer, f"Rows have no column {column}: places are {places}.")
+        if isinstance(spec, TableInput) and spec.columns[column].kind != "number":
+            of = spec.columns[column]
+            sentence = f"{of.name} is a column of kind {of.kind}, and a number is due. Name a column of numbers."
+            raise InvalidContent.at(pointer, sentence)
 
 
 def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> None:
-    """Raises InvalidContent where the backbone cannot take such inputs, or has no `weights` (name -> file) here."""
+    """Raises InvalidContent where the backbone cannot take such inputs, or has no `weights` (name -> file) here; and
+    where the columns of a table are too many."""
+    if reason := too_wide(spec):
+        raise InvalidContent.at("/input/columns", reason)
     if isinstance(architecture.backbone, PretrainedBackbone):
         admission.check(spec, architecture.backbone, weights)
     elif reason := misfit(spec, architecture.backbone):

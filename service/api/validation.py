@@ -23,6 +23,9 @@ NAME = (
     "A model's name has lower-case letters, digits, dots, dashes and underscores; it begins with a letter or digit and "
     "has at most 100 characters."
 )
+TEXT_COLUMN = (
+    "Columns of text come later. Leave it out, send what it says as a category, or make a model of texts of it alone."
+)
 FOLLOWS = "default_factory_not_called"
 """A default that depends on a field that is wrong: no fault of its own."""
 REMEDIES = {
@@ -94,6 +97,8 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
             return pointer, _sentence(str(fault["ctx"]["error"]))
         case "union_tag_invalid" | "union_tag_not_found":
             by = str(fault["ctx"]["discriminator"]).strip("'")
+            if pointer.startswith("/input/columns/") and fault["ctx"].get("tag") == "text":
+                return f"{pointer}/{by}", TEXT_COLUMN
             one_of = f" is one of {tags}." if (tags := fault["ctx"].get("expected_tags")) else " is missing."
             return f"{pointer}/{by}", f"{name}.{by}{one_of}"
         case "string_pattern_mismatch" if pointer == "/name":

@@ -66,6 +66,15 @@ class Retention(StrEnum):
     """None."""
 
 
+class NewValues(StrEnum):
+    """What becomes of values of an open category that no batch of the model has had."""
+
+    TAKE = "take"
+    """They are taken, and told in the report."""
+    REFUSE = "refuse"
+    """The rows are refused."""
+
+
 class BatchState(StrEnum):
     """State of a batch, computed: the first that holds, from the bottom up."""
 

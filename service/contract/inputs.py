@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from service.contract.strict import Listed, Strict
-from service.contract.tables import TableInput
+from service.contract.tables import MANY_COLUMNS, TableInput
 
 MOST_NUMBERS = 100_000
 """Most numbers of a vector."""
@@ -49,6 +49,12 @@ Scale = RangeScale | MomentsScale
 
 WIDEST_EXACT = 4096
 """Most features M of which exact sums are kept: they take 8 (M + 1)^2 bytes of the memory of a process."""
+
+
+LEAST_LIFT = 100
+"""Random features that stand beside those of a table at the least."""
+MOST_FEATURES = WIDEST_EXACT - LEAST_LIFT
+"""Most features of a row of a table."""
 
 
 class VectorInput(Strict):
@@ -165,6 +171,18 @@ def misfit(spec: InputSpec, backbone: Backbone) -> str | None:
             f"rows have {spec.size:,}. Wider vectors have identity, where auto and ridge learn them through a lift."
         )
     return None
+
+
+def too_wide(spec: InputSpec) -> str | None:
+    """The sentence why the columns of a table are too many; None where they are not."""
+    if not isinstance(spec, TableInput) or spec.features <= MOST_FEATURES:
+        return None
+    return (
+        f"These columns come to {spec.features:,} features a row, and exact sums are kept of at most "
+        f"{MOST_FEATURES:,}: a number has {2 + spec.pieces} of them here, a declared value one, a column of many "
+        f"values {MANY_COLUMNS}. "
+        "Leave columns out, or lists of values."
+    )
 
 
 class Architecture(Strict):

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.contract.enums import NewClasses, Promotion, Retention
+from service.contract.enums import NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
 from service.contract.strict import Listed, Strict
-from service.contract.targets import ClassTarget, Level, Target, Yardstick
+from service.contract.target_columns import with_places
+from service.contract.targets import TARGET, ClassTarget, Level, Target, Yardstick
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
@@ -94,6 +95,12 @@ class CreateModel(Strict):
         default=500, ge=1, le=100_000, description="Learning rows that exemplars keeps, shared by the classes."
     )
 
+    @field_validator("target", mode="before")
+    @classmethod
+    def _of_input(cls, target: Any, info: ValidationInfo) -> Any:
+        placed = with_places(target, info.data.get("input"))
+        return TARGET.validate_json(json.dumps(placed), strict=True) if isinstance(placed, dict) else placed
+
     @field_validator("gate", mode="before")
     @classmethod
     def _of_target(cls, gate: Any, info: ValidationInfo) -> Any:
@@ -116,7 +123,8 @@ class PatchTarget(Strict):
 
 
 class PatchModel(Strict):
-    """What may change on a model. Validated with the model's target as `target` in the context."""
+    """What may change on a model. Validated with the model's target as `target` and its input as `input` in the
+    context."""
 
     method: MethodChoice | None = None
     gate: AnyPolicy | None = Field(
@@ -135,6 +143,12 @@ class PatchModel(Strict):
     @classmethod
     def _of_target(cls, gate: Any, info: ValidationInfo) -> Any:
         return _policy(gate, (info.context or {}).get("target", ClassTarget()))
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _of_input(cls, target: Any, info: ValidationInfo) -> Any:
+        placed = with_places(target, (info.context or {}).get("input"))
+        return PatchTarget.model_validate_json(json.dumps(placed), strict=True) if isinstance(placed, dict) else placed
 
 
 class ClassNames(Strict):
@@ -196,6 +210,9 @@ class CreateBatch(Strict):
     groups: Groups
     source: str | None = Field(default=None, max_length=LONGEST_SOURCE, description="Where the rows come from.")
     new_classes: NewClasses = NewClasses.REFUSE
+    new_values: NewValues | None = Field(
+        default=None, description="Of open categories of a table: take or refuse; by default as each column says."
+    )
     again: bool = Field(default=False, description="Count the same content and source a second time.")
 
 
@@ -222,6 +239,9 @@ class CreateUpdate(Strict):
     groups: Groups
     source: str | None = Field(default=None, max_length=LONGEST_SOURCE)
     new_classes: NewClasses = NewClasses.REFUSE
+    new_values: NewValues | None = Field(
+        default=None, description="Of open categories of a table: take or refuse; by default as each column says."
+    )
     again: bool = False
     method: MethodChoice | None = None
     seed: int = Field(default=0, ge=0, le=2**31 - 1)

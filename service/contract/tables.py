@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from service.contract.enums import NewValues
 from service.contract.strict import Listed, Strict
 
 MOST_COLUMNS = 1000
@@ -35,16 +37,29 @@ DATE_PARTS = {"hour": 4, "weekday": 7, "year": 4}
 """Features of each part of a date: hour and year as sine and cosine of one and two turns, a flag for each weekday."""
 
 
-def _cleaned(name: str) -> str:
-    cleaned = unicodedata.normalize("NFC", name).strip()
-    if not cleaned:
-        raise ValueError("the name of a column is not blank")
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in cleaned):
-        raise ValueError("the name of a column has no control, format or surrogate characters")
-    return cleaned
+def _cleaned(subject: str) -> Callable[[str], str]:
+    def clean(name: str) -> str:
+        cleaned = value_text(name)
+        if not cleaned:
+            raise ValueError(f"{subject} is not blank")
+        if any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in cleaned):
+            raise ValueError(f"{subject} has no control, format or surrogate characters")
+        return cleaned
+
+    return clean
 
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_cleaned)]
+def value_text(value: str) -> str:
+    """The value of a category as it is kept: NFC, trimmed."""
+    return unicodedata.normalize("NFC", value).strip()
+
+
+ColumnName = Annotated[
+    str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_cleaned("the name of a column"))
+]
+DeclaredValue = Annotated[
+    str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_cleaned("the value of a category"))
+]
 
 
 class ColumnRange(Strict):
@@ -72,22 +87,24 @@ class CategoryColumn(Strict):
 
     kind: Literal["category"]
     name: ColumnName
-    values: Listed[Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]] | None = Field(
+    values: Listed[DeclaredValue] | None = Field(
         default=None, min_length=1, max_length=MOST_VALUES, description="All there are: any other is refused."
     )
     many: bool = Field(
         default=False,
         description="For identifiers, of which there are more than anybody lists: their values share 256 indicators.",
     )
-    new_values: Literal["take", "refuse"] = Field(
-        default="take", description="Whether values that no batch has had yet are taken, and told in the report."
+    new_values: NewValues = Field(
+        default=NewValues.TAKE,
+        description="Whether values that no batch has had yet are taken, and told in the report; a request may say "
+        "otherwise.",
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> CategoryColumn:
         if self.values is not None and self.many:
             raise ValueError("give values or many, not both: many is for values that nobody lists")
-        if self.values is not None and len(set(map(value_text, self.values))) != len(self.values):
+        if self.values is not None and len(set(self.values)) != len(self.values):
             raise ValueError("values lists each value once")
         return self
 
@@ -187,11 +204,6 @@ def table_facts(spec: object) -> object:
         return None
     columns = [column.model_dump(mode="json", exclude={"new_values"}) for column in spec.columns]
     return {"columns": columns, "indicators": spec.indicators}
-
-
-def value_text(value: str) -> str:
-    """The value of a category as it is kept: NFC, trimmed."""
-    return unicodedata.normalize("NFC", value).strip()
 
 
 def value_code(text: str) -> float:

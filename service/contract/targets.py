@@ -27,7 +27,11 @@ class ClassTarget(Strict):
 class ColumnYardstick(Strict):
     """The value of a column of the row."""
 
-    column: int = Field(ge=0, description="Place of the column, counted from 0.")
+    column: int = Field(
+        ge=0,
+        description="Place of the column, counted from 0; or, of a table, its name.",
+        json_schema_extra={"type": ["integer", "string"]},
+    )
 
 
 Yardstick = Literal["mean", "last"] | ColumnYardstick
@@ -67,8 +71,9 @@ class NumberTarget(Strict):
         default=None,
         alias="from",
         ge=0,
-        description="A column of the row (its place, from 0): the difference to it is learned, and it is added back. "
-        "For levels that wander.",
+        description="A column of the row (its place, from 0; of a table, its name, too): the difference to it is "
+        "learned, and it is added back. For levels that wander.",
+        json_schema_extra={"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "null"}]},
     )
     yardstick: Yardstick | None = Field(
         default=None,

@@ -27,6 +27,8 @@ ROWS, LABELS, TARGETS, GROUPS = "inputs", "labels", "targets", "groups"
 MOST_MEMBERS = 1_000
 """Members of all objects of a body together, and lists in it, but for its rows: each takes a hundred times its text in
 memory, and no well-meant body comes near."""
+MODEL_MEMBERS = 10_000
+"""The same of a body that makes a model, which may describe a thousand columns."""
 LEFT_RAW_BYTES = 256
 """Rows shorter than this are not worth cutting out."""
 _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
@@ -45,19 +47,20 @@ class JsonBody:
     groups: msgspec.Raw | Any = None
 
 
-def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
-    """The object that a body holds; long members that are named in `apart` are cut out.
+def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,), most: int = MOST_MEMBERS) -> JsonBody:
+    """The object that a body holds; long members that are named in `apart` are cut out. What is left has at most so
+    many members of objects, and lists.
 
     Raises BrokenJSON, InvalidContent.
     """
     try:
         raws = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        members = _checked(data, MOST_ROWS)  # finds the fault, or takes what msgspec does not
+        members = _checked(data, MOST_ROWS, most)  # finds the fault, or takes what msgspec does not
         return JsonBody(members, data, *map(members.get, (ROWS, LABELS, TARGETS, GROUPS)))
     cut = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
     text = _without(data, cut)
-    members = _checked(text)
+    members = _checked(text, most, most)
     values = {**members, **cut}
     return JsonBody(members, text, *map(values.get, (ROWS, LABELS, TARGETS, GROUPS)))
 
@@ -103,9 +106,9 @@ def _is_worth_cutting(name: str, raw: msgspec.Raw) -> bool:
     return len(text) >= LEFT_RAW_BYTES and (name == ROWS or text.tobytes().startswith(b"["))
 
 
-def check_few(text: bytes, value: Any, pointer: str = "") -> None:
+def check_few(text: bytes, value: Any, pointer: str = "", most: int = MOST_MEMBERS) -> None:
     """Raises InvalidContent where a value, parsed from `text`, has more members or lists than any body needs."""
-    if text.count(b"[") <= MOST_MEMBERS and text.count(b":") <= MOST_MEMBERS:
+    if text.count(b"[") <= most and text.count(b":") <= most:
         return
     lists = members = 0
     pending = [value]
@@ -117,8 +120,8 @@ def check_few(text: bytes, value: Any, pointer: str = "") -> None:
             members, children = members + len(item), list(item.values())
         else:
             continue
-        if max(lists, members) > MOST_MEMBERS:
-            raise _too_many(MOST_MEMBERS, pointer)
+        if max(lists, members) > most:
+            raise _too_many(most, pointer)
         pending += [child for child in children if isinstance(child, list | dict)]
 
 
@@ -145,11 +148,11 @@ def _address(data: bytes | memoryview) -> int:
     return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
 
 
-def _checked(data: bytes, most: int = MOST_MEMBERS) -> dict[str, Any]:
-    value = read_value(data, "", most)
+def _checked(data: bytes, most_read: int, most: int) -> dict[str, Any]:
+    value = read_value(data, "", most_read)
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object: {...}.", [("", "An object is due here.")])
-    check_few(data, value)
+    check_few(data, value, most=most)
     return value
 
 

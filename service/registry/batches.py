@@ -67,12 +67,13 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
 
 
 def vocabulary(session: Session, model: Model) -> dict[str, list[str]]:
-    """The values that batches of a model of tables brought, by column, in order."""
+    """The values that batches of a model of tables brought and that were not retracted, by column, in order."""
     spec = INPUT_SPEC.validate_python(model.input)
     if not isinstance(spec, TableInput) or not spec.growing:
         return {}
     names: dict[str, set[str]] = {column.name: set() for column in spec.growing.values()}
-    for values in session.scalars(select(Batch.values).where(Batch.model_id == model.id)):
+    query = select(Batch.values).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
+    for values in session.scalars(query):
         for column, counts in (values or {}).items():
             names[column].update(counts)
     return {column: sorted(known) for column, known in names.items()}

@@ -22,6 +22,7 @@ from service.api.limits.request_checks import Scope
 from service.api.problems import Headers
 from service.api.routes import predictions
 from service.errors import Busy, DeadlinePassed, TsuikaError
+from service.intake.kinds.rows import NO_NAMES
 from service.server.exchange import Request
 from service.serving.answers import Answer, check_knows, is_long
 from service.serving.kinds.kind import USUAL, RowAnswers
@@ -94,7 +95,7 @@ class _Prediction:
 
     def __init__(self, fast_path: FastPath, request: Request, loaded: Loaded) -> None:
         self._fast_path, self._request, self._loaded = fast_path, request, loaded
-        self._options = USUAL
+        self._options, self._names = USUAL, NO_NAMES
         request.pending = self
         fast_path.open_requests += 1
 
@@ -107,18 +108,18 @@ class _Prediction:
             until = prediction_bodies.deadline(scope)
             question = prediction_bodies.read_at_once(scope, bytes(request.body), loaded)
             if question is not None:
-                self._options = loaded.settled(question[1])
+                self._options, self._names = loaded.settled(question.options), question.names
         except Busy as busy:
             self.refuse(busy)
             return
         except Exception:  # the application meets it again, and reports it
             question = None
-        if question is not None and is_long(loaded, len(question[0]), self._options):
+        if question is not None and is_long(loaded, len(question.rows), self._options):
             scope[prediction_bodies.READ], question = question, None
         if question is None:
             self._decline()
             return
-        batcher.submit(self, loaded.predictor, question[0], self._options, until)
+        batcher.submit(self, loaded.predictor, question.rows, self._options, until)
 
     def leave(self) -> None:
         """The client has disconnected."""
@@ -133,7 +134,7 @@ class _Prediction:
         if self._request.connection.congested:
             self._decline()
         else:
-            self._write(Answer(self._loaded, result, self._options))
+            self._write(Answer(self._loaded, result, self._options, self._names))
 
     def set_exception(self, exception: Exception, /) -> None:
         """Refuses a question that is too late; the application reports faults of the rows."""

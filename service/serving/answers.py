@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.errors import KnowsNothing
+from service.intake.kinds.tables import ValueNames
 from service.learning.data.rows import Array
 from service.serving.kinds.kind import USUAL, PredictOptions, RowAnswers
 from service.serving.kinds.output_tensors import OutputTensor
@@ -18,11 +19,13 @@ PIECE = 256
 
 @dataclass(eq=False)
 class Answer:
-    """What one version answers to n rows, as these options asked."""
+    """What one version answers to n rows, as these options asked. `names`: values of open categories in the rows, of a
+    table, by their code."""
 
     loaded: Loaded
     answers: RowAnswers
     options: PredictOptions = USUAL
+    names: ValueNames = field(default_factory=dict)
 
     @property
     def version(self) -> int:

@@ -22,7 +22,6 @@ from service.learning.data.target_grid import NumberGrid
 from service.server import fast_path
 from service.server.fast_path import FastPath
 from service.server.protocol import HttpProtocol
-from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from tests.api.conftest import Api, MakeApi
 from tests.making import keep_version, make_number_model, make_version, number_checkpoint
@@ -194,7 +193,7 @@ def test_numbers_are_answered_on_the_fast_path_too(port: Port) -> None:
 def test_the_question_of_a_long_answer_is_read_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     read, seen = prediction_bodies.read_question, list[int]()
 
-    def counted(data: bytes, loaded: Loaded) -> tuple[prediction_bodies.Rows, PredictOptions]:
+    def counted(data: bytes, loaded: Loaded) -> prediction_bodies.Question:
         seen.append(len(data))
         return read(data, loaded)
 

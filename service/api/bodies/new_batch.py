@@ -9,13 +9,15 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.api.bodies.row_bodies import BodyRows
+from service.api.bodies.row_bodies import BodyRows, input_of
 from service.api.idempotent_posts import Swept
 from service.api.reader.process import Ended
 from service.api.reader.store_rows import Making
-from service.contract.enums import NewClasses
+from service.contract.enums import NewClasses, NewValues
 from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
+from service.contract.tables import TableInput
 from service.errors import Busy
+from service.intake.kinds import brought_values
 from service.intake.kinds.labels import too_many_classes, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS, NAMELESS
 from service.learning.data.sides import SETTLING_ROWS, Folding
@@ -25,6 +27,8 @@ from service.registry.sql.tables import Batch, Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.upkeep import gc
+
+REFUSE = NewValues.REFUSE
 
 
 class NewBatch:
@@ -52,12 +56,14 @@ class NewBatch:
     def store(self) -> None:
         """Puts the rows into the store, unless the same ones are there.
 
-        Raises UnknownLabels, here without holding anybody up, and again in the transaction, where it counts.
+        Raises UnknownLabels, UnknownValues, TooManyValues, here without holding anybody up, and again in the
+        transaction, where it counts.
         """
         digest, order = self._rows.digest(), self._order
         with self._runtime.database.reading() as session:
             model = models.get(session, self._name)
             self._check_vocabulary(session, model)
+            self._check_values(session, model)
             self._known = None if order.again else batches.same(session, model, digest, order.source)
             if self._known is not None:
                 return
@@ -89,6 +95,7 @@ class NewBatch:
         arrival = self._stored[-1]
         model = models.get(session, self._name)
         self._check_vocabulary(session, model)
+        self._check_values(session, model)
         models.add_classes(session, model, list(self._rows.labels.places))
         batch, self._accepted = batches.accept(session, model, arrival)
         if self._accepted and not self._runtime.store.has(self._area, arrival.stored_digest):
@@ -106,6 +113,16 @@ class NewBatch:
         )
         if not first and (refused := unknown_labels(places, model.classes, model.name)):
             raise refused
+
+    def _check_values(self, session: Session, model: Model) -> None:
+        """Raises UnknownValues for new values of a category that is to have none, TooManyValues."""
+        values, spec = self._rows.values, input_of(model)
+        if not values.columns or not isinstance(spec, TableInput):
+            return
+        known = batches.vocabulary(session, model)
+        refusing = [c.name for c in spec.growing.values() if (self._order.new_values or c.new_values) is REFUSE]
+        brought_values.check_new(values, known, refusing, model.name)
+        brought_values.check_room(values, known)
 
     def _settled(self, folding: Folding | None, secret: bytes) -> Folding | None:
         """How the rows of the model are folded: settled for good by the first body that has enough of them."""

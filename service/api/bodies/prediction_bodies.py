@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from service.api.limits.request_checks import Scope, check_query, header, media_type
@@ -16,12 +17,14 @@ from service.api.validation import validated
 from service.contract import requests
 from service.contract.media import JPEG, PNG
 from service.contract.requests import LONGEST_SOURCE
+from service.contract.tables import TableInput
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
 from service.intake.formats.fast_json import read_usual, read_wide
 from service.intake.formats.raw import READERS
-from service.intake.json_body import JsonBody, read_object
-from service.intake.kinds.rows import read_row, read_rows
+from service.intake.json_body import JsonBody, pointer_to, read_object
+from service.intake.kinds.rows import NO_NAMES, read_named_rows, read_row
+from service.intake.kinds.tables import ValueNames, most_rows, reader_of
 from service.serving.kinds.kind import USUAL, PredictOptions
 from service.serving.loaded_versions import Loaded
 
@@ -30,6 +33,8 @@ SMALL_BODY_BYTES = 64 * 1024
 STRICT_BODY_BYTES = 16 * 1024
 """A longer JSON body that the fast reader does not take is decoded in a thread: the strict readers take half a
 microsecond a byte where a row is wrong."""
+LOOP_CELLS = 2**15
+"""Rows of a table of more cells are decoded in a thread: about 3 ms, however short their text is."""
 MOST_TOP = 1000
 LEVEL_IN_QUERY = re.compile(r"0?\.[0-9]{1,20}")
 TIMEOUT = b"tsuika-timeout-ms"
@@ -42,6 +47,14 @@ READ = "tsuika.question"
 
 Rows = NDArray[Any]
 T = TypeVar("T")
+
+
+class Question(NamedTuple):
+    """The rows of a prediction, and how to answer them. `names`: values of open categories in them, of a table."""
+
+    rows: Rows
+    options: PredictOptions = USUAL
+    names: ValueNames = NO_NAMES
 
 
 class PredictMembers(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,7 +72,7 @@ def target_of(scope: Scope, methods: tuple[str, ...], path: re.Pattern[str]) -> 
     return (match[1], match[2]) if match else None
 
 
-async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
+async def read(scope: Scope, body: bytes, loaded: Loaded) -> Question:
     """The rows of a GET or POST, and how to answer them; a large body is decoded in a thread.
 
     Raises BrokenJSON, InvalidContent, TooLarge, UnsupportedMedia.
@@ -68,7 +81,7 @@ async def read(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Predict
     return question if question is not None else await asyncio.to_thread(_read, scope, media_type(scope), body, loaded)
 
 
-def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions] | None:
+def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> Question | None:
     """As `read`, where decoding takes less time than a thread; else None."""
     media = media_type(scope)
     if _is_long(scope, media, body, loaded):
@@ -81,16 +94,18 @@ def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> tuple[Rows, Predi
 
 def _is_long(scope: Scope, media: str, body: bytes, loaded: Loaded) -> bool:
     """Whether decoding takes so long that others would notice."""
-    images = loaded.input.kind == "image"
+    images, table = loaded.input.kind == "image", loaded.input.kind == "table"
     if scope["method"] != "POST":
         query: bytes = scope["query_string"]
         return images and (b"{" in query or b"%7B" in query.upper())
     if media in READERS:
         return media in (PNG, JPEG)
-    return len(body) > SMALL_BODY_BYTES or (images and body.count(b"{") > 1)
+    if len(body) > SMALL_BODY_BYTES or (images and body.count(b"{") > 1):
+        return True
+    return table and most_rows(body) * loaded.input.shape[0] > LOOP_CELLS
 
 
-def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
+def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question:
     if scope["method"] != "POST":
         return read_query(scope["query_string"], loaded)
     reader = READERS.get(media)
@@ -98,10 +113,10 @@ def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> tuple[Rows, 
         refuse_query(scope["query_string"])
         return read_question(body, loaded)
     options = options_of_query(scope["query_string"])
-    return reader(body, loaded.input, loaded.model), options
+    return Question(reader(body, loaded.input, loaded.model), options)
 
 
-def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
+def read_question(data: bytes, loaded: Loaded) -> Question:
     """Rows of a JSON body, and how to answer them; usual vectors stay float64 until they are batched.
 
     Raises BrokenJSON, InvalidContent.
@@ -110,41 +125,86 @@ def read_question(data: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
         return quick
     body = read_object(data)
     options = read_options(body)
-    return read_rows(body.rows, loaded.input, loaded.model), options
+    rows, names = read_named_rows(body.rows, loaded.input, loaded.model)
+    check_added_back(rows, loaded)
+    return Question(rows, options, names)
 
 
-def _read_quickly(data: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions] | None:
+def _read_quickly(data: bytes, loaded: Loaded) -> Question | None:
     """As `read_question`, of the usual body; None for any other."""
     if loaded.input.kind == "text":
         return None
+    if loaded.input.kind == "table":
+        return _table_quickly(data, loaded)
     read_quickly = read_wide if loaded.input.kind == "vector" else read_usual
     if (fast := read_quickly(data, loaded.input.shape)) is None:
         return None
     rows, top, level = fast
     if top is None and level is None:
-        return rows, USUAL
+        return Question(rows)
     within = (top is None or 1 <= top <= MOST_TOP) and (level is None or LEAST_LEVEL <= level <= MOST_LEVEL)
-    return (rows, PredictOptions(top, level=level)) if within else None
+    return Question(rows, PredictOptions(top, level=level)) if within else None
+
+
+def _table_quickly(data: bytes, loaded: Loaded) -> Question | None:
+    """As `_read_quickly`, of rows of a table."""
+    assert isinstance(loaded.input, TableInput)
+    if (quick := reader_of(loaded.input).read_usual(data)) is None:
+        return None
+    rows, names, members = quick
+    place = loaded.predictor.kind.added_back
+    if place is not None and np.isnan(rows[:, place]).any():
+        return None
+    if not members:
+        return Question(rows, USUAL, names)
+    try:
+        return Question(rows, _usual_options({"inputs": [], **members}), names)
+    except msgspec.ValidationError:
+        return None
 
 
 def read_options(body: JsonBody) -> PredictOptions:
     """`top`, `level` and `source` of a body: pydantic explains what msgspec refuses. Raises InvalidContent."""
     try:
-        fast = msgspec.convert(body.members, PredictMembers)
-        return PredictOptions(None if fast.top is msgspec.UNSET else fast.top, fast.source, fast.level)
+        return _usual_options(body.members)
     except msgspec.ValidationError:
         explained = validated(requests.Predict, body)
         top = explained.top if "top" in explained.model_fields_set else None
         return PredictOptions(top, explained.source, explained.level)
 
 
-def read_query(query: bytes, loaded: Loaded) -> tuple[Rows, PredictOptions]:
+def _usual_options(members: dict[str, Any]) -> PredictOptions:
+    """Raises msgspec.ValidationError."""
+    fast = msgspec.convert(members, PredictMembers)
+    return PredictOptions(None if fast.top is msgspec.UNSET else fast.top, fast.source, fast.level)
+
+
+def read_query(query: bytes, loaded: Loaded) -> Question:
     """The row of a query, and how to answer it. Raises InvalidContent, LongAddress."""
     members = _members(query, ("input", *OPTIONS))
     if "input" not in members:
         raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
     options = _options(members)
-    return read_row(members["input"], loaded.input, loaded.model), options
+    row, names = read_row(members["input"], loaded.input, loaded.model)
+    check_added_back(row, loaded, "/input")
+    return Question(row, options, names)
+
+
+def check_added_back(rows: Rows, loaded: Loaded, pointer: str | None = None) -> None:
+    """Raises InvalidContent for the first row of a table that lacks the number which is added to what is predicted.
+    `pointer`: to the one row; None: rows stand in inputs."""
+    place, spec = loaded.predictor.kind.added_back, loaded.input
+    if (
+        place is None
+        or not isinstance(spec, TableInput)
+        or not len(lacking := np.flatnonzero(np.isnan(rows[:, place])))
+    ):
+        return
+    row, name = int(lacking[0]), spec.columns[place].name
+    raise InvalidContent.at(
+        f"{pointer or f'/inputs/{row}'}{pointer_to([name])}",
+        f"Row {row + 1} has no {name}, to which {loaded.model} adds what it predicts (from). Send it.",
+    )
 
 
 def options_of_query(query: bytes) -> PredictOptions:

@@ -16,7 +16,13 @@ from fastapi import Request
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from service.api.bodies.prediction_bodies import options_of_query, read_options, refuse_query
+from service.api.bodies.prediction_bodies import (
+    Question,
+    check_added_back,
+    options_of_query,
+    read_options,
+    refuse_query,
+)
 from service.api.context import Context
 from service.api.idempotent_posts import Hashed
 from service.api.limits.request_checks import Scope, media_type
@@ -24,23 +30,35 @@ from service.api.reader.annotations import Annotations, Due, read_annotations
 from service.api.reader.process import Reader
 from service.api.reader.spool import LARGE_BYTES, Spooled
 from service.api.reader.store_rows import Making, identity_of, make, settled
-from service.api.reader.tasks import ARRAY, MEMBERS, as_rows, load_array, load_labels, load_texts, refusal
+from service.api.reader.tasks import (
+    ARRAY,
+    MEMBERS,
+    as_rows,
+    load_array,
+    load_labels,
+    load_names,
+    load_texts,
+    load_values,
+    refusal,
+)
 from service.api.validation import validated
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate, together
+from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.intake.formats.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.formats.raw import READERS
 from service.intake.json_body import LABELS, ROWS, TARGETS, JsonBody, read_object
+from service.intake.kinds import tables
+from service.intake.kinds.brought_values import BroughtValues
 from service.intake.kinds.images import is_heavy
 from service.intake.kinds.labels import Labels
 from service.intake.kinds.pictures import SIGNATURES
-from service.intake.kinds.rows import read_rows
+from service.intake.kinds.rows import read_named_rows
 from service.learning.data.sides import Folding
 from service.registry import models
 from service.registry.arrival import Arrival
 from service.registry.sql.tables import Model
-from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import Artifacts
 
@@ -61,6 +79,11 @@ class BodyRows(Protocol):
     @property
     def labels(self) -> Labels:
         """A summary of their labels; where targets are numbers, of none."""
+        ...
+
+    @property
+    def values(self) -> BroughtValues:
+        """The values of open categories; none where inputs are no tables."""
         ...
 
     def digest(self) -> str:
@@ -87,6 +110,10 @@ class RowsInMemory:
     def labels(self) -> Labels:
         return self.annotations.summary()
 
+    @property
+    def values(self) -> BroughtValues:
+        return self.annotations.values
+
     def identities(self) -> dict[str, str]:
         """Names rows and targets by what they hold, however they were written, by the member that holds them."""
         targets = self.annotations.targets
@@ -109,6 +136,7 @@ class RowsOnDisk:
     reader: Reader
     body: Spooled
     labels: Labels
+    values: BroughtValues
 
     def digest(self) -> str:
         digest: str = self.reader.run(self.body, "digest")["digest"]
@@ -135,12 +163,14 @@ class RowBody:
         """The rows, with their labels or targets, and groups. Raises InvalidContent with the pointer of the first
         fault."""
         if self.spooled is None or self.report is None:
-            inputs = read_rows(self.json.rows, self.due.input, self.due.model)
+            named = read_named_rows(self.json.rows, self.due.input, self.due.model)
             values = {LABELS: order.labels, TARGETS: self.json.targets}
-            return RowsInMemory(inputs, read_annotations(values, order.groups, inputs, self.due))
+            return RowsInMemory(named.rows, read_annotations(values, order.groups, named, self.due))
         if "fault" in self.report:
             raise refusal(self.report["fault"])
-        return RowsOnDisk(shared.reader, self.spooled, load_labels(self.spooled.folder))
+        return RowsOnDisk(
+            shared.reader, self.spooled, load_labels(self.spooled.folder), load_values(self.spooled.folder)
+        )
 
     def identity(self, rows: BodyRows | None) -> Any:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
@@ -191,15 +221,17 @@ def _check_words(order: CreateBatch | CreateUpdate, body: JsonBody, due: Due) ->
 def spool_if_heavy(
     shared: Context, scope: Scope, body: bytes | Spooled, spec: InputSpec, length: str | None = None
 ) -> bytes | Spooled:
-    """The body; on disk, for the reading process, where it is short but its pictures may come to much.
+    """The body; on disk, for the reading process, where it is short but its pictures or cells may come to much.
 
     `length`: bytes of it that are JSON, if not all are. Raises DiskFull.
     """
-    if (
-        not isinstance(spec, ImageInput)
-        or isinstance(body, Spooled)
-        or not is_heavy(_most_pictures(scope, body, length), spec)
-    ):
+    if isinstance(body, Spooled):
+        return body
+    if isinstance(spec, TableInput):
+        heavy = tables.is_heavy(body, spec)
+    else:
+        heavy = isinstance(spec, ImageInput) and is_heavy(_most_pictures(scope, body, length), spec)
+    if not heavy:
         return body
     with shared.reader.spool() as spooled:
         spooled.write(body)
@@ -225,23 +257,24 @@ def members_of(spooled: Spooled) -> JsonBody:
     return JsonBody(msgspec.json.decode(text), text)
 
 
-async def question(
-    shared: Context, scope: Scope, spooled: Spooled, loaded: Loaded
-) -> tuple[NDArray[Any], PredictOptions]:
+async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Loaded) -> Question:
     """The rows of a large body of a prediction, and how to answer them.
 
     Raises BrokenJSON, InvalidContent, UnsupportedMedia, Busy, TooLarge, DiskFull.
     """
     if (media := media_type(scope)) in READERS:
         options = options_of_query(scope["query_string"])
-        return await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model), options
+        rows = await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model)
+        return Question(rows, options)
     refuse_query(scope["query_string"])
     spec = loaded.input.model_dump(mode="json")
     report = await shared.reader.wait(spooled, "read question", spec=spec, model=loaded.model)
     options = read_options(members_of(spooled))
     if "fault" in report:
         raise refusal(report["fault"])
-    return await _rows(spooled), options
+    rows = await _rows(spooled)
+    check_added_back(rows, loaded)
+    return Question(rows, options, load_names(spooled.folder))
 
 
 async def inference(shared: Context, spooled: Spooled, length: str | None, loaded: Loaded) -> Inference:

@@ -30,12 +30,14 @@ from service.api.reader.process import TASK_SECONDS, WAITING
 from service.api.reader.spool import MEMBERS_BYTES, MODEL_BYTES
 from service.api.update_watcher import MOST_WAITS
 from service.api.validation import REMEDIES
-from service.contract import inputs, requests, resources, targets
+from service.contract import inputs, requests, resources, tables, targets
 from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
 from service.intake import json_body, near
 from service.intake.formats import multipart, safetensors_file
 from service.intake.kinds import picture_pieces
+from service.intake.kinds.cells import LARGEST_CELL
 from service.intake.kinds.images import HERE_BYTES, MOST_BYTES
+from service.intake.kinds.tables import MOST_CELLS
 from service.intake.kinds.texts import MOST_MARKS
 from service.registry import aliases
 from service.settings import PREFIX, Settings
@@ -89,6 +91,8 @@ ROWS = (
     Row("members", json_body.MOST_MEMBERS, "members", 422,
         "Members of all objects of a body together, and lists in it, beside its rows.",
         "Send what is asked for alone."),
+    Row("members of a model", json_body.MODEL_MEMBERS, "members", 422,
+        "The same of a body that makes a model.", "Send fewer columns."),
     Row("rows", requests.MOST_ROWS, "rows", 422,
         "Rows, and labels or targets, of a body of JSON.", "Send them in several bodies."),
     Row("body time", "body_timeout_seconds", "seconds", 408,
@@ -158,6 +162,20 @@ ROWS = (
     Row("source", LONGEST_SOURCE, "characters", 422, "The `source` of rows.", "Take a shorter one."),
     Row("numbers a row", most(inputs.VectorInput, "size"), "numbers", 422,
         "`size` of a model of vectors.", "Send fewer columns."),
+    Row("columns", most(tables.TableInput, "columns"), "columns", 422,
+        "Columns of a model of tables.", "Send fewer columns."),
+    Row("features of a table", inputs.MOST_FEATURES, "features", 422,
+        "What the columns of a table come to: a number to some, a declared value to one.",
+        "Leave out columns, or lists of values."),
+    Row("values", tables.MOST_VALUES, "values", 422,
+        "Values of all categories of a model together, without those that are declared or `many`.",
+        'Make a model whose column has `"many": true`, or leave the column out.'),
+    Row("cells", MOST_CELLS, "cells", 422,
+        "Rows times columns of a body of rows of a table.", "Send it in several bodies."),
+    Row("value", tables.LONGEST_NAME, "characters", 422,
+        "The value of a category, and the name of a column.", "Take a shorter one."),
+    Row("number of a table", LARGEST_CELL, "on either side of 0", 422,
+        "A number of a table.", "Take a larger unit."),
     Row("channels", most(inputs.ImageInput, "channels"), "channels", 422, "Channels of an image.", "Send fewer."),
     Row("side", most(inputs.ImageInput, "height"), "pixels", 422, "Height and width of an image.", "Make it smaller."),
     Row("pictures", MOST_BYTES, "bytes", 422,

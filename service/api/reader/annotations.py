@@ -7,7 +7,7 @@ rows are read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -17,10 +17,13 @@ from pydantic import BaseModel
 
 from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_name
-from service.contract.targets import LARGEST_TARGET, NumberTarget, Target
+from service.contract.tables import TableInput
+from service.contract.targets import LARGEST_TARGET, ColumnYardstick, NumberTarget, Target
 from service.errors import InvalidContent
-from service.intake.json_body import LABELS, TARGETS
+from service.intake.json_body import LABELS, ROWS, TARGETS, pointer_to
+from service.intake.kinds.brought_values import NONE_BROUGHT, BroughtValues, brought
 from service.intake.kinds.labels import Labels, read_groups, read_labels
+from service.intake.kinds.rows import Named
 from service.intake.kinds.targets import pointer_of, read_targets
 from service.learning.data.row_hash import canonical_targets, content_digest, numbers_digest
 from service.learning.data.rows import NAMELESS
@@ -62,11 +65,13 @@ class Due(BaseModel):
 @dataclass(frozen=True, eq=False)
 class Annotations:
     """Of n rows: labels, None where one is not known; groups, None for a row in none; and in place of labels, which are
-    empty then, targets [n, k], NaN where they are not known."""
+    empty then, targets [n, k], NaN where they are not known. `values`: of open categories, where rows are of a table.
+    """
 
     labels: Sequence[str | None]
     groups: Sequence[str | None] | None = None
     targets: Floats | None = None
+    values: BroughtValues = NONE_BROUGHT
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -104,17 +109,37 @@ class Annotations:
 
 
 def read_annotations(
-    values: Mapping[str, msgspec.Raw | Any], groups: Sequence[Any] | str | None, inputs: NDArray[Any], due: Due
+    values: Mapping[str, msgspec.Raw | Any], groups: Sequence[Any] | str | None, named: Named, due: Due
 ) -> Annotations:
     """`values`: labels or targets of these rows, by the member. Raises InvalidContent with the pointer of the first
     fault."""
-    listed = values[due.word]
+    listed, inputs = values[due.word], named.rows
     if due.target.kind == "class":
-        return Annotations(read_labels(listed, len(inputs), clean_class_name), read_groups(groups, len(inputs)))
-    targets = read_targets(listed, len(inputs), due.target)
-    if due.grid is not None:
-        _check_grid(targets, inputs, due.grid, due.target)
-    return Annotations((), read_groups(groups, len(inputs)), canonical_targets(targets))
+        labels = read_labels(listed, len(inputs), clean_class_name)
+        annotations = Annotations(labels, read_groups(groups, len(inputs)))
+    else:
+        targets = read_targets(listed, len(inputs), due.target)
+        if isinstance(due.input, TableInput):
+            _check_columns(targets, inputs, due.input, due.target)
+        if due.grid is not None:
+            _check_grid(targets, inputs, due.grid, due.target)
+        annotations = Annotations((), read_groups(groups, len(inputs)), canonical_targets(targets))
+    if isinstance(due.input, TableInput):
+        return replace(annotations, values=brought(named, due.input, annotations.labelled))
+    return annotations
+
+
+def _check_columns(targets: Floats, inputs: NDArray[Any], spec: TableInput, target: NumberTarget) -> None:
+    """Raises InvalidContent for the first row with a target that lacks the number which is added back, or which it is
+    measured by."""
+    yardstick = target.yardstick.column if isinstance(target.yardstick, ColumnYardstick) else None
+    for place, use in ((target.from_, "is added back (from)"), (yardstick, "is the yardstick")):
+        if place is not None and len(rows := np.flatnonzero(np.isnan(inputs[:, place]) & ~np.isnan(targets[:, 0]))):
+            name = spec.columns[place].name
+            raise InvalidContent.at(
+                f"/{ROWS}/{rows[0]}{pointer_to([name])}",
+                f"Row {rows[0] + 1} has no {name}, which {use}. Send it, or leave the row out.",
+            )
 
 
 def _check_grid(targets: Floats, inputs: NDArray[Any], grid: NumberGrid, target: NumberTarget) -> None:

@@ -71,6 +71,7 @@ def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: 
         lent=rows.row[rows.lent].tolist(),
         source=making.source,
         again=making.again,
+        values=annotations.values.counts(),
     )
 
 

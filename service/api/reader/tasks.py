@@ -28,17 +28,20 @@ from service.api.reader.store_rows import Making, identity_of, make, settled
 from service.contract.inputs import INPUT_SPEC, InputSpec
 from service.contract.requests import MOST_ROWS
 from service.contract.targets import ClassTarget
-from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TsuikaError
+from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TooManyValues, TsuikaError
 from service.intake.formats.fast_json import read_usual
 from service.intake.formats.oip_request import read_inference
 from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, TARGETS, hash_of, read_object, read_value
+from service.intake.kinds.brought_values import BroughtValues
 from service.intake.kinds.labels import Labels
-from service.intake.kinds.rows import read_rows
+from service.intake.kinds.rows import Named, read_named_rows
+from service.intake.kinds.tables import ValueNames
 from service.learning.data.sides import Folding
 from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
 ANNOTATIONS, LABELS_SUMMARY, NUMBERS = "named.json", "names.json", "targets.npy"
+NAMES, VALUES = "cells.json", "values.json"
 """Names of the files beside a body."""
 PIECE_BYTES = 64 * 1024
 
@@ -88,7 +91,10 @@ def as_rows(texts: Iterable[str]) -> NDArray[Any]:
 
 def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
     """As `read`, of a prediction; the usual body by the fast reader. Raises BrokenJSON, InvalidContent."""
-    if spec.kind != "text" and (quick := read_usual((folder / "body").read_bytes(), spec.shape)) is not None:
+    if (
+        spec.kind in ("vector", "image")
+        and (quick := read_usual((folder / "body").read_bytes(), spec.shape)) is not None
+    ):
         rows, top, level = quick
         _check_rows(rows)
         given = {name: value for name, value in (("top", top), ("level", level)) if value is not None}
@@ -122,23 +128,26 @@ def read(folder: Path, due: Due) -> dict[str, Any]:
         raise TooLarge(f"Beside its rows and labels the body has more than {MEMBERS_BYTES:,} bytes. Leave them out.")
     (folder / MEMBERS).write_bytes(text)
     labels, groups = _listed(body.labels, LABELS), _listed(body.groups, GROUPS)
-    named = {LABELS: labels, GROUPS: groups}
-    whole = {**body.members, **{name: value for name, value in named.items() if name in body.members}}
+    cut = {LABELS: labels, GROUPS: groups}
+    whole = {**body.members, **{name: value for name, value in cut.items() if name in body.members}}
     if body.rows is None:
         return {"rows": 0, "hash": hash_of(whole)}
     try:
-        rows = _rows(body.rows, due.input, due.model)
+        named = _rows(body.rows, due.input, due.model)
+        rows = named.rows
         _check_rows(rows)
         whole[ROWS] = identity_of(rows)
         values = {LABELS: labels, TARGETS: body.targets}
         if isinstance(values[due.word], list | msgspec.Raw):
-            annotations = read_annotations(values, groups, rows, due)
+            annotations = read_annotations(values, groups, named, due)
             _save_annotations(folder, annotations)
             if annotations.targets is not None:
                 whole[TARGETS] = identity_of(annotations.targets)
     except InvalidContent as fault:
         return {"fault": _report(fault)}
     save_rows(folder, rows)
+    if named.names:
+        (folder / NAMES).write_bytes(msgspec.json.encode(named.names))
     return {"rows": len(rows), "hash": hash_of(whole)}
 
 
@@ -156,6 +165,7 @@ def _check_rows(rows: NDArray[Any]) -> None:
 def _save_annotations(folder: Path, annotations: Annotations) -> None:
     """Writes what is known of each row, and the summary of it, into files. Raises InvalidContent."""
     summary = annotations.summary()
+    (folder / VALUES).write_bytes(msgspec.json.encode(annotations.values))
     (folder / ANNOTATIONS).write_bytes(msgspec.json.encode((annotations.labels, annotations.groups)))
     (folder / LABELS_SUMMARY).write_bytes(msgspec.json.encode(summary))
     if annotations.targets is not None:
@@ -166,7 +176,8 @@ def _annotations(folder: Path) -> Annotations:
     """Inverse of `_save_annotations`."""
     labels, groups = msgspec.json.decode((folder / ANNOTATIONS).read_bytes())
     file = folder / NUMBERS
-    return Annotations(labels, groups, np.load(file, allow_pickle=False) if file.exists() else None)
+    targets = np.load(file, allow_pickle=False) if file.exists() else None
+    return Annotations(labels, groups, targets, load_values(folder))
 
 
 def load_labels(folder: Path) -> Labels:
@@ -174,13 +185,24 @@ def load_labels(folder: Path) -> Labels:
     return msgspec.json.decode((folder / LABELS_SUMMARY).read_bytes(), type=Labels)
 
 
-def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:
+def load_values(folder: Path) -> BroughtValues:
+    """The values of open categories that rows with a label or target bring."""
+    return msgspec.json.decode((folder / VALUES).read_bytes(), type=BroughtValues)
+
+
+def load_names(folder: Path) -> ValueNames:
+    """The values of open categories in the rows of a prediction; none where there are none."""
+    file = folder / NAMES
+    return msgspec.json.decode(file.read_bytes(), type=dict[int, dict[float, str]]) if file.exists() else {}
+
+
+def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> Named:
     """Good numbers by the fast reader, all else by the strict ones. Raises InvalidContent."""
-    if spec.kind != "text" and isinstance(rows, msgspec.Raw):
+    if spec.kind in ("vector", "image") and isinstance(rows, msgspec.Raw):
         quick = read_usual(b'{"inputs":%b}' % bytes(rows), spec.shape)
         if quick is not None and np.isfinite(quick[0]).all():
-            return quick[0]
-    return read_rows(rows, spec, model)
+            return Named(quick[0])
+    return read_named_rows(rows, spec, model)
 
 
 def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +229,7 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
 
 def _report(error: TsuikaError) -> dict[str, Any]:
     errors = error.errors if isinstance(error, InvalidContent) else []
-    return {"slug": error.slug, "detail": error.detail, "errors": errors}
+    return {"slug": error.slug, "detail": error.detail, "errors": errors, "members": error.members}
 
 
 def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -246,10 +268,12 @@ def work(folder: Path, memory: int, source: TextIO, sink: TextIO) -> None:
 
 
 REFUSALS: dict[str, type[TsuikaError]] = {k.slug: k for k in (BrokenJSON, TooLarge, DiskFull)}
+FIELD_REFUSALS: dict[str, type[InvalidContent]] = {k.slug: k for k in (InvalidContent, TooManyValues)}
 
 
 def refusal(report: dict[str, Any]) -> TsuikaError:
     """The refusal that a report stands for, as the parent raises it: the inverse of `_report`."""
     if report["slug"] in REFUSALS:
         return REFUSALS[report["slug"]](report["detail"])
-    return InvalidContent(report["detail"], [(pointer, detail) for pointer, detail in report["errors"]])
+    kind = FIELD_REFUSALS[report["slug"]]
+    return kind(report["detail"], [(pointer, detail) for pointer, detail in report["errors"]], **report["members"])

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from service import __version__
 from service.api import problems
 from service.api.bodies import prediction_bodies, row_bodies
+from service.api.bodies.prediction_bodies import Question
 from service.api.context import Context, Shared
 from service.api.context import answer as as_json
 from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, WrittenAnswer, check_scores
@@ -85,7 +86,7 @@ async def ask(
             most = MOST_BINARY_SCORES if binary else MOST_SCORES
             check_scores(rows, scores, most, kind.listing_of_outputs(binary))
         shared.answers.admit(scope, rows * scores)
-    answer = await answered(shared, loaded, request.rows, options, until, receive)
+    answer = await answered(shared, loaded, Question(request.rows, options), until, receive)
     return await _written(shared, scope, Encoded(answer, request.wanted, request.id), long)
 
 

@@ -87,8 +87,9 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
     Back to all: rows that arrive from then on stay.
     """
     with shared.runtime.database.reading() as session:
-        target = models.target_of(models.get(session, model))
-    order, _ = body_of(request, requests.PatchModel, context={"target": target})
+        record = models.get(session, model)
+        context = {"target": models.target_of(record), "input": input_of(record)}
+    order, _ = body_of(request, requests.PatchModel, context=context)
     with shared.runtime.database.writing() as session:
         record = models.get(session, model)
         check_if_match(request, session, record)

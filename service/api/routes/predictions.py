@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.api.bodies import prediction_bodies, row_bodies
-from service.api.bodies.prediction_bodies import MOST_TOP, Rows
+from service.api.bodies.prediction_bodies import MOST_TOP, Question
 from service.api.context import Context, Shared
 from service.api.limits.long_answers import MOST_SCORES, WrittenAnswer, check_scores
 from service.api.limits.request_checks import Receive, Scope, unless_gone
@@ -25,7 +25,6 @@ from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.intake.kinds.numbers import not_finite
 from service.serving.answers import Answer, check_knows, is_long
 from service.serving.batching.passes import NotFinite
-from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 
 routes = APIRouter(tags=["predictions"])
@@ -51,16 +50,16 @@ async def ask(
     shared.batcher.admit(loaded.predictor)
     body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input)
     if isinstance(body, Spooled):
-        inputs, options = await row_bodies.question(shared, scope, body, loaded)
+        question = await row_bodies.question(shared, scope, body, loaded)
     else:
-        inputs, options = await prediction_bodies.read(scope, body, loaded)
-    options, kind = loaded.settled(options), loaded.predictor.kind
+        question = await prediction_bodies.read(scope, body, loaded)
+    inputs, options, kind = question.rows, loaded.settled(question.options), loaded.predictor.kind
     long, scores = is_long(loaded, len(inputs), options), kind.scores(options)
     if long:
         if kind.limited(scores):
             check_scores(len(inputs), scores, MOST_SCORES, kind.listing())
         shared.answers.admit(scope, len(inputs) * scores)
-    answer = await answered(shared, loaded, inputs, options, until, receive)
+    answer = await answered(shared, loaded, question._replace(options=options), until, receive)
     if not long:
         return WrittenAnswer(answer.json(), [version_header(answer)])
     return await shared.answers.written(scope, answer.pieces, [version_header(answer)])
@@ -72,20 +71,20 @@ def version_header(answer: Answer) -> tuple[bytes, bytes]:
 
 
 async def answered(
-    shared: Context, loaded: Loaded, inputs: Rows, options: PredictOptions, until: float | None, receive: Receive
+    shared: Context, loaded: Loaded, question: Question, until: float | None, receive: Receive
 ) -> Answer:
     """Classifies rows by a version, batched with those of other requests.
 
     Raises NotLive, InvalidContent, Busy, DeadlinePassed, SenderGone.
     """
     check_knows(loaded)
-    batcher = shared.batcher
+    batcher, (inputs, options, names) = shared.batcher, question
     batcher.admit(loaded.predictor, len(inputs))
     waiting = batcher.ask(loaded.predictor, inputs, options, until)
     try:
         if batcher.crowded:
             await unless_gone(waiting, receive)
-        return Answer(loaded, await waiting, options)
+        return Answer(loaded, await waiting, options, names)
     except NotFinite as fault:
         raise not_finite(fault.row, fault.place, loaded.input) from None
 

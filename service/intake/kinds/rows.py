@@ -1,8 +1,8 @@
-"""Rows as JSON -> one array: numbers, images or texts, as the model takes them."""
+"""Rows as JSON -> one array: numbers, images, texts or rows of a table, as the model takes them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from numpy.typing import NDArray
@@ -12,25 +12,46 @@ from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import read_value
 from service.intake.kinds.images import read_images
 from service.intake.kinds.numbers import depth, read_numbers
-from service.intake.kinds.tables import read_table
+from service.intake.kinds.tables import ValueNames, read_table
 from service.intake.kinds.texts import read_texts
+
+OBJECTS = {
+    "image": 'nested lists [c][h][w] of numbers, or {"png": base64}',
+    "table": "an object, {...}, or a list in the order of the columns, [...]",
+}
+"""Kinds of input whose rows may be objects, and what such a row is."""
+NO_NAMES: ValueNames = {}
+"""Of rows that are no tables."""
+
+
+class Named(NamedTuple):
+    """Decoded rows, and the values of open categories in them, where they are tables."""
+
+    rows: NDArray[Any]
+    names: ValueNames = NO_NAMES
 
 
 def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[Any]:
-    """`inputs` -> vectors float32 [n, size], images uint8 or float32 [n, c, h, w], texts: an object array of str [n].
+    """`inputs` -> vectors float32 [n, size], images uint8 or float32 [n, c, h, w], texts: an object array of str [n],
+    rows of a table float64 [n, columns].
 
     Raises InvalidContent with the pointer of the first fault.
     """
+    return read_named_rows(rows, spec, model).rows
+
+
+def read_named_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> Named:
+    """As `read_rows`, with the values of categories by name."""
     if spec.kind == "vector":  # first, and by a string: the cheapest test on the busiest path
-        return read_numbers(rows, spec, model)
+        return Named(read_numbers(rows, spec, model))
     if spec.kind == "image":
-        return read_images(rows, spec, model)
+        return Named(read_images(rows, spec, model))
     if spec.kind == "table":
-        return read_table(rows, spec, model)
-    return read_texts(rows, spec, model)
+        return Named(*read_table(rows, spec, model))
+    return Named(read_texts(rows, spec, model))
 
 
-def read_row(text: str, spec: InputSpec, model: str) -> NDArray[Any]:
+def read_row(text: str, spec: InputSpec, model: str) -> Named:
     """One bare row, as the query of a GET holds it: JSON, or a text as it is. Raises InvalidContent."""
     if spec.kind == "text":
         return _alone(text, spec, model)
@@ -38,10 +59,8 @@ def read_row(text: str, spec: InputSpec, model: str) -> NDArray[Any]:
         row = read_value(text.encode("utf-8", "replace"), "/input")
     except BrokenJSON as error:
         raise InvalidContent.at("/input", error.detail.replace("The body", "input", 1)) from None
-    picture = spec.kind == "image"
-    if not isinstance(row, list) and not (picture and isinstance(row, dict)):
-        kinds = 'nested lists [c][h][w] of numbers, or {"png": base64}' if picture else "a list of numbers, [...]"
-        raise InvalidContent.at("/input", f"input is one row: {kinds}.")
+    if not isinstance(row, list) and not (spec.kind in OBJECTS and isinstance(row, dict)):
+        raise InvalidContent.at("/input", f"input is one row: {OBJECTS.get(spec.kind, 'a list of numbers, [...]')}.")
     if isinstance(row, list) and len(row) == 1 and depth(row) == len(spec.shape) + 1:
         raise InvalidContent.at(
             "/input", "input is one bare row. POST a list of rows, or leave out the outer brackets."
@@ -49,10 +68,10 @@ def read_row(text: str, spec: InputSpec, model: str) -> NDArray[Any]:
     return _alone(row, spec, model)
 
 
-def _alone(row: Any, spec: InputSpec, model: str) -> NDArray[Any]:
+def _alone(row: Any, spec: InputSpec, model: str) -> Named:
     """Reads one row; faults point into `input`. Raises InvalidContent."""
     try:
-        return read_rows([row], spec, model)
+        return read_named_rows([row], spec, model)
     except InvalidContent as error:
         moved = [
             ("/input" + p.removeprefix("/inputs/0").removeprefix("/inputs"), sentence) for p, sentence in error.errors

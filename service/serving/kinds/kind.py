@@ -88,13 +88,15 @@ class Kind(ABC, Generic[A]):
     """How a version whose targets are of this kind answers.
 
     names: of the columns of an answer, in their order; none where it knows nothing. order: the columns of the head in
-    that order. last: what follows the matrix of the head. outputs: tensors of the Open Inference Protocol that it
+    that order. last: what follows the matrix of the head. added_back: place of a column that is added to what the head
+    gives, so that no row may lack it. outputs: tensors of the Open Inference Protocol that it
     gives. ignorance: what a version without columns says of itself.
     """
 
     names: Sequence[str]
     order: Sequence[int]
     last: Callable[[Tensor], Tensor] | None = None
+    added_back: int | None = None
     outputs: Sequence[str]
     ignorance: str
 

@@ -131,7 +131,7 @@ class NumberKind(Kind[Values]):
     def __init__(self, grid: NumberGrid, names: Sequence[str], interval: Tensors | None) -> None:
         self.names, self.order = names, range(len(names))
         self.outputs = (VALUE,) if interval is None else (VALUE, INTERVAL)
-        self._from = grid.from_
+        self._from = self.added_back = grid.from_
         self._grid = grid if grid.from_ is None else grid.model_copy(update={"from_": 0})  # answers keep that column
         self._unit, self._origin = grid.unit, np.array(grid.offset)
         self._interval = None if interval is None else {name: part.double().numpy() for name, part in interval.items()}

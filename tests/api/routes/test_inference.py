@@ -21,7 +21,7 @@ from service.runtime import Runtime
 from service.settings import Settings
 from tests.api.conftest import Api, MakeApi
 from tests.api.test_raw_bodies import ROW, picture
-from tests.intake.test_oip_tensors import BINARY, FACES, FAULTS, GOOD, binary, element, tensor
+from tests.intake.formats.test_oip_tensors import BINARY, FACES, FAULTS, GOOD, binary, element, tensor
 from tests.making import make_model, make_version
 from tests.running import Server
 

@@ -24,7 +24,7 @@ from service.runtime import Runtime
 from service.settings import Settings
 from tests.api.conftest import Api, pointers
 from tests.api.test_raw_bodies import bare, saved
-from tests.intake.test_oip_tensors import binary, tensor
+from tests.intake.formats.test_oip_tensors import binary, tensor
 from tests.making import keep_version, make_number_model, make_version, number_checkpoint
 from tests.running import Server
 from tsuika import Client

@@ -199,13 +199,13 @@ def test_much_that_the_quick_reader_does_not_take_is_read_beside_the_event_loop(
     make_version(api.runtime)
     api("POST", "/v1/models/digits/predictions", {"inputs": [[1, 2, 3]]})
     threads: list[threading.Thread] = []
-    read = prediction_bodies.read_rows
+    read = prediction_bodies.read_named_rows
 
     def noted(*arguments: Any) -> Any:
         threads.append(threading.current_thread())
         return read(*arguments)
 
-    monkeypatch.setattr(prediction_bodies, "read_rows", noted)
+    monkeypatch.setattr(prediction_bodies, "read_named_rows", noted)
     refused = api("POST", "/v1/models/digits/predictions", {"inputs": [*[[1, 2, 3]] * rows, [1, 2, "3"]]})
     assert pointers(refused) == [f"/inputs/{rows}/2"]
     assert [thread is not threading.main_thread() for thread in threads] == [beside]

@@ -158,7 +158,7 @@ def test_many_small_files_are_no_large_memory() -> None:
 
 def test_a_picture_in_a_query() -> None:
     text = json.dumps(row(encoded(grey())))
-    assert read_row(text, GREY, "faces").tolist() == [[[[0, 1, 2], [3, 4, 5]]]]
+    assert read_row(text, GREY, "faces").rows.tolist() == [[[[0, 1, 2], [3, 4, 5]]]]
     with pytest.raises(InvalidContent) as caught:
         read_row(json.dumps(row(b"no")), GREY, "faces")
     assert caught.value.errors[0][0] == "/input/png"

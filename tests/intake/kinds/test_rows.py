@@ -72,8 +72,8 @@ def test_images_of_whole_numbers_become_bytes_and_others_float32() -> None:
 
 
 def test_one_bare_row_of_a_query() -> None:
-    assert read_row("[1, 2, 3]", VECTOR, "digits").tolist() == [[1, 2, 3]]
-    assert read_row("[[[1, 2], [3, 4]]]", IMAGE, "digits").shape == (1, 1, 2, 2)
+    assert read_row("[1, 2, 3]", VECTOR, "digits").rows.tolist() == [[1, 2, 3]]
+    assert read_row("[[[1, 2], [3, 4]]]", IMAGE, "digits").rows.shape == (1, 1, 2, 2)
     for text, sentence in [
         ("[[1,2,3]]", "one bare row"),
         ("5", "a list of numbers"),

@@ -68,7 +68,7 @@ def test_faults_are_named(inputs: Any, pointer: str, sentence: str, long: bool) 
 
 
 def test_a_text_of_a_query_is_taken_as_it_is() -> None:
-    assert read_row('"5" [a]', TEXT, "intents").tolist() == ['"5" [a]']
+    assert read_row('"5" [a]', TEXT, "intents").rows.tolist() == ['"5" [a]']
     with pytest.raises(InvalidContent) as caught:
         read_row("", TEXT, "intents")
     assert caught.value.errors[0][0] == "/input"

@@ -1,0 +1,106 @@
+"""The values of open categories that the rows of a body bring; too many of them, or new ones, are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.tables import MOST_VALUES, TableInput
+from service.errors import TooManyValues, UnknownValues
+from service.intake.json_body import pointer_to
+from service.intake.kinds.rows import Named
+from service.intake.near import near_matches
+
+NAMED = 10
+"""New values that a refusal names."""
+
+Known = Mapping[str, Collection[str]]
+"""Values that a model has, by the name of the column."""
+
+
+@dataclass(frozen=True)
+class BroughtValues:
+    """Column -> value -> rows that have it and a label or target, and the first row that has it at all. None: rows are
+    of no table."""
+
+    columns: Mapping[str, Mapping[str, tuple[int, int]]] | None
+
+    def counts(self) -> dict[str, dict[str, int]] | None:
+        """Column -> value -> rows with a label or target, of which there are some."""
+        if self.columns is None:
+            return None
+        return {
+            column: {value: rows for value, (rows, _) in values.items() if rows}
+            for column, values in self.columns.items()
+        }
+
+
+NONE_BROUGHT = BroughtValues(None)
+
+
+def brought(named: Named, spec: TableInput, labelled: NDArray[np.bool_]) -> BroughtValues:
+    """The values of rows [n, columns] of which `labelled` have a label or target [n]. Raises TooManyValues."""
+    columns: dict[str, dict[str, tuple[int, int]]] = {}
+    for place, names in named.names.items():
+        cells = named.rows[:, place]
+        codes, first, of = np.unique(cells, return_index=True, return_inverse=True)
+        counts = np.bincount(of[labelled], minlength=len(codes))
+        column = spec.columns[place].name
+        if len(codes) > MOST_VALUES + 1:  # with the missing one
+            raise _too_many({column: len(codes)})
+        columns[column] = {
+            names[code]: (rows, row)
+            for code, rows, row in zip(codes.tolist(), counts.tolist(), first.tolist(), strict=True)
+            if code in names  # what is missing is not
+        }
+    values = BroughtValues(columns)
+    check_room(values, {})
+    return values
+
+
+def check_room(values: BroughtValues, known: Known) -> None:
+    """Raises TooManyValues where a model would have more values than it may. `known`: those that it has."""
+    counts = {column: len({*known.get(column, ()), *own}) for column, own in (values.counts() or {}).items()}
+    if sum(counts.values()) > MOST_VALUES:
+        raise _too_many(counts)
+
+
+def check_new(values: BroughtValues, known: Known, refusing: Collection[str], model: str) -> None:
+    """Raises UnknownValues for values that columns in `refusing` do not have, with near matches. A column without any
+    takes its first ones."""
+    faults: list[tuple[str, str]] = []
+    unknown: dict[str, list[str]] = {}
+    count = 0
+    for column, own in (values.columns or {}).items():
+        has = set(known.get(column, ()))
+        if column not in refusing or not has:
+            continue
+        new = [value for value in own if value not in has]
+        near = near_matches(new[:NAMED], has) if new else {}
+        count += len(new)
+        if new:
+            unknown[column] = new[:NAMED]
+        for value in near:
+            of_near = ", ".join(f'"{name}"' for name in near[value])
+            sentence = f'"{value}" is a new value of {column} in {model}.'
+            at = f"/inputs/{own[value][1]}{pointer_to([column])}"
+            faults.append((at, f"{sentence} Near: {of_near}." if of_near else sentence))
+    if faults:
+        more = f" ({count - NAMED} more are not listed.)" if count > NAMED else ""
+        faults = faults[:NAMED]
+        raise UnknownValues(
+            f'{faults[0][1]} To take new values, send "new_values": "take".{more}', faults, unknown=unknown
+        )
+
+
+def _too_many(counts: Mapping[str, int]) -> TooManyValues:
+    column = max(counts, key=lambda name: counts[name])
+    sentence = (
+        f"All categories of a model together have at most {MOST_VALUES:,} values, and {column} would have "
+        f"{counts[column]:,} of them. If it names things, such as orders or people, make a model whose column {column} "
+        'has "many": true, or leave it out.'
+    )
+    return TooManyValues(sentence, [("/inputs", sentence)], column=column)

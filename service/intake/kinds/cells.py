@@ -1,0 +1,205 @@
+"""The cells of a table -> float64, by a reader for each column; of JSON, and of text as CSV has it.
+
+A reader does not know where its cell stands: a fault says what is wrong, and the caller adds the place, as a pointer or
+as a line and a column.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from service.contract.names import clean_value
+from service.contract.tables import LONGEST_NAME, CategoryColumn, Column, DateColumn, NumberColumn, value_code
+from service.contract.targets import LARGEST_TARGET
+from service.errors import InvalidContent
+from service.intake.kinds.numbers import word
+from service.intake.near import near_matches
+
+MISSING = math.nan
+LARGEST_CELL = LARGEST_TARGET
+"""Largest size of a number of a table: float64 holds the squares of such, and sums of them."""
+REMEMBERED = 4096
+"""Values and dates whose numbers are remembered."""
+MOST_NAMES = 4096
+"""Values of a column that are known by name to whoever reads rows: twice as many as a model may have."""
+LONGEST_INTEGER = 700
+"""Bits of a whole number that has more than 200 digits."""
+
+_DATE = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(?:[Zz]|[+-](\d\d):(\d\d))?)?", re.ASCII
+)
+_WITH_COMMA = re.compile(r"\s*[-+]?[\d.' ]*\d,\d+\s*")
+"""A number as it is written where the decimal mark is a comma."""
+FIRST_DAY = date(1970, 1, 1).toordinal()
+
+Names = dict[float, str]
+"""Values by their code."""
+Read = Callable[[Any], float]
+
+
+class CellFault(Exception):
+    """A cell is none of its column. `sentence`: what is wrong, and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+def cell_reader(column: Column, names: Names) -> Read:
+    """The reader of the cells of a column as JSON has them: NaN for null. `names` takes the values of an open category
+    by their code, `MOST_NAMES` at most.
+
+    It raises CellFault."""
+    if isinstance(column, NumberColumn):
+        return read_number
+    if isinstance(column, DateColumn):
+        return read_date
+    if not isinstance(column, CategoryColumn):
+        return read_boolean
+    if column.values is not None:
+        return _listed(column)
+    return _many if column.many else _open(names)
+
+
+def read_number(cell: Any) -> float:
+    """A JSON number; NaN for null. Raises CellFault."""
+    kind = type(cell)
+    if kind is float or kind is int:
+        if -LARGEST_CELL <= cell <= LARGEST_CELL:
+            return float(cell) + 0.0  # -0.0 becomes 0
+        raise CellFault(f"This number is beyond {LARGEST_CELL:g} on either side of 0. Take a larger unit.")
+    if cell is None:
+        return MISSING
+    if kind is str and _WITH_COMMA.fullmatch(cell[:100]):
+        raise CellFault("This is text: a number is due, without quotes, with a decimal point, no comma: 12.5.")
+    if kind is str:
+        raise CellFault("This is text: a number is due, without quotes, or null where it is missing.")
+    raise CellFault(f"This is {word(cell)}: a number is due, or null where it is missing.")
+
+
+def read_boolean(cell: Any) -> float:
+    """true or false as 1 and 0; NaN for null. Raises CellFault."""
+    if cell is True:
+        return 1.0
+    if cell is False:
+        return 0.0
+    if cell is None:
+        return MISSING
+    quotes = ", without quotes" if type(cell) is str else ""
+    raise CellFault(f"This is {word(cell)}: true or false is due{quotes}, or null where it is missing.")
+
+
+def read_date(cell: Any) -> float:
+    """A date as text; see `date_seconds`. NaN for null. Raises CellFault."""
+    if type(cell) is str:
+        return date_seconds(cell)
+    if cell is None:
+        return MISSING
+    raise CellFault(f"This is {word(cell)}: a date is text such as 2026-11-29T05:30, and null where it is missing.")
+
+
+@lru_cache(maxsize=REMEMBERED)
+def date_seconds(text: str) -> float:
+    """Seconds since 1970 by the clock as it was written: RFC 3339, its date, or date and time without an offset.
+
+    An offset is checked and then left out, since hour and weekday are those of the people who wrote them. Raises
+    CellFault."""
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise CellFault(
+            "This is no date: write 2026-11-29, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00, and null where it is "
+            "missing."
+        )
+    year, month, day, *clock = (int(part or 0) for part in match.group(1, 2, 3, 4, 5, 6, 8, 9))
+    hour, minute, second, offset_hour, offset_minute = clock
+    try:
+        days = date(year, month, day).toordinal() - FIRST_DAY
+    except ValueError:
+        raise CellFault("There is no such day. Look at its month and day.") from None
+    leap = second == 60 and minute == 59
+    if hour > 23 or minute > 59 or (second > 59 and not leap):
+        raise CellFault("There is no such time of the day: hours go to 23, minutes and seconds to 59.")
+    if offset_hour > 23 or offset_minute > 59:
+        raise CellFault("There is no such offset: write it as +09:00, or Z.")
+    return days * 86_400.0 + hour * 3600 + minute * 60 + second + float(match[7] or 0)
+
+
+def coded(text: str) -> tuple[float, str]:
+    """The code of the value of a category, and the value as it is kept; (NaN, "") of a blank one, which is missing.
+
+    Raises CellFault."""
+    if len(text) > LONGEST_NAME:  # not remembered: it may be long, and is mostly refused
+        return _coded(text)
+    return _remembered(text)
+
+
+def _coded(text: str) -> tuple[float, str]:
+    if text.isascii() and text.isprintable() and text and text[0] != " " and text[-1] != " " and len(text) <= 200:
+        return value_code(text), text
+    try:
+        cleaned = clean_value(text, "")
+    except InvalidContent as fault:
+        raise CellFault(fault.detail) from None
+    return (value_code(cleaned), cleaned) if cleaned else (MISSING, "")
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_coded)
+
+
+def closed_list(column: CategoryColumn) -> Callable[[str], float]:
+    """The reader of the texts of a category whose values are declared. It raises CellFault, with near matches."""
+    values = column.values or []
+    codes = {value: value_code(value) for value in values}
+
+    def read(text: str) -> float:
+        if (code := codes.get(text)) is not None:
+            return code
+        code, value = coded(text)
+        if not value or value in codes:
+            return code
+        near = ", ".join(f'"{name}"' for name in near_matches([value], values)[value])
+        remedy = f"Near: {near}." if near else "GET the model for those it has."
+        raise CellFault(f'"{value}" is none of the values that {column.name} was declared with. {remedy}')
+
+    return read
+
+
+def _listed(column: CategoryColumn) -> Read:
+    read = closed_list(column)
+    return lambda cell: read(cell if type(cell) is str else text_of_value(cell))
+
+
+def _many(cell: Any) -> float:
+    return coded(cell if type(cell) is str else text_of_value(cell))[0]
+
+
+def _open(names: Names) -> Read:
+    def read(cell: Any) -> float:
+        if cell is None:
+            return MISSING
+        code, value = coded(cell if type(cell) is str else text_of_value(cell))
+        if value and len(names) < MOST_NAMES:
+            names[code] = value
+        return code
+
+    return read
+
+
+def text_of_value(cell: Any) -> str:
+    """The value of a category that a JSON value other than text stands for; "" for null. Raises CellFault."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, int) and cell.bit_length() <= LONGEST_INTEGER:
+        return str(cell)
+    if isinstance(cell, int):
+        raise CellFault(f"The value of a category has 1 to {LONGEST_NAME} characters.")
+    if isinstance(cell, float):
+        raise CellFault('The value of a category is text or a whole number, no fraction: "2.5" as text, 5 for 5.0.')
+    raise CellFault(f"This is {word(cell)}: the value of a category is text or a whole number, and null for none.")

@@ -1,0 +1,180 @@
+"""Rows of tables over HTTP: batches with the values that they bring, refusals, models and the columns they name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.contract.tables import value_code
+from service.intake.kinds import brought_values
+from service.learning.data.serialization import unpack_rows
+from service.registry import batches, models
+from service.registry.sql.tables import Batch
+from service.storage.artifacts import model_area
+from tests.api.conftest import Api, pointers
+
+COLUMNS: list[dict[str, Any]] = [
+    {"name": "age", "kind": "number"},
+    {"name": "city", "kind": "category"},
+    {"name": "plan", "kind": "category", "values": ["basic", "plus"]},
+    {"name": "shop", "kind": "category", "new_values": "refuse"},
+]
+BATCHES = "/v1/models/stays/batches"
+ROWS = [
+    {"age": 31, "city": "Osaka", "plan": "plus", "shop": "n1"},
+    {"age": 40.5, "city": "Kyoto"},
+    {"city": "Nara", "plan": None},
+    [52, "Osaka", "basic", "n1"],
+]
+
+
+def made(api: Api, name: str, columns: list[dict[str, Any]] = COLUMNS, **fields: Any) -> Any:
+    return api("POST", "/v1/models", {"name": name, "input": {"kind": "table", "columns": columns}, **fields})
+
+
+@pytest.fixture(params=["in this process", "in the reading process"])
+def stays(request: pytest.FixtureRequest, api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """An application with a model "stays" of tables."""
+    assert made(api, "stays").status_code == 201
+    if request.param != "in this process":
+        monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 0)
+    return api
+
+
+def record(api: Api, batch_id: str) -> Batch:
+    with api.runtime.database.reading() as session:
+        return batches.get(session, models.get(session, "stays"), batch_id)
+
+
+def test_a_batch_is_stored_as_numbers_and_knows_the_values_of_its_labelled_rows(stays: Api) -> None:
+    batch = stays.ok("POST", BATCHES, {"inputs": ROWS, "labels": ["stays", "leaves", None, "stays"]})
+    assert (batch["rows"], batch["unlabelled"]) == (4, 1)
+    row = record(stays, batch["id"])
+    assert row.values == {"city": {"Kyoto": 1, "Osaka": 2}, "shop": {"n1": 2}}
+    rows = unpack_rows(stays.runtime.store.get(model_area(row.model_id), row.stored_digest or ""))
+    osaka, n1 = value_code("Osaka"), value_code("n1")
+    due = [[31, osaka, value_code("plus"), n1], [40.5, value_code("Kyoto"), np.nan, np.nan]]
+    assert np.array_equal(rows.inputs, [*due, [52, osaka, value_code("basic"), n1]], equal_nan=True)
+    assert rows.inputs.dtype == np.float64
+
+
+def test_rows_are_the_same_batch_however_they_were_written(stays: Api) -> None:
+    body = {"inputs": ROWS, "labels": ["a", "b", "a", "b"]}
+    headers = {"Idempotency-Key": "k"}
+    first = stays.ok("POST", BATCHES, body, headers=headers)
+    as_lists = [[31.0, " Osaka", "plus", "n1"], [40.5, "Kyoto", None, ""], [None, "Nara", None, None], ROWS[3]]
+    again = stays("POST", BATCHES, {**body, "inputs": as_lists}, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (201, first["id"])
+    assert stays("POST", BATCHES, {**body, "inputs": as_lists}).status_code == 200
+    other = stays("POST", BATCHES, {**body, "inputs": [ROWS[1], *ROWS[1:]]}, headers=headers)
+    assert other.status_code == 422
+    assert len(stays.ok("GET", BATCHES)["items"]) == 1
+
+
+def test_new_values_are_taken_or_refused_as_column_and_request_say(stays: Api) -> None:
+    def send(row: dict[str, Any], label: str | None = "a", **fields: Any) -> Any:
+        return stays("POST", BATCHES, {"inputs": [row], "labels": [label], "new_classes": "allow", **fields})
+
+    assert send({"city": "Osaka", "shop": "north"}).status_code == 201  # the first ones of the column
+    refused = send({"city": "Kobe", "shop": "nort"})
+    assert pointers(refused) == ["/inputs/0/shop"]
+    assert refused.json()["type"].endswith("unknown-values")
+    assert refused.json()["unknown"] == {"shop": ["nort"]}
+    assert refused.json()["detail"] == (
+        '"nort" is a new value of shop in stays. Near: "north". To take new values, send "new_values": "take".'
+    )
+    assert send({"city": "Kobe", "shop": "south"}, new_values="take").status_code == 201
+    assert send({"city": "Kobe", "shop": "south", "age": 3}).status_code == 201
+    assert pointers(send({"city": "Koby"}, new_values="refuse")) == ["/inputs/0/city"]
+    assert pointers(send({"city": "Koby"}, label=None, new_values="refuse")) == ["/inputs/0/city"]
+    assert send({"city": "Kobe"}, new_values="refuse").status_code == 201
+    assert send({"city": "Koby"}).status_code == 201
+    many = stays("POST", BATCHES, {"inputs": [{"shop": f"s{k}"} for k in range(12)], "labels": ["a"] * 12})
+    assert len(many.json()["errors"]) == 10
+    assert many.json()["detail"].endswith("(2 more are not listed.)")
+
+
+def test_more_values_than_a_model_may_have_are_refused(stays: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brought_values, "MOST_VALUES", 5)
+    first = {"inputs": [{"city": f"c{k}"} for k in range(4)], "labels": ["a"] * 4}
+    assert stays("POST", BATCHES, first).status_code == 201
+    two_more = {"inputs": [{"city": "c4", "shop": "n"}, {"city": "c1"}], "labels": ["a", "a"]}
+    refused = stays("POST", BATCHES, two_more)
+    assert (refused.status_code, refused.json()["column"]) == (422, "city")
+    assert refused.json()["type"].endswith("too-many-values")
+    assert '"many": true, or leave it out' in refused.json()["detail"]
+    assert stays("POST", BATCHES, {**two_more, "labels": [None, "a"]}).status_code == 201  # none of it is learned
+
+
+def test_a_large_body_of_too_many_values_is_refused_where_it_is_read(stays: Api) -> None:
+    rows = [{"city": f"c{k}"} for k in range(2001)]
+    refused = stays("POST", BATCHES, {"inputs": rows, "labels": ["a"] * 2001})
+    assert (refused.status_code, refused.json()["column"]) == (422, "city")
+    assert refused.json()["title"] == "Too many values"
+    assert "have at most 2,000 values, and city would have 2,001 of them" in refused.json()["detail"]
+    assert stays("POST", BATCHES, {"inputs": rows[1:], "labels": ["a"] * 2000}).status_code == 201
+
+
+MODELS: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
+    ([{"name": "note", "kind": "text"}], {}, "/input/columns/0/kind", "Columns of text come later"),
+    ([{"name": "a", "kind": "numbr"}], {}, "/input/columns/0/kind", "is one of 'number', 'category', 'date'"),
+    ([{"kind": "number"}], {}, "/input/columns/0/name", "is missing"),
+    ([{"name": " ", "kind": "number"}], {}, "/input/columns/0/name", "is not blank"),
+    ([{"name": "a\u0000", "kind": "number"}], {}, "/input/columns/0/name", "no control"),
+    ([], {}, "/input/columns", "at least 1 item"),
+    ([{"name": "e\u0301", "kind": "number"}, {"name": "é", "kind": "date"}], {}, "/input", '"é" stands twice'),
+    ([{"name": "a", "kind": "category", "values": ["x", " x"]}], {}, "/input/columns/0", "lists each value once"),
+    ([{"name": "a", "kind": "category", "values": ["x"], "many": True}], {}, "/input/columns/0", "not both"),
+    ([{"name": "a", "kind": "category", "values": []}], {}, "/input/columns/0/values", "at least 1 item"),
+    ([{"name": "a", "kind": "category", "new_values": "no"}], {}, "/input/columns/0/new_values", "'take' or 'refuse'"),
+    ([{"name": "a", "kind": "number", "scale": {"range": [1, 1]}}], {}, "/input/columns/0/scale", "lo < hi"),
+    ([{"name": f"c{k}", "kind": "number"} for k in range(1001)], {}, "/input/columns", "at most 1000"),
+    (
+        [{"name": f"c{k}", "kind": "category", "many": True} for k in range(20)],
+        {},
+        "/input/columns",
+        "a column of many values",
+    ),
+    (COLUMNS, {"architecture": {"backbone": {"name": "cnn"}}}, "/architecture/backbone/name", "identity and mlp"),
+    (COLUMNS, {"architecture": {"backbone": {"name": "minilm"}}}, "/architecture/backbone/name", "takes texts"),
+    (COLUMNS, {"target": {"kind": "number", "from": 4}}, "/target/from", "places are 0 to 3"),
+    (COLUMNS, {"target": {"kind": "number", "from": "aeg"}}, "/target/from", "Did you mean age?"),
+    (COLUMNS, {"target": {"kind": "number", "from": "city"}}, "/target/from", "city is a column of kind category"),
+    (
+        COLUMNS,
+        {"target": {"kind": "number", "yardstick": {"column": "price"}}},
+        "/target/yardstick/column",
+        "no column of this table",
+    ),
+]
+
+
+@pytest.mark.parametrize(("columns", "fields", "pointer", "sentence"), MODELS, ids=[m[3][:30] for m in MODELS])
+def test_what_a_table_cannot_be_is_refused_with_its_place(
+    api: Api, columns: list[dict[str, Any]], fields: dict[str, Any], pointer: str, sentence: str
+) -> None:
+    refused = made(api, "no", columns, **fields)
+    assert refused.status_code == 422, refused.text
+    assert pointers(refused) == [pointer]
+    assert sentence in refused.json()["detail"]
+
+
+def test_a_target_names_columns_by_name_or_place(api: Api) -> None:
+    columns = [*COLUMNS, {"name": "last week", "kind": "number"}]
+    target = {"kind": "number", "from": "last week", "yardstick": {"column": "age"}, "range": [0, 5]}
+    model = made(api, "sales", columns, target=target).json()
+    assert (model["target"]["from"], model["target"]["yardstick"], model["target"]["range"]) == (
+        4,
+        {"column": 0},
+        [0, 5],
+    )
+    body = {"target": {"yardstick": {"column": "last week"}}}
+    assert api.ok("PATCH", "/v1/models/sales", body)["target"]["yardstick"] == {"column": 4}
+    refused = api("PATCH", "/v1/models/sales", {"target": {"yardstick": {"column": "city"}}})
+    assert pointers(refused) == ["/target/yardstick/column"]
+    rows = [{"last week": 3, "age": 1}, {"age": 2}]
+    path = "/v1/models/sales/batches"
+    assert pointers(api("POST", path, {"inputs": rows, "targets": [1, 2]})) == ["/inputs/1/last week"]
+    assert api("POST", path, {"inputs": rows, "targets": [1, None]}).status_code == 201
