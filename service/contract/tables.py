@@ -183,19 +183,25 @@ class TableInput(Strict):
         return max(min(PIECES, MOST_PIECES // max(numbers, 1)), FEWEST_PIECES)
 
     @cached_property
+    def widths(self) -> list[int]:
+        """Features of each column: numbers have one, a flag for missing, and pieces; those that share have none."""
+        return [self._width(column) for column in self.columns]
+
+    @property
     def features(self) -> int:
-        """Features of a row before any lift: numbers have one, a flag for missing, and pieces; see `TableScale`."""
-        width = self.indicators if self.growing else 0
-        for column in self.columns:
-            if isinstance(column, NumberColumn):
-                width += 2 + self.pieces
-            elif isinstance(column, DateColumn):
-                width += sum(DATE_PARTS[part] for part in column.parts)
-            elif isinstance(column, BooleanColumn):
-                width += 1
-            elif column.values is not None or column.many:
-                width += len(column.values) if column.values is not None else MANY_COLUMNS
-        return width
+        """Features of a row before any lift, the shared indicators last; see `TableScale`."""
+        return sum(self.widths) + (self.indicators if self.growing else 0)
+
+    def _width(self, column: Column) -> int:
+        if isinstance(column, NumberColumn):
+            return 2 + self.pieces
+        if isinstance(column, DateColumn):
+            return sum(DATE_PARTS[part] for part in column.parts)
+        if isinstance(column, BooleanColumn):
+            return 1
+        if column.values is not None:
+            return len(column.values)
+        return MANY_COLUMNS if column.many else 0
 
 
 def table_facts(spec: object) -> object:

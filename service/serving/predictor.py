@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from service.contract.inputs import CnnBackbone, InputSpec, PretrainedBackbone, RangeScale, TextInput
+from service.contract.tables import TableInput
 from service.errors import CorruptArtifact, InvalidContent
 from service.learning.backbones.extractor import Extractor, SharedWeights, shared
 from service.learning.data.rows import Array
@@ -45,7 +46,8 @@ class Predictor:
     kind: what it does for its kind of target. names: of the columns of an answer, in their order.
     range: declared values of the inputs; None where the model declares none.
     family: the same object for all versions of a model; the loader sets it.
-    values: those of categories that it has learned; None where inputs are no tables.
+    tables: whether rows are those of tables, which stay float64. values: of open categories, that it has learned; None
+    where it knows of none.
     bytes: memory of its weights, a shared backbone left out.
 
     `like`: a version of the same model or layers. If their sizes are close its pace is taken over, and one row is
@@ -66,18 +68,21 @@ class Predictor:
         source_heads = [_head(tensors) for tensors in checkpoint.source_heads()]
         # only the steps are kept; the rest of the network is freed
         ending = Ending(self.kind.order, layout.temperature, self.kind.last)
-        steps = forwards(network, [network.head, *source_heads], ending)
+        values = learned_values(checkpoint) if VALUES in checkpoint.parts else None
+        steps = forwards(network, [network.head, *source_heads], ending, values)
         give_way()
         self._forward, self._source_forwards = steps[0], dict(zip(layout.sources, steps[1:], strict=True))
         self._extractor = network.backbone if isinstance(network.backbone, Extractor) else None
         self.family: object = object()
         self.names = self.kind.names
         self.input = layout.input
-        self.values = learned_values(checkpoint) if VALUES in checkpoint.parts else None
+        self.tables = isinstance(layout.input, TableInput)
+        self.values = values
         scale = declared_range(self.input)
         # rounded as the rows are, so that a value at the end of the range is inside it
         self.range = None if scale is None else (float(np.float32(scale.range[0])), float(np.float32(scale.range[1])))
-        self.bytes = _own_bytes(network) + sum(matrix.packed_bytes for matrix in matrices(steps))
+        known = 0 if values is None else 3 * sum(codes.nbytes for codes in values.codes.values())  # here, and compiled
+        self.bytes = _own_bytes(network) + sum(matrix.packed_bytes for matrix in matrices(steps)) + known
         self.pace = self._warmed(like)
 
     def answer(self, inputs: Array, options: PredictOptions = USUAL) -> RowAnswers:
@@ -101,8 +106,6 @@ class Predictor:
     ) -> RowAnswers:
         """One pass over raw rows; texts of one length pass together. `extremes`: their smallest and largest number."""
         extractor = self._extractor
-        if self.values is not None:
-            inputs = self.values.known_only(inputs)
         # weights need no gradient, so torch records none
         given = (
             step(torch.from_numpy(inputs), extremes) if extractor is None else self._extracted(inputs, step, extractor)
@@ -140,7 +143,7 @@ class Predictor:
     def _rows(self, n: int) -> Array:
         if isinstance(self.input, TextInput):
             return np.full(n, WARM_TEXT, object)
-        return np.zeros((n, *self.input.shape), np.float64 if self.input.kind == "table" else np.float32)
+        return np.zeros((n, *self.input.shape), np.float64 if self.tables else np.float32)
 
 
 def _own_bytes(network: Network) -> int:

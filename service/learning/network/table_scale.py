@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import pi
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ SALTS = 64
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
+Codes = TypeVar("Codes", Tensor, NDArray[np.int64])
 
 
 class TableScale(nn.Module):
@@ -70,7 +72,7 @@ class TableScale(nn.Module):
             for place, column in enumerate(spec.columns)
             if isinstance(column, CategoryColumn) and column.values is not None
         }
-        self._salts = [column_salt(column.name, salt) for column in spec.columns]
+        self.salts = [column_salt(column.name, salt) for column in spec.columns]
 
     def forward(self, rows: Tensor) -> Tensor:
         rows = rows.to(torch.float64)
@@ -108,7 +110,7 @@ class TableScale(nn.Module):
     def _indicated(self, indicators: Tensor, x: Tensor, place: int) -> Tensor:
         """Adds 1 to the indicator of each row's value; nothing for what is missing."""
         present = torch.nonzero(~torch.isnan(x))[:, 0]
-        at = indicator_of(x[present], self._salts[place], indicators.shape[1])
+        at = indicator_of(x[present].to(torch.int64), self.salts[place], indicators.shape[1])
         return indicators.index_put_((present, at), indicators.new_ones(len(present)), accumulate=True)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -147,10 +149,10 @@ def column_salt(name: str, salt: int) -> int:
     return int(value_code(f"{salt} {name}"))
 
 
-def indicator_of(codes: Tensor, salt: int, indicators: int) -> Tensor:
-    """The indicator of each code, by the high bits of a product. [n] float64 -> [n] int64"""
-    spread: Tensor = (codes.to(torch.int64) ^ salt) * ODD
-    high: Tensor = spread >> (63 - INDICATOR_BITS) & (2**INDICATOR_BITS - 1)
+def indicator_of(codes: Codes, salt: int | Codes, indicators: int | Codes) -> Codes:
+    """The indicator of each code, by the high bits of a product. [n] int64 -> [n] int64"""
+    spread = (codes ^ salt) * ODD
+    high: Codes = spread >> (63 - INDICATOR_BITS) & (2**INDICATOR_BITS - 1)
     return high % indicators
 
 
@@ -164,7 +166,7 @@ def _apart(spec: TableInput, rows: Array) -> int:
     def met(salt: int) -> float:
         total, most = np.zeros(spec.indicators), np.zeros(spec.indicators)
         for name, codes, counts in columns:
-            at = indicator_of(torch.from_numpy(codes), column_salt(name, salt), spec.indicators).numpy()
+            at = indicator_of(codes, column_salt(name, salt), spec.indicators)
             np.add.at(total, at, counts)
             np.maximum.at(most, at, counts)
         return float((total - most).sum())
@@ -172,11 +174,11 @@ def _apart(spec: TableInput, rows: Array) -> int:
     return min(range(SALTS), key=met) if columns else 0
 
 
-def _counted(column: Array) -> tuple[Floats, Floats]:
+def _counted(column: Array) -> tuple[NDArray[np.int64], Floats]:
     """Codes of a column, without what is missing, and the rows that have each."""
     x = column.astype(np.float64)
     codes, counts = np.unique(x[~np.isnan(x)], return_counts=True)
-    return codes, counts.astype(np.float64)
+    return codes.astype(np.int64), counts.astype(np.float64)
 
 
 def table_weights(spec: TableInput) -> Floats:

@@ -94,8 +94,8 @@ def run(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pass | 
     began = time.perf_counter()
     try:
         parts = [_rows_of(piece) for piece in pieces]
-        rows = _joined(parts) if predictor.values is None else np.concatenate(parts)
-        numbers = rows.dtype != object and predictor.values is None
+        rows = _joined(parts, narrow=not predictor.tables)
+        numbers = rows.dtype != object and not predictor.tables  # what a table lacks is NaN, and it has no other one
         # both are NaN if any number is
         low, high = (float(np.minimum.reduce(rows, None)), float(np.maximum.reduce(rows, None))) if numbers else UNKNOWN
         # mostly all questions ask for the same
@@ -128,9 +128,9 @@ def _rows_of(piece: Piece) -> Array:
     return rows if piece.stop - piece.start == len(rows) else rows[piece.start : piece.stop]
 
 
-def _joined(parts: Sequence[Array]) -> Array:
-    """Joins parts in one step; float64 becomes float32, and numbers beyond its range become infinite."""
-    if any(part.dtype == np.float64 for part in parts):
+def _joined(parts: Sequence[Array], narrow: bool) -> Array:
+    """Joins parts in one step. narrow: float64 becomes float32, and numbers beyond its range become infinite."""
+    if narrow and any(part.dtype == np.float64 for part in parts):
         with np.errstate(over="ignore"):
             return np.concatenate(parts, dtype=np.float32, casting="same_kind")
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from service.contract.inputs import TextInput, VectorInput
+from service.contract.tables import TableInput
+from service.learning.data.learned_values import LearnedValues
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.convolutions import Convolutions
 from service.learning.network.growth import matrix
@@ -24,6 +26,7 @@ from service.learning.network.lifts import Lift
 from service.learning.network.network import Dense, Network
 from service.learning.network.table_scale import TableScale
 from service.serving.compute.onednn import PackedMatrix, packed_stages
+from service.serving.compute.table_rows import TableStep, table_steps
 
 Step = Callable[[Tensor], Tensor]
 
@@ -64,12 +67,14 @@ class Ending:
     last: Step | None = None
 
 
-def forwards(network: Network, heads: Sequence[GrownLinear], ending: Ending) -> list[Forward]:
-    """The forward pass of each head."""
+def forwards(
+    network: Network, heads: Sequence[GrownLinear], ending: Ending, values: LearnedValues | None = None
+) -> list[Forward]:
+    """The forward pass of each head. values: of categories, that count; None: all do."""
     grown = len(network.low_rank) > 0
     body: list[Step] = [_Lifting(network, grown)] if len(network.lifts) else [*_backbone(network, grown), _flat]
     body += _layers(network.neck, grown)
-    if isinstance(network.layout.input, VectorInput):
+    if isinstance(network.layout.input, VectorInput | TableInput):
         body = [step for step in body if step is not _flat]
     chains: list[list[Step]] = []
     for weight, bias in map(_matrix, heads):
@@ -77,8 +82,12 @@ def forwards(network: Network, heads: Sequence[GrownLinear], ending: Ending) -> 
         order, temperature = list(ending.order), ending.temperature
         head = PackedMatrix(weight[order] / temperature, bias[order] / temperature)
         chains.append([*body, head] if ending.last is None else [*body, head, ending.last])
-    text = isinstance(network.layout.input, TextInput)
-    compiled = [Forward(steps) for steps in chains] if text else _scaled(network, chains)
+    if isinstance(network.layout.input, TextInput):
+        compiled = [Forward(steps) for steps in chains]
+    elif isinstance(network.scale, TableScale):
+        compiled = _of_tables(network, network.scale, chains, values)
+    else:
+        compiled = _scaled(network, network.scale, chains)
     for packed in matrices(compiled):
         packed.pack()
     return compiled
@@ -87,16 +96,32 @@ def forwards(network: Network, heads: Sequence[GrownLinear], ending: Ending) -> 
 def matrices(compiled: Sequence[Forward]) -> set[PackedMatrix]:
     """All matrices of several forward passes, each once."""
     steps = {step for forward in compiled for step in forward.steps}
-    inner = {step for lifting in steps if isinstance(lifting, _Lifting) for step in lifting.steps}
+    inner = {step for several in steps if isinstance(several, _Lifting | TableStep) for step in several.steps}
     return {step for step in steps | inner if isinstance(step, PackedMatrix)}
 
 
-def _scaled(network: Network, chains: Sequence[list[Step]]) -> list[Forward]:
+def _of_tables(
+    network: Network, scale: TableScale, chains: Sequence[list[Step]], values: LearnedValues | None
+) -> list[Forward]:
+    """Compiles the fixed features and what sees them; beside branches, and where lifts see an mlp, the modules stay."""
+    at = 1 if len(network.lifts) else 0
+    layers = [steps[at] for steps in chains]
+    seen = isinstance(network.backbone, Dense) and not (len(network.lifts) and len(network.backbone.layers))
+    if seen and all(isinstance(layer, PackedMatrix) for layer in layers):
+        lifts = [cast(Lift, lift) for lift in network.lifts]
+        firsts = table_steps(scale, values, lifts, cast(list[PackedMatrix], layers))
+        return [Forward([first, *steps[at + 1 :]]) for first, steps in zip(firsts, chains, strict=True)]
+    return [Forward([*([] if values is None else [_known_only(values)]), scale, *steps]) for steps in chains]
+
+
+def _known_only(values: LearnedValues) -> Step:
+    return lambda rows: torch.from_numpy(values.known_only(rows.numpy()))
+
+
+def _scaled(network: Network, scale: InputScale, chains: Sequence[list[Step]]) -> list[Forward]:
     """Puts the input scale before the steps, or into the first matrix if nothing is between them:
     clip((x - mean) / std, -8, 8) weightᵀ + bias = clip(x, mean - 8 std, mean + 8 std) (weight / std)ᵀ + bias'."""
-    scale, size = network.scale, network.layout.input.shape
-    if isinstance(scale, TableScale):
-        return [Forward([scale, *steps]) for steps in chains]
+    size = network.layout.input.shape
     at = next(k for k, step in enumerate(chains[0]) if step is not _flat)
     first = chains[0][at]
     foldable = isinstance(first, PackedMatrix) and len(first.weight) > 0

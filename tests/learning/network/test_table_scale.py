@@ -93,7 +93,7 @@ def test_the_salt_is_the_first_under_which_the_rows_of_a_first_batch_stand_most_
         on: dict[int, list[int]] = {}
         for place, name in enumerate("ab"):
             for code in codes:
-                at = int(indicator_of(torch.tensor([code], dtype=torch.float64), column_salt(name, salt), 64))
+                at = int(indicator_of(torch.tensor([int(code)]), column_salt(name, salt), 64))
                 on.setdefault(at, []).append(int((rows[:, place] == code).sum()))
         return sum(sum(counts) - max(counts) for counts in on.values())
 
@@ -105,7 +105,7 @@ def test_the_salt_is_the_first_under_which_the_rows_of_a_first_batch_stand_most_
 
 
 def test_indicators_are_spread_evenly() -> None:
-    codes = torch.tensor([value_code(f"value {k}") for k in range(20_000)], dtype=torch.float64)
+    codes = torch.tensor([int(value_code(f"value {k}")) for k in range(20_000)])
     counts = np.bincount(indicator_of(codes, column_salt("a", 0), 100).numpy(), minlength=100)
     assert ((counts - 200) ** 2 / 200).sum() < 150, "chi square of 99 degrees of freedom"
 
