@@ -30,7 +30,16 @@ from service.contract.tables import (
 )
 from service.learning.data.learned_values import LearnedValues
 from service.learning.network.lifts import Lift
-from service.learning.network.table_scale import CLIP, DAY, FIRST_WEEKDAY, YEAR, TableScale, indicator_of
+from service.learning.network.table_scale import (
+    CLIP,
+    DAY,
+    FIRST_WEEKDAY,
+    INDICATOR_BITS,
+    ODD,
+    YEAR,
+    TableScale,
+    indicator_of,
+)
 from service.serving.compute.onednn import PackedMatrix
 
 Floats = NDArray[np.float64]
@@ -39,6 +48,8 @@ Integers = NDArray[np.int64]
 Places = tuple[Sequence[int], Sequence[int]]
 """Where `TableScale` has the dense features, and the indicators."""
 
+FEW = 4
+"""Rows whose cells are looked up one by one."""
 STRIDE = 2**53
 """Between the keys of two columns: codes are smaller, and those of a thousand columns fit an int64."""
 MISSING = -(2.0**52)
@@ -151,6 +162,10 @@ class _Indicators:
         self._at = np.append(np.concatenate([looked_up[:0], *(at for _, _, at in known)])[order], self.none)
         columns, self._salts, self._widths, self._firsts = np.array(hashed, np.int64).reshape(-1, 4).T
         self._columns = np.array([*looked_up, *columns, *(place for place, _ in weekdays)], np.int64)
+        # the same for a few rows
+        self._by_code = [dict(zip(codes.tolist(), at.tolist(), strict=True)) for _, codes, at in known]
+        self._hashes = [(salt, width, first) for _, salt, width, first in hashed]
+        self._first_days = self._mondays.tolist()
 
     @property
     def none(self) -> int:
@@ -164,6 +179,8 @@ class _Indicators:
         return first
 
     def __call__(self, rows: Floats) -> Integers:
+        if len(rows) <= FEW:
+            return np.array([self._of_row(row) for row in rows.take(self._columns, 1).tolist()], np.int64)
         cells = np.floor(np.fmax(rows.take(self._columns, 1), MISSING)).astype(np.int64)
         known, weekdays = self._offsets.size, self._mondays.size
         blocks: list[Integers] = []
@@ -180,6 +197,16 @@ class _Indicators:
             weekday = (seconds // int(DAY) + FIRST_WEEKDAY) % DATE_PARTS["weekday"]
             blocks.append(np.where(seconds == MISSING, self.none, weekday + self._mondays))
         return blocks[0] if len(blocks) == 1 else np.concatenate([cells[:, :0], *blocks], 1)
+
+    def _of_row(self, cells: list[float]) -> list[int]:
+        """Of the columns of one row: an array for each step takes longer than a few cells one by one."""
+        known, none = len(self._by_code), self.none
+        at = [codes.get(cell, none) for codes, cell in zip(self._by_code, cells, strict=False)]
+        for (salt, width, first), cell in zip(self._hashes, cells[known:], strict=False):
+            at.append(first + _indicator_of(int(cell), salt, width) if cell == cell else none)
+        for monday, cell in zip(self._first_days, cells[known + len(self._hashes) :], strict=True):
+            at.append(monday + int(cell // DAY + FIRST_WEEKDAY) % 7 if cell == cell else none)
+        return at
 
 
 class TableMatrix:
@@ -255,6 +282,12 @@ def table_steps(
     first = starts.get("none") if lifts else 0
     fixed = ((), ()) if first is None else encoder.places
     return [TableStep(encoder, compiled, TableMatrix(layer, fixed, first or 0)) for layer in layers]
+
+
+def _indicator_of(code: int, salt: int, indicators: int) -> int:
+    """`indicator_of` one code."""
+    high: int = ((code ^ salt) * ODD >> (63 - INDICATOR_BITS)) & (2**INDICATOR_BITS - 1)
+    return high % indicators
 
 
 def _starts(spec: TableInput) -> list[int]:
