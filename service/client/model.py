@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, overload
 from urllib.parse import quote
 
 from pydantic import RootModel
 
+from service.client.csv_file import csv_file
 from service.client.transport import Transport
 from service.client.values import are_numbers, plain, plain_labels, plain_targets
 from service.client.waiting import OnProgress, until_final
@@ -65,6 +67,8 @@ class RemoteModel:
         inputs: Any = None,
         labels: Any = None,
         *,
+        target: str | Sequence[str] | None = None,
+        group: str | None = None,
         batches: Sequence[str] | str | None = None,
         groups: Any = None,
         new_classes: NewClasses | str | None = None,
@@ -80,11 +84,20 @@ class RemoteModel:
         n names, None where nobody knows; of a model that predicts numbers n numbers, or n lists of them. groups: what
         rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n names,
         None for a row in none, or one name for all.
+        Of a model of tables, `inputs` may be a CSV file, by its path or as bytes, which is streamed: `target` names the
+        column of the labels or targets (or of each of several; else the one called target or label), `group` that of
+        the groups.
         `method`: a name, or {"name": ..., parameter: ...}.
         Returns the update once it is final, with verdict and report; with `wait=None` at once, queued.
         Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
         them).
         """
+        if (file := csv_file(inputs)) is not None:
+            _check_in_file(labels=labels, groups=groups, batches=batches)
+            query = _given(target=target, group=group, new_classes=new_classes, source=source, seed=seed)
+            if method is not None:
+                query["method"] = method if isinstance(method, str) else json.dumps(method)
+            return self._ordered("updates", file, wait, on_progress, **query)
         body = _given(
             inputs=plain(inputs),
             **self._annotated(labels),
@@ -100,14 +113,20 @@ class RemoteModel:
     def add_batch(
         self,
         inputs: Any,
-        labels: Any,
+        labels: Any = None,
         *,
+        target: str | Sequence[str] | None = None,
+        group: str | None = None,
         groups: Any = None,
         new_classes: NewClasses | str | None = None,
         source: str | None = None,
         again: bool | None = None,
     ) -> Batch:
         """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
+        if (file := csv_file(inputs)) is not None:
+            _check_in_file(labels=labels, groups=groups)
+            query = _given(target=target, group=group, new_classes=new_classes, source=source, again=again)
+            return self._transport.call("POST", f"{self._path}/batches", Batch, file, **query)
         body = _given(
             inputs=plain(inputs),
             **self._annotated(labels),
@@ -150,9 +169,11 @@ class RemoteModel:
             self._predicts = self.info().target.kind
         return {"targets": plain_targets(named)} if self._predicts == "number" else {"labels": named}
 
-    def _ordered(self, what: str, body: Any, wait: float | None, on_progress: OnProgress | None) -> Update:
+    def _ordered(
+        self, what: str, body: Any, wait: float | None, on_progress: OnProgress | None, **query: Any
+    ) -> Update:
         at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)
-        update = self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once)
+        update = self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once, **query)
         return update if wait is None else until_final(self._transport, update, wait, on_progress)
 
     # Asking
@@ -191,9 +212,13 @@ class RemoteModel:
 
         -> Predictions of a model of classes: `top` lists more than the best class. NumberPredictions of a model of
         numbers, with `values` and `intervals`; `level` is the share of rows to come whose value an interval is meant to
-        hold. `source` says where the rows come from, whose own head answers where there is one.
+        hold. `source` says where the rows come from, whose own head answers where there is one. Rows of a table may be
+        a CSV file, by its path or as bytes.
         """
         path = self._path if version is None else self._version(version)
+        if (file := csv_file(inputs)) is not None:
+            query = _given(top=top, level=level, source=source)
+            return self._transport.call("POST", f"{path}/predictions", AnyPredictions, file, **query).root
         body = _given(inputs=plain(inputs), top=top, level=level, source=source)
         return self._transport.call("POST", f"{path}/predictions", AnyPredictions, body).root
 
@@ -288,6 +313,15 @@ class RemoteModel:
 
     def _version(self, version: int | str) -> str:
         return f"{self._path}/versions/{quote(str(version), safe='')}"
+
+
+def _check_in_file(**members: Any) -> None:
+    """Raises ValueError where something is given beside a CSV file that is one of its columns, or in place of it."""
+    for name, value in members.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} are given beside a CSV file, which holds them: name its columns, target= and group=."
+            )
 
 
 def _given(**members: Any) -> dict[str, Any]:

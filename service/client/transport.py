@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel
 
+from service.client.csv_file import CsvFile
 from service.client.errors import Unreachable, refuse
 from service.contract.resources import Page
 
@@ -43,13 +44,17 @@ class Transport:
     def close(self) -> None:
         self._http.close()
 
-    def call(self, method: str, path: str, answer: type[R], body: Any = None, **params: Any) -> R:
+    def call(self, method: str, path: str, answer: type[R], body: Any = None, /, **params: Any) -> R:
         """Sends and reads one resource. Raises Refused and Unreachable."""
         return answer.model_validate_json(self.send(method, path, body, **params).content)
 
-    def send(self, method: str, path: str, body: Any = None, **params: Any) -> httpx.Response:
-        """Sends, again after a broken connection or a Retry-After; params that are None are left out."""
+    def send(self, method: str, path: str, body: Any = None, /, **params: Any) -> httpx.Response:
+        """Sends JSON or a file, again after a broken connection or a Retry-After; params that are None are left out."""
         present = {name: value for name, value in params.items() if value is not None}
+        if isinstance(body, CsvFile):
+            return self._sent(
+                self._http.build_request(method, path, params=present, content=body, headers=body.headers)
+            )
         try:
             request = self._http.build_request(method, path, params=present, json=body)
         except ValueError as wrong:

@@ -112,9 +112,9 @@ def test_classes_are_declared_and_taken_out(api: Api) -> None:
 
 
 def test_other_forms_of_data_are_refused_by_name(api: Api) -> None:
-    refused = api("POST", BATCHES, content=b"a,b\n1,2\n", headers={"Content-Type": "text/csv"})
+    refused = api("POST", BATCHES, content=b"{}\n{}\n", headers={"Content-Type": "application/x-ndjson"})
     assert refused.status_code == 415
-    assert "text/csv is not taken yet" in refused.json()["detail"]
+    assert "application/x-ndjson is not taken yet" in refused.json()["detail"]
 
 
 def test_a_batch_of_another_model_is_not_here(api: Api) -> None:

@@ -12,14 +12,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.api.bodies.csv_bodies import table_of
 from service.api.limits.request_checks import Scope, check_query, header, media_type
 from service.api.validation import validated
 from service.contract import requests
-from service.contract.media import JPEG, PNG
+from service.contract.media import CSV, JPEG, JSON, PNG
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import TableInput
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
+from service.intake.formats.csv_header import Meant
+from service.intake.formats.csv_table import read_csv
 from service.intake.formats.fast_json import read_usual, read_wide
 from service.intake.formats.raw import READERS
 from service.intake.json_body import JsonBody, pointer_to, read_object
@@ -86,7 +89,7 @@ def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> Question | None:
     media = media_type(scope)
     if _is_long(scope, media, body, loaded):
         return None
-    if len(body) > STRICT_BODY_BYTES and media not in READERS:
+    if len(body) > STRICT_BODY_BYTES and media == JSON:
         refuse_query(scope["query_string"])
         return _read_quickly(body, loaded)
     return _read(scope, media, body, loaded)
@@ -100,6 +103,8 @@ def _is_long(scope: Scope, media: str, body: bytes, loaded: Loaded) -> bool:
         return images and (b"{" in query or b"%7B" in query.upper())
     if media in READERS:
         return media in (PNG, JPEG)
+    if media == CSV:
+        return len(body) > STRICT_BODY_BYTES
     if len(body) > SMALL_BODY_BYTES or (images and body.count(b"{") > 1):
         return True
     return table and most_rows(body) * loaded.input.shape[0] > LOOP_CELLS
@@ -109,11 +114,21 @@ def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question:
     if scope["method"] != "POST":
         return read_query(scope["query_string"], loaded)
     reader = READERS.get(media)
+    if media == CSV:
+        return _read_file(scope, body, loaded)
     if reader is None:
         refuse_query(scope["query_string"])
         return read_question(body, loaded)
     options = options_of_query(scope["query_string"])
     return Question(reader(body, loaded.input, loaded.model), options)
+
+
+def _read_file(scope: Scope, body: bytes, loaded: Loaded) -> Question:
+    """The rows of a CSV file. Raises InvalidContent, LongAddress, UnsupportedMedia."""
+    options = options_of_query(scope["query_string"])
+    named = read_csv([body], table_of(loaded.input, loaded.model), Meant(), loaded.model).named
+    check_added_back(named.rows, loaded)
+    return Question(named.rows, options, named.names)
 
 
 def read_question(data: bytes, loaded: Loaded) -> Question:

@@ -6,9 +6,9 @@ Numbers that come as they are in memory need no decoding: a large body of them i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -16,6 +16,8 @@ from fastapi import Request
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from service.api.bodies.csv_bodies import read_order, table_of
+from service.api.bodies.csv_bodies import refuse_query as refuse_options
 from service.api.bodies.prediction_bodies import (
     Question,
     check_added_back,
@@ -26,7 +28,7 @@ from service.api.bodies.prediction_bodies import (
 from service.api.context import Context
 from service.api.idempotent_posts import Hashed
 from service.api.limits.request_checks import Scope, media_type
-from service.api.reader.annotations import Annotations, Due, read_annotations
+from service.api.reader.annotations import Annotations, Due, annotate_csv, read_annotations
 from service.api.reader.process import Reader
 from service.api.reader.spool import LARGE_BYTES, Spooled
 from service.api.reader.store_rows import Making, identity_of, make, settled
@@ -43,9 +45,11 @@ from service.api.reader.tasks import (
 )
 from service.api.validation import validated
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
+from service.contract.media import CSV
 from service.contract.requests import CreateBatch, CreateUpdate, together
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
+from service.intake.formats.csv_table import CsvTable, read_csv
 from service.intake.formats.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.formats.raw import READERS
 from service.intake.json_body import LABELS, ROWS, TARGETS, JsonBody, read_object
@@ -59,6 +63,7 @@ from service.learning.data.sides import Folding
 from service.registry import models
 from service.registry.arrival import Arrival
 from service.registry.sql.tables import Model
+from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import Artifacts
 
@@ -152,16 +157,21 @@ class RowsOnDisk:
 
 @dataclass(frozen=True, eq=False)
 class RowBody:
-    """A checked body that may bring rows; `report`: the answer of the reading process, of a large body."""
+    """A checked body that may bring rows; `report`: the answer of the reading process, of a large body; `table`: reads
+    a small one that is a CSV file, of which `json` is what its query says."""
 
     json: JsonBody
     due: Due
     spooled: Spooled | None = None
     report: dict[str, Any] | None = None
+    table: Callable[[], CsvTable] | None = None
 
     def rows(self, shared: Context, order: CreateBatch | CreateUpdate) -> BodyRows:
         """The rows, with their labels or targets, and groups. Raises InvalidContent with the pointer of the first
         fault."""
+        if self.table is not None:
+            table = self.table()
+            return RowsInMemory(table.named.rows, annotate_csv(table, self.due))
         if self.spooled is None or self.report is None:
             named = read_named_rows(self.json.rows, self.due.input, self.due.model)
             values = {LABELS: order.labels, TARGETS: self.json.targets}
@@ -176,6 +186,8 @@ class RowBody:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""
         if self.report is not None:
             return Hashed(self.report["hash"])
+        if self.table is not None and rows is not None:
+            return {**self.json.members, ROWS: rows.digest()}
         return {**self.json.members, **rows.identities()} if isinstance(rows, RowsInMemory) else self.json.members
 
 
@@ -184,6 +196,9 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
 
     Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull.
     """
+    if media_type(request.scope) == CSV:
+        return _read_file(shared, request.scope, kind, due)
+    refuse_options(request.scope["query_string"], kind)
     spooled = spool_if_heavy(shared, request.scope, request.scope["tsuika.body"], due.input)
     if isinstance(spooled, Spooled):
         report = shared.reader.run(spooled, "read", due=due.model_dump(mode="json", by_alias=True))
@@ -193,6 +208,18 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
     order = validated(kind, body.json)
     _check_words(order, body.json, due)
     return order, body
+
+
+def _read_file(shared: Context, scope: Scope, kind: type[Order], due: Due) -> tuple[Order, RowBody]:
+    """The same of a CSV file."""
+    spec = table_of(due.input, due.model)
+    order, members, meant = read_order(scope["query_string"], kind, due)
+    body: bytes | Spooled = scope["tsuika.body"]
+    if not isinstance(body, Spooled):
+        return order, RowBody(members, due, table=partial(read_csv, [body], spec, meant, due.model))
+    task = {"due": due.model_dump(mode="json", by_alias=True), "members": members.members}
+    report = shared.reader.run(body, "read file", **task, targets=meant.targets, group=meant.group)
+    return order, RowBody(members, due, body, report)
 
 
 def due_of(session: Session, model: Model) -> Due:
@@ -262,8 +289,14 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
 
     Raises BrokenJSON, InvalidContent, UnsupportedMedia, Busy, TooLarge, DiskFull.
     """
-    if (media := media_type(scope)) in READERS:
+    media = media_type(scope)
+    if media in READERS or media == CSV:
         options = options_of_query(scope["query_string"])
+    if media == CSV:
+        spec = table_of(loaded.input, loaded.model).model_dump(mode="json")
+        await shared.reader.wait(spooled, "read asked file", spec=spec, model=loaded.model)
+        return await _named(spooled, options, loaded)
+    if media in READERS:
         rows = await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model)
         return Question(rows, options)
     refuse_query(scope["query_string"])
@@ -272,6 +305,11 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
     options = read_options(members_of(spooled))
     if "fault" in report:
         raise refusal(report["fault"])
+    return await _named(spooled, options, loaded)
+
+
+async def _named(spooled: Spooled, options: PredictOptions, loaded: Loaded) -> Question:
+    """The rows that the reading process has read, with the values of open categories. Raises InvalidContent."""
     rows = await _rows(spooled)
     check_added_back(rows, loaded)
     return Question(rows, options, load_names(spooled.folder))

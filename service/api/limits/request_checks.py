@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from service.api.limits.connections import CLOSING_SECONDS
-from service.contract.media import JPEG, JSON, NPY, PNG, RAW, ROWS
+from service.contract.media import CSV, JPEG, JSON, NPY, PNG, RAW, ROWS
 from service.errors import ForbiddenHost, LongAddress, UnsupportedMedia
 from service.settings import Settings
 
@@ -30,7 +30,6 @@ HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECAS
 IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
 """How a version that was trained elsewhere is sent."""
 LATER_TYPES = (
-    "text/csv",
     "application/x-ndjson",
     "application/vnd.apache.parquet",
     "application/x-npz",
@@ -126,8 +125,14 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
     if _predicts(scope) and media in ROWS:
         return
     charset = parameters.lower().replace('"', "").replace(" ", "")
-    if media != JSON or ("charset=" in charset and "charset=utf-8" not in charset):
-        also = f" Taken here, too: {', '.join(ROWS)}." if _predicts(scope) else ""
+    in_utf8 = "charset=" not in charset or "charset=utf-8" in charset
+    if media == CSV and _takes_rows(scope):
+        if not in_utf8:
+            raise UnsupportedMedia(f"A file of {CSV} is taken in UTF-8 alone. Save it so.")
+        return
+    if media != JSON or not in_utf8:
+        also = f" Taken here, too: {', '.join((*ROWS, CSV))}." if _predicts(scope) else ""
+        also = also or (f" Taken here, too: {CSV}, for tables." if _takes_rows(scope) else "")
         raise UnsupportedMedia(f"Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
 
 
@@ -151,7 +156,12 @@ def brings_rows(scope: Scope) -> bool:
     """Whether the body holds rows, as JSON, numbers or tensors; a picture is one row."""
     if _infers(scope) or (_predicts(scope) and media_type(scope) in (RAW, NPY)):
         return True
-    return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")) and media_type(scope) == JSON)
+    return _takes_rows(scope) and media_type(scope) in (JSON, CSV)
+
+
+def _takes_rows(scope: Scope) -> bool:
+    """Whether the route takes rows."""
+    return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")))
 
 
 def brings_picture(scope: Scope) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from typing import cast
 
@@ -34,6 +35,7 @@ from service.contract import inputs, requests, resources, tables, targets
 from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
 from service.intake import json_body, near
 from service.intake.formats import multipart, safetensors_file
+from service.intake.formats.csv_lines import LONGEST_RECORD
 from service.intake.kinds import picture_pieces
 from service.intake.kinds.cells import LARGEST_CELL
 from service.intake.kinds.images import HERE_BYTES, MOST_BYTES
@@ -94,7 +96,7 @@ ROWS = (
     Row("members of a model", json_body.MODEL_MEMBERS, "members", 422,
         "The same of a body that makes a model.", "Send fewer columns."),
     Row("rows", requests.MOST_ROWS, "rows", 422,
-        "Rows, and labels or targets, of a body of JSON.", "Send them in several bodies."),
+        "Rows, and labels or targets, of a body of JSON or CSV.", "Send them in several bodies."),
     Row("body time", "body_timeout_seconds", "seconds", 408,
         "From the first to the last byte of a body.", "Send smaller batches."),
     Row("query", QUERY_BYTES, "bytes", 414, "The query of a request.", "POST rows in a body."),
@@ -172,6 +174,10 @@ ROWS = (
         'Make a model whose column has `"many": true`, or leave the column out.'),
     Row("cells", MOST_CELLS, "cells", 422,
         "Rows times columns of a body of rows of a table.", "Send it in several bodies."),
+    Row("row of CSV", LONGEST_RECORD, "characters", 422,
+        "A row of a CSV file.", "Look for a quote that is never closed."),
+    Row("cell of CSV", csv.field_size_limit(), "characters", 422,
+        "A cell of a CSV file.", "Look for a quote that is never closed."),
     Row("value", tables.LONGEST_NAME, "characters", 422,
         "The value of a category, and the name of a column.", "Take a shorter one."),
     Row("number of a table", LARGEST_CELL, "on either side of 0", 422,

@@ -20,6 +20,7 @@ from service.contract.names import clean_class_name
 from service.contract.tables import TableInput
 from service.contract.targets import LARGEST_TARGET, ColumnYardstick, NumberTarget, Target
 from service.errors import InvalidContent
+from service.intake.formats.csv_table import CsvTable
 from service.intake.json_body import LABELS, ROWS, TARGETS, pointer_to
 from service.intake.kinds.brought_values import NONE_BROUGHT, BroughtValues, brought
 from service.intake.kinds.labels import Labels, read_groups, read_labels
@@ -127,6 +128,15 @@ def read_annotations(
     if isinstance(due.input, TableInput):
         return replace(annotations, values=brought(named, due.input, annotations.labelled))
     return annotations
+
+
+def annotate_csv(table: CsvTable, due: Due) -> Annotations:
+    """The same of a CSV file. Raises InvalidContent with pointer, line and column."""
+    values = {LABELS: table.labels, TARGETS: table.targets}
+    try:
+        return read_annotations(values, table.groups, table.named, due)
+    except InvalidContent as fault:
+        raise table.located(fault) from None
 
 
 def _check_columns(targets: Floats, inputs: NDArray[Any], spec: TableInput, target: NumberTarget) -> None:

@@ -13,7 +13,7 @@ import os
 import queue
 import resource
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,13 +22,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.reader.annotations import Annotations, Due, read_annotations
+from service.api.reader.annotations import Annotations, Due, annotate_csv, read_annotations
 from service.api.reader.spool import MEMBERS_BYTES, refusal_of_disk
 from service.api.reader.store_rows import Making, identity_of, make, settled
 from service.contract.inputs import INPUT_SPEC, InputSpec
 from service.contract.requests import MOST_ROWS
+from service.contract.tables import TableInput
 from service.contract.targets import ClassTarget
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TooManyValues, TsuikaError
+from service.intake.formats.csv_header import Meant
+from service.intake.formats.csv_lines import pieces_of
+from service.intake.formats.csv_table import CsvTable, read_csv
 from service.intake.formats.fast_json import read_usual
 from service.intake.formats.oip_request import read_inference
 from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, TARGETS, hash_of, read_object, read_value
@@ -147,8 +151,39 @@ def read(folder: Path, due: Due) -> dict[str, Any]:
         return {"fault": _report(fault)}
     save_rows(folder, rows)
     if named.names:
-        (folder / NAMES).write_bytes(msgspec.json.encode(named.names))
+        _save_names(folder, named)
     return {"rows": len(rows), "hash": hash_of(whole)}
+
+
+def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any]) -> dict[str, Any]:
+    """As `read`, of a CSV file; `members`: what the query says beside its rows. Raises UnsupportedMedia."""
+    try:
+        table = _table(folder, due.input, meant, due.model)
+        annotations = annotate_csv(table, due)
+        _save_annotations(folder, annotations)
+    except InvalidContent as fault:
+        return {"fault": _report(fault)}
+    save_rows(folder, table.named.rows)
+    content = annotations.digest(table.named.rows)
+    return {"rows": len(table.named.rows), "hash": hash_of({**members, ROWS: content})}
+
+
+def read_asked_file(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
+    """As `read_question`, of a CSV file. Raises InvalidContent."""
+    table = _table(folder, spec, Meant(), model)
+    save_rows(folder, table.named.rows)
+    _save_names(folder, table.named)
+    return {"rows": len(table.named.rows)}
+
+
+def _table(folder: Path, spec: InputSpec, meant: Meant, model: str) -> CsvTable:
+    assert isinstance(spec, TableInput)
+    with (folder / "body").open("rb") as file:
+        return read_csv(pieces_of(file), spec, meant, model)
+
+
+def _save_names(folder: Path, named: Named) -> None:
+    (folder / NAMES).write_bytes(msgspec.json.encode(named.names))
 
 
 def _listed(value: msgspec.Raw | Any, name: str) -> Any:
@@ -212,6 +247,12 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
             return read(folder, Due.model_validate(task["due"]))
         case "read question":
             return read_question(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
+        case "read file":
+            due = Due.model_validate(task["due"])
+            meant = Meant(due.target, tuple(task["targets"]), task["group"])
+            return read_file(folder, due, meant, task["members"])
+        case "read asked file":
+            return read_asked_file(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
         case "read tensor":
             spec = INPUT_SPEC.validate_python(task["spec"])
             return read_tensor(folder, task["length"], spec, task["model"], task["outputs"])

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.new_batch import NewBatch, check_room
 from service.api.bodies.row_bodies import due_of, read_row_body
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
@@ -26,7 +27,7 @@ routes = APIRouter(tags=["data"])
     status_code=201,
     response_model=resources.Batch,
     responses=also(200, resources.Batch, "The same rows were there.") | refusals(404, 409, writes=True),
-    openapi_extra=takes(requests.CreateBatch, KEY),
+    openapi_extra=takes_rows(requests.CreateBatch, KEY),
 )
 def create_batch(request: Request, shared: Shared, model: str) -> Response:
     """Store rows with labels or targets; an update learns from them. The same content and source again is the same

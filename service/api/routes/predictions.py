@@ -20,7 +20,7 @@ from service.api.limits.request_checks import Receive, Scope, unless_gone
 from service.api.openapi import TIMEOUT, refusals, takes
 from service.api.reader.spool import Spooled
 from service.contract import requests, resources
-from service.contract.media import JPEG, NPY, PNG, RAW
+from service.contract.media import CSV, JPEG, NPY, PNG, RAW
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.intake.kinds.numbers import not_finite
 from service.serving.answers import Answer, check_knows, is_long
@@ -133,6 +133,7 @@ ROWS_ALONE = {
     NPY: "A numpy file: float32, float64 or uint8, (rows, ...).",
     PNG: "One image, for a model of images.",
     JPEG: "One image, for a model of images.",
+    CSV: "Rows of a table in UTF-8, without their target: a line of column names in any order, then a row a line.",
 }
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.new_batch import NewBatch
 from service.api.bodies.row_bodies import due_of, read_row_body
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
@@ -35,7 +36,7 @@ FINAL_HERE = also(200, resources.Update, "Final within `wait`, and served here i
     status_code=202,
     response_model=resources.Update,
     responses=FINAL_HERE | refusals(404, 409, writes=True),
-    openapi_extra=takes(requests.CreateUpdate, KEY),
+    openapi_extra=takes_rows(requests.CreateUpdate, KEY),
 )
 async def create_update(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
     """Learn from stored batches, from all pending ones, or from rows in the body (they are stored as a batch)."""

@@ -30,7 +30,7 @@ MOST_NAMES = 4096
 LONGEST_INTEGER = 700
 """Bits of a whole number that has more than 200 digits."""
 
-_DATE = re.compile(
+DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(?:[Zz]|[+-](\d\d):(\d\d))?)?", re.ASCII
 )
 _WITH_COMMA = re.compile(r"\s*[-+]?[\d.' ]*\d,\d+\s*")
@@ -109,7 +109,7 @@ def date_seconds(text: str) -> float:
 
     An offset is checked and then left out, since hour and weekday are those of the people who wrote them. Raises
     CellFault."""
-    match = _DATE.fullmatch(text)
+    match = DATE.fullmatch(text)
     if match is None:
         raise CellFault(
             "This is no date: write 2026-11-29, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00, and null where it is "

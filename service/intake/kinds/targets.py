@@ -21,18 +21,22 @@ from service.intake.kinds.numbers import word
 
 Floats = NDArray[np.float64]
 
-_WITH_COMMA = re.compile(r"\s*[-+]?[\d.' ]*\d,\d+\s*")
+WITH_COMMA = re.compile(r"\s*[-+]?[\d.' ]*\d,\d+\s*")
 """A number as it is written where the decimal mark is a comma."""
 
 
-def read_targets(targets: msgspec.Raw | Sequence[Any], rows: int, target: NumberTarget) -> Floats:
-    """The numbers of each row: one, bare or in a list, or lists of `size`; NaN for null. -> [n, size]
+def read_targets(targets: msgspec.Raw | Sequence[Any] | Floats, rows: int, target: NumberTarget) -> Floats:
+    """The numbers of each row: one, bare or in a list, or lists of `size`; NaN for null; or numbers that were read
+    already. -> [n, size]
 
     Raises InvalidContent with the pointer of the first fault.
     """
-    numbers = _quick(bytes(targets), target.size) if isinstance(targets, msgspec.Raw) else None
+    if isinstance(targets, np.ndarray):
+        numbers: Floats | None = targets
+    else:
+        numbers = _quick(bytes(targets), target.size) if isinstance(targets, msgspec.Raw) else None
     if numbers is None:
-        listed = read_value(bytes(targets), f"/{TARGETS}") if isinstance(targets, msgspec.Raw) else targets
+        listed: Any = read_value(bytes(targets), f"/{TARGETS}") if isinstance(targets, msgspec.Raw) else targets
         _check_count(len(listed), rows)
         numbers = _walked(listed, target.size)
     _check_count(len(numbers), rows)
@@ -112,6 +116,6 @@ def _number(value: Any, at: str, row: int) -> float:
         remedy = "null stands in place of the whole row's target."
     elif isinstance(value, str):
         remedy = "a number is due, without quotes, with a decimal point, no comma: 12.5."
-        if not _WITH_COMMA.fullmatch(value[:100]):
+        if not WITH_COMMA.fullmatch(value[:100]):
             remedy = "a number is due, without quotes, or null."
     raise InvalidContent.at(at, f"Target {row + 1} has {word(value)}: {remedy}")

@@ -1,0 +1,123 @@
+"""A CSV file as the body of a request: what JSON says beside its rows stands in the query, and so do the names of the
+columns that are no inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from service.api.limits.request_checks import check_query
+from service.api.openapi import takes
+from service.api.reader.annotations import Due
+from service.api.validation import validated
+from service.contract.inputs import InputSpec
+from service.contract.media import CSV
+from service.contract.requests import CreateBatch, CreateUpdate
+from service.contract.tables import TableInput, value_text
+from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia
+from service.intake.formats.csv_header import Meant
+from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, JsonBody, read_value
+
+TARGET, GROUP = "target", "group"
+"""Members of the query that name columns of the file."""
+NOT_IN_QUERY = (ROWS, LABELS, TARGETS, GROUPS, "batches")
+"""Members of a body of JSON that a file has as columns, or that bring no rows."""
+MOST_DIGITS = 10
+
+Order = TypeVar("Order", CreateBatch, CreateUpdate)
+
+
+def table_of(spec: InputSpec, model: str) -> TableInput:
+    """The columns that a CSV file is read by. Raises UnsupportedMedia where rows are of no table."""
+    if not isinstance(spec, TableInput):
+        kinds = {"vector": "vectors", "image": "images"}.get(spec.kind, "texts")
+        raise UnsupportedMedia(
+            f"{model} takes {kinds}, and CSV is read by models whose input is a table. Send application/json."
+        )
+    return spec
+
+
+def read_order(query: bytes, kind: type[Order], due: Due) -> tuple[Order, JsonBody, Meant]:
+    """What a query orders: as the body of JSON that would say the same, but for its rows; and what the columns are.
+
+    Raises InvalidContent, LongAddress.
+    """
+    members, targets = _members(query, kind)
+    group = members.pop(GROUP, None)
+    read = {name: _READERS.get(name, str)(value) for name, value in members.items()}
+    body = {ROWS: [], due.word: [], **read}
+    checked = JsonBody(body, json.dumps(body).encode())
+    order = validated(kind, checked)
+    return order, checked, Meant(due.target, tuple(map(value_text, targets)), group and value_text(group))
+
+
+def refuse_query(query: bytes, kind: type[Order]) -> None:
+    """Raises InvalidContent where the query of a body of JSON says what that of a CSV file says."""
+    for name, _ in _pairs(query, kind) if query else ():
+        raise InvalidContent.at(f"/{name}", f"{name} stands in the query of a CSV file; a JSON body says it itself.")
+
+
+def takes_rows(kind: type[CreateBatch] | type[CreateUpdate], *parameters: dict[str, Any]) -> dict[str, Any]:
+    """The `openapi_extra` of a route that takes rows as JSON, or as a CSV file with the rest in its query."""
+    fields = [(name, field) for name, field in kind.model_fields.items() if name not in NOT_IN_QUERY]
+    described = [_parameter(name, {"type": _TYPES.get(name, "string")}, field.description) for name, field in fields]
+    extra = takes(kind, *_COLUMNS, *described, *parameters)
+    sentence = "A table in UTF-8: a line of column names in any order, then a row a line, as RFC 4180 has it."
+    extra["requestBody"]["content"][CSV] = {"schema": {"type": "string", "description": sentence}}
+    return extra
+
+
+def _parameter(name: str, schema: dict[str, Any], description: str | None) -> dict[str, Any]:
+    sentence = f"{description or ''} With a CSV file alone; a JSON body says it itself.".strip()
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": sentence}
+
+
+def _members(query: bytes, kind: type[Order]) -> tuple[dict[str, str], list[str]]:
+    """-> the members of a query by name, and the columns that hold the target. Raises InvalidContent, LongAddress."""
+    pairs = _pairs(query, kind)
+    targets = [value for name, value in pairs if name == TARGET]
+    members = dict(pair for pair in pairs if pair[0] != TARGET)
+    if len(members) + len(targets) < len(pairs):
+        raise InvalidContent.at("", "The query says something twice.")
+    return members, targets
+
+
+def _pairs(query: bytes, kind: type[CreateBatch] | type[CreateUpdate]) -> list[tuple[str, str]]:
+    """What a query says about a CSV file; other names are checked before. Raises InvalidContent, LongAddress."""
+    check_query(query)
+    try:
+        pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidContent.at("", "The query is not UTF-8 in percent signs.") from None
+    known = {TARGET, GROUP, *kind.model_fields}.difference(NOT_IN_QUERY)
+    return [(name, value) for name, value in pairs if name in known]
+
+
+def _method(text: str) -> Any:
+    """The name of a method, or JSON of it with its parameters. Raises InvalidContent."""
+    if not text.lstrip().startswith("{"):
+        return {"name": text}
+    try:
+        return read_value(text.encode("utf-8", "replace"), "/method")
+    except BrokenJSON as error:
+        raise InvalidContent.at("/method", error.detail.replace("The body", "method", 1)) from None
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "method": _method,
+    "again": lambda text: {"true": True, "false": False}.get(text, text),
+    "seed": lambda text: int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else text,
+}
+"""Members that are no text -> what reads them; what is none of its kind stays text, and is refused as such."""
+_TYPES = {"again": "boolean", "seed": "integer"}
+_COLUMNS = (
+    _parameter(
+        TARGET,
+        {"type": "array", "items": {"type": "string"}},
+        "The column that holds the labels or targets, named again for each of several; by default the names of the "
+        "model's target, else target or label.",
+    ),
+    _parameter(GROUP, {"type": "string"}, "The column that holds the groups."),
+)

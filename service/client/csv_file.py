@@ -1,0 +1,40 @@
+"""A CSV file as the body of a request: read from disk while it is sent, and anew where it is sent again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from service.client.values import FILES
+from service.contract.media import CSV
+
+PIECE_BYTES = 64 * 1024
+
+
+class CsvFile:
+    """An iterable of the bytes of a file, or of bytes in memory."""
+
+    def __init__(self, content: Path | bytes) -> None:
+        """Raises FileNotFoundError with what a text may have been meant as."""
+        self._content = content
+        if isinstance(content, Path) and not content.is_file():
+            raise FileNotFoundError(f"There is no file {str(content)!r}. Rows, texts too, go in a list.")
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        self.headers = {"Content-Type": CSV, "Content-Length": str(size)}
+
+    def __iter__(self) -> Iterator[bytes]:
+        if isinstance(self._content, bytes):
+            yield self._content
+            return
+        with self._content.open("rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+
+def csv_file(inputs: Any) -> CsvFile | None:
+    """Inputs that are a CSV file, by its path or as bytes; None where they are rows, or the bytes of an image."""
+    if isinstance(inputs, bytes | bytearray) and not inputs.startswith(tuple(FILES)):
+        return CsvFile(bytes(inputs))
+    return CsvFile(Path(inputs)) if isinstance(inputs, str | os.PathLike) else None

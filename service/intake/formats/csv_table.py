@@ -1,0 +1,220 @@
+"""A CSV file of a table -> one float64 a column, and what it says of each row beside: target or label, and group.
+
+The header names the columns, in any order. Faults name the line, as an editor counts them, and the column; their
+pointer is that of the same cell sent as JSON, whose rows are counted from 0.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.requests import MOST_CLASSES
+from service.contract.tables import TableInput
+from service.errors import InvalidContent
+from service.intake.formats.csv_cells import (
+    KEPT_OF_COLUMN,
+    ColumnFault,
+    ColumnReader,
+    NumberReader,
+    column_reader,
+    named,
+    number_of,
+)
+from service.intake.formats.csv_header import Header, Meant, quoted
+from service.intake.formats.csv_lines import records_of, refused_at
+from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
+from service.intake.kinds.cells import CellFault, Names
+from service.intake.kinds.labels import too_many_classes
+from service.intake.kinds.rows import Named
+from service.intake.kinds.tables import check_cells
+
+Floats = NDArray[np.float64]
+Take = Callable[[Sequence[str]], None]
+"""Takes the cells of a column, a few rows at a time. Raises ColumnFault."""
+
+CELLS_AT_ONCE, CHARACTERS_AT_ONCE = 16 * 1024, 1024 * 1024
+"""Cells that are read together, and characters of rows that wait for it."""
+_PLACE = re.compile(rf"/({ROWS}|{LABELS}|{TARGETS}|{GROUPS})/(\d+)(?:/.*)?")
+
+
+@dataclass(frozen=True, eq=False)
+class CsvTable:
+    """named: the rows [n, columns] · lines: on which each of them begins [n] · headers: what columns beside inputs are
+    called, by the member of JSON that holds the same · targets: NaN where one is not known; labels and groups: None."""
+
+    named: Named
+    lines: Sequence[int]
+    headers: dict[str, str]
+    labels: list[str | None] | None = None
+    targets: Floats | None = None  # [n, k]
+    groups: list[str | None] | None = None
+
+    def located(self, fault: InvalidContent) -> InvalidContent:
+        """The refusal of a row, with its line and column in front of each sentence."""
+        errors = [(pointer, self._place(pointer) + sentence) for pointer, sentence in fault.errors]
+        detail = self._place(errors[0][0] if errors else "") + fault.detail
+        return type(fault)(detail, errors, **fault.members)
+
+    def _place(self, pointer: str) -> str:
+        place = _PLACE.fullmatch(pointer)
+        if place is None:
+            return ""
+        header = self.headers.get(place[1], "")
+        return f"Line {self.lines[int(place[2])]:,}{f', column {quoted(header)}' if header else ''}: "
+
+
+def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str) -> CsvTable:
+    """The rows of a file. Raises InvalidContent with the pointer, line and column of the first fault."""
+    records = records_of(pieces)
+    line, header, _ = next(records, (0, [], 0))
+    if not header:
+        raise InvalidContent.at("", "The body is empty. Its first line names the columns; a row stands in each other.")
+    reading = _Reading(Header(line, header, spec, meant, model), spec, meant)
+    try:
+        for line, cells, length in records:
+            reading.add(line, cells, length)
+    except InvalidContent:
+        reading.settle()  # a fault in an earlier line comes first
+        raise
+    reading.settle()
+    return reading.table()
+
+
+class _Reading:
+    """Rows that were read so far, and those that wait to be read together."""
+
+    def __init__(self, header: Header, spec: TableInput, meant: Meant) -> None:
+        self._header, self._meant = header, meant
+        self._spec, self._columns = spec, len(spec.columns)
+        self._waiting: list[list[str]] = []
+        self._characters = 0
+        self._at_once = max(1, CELLS_AT_ONCE // len(header.names))
+        self._lines = array("l")
+        self._numbers, self._targets = bytearray(), bytearray()
+        self._labels: list[str | None] = []
+        self._groups: list[str | None] = []
+        self._names: dict[int, Names] = {place: {} for place in spec.growing}
+        self._rows = np.empty((self._at_once, self._columns))
+        self._goals = np.empty((self._at_once, len(header.targets)))
+        self._cells = {name: k for k, name in enumerate(header.names)}
+        self._takers = [*self._of_inputs(spec), *self._of_others()]
+
+    def _of_inputs(self, spec: TableInput) -> Iterator[tuple[int, Take]]:
+        """What takes the cells of each input: the place of its cell in a row, and the function."""
+        for place, column in enumerate(spec.columns):
+            reader = column_reader(column, self._names.get(place, {}), self._columns)
+            yield self._cells[column.name], partial(_put, self._rows[:, place], reader)
+
+    def _of_others(self) -> Iterator[tuple[int, Take]]:
+        """The same of targets or labels, and of groups."""
+        for k, name in enumerate(self._header.targets):
+            if self._meant.word == TARGETS:
+                yield self._cells[name], partial(_put, self._goals[:, k], NumberReader(number_of, KEPT_OF_COLUMN))
+            else:
+                yield self._cells[name], partial(_add, self._labels, _Names("a label"))
+        if self._header.group is not None:
+            yield self._cells[self._header.group], partial(_add, self._groups, _Names("a group"))
+
+    def add(self, line: int, cells: list[str], length: int) -> None:
+        """Takes one more row, of so many characters. Raises InvalidContent."""
+        due = len(self._header.names)
+        if len(cells) != due:
+            more = " A comma within a cell needs quotes around the cell." if len(cells) > due else ""
+            sentence = f" has {len(cells):,} cell{'s'[: len(cells) != 1]}, and the header {due:,}.{more}"
+            raise refused_at(line, sentence, f"/{ROWS}/{len(self._lines)}")
+        self._lines.append(line)
+        self._waiting.append(cells)
+        self._characters += length
+        if len(self._waiting) == self._at_once or self._characters > CHARACTERS_AT_ONCE:
+            self.settle()
+
+    def settle(self) -> None:
+        """Reads the rows that wait. Raises InvalidContent for the first cell that is wrong."""
+        waiting, self._waiting, self._characters = self._waiting, [], 0
+        if not waiting:
+            return
+        check_cells(len(self._lines), self._spec)
+        columns = list(zip(*waiting, strict=True))
+        first = len(self._lines) - len(waiting)
+        faults = []
+        for k, take in self._takers:
+            try:
+                take(columns[k])
+            except ColumnFault as fault:
+                faults.append((fault.row, k, fault.sentence))
+        if faults:
+            row, k, sentence = min(faults)
+            raise self._refusal(first + row, k, sentence)
+        self._check_whole(self._goals[: len(waiting)], first)
+        self._numbers += self._rows[: len(waiting)].tobytes()
+        self._targets += self._goals[: len(waiting)].tobytes()
+
+    def table(self) -> CsvTable:
+        """All rows. Raises InvalidContent where there is none."""
+        if not self._lines:
+            raise InvalidContent.at(f"/{ROWS}", "There is a header and no row. Send at least one.")
+        header, n = self._header, len(self._lines)
+        headers = {self._meant.word: ", ".join(header.targets), GROUPS: header.group or ""}
+        word = self._meant.word if header.targets else None
+        return CsvTable(
+            Named(np.frombuffer(self._numbers).reshape(n, self._columns), self._names),
+            self._lines,
+            headers,
+            self._labels if word == LABELS else None,
+            np.frombuffer(self._targets).reshape(n, -1) if word == TARGETS else None,
+            self._groups if header.group is not None else None,
+        )
+
+    def _check_whole(self, targets: Floats, first: int) -> None:
+        """Raises InvalidContent for a row of which some targets are known and others not."""
+        unknown = np.isnan(targets)
+        if len(rows := np.flatnonzero(unknown.any(1) & ~unknown.all(1))):
+            row, k = int(rows[0]), int(np.flatnonzero(unknown[rows[0]])[0])
+            sentence = "It is empty, and another target of the row is not. Fill in all of them, or none."
+            raise self._refusal(first + row, self._cells[self._header.targets[k]], sentence)
+
+    def _refusal(self, row: int, cell: int, sentence: str) -> InvalidContent:
+        """The refusal of a cell, by its place in the row."""
+        name, header = self._header.names[cell], self._header
+        steps: list[int | str] = [GROUPS, row] if name == header.group else [ROWS, row, name]
+        if name in header.targets:
+            steps = [self._meant.word, row, *([header.targets.index(name)] if len(header.targets) > 1 else [])]
+        return refused_at(self._lines[row], f", column {quoted(name)}: {sentence}", pointer_to(steps))
+
+
+def _put(into: Floats, reader: ColumnReader, cells: Sequence[str]) -> None:
+    into[: len(cells)] = reader.read(cells)
+
+
+def _add(listed: list[str | None], names: _Names, cells: Sequence[str]) -> None:
+    listed += names.read(cells)
+
+
+class _Names:
+    """Reads labels or groups: texts, each kept once; None where a cell is empty."""
+
+    def __init__(self, thing: str) -> None:
+        self._thing = thing
+        self._known: dict[str, str | None] = {"": None}
+
+    def read(self, cells: Sequence[str]) -> list[str | None]:
+        """-> [cells]. Raises ColumnFault for the first that is what programs write for nothing, InvalidContent where
+        there are more labels than classes may be."""
+        known = self._known
+        for row, cell in enumerate(cells):
+            if cell not in known:
+                text = cell.strip()
+                try:
+                    known[cell] = named(text, self._thing) or None
+                except CellFault as fault:
+                    raise ColumnFault(row, fault.sentence) from None
+        if self._thing == "a label" and len(known) > 2 * MOST_CLASSES:
+            raise too_many_classes(f"/{LABELS}")
+        return [known[cell] for cell in cells]

@@ -1,0 +1,228 @@
+"""CSV files as bodies: the same batches and predictions as of JSON, refused with line and column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+
+from service.contract.inputs import Architecture
+from service.contract.tables import TableInput
+from service.learning.data.learned_values import LearnedValues
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import fresh, parts_of
+from service.learning.network.table_scale import TableScale
+from service.learning.network.values import with_values
+from service.registry import batches, models
+from tests.api.conftest import Api, pointers
+from tests.making import keep_version, make_model
+
+SPEC = TableInput.model_validate(
+    {
+        "kind": "table",
+        "columns": [
+            {"name": "rooms", "kind": "number"},
+            {"name": "city", "kind": "category"},
+            {"name": "day", "kind": "date"},
+            {"name": "member", "kind": "boolean"},
+        ],
+    }
+)
+TEXT = """\
+city,price,rooms,member,day,house
+Osaka,512.5,2,true,2026-11-29,a
+"Kyoto",,3.5,,,a
+,-3,,false,2026-11-30T05:30,
+"""
+ROWS: list[Any] = [
+    {"rooms": 2, "city": "Osaka", "day": "2026-11-29", "member": True},
+    {"rooms": 3.5, "city": "Kyoto"},
+    {"day": "2026-11-30T05:30", "member": False},
+]
+GROUPS = ["a", "a", None]
+LARGE = "service.api.bodies.request_body.LARGE_BYTES"
+
+
+@pytest.fixture
+def rents(api: Api) -> Api:
+    """An application with tables: "rents" predicts numbers, "plans" classes; "digits" are vectors."""
+    make_model(api.runtime, "rents", SPEC, target={"kind": "number"})
+    make_model(api.runtime, "plans", SPEC, classes=["yes", "no"])
+    rows = np.zeros((2, 4))
+    network = fresh(
+        SPEC, Architecture(), TableScale.fitted(SPEC, rows), ["yes", "no"], torch.Generator().manual_seed(0)
+    )
+    made = Checkpoint(network.layout, parts_of(network))
+    keep_version(api.runtime, "plans", with_values(made, LearnedValues.of(SPEC, [{"city": {"Osaka": 2}}]), []))
+    return api
+
+
+def send(api: Api, path: str, text: str | bytes, **headers: str) -> httpx.Response:
+    body = text.encode() if isinstance(text, str) else text
+    return api("POST", f"/v1/models/{path}", content=body, headers={"Content-Type": "text/csv", **headers})
+
+
+def test_a_file_is_the_batch_that_the_same_json_is(rents: Api) -> None:
+    made = send(rents, "rents/batches?target=price&group=house&source=north", TEXT)
+    assert made.status_code == 201, made.text
+    body = {"inputs": ROWS, "targets": [512.5, None, -3], "groups": GROUPS, "source": "north"}
+    same = rents("POST", "/v1/models/rents/batches", body)
+    assert (same.status_code, same.json()) == (200, made.json())
+    assert (made.json()["rows"], made.json()["unlabelled"], made.json()["source"]) == (3, 1, "north")
+    with rents.runtime.database.reading() as session:
+        batch = batches.get(session, models.get(session, "rents"), made.json()["id"])
+        assert batch.values == {"city": {"Osaka": 1}}
+
+
+def test_labels_come_in_a_column_of_their_name(rents: Api) -> None:
+    text = "label,rooms,city,day,member\nyes,1,Osaka,,\n,2,,,\nno,3,,,\n"
+    made = send(rents, "plans/batches", text)
+    assert made.status_code == 201, made.text
+    assert made.json()["label_counts"] == {"yes": 1, "no": 1}
+    typo = send(rents, "plans/batches", text.replace("no,3", "nno,3"))
+    assert (typo.status_code, typo.json()["type"]) == (422, "/problems/unknown-labels")
+    assert pointers(typo) == ["/labels/2"]
+    new = send(rents, "plans/batches?new_classes=allow", text.replace("no,3", "perhaps,3"))
+    assert new.status_code == 201, new.text
+
+
+def test_an_update_takes_what_json_says_from_the_query(rents: Api) -> None:
+    method = '{"name": "ridge", "lift": "none"}'
+    query = f"target=price&group=house&wait=0&method={method}&seed=7&source=south&again=true"
+    ordered = send(rents, f"rents/updates?{query}", TEXT)
+    assert ordered.status_code == 202, ordered.text
+    assert ordered.json()["requested_method"] == {"name": "ridge", "lift": "none"}
+    (batch,) = ordered.json()["batches"]
+    assert rents.ok("GET", f"/v1/models/rents/batches/{batch}")["source"] == "south"
+    named = send(rents, "rents/updates?target=price&group=house&method=ridge", TEXT)
+    assert named.json()["requested_method"] == {"name": "ridge"}
+
+
+REFUSED = [
+    ("rents/updates?target=price&colour=red", "/colour", "colour is not known"),
+    ("rents/updates?target=price&seed=-1", "/seed", "seed should"),
+    ("rents/updates?target=price&again=perhaps", "/again", "again should"),
+    ("rents/updates?target=price&method={", "/method", "method is not JSON"),
+    ("rents/updates?target=price&group=house&method=magic", "/method/name", "magic"),
+    ("rents/updates?target=price&source=a&source=b", "", "twice"),
+    ("rents/updates?target=price&batches=pending", "/batches", "not known"),
+    ("rents/batches?target=price", "/inputs", '"house"'),
+    ("rents/batches?target=prise&group=house", "/target", '"price"'),
+    ("rents/batches?group=house", "/target", "?target=NAME"),
+    ("plans/predictions", "/inputs", '"price", "house"'),
+    ("plans/predictions?target=price", "", "target is not known"),
+]
+
+
+@pytest.mark.parametrize(("path", "pointer", "words"), REFUSED)
+def test_what_a_query_or_header_says_wrong_is_refused(rents: Api, path: str, pointer: str, words: str) -> None:
+    refused = send(rents, path, TEXT)
+    assert refused.status_code == 422, refused.text
+    assert words in refused.json()["detail"]
+    assert pointers(refused)[0] == pointer
+
+
+FAULTS = [
+    (TEXT.replace("3.5", '"3,5"'), "/inputs/1/rooms", 'Line 3, column "rooms": A number has a decimal point'),
+    (TEXT.replace(",-3", ",n/a"), "/targets/2", 'Line 4, column "price": n/a is no number. Leave the cell empty'),
+    (TEXT.replace(",-3", ",1e200"), "/targets/2", 'Line 4, column "price": Beyond 1e+150'),
+    (TEXT.replace(",a\n", ",a\u0007\n", 1), "/groups/0", 'Line 2, column "house": The name of a group has no control'),
+    (TEXT.replace(",-3,,", ",-3,"), "/inputs/2", "Line 4 has 5 cells, and the header 6."),
+    (TEXT.encode("utf-16"), "", "The body is not UTF-8: byte 0, in line 1,"),
+    (TEXT.splitlines()[0], "/inputs", "There is a header and no row."),
+    ("", "", "The body is empty."),
+    (TEXT.replace("512.5", "").replace(",-3", ","), "/targets", "target"),
+]
+
+
+@pytest.mark.parametrize(("text", "pointer", "words"), FAULTS)
+def test_a_fault_is_told_with_line_and_column_and_nothing_is_stored(
+    rents: Api, text: str | bytes, pointer: str, words: str
+) -> None:
+    refused = send(rents, "rents/updates?target=price&group=house", text)
+    assert refused.status_code == 422, refused.text
+    assert words in refused.json()["detail"]
+    assert pointers(refused) == [pointer]
+    assert rents.ok("GET", "/v1/models/rents/batches")["items"] == []
+
+
+def test_rows_of_a_file_are_predicted_as_those_of_json(rents: Api) -> None:
+    text = "city,rooms,member,day\nOsaka,2,true,2026-11-29\nKyoto,3.5,,\n,,false,2026-11-30T05:30\n"
+    answer = send(rents, "plans/predictions?top=2", text)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == rents.ok("POST", "/v1/models/plans/predictions", {"inputs": ROWS, "top": 2})
+    wrong = send(rents, "plans/predictions", text.replace("3.5", "-"))
+    assert (wrong.status_code, pointers(wrong)) == (422, ["/inputs/1/rooms"])
+    assert 'Line 3, column "rooms": - is no number. Leave the cell empty' in wrong.json()["detail"]
+
+
+def test_other_models_and_other_encodings_are_refused(rents: Api) -> None:
+    for path in ("digits/batches", "digits/updates"):
+        refused = send(rents, path, "a,b,c\n1,2,3\n")
+        assert refused.status_code == 415, path
+        assert "digits takes vectors, and CSV is read by models whose input is a table" in refused.json()["detail"]
+    latin = send(rents, "rents/batches?target=price", TEXT, **{"Content-Type": "text/csv; charset=iso-8859-1"})
+    assert (latin.status_code, "UTF-8" in latin.json()["detail"]) == (415, True)
+    utf8 = send(rents, "rents/batches?target=price&group=house", TEXT, **{"Content-Type": "Text/CSV;charset=UTF-8"})
+    assert utf8.status_code == 201, utf8.text
+    assert send(rents, "rents/rollback", TEXT).status_code == 415
+
+
+def test_a_body_of_json_has_no_query(rents: Api) -> None:
+    refused = rents("POST", "/v1/models/rents/updates?target=price", {"inputs": ROWS, "targets": [1, 2, 3]})
+    assert (refused.status_code, pointers(refused)) == (422, ["/target"])
+    assert "a JSON body says it itself" in refused.json()["detail"]
+
+
+def comparable(response: httpx.Response) -> Any:
+    """A response without what differs each time."""
+    body = response.json()
+    return response.status_code, {k: v for k, v in body.items() if k not in ("request_id", "received_at")}
+
+
+def test_the_reading_process_says_what_a_handler_says(rents: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = "city,rooms,member,day\nOsaka,2,true,2026-11-29\nKyoto,3.5,,\n"
+    cases = [(path, TEXT) for path, _, _ in REFUSED]
+    cases += [("rents/updates?target=price&group=house", text) for text, _, _ in FAULTS]
+    cases += [
+        ("plans/predictions?top=2", asked),
+        ("plans/predictions", asked.replace("3.5", "-")),
+        ("digits/batches", "a"),
+    ]
+    cases += [("plans/batches?target=label", f"label,{asked}".replace("\n", "\nyes,").removesuffix("yes,"))]
+    cases += [("rents/batches?target=price&group=house&source=north", TEXT)]
+    for path, text in cases:
+        monkeypatch.setattr(LARGE, 256 * 1024)
+        here = send(rents, path, text)
+        monkeypatch.setattr(LARGE, 0)
+        aside = send(rents, path, text)
+        if here.status_code == 201:
+            assert (aside.status_code, aside.json()) == (200, here.json()), path
+        else:
+            assert comparable(aside) == comparable(here), (path, text)
+    again = send(rents, "rents/batches?target=price&group=house&source=north&again=true", TEXT).json()
+    with rents.runtime.database.reading() as session:
+        stored = batches.get(session, models.get(session, "rents"), again["id"])
+        assert (stored.values, stored.rows, stored.unlabelled) == ({"city": {"Osaka": 1}}, 2, 1)
+
+
+def test_a_key_knows_a_file_however_it_was_read(rents: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, key = "rents/batches?target=price&group=house", {"Idempotency-Key": "k"}
+    made = send(rents, path, TEXT, **key)
+    assert send(rents, path, TEXT.replace("512.5", "512.6"), **key).status_code == 409
+    assert send(rents, f"{path}&source=x", TEXT, **key).status_code == 409
+    monkeypatch.setattr(LARGE, 0)
+    again = send(rents, path, TEXT, **key)
+    assert (again.status_code, again.json()) == (201, made.json())
+
+
+def test_a_file_of_more_than_a_small_body_has(rents: Api) -> None:
+    lines = "".join(f"c{k % 7},{k}.5,{k % 50},,,\n" for k in range(20_000))
+    made = send(rents, "rents/batches?target=price&group=house", f"{TEXT.splitlines()[0]}\n{lines}")
+    assert made.status_code == 201, made.text
+    assert made.json()["target_summary"]["mean"] == 10_000
+    broken = send(rents, "rents/updates?target=price&group=house", f"{TEXT.splitlines()[0]}\n{lines},x,,,,\n")
+    assert broken.json()["detail"].startswith('Line 20,002, column "price": A number is due')

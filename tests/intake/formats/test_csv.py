@@ -1,0 +1,295 @@
+"""CSV files of tables: what is read, and what is refused, with line and column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import tracemalloc
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from service.contract.requests import MOST_CLASSES
+from service.contract.tables import TableInput, value_code
+from service.contract.targets import ClassTarget, NumberTarget
+from service.errors import InvalidContent
+from service.intake.formats.csv_header import Meant
+from service.intake.formats.csv_lines import LONGEST_RECORD, PIECE_BYTES
+from service.intake.formats.csv_table import CsvTable, read_csv
+
+NAN = float("nan")
+SPEC = TableInput.model_validate(
+    {
+        "kind": "table",
+        "columns": [
+            {"name": "rooms", "kind": "number"},
+            {"name": "city", "kind": "category"},
+            {"name": "plan", "kind": "category", "values": ["basic", "NA"]},
+            {"name": "key", "kind": "category", "many": True},
+            {"name": "booked", "kind": "date"},
+            {"name": "member", "kind": "boolean"},
+        ],
+    }
+)
+HEADER = "rooms,city,plan,key,booked,member"
+ROW = "2,Osaka,basic,k1,2026-11-29,true"
+PRICE = Meant(NumberTarget(kind="number"), ("price",))
+NUMBERS = TableInput.model_validate(
+    {"kind": "table", "columns": [{"name": "a", "kind": "number"}, {"name": "b", "kind": "number"}]}
+)
+
+
+def read(text: str | bytes, meant: Meant = Meant(), spec: TableInput = SPEC) -> CsvTable:  # noqa: B008
+    return read_csv([text.encode() if isinstance(text, str) else text], spec, meant, "rents")
+
+
+def refusal(text: str | bytes, meant: Meant = Meant(), spec: TableInput = SPEC) -> tuple[str, str]:  # noqa: B008
+    """-> pointer, sentence"""
+    with pytest.raises(InvalidContent) as refused:
+        read(text, meant, spec)
+    ((pointer, sentence),) = refused.value.errors
+    assert refused.value.detail == sentence
+    return pointer, sentence
+
+
+def test_cells_are_what_the_same_values_are_in_json() -> None:
+    table = read(f"{HEADER}\n-0.0,Osaka ,NA,k1,1970-01-02T00:00:01,TRUE\n,,,,,\n1e3, Kyoto,basic,k2,1970-01-01,false")
+    osaka, kyoto = value_code("Osaka"), value_code("Kyoto")
+    expected = [
+        [0, osaka, value_code("NA"), value_code("k1"), 86_401, 1],
+        [NAN] * 6,
+        [1000, kyoto, value_code("basic"), value_code("k2"), 0, 0],
+    ]
+    np.testing.assert_array_equal(table.named.rows, expected)
+    assert not np.signbit(table.named.rows[0, 0])
+    assert table.named.names == {1: {osaka: "Osaka", kyoto: "Kyoto"}}
+
+
+def test_columns_come_in_any_order_beside_target_and_group() -> None:
+    text = "\ufeff b ,price,shop,a\r\n2,3.5,x,1\r\n,,,4\r\n"
+    table = read(text, Meant(NumberTarget(kind="number"), ("price",), "shop"), NUMBERS)
+    np.testing.assert_array_equal(table.named.rows, [[1, 2], [4, NAN]])
+    assert table.targets is not None
+    np.testing.assert_array_equal(table.targets, [[3.5], [NAN]])
+    assert table.groups == ["x", None]
+    assert table.labels is None
+    labels = read("a,label,b\n1,7,2\n1,,2\n1, yes ,2", Meant(ClassTarget()), NUMBERS).labels
+    assert labels == ["7", None, "yes"]
+
+
+@pytest.mark.parametrize(
+    ("names", "header", "column"),
+    [(None, "target", "target"), (None, "label", "label"), (["EUR"], "EUR", "EUR"), (["EUR"], "target", "target")],
+)
+def test_the_target_is_found_by_its_name(names: list[str] | None, header: str, column: str) -> None:
+    table = read(f"a,{header},b\n1,2,3\n", Meant(NumberTarget(kind="number", names=names)), NUMBERS)
+    assert table.headers["targets"] == column
+    assert table.targets is not None
+    assert table.targets.tolist() == [[2]]
+
+
+def test_several_targets_have_a_column_each() -> None:
+    two = NumberTarget(kind="number", size=2, names=["load", "peak"])
+    text = "peak,a,b,load\n4,1,2,3\n,1,2,\n"
+    for targets in ((), ("load", "peak")):
+        table = read(text, Meant(two, targets), NUMBERS)
+        assert table.targets is not None
+        np.testing.assert_array_equal(table.targets, [[3, 4], [NAN, NAN]])
+    pointer, sentence = refusal("peak,a,b,load\n4,1,2,3\n,1,2,5\n", Meant(two), NUMBERS)
+    assert (pointer, "Line 3" in sentence, '"peak"' in sentence) == ("/targets/1/1", True, True)
+    assert refusal(text, Meant(two, ("load", "load")), NUMBERS)[0] == "/target"
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_quoted_cells_hold_commas_quotes_and_lines(ends: str) -> None:
+    text = f'city,rooms,plan,key,booked,member{ends}"Osaka, ""north"" ",1,,"a b",,{ends}{ends}New York,2,,,,x{ends}'
+    pointer, sentence = refusal(text)
+    assert pointer == "/inputs/1/member"
+    assert sentence.startswith('Line 4, column "member": true or false is due.')
+    assert read(text.replace(",x", ",")).named.names[1] == {value_code(v): v for v in ('Osaka, "north"', "New York")}
+    two_lines = f'city,rooms,plan,key,booked,member{ends},1,,,,"{ends}true"{ends}oops'
+    assert refusal(two_lines)[1].startswith("Line 4 has 1 cell, and the header 6.")
+
+
+FAULTS = [
+    ("12,5 a number", '"12,5",,,,,', "/inputs/0/rooms", "decimal point, no comma: 12.5"),
+    ("thousands", '"1,200.5",,,,,', "/inputs/0/rooms", "A number is due"),
+    ("a unit", "2 rooms,,,,,", "/inputs/0/rooms", "without unit"),
+    ("underscores", "1_000,,,,,", "/inputs/0/rooms", "A number is due"),
+    ("digits of other scripts", "١٢,,,,,", "/inputs/0/rooms", "A number is due"),
+    ("infinite", "inf,,,,,", "/inputs/0/rooms", "A number is due"),
+    ("too large", "1e999,,,,,", "/inputs/0/rooms", "beyond"),
+    *((f"{text} a number", f"{text},,,,,", "/inputs/0/rooms", "Leave the cell empty") for text in ("NA", "NaN", "-")),
+    *((f"{text} a value", f",{text},,,,", "/inputs/0/city", "Leave the cell empty") for text in ("NA", "null", "-")),
+    ("NaN many", ",,,NaN,,", "/inputs/0/key", "Leave the cell empty"),
+    ("NA a boolean", ",,,,,NA", "/inputs/0/member", "Leave the cell empty"),
+    ("NA a date", ",,,,NA,", "/inputs/0/booked", "Leave the cell empty"),
+    ("a date", ",,,,29.11.2026,", "/inputs/0/booked", "A date is due: 2026-11-29"),
+    ("no day", ",,,,2026-02-30,", "/inputs/0/booked", "no such day"),
+    ("not declared", ",,bsic,,,", "/inputs/0/plan", '"basic"'),
+    ("a long value", f",{'x' * 201},,,,", "/inputs/0/city", "200 characters"),
+    ("too many cells", "1,2,3,4,5,6,7", "/inputs/0", "has 7 cells, and the header 6. A comma within a cell"),
+    ("too few cells", "1,2", "/inputs/0", "has 2 cells, and the header 6."),
+    ("a quote that stays open", 'a,"b\nc,d', "", "never closed"),
+    ("something behind a quote", '1,"b"c,,,,', "", "behind the quote"),
+    ("a NUL", "1,a\0b,,,,", "", "NUL"),
+]
+
+
+@pytest.mark.parametrize(("row", "pointer", "words"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS])
+def test_a_fault_is_told_with_its_line(row: str, pointer: str, words: str) -> None:
+    at, sentence = refusal(f"{HEADER}\n{row}\n{ROW}\n")
+    assert at == pointer
+    assert words in sentence
+    assert sentence.startswith("Line 2")
+    if column := pointer.removeprefix("/inputs/0").lstrip("/"):
+        assert sentence.startswith(f'Line 2, column "{column}": ')
+
+
+HEADERS = [
+    ("unknown", f"{HEADER},citty", '"citty": is "city" meant?'),
+    ("missing", "city,rooms", '"plan", "key", "booked", "member" are missing'),
+    ("twice", f"{HEADER},city", '"city" stands there twice'),
+    ("blank", f",{HEADER}", "cell 1 names no column"),
+    ("semicolons", HEADER.replace(",", ";"), "semicolons where commas part cells"),
+    ("the target of other rows", f"{HEADER},price", '"price": leave it out'),
+]
+
+
+@pytest.mark.parametrize(("header", "words"), [case[1:] for case in HEADERS], ids=[case[0] for case in HEADERS])
+def test_a_header_that_does_not_fit_is_told_by_name(header: str, words: str) -> None:
+    pointer, sentence = refusal(f"{header}\n{ROW}\n")
+    assert pointer == "/inputs"
+    assert sentence.startswith("Line 1")
+    assert words in sentence
+
+
+def test_a_target_that_nobody_finds_is_asked_for() -> None:
+    number = NumberTarget(kind="number")
+    for text, meant, pointer, words in (
+        ("a,b,price\n1,2,3", Meant(number), "/target", "?target=NAME"),
+        ("a,b,label,target\n1,2,3,4", Meant(number), "/target", '"target" or "label"'),
+        ("a,b,price\n1,2,3", Meant(number, ("prise",)), "/target", 'no column "prise". Near: "price"'),
+        ("a,b,price\n1,2,3", Meant(number, ("a",)), "/target", '"a" is an input'),
+        ("a,b,price\n1,2,3", Meant(number, ("price",), "shop"), "/group", 'no column "shop"'),
+        ("a,b,price\n1,2,3", Meant(number, ("price",), "price"), "/group", "target already"),
+        ("a,b,price\n1,2,-", PRICE, "/targets/0", 'Line 2, column "price": - is no number.'),
+        ("a,b,price\n1,2,NA", Meant(ClassTarget(), ("price",)), "/labels/0", 'Line 2, column "price": NA is not'),
+    ):
+        at, sentence = refusal(text, meant, NUMBERS)
+        assert at == pointer
+        assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "The body is empty"),
+        (b"a,b\n", "a header and no row"),
+        (b"\n\n", "The body is empty"),
+        (b"a,b\r\n1,2\r\n3,\xe9\r\n", "byte 12, in line 3,"),
+        (b"a,b\n1,2\n3,\xe2\x82", "byte 10, in line 3,"),
+        ("a,b\n1,2\n".encode("utf-16"), "byte 0, in line 1,"),
+    ],
+)
+def test_what_is_no_table_is_told(text: bytes, words: str) -> None:
+    assert words in refusal(text, spec=NUMBERS)[1]
+
+
+def test_the_first_fault_of_the_file_is_told() -> None:
+    good = "1,2\n" * 5
+    assert refusal(f"a,b\n{good}1,x\nx,1\n1,2,3\n", spec=NUMBERS)[1].startswith('Line 7, column "b"')
+    assert refusal(f"a,b\n{good}1,2,3\n1,x\n", spec=NUMBERS)[1].startswith("Line 7 has 3 cells")
+
+
+def test_no_matter_where_the_pieces_are_cut() -> None:
+    text = 'a,city,b\r\n"1\r\n","Zürich, ""am See""",2\r\n\r\n3,東京,4\r\n5,x,"6,5"\r\n'.encode()
+    spec = TableInput.model_validate(
+        {
+            "kind": "table",
+            "columns": [
+                *({"name": n, "kind": "number"} for n in "ab"),
+                {"name": "city", "kind": "category", "many": True},
+            ],
+        }
+    )
+    whole = refusal(text, spec=spec)
+    assert whole[1].startswith('Line 6, column "b"')
+    for cut in range(1, len(text)):
+        with pytest.raises(InvalidContent) as refused:
+            read_csv([text[:cut], text[cut:]], spec, Meant(), "rents")
+        assert refused.value.errors == [whole]
+    good = read(text.replace(b"6,5", b"6.5"), spec=spec).named.rows
+    pieces = [text.replace(b"6,5", b"6.5")[k : k + 1] for k in range(len(text))]
+    np.testing.assert_array_equal(read_csv(pieces, spec, Meant(), "rents").named.rows, good)
+
+
+def test_what_the_csv_module_writes_comes_back() -> None:
+    chance = random.Random(0)
+    values = ["a", 'b"c', "d,e", "f\ng", "ä", "1", "", "x y"]
+    rows = [[chance.choice(values), chance.choice(["", "1.5", "-2", "3e2"])] for _ in range(300)]
+    spec = TableInput.model_validate(
+        {"kind": "table", "columns": [{"name": "v", "kind": "category", "many": True}, {"name": "x", "kind": "number"}]}
+    )
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerows([["v", "x"], *rows])
+    table = read(out.getvalue().replace("f\ng", "f g"), spec=spec)
+    expected = [[value_code(v.replace("\n", " ")) if v else NAN, float(x) if x else NAN] for v, x in rows]
+    np.testing.assert_array_equal(table.named.rows, expected)
+
+
+def taken(pieces: list[bytes], spec: TableInput) -> tuple[int, str]:
+    """-> how many pieces were read before a refusal, and its sentence"""
+    count = 0
+
+    def each() -> Iterator[bytes]:
+        nonlocal count
+        for piece in pieces:
+            count += 1
+            yield piece
+
+    with pytest.raises(InvalidContent) as refused:
+        read_csv(each(), spec, Meant(), "rents")
+    return count, refused.value.detail
+
+
+def test_a_line_of_megabytes_is_refused_before_it_is_whole() -> None:
+    piece = b"1" * PIECE_BYTES
+    most = LONGEST_RECORD // PIECE_BYTES + 2
+    count, sentence = taken([b"a,b\n", *[piece] * 200], NUMBERS)
+    assert count <= most
+    assert sentence.startswith("Line 2")
+    commas = b"," * PIECE_BYTES
+    assert taken([b"a,b\n", *[commas] * 200], NUMBERS)[0] <= most
+    lines = b"1\n" * (PIECE_BYTES // 2)
+    count, sentence = taken([b'a,b\n1,2\n3,"', *[lines] * 200], NUMBERS)
+    assert count <= most
+    assert sentence.startswith("Line 3")
+    assert "never closed" in sentence
+
+
+def test_memory_is_that_of_the_numbers_not_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.intake.formats.csv_table.CHARACTERS_AT_ONCE", 10_000)
+    width = 200
+
+    def peak(rows: int) -> int:
+        pieces = (b"%0*d,\n" % (width, k) for k in range(rows))
+        tracemalloc.start()
+        try:
+            table = read_csv(chain([b"a,b\n"], pieces), NUMBERS, Meant(), "rents")
+            assert table.named.rows[-1, 0] == rows - 1
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(4000) - peak(1000) < 3000 * width / 3
+
+
+def test_more_labels_than_classes_may_be_are_refused() -> None:
+    rows = "".join(f"1,2,c{k}\n" for k in range(2 * MOST_CLASSES + 1))
+    with pytest.raises(InvalidContent, match="at most 10,000 classes"):
+        read(f"a,b,label\n{rows}", Meant(ClassTarget()), NUMBERS)
