@@ -10,8 +10,9 @@ import pytest
 from service.contract.inputs import Architecture, ImageInput, InputSpec, MlpBackbone, VectorInput
 from service.learning.auto import EXACT, AutoParams, Choice, Surroundings, auto
 from service.learning.methods import METHODS, resolve
-from tests.learning.memory_data import Stream
+from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.number_streams import NumberStream
+from tests.learning.table_streams import SHOP, class_rows, shop
 
 SPEC = VectorInput(kind="vector", size=6, scale={"range": [-8, 8]})
 MLP = Architecture(backbone=MlpBackbone(name="mlp", hidden=[8]))
@@ -151,3 +152,11 @@ def test_numbers_are_learned_by_the_exact_head_whose_decay_is_searched() -> None
     assert auto(stream.checkpoint, stream.offered(X, X[:, 0])) == first
     asked = auto(None, stream.offered(X, X[:, 0]), AutoParams(stable_scores=True))
     assert asked.request["stable_scores"], "ridge refuses it by name"
+
+
+def test_tables_are_learned_by_ridge_alone() -> None:
+    """Discriminants shrink too little where classes are few and noisy."""
+    data = MemoryData(SHOP, Architecture(), [], class_rows("bat_0", shop(30)))
+    choice = auto(None, data)
+    assert choice.request == {"name": "ridge"}
+    assert choice.challenger is None, "30 rows are too few for a net"

@@ -26,7 +26,7 @@ from service.learning.evaluation.unlabelled import with_unlabelled
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers, softmax
 from service.learning.exact.frozen_features import moved
 from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_fold
-from service.learning.exact.ridge_solver import DEFAULT_ALPHA, choose_alpha
+from service.learning.exact.ridge_solver import DEFAULT_ALPHA, alphas_of, choose_alpha
 from service.learning.exact.solve import Head, solve_ridge
 from service.learning.imported_classes import foreign
 from service.learning.ledger.batch_weights import BatchWeights, aged
@@ -222,7 +222,8 @@ def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
     if not grown.all.rows:
         return None
     shift = rows.space.shift
-    alpha = choose_alpha(grown.learn, grown.select, shift, YARDSTICK_PRIOR, check=run.check).alpha
+    alphas = alphas_of(rows.data.input)
+    alpha = choose_alpha(grown.learn, grown.select, shift, YARDSTICK_PRIOR, alphas, run.check).alpha
 
     def solve(sums: Sums) -> Head:
         return solve_ridge(sums, shift, alpha, YARDSTICK_PRIOR)

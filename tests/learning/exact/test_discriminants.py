@@ -8,7 +8,7 @@ import pytest
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.discriminants import TESTED_ROWS, compared, unit_of, with_discriminants
 from service.learning.exact.out_of_fold import out_of_fold_logits, separation
-from service.learning.exact.ridge_solver import Ridge
+from service.learning.exact.ridge_solver import Alphas, Ridge
 from service.learning.exact.solve import Head, solve_lda, solve_ridge
 from service.learning.ledger.sums import Sums
 from tests.learning.exact_help import entry_of
@@ -52,7 +52,7 @@ def test_it_is_the_sum_of_both_in_one_unit_and_owes_nothing_to_the_order_of_arri
 
 def test_out_of_fold_it_is_what_heads_without_the_group_answer() -> None:
     rows = in_a_row(60)
-    total, solver = Sums.of(rows), Ridge(0.25, (0.1,), discriminants=True)
+    total, solver = Sums.of(rows), Ridge(0.25, Alphas((0.1,)), discriminants=True)
     head, answers = solver.out_of_fold(total, rows, SHIFT, 0.1, lambda: None)
     assert np.allclose(head.weight, solver.solve(total, SHIFT, 0.1).weight)
     mine = out_of_fold_logits(answers, len(rows), total.classes)

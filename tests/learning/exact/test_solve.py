@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.contract.tables import TableInput
 from service.errors import MethodRefused
 from service.learning.data.rows import FeatureRows
-from service.learning.exact.ridge_solver import ALPHAS, DEFAULT_ALPHA, choose_alpha
+from service.learning.exact.ridge_solver import ALPHAS, DEFAULT_ALPHA, OF_TABLES, Alphas, alphas_of, choose_alpha
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, solve_lda, solve_ridge
 from service.learning.ledger import moments, sums
 from service.learning.ledger.moments import Moments
@@ -184,9 +185,21 @@ def test_without_selecting_rows_alpha_is_the_default_and_ties_go_to_the_larger()
     nothing = choose_alpha(Sums.of(learn), Sums.empty(8), SHIFT, 0.25)
     assert (nothing.alpha, nothing.scores) == (DEFAULT_ALPHA, {})
     assert choose_alpha(Sums.empty(8), Sums.of(select), SHIFT, 0.25).head.classes == ()
-    assert choose_alpha(Sums.of(learn), Sums.of(select), SHIFT, 0.25, [0.5]).alpha == 0.5
+    assert choose_alpha(Sums.of(learn), Sums.of(select), SHIFT, 0.25, Alphas((0.5,))).alpha == 0.5
     alone = Sums.of(entry_of(np.ones((4, 8)), ["a"] * 4))
     assert choose_alpha(alone, alone, SHIFT, 0.25).alpha == max(ALPHAS)
+
+
+def test_on_tables_the_least_error_wins_without_leniency() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(400, 60))
+    labels = ["yes" if v > 0 else "no" for v in x[:, 0] + 2 * rng.normal(size=400)]
+    learn, select = (Sums.of(part) for part in split(entry_of(np.rint(x * 2**SHIFT), labels)))
+    choice = choose_alpha(learn, select, SHIFT, 0.25, OF_TABLES)
+    assert choice.scores[choice.alpha] == min(choice.scores.values())
+    assert choice.alpha > choose_alpha(learn, select, SHIFT, 0.25).alpha
+    table = TableInput.model_validate({"kind": "table", "columns": [{"name": "a", "kind": "number"}]})
+    assert alphas_of(table) is OF_TABLES
 
 
 def test_a_head_can_be_aligned_to_other_columns() -> None:

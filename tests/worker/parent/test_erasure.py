@@ -146,6 +146,10 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
             grown = session.get_one(Batch, batch_id)
             grown.trusted = {"exam": list(range(80)), "selected": list(range(40))}
             grown.target_summary = [{"rows": 8, "mean": 2.5, "std": 1.25, "min": -77123.125, "max": 77123.125}]
+            grown.values = {"town": {"Nowhere-on-Sea": 8}}
+            aside = version(session, models.get(session, "digits"), [*ids, batch_id]) if batch_id == more[0] else None
+            if aside is not None:
+                aside.report = {"batch": {"new_values": {"town": [{"value": "Nowhere-on-Sea", "rows": 8, "near": []}]}}}
     with runtime.database.writing() as session:
         rows = [session.get_one(Batch, batch_id) for batch_id in [*ids[1:], *more]]
         names = {name for batch in rows for name in (batch.digest, batch.stored_digest)}
@@ -153,7 +157,7 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         names |= {second.bits, attempt.body_hash, *(s["digest"] for s in second.shards)}
         names |= {e.digest for e in session.query(LedgerEntry) if e.batch_id == ids[1]}
         names -= {s["digest"] for s in versions.get(session, digits, 1).shards}
-        names.add("77123.125")
+        names |= {"77123.125", "Nowhere-on-Sea"}
         retract(session, digits, more, erase=True)
     update = claimed(runtime)
     finish_empty(runtime, update.id, update.fence)

@@ -20,7 +20,7 @@ from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import features_of_base, frozen_features_for
 from service.learning.exact.lift_choice import ByAccuracy
 from service.learning.exact.params import ExactParams, unfit
-from service.learning.exact.ridge_solver import ALPHAS, Ridge
+from service.learning.exact.ridge_solver import ALPHAS, TABLE_ALPHAS, Alphas, Ridge, alphas_of
 from service.learning.exact.stable_columns import can_stay, with_old_columns
 from service.learning.method import Data, Learned, Method, Setting
 from service.learning.network.checkpoint import Checkpoint
@@ -40,6 +40,7 @@ class Params(ExactParams):
         default="search",
         description="Strength of the ridge, in units of each feature's variance; search takes it from "
         f"{', '.join(f'{alpha:g}' for alpha in ALPHAS)} by rows kept back for choosing; {FADING_ALPHA:g} with a decay. "
+        f"On tables: {', '.join(f'{alpha:g}' for alpha in TABLE_ALPHAS)}. "
         f"Of numbers: {', '.join(f'{alpha:g}' for alpha in NUMBER_ALPHAS)}.",
     )
     discriminants: bool = Field(
@@ -57,8 +58,10 @@ class Params(ExactParams):
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Adds the batch to the sums and solves. Every batch works: new, known or mixed classes, one row or none."""
     base = params.under(base, data)
-    whole = (params.alpha,) if params.alpha != "search" else (FADING_ALPHA,) if params.fades else ALPHAS
-    ridge = Ridge(params.tau, whole, params.discriminants)
+    alphas = alphas_of(data.input)
+    if params.alpha != "search" or params.fades:
+        alphas = Alphas((FADING_ALPHA if params.alpha == "search" else params.alpha,))
+    ridge = Ridge(params.tau, alphas, params.discriminants)
     kept = base if base is not None and params.stable_scores and can_stay(base, data) else None
     frozen = (
         features_of_base(kept, data)
