@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from service.contract.enums import UpdateKind, UpdateState, Verdict
 from service.contract.inputs import Architecture, InputSpec, VectorInput
 from service.contract.requests import CreateModel
+from service.contract.tables import TableInput
+from service.learning.data.learned_values import LearnedValues
 from service.learning.data.serialization import pack_shard
 from service.learning.data.target_grid import NumberGrid
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
+from service.learning.network.table_scale import TableScale
+from service.learning.network.values import with_values
 from service.registry import deployments, models, states, updates, versions
 from service.registry.updates import Order
 from service.runtime import Runtime
@@ -28,10 +33,10 @@ def make_model(runtime: Runtime, name: str = "digits", spec: InputSpec = VECTOR,
         return models.create(session, CreateModel.model_validate({"name": name, "input": spec, **fields})).id
 
 
-def make_number_model(runtime: Runtime, name: str, grid: NumberGrid, **target: object) -> int:
+def make_number_model(runtime: Runtime, name: str, grid: NumberGrid, spec: InputSpec = VECTOR, **target: object) -> int:
     """A model of numbers on this grid. -> its id"""
     members = {"scale": grid.scale, "names": grid.names, "size": grid.size, "from": grid.from_}
-    return make_model(runtime, name, target={"kind": "number", **members, **target})
+    return make_model(runtime, name, spec, target={"kind": "number", **members, **target})
 
 
 def make_version(
@@ -63,6 +68,26 @@ def number_checkpoint(grid: NumberGrid, spec: InputSpec = VECTOR, seed: int = 0,
     quantiles = (groups[:, None] * levels).expand(grid.size, 5, 99).contiguous()
     interval = {"interval": {"edges": edges, "quantiles": quantiles}} if intervals else {}
     return Checkpoint(layout, {**parts_of(network), **interval})
+
+
+def table_checkpoint(
+    spec: TableInput,
+    learned: Mapping[str, Sequence[str]] | None,
+    names: Sequence[str] = ("a", "b"),
+    grid: NumberGrid | None = None,
+    seed: int = 0,
+    architecture: Architecture | None = None,
+) -> Checkpoint:
+    """A version of tables: an untrained head over the fixed features. learned: values by column; None: no such part."""
+    scale = TableScale.fitted(spec, np.empty((0, len(spec.columns))))
+    generator = torch.Generator().manual_seed(seed)
+    network = fresh(spec, architecture or Architecture(), scale, grid.names if grid else names, generator)
+    layout = network.layout.model_copy(update={"classes": [], "numbers": grid}) if grid else network.layout
+    checkpoint = Checkpoint(layout, parts_of(network))
+    if learned is None:
+        return checkpoint
+    counts = {column: dict.fromkeys(values, 1) for column, values in learned.items()}
+    return with_values(checkpoint, LearnedValues.of(spec, [counts]), [])
 
 
 def keep_version(

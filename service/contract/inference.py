@@ -101,9 +101,10 @@ class OutputTensor(_Message):
 
 
 class InferenceResponse(_Message):
-    """An answer."""
+    """An answer. The parameter `notes` says what is odd about the rows, where anything is."""
 
     model_name: str
     model_version: str
     id: str | None = None
+    parameters: Parameters = {}
     outputs: list[OutputTensor]

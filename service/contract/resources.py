@@ -236,7 +236,11 @@ class Predictions(Resource):
     model: str
     version: int
     predictions: list[Prediction]
-    notes: list[str] = Field(default=[], description="What is odd about the rows; left out where nothing is.")
+    notes: list[str] = Field(
+        default=[],
+        description="What is odd about the rows, such as values of categories that the version has not learned, which "
+        "count as missing; left out where nothing is.",
+    )
 
 
 class ValuePrediction(Resource):
@@ -258,7 +262,11 @@ class NumberPredictions(Resource):
     version: int
     level: float = Field(description="Share of rows to come whose value an interval is meant to hold.")
     predictions: list[ValuePrediction] | list[ValuesPrediction]
-    notes: list[str] = Field(default=[], description="What is odd about the rows; left out where nothing is.")
+    notes: list[str] = Field(
+        default=[],
+        description="What is odd about the rows, such as values of categories that the version has not learned, which "
+        "count as missing; left out where nothing is.",
+    )
 
     @property
     def values(self) -> list[float] | list[list[float]]:

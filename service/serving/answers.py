@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from service.errors import KnowsNothing
 from service.intake.kinds.tables import ValueNames
 from service.learning.data.rows import Array
 from service.serving.kinds.kind import USUAL, PredictOptions, RowAnswers
 from service.serving.kinds.output_tensors import OutputTensor
 from service.serving.loaded_versions import Loaded
-from service.serving.predictor import declared_range
+from service.serving.notes import outside_range, unlearned
 
 PIECE = 256
 """Scores that are written at once: about 0.1 ms."""
@@ -60,11 +62,16 @@ class Answer:
         return f'{{"model":"{loaded.model}","version":{loaded.number},{members}"predictions":['
 
     def _tail(self) -> str:
-        """The end of the JSON, with a note if rows have values outside the range that the model declares."""
-        if not self.answers.outside or (scale := declared_range(self.loaded.input)) is None:
-            return "]}"
-        low, high = scale.range
-        return f'],"notes":["Some values lie outside the range of this model\'s inputs, [{low:g}, {high:g}]."]}}'
+        """The end of the JSON, with notes if there are any."""
+        notes = self.notes
+        return f'],"notes":{msgspec.json.encode(notes).decode()}}}' if notes else "]}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the rows."""
+        predictor = self.loaded.predictor
+        notes = outside_range(predictor.input) if self.answers.outside else []
+        return notes + unlearned(self.names, predictor.known, predictor.input, self.version) if self.names else notes
 
 
 def is_long(loaded: Loaded, rows: int, options: PredictOptions) -> bool:

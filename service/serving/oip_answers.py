@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -19,9 +20,11 @@ class Encoded:
         self.answer = answer
         self._tensors = [(answer.tensor(output.name), output.binary) for output in wanted]
         self.has_bytes = any(output.binary for output in wanted)
-        self._head = {"model_name": answer.loaded.model, "model_version": str(answer.version)}
+        self._head: dict[str, Any] = {"model_name": answer.loaded.model, "model_version": str(answer.version)}
         if request_id is not None:
             self._head["id"] = request_id
+        if notes := answer.notes:
+            self._head["parameters"] = {"notes": " ".join(notes)}  # a parameter is no list
 
     def whole(self) -> tuple[bytes, int]:
         """The whole body of a short answer, and how many bytes of it are JSON."""

@@ -31,6 +31,8 @@ from service.tuning.priority import give_way
 
 PIXELS = RangeScale(range=IMAGE_RANGE)
 """The scale of images whose model declares none."""
+VALUE_BYTES = 250
+"""Memory of a learned value, in the tables that it is looked up in."""
 WARM_TEXT = "a text of about as many words as people send"
 
 
@@ -46,8 +48,8 @@ class Predictor:
     kind: what it does for its kind of target. names: of the columns of an answer, in their order.
     range: declared values of the inputs; None where the model declares none.
     family: the same object for all versions of a model; the loader sets it.
-    tables: whether rows are those of tables, which stay float64. values: of open categories, that it has learned; None
-    where it knows of none.
+    tables: whether rows are those of tables, which stay float64. known: codes of the values of open categories that it
+    has learned, by the place of their column.
     bytes: memory of its weights, a shared backbone left out.
 
     `like`: a version of the same model or layers. If their sizes are close its pace is taken over, and one row is
@@ -77,12 +79,12 @@ class Predictor:
         self.names = self.kind.names
         self.input = layout.input
         self.tables = isinstance(layout.input, TableInput)
-        self.values = values
+        self.known = {} if values is None else {place: frozenset(c.tolist()) for place, c in values.codes.items()}
         scale = declared_range(self.input)
         # rounded as the rows are, so that a value at the end of the range is inside it
         self.range = None if scale is None else (float(np.float32(scale.range[0])), float(np.float32(scale.range[1])))
-        known = 0 if values is None else 3 * sum(codes.nbytes for codes in values.codes.values())  # here, and compiled
-        self.bytes = _own_bytes(network) + sum(matrix.packed_bytes for matrix in matrices(steps)) + known
+        self.bytes = _own_bytes(network) + sum(matrix.packed_bytes for matrix in matrices(steps))
+        self.bytes += VALUE_BYTES * sum(map(len, self.known.values()))
         self.pace = self._warmed(like)
 
     def answer(self, inputs: Array, options: PredictOptions = USUAL) -> RowAnswers:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.media import JPEG, NPY, PNG, RAW
+from service.contract.tables import TableInput
 from service.errors import InvalidContent, UnsupportedMedia
 from service.intake.kinds.images import read_file
 
@@ -22,6 +23,8 @@ SIZE_BYTES = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}
 """First bytes of a numpy file -> bytes that hold the length of its header."""
 Body = bytes | mmap.mmap
 """In memory, or on disk and mapped."""
+ROWS = {"vector": "rows of numbers", "text": "texts", "table": "rows of a table"}
+"""What a model takes that takes no images."""
 TAKEN = ("<f4", ">f4", "<f8", ">f8", "|u1")
 """Types of numbers that a numpy file may hold, as its header names them."""
 
@@ -96,8 +99,7 @@ READERS: dict[str, Callable[[Body, InputSpec, str], NDArray[Any]]] = {
 
 def _file(body: Body, kind: str, spec: InputSpec, model: str) -> NDArray[Any]:
     if not isinstance(spec, ImageInput):
-        kind_of_rows = "texts" if isinstance(spec, TextInput) else "rows of numbers"
-        raise UnsupportedMedia(f"{model} takes {kind_of_rows}, not images. Send application/json.")
+        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}, not images. Send application/json.")
     return read_file(body[:], spec, "", "The body", model, kind)[None]
 
 
@@ -124,6 +126,6 @@ def _header(body: Body) -> tuple[tuple[int, ...], bool, Any, int]:
 
 
 def _shape(spec: InputSpec, model: str) -> tuple[int, ...]:
-    if isinstance(spec, TextInput):
-        raise UnsupportedMedia(f"{model} takes texts. Send them as application/json.")
+    if isinstance(spec, TextInput | TableInput):
+        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}. Send them as application/json.")
     return spec.shape

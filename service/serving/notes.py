@@ -1,0 +1,62 @@
+"""What an answer says of odd rows: values outside the declared range, and values that the version has not learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from service.contract.inputs import InputSpec
+from service.contract.tables import TableInput
+from service.intake.kinds.tables import ValueNames
+from service.serving.predictor import declared_range
+
+VALUES, COLUMNS = 5, 10
+"""Values of a column, and columns, that notes name: an answer of many rows stays short."""
+LONGEST = 100
+"""Characters that a note shows of a name."""
+
+Known = Mapping[int, frozenset[float]]
+"""Codes of the values that a version has learned, by the place of their column."""
+
+
+def outside_range(spec: InputSpec) -> list[str]:
+    """The note on values outside the range that a model declares."""
+    if (scale := declared_range(spec)) is None:
+        return []
+    low, high = scale.range
+    return [f"Some values lie outside the range of this model's inputs, [{low:g}, {high:g}]."]
+
+
+def unlearned(names: ValueNames, known: Known, spec: InputSpec, version: int) -> list[str]:
+    """A note for each column with values that the version has not learned. `names`: values in the rows, by column and
+    code."""
+    new = {
+        place: [name for code, name in values.items() if code not in known[place]]
+        for place, values in names.items()
+        if place in known and not known[place].issuperset(values)
+    }
+    if not new or not isinstance(spec, TableInput):
+        return []
+    notes = [_unlearned(spec.columns[place].name, new[place], version) for place in list(new)[:COLUMNS]]
+    if (more := len(new) - COLUMNS) > 0:
+        notes.append(f"{more} more column{'s have' if more > 1 else ' has'} such values.")
+    return notes
+
+
+def _unlearned(column: str, values: list[str], version: int) -> str:
+    verb = "they count" if len(values) > 1 else "it counts"
+    return f"Version {version} has not learned {_listed(values)} of {_cut(column)}: {verb} as missing."
+
+
+def _listed(values: list[str]) -> str:
+    quoted = [f'"{_cut(value)}"' for value in values[:VALUES]]
+    if (more := len(values) - VALUES) > 0:
+        quoted.append(f"{more} more")
+    return _joined(quoted)
+
+
+def _joined(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
