@@ -122,10 +122,11 @@ class Data(Protocol):
         weights: Sequence[BatchWeights],
         last: int,
         key: str,
-        score: Callable[[Sums, FeatureRows], float],
-    ) -> list[list[float]]:
-        """`score` of each of the last batches by the sums of those before it, for each of the weights, which differ in
-        their decay alone, one below 1; remembered under `key`. Batches that weigh nothing are left out."""
+        score: Callable[[Sums, FeatureRows], list[float]],
+    ) -> list[list[list[float]]]:
+        """Scores of each of the last batches by the sums of those before it, for each of the weights, which differ in
+        their decay alone, one below 1; remembered under `key`. Batches that weigh nothing are left out; [] where there
+        are no rows to learn or to score."""
         ...
 
     def recent_exam(self, batches: int) -> Rows:
@@ -143,7 +144,8 @@ class Learned:
 
     `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; float32
     where they are many (`matrices`). None: the served head never saw the judging and selecting rows, so it may answer
-    for those. `stuck`: the loss did not fall.
+    for those. `stuck`: the loss did not fall. `without`: of numbers, what the same strength, decay and lift make of all
+    rows but the update's, where these are not the base's: then what they change is no doing of the batch.
     """
 
     checkpoint: Checkpoint
@@ -152,6 +154,7 @@ class Learned:
     notes: tuple[str, ...] = ()
     multiply_adds: int = 0
     stuck: bool = False
+    without: Checkpoint | None = None
 
 
 Balance = Literal["none", "align", "correct", "adjust", "auto"]

@@ -110,16 +110,16 @@ class MemoryData:
         weights: Sequence[BatchWeights],
         last: int,
         key: str,
-        score: Callable[[Sums, FeatureRows], float],
-    ) -> list[list[float]]:
+        score: Callable[[Sums, FeatureRows], list[float]],
+    ) -> list[list[list[float]]]:
         batches, entry = self.weighted_batches(min(weights, key=lambda one: one.decay)), self._entries(space)
         tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
-        scores: list[list[float]] = []
+        scores: list[list[list[float]]] = []
         for one in weights:
             scores.append([])
             for k in tests:
                 sums = add_up(Ledger.empty(space), one.decay, batches[:k], entry).all
-                scores[-1].append(score(sums, entry(batches[k][0])) if sums.mass > 0 else 0.0)
+                scores[-1].append(score(sums, entry(batches[k][0])) if sums.mass > 0 else [])
         return scores
 
     def recent_exam(self, batches: int) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,10 +34,6 @@ class Decay:
     scores: dict[float, float] = field(default_factory=dict)
     gain: tuple[float, float] | None = None
 
-    def of_errors(self) -> Decay:
-        """The same where scores were errors with their sign turned."""
-        return replace(self, scores={decay: -score for decay, score in self.scores.items()})
-
     def report(self) -> dict[str, object]:
         """Returns what the report says of the search, nothing where there was none."""
         if not self.scores:
@@ -58,31 +54,26 @@ def choose_decay(
     does not depend on the order. A function of the rows alone. `key` names the solver in remembered scores.
     """
 
-    def score(before: Sums, entry: FeatureRows) -> float:
+    def score(before: Sums, entry: FeatureRows) -> list[float]:
         head = solve(before)
         place = {name: k for k, name in enumerate(head.classes)}
         columns = np.array([place.get(name, -1) for name in entry.names], np.int64)[entry.labels]
         answers = head.logits(entry.values(space.shift)).argmax(1)
-        return float((answers == columns).mean())
+        return [float((answers == columns).mean())]
 
-    return surely_better(tested(data, space, sources, key, score))
-
-
-def tested(
-    data: Data, space: Space, sources: Mapping[str, float], key: str, score: Callable[[Sums, FeatureRows], float]
-) -> dict[float, list[float]]:
-    """Scores each of the last batches by the sums of those before it, for each decay."""
     weights = [BatchWeights(decay, sources) for decay in DECAYS]
-    return dict(zip(DECAYS, data.tested(space, weights, LAST_BATCHES, key, score), strict=True))
+    scores = data.tested(space, weights, LAST_BATCHES, key, score)
+    shares = ([batch[0] if batch else 0.0 for batch in of_decay] for of_decay in scores)
+    return surely_better(dict(zip(DECAYS, shares, strict=True)))
 
 
 def surely_better(shares: Mapping[float, Sequence[float]], worth: float = 0.0) -> Decay:
     """Chooses by the scores of each decay, batch by batch, more is better: the best one where its gain over 1 is more
-    than a standard error, and than `worth` times the score of 1; else 1."""
+    than a standard error, and than `worth`; else 1."""
     if len(shares[1.0]) < LEAST_BATCHES:
         return Decay(1.0)
     scores = {decay: float(np.mean(values)) for decay, values in shares.items()}
     best = max(scores, key=lambda decay: (scores[decay], decay))
     gain = np.subtract(shares[best], shares[1.0])
     won = float(gain.mean()), float(gain.std(ddof=1) / np.sqrt(len(gain)))
-    return Decay(best if won[0] > max(won[1], worth * abs(scores[1.0])) else 1.0, scores, won if best != 1 else None)
+    return Decay(best if won[0] > max(won[1], worth) else 1.0, scores, won if best != 1 else None)

@@ -209,6 +209,19 @@ def space_stays(layout: Layout, lost: int) -> str:
     )
 
 
+def unlifted(base: Checkpoint | None, data: Data, frozen: FrozenFeatures) -> FrozenFeatures:
+    """Returns the scaled input without the lifts of these features, decided by all batches."""
+    made = _lifted(base, data, [lift_of(data.input, "none", None)], frozen.layout.numbers, Decision())
+    return replace(made, details={**frozen.details, **made.details})
+
+
+def kept_by(stays: FrozenFeatures, data: Data, tried: FrozenFeatures) -> FrozenFeatures:
+    """Returns features that stay though others were tried beside them, by all batches."""
+    everything = frozenset((*data.known_batches, *data.batch.batches))
+    learned = _decided_anew(stays.learned, everything)
+    return replace(stays, learned=learned, lift_rows=tried.lift_rows, lift_ahead=False, details=tried.details)
+
+
 def moved(layout: Layout) -> bool:
     """Returns whether a backbone that came with weights was trained here."""
     return layout.trained or bool(layout.low_rank)

@@ -27,8 +27,15 @@ class WeightedData:
             return self.data.grown(self.space)
         return self.data.weighted(self.space, self.weights)
 
-    def earlier(self) -> Sums:
+    @cached_property
+    def earlier_ledger(self) -> Ledger:
         """Weighted sums of every row but the update's own."""
+        if self.weights.plain:
+            return self.data.ledger(self.space)
+        return self.data.weighted(self.space, self.weights, own=False)
+
+    def earlier(self) -> Sums:
+        """The same, over all folds."""
         return self.data.weighted(self.space, self.weights, own=False).all
 
     def counts(self) -> dict[str, float]:

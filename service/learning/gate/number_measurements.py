@@ -54,12 +54,19 @@ class Region:
 @dataclass(frozen=True)
 class RiseSince:
     """An earlier promoted version and the candidate on the trusted rows that both answered. `part`: trusted rows that
-    came since over these · gained: `Rise.gain` of all updates since, this one among them, each on its own rows."""
+    came since over these · gained: `Rise.gain` of all updates since, this one among them, each on its own rows ·
+    settings: how much errors on trusted rows rose by another strength, decay or lift alone, in all of them."""
 
     version: int
     change: Rise
     part: float = 0.0
     gained: float = 0.0
+    settings: float = 0.0
+
+    @property
+    def rise(self) -> float:
+        """What the settings do not explain."""
+        return (1 + self.change.rise) / (1 + self.settings) - 1
 
 
 @dataclass(frozen=True)

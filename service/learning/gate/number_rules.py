@@ -11,6 +11,8 @@ from service.learning.wording import amount, percent, rows, whole_percent
 YOUNG = 0.5
 """Rise that is allowed besides, times the batch's part of what is known: a version that has learned little fits just
 that, and errors on it rise with any other row. Of ten honest streams three of the first batches had 40, 13 and 6 %."""
+LACKING = 0.2
+"""Part of a batch that no head has seen which answers its own rows."""
 OLD_ROWS = "Do these targets agree with those of older rows? If they do, send rows like the older ones along."
 
 
@@ -121,31 +123,30 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
     if not number.since:
         return Finding("No earlier version answered most of the trusted rows.", limit=rule.max_rise, evidence=False)
     limits = {s.version: _allowed(rule.max_rise, measured.part + s.part) for s in number.since}
-    over = [s for s in number.since if s.change.rise > limits[s.version] and s.change.p < rule.p]
-    lost = [s for s in over if s.gained < s.change.rise]
-    most = max(lost or over or number.since, key=lambda since: (since.change.p < rule.p, since.change.rise))
-    change, limit = (
-        f"{_by(most.change.rise)} since version {most.version} ({_rose(number, most.change)})",
-        limits[most.version],
-    )
+    over = [s for s in number.since if s.rise > limits[s.version] and s.change.p < rule.p]
+    lost = [s for s in over if s.gained < s.rise]
+    most = max(lost or over or number.since, key=lambda since: (since.change.p < rule.p, since.rise))
+    change, limit = f"{_by(most.rise)} since version {most.version} ({_rose(number, most.change)}", limits[most.version]
+    change += f", of which {_by(most.settings)} by its settings)" if most.settings else ")"
     if not lost:
         followed = f" Updates since won as much on their own rows ({_by(-most.gained)}): the stream moves."
-        return Finding(f"Errors changed by {change}.{followed if over else ''}", most.change.rise, limit)
+        return Finding(f"Errors changed by {change}.{followed if over else ''}", most.rise, limit)
     remedy = f"Go back to version {most.version}, or promote this one: then it is what later ones are compared with."
-    return Finding(f"Small losses add up: {change}.", most.change.rise, limit, Severity.HELD, remedy)
+    return Finding(f"Small losses add up: {change}.", most.rise, limit, Severity.HELD, remedy)
 
 
 def learned_nothing(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
     """Rule 10: on its own rows the new version is worse than the one before, out of fold.
 
-    With a decay more is allowed: each head that answers them lacks a fifth of a batch that is most of what it knows.
+    More is allowed while the batch is a large part of what is known: each head that answers them lacks a fifth of it.
+    With a decay the batch is most of what that head knows, and all of its part counts.
     """
     rule, own = policy.learned_nothing, number.own
     if own is None or own.rows < rule.min_rows:
         few = f"{rows(own.rows) if own else 'No rows'} of its own that both versions answered: too few to compare."
         return Finding(few, limit=rule.max_rise, evidence=False)
     change = f"{_rose(number, own)} of its own ({_by(own.rise)})"
-    limit = _allowed(rule.max_rise, measured.part) if measured.fades else rule.max_rise
+    limit = _allowed(rule.max_rise, measured.part if measured.fades else LACKING * measured.part)
     if own.rise <= limit or own.p >= rule.p:
         return Finding(f"Errors: {change}.", own.rise, limit)
     what = f"Nothing was learned: errors {change}; version {measured.live} answers them better."

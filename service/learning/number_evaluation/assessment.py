@@ -176,7 +176,8 @@ class NumberAssessment:
 
     trusted (T): judging rows of base.learned, at most 2,000 a source · batch (B): the update's own rows, each once ·
     trusted_goals [m, k], batch_goals [n, k] · candidate: to T by the head that never saw a judging fold, to B out of
-    fold · base: to T likewise, to B by the head it serves; None for a first version · usual [n, k]: the error that the
+    fold · base: to T likewise, to B by the head it serves; None for a first version · same: as base, with the strength,
+    decay and lift of the candidate, where these are others (`Learned.without`) · usual [n, k]: the error that the
     base usually makes on a row like that, None where too few rows were tested · alone [n, k]: out-of-fold answers of a
     head of this batch alone, see `figures` · stopped: figures of the batches in a row that were stopped since the
     base came, oldest first, for each number · sound: every number of the candidate is finite · known: rows that the
@@ -191,6 +192,7 @@ class NumberAssessment:
     batch_goals: Floats
     candidate: NumberAnswers
     base: NumberAnswers | None = None
+    same: NumberAnswers | None = None
     live: int | None = None
     usual: Floats | None = None
     alone: Floats | None = None
@@ -199,3 +201,9 @@ class NumberAssessment:
     sound: bool = True
     known: int = 0
     fades: bool = False
+
+    @property
+    def before(self) -> NumberAnswers | None:
+        """What the candidate is compared with, to see what learning the batch did: the base, or what the candidate's
+        settings make without the batch."""
+        return self.same if self.same is not None else self.base

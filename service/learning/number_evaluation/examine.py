@@ -68,7 +68,8 @@ def examine_numbers(
     after, before = rows.answered_by(learned.checkpoint), rows.answered_by(base) if base is not None else None
     weights = _weights(learned.checkpoint)
     trusted = _still_true(rows.trusted, aged(weights.decay, data.weighted_batches(weights)))
-    answered = _Answered(rows, after, before, trusted, distinct(rows.batch))
+    same = rows.answered_by(learned.without) if learned.without is not None and base is not None else None
+    answered = _Answered(rows, after, before, same, trusted, distinct(rows.batch))
     assessment = _assessment(answered, learned, replace(context, past=past))
     run.check()
     own = data.batch.take(answered.batch)
@@ -105,11 +106,13 @@ def examine_numbers(
 
 @dataclass(frozen=True, eq=False)
 class _Answered:
-    """Who answers which rows. trusted, batch: places of the rows, each of which stands once."""
+    """Who answers which rows; same: see `NumberAssessment`. trusted, batch: places of the rows, each of which stands
+    once."""
 
     rows: ExamRows
     after: VersionAnswers
     before: VersionAnswers | None
+    same: VersionAnswers | None
     trusted: Ints
     batch: Ints
 
@@ -129,6 +132,7 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
         batch_goals=goals,
         candidate=candidate,
         base=base_answers(answered.before, trusted, batch) if answered.before is not None else None,
+        same=base_answers(answered.same, trusted, batch) if answered.same is not None else None,
         live=context.live,
         alone=own_answers(own, space.features, goals),
         past=context.past,

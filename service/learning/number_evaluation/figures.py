@@ -22,11 +22,12 @@ from service.learning.statistics import at_least, one_more, rank_correlation, si
 Bools = NDArray[np.bool_]
 
 MEAN, MEDIAN, FAR, ORDER, BIAS = "log_mean", "log_median", "log_far", "order", "bias"
-OWN, GAIN = "own_order", "gain"
+OWN, GAIN, SETTINGS = "own_order", "gain", "settings"
 """Names of the figures that a version keeps for each number of a row: logarithms of the mean ratio (ratios cut at
 `MOST`), of the median ratio and of its 99 % quantile · rank correlation of targets with the base's answers · mean error
 over the usual mean |error| · rank correlation with the out-of-fold answers of a head of the batch alone · what the
-update gained on its own rows, see `measure.gained`. One that a batch is too small for is left out."""
+update gained on its own rows, and what other settings alone cost on trusted rows, see `measure.gained`. One that a
+batch is too small for is left out."""
 ROUNDING = 2.0**-14
 """Errors below this, in units, count as this: four steps of the grid."""
 MOST = 20.0

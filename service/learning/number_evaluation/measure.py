@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from service.learning.number_evaluation.figures import (
     MEDIAN,
     ORDER,
     ROUNDING,
+    SETTINGS,
     Usual,
     chance,
     figures_of,
@@ -84,14 +86,25 @@ def _measured(a: NumberAssessment, k: int, ratio: Floats | None, figures: Mappin
 
 
 def _own(a: NumberAssessment, k: int) -> Rise | None:
-    assert a.base is not None
-    return change(a, k, a.batch_goals, a.base.on_batch, a.candidate.on_batch)
+    assert a.before is not None
+    return change(a, k, a.batch_goals, a.before.on_batch, a.candidate.on_batch)
 
 
 def gained(a: NumberAssessment, k: int) -> dict[str, float]:
-    """The figure of what an update gained on its own rows, out of fold; none of a first version, or of few rows."""
+    """The figures of what an update gained on its own rows, out of fold, none of a first version or of few rows, and of
+    how much errors on trusted rows rose by another strength, decay or lift alone."""
     own = _own(a, k) if a.base is not None else None
-    return {} if own is None or own.rows < a.policy.learned_nothing.min_rows else {GAIN: own.gain}
+    few, cost = own is None or own.rows < a.policy.learned_nothing.min_rows, _settings(a, k)
+    figures = {} if own is None or few else {GAIN: own.gain}
+    return figures if cost is None else figures | {SETTINGS: cost}
+
+
+def _settings(a: NumberAssessment, k: int) -> float | None:
+    """How much errors on trusted rows rose by other settings alone, where that is sure. None where they stayed."""
+    if a.base is None or a.same is None:
+        return None
+    rise = change(a, k, a.trusted_goals, a.base.on_trusted, a.same.on_trusted)
+    return -rise.gain if rise is not None else None
 
 
 def change(a: NumberAssessment, k: int, goals: Floats, before: Floats, after: Floats) -> Rise | None:
@@ -126,8 +139,8 @@ def _tested_error(a: NumberAssessment, k: int) -> float:
 
 
 def _trusted(a: NumberAssessment, k: int) -> Rise | None:
-    assert a.base is not None
-    return change(a, k, a.trusted_goals, a.base.on_trusted, a.candidate.on_trusted)
+    assert a.before is not None
+    return change(a, k, a.trusted_goals, a.before.on_trusted, a.candidate.on_trusted)
 
 
 def fifths(values: Floats) -> tuple[Floats, Ints]:
@@ -161,10 +174,10 @@ def regions(a: NumberAssessment, k: int) -> Iterator[tuple[str, Ints]]:
 
 def _regions(a: NumberAssessment, k: int) -> Iterator[Region]:
     """With chances that are Holm-corrected over the regions."""
-    assert a.base is not None
+    assert a.before is not None
     found = []
     for phrase, rows in regions(a, k):
-        rise = change(a, k, a.trusted_goals[rows], a.base.on_trusted[rows], a.candidate.on_trusted[rows])
+        rise = change(a, k, a.trusted_goals[rows], a.before.on_trusted[rows], a.candidate.on_trusted[rows])
         if rise is not None:
             found.append((phrase, rise))
     for (phrase, rise), p in zip(found, holm([rise.p for _, rise in found]), strict=True):
@@ -175,7 +188,8 @@ def _since(a: NumberAssessment, k: int) -> Iterator[RiseSince]:
     """Remembered versions that answered most of today's trusted rows, see `SHARED`."""
     least = (a.policy.forgets if a.fades else a.policy.worst_region).min_rows
     past = a.past.tested[-a.policy.slow_loss.versions :]
-    gains = [tested.figures[k].get(GAIN, 0.0) for _, tested in past[1:]] + [gained(a, k).get(GAIN, 0.0)]
+    updates = [*(tested.figures[k] for _, tested in past[1:]), gained(a, k)]
+    gains, costs = ([figures.get(name, 0.0) for figures in updates] for name in (GAIN, SETTINGS))
     for place, (version, tested) in enumerate(past):
         before, rows = remembered(a, tested)
         after = sizes(a.trusted_goals[rows, k], a.candidate.on_trusted[rows, k])
@@ -183,7 +197,8 @@ def _since(a: NumberAssessment, k: int) -> Iterator[RiseSince]:
         shared = int(both.sum())
         if shared >= max(SHARED * len(a.trusted), least):
             change = _rise(a, k, np.maximum(before[both, k], ROUNDING), after[both])
-            yield RiseSince(version, change, len(a.trusted) / shared - 1, sum(gains[place:]))
+            settings = prod(1 + cost for cost in costs[place:]) - 1
+            yield RiseSince(version, change, len(a.trusted) / shared - 1, sum(gains[place:]), settings)
 
 
 def remembered(a: NumberAssessment, tested: Tested) -> tuple[Floats, Ints]:

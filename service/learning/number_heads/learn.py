@@ -16,21 +16,19 @@ from torch import Tensor
 
 from service.learning.data.rows import FeatureRows
 from service.learning.data.target_grid import NumberGrid, goals_of
-from service.learning.exact.decay import Decay
 from service.learning.exact.frozen_features import FrozenFeatures, frozen_features_for
 from service.learning.exact.params import ExactParams
 from service.learning.exact.source_heads import PULLS
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import OTHERS, BatchWeights
-from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Floats
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, source_head
-from service.learning.number_heads.decay import choose_decay
 from service.learning.number_heads.equations import NumberEquations, NumberHead, number_head
 from service.learning.number_heads.lift_choice import BySquaredError
 from service.learning.number_heads.out_of_fold import LeavingOut, counted
 from service.learning.number_heads.source_heads import NumberSourceHeads, answered_by_own, number_source_heads
+from service.learning.number_heads.stream_choice import StreamChoice, stream_choice
 from service.learning.number_heads.strength import NUMBER_ALPHAS, Strength, choose_strength
 from service.learning.run import Run
 from service.learning.wording import listed
@@ -48,10 +46,12 @@ def learn_numbers(
     grid = grid_for(base, data)
     base = params.under(base, data)
     frozen = frozen_features_for(base, data, params.lifts, BySquaredError(grid, alphas), run, _fades(base, params))
-    weights, searched = _weights(params, data, frozen.space)
+    run.check()
+    chosen = stream_choice(base, data, frozen, params, alphas)
+    frozen, weights = chosen.frozen, BatchWeights(chosen.decay.decay, params.source_weights)
     run.check()
     weighted = WeightedData(data, frozen.space, weights)
-    solved = _solve(weighted, params, alphas, run)
+    solved = _solve(weighted, params, alphas if chosen.alpha is None else (chosen.alpha,), run)
     sources, known = solved.sources, weighted.ledger.all.mass > 0
     layout = frozen.layout.model_copy(
         update={
@@ -78,13 +78,34 @@ def learn_numbers(
         assert sources is not None
         parts |= {source_head(k): _tensors(sources.served[k]), f"judge.source.{k}": _tensors(sources.judged[k])}
     learned = frozenset(data.known_batches) | frozenset(data.batch.batches)
+    made = Checkpoint(layout, {**frozen.parts, **parts}, {**frozen.learned, **dict.fromkeys(parts, learned)})
     return Learned(
-        Checkpoint(layout, {**frozen.parts, **parts}, {**frozen.learned, **dict.fromkeys(parts, learned)}),
+        made,
         out_of_fold=solved.out_of_fold,
-        details={**frozen.details, **_details(frozen, solved, weights, searched)},
+        details={**frozen.details, **_details(frozen, solved, weights, chosen)},
         notes=(*frozen.notes, *_notes(data, params, weights, solved)),
         multiply_adds=_multiply_adds(frozen, data.entry(frozen.space), solved),
+        without=_without(base, made, weighted, run),
     )
+
+
+def _without(base: Checkpoint | None, made: Checkpoint, weighted: WeightedData, run: Run) -> Checkpoint | None:
+    """What the settings of this version make of all rows but the update's own, where they are not those of the base;
+    shared heads alone."""
+    before, now = base.layout.exact if base is not None else None, made.layout.exact
+    space, grid = weighted.space, weighted.space.numbers
+    assert now is not None
+    assert grid is not None
+    if base is None or before is None or not len(weighted.data.batch) or weighted.earlier_ledger.all.mass <= 0:
+        return None
+    if (before.alpha, before.decay, base.layout.lifts) == (now.alpha, now.decay, made.layout.lifts):
+        return None
+    assert now.alpha is not None
+    run.check()
+    ledger = weighted.earlier_ledger
+    heads = [number_head(sums, grid.size, space.shift, now.alpha) for sums in (ledger.all, ledger.unjudged)]
+    parts = dict(zip(("head.0", "judge"), map(_tensors, heads), strict=True))
+    return Checkpoint(made.layout.model_copy(update={"sources": []}), {**made.parts, **parts}, made.learned)
 
 
 def grid_for(base: Checkpoint | None, data: Data) -> NumberGrid:
@@ -131,13 +152,6 @@ def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float],
     return Solved(strength, served, judged, out_of_fold, sources)
 
 
-def _weights(params: ExactParams, data: Data, space: Space) -> tuple[BatchWeights, Decay]:
-    """The weights of batches, and how their decay was chosen: searched unless one was asked for."""
-    given = params.given_decay if params.decay is not None or params.half_life is not None else None
-    chosen = given or choose_decay(data, space, params.source_weights)
-    return BatchWeights(chosen.decay, params.source_weights), chosen
-
-
 def _fades(base: Checkpoint | None, params: ExactParams) -> bool:
     """Whether older batches count less: as asked for, else as in the base."""
     if params.decay not in (None, "search") or params.half_life is not None:
@@ -152,14 +166,20 @@ def _tensors(head: NumberHead) -> dict[str, Tensor]:
     }
 
 
-def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, searched: Decay) -> dict[str, object]:
+def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, chosen: StreamChoice) -> dict[str, object]:
     by, strength, grid = solved.sources, solved.strength, frozen.layout.numbers
     assert grid is not None
     weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
         **weighed,
         **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
-        **searched.report(),
+        **chosen.decay.report(),
+        **({"lifts_tested": chosen.errors} if chosen.errors else {}),
+        **(
+            {"alphas_tested": {f"{alpha:g}": round(e, 6) for alpha, e in chosen.alphas.items()}}
+            if chosen.alphas
+            else {}
+        ),
         "lift": [lift.kind for lift in frozen.layout.lifts] or ["none"],
         "features": frozen.space.features,
         "grid": frozen.space.step,

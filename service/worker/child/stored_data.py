@@ -185,7 +185,7 @@ class StoredData:
 
     def tested(
         self, space: Space, weights: Sequence[BatchWeights], last: int, key: str, score: Score
-    ) -> list[list[float]]:
+    ) -> list[list[list[float]]]:
         batches = self.weighted_batches(min(weights, key=lambda one: one.decay))
         tests = TestedBatches(self._store, space, self._run)
         return [*tests.scores([one.decay for one in weights], batches, last, key, score).values()]

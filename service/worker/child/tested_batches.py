@@ -21,7 +21,7 @@ from service.worker.child.model_store import ModelStore
 CACHED_EVERY = 8
 """Batches after which sums are written to the cache again: what a new process must add up at most."""
 
-Score = Callable[[Sums, FeatureRows], float]
+Score = Callable[[Sums, FeatureRows], list[float]]
 
 
 class TestedBatches:
@@ -34,22 +34,22 @@ class TestedBatches:
 
     def scores(
         self, decays: Sequence[float], batches: Weighted, last: int, key: str, score: Score
-    ) -> dict[float, list[float]]:
+    ) -> dict[float, list[list[float]]]:
         """`score` of each of the last batches that weigh something, by each decay; remembered under `key`.
 
         batches: all of them by id, also those that weigh nothing.
         """
         tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
-        scores: dict[float, list[float]] = {decay: [] for decay in decays}
+        scores: dict[float, list[list[float]]] = {decay: [] for decay in decays}
         for k in tests:
             self._run.check()
             names = {decay: self._name("tested", decay, batches[: k + 1], key) for decay in decays}
             cached = {decay: self._store.cache.get(self._store.area, name) for decay, name in names.items()}
-            known = {decay: float(json.loads(data)) for decay, data in cached.items() if data is not None}
+            known = {decay: _scores(data) for decay, data in cached.items() if data is not None}
             if missing := [decay for decay in decays if decay not in known]:
                 entry = self._store.entry(batches[k][0], self._space, self._run)
                 for decay, before in self._before(missing, batches[:k]).items():
-                    known[decay] = score(before, entry) if before.mass > 0 and len(entry) else 0.0
+                    known[decay] = score(before, entry) if before.mass > 0 and len(entry) else []
                     self._store.cache.put(self._store.area, names[decay], json.dumps(known[decay]).encode())
             for decay in decays:
                 scores[decay].append(known[decay])
@@ -95,6 +95,12 @@ class TestedBatches:
     def _name(self, what: str, decay: float, batches: Weighted, key: str = "") -> str:
         learned = [f"{batch} {weight!r}" for batch, weight in batches]
         return self._store.name(what, self._space.id, repr(decay), key, learned=learned)
+
+
+def _scores(data: bytes) -> list[float]:
+    """Scores as the cache has them; one that an earlier release wrote stands alone."""
+    scores = json.loads(data)
+    return [float(score) for score in scores] if isinstance(scores, list) else [float(scores)]
 
 
 def _packed(sums: Sums) -> bytes:

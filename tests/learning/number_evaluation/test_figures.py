@@ -23,6 +23,7 @@ from service.learning.number_evaluation.figures import (
     MEDIAN,
     ORDER,
     OWN,
+    SETTINGS,
     batch_errors,
     cut,
     farthest,
@@ -30,7 +31,7 @@ from service.learning.number_evaluation.figures import (
     outlying,
     ratios,
 )
-from service.learning.number_evaluation.measure import fifths, measure, remembered
+from service.learning.number_evaluation.measure import fifths, gained, measure, remembered
 from tests.learning.number_evaluation.batches import Stream, fired, memory_of, rows
 
 ROWS = 96
@@ -568,6 +569,22 @@ def test_a_version_remembers_what_it_gained_for_sure(stream: Stream, batch: tupl
     assert GAIN not in memory_of(few).figures[0]
 
 
+def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    a = stream.assessment(*batch)
+    away = a.trusted_goals - 1.5 * (a.trusted_goals - a.candidate.on_trusted)
+    worse = NumberAnswers(away, nearer(a, 1.2))
+    assert {"forgets", "slow_loss", "learned_nothing"} <= fired(stream.judged(*batch, candidate=worse)).keys()
+    assert fired(stream.judged(*batch, candidate=worse, same=worse)) == {}
+    made = replace(a, candidate=worse, same=worse)
+    assert gained(made, 0) == pytest.approx({GAIN: 0.0, SETTINGS: 0.5})  # which later versions are told
+    past = [*stream.past, (8, memory_of(made))]
+    later = judge_numbers(measure(replace(a, past=NumberPast(past), candidate=worse, base=worse)), stream.policy)
+    assert "slow_loss" not in fired(later)
+    assert "of which +50.0 % by its settings" in why(later, "slow_loss")
+
+
 def test_with_a_decay_own_rows_may_be_answered_worse_by_what_the_batch_weighs(
     stream: Stream, batch: tuple[Floats, Floats]
 ) -> None:
@@ -575,6 +592,9 @@ def test_with_a_decay_own_rows_may_be_answered_worse_by_what_the_batch_weighs(
     worse = {"candidate": NumberAnswers(a.candidate.on_trusted, nearer(a, 1.1)), "known": 4 * ROWS}
     assert fired(stream.judged(*batch, **worse, fades=True)) == {}
     assert fired(stream.judged(*batch, **worse)) == {"learned_nothing": "held"}
+    little = {**worse, "candidate": NumberAnswers(a.candidate.on_trusted, nearer(a, 1.04))}
+    assert fired(stream.judged(*batch, **little)) == {}
+    assert fired(stream.judged(*batch, **{**little, "known": 100 * ROWS})) == {"learned_nothing": "held"}
     much = {**worse, "candidate": NumberAnswers(a.candidate.on_trusted, nearer(a, 1.2))}
     assert fired(stream.judged(*batch, **much, fades=True)) == {"learned_nothing": "held"}
 

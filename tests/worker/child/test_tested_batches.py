@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture
@@ -33,9 +34,9 @@ def rows_of(k: int) -> Rows:
     return make_rows(f"bat_{k:02d}", x, y, SECRET, ["even", "odd", "none"][k % 3])
 
 
-def score(before: Sums, entry: FeatureRows) -> float:
-    """A number that all sums and all rows decide."""
-    return float(before.G.sum() / before.mass + entry.inputs.sum())
+def score(before: Sums, entry: FeatureRows) -> list[float]:
+    """Two numbers that all sums and all rows decide."""
+    return [float(before.G.sum() / before.mass + entry.inputs.sum()), float(before.mass)]
 
 
 class Process:
@@ -47,7 +48,7 @@ class Process:
         self.parts = [rows_of(k) for k in range(BATCHES)]
         self.rows = {rows.batches[0]: self.store.put(AREA, pack_rows(rows)) for rows in self.parts}
 
-    def scores(self, known: int) -> list[list[float]]:
+    def scores(self, known: int) -> list[list[list[float]]]:
         """Of the last four batches, when the update brings the one after the known."""
         sources = {rows.batches[0]: rows.sources[0] for rows in self.parts}
         counts = dict.fromkeys(sources, 12)
@@ -75,7 +76,7 @@ def test_scores_are_those_of_sums_made_from_scratch_and_cost_a_step(
         assert len(read) <= 2, "the batch, and the one before it"
         expected = MemoryData(VECTOR, Architecture(), process.parts[:known], process.parts[known])
         for ours, theirs in zip(scores, expected.tested(space(), WEIGHTS, 4, "key", score), strict=True):
-            assert ours == pytest.approx(theirs)
+            assert np.array(ours) == pytest.approx(np.array(theirs))
     another = Process(tmp_path)
     process.memory.forget()
     read.clear()

@@ -1,0 +1,88 @@
+"""Decay, strength and lift of a stream are chosen by the errors of the last batches, before they were learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.learning.ledger.feature_space import Space, feature_rows
+from service.learning.ledger.sums import Sums
+from service.learning.method import Learned
+from service.learning.number_heads import last_errors, lift_choice, stream_choice
+from service.learning.number_heads.equations import NumberMoments, goals_in_units, number_head
+from service.learning.number_heads.last_errors import errors_by_alpha
+from tests.learning.number_streams import NumberStream, vector
+
+ALPHAS = (1e-2, 1e-1, 1.0)
+
+
+def weeks(t: int, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """A plane whose rows of a week lie close together, and share an error of their own. [n, 2], [n]"""
+    rng = np.random.default_rng(t)
+    X = (rng.normal(0, 1, 2) + 0.2 * rng.normal(size=(rows, 2))).astype(np.float32)
+    return X, 3 * X[:, 0] + X[:, 1] + rng.normal(0, 1) + 0.05 * rng.normal(size=rows)
+
+
+@pytest.mark.parametrize("narrow", [300, 0])
+def test_errors_of_each_strength_are_those_of_its_head(narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_errors, "NARROW", narrow)
+    stream = NumberStream(vector(2))
+    stream.learns(*weeks(0), lift=["none", "relu"], width=20)
+    assert stream.checkpoint is not None
+    space = Space.of(stream.checkpoint)
+    grid, entry = space.numbers, feature_rows(space, stream.offered(*weeks(1)).batch)
+    assert grid is not None
+    before = Sums.of(feature_rows(space, stream.history[0]))
+    heads = [number_head(before, 1, space.shift, alpha) for alpha in ALPHAS]
+    expected = [np.abs(head.answers(entry, space.shift) - goals_in_units(entry, grid)).mean() for head in heads]
+    errors = errors_by_alpha(NumberMoments.of(before, 1), ALPHAS, entry, grid)
+    assert errors == pytest.approx(expected, rel=1e-9 if narrow else 1e-3)
+
+
+def learned(weeks_of: int, **params: object) -> Learned:
+    stream, made = NumberStream(vector(2)), None
+    for t in range(weeks_of):
+        made = stream.learns(*weeks(t), **params)
+    assert made is not None
+    return made
+
+
+def test_the_strength_is_the_one_that_answered_the_last_batches_best() -> None:
+    made = learned(6, lift="none")
+    tested = {float(alpha): error for alpha, error in made.details["alphas_tested"].items()}
+    assert made.details["alpha"] == min(tested, key=lambda alpha: tested[alpha]) >= 1e-2
+    kept_back = learned(6, lift="none", decay=1)
+    assert "alphas_tested" not in kept_back.details
+    assert kept_back.details["alpha"] < made.details["alpha"]  # rows of a week say too little of the next one
+
+
+def test_a_strength_that_was_asked_for_is_kept() -> None:
+    assert learned(4, lift="none", alpha=1e-3).details["alpha"] == 1e-3
+
+
+def test_lifts_that_flatter_themselves_are_left_for_the_vector_alone_once_enough_batches_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lift_choice, "NARROW", 40)
+    monkeypatch.setattr(stream_choice, "LIFT_BATCHES", 6)
+    stream = NumberStream(vector(2))
+    made = [stream.learns(*weeks(t)) for t in range(10)]
+    lifts = [one.details["lift"] for one in made]
+    assert len(lifts[5]) == 2  # rows that are kept back prefer random features beside the vector
+    left = next(one for one in made if "lifts_tested" in one.details)
+    assert left.details["lift"] == ["none"]
+    assert left.details["lifts_tested"]["none"] == min(left.details["lifts_tested"].values())
+    assert lifts[-1] == ["none"]
+
+
+def test_what_other_settings_make_without_the_batch_stands_beside_what_they_make_with_it() -> None:
+    stream = NumberStream(vector(2))
+    stream.learns(*weeks(0), lift="none", alpha=1e-2, decay=1)
+    assert stream.learns(*weeks(1), lift="none", alpha=1e-2, decay=1).without is None
+    known = NumberStream(vector(2))
+    known.learns(*weeks(0), lift="none", alpha=10.0, decay=1)
+    expected = known.learns(*weeks(1), lift="none", alpha=10.0, decay=1).checkpoint
+    made = stream.learns(*weeks(2), lift="none", alpha=10.0, decay=1).without
+    assert made is not None
+    for part in ("head.0", "judge"):
+        assert made.parts[part]["weight"].equal(expected.parts[part]["weight"])
