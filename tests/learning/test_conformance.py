@@ -97,7 +97,7 @@ def offered(backbone: str, classes: str, n: int = 30) -> tuple[Checkpoint, Memor
 
 def params_for(method: Method, base: Checkpoint | None, data: MemoryData) -> Strict:
     """The defaults; few epochs where a pretrained backbone makes them dear."""
-    brief = {"epochs": 2} if base is not None and data.files and "epochs" in method.Params.model_fields else {}
+    brief = {"epochs": 2} if base is not None and "epochs" in method.Params.model_fields else {}
     return resolve({"name": method.name, **brief})[1]
 
 
