@@ -1,4 +1,4 @@
-"""Tables in parts: an update of many classes takes less memory than three of rows by classes, and says the same."""
+"""Matrices in parts: an update of many classes takes less memory than three of rows by classes, and says the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture, VectorInput
-from service.learning import tables
+from service.learning import matrices
 from service.learning.data.rows import Rows, make_rows
 from service.learning.evaluation.answers import Answers
 from service.learning.evaluation.examine import Candidate, Context
@@ -34,9 +34,9 @@ def learned(batch: Rows, before: Candidate | None = None, history: Rows | None =
     return run_update(before.checkpoint if before else None, data, method, params, Run(), Context(live=1))
 
 
-def test_many_classes_take_less_memory_than_three_tables_of_rows_by_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "LARGE", 2**18)
-    monkeypatch.setattr(tables, "PART", 2**16)
+def test_many_classes_take_less_memory_than_three_matrices_of_rows_by_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrices, "LARGE", 2**18)
+    monkeypatch.setattr(matrices, "PART", 2**16)
     classes = 600
     batch = rows_of(classes, "bat_0", 1)
     tracemalloc.start()
@@ -46,7 +46,7 @@ def test_many_classes_take_less_memory_than_three_tables_of_rows_by_classes(monk
     assert peak < 3 * 8 * len(batch) * classes
 
 
-def test_tables_in_parts_say_what_whole_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matrices_in_parts_say_what_whole_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = rows_of(40, "bat_0", 1, rows=12), rows_of(60, "bat_1", 2, rows=6)
 
     def both() -> list[Candidate]:
@@ -54,8 +54,8 @@ def test_tables_in_parts_say_what_whole_ones_do(monkeypatch: pytest.MonkeyPatch)
         return [one, learned(second, one, first)]
 
     whole = both()
-    monkeypatch.setattr(tables, "LARGE", 500)
-    monkeypatch.setattr(tables, "PART", 400)
+    monkeypatch.setattr(matrices, "LARGE", 500)
+    monkeypatch.setattr(matrices, "PART", 400)
     for at_once, parted in zip(whole, both(), strict=True):
         assert at_once.ledger_digest == parted.ledger_digest
         assert [r.why for r in at_once.report.gate.rules] == [r.why for r in parted.report.gate.rules]
@@ -69,8 +69,8 @@ def test_the_best_of_a_row_is_the_first_by_name_also_in_parts(monkeypatch: pytes
     logits[3] = np.nan
     whole = softmax(tuple("gfedcba"), logits)
     expected = (whole.best.copy(), whole.judged.copy(), whole.right(rows_of(2, "bat_0", 0, rows=25)).copy())
-    monkeypatch.setattr(tables, "LARGE", 10)
-    monkeypatch.setattr(tables, "PART", 20)
+    monkeypatch.setattr(matrices, "LARGE", 10)
+    monkeypatch.setattr(matrices, "PART", 20)
     parted = softmax(tuple("gfedcba"), logits)
     assert parted.probabilities.dtype == np.float32
     assert np.array_equal(parted.best, expected[0])
