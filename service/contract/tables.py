@@ -24,6 +24,8 @@ LONGEST_NAME = 200
 """Most characters of the name of a column, and of the value of a category."""
 MOST_VALUES = 2000
 """Most values of all categories of a model together, without those of columns of many values."""
+LARGEST_CELL = 1e150
+"""Largest size of a number: float64 holds the squares of such, and sums of them."""
 CODE_BITS = 52
 """Bits of a code: float64 holds every such integer."""
 
@@ -71,6 +73,8 @@ class ColumnRange(Strict):
     def _ordered(self) -> ColumnRange:
         if not self.range[0] < self.range[1]:
             raise ValueError("range is [lo, hi] with lo < hi")
+        if max(map(abs, self.range)) > LARGEST_CELL:
+            raise ValueError(f"range lies within {LARGEST_CELL:g} of 0")
         return self
 
 

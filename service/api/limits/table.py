@@ -37,7 +37,6 @@ from service.intake import json_body, near
 from service.intake.formats import multipart, safetensors_file
 from service.intake.formats.csv_lines import LONGEST_RECORD
 from service.intake.kinds import picture_pieces
-from service.intake.kinds.cells import LARGEST_CELL
 from service.intake.kinds.images import HERE_BYTES, MOST_BYTES
 from service.intake.kinds.tables import MOST_CELLS
 from service.intake.kinds.texts import MOST_MARKS
@@ -180,7 +179,7 @@ ROWS = (
         "A cell of a CSV file.", "Look for a quote that is never closed."),
     Row("value", tables.LONGEST_NAME, "characters", 422,
         "The value of a category, and the name of a column.", "Take a shorter one."),
-    Row("number of a table", LARGEST_CELL, "on either side of 0", 422,
+    Row("number of a table", tables.LARGEST_CELL, "on either side of 0", 422,
         "A number of a table.", "Take a larger unit."),
     Row("channels", most(inputs.ImageInput, "channels"), "channels", 422, "Channels of an image.", "Send fewer."),
     Row("side", most(inputs.ImageInput, "height"), "pixels", 422, "Height and width of an image.", "Make it smaller."),

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.tables import BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
-from service.intake.kinds.cells import DATE, LARGEST_CELL, CellFault, Names, cell_reader
+from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
+from service.intake.kinds.cells import DATE, CellFault, Names, cell_reader
 from service.intake.kinds.targets import WITH_COMMA
 
 Floats = NDArray[np.float64]

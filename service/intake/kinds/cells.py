@@ -14,15 +14,20 @@ from functools import lru_cache
 from typing import Any
 
 from service.contract.names import clean_value
-from service.contract.tables import LONGEST_NAME, CategoryColumn, Column, DateColumn, NumberColumn, value_code
-from service.contract.targets import LARGEST_TARGET
+from service.contract.tables import (
+    LARGEST_CELL,
+    LONGEST_NAME,
+    CategoryColumn,
+    Column,
+    DateColumn,
+    NumberColumn,
+    value_code,
+)
 from service.errors import InvalidContent
 from service.intake.kinds.numbers import word
 from service.intake.near import near_matches
 
 MISSING = math.nan
-LARGEST_CELL = LARGEST_TARGET
-"""Largest size of a number of a table: float64 holds the squares of such, and sums of them."""
 REMEMBERED = 4096
 """Values and dates whose numbers are remembered."""
 MOST_NAMES = 4096
@@ -52,9 +57,7 @@ class CellFault(Exception):
 
 def cell_reader(column: Column, names: Names) -> Read:
     """The reader of the cells of a column as JSON has them: NaN for null. `names` takes the values of an open category
-    by their code, `MOST_NAMES` at most.
-
-    It raises CellFault."""
+    by their code. It raises CellFault."""
     if isinstance(column, NumberColumn):
         return read_number
     if isinstance(column, DateColumn):
@@ -63,7 +66,7 @@ def cell_reader(column: Column, names: Names) -> Read:
         return read_boolean
     if column.values is not None:
         return _listed(column)
-    return _many if column.many else _open(names)
+    return read_value if column.many else noting(names)
 
 
 def read_number(cell: Any) -> float:
@@ -71,7 +74,8 @@ def read_number(cell: Any) -> float:
     kind = type(cell)
     if kind is float or kind is int:
         if -LARGEST_CELL <= cell <= LARGEST_CELL:
-            return float(cell) + 0.0  # -0.0 becomes 0
+            number: float = cell
+            return number
         raise CellFault(f"This number is beyond {LARGEST_CELL:g} on either side of 0. Take a larger unit.")
     if cell is None:
         return MISSING
@@ -133,9 +137,8 @@ def coded(text: str) -> tuple[float, str]:
     """The code of the value of a category, and the value as it is kept; (NaN, "") of a blank one, which is missing.
 
     Raises CellFault."""
-    if len(text) > LONGEST_NAME:  # not remembered: it may be long, and is mostly refused
-        return _coded(text)
-    return _remembered(text)
+    # a long text is not remembered: it may be of any length, and is mostly refused
+    return _remembered(text) if len(text) <= LONGEST_NAME else _coded(text)
 
 
 def _coded(text: str) -> tuple[float, str]:
@@ -174,16 +177,19 @@ def _listed(column: CategoryColumn) -> Read:
     return lambda cell: read(cell if type(cell) is str else text_of_value(cell))
 
 
-def _many(cell: Any) -> float:
+def read_value(cell: Any) -> float:
+    """The code of the value of a category; NaN for null. Raises CellFault."""
     return coded(cell if type(cell) is str else text_of_value(cell))[0]
 
 
-def _open(names: Names) -> Read:
+def noting(names: Names) -> Read:
+    """The reader of an open category, which notes values by their code, `MOST_NAMES` at most. It raises CellFault."""
+
     def read(cell: Any) -> float:
         if cell is None:
             return MISSING
         code, value = coded(cell if type(cell) is str else text_of_value(cell))
-        if value and len(names) < MOST_NAMES:
+        if len(names) < MOST_NAMES and value:
             names[code] = value
         return code
 

@@ -18,7 +18,7 @@ from service.contract.requests import MOST_ROWS
 from service.contract.tables import TableInput, value_text
 from service.errors import InvalidContent
 from service.intake.json_body import pointer_to, read_value
-from service.intake.kinds.cells import CellFault, Names, Read, cell_reader
+from service.intake.kinds.cells import CellFault, Names, Read, cell_reader, noting
 from service.intake.kinds.numbers import word
 from service.intake.near import near_matches
 
@@ -42,13 +42,13 @@ class TableReader:
     def __init__(self, spec: TableInput) -> None:
         self.spec, self.names = spec, tuple(spec.places)
         self._known = frozenset(self.names)
-        self._fixed = [cell_reader(c, {}) for c in spec.columns]
+        self._readers = [cell_reader(c, {}) for c in spec.columns]
+        self._open = tuple(spec.growing)
 
     def read(self, rows: Sequence[Any], model: str) -> tuple[Floats, ValueNames]:
         """Rows as Python has them, or `msgspec.Raw` each -> [n, columns], missing NaN. Raises InvalidContent."""
         check_cells(len(rows), self.spec)
-        names: dict[int, Names] = {place: {} for place in self.spec.growing}
-        readers = self._readers(names)
+        readers, names = self._started()
         read = np.empty((len(rows), len(readers)))
         for k, row in enumerate(rows):
             cells = self._cells(_decoded(row, k) if isinstance(row, msgspec.Raw) else row, k, model)
@@ -56,6 +56,7 @@ class TableReader:
                 read[k] = [reader(cell) for reader, cell in zip(readers, cells, strict=True)]
             except CellFault:
                 raise self._fault(readers, cells, k) from None
+        read += 0.0  # -0.0 becomes 0
         return read, names
 
     def read_usual(self, body: bytes) -> tuple[Floats, ValueNames, dict[str, Any]] | None:
@@ -68,16 +69,15 @@ class TableReader:
         rows = members.pop("inputs", None) if type(members) is dict else None
         if type(rows) is not list or not rows:
             return None
-        names: dict[int, Names] = {place: {} for place in self.spec.growing}
-        readers, get = self._readers(names), self.names
-        read, quotes = np.empty((len(rows), len(readers))), _quotes(members) + 2
+        readers, names = self._started()
+        columns, read, quotes = self.names, np.empty((len(rows), len(readers))), _quotes(members) + 2
         try:
             for k, row in enumerate(rows):
                 if type(row) is dict:
                     if not self._known.issuperset(row):
                         return None
                     quotes += _quotes(row)
-                    row = map(row.get, get)
+                    row = map(row.get, columns)
                 elif type(row) is list and len(row) == len(readers):
                     quotes += 2 * list(map(type, row)).count(str)
                 else:
@@ -85,14 +85,16 @@ class TableReader:
                 read[k] = [reader(cell) for reader, cell in zip(readers, row, strict=True)]
         except CellFault:
             return None
+        read += 0.0
         return (read, names, members) if _has_quotes(body, quotes) else None
 
-    def _readers(self, names: Mapping[int, Names]) -> list[Read]:
-        """The readers of all columns; those of open categories note values in `names`."""
-        readers = self._fixed.copy()
-        for place, of_column in names.items():
-            readers[place] = cell_reader(self.spec.columns[place], of_column)
-        return readers
+    def _started(self) -> tuple[list[Read], dict[int, Names]]:
+        """The readers of all columns for one body, and the names that those of open categories note."""
+        readers, names = self._readers.copy(), dict[int, Names]()
+        for place in self._open:
+            names[place] = {}
+            readers[place] = noting(names[place])
+        return readers, names
 
     def _cells(self, row: Any, k: int, model: str) -> Sequence[Any]:
         """The cells of a row in the order of the columns, None where they are missing. Raises InvalidContent."""

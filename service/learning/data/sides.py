@@ -2,7 +2,8 @@
 
 The hash of a row's bytes would send a jittered copy to any fold, and a head that learned the copy knows the row that
 judges it. So numbers are projected on at most 16 keyed directions and rounded coarsely, texts lose case, spaces and
-signs, and the rest is hashed. A grid has borders: they part one in eight pairs of copies that differ by a hundredth of
+signs, and the rest is hashed. Of a row of a table the numbers and dates are projected, and its values, flags and gaps
+count as they are. A grid has borders: they part one in eight pairs of copies that differ by a hundredth of
 a spread. Finer grids with other borders (`marks`) find those pairs, and neither row judges.
 
 The first batch with enough rows settles how coarse the grid is (`settle`), once: rows of a class must fall into many
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
 from service.contract.strict import Strict
-from service.contract.tables import TableInput
+from service.contract.tables import NumberColumn, TableInput
 from service.learning.data.row_hash import canonical_rows
 
 COORDINATES = 16
@@ -98,7 +99,7 @@ def sides(folding: Folding, inputs: Array, groups: Sequence[str | None] | None, 
     bytes, which decide until the grid is settled. The fold of a row does not depend on the rows that come with it."""
     if folding.level is None:
         cells, kin, marks = hashes.copy(), _even(hashes), np.zeros((len(hashes), 0), np.uint32)
-    elif isinstance(folding.input, TextInput | TableInput):
+    elif not _width(folding.input):
         cells = _cells(folding, inputs, secret)
         kin, marks = _even(cells), (cells >> np.uint64(32)).astype(np.uint32)[:, None] | np.uint32(1)
     else:
@@ -112,13 +113,15 @@ def sides(folding: Folding, inputs: Array, groups: Sequence[str | None] | None, 
 
 def settle(folding: Folding, inputs: Array, labels: Sequence[str], secret: bytes) -> Folding:
     """Settles units and level by these rows: the coarsest level at which the classes fall into enough cells."""
-    if isinstance(folding.input, TableInput):
+    if isinstance(folding.input, TableInput) and not _width(folding.input):
         return folding.model_copy(update={"level": 0})
     size = min(len(inputs), LOOKED_AT, max(SETTLING_ROWS, LOOKED_AT_VALUES // max(int(np.prod(inputs.shape[1:])), 1)))
     sample = np.linspace(0, len(inputs) - 1, size).astype(np.int64)
     inputs, names = inputs[sample], np.array([labels[k] for k in sample], object)
     units = None
-    if not isinstance(folding.input, TextInput) and _declared(folding.input) is None:
+    if isinstance(folding.input, TableInput):
+        units = _packed(table_spreads(folding.input, inputs))
+    elif not isinstance(folding.input, TextInput) and _declared(folding.input) is None:
         units = _packed(spreads(inputs))
     folding = folding.model_copy(update={"units": units})
     for level in range(FINEST + 1):
@@ -143,8 +146,8 @@ def _cells(folding: Folding, inputs: Array, secret: bytes) -> Keys:
     assert folding.level is not None
     if isinstance(folding.input, TextInput):
         return np.array([_hash(secret, b"text", _plain(t, folding.level).encode()) for t in inputs], np.uint64)
-    if isinstance(folding.input, TableInput):
-        return np.array([_hash(secret, b"table", row) for row in canonical_rows(inputs)], np.uint64)
+    if isinstance(folding.input, TableInput) and not _width(folding.input):
+        return _exact(folding.input, inputs, secret)
     return _by_grid(folding, folding.level, inputs, secret)[0]
 
 
@@ -170,7 +173,7 @@ def _plain(text: str, level: int) -> str:
 
 
 def _by_grid(folding: Folding, level: int, inputs: Array, secret: bytes) -> tuple[Keys, Keys, Marks]:
-    """Returns cells [n], kin [n] and marks [n, 6] of vectors or images."""
+    """Returns cells [n], kin [n] and marks [n, 6] of vectors, images or tables with numbers."""
     width, key = _width(folding.input), hmac.digest(secret, b"grid", "sha256")
     k = min(width, COORDINATES)
     step = 4.0 * 2.0 ** (-min(CELL_BITS, BITS_ALONE + BITS_EACH * k) / k) / 4.0**level
@@ -186,12 +189,28 @@ def _by_grid(folding: Folding, level: int, inputs: Array, secret: bytes) -> tupl
     at = np.concatenate([np.zeros((0, k)), *places])
     cells = np.floor(at / step + offsets[0]).astype("<i8")
     keyed = [hmac.digest(key, row.tobytes(), "sha256")[:8] for row in cells]
-    kin = _even(_mixed(np.floor(at / (step / KIN_SHARE) + offsets[1]), times[1]))
-    marks = [
-        (_mixed(np.floor(at / (step / MARK_SHARE) + offsets[m]), times[m]) >> np.uint64(32)).astype(np.uint32)
-        for m in range(2, MARKS + 2)
-    ]
-    return np.frombuffer(b"".join(keyed), ">u8").astype(np.uint64), kin, np.stack(marks, 1) | np.uint32(1)
+    near = [_mixed(np.floor(at / (step / KIN_SHARE) + offsets[1]), times[1])]
+    near += [_mixed(np.floor(at / (step / MARK_SHARE) + offsets[m]), times[m]) for m in range(2, MARKS + 2)]
+    own = np.frombuffer(b"".join(keyed), ">u8").astype(np.uint64)
+    if isinstance(folding.input, TableInput):  # rows are near only where all else is equal
+        exact = _exact(folding.input, inputs, secret)
+        own, near = own ^ exact, [keys ^ exact for keys in near]
+    marks = [(keys >> np.uint64(32)).astype(np.uint32) for keys in near[1:]]
+    return own, _even(near[0]), np.stack(marks, 1) | np.uint32(1)
+
+
+def _exact(spec: TableInput, inputs: Array, secret: bytes) -> Keys:
+    """Returns keys of what counts as it is in rows of a table: values, booleans, and which numbers are missing. [n]"""
+    projected = _projected(spec)
+    others = np.delete(inputs, projected, axis=1).astype(np.float64)
+    gaps = np.isnan(inputs[:, projected].astype(np.float64)).astype(np.float64)
+    rows = canonical_rows(np.concatenate([others, gaps], axis=1))
+    return np.array([_hash(secret, b"table", row) for row in rows], np.uint64)
+
+
+def _projected(spec: TableInput) -> list[int]:
+    """Returns the places of numbers and dates."""
+    return [place for place, column in enumerate(spec.columns) if column.kind in ("number", "date")]
 
 
 def _mixed(cells: Floats, times: Keys) -> Keys:
@@ -215,14 +234,21 @@ def _directions(key: bytes, width: int, k: int) -> tuple[Floats, Floats]:
 
 
 def _width(spec: InputSpec) -> int:
-    assert not isinstance(spec, TextInput | TableInput), "texts and tables have no grid"
+    if isinstance(spec, TextInput):
+        return 0
+    if isinstance(spec, TableInput):
+        return len(_projected(spec))
     if isinstance(spec, ImageInput):
         return min(spec.height, SIDE) * min(spec.width, SIDE)
     return spec.size
 
 
 def _whole(spec: InputSpec, inputs: Array, units: Floats) -> Floats:
-    """Returns rows as integers of 1/256 unit. [n, ...] -> [n, width]"""
+    """Returns rows as integers of 1/256 unit. [n, ...] -> [n, width]
+
+    A number that is missing counts as 0: that it is missing parts its row from others."""
+    if isinstance(spec, TableInput):
+        inputs = np.nan_to_num(inputs[:, _projected(spec)])
     x = np.clip(np.rint(inputs.astype(np.float64) * (GRAIN / units)), -LARGEST, LARGEST)
     if not isinstance(spec, ImageInput):
         return x
@@ -233,7 +259,8 @@ def _whole(spec: InputSpec, inputs: Array, units: Floats) -> Floats:
 
 
 def _declared(spec: InputSpec) -> Floats | None:
-    """Returns the unit that the model declares, about the spread of its values, None without a declared scale."""
+    """Returns the unit that the model declares, about the spread of its values, None without a declared scale; columns
+    of a table have units of their own (`table_spreads`)."""
     scale = spec.scale
     if scale is None:
         return np.array(255 / 4) if isinstance(spec, ImageInput) else None
@@ -266,6 +293,20 @@ def spreads(inputs: Array) -> Ints:
     spread = np.where(varies, np.maximum(spread, usual / LEAST_SHARE), np.maximum(usual, size / 4))
     powers = np.rint(np.log2(np.clip(np.where(spread > 0, spread, 1.0), 2.0**-120, 2.0**120)))
     return np.asarray(powers.astype(np.int64))
+
+
+def table_spreads(spec: TableInput, inputs: Array) -> Ints:
+    """Returns the spread of each number and date of a table as a power of two: of the declared range a quarter, else as
+    `spreads` does, but each column by itself, since years, prices and temperatures have nothing in common. -> [d]"""
+    powers = []
+    for place in _projected(spec):
+        column, x = spec.columns[place], inputs[:, place].astype(np.float64)
+        if isinstance(column, NumberColumn) and column.scale is not None:
+            low, high = column.scale.range
+            powers.append(int(np.rint(np.log2(np.clip((high - low) / 4, 2.0**-120, 2.0**120)))))
+        else:
+            powers.append(int(spreads(x[~np.isnan(x), None])[0]) if not np.isnan(x).all() else 0)
+    return np.array(powers, np.int64)
 
 
 def _packed(powers: Ints) -> str:

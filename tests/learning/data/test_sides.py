@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from service.contract.enums import Outcome
-from service.contract.inputs import Architecture, ImageInput, InputSpec, RangeScale, TextInput, VectorInput
+from service.contract.inputs import (
+    INPUT_SPEC,
+    Architecture,
+    ImageInput,
+    InputSpec,
+    RangeScale,
+    TextInput,
+    VectorInput,
+)
 from service.learning.data.rows import (
     EXAM_ROWS,
     KIN_ROWS,
@@ -246,3 +254,60 @@ def test_trusted_rows_whose_copies_the_update_learns_are_left_out() -> None:
 def test_marks_of_other_folds_part_rows_and_no_mark_parts_none() -> None:
     marks = np.array([[1, 9], [1, 8], [2, 8], [0, 0], [0, 0]], np.uint32)
     assert parted(marks, np.array([0, 0, 1, 2, 3])).tolist() == [False, True, True, False, False]
+
+
+def table_rows(n: int, seed: int) -> NDArray[np.float64]:
+    """Rows of age, income, when, city and member; some without an income."""
+    random = np.random.default_rng(seed)
+    age, income = random.uniform(18, 90, n), np.exp(random.normal(10, 0.6, n))
+    income[random.random(n) < 0.1] = np.nan
+    when = random.uniform(1.7e9, 1.73e9, n)
+    return np.stack([age, income, when, random.integers(0, 12, n) * 1e9, random.integers(0, 2, n)], 1)
+
+
+TABLE = INPUT_SPEC.validate_python(
+    {
+        "kind": "table",
+        "columns": [
+            {"name": "age", "kind": "number", "scale": {"range": [0, 110]}},
+            {"name": "income", "kind": "number"},
+            {"name": "when", "kind": "date"},
+            {"name": "city", "kind": "category"},
+            {"name": "member", "kind": "boolean"},
+        ],
+    }
+)
+
+
+def test_copies_of_rows_of_a_table_fall_together_unless_a_value_differs() -> None:
+    rows, labels = table_rows(2000, 0), ["a", "b"] * 1000
+    folding = folding_of(TABLE, rows[:300], labels[:300])
+    jitter = np.array([0.05, 30, 20_000, 0, 0]) * np.random.default_rng(1).normal(size=rows.shape)
+    both = fallen(folding, np.concatenate([rows, rows + jitter]))
+    first, second = both.folds[:2000], both.folds[2000:]
+    assert (first == second).mean() > 0.9
+    assert ((first != second) & ~both.parted[:2000]).mean() < 0.02
+    shares = np.bincount(first, minlength=10) / 2000
+    assert 0.06 < shares.min() <= shares.max() < 0.14
+    assert fallen(folding, rows, labels).parted.mean() < 0.01
+    for place, other in ((3, 5e9), (4, 1 - rows[:, 4]), (1, np.nan)):
+        changed = rows.copy()
+        changed[:, place] = np.where(rows[:, place] == other, 7e9, other)
+        differs = ~np.isnan(rows[:, place])
+        assert (fallen(folding, changed).folds == first)[differs].mean() < 0.2
+
+
+def test_rows_of_values_alone_fall_by_their_values() -> None:
+    spec = INPUT_SPEC.validate_python({"kind": "table", "columns": [{"name": "city", "kind": "category"}]})
+    rows = np.repeat(np.arange(200.0), 3)[:, None]
+    rows[-3:] = np.nan
+    folds = fallen(folding_of(spec, rows, ["a"] * 600), rows).folds.reshape(200, 3)
+    assert (folds == folds[:, :1]).all()
+    assert len(np.unique(folds)) == 10
+
+
+def test_numbers_of_a_table_of_any_size_have_a_fold() -> None:
+    rows = table_rows(64, 0)
+    rows[:8, 0], rows[8:16, 1], rows[:, 2] = 1e150, -1e150, np.nan
+    folds = fallen(folding_of(TABLE, rows, ["a"] * 64), rows).folds
+    assert set(folds) <= set(range(10))
