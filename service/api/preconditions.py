@@ -69,12 +69,10 @@ def check_method(choice: MethodChoice, model: Makeup, base: Base, brings: frozen
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, params = resolve(choice.model_dump(), pointer)
-    if model.target.kind == "number" and method.numbers is None:
-        raise MethodRefused(method.classes_alone, [(f"{pointer}/name", method.classes_alone)])
     layout = Layout.model_validate(base.live.layout) if base.live is not None else None
     keeps, rows = model.retention is not Retention.NONE, (base.learned_rows, base.kept_rows)
     setting = Setting(model.input, model.architecture, layout, keeps, *rows, brings, model.target)
-    if method.unfit is not None and (refusal := method.unfit(setting, params)):
+    if refusal := method.refusal(setting, params):
         raise MethodRefused(refusal[1], [(f"{pointer}/{refusal[0]}", refusal[1])])
     reason = refused(method, params, model.retention, model.architecture, layout)
     if reason is None and "kept" in method.needs and setting.known and not setting.kept:

@@ -164,6 +164,10 @@ Schedule = Literal["cosine", "constant"]
 SCHEDULE = "How the rate goes on: constant keeps it; cosine keeps it for half of the steps, then lowers it to nearly 0."
 
 
+NO_LOSS = "loss is of models whose targets are numbers; classes are learned by their cross-entropy. Leave loss out."
+NO_BALANCE = "balance levels new classes and old ones, and the targets of this model are numbers. Leave balance out."
+
+
 class GradientParams(Strict):
     """Parameters of every gradient method."""
 
@@ -177,6 +181,17 @@ class GradientParams(Strict):
         "ones' norms; correct their scores on rows kept back; adjust every score by its class's share of the rows; "
         "auto aligns or corrects where rows kept back show that it helps.",
     )
+    loss: Literal["huber", "squared"] | None = Field(
+        None,
+        description="Where targets are numbers: the loss, huber unless named. A squared loss follows targets that are "
+        "far off. null: the cross-entropy of classes.",
+    )
+
+    def misfit(self, target: Target) -> tuple[str, str] | None:
+        """Where a parameter is not of such targets: its name and a sentence with the remedy, else None."""
+        if target.kind == "class":
+            return None if self.loss is None else ("loss", NO_LOSS)
+        return None if self.balance == "none" else ("balance", NO_BALANCE)
 
 
 LayerName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -281,6 +296,8 @@ class Method:
     unlabelled: bool = False
     """Whether it uses rows without a label, so that an update may bring nothing else."""
     numbers: Callable[[Checkpoint | None, Data, Any, Run], Learned] | None = None
+    only_classes: str = "it has no update for them"
+    """Why it learns classes alone, where `numbers` is None."""
     beside_pretrained: bool = False
     """Whether it adds layers or branches that change the features of a pretrained backbone, too."""
 
@@ -294,7 +311,10 @@ class Method:
     @property
     def classes_alone(self) -> str:
         """The sentence with the remedy where it is asked to learn numbers and cannot."""
-        return f"{self.name} learns classes, and the targets of this model are numbers. Use auto or ridge."
+        return (
+            f"{self.name} learns classes, and the targets of this model are numbers: {self.only_classes}. Use auto, "
+            "ridge or replay."
+        )
 
     def moves_features(self, params: Strict, backbone: Backbone) -> bool:
         """Whether an update moves the features of a backbone without lifts, and so voids the sums of all rows."""
@@ -305,11 +325,18 @@ class Method:
             return trained_here if params.unfreeze is None else bool(params.unfreeze)
         return trained_here or self.beside_pretrained
 
+    def refusal(self, setting: Setting, params: Strict) -> tuple[str, str] | None:
+        """Where targets, layouts and parameters show that it cannot work: the field of the request and a sentence with
+        the remedy, else None."""
+        if setting.target.kind == "number" and self.numbers is None:
+            return "name", self.classes_alone
+        if isinstance(params, GradientParams) and (misfit := params.misfit(setting.target)):
+            return misfit
+        return None if self.unfit is None else self.unfit(setting, params)
+
     def check(self, base: Checkpoint | None, data: Data, params: Strict) -> None:
         """Raises MethodRefused where it cannot work here."""
-        if data.target.kind == "number" and self.numbers is None:
-            raise MethodRefused(self.classes_alone)
-        if self.unfit is not None and (refusal := self.unfit(Setting.of(base, data), params)):
+        if refusal := self.refusal(Setting.of(base, data), params):
             raise MethodRefused.at(f"/method/{refusal[0]}", refusal[1])
         if self.refuse is not None and (reason := self.refuse(base, data)):
             raise MethodRefused(reason)

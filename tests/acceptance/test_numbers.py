@@ -155,3 +155,23 @@ def test_without_stored_rows_it_learns_on(shared: Server) -> None:
         for seed in range(3):
             assert send(caller, *rows(seed))["verdict"] == "promoted"
         assert mae(caller) < 10
+
+
+def test_a_net_is_trained_judged_served_and_taken_back(shared: Server) -> None:
+    with made(shared, "numbers.net", architecture={"backbone": {"name": "mlp", "hidden": [24]}}) as caller:
+        batches = []
+        for seed, method in enumerate(("retrain", "replay", "l2_sp")):
+            done = send(caller, *rows(seed, 300), method={"name": method, **({"epochs": 60} if not seed else {})})
+            assert done["verdict"] == "promoted", done["report"]["gate"]["why"]
+            assert done["report"]["method"]["loss"] == "huber"
+            assert 2 < done["report"]["method"]["delta"][0] < 20, "noise of 3, and what a line misses"
+            batches += done["batches"]
+        assert mae(caller) < 12
+        report = caller.version(3)["report"]
+        assert report["tested"]["rows"] == 600
+        assert report["yardsticks"]["ridge"]["mae"] > 0
+        assert not report["exact"]
+        taken = caller.end(caller.retract(batches[:1])["id"])
+        assert taken["state"] == "succeeded", taken
+        assert caller.version(4)["batches"] == batches[1:]
+        assert mae(caller) < 20

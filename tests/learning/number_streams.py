@@ -62,8 +62,11 @@ class NumberStream(Stream):
         self, inputs: Array, targets: Floats, source: str | None = None, name: str | None = None, **params: Any
     ) -> Learned:
         """Learns a batch for good by ridge."""
-        data = self.offered(inputs, targets, source, name)
-        learned = learn(self.checkpoint, data, *resolve({"name": "ridge", **params}), Run())
+        return self.learns_by("ridge", self.offered(inputs, targets, source, name), **params)
+
+    def learns_by(self, method: str, data: MemoryData, **params: Any) -> Learned:
+        """Learns what was offered for good."""
+        learned = learn(self.checkpoint, data, *resolve({"name": method, **params}), Run())
         self.history.append(data.batch)
         self.checkpoint = learned.checkpoint
         return learned

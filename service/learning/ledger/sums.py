@@ -56,6 +56,13 @@ class Sums:
         """The weight of all rows: their number, where each counts once."""
         return float(self.n.sum())
 
+    def first(self, columns: int) -> Sums:
+        """The sums of the first so many features alone."""
+        if columns == self.width:
+            return self
+        kept = np.r_[:columns, self.width]
+        return Sums(self.classes, self.G[np.ix_(kept, kept)], self.Q[kept], self.n)
+
     @classmethod
     def empty(cls, width: int) -> Sums:
         """Returns the sums of no rows. Raises MethodRefused where the features are too many for exact sums."""

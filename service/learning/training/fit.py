@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from service.errors import Diverged
 from service.learning.method import GradientParams
 from service.learning.network.multiply_adds import forward_cost
 from service.learning.run import Run
-from service.learning.training.losses import log_shares
+from service.learning.training.aims.aim import Loss
+from service.learning.training.aims.classes import CrossEntropy
 from service.learning.training.optimiser import (
     UNSEEN_STEPS,
     Best,
@@ -48,7 +48,7 @@ EVALUATED_AT_ONCE = 2048
 class Step(NamedTuple):
     """The rows of one step, on the training device, and their places.
 
-    x [b, ...] and y [b]: the data's rows, then as many of the memory · at [d]: places of the former in the data ·
+    x [b, ...] and y [b, ...]: the data's rows, then as many of the memory · at [d]: places of the former in the data ·
     memory [m]: places of the latter in the memory, None without one.
     """
 
@@ -63,7 +63,8 @@ Objective = Callable[[nn.Module, Step], Tensor]
 
 
 class Labelled(NamedTuple):
-    """Rows as the trained module takes them, [n, ...] float32, and their columns, [n] int64."""
+    """Rows as the trained module takes them, [n, ...] float32, and what is learned of them: columns, [n] int64, or
+    numbers in units, [n, k] float32."""
 
     x: Tensor
     y: Tensor
@@ -86,17 +87,21 @@ class Labelled(NamedTuple):
         return self if self.rows <= most else self.take(torch.randperm(self.rows, generator=generator)[:most])
 
 
+OF_CLASSES = CrossEntropy()
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
     """The rows of a training.
 
-    memory: as many rows of it join each step, and the loss is a balanced softmax · selecting: training stops early by
+    memory: as many rows of it join each step, and the loss is that of the mix · selecting: training stops early by
     its loss and keeps the best epoch's weights.
     """
 
     rows: Labelled
     memory: Labelled | None = None
     selecting: Labelled | None = None
+    loss: Loss = OF_CLASSES
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class Phase:
 class Hooks:
     """What a method adds to the loop.
 
-    objective: minimised in place of the cross-entropy · before_training(): called before the first step, again where
+    objective: minimised in place of the loss · before_training(): called before the first step, again where
     training begins again · after_backward(): called when the gradients are there, before they are clipped ·
     after_step(lr): called after each step of the optimiser with the rate at which it took the gradient, which is
     smaller where that was clipped: a penalty whose step is taken at that rate, too, keeps its weight in the sum that
@@ -184,7 +189,7 @@ class _Attempt:
     phase: Phase
     rows: int = 0
     steps: int = 0
-    shares: Tensor | None = None
+    loss: Loss = OF_CLASSES
     first: float | None = None
     losses: list[float] = field(default_factory=list)
 
@@ -208,12 +213,13 @@ class _Attempt:
         steps = params.epochs * -(-learned.rows // params.batch_size)
         if self.hooks.before_training is not None:
             self.hooks.before_training()
+        self.loss = data.loss
         if memory is not None and memory.rows:
-            columns = self.body(x[:1]).shape[1]
-            self.shares = log_shares(columns, learned.y, memory.y).to(device)
+            self.loss = self.loss.mixed(self.body(x[:1]).shape[1], learned.y, memory.y)
         best = None
         if selecting is not None and selecting.rows:
-            best = Best(self.body, self.learning, selecting.x.to(device), selecting.y.to(device))
+            held_x, held_y = selecting.x.to(device), selecting.y.to(device)
+            best = Best(self.body, self.learning, lambda body: data.loss(body(held_x), held_y))
         for epoch in range(params.epochs):
             self.run.progress(self.phase.name, epoch, params.epochs)
             self.body.train()
@@ -262,13 +268,12 @@ class _Attempt:
     def _loss(self, step: Step) -> Tensor:
         if self.hooks.objective is not None:
             return self.hooks.objective(self.body, step)
-        logits = self.body(step.x)
-        return F.cross_entropy(logits if self.shares is None else logits + self.shares, step.y)
+        return self.loss(self.body(step.x), step.y)
 
 
 @torch.no_grad()
 def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
-    """Answers rows in eval mode; the module ends on the CPU. -> [n, C]"""
+    """Answers rows in eval mode; the module ends on the CPU. -> outputs [n, C]"""
     body.eval().to(run.device)
     pieces = []
     for start in range(0, max(len(x), 1), EVALUATED_AT_ONCE):
@@ -278,12 +283,8 @@ def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
     return torch.cat(pieces)
 
 
-def rights(body: nn.Module, rows: Labelled, run: Run) -> Tensor | None:
-    """Whether each row is answered rightly, [n] bool; None without rows."""
-    return logits(body, rows.x, run).argmax(1) == rows.y if rows.rows else None
-
-
 def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:
-    """Share of rows answered rightly; None without rows."""
-    right = rights(body, rows, run)
-    return None if right is None else float(right.double().mean())
+    """Share of rows of classes that are answered rightly; None without rows."""
+    if not rows.rows:
+        return None
+    return float((logits(body, rows.x, run).argmax(1) == rows.y).double().mean())

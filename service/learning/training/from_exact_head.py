@@ -8,10 +8,24 @@ from service.learning.exact.ridge_solver import solved_as
 from service.learning.exact.solve import ABSENT
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix, merge
+
+
+def learning_sums(base: Checkpoint, data: Data) -> Ledger | None:
+    """The sums behind the exact head of the base, with learning rows among them. None where no sums, or not they alone,
+    are behind it."""
+    exact = base.layout.exact
+    if exact is None or "judge" not in base.parts or exact.kept_columns or not data.known_rows:
+        return None
+    space = Space.of(base)
+    weights = BatchWeights(exact.decay, exact.source_weights)
+    unweighted = exact.decay == 1 and not exact.source_weights
+    ledger = data.ledger(space) if unweighted else data.weighted(space, weights, own=False)
+    return ledger if ledger.learn.mass else None
 
 
 def unselected(base: Checkpoint, data: Data) -> Tensors | None:
@@ -20,16 +34,10 @@ def unselected(base: Checkpoint, data: Data) -> Tensors | None:
 
     A class without learning rows keeps the judge's column.
     """
-    exact, judge = base.layout.exact, base.parts.get("judge")
-    if exact is None or judge is None or exact.kept_columns or not data.known_rows:
+    exact, ledger = base.layout.exact, learning_sums(base, data)
+    if exact is None or ledger is None:
         return None
-    space = Space.of(base)
-    weights = BatchWeights(exact.decay, exact.source_weights)
-    unweighted = exact.decay == 1 and not exact.source_weights
-    ledger = data.ledger(space) if unweighted else data.weighted(space, weights, own=False)
-    if not ledger.learn.mass:
-        return None
-    head = solved_as(exact, ledger.learn, space.shift)
+    judge, head = base.parts["judge"], solved_as(exact, ledger.learn, ledger.shift)
     solved = head.aligned(base.classes)
     weight, bias = (torch.from_numpy(values).float() for values in (solved.weight, solved.bias))
     solved_for = frozenset(head.classes)

@@ -18,7 +18,6 @@ from service.contract.inputs import Architecture, Backbone, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.backbones import resolved
 from service.learning.backbones.extractor import Extractor
-from service.learning.exact.calibration import ENOUGH_ROWS, fit_temperature
 from service.learning.ledger.feature_space import feature_width, largest_feature, shift_for
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
 from service.learning.method import Balance, Data, GradientParams, Learned, Unfreeze
@@ -29,6 +28,8 @@ from service.learning.network.input_scale import AnyScale, declared_scale, load_
 from service.learning.network.network import TRAINED_HERE, Dense, Network, build, fresh, layout_of, parts_of
 from service.learning.network.provenance import ORIGIN, learned_by_part, origin_of, trunk_trains, unchanged
 from service.learning.run import Run
+from service.learning.training.aims import aim_of
+from service.learning.training.aims.aim import Aim, Loss
 from service.learning.training.body import Body
 from service.learning.training.fit import (
     DRAWS,
@@ -43,7 +44,7 @@ from service.learning.training.fit import (
     fit,
     logits,
 )
-from service.learning.training.from_exact_head import join, open_head, to_unit, unselected
+from service.learning.training.from_exact_head import join, to_unit
 from service.learning.training.rebalance import ADJUSTED, LEVEL, Trained, give_back, rebalance
 from service.learning.training.training_rows import TrainingRows
 from service.learning.training.unfreezing import NO_BLOCKS, SLOWER, opened
@@ -57,19 +58,18 @@ HEAD_FROM_SCRATCH = "This model had no version: a head was trained from scratch 
 class Learner:
     """An update's training: `start` goes on from a base, `anew` begins from scratch; then `fit` and `finish`.
 
-    classes: the base's, then the batch's new ones in order of first appearance · known: how many were the base's ·
-    added: the block of the new ones · moves: the trunk trains too · watched: old rows that new classes should not
-    take · lacks_old: some old class was not trained on · stuck: the loss did not fall · unfrozen: names of the
-    backbone's blocks that `unfreeze` lets train, slow: their weights, at a tenth of the rate · notes, multiply_adds:
-    for the report.
+    aim: what it trains for, by the kind of target · classes: what the columns of the head stand for, the base's, then
+    the batch's new ones in order of first appearance · known: how many were the base's · added: the block of the new
+    ones · moves: the trunk trains too · watched: old rows that new classes should not take · lacks_old: some old class
+    was not trained on · stuck: the loss did not fall · unfrozen: names of the backbone's blocks that `unfreeze` lets
+    train, slow: their weights, at a tenth of the rate · notes, multiply_adds: for the report.
     """
 
-    def __init__(
-        self, network: Network, classes: Sequence[str], base: Checkpoint | None, data: Data, run: Run, moves: bool
-    ) -> None:
-        self.network, self.classes, self.base, self.data, self.run = network, tuple(classes), base, data, run
-        self.moves, self.known, self.temperature = moves, 0, 1.0
+    def __init__(self, network: Network, aim: Aim, base: Checkpoint | None, data: Data, run: Run, moves: bool) -> None:
+        self.network, self.aim, self.base, self.data, self.run = network, aim, base, data, run
+        self.moves, self.temperature = moves, 1.0
         self.notes: list[str] = []
+        self._loss: Loss | None = None
         self.balance: Balance = "none"
         self.prior_free: str | None = None
         self.adjusted: Tensors | None = None
@@ -81,9 +81,17 @@ class Learner:
         self.unfrozen: tuple[str, ...] = ()
         self.slow: list[nn.Parameter] = []
         self.body = Body(network, moves)
-        self.training_rows = TrainingRows(network, self.classes, data, run, moves)
+        self.training_rows = TrainingRows(network, aim, data, run, moves)
         if self.training_rows.thawed:
             self.body.frame = self.training_rows.frame
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.aim.names
+
+    @property
+    def known(self) -> int:
+        return self.aim.known
 
     @classmethod
     def start(
@@ -110,11 +118,10 @@ class Learner:
         network, moves = build(base), trunk_trains(base, thaw or bool(unfreeze)) and unfreeze != 0
         if not moves or isinstance(network.backbone, Extractor):
             give_grid(network, data.batch)
-        new = [name for name in data.batch.present() if name not in base.classes]
-        learner = cls(network, [*base.classes, *new], base, data, run, moves)
-        learner.known, learner.temperature = len(base.classes), base.layout.temperature
+        learner = cls(network, aim_of(base, data), base, data, run, moves)
+        learner.temperature = base.layout.temperature
         if base.layout.exact is not None and not keep_head:
-            open_head(network.head, unselected(base, data) or base.parts.get("judge"), learner.temperature)
+            learner.aim.open_head(network.head, base, data)
             learner.temperature = 1.0
         elif base.layout.exact is not None:
             learner.body.unit = torch.ones(len(learner.classes))
@@ -128,7 +135,7 @@ class Learner:
         kept = {part: tensors for part, tensors in base.parts.items() if part.startswith(ORIGIN)}
         learner.origin = kept or origin_of(network)
         learner.training_rows.enter()
-        learner.added = grow_head(network, len(new), run.generator(INIT))
+        learner.added = grow_head(network, learner.aim.columns - learner.known, run.generator(INIT))
         if learner.added is not None and learner.body.unit is not None:
             join(learner.added, network.head, learner.known, learner.temperature)
         learner.unfreeze(unfreeze)
@@ -145,21 +152,25 @@ class Learner:
         unfreeze: Unfreeze = None,
         thaw: bool = False,
     ) -> Learner:
-        """Starts with new weights over all classes, in the model's architecture or another; the scale is the base's, or
+        """Starts with new weights over all columns, in the model's architecture or another; the scale is the base's, or
         the batch's."""
         architecture = architecture or data.architecture
-        known = base.classes if base else ()
-        classes = [*known, *(name for name in data.batch.present() if name not in known)]
-        scale = load_scale(data.input, base.parts["scale"]) if base else scale_for(data.input, data.batch.inputs)[0]
+        aim = replace(aim_of(base, data), known=0)
+        if base is not None:
+            scale = load_scale(data.input, base.parts["scale"])
+        else:
+            scale, _ = scale_for(data.input, data.batch.inputs, data.target.kind == "number")
         moves, generator = isinstance(architecture.backbone, TRAINED_HERE), run.generator(INIT)
         if moves:
-            network = fresh(data.input, architecture, scale, classes, generator)
+            network = fresh(data.input, architecture, scale, aim.names, generator)
         else:
             network = frozen_trunk(base, data, scale, architecture.backbone)
-            grow_head(network, len(classes), generator)
+            grow_head(network, aim.columns, generator)
             moves = (thaw or bool(unfreeze)) and isinstance(network.backbone, Extractor)
-        learner = cls(network, classes, base, data, run, moves)
+        network.layout = network.layout.model_copy(update=dict(aim.layout))
+        learner = cls(network, aim, base, data, run, moves)
         learner.training_rows.enter(generator)
+        aim.begin(network.head)
         if learner.training_rows.thawed:
             learner.unfreeze(unfreeze)
         return learner
@@ -189,8 +200,9 @@ class Learner:
         frame = self.body.frame
         self.body = Body(self.network, self.moves)
         self.body.frame = frame
-        self.temperature, self.known, self.added = 1.0, 0, None
+        self.temperature, self.aim, self.added = 1.0, replace(self.aim, known=0), None
         self.training_rows.enter(generator)
+        self.aim.begin(self.network.head)
 
     @cached_property
     def batch(self) -> Labelled:
@@ -208,10 +220,11 @@ class Learner:
         return self.selecting + self.training_rows.selected
 
     def stand_ins(self, rows: Labelled) -> Labelled:
-        """Pseudo-rows of each known class: as many as it had, at most 200 or as many as the largest class of `rows`."""
+        """Rows that stand in for each known class: as many as it had, at most 200 or as many as the largest class of
+        `rows`. Pseudo-rows; of images and of numbers kept ones."""
         if self.base is None or not rows.rows:
             return rows.take(slice(0))
-        most = max(STAND_INS, int(rows.y.bincount().max()))
+        most = max(STAND_INS, self.aim.largest(rows.y))
         return self.training_rows.stand_ins(most, self.run.generator(DRAWS))
 
     def train_only(self, blocks: Sequence[nn.Module]) -> None:
@@ -221,6 +234,11 @@ class Learner:
         for block in blocks:
             for p in block.parameters():
                 p.requires_grad_(True)
+
+    def loss(self, params: GradientParams) -> Loss:
+        """What training brings down."""
+        self._loss = self._loss or self.aim.loss(params, lambda: self.training_rows.grown)
+        return self._loss
 
     def fit(
         self,
@@ -236,15 +254,12 @@ class Learner:
         one epoch, with a note."""
         rows = self.batch if rows is None else rows
         seen = rows.y if memory is None else torch.cat([rows.y, memory.y])
-        self.lacks_old = not set(range(self.known)) <= set(seen.tolist())
+        self.lacks_old = self.aim.lacks_old(seen)
         if not rows.rows:
             self.notes.append("None of the rows falls on the learning side, so no weight moved.")
-        elif len(self.classes) > 1 and int(seen.min()) == int(seen.max()) and params.epochs > 1:
+        elif params.epochs > 1 and (note := self.aim.alone(seen)):
             params = params.model_copy(update={"epochs": 1})
-            self.notes.append(
-                f'All learning rows are "{self.classes[int(seen[0])]}": trained for one epoch, so that not everything '
-                "is called that. ridge and replay learn one class alone."
-            )
+            self.notes.append(note)
 
         def slow_down() -> None:
             if hooks.after_backward is not None:
@@ -256,7 +271,7 @@ class Learner:
 
         done = fit(
             self.body,
-            TrainingSet(rows, memory, selecting),
+            TrainingSet(rows, memory, selecting, self.loss(params)),
             params.model_copy(update={"lr": params.lr * self.training_rows.rate}),
             self.run,
             replace(hooks, after_backward=slow_down) if self.slow else hooks,
@@ -286,7 +301,7 @@ class Learner:
             self.body.unit = None
             if self.added is not None:
                 to_unit(self.added, self.temperature)
-        temperature = calibrate(self)
+        temperature = self.aim.temperature(self.kept_back.y, lambda: _selecting_logits(self)[0], self.temperature)
         self.training_rows.leave()
         network = self.network.eval()
         if merged:
@@ -302,12 +317,14 @@ class Learner:
             parts[ADJUSTED] = self.adjusted
         declared = declared_scale(self.data.input) is not None
         learned = learned_by_part(self.base, parts, self.data.batch.batches, declared)
+        layout = layout_of(network, self.classes, **changes).model_copy(update=dict(self.aim.layout))
         return Learned(
-            Checkpoint(layout_of(network, self.classes, **changes), parts, learned),
+            Checkpoint(layout, parts, learned),
             details={
                 **(details or {}),
                 **({"unfrozen": list(self.unfrozen)} if self.unfrozen else {}),
                 **({"balance": balanced} if balanced else {}),
+                **(self._loss.report() if self._loss is not None else {}),
             },
             notes=tuple(self.notes),
             stuck=self.stuck,
@@ -371,14 +388,6 @@ def _taken_over(learner: Learner) -> list[str]:
         f"{share:.0%} of the old rows kept back are now answered with a new class: nothing held the balance between "
         f"old classes and new ones.{level} ridge, replay and linear_probe hold it."
     ]
-
-
-def calibrate(learner: Learner) -> float:
-    """Fits the temperature to selecting rows of batch and history; where they are too few it stays."""
-    columns = learner.kept_back.y
-    if len(columns) < ENOUGH_ROWS or int(columns.min()) == int(columns.max()):
-        return learner.temperature
-    return fit_temperature(_selecting_logits(learner)[0].double().numpy(), columns.numpy())
 
 
 def _selecting_logits(learner: Learner) -> tuple[Tensor, Tensor]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.sgd import sgd
 
 MOMENTUM = 0.9
@@ -80,7 +79,7 @@ def cosine(done: int, steps: int) -> float:
 def gathered(
     x: Tensor, y: Tensor, order: Tensor, size: int, layout: torch.memory_format = torch.contiguous_format
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yields (places, rows, columns) of each step of an epoch: `size` rows in that order, in the last maybe fewer."""
+    """Yields (places, rows, y) of each step of an epoch: `size` rows in that order, in the last maybe fewer."""
     many = max(GATHERED // (max(x[0].numel(), 1) * size), 1) * size
     for first in range(0, len(order), many):
         places = order[first : first + many]
@@ -134,17 +133,17 @@ def memory_layout(body: nn.Module) -> torch.memory_format:
 
 
 class Best:
-    """Keeps the weights of the epoch with the least loss on the selecting rows. x [n, ...], y [n]: on its device."""
+    """Keeps the weights of the epoch with the least loss on the selecting rows. `loss_of(body)`: that loss."""
 
-    def __init__(self, body: nn.Module, learning: list[nn.Parameter], x: Tensor, y: Tensor) -> None:
-        self.body, self.learning, self.x, self.y = body, learning, x, y
+    def __init__(self, body: nn.Module, learning: list[nn.Parameter], loss_of: Callable[[nn.Module], Tensor]) -> None:
+        self.body, self.learning, self.loss_of = body, learning, loss_of
         self.epoch, self.loss = 0, self._loss()
         self.weights = [p.detach().clone() for p in learning]
 
     def _loss(self) -> float:
         self.body.eval()
         with torch.no_grad():
-            return float(F.cross_entropy(self.body(self.x), self.y))
+            return float(self.loss_of(self.body))
 
     def enough(self, epoch: int) -> bool:
         """Looks at the loss after an epoch; true once it has stopped falling."""

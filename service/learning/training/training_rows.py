@@ -25,6 +25,7 @@ from service.learning.network.convolutions import Convolutions, Stage
 from service.learning.network.input_scale import scaled_shape
 from service.learning.network.network import Dense, Network
 from service.learning.run import Run
+from service.learning.training.aims.aim import Aim
 from service.learning.training.fit import Labelled
 from service.learning.training.frame import Frame, Framed
 from service.learning.training.pseudo_rows import Gaussians
@@ -34,7 +35,7 @@ HIDDEN_GAIN = 1 / 3
 
 
 class TrainingRows:
-    """One update's rows as its network takes them for training; y is the place in `classes`.
+    """One update's rows as its network takes them for training; y is what the aim learns of them.
 
     `moves`: the trunk trains too. Convolutions see scaled images as they are, without a ledger, so of the history they
     have the rows that are kept. So does a pretrained network (`thawed`); its head has the frame of the features before
@@ -42,8 +43,8 @@ class TrainingRows:
     `multiply_adds`: the work of making features so far.
     """
 
-    def __init__(self, network: Network, classes: tuple[str, ...], data: Data, run: Run, moves: bool) -> None:
-        self.network, self.classes, self.data, self.run, self.moves = network, classes, data, run, moves
+    def __init__(self, network: Network, aim: Aim, data: Data, run: Run, moves: bool) -> None:
+        self.network, self.aim, self.data, self.run, self.moves = network, aim, data, run, moves
         self.thawed = moves and isinstance(network.backbone, Extractor)
         self.images = moves and isinstance(network.backbone, Convolutions | Extractor)
         self.multiply_adds = 0
@@ -54,12 +55,15 @@ class TrainingRows:
         """The space in which rows are rounded before training; images have none."""
         assert not self.images or self.thawed
         frozen = self.thawed or not self.moves
-        return Space.of(self.network if frozen else identity_network(self.data.input, self.network.scale))
+        numbers = self.network.layout.numbers
+        return Space.of(
+            self.network if frozen else identity_network(self.data.input, self.network.scale, numbers=numbers)
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of a row in training."""
-        return scaled_shape(self.data.input) if self.moves and not self.thawed else (self.space.width,)
+        return scaled_shape(self.data.input) if self.moves and not self.thawed else (self.space.features,)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -69,9 +73,21 @@ class TrainingRows:
     @property
     def counted(self) -> Ledger:
         """Sums of the history in some space, for its counts."""
+        return self.data.ledger(self._some_space)
+
+    @property
+    def grown(self) -> Ledger:
+        """Sums of history and update in some space."""
+        return self.data.grown(self._some_space)
+
+    @property
+    def _some_space(self) -> Space:
+        """The space of the rows; of images, which have none, that in which they are examined."""
         if not self.images or self.thawed:
-            return self.ledger
-        return self.data.ledger(Space.of(examining_network(self.data.input, self.network.scale)))
+            return self.space
+        network = examining_network(self.data.input, self.network.scale)
+        network.layout = network.layout.model_copy(update={"numbers": self.network.layout.numbers})
+        return Space.of(network)
 
     @cached_property
     def kept(self) -> Rows:
@@ -103,12 +119,12 @@ class TrainingRows:
         return Gaussians.of_ledger(self.ledger, self.frame, self.shape)
 
     def stand_ins(self, most: int, generator: torch.Generator) -> Labelled:
-        """At most `most` rows of each known class, never more than it had: pseudo-rows; of images, which no Gaussian
-        draws, kept rows with the smallest hash."""
-        if not self.images:
-            return self.gaussians.draw(most, self.classes, generator)
+        """At most `most` rows of each known class, never more than it had: pseudo-rows; of images and of numbers, which
+        no Gaussian draws, kept rows with the smallest hash."""
+        if self.aim.drawn and not self.images:
+            return self.gaussians.draw(most, self.aim.names, generator)
         rows = self.kept.take(self.kept.learning)
-        return self._scaled(remember(rows, sum(min(n, most) for n in rows.counts().values())))
+        return self.of(remember(rows, sum(min(n, most) for n in rows.counts().values())))
 
     def remembered(self, size: int) -> Rows:
         """At most `size` of the kept learning rows, raw inputs: the memory of what was known."""
@@ -122,24 +138,24 @@ class TrainingRows:
         return self._in_frame(feature_rows(self.space, rows, self.run.check, self.run.progress))
 
     def _in_frame(self, entry: FeatureRows) -> Labelled:
-        x = self.frame.features(entry.inputs).reshape(len(entry), *self.shape)
-        return Labelled(x, torch.from_numpy(entry.codes(self.classes)))
+        x = self.frame.features(entry.inputs[:, : self.space.features]).reshape(len(entry), *self.shape)
+        return Labelled(x, self.aim.targets(entry))
 
     def _scaled(self, rows: Rows) -> Labelled:
         with torch.no_grad():
             x = self.network.prepare(rows.inputs)
             if not isinstance(self.data.input, TextInput):
                 x = self.network.scale(x)
-        return Labelled(x, torch.from_numpy(rows.codes(self.classes)))
+        return Labelled(x, self.aim.targets(rows))
 
     @cached_property
     def frame(self) -> Frame:
         """The frame of the learning rows of the history; for a first version, of its own rows."""
         known = next((sums for sums in self._sums() if sums.rows), None)
         return (
-            Frame.of(known, self.space.shift, common=self.moves and not self.thawed)
+            Frame.of(known.first(self.space.features), self.space.shift, common=self.moves and not self.thawed)
             if known
-            else Frame.none(self.space.width, self.space.shift)
+            else Frame.none(self.space.features, self.space.shift)
         )
 
     def _sums(self) -> Iterator[Sums]:

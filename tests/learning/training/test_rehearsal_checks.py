@@ -51,7 +51,7 @@ def test_scores_that_were_wrong_are_noticed_by_der_pp() -> None:
     labels = [str(k) for k in np.random.default_rng(0).integers(0, 3, len(d.y))]
     s.learn(retrain.METHOD, d.X, labels, epochs=1)
     learned = s.learn(der_pp.METHOD, d.X[:100], ["9"] * 100, epochs=1)
-    assert noted(learned.notes, "name another class")
+    assert noted(learned.notes, "were wrong when they were given")
 
 
 def test_means_that_answer_worse_than_the_trained_head_are_noticed_by_icarl() -> None:

@@ -39,6 +39,7 @@ METHOD = Method(
     paper="McCloskey, Cohen: Catastrophic interference in connectionist networks, 1989",
     Params=Params,
     update=update,
+    numbers=update,
     good_when="The batch holds every class, in a shape that is new to the model; or to see forgetting.",
     limits="Classes that the batch lacks are forgotten within an epoch or two; the report notes the share of old rows "
     "that new classes have taken.",

@@ -70,6 +70,7 @@ METHOD = Method(
     paper="Goodfellow, Bengio, Courville: Deep learning, 2016, chapter 8",
     Params=Params,
     update=update,
+    numbers=update,
     needs=frozenset({"kept"}),
     good_when="There is time, all rows are kept, and the best accuracy is wanted.",
     limits="Its cost grows with the history; every answer may change.",

@@ -18,8 +18,8 @@ from service.learning.method import SCHEDULE, Schedule, TrunkParams
 from service.learning.methods.constrain.importance import Held, Importance
 from service.learning.methods.constrain.strength_search import Point, search
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Objective, Step, rights
-from service.learning.training.kept_back import new_share, selecting_rows, watch_old
+from service.learning.training.fit import Hooks, Objective, Step
+from service.learning.training.kept_back import KeptBack, new_share, watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull, without_old
 from service.learning.training.unfreezing import SLOWER
@@ -124,13 +124,13 @@ def _searched(
 ) -> tuple[float, tuple[Point, ...], int]:
     """Tries strengths for an eighth of the epochs each, one at least. -> the best, what was tried, and the work."""
     brief = params.model_copy(update={"epochs": max(round(params.epochs * BRIEF), 1)})
-    (old, new), share, work = selecting_rows(start), new_share(start), 0
+    kept_back, share, work = KeptBack.of(start), new_share(start), 0
 
     def tried(strength: float, run: Run) -> Point:
         nonlocal work
         learner = train(strength, brief, run).learner
         work += learner.multiply_adds
-        return Point(strength, (rights(learner.body, old, run), rights(learner.body, new, run)), share)
+        return Point(strength, kept_back.scores(learner), share)
 
     strength, points = search(tried, start.run, strengths, usual)
     return strength, points, work
@@ -140,7 +140,7 @@ def new_columns_alone(learner: Learner) -> bool:
     """Whether rows of new classes are scored over the new columns alone: there they would push all old columns down,
     however stiff the weights are. Not for one new class by itself, which would learn nothing."""
     y = learner.batch.y
-    return learner.known > 0 and len(set(y[y >= learner.known].tolist())) > 1
+    return learner.known > 0 and len(set(y[learner.aim.new(y)].tolist())) > 1
 
 
 def objective(learner: Learner, strength: float) -> Objective | None:

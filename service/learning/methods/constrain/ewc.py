@@ -3,6 +3,9 @@
 The loss is CE + strength x sum of F (theta - theta*)^2 (Kirkpatrick et al., 2017, eq. 3), where F is the diagonal of
 the Fisher information of the answers: F = sum over rows x and classes k of p_k(x) (d log p_k(x) / d theta)^2.
 
+Where targets are numbers, the answers f_j are means, and F = sum over rows and j of (d f_j / d theta)^2: no label is
+asked.
+
 What is different here: F is exact, for each row the expectation over all classes, and never the square of a batch's
 gradient, in which rows cancel. Each update's F is brought to mean 1, so that one strength suits every network. The mean
 of all updates' F by their rows holds the next one (online, Schwarz et al., 2018, section 4, with the count in place of
@@ -13,7 +16,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
@@ -63,19 +65,18 @@ def fisher(learner: Learner, rows: Labelled, columns: int) -> dict[str, Tensor]:
     """Fisher information of the answers over the first `columns`, summed over rows, by parameter; {} without rows."""
     if not rows.rows:
         return {}
-    exact = rows.rows * columns <= EXACT
+    exact = _exact(learner, rows, columns)
 
-    def score(logits: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
-        log_probabilities = F.log_softmax(logits[:, :columns], 1)
-        probabilities = log_probabilities.detach().exp()
-        if exact:
-            return log_probabilities, probabilities
-        drawn = (probabilities.cumsum(1)[:, :-1] < chance[:, None]).sum(1, keepdim=True)
-        return log_probabilities.gather(1, drawn), torch.ones_like(probabilities[:, :1])
+    def score(outputs: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
+        return learner.aim.information(outputs[:, :columns], chance, exact)
 
     learner.multiply_adds += rows.rows * forward_cost(learner.body, rows.x[:1]) * (1 + 2 * (columns if exact else 1))
     chance = torch.rand(rows.rows, generator=learner.run.generator(LABELS))
     return sensitivity(learner.body, rows.x, score, torch.square, learner.run, chance)
+
+
+def _exact(learner: Learner, rows: Labelled, columns: int) -> bool:
+    return learner.aim.labels is None or rows.rows * columns <= EXACT
 
 
 def _measured(start: Learner) -> tuple[Held | None, str]:
@@ -97,7 +98,7 @@ def _nothing_known(start: Learner, rows: Labelled) -> str:
             "Nothing tells which of the base's weights matter: it was not made by ewc and no row of what was known is "
             "at hand."
         )
-    if start.known == 1:
+    if start.aim.trivial:
         return "The base knows one class and answers every row with it, so its answer rests on no weight."
     return f"The base is so sure of {rows.rows} rows of what was known that no weight seems to matter to its answers."
 
@@ -116,7 +117,9 @@ def _finish(learner: Learner, held: Importance | None, report: dict[str, object]
     measured = {
         "rows": rows.rows,
         "a_row": trace,
-        "labels": "all classes" if rows.rows * columns <= EXACT else f"one drawn a row, seed {learner.run.seed}",
+        "labels": (learner.aim.labels or "none")
+        if _exact(learner, rows, columns)
+        else f"one drawn a row, seed {learner.run.seed}",
     }
     state = as_state(STATE, new.joined(held) if new is not None else held, learner)
     return learner.finish(report | {"fisher": measured}, state=state)
@@ -130,6 +133,7 @@ METHOD = Method(
     "compress, 2018, section 4 (online)",
     Params=Params,
     update=update,
+    numbers=update,
     good_when="Known classes in a new region or style, on a trained network, when no old row may be kept.",
     limits="New classes are told from each other, and from old ones only by chance; the report notes the share of old "
     "rows that they take. A network that is too sure of its rows has no Fisher information, which it notes, too.",

@@ -9,7 +9,7 @@ that grew or was merged finds its own; a new weight has importance 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -148,7 +148,8 @@ def unlabelled_rows(learner: Learner) -> Labelled:
     inputs = learner.data.unlabelled
     zeros = np.zeros(len(inputs), np.int64)
     false, hashes = np.zeros(len(inputs), bool), np.zeros(len(inputs), np.uint64)
-    return learner.training_rows.of(Rows(inputs, ("",), zeros, zeros, false, hashes, ("",), zeros, zeros, ("",), zeros))
+    rows = Rows(inputs, ("",), zeros, zeros, false, hashes, ("",), zeros, zeros, ("",), zeros)
+    return learner.training_rows.of(replace(rows, targets=learner.aim.unknown(inputs)))
 
 
 def _units(learner: Learner) -> dict[str, Tensor]:

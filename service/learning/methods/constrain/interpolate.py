@@ -22,8 +22,7 @@ from service.learning.methods.constrain.anchored import shared_weights
 from service.learning.methods.constrain.strength_search import Point, preferred
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import rights
-from service.learning.training.kept_back import new_share, selecting_rows, watch_old
+from service.learning.training.kept_back import KeptBack, new_share, watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit
 
@@ -67,15 +66,16 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     """Cross-entropy on the batch's learning rows, then the best of eleven points on the way back."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     segment = Segment(learner)
+    kept_back = KeptBack.of(learner) if base is not None else None
     learner.fit(params)
-    if base is None:
+    if kept_back is None:
         return learner.finish()
     segment.end()
-    (old, new), share = selecting_rows(learner), new_share(learner)
+    share = new_share(learner)
 
     def score(alpha: float) -> Point:
         segment.go(alpha)
-        return Point(alpha, (rights(learner.body, old, run), rights(learner.body, new, run)), share)
+        return Point(alpha, kept_back.scores(learner), share)
 
     tried = ALPHAS if params.alpha == "search" else sorted({0.0, params.alpha, 1.0})
     points = [score(alpha) for alpha in tried]
@@ -107,7 +107,7 @@ def _notes(points: Sequence[Point], alpha: float, searched: bool) -> list[str]:
     lowest = min(points, key=lambda p: p.score)
     if lowest.score < ends - BARRIER:
         notes.append(
-            f"Between the base and the tuned one accuracy falls to {lowest.score:.3f} (alpha {lowest.strength:g}), "
+            f"Between the base and the tuned one the score falls to {lowest.score:.3f} (alpha {lowest.strength:g}), "
             f"below both ends ({ends:.3f}): they share no basin. A lower lr or fewer epochs stay nearer; l2_sp does."
         )
     return notes
@@ -120,6 +120,7 @@ METHOD = Method(
     paper="Wortsman et al.: Robust fine-tuning of zero-shot models (WiSE-FT), CVPR 2022, eq. 1",
     Params=Params,
     update=update,
+    numbers=update,
     good_when="Known classes in a new region or style, where both the old and the new rows must be answered well.",
     limits="Both networks must share a basin (a moderate lr), and the report notes a barrier between them; new classes "
     "are not balanced against old ones, and the report notes the share of old rows that they take.",

@@ -3,29 +3,30 @@
 The loss is CE + strength T^2 KL(softmax(z* / T) || softmax(z / T)) over the old columns, where z are the logits and z*
 those of the base, computed once before training (Li, Hoiem, 2016, eq. 1-4).
 
+Where targets are numbers, the Huber loss between old values and new ones takes the place of the divergence.
+
 What is different here: one head in place of one a task, so rows of new classes are scored over the new columns alone;
 else every new row would push all old classes down.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
 from service.learning.methods.constrain.anchored import new_columns_alone
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Step, accuracy, logits
+from service.learning.training.aims.aim import Loss
+from service.learning.training.fit import OF_CLASSES, Hooks, Step, accuracy, logits
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
-from service.learning.training.losses import divergence, without_old
+from service.learning.training.losses import without_old
 from service.learning.training.unfreezing import unfit
 
 HALF = 0.5
@@ -46,22 +47,24 @@ class Params(TrunkParams):
 
 @dataclass(frozen=True, eq=False)
 class Distillation:
-    """A step's loss. teacher [n, known]: the base's logits of the batch's learning rows, None without a base."""
+    """A step's loss. teacher [n, known]: the base's logits of the batch's learning rows, None without a base · targets:
+    the loss of the rows themselves."""
 
     teacher: Tensor | None
     known: int
     strength: float
     temperature: float
     masks: bool
+    targets: Loss = OF_CLASSES
 
     def loss(self, body: nn.Module, step: Step) -> Tensor:
         """The loss of the rows of one step."""
         z = body(step.x)
-        loss = F.cross_entropy(without_old(z, step.y, self.known) if self.masks else z, step.y)
+        loss = self.targets(without_old(z, step.y, self.known) if self.masks else z, step.y)
         if self.teacher is None or not self.strength:
             return loss
         teacher = self.teacher[step.at].to(z.device)
-        return loss + self.strength * divergence(z[:, : self.known], teacher, self.temperature).mean()
+        return loss + self.strength * self.targets.between(z[:, : self.known], teacher, self.temperature).mean()
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
@@ -70,7 +73,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     rows, known = learner.batch, learner.known
     teacher = logits(learner.body, rows.x, run)[:, :known] if known and rows.rows else None
     masks = new_columns_alone(learner)
-    loss = Distillation(teacher, known, params.strength, params.temperature, masks)
+    loss = Distillation(teacher, known, params.strength, params.temperature, masks, learner.loss(params))
     learner.notes += _notes(learner, teacher)
     learner.fit(params, hooks=Hooks(loss.loss))
     report: dict[str, object] = {"strength": params.strength, "temperature": params.temperature, "masked": masks}
@@ -79,8 +82,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         with torch.no_grad():
             now = logits(learner.body, rows.x, run)[:, :known]
             report |= {
-                "teacher_entropy": _entropy(teacher, learner.temperature),
-                "divergence": float(divergence(now, teacher, params.temperature).mean()),
+                **learner.aim.doubt(teacher, learner.temperature),
+                "divergence": float(learner.loss(params).between(now, teacher, params.temperature).mean()),
             }
         watch_old(learner, learner)
         learner.notes += _not_learned(learner)
@@ -91,9 +94,12 @@ def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
     """A note where the teacher's answers on the new rows say nothing."""
     if teacher is None:
         return []
-    if learner.known == 1:
+    if learner.aim.trivial:
         return ["The base knows one class, so it has no answers to keep: this is fine-tuning. ridge keeps one class."]
-    entropy, y = _entropy(teacher, learner.temperature), learner.batch.y
+    doubt, y = learner.aim.doubt(teacher, learner.temperature), learner.batch.y
+    if not doubt:
+        return []
+    entropy = doubt["teacher_entropy"]
     old = y < learner.known
     right = float((teacher[old].argmax(1) == y[old]).double().mean()) if old.any() else None
     if entropy > RANDOM or (right is not None and right < 1.5 / learner.known):
@@ -107,7 +113,7 @@ def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
 
 def _not_learned(learner: Learner) -> list[str]:
     """A note where rows of new classes are still answered with an old class, as the base does."""
-    new = learner.batch.take(learner.batch.y >= learner.known)
+    new = learner.batch.take(learner.aim.new(learner.batch.y))
     share = accuracy(learner.body, new, learner.run)
     if share is None or share >= HALF:
         return []
@@ -115,12 +121,6 @@ def _not_learned(learner: Learner) -> list[str]:
         f"Of {new.rows:,} rows of new classes that it learned from {share:.0%} are answered rightly: kept "
         "answers speak for old classes on them, too. A smaller strength, more epochs, or replay or ridge learn them."
     ]
-
-
-def _entropy(z: Tensor, temperature: float) -> float:
-    """Mean entropy of the answers, as a share of the largest there can be."""
-    logs = F.log_softmax(z.double() / temperature, 1)
-    return float(-(logs.exp() * logs).sum(1).mean()) / math.log(max(z.shape[1], 2))
 
 
 METHOD = Method(
@@ -131,6 +131,7 @@ METHOD = Method(
     "neural network, 2015 (T^2)",
     Params=Params,
     update=update,
+    numbers=update,
     good_when="New rows look like the old ones, so the old answers on them are worth keeping; no old row is there.",
     limits="Where new rows look different the old answers are noise, and the report notes a teacher that is nearly "
     "random on them; it also notes the share of old rows that new classes have taken.",

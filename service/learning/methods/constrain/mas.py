@@ -2,7 +2,7 @@
 
 The loss is CE + strength x sum of O (theta - theta*)^2 with O = mean over rows x of |d |f(x)|^2 / d theta|, where f are
 the logits (Aljundi et al., 2018, eq. 2, for the squared norm of the output). Any rows serve: unlabelled ones, too, and
-those of an imported network.
+those of an imported network. Where targets are numbers, O = mean over rows and numbers j of |d f_j / d theta|.
 
 What is different here: sizes are taken row by row, before the mean, in which rows would cancel. O is brought to mean 1,
 and what earlier updates left counts by the share `memory`, so that the past fades instead of adding up.
@@ -58,14 +58,13 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 
 def output_sensitivity(learner: Learner, rows: Labelled, columns: int) -> dict[str, Tensor]:
-    """Sum over rows of |d (squared norm of the first `columns` outputs / columns) / d theta|; by parameter, {} without
-    rows."""
+    """Sum over rows of the sizes of gradients of the first `columns` outputs, see `Aim.sensitive`; by parameter, {}
+    without rows."""
     if not rows.rows:
         return {}
 
-    def score(logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        norms = (logits[:, :columns] ** 2).mean(1, keepdim=True)
-        return norms, torch.ones_like(norms.detach())
+    def score(outputs: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+        return learner.aim.sensitive(outputs[:, :columns])
 
     learner.multiply_adds += rows.rows * forward_cost(learner.body, rows.x[:1]) * 3
     return sensitivity(learner.body, rows.x, score, torch.abs, learner.run)
@@ -107,6 +106,7 @@ METHOD = Method(
     paper="Aljundi, Babiloni, Elhoseiny, Rohrbach, Tuytelaars: Memory aware synapses, 2018, eq. 2",
     Params=Params,
     update=update,
+    numbers=update,
     good_when="An imported network, or one whose old rows are gone; unlabelled rows of daily use make it better.",
     limits="What moves an output is held, be the output right or wrong. Measured on new rows alone it guards what they "
     "use, and the report notes that; it also notes the share of old rows that new classes have taken.",

@@ -118,7 +118,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
 
 def _not_measured(start: Learner) -> tuple[None, str]:
     """Why nothing is known of a base's weights: without its path nothing can be measured."""
-    if start.known == 1:
+    if start.aim.trivial:
         return None, (
             "The base knows one class, so the loss did not fall along its path, and no weight is credited with "
             "anything. All are held alike, as l2_sp does; from this update on the path is remembered."
@@ -159,6 +159,7 @@ METHOD = Method(
     paper="Zenke, Poole, Ganguli: Continual learning through synaptic intelligence, 2017, eq. 3-5",
     Params=Params,
     update=update,
+    numbers=update,
     needs=frozenset({"path"}),
     good_when="Known classes in a new region or style, on a network that si trained from its first version on.",
     limits="It depends on the optimiser's path, and the report notes when the loss did not fall along it; a base that "

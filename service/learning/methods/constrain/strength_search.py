@@ -23,56 +23,57 @@ ERRORS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A strength that was tried. rights: which selecting rows of what was known and of the batch are answered rightly,
-    [n] bool, None without rows · share: how much the batch counts beside what was known.
+    """A strength that was tried. scores: how good the answers to selecting rows of what was known and of the batch are,
+    [n], None without rows: whether they are right, or the part of the base's error on numbers that is won · share: how
+    much the batch counts beside what was known.
     """
 
     strength: float
-    rights: tuple[Tensor | None, Tensor | None]
+    scores: tuple[Tensor | None, Tensor | None]
     share: float = 0.5
 
     @property
     def old(self) -> float | None:
-        """Accuracy on rows of what was known."""
-        return _mean(self.rights[0])
+        """Mean score on rows of what was known."""
+        return _mean(self.scores[0])
 
     @property
     def new(self) -> float | None:
-        """Accuracy on rows of the batch."""
-        return _mean(self.rights[1])
+        """Mean score on rows of the batch."""
+        return _mean(self.scores[1])
 
     @property
     def score(self) -> float:
         """Mean of both by their shares, or the one that there is; 0 without any."""
         if self.old is None or self.new is None:
-            return sum(self.accuracies())
+            return sum(self.means())
         return (1 - self.share) * self.old + self.share * self.new
 
-    def accuracies(self) -> list[float]:
+    def means(self) -> list[float]:
         """Old and new, where there are rows."""
         return [a for a in (self.old, self.new) if a is not None]
 
     def as_good_as(self, best: Point) -> bool:
         """Whether it is at most two standard errors of the difference, paired row by row, below the best. One row alone
         is chance."""
-        sides = zip((1 - self.share, self.share), self.rights, best.rights, strict=True)
+        sides = zip((1 - self.share, self.share), self.scores, best.scores, strict=True)
         both = [(share, a.double(), b.double()) for share, a, b in sides if a is not None and b is not None]
         squares = (s * s * (float((b - a).var(unbiased=False)) / len(a) + len(a) ** -2.0) for s, a, b in both)
         error: float = sum(squares) ** 0.5 / max(sum(share for share, _, _ in both), 1e-12)
         return best.score - self.score <= ERRORS * error
 
     def report(self) -> dict[str, float | None]:
-        """Strength, accuracies and score."""
+        """Strength, mean scores and their mean."""
         return {"strength": self.strength, "old": self.old, "new": self.new, "score": self.score}
 
 
-def _mean(right: Tensor | None) -> float | None:
-    return None if right is None or not len(right) else float(right.double().mean())
+def _mean(scores: Tensor | None) -> float | None:
+    return None if scores is None or not len(scores) else float(scores.double().mean())
 
 
 def preferred(points: Sequence[Point], order: Callable[[Point], float]) -> Point:
     """Of those as good as the best, the first in `order`; of equal means the best has the larger minimum of both."""
-    best = max(points, key=lambda p: (p.score, min(p.accuracies(), default=0.0), -order(p)))
+    best = max(points, key=lambda p: (p.score, min(p.means(), default=0.0), -order(p)))
     return min((p for p in points if p is best or p.as_good_as(best)), key=order)
 
 

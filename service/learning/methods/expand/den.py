@@ -28,6 +28,7 @@ from service.learning.methods.expand.growable_layers import growable
 from service.learning.methods.expand.probe import EPOCHS, Probe, probe
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
+from service.learning.training.aims import aim_of
 from service.learning.training.fit import DRAWS, TRAINING, Hooks, Labelled, Phase, logits
 from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso
@@ -73,10 +74,12 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner = Learner.start(base, data, run)
         learner.fit(params)
         return learner.finish()
-    protect = _protects(base, data, params)
+    aim = aim_of(base, data)
+    grows = aim.columns > aim.known
+    protect = grows if params.mode == "auto" else params.mode == "protect"
     start = partial(Learner.start, base, data, run, unfreeze=None if base.layout.backbone.name in GROWS else 0)
     learner = start(keep_head=protect)
-    missed, of_known = _missed(learner), int((learner.batch.y < learner.known).sum())
+    missed, of_known = (_missed(learner), int((~aim.new(learner.batch.y)).sum())) if grows else (0, 0)
     badly = missed >= max(MISSED, MISSED_SHARE * of_known)
     if protect and badly and params.mode == "auto":
         protect, learner = False, start(keep_head=False)
@@ -98,7 +101,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.notes.append(_nothing_added(probed, protect))
     dead, pruned = _train(learner, grown, rows.x, activations, frozen.widths, slow)
     learner.multiply_adds += probed.multiply_adds
-    if badly and len(learner.classes) > learner.known:
+    if badly:
         learner.notes.append(_about_known(of_known, missed, _missed(learner), protect))
     mode = "protect" if protect else "adapt"
     steps: list[dict[str, Any]] = [
@@ -138,12 +141,6 @@ def _about_known(rows: int, before: int, after: int, protect: bool) -> str:
     if protect:
         return f"{sentence}, and still are: protect keeps old scores as they are. Use adapt, or ridge or replay."
     return f"{sentence}, so old scores were adapted beside the new classes; now {after:,} are."
-
-
-def _protects(base: Checkpoint, data: Data, params: Params) -> bool:
-    if params.mode == "auto":
-        return bool(set(data.batch.present()) - set(base.classes))
-    return params.mode == "protect"
 
 
 def _rows_of_known(learner: Learner, params: Params) -> Labelled:
@@ -198,7 +195,7 @@ def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
     """Refuses a network without a hidden layer that could grow, and `protect` without a new class to learn."""
     live, own = setting.live, setting.architecture.backbone
     old = live is not None and setting.brings and setting.brings <= frozenset(live.classes)
-    if params.mode == "protect" and old:
+    if params.mode == "protect" and (old or setting.target.kind != "class"):
         return "mode", "No class is new, so protect leaves nothing to learn. Use adapt, or l2_sp."
     if (live and live.neck) or (setting.backbone.name in GROWS and not (live and live.lifts)):
         return None
@@ -220,6 +217,7 @@ METHOD = Method(
     paper="Yoon, Yang, Lee, Hwang: Lifelong learning with dynamically expandable networks, 2018",
     Params=Params,
     update=update,
+    numbers=update,
     needs=frozenset({"dense", "ledger"}),
     good_when="Old weights and old scores must not move, and the network may grow.",
     limits="A new class can still win on an old row (the exam counts intrusion). The network grows with each update "

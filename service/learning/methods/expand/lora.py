@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.contract.inputs import IdentityBackbone
@@ -27,9 +26,9 @@ from service.learning.network.growth import next_part
 from service.learning.network.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
 from service.learning.network.network import Network
 from service.learning.run import Run
+from service.learning.training.aims.aim import Loss
 from service.learning.training.fit import INIT, Hooks, Labelled, Step
 from service.learning.training.learner import Learner
-from service.learning.training.losses import log_shares
 
 
 class Params(GradientParams):
@@ -62,8 +61,10 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         )
     learner.train_only([*branch, learner.network.neck, learner.network.head])
     rows, memory = _rows(learner, params)
-    shares = None if memory is None else log_shares(len(learner.classes), rows.y, memory.y)
-    orthogonal = _Orthogonal(branch, earlier, params.orthogonality, shares)
+    loss = learner.loss(params)
+    if memory is not None:
+        loss = loss.mixed(len(learner.classes), rows.y, memory.y)
+    orthogonal = _Orthogonal(branch, earlier, params.orthogonality, loss)
     learner.fit(params, rows, memory=memory, hooks=Hooks(orthogonal.objective if params.orthogonality else None))
     report = {
         "branches": 0 if params.fold else (len(earlier) + len(branch)) // max(len(branch), 1),
@@ -107,11 +108,9 @@ def _rows(learner: Learner, params: Params) -> tuple[Labelled, Labelled | None]:
 class _Orthogonal:
     """O-LoRA: strength x sum over layers and earlier branches of |A_t A'|^2 (Wang et al., 2023, eq. 8)."""
 
-    def __init__(
-        self, branch: Sequence[LowRank], earlier: Sequence[LowRank], strength: float, shares: Tensor | None
-    ) -> None:
+    def __init__(self, branch: Sequence[LowRank], earlier: Sequence[LowRank], strength: float, loss: Loss) -> None:
         self.pairs = [(piece, other) for piece in branch for other in earlier if other.at == piece.at]
-        self.strength, self.shares = strength, shares
+        self.strength, self.loss = strength, loss
 
     def overlap(self) -> Tensor:
         """The sum itself, a scalar with gradient."""
@@ -123,11 +122,8 @@ class _Orthogonal:
         return torch.stack(shared).sum() if shared else torch.zeros(())
 
     def objective(self, body: nn.Module, step: Step) -> Tensor:
-        """The loss of a step with the penalty; `shares`: of each class where a memory is learned beside the rows."""
-        logits = body(step.x)
-        if self.shares is not None:
-            logits = logits + self.shares.to(logits.device)
-        return F.cross_entropy(logits, step.y) + self.strength * self.overlap()
+        """The loss of a step with the penalty."""
+        return self.loss(body(step.x), step.y) + self.strength * self.overlap()
 
 
 def unfit(setting: Setting, _: Params) -> tuple[str, str] | None:
@@ -160,6 +156,7 @@ METHOD = Method(
     "learning for language model continual learning, 2023",
     Params=Params,
     update=update,
+    numbers=update,
     good_when="A pretrained backbone should come closer to its task, and its weights should stay as they are.",
     limits="Features move, so old scores do too (masked accuracy tells), and an exact head's sums of the old ones are "
     "void (the ledger is built anew). Every update makes the network larger unless folded (parameters_added tells). "

@@ -12,7 +12,7 @@ from torch import Tensor
 from service.learning.method import GradientParams
 from service.learning.methods.expand.growable_layers import GrowableLayer, drift, growable
 from service.learning.network.blocks import GrownLinear
-from service.learning.training.fit import DRAWS, Hooks, Labelled, Phase, accuracy
+from service.learning.training.fit import DRAWS, Hooks, Labelled, Phase, logits
 from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull
 
@@ -24,7 +24,8 @@ EPOCHS = 3
 PULL = 1e-3
 """Strength of the probe's pull to the old weights."""
 WORTH = 0.01
-"""Accuracy on the batch that moving old units must win before any unit counts as flagged."""
+"""Mean score on the batch (accuracy, or the part of the base's error on numbers) that moving old units must win before
+any unit counts as flagged."""
 USUAL_DRIFTS = 2.0
 """A unit is flagged beyond this many times the median drift of training as long on what was known already."""
 MOST_ROWS = 2000
@@ -36,7 +37,7 @@ FALLBACK = 0.1
 @dataclass(frozen=True, eq=False)
 class Probe:
     """A trained scratch copy. layers: its growable ones · units: of each · drifts: [outputs] of each, see `drift` ·
-    sigmas: their limits · accuracy: on the batch, without: the same where old units stood still.
+    sigmas: their limits · accuracy: mean score on the batch, without: the same where old units stood still.
     """
 
     layers: Sequence[GrownLinear]
@@ -107,6 +108,7 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
         unchanged.fit(brief, old.take(again), phase=Phase("comparing"))
     layers = [[layer for _, _, layer, _ in growable(learner.network)] for learner in (before, moved, unchanged)]
     drifts, usual = ([drift(a, b) for a, b in zip(layers[0], after, strict=True)] for after in layers[1:])
+    score, without = _scores(before, moved, plain)
     return Probe(
         layers[1],
         [int((d >= 0).sum()) for d in drifts],
@@ -115,13 +117,17 @@ def probe(start: Callable[[], Learner], rows: Labelled, old: Labelled, params: G
             USUAL_DRIFTS * float(u[u >= 0].median()) if old.rows else float(d[d >= 0].quantile(1 - FALLBACK))
             for d, u in zip(drifts, usual, strict=True)
         ],
-        _accuracy(moved),
-        _accuracy(plain),
+        score,
+        without,
         sum(learner.multiply_adds for learner in (moved, plain, unchanged)),
     )
 
 
-def _accuracy(learner: Learner) -> float:
-    """Accuracy on the batch's selecting rows, or without any on its learning rows."""
-    rows = learner.selecting if learner.selecting.rows else learner.batch
-    return accuracy(learner.body, rows, learner.run) or 0.0
+def _scores(before: Learner, *learners: Learner) -> list[float]:
+    """Mean scores on the batch's selecting rows, or without any on its learning rows."""
+    rows = before.selecting if before.selecting.rows else before.batch
+    if not rows.rows:
+        return [0.0 for _ in learners]
+    usual = before.aim.usual(rows.y, lambda: logits(before.body, rows.x, before.run))
+    answers = (logits(learner.body, rows.x, learner.run) for learner in learners)
+    return [float(before.aim.scores(outputs, rows.y, usual).double().mean()) for outputs in answers]

@@ -76,6 +76,7 @@ METHOD = Method(
     "2020; Chen, Wiesel, Eldar, Hero: Shrinkage algorithms for MMSE covariance estimation, 2010",
     Params=Params,
     update=update,
+    only_classes="its discriminants set classes apart",
     good_when="A new class has fewer than five rows, or the features are those of a good pretrained backbone.",
     limits="Each class is taken for one Gaussian, all of one shape; the features stand still.",
     unfit=unfit,

@@ -15,7 +15,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from service.contract.enums import Family
-from service.learning.method import UNFREEZING_COSTS, Data, Learned, Method, TrunkParams, UnfrozenBlocks
+from service.contract.targets import Target
+from service.learning.method import UNFREEZING_COSTS, Data, Learned, Method, Setting, TrunkParams, UnfrozenBlocks
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import neck_widths
 from service.learning.run import Run
@@ -23,12 +24,19 @@ from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit
 
+NO_PSEUDO_FEATURES = (
+    "pseudo_features are drawn of the classes that were known, and the targets of this model are numbers. Leave "
+    "pseudo_features out; ridge and replay remember what was known."
+)
+
 
 class Params(TrunkParams):
     """What every gradient method takes; with another rate and more passes, since the trunk is passed only once."""
 
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the features.")
-    pseudo_features: bool = Field(True, description="Stand-ins for rows of the classes that were known.")
+    pseudo_features: bool | None = Field(
+        None, description="Stand-ins for rows of the classes that were known; null: where targets are classes."
+    )
     hidden: list[Annotated[int, Field(ge=1, le=4096)]] = Field(
         default=[], max_length=3, description="Hidden layers of a new head; [] keeps the head that there is."
     )
@@ -38,9 +46,15 @@ class Params(TrunkParams):
         f"of them; or layers by name.{UNFREEZING_COSTS}",
     )
 
+    def misfit(self, target: Target) -> tuple[str, str] | None:
+        """Refuses what stands in for classes, and a new head, which would start from nothing."""
+        if target.kind == "number" and self.pseudo_features:
+            return "pseudo_features", NO_PSEUDO_FEATURES
+        return super().misfit(target)
+
     @model_validator(mode="after")
     def _new_head_needs_old_classes(self) -> Params:
-        if self.hidden and not self.pseudo_features:
+        if self.hidden and self.pseudo_features is False:
             raise ValueError(
                 "a new head starts from nothing, so it needs pseudo_features of the classes that were known"
             )
@@ -56,17 +70,27 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     if params.hidden and params.hidden != neck_widths(learner.network):
         learner.renew_head(params.hidden)
     rows, drawn = learner.batch, 0
-    if params.pseudo_features:
+    if learner.aim.drawn and params.pseudo_features is not False:
         pseudo = learner.stand_ins(rows)
         rows, drawn = rows + pseudo, pseudo.rows
     done = learner.fit(params, rows, selecting=_selecting(learner))
     return learner.finish({"pseudo_features": drawn, "epochs": done.epochs})
 
 
+def unfit_here(setting: Setting, params: Params) -> tuple[str, str] | None:
+    """Refuses a new head of numbers that knows nothing of what was learned, and what `unfit` refuses."""
+    if params.hidden and setting.live is not None and setting.target.kind == "number":
+        return "hidden", (
+            "A new head starts from nothing, and no pseudo-features stand in for what was known of numbers. "
+            "Leave hidden out, or learn all kept rows with retrain and an mlp."
+        )
+    return unfit(setting, params)
+
+
 def _selecting(learner: Learner) -> Labelled | None:
     """Selecting rows of history and batch, by which training stops; None where a class of the batch has none."""
     own = learner.selecting
-    if set(learner.batch.y.tolist()) - set(own.y.tolist()):
+    if not learner.aim.covered(learner.batch.y, own.y):
         return None
     return own + learner.training_rows.selected
 
@@ -78,9 +102,10 @@ METHOD = Method(
     paper="Zhu, Zhang, Wang, Yin, Liu: Prototype augmentation and self-supervision for incremental learning, 2021",
     Params=Params,
     update=update,
+    numbers=update,
     needs=frozenset({"ledger"}),
     good_when="The features are good, and a head that an exact method cannot give is wanted (hidden layers).",
     limits="What the features do not show cannot be learned (regret tells). Classes are taken "
     "for one Gaussian each (masked accuracy tells). Unfrozen blocks move old scores too, and the ledger is built anew.",
-    unfit=unfit,
+    unfit=unfit_here,
 )

@@ -3,6 +3,8 @@
 The loss is CE(new rows) + alpha |z - z'|^2 + beta CE(remembered rows) over two independent draws from the memory, where
 z' are the stored scores of the first draw (DER++, Buzzega et al., 2020).
 
+Where targets are numbers, all three are Huber losses: of new rows, between old values and new ones, of remembered rows.
+
 What is different here: both cross-entropies are balanced softmaxes. Scores are stored with the columns that there were
 then, and compared on those alone; a row that another method learned has the scores of the version before.
 """
@@ -14,7 +16,6 @@ from functools import partial
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.data.memory import remember
@@ -26,7 +27,6 @@ from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
 from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step, logits
 from service.learning.training.learner import Learner
-from service.learning.training.losses import log_shares
 from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import Watch
 from service.learning.training.unfreezing import unfit
@@ -58,20 +58,21 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     watch = Watch.before(learner, memory)
     learner.fit(params, memory=memory, hooks=Hooks(objective))
     watch.after()
-    wrong = _wrongly_held(scores, memory)
+    wrong = _wrongly_held(learner, params, scores, memory)
     if wrong > MANY_WRONG:
         learner.notes.append(
-            f"{wrong:.0%} of the remembered scores name another class than the row's label, and are held on to. A "
-            "smaller alpha holds less, replay holds none."
+            f"{wrong:.0%} of the remembered answers were wrong when they were given, and are held on to. A smaller "
+            "alpha holds less, replay holds none."
         )
-    report = {"memory": remembered.counts(), "columns_then": _tally(scores.width)}
+    report = {"memory": learner.aim.counts(remembered), "columns_then": _tally(scores.width)}
     return learner.finish(report, state={STATE: _next_memory(learner, remembered, scores, params)})
 
 
 def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Params) -> Objective:
     """The loss of a step with as many remembered rows as new ones, half of them for each draw."""
     generator, columns, mask = learner.run.generator(DRAWS), scores.logits.shape[1], scores.mask
-    shares = log_shares(len(learner.classes), learner.batch.y, memory.y, weights=(1.0, params.beta))
+    own_loss = learner.loss(params)
+    mixed = own_loss.mixed(len(learner.classes), learner.batch.y, memory.y, weights=(1.0, params.beta))
     learner.prior_free = LEVEL
 
     def loss(body: nn.Module, step: Step) -> Tensor:
@@ -79,12 +80,11 @@ def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Param
         half = own + -(-own // 2)
         j = torch.randint(memory.rows, (half - own,), generator=generator)
         z = body(torch.cat([step.x[:half], memory.x[j].to(device)]))
-        labelled = z[:half] + shares.to(device)
         had_column = mask[j].to(device)
-        squares = (z[half:, :columns] - scores.logits[j].to(device)) ** 2 * had_column
+        squares = own_loss.apart(z[half:, :columns], scores.logits[j].to(device)) * had_column
         held = squares.sum() / had_column.sum().clamp(min=1)
-        new = F.cross_entropy(labelled[:own], step.y[:own])
-        again = F.cross_entropy(labelled[own:], step.y[own:half])
+        new = mixed(z[:own], step.y[:own])
+        again = mixed(z[own:half], step.y[own:half])
         total: Tensor = new + params.alpha * held + params.beta * again
         return total
 
@@ -99,13 +99,13 @@ def _next_memory(learner: Learner, remembered: Rows, scores: Scores, params: Par
     return recall(scores.stored(remembered), memory, after).stored(memory)
 
 
-def _wrongly_held(scores: Scores, memory: Labelled) -> float:
+def _wrongly_held(learner: Learner, params: Params, scores: Scores, memory: Labelled) -> float:
     """Of rows whose class had a column when they were learned, the share in which another column scored higher."""
-    had_column = memory.y < scores.width
+    had_column = learner.aim.had_column(memory.y, scores.width)
     if not bool(had_column.any()):
         return 0.0
-    best = scores.logits.masked_fill(scores.mask == 0, -torch.inf).argmax(1)
-    return float((best != memory.y)[had_column].double().mean())
+    right = learner.loss(params).right(scores.logits.masked_fill(scores.mask == 0, -torch.inf), memory.y)
+    return float((~right)[had_column].double().mean())
 
 
 def _tally(width: Tensor) -> dict[str, int]:
@@ -122,6 +122,7 @@ METHOD = Method(
     "simple baseline, NeurIPS 2020 (DER++)",
     Params=Params,
     update=update,
+    numbers=update,
     needs=frozenset({"kept"}),
     good_when="A trained network must learn new classes, old rows are kept, and old scores shall change little.",
     limits="What an old version got wrong is held on to as well; few remembered rows are learned by heart.",

@@ -165,6 +165,7 @@ METHOD = Method(
     paper="Rebuffi, Kolesnikov, Sperl, Lampert: iCaRL, incremental classifier and representation learning, CVPR 2017",
     Params=Params,
     update=update,
+    only_classes="it answers with the class whose mean is nearest",
     needs=frozenset({"kept"}),
     good_when="Many classes arrive one after the other, a network is trained end to end, and few rows may be kept.",
     limits="A class of several clusters has one mean; what the version before got wrong is taught again.",

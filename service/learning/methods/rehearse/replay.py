@@ -4,6 +4,8 @@ The loss is CE(z + log shares) over new and remembered rows + distillation T^2 K
 over the old columns of remembered rows that the version before, z*, got right (replay with behavioural cloning, Rolnick
 et al., 2019; balanced softmax, Ren et al., 2020, eq. 4).
 
+Where targets are numbers, both losses are Huber's, and right is an answer that is off by no more than its delta.
+
 What is different here: the memory is the rows of each class with the smallest keyed hashes, the same number a class, so
 it does not depend on the order in which rows came, and after a retraction it is what it would have been without the
 batch. The softmax is balanced, since new classes would else win for having more rows in every step. Old answers are
@@ -16,7 +18,6 @@ from functools import partial
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method, TrunkParams
@@ -25,7 +26,6 @@ from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step, logits
 from service.learning.training.learner import Learner
-from service.learning.training.losses import divergence, log_shares
 from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import Watch
 from service.learning.training.unfreezing import unfit
@@ -59,21 +59,22 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     objective = _objective(learner, memory, params) if memory.rows and params.distillation else None
     learner.fit(params, memory=memory, hooks=Hooks(objective))
     watch.after()
-    return learner.finish({"memory": remembered.counts()})
+    return learner.finish({"memory": learner.aim.counts(remembered)})
 
 
 def _objective(learner: Learner, memory: Labelled, params: Params) -> Objective:
     """The loss; what the version before got wrong is left to the labels."""
     known = learner.known
+    own = learner.loss(params)
     teacher = logits(learner.body, memory.x, learner.run)[:, :known]
-    right = (teacher.argmax(1) == memory.y).float()
-    shares = log_shares(len(learner.classes), learner.batch.y, memory.y)
+    right = own.right(teacher, memory.y).float()
+    mixed = own.mixed(len(learner.classes), learner.batch.y, memory.y)
     learner.prior_free = LEVEL
 
     def loss(body: nn.Module, step: Step) -> Tensor:
         z, j = body(step.x), step.memory
-        labels = F.cross_entropy(z + shares.to(z.device), step.y)
-        answers = divergence(z[len(step.at) :, :known], teacher[j].to(z.device), TEMPERATURE)
+        labels = mixed(z, step.y)
+        answers = own.between(z[len(step.at) :, :known], teacher[j].to(z.device), TEMPERATURE)
         return labels + params.distillation * (right[j].to(z.device) * answers).mean()
 
     return loss
@@ -87,6 +88,7 @@ METHOD = Method(
     "Balanced meta-softmax for long-tailed visual recognition, 2020",
     Params=Params,
     update=update,
+    numbers=update,
     needs=frozenset({"kept"}),
     good_when="A trained network must learn new classes and rows of the old ones are kept.",
     limits="On a drifting stream the remembered rows are the wrong past; few remembered rows are learned by heart.",

@@ -30,7 +30,7 @@ def test_the_best_mean_wins_and_every_point_that_was_looked_at_is_told() -> None
     scores = {0.1: pair(90, 20), 1.0: pair(80, 80), 10.0: pair(90, 50)}
     strength, points = search(lambda s, _: Point(s, scores[s]), Run(), tuple(scores), usual=10.0)
     assert strength == 1.0
-    assert [(p.strength, p.rights) for p in points] == list(scores.items())
+    assert [(p.strength, p.scores) for p in points] == list(scores.items())
 
 
 @pytest.mark.parametrize(
