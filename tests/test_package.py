@@ -90,12 +90,15 @@ def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> Non
         "2  The world shifts",
         "3  Something went wrong",
         "4  Numbers that drift",
+        "5  A table, and a city that is new",
     ]
     verdicts = dict(re.findall(r"^ (\w+) .* [●◐✕○] (\w+) *$", story.split("2  The world shifts")[0], re.M))
     assert verdicts.keys() == {"fine_tune", "l2_sp", "den", "linear_probe", "ridge", "retrain"}
     assert (verdicts["fine_tune"], verdicts["ridge"], verdicts["retrain"]) == ("rejected", "live", "live")
     assert "Rejected: " in story.split("3  Something went wrong")[1]
     assert "times too large: divided by 100 they fit" in " ".join(story.split())
+    assert 'has not learned "Kobe" of city' in " ".join(story.split())
+    assert 'Line 19, column "km": A number has a decimal point' in " ".join(story.split())
     assert "the same, bit for bit" in " ".join(story.split())
     assert len(answers) == 5
     assert answers[-1]["live_version"] == 1

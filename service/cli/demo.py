@@ -1,4 +1,4 @@
-"""`tsuika demo`: a real service, real data, four acts, about a minute."""
+"""`tsuika demo`: a real service, real data, five acts, about a minute."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from service.cli.demonstration.acts import mistakes, new_classes, shifted_world
 from service.cli.demonstration.data import Rows, digits
+from service.cli.demonstration.deliveries import deliveries
 from service.cli.demonstration.prices import prices
 from service.cli.demonstration.process import running_service
 from service.cli.demonstration.teller import Teller
@@ -25,7 +26,7 @@ WIDTH = 100
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Starts a service with a temporary folder, shows the four acts, and stops it; with --keep on Ctrl-C."""
+    """Starts a service with a temporary folder, shows the five acts, and stops it; with --keep on Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop by SIGTERM ends the service, too
     out, err = Console(highlight=False), Console(highlight=False, stderr=True)
     out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         shifted_world(client, teller, sent, aside)
         mistakes(client, teller, sent, aside)
         prices(client, teller)
+        deliveries(client, teller)
         teller.say(
             f"\nThat took {time.perf_counter() - began:.0f} seconds. With data of your own: README, the first hour."
         )

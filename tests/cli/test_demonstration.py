@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
 
+from service.cli.demonstration import deliveries
 from service.cli.demonstration.data import NEW, OLD, Rows, digits, moved_and_darker, renumbered
 from service.cli.demonstration.measure import Answers, forgetting
 from service.cli.demonstration.teller import Line, Teller
 from service.contract.report import Cost, Report
 from service.contract.resources import Update
+from service.contract.tables import TableInput
+from service.contract.targets import NumberTarget
+from service.intake.formats.csv_header import Meant
+from service.intake.formats.csv_table import read_csv
 
 
 def answers(*rows: tuple[str, dict[str, float]]) -> Answers:
@@ -67,3 +73,16 @@ def test_a_table_fits_in_eighty_columns() -> None:
     assert len(header) == 10
     assert " ".join(first) == "linear_probe 99.4→96.6 50.0 75.0 −1.2 – 12.3 12,345 700 ✕ rejected"
     assert " ".join(second[-3:]) == "100 ● live"
+
+
+def test_the_files_of_deliveries_are_tables_that_the_model_takes(tmp_path: Path) -> None:
+    spec = TableInput.model_validate(deliveries.INPUT)
+    weeks = list(deliveries.deliveries_by_week())
+    assert [bool(week.new.any()) for week in weeks] == [n >= deliveries.OPENING for n in range(1, deliveries.WEEKS + 1)]
+    file = weeks[-1].save(tmp_path / "week.csv", minutes=True)
+    target = NumberTarget.model_validate(deliveries.TARGET)
+    table = read_csv([file.read_bytes()], spec, Meant(target), "deliveries")
+    assert table.targets is not None
+    np.testing.assert_array_equal(table.targets[:, 0], weeks[-1].minutes)
+    assert set(table.named.names[3].values()) == {*deliveries.KNOWN, deliveries.NEW}
+    assert np.isnan(table.named.rows).any(0).tolist() == [True, True, True, False, True]

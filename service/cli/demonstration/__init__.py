@@ -1,1 +1,1 @@
-"""The demonstration: four acts against a real service, over HTTP alone."""
+"""The demonstration: five acts against a real service, over HTTP alone."""
