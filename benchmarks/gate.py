@@ -1,7 +1,7 @@
 """How well the gate tells good updates from bad ones, by the service's own updates, on rows it never sees.
 
     python -m benchmarks.gate [--data FOLDER] [--streams digits-images letter] [--seeds N] [--method auto] [--json FILE]
-    python -m benchmarks.gate --numbers [--streams price diabetes seasons] [--points N]
+    python -m benchmarks.gate --numbers [--streams price diabetes seasons] [--points N] [--in-a-row N]
 
 Each update is learned on the same live version and judged; none of them is promoted. FOLDER (or TSUIKA_BENCH_DATA)
 holds letter.npz with X_train, y_train, X_test, y_test; digits come with scikit-learn, and hundred, 100 round classes,
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.number_gate import JudgedNumbers, judged_numbers, number_report
+from benchmarks.number_moves import InARow, in_a_row_report, judged_in_a_row
 from benchmarks.running.workbench import Model
 from benchmarks.streams.numbers import NUMBER_STREAMS
 from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
@@ -305,19 +306,24 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _numbers(arguments: argparse.Namespace) -> int:
-    judged_batches: list[JudgedNumbers] = []
+    judged_batches, in_a_row, times = list[JudgedNumbers](), list[InARow](), arguments.in_a_row
     rounds = [(name, seed) for name in arguments.streams for seed in range(arguments.seeds)]
     try:
         with bar(len(rounds)) as advance:
             for name, seed in rounds:
-                judged_batches += judged_numbers(name, arguments.data, arguments.points, arguments.method, seed)
+                asked = (name, arguments.data, arguments.points, arguments.method, seed)
+                if times:
+                    in_a_row += judged_in_a_row(*asked, times)
+                else:
+                    judged_batches += judged_numbers(*asked)
                 advance(f"{name} {seed}")
     except FileNotFoundError as missing:
         print(missing, file=sys.stderr)
         return 2
-    print("\n".join(number_report(judged_batches)))
+    print("\n".join(in_a_row_report(in_a_row) if times else number_report(judged_batches)))
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(j) for j in judged_batches], indent=1) + "\n")
+        results = [asdict(j) for j in in_a_row or judged_batches]
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 
@@ -331,6 +337,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--points", type=int, default=10, help="with --numbers: batches of a stream that come wrong, too"
     )
+    parser.add_argument("--in-a-row", type=int, default=0, help="with --numbers: so many batches come wrong one by one")
     parser.add_argument("--method", default="auto", help="how every update learns")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args(words)

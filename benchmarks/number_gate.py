@@ -94,7 +94,7 @@ def judged_numbers(name: str, folder: Path | None, points: int, method: str, see
     stream = number_stream(name, folder)
     batches = list(stream.batches())
     chosen = set(np.unique(np.linspace(1, len(batches) - NEXT - 1, points).astype(int)).tolist())
-    with _model(stream, seed) as model:
+    with model_of(stream, seed) as model:
         for at, (inputs, targets) in enumerate(batches[:-NEXT]):
             if at in chosen:
                 following = [np.concatenate(columns) for columns in zip(*batches[at + 1 : at + 1 + NEXT], strict=True)]
@@ -115,7 +115,8 @@ def _ways(model: Model, stream: str, at: int, batch: Batch, following: Batch, me
         yield JudgedNumbers(stream, way, at, len(inputs), verdict, rules, rise, result.report.gate.why)
 
 
-def _model(stream: NumberStream, seed: int) -> Model:
+def model_of(stream: NumberStream, seed: int) -> Model:
+    """A model of the stream, its folds by the seed."""
     spec = VectorInput(kind="vector", size=stream.inputs.shape[1])
     return Model(spec, target=NumberTarget(kind="number"), secret=b"folds %d" % seed)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,6 +40,8 @@ from service.worker.child.load import load as load_checkpoint
 from service.worker.child.train import Executor
 
 SECRET = b"the folds of a benchmark"
+LINEAGE = ("live", "number", "again", "_bits", "_lineage", "_stopped", "_history", "_learning", "_challenged")
+"""What of a model says where its lineage stands."""
 
 
 class Model:
@@ -204,6 +208,16 @@ class Model:
             if result.lost is None and (promote or result.outcome is Outcome.PASS):
                 self._promote(result)
         self.challenge_seconds += time.process_time() - began
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is learned within is forgotten afterwards: the lineage goes on as if it had not been."""
+        kept = {name: copy(getattr(self, name)) for name in LINEAGE}
+        try:
+            yield
+        finally:
+            for name, value in kept.items():
+                setattr(self, name, value)
 
     def retract(self, batches: Sequence[str]) -> Result:
         """Take batches back, named as `learned` names them; what comes out goes live, as the service would let it.

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import number_gate
 from benchmarks.number_gate import RIGHT, WAYS, judged_numbers, number_report
+from benchmarks.number_moves import in_a_row_report, judged_in_a_row
 from benchmarks.streams.numbers import number_stream
 
 
@@ -51,3 +52,18 @@ def test_a_batch_is_judged_in_every_way_by_the_services_own_update(
     assert verdicts["10 times"] == verdicts["one value"] == "rejected"
     assert next(j.rise for j in judged if j.way == "10 times") > 1
     assert "of 1 right batches, not promoted: 0 <= 0.01" in "\n".join(number_report(judged))
+
+
+def test_a_shift_that_is_sent_again_and_again_is_taken_for_a_world_that_has_moved_and_a_wrong_unit_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = (RIGHT, "10 times", "shifted by 1 sd")
+    monkeypatch.setattr("benchmarks.number_moves.WAYS", {way: WAYS[way] for way in ways})
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(720, 3))
+    targets = 50 + 10 * inputs[:, 0] + random.normal(size=720)
+    np.savez(tmp_path / "mine.npz", X=inputs, y=targets, batch=np.arange(720) // 80)
+    method = {"name": "ridge", "lift": "none"}
+    rows = list(judged_in_a_row("mine", tmp_path, points=1, method=method, seed=0, times=3))
+    assert {row.way: row.first for row in rows} == {RIGHT: 1, "10 times": None, "shifted by 1 sd": 3}
+    assert "live from 3" in "\n".join(in_a_row_report(rows))

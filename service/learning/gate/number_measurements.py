@@ -207,7 +207,8 @@ class OneNumber:
 class NumberMeasured:
     """An update of a number model. `live`: number of the version that answers now (the base) · `sound`: weights are
     finite and load again · `part`: rows of the update over those that the base has learned, 0 where that is not known ·
-    fades: in base and candidate older batches count less; a batch that has just brought a decay does not excuse itself.
+    fades: in base and candidate older batches count less; a batch that has just brought a decay does not excuse itself
+    · moved: one of the last promoted batches showed that the stream has moved.
     """
 
     live: int | None
@@ -215,3 +216,4 @@ class NumberMeasured:
     sound: bool | None = None
     part: float = 0.0
     fades: bool = False
+    moved: bool = False

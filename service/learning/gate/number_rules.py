@@ -48,19 +48,31 @@ def _by(rise: float) -> str:
 def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> bool:
     """Whether, where older rows are meant to count less, its own errors surely fell by as much as those rose.
 
-    They are meant to where recent rows alone are trusted, where the version and the one before have a decay, such as a
-    searched one, and where the batch is like stopped ones before it. That is how a stream moves. Wrong targets would
-    look the same here; rules 1-4 judge those.
+    They are meant to where recent rows alone are trusted, and where the version and the one before have a decay, such
+    as a searched one. That is how a stream moves. Wrong targets would look the same here; rules 1-4 judge those. Where
+    the batch is like stopped ones before it, or one of the last ones was, old rows are known to say something else:
+    then it is enough that its own errors surely fell.
     """
     own, harm = number.own, number.harm
-    follows = policy.trusted == "recent" or measured.fades or (number.batch is not None and number.batch.follows)
+    if just_moved(measured, number):
+        return own is not None and own.rows >= policy.learned_nothing.min_rows and own.p_fall < SURELY
+    follows = policy.trusted == "recent" or measured.fades
     if not follows or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
         return False
     return own.p_fall < SURELY and -own.rise >= harm.rise
 
 
-def _won(own: Rise | None) -> str:
-    return f"On its own {rows(own.rows)} they fell as much ({_by(own.rise)}): the stream moves." if own else ""
+def just_moved(measured: NumberMeasured, number: OneNumber) -> bool:
+    """Whether this batch or one of the last promoted ones was like stopped ones before it."""
+    return measured.moved or (number.batch is not None and number.batch.follows)
+
+
+def _won(own: Rise | None, as_much: float) -> str:
+    """As much as others rose, or less."""
+    if own is None:
+        return ""
+    fell = "fell as much" if -own.rise >= as_much else "fell"
+    return f"On its own {rows(own.rows)} they {fell} ({_by(own.rise)}): the stream moves."
 
 
 def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
@@ -73,11 +85,11 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
         return Finding(what, limit=rule.max_rise, evidence=False)
     change = f"errors{number.for_it} {_rose(number, harm)}"
     what = f"Trusted rows: {change} ({_by(harm.rise)})."
-    limit = _allowed(rule.max_rise, measured.part)
+    limit = _allowed(rule.reject_rise if just_moved(measured, number) else rule.max_rise, measured.part)
     if harm.rise <= limit or harm.p >= rule.p:
         return Finding(what, harm.rise, limit)
     if moved_on(measured, number, policy):
-        return Finding(f"{what} {_won(number.own)}", harm.rise, limit)
+        return Finding(f"{what} {_won(number.own, harm.rise)}", harm.rise, limit)
     fires = Severity.REJECTED if harm.rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
     begin = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
     what = f"{begin}: {change} that it had learned ({_by(harm.rise)}; {whole_percent(limit)} are allowed)."
@@ -105,7 +117,7 @@ def worst_region(measured: NumberMeasured, number: OneNumber, policy: NumberPoli
         )
     name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
     if moved_on(measured, number, policy):
-        return Finding(f"{name} got worse ({change}). {_won(number.own)}", rise, limit)
+        return Finding(f"{name} got worse ({change}). {_won(number.own, rise)}", rise, limit)
     fires = Severity.REJECTED if rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
     others = len(worse) - 1
     rest = f" So did {others} more regions." if others > 1 else " So did another region." if others else ""
@@ -124,7 +136,11 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
         return Finding("No earlier version answered most of the trusted rows.", limit=rule.max_rise, evidence=False)
     limits = {s.version: _allowed(rule.max_rise, measured.part + s.part) for s in number.since}
     over = [s for s in number.since if s.rise > limits[s.version] and s.change.p < rule.p]
-    lost = [s for s in over if s.gained < s.rise]
+    lost = [
+        s
+        for s in over
+        if s.gained < s.rise and not (just_moved(measured, number) and moved_on(measured, number, policy))
+    ]
     most = max(lost or over or number.since, key=lambda since: (since.change.p < rule.p, since.rise))
     change, limit = f"{_by(most.rise)} since version {most.version} ({_rose(number, most.change)}", limits[most.version]
     change += f", of which {_by(most.settings)} by its settings)" if most.settings else ")"

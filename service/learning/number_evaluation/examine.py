@@ -14,7 +14,7 @@ from service.learning.data.rows import FeatureRows, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.examine import HALF, Candidate, UpdateContext, ledger_space
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
-from service.learning.gate.number_gate import judge_numbers
+from service.learning.gate.number_gate import follows, judge_numbers
 from service.learning.ledger.batch_weights import BatchWeights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
@@ -77,9 +77,11 @@ def examine_numbers(
     if base is not None and (ridge := ridge_values(base, space, ledger, assessment.batch)) is not None:
         yardsticks[RIDGE] = ridge
     base_part = _part(base.parts.get(INTERVAL)) if base is not None else None
-    memory = remember(assessment, space, base_part, yardsticks)
-    made, note = _with_intervals(learned.checkpoint, data, space, [*(t for _, t in past.tested), memory])
     measured = measure(assessment)
+    gate = judge_numbers(measured, context.policy)
+    moved = follows(measured, context.policy, gate) > 0
+    memory = remember(assessment, space, base_part, yardsticks, moved)
+    made, note = _with_intervals(learned.checkpoint, data, space, [*(t for _, t in past.tested), memory])
     exact = made.layout.exact
     gone = lacking(ledger, data.known_rows)
     report = number_report(
@@ -87,7 +89,7 @@ def examine_numbers(
             target=_target(data),
             assessment=assessment,
             numbers=measured,
-            gate=judge_numbers(measured, context.policy),
+            gate=gate,
             memory=memory,
             before=base_part,
             after=_part(made.parts.get(INTERVAL)),

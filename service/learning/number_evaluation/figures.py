@@ -22,12 +22,13 @@ from service.learning.statistics import at_least, one_more, rank_correlation, si
 Bools = NDArray[np.bool_]
 
 MEAN, MEDIAN, FAR, ORDER, BIAS = "log_mean", "log_median", "log_far", "order", "bias"
-OWN, GAIN, SETTINGS = "own_order", "gain", "settings"
+OWN, GAIN, SETTINGS, MOVED = "own_order", "gain", "settings", "moved"
 """Names of the figures that a version keeps for each number of a row: logarithms of the mean ratio (ratios cut at
 `MOST`), of the median ratio and of its 99 % quantile · rank correlation of targets with the base's answers · mean error
 over the usual mean |error| · rank correlation with the out-of-fold answers of a head of the batch alone · what the
-update gained on its own rows, and what other settings alone cost on trusted rows, see `measure.gained`. One that a
-batch is too small for is left out."""
+update gained on its own rows, and what other settings alone cost on trusted rows, see `measure.gained` · 1 where it
+passed since it is like stopped batches before it: usual is what came since. One that a batch is too small for is left
+out."""
 ROUNDING = 2.0**-14
 """Errors below this, in units, count as this: four steps of the grid."""
 MOST = 20.0
@@ -69,6 +70,11 @@ def sizes(goals: Floats, answers: Floats) -> Floats:
 def recent(a: NumberAssessment) -> list[Tested]:
     """What the last promoted versions remember, newest last: the batches that are usual."""
     return [tested for _, tested in a.past.tested[-a.policy.recent_batches :]]
+
+
+def just_moved(a: NumberAssessment) -> bool:
+    """Whether one of the last few promoted batches showed that the stream has moved."""
+    return any(MOVED in figures for tested in recent(a)[-LAST_OWN:] for figures in tested.figures)
 
 
 def usual_size(a: NumberAssessment) -> Floats | None:
@@ -166,8 +172,8 @@ def chance(a: NumberAssessment, p: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Usual:
-    """The figures of the last promoted batches for number k; where there are none, those of trusted rows as one batch,
-    whose own noise counts then."""
+    """The figures of the last promoted batches for number k, since the stream has moved, if it has; where there are
+    none, those of trusted rows as one batch, whose own noise counts then."""
 
     a: NumberAssessment
     before: Sequence[Mapping[str, float]]
@@ -176,6 +182,7 @@ class Usual:
     @staticmethod
     def of(a: NumberAssessment, k: int) -> Usual:
         kept = [t.figures[k] for t in recent(a) if k < len(t.figures) and MEAN in t.figures[k]]
+        kept = kept[max((place for place, figures in enumerate(kept) if MOVED in figures), default=0) :]
         if kept or a.base is None:
             return Usual(a, kept)
         known = np.isfinite(a.base.on_trusted[:, k])

@@ -31,6 +31,7 @@ from service.learning.number_evaluation.figures import (
     Usual,
     chance,
     figures_of,
+    just_moved,
     outliers,
     own_order,
     ratios,
@@ -66,7 +67,7 @@ def measure(a: NumberAssessment) -> NumberMeasured:
         return NumberMeasured(a.live, [replace(_number(a, k), first=_first(a, k)) for k in range(a.grid.size)], a.sound)
     ratio, figures, part = ratios(a), figures_of(a), len(a.batch) / a.known if a.known else 0.0
     numbers = [_measured(a, k, ratio, figures[k]) for k in range(a.grid.size)]
-    return NumberMeasured(a.live, numbers, a.sound, part, a.fades)
+    return NumberMeasured(a.live, numbers, a.sound, part, a.fades, just_moved(a))
 
 
 def _number(a: NumberAssessment, k: int) -> OneNumber:

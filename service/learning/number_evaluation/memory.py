@@ -10,7 +10,7 @@ import numpy as np
 from service.learning.data.rows import FeatureRows, Ints, hash_order
 from service.learning.ledger.feature_space import Space
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
-from service.learning.number_evaluation.figures import figures_of, ratios
+from service.learning.number_evaluation.figures import MOVED, figures_of, ratios
 from service.learning.number_evaluation.intervals import missed
 from service.learning.number_evaluation.measure import gained
 from service.learning.number_evaluation.usual_errors import error_sums
@@ -21,13 +21,18 @@ MOST_ROWS = 1000
 
 
 def remember(
-    a: NumberAssessment, space: Space, part: Mapping[str, Floats] | None, yardsticks: Mapping[str, Floats]
+    a: NumberAssessment,
+    space: Space,
+    part: Mapping[str, Floats] | None,
+    yardsticks: Mapping[str, Floats],
+    moved: bool = False,
 ) -> Tested:
-    """Remembers an update. part: the intervals of the base · yardsticks [n, k]: what they answer, as targets"""
+    """Remembers an update. part: the intervals of the base · yardsticks [n, k]: what they answer, as targets · moved:
+    it passed since it is like stopped batches before it"""
     batch, numbers = _of_batches_with_rows(a.batch), a.grid.size
     kept = _kept(batch) if a.base is not None else np.zeros(0, np.int64)
     value = a.base.on_batch if a.base is not None else np.full(a.batch_goals.shape, np.nan)
-    error, ratio = a.batch_goals - value, ratios(a)
+    error, ratio, mark = a.batch_goals - value, ratios(a), {MOVED: 1.0} if moved else {}
     judging = batch.judging & np.isfinite(a.candidate.on_batch).all(1)
     trusted = FeatureRows.concat([_bare(a.trusted), _bare(batch.take(judging))])
     own = np.concatenate([a.trusted_goals - a.candidate.on_trusted, (a.batch_goals - a.candidate.on_batch)[judging]])
@@ -38,7 +43,7 @@ def remember(
         value=value[kept],
         error=error[kept],
         ratio=np.full((len(kept), numbers), np.nan) if ratio is None else ratio[kept],
-        figures=tuple(figures | gained(a, k) for k, figures in enumerate(figures_of(a))),
+        figures=tuple(figures | gained(a, k) | mark for k, figures in enumerate(figures_of(a))),
         trusted_batches=trusted.batches,
         trusted_batch=trusted.batch.astype(np.int32),
         trusted_row=trusted.row.astype(np.int32),

@@ -21,6 +21,7 @@ from service.learning.number_evaluation.figures import (
     GAIN,
     MEAN,
     MEDIAN,
+    MOVED,
     ORDER,
     OWN,
     SETTINGS,
@@ -232,6 +233,23 @@ def test_shuffled_batches_are_no_evidence_where_something_always_said_what_targe
     assert stopped is not None
     assert stopped.stopped is None
     assert stream.judged(inputs, shuffled, stopped=again).outcome is Outcome.FAIL
+
+
+def test_once_the_stream_has_moved_usual_is_what_came_since_and_old_rows_may_say_otherwise(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    inputs, targets = batch
+    first = memory_of(stream.assessment(inputs, targets + 9))
+    past = NumberPast([*stream.past, (8, replace(first, figures=({**first.figures[0], MOVED: 1.0},)))])
+    a = stream.assessment(inputs, targets + 10, past=past)
+    assert fired(judge_numbers(measure(a), stream.policy)) == {}
+    beside = measure(a).numbers[0].batch
+    assert beside is not None
+    assert beside.bias.usual == first.figures[0][BIAS]
+    followed = replace(a, candidate=NumberAnswers(farther(a, 1.5), nearer(a, 0.9)))
+    assert fired(judge_numbers(measure(followed), stream.policy)) == {}
+    idle = replace(a, candidate=NumberAnswers(farther(a, 1.5), nearer(a, 1.0)))
+    assert fired(judge_numbers(measure(idle), stream.policy))["forgets"] == "rejected"
 
 
 def test_figures_are_those_of_the_formulas(stream: Stream, batch: tuple[Floats, Floats]) -> None:

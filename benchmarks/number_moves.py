@@ -1,0 +1,75 @@
+"""What becomes of wrong batches that come several times in a row: `benchmarks.gate --numbers --in-a-row 4`.
+
+At some batches of a stream, that batch and the next ones come in one way, with rows of their own, and the gate alone
+decides what goes live; then all of that is forgotten and the stream goes on. After two stopped batches the gate asks
+whether the stream has moved, and some mistakes cannot be told from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.number_gate import EARLY, HARM, RIGHT, VERDICTS, WAYS, model_of
+from benchmarks.streams.numbers import number_stream
+from benchmarks.tables.terminal import table
+
+LIVE = "promoted"
+
+
+@dataclass(frozen=True)
+class InARow:
+    """Batches in one way. verdicts: in their order · rise: of the errors on the next right batch, beside those after as
+    many right ones."""
+
+    stream: str
+    way: str
+    at: int
+    verdicts: list[str]
+    rise: float
+
+    @property
+    def first(self) -> int | None:
+        """Which of them went live first, from 1."""
+        return self.verdicts.index(LIVE) + 1 if LIVE in self.verdicts else None
+
+
+def judged_in_a_row(
+    name: str, folder: Path | None, points: int, method: Mapping[str, Any] | str, seed: int, times: int
+) -> Iterator[InARow]:
+    """Every way, so many times in a row, at so many places of a stream."""
+    stream = number_stream(name, folder)
+    batches = list(stream.batches())
+    chosen = set(np.unique(np.linspace(EARLY + 1, len(batches) - times - 1, points).astype(int)).tolist())
+    with model_of(stream, seed) as model:
+        for at, (inputs, targets) in enumerate(batches[:-times]):
+            usual = 0.0
+            for way, spoil in WAYS.items() if at in chosen else ():
+                with model.aside():
+                    verdicts = list[str]()
+                    for k in range(at, at + times):
+                        wrong = spoil(batches[k][1], np.random.default_rng(k))
+                        made = model.learn_numbers(batches[k][0], wrong, method)
+                        verdicts.append(VERDICTS[made.report.gate.outcome])
+                    rows, truth = batches[at + times]
+                    error = float(np.abs(model.values(rows) - truth).mean())
+                usual = error if way == RIGHT else usual
+                yield InARow(stream.name, way, at, verdicts, error / usual - 1 if usual else 0.0)
+            model.learn_numbers(inputs, targets, method, promote=True)
+
+
+def in_a_row_report(rows: Sequence[InARow]) -> Iterator[str]:
+    """Ways by which of the batches went live first."""
+    times = max(len(row.verdicts) for row in rows)
+    yield f"{', '.join(dict.fromkeys(r.stream for r in rows))}: {len({(r.stream, r.at) for r in rows})} places"
+    columns = ("batches", *(f"live from {k}" for k in range(1, times + 1)), "never", f"next errors +{HARM:.0%}")
+    lines = list[list[str]]()
+    for way in WAYS:
+        of_way = [row for row in rows if row.way == way]
+        counts = [sum(row.first == k for row in of_way) for k in [*range(1, times + 1), None]]
+        lines.append([way, *map(str, counts), str(sum(row.rise > HARM and row.first is not None for row in of_way))])
+    yield table(columns, lines)
