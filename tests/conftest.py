@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,34 @@ LONG = [
     "worker/test_erasure_in_any_order.py",
 ]
 """Files that take ten seconds and more, the longest first: a process that ends with one of them ends alone."""
+
+
+TOGETHER = [
+    [
+        "acceptance/test_challengers.py",
+        "acceptance/test_keeping.py",
+        "acceptance/test_live_moves.py",
+        "acceptance/test_numbers.py",
+        "acceptance/test_permissions.py",
+        "acceptance/test_same_bits.py",
+        "acceptance/test_taking_back.py",
+    ],
+    ["client/test_inputs.py", "client/test_service.py"],
+]
+"""Files that use one service: a process of the run takes all of them, so that it is started once."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """File by file, as --dist loadfile, with files that belong together as one."""
+    from xdist.scheduler import LoadFileScheduling  # not there where tests run in one process
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return next((group[0] for group in TOGETHER if file.removeprefix("tests/") in group), file)
+
+    return Scheduler(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

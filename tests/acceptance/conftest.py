@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +15,9 @@ NewModel = Callable[..., Caller]
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Short delays, so that retries are seen."""
-    with Server(tmp_path_factory.mktemp("shared"), **QUICK) as server:
+def shared(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
+    """Short delays, so that retries are seen. Files that use it stand in TOGETHER of tests/conftest.py."""
+    with Server(tmp_path_factory.mktemp("shared"), migrated=migrated, **QUICK) as server:
         yield server
 
 

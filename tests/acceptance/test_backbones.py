@@ -23,7 +23,7 @@ PHRASES = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("backbones")
     late(folder).write_bytes(Path(weights_of("mobilenet_v3_small")).read_bytes())
     named = {
@@ -31,7 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "resnet34": folder / "gone.safetensors",
         "mobilenet_v3_small": late(folder),
     }
-    with Server(folder, weights=", ".join(f"{name}={file}" for name, file in named.items())) as server:
+    weights = ", ".join(f"{name}={file}" for name, file in named.items())
+    with Server(folder, migrated=migrated, weights=weights) as server:
         yield server
 
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import json
+import shutil
 import struct
 import threading
 import time
@@ -18,7 +19,6 @@ import pytest
 from PIL import Image
 
 from service.contract.inputs import ImageInput, InputSpec, VectorInput
-from service.registry.sql.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.making import make_model, make_version
@@ -42,12 +42,12 @@ Body = Callable[[int], bytes]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
     """A service without a worker, with versions that answer, and a model of many long names."""
     folder = tmp_path_factory.mktemp("costly")
     settings = Settings(data=folder / "data")
     settings.data.mkdir()
-    migrate(settings.database_url)
+    shutil.copy(migrated, settings.data / "tsuika.db")
     runtime = Runtime(settings)
     for name, spec in SPECS.items():
         make_model(runtime, name, spec)
@@ -56,7 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     make_version(runtime, "many", classes=[f"{k:05}" for k in range(5000)])
     make_model(runtime, "names", DIGIT, classes=[f"{k:05}" + "abc" * 65 for k in range(10_000)])
     runtime.close()
-    with Server(folder, worker=False) as server:
+    with Server(folder, worker=False, child_priority="idle") as server:
         with server.client() as client:
             for name in (*SPECS, "many"):  # each is loaded when it is first asked
                 client.post(f"/v1/models/{name}/predictions", json={"inputs": []})

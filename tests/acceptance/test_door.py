@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 import threading
@@ -17,7 +18,6 @@ from typing import Any
 import httpx
 import pytest
 
-from service.registry.sql.database import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.making import make_model
@@ -32,11 +32,12 @@ CHUNKED += b"transfer-encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
     """A service without a worker, with a small limit and an impatient one."""
     folder = tmp_path_factory.mktemp("door")
-    patience = {"body_timeout_seconds": 1, "head_timeout_seconds": 2}
-    with Server(folder, worker=False, max_body_bytes=LIMIT, max_connections=60, **patience) as server:
+    patience = {"body_timeout_seconds": 1, "head_timeout_seconds": 2, "child_priority": "idle"}
+    limits = {"max_body_bytes": LIMIT, "max_connections": 60, **patience}
+    with Server(folder, migrated=migrated, worker=False, **limits) as server:
         with server.client() as client:
             assert client.post("/v1/models", json=MODEL).status_code == 201
         yield server
@@ -359,12 +360,12 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in output
 
 
-def test_a_crash_before_the_answer_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
+def test_a_crash_before_the_answer_loses_nothing_and_counts_nothing_twice(tmp_path: Path, migrated: Path) -> None:
     order = {"inputs": [[1, 2, 3]], "labels": ["a"]}
     key = {"Idempotency-Key": "once"}
     settings = Settings(data=tmp_path / "data")
     settings.data.mkdir()
-    migrate(settings.database_url)
+    shutil.copy(migrated, settings.data / "tsuika.db")
     runtime = Runtime(settings)
     make_model(runtime, "digits")
     runtime.close()

@@ -48,10 +48,10 @@ def kill_server(server: Server) -> None:
     server.restart()
 
 
-def test_erased_rows_are_nowhere_after_real_kills(tmp_path: Path) -> None:
+def test_erased_rows_are_nowhere_after_real_kills(tmp_path: Path, migrated: Path) -> None:
     kills: list[Callable[[Server], None]] = [kill_child, kill_server]
     chance = random.Random(ROUNDS)
-    with Server(tmp_path, **QUICK) as server, Caller(server, "erasing").create() as caller:
+    with Server(tmp_path, migrated=migrated, **QUICK) as server, Caller(server, "erasing").create() as caller:
         [kept] = caller.learn(0)["batches"]
         learned = traces.Learned()
         for k in range(ROUNDS):

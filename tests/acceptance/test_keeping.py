@@ -181,8 +181,8 @@ def test_all_to_none_deletes_and_none_to_all_keeps_what_comes(shared: Server, ne
     invariants.hold(shared.data, [*ids, waits, *later["batches"]])
 
 
-def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(tmp_path: Path) -> None:
-    server = Server(tmp_path, crash_point=POINTS[0], **QUICK)
+def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(tmp_path: Path, migrated: Path) -> None:
+    server = Server(tmp_path, migrated=migrated, crash_point=POINTS[0], **QUICK)
     try:
         with Caller(server, "none") as none, Caller(server, "some") as some:
             batches = {none: none.create(retention="none").batch(1)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ import pytest
 
 from service.contract.requests import CreateModel
 from service.registry import models, updates
-from service.registry.sql.database import Database, migrate
+from service.registry.sql.database import Database
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, RIDGE, SPEC, Caller, blobs, children_of, gone, history, kinds, slow, until
 from tests.running import Server
@@ -26,13 +28,13 @@ AT_ONCE_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
     """It has the model "digits", and dies before it answers its first POST."""
     folder = tmp_path_factory.mktemp("power")
     (folder / "data").mkdir()
-    url = f"sqlite:///{folder / 'data' / 'tsuika.db'}"
-    migrate(url)
-    database = Database(url)
+    file = folder / "data" / "tsuika.db"
+    shutil.copy(migrated, file)
+    database = Database(f"sqlite:///{file}")
     with database.writing() as session:
         models.create(session, CreateModel.model_validate({"name": "digits", "input": SPEC, "method": RIDGE}))
     database.close()

@@ -21,9 +21,9 @@ def lease_of(server: Server, update_id: str) -> float:
         return float(until or 0.0)
 
 
-def test_a_child_that_stands_still_is_ended_although_heartbeats_go_on(tmp_path: Path) -> None:
+def test_a_child_that_stands_still_is_ended_although_heartbeats_go_on(tmp_path: Path, migrated: Path) -> None:
     settings = {**QUICK, "lease_seconds": LEASE, "progress_deadline_seconds": DEADLINE, "retry_delay_seconds": 60}
-    with Server(tmp_path, **settings) as server, Caller(server, "digits") as caller:
+    with Server(tmp_path, migrated=migrated, **settings) as server, Caller(server, "digits") as caller:
         caller.create()
         live = caller.learn(1)["version"]
         batch = caller.batch(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +17,9 @@ LEASE = 2.0
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
     """A service without a worker of its own."""
-    with Server(tmp_path_factory.mktemp("faults"), worker=False, **QUICK) as server:
+    with Server(tmp_path_factory.mktemp("faults"), migrated=migrated, worker=False, **QUICK) as server:
         yield server
 
 

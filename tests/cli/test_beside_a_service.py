@@ -48,9 +48,9 @@ def tsuika(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
     """A service without worker, and a worker beside it; one version of one model."""
-    with Server(tmp_path_factory.mktemp("service"), worker=False) as made:
+    with Server(tmp_path_factory.mktemp("service"), migrated=migrated, worker=False) as made:
         worker = WorkProcess(made, "work")
         try:
             with Client(made.url) as client:

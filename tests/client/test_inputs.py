@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -12,17 +11,10 @@ from PIL import Image
 
 from service.client import Client, InvalidContent, MethodRefused, ledger_digest
 from service.contract.enums import BatchState, UpdateState, Verdict
-from tests.running import Server
 
 VECTOR = {"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}}
 IMAGE = {"kind": "image", "channels": 3, "height": 8, "width": 8}
 RIDGE = {"name": "ridge", "lift": "none"}
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with Server(tmp_path_factory.mktemp("service")) as server, Client(server.url) as made:
-        yield made
 
 
 def corners(seed: int, n: int = 60, classes: int = 3) -> tuple[NDArray[np.float32], list[str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,23 +21,9 @@ from service.client import (
     ledger_digest,
 )
 from service.contract.enums import BatchState, UpdateState, Verdict
-from tests.running import Server
 
-KEY = "a-key-for-tests"
 INPUT = {"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}}
 RIDGE = {"name": "ridge", "lift": "none"}
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Server(tmp_path_factory.mktemp("service"), key=KEY) as server:
-        yield server.url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[Client]:
-    with Client(url, KEY) as made:
-        yield made
 
 
 def rows(seed: int, n: int = 60, classes: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -72,9 +72,9 @@ def test_files_that_are_something_else_are_refused(folder: Path, tmp_path: Path)
 
 
 def test_ninety_columns_are_added_in_one_update(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, migrated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Server(tmp_path) as server:
+    with Server(tmp_path, migrated=migrated) as server:
         few = '{"name": "ridge", "lift": "conv", "width": 8}'
         assert grow.main([str(folder), "--url", server.url, "--rows", "3", "--method", few]) == 0
         output = capsys.readouterr().out

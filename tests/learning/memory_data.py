@@ -165,6 +165,12 @@ class Stream:
         self.history: list[Rows] = []
         self.checkpoint: Checkpoint | None = None
 
+    def fork(self) -> Stream:
+        """Another stream that goes on from here: methods change neither checkpoints nor rows."""
+        made = Stream(self.input, self.architecture, self.files)
+        made.history, made.checkpoint = list(self.history), self.checkpoint
+        return made
+
     def rows(self, inputs: Array, labels: Sequence[str]) -> Rows:
         """A batch as the door would store it."""
         learning: dict[str, int] = {}

@@ -13,6 +13,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
+from service.learning.method import Method
+from service.learning.methods import METHODS
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from tests.learning.memory_data import Stream
@@ -52,6 +54,18 @@ def stream(hidden: Sequence[int] = ()) -> Stream:
     return Stream(
         SPEC, Architecture(backbone=MlpBackbone(name="mlp", hidden=list(hidden))) if hidden else Architecture()
     )
+
+
+def knowing(method: Method, hidden: Sequence[int] = ()) -> Stream:
+    """A model that has learned the rows of the digits 0 to 4 by this method: learned once, a stream for each caller."""
+    return _knowing(method.name, tuple(hidden)).fork()
+
+
+@cache
+def _knowing(method: str, hidden: tuple[int, ...]) -> Stream:
+    made = stream(hidden)
+    made.learn(METHODS[method], *digits().of(OLD)[:2])
+    return made
 
 
 @torch.no_grad()

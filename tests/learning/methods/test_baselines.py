@@ -7,7 +7,7 @@ import torch
 
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.run import Run
-from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, knowing, logits, stream
 
 
 def test_joint_retraining_reaches_what_a_network_can() -> None:
@@ -19,8 +19,7 @@ def test_joint_retraining_reaches_what_a_network_can() -> None:
 
 
 def test_fine_tuning_learns_the_new_and_forgets_the_old() -> None:
-    d, s = digits(), stream([64])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [64])
     before = accuracy(s.checkpoint, *d.of(OLD)[2:])
     s.learn(fine_tune.METHOD, *d.of(NEW)[:2])
     assert accuracy(s.checkpoint, *d.of(NEW)[2:]) > 0.9
@@ -28,8 +27,7 @@ def test_fine_tuning_learns_the_new_and_forgets_the_old() -> None:
 
 
 def test_retraining_brings_back_what_was_forgotten() -> None:
-    d, s = digits(), stream([64])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [64])
     s.learn(fine_tune.METHOD, *d.of(NEW)[:2])
     first = d.of("01")
     learned = s.learn(retrain.METHOD, first.X[:20], first.y[:20])
@@ -39,8 +37,7 @@ def test_retraining_brings_back_what_was_forgotten() -> None:
 
 
 def test_a_batch_of_one_class_trains_one_epoch_and_says_so() -> None:
-    d, s = digits(), stream([64])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [64])
     progress: list[tuple[str, int, int]] = []
     five = d.of("5")
     learned = s.learn(fine_tune.METHOD, five.X, five.y, Run(progress=lambda *p: progress.append(p)))
@@ -57,8 +54,7 @@ def test_a_first_batch_of_one_class_makes_a_version() -> None:
 
 
 def test_rows_that_only_judge_move_no_weight() -> None:
-    d, s = digits(), stream([16])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [16])
     base = s.checkpoint
     assert base is not None
     data = s.data(d.of(OLD).held_X, d.of(OLD).held_y)
@@ -74,8 +70,7 @@ def test_it_never_looks_at_judging_or_selecting_rows(hidden: list[int]) -> None:
     d = digits()
     made = []
     for lie in (False, True):
-        s = stream(hidden)
-        s.learn(retrain.METHOD, *d.of(OLD)[:2])
+        s = knowing(retrain.METHOD, hidden)
         data = s.data(d.X[:200], d.y[:200])
         if lie:
             hidden_rows = ~data.batch.learning

@@ -27,7 +27,7 @@ from service.learning.training.rebalance import (
     shift,
 )
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, knowing, logits, stream
 
 
 def head(*sizes: int, inputs: int = 6) -> GrownLinear:
@@ -134,8 +134,7 @@ def test_an_adjustment_is_given_back_before_the_next_training() -> None:
 
 @pytest.mark.parametrize("exact", [lda.METHOD, ridge.METHOD], ids=["lda", "ridge"])
 def test_a_head_that_goes_on_from_an_exact_one_is_not_adjusted(exact: Method) -> None:
-    d, s = digits(), stream()
-    s.learn(exact, *d.of(OLD)[:2])
+    d, s = digits(), knowing(exact)
     learned = s.learn(fine_tune.METHOD, *d.of(NEW)[:2], balance="adjust")
     assert "balance" not in learned.details
     assert any("adjust was not applied" in note for note in learned.notes)
@@ -143,8 +142,7 @@ def test_a_head_that_goes_on_from_an_exact_one_is_not_adjusted(exact: Method) ->
 
 @pytest.mark.parametrize("how", ["align", "correct", "auto"])
 def test_every_way_is_told_with_its_numbers(how: Balance) -> None:
-    d, s = digits(), stream([64])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [64])
     learned = s.learn(fine_tune.METHOD, *d.of(NEW)[:2], balance=how, epochs=2)
     report = learned.details["balance"]
     assert report["applied"] == ("align" if how == "align" else report["applied"])
@@ -152,8 +150,7 @@ def test_every_way_is_told_with_its_numbers(how: Balance) -> None:
 
 
 def test_correcting_wins_back_old_classes_after_fine_tuning() -> None:
-    d, s = digits(), stream([64])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [64])
     base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
     plain = fine_tune.update(base, data, fine_tune.Params(epochs=6), Run()).checkpoint
     corrected = fine_tune.update(base, data, fine_tune.Params(epochs=6, balance="correct"), Run()).checkpoint
@@ -161,8 +158,7 @@ def test_correcting_wins_back_old_classes_after_fine_tuning() -> None:
 
 
 def test_auto_leaves_a_head_alone_that_favours_nobody() -> None:
-    d, s = digits(), stream([64])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [64])
     base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
     plain = replay.update(base, data, replay.Params(), Run())
     auto = replay.update(base, data, replay.Params(balance="auto"), Run())
@@ -171,8 +167,7 @@ def test_auto_leaves_a_head_alone_that_favours_nobody() -> None:
 
 
 def test_what_new_classes_still_take_is_told_after_the_balance_and_shares_need_old_rows() -> None:
-    d, s = digits(), stream([32])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [32])
     base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
     assert base is not None
     made = {
@@ -186,8 +181,7 @@ def test_what_new_classes_still_take_is_told_after_the_balance_and_shares_need_o
 
 
 def test_protected_scores_keep_their_bits_when_new_columns_are_balanced() -> None:
-    d, s = digits(), stream([32])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [32])
     base, data = s.checkpoint, s.data(*d.of(NEW)[:2])
     assert base is not None
     for how in ("align", "correct", "adjust"):

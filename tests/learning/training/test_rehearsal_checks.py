@@ -12,13 +12,11 @@ from service.learning.methods.rehearse import der_pp, icarl, replay
 from service.learning.run import Run
 from service.learning.training.learner import Learner
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, knowing, stream
 
 
 def prepared(hidden: int = 64) -> Stream:
-    s = stream([hidden])
-    s.learn(retrain.METHOD, *digits().of(OLD)[:2])
-    return s
+    return knowing(retrain.METHOD, [hidden])
 
 
 def noted(notes: tuple[str, ...] | list[str], words: str) -> bool:

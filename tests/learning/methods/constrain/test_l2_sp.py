@@ -11,12 +11,11 @@ from service.learning.methods.freeze import ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData, Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, knowing
 
 
 def prepared(hidden: list[int]) -> tuple[Stream, Checkpoint, MemoryData]:
-    d, s = digits(), stream(hidden)
-    s.learn(retrain.METHOD if hidden else ridge.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD if hidden else ridge.METHOD, hidden)
     new = d.of(NEW)
     assert s.checkpoint is not None
     return s, s.checkpoint, s.data(new.X[:200], new.y[:200])

@@ -20,7 +20,7 @@ from service.learning.methods.rehearse import replay
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, knowing, logits, stream
 
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8, scale=RangeScale(range=(0, 16)))
 
@@ -131,8 +131,7 @@ def test_other_methods_go_on_from_it() -> None:
 
 
 def test_where_no_extractor_was_trained_it_is_refused_with_the_remedy() -> None:
-    d, s = digits(), stream()
-    s.learn(ridge.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(ridge.METHOD)
     with pytest.raises(MethodRefused, match="mlp"):
         branch.METHOD.check(s.checkpoint, s.data(d.X[:9], d.y[:9]), branch.Params())
 

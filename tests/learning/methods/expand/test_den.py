@@ -18,12 +18,11 @@ from service.learning.methods.freeze import linear_probe, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, logits, stream
+from tests.learning.samples import NEW, OLD, Floats, accuracy, digits, knowing, logits, stream
 
 
 def prepared(hidden: list[int]) -> tuple[Stream, Checkpoint]:
-    d, s = digits(), stream(hidden)
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    s = knowing(retrain.METHOD, hidden)
     assert s.checkpoint is not None
     return s, s.checkpoint
 
@@ -193,8 +192,7 @@ def test_stamps_say_what_each_class_sees() -> None:
 
 
 def test_hidden_layers_of_a_head_can_grow_too() -> None:
-    d, s = digits(), stream()
-    s.learn(ridge.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(ridge.METHOD)
     s.learn(linear_probe.METHOD, d.of(OLD).X[:300], d.of(OLD).y[:300], hidden=[48])
     base = s.checkpoint
     assert base is not None

@@ -15,15 +15,14 @@ from service.learning.methods.baseline import retrain
 from service.learning.methods.freeze import lda, linear_probe, ridge
 from service.learning.training import learner
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, knowing, stream
 
 JOINT = 0.965
 """What a network trained on all rows together reaches on these digits."""
 
 
 def two_steps(first: Method, backbone: list[int], **params: Any) -> tuple[Stream, Learned]:
-    d, s = digits(), stream(backbone)
-    s.learn(first, *d.of(OLD)[:2])
+    d, s = digits(), knowing(first, backbone)
     return s, s.learn(linear_probe.METHOD, *d.of(NEW)[:2], **params)
 
 
@@ -47,8 +46,7 @@ def test_without_pseudo_features_more_of_the_old_classes_is_lost() -> None:
 
 
 def test_the_trunk_keeps_its_bits_and_the_feature_space_its_grid() -> None:
-    d, s = digits(), stream([64])
-    s.learn(retrain.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(retrain.METHOD, [64])
     base = s.checkpoint
     assert base is not None
     got = s.learn(linear_probe.METHOD, *d.of(NEW)[:2]).checkpoint
@@ -60,8 +58,7 @@ def test_the_trunk_keeps_its_bits_and_the_feature_space_its_grid() -> None:
 
 
 def test_the_lifts_of_an_exact_head_stay() -> None:
-    d, s = digits(), stream()
-    s.learn(ridge.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(ridge.METHOD)
     base = s.checkpoint
     assert base is not None
     got = s.learn(linear_probe.METHOD, *d.of(NEW)[:2]).checkpoint
@@ -86,8 +83,7 @@ def test_a_new_head_without_stand_ins_is_refused() -> None:
 
 
 def test_one_row_of_a_new_class_is_learned_beside_the_others() -> None:
-    d, s = digits(), stream()
-    s.learn(ridge.METHOD, *d.of(OLD)[:2])
+    d, s = digits(), knowing(ridge.METHOD)
     seven = d.of("7")
     s.learn(linear_probe.METHOD, seven.X[:1], seven.y[:1])
     assert accuracy(s.checkpoint, seven.X[:1], ["7"]) == 1

@@ -16,12 +16,11 @@ from service.learning.training.fit import Labelled, Step
 from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
 from tests.learning.memory_data import Stream
-from tests.learning.samples import NEW, OLD, accuracy, digits, logits, stream
+from tests.learning.samples import NEW, OLD, accuracy, digits, knowing, logits
 
 
 def prepared(hidden: int = 64) -> tuple[Stream, Checkpoint]:
-    s = stream([hidden])
-    s.learn(retrain.METHOD, *digits().of(OLD)[:2])
+    s = knowing(retrain.METHOD, [hidden])
     assert s.checkpoint is not None
     return s, s.checkpoint
 
