@@ -24,29 +24,31 @@ sys.dont_write_bytecode = False
 guard.start()
 
 LONG = [
-    "learning/test_conformance.py",
-    "acceptance/test_power.py",
-    "acceptance/test_keeping.py",
-    "acceptance/test_worker_faults.py",
     "acceptance/test_taking_back.py",
-    "acceptance/test_door.py",
+    "acceptance/test_power.py",
+    "learning/test_conformance.py",
     "test_package.py",
-    "api/test_large_bodies.py",
-    "test_readme.py",
+    "acceptance/test_worker_faults.py",
+    "learning/backbones/test_learning.py",
     "client/test_inputs.py",
-    "acceptance/test_live_moves.py",
+    "test_readme.py",
+    "acceptance/test_costly_bodies.py",
+    "learning/gate/test_verdicts.py",
+    "acceptance/test_door.py",
     "acceptance/test_backbones.py",
     "acceptance/test_erasing.py",
-    "learning/backbones/test_learning.py",
-    "learning/gate/test_verdicts.py",
-    "benchmarks/test_benchmarks.py",
     "acceptance/test_progress.py",
-    "acceptance/test_costly_bodies.py",
-    "cli/test_beside_a_service.py",
-    "client/test_service.py",
     "worker/test_erasure_in_any_order.py",
+    "learning/methods/expand/test_den.py",
+    "benchmarks/test_benchmarks.py",
+    "cli/test_beside_a_service.py",
+    "api/test_large_bodies.py",
+    "learning/training/test_unfreezing.py",
+    "worker/test_learned_twice.py",
+    "examples/test_cifar.py",
 ]
-"""Files that take ten seconds and more, the longest first: a process that ends with one of them ends alone."""
+"""Files, or files of TOGETHER, that take five seconds and more with what they start, the longest first: a process that
+ends with one of them ends alone."""
 
 
 TOGETHER = [

@@ -45,6 +45,10 @@ class MemoryData:
         self.input, self.architecture, self.batch = input, architecture, batch
         self.unlabelled = Rows.empty(input.shape).inputs if unlabelled is None else unlabelled
         self.base_rows = sorted(base_rows, key=lambda rows: rows.batches)
+        self._ledgers: dict[tuple[str, tuple[str, ...]], Ledger] = {}
+        """By space and batches: added up once, as the worker does."""
+        self._grown: dict[tuple[str, tuple[str, ...], Rows], Ledger] = {}
+        """By space, batches, and the rows of the update."""
 
     @property
     def known_rows(self) -> int:
@@ -83,16 +87,22 @@ class MemoryData:
         return Rows.concat([Rows.empty(self.input.shape), *self.base_rows])
 
     def ledger(self, space: Space) -> Ledger:
-        ledger = Ledger.empty(space)
-        for rows in self.base_rows:
-            ledger = ledger.with_entry(in_space(rows, space))
-        return ledger
+        key = space.id, self.known_batches
+        if key not in self._ledgers:
+            ledger = Ledger.empty(space)
+            for rows in self.base_rows:
+                ledger = ledger.with_entry(in_space(rows, space))
+            self._ledgers[key] = ledger
+        return self._ledgers[key]
 
     def entry(self, space: Space) -> FeatureRows:
         return in_space(self.batch, space)
 
     def grown(self, space: Space) -> Ledger:
-        return self.ledger(space).with_entry(self.entry(space))
+        key = space.id, self.known_batches, self.batch
+        if key not in self._grown:
+            self._grown[key] = self.ledger(space).with_entry(self.entry(space))
+        return self._grown[key]
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         source = {rows.batches[0]: rows.sources[0] for rows in [*self.base_rows, self.batch] if len(rows)}

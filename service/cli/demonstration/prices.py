@@ -16,7 +16,7 @@ from service.errors import TsuikaError
 
 Floats = NDArray[np.float64]
 
-WEEKS, HOURS = 18, 168
+WEEKS, HOURS = 12, 168
 LAST_WEEK = 5
 """The column that holds the price of the same hour a week before."""
 INPUT = {"kind": "vector", "size": 6}
