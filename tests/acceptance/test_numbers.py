@@ -33,6 +33,13 @@ def send(caller: Caller, inputs: Any, targets: Any, **fields: Any) -> dict[str, 
     return done
 
 
+def promoted(caller: Caller, seed: int) -> dict[str, Any]:
+    """An update of honest rows, which must go live: a rollback leads to the version before it."""
+    done = send(caller, *rows(seed))
+    assert done["verdict"] == "promoted", done["report"]["gate"]
+    return done
+
+
 def made(server: Server, name: str, **fields: Any) -> Caller:
     caller = Caller(server, name)
     body = {"name": name, "input": {"kind": "vector", "size": SIZE}, "target": TARGET, **fields}
@@ -103,11 +110,9 @@ def test_what_is_taken_back_was_never_there_and_a_rollback_is_one_call(shared: S
         made(shared, "numbers.with", method=exact) as with_it,
         made(shared, "numbers.without", method=exact) as without,
     ):
-        send(with_it, *rows(1))
-        second = send(with_it, *rows(2))
-        send(with_it, *rows(3))
-        send(without, *rows(1))
-        send(without, *rows(3))
+        _, second, _ = (promoted(with_it, seed) for seed in (1, 2, 3))
+        for seed in (1, 3):
+            promoted(without, seed)
         error = mae(with_it)
         back = with_it.ok("POST", f"{with_it.path}/rollback", {"reason": "to see"})
         assert back["live_version"] == 2
