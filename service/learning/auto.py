@@ -32,6 +32,8 @@ kept back, as often as not. A first version tries it on every lift, none include
 EXACT_ON_TABLES = {"name": "ridge"}
 """On tables ridge alone: classes are few and noisy there, and discriminants shrink too little. Without them AUC was
 0.003 to 0.019 higher on five tables."""
+NUMBERS = {"name": "ridge", "decay": "search"}
+"""The exact head where targets are numbers."""
 FEW_KNOWN = 20
 """Rows of a class below which only the head of a trained net is touched where no old row is kept."""
 IMPORTED_STRENGTH, IMPORTED_STIFFLY = 0.1, 1.0
@@ -131,12 +133,48 @@ class _Table:
         return self._known_classes()
 
     def _numbers(self) -> Choice:
-        """The exact head alone learns numbers; it says so itself where a request asks for what is of classes."""
-        asked = {"stable_scores": True} if self.params.stable_scores else {}
+        """The exact head, unless a net is named or was brought in; it refuses itself what a request asks of classes."""
+        if self.params.stable_scores:
+            return Choice(NUMBERS | {"stable_scores": True}, "auto: targets that are numbers; the exact head.")
+        if self.around.keeps and self._brought_in():
+            choice = Choice(
+                {"name": "replay"},
+                "auto: a net that a challenger brought in; it goes on as long as it beats the exact head.",
+                *self._retraining(),
+            )
+            return replace(choice, unless=NUMBERS | {"features": "input"})
+        if self.around.keeps and self._trains():
+            return self._net_of_numbers()
         return Choice(
-            {"name": "ridge", "decay": "search"} | asked,
+            NUMBERS,
             "auto: targets that are numbers; the exact head over everything, and older batches count less, as far as "
             "that helped.",
+            *self._retraining(),
+        )
+
+    def _trains(self) -> bool:
+        """Whether the model names a net that is trained here, which serves, or nothing does yet."""
+        named = not isinstance(self.data.architecture.backbone, IdentityBackbone | PretrainedBackbone)
+        return self.trained or (named and self.base is None)
+
+    def _net_of_numbers(self) -> Choice:
+        name = self.data.architecture.backbone.name
+        if self.base is None:
+            return Choice(
+                {"name": "retrain"},
+                f"auto: targets that are numbers, and a first version of a model that names a backbone; its {name} is "
+                "trained.",
+            )
+        if self.data.kept_rows:
+            return Choice(
+                {"name": "replay"},
+                "auto: targets that are numbers, a trained net, and old rows are kept; they are learned again beside.",
+                *self._retraining(),
+            )
+        return Choice(
+            {"name": "l2_sp"},
+            "auto: targets that are numbers, a trained net, and no old row is kept; weights are held near where they "
+            "were.",
         )
 
     def _imported(self) -> Choice:

@@ -59,3 +59,27 @@ def test_a_network_that_does_better_goes_live_and_one_that_does_not_leaves_no_ve
     assert (second["state"], second["version"], second["verdict"]) == ("succeeded", None, None)
     assert "did not win" in second["why"]
     assert linear.versions() == [1]
+
+
+def test_a_network_that_is_less_far_off_takes_over_numbers_and_learns_on(shared: Server, new_model: NewModel) -> None:
+    caller = new_model(input=SPEC, method={"name": "auto"}, target={"kind": "number"})
+
+    def send(seed: int, rows: int) -> dict[str, Any]:
+        X = np.random.default_rng(seed).uniform(-1, 1, (rows, 12)).round(3)
+        body = {"inputs": X.tolist(), "targets": (20 + 10 * X[:, 0] * X[:, 1]).round(3).tolist()}
+        return caller.end(caller.ok("POST", f"{caller.path}/updates?wait=60", body)["id"])
+
+    first = send(0, ROWS)
+    assert (first["method"]["name"], first["verdict"]) == ("ridge", "promoted")
+    second = challenger(caller, first["id"])
+    assert (second["method"]["name"], second["verdict"], second["version"]) == ("retrain", "promoted", 2), second["why"]
+    assert "rows kept back for choosing" in second["why"]
+    report = second["report"]
+    assert report["before"]["rows"] == report["after"]["rows"] > 200
+    assert report["after"]["mae"] < 0.8 * report["before"]["mae"]
+    assert report["cost"]["rows"] == ROWS
+    assert caller.live() == 2
+    third = send(1, 200)
+    assert third["verdict"] == "promoted", third["report"]["gate"]["why"]
+    assert third["method"]["name"] == "replay", third["why"]
+    assert third["report"]["tested"]["rows"] == 200

@@ -154,6 +154,32 @@ def test_numbers_are_learned_by_the_exact_head_whose_decay_is_searched() -> None
     assert asked.request["stable_scores"], "ridge refuses it by name"
 
 
+def test_numbers_of_a_model_that_names_a_net_are_learned_by_it_where_rows_are_kept() -> None:
+    stream = NumberStream(SPEC, architecture=MLP)
+    X, _ = rows("ab", 30)
+    offered = stream.offered(X, X[:, 0])
+    assert auto(None, offered).request == {"name": "retrain"}
+    assert auto(None, offered, around=Surroundings(keeps=False)).request["name"] == "ridge"
+    stream.learns_by("retrain", offered, epochs=1)
+    data = stream.offered(X, X[:, 0])
+    assert auto(stream.checkpoint, data).request == {"name": "replay"}
+    data.kept_rows = 0
+    assert auto(stream.checkpoint, data).request == {"name": "l2_sp"}
+
+
+def test_a_net_challenges_the_exact_head_of_numbers_and_goes_on_while_it_beats_it() -> None:
+    stream = NumberStream(SPEC)
+    X = np.random.default_rng(0).normal(size=(2000, SPEC.size)).astype(np.float32)
+    data = stream.offered(X, X[:, 0])
+    first = auto(None, data)
+    assert (first.request["name"], first.challenger and first.challenger["name"]) == ("ridge", "retrain")
+    assert auto(None, data, AutoParams(budget_seconds=0)).challenger is None
+    stream.learns_by("retrain", data, epochs=1, backbone={"name": "mlp", "hidden": [4]})
+    went_on = auto(stream.checkpoint, stream.offered(X, X[:, 0]))
+    assert went_on.request == {"name": "replay"}
+    assert went_on.unless == {"name": "ridge", "decay": "search", "features": "input"}
+
+
 def test_tables_are_learned_by_ridge_alone() -> None:
     """Discriminants shrink too little where classes are few and noisy."""
     data = MemoryData(SHOP, Architecture(), [], class_rows("bat_0", shop(30)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.contract.number_report import AnyReport
 from service.contract.policy import GatePolicy
-from service.contract.report import Cost, Older
+from service.contract.report import Cost, Older, Report
 from service.learning.backbones import bounded
 from service.learning.data.sides import parted
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment, Past, remember
 from service.learning.evaluation.backbone_note import backbone_note
+from service.learning.evaluation.challenge import compare
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.evaluation.report import assess
@@ -67,6 +68,27 @@ class Candidate:
     ledger_digest: str | None
 
 
+class AnyBout(Protocol):
+    """How a challenger and a champion did on the same rows."""
+
+    @property
+    def won(self) -> bool:
+        """Whether the challenger is better by more than a margin, and not by luck."""
+        ...
+
+    def sentence(self, name: str, champion: str = "what serves") -> str:
+        """Says how both did, and what it takes to win."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """The version that a challenger must beat, and the one that both were learned on."""
+
+    checkpoint: Checkpoint
+    base: Checkpoint | None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UpdateContext(ABC):
     """What surrounds an update, whatever its targets are: number of the live version, and when it began. Each kind of
@@ -81,6 +103,19 @@ class UpdateContext(ABC):
     @abstractmethod
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         """Judges a version against the base on trusted rows and on the update's own."""
+
+    @abstractmethod
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> AnyBout:
+        """Compares both on the selecting rows of history and batch, which neither has learned. Reads the history."""
+
+    @abstractmethod
+    def examine_challenger(
+        self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run
+    ) -> Candidate:
+        """Judges a challenger against the champion, on the trusted rows of all that both learned.
+
+        `data`: the update's · `everything`: the same batches, none of them new
+        """
 
     def cost(self, base: Checkpoint | None, learned: Learned, data: Data) -> Cost:
         """What the update has cost until now."""
@@ -98,6 +133,28 @@ class Context(UpdateContext):
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine(base, learned, data, run, self)
+
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> AnyBout:
+        return compare(champion, challenger, data, run)
+
+    def examine_challenger(
+        self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run
+    ) -> Candidate:
+        """The evidence of their rows is that of the champion's report, the newest that the lineage remembers. A
+        champion with weights from elsewhere learned rows that are not here: then the challenger is judged as it was,
+        against their base on the update's rows."""
+        if foreign(champion.checkpoint):
+            before = replace(self.past, evidence=self.past.evidence[:-1])
+            return examine(champion.base, learned, data, run, replace(self, past=before))
+        candidate = examine(champion.checkpoint, replace(learned, out_of_fold=None), everything, run, self)
+        report = candidate.report
+        assert isinstance(report, Report)
+        evidence = self.past.evidence[-1] if self.past.evidence else {}
+        changes = {
+            "cost": report.cost.model_copy(update={"rows": len(data.batch)}),
+            "batch": report.batch.model_copy(update={"evidence": dict(evidence)}),
+        }
+        return replace(candidate, report=report.model_copy(update=changes))
 
 
 def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, context: Context) -> Candidate:

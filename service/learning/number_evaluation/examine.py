@@ -12,10 +12,10 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import FeatureRows, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.examine import HALF, Candidate, UpdateContext, ledger_space
+from service.learning.evaluation.examine import HALF, Candidate, Champion, UpdateContext, ledger_space
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.gate.number_gate import follows, judge_numbers
-from service.learning.ledger.batch_weights import BatchWeights, aged
+from service.learning.ledger.batch_weights import aged
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
@@ -23,6 +23,7 @@ from service.learning.network.input_scale import declared_scale, load_scale
 from service.learning.network.scale_notes import scale_notes
 from service.learning.number_evaluation.answers import base_answers, candidate_answers
 from service.learning.number_evaluation.assessment import NumberAssessment, NumberPast, Tested
+from service.learning.number_evaluation.challenge import NumberBout, compare_numbers, weights_of
 from service.learning.number_evaluation.errors import Part
 from service.learning.number_evaluation.figures import recent
 from service.learning.number_evaluation.intervals import LEAST_ROWS, IntervalErrors, enough, interval_part, latest
@@ -52,6 +53,17 @@ class NumberContext(UpdateContext):
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine_numbers(base, learned, data, run, self)
 
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberBout:
+        return compare_numbers(champion, challenger, data, run)
+
+    def examine_challenger(
+        self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run
+    ) -> Candidate:
+        learned = replace(learned, out_of_fold=None, without=None)
+        candidate = examine_numbers(champion.checkpoint, learned, everything, run, self)
+        cost = candidate.report.cost.model_copy(update={"rows": len(data.batch)})
+        return replace(candidate, report=candidate.report.model_copy(update={"cost": cost}))
+
 
 def examine_numbers(
     base: Checkpoint | None, learned: Learned, data: Data, run: Run, context: NumberContext
@@ -66,7 +78,7 @@ def examine_numbers(
     last = context.policy.recent_batches if context.policy.trusted == "recent" else None
     rows = ExamRows(data, space, ledger, last=last)
     after, before = rows.answered_by(learned.checkpoint), rows.answered_by(base) if base is not None else None
-    weights = _weights(learned.checkpoint)
+    weights = weights_of(learned.checkpoint)
     trusted = _still_true(rows.trusted, aged(weights.decay, data.weighted_batches(weights)))
     same = rows.answered_by(learned.without) if learned.without is not None and base is not None else None
     answered = _Answered(rows, after, before, same, trusted, distinct(rows.batch))
@@ -123,7 +135,7 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
     rows, trusted, batch = answered.rows, answered.trusted, answered.batch
     space, grid = rows.space, _grid(rows.space)
     own: FeatureRows = rows.batch.take(batch)
-    goals, decay = goals_in_units(own, grid), _weights(learned.checkpoint).decay
+    goals, decay = goals_in_units(own, grid), weights_of(learned.checkpoint).decay
     candidate = candidate_answers(answered.after, learned, grid.size, trusted, batch)
     a = NumberAssessment(
         policy=context.policy,
@@ -141,7 +153,7 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
         stopped=context.stopped,
         sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
         known=_known(rows.data, len(own), decay),
-        fades=decay < 1 and answered.before is not None and _weights(answered.before.version).decay < 1,
+        fades=decay < 1 and answered.before is not None and weights_of(answered.before.version).decay < 1,
     )
     if a.base is None:
         return a
@@ -152,11 +164,6 @@ def _known(data: Data, rows: int, decay: float) -> int:
     """Rows that the base has learned, as they count beside so many new ones: with a decay all batches before count no
     more than decay / (1 - decay) such as this one."""
     return data.known_rows if decay == 1 else min(data.known_rows, round(rows * decay / (1 - decay)))
-
-
-def _weights(version: Checkpoint) -> BatchWeights:
-    exact = version.layout.exact
-    return BatchWeights(exact.decay, exact.source_weights) if exact is not None else BatchWeights()
 
 
 def _still_true(trusted: FeatureRows, counts: Mapping[str, float]) -> Ints:

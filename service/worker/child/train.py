@@ -16,7 +16,7 @@ from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
 from service.learning.evaluation.cost import retraining_cost
-from service.learning.evaluation.examine import Candidate, Context, UpdateContext
+from service.learning.evaluation.examine import Candidate, Champion, UpdateContext
 from service.learning.imported_classes import refuse_to_forget
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Learned
@@ -30,7 +30,7 @@ from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Shard
-from service.worker.child.challenger import Champion, better, challenge, examine_challenger, within_budget
+from service.worker.child.challenger import better, challenge, within_budget, without_first_notes
 from service.worker.child.load import context_of, load
 from service.worker.child.method_choice import Chosen, choose, surroundings_of
 from service.worker.child.model_store import Memory, ModelStore
@@ -139,15 +139,14 @@ def _learn(
     context = replace(context, retraining=retraining_cost(base, data, epochs))
     refuse_to_forget(chosen.method, base, data)
     learned = learn(base, data, chosen.method, chosen.params, run)
-    learned, chosen = better(base, data, learned, chosen, run)
+    learned, chosen = better(base, data, learned, chosen, run, context)
     if assignment.champion is None:
         return Execution(context.examine(base, learned, data, run), data, chosen)
-    assert isinstance(context, Context), "networks challenge heads of classes alone"
     champion = Champion(load(assignment.champion, model_store.store), base)
-    chosen, lost = challenge(champion, learned.checkpoint, data, chosen, run)
+    chosen, lost = challenge(champion, learned.checkpoint, data, chosen, run, context)
     everything = StoredData(model_store, assignment, data.learned, [], run)
     context = replace(context, live=assignment.champion.number)
-    candidate = examine_challenger(champion, learned, data, everything, run, context)
+    candidate = context.examine_challenger(champion, without_first_notes(learned), data, everything, run)
     return Execution(candidate, data, chosen, lost)
 
 

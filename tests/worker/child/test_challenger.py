@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import VectorInput
+from service.contract.report import Report
 from service.learning.data.rows import Rows
-from service.learning.evaluation.examine import Context
+from service.learning.evaluation.examine import Champion, Context
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
 from service.learning.update import learn
-from service.worker.child.challenger import Champion, better, examine_challenger
+from service.worker.child.challenger import better
 from service.worker.child.method_choice import choose
 from tests.learning.memory_data import MemoryData, Stream
 
@@ -43,7 +44,7 @@ def test_the_net_stays_where_it_is_better_and_else_the_exact_head_takes_over(
     chosen = choose({"name": "auto"}, base, data)
     assert (chosen.method.name, chosen.rival is not None) == ("replay", True)
     learned = learn(base, data, chosen.method, chosen.params, Run())
-    made, taken = better(base, data, learned, chosen, Run())
+    made, taken = better(base, data, learned, chosen, Run(), Context())
     assert taken.method.name == method, taken.why
     assert "replay answers" in taken.why
     assert "rows kept back for choosing, ridge" in taken.why
@@ -66,7 +67,8 @@ def test_a_challenger_is_judged_by_trusted_rows_or_where_those_are_elsewhere_by_
     champion = learn(base, data, *resolve({"name": "fine_tune", "epochs": 1}), Run()).checkpoint
     everything = MemoryData(SPEC, data.architecture, [*data.base_rows, data.batch], Rows.empty((12,)))
     learned = learn(base, data, *resolve({"name": "retrain", "epochs": 2, **NET}), Run())
-    report = examine_challenger(Champion(champion, base), learned, data, everything, Run(), Context(live=2)).report
+    report = Context(live=2).examine_challenger(Champion(champion, base), learned, data, everything, Run()).report
+    assert isinstance(report, Report)
     assert report.before is not None
     assert report.cost.rows == 400
     compared = report.gate.rules[10].why

@@ -1,0 +1,99 @@
+"""Compares a challenger with what serves where targets are numbers: both answer rows kept back for choosing.
+
+Neither has learned those rows: an exact version answers by the head of its learning folds alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from service.learning.data.rows import Rows, bounded
+from service.learning.evaluation.examine import HALF
+from service.learning.ledger.batch_weights import BatchWeights, aged
+from service.learning.ledger.feature_space import Space, feature_blocks
+from service.learning.method import Data
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import build
+from service.learning.number_evaluation.assessment import Floats
+from service.learning.number_heads.equations import NumberHead, number_head
+from service.learning.run import Run
+from service.learning.statistics import signed_rank
+
+MARGIN = 0.02
+"""Part of the mean error that a challenger must save."""
+DOUBT = 0.05
+"""Largest chance that it was luck."""
+
+
+@dataclass(frozen=True)
+class NumberBout:
+    """Mean errors of both on the same rows, in the targets' own unit; of several numbers over the champion's. `p`: the
+    chance of so clear a win where there is no difference."""
+
+    rows: int
+    champion: float
+    challenger: float
+    p: float
+
+    @property
+    def won(self) -> bool:
+        """Whether the challenger is better by more than a margin, and not by luck."""
+        return self.challenger < (1 - MARGIN) * self.champion and self.p < DOUBT
+
+    def sentence(self, name: str, champion: str = "what serves") -> str:
+        """Says how both did, and what it takes to win."""
+        return (
+            f"{name} is off by {self.challenger:.4g} on {self.rows} rows kept back for choosing, {champion} by "
+            f"{self.champion:.4g} (p = {self.p:.2g}); it takes more than {MARGIN:.0%} less and p < {DOUBT:g} to win."
+        )
+
+
+def compare_numbers(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberBout:
+    """Compares both on the selecting rows of history and batch that still count for the champion, bounded by source.
+    Reads the history."""
+    weights = weights_of(champion)
+    counts = aged(weights.decay, data.weighted_batches(weights))
+    kept = Rows.concat([data.kept(), data.batch])
+    count = np.array([counts.get(batch, 0.0) >= HALF for batch in kept.batches], bool)
+    rows = bounded(kept.take(kept.selecting & count[kept.batch]) if len(kept) else kept, by_source=True)
+    if not len(rows):
+        return NumberBout(0, 0.0, 0.0, 1.0)
+    before, after = (np.abs(_values(version, rows, data, run) - rows.targets) for version in (champion, challenger))
+    usual = before.mean(0) if before.shape[1] > 1 else np.ones(1)
+    before, after = ((errors / np.where(usual > 0, usual, 1.0)).mean(1) for errors in (before, after))
+    return NumberBout(len(rows), float(before.mean()), float(after.mean()), signed_rank(before - after))
+
+
+def weights_of(version: Checkpoint) -> BatchWeights:
+    """What batches count for an exact head; all alike for a net."""
+    exact = version.layout.exact
+    return BatchWeights(exact.decay, exact.source_weights) if exact is not None else BatchWeights()
+
+
+def _values(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Floats:
+    """What a version answers, as targets. -> [n, k]"""
+    network, grid = build(version), version.layout.numbers
+    assert grid is not None, "versions of numbers have their grid"
+    head = _unselected(version, data)
+    answers = np.zeros((len(rows), grid.size))
+    for places, h in feature_blocks(network, rows.inputs):
+        run.check()
+        if head is not None:
+            answers[places] = h.double().numpy() @ head.weight.T + head.bias
+        else:
+            with torch.no_grad():
+                answers[places] = network.logits(h).double().numpy()
+    return grid.targets(grid.value(answers), rows.inputs)
+
+
+def _unselected(version: Checkpoint, data: Data) -> NumberHead | None:
+    """An exact version's head without the rows that choose; None: a trained one never learned them."""
+    exact, grid = version.layout.exact, version.layout.numbers
+    if exact is None or exact.alpha is None or grid is None:
+        return None
+    space, weights = Space.of(version), weights_of(version)
+    whole = data.grown(space) if weights.plain else data.weighted(space, weights)
+    return number_head(whole.learn, grid.size, space.shift, exact.alpha)
