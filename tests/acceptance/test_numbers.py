@@ -171,6 +171,9 @@ def test_a_net_is_trained_judged_served_and_taken_back(shared: Server) -> None:
             assert done["report"]["method"]["loss"] == "huber"
             assert 2 < done["report"]["method"]["delta"][0] < 20, "noise of 3, and what a line misses"
             batches += done["batches"]
+            answer = caller.ok("POST", f"{caller.path}/predictions", {"inputs": rows(9)[0]})["predictions"]
+            inside = [p["interval"][0] <= y <= p["interval"][1] for p, y in zip(answer, rows(9)[1], strict=True)]
+            assert np.mean(inside) > 0.7, "from the first version on"
         assert mae(caller) < 12
         report = caller.version(3)["report"]
         assert report["tested"]["rows"] == 600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale, load_scale
 from service.learning.network.scale_notes import scale_notes
 from service.learning.number_evaluation.answers import base_answers, candidate_answers
-from service.learning.number_evaluation.assessment import NumberAssessment, NumberPast, Tested
+from service.learning.number_evaluation.assessment import Floats, NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.challenge import NumberBout, compare_numbers, weights_of
 from service.learning.number_evaluation.errors import Part
 from service.learning.number_evaluation.figures import recent
@@ -93,7 +93,12 @@ def examine_numbers(
     gate = judge_numbers(measured, context.policy)
     moved = follows(measured, context.policy, gate) > 0
     memory = remember(assessment, space, base_part, yardsticks, moved)
-    made, note = _with_intervals(learned.checkpoint, data, space, [*(t for _, t in past.tested), memory])
+    made, note = _with_intervals(
+        learned.checkpoint,
+        [*(t for _, t in past.tested), memory],
+        frozenset(data.known_batches) | frozenset(data.batch.batches),
+        lambda: _unmade_errors(learned.checkpoint, data, space, assessment),
+    )
     exact = made.layout.exact
     gone = lacking(ledger, data.known_rows)
     report = number_report(
@@ -187,18 +192,18 @@ def _space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
 
 
 def _with_intervals(
-    version: Checkpoint, data: Data, space: Space, tested: list[Tested]
+    version: Checkpoint, tested: list[Tested], known: frozenset[str], unmade: Callable[[], tuple[Floats, Floats]]
 ) -> tuple[Checkpoint, list[str]]:
     """The version with its intervals, where errors are enough for them, and a note where they say less than they
-    will."""
+    will. unmade: `_unmade_errors` of the known batches"""
     if not version.outputs:
         return version, []
     errors, notes = latest(tested), list[str]()
     if not enough(errors):
-        known = frozenset(data.known_batches) | frozenset(data.batch.batches)
-        errors = IntervalErrors(*left_out_errors(version, data, space), known, made=False)
+        errors = IntervalErrors(*unmade(), known, made=False)
+        kind = "leave-one-out errors" if version.layout.exact is not None else "errors on rows kept back"
         notes = [
-            "Intervals are of leave-one-out errors until two batches were answered before they were learned: they hold "
+            f"Intervals are of {kind} until two batches were answered before they were learned: they hold "
             "for rows like these, and less once rows change."
         ]
     part = interval_part(errors)
@@ -206,6 +211,20 @@ def _with_intervals(
         return version, [f"Values have no interval yet: that takes {LEAST_ROWS} rows."]
     parts = {**version.parts, INTERVAL: part}
     return replace(version, parts=parts, learned={**version.learned, INTERVAL: errors.batches}), notes
+
+
+def _unmade_errors(
+    version: Checkpoint, data: Data, space: Space, assessment: NumberAssessment
+) -> tuple[Floats, Floats]:
+    """Values and errors (goal - value) in units until errors were really made: leave-one-out ones of an exact head, of
+    a net those on rows that it did not learn. -> [n, k], [n, k]"""
+    if version.layout.exact is not None:
+        return left_out_errors(version, data, space)
+    answers = assessment.candidate
+    value = np.concatenate([answers.on_trusted, answers.on_batch])
+    error = np.concatenate([assessment.trusted_goals, assessment.batch_goals]) - value
+    answered = np.isfinite(value).all(1)
+    return value[answered], error[answered]
 
 
 def _part(tensors: Mapping[str, Tensor] | None) -> Part | None:

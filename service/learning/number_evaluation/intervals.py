@@ -36,7 +36,7 @@ NONE = 255
 @dataclass(frozen=True, eq=False)
 class IntervalErrors:
     """What intervals are made of. value, error [n, k] in units · batches: those that they are of · made: really made on
-    batches to come; else leave-one-out errors."""
+    batches to come; else leave-one-out errors, or those on rows kept back."""
 
     value: Floats
     error: Floats
