@@ -91,7 +91,7 @@ def test_a_column_is_named_by_its_place(api: Api) -> None:
     ("fields", "pointer", "word"),
     [
         ({"classes": ["a"]}, "/classes", "no classes"),
-        ({"method": {"name": "lda"}}, "/method/name", "Use auto or ridge"),
+        ({"method": {"name": "lda"}}, "/method/name", "Use auto, ridge or replay"),
         ({"gate": {"intrudes": {"margin": 0.1}}}, "/gate/intrudes", "models that predict classes"),
         ({"gate": {"forgets": {"p_hold": 0.1}}}, "/gate/forgets/p_hold", "models that predict classes"),
         ({"gate": {"forgets": {"max_rise": 0.3}}}, "/gate/forgets/max_rise", "nothing would be held"),
@@ -122,7 +122,7 @@ def test_yardstick_and_level_change_and_nothing_else_of_a_target(api: Api) -> No
         ({"target": {"colour": 1}}, "/target/colour", "not known"),
         ({"target": {"yardstick": {"column": 4}}}, "/target/yardstick/column", "0 to 3"),
         ({"target": {"level": 0.2}}, "/target/level", "0.5"),
-        ({"method": {"name": "lda"}}, "/method/name", "Use auto or ridge"),
+        ({"method": {"name": "lda"}}, "/method/name", "Use auto, ridge or replay"),
     ):
         refused = api("PATCH", LOAD, sent)
         assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
