@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
@@ -22,6 +22,8 @@ from service.registry.sql.times import moment
 
 AT_ONCE = 500
 """Ids that one query names."""
+ValueNames = Mapping[str, Collection[str]]
+"""Values of categories, by the name of the column."""
 LEARN = 2
 """Place of the learning rows in `Batch.folds`."""
 
@@ -77,6 +79,19 @@ def vocabulary(session: Session, model: Model) -> dict[str, list[str]]:
         for column, counts in (values or {}).items():
             names[column].update(counts)
     return {column: sorted(known) for column, known in names.items()}
+
+
+def known_values(session: Session, model: Model, wanted: ValueNames) -> dict[str, set[str]]:
+    """Values of a model of tables by column, as `vocabulary` has them: all, or of the newest batches as many as it
+    takes to hold all that are wanted."""
+    known: dict[str, set[str]] = {column: set() for column in wanted}
+    query = select(Batch.values).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
+    for values in session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20)):
+        for column, counts in (values or {}).items():
+            known.setdefault(column, set()).update(counts)
+        if all(known[column].issuperset(names) for column, names in wanted.items()):
+            break
+    return known
 
 
 def new_batch_id() -> str:

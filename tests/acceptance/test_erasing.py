@@ -12,8 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import psutil
 
+from service.contract.tables import value_code
 from tests import traces
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, Caller, blobs, children_of, slow, until
@@ -72,3 +74,26 @@ def test_erased_rows_are_nowhere_after_real_kills(tmp_path: Path, migrated: Path
             assert not traces.left(server.data, traces.of_rows(*blobs(50 + k)) | learned.of[batch])
             assert (caller.state(kept), caller.live()) == ("learned", 1)
         invariants.hold(server.data, [kept])
+
+
+def test_values_of_an_erased_batch_of_a_table_are_nowhere(shared: Server) -> None:
+    """Batches and reports have them by name, versions by their code."""
+    columns = [{"name": "age", "kind": "number"}, {"name": "city", "kind": "category"}]
+    table = {"name": "erasing.values", "input": {"kind": "table", "columns": columns}}
+    with Caller(shared, "erasing.values") as caller:
+        caller.ok("POST", "/v1/models", table)
+        sent = []
+        for value in ("Osaka", "Zyzzyvaville", "Zyzzyvavillo"):  # the last two are near to one another
+            rows = [{"age": k % 7, "city": value if k % 3 else "Osaka"} for k in range(60)]
+            body = {"inputs": rows, "labels": ["a" if k % 7 > 3 else "b" for k in range(60)]}
+            update = caller.end(caller.ok("POST", f"{caller.path}/updates?wait=60", body)["id"])
+            sent += update["batches"]
+        assert [new["near"] for new in update["report"]["batch"]["new_values"]["city"]] == [["Zyzzyvaville"]]
+        code = value_code("Zyzzyvaville")
+        marks = [b"Zyzzyvaville", np.float64(code).tobytes(), str(int(code)).encode()]
+        assert traces.left(shared.data, marks)
+        assert caller.end(caller.retract([sent[1]], erase=True)["id"])["state"] == "succeeded"
+        until(lambda: caller.state(sent[1]) == "erased", what="the erasure")
+        assert not traces.left(shared.data, marks)
+        refused = {"inputs": [{"city": "Zyzzyvaville"}], "labels": ["a"], "new_values": "refuse"}
+        assert "Zyzzyvavillo" in caller.http.post(f"{caller.path}/batches", json=refused).json()["detail"]

@@ -117,6 +117,18 @@ def test_a_large_body_of_too_many_values_is_refused_where_it_is_read(stays: Api)
     assert stays("POST", BATCHES, {"inputs": rows[1:], "labels": ["a"] * 2000}).status_code == 201
 
 
+def test_values_are_looked_for_in_the_newest_batches_first(api: Api) -> None:
+    made(api, "stays")
+    for k in range(8):
+        api.ok("POST", BATCHES, {"inputs": [{"city": f"c{k % 3}", "age": k}, {"city": f"d{k}"}], "labels": ["a", "a"]})
+    with api.runtime.database.reading() as session:
+        model = models.get(session, "stays")
+        some = batches.known_values(session, model, {"city": ["c0", "c1", "c2", "d7"]})["city"]
+        every = batches.known_values(session, model, {"city": ["c0", "new"]})["city"]
+    assert {"c0", "c1", "c2", "d7"} <= some < every
+    assert len(every) == 11
+
+
 MODELS: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
     ([{"name": "note", "kind": "text"}], {}, "/input/columns/0/kind", "Columns of text come later"),
     ([{"name": "a", "kind": "numbr"}], {}, "/input/columns/0/kind", "is one of 'number', 'category', 'date'"),

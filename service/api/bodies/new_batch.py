@@ -119,7 +119,7 @@ class NewBatch:
         values, spec = self._rows.values, input_of(model)
         if not values.columns or not isinstance(spec, TableInput):
             return
-        known = batches.vocabulary(session, model)
+        known = batches.known_values(session, model, values.columns)
         refusing = [c.name for c in spec.growing.values() if (self._order.new_values or c.new_values) is REFUSE]
         brought_values.check_new(values, known, refusing, model.name)
         brought_values.check_room(values, known)
