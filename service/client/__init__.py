@@ -16,9 +16,11 @@ from service.client.errors import (
     StillRunning,
     Unauthorized,
     UnknownLabels,
+    UnknownValues,
     Unreachable,
 )
 from service.client.model import RemoteModel
+from service.client.table_rows import table_columns
 from service.contract.resources import NumberPredictions, Predictions
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "StillRunning",
     "Unauthorized",
     "UnknownLabels",
+    "UnknownValues",
     "Unreachable",
     "ledger_digest",
+    "table_columns",
 ]

@@ -49,7 +49,7 @@ class Client:
         """A new model. `settings`: target (by default a class; {"kind": "number"} predicts numbers), architecture,
         classes, method, gate, promotion, retention."""
         made = self.transport.call("POST", "/v1/models", Model, {"name": name, "input": input, **settings})
-        return RemoteModel(self.transport, name, made.target.kind)
+        return RemoteModel(self.transport, name, made.target.kind, made.input.kind)
 
     def model(self, name: str) -> RemoteModel:
         """A handle on a model; nothing is sent yet."""

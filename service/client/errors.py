@@ -6,6 +6,7 @@ ClientError
 └── Refused                 the service said no: `.problem`, `.detail`, `.errors`, `.status`, `.request_id`
     ├── InvalidContent      a field is wrong: `.errors` lists where and what to do
     │   ├── UnknownLabels   labels that the vocabulary does not have, with near matches
+    │   ├── UnknownValues   values that a category of a table does not have, likewise
     │   └── MethodRefused   a method or parameter that cannot work here
     ├── NotFound            nothing of that name
     │   └── Erased          it was here and was erased on request
@@ -69,6 +70,10 @@ class UnknownLabels(InvalidContent):
     """Labels that the vocabulary does not have; `new_classes="allow"` adds them."""
 
 
+class UnknownValues(InvalidContent):
+    """Values that a category of a table does not have; `new_values="take"` takes them."""
+
+
 class MethodRefused(InvalidContent):
     """A method or parameter that cannot work here."""
 
@@ -108,6 +113,7 @@ class Busy(Refused):
 
 BY_SLUG: dict[str, type[Refused]] = {
     "unknown-labels": UnknownLabels,
+    "unknown-values": UnknownValues,
     "method-refused": MethodRefused,
     "not-live": NotLive,
     "live-moved": LiveMoved,

@@ -10,10 +10,11 @@ from urllib.parse import quote
 from pydantic import RootModel
 
 from service.client.csv_file import csv_file
+from service.client.table_rows import are_dicts, is_frame, table_rows
 from service.client.transport import Transport
 from service.client.values import are_numbers, plain, plain_labels, plain_targets
 from service.client.waiting import OnProgress, until_final
-from service.contract.enums import NewClasses, UpdateState
+from service.contract.enums import NewClasses, NewValues, UpdateState
 from service.contract.report import Certificate
 from service.contract.resources import (
     Alias,
@@ -36,13 +37,19 @@ class AnyPredictions(RootModel[NumberPredictions | Predictions]):
 
 
 class RemoteModel:
-    """A handle: it holds a name and asks the service each time, but for what the model predicts, which never changes.
-    Made by `Client.model` and `Client.create_model`."""
+    """A handle: it holds a name and asks the service each time, but for what the model takes and predicts, which never
+    changes. Made by `Client.model` and `Client.create_model`."""
 
-    def __init__(self, transport: Transport, name: str, predicts: Literal["class", "number"] | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        name: str,
+        predicts: Literal["class", "number"] | None = None,
+        takes: str | None = None,
+    ) -> None:
         self.name = name
         self._transport = transport
-        self._predicts = predicts
+        self._predicts, self._takes = predicts, takes
         self._path = f"/v1/models/{quote(name, safe='')}"
 
     def __repr__(self) -> str:
@@ -72,6 +79,7 @@ class RemoteModel:
         batches: Sequence[str] | str | None = None,
         groups: Any = None,
         new_classes: NewClasses | str | None = None,
+        new_values: NewValues | str | None = None,
         source: str | None = None,
         method: str | dict[str, Any] | None = None,
         seed: int | None = None,
@@ -80,13 +88,15 @@ class RemoteModel:
     ) -> Update:
         """Learn from rows, from stored batches (ids) or from everything that waits ("pending").
 
-        inputs: n rows, lists or arrays; texts; images as arrays [n, c, h, w] or the bytes of PNG or JPEG files. labels:
-        n names, None where nobody knows; of a model that predicts numbers n numbers, or n lists of them. groups: what
-        rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n names,
-        None for a row in none, or one name for all.
+        inputs: n rows, lists or arrays; of a table dicts, or a frame of pandas or polars; texts; images as arrays
+        [n, c, h, w] or the bytes of PNG or JPEG files. labels: n names, None where nobody knows; of a model that
+        predicts numbers n numbers, or n lists of them. groups: what rows belong to that must not be learned from and
+        judged by at once (a patient, a video, a document): n names, None for a row in none, or one name for all.
         Of a model of tables, `inputs` may be a CSV file, by its path or as bytes, which is streamed: `target` names the
         column of the labels or targets (or of each of several; else the one called target or label), `group` that of
         the groups.
+
+        new_values: "refuse" refuses values of a category that no batch of the model has had, "take" takes them.
         `method`: a name, or {"name": ..., parameter: ...}.
         Returns the update once it is final, with verdict and report; with `wait=None` at once, queued.
         Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
@@ -94,16 +104,24 @@ class RemoteModel:
         """
         if (file := csv_file(inputs)) is not None:
             _check_in_file(labels=labels, groups=groups, batches=batches)
-            query = _given(target=target, group=group, new_classes=new_classes, source=source, seed=seed)
+            query = _given(
+                target=target,
+                group=group,
+                new_classes=new_classes,
+                new_values=new_values,
+                source=source,
+                seed=seed,
+            )
             if method is not None:
                 query["method"] = method if isinstance(method, str) else json.dumps(method)
             return self._ordered("updates", file, wait, on_progress, **query)
         body = _given(
-            inputs=plain(inputs),
+            inputs=self._rows(inputs),
             **self._annotated(labels),
             groups=plain_labels(groups),
             batches=batches if batches is None or isinstance(batches, str) else list(batches),
             new_classes=new_classes,
+            new_values=new_values,
             source=source,
             method={"name": method} if isinstance(method, str) else method,
             seed=seed,
@@ -119,19 +137,28 @@ class RemoteModel:
         group: str | None = None,
         groups: Any = None,
         new_classes: NewClasses | str | None = None,
+        new_values: NewValues | str | None = None,
         source: str | None = None,
         again: bool | None = None,
     ) -> Batch:
         """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
         if (file := csv_file(inputs)) is not None:
             _check_in_file(labels=labels, groups=groups)
-            query = _given(target=target, group=group, new_classes=new_classes, source=source, again=again)
+            query = _given(
+                target=target,
+                group=group,
+                new_classes=new_classes,
+                new_values=new_values,
+                source=source,
+                again=again,
+            )
             return self._transport.call("POST", f"{self._path}/batches", Batch, file, **query)
         body = _given(
-            inputs=plain(inputs),
+            inputs=self._rows(inputs),
             **self._annotated(labels),
             groups=plain_labels(groups),
             new_classes=new_classes,
+            new_values=new_values,
             source=source,
             again=again,
         )
@@ -158,6 +185,17 @@ class RemoteModel:
     def erase(self, batches: Sequence[str] | str, reason: str = "", *, wait: float | None = 600.0) -> Update:
         """Retract, then delete the rows and everything that was made of them."""
         return self.retract(batches, reason, erase=True, wait=wait)
+
+    def _rows(self, inputs: Any) -> Any:
+        """Rows as JSON. A frame is rows of a table or of numbers: the service says once which the model takes."""
+        if are_dicts(inputs) or (is_frame(inputs) and self._takes_tables()):
+            return table_rows(inputs)
+        return plain(inputs)
+
+    def _takes_tables(self) -> bool:
+        if self._takes is None:
+            self._takes = self.info().input.kind
+        return self._takes == "table"
 
     def _annotated(self, labels: Any) -> dict[str, Any]:
         """Labels, or targets where the model predicts numbers. Whole numbers may be either: then the service says once
@@ -219,7 +257,7 @@ class RemoteModel:
         if (file := csv_file(inputs)) is not None:
             query = _given(top=top, level=level, source=source)
             return self._transport.call("POST", f"{path}/predictions", AnyPredictions, file, **query).root
-        body = _given(inputs=plain(inputs), top=top, level=level, source=source)
+        body = _given(inputs=self._rows(inputs), top=top, level=level, source=source)
         return self._transport.call("POST", f"{path}/predictions", AnyPredictions, body).root
 
     # What is live

@@ -28,7 +28,7 @@ def plain_labels(value: Any) -> Any:
     labels = plain(value)
     if not isinstance(labels, list | tuple):
         return labels
-    return [None if _missing(label) else label for label in labels]
+    return [None if is_missing(label) else label for label in labels]
 
 
 def plain_targets(value: Any) -> Any:
@@ -45,7 +45,7 @@ def are_numbers(labels: Any) -> bool:
 
 
 def _plain_row(target: list[Any] | tuple[Any, ...]) -> list[Any] | None:
-    row = [None if _missing(number) else number for number in target]
+    row = [None if is_missing(number) else number for number in target]
     return row if any(number is not None for number in row) else None
 
 
@@ -54,7 +54,8 @@ def _all_plain(values: list[Any] | tuple[Any, ...]) -> bool:
     return set(map(type, values)) <= {int, float, str, bool, type(None)}
 
 
-def _missing(label: Any) -> bool:
+def is_missing(label: Any) -> bool:
+    """Whether a value says that there is none: None, NaN, and what frames have for it."""
     return (
         label is None or (isinstance(label, float) and label != label) or type(label).__name__ in ("NAType", "NaTType")
     )

@@ -1,0 +1,87 @@
+"""Rows of tables in a program: dicts, or a frame of pandas or polars, as the service takes them; and columns for them.
+
+Frames are known by what they can do, so that none of these packages is imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from service.client.values import is_missing
+
+MANY_VALUES = 100
+"""A category of more values, most of which are in one row alone, is one of many values."""
+LARGEST_WHOLE = 2.0**53
+"""Floats up to here that are whole numbers are meant as such."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
+
+
+def is_frame(rows: Any) -> bool:
+    """Whether rows are a frame: columns by name."""
+    return hasattr(rows, "columns") and hasattr(rows, "to_dict")
+
+
+def are_dicts(rows: Any) -> bool:
+    """Whether rows are a list of dicts."""
+    return isinstance(rows, list | tuple) and bool(rows) and isinstance(rows[0], Mapping)
+
+
+def table_rows(rows: Any) -> list[dict[str, Any]]:
+    """A frame, or a list of dicts, as objects of JSON: dates as text; what is missing is left out."""
+    if is_frame(rows):
+        columns = _columns(rows)
+        return [_present(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [_present((name, plain_cell(cell)) for name, cell in row.items()) for row in rows]
+
+
+def table_columns(rows: Any) -> list[dict[str, Any]]:
+    """Columns for a model of such rows, a frame or a list of dicts: a proposal to look at before it is taken.
+
+    Where all that is there is true or false, it is a boolean; a number; a date; else a category, and one of many values
+    where there are hundreds that hardly ever come twice. Leave out what is to be predicted.
+    """
+    if is_frame(rows):
+        columns = _columns(rows)
+    else:
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = {name: [plain_cell(row.get(name)) for row in rows] for name in names}
+    return [{"name": name, **_kind([c for c in cells if c is not None])} for name, cells in columns.items()]
+
+
+def plain_cell(cell: Any) -> Any:
+    """One cell as JSON has it; None where it is missing."""
+    if cell is None or isinstance(cell, str | bool | int):
+        return cell
+    if is_missing(cell):
+        return None
+    if hasattr(cell, "isoformat"):
+        return cell.isoformat()
+    return plain_cell(cell.tolist()) if hasattr(cell, "tolist") else cell
+
+
+def _columns(frame: Any) -> dict[str, list[Any]]:
+    """The cells of a frame by column. Whole numbers are such: beside a gap pandas makes 5 a 5.0, which no category
+    takes."""
+    return {str(name): [_whole(plain_cell(cell)) for cell in frame[name]] for name in frame.columns}
+
+
+def _whole(cell: Any) -> Any:
+    return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) < LARGEST_WHOLE else cell
+
+
+def _present(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: cell for name, cell in cells if cell is not None}
+
+
+def _kind(cells: list[Any]) -> dict[str, Any]:
+    types = set(map(type, cells))
+    if types == {bool}:
+        return {"kind": "boolean"}
+    if types and types <= {int, float}:
+        return {"kind": "number"}
+    if types == {str} and all(map(_DATE.fullmatch, cells)):
+        clock = any(len(cell) > len("2026-11-29") for cell in cells)
+        return {"kind": "date"} if clock else {"kind": "date", "parts": ["weekday", "year"]}
+    values = len(set(map(str, cells)))
+    return {"kind": "category", "many": True} if values > max(MANY_VALUES, len(cells) / 2) else {"kind": "category"}

@@ -1,0 +1,133 @@
+"""Rows of tables in a program become objects of JSON, whatever holds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import httpx
+import numpy as np
+
+from service.client import Client, table_columns
+from service.client.table_rows import table_rows
+
+
+class NaTType:
+    """What pandas has for a missing date."""
+
+    def isoformat(self) -> str:
+        return "NaT"
+
+
+class Frame:
+    """What of a frame of pandas or polars is used."""
+
+    def __init__(self, columns: dict[str, list[Any]]) -> None:
+        self._cells = columns
+        self.columns = [*columns]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        return self._cells
+
+    def to_numpy(self) -> Any:
+        return np.array([*zip(*self._cells.values(), strict=True)])
+
+    def __getitem__(self, name: str) -> Iterator[Any]:
+        return iter(self._cells[name])
+
+
+FRAME = Frame(
+    {
+        "age": [31.5, np.float64(40), float("nan")],
+        "zip": [10115.0, float("nan"), 80331.0],
+        "city": ["Osaka", None, np.str_("Kyoto")],
+        "booked": [datetime(2026, 11, 29, 5, 30, tzinfo=UTC), NaTType(), datetime(2026, 1, 2)],
+        "born": [date(1990, 1, 2), date(2000, 1, 2), None],
+        "member": [True, np.bool_(False), None],
+    }
+)
+ROWS = [
+    {
+        "age": 31.5,
+        "zip": 10115,
+        "city": "Osaka",
+        "booked": "2026-11-29T05:30:00+00:00",
+        "born": "1990-01-02",
+        "member": True,
+    },
+    {"age": 40, "born": "2000-01-02", "member": False},
+    {"zip": 80331, "city": "Kyoto", "booked": "2026-01-02T00:00:00"},
+]
+
+
+def test_a_frame_becomes_objects_without_what_is_missing() -> None:
+    rows = table_rows(FRAME)
+    assert rows == ROWS
+    assert [type(row["zip"]) for row in (rows[0], rows[2])] == [int, int]
+    json.dumps(rows, allow_nan=False)
+
+
+def test_dicts_stay_what_they_are_but_for_what_json_has_not() -> None:
+    sent = [{"age": np.float32(0.5), "city": "Osaka", "note": None, "fee": float("nan"), "booked": date(2026, 1, 2)}]
+    assert table_rows(sent) == [{"age": 0.5, "city": "Osaka", "booked": "2026-01-02"}]
+
+
+def test_columns_are_proposed_by_what_is_there() -> None:
+    proposed = {column.pop("name"): column for column in table_columns(FRAME)}
+    assert proposed == {
+        "age": {"kind": "number"},
+        "zip": {"kind": "number"},
+        "city": {"kind": "category"},
+        "booked": {"kind": "date"},
+        "born": {"kind": "date", "parts": ["weekday", "year"]},
+        "member": {"kind": "boolean"},
+    }
+    rows = [{"order": f"o{k}", "shop": f"s{k % 90}", "empty": None} for k in range(300)]
+    assert table_columns(rows) == [
+        {"name": "order", "kind": "category", "many": True},
+        {"name": "shop", "kind": "category"},
+        {"name": "empty", "kind": "category"},
+    ]
+
+
+def test_a_frame_is_sent_as_the_model_takes_it() -> None:
+    sent: list[tuple[str, Any]] = []
+    kinds = {"t": {"kind": "table", "columns": [{"name": "age", "kind": "number"}]}, "v": {"kind": "vector", "size": 2}}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        name = request.url.path.split("/")[3]
+        if request.method == "GET":
+            return httpx.Response(200, json=_model(name, kinds[name]))
+        sent.append((name, json.loads(request.content)["inputs"]))
+        return httpx.Response(200, json={"model": name, "version": 1, "predictions": []})
+
+    frame = Frame({"age": [1.0, 2.0], "fee": [3.5, 4.5]})
+    with Client(transport=httpx.MockTransport(answer)) as client:
+        for name in kinds:
+            client.model(name).predict(frame)
+        client.model("t").predict([{"age": np.int64(3)}])
+    assert sent == [
+        ("t", [{"age": 1, "fee": 3.5}, {"age": 2, "fee": 4.5}]),
+        ("v", [[1.0, 3.5], [2.0, 4.5]]),
+        ("t", [{"age": 3}]),
+    ]
+
+
+def _model(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "input": spec,
+        "architecture": {"backbone": {"name": "identity"}},
+        "classes": [],
+        "live_version": 1,
+        "serving_version": 1,
+        "method": {"name": "auto"},
+        "gate": {},
+        "promotion": "auto",
+        "retention": "all",
+        "pending": {"batches": 0, "rows": 0},
+        "updates": {"queued": 0, "running": 0},
+        "created_at": "2026-11-29T00:00:00Z",
+    }
