@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import socket
 import sys
 import threading
@@ -18,9 +17,6 @@ from typing import Any
 import httpx
 import pytest
 
-from service.runtime import Runtime
-from service.settings import Settings
-from tests.making import make_model
 from tests.running import ROOT, Server
 
 LIMIT = 2_000_000
@@ -358,25 +354,3 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert code == 2
     assert "TSUIKA_DATA" in output
     assert "Traceback" not in output
-
-
-def test_a_crash_before_the_answer_loses_nothing_and_counts_nothing_twice(tmp_path: Path, migrated: Path) -> None:
-    order = {"inputs": [[1, 2, 3]], "labels": ["a"]}
-    key = {"Idempotency-Key": "once"}
-    settings = Settings(data=tmp_path / "data")
-    settings.data.mkdir()
-    shutil.copy(migrated, settings.data / "tsuika.db")
-    runtime = Runtime(settings)
-    make_model(runtime, "digits")
-    runtime.close()
-    server = Server(tmp_path, worker=False, crash_point="before_answer")
-    with server.client() as client, pytest.raises(httpx.TransportError):
-        client.post("/v1/models/digits/updates", json=order, headers=key)
-    server.process.wait(10)
-    server.settings.pop("crash_point")
-    server.restart()
-    with server, server.client() as client:
-        again = client.post("/v1/models/digits/updates", json=order, headers=key)
-        assert (again.status_code, again.headers["idempotency-replayed"]) == (202, "true")
-        assert len(client.get("/v1/models/digits/updates").json()["items"]) == 1
-        assert client.get("/v1/models/digits").json()["pending"] == {"batches": 1, "rows": 1}

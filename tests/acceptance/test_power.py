@@ -72,11 +72,21 @@ def post_once(caller: Caller) -> httpx.Response:
     return caller.http.post(f"{caller.path}/updates", json=body, headers=KEY)
 
 
+def waiting(server: Server) -> dict[str, int]:
+    """What the model of a service that is not there has not learned."""
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        pending = models.resource(session, models.get(session, "digits"), None).pending
+    database.close()
+    return pending.model_dump()
+
+
 def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(server: Server, caller: Caller) -> None:
     with pytest.raises(httpx.TransportError):
         post_once(caller)
     until_it_dies(server)
     invariants.hold(server.data)
+    assert waiting(server) == {"batches": 1, "rows": 60}
     for point in POINTS:
         server.restart(wait=False, worker=True, crash_point=point)
         until_it_dies(server)

@@ -45,10 +45,8 @@ class MemoryData:
         self.input, self.architecture, self.batch = input, architecture, batch
         self.unlabelled = Rows.empty(input.shape).inputs if unlabelled is None else unlabelled
         self.base_rows = sorted(base_rows, key=lambda rows: rows.batches)
-        self._ledgers: dict[tuple[str, tuple[str, ...]], Ledger] = {}
-        """By space and batches: added up once, as the worker does."""
         self._grown: dict[tuple[str, tuple[str, ...], Rows], Ledger] = {}
-        """By space, batches, and the rows of the update."""
+        """By space, batches, and the rows of the update: added up once, as the worker does."""
 
     @property
     def known_rows(self) -> int:
@@ -87,13 +85,7 @@ class MemoryData:
         return Rows.concat([Rows.empty(self.input.shape), *self.base_rows])
 
     def ledger(self, space: Space) -> Ledger:
-        key = space.id, self.known_batches
-        if key not in self._ledgers:
-            ledger = Ledger.empty(space)
-            for rows in self.base_rows:
-                ledger = ledger.with_entry(in_space(rows, space))
-            self._ledgers[key] = ledger
-        return self._ledgers[key]
+        return summed(self.base_rows, space)
 
     def entry(self, space: Space) -> FeatureRows:
         return in_space(self.batch, space)
@@ -160,6 +152,25 @@ def in_space(rows: Rows, space: Space) -> FeatureRows:
     if space.id not in entries:
         entries[space.id] = feature_rows(space, rows)
     return entries[space.id]
+
+
+_LEDGERS: WeakKeyDictionary[Rows, dict[str, tuple[list[Rows], Ledger]]] = WeakKeyDictionary()
+"""First batch -> by space the batches behind it, and the ledger of all of them."""
+
+
+def summed(batches: Sequence[Rows], space: Space) -> Ledger:
+    """The ledger of the batches; goes on from the last one that was asked for, where that is a part of it."""
+    if not batches:
+        return Ledger.empty(space)
+    first, *others = batches
+    ledgers = _LEDGERS.setdefault(first, {})
+    behind, ledger = ledgers.get(space.id) or ([], Ledger.empty(space).with_entry(in_space(first, space)))
+    if len(behind) > len(others) or any(a is not b for a, b in zip(behind, others, strict=False)):
+        behind, ledger = [], Ledger.empty(space).with_entry(in_space(first, space))
+    for rows in others[len(behind) :]:
+        ledger = ledger.with_entry(in_space(rows, space))
+    ledgers[space.id] = others, ledger
+    return ledger
 
 
 class Stream:
