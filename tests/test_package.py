@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -18,6 +19,8 @@ import pytest
 from service.cli.exits import INTERRUPTED
 
 ROOT = Path(__file__).parent.parent
+ALONE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+"""An environment in which the wheel's code is the only one."""
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +65,10 @@ def test_the_wheel_holds_the_packages_and_the_migrations_and_nothing_else(wheel:
 
 def test_the_installed_command_makes_its_database_in_an_empty_folder(bin: Path, tmp_path: Path) -> None:
     where = subprocess.check_output(
-        [bin / "python", "-c", "import service; print(service.__file__)"], cwd=tmp_path, text=True
+        [bin / "python", "-c", "import service; print(service.__file__)"], cwd=tmp_path, env=ALONE, text=True
     )
     assert Path(where.strip()).is_relative_to(bin.parent)
-    subprocess.run([bin / "tsuika", "migrate"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([bin / "tsuika", "migrate"], cwd=tmp_path, env=ALONE, check=True, stdout=subprocess.DEVNULL)
     assert (tmp_path / "tsuika-data" / "tsuika.db").stat().st_size > 0
 
 
@@ -74,7 +77,8 @@ def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> Non
     folder, out, err = tmp_path / "empty", tmp_path / "out", tmp_path / "err"
     folder.mkdir()
     with out.open("wb") as output, err.open("wb") as errors:
-        demo = subprocess.Popen([bin / "tsuika", "demo", "--keep"], cwd=folder, stdout=output, stderr=errors)
+        command = [bin / "tsuika", "demo", "--keep"]
+        demo = subprocess.Popen(command, cwd=folder, env=ALONE, stdout=output, stderr=errors)
     try:
         while "Press CTRL+C" not in out.read_text():
             assert demo.poll() is None, out.read_text() + err.read_text()
