@@ -55,7 +55,8 @@ class ModelReady(_Message):
 
 
 class InputTensor(_Message):
-    """Rows. `data`: flat, or nested as the shape is; without it `binary_data_size` bytes follow the JSON."""
+    """Rows; of a table the cells of one column, [n], by its name. `data`: flat, or nested as the shape is; without it
+    `binary_data_size` bytes follow the JSON."""
 
     name: Word = Field(examples=["input"])
     shape: Shape
@@ -83,7 +84,7 @@ class InferenceRequest(_Message):
         },
     )
 
-    inputs: Annotated[list[InputTensor], Field(max_length=100)]
+    inputs: Annotated[list[InputTensor], Field(max_length=1000)]
     id: Word | None = None
     parameters: Parameters = {}
     outputs: Annotated[list[RequestedOutput], Field(max_length=100)] | None = None

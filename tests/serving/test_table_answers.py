@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,3 +110,14 @@ def test_rows_of_several_questions_keep_codes_and_gaps_when_they_pass_together()
 
     for got, due in zip(asyncio.run(ask()), alone, strict=True):
         assert np.allclose(got.values[0], due, atol=1e-6)
+
+
+def test_versions_whose_values_grow_leave_nothing_behind_when_they_are_dropped() -> None:
+    dropped = []
+    for swap in range(4):
+        version = loaded({"city": [f"city {k}" for k in range(10 * swap)]})
+        notes_due = answer(version, [{"city": "city 25"}]).get("notes", [])
+        assert bool(notes_due) == (swap < 3)
+        dropped.append(weakref.ref(version.predictor))
+    del version
+    assert [predictor() for predictor in dropped] == [None] * 4

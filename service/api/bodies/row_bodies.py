@@ -49,6 +49,7 @@ from service.contract.media import CSV
 from service.contract.requests import CreateBatch, CreateUpdate, together
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
+from service.intake.formats import oip_tables
 from service.intake.formats.csv_table import CsvTable, read_csv
 from service.intake.formats.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.formats.raw import READERS
@@ -255,7 +256,8 @@ def spool_if_heavy(
     if isinstance(body, Spooled):
         return body
     if isinstance(spec, TableInput):
-        heavy = tables.is_heavy(body, spec)
+        inference = scope["path"].startswith("/v2/")
+        heavy = oip_tables.is_heavy(_json_of(body, length), spec) if inference else tables.is_heavy(body, spec)
     else:
         heavy = isinstance(spec, ImageInput) and is_heavy(_most_pictures(scope, body, length), spec)
     if not heavy:
@@ -271,11 +273,16 @@ def _most_pictures(scope: Scope, body: bytes, length: str | None) -> int:
     that each request has; bytes behind JSON begin as a picture of their kind does."""
     if length is None and media_type(scope) in READERS and not scope["path"].startswith("/v2/"):
         return 0  # rows as they are, or one picture
-    json_bytes = len(body) if length is None else declared_length(length) or 0
-    text = body[:json_bytes]
+    text = _json_of(body, length)
+    json_bytes = len(text)
     strings = text.count(b'"') // 2 - USUAL_STRINGS
     behind = sum(body.count(begins, json_bytes) for begins in SIGNATURES.values())
     return max(text.count(b"{") - 1, strings) + behind
+
+
+def _json_of(body: bytes, length: str | None) -> bytes:
+    """The part of a body that is JSON. `length`: as its header says, if there is one."""
+    return body if length is None else body[: declared_length(length) or 0]
 
 
 def members_of(spooled: Spooled) -> JsonBody:
@@ -324,7 +331,8 @@ async def inference(shared: Context, spooled: Spooled, length: str | None, loade
         spooled, "read tensor", length=length, spec=spec, model=loaded.model, outputs=outputs
     )
     wanted = [Wanted(*output) for output in report.pop("wanted")]
-    return Inference(**{**report, "rows": await _rows(spooled), "wanted": wanted})
+    members = {**report, "rows": await _rows(spooled), "wanted": wanted, "names": load_names(spooled.folder)}
+    return Inference(**members)
 
 
 def asked_of(loaded: Loaded) -> tuple[InputSpec, str, Sequence[str]]:
@@ -333,7 +341,9 @@ def asked_of(loaded: Loaded) -> tuple[InputSpec, str, Sequence[str]]:
 
 
 def _is_bare(spooled: Spooled, length: str | None, spec: InputSpec) -> bool:
-    """Whether the body is numbers behind little JSON or none."""
+    """Whether the body is numbers behind little JSON or none, which are taken as they are."""
+    if isinstance(spec, TableInput):
+        return False
     json_bytes = None if length is None else declared_length(length)
     if json_bytes is None or json_bytes > LARGE_BYTES:
         return False

@@ -114,7 +114,8 @@ def read_tensor(
     """A request of the Open Inference Protocol; its rows go into a file. Raises BrokenJSON, InvalidContent."""
     request = read_inference((folder / "body").read_bytes(), length, spec, model, outputs)
     save_rows(folder, request.rows)
-    return {**request._asdict(), "rows": len(request.rows)}
+    _save_names(folder, Named(request.rows, request.names))
+    return {**request._asdict(), "rows": len(request.rows), "names": {}}
 
 
 def read(folder: Path, due: Due) -> dict[str, Any]:

@@ -26,10 +26,12 @@ from service.api.openapi import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.reader.spool import Spooled
 from service.api.routes.predictions import answered, response, version_header
 from service.contract import inference as contract
-from service.contract.inputs import TextInput
+from service.contract.inputs import InputSpec, TextInput
 from service.contract.media import JSON, RAW
+from service.contract.tables import TableInput
 from service.errors import TsuikaError
 from service.intake.formats.oip_request import declared_length, read_inference
+from service.intake.formats.oip_tables import datatype_of
 from service.intake.formats.oip_tensors import NAME
 from service.registry import aliases, models
 from service.registry.sql.tables import Version
@@ -74,6 +76,7 @@ async def ask(
     if request.timeout is not None:
         own = asyncio.get_running_loop().time() + request.timeout
         until = own if until is None else min(own, until)
+    prediction_bodies.check_added_back(request.rows, loaded)
     kind, rows = loaded.predictor.kind, len(request.rows)
     listed = [output for output in request.wanted if kind.width(output.name)]
     scores = sum(kind.width(output.name) for output in listed) or 1
@@ -86,7 +89,7 @@ async def ask(
             most = MOST_BINARY_SCORES if binary else MOST_SCORES
             check_scores(rows, scores, most, kind.listing_of_outputs(binary))
         shared.answers.admit(scope, rows * scores)
-    answer = await answered(shared, loaded, Question(request.rows, options), until, receive)
+    answer = await answered(shared, loaded, Question(request.rows, options, request.names), until, receive)
     return await _written(shared, scope, Encoded(answer, request.wanted, request.id), long)
 
 
@@ -106,6 +109,8 @@ def _is_long(body: bytes, length: str | None, loaded: Loaded) -> bool:
     """Whether decoding takes so long that others would notice: pictures, and much JSON."""
     if loaded.input.kind == "image" and (length == "0" or b"BYTES" in body or b"\\" in body):
         return True
+    if loaded.input.kind == "table":
+        return len(body) > prediction_bodies.STRICT_BODY_BYTES
     if len(body) <= prediction_bodies.SMALL_BODY_BYTES:
         return False
     json_bytes = None if length is None else declared_length(length)
@@ -213,11 +218,18 @@ def _metadata(shared: Context, name: str, version: str | None) -> contract.Model
         else:
             outputs = outputs_of(predicted, len(shown.classes), [shard["part"] for shard in shown.shards])
         spec = row_bodies.input_of(model)
-    datatype = "BYTES" if isinstance(spec, TextInput) else "FP32"
     return contract.ModelMetadata(
         name=name,
         versions=[str(number) for number in numbers],
         platform=PLATFORM,
-        inputs=[contract.TensorMetadata(name=NAME, datatype=datatype, shape=[-1, *spec.shape])],
+        inputs=_inputs_of(spec),
         outputs=[contract.TensorMetadata(**output._asdict()) for output in outputs],
     )
+
+
+def _inputs_of(spec: InputSpec) -> list[contract.TensorMetadata]:
+    if isinstance(spec, TableInput):
+        columns = [(column.name, datatype_of(column)) for column in spec.columns]
+        return [contract.TensorMetadata(name=name, datatype=datatype, shape=[-1]) for name, datatype in columns]
+    datatype = "BYTES" if isinstance(spec, TextInput) else "FP32"
+    return [contract.TensorMetadata(name=NAME, datatype=datatype, shape=[-1, *spec.shape])]

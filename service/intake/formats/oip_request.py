@@ -14,18 +14,24 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.requests import LONGEST_SOURCE
+from service.contract.tables import MOST_COLUMNS, TableInput
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import InvalidContent
 from service.intake.formats.fast_json import read_floats
+from service.intake.formats.oip_tables import read_columns
 from service.intake.formats.oip_tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, Tensor, Word, read_tensor
 from service.intake.formats.raw import Body, read_raw
 from service.intake.json_body import MOST_MEMBERS, read_value
 from service.intake.kinds.pictures import kind_of
+from service.intake.kinds.rows import NO_NAMES, Named
+from service.intake.kinds.tables import ValueNames
 
 MOST_DIGITS = 12
 """Most digits of a number of bytes."""
-MOST_TENSORS = 100
+MOST_TENSORS = MOST_COLUMNS
 """Inputs, and outputs, that a request may name."""
+MEMBERS_OF_TENSOR = 8
+"""Members that a tensor of a column may have, those of its parameters among them, and lists."""
 LEVELS = 4
 """Levels of a request that are searched for nulls: its members, its list of tensors, their members, and the members of
 their parameters; however deep what is below."""
@@ -65,7 +71,7 @@ class Wanted(NamedTuple):
 
 class Inference(NamedTuple):
     """Rows, and how to answer them. `timeout`: seconds after which the sender wants no answer; None: no limit.
-    `level`: of intervals; None: not said."""
+    `level`: of intervals; None: not said. `names`: values of open categories, of a table."""
 
     rows: NDArray[Any]
     id: str | None
@@ -73,6 +79,7 @@ class Inference(NamedTuple):
     source: str | None
     timeout: float | None
     level: float | None = None
+    names: ValueNames = NO_NAMES
 
 
 def read_inference(
@@ -87,16 +94,23 @@ def read_inference(
     if length == 0:
         return Inference(_bare(body, spec, model), None, [Wanted(name, True) for name in outputs], None, None)
     text = body[:length]
-    request = _read_quickly(text) or _read_strictly(text)
-    tensor = _input_of(request, spec, model)
-    _give_bytes(tensor, memoryview(b"" if length is None else body)[length:])
+    most = MOST_MEMBERS + MEMBERS_OF_TENSOR * len(spec.columns) if isinstance(spec, TableInput) else MOST_MEMBERS
+    request = _read_quickly(text) or _read_strictly(text, most)
+    behind = memoryview(b"" if length is None else body)[length:]
+    if isinstance(spec, TableInput):
+        named = _columns(request, behind, spec, model)
+    else:
+        tensor = _input_of(request, model)
+        _give_bytes([tensor], behind)
+        named = Named(read_tensor(tensor, spec, model))
     return Inference(
-        read_tensor(tensor, spec, model),
+        named.rows,
         request.id,
         _wanted(request, outputs),
         _source(request.parameters),
         _timeout(request.parameters),
         _level(request.parameters),
+        named.names,
     )
 
 
@@ -168,9 +182,9 @@ def _members(request: InferRequest) -> int:
     return members + sum(1 + len(p) for p in parameters if p)
 
 
-def _read_strictly(text: bytes) -> InferRequest:
+def _read_strictly(text: bytes, most: int) -> InferRequest:
     try:
-        value = read_value(text, "", MOST_MEMBERS)
+        value = read_value(text, "", most)
     except InvalidContent as fault:
         raise InvalidContent(f"{fault.detail} (at {fault.errors[0][0]})") from None
     if not isinstance(value, dict):
@@ -189,7 +203,15 @@ def _without_nulls(value: Any, levels: int = LEVELS) -> Any:
     return [_without_nulls(item, levels - 1) for item in value] if levels and isinstance(value, list) else value
 
 
-def _input_of(request: InferRequest, spec: InputSpec, model: str) -> Tensor:
+def _columns(request: InferRequest, behind: memoryview, spec: TableInput, model: str) -> Named:
+    """The rows of a table, a tensor each column. Raises InvalidContent."""
+    for tensor in request.inputs:
+        _check_input(tensor)
+    _give_bytes(request.inputs, behind)
+    return read_columns(request.inputs, spec, model)
+
+
+def _input_of(request: InferRequest, model: str) -> Tensor:
     """The one tensor of a request. Raises InvalidContent."""
     names = [tensor.name for tensor in request.inputs]
     for name in names:
@@ -199,24 +221,35 @@ def _input_of(request: InferRequest, spec: InputSpec, model: str) -> Tensor:
         fault = f"{NAME} is there {len(names)} times; send it once" if names else f'inputs is empty; send "{NAME}"'
         raise InvalidContent(f"{fault}.")
     [tensor] = request.inputs
-    _check_served(tensor.parameters, NAME)
-    if tensor.data is None and tensor.binary_size is None:
-        raise InvalidContent(f"{NAME} has neither data nor the parameter binary_data_size.")
+    _check_input(tensor)
     return tensor
 
 
-def _give_bytes(tensor: Tensor, behind: memoryview) -> None:
-    """Makes the bytes behind the JSON the data of a tensor with a binary_data_size. Raises InvalidContent."""
-    size = tensor.binary_size
-    if size is not None and tensor.data is not None:
-        raise InvalidContent(f"{NAME} has data and binary_data_size, too. Send one of them.")
-    if len(behind) != (size or 0):
+def _check_input(tensor: Tensor) -> None:
+    name = tensor.name[:100]
+    _check_served(tensor.parameters, name)
+    if tensor.data is None and tensor.binary_size is None:
+        raise InvalidContent(f"{name} has neither data nor the parameter binary_data_size.")
+
+
+def _give_bytes(tensors: Sequence[Tensor], behind: memoryview) -> None:
+    """Makes the bytes behind the JSON the data of tensors with a binary_data_size, in their order. Raises
+    InvalidContent."""
+    sizes = [tensor.binary_size for tensor in tensors]
+    due = sum(size or 0 for size in sizes)
+    for tensor, size in zip(tensors, sizes, strict=True):
+        if size is not None and tensor.data is not None:
+            raise InvalidContent(f"{tensor.name[:100]} has data and binary_data_size, too. Send one of them.")
+    if len(behind) != due:
         raise InvalidContent(
-            f"{len(behind):,} bytes follow the JSON, and binary_data_size says {size or 0:,}. "
+            f"{len(behind):,} bytes follow the JSON, and binary_data_size says {due:,}. "
             "Inference-Header-Content-Length says where the JSON ends."
         )
-    if size is not None:
-        tensor.data = behind
+    at = 0
+    for tensor, size in zip(tensors, sizes, strict=True):
+        if size is not None:
+            tensor.data = behind[at : at + size]
+            at += size
 
 
 def _wanted(request: InferRequest, known: Sequence[str]) -> Sequence[Wanted]:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInput
-from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.intake.formats.raw import owned
 from service.intake.kinds.images import check_room, read_base64, read_file
@@ -70,15 +69,11 @@ class Tensor(msgspec.Struct):
         return size
 
 
-def read_tensor(tensor: Tensor, spec: InputSpec, model: str) -> NDArray[Any]:
+def read_tensor(tensor: Tensor, spec: VectorInput | ImageInput | TextInput, model: str) -> NDArray[Any]:
     """The rows of `input`: vectors float32 [n, size], images float32 or uint8 [n, c, h, w], texts an object array [n].
 
     A number beyond float32 is infinite. Raises InvalidContent.
     """
-    if isinstance(spec, TableInput):
-        raise InvalidContent(
-            f"{model} takes rows of a table, which have no tensor. POST them as JSON to /v1/models/{model}/predictions."
-        )
     if tensor.datatype == "BYTES" and not isinstance(spec, VectorInput):
         return _from_bytes(tensor, spec, model)
     if tensor.datatype not in NUMBERS or isinstance(spec, TextInput):
@@ -87,9 +82,9 @@ def read_tensor(tensor: Tensor, spec: InputSpec, model: str) -> NDArray[Any]:
     if shape == spec.shape:
         raise InvalidContent(f"{NAME} is one bare row, and rows are due: its shape is {[1, *shape]}.")
     if len(shape) != 1 + len(spec.shape) or shape[1:] != spec.shape:
-        raise InvalidContent(f"{NAME} has shape {_shown(shape)}; {model} takes {[-1, *spec.shape]}.")
+        raise InvalidContent(f"{NAME} has shape {shown(shape)}; {model} takes {[-1, *spec.shape]}.")
     _check_rows(shape)
-    read = _binary_numbers if isinstance(tensor.data, memoryview) else _json_numbers
+    read = as_array if isinstance(tensor.data, memoryview) else _json_numbers
     numbers = read(tensor.datatype, tensor.data, shape)
     if numbers.dtype.itemsize <= 4:  # nothing overflows; arming numpy against it takes as long as the rest
         return owned(numbers, np.uint8 if numbers.dtype == np.uint8 and isinstance(spec, ImageInput) else np.float32)
@@ -97,11 +92,12 @@ def read_tensor(tensor: Tensor, spec: InputSpec, model: str) -> NDArray[Any]:
         return owned(numbers, np.float32)
 
 
-def _binary_numbers(datatype: str, data: memoryview, shape: tuple[int, ...]) -> NDArray[Any]:
+def as_array(datatype: str, data: memoryview, shape: tuple[int, ...], name: str = NAME) -> NDArray[Any]:
+    """The numbers of a tensor as bytes. Raises InvalidContent."""
     kind = np.dtype(NUMBERS[datatype])
     due = prod(shape) * kind.itemsize
     if len(data) != due:
-        raise InvalidContent(f"{NAME} has {len(data):,} bytes; {datatype} of shape {_shown(shape)} has {due:,}.")
+        raise InvalidContent(f"{name} has {len(data):,} bytes; {datatype} of shape {shown(shape)} has {due:,}.")
     numbers = np.frombuffer(data, kind).reshape(shape)
     return from_bfloat16(numbers) if datatype == "BF16" else numbers
 
@@ -138,16 +134,16 @@ def _from_bytes(tensor: Tensor, spec: ImageInput | TextInput, model: str) -> NDA
     """Image files or texts, one an element. Raises InvalidContent."""
     shape = tuple(tensor.shape)
     if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)):
-        raise InvalidContent(f"{NAME} has shape {_shown(shape)}; BYTES of {model} have [-1].")
+        raise InvalidContent(f"{NAME} has shape {shown(shape)}; BYTES of {model} have [-1].")
     _check_rows(shape)
     if isinstance(spec, ImageInput):
         check_room(shape[0], spec)
     data = tensor.data
-    elements: Sequence[str | bytes] = _cut(bytes(data)) if isinstance(data, memoryview) else _strings(data)
+    elements: Sequence[str | bytes] = cut(bytes(data)) if isinstance(data, memoryview) else _strings(data)
     if len(elements) != shape[0]:
         raise _other_count(len(elements), shape)
     if isinstance(spec, TextInput):
-        return read_texts([_text(element, k) for k, element in enumerate(elements)], spec, model)
+        return read_texts([text_of(element, k) for k, element in enumerate(elements)], spec, model)
     read = np.empty((len(elements), *spec.shape), np.uint8)
     for k, element in enumerate(elements):
         name = f"Row {k + 1}"
@@ -165,32 +161,34 @@ def _strings(data: Any) -> list[str]:
     return elements
 
 
-def _cut(data: bytes) -> Sequence[bytes]:
-    """The elements of a BYTES tensor: each a length in 4 bytes, little-endian, then so many bytes."""
+def cut(data: bytes, name: str = NAME) -> Sequence[bytes]:
+    """The elements of a BYTES tensor: each a length in 4 bytes, little-endian, then so many bytes. Raises
+    InvalidContent."""
     elements: list[bytes] = []
     at = 0
     while at < len(data):
         start = at + LENGTH_BYTES
         stop = start + int.from_bytes(data[at:start], "little")
         if start > len(data) or stop > len(data):
-            raise InvalidContent(f"Row {len(elements) + 1} of {NAME} is cut short: its length goes beyond the data.")
+            raise InvalidContent(f"Row {len(elements) + 1} of {name} is cut short: its length goes beyond the data.")
         elements.append(data[start:stop])
         at = stop
     return elements
 
 
-def _text(element: str | bytes, k: int) -> str:
+def text_of(element: str | bytes, k: int, name: str = "Text") -> str:
+    """An element of a BYTES tensor as text; k: its row. Raises InvalidContent."""
     if isinstance(element, str):
         return element
     try:
         return element.decode()
     except UnicodeDecodeError as error:
-        raise InvalidContent(f"Text {k + 1} is not UTF-8: byte {error.start} begins no character.") from None
+        raise InvalidContent(f"{name} {k + 1} is not UTF-8: byte {error.start} begins no character.") from None
 
 
 def _check_rows(shape: tuple[int, ...]) -> None:
     if not shape[0] > 0:
-        raise InvalidContent(f"{NAME} has shape {_shown(shape)}. Send at least one row.")
+        raise InvalidContent(f"{NAME} has shape {shown(shape)}. Send at least one row.")
 
 
 def _check_list(data: Any) -> None:
@@ -200,7 +198,7 @@ def _check_list(data: Any) -> None:
 
 
 def _other_count(count: int, shape: tuple[int, ...]) -> InvalidContent:
-    return InvalidContent(f"{NAME} has {count:,} elements; shape {_shown(shape)} has {prod(shape):,}.")
+    return InvalidContent(f"{NAME} has {count:,} elements; shape {shown(shape)} has {prod(shape):,}.")
 
 
 def _faulty(datatype: str, data: list[Any], shape: tuple[int, ...]) -> InvalidContent:
@@ -218,7 +216,7 @@ def _faulty(datatype: str, data: list[Any], shape: tuple[int, ...]) -> InvalidCo
             return InvalidContent(f"{row} has a number that is no {datatype}. Send FP32, or numbers in its range.")
         if type(leaf) is int:
             return InvalidContent(f"{row} has a number beyond what a float32 can hold (3.4e38).")
-    return InvalidContent(f"data of {NAME} is neither a flat list nor lists nested as its shape {_shown(shape)} says.")
+    return InvalidContent(f"data of {NAME} is neither a flat list nor lists nested as its shape {shown(shape)} says.")
 
 
 def _leaves(data: list[Any]) -> Iterator[Any]:
@@ -238,5 +236,6 @@ def _due(spec: InputSpec) -> str:
     return f"Send FP32, {[-1, *spec.shape]}{files}."
 
 
-def _shown(shape: Sequence[int]) -> str:
+def shown(shape: Sequence[int]) -> str:
+    """A shape in a refusal."""
     return str(list(shape))[:100]

@@ -94,3 +94,27 @@ def test_a_new_version_that_learned_the_value_has_no_note(answering: Api) -> Non
     assert before["predictions"] != after["predictions"]
     old = answering.ok("POST", "/v1/models/stays/versions/1/predictions", {"inputs": [NEW]})
     assert old == before
+
+
+def test_the_open_inference_protocol_has_a_tensor_for_each_column(
+    answering: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = answering.ok("GET", "/v2/models/stays")
+    assert {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]} == {
+        "age": "FP64",
+        "city": "BYTES",
+        "plan": "BYTES",
+        "booked": "BYTES",
+        "member": "BOOL",
+    }
+    inputs = [{**tensor, "shape": [1], "data": [NEW[tensor["name"]]]} for tensor in metadata["inputs"]]
+    due = answering.ok("POST", PATH, {"inputs": [NEW]})["predictions"][0]
+    first = answering.ok("POST", "/v2/models/stays/infer", {"inputs": inputs})
+    assert first["outputs"][0]["data"] == [due["class"]]
+    assert max(first["outputs"][1]["data"]) == pytest.approx(due["score"])
+    assert first["parameters"] == {"notes": NOTE}
+    monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 0)
+    assert answering.ok("POST", "/v2/models/stays/infer", {"inputs": inputs}) == first
+    refused = answering("POST", "/v2/models/stays/infer", {"inputs": [{**inputs[0], "name": "input"}]})
+    assert refused.status_code == 422
+    assert '"input" is no column of stays' in refused.json()["error"]
