@@ -90,7 +90,8 @@ def wrong_unit(measured: NumberMeasured, number: OneNumber, batch: BatchFigures,
     rule, repair, median = policy.wrong_unit, batch.repair, _ratio(batch.median)
     off = _far_off(batch.mean, policy) or _far_off(batch.median, policy)
     plain = repair is not None and repair.after < PLAINLY * median and batch.median.p < PLAINLY_P
-    if not off and not plain:
+    slip = repair is not None and repair.slip and batch.follows  # that others erred alike shows no move
+    if not off and not plain and not slip:
         return Finding(_as_usual(batch), limit=rule.max_after)
     limit = rule.max_after * (PLAINLY_WIDER if plain else 1.0)
     if repair is None or repair.after >= min(limit, rule.min_gain * median):

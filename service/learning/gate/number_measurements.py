@@ -92,12 +92,14 @@ class OwnOrder:
 
 @dataclass(frozen=True)
 class Repair:
-    """One repair for all targets of the batch. after: the median error then, over the usual one."""
+    """One repair for all targets of the batch. after: the median error then, over the usual one · slip: it is a power
+    of ten or the sign, by which no world changes."""
 
     factor: str
     wrong: str
     right: str
     after: float
+    slip: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,10 @@ FACTORS = (10.0, 100.0, 1000.0, 60.0, 3.6, 2.54, 1.609344, 0.45359237, 0.3048)
 """Powers of ten, minutes and hours, km/h and m/s, inches, miles, pounds, feet; each both ways."""
 
 
+SLIPS = (1.0, *(factor for power in (10.0, 100.0, 1000.0) for factor in (power, 1 / power)))
+"""Sizes of factors by which a sender errs, and no world changes: the sign, and powers of ten."""
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A unit taken for another. What was meant is `times` what was sent, and `plus`."""
@@ -58,7 +62,8 @@ def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Re
     if not tried:
         return None
     _, after, best = min(tried, key=lambda one: one[0])
-    return Repair(best.factor, best.wrong, best.right, after)
+    slip = abs(best.times) in SLIPS and not best.plus
+    return Repair(best.factor, best.wrong, best.right, after, slip)
 
 
 def _goals(a: NumberAssessment, targets: Floats, repaired: Floats, k: int) -> Floats:

@@ -14,6 +14,7 @@ from service.contract.report import GateReport
 from service.contract.targets import NumberTarget
 from service.learning.data.target_grid import Floats
 from service.learning.gate.number_gate import NUMBER_RULES, follows, judge_numbers
+from service.learning.gate.number_measurements import Beside, Repair, Stopped
 from service.learning.number_evaluation.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.figures import (
     BIAS,
@@ -221,6 +222,24 @@ def test_a_wrong_unit_that_is_sent_again_and_again_stays_rejected(stream: Stream
     inputs, targets = batch
     again = [list(figures_of(stream.assessment(inputs, 10 * targets)))] * 5
     assert stream.judged(inputs, 10 * targets, stopped=again).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("slip", [True, False])
+def test_a_power_of_ten_that_surprises_little_is_no_move_either(
+    stream: Stream, batch: tuple[Floats, Floats], slip: bool
+) -> None:
+    measured = measure(stream.assessment(*batch))
+    figures = measured.numbers[0].batch
+    assert figures is not None
+    far, aside = Beside(2.5, 0.8, 0.018), Beside(-2.5, -0.1, 0.0004)
+    repair = Repair("* 10", "look 10 times too small", "multiplied by 10", 1.12, slip)
+    figures = replace(figures, mean=far, median=far, bias=aside, repair=repair, stopped=Stopped(2, agrees=True))
+    again = replace(measured, numbers=[replace(measured.numbers[0], batch=figures)])
+    assert fired(judge_numbers(again, stream.policy)) == ({"wrong_unit": "rejected"} if slip else {})
+    sent = measure(stream.assessment(batch[0], batch[1] / 10)).numbers[0].batch
+    assert sent is not None
+    assert sent.repair is not None
+    assert sent.repair.slip
 
 
 def test_shuffled_batches_are_no_evidence_where_something_always_said_what_targets_are(
