@@ -115,6 +115,7 @@ class RemoteModel:
             if method is not None:
                 query["method"] = method if isinstance(method, str) else json.dumps(method)
             return self._ordered("updates", file, wait, on_progress, **query)
+        _check_no_columns(target=target, group=group)
         body = _given(
             inputs=self._rows(inputs),
             **self._annotated(labels),
@@ -153,6 +154,7 @@ class RemoteModel:
                 again=again,
             )
             return self._transport.call("POST", f"{self._path}/batches", Batch, file, **query)
+        _check_no_columns(target=target, group=group)
         body = _given(
             inputs=self._rows(inputs),
             **self._annotated(labels),
@@ -360,6 +362,13 @@ def _check_in_file(**members: Any) -> None:
             raise ValueError(
                 f"{name} are given beside a CSV file, which holds them: name its columns, target= and group=."
             )
+
+
+def _check_no_columns(**columns: Any) -> None:
+    """Raises ValueError where columns of a CSV file are named and there is none."""
+    for name, value in columns.items():
+        if value is not None:
+            raise ValueError(f"{name} names a column of a CSV file. Beside rows give labels and groups.")
 
 
 def _given(**members: Any) -> dict[str, Any]:

@@ -85,6 +85,10 @@ def test_labels_come_in_a_column_of_their_name(rents: Api) -> None:
     typo = send(rents, "plans/batches", text.replace("no,3", "nno,3"))
     assert (typo.status_code, typo.json()["type"]) == (422, "/problems/unknown-labels")
     assert pointers(typo) == ["/labels/2"]
+    assert typo.json()["detail"].startswith('Line 4, column "label": "nno" is not a class of plans. Near: "no".')
+    assert typo.json()["unknown"] == ["nno"]
+    value = send(rents, "plans/batches?new_values=refuse", text.replace("Osaka", "Osako"))
+    assert value.json()["detail"].startswith('Line 2, column "city": "Osako" is a new value of city')
     new = send(rents, "plans/batches?new_classes=allow", text.replace("no,3", "perhaps,3"))
     assert new.status_code == 201, new.text
 
@@ -193,6 +197,7 @@ def test_the_reading_process_says_what_a_handler_says(rents: Api, monkeypatch: p
         ("digits/batches", "a"),
     ]
     cases += [("plans/batches?target=label", f"label,{asked}".replace("\n", "\nyes,").removesuffix("yes,"))]
+    cases += [("plans/batches", f"label,{asked}".replace("\n", "\nyess,").removesuffix("yess,"))]
     cases += [("rents/batches?target=price&group=house&source=north", TEXT)]
     for path, text in cases:
         monkeypatch.setattr(LARGE, 256 * 1024)

@@ -6,7 +6,8 @@ Numbers that come as they are in memory need no decoding: a large body of them i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
@@ -39,6 +40,7 @@ from service.api.reader.tasks import (
     load_array,
     load_labels,
     load_names,
+    load_places,
     load_texts,
     load_values,
     refusal,
@@ -50,7 +52,7 @@ from service.contract.requests import CreateBatch, CreateUpdate, together
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.intake.formats import oip_tables
-from service.intake.formats.csv_table import CsvTable, read_csv
+from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.formats.raw import READERS
 from service.intake.json_body import LABELS, ROWS, TARGETS, JsonBody, read_object
@@ -92,6 +94,10 @@ class BodyRows(Protocol):
         """The values of open categories; none where inputs are no tables."""
         ...
 
+    def places(self) -> Places | None:
+        """Where they stand in a CSV file; None where they came as JSON."""
+        ...
+
     def digest(self) -> str:
         """The digest of the content of a batch of them."""
         ...
@@ -111,6 +117,7 @@ class RowsInMemory:
 
     inputs: NDArray[Any]
     annotations: Annotations
+    file: CsvTable | None = None
 
     @cached_property
     def labels(self) -> Labels:
@@ -124,6 +131,9 @@ class RowsInMemory:
         """Names rows and targets by what they hold, however they were written, by the member that holds them."""
         targets = self.annotations.targets
         return {ROWS: identity_of(self.inputs), **({} if targets is None else {TARGETS: identity_of(targets)})}
+
+    def places(self) -> Places | None:
+        return None if self.file is None else self.file.places
 
     def digest(self) -> str:
         return self.annotations.digest(self.inputs)
@@ -144,6 +154,9 @@ class RowsOnDisk:
     labels: Labels
     values: BroughtValues
 
+    def places(self) -> Places | None:
+        return load_places(self.body.folder)
+
     def digest(self) -> str:
         digest: str = self.reader.run(self.body, "digest")["digest"]
         return digest
@@ -154,6 +167,18 @@ class RowsOnDisk:
 
     def make(self, making: Making, store: Artifacts) -> Arrival:
         return Arrival(**self.reader.run(self.body, "store", making=making.model_dump(mode="json")))
+
+
+@contextmanager
+def located(rows: BodyRows | None) -> Iterator[None]:
+    """Adds line and column to the refusal of a row that came in a CSV file. Raises InvalidContent."""
+    try:
+        yield
+    except InvalidContent as fault:
+        places = None if rows is None else rows.places()
+        if places is None:
+            raise
+        raise places.located(fault) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +197,7 @@ class RowBody:
         fault."""
         if self.table is not None:
             table = self.table()
-            return RowsInMemory(table.named.rows, annotate_csv(table, self.due))
+            return RowsInMemory(table.named.rows, annotate_csv(table, self.due), table)
         if self.spooled is None or self.report is None:
             named = read_named_rows(self.json.rows, self.due.input, self.due.model)
             values = {LABELS: order.labels, TARGETS: self.json.targets}

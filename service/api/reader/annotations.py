@@ -136,7 +136,7 @@ def annotate_csv(table: CsvTable, due: Due) -> Annotations:
     try:
         return read_annotations(values, table.groups, table.named, due)
     except InvalidContent as fault:
-        raise table.located(fault) from None
+        raise table.places.located(fault) from None
 
 
 def _check_columns(targets: Floats, inputs: NDArray[Any], spec: TableInput, target: NumberTarget) -> None:

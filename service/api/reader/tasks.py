@@ -32,7 +32,7 @@ from service.contract.targets import ClassTarget
 from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TooManyValues, TsuikaError
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_lines import pieces_of
-from service.intake.formats.csv_table import CsvTable, read_csv
+from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.fast_json import read_usual
 from service.intake.formats.oip_request import read_inference
 from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, TARGETS, hash_of, read_object, read_value
@@ -46,6 +46,7 @@ from service.storage.local import LocalArtifacts
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
 ANNOTATIONS, LABELS_SUMMARY, NUMBERS = "named.json", "names.json", "targets.npy"
 NAMES, VALUES = "cells.json", "values.json"
+LINES, HEADERS = "lines.npy", "headers.json"
 """Names of the files beside a body."""
 PIECE_BYTES = 64 * 1024
 
@@ -165,6 +166,8 @@ def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any]) 
     except InvalidContent as fault:
         return {"fault": _report(fault)}
     save_rows(folder, table.named.rows)
+    np.save(folder / LINES, np.asarray(table.places.lines, np.int64), allow_pickle=False)
+    (folder / HEADERS).write_bytes(msgspec.json.encode(table.places.headers))
     content = annotations.digest(table.named.rows)
     return {"rows": len(table.named.rows), "hash": hash_of({**members, ROWS: content})}
 
@@ -230,6 +233,14 @@ def load_names(folder: Path) -> ValueNames:
     """The values of open categories in the rows of a prediction; none where there are none."""
     file = folder / NAMES
     return msgspec.json.decode(file.read_bytes(), type=dict[int, dict[float, str]]) if file.exists() else {}
+
+
+def load_places(folder: Path) -> Places | None:
+    """Where the rows of a CSV file stand; None of any other body."""
+    if not (folder / LINES).exists():
+        return None
+    headers = msgspec.json.decode((folder / HEADERS).read_bytes(), type=dict[str, str])
+    return Places(np.load(folder / LINES, allow_pickle=False), headers)
 
 
 def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> Named:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.new_batch import NewBatch, check_room
-from service.api.bodies.row_bodies import due_of, read_row_body
+from service.api.bodies.row_bodies import due_of, located, read_row_body
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
@@ -38,7 +38,7 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
     order, body = read_row_body(shared, request, requests.CreateBatch, due)
     rows = body.rows(shared, order)
 
-    with NewBatch(shared.runtime, model, rows, order) as new_batch:
+    with located(rows), NewBatch(shared.runtime, model, rows, order) as new_batch:
 
         def begin() -> Act:
             new_batch.store()

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.new_batch import NewBatch
-from service.api.bodies.row_bodies import due_of, read_row_body
+from service.api.bodies.row_bodies import due_of, located, read_row_body
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
@@ -76,7 +76,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
 
         return act
 
-    with batch or nullcontext():
+    with located(rows), batch or nullcontext():
         return shared.posts.run(attempt(request, body.identity(rows)), begin)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,20 +41,16 @@ Take = Callable[[Sequence[str]], None]
 
 CELLS_AT_ONCE, CHARACTERS_AT_ONCE = 16 * 1024, 1024 * 1024
 """Cells that are read together, and characters of rows that wait for it."""
-_PLACE = re.compile(rf"/({ROWS}|{LABELS}|{TARGETS}|{GROUPS})/(\d+)(?:/.*)?")
+_PLACE = re.compile(rf"/({ROWS}|{LABELS}|{TARGETS}|{GROUPS})/(\d+)(?:/(.*))?")
 
 
 @dataclass(frozen=True, eq=False)
-class CsvTable:
-    """named: the rows [n, columns] · lines: on which each of them begins [n] · headers: what columns beside inputs are
-    called, by the member of JSON that holds the same · targets: NaN where one is not known; labels and groups: None."""
+class Places:
+    """Where the rows of a file stand. lines: on which each begins [n] · headers: of the columns that are no inputs, by
+    the member of JSON that holds the same."""
 
-    named: Named
-    lines: Sequence[int]
-    headers: dict[str, str]
-    labels: list[str | None] | None = None
-    targets: Floats | None = None  # [n, k]
-    groups: list[str | None] | None = None
+    lines: Sequence[int] | NDArray[np.int64]
+    headers: Mapping[str, str]
 
     def located(self, fault: InvalidContent) -> InvalidContent:
         """The refusal of a row, with its line and column in front of each sentence."""
@@ -66,8 +62,20 @@ class CsvTable:
         place = _PLACE.fullmatch(pointer)
         if place is None:
             return ""
-        header = self.headers.get(place[1], "")
-        return f"Line {self.lines[int(place[2])]:,}{f', column {quoted(header)}' if header else ''}: "
+        member, row, column = place.groups(default="")
+        header = self.headers.get(member, "") or column.replace("~1", "/").replace("~0", "~")
+        return f"Line {self.lines[int(row)]:,}{f', column {quoted(header)}' if header else ''}: "
+
+
+@dataclass(frozen=True, eq=False)
+class CsvTable:
+    """named: the rows [n, columns] · targets: NaN where one is not known; labels and groups: None."""
+
+    named: Named
+    places: Places
+    labels: list[str | None] | None = None
+    targets: Floats | None = None  # [n, k]
+    groups: list[str | None] | None = None
 
 
 def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str) -> CsvTable:
@@ -165,8 +173,7 @@ class _Reading:
         word = self._meant.word if header.targets else None
         return CsvTable(
             Named(np.frombuffer(self._numbers).reshape(n, self._columns), self._names),
-            self._lines,
-            headers,
+            Places(self._lines, headers),
             self._labels if word == LABELS else None,
             np.frombuffer(self._targets).reshape(n, -1) if word == TARGETS else None,
             self._groups if header.group is not None else None,

@@ -86,7 +86,7 @@ def test_columns_come_in_any_order_beside_target_and_group() -> None:
 )
 def test_the_target_is_found_by_its_name(names: list[str] | None, header: str, column: str) -> None:
     table = read(f"a,{header},b\n1,2,3\n", Meant(NumberTarget(kind="number", names=names)), NUMBERS)
-    assert table.headers["targets"] == column
+    assert table.places.headers["targets"] == column
     assert table.targets is not None
     assert table.targets.tolist() == [[2]]
 
