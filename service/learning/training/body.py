@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from service.learning.network.network import Network
+from service.contract.inputs import Backbone, PretrainedBackbone
+from service.learning.backbones import resolved
+from service.learning.ledger.feature_space import feature_width
+from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
+from service.learning.method import Data
+from service.learning.network.blocks import GrownLinear
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import AnyScale
+from service.learning.network.network import Dense, Network, build
 from service.learning.training.frame import Frame
 
 
@@ -42,3 +50,17 @@ class BeforeHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body.features(x)
+
+
+def frozen_trunk(base: Checkpoint | None, data: Data, scale: AnyScale, backbone: Backbone) -> Network:
+    """The frozen network below a new head, on its grid, without neck and head: the base's where it has the same
+    pretrained backbone, else the backbone itself."""
+    if not isinstance(backbone, PretrainedBackbone):
+        return identity_network(data.input, scale)
+    other = base is None or base.layout.backbone != resolved(data.input, backbone)
+    if base is None or other or base.layout.trained or base.layout.low_rank:
+        return pretrained_network(data.input, scale, backbone, data.pretrained(), bound=data.batch)
+    network = build(base)
+    give_grid(network, data.batch)
+    network.neck, network.head = Dense([], feature_width(network)), GrownLinear([])
+    return network

@@ -14,23 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from service.contract.inputs import Architecture, Backbone, PretrainedBackbone
+from service.contract.inputs import Architecture
 from service.errors import MethodRefused
-from service.learning.backbones import resolved
 from service.learning.backbones.extractor import Extractor
-from service.learning.ledger.feature_space import feature_width, largest_feature, shift_for
-from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
+from service.learning.ledger.feature_space import largest_feature, shift_for
+from service.learning.ledger.headless_networks import give_grid
 from service.learning.method import Balance, Data, GradientParams, Learned, Unfreeze
-from service.learning.network.blocks import Block, GrownLinear
+from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.growth import grow_head, merge, new_neck
-from service.learning.network.input_scale import AnyScale, declared_scale, load_scale, scale_for
-from service.learning.network.network import TRAINED_HERE, Dense, Network, build, fresh, layout_of, parts_of
+from service.learning.network.input_scale import declared_scale, load_scale, scale_for
+from service.learning.network.network import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
 from service.learning.network.provenance import ORIGIN, learned_by_part, origin_of, trunk_trains, unchanged
 from service.learning.run import Run
 from service.learning.training.aims import aim_of
 from service.learning.training.aims.aim import Aim, Loss
-from service.learning.training.body import Body
+from service.learning.training.body import Body, frozen_trunk
 from service.learning.training.fit import (
     DRAWS,
     INIT,
@@ -330,20 +329,6 @@ class Learner:
             stuck=self.stuck,
             multiply_adds=self.multiply_adds + self.training_rows.multiply_adds,
         )
-
-
-def frozen_trunk(base: Checkpoint | None, data: Data, scale: AnyScale, backbone: Backbone) -> Network:
-    """The frozen network below a new head, on its grid, without neck and head: the base's where it has the same
-    pretrained backbone, else the backbone itself."""
-    if not isinstance(backbone, PretrainedBackbone):
-        return identity_network(data.input, scale)
-    other = base is None or base.layout.backbone != resolved(data.input, backbone)
-    if base is None or other or base.layout.trained or base.layout.low_rank:
-        return pretrained_network(data.input, scale, backbone, data.pretrained(), bound=data.batch)
-    network = build(base)
-    give_grid(network, data.batch)
-    network.neck, network.head = Dense([], feature_width(network)), GrownLinear([])
-    return network
 
 
 TAKEN_OVER = 0.1
