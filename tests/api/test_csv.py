@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from service.api.bodies.csv_bodies import takes_rows
 from service.contract.inputs import Architecture
+from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import TableInput
 from service.learning.data.learned_values import LearnedValues
 from service.learning.network.checkpoint import Checkpoint
@@ -179,6 +181,15 @@ def test_a_body_of_json_has_no_query(rents: Api) -> None:
     refused = rents("POST", "/v1/models/rents/updates?target=price", {"inputs": ROWS, "targets": [1, 2, 3]})
     assert (refused.status_code, pointers(refused)) == (422, ["/target"])
     assert "a JSON body says it itself" in refused.json()["detail"]
+
+
+def test_the_description_of_the_interface_has_files() -> None:
+    for kind, more in ((CreateBatch, {"again"}), (CreateUpdate, {"method", "seed"})):
+        described = takes_rows(kind)
+        assert {"application/json", "text/csv"} == described["requestBody"]["content"].keys()
+        named = {parameter["name"] for parameter in described["parameters"]}
+        assert named >= {"target", "group", "source", "new_classes", "new_values", *more}
+        assert not named & {"inputs", "labels", "targets", "groups", "batches"}
 
 
 def comparable(response: httpx.Response) -> Any:

@@ -293,3 +293,26 @@ def test_more_labels_than_classes_may_be_are_refused() -> None:
     rows = "".join(f"1,2,c{k}\n" for k in range(2 * MOST_CLASSES + 1))
     with pytest.raises(InvalidContent, match="at most 10,000 classes"):
         read(f"a,b,label\n{rows}", Meant(ClassTarget()), NUMBERS)
+
+
+def outcome(pieces: list[bytes]) -> str:
+    """The rows of a file, or why it is refused."""
+    try:
+        return str(read_csv(pieces, SPEC, PRICE, "rents").named.rows.tolist())
+    except InvalidContent as refused:
+        return refused.detail
+
+
+def test_any_bytes_are_a_table_or_a_refusal_with_a_sentence() -> None:
+    """Whatever is sent, the same in pieces."""
+    chance = random.Random(1)
+    text = f'{HEADER},price\n{ROW},1\n"2","Os""aka",NA,,1970-01-01T00:00Z,,\n'.encode()
+    odd = [b'"', b",", b"\n", b"\r", b"\0", b"\xff", b"\xe2\x82", b"\xef\xbb\xbf", b"-", b"1e999", b"NaN", b" ", b""]
+    for _ in range(300):
+        body = text
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(body))
+            body = body[:at] + chance.choice(odd) + body[at + chance.randint(0, 2) :]
+        whole = outcome([body])
+        assert whole == outcome([body[k : k + 7] for k in range(0, len(body), 7)]) or "UTF-8" in whole, body
+        assert whole.endswith((".", "?", '""')) or whole.startswith("[["), body
