@@ -26,6 +26,8 @@ MOST_VALUES = 2000
 """Most values of all categories of a model together, without those of columns of many values."""
 LARGEST_CELL = 1e150
 """Largest size of a number: float64 holds the squares of such, and sums of them."""
+LEAST_PART = 1e-9
+"""Least width of a declared range, as a part of its larger end: float64 keeps a million steps within it."""
 CODE_BITS = 52
 """Bits of a code: float64 holds every such integer."""
 
@@ -71,10 +73,13 @@ class ColumnRange(Strict):
 
     @model_validator(mode="after")
     def _ordered(self) -> ColumnRange:
-        if not self.range[0] < self.range[1]:
+        low, high = self.range
+        if not low < high:
             raise ValueError("range is [lo, hi] with lo < hi")
-        if max(map(abs, self.range)) > LARGEST_CELL:
+        if max(-low, high) > LARGEST_CELL:
             raise ValueError(f"range lies within {LARGEST_CELL:g} of 0")
+        if high - low < max(LEAST_PART * max(-low, high), 1 / LARGEST_CELL):
+            raise ValueError("lo and hi of range are so near to each other that rounding blurs what lies between them")
         return self
 
 

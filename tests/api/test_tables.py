@@ -142,6 +142,8 @@ MODELS: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
     ([{"name": "a", "kind": "category", "values": []}], {}, "/input/columns/0/values", "at least 1 item"),
     ([{"name": "a", "kind": "category", "new_values": "no"}], {}, "/input/columns/0/new_values", "'take' or 'refuse'"),
     ([{"name": "a", "kind": "number", "scale": {"range": [1, 1]}}], {}, "/input/columns/0/scale", "lo < hi"),
+    ([{"name": "a", "kind": "number", "scale": {"range": [0, 5e-324]}}], {}, "/input/columns/0/scale", "rounding"),
+    ([{"name": "a", "kind": "number", "scale": {"range": [1, 1 + 1e-15]}}], {}, "/input/columns/0/scale", "rounding"),
     ([{"name": f"c{k}", "kind": "number"} for k in range(1001)], {}, "/input/columns", "at most 1000"),
     (
         [{"name": f"c{k}", "kind": "category", "many": True} for k in range(20)],

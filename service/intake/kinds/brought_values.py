@@ -51,9 +51,10 @@ def brought(named: Named, spec: TableInput, labelled: NDArray[np.bool_]) -> Brou
         column = spec.columns[place].name
         if len(codes) > MOST_VALUES + 1:  # with the missing one
             raise _too_many({column: len(codes)})
+        order = np.argsort(first)  # a refusal names the first rows
         columns[column] = {
             names[code]: (rows, row)
-            for code, rows, row in zip(codes.tolist(), counts.tolist(), first.tolist(), strict=True)
+            for code, rows, row in zip(*(a[order].tolist() for a in (codes, counts, first)), strict=True)
             if code in names  # what is missing is not
         }
     values = BroughtValues(columns)
@@ -98,9 +99,12 @@ def check_new(values: BroughtValues, known: Known, refusing: Collection[str], mo
 
 def _too_many(counts: Mapping[str, int]) -> TooManyValues:
     column = max(counts, key=lambda name: counts[name])
+    most, total = counts[column], sum(counts.values())
+    would = f"{column} would have {most:,} of them"
+    if most <= MOST_VALUES:
+        would = f"they would have {total:,}, the most of them {column}, {most:,}"
     sentence = (
-        f"All categories of a model together have at most {MOST_VALUES:,} values, and {column} would have "
-        f"{counts[column]:,} of them. If it names things, such as orders or people, make a model whose column {column} "
-        'has "many": true, or leave it out.'
+        f"All categories of a model together have at most {MOST_VALUES:,} values, and {would}. If it names things, "
+        f'such as orders or people, make a model whose column {column} has "many": true, or leave it out.'
     )
     return TooManyValues(sentence, [("/inputs", sentence)], column=column)

@@ -210,7 +210,7 @@ def check_cells(rows: int, spec: TableInput) -> None:
     """Raises InvalidContent where rows are more than a body may have, or more than memory is spent on."""
     most = min(MOST_ROWS, MOST_CELLS // len(spec.columns))
     if rows > most:
-        sentence = f"A body has at most {most:,} rows of {len(spec.columns):,} columns, and this one has {rows:,}."
+        sentence = f"A body has at most {most:,} rows of {len(spec.columns):,} columns, and this one has more."
         raise InvalidContent.at("/inputs", f"{sentence} Send it in several.")
 
 

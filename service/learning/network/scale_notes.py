@@ -21,13 +21,11 @@ from service.learning.network.input_scale import (
     leaves_scale,
     narrow_columns,
 )
-from service.learning.network.table_scale import TableScale
+from service.learning.network.table_scale import ROUNDING, TableScale
 from service.learning.wording import listed
 
 SEEN_STEPS = 16
 """A column that varies by fewer steps of the grid is hardly seen."""
-ROUNDING = 1e-12
-"""A column whose spread is at most this part of its mean is constant but for rounding of float64."""
 GRID = CLIP / 2**15
 """A step of the grid of scaled numbers."""
 

@@ -36,6 +36,8 @@ CLIP = 8.0
 """Scaled numbers are clipped here."""
 DAY, YEAR, FIRST_WEEKDAY = 86_400.0, 365.2425, 3
 """Seconds of a day, days of a mean year, weekday of the first day of 1970, counted from Monday."""
+ROUNDING = 1e-12
+"""A column whose spread is at most this part of its mean is constant but for rounding of float64."""
 ODD = 0x9E3779B97F4A7C15 - 2**64
 """2^64 over the golden ratio, as an int64: spreads codes over all bits (Knuth, The Art of Computer Programming 3,
 section 6.4)."""
@@ -211,6 +213,8 @@ def _fitted(x: Floats, column: NumberColumn, pieces: int) -> tuple[float, float,
     if not len(x):
         return 0.0, 1.0, np.linspace(0.0, 1.0, pieces + 1)
     middle, spread = float(x.mean()), float(x.std())
+    if spread <= ROUNDING * abs(middle):
+        spread = 0.0  # that of thirty times 0.1 is 3e-17: whatever else comes later would be cut
     std = 2.0 ** float(np.rint(np.log2(spread or abs(middle) or 1.0)))
     knots = np.unique(np.quantile(x, np.linspace(0, 1, pieces + 1)))
     if len(knots) == 1:
