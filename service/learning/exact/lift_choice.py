@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 
 from service.contract.inputs import InputSpec
-from service.contract.tables import TableInput
 from service.learning.data.rows import SELECT_FOLD, Array, FeatureRows, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.out_of_fold import out_of_fold_logits
@@ -39,11 +38,6 @@ ROOM = 0.9
 """Balanced accuracy from which on more filters are not tried."""
 AHEAD, FAR = 2.0, 0.01
 """A lift is far behind with so many times the errors, and so much less balanced accuracy."""
-
-
-LEAN = 0.01
-"""Balanced accuracy that random features of tables may lose and still be chosen: half a standard error of what rows
-kept back tell, and they gain more by the rows that come until the choice is made anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +114,6 @@ def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, r
     for lifts in candidates:
         if (score := score_of(lifts)) > best:
             best, chosen = score, lifts
-    if isinstance(spec, TableInput):
-        return LiftChoice(candidates[chosen_of([-score for score in scores.values()], LEAN)], scores)
     if best >= ROOM:
         enough = int((tried.folds == SELECT_FOLD).sum()) >= SELECTING_ROWS
         return LiftChoice(chosen, scores, enough and _ahead(scores, lift_names(chosen)))
@@ -129,13 +121,6 @@ def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, r
     if wider is not None and score_of(wider) > best + WORTH:
         chosen = wider
     return LiftChoice(chosen, scores)
-
-
-def chosen_of(losses: Sequence[float], lean: float) -> int:
-    """Place of the least loss; where that is the first, which has no random features, of the least among the others if
-    it is at most `lean` above it."""
-    best = min(range(1, len(losses)), key=losses.__getitem__, default=0)
-    return best if losses[best] < losses[0] + lean else 0
 
 
 def stays(base: Layout, grown: Callable[[], Ledger], rows: int, solver: Solver) -> dict[str, float] | None:

@@ -10,7 +10,7 @@ import pytest
 from service.contract.inputs import ImageInput, InputSpec, RangeScale, VectorInput
 from service.learning.data.rows import Rows, make_rows
 from service.learning.exact import lift_choice
-from service.learning.exact.lift_choice import LiftChoice, balanced_accuracy, choose_lifts, chosen_of
+from service.learning.exact.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
 from service.learning.exact.ridge_solver import Ridge
 from service.learning.methods.freeze.lda import Discriminants
 from service.learning.network.input_scale import scale_for
@@ -90,17 +90,3 @@ def test_balanced_accuracy_counts_classes_alike() -> None:
     logits = np.array([[1.0, 0], [1, 0], [1, 0], [np.nan, np.nan]])
     assert balanced_accuracy(logits, np.array([0, 0, 0, 1])) == 0.5
     assert [len(lifts) for lifts in candidate_lifts(VECTOR, 5)] == [1, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("losses", "lean", "place"),
-    [
-        ([1.0], 0.1, 0),
-        ([1.0, 1.05, 1.02], 0.0, 0),
-        ([1.0, 1.05, 1.02], 0.03, 2),
-        ([1.0, 0.9, 1.0], 0.0, 1),
-        ([1, 1], 0, 0),
-    ],
-)
-def test_random_features_may_lose_a_little(losses: list[float], lean: float, place: int) -> None:
-    assert chosen_of(losses, lean) == place

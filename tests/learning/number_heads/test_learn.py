@@ -15,6 +15,7 @@ from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.method import Setting
 from service.learning.methods import METHODS, resolve
 from service.learning.number_heads.equations import goals_in_units
+from service.learning.number_heads.lift_choice import chosen_of
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
 from tests.learning.number_streams import NumberStream, number, values, vector
@@ -242,3 +243,17 @@ def test_one_row_is_enough_and_an_empty_batch_solves_anew() -> None:
     nothing = MemoryData(stream.input, stream.architecture, stream.history, Rows.empty((5,)), target=stream.target)
     again = METHODS["ridge"].numbers(made.checkpoint, nothing, METHODS["ridge"].Params(), Run())
     assert np.array_equal(values(again.checkpoint, X), values(made.checkpoint, X))
+
+
+@pytest.mark.parametrize(
+    ("losses", "lean", "place"),
+    [
+        ([1.0], 0.1, 0),
+        ([1.0, 1.05, 1.02], 0.0, 0),
+        ([1.0, 1.05, 1.02], 0.03, 2),
+        ([1.0, 0.9, 1.0], 0.0, 1),
+        ([1, 1], 0, 0),
+    ],
+)
+def test_random_features_may_lose_a_little(losses: list[float], lean: float, place: int) -> None:
+    assert chosen_of(losses, lean) == place
