@@ -26,6 +26,8 @@ MOST_NAMES = 4 * MOST_TENSORS + 1000
 LARGEST = 2**48
 """Most of a size, of an offset, and of elements of a tensor."""
 MOST_DIMENSIONS = 8
+DOUBLES = ("scale/", "values/")
+"""Parts whose doubles stay doubles: scales of tables and codes of values, to which float32 is too coarse."""
 DTYPES: dict[str, str] = {
     "F64": "<f8",
     "F32": "<f4",
@@ -42,7 +44,7 @@ DTYPES: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The content of a file. Floating-point tensors are float32, whatever they were, and finite."""
+    """The content of a file. Floating-point tensors are float32, whatever they were, but for `DOUBLES`, and finite."""
 
     tensors: dict[str, NDArray[Any]]
     metadata: dict[str, str]
@@ -113,7 +115,7 @@ def _array(view: memoryview, name: str, dtype: str, shape: tuple[int, ...], begi
         raw = from_bfloat16(raw)
     if raw.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
-            raw = raw.astype(np.float32)
+            raw = raw.astype(np.float64 if dtype == "F64" and name.startswith(DOUBLES) else np.float32)
         if not np.isfinite(raw).all():
             raise _broken("it holds numbers that are not finite, or beyond a float32", name)
     return raw.reshape(shape)

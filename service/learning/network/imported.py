@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBackbone, PretrainedBackbone, TextInput
-from service.contract.tables import TableInput, table_facts
+from service.contract.tables import NumberColumn, TableInput, table_facts
 from service.errors import InvalidContent
 from service.learning.network.checkpoint import SERVED, BlockLayout, Checkpoint, Layout, Tensors, kind_of, source_head
 from service.learning.network.input_scale import InputScale, declared_scale
@@ -132,6 +132,8 @@ def _scale(foreign: Foreign, spec: InputSpec) -> InputScale:
     assert scale is not None
     if not bool((scale.std > 0).all()):
         raise InvalidContent.at("/scale", "The std of a scale must be > 0.")
+    if not bool(torch.isfinite(scale.std).all() and torch.isfinite(scale.mean).all()):
+        raise InvalidContent.at("/scale", "The numbers of a scale must be within those of float32.")
     return scale
 
 
@@ -163,7 +165,7 @@ def _exported(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Chec
         )
     check_columns(layout, spec)
     check_numbers(layout)
-    parts = _parts(foreign.tensors)
+    parts = _parts(foreign.tensors, isinstance(spec, TableInput))
     values = checked_values(spec, parts)
     backbone = layout.backbone
     if isinstance(backbone, PretrainedBackbone) and "backbone.0" not in parts:
@@ -175,7 +177,10 @@ def _exported(foreign: Foreign, spec: InputSpec, pretrained: Pretrained) -> Chec
     check_blocks(layout, parts)
     heads = check_sources(layout, parts)
     try:
-        _scale(foreign, spec)
+        if isinstance(spec, TableInput):
+            check_table_scale(parts["scale"], spec)
+        else:
+            _scale(foreign, spec)
         network = build(checkpoint)
         rebuilt, layout = parts_of(network) | heads | values, layout_of(network, foreign.classes)
     except UNFIT as error:
@@ -208,8 +213,9 @@ def _check_answers(checkpoint: Checkpoint, spec: InputSpec) -> None:
         raise InvalidContent.at(AT, "It answers with numbers that are not finite.")
 
 
-def _parts(tensors: Arrays) -> dict[str, Tensors]:
-    """The served parts of a file; what else it holds (the judge's head, the state of methods) is left out.
+def _parts(tensors: Arrays, doubles: bool) -> dict[str, Tensors]:
+    """The served parts of a file; what else it holds (the judge's head, the state of methods) is left out. doubles:
+    whether those among them stay so.
 
     Raises InvalidContent where a tensor is not named part/name.
     """
@@ -219,7 +225,8 @@ def _parts(tensors: Arrays) -> dict[str, Tensors]:
         if not name:
             raise InvalidContent.at(AT, f'Tensor "{key[:100]}" is not named part/name, as those of a version are.')
         if kind_of(part) in SERVED:
-            parts.setdefault(part, {})[name] = torch.from_numpy(array.copy())
+            tensor = torch.from_numpy(array.copy())
+            parts.setdefault(part, {})[name] = tensor if doubles or not tensor.is_floating_point() else tensor.float()
     return dict(parts)
 
 
@@ -257,6 +264,18 @@ def check_columns(layout: Layout, spec: InputSpec) -> None:
             "/layout/input",
             "The columns of the file's table are not those of this model. Make a model with its columns.",
         )
+
+
+def check_table_scale(scale: Tensors, spec: TableInput) -> None:
+    """Checks the shapes of a table's scale, and that it divides by what is above 0. Raises InvalidContent."""
+    numbers = sum(isinstance(column, NumberColumn) for column in spec.columns)
+    due = {"mean": (numbers,), "std": (numbers,), "knots": (numbers, spec.pieces + 1), "salt": ()}
+    for name, shape in due.items():
+        if name not in scale or tuple(scale[name].shape) != shape:
+            sentence = f'The tensors do not fit together: "scale/{name}" has the shape {list(shape)} for these columns.'
+            raise InvalidContent.at(AT, sentence)
+    if not bool((scale["std"] > 0).all()):
+        raise InvalidContent.at(AT, "The std of a scale must be > 0.")
 
 
 def checked_values(spec: InputSpec, parts: Mapping[str, Tensors]) -> dict[str, Tensors]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save
 
 from service.contract.inputs import Architecture, MlpBackbone
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
+from service.intake.formats.safetensors_file import read_weights
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
@@ -45,6 +49,17 @@ def test_an_exported_version_answers_the_same_and_knows_its_values(exported: Che
     assert learned_values(came).codes[CITY].tolist() == learned_values(exported).codes[CITY].tolist()
 
 
+def test_the_bytes_of_an_exported_version_are_read_as_they_were_written(exported: Checkpoint) -> None:
+    sent = foreign(exported)
+    read = read_weights(save({name: np.array(array, order="C") for name, array in sent.tensors.items()}))
+    came = imported(replace(sent, tensors=read.tensors), SHOP, nowhere)
+    for part in ("scale", "values"):
+        assert came.parts[part].keys() == exported.parts[part].keys()
+        for name, tensor in exported.parts[part].items():
+            assert came.parts[part][name].dtype == tensor.dtype
+            assert torch.equal(came.parts[part][name], tensor), "to the last bit: a code of 52 bits is no float32"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -53,8 +68,20 @@ def test_an_exported_version_answers_the_same_and_knows_its_values(exported: Che
         ({f"values/{CITY}": np.array([np.nan])}, 'The part "values"'),
         ({"scale/knots": None}, "knots"),
         ({"scale/knots": np.zeros((3, 2))}, "do not fit together"),
+        ({"scale/mean": np.zeros(9)}, '"scale/mean"'),
+        ({"scale/salt": np.array([1, 2])}, '"scale/salt"'),
+        ({"scale/std": np.zeros(1)}, "must be > 0"),
     ],
-    ids=["no values", "values of a matrix", "values that are no codes", "no knots", "other knots"],
+    ids=[
+        "no values",
+        "values of a matrix",
+        "values that are no codes",
+        "no knots",
+        "other knots",
+        "a longer mean",
+        "two salts",
+        "no spread",
+    ],
 )
 def test_what_does_not_fit_is_refused(exported: Checkpoint, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidContent, match=said):
