@@ -66,6 +66,17 @@ class CreateModel(Strict):
                     "input": {"kind": "vector", "size": 8},
                     "target": {"kind": "number", "names": ["MW"], "from": 3},
                 },
+                {
+                    "name": "stays",
+                    "input": {
+                        "kind": "table",
+                        "columns": [
+                            {"name": "nights", "kind": "number"},
+                            {"name": "city", "kind": "category"},
+                            {"name": "booked", "kind": "date"},
+                        ],
+                    },
+                },
             ]
         }
     )
@@ -162,7 +173,7 @@ Inputs = Annotated[
     Field(
         max_length=MOST_ROWS,
         description='Rows: lists of numbers; images as nested lists [c][h][w], {"png": base64} or {"jpeg": base64}; '
-        "or texts.",
+        "of a table objects with a member a column, or lists in the order of its columns; or texts.",
     ),
 ]
 Labels = Annotated[
@@ -199,6 +210,7 @@ class CreateBatch(Strict):
                 {"inputs": [[0, 3, 7, 1]], "labels": ["4"], "new_classes": "allow"},
                 {"inputs": ["where is my order"], "labels": ["order"]},
                 {"inputs": [[0.1, 3, 512.3], [0.2, 4, 498]], "targets": [505.1, None]},
+                {"inputs": [{"nights": 3, "city": "Osaka"}], "labels": ["comes back"], "new_values": "refuse"},
                 {"inputs": [{"png": "iVBORw0KGgo..."}, [[[0, 255], [255, 0]]]], "labels": ["cat", None]},
             ]
         },
@@ -304,6 +316,7 @@ class Predict(Strict):
                 {"inputs": [[0, 3, 7, 1]], "top": 3},
                 {"inputs": ["where is my order"]},
                 {"inputs": [[0.1, 3, 512.3]], "level": 0.8},
+                {"inputs": [{"nights": 3, "city": "Osaka"}]},
             ]
         },
     )

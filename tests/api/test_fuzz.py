@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from service.contract.tables import TableInput
 from tests.api.conftest import Api
-from tests.making import make_version
+from tests.making import keep_version, make_model, make_version, table_checkpoint
 
 ATOMS: list[Any] = [
     None,
@@ -44,6 +45,30 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"{MODEL}/predictions", {"inputs": [[1, 2, 3]], "top": 1}),
     ("POST", f"{MODEL}/versions/1/predictions", {"inputs": [[1, 2, 3]], "top": 1}),
 ]
+COLUMNS: list[dict[str, Any]] = [
+    {"name": "age", "kind": "number", "scale": {"range": [0, 110]}},
+    {"name": "city", "kind": "category", "new_values": "refuse"},
+    {"name": "plan", "kind": "category", "values": ["a", "digits"]},
+    {"name": "booked", "kind": "date", "parts": ["hour"]},
+    {"name": "member", "kind": "boolean"},
+    {"name": "id", "kind": "category", "many": True},
+]
+CELLS = {"age": 3, "city": "a", "plan": "a", "booked": "2026-11-29T05:30:00Z", "member": True, "id": 5}
+TABLES: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "/v1/models", {"name": "n", "input": {"kind": "table", "columns": COLUMNS, "indicators": 64}}),
+    (
+        "POST",
+        "/v1/models",
+        {
+            "name": "o",
+            "input": {"kind": "table", "columns": COLUMNS},
+            "target": {"kind": "number", "from": "age", "yardstick": {"column": "age"}},
+        },
+    ),
+    ("POST", "/v1/models/t/batches", {"inputs": [CELLS, {}], "labels": ["a", None], "new_values": "take"}),
+    ("POST", "/v1/models/t/updates", {"inputs": [CELLS, [*CELLS.values()]], "labels": ["a", "b"]}),
+    ("POST", "/v1/models/t/predictions", {"inputs": [CELLS, [*CELLS.values()], {}], "top": 1}),
+]
 STEPS = ["v1", "models", "digits", "versions", "1", "predictions", "updates", "batches", "..", "%00", "%ff", "weights"]
 STEPS += ["ledger", "deployments", "events", "classes", "9" * 20, "-1"]
 QUERIES = [
@@ -72,11 +97,23 @@ def changed(value: Any, chance: random.Random) -> Any:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_body_is_answered_with_a_fault_of_ours(api: Api, seed: int) -> None:
-    chance = random.Random(seed)
     make_version(api.runtime)
     make_version(api.runtime, seed=1)
+    send(api, CALLS, seed)
+
+
+def test_no_body_of_a_table_is_answered_with_a_fault_of_ours(api: Api) -> None:
+    spec = TableInput.model_validate({"kind": "table", "columns": COLUMNS})
+    make_model(api.runtime, "t", spec)
+    keep_version(api.runtime, "t", table_checkpoint(spec, {"city": ["a"]}))
+    send(api, TABLES, 0)
+
+
+def send(api: Api, calls: list[tuple[str, str, dict[str, Any]]], seed: int) -> None:
+    """Bodies like these, changed and broken."""
+    chance = random.Random(seed)
     for _ in range(150):
-        method, path, body = chance.choice(CALLS)
+        method, path, body = chance.choice(calls)
         raw = json.dumps(changed(body, chance)).encode()
         if chance.random() < 0.1:
             raw = raw[: chance.randint(0, len(raw))]

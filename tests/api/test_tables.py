@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.contract.tables import value_code
-from service.intake.kinds import brought_values
+from service.contract.inputs import INPUT_SPEC
+from service.contract.tables import TableInput, value_code
+from service.intake.kinds import brought_values, tables
 from service.learning.data.serialization import unpack_rows
+from service.learning.data.target_grid import NumberGrid
 from service.registry import batches, models
 from service.registry.sql.tables import Batch
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
+from tests.making import keep_version, table_checkpoint
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "age", "kind": "number"},
@@ -188,3 +191,58 @@ def test_a_target_names_columns_by_name_or_place(api: Api) -> None:
     path = "/v1/models/sales/batches"
     assert pointers(api("POST", path, {"inputs": rows, "targets": [1, 2]})) == ["/inputs/1/last week"]
     assert api("POST", path, {"inputs": rows, "targets": [1, None]}).status_code == 201
+
+
+PREDICTIONS = "/v1/models/asked/predictions"
+
+
+def asked(api: Api, target: dict[str, Any] | None = None) -> None:
+    """A model "asked" with a version that has learned a city; of numbers it adds back the age."""
+    assert made(api, "asked", **({"target": target} if target else {"classes": ["a", "b"]})).status_code == 201
+    spec = INPUT_SPEC.validate_python({"kind": "table", "columns": COLUMNS})
+    assert isinstance(spec, TableInput)
+    grid = NumberGrid(names=["value"], offset=[0.0], step=[2.0**-16], from_=0) if target else None
+    keep_version(api.runtime, "asked", table_checkpoint(spec, {"city": ["Osaka"]}, grid=grid))
+
+
+def test_a_row_is_predicted_alike_however_it_is_sent(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(api)
+    row = {"age": 31, "city": "Osaka", "plan": "plus"}
+    answer = api.ok("POST", PREDICTIONS, {"inputs": [row]})
+    assert api.ok("POST", PREDICTIONS, {"inputs": [[31, "Osaka", "plus", None]]}) == answer
+    for text in ('{"age": 31, "city": " Osaka", "plan": "plus"}', '[31, "Osaka", "plus", ""]'):
+        assert api.ok("GET", PREDICTIONS, params={"input": text}) == answer
+    assert pointers(api("GET", PREDICTIONS, params={"input": '{"aeg": 3}'})) == ["/input/aeg"]
+    monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 0)
+    assert api.ok("POST", PREDICTIONS, {"inputs": [row]}) == answer
+    unknown = api.ok("POST", PREDICTIONS, {"inputs": [{**row, "city": "Kyoto"}], "top": 2})
+    assert "Kyoto" in unknown["notes"][0]  # by name, from the process that read it
+    assert pointers(api("POST", PREDICTIONS, {"inputs": [row, {"plan": "gold"}]})) == ["/inputs/1/plan"]
+
+
+def test_the_number_that_is_added_back_is_never_missing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(api, {"kind": "number", "from": "age"})
+    rows = [{"age": 3, "city": "Osaka"}, {"city": "Osaka"}]
+    for body in (rows, [[3, None, None, None], [None] * 4]):
+        refused = api("POST", PREDICTIONS, {"inputs": body, "level": 0.8})
+        assert pointers(refused) == ["/inputs/1/age"]
+        assert "Row 2 has no age, to which asked adds what it predicts" in refused.json()["detail"]
+    assert pointers(api("GET", PREDICTIONS, params={"input": '{"city": "Osaka"}'})) == ["/input/age"]
+    monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 0)
+    assert pointers(api("POST", PREDICTIONS, {"inputs": rows})) == ["/inputs/1/age"]
+    assert len(api.ok("POST", PREDICTIONS, {"inputs": rows[:1]})["predictions"]) == 1
+
+
+def test_short_rows_of_many_cells_are_read_aside(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of a thousand columns may be two characters long."""
+    asked(api)
+    monkeypatch.setattr(tables, "HERE_CELLS", 40)
+    spooled: list[Any] = []
+    spool = api.door.context.reader.spool
+    monkeypatch.setattr(api.door.context.reader, "spool", lambda: spooled.append(1) or spool())
+    for rows, aside in ((8, 0), (9, 1)):
+        assert len(api.ok("POST", PREDICTIONS, {"inputs": [{}] * rows})["predictions"]) == rows
+        assert len(spooled) == aside
+    body = {"inputs": [{"age": k} for k in range(9)], "labels": ["a"] * 9}
+    assert api("POST", "/v1/models/asked/batches", body).status_code == 201
+    assert len(spooled) == 2

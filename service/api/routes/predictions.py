@@ -95,7 +95,8 @@ QUERY: list[dict[str, Any]] = [
         "in": "query",
         "required": True,
         "schema": {"type": "string"},
-        "description": 'One row as JSON: [0, 3, ...], [c][h][w] or {"png": base64} of an image; a text as it is.',
+        "description": 'One row as JSON: [0, 3, ...], [c][h][w] or {"png": base64} of an image, {"city": "Osaka", ...} '
+        "of a table; a text as it is.",
         "example": "[0,3,7,1]",
     },
     {

@@ -33,7 +33,8 @@ def yardstick_values(target: NumberTarget, ledger: Ledger, past: Sequence[Tested
         values[MEAN] = _mean_of_source(known, raw)
     if latest := [mean for t in past for mean in t.mean]:
         values[LAST] = np.tile(latest[-1], (len(raw), 1))
-    if (place := _column(target)) is not None:
+    place = _column(target)  # of rows of a table that came before it was the yardstick, it may be missing
+    if place is not None and not np.isnan(raw.inputs[:, place]).any():
         values[f"{COLUMN}.{place}"] = np.repeat(raw.inputs[:, place, None].astype(np.float64), target.size, 1)
     return values
 
