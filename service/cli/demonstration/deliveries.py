@@ -118,7 +118,7 @@ def deliveries(client: Client, teller: Teller) -> None:
     assert opening is not None
     _drawn(teller, measured)
     teller.verdicts([(f"week {OPENING}", opening)])
-    teller.say(f"Week {OPENING}, asked before it was learned: {' '.join(measured[OPENING - 2].notes)}")
+    teller.say(f"Week {OPENING}, asked before it was learned: {' '.join(measured[OPENING - 2].notes)}{_told(opening)}")
     teller.say(f"A file with a comma in a number is refused whole: {refused}")
 
 
@@ -127,6 +127,13 @@ def _measured(model: RemoteModel, week: Week, file: Path) -> Measured:
     assert isinstance(answer, NumberPredictions)
     errors, new = np.abs(np.array(answer.values) - week.minutes), week.new
     return Measured(float(errors[~new].mean()), float(errors[new].mean()) if new.any() else None, answer.notes)
+
+
+def _told(update: Update) -> str:
+    """What the report of an update says of new values."""
+    new = update.report.batch.new_values if update.report else {}
+    listed = [f"{one.value}, {one.rows} rows" for values in new.values() for one in values]
+    return f" Its report lists the new values: {', '.join(listed)}." if listed else ""
 
 
 def _refusal(model: RemoteModel, file: Path) -> str:
