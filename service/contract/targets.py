@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from service.contract.strict import Listed, Strict
+from service.contract.tables import LONGEST_NAME
 
 MOST_NUMBERS_A_ROW = 16
 """Most numbers that are predicted of a row."""
@@ -30,7 +31,7 @@ class ColumnYardstick(Strict):
     column: int = Field(
         ge=0,
         description="Place of the column, counted from 0; or, of a table, its name.",
-        json_schema_extra={"type": ["integer", "string"]},
+        json_schema_extra={"type": ["integer", "string"], "maxLength": LONGEST_NAME},
     )
 
 
@@ -73,7 +74,13 @@ class NumberTarget(Strict):
         ge=0,
         description="A column of the row (its place, from 0; of a table, its name, too): the difference to it is "
         "learned, and it is added back. For levels that wander.",
-        json_schema_extra={"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "null"}]},
+        json_schema_extra={
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "maxLength": LONGEST_NAME},
+                {"type": "null"},
+            ]
+        },
     )
     yardstick: Yardstick | None = Field(
         default=None,
