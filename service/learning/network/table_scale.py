@@ -211,15 +211,23 @@ def _fitted(x: Floats, column: NumberColumn, pieces: int) -> tuple[float, float,
         return (low + high) / 2, (high - low) / 2, np.linspace(low, high, pieces + 1)
     x = x[~np.isnan(x)]
     if not len(x):
-        return 0.0, 1.0, np.linspace(0.0, 1.0, pieces + 1)
+        return 0.0, 1.0, _guessed(0.0, 1.0, pieces)
     middle, spread = float(x.mean()), float(x.std())
     if spread <= ROUNDING * abs(middle):
         spread = 0.0  # that of thirty times 0.1 is 3e-17: whatever else comes later would be cut
     std = 2.0 ** float(np.rint(np.log2(spread or abs(middle) or 1.0)))
-    knots = np.unique(np.quantile(x, np.linspace(0, 1, pieces + 1)))
-    if len(knots) == 1:
-        knots = np.array([knots[0], knots[0] + std])
+    if spread == 0:
+        knots = _guessed(float(x[0]), std, pieces)
+    else:
+        knots = np.unique(np.quantile(x, np.linspace(0, 1, pieces + 1)))
     return float(np.rint(middle / std)) * std, std, np.pad(knots, (0, pieces + 1 - len(knots)), mode="edge")
+
+
+def _guessed(middle: float, unit: float, pieces: int) -> Floats:
+    """Knots of a column that does not vary yet, or says nothing: whatever its values turn out to be, the tens, hundreds
+    and thousands of the unit are told apart."""
+    steps = unit * 10.0 ** np.arange(pieces // 2)
+    return np.concatenate([middle - steps[::-1], [middle], middle + steps])
 
 
 def _part_of_date(seconds: Tensor, part: str) -> Tensor:

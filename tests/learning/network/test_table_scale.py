@@ -77,6 +77,15 @@ def test_a_constant_number_has_the_size_of_its_values_as_spread_though_its_mean_
     assert torch.equal(made.knots, one_row.knots)
 
 
+@pytest.mark.parametrize("first", [0.0, NAN, 500.0], ids=["zero", "missing", "constant"])
+def test_a_column_that_wakes_up_is_told_apart_over_powers_of_ten(first: float) -> None:
+    made = TableScale.fitted(table({"name": "a", "kind": "number"}), np.full((30, 1), first))
+    woken = torch.tensor([[-3000.0], [-30.0], [0.0], [3.0], [300.0], [3000.0], [30_000.0]], dtype=torch.float64)
+    pieces = made(woken)[:, 2:]
+    assert bool((torch.diff(pieces.sum(1)) > 1e-4).all()), "the scaled number is cut; its pieces are not"
+    assert bool((torch.diff(made.knots[0]) > 0).all())
+
+
 def test_booleans_and_listed_values() -> None:
     spec = table({"name": "m", "kind": "boolean"}, {"name": "p", "kind": "category", "values": ["basic", "plus "]})
     made = features(spec, [[1, value_code("plus")], [0, value_code("basic")], [NAN, NAN]])
