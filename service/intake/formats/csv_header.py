@@ -43,6 +43,7 @@ class Header:
         self.names = [value_text(name) for name in header]
         self._line = line
         self._check_names(spec)
+        self._check_any(spec, model)
         self.targets = self._targets(spec, meant)
         self.group = self._group(spec, meant)
         others = {*self.targets, *([] if self.group is None else [self.group])}
@@ -61,6 +62,15 @@ class Header:
         if twice:
             stand = "stands" if len(twice) == 1 else "stand"
             raise self._refusal(f": {listed(twice)} {stand} there twice. Each column has a name of its own.")
+
+    def _check_any(self, spec: TableInput, model: str) -> None:
+        """Raises InvalidContent where no name is a column's, nor nearly one: mostly it is a row, and there is no
+        header."""
+        if spec.places.keys().isdisjoint(self.names) and not any(
+            near_matches(self.names[:NAMED], spec.places).values()
+        ):
+            sentence = f" names no column of {model}: {listed(spec.places)}. The first line of a file is its header."
+            raise self._refusal(sentence)
 
     def _targets(self, spec: TableInput, meant: Meant) -> tuple[str, ...]:
         """The columns that hold the target."""

@@ -155,6 +155,7 @@ HEADERS = [
     ("twice", f"{HEADER},city", '"city" stands there twice'),
     ("blank", f",{HEADER}", "cell 1 names no column"),
     ("semicolons", HEADER.replace(",", ";"), "semicolons where commas part cells"),
+    ("none", ROW, "The first line of a file is its header"),
     ("the target of other rows", f"{HEADER},price", '"price": leave it out'),
 ]
 
