@@ -38,8 +38,8 @@ LONGEST_INTEGER = 700
 DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(?:[Zz]|[+-](\d\d):(\d\d))?)?", re.ASCII
 )
-_WITH_COMMA = re.compile(r"\s*[-+]?[\d.' ]*\d,\d+\s*")
-"""A number as it is written where the decimal mark is a comma."""
+_WITH_COMMA = re.compile(r"\s*[-+]?[\d.,' ]*\d,\d[\d.,' ]*")
+"""A number with a comma: as the decimal mark, or between thousands."""
 FIRST_DAY = date(1970, 1, 1).toordinal()
 
 Names = dict[float, str]

@@ -21,8 +21,8 @@ from service.intake.kinds.numbers import word
 
 Floats = NDArray[np.float64]
 
-WITH_COMMA = re.compile(r"\s*[-+]?[\d.' ]*\d,\d+\s*")
-"""A number as it is written where the decimal mark is a comma."""
+WITH_COMMA = re.compile(r"\s*[-+]?[\d.,' ]*\d,\d[\d.,' ]*")
+"""A number with a comma: as the decimal mark, or between thousands."""
 
 
 def read_targets(targets: msgspec.Raw | Sequence[Any] | Floats, rows: int, target: NumberTarget) -> Floats:
