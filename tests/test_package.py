@@ -102,7 +102,7 @@ def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> Non
     assert "Rejected: " in story.split("3  Something went wrong")[1]
     assert "times too large: divided by 100 they fit" in " ".join(story.split())
     assert 'has not learned "Kobe" of city' in " ".join(story.split())
-    assert 'Line 19, column "km": A number has a decimal point' in " ".join(story.split())
+    assert 'Line 19, column "km": "12,5" is not a number here: write 12.5' in " ".join(story.split())
     assert "the same, bit for bit" in " ".join(story.split())
     assert len(answers) == 5
     assert answers[-1]["live_version"] == 1

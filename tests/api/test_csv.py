@@ -132,7 +132,7 @@ def test_what_a_query_or_header_says_wrong_is_refused(rents: Api, path: str, poi
 
 
 FAULTS = [
-    (TEXT.replace("3.5", '"3,5"'), "/inputs/1/rooms", 'Line 3, column "rooms": A number has a decimal point'),
+    (TEXT.replace("3.5", '"3,5"'), "/inputs/1/rooms", 'Line 3, column "rooms": "3,5" is not a number here: write 3.5'),
     (TEXT.replace(",-3", ",n/a"), "/targets/2", 'Line 4, column "price": n/a is no number. Leave the cell empty'),
     (TEXT.replace(",-3", ",1e200"), "/targets/2", 'Line 4, column "price": Beyond 1e+150'),
     (TEXT.replace(",a\n", ",a\u0007\n", 1), "/groups/0", 'Line 2, column "house": The name of a group has no control'),
@@ -241,4 +241,4 @@ def test_a_file_of_more_than_a_small_body_has(rents: Api) -> None:
     assert made.status_code == 201, made.text
     assert made.json()["target_summary"]["mean"] == 10_000
     broken = send(rents, "rents/updates?target=price&group=house", f"{TEXT.splitlines()[0]}\n{lines},x,,,,\n")
-    assert broken.json()["detail"].startswith('Line 20,002, column "price": A number is due')
+    assert broken.json()["detail"].startswith('Line 20,002, column "price": "x" is not a number: write one')

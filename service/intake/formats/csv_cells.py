@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
-from service.intake.kinds.cells import DATE, CellFault, Names, cell_reader
-from service.intake.kinds.targets import WITH_COMMA
+from service.intake.kinds.cells import DATE, CellFault, Names, cell_reader, no_number, quoted_cell
 
 Floats = NDArray[np.float64]
 
@@ -90,9 +89,7 @@ def number_of(text: str) -> float:
         return float(text)  # or infinite: beyond what is taken, and refused as such
     if text.lower() in NOTHING:
         raise CellFault(f"{text} is no number. {EMPTY}")
-    if WITH_COMMA.fullmatch(text[:100]):
-        raise CellFault("A number has a decimal point, no comma: 12.5. Nothing parts its thousands.")
-    raise CellFault(f"A number is due, such as 12.5, without unit. {EMPTY}")
+    raise CellFault(no_number(text))
 
 
 def named(text: str, thing: str) -> str:
@@ -106,7 +103,7 @@ def named(text: str, thing: str) -> str:
 def _boolean(text: str) -> bool:
     value = BOOLEANS.get(text.lower())
     if value is None:
-        raise CellFault(f"true or false is due. {EMPTY}")
+        raise CellFault(f"{quoted_cell(text)} is not true or false: write one of them. {EMPTY}")
     return value
 
 
@@ -114,7 +111,8 @@ def _date(text: str) -> str:
     if text.lower() in NOTHING:
         raise CellFault(f"{text} is no date. {EMPTY}")
     if not DATE.fullmatch(text):
-        raise CellFault(f"A date is due: 2026-11-29, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00. {EMPTY}")
+        forms = "2026-11-29, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
+        raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {EMPTY}")
     return text
 
 

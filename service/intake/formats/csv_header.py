@@ -17,6 +17,10 @@ USUAL = ("target", "label")
 """What the column of the target or label is called where nobody says it."""
 NAMED = 10
 """Columns that a refusal names."""
+EXCEL = (
+    "Excel writes semicolons where the system's decimal sign is a comma; pandas: "
+    'read_csv(f, sep=";", decimal=",").to_csv(g, index=False).'
+)
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -29,6 +33,12 @@ class Meant:
     target: Target | None = None
     targets: tuple[str, ...] = ()
     group: str | None = None
+
+    @property
+    def columns(self) -> int:
+        """How many these are."""
+        size = self.target.size if isinstance(self.target, NumberTarget) else int(self.target is not None)
+        return size + (self.group is not None)
 
     @property
     def word(self) -> str:
@@ -50,10 +60,13 @@ class Header:
         self._check_columns({name for name in self.names if name not in others}, spec, model)
 
     def _check_names(self, spec: TableInput) -> None:
+        if self.names[0].lower().startswith("sep=") and len(self.names) <= 2:
+            raise self._refusal(" is a note of Excel: remove it.")
         if len(self.names) == 1 and len(spec.columns) > 1:
             for mark, word in OTHER_SEPARATORS.items():
                 if mark in self.names[0]:
-                    raise self._refusal(f" has {word} where commas part cells. Save the file with commas.")
+                    remedy = EXCEL if mark == ";" else "Save the file with commas."
+                    raise self._refusal(f" has {word} where commas part cells. {remedy}")
         for k, name in enumerate(self.names):
             if not name:
                 sentence = f": cell {k + 1} names no column. Name it or leave the column out (of pandas: index=False)."

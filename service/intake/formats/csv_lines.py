@@ -19,6 +19,7 @@ PIECE_BYTES = 64 * 1024
 LONGEST_RECORD = 1024 * 1024
 """Most characters of a record: a thousand cells, each as long as a cell may be, come to less."""
 BREAK = re.compile(r"\r\n|\r|\n")
+ONE_LINE = "The file came as one line. With curl say --data-binary, since -d takes line breaks out."
 NO_TEXT = "Save the file as CSV in UTF-8, which spreadsheets offer by that name."
 
 
@@ -104,6 +105,8 @@ class _Lines:
         return line
 
     def _check_length(self, more: int) -> None:
+        if self.length + more > LONGEST_RECORD and not self._given:
+            raise InvalidContent.at("", f"The first line has more than {LONGEST_RECORD:,} characters. {ONE_LINE}")
         if self.length + more > LONGEST_RECORD:
             sentence = f": a row has at most {LONGEST_RECORD:,} characters. Is there a quote that is never closed?"
             raise refused_at(self.begins, sentence)

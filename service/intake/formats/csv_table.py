@@ -28,7 +28,7 @@ from service.intake.formats.csv_cells import (
     number_of,
 )
 from service.intake.formats.csv_header import Header, Meant, quoted
-from service.intake.formats.csv_lines import records_of, refused_at
+from service.intake.formats.csv_lines import ONE_LINE, records_of, refused_at
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
 from service.intake.kinds.cells import CellFault, Names
 from service.intake.kinds.labels import too_many_classes
@@ -41,6 +41,8 @@ Take = Callable[[Sequence[str]], None]
 
 CELLS_AT_ONCE, CHARACTERS_AT_ONCE = 16 * 1024, 1024 * 1024
 """Cells that are read together, and characters of rows that wait for it."""
+_JSON = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{])")
+"""How a body of JSON begins, and no header does."""
 _PLACE = re.compile(rf"/({ROWS}|{LABELS}|{TARGETS}|{GROUPS})/(\d+)(?:/(.*))?")
 
 
@@ -80,11 +82,18 @@ class CsvTable:
 
 def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str) -> CsvTable:
     """The rows of a file. Raises InvalidContent with the pointer, line and column of the first fault."""
-    records = records_of(pieces)
-    line, header, _ = next(records, (0, [], 0))
-    if not header:
+    checked = _Checked(pieces)
+    records = records_of(checked.each())
+    line, cells, _ = next(records, (0, [], 0))
+    if not cells:
         raise InvalidContent.at("", "The body is empty. Its first line names the columns; a row stands in each other.")
-    reading = _Reading(Header(line, header, spec, meant, model), spec, meant)
+    try:
+        header = Header(line, cells, spec, meant, model)
+    except InvalidContent:
+        if not checked.breaks and len(cells) > len(spec.columns) + meant.columns:
+            raise InvalidContent.at("", ONE_LINE) from None
+        raise
+    reading = _Reading(header, spec, meant)
     try:
         for line, cells, length in records:
             reading.add(line, cells, length)
@@ -93,6 +102,21 @@ def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str
         raise
     reading.settle()
     return reading.table()
+
+
+class _Checked:
+    """The pieces of a file. `breaks`: whether a line ended in those so far."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.breaks, self._pieces = False, pieces
+
+    def each(self) -> Iterator[bytes]:
+        """The pieces. Raises InvalidContent where the first begins as rows in JSON do."""
+        for k, piece in enumerate(self._pieces):
+            if not k and _JSON.match(piece):
+                raise InvalidContent.at("", "This is JSON: send Content-Type: application/json.")
+            self.breaks = self.breaks or b"\n" in piece or b"\r" in piece
+            yield piece
 
 
 class _Reading:
@@ -134,7 +158,8 @@ class _Reading:
         """Takes one more row, of so many characters. Raises InvalidContent."""
         due = len(self._header.names)
         if len(cells) != due:
-            more = " A comma within a cell needs quotes around the cell." if len(cells) > due else ""
+            quotes = " A comma within a cell needs quotes around the cell; if it is a decimal comma, write a point."
+            more = quotes if len(cells) > due else ""
             sentence = f" has {len(cells):,} cell{'s'[: len(cells) != 1]}, and the header {due:,}.{more}"
             raise refused_at(line, sentence, f"/{ROWS}/{len(self._lines)}")
         self._lines.append(line)

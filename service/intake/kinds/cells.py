@@ -38,8 +38,14 @@ LONGEST_INTEGER = 700
 DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(?:[Zz]|[+-](\d\d):(\d\d))?)?", re.ASCII
 )
-_WITH_COMMA = re.compile(r"\s*[-+]?[\d.,' ]*\d,\d[\d.,' ]*")
-"""A number with a comma: as the decimal mark, or between thousands."""
+_PARTED = re.compile(r"[-+]?[0-9][0-9.,'’\s]*[.,'’\s][0-9]+")
+"""A number with a comma as its decimal mark, or with anything between its thousands."""
+_BETWEEN = re.compile(r"[,.'’\s]")
+_GROUPED = re.compile(r"[-+]?[0-9]{1,3}([,.'’\s])[0-9]{3}(?:\1[0-9]{3})*")
+_NUMBERS = re.compile(r"(?:(?<!\S)-|(?<![-\d]))\d+(?:\.\d+)?", re.ASCII)
+_PLAIN = re.compile(r"\s*[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
+SHOWN = 40
+"""Characters of a cell that a refusal quotes."""
 FIRST_DAY = date(1970, 1, 1).toordinal()
 
 Names = dict[float, str]
@@ -79,11 +85,43 @@ def read_number(cell: Any) -> float:
         raise CellFault(f"This number is beyond {LARGEST_CELL:g} on either side of 0. Take a larger unit.")
     if cell is None:
         return MISSING
-    if kind is str and _WITH_COMMA.fullmatch(cell[:100]):
-        raise CellFault("This is text: a number is due, without quotes, with a decimal point, no comma: 12.5.")
+    if kind is str and _PLAIN.fullmatch(cell[:SHOWN]):
+        raise CellFault(f"{quoted_cell(cell)} is text: a number is due, without quotes, or null where it is missing.")
     if kind is str:
-        raise CellFault("This is text: a number is due, without quotes, or null where it is missing.")
+        raise CellFault(no_number(cell))
     raise CellFault(f"This is {word(cell)}: a number is due, or null where it is missing.")
+
+
+def quoted_cell(text: str) -> str:
+    """The beginning of a cell in quotes, without control characters: a refusal goes to whoever sent it, and into no
+    log."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:SHOWN].strip())
+    return f'"{shown}{"..." * (len(text) > SHOWN)}"'
+
+
+def no_number(text: str) -> str:
+    """The sentence about a text that is no number, with the number that is meant, where that is plain."""
+    text = text.strip()
+    if _PARTED.fullmatch(text[: SHOWN + 1]):
+        meant = _meant(text)
+        write = f"write {meant}, a point" if meant else "write a point"
+        return f"{quoted_cell(text)} is not a number here: {write} for decimals and nothing between thousands."
+    numbers = _NUMBERS.findall(text[: SHOWN + 1])
+    meant = f"{numbers[0]}, without unit," if len(numbers) == 1 else "one such as 12.5, without unit,"
+    return f"{quoted_cell(text)} is not a number: write {meant} or leave the cell empty (JSON: null)."
+
+
+def _meant(text: str) -> str:
+    """The number that one with marks in it is, in digits with a decimal point; "" where that is not plain."""
+    if match := _GROUPED.fullmatch(text):
+        whole = _BETWEEN.sub("", text)
+        # 1,200 is 1.2 to some, and 1.200.300 is plain
+        return f"{whole} or {text.replace(',', '.')}" if match[1] == "," and text.count(",") == 1 else whole
+    marks = _BETWEEN.findall(text)
+    if marks[-1] not in ",." or marks.count(marks[-1]) > 1:
+        return ""
+    whole, _, decimals = text.rpartition(marks[-1])
+    return f"{_BETWEEN.sub('', whole)}.{decimals}" if whole.lstrip("+-").isdigit() or _GROUPED.fullmatch(whole) else ""
 
 
 def read_boolean(cell: Any) -> float:

@@ -108,30 +108,40 @@ def test_quoted_cells_hold_commas_quotes_and_lines(ends: str) -> None:
     text = f'city,rooms,plan,key,booked,member{ends}"Osaka, ""north"" ",1,,"a b",,{ends}{ends}New York,2,,,,x{ends}'
     pointer, sentence = refusal(text)
     assert pointer == "/inputs/1/member"
-    assert sentence.startswith('Line 4, column "member": true or false is due.')
+    assert sentence.startswith('Line 4, column "member": "x" is not true or false: write')
     assert read(text.replace(",x", ",")).named.names[1] == {value_code(v): v for v in ('Osaka, "north"', "New York")}
     two_lines = f'city,rooms,plan,key,booked,member{ends},1,,,,"{ends}true"{ends}oops'
     assert refusal(two_lines)[1].startswith("Line 4 has 1 cell, and the header 6.")
 
 
 FAULTS = [
-    ("12,5 a number", '"12,5",,,,,', "/inputs/0/rooms", "decimal point, no comma: 12.5"),
-    ("thousands", '"1,200.5",,,,,', "/inputs/0/rooms", "Nothing parts its thousands"),
-    ("a unit", "2 rooms,,,,,", "/inputs/0/rooms", "without unit"),
-    ("underscores", "1_000,,,,,", "/inputs/0/rooms", "A number is due"),
-    ("digits of other scripts", "١٢,,,,,", "/inputs/0/rooms", "A number is due"),
-    ("infinite", "inf,,,,,", "/inputs/0/rooms", "A number is due"),
+    ("12,5 a number", '"12,5",,,,,', "/inputs/0/rooms", '"12,5" is not a number here: write 12.5, a point'),
+    ("thousands", '"1,200.5",,,,,', "/inputs/0/rooms", "write 1200.5, a point for decimals and nothing between"),
+    ("either", '"1,200",,,,,', "/inputs/0/rooms", "write 1200 or 1.200, a point"),
+    ("thousands as in Germany", '"1.200,5",,,,,', "/inputs/0/rooms", "write 1200.5, a point"),
+    ("thousands as in France", '"1\u202f200,5",,,,,', "/inputs/0/rooms", "write 1200.5, a point"),
+    ("control characters", "a\ab,,,,,", "/inputs/0/rooms", '"a b" is not a number'),
+    ("a long text", f"{'x' * 41},,,,,", "/inputs/0/rooms", 'x..." is not a number'),
+    ("a unit", "2 rooms,,,,,", "/inputs/0/rooms", "write 2, without unit, or leave"),
+    ("underscores", "1_000,,,,,", "/inputs/0/rooms", "write one such as 12.5"),
+    ("digits of other scripts", "١٢,,,,,", "/inputs/0/rooms", "write one such as 12.5"),
+    ("infinite", "inf,,,,,", "/inputs/0/rooms", "write one such as 12.5"),
     ("too large", "1e999,,,,,", "/inputs/0/rooms", "beyond"),
     *((f"{text} a number", f"{text},,,,,", "/inputs/0/rooms", "Leave the cell empty") for text in ("NA", "NaN", "-")),
     *((f"{text} a value", f",{text},,,,", "/inputs/0/city", "Leave the cell empty") for text in ("NA", "null", "-")),
     ("NaN many", ",,,NaN,,", "/inputs/0/key", "Leave the cell empty"),
     ("NA a boolean", ",,,,,NA", "/inputs/0/member", "Leave the cell empty"),
     ("NA a date", ",,,,NA,", "/inputs/0/booked", "Leave the cell empty"),
-    ("a date", ",,,,29.11.2026,", "/inputs/0/booked", "A date is due: 2026-11-29"),
+    ("a date", ",,,,29.11.2026,", "/inputs/0/booked", '"29.11.2026" is not a date here: write 2026-11-29'),
     ("no day", ",,,,2026-02-30,", "/inputs/0/booked", "no such day"),
     ("not declared", ",,bsic,,,", "/inputs/0/plan", '"basic"'),
     ("a long value", f",{'x' * 201},,,,", "/inputs/0/city", "200 characters"),
-    ("too many cells", "1,2,3,4,5,6,7", "/inputs/0", "has 7 cells, and the header 6. A comma within a cell"),
+    (
+        "too many cells",
+        "1,2,3,4,5,6,7",
+        "/inputs/0",
+        "has 7 cells, and the header 6. A comma within a cell needs quotes around the cell; if it is a decimal",
+    ),
     ("too few cells", "1,2", "/inputs/0", "has 2 cells, and the header 6."),
     ("a quote that stays open", 'a,"b\nc,d', "", "never closed"),
     ("something behind a quote", '1,"b"c,,,,', "", "behind the quote"),
@@ -154,7 +164,8 @@ HEADERS = [
     ("missing", "city,rooms", '"plan", "key", "booked", "member" are missing'),
     ("twice", f"{HEADER},city", '"city" stands there twice'),
     ("blank", f",{HEADER}", "cell 1 names no column"),
-    ("semicolons", HEADER.replace(",", ";"), "semicolons where commas part cells"),
+    ("semicolons", HEADER.replace(",", ";"), "semicolons where commas part cells. Excel writes semicolons"),
+    ("a note of Excel", f"sep=,\n{HEADER}", "Line 1 is a note of Excel: remove it."),
     ("none", ROW, "The first line of a file is its header"),
     ("the target of other rows", f"{HEADER},price", '"price": leave it out'),
 ]
@@ -166,6 +177,19 @@ def test_a_header_that_does_not_fit_is_told_by_name(header: str, words: str) -> 
     assert pointer == "/inputs"
     assert sentence.startswith("Line 1")
     assert words in sentence
+
+
+def test_what_is_no_file_of_lines_is_told_so() -> None:
+    one_line = f"{HEADER}{ROW}"
+    assert refusal(one_line) == (
+        "",
+        "The file came as one line. With curl say --data-binary, since -d takes line breaks out.",
+    )
+    assert refusal(HEADER + ",b")[1].startswith("The file came as one line.")
+    assert refusal(HEADER + ",b\n")[1].startswith("Line 1, the header:")
+    assert "--data-binary" in refusal(HEADER + ROW * 100_000)[1]
+    for text in ('{"inputs": [{"city": "Osaka"}]}', ' [{"city": "Osaka"}]', "[[1, 2]]"):
+        assert refusal(text) == ("", "This is JSON: send Content-Type: application/json.")
 
 
 def test_a_target_that_nobody_finds_is_asked_for() -> None:

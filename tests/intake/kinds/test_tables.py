@@ -112,9 +112,9 @@ def test_minus_zero_is_zero_and_other_numbers_are_kept_to_the_last_bit() -> None
 
 
 FAULTS: list[tuple[str, str, str]] = [
-    ('[{"age": "31"}]', "/inputs/0/age", "Row 1, age: This is text: a number is due, without quotes, or null"),
-    ('[{"age": "12,5"}]', "/inputs/0/age", "with a decimal point, no comma: 12.5"),
-    ('[{"age": "1,234.5"}]', "/inputs/0/age", "with a decimal point, no comma: 12.5"),
+    ('[{"age": "31"}]', "/inputs/0/age", 'Row 1, age: "31" is text: a number is due, without quotes, or null'),
+    ('[{"age": "12,5"}]', "/inputs/0/age", '"12,5" is not a number here: write 12.5, a point'),
+    ('[{"age": "1,234.5"}]', "/inputs/0/age", "write 1234.5, a point"),
     ('[{"age": true}]', "/inputs/0/age", "This is true or false: a number is due"),
     ('[{"age": [1]}]', "/inputs/0/age", "This is a list: a number is due"),
     ('[{"age": {"n": 1}}]', "/inputs/0/age", "This is an object: a number is due"),
