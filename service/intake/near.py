@@ -1,7 +1,8 @@
 """Near matches of unknown names among the known ones: a refusal of a typo names what was meant.
 
-difflib compares two names of 200 letters in milliseconds, so it looks at all pairs where these are few and short; else
-at those alone that share the most letters and pairs of letters, and at so many of these as its steps allow.
+Names are compared without regard to case: to `PARIS` nothing is nearer than `Paris`. difflib compares two names of 200
+letters in milliseconds, so it looks at all pairs where these are few and short; else at those alone that share the most
+letters and pairs of letters, and at so many of these as its steps allow.
 """
 
 from __future__ import annotations
@@ -26,8 +27,17 @@ CUTOFF = 0.6
 
 
 def near_matches(unknown: Sequence[str], known: Iterable[str]) -> dict[str, list[str]]:
-    """Each unknown name -> the known names near to it, nearest first, as difflib finds them within STEPS."""
-    names = list(known)
+    """Each unknown name -> the known names near to it, nearest first, as difflib finds them within STEPS; case counts
+    for nothing."""
+    spelt: dict[str, list[str]] = {}
+    for name in known:
+        spelt.setdefault(name.casefold(), []).append(name)
+    folded = {name: name.casefold() for name in unknown}
+    near = _near(list(dict.fromkeys(folded.values())), list(spelt))
+    return {name: [other for like in near[of] for other in spelt[like]][:LISTED] for name, of in folded.items()}
+
+
+def _near(unknown: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
     letters = sum(map(len, names))
     if sum(map(len, unknown)) * letters <= STEPS:
         return {name: get_close_matches(name, names, LISTED, CUTOFF) for name in unknown}

@@ -37,6 +37,13 @@ def test_of_a_usual_vocabulary_it_finds_what_difflib_finds() -> None:
     assert near_matches(unknown, known) == {name: get_close_matches(name, known, 3) for name in unknown}
 
 
+def test_what_differs_in_case_alone_is_the_nearest() -> None:
+    assert near_matches(["PARIS"], ["Parish", "Lyon", "Paris"]) == {"PARIS": ["Paris", "Parish"]}
+    many = [*words(10_000, random.Random(0)), "Paris"]
+    assert near_matches(["PARIS", "paris"], many)["PARIS"][0] == "Paris"
+    assert near_matches(["stra\u00dfe"], ["STRASSE"]) == {"stra\u00dfe": ["STRASSE"]}
+
+
 def test_of_ten_thousand_names_each_typo_is_told_with_what_was_meant() -> None:
     chance = random.Random(0)
     known = words(10_000, chance)

@@ -23,6 +23,7 @@ from service.learning.evaluation.challenge import compare
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.evaluation.report import assess
+from service.learning.evaluation.slips import slip_notes
 from service.learning.evaluation.unlabelled import with_unlabelled
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers, softmax
 from service.learning.exact.frozen_features import moved
@@ -214,7 +215,8 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         ),
     )
     report = with_unlabelled(assess(assessment), data, space, ledger, policy, run)
-    batch = report.batch.model_copy(update={"new_values": data.new_values(base)})
+    new = data.new_values(base)
+    batch = report.batch.model_copy(update={"new_values": new, "notes": [*report.batch.notes, *slip_notes(new)]})
     grown = data.grown(space)
     curve = learning_curve(ledger, grown, rows.batch, rows.trusted, solve)
     run.progress("judging", 1, 1)

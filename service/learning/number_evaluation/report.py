@@ -13,6 +13,7 @@ from service.contract.report import Cost, GateReport, NewValues
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import Bools
 from service.learning.data.sides import shared
+from service.learning.evaluation.slips import slip_notes
 from service.learning.gate.number_gate import follows
 from service.learning.gate.number_measurements import NumberMeasured
 from service.learning.number_evaluation.answers import as_targets
@@ -161,7 +162,7 @@ def _batch(m: Examined) -> NumberBatch:
         follows=follows(m.numbers, a.policy, m.gate),
         figures=[dict(figures) for figures in figures_of(a)],
         new_values=m.new_values,
-        notes=[came] if m.unlabelled else [],
+        notes=[*([came] if m.unlabelled else []), *slip_notes(m.new_values)],
     )
 
 

@@ -19,6 +19,7 @@ RIDGE = {"name": "ridge", "lift": "none", "alpha": 0.1}
 NAMES = {value_code(city): city for city in (*CITIES, LATE, TYPO)}
 LATER = shop(120, seed=1, cities=(*CITIES, LATE))
 LATER[:3, CITY] = value_code(TYPO)
+SLIP = f'"{TYPO}" of city is new, and like "Osaka", which is known: is it a slip?'
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,7 @@ def test_new_values_are_told_with_learned_ones_that_look_like_them(classes: Mode
     [late, typo] = classes.made.report.batch.new_values["city"]
     assert (late.value, late.rows, late.near) == (LATE, int((LATER[:, CITY] == value_code(LATE)).sum()), [])
     assert (typo.value, typo.rows, typo.near) == (TYPO, 3, ["Osaka"])
+    assert classes.made.report.batch.notes == [SLIP]
 
 
 def test_new_values_are_told_of_numbers_too_and_a_first_version_has_none() -> None:
@@ -46,6 +48,7 @@ def test_new_values_are_told_of_numbers_too_and_a_first_version_has_none() -> No
         assert first.report.batch.new_values == {}
         second = model.learn_numbers(LATER, spent(LATER)[:, None], RIDGE, promote=True)
         assert [new.value for new in second.report.batch.new_values["city"]] == [LATE, TYPO]
+        assert second.report.batch.notes == [SLIP]
 
 
 def test_what_is_taken_back_is_subtracted_and_its_values_are_unknown_again(classes: Model) -> None:

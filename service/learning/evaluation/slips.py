@@ -1,0 +1,26 @@
+"""New values of categories that look like known ones, as sentences: mostly somebody's pen slipped."""
+
+from __future__ import annotations
+
+from service.contract.report import NewValue, NewValues
+
+NAMED = 5
+"""New values that notes name."""
+
+
+def slip_notes(new: NewValues) -> list[str]:
+    """A sentence for each new value that has a known one near: first those that differ in case alone, then those with
+    the fewest rows. The rest are counted."""
+    like = [(column, value) for column, values in new.items() for value in values if value.near]
+    like.sort(key=lambda one: (not _differs_in_case(one[1]), one[1].rows))
+    notes = [
+        f'"{value.value}" of {column} is new, and like "{value.near[0]}", which is known: is it a slip?'
+        for column, value in like[:NAMED]
+    ]
+    if (more := len(like) - NAMED) > 0:
+        notes.append(f"{more:,} more new {'value is' if more == 1 else 'values are'} like known ones (new_values).")
+    return notes
+
+
+def _differs_in_case(value: NewValue) -> bool:
+    return value.value.casefold() == value.near[0].casefold()
