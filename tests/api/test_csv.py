@@ -95,6 +95,27 @@ def test_labels_come_in_a_column_of_their_name(rents: Api) -> None:
     assert new.status_code == 201, new.text
 
 
+def test_labels_that_are_numbers_are_asked_about_before_anything_is_stored(rents: Api) -> None:
+    make_model(rents.runtime, "prices", SPEC)
+    make_model(rents.runtime, "grades", SPEC, classes=[f"{k}.5" for k in range(20)])
+    labels = [f"{k}.5" for k in range(20)]
+    asked = 'All 20 labels differ and are numbers. Is a number predicted? Then make the model with "target"'
+    text = "label,rooms,city,day,member\n" + "".join(f"{label},1,,,\n" for label in labels)
+    body = {"inputs": [{"rooms": 1}] * 20, "labels": labels}
+    for refused in (
+        send(rents, "prices/batches", text),
+        rents("POST", "/v1/models/prices/batches", body),
+        rents("POST", "/v1/models/plans/updates", {**body, "new_classes": "allow"}),
+    ):
+        assert (refused.status_code, pointers(refused)) == (422, ["/labels"]), refused.text
+        assert refused.json()["detail"].startswith(asked)
+    known = rents("POST", "/v1/models/plans/batches", body)
+    assert (known.status_code, known.json()["type"]) == (422, "/problems/unknown-labels")
+    assert asked in known.json()["detail"]
+    assert rents.ok("GET", "/v1/models/prices/batches")["items"] == []
+    assert send(rents, "grades/batches", text).status_code == 201
+
+
 def test_an_update_takes_what_json_says_from_the_query(rents: Api) -> None:
     method = '{"name": "ridge", "lift": "none"}'
     query = f"target=price&group=house&wait=0&method={method}&seed=7&source=south&again=true"

@@ -16,9 +16,9 @@ from service.api.reader.store_rows import Making
 from service.contract.enums import NewClasses, NewValues
 from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
 from service.contract.tables import TableInput
-from service.errors import Busy
+from service.errors import Busy, InvalidContent
 from service.intake.kinds import brought_values
-from service.intake.kinds.labels import too_many_classes, unknown_labels
+from service.intake.kinds.labels import TO_ADD, too_many_classes, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS, NAMELESS
 from service.learning.data.sides import SETTLING_ROWS, Folding
 from service.registry import batches, models
@@ -103,15 +103,19 @@ class NewBatch:
         return batch, self._accepted
 
     def _check_vocabulary(self, session: Session, model: Model) -> None:
-        """Raises UnknownLabels, unless new classes are allowed or these are the first classes of the model."""
-        places = self._rows.labels.places
+        """Raises UnknownLabels, unless new classes are allowed or these are the first classes of the model;
+        InvalidContent where they are numbers that nobody declared as classes."""
+        places, numbers = self._rows.labels.places, self._rows.labels.of_numbers()
         check_room(model, places, "/labels")
         if self._order.new_classes is NewClasses.ALLOW:
+            _check_numbers(model, places, numbers)
             return
         first = not model.classes and not session.scalar(
             select(Version.id).where(Version.model_id == model.id).limit(1)
         )
-        if not first and (refused := unknown_labels(places, model.classes, model.name)):
+        if first:
+            _check_numbers(model, places, numbers)
+        elif refused := unknown_labels(places, model.classes, model.name, numbers or TO_ADD):
             raise refused
 
     def _check_values(self, session: Session, model: Model) -> None:
@@ -152,6 +156,12 @@ def _the_same(session: Session, name: str, known: Batch) -> tuple[Batch, bool]:
     if batch.retracted_at is not None:
         raise Busy("The batch with the same rows was retracted just now. Send it again.")
     return batch, False
+
+
+def _check_numbers(model: Model, names: Iterable[str], sentence: str | None) -> None:
+    """Raises InvalidContent with the `sentence` on labels that are numbers, unless all are classes of the model."""
+    if sentence is not None and not set(model.classes).issuperset(names):
+        raise InvalidContent.at("/labels", sentence)
 
 
 def check_room(model: Model, names: Iterable[str], pointer: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,11 @@ from service.intake.near import near_matches
 
 NAMED = 10
 """Unknown labels that an answer names."""
+TO_ADD = 'To add new classes, send "new_classes": "allow".'
+NUMBER_MODEL = 'make the model with "target": {"kind": "number"}.'
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+LEAST_NUMBERS, DIFFERENT = 20, 0.9
+"""From so many labels on, with such a share of different ones, numbers with fractions are no names of classes."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,22 @@ class Labels:
     @classmethod
     def of(cls, labels: Sequence[str | None]) -> Labels:
         """Summarizes a list. Raises InvalidContent where it has more names than a model may have classes."""
-        places = first_places(labels)
-        if len(places) > MOST_CLASSES:
-            raise too_many_classes("/labels")
-        return cls(places, len(labels) - labels.count(None))
+        summary = cls(first_places(labels), len(labels) - labels.count(None))
+        if len(summary.places) > MOST_CLASSES:
+            sentence = summary.of_numbers()
+            raise InvalidContent.at("/labels", sentence) if sentence else too_many_classes("/labels")
+        return summary
+
+    def of_numbers(self) -> str | None:
+        """What to say of labels that look like targets: numbers, some with a fraction, that nearly all differ; None of
+        others."""
+        different = len(self.places)
+        if self.labelled < LEAST_NUMBERS or different < DIFFERENT * self.labelled:
+            return None
+        if not all(map(NUMBER.fullmatch, self.places)) or all(float(name).is_integer() for name in self.places):
+            return None
+        count = f"All {different:,}" if different == self.labelled else f"{different:,} of {self.labelled:,}"
+        return f"{count} labels differ and are numbers. Is a number predicted? Then {NUMBER_MODEL}"
 
 
 def too_many_classes(pointer: str) -> InvalidContent:
@@ -98,14 +116,18 @@ def text_of(label: Any, pointer: str) -> str:
         return str(label)
     if isinstance(label, float):
         raise InvalidContent.at(
-            pointer, 'A label is text or a whole number, no fraction: "2.5" as text, 5 where it says 5.0.'
+            pointer,
+            'A label is text or a whole number, no fraction: "2.5" as text, 5 where it says 5.0. '
+            f"Where numbers are predicted, {NUMBER_MODEL}",
         )
     raise InvalidContent.at(
         pointer, "A label is text or a whole number: the name of a class. Of a row that has none, send null."
     )
 
 
-def unknown_labels(places: Mapping[str, int], vocabulary: Collection[str], model: str) -> UnknownLabels | None:
+def unknown_labels(
+    places: Mapping[str, int], vocabulary: Collection[str], model: str, remedy: str = TO_ADD
+) -> UnknownLabels | None:
     """The refusal of labels that the vocabulary does not have; None where it has all. `places`: as of Labels."""
     known = set(vocabulary)
     unknown = [name for name in places if name not in known]
@@ -115,7 +137,7 @@ def unknown_labels(places: Mapping[str, int], vocabulary: Collection[str], model
     errors = [(f"/labels/{places[name]}", _sentence(name, near[name], model)) for name in near]
     more = f" ({len(unknown) - NAMED} more are not listed.)" if len(unknown) > NAMED else ""
     return UnknownLabels(
-        f'{errors[0][1]} To add new classes, send "new_classes": "allow".{more}',
+        f"{errors[0][1]} {remedy}{more}",
         errors,
         unknown=list(near),
         near={name: names for name, names in near.items() if names},

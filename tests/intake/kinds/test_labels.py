@@ -53,6 +53,31 @@ def test_unknown_labels_are_named_with_near_matches() -> None:
     assert refused.members == {"unknown": ["sevn", "zzz"], "near": {"sevn": ["seven"]}}
 
 
+def test_labels_that_are_numbers_with_fractions_and_nearly_all_differ_look_like_targets() -> None:
+    prices = [f"{k}.25" for k in range(20)]
+    asked = 'Is a number predicted? Then make the model with "target": {"kind": "number"}.'
+    assert Labels.of([*prices, None]).of_numbers() == f"All 20 labels differ and are numbers. {asked}"
+    assert Labels.of([*prices, "0.25"]).of_numbers() == f"20 of 21 labels differ and are numbers. {asked}"
+    with pytest.raises(InvalidContent, match="Is a number predicted"):
+        Labels.of([f"{k}.5" for k in range(10_001)])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [f"{k}.25" for k in range(19)],
+        [f"{k}.25" for k in range(18)] * 2,
+        [str(k) for k in range(200)],
+        [f"{k}.0" for k in range(200)],
+        [*(f"{k}.25" for k in range(200)), "other"],
+        [f"1.2.{k}" for k in range(200)],
+    ],
+    ids=["few", "repeated", "whole", "whole with a point", "one name", "releases"],
+)
+def test_other_labels_are_names_of_classes(labels: list[str]) -> None:
+    assert Labels.of(labels).of_numbers() is None
+
+
 def test_a_name_that_is_far_too_long_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Putting its marks in order would take the square of their number."""
     monkeypatch.setattr("service.contract.names.unicodedata", None)
