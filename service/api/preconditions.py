@@ -15,7 +15,7 @@ from service.api.bodies.row_bodies import input_of
 from service.contract.enums import Family, Retention
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, VectorInput, misfit, too_wide
 from service.contract.requests import MethodChoice
-from service.contract.tables import TableInput
+from service.contract.tables import TableInput, value_text
 from service.contract.targets import ColumnYardstick, Target
 from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.auto import AutoParams
@@ -155,6 +155,20 @@ def check_target(target: Target, spec: InputSpec, classes: Collection[str] = ())
             of = spec.columns[column]
             sentence = f"{of.name} is a column of kind {of.kind}, and a number is due. Name a column of numbers."
             raise InvalidContent.at(pointer, sentence)
+
+
+def check_target_names(target: Target, spec: InputSpec) -> None:
+    """Raises InvalidContent where a number that is predicted is called as a column of the table: in a CSV file nobody
+    could tell them apart."""
+    if target.kind == "class" or not isinstance(spec, TableInput):
+        return
+    for k, name in enumerate(target.names or ()):
+        if (name := value_text(name)) in spec.places:
+            sentence = (
+                f'"{name[:100]}" is a column of the inputs, too. If it is what is predicted, leave it out of '
+                "`input.columns`; else give one of them another name."
+            )
+            raise InvalidContent.at(f"/target/names/{k}", sentence)
 
 
 def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> None:

@@ -157,6 +157,13 @@ MODELS: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
     (COLUMNS, {"architecture": {"backbone": {"name": "cnn"}}}, "/architecture/backbone/name", "identity and mlp"),
     (COLUMNS, {"architecture": {"backbone": {"name": "minilm"}}}, "/architecture/backbone/name", "takes texts"),
     (COLUMNS, {"target": {"kind": "number", "from": 4}}, "/target/from", "places are 0 to 3"),
+    (COLUMNS, {"target": {"kind": "number", "names": [" age"]}}, "/target/names/0", '"age" is a column of the inputs'),
+    (
+        COLUMNS,
+        {"target": {"kind": "number", "size": 2, "names": ["x", "city"]}},
+        "/target/names/1",
+        "leave it out of `input.columns`",
+    ),
     (COLUMNS, {"target": {"kind": "number", "from": "aeg"}}, "/target/from", "Did you mean age?"),
     (COLUMNS, {"target": {"kind": "number", "from": "city"}}, "/target/from", "city is a column of kind category"),
     (

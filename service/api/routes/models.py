@@ -20,6 +20,7 @@ from service.api.preconditions import (
     check_method,
     check_retention,
     check_target,
+    check_target_names,
     etag,
 )
 from service.contract import requests, resources
@@ -45,6 +46,7 @@ def create_model(request: Request, shared: Shared) -> Response:
         declared_scale(order.input)
         check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
         check_target(order.target, order.input, order.classes)
+        check_target_names(order.target, order.input)
         makeup = Makeup(order.input, order.target, order.architecture, order.retention)
         check_method(order.method, makeup, Base())
         return act
