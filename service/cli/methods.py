@@ -15,9 +15,14 @@ from service.learning.methods import METHODS
 def run(arguments: argparse.Namespace) -> int:
     """Prints a table of the methods."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in ("method", "family", "what it does", "good when"):
-        table.add_column(column, no_wrap=column in ("method", "family"))
+    for column in ("method", "family", "numbers", "what it does", "good when"):
+        table.add_column(column, no_wrap=column in ("method", "family", "numbers"))
     for method in METHODS.values():
-        table.add_row(method.name, str(method.family), method.summary, method.good_when)
-    Console(highlight=False).print(table)
+        numbers = "no" if method.numbers is None else "yes"
+        table.add_row(method.name, str(method.family), numbers, method.summary, method.good_when)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        "auto, the default, chooses one of these for each update. All learn classes; numbers: those that say yes."
+    )
     return DONE

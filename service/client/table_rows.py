@@ -39,11 +39,17 @@ def table_columns(rows: Any) -> list[dict[str, Any]]:
     """Columns for a model of such rows, a frame or a list of dicts: a proposal to look at before it is taken.
 
     Where all that is there is true or false, it is a boolean; a number; a date; else a category, and one of many values
-    where there are hundreds that hardly ever come twice. Leave out what is to be predicted.
+    where there are hundreds that hardly ever come twice. Leave out what is to be predicted. Raises ValueError for
+    anything else, such as the path of a file.
     """
     if is_frame(rows):
         columns = _columns(rows)
     else:
+        rows = list(rows) if isinstance(rows, Iterable) else [rows]
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise ValueError(
+                "Columns are proposed from a frame or a list of dicts. Read a file first, as with pandas.read_csv."
+            )
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [plain_cell(row.get(name)) for row in rows] for name in names}
     return [{"name": name, **_kind([c for c in cells if c is not None])} for name, cells in columns.items()]

@@ -113,3 +113,6 @@ def test_methods_are_listed(tsuika: Tsuika, tmp_path: Path) -> None:
     ended = tsuika(tmp_path, "methods")
     assert ended.code == DONE
     assert all(f" {name} " in ended.out for name in ("ridge", "lda", "den", "retrain"))
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert [words[2] for words in lines if words[:1] in (["ridge"], ["lda"])] == ["yes", "no"]
+    assert "auto, the default, chooses one of these" in ended.out

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 
 from service.client import Client, table_columns
 from service.client.table_rows import table_rows
@@ -90,6 +92,14 @@ def test_columns_are_proposed_by_what_is_there() -> None:
         {"name": "shop", "kind": "category"},
         {"name": "empty", "kind": "category"},
     ]
+
+
+@pytest.mark.parametrize(
+    "rows", ["rents.csv", Path("rents.csv"), b"city,rooms\n", {"city": "Osaka"}, [["Osaka", 2]], None]
+)
+def test_columns_are_not_proposed_from_a_path(rows: Any) -> None:
+    with pytest.raises(ValueError, match=r"Columns are proposed from a frame or a list of dicts"):
+        table_columns(rows)
 
 
 def test_a_frame_is_sent_as_the_model_takes_it() -> None:

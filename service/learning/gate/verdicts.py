@@ -11,7 +11,8 @@ from service.learning.wording import MANY, listed, lowered, percent, rows
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
 REBASE = (
-    'To promote it once another version has gone live, send "rebase": true: as it is, it lacks what that one learned.'
+    'If another version goes live first, promote this one with "rebase": true, so that it has learned '
+    "that one's rows, too."
 )
 
 

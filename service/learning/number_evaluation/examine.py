@@ -204,7 +204,7 @@ def _with_intervals(
         kind = "leave-one-out errors" if version.layout.exact is not None else "errors on rows kept back"
         notes = [
             f"Intervals are of {kind} until two batches were answered before they were learned: they hold "
-            "for rows like these, and less once rows change."
+            "for rows like these, and less once rows change: see tested.coverage."
         ]
     part = interval_part(errors)
     if part is None:

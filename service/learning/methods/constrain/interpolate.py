@@ -1,4 +1,4 @@
-"""Interpolation of weights: fine-tunes, then goes back towards the base as far as rows kept back like best.
+"""Interpolation of weights: fine-tunes, then goes back towards the base as far as is best on rows kept back.
 
 theta(alpha) = (1 - alpha) theta* + alpha theta_tuned for shared weights (WiSE-FT, Wortsman et al., 2022, eq. 1).
 Between two networks of one basin every point is a network, and the best one often beats both ends.
@@ -116,7 +116,7 @@ def _notes(points: Sequence[Point], alpha: float, searched: bool) -> list[str]:
 METHOD = Method(
     name="interpolate",
     family=Family.CONSTRAIN,
-    summary="Fine-tunes, then goes back part of the way to the previous version, as far as rows kept back like best.",
+    summary="Fine-tunes, then goes back part of the way to the previous version, as far as is best on rows kept back.",
     paper="Wortsman et al.: Robust fine-tuning of zero-shot models (WiSE-FT), CVPR 2022, eq. 1",
     Params=Params,
     update=update,
