@@ -84,8 +84,8 @@ def seasons(folder: Path | None) -> NumberStream:
 
 
 def market(folder: Path | None) -> NumberStream:
-    """The made-up power market of the demonstration: 18 weeks whose prices and whose rule drift."""
-    weeks = list(drawn_market())
+    """The made-up power market of the demonstration, longer: 18 weeks whose prices and whose rule drift."""
+    weeks = list(drawn_market(weeks=18))
     inputs, prices = (np.concatenate(columns) for columns in zip(*((w.inputs, w.prices) for w in weeks), strict=True))
     target = NumberTarget(kind="number", yardstick=ColumnYardstick(column=inputs.shape[1] - 1))
     return stream_of("market", inputs, prices, np.repeat(np.arange(len(weeks)), HOURS), target=target)
