@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -25,8 +25,14 @@ async def check_query(request: Request) -> None:
     known = [*_declared(route.dependant), *(p["name"] for p in described if p["in"] == "query")]
     strange = [name[:100] for name in request.query_params if name not in known]
     if strange:
-        errors = [(pointer_to([name]), unknown(name, known, "in this query")) for name in strange[:LISTED]]
+        errors = [(pointer_to([name]), _sentence(name, known)) for name in strange[:LISTED]]
         raise InvalidContent(errors[0][1], errors)
+
+
+def _sentence(name: str, known: Sequence[str]) -> str:
+    """The sentence about an unknown parameter; who names the column of the labels of a file means the target."""
+    meant = ["target"] if name in ("label", "labels") and "target" in known else []
+    return unknown(name, known, "in this query", meant)
 
 
 def _declared(dependant: Dependant) -> Iterator[str]:

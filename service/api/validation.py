@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -45,6 +46,11 @@ REMEDIES = {
     "length": "Cut the texts.",
 }
 """The remedy for a field that is over its limit, as the table of limits says it."""
+EXAMPLES = {
+    r"/input/columns/\d+": 'Send {"name": "city", "kind": "category"}.',
+    "/target": 'Send {"kind": "number"}.',
+}
+"""Objects of a model that are sent as their names alone, by the pattern of their pointer."""
 OVER = frozenset({"less_than_equal", "too_long", "string_too_long"})
 FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type", "dict_type", "model_type"})
 """Faults which say that this member of the union was not meant."""
@@ -70,7 +76,7 @@ def invalid(faults: Sequence[Any], body: Any, kind: type[BaseModel] | None = Non
 
 def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None) -> tuple[str, str]:
     """-> pointer, sentence"""
-    steps, _, _ = _walk(fault["loc"], body, fault["type"] == "missing")
+    steps, value, _ = _walk(fault["loc"], body, fault["type"] == "missing")
     pointer = pointer_to(steps)
     name = ".".join(str(s)[:100] for s in steps)
     match fault["type"]:
@@ -100,13 +106,15 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
             if pointer.startswith("/input/columns/") and fault["ctx"].get("tag") == "text":
                 return f"{pointer}/{by}", TEXT_COLUMN
             one_of = f" is one of {tags}." if (tags := fault["ctx"].get("expected_tags")) else " is missing."
-            return f"{pointer}/{by}", f"{name}.{by}{one_of}"
+            meant = f" type is not known here: is {by} meant?" if not tags and _holds(value, "type") else ""
+            return f"{pointer}/{by}", f"{name}.{by}{one_of}{meant}"
         case "string_pattern_mismatch" if pointer == "/name":
             return pointer, NAME
     for subject in ("Input", "String", "List", "Value", "Dictionary"):
         if fault["msg"].startswith(f"{subject} should"):
             rest = fault["msg"].removeprefix(subject).replace(" after validation", "")
-            return pointer, _sentence((name or "The body") + rest) + _remedy(pointer, fault["type"], kind)
+            sentence = _sentence((name or "The body") + rest) + _remedy(pointer, fault["type"], kind)
+            return pointer, sentence + _example(pointer, rest)
     return pointer, _sentence(f"{name}: {fault['msg']}" if name else fault["msg"])
 
 
@@ -125,6 +133,12 @@ def _remedy(pointer: str, fault: str, kind: type[BaseModel] | None) -> str:
     return f" {REMEDIES[field]}" if field in REMEDIES else ""
 
 
+def _example(pointer: str, rest: str) -> str:
+    """An object to send, where something else came in its place."""
+    shown = next((text for pattern, text in EXAMPLES.items() if re.fullmatch(pattern, pointer)), "")
+    return f" {shown}" if shown and rest.endswith("should be an object") else ""
+
+
 def _likeliest_branch(faults: Sequence[Any], body: Any) -> list[Any]:
     """The faults, but of each union only those of the member that the sender most likely meant."""
     branches: dict[tuple[int | str, ...], dict[int | str, list[Any]]] = {}
@@ -141,9 +155,9 @@ def _likeliest_branch(faults: Sequence[Any], body: Any) -> list[Any]:
     return plain
 
 
-def unknown(name: str, fields: Sequence[str], where: str) -> str:
-    """The sentence about an unknown member, with the known ones."""
-    near = get_close_matches(name, fields, n=1)
+def unknown(name: str, fields: Sequence[str], where: str, meant: Sequence[str] = ()) -> str:
+    """The sentence about an unknown member, with the known ones, or the one that is `meant`."""
+    near = meant or get_close_matches(name, fields, n=1)
     known = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(fields)}." if fields else "Leave it out."
     return f"{name} is not known {where}. {known}"
 

@@ -7,6 +7,7 @@ bytes for a fast decoder; the rest is small.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
@@ -24,6 +25,7 @@ from service.errors import BrokenJSON, InvalidContent
 
 ROWS, LABELS, TARGETS, GROUPS = "inputs", "labels", "targets", "groups"
 """The members that hold rows, their labels or targets, and their groups."""
+IS_CSV = "Is this a CSV file? Send Content-Type: text/csv."
 MOST_MEMBERS = 1_000
 """Members of all objects of a body together, and lists in it, but for its rows: each takes a hundred times its text in
 memory, and no well-meant body comes near."""
@@ -45,6 +47,17 @@ class JsonBody:
     labels: msgspec.Raw | Any = None
     targets: msgspec.Raw | Any = None
     groups: msgspec.Raw | Any = None
+
+
+def read_object_or_csv(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
+    """As `read_object`, where rows may come as a CSV file, too. Raises BrokenJSON, InvalidContent."""
+    try:
+        return read_object(data, apart)
+    except BrokenJSON as broken:
+        begins = data[:LEFT_RAW_BYTES].removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+        if not begins or begins in b"{[":
+            raise
+        raise BrokenJSON(f"{broken.detail} {IS_CSV}") from None
 
 
 def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,), most: int = MOST_MEMBERS) -> JsonBody:

@@ -91,6 +91,8 @@ def test_labels_come_in_a_column_of_their_name(rents: Api) -> None:
     assert typo.json()["unknown"] == ["nno"]
     value = send(rents, "plans/batches?new_values=refuse", text.replace("Osaka", "Osako"))
     assert value.json()["detail"].startswith('Line 2, column "city": "Osako" is a new value of city')
+    assert value.json()["detail"].endswith("To take new values, add ?new_values=take to the address.")
+    assert typo.json()["detail"].endswith("To add new classes, add ?new_classes=allow to the address.")
     new = send(rents, "plans/batches?new_classes=allow", text.replace("no,3", "perhaps,3"))
     assert new.status_code == 201, new.text
 
@@ -130,6 +132,7 @@ def test_an_update_takes_what_json_says_from_the_query(rents: Api) -> None:
 
 REFUSED = [
     ("rents/updates?target=price&colour=red", "/colour", "colour is not known"),
+    ("rents/updates?label=price", "/label", "Did you mean target?"),
     ("rents/updates?target=price&seed=-1", "/seed", "seed should"),
     ("rents/updates?target=price&again=perhaps", "/again", "again should"),
     ("rents/updates?target=price&method={", "/method", "method is not JSON"),
@@ -201,7 +204,22 @@ def test_other_models_and_other_encodings_are_refused(rents: Api) -> None:
 def test_a_body_of_json_has_no_query(rents: Api) -> None:
     refused = rents("POST", "/v1/models/rents/updates?target=price", {"inputs": ROWS, "targets": [1, 2, 3]})
     assert (refused.status_code, pointers(refused)) == (422, ["/target"])
-    assert "a JSON body says it itself" in refused.json()["detail"]
+    assert "a JSON body says it itself. Is this a CSV file? Send Content-Type: text/csv." in refused.json()["detail"]
+
+
+def test_a_file_that_comes_as_json_is_asked_whether_it_is_one(rents: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = " Is this a CSV file? Send Content-Type: text/csv."
+    for limit in (256 * 1024, 0):
+        monkeypatch.setattr(LARGE, limit)
+        for path in ("rents/updates", "rents/batches", "plans/predictions"):
+            broken = send(rents, path, TEXT, **{"Content-Type": "application/json"})
+            assert (broken.status_code, broken.json()["detail"].endswith(asked)) == (400, True), path
+            assert asked not in send(rents, path, '{"inputs": [', **{"Content-Type": "application/json"}).text
+        assert asked not in send(rents, "digits/batches", TEXT, **{"Content-Type": "application/json"}).text
+    form = send(rents, "rents/updates", TEXT, **{"Content-Type": "application/x-www-form-urlencoded"})
+    assert form.status_code == 415
+    assert "The body came as application/x-www-form-urlencoded." in form.json()["detail"]
+    assert "application/json. Taken here, too: text/csv, for tables." in form.json()["detail"]
 
 
 def test_the_description_of_the_interface_has_files() -> None:

@@ -132,10 +132,13 @@ def test_values_are_looked_for_in_the_newest_batches_first(api: Api) -> None:
     assert len(every) == 11
 
 
-MODELS: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
+MODELS: list[tuple[list[Any], dict[str, Any], str, str]] = [
     ([{"name": "note", "kind": "text"}], {}, "/input/columns/0/kind", "Columns of text come later"),
     ([{"name": "a", "kind": "numbr"}], {}, "/input/columns/0/kind", "is one of 'number', 'category', 'date'"),
     ([{"kind": "number"}], {}, "/input/columns/0/name", "is missing"),
+    ([{"name": "a", "type": "number"}], {}, "/input/columns/0/kind", "type is not known here: is kind meant?"),
+    (["city"], {}, "/input/columns/0", 'Send {"name": "city", "kind": "category"}.'),
+    (COLUMNS, {"target": "number"}, "/target", 'target should be an object. Send {"kind": "number"}.'),
     ([{"name": " ", "kind": "number"}], {}, "/input/columns/0/name", "is not blank"),
     ([{"name": "a\u0000", "kind": "number"}], {}, "/input/columns/0/name", "no control"),
     ([], {}, "/input/columns", "at least 1 item"),
@@ -177,7 +180,7 @@ MODELS: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("columns", "fields", "pointer", "sentence"), MODELS, ids=[m[3][:30] for m in MODELS])
 def test_what_a_table_cannot_be_is_refused_with_its_place(
-    api: Api, columns: list[dict[str, Any]], fields: dict[str, Any], pointer: str, sentence: str
+    api: Api, columns: list[Any], fields: dict[str, Any], pointer: str, sentence: str
 ) -> None:
     refused = made(api, "no", columns, **fields)
     assert refused.status_code == 422, refused.text
@@ -235,7 +238,14 @@ def test_the_number_that_is_added_back_is_never_missing(api: Api, monkeypatch: p
         assert pointers(refused) == ["/inputs/1/age"]
         assert "Row 2 has no age, to which asked adds what it predicts" in refused.json()["detail"]
     assert pointers(api("GET", PREDICTIONS, params={"input": '{"city": "Osaka"}'})) == ["/input/age"]
+    bare = api("GET", PREDICTIONS, params={"input": '[{"age": 3}]'})
+    assert (pointers(bare), "leave out the outer brackets" in bare.text) == (["/input"], True)
+    text = f"{','.join(column['name'] for column in COLUMNS)}\n3,,,\n\n,,,\n"
+    file = {"content": text.encode(), "headers": {"Content-Type": "text/csv"}}
+    sentence = 'Line 4, column "age": It is empty, and asked adds what it predicts to it (from). Fill it in.'
+    assert api("POST", PREDICTIONS, **file).json()["detail"] == sentence
     monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 0)
+    assert api("POST", PREDICTIONS, **file).json()["detail"] == sentence
     assert pointers(api("POST", PREDICTIONS, {"inputs": rows})) == ["/inputs/1/age"]
     assert len(api.ok("POST", PREDICTIONS, {"inputs": rows[:1]})["predictions"]) == 1
 

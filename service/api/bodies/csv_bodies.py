@@ -18,7 +18,7 @@ from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import TableInput, value_text
 from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia
 from service.intake.formats.csv_header import Meant
-from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, JsonBody, read_value
+from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, JsonBody, read_value
 
 TARGET, GROUP = "target", "group"
 """Members of the query that name columns of the file."""
@@ -56,7 +56,8 @@ def read_order(query: bytes, kind: type[Order], due: Due) -> tuple[Order, JsonBo
 def refuse_query(query: bytes, kind: type[Order]) -> None:
     """Raises InvalidContent where the query of a body of JSON says what that of a CSV file says."""
     for name, _ in _pairs(query, kind) if query else ():
-        raise InvalidContent.at(f"/{name}", f"{name} stands in the query of a CSV file; a JSON body says it itself.")
+        sentence = f"{name} stands in the query of a CSV file; a JSON body says it itself. {IS_CSV}"
+        raise InvalidContent.at(f"/{name}", sentence)
 
 
 def takes_rows(kind: type[CreateBatch] | type[CreateUpdate], *parameters: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -22,10 +22,10 @@ from service.contract.tables import TableInput
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
 from service.intake.formats.csv_header import Meant
-from service.intake.formats.csv_table import read_csv
+from service.intake.formats.csv_table import Places, read_csv
 from service.intake.formats.fast_json import read_usual, read_wide
 from service.intake.formats.raw import READERS
-from service.intake.json_body import JsonBody, pointer_to, read_object
+from service.intake.json_body import JsonBody, pointer_to, read_object, read_object_or_csv
 from service.intake.kinds.rows import NO_NAMES, read_named_rows, read_row
 from service.intake.kinds.tables import ValueNames, most_rows, reader_of
 from service.serving.kinds.kind import USUAL, PredictOptions
@@ -126,9 +126,9 @@ def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question:
 def _read_file(scope: Scope, body: bytes, loaded: Loaded) -> Question:
     """The rows of a CSV file. Raises InvalidContent, LongAddress, UnsupportedMedia."""
     options = options_of_query(scope["query_string"])
-    named = read_csv([body], table_of(loaded.input, loaded.model), Meant(), loaded.model).named
-    check_added_back(named.rows, loaded)
-    return Question(named.rows, options, named.names)
+    table = read_csv([body], table_of(loaded.input, loaded.model), Meant(), loaded.model)
+    check_added_back(table.named.rows, loaded, places=lambda: table.places)
+    return Question(table.named.rows, options, table.named.names)
 
 
 def read_question(data: bytes, loaded: Loaded) -> Question:
@@ -138,7 +138,7 @@ def read_question(data: bytes, loaded: Loaded) -> Question:
     """
     if (quick := _read_quickly(data, loaded)) is not None:
         return quick
-    body = read_object(data)
+    body = (read_object_or_csv if loaded.input.kind == "table" else read_object)(data)
     options = read_options(body)
     rows, names = read_named_rows(body.rows, loaded.input, loaded.model)
     check_added_back(rows, loaded)
@@ -205,9 +205,11 @@ def read_query(query: bytes, loaded: Loaded) -> Question:
     return Question(row, options, names)
 
 
-def check_added_back(rows: Rows, loaded: Loaded, pointer: str | None = None) -> None:
+def check_added_back(
+    rows: Rows, loaded: Loaded, pointer: str | None = None, places: Callable[[], Places | None] = lambda: None
+) -> None:
     """Raises InvalidContent for the first row of a table that lacks the number which is added to what is predicted.
-    `pointer`: to the one row; None: rows stand in inputs."""
+    `pointer`: to the one row; None: rows stand in inputs. `places`: where they stand in a CSV file."""
     place, spec = loaded.predictor.kind.added_back, loaded.input
     if (
         place is None
@@ -216,10 +218,12 @@ def check_added_back(rows: Rows, loaded: Loaded, pointer: str | None = None) -> 
     ):
         return
     row, name = int(lacking[0]), spec.columns[place].name
-    raise InvalidContent.at(
-        f"{pointer or f'/inputs/{row}'}{pointer_to([name])}",
-        f"Row {row + 1} has no {name}, to which {loaded.model} adds what it predicts (from). Send it.",
-    )
+    at = f"{pointer or f'/inputs/{row}'}{pointer_to([name])}"
+    if (lines := places()) is not None:
+        sentence = f"It is empty, and {loaded.model} adds what it predicts to it (from). Fill it in."
+        raise lines.located(InvalidContent.at(at, sentence))
+    sentence = f"Row {row + 1} has no {name}, to which {loaded.model} adds what it predicts (from). Send it."
+    raise InvalidContent.at(at, sentence)
 
 
 def options_of_query(query: bytes) -> PredictOptions:

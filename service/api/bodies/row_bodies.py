@@ -55,7 +55,7 @@ from service.intake.formats import oip_tables
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.formats.raw import READERS
-from service.intake.json_body import LABELS, ROWS, TARGETS, JsonBody, read_object
+from service.intake.json_body import LABELS, ROWS, TARGETS, JsonBody, read_object, read_object_or_csv
 from service.intake.kinds import tables
 from service.intake.kinds.brought_values import BroughtValues
 from service.intake.kinds.images import is_heavy
@@ -230,7 +230,8 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
         report = shared.reader.run(spooled, "read", due=due.model_dump(mode="json", by_alias=True))
         body = RowBody(members_of(spooled), due, spooled, report)
     else:
-        body = RowBody(read_object(spooled, (ROWS, TARGETS)), due)
+        read_members = read_object_or_csv if isinstance(due.input, TableInput) else read_object
+        body = RowBody(read_members(spooled, (ROWS, TARGETS)), due)
     order = validated(kind, body.json)
     _check_words(order, body.json, due)
     return order, body
@@ -343,7 +344,7 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
 async def _named(spooled: Spooled, options: PredictOptions, loaded: Loaded) -> Question:
     """The rows that the reading process has read, with the values of open categories. Raises InvalidContent."""
     rows = await _rows(spooled)
-    check_added_back(rows, loaded)
+    check_added_back(rows, loaded, places=lambda: load_places(spooled.folder))
     return Question(rows, options, load_names(spooled.folder))
 
 

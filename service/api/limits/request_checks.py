@@ -133,7 +133,8 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
     if media != JSON or not in_utf8:
         also = f" Taken here, too: {', '.join((*ROWS, CSV))}." if _predicts(scope) else ""
         also = also or (f" Taken here, too: {CSV}, for tables." if _takes_rows(scope) else "")
-        raise UnsupportedMedia(f"Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
+        came = f"The body came as {media[:100]}. " if media not in ("", JSON) else ""
+        raise UnsupportedMedia(f"{came}Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
 
 
 def media_type(scope: Scope) -> str:

@@ -35,7 +35,17 @@ from service.intake.formats.csv_lines import pieces_of
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.fast_json import read_usual
 from service.intake.formats.oip_request import read_inference
-from service.intake.json_body import GROUPS, LABELS, MOST_MEMBERS, ROWS, TARGETS, hash_of, read_object, read_value
+from service.intake.json_body import (
+    GROUPS,
+    LABELS,
+    MOST_MEMBERS,
+    ROWS,
+    TARGETS,
+    hash_of,
+    read_object,
+    read_object_or_csv,
+    read_value,
+)
 from service.intake.kinds.brought_values import BroughtValues
 from service.intake.kinds.labels import Labels
 from service.intake.kinds.rows import Named, read_named_rows
@@ -126,7 +136,8 @@ def read(folder: Path, due: Due) -> dict[str, Any]:
     groups is returned as `fault`, so that the faults of the other members come before it. Raises BrokenJSON,
     InvalidContent, TooLarge.
     """
-    body = read_object((folder / "body").read_bytes(), (ROWS, LABELS, TARGETS, GROUPS))
+    read_members = read_object_or_csv if due.input.kind == "table" else read_object
+    body = read_members((folder / "body").read_bytes(), (ROWS, LABELS, TARGETS, GROUPS))
     text = body.text
     if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
         text = json.dumps({**body.members, ROWS: []}).encode()
@@ -166,8 +177,7 @@ def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any]) 
     except InvalidContent as fault:
         return {"fault": _report(fault)}
     save_rows(folder, table.named.rows)
-    np.save(folder / LINES, np.asarray(table.places.lines, np.int64), allow_pickle=False)
-    (folder / HEADERS).write_bytes(msgspec.json.encode(table.places.headers))
+    _save_places(folder, table.places)
     content = annotations.digest(table.named.rows)
     return {"rows": len(table.named.rows), "hash": hash_of({**members, ROWS: content})}
 
@@ -176,6 +186,7 @@ def read_asked_file(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]
     """As `read_question`, of a CSV file. Raises InvalidContent."""
     table = _table(folder, spec, Meant(), model)
     save_rows(folder, table.named.rows)
+    _save_places(folder, table.places)
     _save_names(folder, table.named)
     return {"rows": len(table.named.rows)}
 
@@ -233,6 +244,11 @@ def load_names(folder: Path) -> ValueNames:
     """The values of open categories in the rows of a prediction; none where there are none."""
     file = folder / NAMES
     return msgspec.json.decode(file.read_bytes(), type=dict[int, dict[float, str]]) if file.exists() else {}
+
+
+def _save_places(folder: Path, places: Places) -> None:
+    np.save(folder / LINES, np.asarray(places.lines, np.int64), allow_pickle=False)
+    (folder / HEADERS).write_bytes(msgspec.json.encode(places.headers))
 
 
 def load_places(folder: Path) -> Places | None:

@@ -30,8 +30,9 @@ from service.intake.formats.csv_cells import (
 from service.intake.formats.csv_header import Header, Meant, quoted
 from service.intake.formats.csv_lines import ONE_LINE, records_of, refused_at
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
+from service.intake.kinds.brought_values import TAKE
 from service.intake.kinds.cells import CellFault, Names
-from service.intake.kinds.labels import too_many_classes
+from service.intake.kinds.labels import ALLOW, too_many_classes
 from service.intake.kinds.rows import Named
 from service.intake.kinds.tables import check_cells
 
@@ -55,9 +56,11 @@ class Places:
     headers: Mapping[str, str]
 
     def located(self, fault: InvalidContent) -> InvalidContent:
-        """The refusal of a row, with its line and column in front of each sentence."""
+        """The refusal of a row, with its line and column in front of each sentence, and the remedy in the query."""
         errors = [(pointer, self._place(pointer) + sentence) for pointer, sentence in fault.errors]
         detail = self._place(errors[0][0] if errors else "") + fault.detail
+        for json_remedy, remedy in (ALLOW, TAKE):
+            detail = detail.replace(json_remedy, remedy)
         return type(fault)(detail, errors, **fault.members)
 
     def _place(self, pointer: str) -> str:

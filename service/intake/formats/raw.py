@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.inputs import ImageInput, InputSpec, TextInput
-from service.contract.media import JPEG, NPY, PNG, RAW
+from service.contract.media import CSV, JPEG, JSON, NPY, PNG, RAW
 from service.contract.tables import TableInput
 from service.errors import InvalidContent, UnsupportedMedia
 from service.intake.kinds.images import read_file
@@ -99,7 +99,7 @@ READERS: dict[str, Callable[[Body, InputSpec, str], NDArray[Any]]] = {
 
 def _file(body: Body, kind: str, spec: InputSpec, model: str) -> NDArray[Any]:
     if not isinstance(spec, ImageInput):
-        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}, not images. Send application/json.")
+        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}, not images. Send {_media(spec)}.")
     return read_file(body[:], spec, "", "The body", model, kind)[None]
 
 
@@ -127,5 +127,10 @@ def _header(body: Body) -> tuple[tuple[int, ...], bool, Any, int]:
 
 def _shape(spec: InputSpec, model: str) -> tuple[int, ...]:
     if isinstance(spec, TextInput | TableInput):
-        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}. Send them as application/json.")
+        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}. Send them as {_media(spec)}.")
     return spec.shape
+
+
+def _media(spec: InputSpec) -> str:
+    """The content types of rows of a model that takes none of these."""
+    return f"{JSON} or {CSV}" if isinstance(spec, TableInput) else JSON

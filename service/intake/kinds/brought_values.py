@@ -14,6 +14,8 @@ from service.intake.json_body import pointer_to
 from service.intake.kinds.rows import Named
 from service.intake.near import near_matches
 
+TAKE = ('send "new_values": "take"', "add ?new_values=take to the address")
+"""The remedy of a new value, of a body of JSON and of a file, whose query says the rest."""
 NAMED = 10
 """New values that a refusal names."""
 
@@ -92,9 +94,7 @@ def check_new(values: BroughtValues, known: Known, refusing: Collection[str], mo
     if faults:
         more = f" ({count - NAMED} more are not listed.)" if count > NAMED else ""
         faults = faults[:NAMED]
-        raise UnknownValues(
-            f'{faults[0][1]} To take new values, send "new_values": "take".{more}', faults, unknown=unknown
-        )
+        raise UnknownValues(f"{faults[0][1]} To take new values, {TAKE[0]}.{more}", faults, unknown=unknown)
 
 
 def _too_many(counts: Mapping[str, int]) -> TooManyValues:

@@ -12,9 +12,11 @@ from service.contract.requests import MOST_CLASSES
 from service.errors import InvalidContent, UnknownLabels
 from service.intake.near import near_matches
 
+ALLOW = ('send "new_classes": "allow"', "add ?new_classes=allow to the address")
+"""The remedy of an unknown label, of a body of JSON and of a file, whose query says the rest."""
 NAMED = 10
 """Unknown labels that an answer names."""
-TO_ADD = 'To add new classes, send "new_classes": "allow".'
+TO_ADD = f"To add new classes, {ALLOW[0]}."
 NUMBER_MODEL = 'make the model with "target": {"kind": "number"}.'
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 LEAST_NUMBERS, DIFFERENT = 20, 0.9

@@ -58,14 +58,24 @@ def read_row(text: str, spec: InputSpec, model: str) -> Named:
     try:
         row = read_value(text.encode("utf-8", "replace"), "/input")
     except BrokenJSON as error:
-        raise InvalidContent.at("/input", error.detail.replace("The body", "input", 1)) from None
+        sentence = (
+            f"{error.detail.replace('The body', 'input', 1)} With curl, say -g: it takes brackets and braces out."
+        )
+        raise InvalidContent.at("/input", sentence) from None
     if not isinstance(row, list) and not (spec.kind in OBJECTS and isinstance(row, dict)):
         raise InvalidContent.at("/input", f"input is one row: {OBJECTS.get(spec.kind, 'a list of numbers, [...]')}.")
-    if isinstance(row, list) and len(row) == 1 and depth(row) == len(spec.shape) + 1:
+    if isinstance(row, list) and _is_list_of_rows(row, spec):
         raise InvalidContent.at(
             "/input", "input is one bare row. POST a list of rows, or leave out the outer brackets."
         )
     return _alone(row, spec, model)
+
+
+def _is_list_of_rows(listed: list[Any], spec: InputSpec) -> bool:
+    """Whether a list has rows in it; no cell of a table is a list or an object."""
+    if spec.kind == "table":
+        return bool(listed) and isinstance(listed[0], list | dict)
+    return len(listed) == 1 and depth(listed) == len(spec.shape) + 1
 
 
 def _alone(row: Any, spec: InputSpec, model: str) -> Named:

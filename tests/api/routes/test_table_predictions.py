@@ -80,7 +80,7 @@ def test_bodies_of_bare_numbers_and_images_are_refused_with_what_to_send(answeri
         refused = bare(answering, media, body, PATH)
         assert refused.status_code == 415
         assert refused.json()["detail"].startswith("stays takes rows of a table")
-        assert "application/json" in refused.json()["detail"]
+        assert "application/json or text/csv" in refused.json()["detail"]
 
 
 def test_a_new_version_that_learned_the_value_has_no_note(answering: Api) -> None:

@@ -77,7 +77,7 @@ def test_one_bare_row_of_a_query() -> None:
     for text, sentence in [
         ("[[1,2,3]]", "one bare row"),
         ("5", "a list of numbers"),
-        ("[1,2", "not JSON"),
+        ("[1,2", "not JSON: .* With curl, say -g"),
         ("[1,2]", "has 2 numbers"),
         ("[1,2,NaN]", "finite"),
     ]:
