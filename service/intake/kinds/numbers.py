@@ -123,7 +123,7 @@ def depth(value: Any) -> int:
 
 
 def word(value: Any) -> str:
-    """Names the type of a JSON value; a refusal never shows the value itself."""
+    """Names the type of a JSON value; of values themselves a refusal shows the text of a cell alone, cut short."""
     if value is None:
         return "null"
     words = {bool: "true or false", str: "text", dict: "an object", list: "a list"}
