@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,6 +175,6 @@ def test_classes_are_learned_from_a_file_by_the_client(shared: Server) -> None:
         assert answer == model.predict(rows, top=2)
         with pytest.raises(InvalidContent) as refused:
             model.update(as_csv(rows, label=labels).replace(b",Nara,", b",Nara,x", 1))
-        assert 'column "size": "x" is not a number: write one' in str(refused.value)
+        assert re.search(r'column "size": "x[0-9.]+" is not a number: write', str(refused.value))
         with pytest.raises(InvalidContent, match='"chaep" is not a class'):
             model.update(as_csv(rows[:3], label=["chaep", "dear", None]))
