@@ -60,6 +60,7 @@ TOGETHER = [
         "acceptance/test_permissions.py",
         "acceptance/test_same_bits.py",
         "acceptance/test_table_values.py",
+        "acceptance/test_tables.py",
         "acceptance/test_taking_back.py",
     ],
     ["client/test_inputs.py", "client/test_service.py"],
