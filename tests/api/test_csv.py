@@ -97,6 +97,16 @@ def test_labels_come_in_a_column_of_their_name(rents: Api) -> None:
     assert new.status_code == 201, new.text
 
 
+def test_values_that_the_live_version_knows_are_not_new_though_no_batch_brought_them(rents: Api) -> None:
+    """As of an imported version."""
+    text = "label,rooms,city,day,member\nyes,1,Osaka,,\n"
+    path = "plans/batches?new_values=refuse"
+    refused = send(rents, path, text.replace("Osaka", "Kyoto"))
+    assert (refused.status_code, refused.json()["unknown"]) == (422, {"city": ["Kyoto"]})
+    taken = send(rents, path, text)
+    assert taken.status_code == 201, taken.text
+
+
 def test_labels_that_are_numbers_are_asked_about_before_anything_is_stored(rents: Api) -> None:
     make_model(rents.runtime, "prices", SPEC)
     make_model(rents.runtime, "grades", SPEC, classes=[f"{k}.5" for k in range(20)])

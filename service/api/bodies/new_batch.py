@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -41,6 +41,7 @@ class NewBatch:
         self._runtime, self._name, self._rows, self._order = runtime, name, rows, order
         self._stored: list[Arrival] = []
         self._known: Batch | None = None
+        self._learned: Mapping[str, Collection[float]] | None = None
         self._accepted = False
         self._area = ""
 
@@ -125,8 +126,17 @@ class NewBatch:
             return
         known = batches.known_values(session, model, values.columns)
         refusing = [c.name for c in spec.growing.values() if (self._order.new_values or c.new_values) is REFUSE]
-        brought_values.check_new(values, known, refusing, model.name)
+        brought_values.check_new(values, known, refusing, model.name, lambda: self._values_learned(model, spec))
         brought_values.check_room(values, known)
+
+    def _values_learned(self, model: Model, spec: TableInput) -> Mapping[str, Collection[float]]:
+        """Codes of the values that the live version has learned, by the name of the column. Looked at once, for it may
+        have to be loaded, and the transaction must not wait for that. Raises CorruptArtifact."""
+        if self._learned is None:
+            live = None if model.live_version_id is None else self._runtime.live.get(model.name)
+            codes = {} if live is None else live.predictor.known
+            self._learned = {spec.columns[place].name: known for place, known in codes.items()}
+        return self._learned
 
     def _settled(self, folding: Folding | None, secret: bytes) -> Folding | None:
         """How the rows of the model are folded: settled for good by the first body that has enough of them."""

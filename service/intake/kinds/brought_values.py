@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.tables import MOST_VALUES, TableInput
+from service.contract.tables import MOST_VALUES, TableInput, value_code
 from service.errors import TooManyValues, UnknownValues
 from service.intake.json_body import pointer_to
 from service.intake.kinds.rows import Named
@@ -71,17 +71,28 @@ def check_room(values: BroughtValues, known: Known) -> None:
         raise _too_many(counts)
 
 
-def check_new(values: BroughtValues, known: Known, refusing: Collection[str], model: str) -> None:
+def check_new(
+    values: BroughtValues,
+    known: Known,
+    refusing: Collection[str],
+    model: str,
+    learned: Callable[[], Mapping[str, Collection[float]]] = dict,
+) -> None:
     """Raises UnknownValues for values that columns in `refusing` do not have, with near matches. A column without any
-    takes its first ones."""
+    takes its first ones.
+
+    learned: codes of the values that the live version has learned, by the name of the column; an imported one has
+    values that no batch brought. Called where a value is in no batch.
+    """
     faults: list[tuple[str, str]] = []
     unknown: dict[str, list[str]] = {}
     count = 0
     for column, own in (values.columns or {}).items():
         has = set(known.get(column, ()))
-        if column not in refusing or not has:
-            continue
-        new = [value for value in own if value not in has]
+        new = [value for value in own if value not in has] if column in refusing else []
+        if new:
+            codes = learned().get(column, ())
+            new = [value for value in new if value_code(value) not in codes] if has or codes else []
         near = near_matches(new[:NAMED], has) if new else {}
         count += len(new)
         if new:

@@ -29,6 +29,18 @@ def test_new_values_are_refused_in_the_order_of_their_rows() -> None:
     assert [pointer for pointer, _ in refused.value.errors] == [f"/inputs/{k}/a" for k in range(1, 11)]
 
 
+def test_what_an_imported_version_has_learned_is_not_new() -> None:
+    rows, spec = named(["Osaka", "Kyoto", "Kobe"])
+    values = brought(rows, spec, np.ones(3, bool))
+    learned = {"a": {value_code("Osaka"), value_code("Kobe")}}
+    for known in ({}, {"a": ["Osaka"]}):
+        with pytest.raises(UnknownValues) as refused:
+            check_new(values, known, ["a"], "shop", lambda: learned)
+        assert refused.value.members == {"unknown": {"a": ["Kyoto"]}}
+    check_new(values, {"a": ["Kyoto"]}, ["a"], "shop", lambda: learned)
+    check_new(values, {}, ["a"], "shop")  # the first ones
+
+
 def test_too_many_values_are_told_of_one_column_or_of_all_together() -> None:
     rows, spec = named(["x", "y"], ["x", "x"])
     values = brought(rows, spec, np.ones(2, bool))
