@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from service.client.values import FILES
-from service.contract.media import CSV
+from service.contract.enums import CSV
 
 PIECE_BYTES = 64 * 1024
 

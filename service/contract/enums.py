@@ -127,3 +127,10 @@ class Severity(StrEnum):
 
     REJECTED = "rejected"
     HELD = "held"
+
+
+JSON, CSV = "application/json", "text/csv"
+RAW, NPY, PNG, JPEG = "application/octet-stream", "application/x-npy", "image/png", "image/jpeg"
+"""Content types of bodies."""
+ROWS = (RAW, NPY, PNG, JPEG)
+"""Content types of a prediction whose body is rows without JSON around them."""

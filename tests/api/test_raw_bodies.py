@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.contract.enums import JPEG, NPY, PNG, RAW, ROWS
 from service.contract.inputs import ImageInput, TextInput, VectorInput
-from service.contract.media import JPEG, NPY, PNG, RAW, ROWS
 from service.errors import InvalidContent, UnsupportedMedia
 from service.intake.formats.raw import READERS, read_npy, read_raw
 from tests.api.conftest import Api, MakeApi, pointers

@@ -12,8 +12,8 @@ from service.api.limits.request_checks import check_query
 from service.api.openapi import takes
 from service.api.reader.annotations import Due
 from service.api.validation import validated
+from service.contract.enums import CSV
 from service.contract.inputs import InputSpec
-from service.contract.media import CSV
 from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import TableInput, value_text
 from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia

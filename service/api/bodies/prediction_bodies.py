@@ -16,7 +16,7 @@ from service.api.bodies.csv_bodies import table_of
 from service.api.limits.request_checks import Scope, check_query, header, media_type
 from service.api.validation import validated
 from service.contract import requests
-from service.contract.media import CSV, JPEG, JSON, PNG
+from service.contract.enums import CSV, JPEG, JSON, PNG
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import TableInput
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL

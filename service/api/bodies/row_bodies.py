@@ -46,8 +46,8 @@ from service.api.reader.tasks import (
     refusal,
 )
 from service.api.validation import validated
+from service.contract.enums import CSV
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
-from service.contract.media import CSV
 from service.contract.requests import CreateBatch, CreateUpdate, together
 from service.contract.tables import TableInput
 from service.errors import InvalidContent

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from service.api.limits.connections import CLOSING_SECONDS
-from service.contract.media import CSV, JPEG, JSON, NPY, PNG, RAW, ROWS
+from service.contract.enums import CSV, JPEG, JSON, NPY, PNG, RAW, ROWS
 from service.errors import ForbiddenHost, LongAddress, UnsupportedMedia
 from service.settings import Settings
 

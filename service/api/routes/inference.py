@@ -26,8 +26,8 @@ from service.api.openapi import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.reader.spool import Spooled
 from service.api.routes.predictions import answered, response, version_header
 from service.contract import inference as contract
+from service.contract.enums import JSON, RAW
 from service.contract.inputs import InputSpec, TextInput
-from service.contract.media import JSON, RAW
 from service.contract.tables import TableInput
 from service.errors import TsuikaError
 from service.intake.formats.oip_request import declared_length, read_inference

@@ -20,7 +20,7 @@ from service.api.limits.request_checks import Receive, Scope, unless_gone
 from service.api.openapi import TIMEOUT, refusals, takes
 from service.api.reader.spool import Spooled
 from service.contract import requests, resources
-from service.contract.media import CSV, JPEG, NPY, PNG, RAW
+from service.contract.enums import CSV, JPEG, NPY, PNG, RAW
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.intake.kinds.numbers import not_finite
 from service.serving.answers import Answer, check_knows, is_long

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.enums import CSV, JPEG, JSON, NPY, PNG, RAW
 from service.contract.inputs import ImageInput, InputSpec, TextInput
-from service.contract.media import CSV, JPEG, JSON, NPY, PNG, RAW
 from service.contract.tables import TableInput
 from service.errors import InvalidContent, UnsupportedMedia
 from service.intake.kinds.images import read_file

@@ -23,16 +23,16 @@ from service.learning.network.input_scale import declared_scale, load_scale
 from service.learning.network.scale_notes import scale_notes
 from service.learning.number_evaluation.answers import base_answers, candidate_answers
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment, NumberPast, Tested
+from service.learning.number_evaluation.batch.figures import recent
+from service.learning.number_evaluation.batch.own_head import own_answers
+from service.learning.number_evaluation.batch.usual_errors import usual_errors
 from service.learning.number_evaluation.challenge import NumberBout, compare_numbers, weights_of
 from service.learning.number_evaluation.errors import Part
-from service.learning.number_evaluation.figures import recent
 from service.learning.number_evaluation.intervals import LEAST_ROWS, IntervalErrors, enough, interval_part, latest
 from service.learning.number_evaluation.leave_one_out import left_out_errors
 from service.learning.number_evaluation.measure import measure
 from service.learning.number_evaluation.memory import remember
-from service.learning.number_evaluation.own_head import own_answers
 from service.learning.number_evaluation.report import Examined, number_report
-from service.learning.number_evaluation.usual_errors import usual_errors
 from service.learning.number_evaluation.yardsticks import RIDGE, ridge_values, yardstick_values
 from service.learning.number_heads.equations import goals_in_units
 from service.learning.retention import lacking

@@ -20,7 +20,7 @@ from service.learning.gate.number_measurements import (
     RiseSince,
 )
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
-from service.learning.number_evaluation.figures import (
+from service.learning.number_evaluation.batch.figures import (
     BIAS,
     GAIN,
     MEAN,
@@ -38,8 +38,8 @@ from service.learning.number_evaluation.figures import (
     recent,
     sizes,
 )
-from service.learning.number_evaluation.repairs import best_repair
-from service.learning.number_evaluation.stopped import stopped
+from service.learning.number_evaluation.batch.repairs import best_repair
+from service.learning.number_evaluation.batch.stopped import stopped
 from service.learning.statistics import at_least, holm, ordered_by_chance, signed_rank
 from service.learning.wording import amount
 

@@ -10,10 +10,10 @@ import numpy as np
 from service.learning.data.rows import FeatureRows, Ints, hash_order
 from service.learning.ledger.feature_space import Space
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
-from service.learning.number_evaluation.figures import MOVED, figures_of, ratios
+from service.learning.number_evaluation.batch.figures import MOVED, figures_of, ratios
+from service.learning.number_evaluation.batch.usual_errors import error_sums
 from service.learning.number_evaluation.intervals import missed
 from service.learning.number_evaluation.measure import gained
-from service.learning.number_evaluation.usual_errors import error_sums
 from service.learning.number_evaluation.yardsticks import means
 
 MOST_ROWS = 1000

@@ -15,8 +15,8 @@ import pytest
 import tritonclient.http as triton
 
 from service.api.limits import long_answers
+from service.contract.enums import NPY, RAW
 from service.contract.inference import InferenceResponse, ModelMetadata
-from service.contract.media import NPY, RAW
 from service.contract.resources import NumberPredictions
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from service.registry import models

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
+from service.contract.enums import NPY, PNG, RAW
 from service.contract.inputs import INPUT_SPEC
-from service.contract.media import NPY, PNG, RAW
 from service.contract.tables import TableInput
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from tests.api.conftest import Api

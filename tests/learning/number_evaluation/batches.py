@@ -15,7 +15,7 @@ from service.learning.data.rows import FeatureRows
 from service.learning.data.target_grid import Floats, NumberGrid, goals_of
 from service.learning.gate.number_gate import judge_numbers
 from service.learning.number_evaluation.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
-from service.learning.number_evaluation.figures import cut, figures_of, ratios
+from service.learning.number_evaluation.batch.figures import cut, figures_of, ratios
 from service.learning.number_evaluation.measure import gained, measure
 
 COLUMNS, GROUPS = 4, 5

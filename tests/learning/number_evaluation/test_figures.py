@@ -16,7 +16,7 @@ from service.learning.data.target_grid import Floats
 from service.learning.gate.number_gate import NUMBER_RULES, follows, judge_numbers
 from service.learning.gate.number_measurements import Beside, Repair, Stopped
 from service.learning.number_evaluation.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
-from service.learning.number_evaluation.figures import (
+from service.learning.number_evaluation.batch.figures import (
     BIAS,
     FAR,
     GAIN,

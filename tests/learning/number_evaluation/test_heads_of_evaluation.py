@@ -9,11 +9,11 @@ import pytest
 
 from service.learning.data.rows import FeatureRows
 from service.learning.data.target_grid import Floats
-from service.learning.number_evaluation import own_head
-from service.learning.number_evaluation.figures import cut
+from service.learning.number_evaluation.batch import own_head
+from service.learning.number_evaluation.batch.figures import cut
+from service.learning.number_evaluation.batch.own_head import own_answers
+from service.learning.number_evaluation.batch.usual_errors import usual_errors
 from service.learning.number_evaluation.leave_one_out import left_out_errors
-from service.learning.number_evaluation.own_head import own_answers
-from service.learning.number_evaluation.usual_errors import usual_errors
 from service.learning.number_heads.equations import number_head
 from tests.learning.memory_data import MemoryData, in_space
 from tests.learning.number_evaluation.lineage import Lineage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.learning.number_evaluation.usual_errors import _solved
+from service.learning.number_evaluation.batch.usual_errors import _solved
 
 
 def test_a_feature_that_the_rows_of_the_equations_lack_gets_no_weight() -> None:

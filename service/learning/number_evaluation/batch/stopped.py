@@ -14,7 +14,17 @@ from collections.abc import Mapping
 from service.learning.gate.number_batch_rules import PART_OF_USUAL
 from service.learning.gate.number_measurements import Beside, Stopped
 from service.learning.number_evaluation.assessment import NumberAssessment
-from service.learning.number_evaluation.figures import BIAS, FAR, LAST_OWN, MEAN, MEDIAN, ORDER, OWN, Usual, least_own
+from service.learning.number_evaluation.batch.figures import (
+    BIAS,
+    FAR,
+    LAST_OWN,
+    MEAN,
+    MEDIAN,
+    ORDER,
+    OWN,
+    Usual,
+    least_own,
+)
 
 ONE_USUAL = 1.0
 """Usual errors by which batches may lie to different sides."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from service.learning.gate.number_measurements import Repair
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment
-from service.learning.number_evaluation.figures import sizes
+from service.learning.number_evaluation.batch.figures import sizes
 from service.learning.wording import amount
 
 FACTORS = (10.0, 100.0, 1000.0, 60.0, 3.6, 2.54, 1.609344, 0.45359237, 0.3048)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.learning.data.rows import FeatureRows, Ints, hash_order
 from service.learning.data.sides import parted
 from service.learning.number_evaluation.assessment import Floats
-from service.learning.number_evaluation.figures import cut
+from service.learning.number_evaluation.batch.figures import cut
 
 ALPHA, PSEUDO_ROWS = 1.0, 5.0
 """Shrinkage, in units of each feature's variance: alpha + pseudo-rows / rows."""

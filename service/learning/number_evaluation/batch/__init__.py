@@ -1,0 +1,1 @@
+"""What a batch of numbers looks like beside those before it."""
