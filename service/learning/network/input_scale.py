@@ -209,8 +209,9 @@ def constant_columns(inputs: Array) -> str | None:
     if len(still) == 1:
         columns, say, its = f"Column {still[0]}", "says", "Its"
     return (
-        f"{columns} (counted from 0) {say} the same in every row of this first batch. {its} scale is guessed from the "
-        "other columns. If such a column will change, as a date does, make a new model that declares `scale`."
+        f"{columns} (counted from 0) {say} the same in every row of this first batch. {its} scale is a guess, by the "
+        "size of their values or by the other columns. If such a column will change, as a date does, make a new model "
+        "that declares `scale`."
     )
 
 

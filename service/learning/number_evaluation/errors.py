@@ -13,6 +13,7 @@ from service.learning.data.target_grid import NumberGrid
 from service.learning.number_evaluation.answers import as_targets
 from service.learning.number_evaluation.assessment import Floats
 from service.learning.number_evaluation.bounds import bounds
+from service.learning.number_evaluation.measure import fifths
 
 Part = Mapping[str, Floats]
 DRAWS, GROUPS, SEED = 500, 1000, 0
@@ -104,12 +105,6 @@ def regions(values: Floats, size: Floats) -> list[Region]:
         for g in range(len(ends) - 1)
         if (mask := place == g).any()
     ]
-
-
-def fifths(values: Floats) -> tuple[Floats, Ints]:
-    """Inner edges of five groups of about as many rows each, and the group of each row. [n] -> [4], [n]"""
-    edges = np.quantile(values, np.arange(1, 5) / 5)
-    return edges, edges.searchsorted(values)
 
 
 def rise(before: Floats, after: Floats) -> tuple[float, tuple[float, float]] | None:

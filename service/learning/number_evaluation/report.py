@@ -19,9 +19,9 @@ from service.learning.gate.number_measurements import NumberMeasured
 from service.learning.number_evaluation.answers import as_targets
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment, Tested
 from service.learning.number_evaluation.batch.figures import batch_errors, farthest, figures_of, said
-from service.learning.number_evaluation.errors import ErrorRows, Part, explained, fifths, regions, rise
+from service.learning.number_evaluation.errors import ErrorRows, Part, explained, regions, rise
 from service.learning.number_evaluation.intervals import LAST_BATCHES, covered
-from service.learning.number_evaluation.measure import remembered
+from service.learning.number_evaluation.measure import fifths, remembered
 from service.learning.number_evaluation.yardsticks import reported, skill
 from service.learning.wording import rows as counted_rows
 
