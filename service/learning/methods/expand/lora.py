@@ -137,7 +137,7 @@ def unfit(setting: Setting, _: Params) -> tuple[str, str] | None:
             )
         return "name", (
             "lora puts branches beside layers of a backbone, and this model has none: its backbone is the identity. "
-            "Learn with ridge, lda or linear_probe, or use a model with an mlp, cnn or pretrained backbone."
+            "Learn with ridge or linear_probe, or use a model with an mlp, cnn or pretrained backbone."
         )
     if setting.live is not None and setting.live.lifts:
         return "name", (
