@@ -11,9 +11,16 @@ from typing import Literal
 from fastapi import Request
 from sqlalchemy.orm import Session
 
-from service.api.bodies.row_bodies import input_of
 from service.contract.enums import Family, Retention
-from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, VectorInput, misfit, too_wide
+from service.contract.inputs import (
+    ARCHITECTURE,
+    Architecture,
+    InputSpec,
+    PretrainedBackbone,
+    VectorInput,
+    misfit,
+    too_wide,
+)
 from service.contract.requests import MethodChoice
 from service.contract.tables import TableInput, value_text
 from service.contract.targets import ColumnYardstick, Target
@@ -23,7 +30,7 @@ from service.learning.backbones import admission
 from service.learning.imported_classes import missing, would_lose
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
-from service.learning.network.checkpoint import Layout
+from service.learning.network.checkpoint import LAYOUT
 from service.learning.network.network import TRAINED_HERE
 from service.learning.retention import none_kept, refused
 from service.learning.wording import a
@@ -43,8 +50,10 @@ class Makeup:
     @classmethod
     def of(cls, model: Model, retention: Retention | None = None) -> Makeup:
         """Of a model as it is, or with another retention."""
-        architecture = Architecture.model_validate(model.architecture)
-        return cls(input_of(model), models.target_of(model), architecture, retention or Retention(model.retention))
+        architecture = ARCHITECTURE.read(model.architecture)
+        return cls(
+            models.input_of(model), models.target_of(model), architecture, retention or Retention(model.retention)
+        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def check_method(choice: MethodChoice, model: Makeup, base: Base, brings: frozen
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, params = resolve(choice.model_dump(), pointer)
-    layout = Layout.model_validate(base.live.layout) if base.live is not None else None
+    layout = LAYOUT.read(base.live.layout) if base.live is not None else None
     keeps, rows = model.retention is not Retention.NONE, (base.learned_rows, base.kept_rows)
     setting = Setting(model.input, model.architecture, layout, keeps, *rows, brings, model.target)
     if refusal := method.refusal(setting, params):
@@ -87,7 +96,7 @@ def check_import(choice: MethodChoice, live: Version | None, present: Collection
     if live is None or choice.name not in METHODS:
         return
     method = METHODS[choice.name]
-    reason = would_lose(method, missing(Layout.model_validate(live.layout), present))
+    reason = would_lose(method, missing(LAYOUT.read(live.layout), present))
     if live.update_id is None and "path" in method.needs:
         reason = (
             f"{method.name} needs the path of the training that made the version, and version {live.number} was "
@@ -106,7 +115,7 @@ def check_retention(retention: Retention, live: Version | None) -> None:
     """Raises Conflict where a version could not go on without its rows."""
     if retention is not Retention.NONE or live is None:
         return
-    layout = Layout.model_validate(live.layout)
+    layout = LAYOUT.read(live.layout)
     if isinstance(layout.backbone, TRAINED_HERE) and not layout.lifts:
         raise Conflict(
             f"Version {live.number} has {a(layout.backbone.name)} that was trained here: to learn on, it needs rows. "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from service.contract.strict import Listed, Strict
+from service.contract.strict import Listed, Strict, Unlimited
 from service.contract.tables import MANY_COLUMNS, TableInput
 
 MOST_NUMBERS = 100_000
@@ -100,7 +100,7 @@ class TextInput(Strict):
 
 
 InputSpec = Annotated[VectorInput | ImageInput | TextInput | TableInput, Field(discriminator="kind")]
-INPUT_SPEC: TypeAdapter[InputSpec] = TypeAdapter(InputSpec)
+INPUT_SPEC: Unlimited[InputSpec] = Unlimited(InputSpec)
 """Reads a stored input."""
 
 
@@ -194,3 +194,7 @@ class Architecture(Strict):
     def usual(cls, spec: InputSpec | None) -> Architecture:
         """The architecture of a model that names none: minilm for texts, else the identity."""
         return cls(backbone=PretrainedBackbone(name="minilm") if isinstance(spec, TextInput) else IdentityBackbone())
+
+
+ARCHITECTURE: Unlimited[Architecture] = Unlimited(Architecture)
+"""Reads a stored architecture."""

@@ -8,6 +8,7 @@ from typing import Any
 from service.contract import number_policy, policy
 from service.contract.number_policy import NumberPolicy
 from service.contract.policy import GatePolicy
+from service.contract.strict import Unlimited
 from service.contract.targets import Target
 
 AnyPolicy = GatePolicy | NumberPolicy
@@ -18,9 +19,14 @@ def policy_kind(target: Target) -> type[GatePolicy] | type[NumberPolicy]:
     return NumberPolicy if target.kind == "number" else GatePolicy
 
 
+CLASS_POLICY: Unlimited[GatePolicy] = Unlimited(GatePolicy)
+NUMBER_POLICY: Unlimited[NumberPolicy] = Unlimited(NumberPolicy)
+"""Read stored policies."""
+
+
 def policy_of(target: Target, stored: Mapping[str, Any]) -> AnyPolicy:
     """The policy that a model with that target stores."""
-    return policy_kind(target).model_validate(stored)
+    return NUMBER_POLICY.read(stored) if target.kind == "number" else CLASS_POLICY.read(stored)
 
 
 def of_one_kind(path: Sequence[str]) -> str | None:

@@ -1,10 +1,12 @@
-"""What shapes of requests are made of: bodies that refuse unknown fields, lists that stop at their first fault."""
+"""What shapes of requests are made of: bodies that refuse unknown fields, lists that stop at their first fault; and how
+such values are read once they are stored."""
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import SchemaValidator
 
 T = TypeVar("T")
 
@@ -16,3 +18,34 @@ class Strict(BaseModel):
     """A body that refuses fields it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Unlimited(Generic[T]):
+    """Reads values of a type as they were stored: the shape alone is checked, no length, size, pattern or validator.
+
+    What is stored met the limits of the release that took it; a later one with narrower limits must read it still.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self._validator = SchemaValidator(_unlimited(TypeAdapter(kind).core_schema), _use_prebuilt=False)
+
+    def read(self, stored: Any) -> T:
+        """The value. Raises ValidationError where it has another shape."""
+        value: T = self._validator.validate_python(stored)
+        return value
+
+
+LIMITS = {"ge", "gt", "le", "lt", "min_length", "max_length", "pattern"}
+LIMITED = ("int", "float", "str", "list")
+"""Types of pydantic's schemas (`pydantic_core.core_schema`) that have limits."""
+
+
+def _unlimited(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_unlimited(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "function-after":  # a validator: what it wraps takes its place, and its reference
+        return _unlimited(schema["schema"]) | {key: schema[key] for key in ("ref",) if key in schema}
+    dropped = LIMITS if schema.get("type") in LIMITED else ()
+    return {key: _unlimited(value) for key, value in schema.items() if key not in dropped}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
-from service.contract.strict import Listed, Strict
+from service.contract.strict import Listed, Strict, Unlimited
 from service.contract.tables import LONGEST_NAME
 
 MOST_NUMBERS_A_ROW = 16
@@ -127,3 +127,5 @@ class NumberTarget(Strict):
 
 Target = Annotated[ClassTarget | NumberTarget, Field(discriminator="kind")]
 TARGET: TypeAdapter[Target] = TypeAdapter(Target)
+STORED_TARGET: Unlimited[Target] = Unlimited(Target)
+"""Reads a stored target."""

@@ -70,7 +70,7 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
 
 def vocabulary(session: Session, model: Model) -> dict[str, list[str]]:
     """The values that batches of a model of tables brought and that were not retracted, by column, in order."""
-    spec = INPUT_SPEC.validate_python(model.input)
+    spec = INPUT_SPEC.read(model.input)
     if not isinstance(spec, TableInput) or not spec.growing:
         return {}
     names: dict[str, set[str]] = {column.name: set() for column in spec.growing.values()}

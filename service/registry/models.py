@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import Promotion, UpdateState
+from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec
 from service.contract.names import clean_class_name, clean_number_name
 from service.contract.policies import AnyPolicy, out_of_order, policy_of
 from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel, PatchTarget
-from service.contract.targets import TARGET, NumberTarget, Target
+from service.contract.targets import STORED_TARGET, NumberTarget, Target
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
 from service.registry import batches, paging, states
 from service.registry.sql.database import now
@@ -101,7 +102,12 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
 
 def target_of(model: Model) -> Target:
     """What a model predicts."""
-    return TARGET.validate_python(model.target)
+    return STORED_TARGET.read(model.target)
+
+
+def input_of(model: Model) -> InputSpec:
+    """What a model takes."""
+    return INPUT_SPEC.read(model.input)
 
 
 def changed_target(model: Model, change: PatchTarget) -> NumberTarget:
@@ -233,9 +239,9 @@ def resources_of(
         resources.Model.model_validate(
             {
                 "name": model.name,
-                "input": model.input,
+                "input": input_of(model),
                 "target": (target := target_of(model)),
-                "architecture": model.architecture,
+                "architecture": ARCHITECTURE.read(model.architecture),
                 "classes": model.classes,
                 "live_version": live[model.live_version_id].number if model.live_version_id else None,
                 "serving_version": serving_version(model.name),

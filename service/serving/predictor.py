@@ -18,7 +18,7 @@ from service.learning.backbones.extractor import Extractor, SharedWeights, share
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack_shard
 from service.learning.network.blocks import Block, GrownLinear
-from service.learning.network.checkpoint import SERVED, Checkpoint, Layout, Tensors, kind_of
+from service.learning.network.checkpoint import LAYOUT, SERVED, Checkpoint, Tensors, kind_of
 from service.learning.network.input_scale import IMAGE_RANGE
 from service.learning.network.network import Network, build
 from service.learning.network.values import VALUES, learned_values
@@ -178,7 +178,7 @@ def load(
     parts: dict[str, Tensors] = {}
     backbone = None
     try:
-        parsed = Layout.model_validate(layout)
+        parsed = LAYOUT.read(layout)
         for shard in shards:
             part, digest = shard["part"], shard["digest"]
             if part == "backbone.0" and isinstance(parsed.backbone, PretrainedBackbone):

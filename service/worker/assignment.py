@@ -12,6 +12,7 @@ from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import AnyReport
 from service.contract.policies import AnyPolicy
 from service.contract.report import ClassEvidence
+from service.contract.strict import Unlimited
 from service.contract.targets import ClassTarget, Target
 
 
@@ -132,6 +133,10 @@ class Assignment(Fact):
     entries: list[Entry]
     lineage: Lineage = Lineage()
     wait_seconds: float = 0.0
+
+
+ASSIGNMENT: Unlimited[Assignment] = Unlimited(Assignment)
+"""Reads an assignment: what it says of the model was stored."""
 
 
 class Trusted(Fact):

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.api.bodies.row_bodies import BodyRows, input_of
+from service.api.bodies.row_bodies import BodyRows
 from service.api.idempotent_posts import Swept
 from service.api.reader.process import Ended
 from service.api.reader.store_rows import Making
@@ -20,7 +20,7 @@ from service.errors import Busy, InvalidContent
 from service.intake.kinds import brought_values
 from service.intake.kinds.labels import TO_ADD, too_many_classes, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS, NAMELESS
-from service.learning.data.sides import SETTLING_ROWS, Folding
+from service.learning.data.sides import FOLDING, SETTLING_ROWS, Folding
 from service.registry import batches, models
 from service.registry.arrival import Arrival
 from service.registry.sql.tables import Batch, Model, Version
@@ -121,7 +121,7 @@ class NewBatch:
 
     def _check_values(self, session: Session, model: Model) -> None:
         """Raises UnknownValues for new values of a category that is to have none, TooManyValues."""
-        values, spec = self._rows.values, input_of(model)
+        values, spec = self._rows.values, models.input_of(model)
         if not values.columns or not isinstance(spec, TableInput):
             return
         known = batches.known_values(session, model, values.columns)
@@ -157,7 +157,7 @@ class NewBatch:
 
 def _folding(model: Model, stored: Mapping[str, Any] | None) -> Folding | None:
     """How the model's rows are folded; None: by their bytes, as those of a model that an earlier release made."""
-    return None if stored is None else Folding.model_validate({"input": model.input, **stored})
+    return None if stored is None else FOLDING.read({"input": model.input, **stored})
 
 
 def _the_same(session: Session, name: str, known: Batch) -> tuple[Batch, bool]:

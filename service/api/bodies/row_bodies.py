@@ -47,7 +47,7 @@ from service.api.reader.tasks import (
 )
 from service.api.validation import validated
 from service.contract.enums import CSV
-from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
+from service.contract.inputs import ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate, together
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
@@ -62,7 +62,7 @@ from service.intake.kinds.images import is_heavy
 from service.intake.kinds.labels import Labels
 from service.intake.kinds.pictures import SIGNATURES
 from service.intake.kinds.rows import read_named_rows
-from service.learning.data.sides import Folding
+from service.learning.data.sides import FOLDING, Folding
 from service.registry import models
 from service.registry.arrival import Arrival
 from service.registry.sql.tables import Model
@@ -74,11 +74,6 @@ USUAL_STRINGS = 12
 """Strings of the JSON of a request with one picture."""
 
 Order = TypeVar("Order", CreateBatch, CreateUpdate)
-
-
-def input_of(model: Model) -> InputSpec:
-    """The input that a model takes."""
-    return INPUT_SPEC.validate_python(model.input)
 
 
 class BodyRows(Protocol):
@@ -163,7 +158,7 @@ class RowsOnDisk:
 
     def settled(self, folding: Folding, secret: bytes) -> Folding:
         task = {"folding": folding.model_dump(mode="json"), "secret": secret.hex()}
-        return Folding.model_validate(self.reader.run(self.body, "settle", **task))
+        return FOLDING.read(self.reader.run(self.body, "settle", **task))
 
     def make(self, making: Making, store: Artifacts) -> Arrival:
         return Arrival(**self.reader.run(self.body, "store", making=making.model_dump(mode="json")))
@@ -253,7 +248,7 @@ def due_of(session: Session, model: Model) -> Due:
     """What rows of a model are due to be."""
     target = models.target_of(model)
     live = models.live(session, model) if target.kind == "number" else None
-    return Due.of(model.name, input_of(model), target, live.layout if live is not None else None)
+    return Due.of(model.name, models.input_of(model), target, live.layout if live is not None else None)
 
 
 def _check_words(order: CreateBatch | CreateUpdate, body: JsonBody, due: Due) -> None:

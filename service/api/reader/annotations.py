@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_name
+from service.contract.strict import Unlimited
 from service.contract.tables import TableInput
 from service.contract.targets import LARGEST_TARGET, ColumnYardstick, NumberTarget, Target
 from service.errors import InvalidContent
@@ -61,6 +62,10 @@ class Due(BaseModel):
     def noun(self) -> Literal["label", "target"]:
         """What a row has of it."""
         return "target" if self.target.kind == "number" else "label"
+
+
+DUE: Unlimited[Due] = Unlimited(Due)
+"""Reads what crossed between processes: what it says of the model was stored."""
 
 
 @dataclass(frozen=True, eq=False)

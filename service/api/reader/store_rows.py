@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from service.api.reader.annotations import Annotations
+from service.contract.strict import Unlimited
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import Folding, settle
@@ -33,6 +34,10 @@ class Making(BaseModel):
     again: bool
     held: dict[str, int]
     folding: Folding | None = None
+
+
+MAKING: Unlimited[Making] = Unlimited(Making)
+"""Reads what crossed between processes: what it says of the model was stored."""
 
 
 def identity_of(inputs: NDArray[Any]) -> str:

@@ -22,9 +22,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.reader.annotations import Annotations, Due, annotate_csv, read_annotations
+from service.api.reader.annotations import DUE, Annotations, Due, annotate_csv, read_annotations
 from service.api.reader.spool import MEMBERS_BYTES, refusal_of_disk
-from service.api.reader.store_rows import Making, identity_of, make, settled
+from service.api.reader.store_rows import MAKING, identity_of, make, settled
 from service.contract.inputs import INPUT_SPEC, InputSpec
 from service.contract.requests import MOST_ROWS
 from service.contract.tables import TableInput
@@ -50,7 +50,7 @@ from service.intake.kinds.brought_values import BroughtValues
 from service.intake.kinds.labels import Labels
 from service.intake.kinds.rows import Named, read_named_rows
 from service.intake.kinds.tables import ValueNames
-from service.learning.data.sides import Folding
+from service.learning.data.sides import FOLDING
 from service.storage.local import LocalArtifacts
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
@@ -272,25 +272,25 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
     folder = Path(task["folder"])
     match task["do"]:
         case "read":
-            return read(folder, Due.model_validate(task["due"]))
+            return read(folder, DUE.read(task["due"]))
         case "read question":
-            return read_question(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
+            return read_question(folder, INPUT_SPEC.read(task["spec"]), task["model"])
         case "read file":
-            due = Due.model_validate(task["due"])
+            due = DUE.read(task["due"])
             meant = Meant(due.target, tuple(task["targets"]), task["group"])
             return read_file(folder, due, meant, task["members"])
         case "read asked file":
-            return read_asked_file(folder, INPUT_SPEC.validate_python(task["spec"]), task["model"])
+            return read_asked_file(folder, INPUT_SPEC.read(task["spec"]), task["model"])
         case "read tensor":
-            spec = INPUT_SPEC.validate_python(task["spec"])
+            spec = INPUT_SPEC.read(task["spec"])
             return read_tensor(folder, task["length"], spec, task["model"], task["outputs"])
         case "digest":
             return {"digest": _annotations(folder).digest(load_rows(folder))}
         case "settle":
-            folding, secret = Folding.model_validate(task["folding"]), bytes.fromhex(task["secret"])
+            folding, secret = FOLDING.read(task["folding"]), bytes.fromhex(task["secret"])
             return settled(load_rows(folder), _annotations(folder), folding, secret).model_dump(mode="json")
         case "store":
-            making = Making.model_validate(task["making"])
+            making = MAKING.read(task["making"])
             return vars(make(load_rows(folder), _annotations(folder), making, store))
         case other:
             raise ValueError(f"no such task: {other}")

@@ -217,7 +217,7 @@ def _metadata(shared: Context, name: str, version: str | None) -> contract.Model
             outputs = outputs_of(predicted)
         else:
             outputs = outputs_of(predicted, len(shown.classes), [shard["part"] for shard in shown.shards])
-        spec = row_bodies.input_of(model)
+        spec = models.input_of(model)
     return contract.ModelMetadata(
         name=name,
         versions=[str(number) for number in numbers],

@@ -7,7 +7,6 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.bodies.row_bodies import input_of
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
@@ -90,7 +89,7 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
     """
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
-        context = {"target": models.target_of(record), "input": input_of(record)}
+        context = {"target": models.target_of(record), "input": models.input_of(record)}
     order, _ = body_of(request, requests.PatchModel, context=context)
     with shared.runtime.database.writing() as session:
         record = models.get(session, model)
@@ -101,7 +100,7 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
             check_method(method, makeup, base)
             check_retention(makeup.retention, base.live)
         if order.target is not None:
-            check_target(models.changed_target(record, order.target), input_of(record))
+            check_target(models.changed_target(record, order.target), models.input_of(record))
         models.patch(session, record, order)
     if order.target is not None:
         shared.runtime.live.reread(model)

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.bodies.new_batch import check_room
-from service.api.bodies.row_bodies import input_of
 from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, MULTIPART, read_import
 from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.idempotent_posts import Act, Effect, Swept
@@ -188,7 +187,7 @@ def import_version(
         media = request.headers.get("content-type", "")
         if models.target_of(record).kind == "number":
             raise Conflict(f"{model} predicts numbers, and takes in no versions. Let it learn from rows with targets.")
-        checkpoint = read_import(data, media, input_of(record), runtime.settings.weights)
+        checkpoint = read_import(data, media, models.input_of(record), runtime.settings.weights)
         made = _stored(shared, checkpoint)
 
         def act(session: Session) -> Effect:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
-from service.contract.strict import Strict
+from service.contract.strict import Strict, Unlimited
 from service.contract.tables import NumberColumn, TableInput
 from service.learning.data.row_hash import canonical_rows
 
@@ -79,6 +79,10 @@ class Folding(Strict):
     def settled(self) -> bool:
         """Whether rows fall by the grid, no longer by their bytes."""
         return self.level is not None
+
+
+FOLDING: Unlimited[Folding] = Unlimited(Folding)
+"""Reads a stored folding."""
 
 
 @dataclass(frozen=True, eq=False)

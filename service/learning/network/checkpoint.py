@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.inputs import Backbone, IdentityBackbone, InputSpec
-from service.contract.strict import Listed, Strict
+from service.contract.strict import Listed, Strict, Unlimited
 from service.learning.data.target_grid import NumberGrid
 
 Tensors = Mapping[str, Tensor]
@@ -140,6 +140,10 @@ class Layout(Strict):
         if self.numbers is None:
             return tuple(self.classes)
         return tuple(self.numbers.names) if self.head else ()
+
+
+LAYOUT: Unlimited[Layout] = Unlimited(Layout)
+"""Reads a stored layout."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from service.errors import Cancelled, TsuikaError
 from service.tuning import child
-from service.worker.assignment import Assignment
+from service.worker.assignment import ASSIGNMENT
 
 PROGRESS_SECONDS = 0.1
 """Progress is reported at most this often, and at each change of phase."""
@@ -82,7 +82,7 @@ def main() -> None:
     executor = train.Executor()
     parent.send(ready=True)
     while True:
-        assignment = Assignment.model_validate(parent.assignments.get())
+        assignment = ASSIGNMENT.read(parent.assignments.get())
         try:
             result = executor.execute(assignment, parent.progress, parent.check)
         except TsuikaError as error:

@@ -14,7 +14,7 @@ from service.learning.backbones.extractor import shared
 from service.learning.data.serialization import unpack, unpack_shard
 from service.learning.evaluation.assessment import Correctness, Past
 from service.learning.evaluation.examine import Context, UpdateContext
-from service.learning.network.checkpoint import Checkpoint, Layout, Tensors
+from service.learning.network.checkpoint import LAYOUT, Checkpoint, Layout, Tensors
 from service.learning.number_evaluation.assessment import NumberPast, Tested
 from service.learning.number_evaluation.examine import NumberContext
 from service.storage.artifacts import SHARDS, Artifacts
@@ -26,7 +26,7 @@ log = logging.getLogger("tsuika.child")
 def load(stored: Stored, store: Artifacts) -> Checkpoint:
     """Reads a version from its shards, each verified; weights of a pretrained backbone are shared. Raises
     CorruptArtifact."""
-    layout = Layout.model_validate(stored.layout)
+    layout = LAYOUT.read(stored.layout)
     return Checkpoint(
         layout=layout,
         parts={s.part: _part(layout, s, store) for s in stored.shards},

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateKind
-from service.contract.inputs import INPUT_SPEC, Architecture, PretrainedBackbone
+from service.contract.inputs import ARCHITECTURE, PretrainedBackbone
 from service.contract.number_policy import NumberPolicy
 from service.contract.policies import policy_of
 from service.contract.report import Report
@@ -52,8 +52,8 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         update=update.id,
         kind=UpdateKind(update.kind),
         places=places(runtime, model),
-        input=INPUT_SPEC.validate_python(model.input),
-        architecture=Architecture.model_validate(model.architecture),
+        input=models.input_of(model),
+        architecture=ARCHITECTURE.read(model.architecture),
         target=(target := models.target_of(model)),
         policy=policy_of(target, model.gate),
         base=stored(base) if base else None,
@@ -89,11 +89,11 @@ def _values(needed: Sequence[Batch], which: Collection[str]) -> dict[str, dict[s
 
 def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str, str]:
     """The file of the model's pretrained backbone, by name. Raises InvalidContent where it can no longer be used."""
-    backbone = Architecture.model_validate(model.architecture).backbone
+    backbone = ARCHITECTURE.read(model.architecture).backbone
     files = runtime.settings.weights
     if not isinstance(backbone, PretrainedBackbone):
         return {}
-    check(INPUT_SPEC.validate_python(model.input), backbone, files, weights=start is None)
+    check(models.input_of(model), backbone, files, weights=start is None)
     return {backbone.name: files[backbone.name]} if backbone.name in files else {}
 
 

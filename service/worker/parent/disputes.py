@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind, Verdict
 from service.contract.number_report import AnyReport, NumberReport
+from service.contract.policies import CLASS_POLICY
 from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, ClassEvidence, Dispute, Report, Settled
 from service.learning.statistics import at_least
@@ -40,7 +41,7 @@ def _settle(session: Session, model: Model, update: Update, shown: BatchEvidence
     """
     if update.kind != UpdateKind.LEARN or update.challenges is not None or not shown.evidence:
         return []
-    policy, settled = GatePolicy.model_validate(model.gate), list[Settled]()
+    policy, settled = CLASS_POLICY.read(model.gate), list[Settled]()
     sources = {session.get_one(Batch, b).source for b in update.batches}
     source = sources.pop() if len(sources) == 1 else None
     for opened, dispute in _open(session, model, update):
@@ -60,7 +61,7 @@ def outlook(model: Model, report: AnyReport) -> str:
     """A sentence on what will settle the disputes that a report opens; empty where it opens none."""
     if isinstance(report, NumberReport) or not report.batch.disputes:
         return ""
-    hours = GatePolicy.model_validate(model.gate).disputes.hours
+    hours = CLASS_POLICY.read(model.gate).disputes.hours
     later = f"{hours:g} hours later or more" if hours else "later"
     return (
         f" A batch that says the same {later} confirms the labels; rows that agree with the live version refute them."

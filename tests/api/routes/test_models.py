@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from service.registry import models
+from service.registry.sql.tables import Update
+from service.worker.assignment import ASSIGNMENT
+from service.worker.parent.assign import assignment
 from tests.api.conftest import Api, pointers
 from tests.making import make_version
 
@@ -155,3 +161,31 @@ def test_pages_that_cannot_be_are_refused(api: Api, path: str, query: str) -> No
     refused = api("GET", f"{path}?{query}")
     assert refused.status_code == 422
     assert pointers(refused) == [f"/{query.partition('=')[0]}"]
+
+
+def test_models_stored_under_wider_limits_are_shown_changed_and_fed(api: Api) -> None:
+    columns = [{"kind": "number", "name": "\u3164"}, {"kind": "number", "name": "b", "scale": {"range": [3.0, 3.0]}}]
+    wide = {
+        "input": {"kind": "table", "columns": columns, "indicators": 16},
+        "target": {"kind": "number", "size": 1, "scale": "linear", "level": 0.999, "names": ["n" * 500]},
+        "architecture": {"backbone": {"name": "mlp", "hidden": [100_000]}},
+        "gate": {"forgets": {"max_rise": 3.0, "p": 2.0}, "recent_batches": 5000},
+    }
+    api.ok("POST", "/v1/models", {"name": "wide", "input": VECTOR, "target": {"kind": "number"}})
+    with api.runtime.database.writing() as session:
+        for name, stored in wide.items():
+            setattr(models.get(session, "wide"), name, stored)
+    listed = api.ok("GET", "/v1/models")["items"]
+    shown = api.ok("GET", "/v1/models/wide")
+    assert [m["name"] for m in listed] == ["wide", "digits"]
+    assert listed[0] == shown
+    assert [column["name"] for column in shown["input"]["columns"]] == ["\u3164", "b"]
+    assert (shown["target"]["level"], shown["gate"]["recent_batches"]) == (0.999, 5000)
+    assert shown["architecture"] == wide["architecture"]
+    assert api.ok("PATCH", "/v1/models/wide", {"promotion": "manual"})["gate"]["forgets"]["p"] == 2.0
+    api.ok("POST", "/v1/models/wide/updates", {"inputs": [[1, 2], [3, 4]], "targets": [1, 2]})
+    with api.runtime.database.writing() as session:
+        update = session.scalars(select(Update)).one()
+        whole = assignment(api.runtime, session, update)
+    assert whole is not None
+    assert ASSIGNMENT.read(json.loads(whole.model_dump_json())) == whole

@@ -26,7 +26,7 @@ COLUMNS = [
     {"name": "member", "kind": "boolean"},
     {"name": "order id", "kind": "category", "many": True},
 ]
-SPEC = INPUT_SPEC.validate_python({"kind": "table", "columns": COLUMNS})
+SPEC = INPUT_SPEC.read({"kind": "table", "columns": COLUMNS})
 assert isinstance(SPEC, TableInput)
 LONG = "x" * 300
 """A member that is read apart, as rows of a body of some length are."""
@@ -174,8 +174,8 @@ def test_a_fault_is_named_with_its_place(text: str, pointer: str, sentence: str,
 
 
 def test_a_name_in_another_form_of_unicode_is_that_of_its_column() -> None:
-    spec = INPUT_SPEC.validate_python({"kind": "table", "columns": [{"name": " Cafe\u0301 ", "kind": "number"}]})
-    assert spec.columns[0].name == "Café"  # type: ignore[union-attr]
+    spec = TableInput.model_validate({"kind": "table", "columns": [{"name": " Cafe\u0301 ", "kind": "number"}]})
+    assert spec.columns[0].name == "Café"
     for name in ("Café", "Cafe\u0301", " Café"):
         assert read(json.dumps([{name: 3}]), spec).rows.tolist() == [[3.0]]
 
