@@ -116,6 +116,10 @@ class Unauthorized(TsuikaError, slug="unauthorized", title="A key is needed"):
     """No key, or a wrong one."""
 
 
+class Forbidden(TsuikaError, slug="forbidden", title="The key may not do this"):
+    """The key is a good one, and lacks the scope that this call needs."""
+
+
 class ForbiddenHost(TsuikaError, slug="forbidden-host", title="This host name is not served"):
     """The Host header is not one that a service without a key answers to."""
 

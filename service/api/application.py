@@ -14,6 +14,8 @@ from starlette.routing import Match, Route
 
 from service import __version__
 from service.api import openapi, pages, problems
+from service.api.access.keyring import Keyring
+from service.api.access.scopes import check_access
 from service.api.context import Context
 from service.api.health import Health
 from service.api.idempotent_posts import Posts
@@ -27,6 +29,7 @@ from service.api.routes import (
     batches,
     deployments,
     inference,
+    keys,
     limits,
     methods,
     models,
@@ -53,6 +56,7 @@ ROUTERS = (
     versions.routes,
     aliases.routes,
     deployments.routes,
+    keys.routes,
     predictions.routes,
     inference.routes,
     methods.routes,
@@ -64,7 +68,8 @@ ANY_QUERY = (inference.routes, pages.routes)
 ALL = APIRouter()
 """The routes of every application: what FastAPI derives from them at the first request is derived once a process."""
 for router in ROUTERS:
-    ALL.include_router(router, dependencies=[] if router in ANY_QUERY else [Depends(check_query)])
+    checks = [check_access] if router in ANY_QUERY else [check_access, check_query]
+    ALL.include_router(router, dependencies=[Depends(check) for check in checks])
 
 HINTS = (
     (":predict", "Predictions are at POST /v1/models/{model}/predictions."),
@@ -110,10 +115,12 @@ def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
     health.troubles, health.storage = runtime.live.troubles, runtime.trouble
     posts = Posts(runtime.database, runtime.crash)
     settings = runtime.settings
+    keyring = Keyring(runtime.database, settings)
     app.state.context = Context(
         runtime=runtime,
         health=health,
-        watcher=Watcher(runtime),
+        keyring=keyring,
+        watcher=Watcher(runtime, keyring),
         posts=posts,
         batcher=Batcher(settings.queue_seconds),
         reader=Reader(settings),

@@ -12,6 +12,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 
+from service.api.access.callers import Caller
+from service.api.access.keyring import Keyring
 from service.api.health import Health
 from service.api.idempotent_posts import Posts, attempt_of
 from service.api.limits.downloads import Downloads
@@ -45,6 +47,7 @@ class Context:
 
     runtime: Runtime
     health: Health
+    keyring: Keyring
     watcher: Watcher
     posts: Posts
     batcher: Batcher
@@ -106,8 +109,13 @@ def request_id(scope: Scope) -> str:
 
 def caller(request: Request) -> str:
     """The name of the caller of a request."""
-    name: str = request.scope["tsuika.caller"]
-    return name
+    return access(request).name
+
+
+def access(request: Request) -> Caller:
+    """Who calls, and what the key may do."""
+    caller: Caller = request.scope["tsuika.caller"]
+    return caller
 
 
 def body_of(

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service import __version__
-from service.api.auth import PUBLIC
+from service.api.access.keyring import PUBLIC
 from service.contract.resources import Problem
 
 REF = "#/components/schemas/"
@@ -55,7 +55,7 @@ def _add_bodies(document: dict[str, Any]) -> None:
 WORDS = {
     400: "The body is not JSON.",
     401: "A key is needed, or the key is wrong.",
-    403: "A service without a key does not answer to this host name, or to a page of another origin.",
+    403: "The key lacks the scope; or, where no key is asked for, the host name or the page's origin is not served.",
     404: "Nothing of that name is here.",
     408: "The body came too slowly.",
     409: "The state of things forbids it now.",

@@ -15,6 +15,7 @@ from service.errors import InvalidContent, TsuikaError
 STATUS: dict[type[TsuikaError], int] = {
     errors.BrokenJSON: 400,
     errors.Unauthorized: 401,
+    errors.Forbidden: 403,
     errors.ForbiddenHost: 403,
     errors.NotFound: 404,
     errors.BodyTimeout: 408,

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from service.api.access.keyring import Keyring
 from service.api.limits.request_checks import AFTERWARDS, Scope
 from service.contract.enums import UpdateState, Verdict
 from service.errors import Busy
@@ -59,9 +60,9 @@ class Follower:
 class Watcher:
     """The watcher of a process; its task starts with the first request."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, keyring: Keyring) -> None:
         self.stopping = False
-        self._runtime = runtime
+        self._runtime, self._keyring = runtime, keyring
         self._followers: dict[str, set[Follower]] = {}
         self._streams = self._waits = 0
         self._task: asyncio.Task[None] | None = None
@@ -144,7 +145,7 @@ class Watcher:
             seen: dict[str, UpdateStatus] = {}
             try:
                 # a thread would hold up the loop for longer than it takes to know that it is not needed
-                if self._followers or not self._runtime.live.up_to_date:
+                if self._followers or not (self._runtime.live.up_to_date and self._keyring.up_to_date):
                     seen = await loop.run_in_executor(self._thread, self._poll, list(self._followers))
             except Exception:  # a poll that fails must not be the last one
                 log.exception("could not look at the database")
@@ -160,6 +161,7 @@ class Watcher:
                 continue
 
     def _poll(self, update_ids: Collection[str]) -> dict[str, UpdateStatus]:
+        self._keyring.refresh()
         self._runtime.live.refresh()
         if not update_ids:
             return {}

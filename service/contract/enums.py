@@ -75,6 +75,19 @@ class NewValues(StrEnum):
     """The rows are refused."""
 
 
+class KeyScope(StrEnum):
+    """What a key may do. None of them holds another, but for the last."""
+
+    PREDICT = "predict"
+    """Ask for predictions."""
+    LEARN = "learn"
+    """Send rows, order updates, and read what came of them."""
+    PROMOTE = "promote"
+    """Decide what is live and how that is judged, take batches back, and read what updates came to."""
+    ADMIN = "admin"
+    """Everything, on every model: make and archive models, make and revoke keys, read the audit."""
+
+
 class BatchState(StrEnum):
     """State of a batch, computed: the first that holds, from the bottom up."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.contract.enums import NewClasses, NewValues, Promotion, Retention
+from service.contract.enums import KeyScope, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
 from service.contract.strict import Listed, Strict
@@ -305,6 +306,30 @@ class Rollback(Strict):
     reason: Reason = ""
     to: int | None = Field(default=None, ge=1, description="Undo until this version is live.")
     if_live: IfLive
+
+
+class CreateKey(Strict):
+    """Make a key. Its secret is in the answer to this request alone."""
+
+    name: str | None = Field(
+        default=None, min_length=1, max_length=100, description="Who or what holds it; that of the key it replaces."
+    )
+    scopes: Listed[KeyScope] | None = Field(
+        default=None, min_length=1, max_length=len(KeyScope), description="What it may do; as the key it replaces."
+    )
+    models: Listed[ModelName] | None = Field(
+        default=None, min_length=1, max_length=1000, description="The models that exist for it; null: all of them."
+    )
+    rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False, description="Most requests a second.")
+    expires_at: Annotated[datetime, Field(json_schema_extra={"maxLength": 40})] | None = Field(
+        default=None, description="RFC 3339; null: it does not end by itself."
+    )
+    replaces: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="A key whose place it takes: what is left out here is as there."
+    )
+    overlap_hours: float = Field(
+        default=24.0, ge=0, le=24 * 365, allow_inf_nan=False, description="How long the key it replaces is still good."
+    )
 
 
 class Predict(Strict):

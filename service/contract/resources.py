@@ -7,7 +7,16 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contract.enums import BatchState, DeploymentKind, Promotion, Retention, UpdateKind, UpdateState, Verdict
+from service.contract.enums import (
+    BatchState,
+    DeploymentKind,
+    KeyScope,
+    Promotion,
+    Retention,
+    UpdateKind,
+    UpdateState,
+    Verdict,
+)
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import NumberReport
 from service.contract.policies import AnyPolicy
@@ -316,6 +325,29 @@ class Limit(Resource):
 
 class Limits(Resource):
     items: list[Limit]
+
+
+class Key(Resource):
+    """A key of callers, without its secret."""
+
+    id: str
+    name: str
+    prefix: str = Field(description="Its first characters.")
+    scopes: list[KeyScope]
+    models: list[str] | None = Field(description="The models that exist for it; null: all of them.")
+    rate: float | None = Field(description="Most requests a second; null: as the service is set.")
+    replaces: str | None
+    by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    good: bool = Field(description="Whether it opens anything now.")
+
+
+class NewKey(Key):
+    """A key that was just made."""
+
+    secret: str | None = Field(description="What callers send; it is shown once. null where the request is repeated.")
 
 
 class FieldProblem(Resource):

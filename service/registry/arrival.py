@@ -19,6 +19,8 @@ class Arrival:
     lent: Sequence[int]
     source: str | None
     again: bool
+    bytes: int = 0
+    """Of the stored body."""
     unlabelled: int = 0
     """Rows without a label or target; `rows` does not count them."""
     target_summary: Sequence[Mapping[str, float]] | None = None

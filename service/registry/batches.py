@@ -14,6 +14,7 @@ from service.contract.inputs import INPUT_SPEC
 from service.contract.tables import TableInput
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
+from service.registry.actor import acting
 from service.registry.arrival import Arrival
 from service.registry.sql.database import now
 from service.registry.sql.ids import new_id
@@ -60,6 +61,8 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
         folds={k: list(v) for k, v in arrival.folds.items()},
         lent=list(arrival.lent),
         source=arrival.source,
+        by=acting().by,
+        bytes=arrival.bytes,
         kept_rows=arrival.rows,
         received_at=now(),
     )

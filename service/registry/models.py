@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, select
@@ -77,9 +77,14 @@ def lock(session: Session, model_id: int) -> Model:
     return session.scalars(select(Model).where(Model.id == model_id).with_for_update()).one()
 
 
-def page(session: Session, limit: int, cursor: str | None) -> tuple[list[Model], str | None]:
-    """Models that are not archived, newest first."""
-    return paging.page(session, select(Model).where(Model.archived_at.is_(None)), Model.id, limit, cursor)
+def page(
+    session: Session, limit: int, cursor: str | None, names: Collection[str] | None = None
+) -> tuple[list[Model], str | None]:
+    """Models that are not archived, newest first; those of these names, None: all."""
+    query = select(Model).where(Model.archived_at.is_(None))
+    if names is not None:
+        query = query.where(Model.name.in_(names))
+    return paging.page(session, query, Model.id, limit, cursor)
 
 
 def patch(session: Session, model: Model, request: PatchModel) -> None:

@@ -41,6 +41,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         requested_method=order.method or (model.method if order.kind is UpdateKind.LEARN else None),
         seed=order.seed,
         reason=order.reason,
+        by=by,
         erase=order.erase,
         state=UpdateState.QUEUED,
         attempts=0,
@@ -137,8 +138,13 @@ def find(session: Session, update_id: str) -> Update:
     update = session.get(Update, update_id)
     hidden = update is not None and not update.erase
     if update is None or (hidden and session.get_one(Model, update.model_id).archived_at is not None):
-        raise NotFound(f'There is no update "{update_id[:64]}".')
+        raise unknown(update_id)
     return update
+
+
+def unknown(update_id: str) -> NotFound:
+    """The error for an update that does not exist."""
+    return NotFound(f'There is no update "{update_id[:64]}".')
 
 
 def page(

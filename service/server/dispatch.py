@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from service.api import auth, problems
+from service.api import problems
+from service.api.access.scopes import PREDICT
 from service.api.bodies import request_body
 from service.api.context import Context, request_id
 from service.api.limits import request_checks
@@ -21,6 +22,7 @@ from service.api.limits.request_checks import AFTERWARDS, WRITES, Message, Recei
 from service.api.reader.spool import Spooled
 from service.api.routes import inference, predictions
 from service.errors import LongAddress, TooLarge, TsuikaError
+from service.registry.actor import Actor, act_as
 from service.server.fast_path import FastPath
 
 log = logging.getLogger("tsuika.requests")
@@ -73,13 +75,13 @@ class Dispatcher:
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         settings = self.context.runtime.settings
         if self.context.health.answers(scope):
-            await self.context.health.answer(scope, answer.send, auth.may_see(scope, settings))
+            await self.context.health.answer(scope, answer.send, self.context.keyring.may_see(scope))
             return
         if scope["method"] == "HEAD":  # the server omits the body
             scope = {**scope, "method": "GET"}
-        request_checks.check_host(scope, settings)
+        caller = scope["tsuika.caller"] = self.context.keyring.admit(scope)
+        act_as(Actor(caller.name, answer.request_id))
         request_checks.check_query(scope["query_string"])
-        scope["tsuika.caller"] = auth.caller(scope, settings)
         scope["tsuika.request_id"] = answer.request_id
         scope["tsuika.body"] = b""
         if scope["method"] in WRITES:
@@ -96,8 +98,10 @@ class Dispatcher:
     async def _dispatch(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         body = scope["tsuika.body"]
         if (question := predictions.target(scope)) is not None:
+            scope["tsuika.caller"].require(PREDICT, question[0])
             response = await predictions.ask(self.context, *question, scope, body, receive)
         elif (question := inference.target(scope)) is not None:
+            scope["tsuika.caller"].require(PREDICT, question[0])
             response = await inference.ask(self.context, *question, scope, body, receive)
         else:
             await self.context.turns.wait(scope)

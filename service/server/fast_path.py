@@ -14,7 +14,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from service.api import auth, problems
+from service.api import problems
+from service.api.access.scopes import PREDICT
 from service.api.bodies import prediction_bodies
 from service.api.context import Context, request_id
 from service.api.limits import request_checks
@@ -81,9 +82,7 @@ class FastPath:
         context = self.context
         if context.health.stopping or log.isEnabledFor(logging.DEBUG):
             return None
-        settings = context.runtime.settings
-        request_checks.check_host(scope, settings)
-        auth.caller(scope, settings)
+        context.keyring.admit(scope).require(PREDICT, target[0])
         loaded = context.runtime.live.ready(*target)
         if loaded is not None:
             check_knows(loaded)

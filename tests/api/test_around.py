@@ -236,7 +236,7 @@ def test_unknown_addresses_name_the_right_one(api: Api) -> None:
 def test_a_fault_of_ours_is_a_problem_without_details(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def breaks(*_: Any) -> None:
+    def breaks(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("the secret reason")
 
     monkeypatch.setattr("service.registry.models.page", breaks)

@@ -28,6 +28,7 @@ LATER: dict[str, dict[str, dict[str, Any]]] = {
         "batches": {"kept_rows": 8, "kept_as": None, "trusted": None, "settled_at": 3.0, "doomed": None},
     },
     "0004": {"batches": {"unlabelled": 0}},
+    "0010": {"batches": {"bytes": 0}},
     "0008": {"models": {"target": {"kind": "class"}}},
 }
 """Revision -> table -> columns that it added, with what a row of its time holds. Columns that may be left out need not

@@ -50,10 +50,10 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None if value is None else str(value, "latin-1")
 
 
-def check_host(scope: Scope, settings: Settings) -> None:
-    """Raises ForbiddenHost where a service without a key is asked by a name that is neither loopback nor allowed, or
-    by a page of another origin: that one cannot write, nor read but by a link."""
-    if settings.key:
+def check_host(scope: Scope, settings: Settings, asks_for_key: bool) -> None:
+    """Raises ForbiddenHost where a service that asks for no key is asked by a name that is neither loopback nor
+    allowed, or by a page of another origin: that one cannot write, nor read but by a link."""
+    if asks_for_key:
         return
     host = header(scope, b"host") or ""
     if not _is_served(host, settings):

@@ -64,10 +64,12 @@ def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: 
     targets = None if annotations.targets is None else annotations.targets[numbers]
     known = Known(making.source, making.held, numbers, groups, making.folding, targets)
     rows = rows_of(making.batch, inputs[numbers], annotations.names(), bytes.fromhex(making.secret), known)
+    packed = pack_rows(rows, inputs[~labelled])
     return Arrival(
         id=making.batch,
         digest=making.digest,
-        stored_digest=store.put(making.area, pack_rows(rows, inputs[~labelled])),
+        stored_digest=store.put(making.area, packed),
+        bytes=len(packed),
         rows=len(rows),
         unlabelled=len(inputs) - len(rows),
         target_summary=annotations.target_summary(),

@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.context import Context, Page, Shared, answer, attempt, body_of
+from service.api.context import Context, Page, Shared, access, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
 from service.api.openapi import IF_MATCH, KEY, refusals, takes
@@ -59,12 +59,13 @@ def create_model(request: Request, shared: Shared) -> Response:
 
 
 @routes.get("/v1/models", response_model=resources.Page[resources.Model], responses=refusals())
-def list_models(shared: Shared, page: Page) -> Response:
-    """Models, newest first."""
+def list_models(request: Request, shared: Shared, page: Page) -> Response:
+    """Models that exist for the key, newest first."""
+    names = access(request).models
     with shared.runtime.database.reading() as session:
         return list_page(
             page,
-            partial(models.page, session),
+            partial(models.page, session, names=names),
             lambda items: models.resources_of(session, items, shared.runtime.live.serving_version),
         )
 

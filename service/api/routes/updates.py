@@ -13,17 +13,17 @@ from starlette.concurrency import run_in_threadpool
 from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.new_batch import NewBatch
 from service.api.bodies.row_bodies import due_of, located, read_row_body
-from service.api.context import Context, Page, Shared, Wait, answer, attempt, caller
+from service.api.context import Context, Page, Shared, Wait, access, answer, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
 from service.api.lists import list_page
 from service.api.openapi import KEY, also, refusals, takes
 from service.api.preconditions import Base, Makeup, check_import, check_labels, check_method
 from service.contract import requests, resources
-from service.contract.enums import UpdateKind, UpdateState
+from service.contract.enums import KeyScope, UpdateKind, UpdateState
 from service.errors import Conflict, InvalidContent
 from service.registry import batches, models, updates
-from service.registry.sql.tables import Model
+from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
 
 routes = APIRouter(tags=["updates"])
@@ -157,6 +157,7 @@ def cancel_update(request: Request, shared: Shared, update: str) -> Response:
 
     def act(session: Session) -> Effect:
         record = updates.find(session, update)
+        _require_scope(request, record)
         return Effect(200 if updates.cancel(session, record) else 202, {"update": update}, lambda: announce(shared))
 
     done = shared.posts.run(attempt(request, None), lambda: act)
@@ -175,9 +176,16 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
 
     def act(session: Session) -> Effect:
         record = updates.find(session, update)
+        _require_scope(request, record)
         updates.retry(session, record)
         return Effect(202, {"update": update}, lambda: announce(shared))
 
     done = shared.posts.run(attempt(request, None), lambda: act)
     headers = {"Location": f"/v1/updates/{update}", **done.headers}
     return answer(_update(shared, update), done.status, headers)
+
+
+def _require_scope(request: Request, update: Update) -> None:
+    """Raises Forbidden where the key may not order updates of this kind: who sends rows stops no retraction."""
+    needed = KeyScope.PROMOTE if update.kind == UpdateKind.RETRACT else KeyScope.LEARN
+    access(request).require([needed])

@@ -114,7 +114,8 @@ class Batch(Table):
     inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers of the rows that judged
     and selected when it was learned · `values`: rows of each value of a category with a label, by the name of its
     column, None where inputs are no tables · `settled_at`: since when every update that names it is final ·
-    `doomed`: bytes that it no longer names and that may be there still, None where there are none.
+    `doomed`: bytes that it no longer names and that may be there still, None where there are none · `by`: who sent it,
+    None before that was kept · `bytes`: of the body that is stored, 0 likewise.
     """
 
     __tablename__ = "batches"
@@ -136,6 +137,8 @@ class Batch(Table):
     folds: Mapped[dict[str, Any]]
     lent: Mapped[list[Any]]
     source: Mapped[str | None]
+    by: Mapped[str | None]
+    bytes: Mapped[int]
     kept_rows: Mapped[int]
     kept_as: Mapped[str | None]
     trusted: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -188,6 +191,7 @@ class Update(Table):
     why: Mapped[str | None]
     seed: Mapped[int]
     reason: Mapped[str | None]
+    by: Mapped[str | None]
     erase: Mapped[bool]
     state: Mapped[str]
     verdict: Mapped[str | None]
@@ -256,6 +260,45 @@ class Alias(Table):
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
     by: Mapped[str]
     at: Mapped[float]
+
+
+class ApiKey(Table):
+    """A key of callers: `prefix`, its first characters, names it, and of the whole a keyed hash is kept. `models`: None
+    where it reaches all. `rate`: its requests a second, None where the setting decides. It is never deleted."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("prefix"), Index(None, "created_at"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    hash: Mapped[str]
+    scopes: Mapped[list[str]]
+    models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    rate: Mapped[float | None]
+    replaces: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))
+    by: Mapped[str]
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+
+class AuditEntry(Table):
+    """A change of state: who made it, by which request, why. Append-only; `hash` is of this row and of the hash before
+    it, so that no row can be changed, left out or put in between without a trace."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "model", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    by: Mapped[str]
+    request_id: Mapped[str | None]
+    action: Mapped[str]
+    model: Mapped[str | None]
+    subject: Mapped[str | None]
+    reason: Mapped[str]
+    hash: Mapped[str]
 
 
 class IdempotencyKey(Table):

@@ -1,0 +1,95 @@
+"""The keys that a process knows, and who calls by them.
+
+A service asks for a key once TSUIKA_KEY is set or a key was ever made: one whose keys have all expired stays shut. What
+other processes make or revoke is known within a poll of the database.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from service.api.access.callers import HOST, OPERATOR, STRANGER, Caller
+from service.api.health import ALIVE, READY
+from service.api.limits.request_checks import Scope, check_host, header
+from service.errors import ForbiddenHost, Unauthorized
+from service.registry import keys
+from service.registry.keys import PREFIX_LENGTH, Keys, StoredKey
+from service.registry.sql.database import Database, now
+from service.settings import Settings
+
+PUBLIC = ALIVE | READY | {"/openapi.json", "/docs"}
+"""Paths that need no key."""
+
+
+class Keyring:
+    """The keys of a process."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database, self._settings = database, settings
+        self._bootstrap = settings.key.encode() if settings.key else None
+        self._usual = b"Bearer " + self._bootstrap if self._bootstrap else None
+        self._mark: int | None = None
+        self._keys: Keys
+        self.refresh()
+
+    @property
+    def asks(self) -> bool:
+        """Whether callers need a key."""
+        return self._bootstrap is not None or self._keys.any_made
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether nothing was committed since the last refresh."""
+        return self._database.mark() == self._mark
+
+    def refresh(self) -> None:
+        """Reads the keys, if anything was committed since."""
+        mark = self._database.mark()
+        if mark != self._mark:
+            with self._database.reading() as session:
+                self._keys = keys.snapshot(session)
+            self._mark = mark
+
+    def reread(self) -> None:
+        """Reads the keys, after this process changed them."""
+        self._mark = None
+        self.refresh()
+
+    def admit(self, scope: Scope) -> Caller:
+        """Who calls. Compares in constant time. Raises ForbiddenHost, Unauthorized."""
+        check_host(scope, self._settings, self.asks)
+        return self.caller(scope)
+
+    def caller(self, scope: Scope) -> Caller:
+        """As `admit`, whatever the host name. Raises Unauthorized."""
+        if not self.asks:
+            return HOST
+        authorization = header(scope, b"authorization") or ""
+        if self._usual is not None and hmac.compare_digest(authorization.encode("latin-1"), self._usual):
+            return OPERATOR  # nearly everybody writes it so
+        scheme, _, key = authorization.partition(" ")
+        key = key.strip()
+        if scheme.lower() == "bearer" and key:
+            if self._bootstrap is not None and hmac.compare_digest(key.encode("latin-1"), self._bootstrap):
+                return OPERATOR
+            stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH])
+            if stored is not None and self._opens(stored, key):
+                return Caller(stored.id, stored.scopes, stored.models, stored.rate)
+        if scope["path"] in PUBLIC:
+            return STRANGER
+        reason = "The key is not the right one." if key else "This service needs a key."
+        raise Unauthorized(f"{reason} Send the header Authorization: Bearer and the key.")
+
+    def may_see(self, scope: Scope) -> bool:
+        """Whether an answer that needs no key may name models: to who holds a key that reaches all or, where none is
+        asked for, to who asks by a host name that this service answers to."""
+        try:
+            caller = self.admit(scope)
+        except (ForbiddenHost, Unauthorized):
+            return False
+        return caller.models is None
+
+    def _opens(self, stored: StoredKey, key: str) -> bool:
+        """Whether the key is the one of the stored hash, and still good."""
+        same = hmac.compare_digest(keys.hash_of(self._keys.secret, key), stored.hash)
+        return same and (stored.expires_at is None or now() < stored.expires_at)

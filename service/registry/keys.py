@@ -1,0 +1,184 @@
+"""Keys of callers: made, replaced, revoked, never deleted. Of a secret the registry keeps a keyed hash.
+
+A secret is `tsuika_`, twelve hex digits that are public and find its row, `_`, and 256 random bits. So much chance
+needs no slow hash; the key of the hash is the secret of the installation, so that what two of them keep is not alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.contract import resources
+from service.contract.enums import KeyScope
+from service.contract.requests import CreateKey
+from service.errors import Conflict, InvalidContent, NotFound
+from service.registry import models, paging
+from service.registry.sql.database import now
+from service.registry.sql.ids import new_id
+from service.registry.sql.tables import ApiKey
+from service.registry.sql.times import moment
+
+BRAND = "tsuika_"
+PREFIX_LENGTH = len(BRAND) + 12
+
+
+@dataclass(frozen=True)
+class StoredKey:
+    """What a process must know of a key to recognise it. `expires_at`: seconds since the epoch."""
+
+    id: str
+    hash: str
+    scopes: frozenset[KeyScope]
+    models: frozenset[str] | None
+    rate: float | None
+    expires_at: float | None
+
+
+@dataclass(frozen=True)
+class Keys:
+    """All that are not revoked, by prefix. `any_made`: whether a key was ever made, revoked ones too."""
+
+    secret: bytes
+    by_prefix: dict[str, StoredKey]
+    any_made: bool
+
+
+def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
+    """-> the key and its secret. Raises InvalidContent, Conflict where the key to replace is no longer good."""
+    old = _to_replace(session, order.replaces)
+    scopes = order.scopes or (list(map(KeyScope, old.scopes)) if old else None)
+    name = order.name or (old.name if old else None)
+    names = order.models or (old.models if old and order.scopes is None else None)
+    if scopes is None or name is None:
+        raise InvalidContent.at("/scopes" if scopes is None else "/name", "Say it, or name the key that is replaced.")
+    if names is not None and KeyScope.ADMIN in scopes:
+        raise InvalidContent.at("/models", "A key with the scope admin reaches all models. Leave models out.")
+    for place, model in enumerate(order.models or ()):
+        _require_model(session, model, f"/models/{place}")
+    expires_at = _end(order)
+    prefix = f"{BRAND}{secrets.token_hex(6)}"
+    secret = f"{prefix}_{secrets.token_urlsafe(32)}"
+    key = ApiKey(
+        id=new_id("key"),
+        name=name,
+        prefix=prefix,
+        hash=hash_of(models.installation_secret(session), secret),
+        scopes=sorted(set(scopes), key=list(KeyScope).index),
+        models=None if names is None else sorted(set(names)),
+        rate=order.rate if order.rate is not None else (old.rate if old else None),
+        replaces=None if old is None else old.id,
+        by=by,
+        created_at=now(),
+        expires_at=expires_at,
+    )
+    session.add(key)
+    if old is not None:
+        end = now() + 3600.0 * order.overlap_hours
+        old.expires_at = end if old.expires_at is None else min(end, old.expires_at)
+    session.flush()
+    return key, secret
+
+
+def revoke(session: Session, key: ApiKey) -> None:
+    """Makes a key useless, at once here and within a poll elsewhere; again changes nothing."""
+    key.revoked_at = key.revoked_at or now()
+
+
+def get(session: Session, key_id: str) -> ApiKey:
+    """The key of that id. Raises NotFound."""
+    key = session.get(ApiKey, key_id) if len(key_id) <= 64 else None
+    if key is None:
+        raise NotFound(f'There is no key "{key_id[:64]}". GET /v1/keys lists them.')
+    return key
+
+
+def page(session: Session, limit: int, cursor: str | None) -> tuple[list[ApiKey], str | None]:
+    """Keys, newest first, revoked ones too."""
+    return paging.page(session, select(ApiKey), ApiKey.id, limit, cursor)
+
+
+def snapshot(session: Session) -> Keys:
+    """All keys that a process must know."""
+    made = session.scalars(select(ApiKey)).all()
+    good = {
+        key.prefix: StoredKey(
+            key.id,
+            key.hash,
+            frozenset(map(KeyScope, key.scopes)),
+            None if key.models is None else frozenset(key.models),
+            key.rate,
+            key.expires_at,
+        )
+        for key in made
+        if key.revoked_at is None
+    }
+    return Keys(models.installation_secret(session), good, bool(made))
+
+
+def hash_of(installation_secret: bytes, secret: str) -> str:
+    """HMAC-SHA256 of the secret of a key, in hex."""
+    return hmac.digest(installation_secret, b"api key\0" + secret.encode(), hashlib.sha256).hex()
+
+
+def resource(key: ApiKey) -> resources.Key:
+    """A key as the API shows it."""
+    return resources.Key.model_validate(_members(key))
+
+
+def new_resource(key: ApiKey, secret: str | None) -> resources.NewKey:
+    """A key with its secret, as its maker sees it."""
+    return resources.NewKey.model_validate({**_members(key), "secret": secret})
+
+
+def resources_of(keys: Collection[ApiKey]) -> list[resources.Key]:
+    """Keys as the API shows them."""
+    return [resource(key) for key in keys]
+
+
+def _members(key: ApiKey) -> dict[str, object]:
+    members = {
+        name: getattr(key, name) for name in ("id", "name", "prefix", "scopes", "models", "rate", "replaces", "by")
+    }
+    times = {name: moment(getattr(key, name)) for name in ("created_at", "expires_at", "revoked_at")}
+    return {**members, **times, "good": _is_good(key)}
+
+
+def _is_good(key: ApiKey) -> bool:
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now())
+
+
+def _to_replace(session: Session, key_id: str | None) -> ApiKey | None:
+    if key_id is None:
+        return None
+    try:
+        key = get(session, key_id)
+    except NotFound as error:
+        raise InvalidContent.at("/replaces", error.detail) from None
+    if not _is_good(key):
+        raise Conflict(f"Key {key.id} was revoked or has expired. Make a new one without `replaces`.")
+    return key
+
+
+def _require_model(session: Session, name: str, pointer: str) -> None:
+    try:
+        models.get(session, name, archived_too=True)
+    except NotFound as error:
+        raise InvalidContent.at(pointer, error.detail) from None
+
+
+def _end(order: CreateKey) -> float | None:
+    """When a new key ends, in seconds since the epoch."""
+    if order.expires_at is None:
+        return None
+    at: datetime = order.expires_at if order.expires_at.tzinfo else order.expires_at.replace(tzinfo=UTC)
+    if at.timestamp() <= now():
+        raise InvalidContent.at("/expires_at", "That moment has passed. Name one to come, as 2027-12-31T00:00:00Z.")
+    return at.timestamp()

@@ -1,0 +1,138 @@
+"""Keys over HTTP: made, shown once, replaced, expired, revoked."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from service.api.access import keyring
+from service.registry.sql.database import now
+from tests.api.conftest import Api, MakeApi, pointers
+
+OPERATOR = {"Authorization": "Bearer secret"}
+
+
+@pytest.fixture
+def keyed(make_api: MakeApi) -> Api:
+    return make_api(key="secret")
+
+
+def made(api: Api, **members: Any) -> dict[str, Any]:
+    order = {"name": "till 7", "scopes": ["learn"], **members}
+    key: dict[str, Any] = api.ok("POST", "/v1/keys", order, headers=OPERATOR)
+    return key
+
+
+def status(api: Api, secret: str) -> int:
+    return api("GET", "/v1/models", headers={"Authorization": f"Bearer {secret}"}).status_code
+
+
+def test_a_secret_is_shown_once_and_kept_nowhere(keyed: Api) -> None:
+    key = made(keyed)
+    secret = key.pop("secret")
+    assert (secret[: len(key["prefix"])], len(secret) > 60) == (key["prefix"], True)
+    assert (key["by"], key["good"], key["scopes"], key["models"]) == ("bootstrap key", True, ["learn"], None)
+    assert status(keyed, secret) == 200
+    shown = keyed.ok("GET", f"/v1/keys/{key['id']}", headers=OPERATOR)
+    assert shown == key
+    assert keyed.ok("GET", "/v1/keys", headers=OPERATOR)["items"] == [key]
+    hidden = secret.removeprefix(key["prefix"])
+    kept = b"".join(path.read_bytes() for path in keyed.runtime.settings.data.rglob("*") if path.is_file())
+    assert hidden.encode() not in kept
+
+
+def test_a_repeated_order_makes_one_key_and_shows_no_secret(keyed: Api) -> None:
+    order, headers = {"name": "x", "scopes": ["learn"]}, {**OPERATOR, "Idempotency-Key": "once"}
+    first = keyed.ok("POST", "/v1/keys", order, headers=headers)
+    again = keyed.ok("POST", "/v1/keys", order, headers=headers)
+    assert again == {**first, "secret": None}
+
+
+@pytest.mark.parametrize("change", [lambda s: s[:-1], lambda s: s + "x", lambda s: s[:19] + s[20:], lambda s: s[:19]])
+def test_a_key_that_differs_opens_nothing(keyed: Api, change: Any) -> None:
+    assert status(keyed, change(made(keyed)["secret"])) == 401
+
+
+def test_a_revoked_key_opens_nothing_and_stays_listed(keyed: Api) -> None:
+    key = made(keyed)
+    assert keyed("DELETE", f"/v1/keys/{key['id']}", headers=OPERATOR).status_code == 204
+    assert status(keyed, key["secret"]) == 401
+    [shown] = keyed.ok("GET", "/v1/keys", headers=OPERATOR)["items"]
+    assert (shown["good"], shown["revoked_at"] is not None) == (False, True)
+    assert keyed("DELETE", f"/v1/keys/{key['id']}", headers=OPERATOR).status_code == 204
+    assert keyed("DELETE", "/v1/keys/key_1", headers=OPERATOR).status_code == 404
+
+
+def test_a_key_expires(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    key = made(keyed, expires_at=soon.isoformat())
+    assert status(keyed, key["secret"]) == 200
+    monkeypatch.setattr(keyring, "now", lambda: now() + 3601)
+    assert status(keyed, key["secret"]) == 401
+
+
+def test_a_key_takes_the_place_of_another_with_an_overlap(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = made(keyed, rate=50)
+    new = keyed.ok("POST", "/v1/keys", {"replaces": old["id"], "overlap_hours": 2}, headers=OPERATOR)
+    assert (new["name"], new["scopes"], new["rate"], new["replaces"]) == ("till 7", ["learn"], 50, old["id"])
+    assert status(keyed, old["secret"]) == status(keyed, new["secret"]) == 200
+    monkeypatch.setattr(keyring, "now", lambda: now() + 2 * 3600 + 1)
+    assert (status(keyed, old["secret"]), status(keyed, new["secret"])) == (401, 200)
+
+
+@pytest.mark.parametrize(
+    ("members", "pointer"),
+    [
+        ({"scopes": ["fly"]}, "/scopes/0"),
+        ({"scopes": []}, "/scopes"),
+        ({"scopes": None}, "/scopes"),
+        ({"name": None}, "/name"),
+        ({"models": ["nobody"]}, "/models/0"),
+        ({"scopes": ["admin"], "models": ["digits"]}, "/models"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
+        ({"expires_at": "soon"}, "/expires_at"),
+        ({"rate": 0}, "/rate"),
+        ({"replaces": "key_1"}, "/replaces"),
+    ],
+)
+def test_an_order_that_cannot_be_is_refused_where_it_is_wrong(
+    keyed: Api, members: dict[str, Any], pointer: str
+) -> None:
+    refused = keyed("POST", "/v1/keys", {"name": "x", "scopes": ["learn"], **members}, headers=OPERATOR)
+    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+
+
+def test_a_service_that_has_made_a_key_asks_for_one_for_good(make_api: MakeApi) -> None:
+    """Without TSUIKA_KEY the first key shuts the door, and the end of all keys does not open it."""
+    api = make_api()
+    key = api.ok("POST", "/v1/keys", {"name": "me", "scopes": ["admin"]})
+    assert api("GET", "/v1/models").status_code == 401
+    mine = {"Authorization": f"Bearer {key['secret']}"}
+    assert api("DELETE", f"/v1/keys/{key['id']}", headers=mine).status_code == 204
+    assert api("GET", "/v1/models", headers=mine).status_code == 401
+
+
+def test_what_another_process_revokes_is_known_within_a_poll(keyed: Api) -> None:
+    key = made(keyed)
+    with closing(sqlite3.connect(keyed.runtime.database.file)) as other, other:
+        other.execute("UPDATE api_keys SET revoked_at = 1.0")
+    keys = keyed.door.context.keyring
+    assert not keys.up_to_date
+    keys.refresh()
+    assert status(keyed, key["secret"]) == 401
+
+
+def test_a_key_signs_what_it_does(keyed: Api) -> None:
+    key = made(keyed, scopes=["admin"])
+    mine = {"Authorization": f"Bearer {key['secret']}"}
+    keyed.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=mine)
+    rows = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+    keyed.ok("POST", "/v1/models/digits/updates", rows, headers=mine)
+    with closing(sqlite3.connect(keyed.runtime.database.file)) as connection:
+        [(by, size)] = connection.execute("SELECT by, bytes FROM batches").fetchall()
+        assert (by, size > 0) == (key["id"], True)
+        assert connection.execute("SELECT by FROM updates").fetchall() == [(key["id"],)]

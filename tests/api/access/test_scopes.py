@@ -1,0 +1,111 @@
+"""Which key may call what: the table of scopes, over every route that the router has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.api.access.scopes import SCOPES
+from service.api.application import ROUTERS
+from service.contract.enums import KeyScope
+from tests.api.conftest import Api, MakeApi
+from tests.making import make_model, make_version
+
+ROUTES = sorted(
+    {(method, route.path) for router in ROUTERS for route in router.routes for method in route.methods - {"HEAD"}}
+)
+DOCS = Path(__file__).parents[3] / "docs" / "keys.md"
+OPERATOR = {"Authorization": "Bearer secret"}
+
+
+@pytest.fixture
+def keyed(make_api: MakeApi) -> Api:
+    api = make_api(key="secret")
+    for name in ("digits", "letters"):
+        make_model(api.runtime, name)
+        make_version(api.runtime, name)
+    return api
+
+
+def key_of(api: Api, *scopes: str, **members: Any) -> dict[str, str]:
+    """The header of a new key."""
+    order = {"name": "test", "scopes": scopes, **members}
+    return {"Authorization": f"Bearer {api.ok('POST', '/v1/keys', order, headers=OPERATOR)['secret']}"}
+
+
+def filled(path: str, model: str = "nobody") -> str:
+    return re.sub(r"\{[^}]*\}", "1", path.replace("{model}", model))
+
+
+def test_every_route_has_a_scope_and_only_routes_have() -> None:
+    assert {(method, path) for path, methods in SCOPES.items() for method in methods} == set(ROUTES)
+
+
+def test_a_key_calls_what_its_scope_says_and_nothing_else(keyed: Api) -> None:
+    for scope in KeyScope:
+        headers = key_of(keyed, scope)
+        for method, path in ROUTES:
+            needed = SCOPES[path][method]
+            answer = keyed(method, filled(path), headers=headers)
+            allowed = not needed or scope in needed or scope is KeyScope.ADMIN
+            assert (answer.status_code != 403) == allowed, (scope, method, path, answer.text)
+            assert answer.status_code < 500
+
+
+def test_a_model_that_does_not_exist_for_a_key_is_like_one_that_does_not_exist(keyed: Api) -> None:
+    headers = key_of(keyed, "predict", "learn", "promote", models=["digits"])
+    everything = key_of(keyed, "admin")
+    here = [(m, p) for m, p in ROUTES if "{model}" in p and KeyScope.ADMIN not in SCOPES[p][m]]
+    assert len(here) > 25
+    for method, path in here:
+        theirs = keyed(method, filled(path, "letters"), headers=headers)
+        nobodys = keyed(method, filled(path, "lettuce"), headers=headers)
+        assert theirs.status_code == nobodys.status_code == 404, (method, path, theirs.text)
+        unlike = {"request_id"}
+        one, other = theirs.json(), nobodys.json()
+        assert {k: v for k, v in one.items() if k not in unlike} == {
+            k: v.replace("lettuce", "letters") if isinstance(v, str) else v for k, v in other.items() if k not in unlike
+        }, (method, path)
+    listed = keyed.ok("GET", "/v1/models", headers=headers)
+    assert [model["name"] for model in listed["items"]] == ["digits"]
+    assert len(keyed.ok("GET", "/v1/models", headers=everything)["items"]) == 2
+    asked = keyed.ok("POST", "/v1/models/digits/predictions", {"inputs": [[1, 2, 3]]}, headers=headers)
+    assert asked["version"] == 1
+
+
+def test_an_update_of_a_model_that_does_not_exist_for_a_key_is_unknown(keyed: Api) -> None:
+    rows = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+    update = keyed.ok("POST", "/v1/models/letters/updates", rows, headers=OPERATOR)["id"]
+    stranger, friend = (key_of(keyed, "learn", models=[name]) for name in ("digits", "letters"))
+    for path, method in ((p, m) for m, p in ROUTES if p.startswith("/v1/updates")):
+        answer = keyed(method, path.replace("{update}", update), headers=stranger)
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == f'There is no update "{update}".'
+    assert keyed.ok("GET", f"/v1/updates/{update}", headers=friend)["state"] == "queued"
+
+
+def test_who_learns_cannot_undo_what_others_decided(keyed: Api) -> None:
+    """A retraction is not for a key of data alone to stop, nor to bring back."""
+    rows = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+    batch = keyed.ok("POST", "/v1/models/digits/batches", rows, headers=OPERATOR)["id"]
+    order = {"batches": [batch], "erase": True}
+    update = keyed.ok("POST", "/v1/models/digits/retractions", order, headers=OPERATOR)["id"]
+    learner = key_of(keyed, "learn")
+    refused = keyed("POST", f"/v1/updates/{update}/cancel", headers=learner)
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (403, "forbidden")
+    assert "promote" in refused.json()["detail"]
+    assert keyed("POST", f"/v1/updates/{update}/cancel", headers=key_of(keyed, "promote")).status_code == 200
+
+
+def test_the_page_on_keys_has_the_table() -> None:
+    lines = []
+    for path, methods in SCOPES.items():
+        if not path.startswith(("/v1", "/v2")) or path in ("/v2/", "/v2/health/live", "/v2/health/ready"):
+            continue
+        for method, scopes in methods.items():
+            needed = " or ".join(f"`{scope}`" for scope in KeyScope if scope in scopes) or "any key"
+            lines.append(f"| {method} | `{path}` | {needed} |")
+    assert "\n".join(lines) in DOCS.read_text()
