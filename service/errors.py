@@ -132,12 +132,20 @@ class Busy(TsuikaError, slug="busy", title="Not now"):
         self.retry_after = retry_after
 
 
+class TooMany(Busy, slug="too-many", title="Too many at once"):
+    """One key, or one model, asks for more than its share: try again in `retry_after` seconds."""
+
+
 class DeadlinePassed(TsuikaError, slug="deadline-passed", title="Too late"):
     """The time that the request gave itself was over before it was its turn."""
 
 
 class DiskFull(TsuikaError, slug="disk-full", title="No space left"):
     """No room to store it; nothing was stored."""
+
+
+class QuotaFull(TsuikaError, slug="quota-full", title="The room is used up"):
+    """The batches of a model or a key take as many bytes as they may; nothing was stored."""
 
 
 class NotWritable(TsuikaError, slug="not-writable", title="Nothing can be stored now"):

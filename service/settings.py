@@ -97,6 +97,14 @@ class Settings(BaseModel):
     )
     stop_seconds: Seconds = Field(10.0, description="A stopped process is gone within this time.")
 
+    key_rate: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Requests a second of a key that has no rate of its own."
+    )
+    queued_updates: int | None = Field(1000, ge=1, description="Updates of a model that may wait at once.")
+    key_queued_updates: int | None = Field(None, ge=1, description="Updates that one key may have waiting.")
+    model_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches of a model.")
+    key_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches that one key has sent.")
+
     lease_seconds: Seconds = Field(30.0, description="A worker that is not heard of for so long has lost its update.")
     beat_seconds: Seconds = Field(5.0, description="Time between two heartbeats of a worker.")
     poll_seconds: Seconds = Field(0.25, description="Time between two looks for new work, and at what is live.")

@@ -18,7 +18,7 @@ from service.api.health import Health
 from service.api.idempotent_posts import Posts, attempt_of
 from service.api.limits.downloads import Downloads
 from service.api.limits.long_answers import LongAnswers
-from service.api.limits.request_checks import Scope, header
+from service.api.limits.request_checks import CALLER, Scope, header
 from service.api.limits.turns import Turns
 from service.api.reader.process import Reader
 from service.api.update_watcher import Watcher
@@ -114,7 +114,7 @@ def caller(request: Request) -> str:
 
 def access(request: Request) -> Caller:
     """Who calls, and what the key may do."""
-    caller: Caller = request.scope["tsuika.caller"]
+    caller: Caller = request.scope[CALLER]
     return caller
 
 

@@ -65,11 +65,12 @@ WORDS = {
     414: "The address is too long.",
     415: "The body is not JSON in UTF-8.",
     422: "The content is wrong: `errors` says where.",
+    429: "The key asks too often, or too many updates wait; Retry-After says when.",
     503: "Not now; Retry-After says when.",
     504: "The time that the request gave itself was over before its turn.",
-    507: "No space left; nothing was stored.",
+    507: "No space left, or no more is allowed; nothing was stored.",
 }
-EVERYWHERE = (401, 403, 414, 422, 503)
+EVERYWHERE = (401, 403, 414, 422, 429, 503)
 """Refusals that every route may give."""
 WRITING = (400, 408, 413, 415, 507)
 """Refusals that every route with a body may give."""

@@ -26,12 +26,14 @@ STATUS: dict[type[TsuikaError], int] = {
     errors.LongAddress: 414,
     errors.UnsupportedMedia: 415,
     errors.InvalidContent: 422,
+    errors.TooMany: 429,
     errors.Busy: 503,
     errors.CorruptArtifact: 503,
     errors.NotWritable: 503,
     errors.SchemaMismatch: 503,
     errors.DeadlinePassed: 504,
     errors.DiskFull: 507,
+    errors.QuotaFull: 507,
 }
 """A kind that is not here has the status of its base class; without one it is a fault of the service: 500."""
 

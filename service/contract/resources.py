@@ -315,7 +315,7 @@ class Methods(Resource):
 
 class Limit(Resource):
     name: str
-    value: float | int
+    value: float | int | None = Field(description="null: no limit unless the setting names one.")
     unit: str
     bounds: str = Field(description="What it bounds.")
     beyond: str = Field(description="What becomes of a request that goes beyond it, and what to do.")

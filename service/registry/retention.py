@@ -15,11 +15,13 @@ from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Model, U
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left of a batch, all of it in the store: its rows, if any, and how many; its entries by space."""
+    """What is left of a batch, all of it in the store: its rows, if any, how many, and their bytes; its entries by
+    space."""
 
     stored_digest: str | None
     rows: int
     entries: Mapping[str, str] = field(default_factory=dict)
+    bytes: int = 0
 
 
 def waiting(session: Session) -> list[int]:
@@ -80,6 +82,7 @@ def replace(session: Session, batch: Batch, rest: Rest, kept_as: Retention) -> N
             doomed.append(entry.digest)
             entry.digest = digest
     batch.stored_digest, batch.kept_rows, batch.kept_as = rest.stored_digest, rest.rows, kept_as
+    batch.bytes = rest.bytes
     batch.doomed = doomed or None
 
 

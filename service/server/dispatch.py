@@ -18,7 +18,7 @@ from service.api.bodies import request_body
 from service.api.context import Context, request_id
 from service.api.limits import request_checks
 from service.api.limits.long_answers import write
-from service.api.limits.request_checks import AFTERWARDS, WRITES, Message, Receive, Scope, Send, SenderGone
+from service.api.limits.request_checks import AFTERWARDS, CALLER, WRITES, Message, Receive, Scope, Send, SenderGone
 from service.api.reader.spool import Spooled
 from service.api.routes import inference, predictions
 from service.errors import LongAddress, TooLarge, TsuikaError
@@ -79,7 +79,7 @@ class Dispatcher:
             return
         if scope["method"] == "HEAD":  # the server omits the body
             scope = {**scope, "method": "GET"}
-        caller = scope["tsuika.caller"] = self.context.keyring.admit(scope)
+        caller = self.context.keyring.admit(scope)
         act_as(Actor(caller.name, answer.request_id))
         request_checks.check_query(scope["query_string"])
         scope["tsuika.request_id"] = answer.request_id
@@ -98,10 +98,10 @@ class Dispatcher:
     async def _dispatch(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         body = scope["tsuika.body"]
         if (question := predictions.target(scope)) is not None:
-            scope["tsuika.caller"].require(PREDICT, question[0])
+            scope[CALLER].require(PREDICT, question[0])
             response = await predictions.ask(self.context, *question, scope, body, receive)
         elif (question := inference.target(scope)) is not None:
-            scope["tsuika.caller"].require(PREDICT, question[0])
+            scope[CALLER].require(PREDICT, question[0])
             response = await inference.ask(self.context, *question, scope, body, receive)
         else:
             await self.context.turns.wait(scope)

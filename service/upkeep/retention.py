@@ -86,10 +86,14 @@ def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str,
     if left is None or not len(left):
         rest = Rest(None, 0, {s: _without_rows(runtime, area, batch, d) for s, d in entries.items()})
     elif len(left) == batch.rows:
-        rest = Rest(batch.stored_digest, batch.rows)
+        rest = Rest(batch.stored_digest, batch.rows, bytes=batch.bytes)
     else:
-        stored = runtime.store.put(area, pack_rows(left))
-        rest = Rest(stored, len(left), {s: _without_rows(runtime, area, batch, d) for s, d in entries.items()})
+        packed = pack_rows(left)
+        stored, sums = (
+            runtime.store.put(area, packed),
+            {s: _without_rows(runtime, area, batch, d) for s, d in entries.items()},
+        )
+        rest = Rest(stored, len(left), sums, len(packed))
     runtime.crash("before_rows_go")
     with runtime.database.writing() as session:
         current = session.get_one(Batch, batch.id)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hmac
 
 from service.api.access.callers import HOST, OPERATOR, STRANGER, Caller
+from service.api.access.rates import Rates
 from service.api.health import ALIVE, READY
-from service.api.limits.request_checks import Scope, check_host, header
+from service.api.limits.request_checks import CALLER, Scope, check_host, header
 from service.errors import ForbiddenHost, Unauthorized
 from service.registry import keys
 from service.registry.keys import PREFIX_LENGTH, Keys, StoredKey
@@ -28,6 +29,7 @@ class Keyring:
         self._database, self._settings = database, settings
         self._bootstrap = settings.key.encode() if settings.key else None
         self._usual = b"Bearer " + self._bootstrap if self._bootstrap else None
+        self._rates = Rates()
         self._mark: int | None = None
         self._keys: Keys
         self.refresh()
@@ -56,12 +58,19 @@ class Keyring:
         self.refresh()
 
     def admit(self, scope: Scope) -> Caller:
-        """Who calls. Compares in constant time. Raises ForbiddenHost, Unauthorized."""
+        """Who calls; each request is counted once. Compares keys in constant time. Raises ForbiddenHost, Unauthorized,
+        TooMany."""
+        known: Caller | None = scope.get(CALLER)
+        if known is not None:
+            return known
         check_host(scope, self._settings, self.asks)
-        return self.caller(scope)
+        caller = self.caller(scope)
+        self._rates.take(caller)
+        scope[CALLER] = caller
+        return caller
 
     def caller(self, scope: Scope) -> Caller:
-        """As `admit`, whatever the host name. Raises Unauthorized."""
+        """As `admit`, whatever the host name, and without counting. Raises Unauthorized."""
         if not self.asks:
             return HOST
         authorization = header(scope, b"authorization") or ""
@@ -74,7 +83,7 @@ class Keyring:
                 return OPERATOR
             stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH])
             if stored is not None and self._opens(stored, key):
-                return Caller(stored.id, stored.scopes, stored.models, stored.rate)
+                return Caller(stored.id, stored.scopes, stored.models, stored.rate or self._settings.key_rate)
         if scope["path"] in PUBLIC:
             return STRANGER
         reason = "The key is not the right one." if key else "This service needs a key."
@@ -84,7 +93,8 @@ class Keyring:
         """Whether an answer that needs no key may name models: to who holds a key that reaches all or, where none is
         asked for, to who asks by a host name that this service answers to."""
         try:
-            caller = self.admit(scope)
+            check_host(scope, self._settings, self.asks)
+            caller = self.caller(scope)
         except (ForbiddenHost, Unauthorized):
             return False
         return caller.models is None

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.access.callers import Caller
 from service.api.context import Context
+from service.api.limits.request_checks import CALLER
 from service.contract.enums import KeyScope
 from service.registry import models, updates
 from service.registry.sql.database import Database
@@ -71,7 +72,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
 
 async def check_access(request: Request) -> None:
     """Raises Forbidden where the key lacks the scope of the call, and NotFound for what does not exist for it."""
-    caller: Caller = request.scope["tsuika.caller"]
+    caller: Caller = request.scope[CALLER]
     caller.require(SCOPES[request.scope["route"].path][request.method], request.path_params.get("model"))
     if caller.models is not None and "update" in request.path_params:
         context: Context = request.app.state.context

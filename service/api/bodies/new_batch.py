@@ -21,7 +21,7 @@ from service.intake.kinds import brought_values
 from service.intake.kinds.labels import TO_ADD, too_many_classes, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS, NAMELESS
 from service.learning.data.sides import FOLDING, SETTLING_ROWS, Folding
-from service.registry import batches, models
+from service.registry import batches, models, quotas
 from service.registry.arrival import Arrival
 from service.registry.sql.tables import Batch, Model, Version
 from service.runtime import Runtime
@@ -101,6 +101,8 @@ class NewBatch:
         batch, self._accepted = batches.accept(session, model, arrival)
         if self._accepted and not self._runtime.store.has(self._area, arrival.stored_digest):
             raise Swept
+        settings = self._runtime.settings
+        quotas.require_room(session, model, (settings.model_bytes, settings.key_bytes))
         return batch, self._accepted
 
     def _check_vocabulary(self, session: Session, model: Model) -> None:

@@ -22,7 +22,7 @@ from service.api.preconditions import Base, Makeup, check_import, check_labels, 
 from service.contract import requests, resources
 from service.contract.enums import KeyScope, UpdateKind, UpdateState
 from service.errors import Conflict, InvalidContent
-from service.registry import batches, models, updates
+from service.registry import batches, models, quotas, updates
 from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
 
@@ -71,6 +71,8 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
             check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
+            settings = shared.runtime.settings
+            quotas.require_turn(session, current, (settings.queued_updates, settings.key_queued_updates))
             update = updates.enqueue(session, current, Order(UpdateKind.LEARN, ids, chosen, order.seed), by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 

@@ -91,7 +91,7 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
     ledger.erase(session, ids)
     idempotency.forget_bodies(session, session.get_one(Model, model_id), ids)
     for batch in batches:
-        batch.digest, batch.stored_digest, batch.kept_rows = "", None, 0
+        batch.digest, batch.stored_digest, batch.kept_rows, batch.bytes = "", None, 0, 0
         batch.trusted, batch.folds, batch.lent, batch.doomed = None, {}, [], []
         batch.values = None if batch.values is None else {}
         batch.target_summary = None  # the least and the largest are targets of rows, and so is the mean of one row

@@ -45,4 +45,5 @@ def _line(limit: Limit) -> str:
     status = "" if limit.status is None else f"{limit.status}: "
     setting = "" if limit.setting is None else f"`{limit.setting}`"
     unit = limit.unit.removesuffix("s") if limit.value == 1 else limit.unit
-    return f"| {limit.name} | {limit.value:,.15g} {unit} | {limit.bounds} | {status}{limit.beyond} | {setting} |"
+    default = "none" if limit.value is None else f"{limit.value:,.15g} {unit}"
+    return f"| {limit.name} | {default} | {limit.bounds} | {status}{limit.beyond} | {setting} |"

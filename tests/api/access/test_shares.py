@@ -1,0 +1,78 @@
+"""How much of the service one key, and one model, may take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.api.access import rates
+from tests.api.access.test_keys import OPERATOR, made
+from tests.api.conftest import Api, MakeApi
+
+ROWS = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+MODEL = {"name": "digits", "input": {"kind": "vector", "size": 3}}
+
+
+def ask(api: Api, headers: dict[str, str], count: int) -> list[int]:
+    return [api("GET", "/v1/models", headers=headers).status_code for _ in range(count)]
+
+
+def bearer(key: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key['secret']}"}
+
+
+def test_a_key_that_asks_too_often_is_told_when_to_ask_again(
+    make_api: MakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = make_api(key="secret", key_rate=2)
+    clock = [100.0]
+    monkeypatch.setattr(rates.time, "monotonic", lambda: clock[0])
+    slow, quick = made(api, rate=0.5), made(api, rate=1e6)
+    assert ask(api, bearer(slow), 2) == [200, 429]
+    refused = api("GET", "/v1/models", headers=bearer(slow))
+    assert (refused.headers["retry-after"], refused.json()["type"].rpartition("/")[2]) == ("2", "too-many")
+    clock[0] += 2.0
+    assert ask(api, bearer(slow), 2) == [200, 429]
+    assert ask(api, bearer(made(api)), 3) == [200, 200, 429]
+    assert set(ask(api, bearer(quick), 20)) == set(ask(api, OPERATOR, 20)) == {200}
+    assert api("GET", "/readyz", headers=bearer(slow)).status_code == 200
+
+
+def test_so_many_updates_wait_and_no_more(make_api: MakeApi) -> None:
+    api = make_api(queued_updates=2)
+    api.ok("POST", "/v1/models", MODEL)
+    update = [api.ok("POST", "/v1/models/digits/updates", {**ROWS, "seed": k})["id"] for k in (1, 2)][-1]
+    refused = api("POST", "/v1/models/digits/updates", {**ROWS, "inputs": [[3, 2, 1]]})
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    assert len(api.ok("GET", "/v1/models/digits/batches")["items"]) == 1, "the rows of the refused update are not kept"
+    [batch] = api.ok("GET", "/v1/models/digits/batches")["items"]
+    assert api("POST", "/v1/models/digits/retractions", {"batches": [batch["id"]]}).status_code == 202
+    api.ok("POST", f"/v1/updates/{update}/cancel")
+
+
+def test_updates_that_wait_are_counted_by_key(make_api: MakeApi) -> None:
+    api = make_api(key="secret", key_queued_updates=1)
+    api.ok("POST", "/v1/models", MODEL, headers=OPERATOR)
+    one, other = bearer(made(api)), bearer(made(api))
+    assert api("POST", "/v1/models/digits/updates", ROWS, headers=one).status_code == 202
+    assert api("POST", "/v1/models/digits/updates", ROWS, headers=one).status_code == 429
+    assert api("POST", "/v1/models/digits/updates", ROWS, headers=other).status_code == 202
+
+
+@pytest.mark.parametrize("whose", ["model_bytes", "key_bytes"])
+def test_stored_rows_take_so_much_and_no_more(make_api: MakeApi, whose: str) -> None:
+    api = make_api(key="secret", **{whose: 3000})
+    api.ok("POST", "/v1/models", MODEL, headers=OPERATOR)
+    mine = bearer(made(api))
+    statuses = [
+        api("POST", "/v1/models/digits/batches", {**ROWS, "inputs": [[k, 0, 0]]}, headers=mine).status_code
+        for k in range(8)
+    ]
+    taken = statuses.count(201)
+    assert 0 < taken < 8
+    assert statuses == [201] * taken + [507] * (8 - taken)
+    refused = api("POST", "/v1/models/digits/batches", ROWS, headers=mine)
+    assert refused.json()["type"].rpartition("/")[2] == "quota-full"
+    files = [path for path in (api.runtime.settings.data / "store").rglob("*") if path.is_file()]
+    assert len(files) == taken, "what was refused is in no folder"
