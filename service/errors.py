@@ -117,7 +117,11 @@ class Unauthorized(TsuikaError, slug="unauthorized", title="A key is needed"):
 
 
 class Forbidden(TsuikaError, slug="forbidden", title="The key may not do this"):
-    """The key is a good one, and lacks the scope that this call needs."""
+    """The key is a good one, and lacks the scope that this call needs. `errors`: as of InvalidContent."""
+
+    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = (), **members: Any) -> None:
+        super().__init__(detail, **members)
+        self.errors = list(errors)
 
 
 class ForbiddenHost(TsuikaError, slug="forbidden-host", title="This host name is not served"):

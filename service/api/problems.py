@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from service import errors
-from service.errors import InvalidContent, TsuikaError
+from service.errors import TsuikaError
 
 STATUS: dict[type[TsuikaError], int] = {
     errors.BrokenJSON: 400,
@@ -51,7 +51,7 @@ def status_of(kind: type[TsuikaError]) -> int:
 def problem(error: TsuikaError, request_id: str) -> tuple[int, dict[str, Any], Headers]:
     """-> status, body, extra headers"""
     status = status_of(type(error))
-    faults = error.errors if isinstance(error, InvalidContent) else []
+    faults = error.errors if isinstance(error, errors.InvalidContent | errors.Forbidden) else []
     body = _members(error.slug, error.title, status, error.detail, request_id)
     body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
     body |= {name: value for name, value in error.members.items() if name not in body}

@@ -81,6 +81,7 @@ class RemoteModel:
         new_classes: NewClasses | str | None = None,
         new_values: NewValues | str | None = None,
         source: str | None = None,
+        expect: str | None = None,
         method: str | dict[str, Any] | None = None,
         seed: int | None = None,
         wait: float | None = 600.0,
@@ -97,6 +98,7 @@ class RemoteModel:
         the groups.
 
         new_values: "refuse" refuses values of a category that no batch of the model has had, "take" takes them.
+        expect: "relabel" says that labels of known inputs change on purpose; it needs a key with the scope promote.
         `method`: a name, or {"name": ..., parameter: ...}.
         Returns the update once it is final, with verdict and report; with `wait=None` at once, queued.
         Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
@@ -110,6 +112,7 @@ class RemoteModel:
                 new_classes=new_classes,
                 new_values=new_values,
                 source=source,
+                expect=expect,
                 seed=seed,
             )
             if method is not None:
@@ -124,6 +127,7 @@ class RemoteModel:
             new_classes=new_classes,
             new_values=new_values,
             source=source,
+            expect=expect,
             method={"name": method} if isinstance(method, str) else method,
             seed=seed,
         )

@@ -75,6 +75,13 @@ class NewValues(StrEnum):
     """The rows are refused."""
 
 
+class Expect(StrEnum):
+    """What the sender of an update says beforehand of its labels."""
+
+    RELABEL = "relabel"
+    """Known inputs get other labels on purpose: that they contradict the live version does not stop it."""
+
+
 class KeyScope(StrEnum):
     """What a key may do. None of them holds another, but for the last."""
 

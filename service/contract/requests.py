@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.contract.enums import KeyScope, NewClasses, NewValues, Promotion, Retention
+from service.contract.enums import Expect, KeyScope, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
 from service.contract.strict import Listed, Strict
@@ -256,6 +256,11 @@ class CreateUpdate(Strict):
         default=None, description="Of open categories of a table: take or refuse; by default as each column says."
     )
     again: bool = False
+    expect: Expect | None = Field(
+        default=None,
+        description="relabel: labels of known inputs change on purpose, so rules 2 to 4 of the gate do not stop it. Of "
+        "classes alone; needs the scope promote.",
+    )
     method: MethodChoice | None = None
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
 

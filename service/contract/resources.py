@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.contract.enums import (
     BatchState,
     DeploymentKind,
+    Expect,
     KeyScope,
     Promotion,
     Retention,
@@ -143,6 +144,7 @@ class Update(Resource):
     exam_rows: int | None
     attempts: int
     seed: int
+    expect: Expect | None = Field(default=None, description="What its sender said beforehand of its labels.")
     reason: str | None = None
     erase: bool = False
     error: Failure | None

@@ -29,6 +29,7 @@ class Order:
     seed: int = 0
     reason: str | None = None
     erase: bool = False
+    expect: str | None = None
 
 
 def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
@@ -40,6 +41,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         batches=list(order.batches),
         requested_method=order.method or (model.method if order.kind is UpdateKind.LEARN else None),
         seed=order.seed,
+        expect=order.expect,
         reason=order.reason,
         by=by,
         erase=order.erase,
@@ -80,7 +82,7 @@ def challenge(session: Session, model: Model, champion: Update, method: dict[str
     )
     for other in session.scalars(waiting):
         cancelled(session, other, reason="a newer version is challenged")
-    order = Order(UpdateKind.LEARN, champion.batches, champion.requested_method, champion.seed)
+    order = Order(UpdateKind.LEARN, champion.batches, champion.requested_method, champion.seed, expect=champion.expect)
     update = enqueue(session, model, order, by="auto")
     update.challenges, update.method, update.why = champion.id, method, why
     return update
@@ -202,6 +204,7 @@ def resources_of(session: Session, updates: Sequence[Update]) -> list[resources.
                 "exam_rows": update.exam_rows,
                 "attempts": update.attempts,
                 "seed": update.seed,
+                "expect": update.expect,
                 "reason": update.reason,
                 "erase": update.erase,
                 "error": update.error,

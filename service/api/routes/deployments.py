@@ -144,7 +144,8 @@ def _order_anew(session: Session, model: Model, version: Version) -> Order:
     for batch in batches.named(session, model, origin.batches):
         if batch.id not in learned:
             batches.require_whole(session, model, batch)
-    return Order(UpdateKind.LEARN, origin.batches, origin.method or origin.requested_method, origin.seed)
+    method = origin.method or origin.requested_method
+    return Order(UpdateKind.LEARN, origin.batches, method, origin.seed, expect=origin.expect)
 
 
 def _warm(shared: Context, name: str, number: int) -> None:

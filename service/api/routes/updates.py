@@ -19,9 +19,11 @@ from service.api.limits.turns import end_turn
 from service.api.lists import list_page
 from service.api.openapi import KEY, also, refusals, takes
 from service.api.preconditions import Base, Makeup, check_import, check_labels, check_method
+from service.api.reader.annotations import Due
 from service.contract import requests, resources
 from service.contract.enums import KeyScope, UpdateKind, UpdateState
-from service.errors import Conflict, InvalidContent
+from service.errors import Conflict, Forbidden, InvalidContent
+from service.intake.json_body import TARGETS
 from service.registry import batches, models, quotas, updates
 from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
@@ -51,6 +53,8 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         base, due = Base.of(session, record), due_of(session, record)
     order, body = read_row_body(shared, request, requests.CreateUpdate, due)
     method = order.method or requests.MethodChoice.model_validate(record.method)
+    if order.expect is not None:
+        _check_expected(request, due)
     check_method(method, Makeup.of(record), base)
     rows = body.rows(shared, order) if order.batches is None else None
     if rows is not None:
@@ -73,13 +77,28 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             chosen = order.method.model_dump() if order.method else None
             settings = shared.runtime.settings
             quotas.require_turn(session, current, (settings.queued_updates, settings.key_queued_updates))
-            update = updates.enqueue(session, current, Order(UpdateKind.LEARN, ids, chosen, order.seed), by)
+            asked = Order(UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect)
+            update = updates.enqueue(session, current, asked, by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 
         return act
 
     with located(rows), batch or nullcontext():
         return shared.posts.run(attempt(request, body.identity(rows)), begin)
+
+
+def _check_expected(request: Request, due: Due) -> None:
+    """Raises Forbidden where the key may not say beforehand that labels change: that passes rules of the gate; and
+    InvalidContent where there are no labels."""
+    if not access(request).may(KeyScope.PROMOTE):
+        sentence = "expect needs the scope promote: who sends rows does not decide how they are judged. Leave it out."
+        raise Forbidden(sentence, [("/expect", sentence)])
+    if due.word == TARGETS:
+        raise InvalidContent.at(
+            "/expect",
+            f"expect is of labels, and {due.model} predicts numbers. Where a stream has moved, set moved.batches of "
+            "the gate lower, or promote the held version.",
+        )
 
 
 def _stored(session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice) -> list[str]:
@@ -188,6 +207,8 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
 
 
 def _require_scope(request: Request, update: Update) -> None:
-    """Raises Forbidden where the key may not order updates of this kind: who sends rows stops no retraction."""
-    needed = KeyScope.PROMOTE if update.kind == UpdateKind.RETRACT else KeyScope.LEARN
+    """Raises Forbidden where the key may not order updates of this kind: who sends rows stops no retraction, and does
+    not have labels changed on purpose."""
+    ordinary = update.kind == UpdateKind.LEARN and update.expect is None
+    needed = KeyScope.LEARN if ordinary else KeyScope.PROMOTE
     access(request).require([needed])

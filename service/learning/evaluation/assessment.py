@@ -132,9 +132,9 @@ class Assessment:
     space; where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its
     sums. `live`: number of the base. `base`, `candidate`, `yardstick`: answers to T by heads that never saw it, and to
     B, the base's by the head it serves, the others' out of fold; NaN where no head is left that never saw the row. The
-    base is None for a first version. `partial`, `stuck`: see `Measured`. `faded`: batches that count less than half of
-    what the newest counts. `foreign`: classes whose weights the base has from elsewhere, and `replaced`: the candidate
-    has them no more.
+    base is None for a first version. `partial`, `stuck`, `relabels`: see `Measured`. `faded`: batches that count less
+    than half of what the newest counts. `foreign`: classes whose weights the base has from elsewhere, and `replaced`:
+    the candidate has them no more.
     """
 
     policy: GatePolicy
@@ -158,6 +158,7 @@ class Assessment:
     replaced: bool = False
     partial: bool = False
     stuck: bool = False
+    relabels: bool = False
 
     @property
     def old(self) -> tuple[str, ...]:

@@ -131,6 +131,8 @@ class Context(UpdateContext):
 
     policy: GatePolicy = field(default_factory=GatePolicy)
     past: Past = field(default_factory=Past)
+    relabels: bool = False
+    """Whether labels of known inputs change on purpose."""
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine(base, learned, data, run, self)
@@ -210,6 +212,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         older=_older(after, before) if rows.last is not None else None,
         partial=exact is not None and (not weights.plain or bool(gone)),
         stuck=learned.stuck,
+        relabels=context.relabels,
         faded=frozenset(
             b for b, counts in aged(weights.decay, data.weighted_batches(weights)).items() if counts < HALF
         ),

@@ -44,6 +44,7 @@ def measure(a: Assessment, uncopied: Assessment) -> tuple[Measured, Evidence | N
         exact=a.exact and not a.partial,
         partial=a.partial,
         stuck=a.stuck,
+        relabels=a.relabels,
         foreign=tuple(name for name in a.foreign if name not in trusted),
         replaced=a.replaced,
         batches=a.batch.batches,

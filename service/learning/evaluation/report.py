@@ -30,6 +30,10 @@ from service.learning.gate.measurements import Contradiction, Harm
 from service.learning.statistics import Paired, wilson
 from service.learning.wording import rows as counted_rows
 
+RELABELLED = (
+    "Its sender said that labels of known inputs change on purpose (expect: relabel): rules 2 to 4 did not stop it, "
+    "and it disputes nothing. Rows that were learned with the old labels still count; take their batches back."
+)
 MANY_COPIES = 10
 """A report says so where every tenth row is a copy of another."""
 
@@ -170,24 +174,22 @@ def _batch_evidence(a: Assessment, evidence: Evidence | None, contradiction: Con
     alike = clusters(a.batch, answers, evidence, a.ledger.unjudged) if a.ledger else None
     listed = suspects(a.batch, answers, conflict, a.policy.familiar.confident, alike)
     both = reconcilable(contradiction, a.policy)
+    guilty = {} if a.relabels else unexcused(contradiction, a.policy)
     return BatchEvidence(
         conflicts=evidence.conflicts,
         familiar=evidence.rows,
         expected=evidence.expected,
         unfamiliar_share=evidence.unfamiliar_share,
         suspect_rows=listed,
-        disputes=[
-            dispute(name, of_class, a.batch, answers, conflict)
-            for name, of_class in unexcused(contradiction, a.policy).items()
-        ],
-        evidence=dict(evidence.classes),
+        disputes=[dispute(name, of_class, a.batch, answers, conflict) for name, of_class in guilty.items()],
+        evidence={} if a.relabels else dict(evidence.classes),
         reconcilable=both,
         notes=_notes(a, evidence, both, listed),
     )
 
 
 def _notes(a: Assessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]) -> list[str]:
-    notes = []
+    notes = [RELABELLED] if a.relabels else []
     if both:
         notes.append("Shifted inputs: old and new rows can both be right, as those of another region or style are.")
     if listed and (most := listed[0]).alike:

@@ -190,6 +190,7 @@ class Update(Table):
     method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     why: Mapped[str | None]
     seed: Mapped[int]
+    expect: Mapped[str | None]
     reason: Mapped[str | None]
     by: Mapped[str | None]
     erase: Mapped[bool]

@@ -49,7 +49,9 @@ def context_of(assignment: Assignment, store: Artifacts, started: float) -> Upda
         best_masked=lineage.best_masked,
         evidence=lineage.evidence,
     )
-    return Context(policy=policy, past=past, live=live, wait_seconds=wait, started=started)
+    return Context(
+        policy=policy, past=past, live=live, wait_seconds=wait, started=started, relabels=assignment.relabels
+    )
 
 
 def _memories(assignment: Assignment, store: Artifacts) -> list[tuple[int, dict[str, NDArray[Any]]]]:

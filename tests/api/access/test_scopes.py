@@ -11,7 +11,7 @@ import pytest
 from service.api.access.scopes import SCOPES
 from service.api.application import ROUTERS
 from service.contract.enums import KeyScope
-from tests.api.conftest import Api, MakeApi
+from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 
 ROUTES = sorted(
@@ -98,6 +98,17 @@ def test_who_learns_cannot_undo_what_others_decided(keyed: Api) -> None:
     assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (403, "forbidden")
     assert "promote" in refused.json()["detail"]
     assert keyed("POST", f"/v1/updates/{update}/cancel", headers=key_of(keyed, "promote")).status_code == 200
+
+
+def test_who_learns_cannot_say_that_labels_change_on_purpose(keyed: Api) -> None:
+    order = {"inputs": [[1, 2, 3]], "labels": ["a"], "expect": "relabel"}
+    learner, both = key_of(keyed, "learn"), key_of(keyed, "learn", "promote")
+    refused = keyed("POST", "/v1/models/digits/updates", order, headers=learner)
+    assert (refused.status_code, pointers(refused)) == (403, ["/expect"])
+    update = keyed.ok("POST", "/v1/models/digits/updates", order, headers=both)
+    assert update["expect"] == "relabel"
+    assert keyed("POST", f"/v1/updates/{update['id']}/cancel", headers=learner).status_code == 403
+    assert keyed.ok("POST", "/v1/models/digits/updates", {**order, "expect": None}, headers=learner)["expect"] is None
 
 
 def test_the_page_on_keys_has_the_table() -> None:

@@ -319,19 +319,18 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     wrong = ["b"] * 40
     batch = make_rows("bat_1", points[80:].astype(np.float32), wrong, b"s").with_features(features[80:])
     called = "".join(truth[80:])
-    report = assess(
-        assessment(
-            trusted=ledger.exam,
-            batch=batch,
-            base=says("ab", "".join(ledger.exam.label_names())),
-            candidate=says("ab", "".join(ledger.exam.label_names())),
-            base_on_batch=says("ab", called),
-            candidate_on_batch=says("ab", "b" * 40),
-            yardstick=None,
-            ledger=ledger,
-            solve=lambda sums: solve_ridge(sums, 6, 1e-2, 0.25),
-        )
+    contradicting = assessment(
+        trusted=ledger.exam,
+        batch=batch,
+        base=says("ab", "".join(ledger.exam.label_names())),
+        candidate=says("ab", "".join(ledger.exam.label_names())),
+        base_on_batch=says("ab", called),
+        candidate_on_batch=says("ab", "b" * 40),
+        yardstick=None,
+        ledger=ledger,
+        solve=lambda sums: solve_ridge(sums, 6, 1e-2, 0.25),
     )
+    report = assess(contradicting)
     assert report.gate.outcome is not Outcome.PASS
     assert report.batch.reconcilable is False
     assert report.batch.conflicts == called.count("a")
@@ -339,6 +338,13 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     assert {(r.label, r.suggested) for r in report.batch.suspect_rows} == {("b", "a")}
     assert any(n.startswith(f"{called.count('a')} rows carry a label that version 1 is") for n in report.batch.notes)
     assert Report.model_validate_json(report.model_dump_json()) == report
+    expected = assess(replace(contradicting, relabels=True)).batch
+    assert (expected.disputes, expected.evidence, len(expected.suspect_rows)) == (
+        [],
+        {},
+        len(report.batch.suspect_rows),
+    )
+    assert "expect: relabel" in expected.notes[0]
 
 
 # Sentences

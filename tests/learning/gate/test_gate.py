@@ -130,6 +130,17 @@ def test_labels_without_a_rule_of_their_own_are_rejected_as_shuffled() -> None:
     assert not fired(reconciled)
 
 
+def test_labels_that_change_on_purpose_are_stopped_by_every_rule_but_2_to_4() -> None:
+    assert fired(against(92)) == {2: Severity.REJECTED, 4: Severity.HELD}
+    expected = replace(against(92), relabels=True)
+    assert not fired(expected)
+    assert rule(expected, 2).why.endswith("That was expected: labels change on purpose.")
+    assert expected.contradiction is not None
+    shuffled = replace(expected, contradiction=replace(expected.contradiction, learner=SHUFFLED))
+    assert fired(shuffled) == {1: Severity.REJECTED}
+    assert 5 in fired(replace(harm(61, 8), relabels=True))
+
+
 def test_one_label_alone_cannot_look_shuffled() -> None:
     assert not needs_learner(Contradiction(30, 30, 0.05, labels=1), POLICY)
     assert needs_learner(Contradiction(30, 30, 0.05, labels=2), POLICY)

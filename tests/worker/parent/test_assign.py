@@ -30,6 +30,18 @@ def ids(runtime: Runtime) -> list[str]:
         return [store_batch(runtime, session, seed=k).id for k in range(4)]
 
 
+def test_what_its_sender_expects_goes_with_an_update_and_its_challenger(runtime: Runtime, ids: list[str]) -> None:
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        update = learn(session, digits, ids[:1])
+        update.expect = "relabel"
+        assert updates.challenge(session, digits, update, RIDGE, "why").expect == "relabel"
+    with runtime.database.reading() as session:
+        order = assignment(runtime, session, claimed(runtime))
+    assert order is not None
+    assert order.relabels
+
+
 def ordered(runtime: Runtime, names: Sequence[str], kind: UpdateKind = UpdateKind.LEARN) -> Assignment | None:
     with runtime.database.writing() as session:
         digits = models.get(session, "digits")
