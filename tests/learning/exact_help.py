@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.contract.inputs import RangeScale, VectorInput
-from service.learning.data.rows import FeatureRows, make_rows
+from service.learning.data.rows import FeatureRows
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import identity_network
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.lifts import make_lift
+from tests.updating import make_rows
 
 SECRET = b"a secret of tests"
 VECTOR = VectorInput(kind="vector", size=5, scale=RangeScale(range=(0, 1)))

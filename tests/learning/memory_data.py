@@ -15,7 +15,7 @@ from service.contract.targets import ClassTarget, Target
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.learned_values import LearnedValues
-from service.learning.data.rows import Array, FeatureRows, Rows, bounded, make_rows
+from service.learning.data.rows import Array, FeatureRows, Rows, bounded
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up, with_bounded_rows
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.ledger import Ledger
@@ -23,6 +23,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.method import Learned, Method
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
+from tests.updating import make_rows
 
 SECRET = b"a secret of tests"
 

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.tables import TableInput, value_code
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from tests.learning.memory_data import SECRET
 from tests.learning.number_streams import number_rows
+from tests.updating import make_rows
 
 Floats = NDArray[np.float64]
 

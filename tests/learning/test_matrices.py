@@ -9,14 +9,14 @@ import pytest
 
 from service.contract.inputs import Architecture, VectorInput
 from service.learning import matrices
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from service.learning.evaluation.answers import Answers
 from service.learning.evaluation.examine import Candidate, Context
 from service.learning.evaluation.version_answers import softmax
 from service.learning.methods import resolve
 from service.learning.run import Run
-from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
+from tests.updating import make_rows, run_update
 
 WIDTH = 16
 

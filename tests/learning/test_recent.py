@@ -13,7 +13,7 @@ from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from service.learning.evaluation.assessment import Past
 from service.learning.evaluation.examine import Context
 from service.learning.gate.measurements import Contradiction, Harm, Measured
@@ -22,9 +22,9 @@ from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.statistics import Paired
-from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
 from tests.learning.samples import digits
+from tests.updating import make_rows, run_update
 
 INPUT = VectorInput(kind="vector", size=64, scale=RangeScale(range=(0, 16)))
 SECRET = b"a stream that moves"

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from service.contract.inputs import Architecture, VectorInput
-from service.learning.data.rows import make_rows
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
 from service.registry.sql.database import migrate
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
+from tests.updating import make_rows
 
 SPEC = VectorInput(kind="vector", size=2)
 LATER: dict[str, dict[str, dict[str, Any]]] = {

@@ -11,7 +11,7 @@ import pytest
 from service.contract.enums import Retention
 from service.contract.requests import PatchModel
 from service.learning.data.memory import remember
-from service.learning.data.rows import FeatureRows, Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.sums import Sums
@@ -22,6 +22,7 @@ from service.storage.artifacts import exam_area, model_area
 from service.upkeep import gc, retention
 from service.worker.parent import erasure
 from tests.registry.facts import learn, model, promoted
+from tests.updating import make_rows
 
 AREA = model_area(1)
 ROWS = 30

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from service.errors import Conflict, Erased, NotFound
-from service.learning.data.rows import FeatureRows, make_rows
+from service.learning.data.rows import FeatureRows
 from service.learning.data.serialization import pack, pack_rows
 from service.learning.ledger.sums import Sums
 from service.registry import batches, ledger, models, versions
@@ -19,6 +19,7 @@ from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.upkeep.verify import Damaged, named_files, verify
 from tests.registry.facts import arrival, learn, made, model
+from tests.updating import make_rows
 
 SPACE = "5" * 64
 

@@ -14,7 +14,6 @@ from service.contract.enums import Interference, Outcome, UpdateKind
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, Cost, GateReport, NewClassesScore, OldClasses, Pair, Report, Rule
-from service.learning.data.rows import make_rows
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
@@ -24,6 +23,7 @@ from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.worker.assignment import Assignment, Entry, Places, Result, Shard, Step
 from tests.registry.facts import LEASE
+from tests.updating import make_rows
 
 SPACE = "5" * 64
 COST = Cost(

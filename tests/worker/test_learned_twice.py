@@ -13,7 +13,6 @@ from sqlalchemy import text
 
 from service.contract.enums import UpdateKind
 from service.errors import Busy, Cancelled, DiskFull
-from service.learning.data.rows import make_rows
 from service.learning.data.serialization import pack_rows
 from service.learning.run import no_check, no_progress
 from service.registry import batches, leases, models, updates
@@ -27,6 +26,7 @@ from service.worker.child.train import Executor
 from service.worker.parent import assign
 from service.worker.parent.publish import finish_lost, publish
 from tests.registry.facts import model, retract
+from tests.updating import make_rows
 from tests.worker.made import claimed
 
 RIDGE, AUTO = {"name": "ridge", "lift": "none"}, {"name": "auto"}

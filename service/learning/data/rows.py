@@ -235,18 +235,6 @@ class Known:
     targets: Floats | None = None
 
 
-def make_rows(
-    batch: str,
-    inputs: Array,
-    labels: Sequence[str],
-    secret: bytes,
-    source: str | None = None,
-    learning_rows: Mapping[str, int] | None = None,
-) -> Rows:
-    """Makes a batch of rows that fall by their bytes."""
-    return rows_of(batch, inputs, labels, secret, Known(source, learning_rows or {}))
-
-
 def rows_of(batch: str, inputs: Array, labels: Sequence[str], secret: bytes, known: Known) -> Rows:
     """Makes the rows of a batch as they are stored, with hashes, folds and lent rows."""
     hashes = row_hashes(inputs, secret)

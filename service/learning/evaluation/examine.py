@@ -1,4 +1,9 @@
-"""Examines a version: base, candidate and yardstick answer the same rows, and the gate judges."""
+"""Examines a version: base, candidate and yardstick answer the same rows, and the gate judges.
+
+Harm is measured on trusted rows, by heads that never saw a judging fold; gain on the update's own rows, out of fold.
+The ledger in which the batch is examined is the version's own feature space while that stands still; where training
+moves the backbone it is the scaled input.
+"""
 
 from __future__ import annotations
 

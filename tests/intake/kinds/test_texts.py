@@ -19,8 +19,8 @@ from service.intake.json_body import LEFT_RAW_BYTES, read_object
 from service.intake.kinds.rows import read_row, read_rows
 from service.intake.kinds.texts import BEYOND_MARKS, MOST_MARKS
 from service.learning.data.row_hash import canonical_rows, content_digest, row_hashes
-from service.learning.data.rows import make_rows
 from service.learning.data.serialization import pack_rows, unpack_rows
+from tests.updating import make_rows
 
 TEXT = TextInput(kind="text", length=20)
 SECRET = b"secret"

@@ -20,10 +20,10 @@ from service.learning.methods import METHODS, resolve
 from service.learning.network.network import build
 from service.learning.retraction import blank
 from service.learning.run import Run
-from service.learning.update import run_update
 from service.serving.predictor import Predictor
 from tests.learning.backbones.made import IMAGE, LITE, TEXT, TINY, files_of
 from tests.learning.memory_data import Stream
+from tests.updating import run_update
 
 RIDGE = METHODS["ridge"]
 PHRASES = {

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from service.learning.data.memory import herd, quotas, remember
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from tests.learning.memory_data import SECRET, Stream
 from tests.learning.samples import SPEC, digits
+from tests.updating import make_rows
 
 
 def batch(name: str, start: int, n: int) -> Rows:

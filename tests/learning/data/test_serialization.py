@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from service.errors import CorruptArtifact
-from service.learning.data.rows import make_rows
 from service.learning.data.serialization import digest, pack, pack_rows, pack_shard, unpack, unpack_rows, unpack_shard
+from tests.updating import make_rows
 
 TENSORS = {"b": np.arange(6, dtype=np.int16).reshape(2, 3), "a": np.float64(2.5), "none": np.zeros((0, 4), np.float32)}
 META = {"z": [1, None], "a": {"é": True}}

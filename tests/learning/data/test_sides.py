@@ -19,24 +19,14 @@ from service.contract.inputs import (
     TextInput,
     VectorInput,
 )
-from service.learning.data.rows import (
-    EXAM_ROWS,
-    KIN_ROWS,
-    Array,
-    Known,
-    Rows,
-    bounded,
-    distinct,
-    make_rows,
-    rows_of,
-)
+from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, Array, Known, Rows, bounded, distinct, rows_of
 from service.learning.data.serialization import pack_rows, unpack, unpack_rows
 from service.learning.data.sides import FINEST, Folding, parted, settle, spreads
 from service.learning.evaluation.examine import Context
 from service.learning.methods import resolve
 from service.learning.run import Run
-from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
+from tests.updating import make_rows, run_update
 
 SECRET = b"secret"
 DIGITS, NUMBERS = (np.asarray(part) for part in load_digits(return_X_y=True))

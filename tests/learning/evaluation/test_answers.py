@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from service.learning.evaluation.answers import (
     Answers,
     calibration_error,
@@ -14,6 +14,7 @@ from service.learning.evaluation.answers import (
 )
 from service.learning.evaluation.assessment import Correctness
 from service.learning.statistics import Paired
+from tests.updating import make_rows
 
 
 def rows(labels: str, batch: str = "bat_1") -> Rows:

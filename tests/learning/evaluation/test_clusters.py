@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, make_rows
+from service.learning.data.rows import FeatureRows
 from service.learning.evaluation.answers import Answers
 from service.learning.evaluation.clusters import clusters
 from service.learning.evaluation.evidence import Evidence
 from service.learning.ledger.sums import Sums
+from tests.updating import make_rows
 
 
 def sizes(places: list[int], labels: str, answers: str) -> list[int]:

@@ -7,13 +7,14 @@ import pytest
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
-from service.learning.data.rows import FeatureRows, make_rows
+from service.learning.data.rows import FeatureRows
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
 from service.learning.evaluation.familiarity import WIDTH, is_familiar
 from service.learning.exact.solve import Head, solve_ridge
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
+from tests.updating import make_rows
 
 POLICY = GatePolicy()
 SHIFT = 6

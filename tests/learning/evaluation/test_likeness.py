@@ -9,12 +9,13 @@ import pytest
 
 from service.contract.policy import GatePolicy, Renames
 from service.contract.report import Cost
-from service.learning.data.rows import Bools, Rows, make_rows
+from service.learning.data.rows import Bools, Rows
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment
 from service.learning.evaluation.evidence import Evidence
 from service.learning.evaluation.likeness import likeness, of_its_own
 from service.learning.gate.measurements import Likeness
+from tests.updating import make_rows
 
 COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)
 POLICY = GatePolicy(renames=Renames(min_rows=2, min_sure=2, many_rows=4))

@@ -11,7 +11,7 @@ import pytest
 from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
-from service.learning.data.rows import FeatureRows, Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment, Correctness, Past, remember
 from service.learning.evaluation.report import assess
@@ -20,6 +20,7 @@ from service.learning.gate.verdicts import promoted, verdict_sentence
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.wording import listed, points
+from tests.updating import make_rows
 
 COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)
 

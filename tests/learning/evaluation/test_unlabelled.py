@@ -8,12 +8,12 @@ import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import MethodRefused
-from service.learning.data.rows import Array, make_rows
+from service.learning.data.rows import Array
 from service.learning.evaluation.examine import Candidate, Context
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
-from service.learning.update import run_update
 from tests.learning.memory_data import SECRET, MemoryData
+from tests.updating import make_rows, run_update
 
 SPEC = VectorInput.model_validate({"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}})
 

@@ -24,7 +24,7 @@ from service.contract.inputs import (
     VectorInput,
 )
 from service.errors import Cancelled, MethodRefused
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard
 from service.learning.exact import lift_choice
 from service.learning.exact.solve import ABSENT, solve_ridge
@@ -37,6 +37,7 @@ from service.learning.network.network import build, fresh, layout_of, parts_of
 from service.learning.run import Run
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData, Stream
+from tests.updating import make_rows
 
 METHODS = {"ridge": ridge.METHOD, "lda": lda.METHOD}
 NAMED = {"lift": "relu", "width": 24}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import ImageInput, InputSpec, RangeScale, VectorInput
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from service.learning.exact import lift_choice
 from service.learning.exact.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
 from service.learning.exact.ridge_solver import Ridge
@@ -17,6 +17,7 @@ from service.learning.network.input_scale import scale_for
 from service.learning.network.lifts import candidate_lifts
 from service.learning.run import Run
 from tests.learning.exact_help import SECRET, VECTOR
+from tests.updating import make_rows
 
 PLANE = VectorInput(kind="vector", size=2, scale=RangeScale(range=(-1, 1)))
 SOLVER = Ridge(0.25)

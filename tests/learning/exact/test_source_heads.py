@@ -10,7 +10,7 @@ import pytest
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture
 from service.errors import InvalidContent
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard
 from service.learning.evaluation.examine import Context
 from service.learning.exact.source_heads import LEAST_ROWS
@@ -20,13 +20,13 @@ from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.imported import Foreign, imported
 from service.learning.run import Run
-from service.learning.update import run_update
 from service.serving.answers import predict
 from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Predictor
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData
+from tests.updating import make_rows, run_update
 
 NAMED = {"lift": "none"}
 EXACT = pytest.mark.parametrize("method", [ridge.METHOD, lda.METHOD])

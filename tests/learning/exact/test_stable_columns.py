@@ -8,8 +8,8 @@ import torch
 from service.learning.evaluation.examine import Context
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
-from service.learning.update import run_update
 from tests.learning.samples import accuracy, digits, logits, stream
+from tests.updating import run_update
 
 RIDGE, NET = METHODS["ridge"], METHODS["fine_tune"]
 

@@ -19,8 +19,8 @@ from service.learning.evaluation.examine import Context
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
+from tests.updating import run_update
 
 INPUT = VectorInput(kind="vector", size=64)
 METHOD, PARAMS = resolve({"name": "ridge", "lift": "relu", "width": 256})

@@ -13,13 +13,12 @@ from sklearn.datasets import load_digits
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import Report
-from service.learning.data.rows import make_rows
 from service.learning.evaluation.assessment import Past
 from service.learning.evaluation.examine import Context
 from service.learning.methods import resolve
 from service.learning.run import Run
-from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
+from tests.updating import make_rows, run_update
 
 INPUT = VectorInput(kind="vector", size=64)
 METHOD, PARAMS = resolve({"name": "ridge", "lift": "relu", "width": 128})

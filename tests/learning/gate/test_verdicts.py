@@ -14,13 +14,13 @@ from sklearn.datasets import load_digits
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.report import Report
-from service.learning.data.rows import Rows, make_rows
+from service.learning.data.rows import Rows
 from service.learning.evaluation.examine import Context
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
+from tests.updating import make_rows, run_update
 
 SEEDS = range(20)
 BASE_ROWS = 400

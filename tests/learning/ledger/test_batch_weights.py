@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.contract.inputs import Architecture
-from service.learning.data.rows import FeatureRows, Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.exact.decay import choose_decay
 from service.learning.exact.ridge_solver import Ridge
@@ -31,6 +31,7 @@ from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream, in_space
+from tests.updating import make_rows
 from tests.worker.made import assignment
 
 NAMED = {"lift": "relu", "width": 24}

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
-from service.learning.data.rows import make_rows
 from service.learning.ledger.sums import Sums
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.growth import grow_head, matrix, merge, new_neck, next_part
@@ -16,6 +15,7 @@ from service.learning.network.network import Network, fresh
 from service.learning.training.frame import NORM, Frame, Framed
 from tests.learning.memory_data import SECRET
 from tests.learning.samples import digits
+from tests.updating import make_rows
 
 
 def network(classes: int = 5, inputs: int = 17) -> Network:

@@ -9,15 +9,15 @@ import torch
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import InvalidContent, MethodRefused
 from service.learning.auto import auto
-from service.learning.data.rows import Array, make_rows
+from service.learning.data.rows import Array
 from service.learning.evaluation.examine import Candidate, Context
 from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
 from service.learning.run import Run
-from service.learning.update import run_update
 from service.serving.predictor import Predictor
 from tests.learning.memory_data import SECRET, MemoryData
+from tests.updating import make_rows, run_update
 
 SPEC = VectorInput.model_validate({"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}})
 MLP = Architecture(backbone=MlpBackbone(name="mlp", hidden=[16]))

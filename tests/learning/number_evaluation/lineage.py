@@ -19,9 +19,9 @@ from service.learning.methods import resolve
 from service.learning.number_evaluation.assessment import NumberPast, Tested
 from service.learning.number_evaluation.examine import NumberContext
 from service.learning.run import Run
-from service.learning.update import run_update
 from tests.learning.memory_data import MemoryData
 from tests.learning.number_streams import NumberStream
+from tests.updating import run_update
 
 
 class Lineage(NumberStream):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.learning.data.rows import FeatureRows, Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
@@ -20,6 +20,7 @@ from service.worker.child import stored_data
 from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, space
+from tests.updating import make_rows
 from tests.worker.made import assignment
 
 AREA = model_area(1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture
-from service.learning.data.rows import FeatureRows, Rows, make_rows
+from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.entry import SummedEntry
@@ -23,6 +23,7 @@ from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, space
 from tests.learning.memory_data import MemoryData
+from tests.updating import make_rows
 from tests.worker.made import assignment
 
 AREA, BATCHES = model_area(1), 20
