@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from service.contract.requests import LONGEST_GROUP, LONGEST_NAME
+from service.contract.strict import NO_UNSEEN, has_unseen
 from service.errors import InvalidContent
 
 GROUP_NAME = f"The name of a group is text of 1 to {LONGEST_GROUP} characters; null stands for a row in none."
@@ -14,7 +15,7 @@ refused unread, for to put k combining marks in order takes k x k steps."""
 
 
 def clean_class_name(name: str, pointer: str) -> str:
-    """A class name in NFC, trimmed: 1 to 200 characters, no control, format or surrogate ones.
+    """A class name in NFC, trimmed: 1 to 200 characters, none that nobody sees.
 
     Raises InvalidContent.
     """
@@ -42,7 +43,7 @@ def _cleaned(name: str, subject: str, pointer: str) -> str:
 
 
 def clean_group_name(name: str, pointer: str) -> str:
-    """A group name in NFC: 1 to 200 characters, no control, format or surrogate ones. Raises InvalidContent.
+    """A group name in NFC: 1 to 200 characters, none that nobody sees. Raises InvalidContent.
 
     Blanks at its ends stay: the folds of the rows of earlier batches depend on them.
     """
@@ -53,9 +54,9 @@ def clean_group_name(name: str, pointer: str) -> str:
 
 
 def _check_characters(name: str, subject: str, pointer: str) -> None:
-    """Raises InvalidContent for characters that nobody sees, or that reorder the text around them."""
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in name):
-        raise InvalidContent.at(pointer, f"{subject} has no control, format or surrogate characters. Remove them.")
+    """Raises InvalidContent for characters that nobody sees."""
+    if has_unseen(name):
+        raise InvalidContent.at(pointer, f"{subject} {NO_UNSEEN}. Remove them.")
 
 
 def _too_long(subject: str, pointer: str) -> InvalidContent:

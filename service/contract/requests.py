@@ -6,18 +6,27 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from service.contract.enums import Expect, KeyScope, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
-from service.contract.strict import Listed, Strict
+from service.contract.strict import NO_UNSEEN, Listed, Strict, has_unseen
 from service.contract.target_columns import with_places
 from service.contract.targets import TARGET, ClassTarget, Level, Target, Yardstick
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
 LONGEST_SOURCE = 200
+
+
+def _seen(source: str) -> str:
+    if has_unseen(source):
+        raise ValueError(f"source {NO_UNSEEN}")
+    return source
+
+
+Source = Annotated[str, Field(max_length=LONGEST_SOURCE), AfterValidator(_seen)]
 LONGEST_GROUP = 200
 """Most characters of the name of a group of rows."""
 MOST_ROWS = 1_000_000
@@ -221,7 +230,7 @@ class CreateBatch(Strict):
     labels: Labels | None = None
     targets: Targets | None = None
     groups: Groups
-    source: str | None = Field(default=None, max_length=LONGEST_SOURCE, description="Where the rows come from.")
+    source: Source | None = Field(default=None, description="Where the rows come from.")
     new_classes: NewClasses = NewClasses.REFUSE
     new_values: NewValues | None = Field(
         default=None, description="Of open categories of a table: take or refuse; by default as each column says."
@@ -250,7 +259,7 @@ class CreateUpdate(Strict):
     labels: Labels | None = None
     targets: Targets | None = None
     groups: Groups
-    source: str | None = Field(default=None, max_length=LONGEST_SOURCE)
+    source: Source | None = None
     new_classes: NewClasses = NewClasses.REFUSE
     new_values: NewValues | None = Field(
         default=None, description="Of open categories of a table: take or refuse; by default as each column says."

@@ -3,6 +3,8 @@ such values are read once they are stored."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -12,6 +14,24 @@ T = TypeVar("T")
 
 Listed = Annotated[list[T], Field(fail_fast=True)]
 """A list of which the first fault alone is reported: each takes five hundred times the text of the item."""
+
+
+NO_UNSEEN = "has no control, format or invisible characters"
+"""What a name is told that has any; see `has_unseen`."""
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U0001d159\U000e0000-\U000e00ff"
+    "\U000e01f0-\U000e0fff]|^[\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+"""Letters and symbols without a picture: those that Unicode says may be ignored (Default_Ignorable_Code_Point), and
+blank ones. Selectors of a variant are taken behind the character that they vary, as in many an emoji."""
+
+
+def has_unseen(name: str) -> bool:
+    """Whether a name has characters that nobody sees, or that reorder the text around them: two names that look the
+    same would be two."""
+    if name.isascii() and name.isprintable():
+        return False
+    return bool(_BLANK.search(name)) or any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in name)
 
 
 class Strict(BaseModel):

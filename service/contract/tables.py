@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from service.contract.enums import NewValues
-from service.contract.strict import Listed, Strict
+from service.contract.strict import NO_UNSEEN, Listed, Strict, has_unseen
 
 MOST_COLUMNS = 1000
 """Most columns of a table."""
@@ -46,8 +46,8 @@ def _cleaned(subject: str) -> Callable[[str], str]:
         cleaned = value_text(name)
         if not cleaned:
             raise ValueError(f"{subject} is not blank")
-        if any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in cleaned):
-            raise ValueError(f"{subject} has no control, format or surrogate characters")
+        if has_unseen(cleaned):
+            raise ValueError(f"{subject} {NO_UNSEEN}")
         return cleaned
 
     return clean

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -95,6 +95,7 @@ class _Prediction:
     def __init__(self, fast_path: FastPath, request: Request, loaded: Loaded) -> None:
         self._fast_path, self._request, self._loaded = fast_path, request, loaded
         self._options, self._names = USUAL, NO_NAMES
+        self._notes: Sequence[str] = ()
         request.pending = self
         fast_path.open_requests += 1
 
@@ -107,7 +108,8 @@ class _Prediction:
             until = prediction_bodies.deadline(scope)
             question = prediction_bodies.read_at_once(scope, bytes(request.body), loaded)
             if question is not None:
-                self._options, self._names = loaded.settled(question.options), question.names
+                self._options = loaded.settled(question.options)
+                self._names, self._notes = question.names, question.notes
         except Busy as busy:
             self.refuse(busy)
             return
@@ -133,7 +135,7 @@ class _Prediction:
         if self._request.connection.congested:
             self._decline()
         else:
-            self._write(Answer(self._loaded, result, self._options, self._names))
+            self._write(Answer(self._loaded, result, self._options, self._names, self._notes))
 
     def set_exception(self, exception: Exception, /) -> None:
         """Refuses a question that is too late; the application reports faults of the rows."""

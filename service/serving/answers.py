@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -22,12 +22,13 @@ PIECE = 256
 @dataclass(eq=False)
 class Answer:
     """What one version answers to n rows, as these options asked. `names`: values of open categories in the rows, of a
-    table, by their code."""
+    table, by their code; `of_file`: notes on the file that they came in."""
 
     loaded: Loaded
     answers: RowAnswers
     options: PredictOptions = USUAL
     names: ValueNames = field(default_factory=dict)
+    of_file: Sequence[str] = ()
 
     @property
     def version(self) -> int:
@@ -70,7 +71,7 @@ class Answer:
     def notes(self) -> list[str]:
         """What is odd about the rows."""
         predictor = self.loaded.predictor
-        notes = outside_range(predictor.input) if self.answers.outside else []
+        notes = [*self.of_file, *(outside_range(predictor.input) if self.answers.outside else [])]
         return notes + unlearned(self.names, predictor.known, predictor.input, self.version) if self.names else notes
 
 

@@ -152,7 +152,6 @@ REFUSED = [
     ("rents/batches?target=price", "/inputs", '"house"'),
     ("rents/batches?target=prise&group=house", "/target", '"price"'),
     ("rents/batches?group=house", "/target", "?target=NAME"),
-    ("plans/predictions", "/inputs", '"price", "house"'),
     ("plans/predictions?target=price", "", "target is not known"),
 ]
 
@@ -194,6 +193,10 @@ def test_rows_of_a_file_are_predicted_as_those_of_json(rents: Api) -> None:
     answer = send(rents, "plans/predictions?top=2", text)
     assert answer.status_code == 200, answer.text
     assert answer.json() == rents.ok("POST", "/v1/models/plans/predictions", {"inputs": ROWS, "top": 2})
+    note = '"price", "house" are no columns of plans, and left out.'
+    assert send(rents, "plans/predictions?top=2", TEXT).json() == {**answer.json(), "notes": [note]}
+    lacking = send(rents, "plans/predictions", TEXT.replace("rooms", "room"))
+    assert (lacking.status_code, pointers(lacking)) == (422, ["/inputs"])
     wrong = send(rents, "plans/predictions", text.replace("3.5", "-"))
     assert (wrong.status_code, pointers(wrong)) == (422, ["/inputs/1/rooms"])
     assert 'Line 3, column "rooms": - is no number. Leave the cell empty' in wrong.json()["detail"]
@@ -253,6 +256,7 @@ def test_the_reading_process_says_what_a_handler_says(rents: Api, monkeypatch: p
     cases += [("rents/updates?target=price&group=house", text) for text, _, _ in FAULTS]
     cases += [
         ("plans/predictions?top=2", asked),
+        ("plans/predictions", TEXT),
         ("plans/predictions", asked.replace("3.5", "-")),
         ("digits/batches", "a"),
     ]

@@ -53,6 +53,7 @@ def test_the_same_rows_again_are_the_same_batch(api: Api) -> None:
     ("body", "pointer"),
     [
         ({"inputs": [[1, 2, 3]], "labels": []}, "/labels"),
+        ({"inputs": [[1, 2, 3]], "labels": ["a"], "source": "shop\u2800"}, "/source"),
         ({"inputs": [], "labels": []}, "/inputs"),
         ({"inputs": [[1, 2]], "labels": ["a"]}, "/inputs/0"),
         ({"inputs": [1, 2, 3], "labels": ["a"]}, "/inputs"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -53,11 +53,13 @@ T = TypeVar("T")
 
 
 class Question(NamedTuple):
-    """The rows of a prediction, and how to answer them. `names`: values of open categories in them, of a table."""
+    """The rows of a prediction, and how to answer them. `names`: values of open categories in them, of a table;
+    `notes`: what the answer says of them."""
 
     rows: Rows
     options: PredictOptions = USUAL
     names: ValueNames = NO_NAMES
+    notes: Sequence[str] = ()
 
 
 class PredictMembers(msgspec.Struct, forbid_unknown_fields=True):
@@ -128,7 +130,7 @@ def _read_file(scope: Scope, body: bytes, loaded: Loaded) -> Question:
     options = options_of_query(scope["query_string"])
     table = read_csv([body], table_of(loaded.input, loaded.model), Meant(), loaded.model)
     check_added_back(table.named.rows, loaded, places=lambda: table.places)
-    return Question(table.named.rows, options, table.named.names)
+    return Question(table.named.rows, options, table.named.names, table.notes)
 
 
 def read_question(data: bytes, loaded: Loaded) -> Question:

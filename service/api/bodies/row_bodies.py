@@ -322,8 +322,8 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
         options = options_of_query(scope["query_string"])
     if media == CSV:
         spec = table_of(loaded.input, loaded.model).model_dump(mode="json")
-        await shared.reader.wait(spooled, "read asked file", spec=spec, model=loaded.model)
-        return await _named(spooled, options, loaded)
+        report = await shared.reader.wait(spooled, "read asked file", spec=spec, model=loaded.model)
+        return (await _named(spooled, options, loaded))._replace(notes=report["notes"])
     if media in READERS:
         rows = await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model)
         return Question(rows, options)

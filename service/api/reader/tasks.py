@@ -188,7 +188,7 @@ def read_asked_file(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]
     save_rows(folder, table.named.rows)
     _save_places(folder, table.places)
     _save_names(folder, table.named)
-    return {"rows": len(table.named.rows)}
+    return {"rows": len(table.named.rows), "notes": table.notes}
 
 
 def _table(folder: Path, spec: InputSpec, meant: Meant, model: str) -> CsvTable:

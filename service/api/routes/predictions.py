@@ -78,13 +78,13 @@ async def answered(
     Raises NotLive, InvalidContent, Busy, DeadlinePassed, SenderGone.
     """
     check_knows(loaded)
-    batcher, (inputs, options, names) = shared.batcher, question
+    batcher, (inputs, options, names, notes) = shared.batcher, question
     batcher.admit(loaded.predictor, len(inputs))
     waiting = batcher.ask(loaded.predictor, inputs, options, until)
     try:
         if batcher.crowded:
             await unless_gone(waiting, receive)
-        return Answer(loaded, await waiting, options, names)
+        return Answer(loaded, await waiting, options, names, notes)
     except NotFinite as fault:
         raise not_finite(fault.row, fault.place, loaded.input) from None
 
@@ -134,7 +134,7 @@ ROWS_ALONE = {
     NPY: "A numpy file: float32, float64 or uint8, (rows, ...).",
     PNG: "One image, for a model of images.",
     JPEG: "One image, for a model of images.",
-    CSV: "Rows of a table in UTF-8, without their target: a line of column names in any order, then a row a line.",
+    CSV: "Rows of a table in UTF-8: a line of column names in any order, then a row a line.",
 }
 
 

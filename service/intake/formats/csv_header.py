@@ -51,13 +51,15 @@ class Header:
 
     def __init__(self, line: int, header: Sequence[str], spec: TableInput, meant: Meant, model: str) -> None:
         self.names = [value_text(name) for name in header]
-        self._line = line
+        self._line, self._learned = line, meant.target is not None
         self._check_names(spec)
         self._check_any(spec, model)
         self.targets = self._targets(spec, meant)
         self.group = self._group(spec, meant)
         others = {*self.targets, *([] if self.group is None else [self.group])}
         self._check_columns({name for name in self.names if name not in others}, spec, model)
+        known = others.union(spec.places)
+        self.left_out = tuple(name for name in self.names if name not in known)
 
     def _check_names(self, spec: TableInput) -> None:
         if self.names[0].lower().startswith("sep=") and len(self.names) <= 2:
@@ -125,11 +127,12 @@ class Header:
             raise InvalidContent.at(f"/{member}", f"The header has no column {quoted(name)}.{also}")
 
     def _check_columns(self, names: set[str], spec: TableInput, model: str) -> None:
-        """Raises InvalidContent unless these are the columns of the model."""
+        """Raises InvalidContent unless these are the columns of the model. Rows to be predicted may have more, such as
+        the target: where none is missing, none is taken for another."""
         missing = [name for name in spec.places if name not in names]
         unknown = [name for name in self.names if name in names and name not in spec.places]
         sentences = []
-        if unknown:
+        if unknown and (missing or self._learned):
             near = near_matches(unknown[:NAMED], spec.places)
             meant = [name for names in near.values() for name in names[:1]]
             sentences.append(

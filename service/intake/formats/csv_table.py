@@ -27,7 +27,7 @@ from service.intake.formats.csv_cells import (
     named,
     number_of,
 )
-from service.intake.formats.csv_header import Header, Meant, quoted
+from service.intake.formats.csv_header import Header, Meant, listed, quoted
 from service.intake.formats.csv_lines import ONE_LINE, records_of, refused_at
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
 from service.intake.kinds.brought_values import TAKE
@@ -74,13 +74,15 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class CsvTable:
-    """named: the rows [n, columns] · targets: NaN where one is not known; labels and groups: None."""
+    """named: the rows [n, columns] · targets: NaN where one is not known; labels and groups: None · notes: on columns
+    that were left out."""
 
     named: Named
     places: Places
     labels: list[str | None] | None = None
     targets: Floats | None = None  # [n, k]
     groups: list[str | None] | None = None
+    notes: Sequence[str] = ()
 
 
 def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str) -> CsvTable:
@@ -96,7 +98,7 @@ def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str
         if not checked.breaks and len(cells) > len(spec.columns) + meant.columns:
             raise InvalidContent.at("", ONE_LINE) from None
         raise
-    reading = _Reading(header, spec, meant)
+    reading = _Reading(header, spec, meant, model)
     try:
         for line, cells, length in records:
             reading.add(line, cells, length)
@@ -125,8 +127,8 @@ class _Checked:
 class _Reading:
     """Rows that were read so far, and those that wait to be read together."""
 
-    def __init__(self, header: Header, spec: TableInput, meant: Meant) -> None:
-        self._header, self._meant = header, meant
+    def __init__(self, header: Header, spec: TableInput, meant: Meant, model: str) -> None:
+        self._header, self._meant, self._model = header, meant, model
         self._spec, self._columns = spec, len(spec.columns)
         self._waiting: list[list[str]] = []
         self._characters = 0
@@ -205,7 +207,13 @@ class _Reading:
             self._labels if word == LABELS else None,
             np.frombuffer(self._targets).reshape(n, -1) if word == TARGETS else None,
             self._groups if header.group is not None else None,
+            self._notes(),
         )
+
+    def _notes(self) -> list[str]:
+        more = self._header.left_out
+        are = "are no columns" if len(more) > 1 else "is no column"
+        return [f"{listed(more)} {are} of {self._model}, and left out."] if more else []
 
     def _check_whole(self, targets: Floats, first: int) -> None:
         """Raises InvalidContent for a row of which some targets are known and others not."""

@@ -85,11 +85,16 @@ def read_number(cell: Any) -> float:
         raise CellFault(f"This number is beyond {LARGEST_CELL:g} on either side of 0. Take a larger unit.")
     if cell is None:
         return MISSING
-    if kind is str and _PLAIN.fullmatch(cell[:SHOWN]):
-        raise CellFault(f"{quoted_cell(cell)} is text: a number is due, without quotes, or null where it is missing.")
     if kind is str:
-        raise CellFault(no_number(cell))
+        raise CellFault(text_for_number(cell))
     raise CellFault(f"This is {word(cell)}: a number is due, or null where it is missing.")
+
+
+def text_for_number(text: str) -> str:
+    """The sentence about a JSON text in the place of a number."""
+    if _PLAIN.fullmatch(text[:SHOWN]):
+        return f"{quoted_cell(text)} is text: a number is due, without quotes, or null where it is missing."
+    return no_number(text)
 
 
 def quoted_cell(text: str) -> str:

@@ -18,7 +18,8 @@ NAMED = 10
 """Unknown labels that an answer names."""
 TO_ADD = f"To add new classes, {ALLOW[0]}."
 NUMBER_MODEL = 'make the model with "target": {"kind": "number"}.'
-NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+NUMBER = re.compile(r"[-+]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][-+]?[0-9]+)?")
+"""A number, with a point or a comma before its decimals."""
 LEAST_NUMBERS, DIFFERENT = 20, 0.9
 """From so many labels on, with such a share of different ones, numbers with fractions are no names of classes."""
 
@@ -46,7 +47,9 @@ class Labels:
         different = len(self.places)
         if self.labelled < LEAST_NUMBERS or different < DIFFERENT * self.labelled:
             return None
-        if not all(map(NUMBER.fullmatch, self.places)) or all(float(name).is_integer() for name in self.places):
+        if not all(map(NUMBER.fullmatch, self.places)):
+            return None
+        if all(float(name.replace(",", ".")).is_integer() for name in self.places):
             return None
         count = f"All {different:,}" if different == self.labelled else f"{different:,} of {self.labelled:,}"
         return f"{count} labels differ and are numbers. Is a number predicted? Then {NUMBER_MODEL}"

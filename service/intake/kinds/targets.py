@@ -5,7 +5,6 @@ Good targets become numbers without a Python step a number; only faulty ones, an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +16,10 @@ from service.contract.targets import LARGEST_TARGET, NumberTarget
 from service.errors import InvalidContent
 from service.intake.formats.fast_json import read_floats, read_wide
 from service.intake.json_body import TARGETS, read_value
+from service.intake.kinds.cells import text_for_number
 from service.intake.kinds.numbers import word
 
 Floats = NDArray[np.float64]
-
-WITH_COMMA = re.compile(r"\s*[-+]?[\d.,' ]*\d,\d[\d.,' ]*")
-"""A number with a comma: as the decimal mark, or between thousands."""
 
 
 def read_targets(targets: msgspec.Raw | Sequence[Any] | Floats, rows: int, target: NumberTarget) -> Floats:
@@ -111,11 +108,9 @@ def _number(value: Any, at: str, row: int) -> float:
             return float(value)
         except OverflowError:
             return float("inf")  # beyond what is taken, and refused as such
+    if isinstance(value, str):
+        raise InvalidContent.at(at, f"Target {row + 1}: {text_for_number(value)}")
     remedy = "a number is due, or null in place of the row's target."
     if value is None:
         remedy = "null stands in place of the whole row's target."
-    elif isinstance(value, str):
-        remedy = "a number is due, without quotes, with a decimal point, no comma: 12.5."
-        if not WITH_COMMA.fullmatch(value[:100]):
-            remedy = "a number is due, without quotes, or null."
     raise InvalidContent.at(at, f"Target {row + 1} has {word(value)}: {remedy}")

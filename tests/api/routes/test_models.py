@@ -19,11 +19,11 @@ VECTOR = {"kind": "vector", "size": 3}
 
 
 def test_a_model_is_made_and_found(api: Api) -> None:
-    made = api("POST", "/v1/models", {"name": "letters", "input": VECTOR, "classes": ["a", " b "]})
+    made = api("POST", "/v1/models", {"name": "letters", "input": VECTOR, "classes": ["a", " b ", "\u2764\ufe0f"]})
     assert made.status_code == 201
     assert made.headers["location"] == "/v1/models/letters"
     body = made.json()
-    assert body["classes"] == ["a", "b"]
+    assert body["classes"] == ["a", "b", "\u2764\ufe0f"]
     assert body["live_version"] is body["serving_version"] is None
     assert (body["promotion"], body["retention"], body["method"]) == ("auto", "all", {"name": "auto"})
     assert body["pending"] == {"batches": 0, "rows": 0}
@@ -51,6 +51,9 @@ def test_a_model_is_made_and_found(api: Api) -> None:
         ),
         ({"architecture": {"backbone": {"name": "minilm"}}}, "/architecture/backbone/name"),
         ({"classes": ["a", "b\u202e"]}, "/classes/1"),
+        ({"classes": ["a", "b\u2800"]}, "/classes/1"),
+        ({"classes": ["\ufe0f"]}, "/classes/0"),
+        ({"input": {"kind": "table", "columns": [{"kind": "boolean", "name": "\u3164"}]}}, "/input/columns/0/name"),
         ({"classes": ["a", "b", " a"]}, "/classes/2"),
         ({"method": {"name": "ridg"}}, "/method/name"),
         ({"method": {"name": "ridge", "lambda": 3}}, "/method/lambda"),

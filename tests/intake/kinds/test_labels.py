@@ -57,6 +57,7 @@ def test_labels_that_are_numbers_with_fractions_and_nearly_all_differ_look_like_
     prices = [f"{k}.25" for k in range(20)]
     asked = 'Is a number predicted? Then make the model with "target": {"kind": "number"}.'
     assert Labels.of([*prices, None]).of_numbers() == f"All 20 labels differ and are numbers. {asked}"
+    assert Labels.of([price.replace(".", ",") for price in prices]).of_numbers() is not None
     assert Labels.of([*prices, "0.25"]).of_numbers() == f"20 of 21 labels differ and are numbers. {asked}"
     with pytest.raises(InvalidContent, match="Is a number predicted"):
         Labels.of([f"{k}.5" for k in range(10_001)])

@@ -53,9 +53,9 @@ def test_targets_become_numbers(targets: Any, size: int, numbers: Any) -> None:
     ("value", "size", "pointer", "word"),
     [
         ("12", 1, "", "without quotes"),
-        ("12,5", 1, "", "a decimal point, no comma"),
-        ("1.234,5", 1, "", "a decimal point, no comma"),
-        ("much", 1, "", "a number is due"),
+        ("12,5", 1, "", 'Target 3: "12,5" is not a number here: write 12.5'),
+        ("1.234,5", 1, "", "write 1234.5"),
+        ("much", 1, "", '"much" is not a number'),
         (True, 1, "", "true or false"),
         ({"a": 1}, 1, "", "an object"),
         ([], 1, "", "one number a row"),
