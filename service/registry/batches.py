@@ -10,8 +10,6 @@ from sqlalchemy.orm import Session
 
 from service.contract import resources
 from service.contract.enums import BatchState
-from service.contract.inputs import INPUT_SPEC
-from service.contract.tables import TableInput
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
 from service.registry.actor import acting
@@ -71,22 +69,9 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
     return batch, True
 
 
-def vocabulary(session: Session, model: Model) -> dict[str, list[str]]:
-    """The values that batches of a model of tables brought and that were not retracted, by column, in order."""
-    spec = INPUT_SPEC.read(model.input)
-    if not isinstance(spec, TableInput) or not spec.growing:
-        return {}
-    names: dict[str, set[str]] = {column.name: set() for column in spec.growing.values()}
-    query = select(Batch.values).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
-    for values in session.scalars(query):
-        for column, counts in (values or {}).items():
-            names[column].update(counts)
-    return {column: sorted(known) for column, known in names.items()}
-
-
 def known_values(session: Session, model: Model, wanted: ValueNames) -> dict[str, set[str]]:
-    """Values of a model of tables by column, as `vocabulary` has them: all, or of the newest batches as many as it
-    takes to hold all that are wanted."""
+    """Values that batches of a model of tables brought and that were not retracted, by column: all, or of the newest
+    batches as many as it takes to hold all that are wanted."""
     known: dict[str, set[str]] = {column: set() for column in wanted}
     query = select(Batch.values).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
     for values in session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -47,13 +47,14 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         start, steps = replay(session, base, removed)
         order = as_learned(session, base)
     known = {*(base.learned if base else []), *(b for s in steps for b in s.batches)}
-    needed = [b for b in batches.of(session, model) if b.id in known]
+    every = batches.of(session, model)
+    needed = [b for b in every if b.id in known]
     return Assignment(
         update=update.id,
         kind=UpdateKind(update.kind),
         places=places(runtime, model),
         input=models.input_of(model),
-        architecture=ARCHITECTURE.read(model.architecture),
+        architecture=ARCHITECTURE.as_stored(model.architecture),
         target=(target := models.target_of(model)),
         policy=policy_of(target, model.gate),
         base=stored(base) if base else None,
@@ -65,7 +66,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         counts={b.id: b.rows for b in needed},
         kept={b.id: b.kept_rows for b in needed},
         values=_values(needed, update.batches if update.kind == UpdateKind.LEARN else known - set(removed)),
-        vocabulary=batches.vocabulary(session, model),
+        vocabulary=_vocabulary(every, base.learned, update.batches) if base else {},
         sources={b.id: b.source for b in needed if b.source},
         weights=_weights(runtime, model, start),
         entries=[
@@ -88,9 +89,27 @@ def _values(needed: Sequence[Batch], which: Collection[str]) -> dict[str, dict[s
     return {batch.id: batch.values for batch in needed if batch.values is not None and batch.id in which}
 
 
+def _vocabulary(every: Sequence[Batch], learned: Collection[str], brought: Collection[str]) -> dict[str, list[str]]:
+    """Values of categories that any batch brought, of the columns in which an update brings some that were not learned:
+    a report names what they look like."""
+    new, old = _names(b for b in every if b.id in brought), _names(b for b in every if b.id in learned)
+    columns = [column for column, values in new.items() if not values <= old.get(column, set())]
+    known = _names(b for b in every if b.retracted_at is None) if columns else {}
+    return {column: sorted(known.get(column, ())) for column in columns}
+
+
+def _names(of: Iterable[Batch]) -> dict[str, set[str]]:
+    """The values of categories that batches have, by column."""
+    names: dict[str, set[str]] = {}
+    for batch in of:
+        for column, counts in (batch.values or {}).items():
+            names.setdefault(column, set()).update(counts)
+    return names
+
+
 def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str, str]:
     """The file of the model's pretrained backbone, by name. Raises InvalidContent where it can no longer be used."""
-    backbone = ARCHITECTURE.read(model.architecture).backbone
+    backbone = ARCHITECTURE.as_stored(model.architecture).backbone
     files = runtime.settings.weights
     if not isinstance(backbone, PretrainedBackbone):
         return {}

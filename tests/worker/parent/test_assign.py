@@ -80,6 +80,20 @@ def test_batches_that_the_base_holds_or_that_were_retracted_are_skipped(runtime:
     assert [entry.batch for entry in request.entries] == ids[:1]
 
 
+@pytest.mark.parametrize(("place", "sent"), [(1, {"city": ["Nara", "Osaka", "Oska"]}), (3, {})])
+def test_values_that_were_brought_are_sent_of_columns_with_new_ones_alone(
+    runtime: Runtime, ids: list[str], place: int, sent: dict[str, list[str]]
+) -> None:
+    brought = [{"city": {"Osaka": 4}, "plan": {"a": 4}}, {"city": {"Oska": 1, "Osaka": 3}, "plan": {"a": 4}}]
+    with runtime.database.writing() as session:
+        promoted(session, models.get(session, "digits"), ids[:1]).report = None
+        for batch_id, values in zip(ids, [*brought, {"city": {"Nara": 8}}, {"plan": {"a": 8}}], strict=True):
+            session.get_one(Batch, batch_id).values = values
+    request = ordered(runtime, [ids[place]])
+    assert request is not None
+    assert request.vocabulary == sent
+
+
 def test_nothing_is_left_when_the_base_holds_everything(runtime: Runtime, ids: list[str]) -> None:
     with runtime.database.writing() as session:
         promoted(session, models.get(session, "digits"), ids[:2]).report = None
