@@ -21,6 +21,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import Cost, Older, Report
 from service.learning.backbones import bounded
 from service.learning.data.sides import parted
+from service.learning.data.slips import slip_notes
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment, Past, remember
 from service.learning.evaluation.backbone_note import backbone_note
@@ -28,7 +29,6 @@ from service.learning.evaluation.challenge import compare
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.evaluation.report import assess
-from service.learning.evaluation.slips import slip_notes
 from service.learning.evaluation.unlabelled import with_unlabelled
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers, softmax
 from service.learning.exact.frozen_features import moved

@@ -13,7 +13,7 @@ from service.contract.report import Cost, GateReport, NewValues
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import Bools
 from service.learning.data.sides import shared
-from service.learning.evaluation.slips import slip_notes
+from service.learning.data.slips import slip_notes
 from service.learning.gate.number_gate import follows
 from service.learning.gate.number_measurements import NumberMeasured
 from service.learning.number_evaluation.answers import as_targets

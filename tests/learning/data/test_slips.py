@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.report import NewValue
-from service.learning.evaluation.slips import NAMED, slip_notes
+from service.learning.data.slips import NAMED, slip_notes
 
 
 def test_the_likeliest_slips_are_named_and_the_rest_counted() -> None:
