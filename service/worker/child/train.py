@@ -128,9 +128,9 @@ def _learn(
     [step] = assignment.steps
     base = _unless_empty(base)
     known = assignment.base.learned if assignment.base else []
-    data = StoredData(model_store, assignment, known, step.batches, run)
+    surroundings, data = surroundings_of(assignment), StoredData(model_store, assignment, known, step.batches, run)
     run.progress("choosing", 0, 1)
-    chosen = choose(step.method, base, data, surroundings_of(assignment))
+    chosen = choose(step.method, base, data, surroundings)
     run.progress("choosing", 1, 1)
     layout = base.layout if base is not None else None
     if reason := refused(chosen.method, chosen.params, assignment.retention, assignment.architecture, layout):
