@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import RootModel
 
 from service.client.csv_file import csv_file
-from service.client.table_rows import are_dicts, is_frame, table_rows
+from service.client.table_rows import are_dicts, is_frame, table_rows, whole
 from service.client.transport import Transport
 from service.client.values import are_numbers, plain, plain_labels, plain_targets
 from service.client.waiting import OnProgress, until_final
@@ -104,33 +104,16 @@ class RemoteModel:
         Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
         them).
         """
+        options = _given(new_classes=new_classes, new_values=new_values, source=source, expect=expect, seed=seed)
         if (file := csv_file(inputs)) is not None:
             _check_in_file(labels=labels, groups=groups, batches=batches)
-            query = _given(
-                target=target,
-                group=group,
-                new_classes=new_classes,
-                new_values=new_values,
-                source=source,
-                expect=expect,
-                seed=seed,
-            )
-            if method is not None:
-                query["method"] = method if isinstance(method, str) else json.dumps(method)
-            return self._ordered("updates", file, wait, on_progress, **query)
+            named = method if method is None or isinstance(method, str) else json.dumps(method)
+            query = _given(target=target, group=group, method=named)
+            return self._ordered("updates", file, wait, on_progress, **options, **query)
         _check_no_columns(target=target, group=group)
-        body = _given(
-            inputs=self._rows(inputs),
-            **self._annotated(labels),
-            groups=plain_labels(groups),
-            batches=batches if batches is None or isinstance(batches, str) else list(batches),
-            new_classes=new_classes,
-            new_values=new_values,
-            source=source,
-            expect=expect,
-            method={"name": method} if isinstance(method, str) else method,
-            seed=seed,
-        )
+        listed = batches if batches is None or isinstance(batches, str) else list(batches)
+        chosen = {"name": method} if isinstance(method, str) else method
+        body = {**self._described(inputs, labels, groups), **options, **_given(batches=listed, method=chosen)}
         return self._ordered("updates", body, wait, on_progress)
 
     def add_batch(
@@ -147,27 +130,13 @@ class RemoteModel:
         again: bool | None = None,
     ) -> Batch:
         """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
+        options = _given(new_classes=new_classes, new_values=new_values, source=source, again=again)
         if (file := csv_file(inputs)) is not None:
             _check_in_file(labels=labels, groups=groups)
-            query = _given(
-                target=target,
-                group=group,
-                new_classes=new_classes,
-                new_values=new_values,
-                source=source,
-                again=again,
-            )
-            return self._transport.call("POST", f"{self._path}/batches", Batch, file, **query)
+            query = _given(target=target, group=group)
+            return self._transport.call("POST", f"{self._path}/batches", Batch, file, **options, **query)
         _check_no_columns(target=target, group=group)
-        body = _given(
-            inputs=self._rows(inputs),
-            **self._annotated(labels),
-            groups=plain_labels(groups),
-            new_classes=new_classes,
-            new_values=new_values,
-            source=source,
-            again=again,
-        )
+        body = {**self._described(inputs, labels, groups), **options}
         return self._transport.call("POST", f"{self._path}/batches", Batch, body)
 
     def declare(self, *names: str) -> list[str]:
@@ -192,6 +161,10 @@ class RemoteModel:
         """Retract, then delete the rows and everything that was made of them."""
         return self.retract(batches, reason, erase=True, wait=wait)
 
+    def _described(self, inputs: Any, labels: Any, groups: Any) -> dict[str, Any]:
+        """Rows, and what is known of each, as members of a body."""
+        return _given(inputs=self._rows(inputs), **self._annotated(labels), groups=plain_labels(groups))
+
     def _rows(self, inputs: Any) -> Any:
         """Rows as JSON. A frame is rows of a table or of numbers: the service says once which the model takes."""
         if are_dicts(inputs) or (is_frame(inputs) and self._takes_tables()):
@@ -211,7 +184,9 @@ class RemoteModel:
             return {"labels": named}
         if self._predicts is None:
             self._predicts = self.info().target.kind
-        return {"targets": plain_targets(named)} if self._predicts == "number" else {"labels": named}
+        if self._predicts == "number":
+            return {"targets": plain_targets(named)}
+        return {"labels": [whole(label) for label in named]}
 
     def _ordered(
         self, what: str, body: Any, wait: float | None, on_progress: OnProgress | None, **query: Any

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from service.client.values import is_missing
@@ -19,7 +20,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
 
 def is_frame(rows: Any) -> bool:
     """Whether rows are a frame: columns by name."""
-    return hasattr(rows, "columns") and hasattr(rows, "to_dict")
+    return hasattr(rows, "to_dict") and hasattr(rows, "columns")
 
 
 def are_dicts(rows: Any) -> bool:
@@ -63,16 +64,18 @@ def plain_cell(cell: Any) -> Any:
         return None
     if hasattr(cell, "isoformat"):
         return cell.isoformat()
+    if isinstance(cell, Decimal):
+        return None if cell.is_nan() else float(cell)
     return plain_cell(cell.tolist()) if hasattr(cell, "tolist") else cell
 
 
 def _columns(frame: Any) -> dict[str, list[Any]]:
-    """The cells of a frame by column. Whole numbers are such: beside a gap pandas makes 5 a 5.0, which no category
-    takes."""
-    return {str(name): [_whole(plain_cell(cell)) for cell in frame[name]] for name in frame.columns}
+    """The cells of a frame by column."""
+    return {str(name): [whole(plain_cell(cell)) for cell in frame[name]] for name in frame.columns}
 
 
-def _whole(cell: Any) -> Any:
+def whole(cell: Any) -> Any:
+    """A whole number as such: beside a gap frames make 5 a 5.0, which is no value of a category and no class."""
     return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) < LARGEST_WHOLE else cell
 
 

@@ -258,9 +258,10 @@ def test_numbers_are_targets_of_a_model_that_predicts_numbers(labels: Any, sent:
 def test_whole_numbers_are_names_of_classes_elsewhere_and_a_new_model_need_not_be_asked() -> None:
     door = Door(ok(a_model(), 201), ok(an_update("succeeded")), ok(an_update("succeeded")))
     model = client(door).create_model("digits", {"kind": "vector", "size": 64})
-    model.update([[1], [2]], [4, None])
+    model.update([[1], [2]], np.array([4, np.nan]))  # as frames have a whole number beside a gap
     model.update([[1], [2]], ["4", "5"])
     assert [door.body(n)["labels"] for n in (1, 2)] == [[4, None], ["4", "5"]]
+    assert isinstance(door.body(1)["labels"][0], int)
 
 
 def test_a_model_that_predicts_numbers_is_made_and_configured() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ FRAME = Frame(
         "booked": [datetime(2026, 11, 29, 5, 30, tzinfo=UTC), NaTType(), datetime(2026, 1, 2)],
         "born": [date(1990, 1, 2), date(2000, 1, 2), None],
         "member": [True, np.bool_(False), None],
+        "fee": [Decimal("1.25"), Decimal("NaN"), None],
     }
 )
 ROWS = [
@@ -58,6 +60,7 @@ ROWS = [
         "booked": "2026-11-29T05:30:00+00:00",
         "born": "1990-01-02",
         "member": True,
+        "fee": 1.25,
     },
     {"age": 40, "born": "2000-01-02", "member": False},
     {"zip": 80331, "city": "Kyoto", "booked": "2026-01-02T00:00:00"},
