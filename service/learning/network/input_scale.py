@@ -17,7 +17,6 @@ from service.contract.tables import NumberColumn, TableInput
 from service.errors import InvalidContent
 from service.learning.data.rows import Array
 from service.learning.network.table_scale import TableScale
-from service.learning.wording import listed
 
 CLIP = 8.0
 """Scaled inputs are clipped here, so that every feature of them is bounded."""
@@ -28,8 +27,6 @@ SMALLEST = 2.0**-100
 
 ROUNDING = 1e-6
 """A column whose spread is at most this part of its mean is constant but for rounding."""
-LEAST_ROWS, NAMED = 20, 7
-"""Fewest rows for which a column's spread says something; most columns that a note names."""
 
 
 class InputScale(nn.Module):
@@ -152,73 +149,6 @@ def scale_for(spec: InputSpec, inputs: Array, numbers: bool = False) -> tuple[An
     declared = declared_scale(spec)
     fit = fit_number_scale if numbers else fit_scale
     return (declared, True) if declared is not None else (fit(inputs), False)
-
-
-def leaves_scale(scale: InputScale, inputs: Array, reach: float = CLIP) -> str | None:
-    """A note with the remedy where more than one row in a hundred has a value beyond `reach`; None where they fit.
-
-    `reach`: see `input_reach`. At the clip itself values count as beyond: they were cut.
-    """
-    if not len(inputs) or inputs.dtype == object:
-        return None
-    with torch.no_grad():
-        scaled = scale(torch.from_numpy(np.ascontiguousarray(inputs))).abs().flatten(1).amax(1)
-    beyond = int((scaled >= CLIP if reach >= CLIP else scaled > reach * 1.001).sum())
-    if beyond * 100 <= len(inputs):
-        return None
-    return (
-        f"{beyond} of {len(inputs)} rows leave the input scale of this model and are cut to it. "
-        "A new model that declares a scale which covers them learns from them in full."
-    )
-
-
-def narrow_columns(scale: InputScale, inputs: Array) -> str | None:
-    """A note with the remedy that names columns whose values fall together; None without any. [n, d]
-
-    They vary by less than 16 steps of the grid of scaled inputs (2^-12), and none of their values stands out either. On
-    fewer than 20 rows that may be chance.
-    """
-    if len(inputs) < LEAST_ROWS or inputs.dtype == object or inputs.ndim != 2:
-        return None
-    x = np.asarray(inputs, np.float64)
-    mean, std = x.mean(0), x.std(0)
-    unit = 16 * scale.std.numpy().astype(np.float64) * CLIP / 2**15
-    narrow = np.flatnonzero(_varying(mean, std) & (std < unit) & (np.abs(x - mean).max(0) < 8 * unit))
-    if not len(narrow):
-        return None
-    columns, vary, them = f"Columns {_named(narrow)}", "vary", "them"
-    if len(narrow) == 1:
-        columns, vary, them = f"Column {narrow[0]}", "varies", "it"
-    return (
-        f"{columns} (counted from 0) {vary} by less than 16 steps of this model's input scale, "
-        f"so hardly anything is learned from {them}. A new model, whose scale is fitted to such rows or declared for "
-        f"each column, sees {them}."
-    )
-
-
-def constant_columns(inputs: Array) -> str | None:
-    """A note that names the columns of a first batch that never vary, whose fitted scale is thus a guess; None without
-    any. Fewer than 20 rows say nothing. [n, d]"""
-    if len(inputs) < LEAST_ROWS or inputs.dtype == object or inputs.ndim != 2:
-        return None
-    x = np.asarray(inputs, np.float64)
-    still = np.flatnonzero(~_varying(x.mean(0), x.std(0)))
-    if not len(still):
-        return None
-    columns, say, its = f"Columns {_named(still)}", "say", "Their"
-    if len(still) == 1:
-        columns, say, its = f"Column {still[0]}", "says", "Its"
-    return (
-        f"{columns} (counted from 0) {say} the same in every row of this first batch. {its} scale is a guess, by the "
-        "size of their values or by the other columns. If such a column will change, as a date does, make a new model "
-        "that declares `scale`."
-    )
-
-
-def _named(columns: NDArray[np.int64]) -> str:
-    """The first seven columns, and how many more."""
-    more = [f"{len(columns) - NAMED} more"] if len(columns) > NAMED else []
-    return listed([*map(str, columns[:NAMED]), *more])
 
 
 def _varying(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.bool_]:

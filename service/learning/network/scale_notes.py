@@ -5,98 +5,132 @@ Columns of a table are told by name, those of a vector by place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from service.contract.tables import NumberColumn
 from service.learning.data.rows import Array
-from service.learning.network.input_scale import (
-    CLIP,
-    LEAST_ROWS,
-    NAMED,
-    AnyScale,
-    constant_columns,
-    leaves_scale,
-    narrow_columns,
-)
-from service.learning.network.table_scale import ROUNDING, TableScale
+from service.learning.network import input_scale, table_scale
+from service.learning.network.input_scale import CLIP, AnyScale, InputScale
+from service.learning.network.table_scale import TableScale
 from service.learning.wording import listed
 
+LEAST_ROWS, NAMED = 20, 7
+"""Fewest rows for which a column's spread says something; most columns that a note names."""
 SEEN_STEPS = 16
 """A column that varies by fewer steps of the grid is hardly seen."""
 GRID = CLIP / 2**15
 """A step of the grid of scaled numbers."""
 
 Floats = NDArray[np.float64]
-Test = Callable[[Floats, float, float], bool]
+Bools = NDArray[np.bool_]
 
 
 def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:
-    """Notes on the rows of an update, each with its remedy. fitted: the scale was fitted to these rows. [n, ...]"""
+    """Notes on the rows of an update, each with its remedy. fitted: the scale was fitted to these rows. [n, ...]
+
+    Of fewer than 20 rows little is said: it may be chance.
+    """
+    table = isinstance(scale, TableScale)
+    columns = _columns(scale, inputs) if len(inputs) >= LEAST_ROWS and inputs.ndim == 2 else None
+    beyond = rows_beyond(scale, inputs) if isinstance(scale, InputScale) else columns and _columns_beyond(columns)
+    still = columns and fitted and _still(columns, table)
+    return [note for note in (still, beyond, columns and _narrow(columns)) if note]
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Columns of numbers, without what is missing. names, and of each [columns]: count of values, their spread, whether
+    that is more than rounding, the farthest from their mean, how many are at the clip, and the std of the scale."""
+
+    names: Sequence[str]
+    count: NDArray[np.intp]
+    spread: Floats
+    varies: Bools
+    farthest: Floats
+    clipped: NDArray[np.intp]
+    unit: Floats
+
+    def said(self, which: Bools) -> str:
+        """The first seven of those columns, and how many more; "" for none."""
+        places = np.flatnonzero(which)
+        more = [f"{len(places) - NAMED} more"] if len(places) > NAMED else []
+        named = listed([*(self.names[k] for k in places[:NAMED]), *more]) if len(places) else ""
+        counted = " (counted from 0)" if named[:1].isdecimal() else ""
+        return f"Column{'s' if len(places) > 1 else ''} {named}{counted}" if named else ""
+
+
+def _columns(scale: AnyScale, inputs: Array) -> _Columns | None:
+    """None for texts."""
+    if inputs.dtype == object:
+        return None
+    x, rounding = inputs, input_scale.ROUNDING
+    names: Sequence[str] = [str(place) for place in range(inputs.shape[1])]
     if isinstance(scale, TableScale):
-        return _column_notes(scale, inputs, fitted)
-    still = constant_columns(inputs) if fitted else None
-    return [note for note in (still, leaves_scale(scale, inputs), narrow_columns(scale, inputs)) if note]
+        numbers = [(k, column) for k, column in enumerate(scale.spec.columns) if isinstance(column, NumberColumn)]
+        x, names = inputs[:, [k for k, _ in numbers]], [f'"{column.name}"' for _, column in numbers]
+        rounding = table_scale.ROUNDING
+    x = x.astype(np.float64)
+    there = ~np.isnan(x)
+    count = there.sum(0)
+    mean = np.where(there, x, 0).sum(0) / np.maximum(count, 1)
+    apart = np.where(there, x - mean, 0)
+    spread = np.sqrt((apart**2).sum(0) / np.maximum(count, 1))
+    centre, unit = (t.double().expand(len(names)).numpy() for t in (scale.mean, scale.std))
+    clipped = (there & (np.abs(x - centre) / unit >= CLIP)).sum(0)
+    return _Columns(names, count, spread, spread > rounding * np.abs(mean), np.abs(apart).max(0), clipped, unit)
 
 
-def _column_notes(scale: TableScale, inputs: Array, fitted: bool) -> list[str]:
-    notes = []
-    if still := _where(scale, inputs, _never_varies, fitted):
-        say, its = ("say", "Their scales are") if len(still) > 1 else ("says", "Its scale is")
-        notes.append(
-            f"{_named(still)} {say} the same in every row of this first batch, or nothing. {its} a guess. If such a "
-            "column will change, make a new model that declares `scale` for it."
-        )
-    if beyond := _where(scale, inputs, _leaves):
-        leave, them = ("leave their scales", "them") if len(beyond) > 1 else ("leaves its scale", "it")
-        notes.append(
-            f"{_named(beyond)} {leave} in more than one row of a hundred and {'are' if len(beyond) > 1 else 'is'} cut "
-            f"there. A new model that declares `scale` for {them}, or a target with `from` where a level grows, learns "
-            "from such rows in full."
-        )
-    if narrow := _where(scale, inputs, _falls_together):
-        vary, them = ("vary", "them") if len(narrow) > 1 else ("varies", "it")
-        notes.append(
-            f"{_named(narrow)} {vary} by less than {SEEN_STEPS} steps of the model's scale, so hardly anything is "
-            f"learned from {them}. A new model, whose scale is fitted to such rows or declared, sees {them}."
-        )
-    return notes
+def _still(columns: _Columns, table: bool) -> str | None:
+    still = ~columns.varies | (columns.count < 2)
+    if not (named := columns.said(still)):
+        return None
+    say, its = ("say", "Their scales are") if still.sum() > 1 else ("says", "Its scale is")
+    guess = "" if table else ", by the size of its values or by the other columns"
+    return (
+        f"{named} {say} the same in every row of this first batch, or nothing. {its} a guess{guess}. If such a column "
+        "will change, as a date does, make a new model that declares `scale`."
+    )
 
 
-def _where(scale: TableScale, inputs: Array, test: Test, asked: bool = True) -> list[str]:
-    """Names of the columns of numbers whose values pass a test; of few rows none."""
-    columns = [(k, c) for k, c in enumerate(scale.spec.columns) if isinstance(c, NumberColumn)]
-    names = []
-    for number, (place, column) in enumerate(columns):
-        values = inputs[:, place].astype(np.float64)
-        values = values[~np.isnan(values)]
-        mean, std = float(scale.mean[number]), float(scale.std[number])
-        if asked and len(inputs) >= LEAST_ROWS and test(values, mean, std):
-            names.append(column.name)
-    return names
+def _columns_beyond(columns: _Columns) -> str | None:
+    beyond = (columns.clipped > 1) & (columns.clipped * 100 > columns.count)
+    if not (named := columns.said(beyond)):
+        return None
+    leave, are, them = ("leave their scales", "are", "them") if beyond.sum() > 1 else ("leaves its scale", "is", "it")
+    return (
+        f"{named} {leave} in more than one row of a hundred and {are} cut there. A new model that declares `scale` for "
+        f"{them}, or a target with `from` where a level grows, learns from such rows in full."
+    )
 
 
-def _never_varies(values: Floats, mean: float, std: float) -> bool:
-    return len(values) < 2 or bool(values.std() <= ROUNDING * abs(values.mean()))
+def rows_beyond(scale: InputScale, inputs: Array) -> str | None:
+    """A note with the remedy where more than one row in a hundred has a value that is cut; None where they fit."""
+    if not len(inputs) or inputs.dtype == object:
+        return None
+    with torch.no_grad():
+        scaled = scale(torch.from_numpy(np.ascontiguousarray(inputs))).abs().flatten(1).amax(1)
+    beyond = int((scaled >= CLIP).sum())
+    if beyond * 100 <= len(inputs):
+        return None
+    return (
+        f"{beyond} of {len(inputs)} rows leave the input scale of this model and are cut to it. "
+        "A new model that declares a scale which covers them learns from them in full."
+    )
 
 
-def _leaves(values: Floats, mean: float, std: float) -> bool:
-    beyond = int((np.abs(values - mean) / std >= CLIP).sum())
-    return beyond > 1 and beyond * 100 > len(values)
-
-
-def _falls_together(values: Floats, mean: float, std: float) -> bool:
-    if len(values) < LEAST_ROWS:
-        return False
-    unit, middle, spread = SEEN_STEPS * GRID * std, float(values.mean()), float(values.std())
-    varies = spread > ROUNDING * abs(middle)
-    return varies and spread < unit and bool(np.abs(values - middle).max() < 8 * unit)
-
-
-def _named(names: Sequence[str]) -> str:
-    """Columns in quotation marks, the first seven, and how many more."""
-    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
-    quoted = [f'"{name}"' for name in names[:NAMED]]
-    return f"Column{'s' if len(names) > 1 else ''} {listed([*quoted, *more])}"
+def _narrow(columns: _Columns) -> str | None:
+    """On columns that vary by less than 16 steps of the grid of scaled numbers, with no value that stands out."""
+    unit = SEEN_STEPS * GRID * columns.unit
+    narrow = (columns.count >= LEAST_ROWS) & columns.varies & (columns.spread < unit) & (columns.farthest < 8 * unit)
+    if not (named := columns.said(narrow)):
+        return None
+    vary, them = ("vary", "them") if narrow.sum() > 1 else ("varies", "it")
+    return (
+        f"{named} {vary} by less than {SEEN_STEPS} steps of the model's scale, so hardly anything is learned from "
+        f"{them}. A new model, whose scale is fitted to such rows or declared for each column, sees {them}."
+    )

@@ -11,15 +11,13 @@ from service.errors import InvalidContent
 from service.learning.methods.freeze import ridge
 from service.learning.network.input_scale import (
     InputScale,
-    constant_columns,
     declared_scale,
     fit_number_scale,
     fit_scale,
     input_reach,
-    leaves_scale,
-    narrow_columns,
     scale_for,
 )
+from service.learning.network.scale_notes import rows_beyond, scale_notes
 from tests.learning.memory_data import Stream
 from tests.learning.number_streams import NumberStream, values, vector
 from tests.learning.samples import accuracy, digits
@@ -124,31 +122,27 @@ def test_columns_times_powers_of_ten_are_learned_as_well() -> None:
 def test_columns_that_fall_together_are_named_with_the_remedy() -> None:
     scale = InputScale(torch.tensor(0.0), torch.tensor([1.0, 1.0, 1.0, 0.001]))
     rows = np.random.default_rng(0).normal(0, [1, 0.001, 0, 0.001], (50, 4)).astype(np.float32)
-    note = narrow_columns(scale, rows)
-    assert note is not None
+    [note] = scale_notes(scale, rows, fitted=False)
     assert note.startswith("Column 1 (counted from 0) varies by less than 16 steps")
     assert "declared" in note
     rows[7, 1] = 0.5  # a rare value that stands out is seen
-    assert narrow_columns(scale, rows) is None
-    assert narrow_columns(scale, rows[:7]) is None
-    both = np.tile(rows[:, 3:], (1, 4))
-    note = narrow_columns(scale, both)
-    assert note is not None
+    assert scale_notes(scale, rows, fitted=False) == []
+    assert scale_notes(scale, rows[:7], fitted=False) == []
+    [note] = scale_notes(scale, np.tile(rows[:, 3:], (1, 4)), fitted=False)
     assert note.startswith("Columns 0, 1 and 2 (counted from 0) vary")
 
 
 def test_columns_that_never_vary_in_a_first_batch_are_named_with_the_remedy() -> None:
     rows = np.random.default_rng(0).normal(size=(50, 12)).astype(np.float32)
-    assert constant_columns(rows) is None
+    assert scale_notes(fit_scale(rows), rows, fitted=True) == []
     rows[:, 5] = 2024.1
-    note = constant_columns(rows)
-    assert note is not None
+    [note] = scale_notes(fit_scale(rows), rows, fitted=True)
     assert note.startswith("Column 5 (counted from 0) says the same in every row")
+    assert "by the size of its values or by the other columns" in note
     assert "declares `scale`." in note
-    assert constant_columns(rows[:7]) is None
+    assert scale_notes(fit_scale(rows[:7]), rows[:7], fitted=True) == []
     rows[:, :10] = 1
-    note = constant_columns(rows)
-    assert note is not None
+    [note] = scale_notes(fit_scale(rows), rows, fitted=True)
     assert note.startswith("Columns 0, 1, 2, 3, 4, 5, 6 and 3 more (counted from 0) say")
 
 
@@ -156,14 +150,13 @@ def test_rows_are_clipped_and_leaving_the_scale_is_told_with_the_remedy() -> Non
     scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
     assert scaled(scale, [[100.0, -100.0]]).tolist() == [[8, -8]]
     rows = np.zeros((100, 2), np.float32)
-    assert leaves_scale(scale, rows) is None
+    assert rows_beyond(scale, rows) is None
     rows[:5] = 50
-    note = leaves_scale(scale, rows)
+    note = rows_beyond(scale, rows)
     assert note is not None
     assert note.startswith("5 of 100 rows")
     assert "declares a scale" in note
-    assert leaves_scale(scale, rows / 25, reach=1) is not None
-    assert leaves_scale(scale, rows[:0]) is None
+    assert rows_beyond(scale, rows[:0]) is None
 
 
 def test_a_scale_is_loaded_as_it_was_stored() -> None:
