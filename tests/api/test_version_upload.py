@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from service.contract.inputs import ImageInput
+from service.learning.data.serialization import ENTRY
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_version
 
@@ -64,6 +65,16 @@ def test_an_import_answers_once_somebody_makes_it_live(api: Api) -> None:
     assert api("POST", "/v1/models/digits/deployments", {"version": 1}).status_code == 201
     assert api.ok("GET", "/v1/models/digits/predictions?input=[0.25,-0.5,1]")["version"] == 1
     assert api.ok("GET", "/v1/models/digits/lineage")["versions"][0]["update"] is None
+
+
+def test_versions_that_predict_numbers_are_taken_in_by_no_model(api: Api) -> None:
+    api.ok("POST", "/v1/models", {"name": "load", "input": {"kind": "vector", "size": 3}, "target": {"kind": "number"}})
+    refused = send(api, mlp(), "/v1/models/load/versions")
+    assert (refused.status_code, "learn from rows with targets" in refused.json()["detail"]) == (409, True)
+    layout = json.dumps({"layout": {"numbers": {"names": ["MW"]}}})
+    refused = send(api, mlp(architecture=None, classes=None, scale=None, **{ENTRY: layout}))
+    assert (refused.status_code, pointers(refused)) == (422, ["/weights"])
+    assert "predicts numbers; classes are due here" in refused.json()["detail"]
 
 
 def test_promote_makes_it_live_at_once_and_a_key_makes_it_once(api: Api) -> None:
