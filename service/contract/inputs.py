@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from service.contract.strict import Listed, Strict, Unlimited
-from service.contract.tables import MANY_COLUMNS, TableInput
+from service.contract.tables import MANY_COLUMNS, MOST_FEATURES, TableInput
 
 MOST_NUMBERS = 100_000
 """Most numbers of a vector."""
@@ -49,12 +49,6 @@ Scale = RangeScale | MomentsScale
 
 WIDEST_EXACT = 4096
 """Most features M of which exact sums are kept: they take 8 (M + 1)^2 bytes of the memory of a process."""
-
-
-LEAST_LIFT = 100
-"""Random features that stand beside those of a table at the least."""
-MOST_FEATURES = WIDEST_EXACT - LEAST_LIFT
-"""Most features of a row of a table."""
 
 
 class VectorInput(Strict):

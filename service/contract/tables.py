@@ -32,9 +32,12 @@ CODE_BITS = 52
 """Bits of a code: float64 holds every such integer."""
 
 PIECES, FEWEST_PIECES = 16, 4
-"""Pieces that a number is cut into, between quantiles of the first batch; of tables with many numbers fewer."""
+"""Pieces that a number is cut into, between quantiles of the first batch: of many numbers fewer, and less than these
+few only where there is no room."""
 MOST_PIECES = 1024
 """Pieces of all numbers together."""
+MOST_FEATURES = 3996
+"""Most features of a row: exact sums are kept of 4,096, and some random ones stand beside them."""
 INDICATORS, MANY_COLUMNS = 512, 256
 """Indicators that the values of open categories share by default, and those of one column of many values."""
 DATE_PARTS = {"hour": 4, "weekday": 7, "year": 4}
@@ -187,9 +190,14 @@ class TableInput(Strict):
 
     @cached_property
     def pieces(self) -> int:
-        """Pieces that each number is cut into."""
+        """Pieces that each number is cut into: fewer where there are many numbers, and as few as one where no more
+        have room."""
         numbers = sum(isinstance(column, NumberColumn) for column in self.columns)
-        return max(min(PIECES, MOST_PIECES // max(numbers, 1)), FEWEST_PIECES)
+        if not numbers:
+            return PIECES
+        others = sum(0 if isinstance(column, NumberColumn) else self._width(column) for column in self.columns)
+        room = (MOST_FEATURES - others - self._shared) // numbers - 2
+        return max(min(PIECES, max(MOST_PIECES // numbers, FEWEST_PIECES), room), 1)
 
     @cached_property
     def widths(self) -> list[int]:
@@ -199,7 +207,11 @@ class TableInput(Strict):
     @property
     def features(self) -> int:
         """Features of a row before any lift, the shared indicators last; see `TableScale`."""
-        return sum(self.widths) + (self.indicators if self.growing else 0)
+        return sum(self.widths) + self._shared
+
+    @property
+    def _shared(self) -> int:
+        return self.indicators if self.growing else 0
 
     def _width(self, column: Column) -> int:
         if isinstance(column, NumberColumn):

@@ -165,7 +165,7 @@ ROWS = (
         "`size` of a model of vectors.", "Send fewer columns."),
     Row("columns", most(tables.TableInput, "columns"), "columns", 422,
         "Columns of a model of tables.", "Send fewer columns."),
-    Row("features of a table", inputs.MOST_FEATURES, "features", 422,
+    Row("features of a table", tables.MOST_FEATURES, "features", 422,
         "What the columns of a table come to: a number to some, a declared value to one.",
         "Leave out columns, or lists of values."),
     Row("values", tables.MOST_VALUES, "values", 422,

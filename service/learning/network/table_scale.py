@@ -189,17 +189,12 @@ def table_weights(spec: TableInput) -> Floats:
     A row of c columns has a length of about 1: each column weighs 1 / sqrt(c), a date as three columns, pieces nothing.
     """
     weights: list[float] = []
-    for column in spec.columns:
+    for column, width in zip(spec.columns, spec.widths, strict=True):
         if isinstance(column, NumberColumn):
             weights += [1.0, 1.0, *[0.0] * spec.pieces]
-        elif isinstance(column, DateColumn):
-            parts = sum(DATE_PARTS[part] for part in column.parts)
-            weights += [np.sqrt(len(column.parts) / parts)] * parts
-        elif isinstance(column, BooleanColumn):
-            weights.append(1.0)
-        elif column.values is not None or column.many:
-            weights += [1.0] * (len(column.values) if column.values is not None else MANY_COLUMNS)
-    weights += [1.0] * (spec.indicators if spec.growing else 0)
+        else:
+            weights += [np.sqrt(len(column.parts) / width) if isinstance(column, DateColumn) else 1.0] * width
+    weights += [1.0] * (spec.features - len(weights))
     columns = sum(len(column.parts) if isinstance(column, DateColumn) else 1 for column in spec.columns)
     return np.asarray(np.array(weights) / np.sqrt(columns))
 

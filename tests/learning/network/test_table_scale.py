@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from service.contract.tables import INDICATORS, MANY_COLUMNS, TableInput, value_code
+from service.contract.inputs import too_wide
+from service.contract.tables import INDICATORS, MANY_COLUMNS, MOST_COLUMNS, TableInput, value_code
 from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.space_id import space_id
 from service.learning.network.input_scale import load_scale, scale_for
@@ -39,6 +40,18 @@ def test_a_number_is_scaled_flagged_and_cut_into_pieces() -> None:
     assert half.tolist() == [0.0625, 0, *[1] * 8, 0.5, *[0] * 7]
     assert missing.tolist() == [0, 1, *[0] * 16]
     assert beyond.tolist() == [8, 0, *[1] * 16]
+
+
+def test_a_thousand_numbers_have_room_and_one_piece_each() -> None:
+    numbers = [{"name": f"x{k}", "kind": "number"} for k in range(MOST_COLUMNS)]
+    spec = table(*numbers)
+    assert (spec.pieces, spec.features, too_wide(spec)) == (1, 3000, None)
+    [made] = features(spec, [[1.0] * 999 + [NAN]], [[0.0] * 1000, [4.0] * 1000])
+    assert made[:3].tolist() == [-0.5, 0, 0.25]
+    assert made[-3:].tolist() == [0, 1, 0]
+    assert [table(*numbers[:n]).pieces for n in (64, 65, 256, 257, 666, 667, 800)] == [16, 15, 4, 4, 4, 3, 2]
+    also = {"name": "city", "kind": "category"}
+    assert (table(*numbers[:999], also).pieces, too_wide(table(*numbers[:999], also))) == (1, None)
 
 
 def test_scale_and_knots_are_of_the_first_batch_and_powers_of_two() -> None:
