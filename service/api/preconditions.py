@@ -50,7 +50,7 @@ class Makeup:
     @classmethod
     def of(cls, model: Model, retention: Retention | None = None) -> Makeup:
         """Of a model as it is, or with another retention."""
-        architecture = ARCHITECTURE.read(model.architecture)
+        architecture = ARCHITECTURE.as_stored(model.architecture)
         return cls(
             models.input_of(model), models.target_of(model), architecture, retention or Retention(model.retention)
         )
@@ -78,7 +78,7 @@ def check_method(choice: MethodChoice, model: Makeup, base: Base, brings: frozen
         check_params(AUTO, AutoParams, choice.params, pointer)
         return
     method, params = resolve(choice.model_dump(), pointer)
-    layout = LAYOUT.read(base.live.layout) if base.live is not None else None
+    layout = LAYOUT.as_stored(base.live.layout) if base.live is not None else None
     keeps, rows = model.retention is not Retention.NONE, (base.learned_rows, base.kept_rows)
     setting = Setting(model.input, model.architecture, layout, keeps, *rows, brings, model.target)
     if refusal := method.refusal(setting, params):
@@ -96,7 +96,7 @@ def check_import(choice: MethodChoice, live: Version | None, present: Collection
     if live is None or choice.name not in METHODS:
         return
     method = METHODS[choice.name]
-    reason = would_lose(method, missing(LAYOUT.read(live.layout), present))
+    reason = would_lose(method, missing(LAYOUT.as_stored(live.layout), present))
     if live.update_id is None and "path" in method.needs:
         reason = (
             f"{method.name} needs the path of the training that made the version, and version {live.number} was "
@@ -115,7 +115,7 @@ def check_retention(retention: Retention, live: Version | None) -> None:
     """Raises Conflict where a version could not go on without its rows."""
     if retention is not Retention.NONE or live is None:
         return
-    layout = LAYOUT.read(live.layout)
+    layout = LAYOUT.as_stored(live.layout)
     if isinstance(layout.backbone, TRAINED_HERE) and not layout.lifts:
         raise Conflict(
             f"Version {live.number} has {a(layout.backbone.name)} that was trained here: to learn on, it needs rows. "

@@ -26,7 +26,7 @@ NUMBER_POLICY: Unlimited[NumberPolicy] = Unlimited(NumberPolicy)
 
 def policy_of(target: Target, stored: Mapping[str, Any]) -> AnyPolicy:
     """The policy that a model with that target stores."""
-    return NUMBER_POLICY.read(stored) if target.kind == "number" else CLASS_POLICY.read(stored)
+    return NUMBER_POLICY.as_stored(stored) if target.kind == "number" else CLASS_POLICY.as_stored(stored)
 
 
 def of_one_kind(path: Sequence[str]) -> str | None:

@@ -49,7 +49,7 @@ class Unlimited(Generic[T]):
     def __init__(self, kind: Any) -> None:
         self._validator = SchemaValidator(_unlimited(TypeAdapter(kind).core_schema), _use_prebuilt=False)
 
-    def read(self, stored: Any) -> T:
+    def as_stored(self, stored: Any) -> T:
         """The value. Raises ValidationError where it has another shape."""
         value: T = self._validator.validate_python(stored)
         return value

@@ -107,12 +107,12 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
 
 def target_of(model: Model) -> Target:
     """What a model predicts."""
-    return STORED_TARGET.read(model.target)
+    return STORED_TARGET.as_stored(model.target)
 
 
 def input_of(model: Model) -> InputSpec:
     """What a model takes."""
-    return INPUT_SPEC.read(model.input)
+    return INPUT_SPEC.as_stored(model.input)
 
 
 def changed_target(model: Model, change: PatchTarget) -> NumberTarget:
@@ -246,7 +246,7 @@ def resources_of(
                 "name": model.name,
                 "input": input_of(model),
                 "target": (target := target_of(model)),
-                "architecture": ARCHITECTURE.read(model.architecture),
+                "architecture": ARCHITECTURE.as_stored(model.architecture),
                 "classes": model.classes,
                 "live_version": live[model.live_version_id].number if model.live_version_id else None,
                 "serving_version": serving_version(model.name),

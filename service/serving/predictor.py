@@ -178,7 +178,7 @@ def load(
     parts: dict[str, Tensors] = {}
     backbone = None
     try:
-        parsed = LAYOUT.read(layout)
+        parsed = LAYOUT.as_stored(layout)
         for shard in shards:
             part, digest = shard["part"], shard["digest"]
             if part == "backbone.0" and isinstance(parsed.backbone, PretrainedBackbone):

@@ -118,7 +118,8 @@ class Assignment(Fact):
     """Batch -> column -> rows of each value of a category; of what an update learns, of all that a retraction leaves.
     Empty where inputs are no tables."""
     vocabulary: dict[str, list[str]] = {}
-    """Column -> values that any batch of the model brought: a new value that looks like one of them may be a slip."""
+    """Column -> values that any batch of the model brought, where the update brings new ones: one that looks like one
+    of them may be a slip."""
     sources: dict[str, str] = {}
     """Batch -> its source, where it has one."""
     weights: dict[str, str] = {}

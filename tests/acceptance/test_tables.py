@@ -156,7 +156,7 @@ def test_a_version_of_a_table_is_read_from_disk_as_it_was(shared: Server, rents:
     runtime = Runtime(Settings.from_environment({"TSUIKA_DATA": str(shared.data)}))
     try:
         loaded = runtime.live.get(rents.name)
-        read = read_rows(rows, INPUT_SPEC.read({"kind": "table", "columns": COLUMNS}), rents.name)
+        read = read_rows(rows, INPUT_SPEC.as_stored({"kind": "table", "columns": COLUMNS}), rents.name)
         assert [p["value"] for p in json.loads(predict(loaded, read).json())["predictions"]] == values
     finally:
         runtime.close()

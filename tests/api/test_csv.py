@@ -194,7 +194,8 @@ def test_rows_of_a_file_are_predicted_as_those_of_json(rents: Api) -> None:
     assert answer.status_code == 200, answer.text
     assert answer.json() == rents.ok("POST", "/v1/models/plans/predictions", {"inputs": ROWS, "top": 2})
     note = '"price", "house" are no columns of plans, and left out.'
-    assert send(rents, "plans/predictions?top=2", TEXT).json() == {**answer.json(), "notes": [note]}
+    more = send(rents, "plans/predictions?top=2", TEXT).json()
+    assert more == {**answer.json(), "notes": [note, *answer.json()["notes"]]}
     lacking = send(rents, "plans/predictions", TEXT.replace("rooms", "room"))
     assert (lacking.status_code, pointers(lacking)) == (422, ["/inputs"])
     wrong = send(rents, "plans/predictions", text.replace("3.5", "-"))

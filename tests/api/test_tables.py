@@ -209,7 +209,7 @@ PREDICTIONS = "/v1/models/asked/predictions"
 def asked(api: Api, target: dict[str, Any] | None = None) -> None:
     """A model "asked" with a version that has learned a city; of numbers it adds back the age."""
     assert made(api, "asked", **({"target": target} if target else {"classes": ["a", "b"]})).status_code == 201
-    spec = INPUT_SPEC.read({"kind": "table", "columns": COLUMNS})
+    spec = INPUT_SPEC.as_stored({"kind": "table", "columns": COLUMNS})
     assert isinstance(spec, TableInput)
     grid = NumberGrid(names=["value"], offset=[0.0], step=[2.0**-16], from_=0) if target else None
     keep_version(api.runtime, "asked", table_checkpoint(spec, {"city": ["Osaka"]}, grid=grid))

@@ -159,7 +159,7 @@ class NewBatch:
 
 def _folding(model: Model, stored: Mapping[str, Any] | None) -> Folding | None:
     """How the model's rows are folded; None: by their bytes, as those of a model that an earlier release made."""
-    return None if stored is None else FOLDING.read({"input": model.input, **stored})
+    return None if stored is None else FOLDING.as_stored({"input": model.input, **stored})
 
 
 def _the_same(session: Session, name: str, known: Batch) -> tuple[Batch, bool]:

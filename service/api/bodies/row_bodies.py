@@ -158,7 +158,7 @@ class RowsOnDisk:
 
     def settled(self, folding: Folding, secret: bytes) -> Folding:
         task = {"folding": folding.model_dump(mode="json"), "secret": secret.hex()}
-        return FOLDING.read(self.reader.run(self.body, "settle", **task))
+        return FOLDING.as_stored(self.reader.run(self.body, "settle", **task))
 
     def make(self, making: Making, store: Artifacts) -> Arrival:
         return Arrival(**self.reader.run(self.body, "store", making=making.model_dump(mode="json")))

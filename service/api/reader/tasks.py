@@ -272,25 +272,25 @@ def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
     folder = Path(task["folder"])
     match task["do"]:
         case "read":
-            return read(folder, DUE.read(task["due"]))
+            return read(folder, DUE.as_stored(task["due"]))
         case "read question":
-            return read_question(folder, INPUT_SPEC.read(task["spec"]), task["model"])
+            return read_question(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"])
         case "read file":
-            due = DUE.read(task["due"])
+            due = DUE.as_stored(task["due"])
             meant = Meant(due.target, tuple(task["targets"]), task["group"])
             return read_file(folder, due, meant, task["members"])
         case "read asked file":
-            return read_asked_file(folder, INPUT_SPEC.read(task["spec"]), task["model"])
+            return read_asked_file(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"])
         case "read tensor":
-            spec = INPUT_SPEC.read(task["spec"])
+            spec = INPUT_SPEC.as_stored(task["spec"])
             return read_tensor(folder, task["length"], spec, task["model"], task["outputs"])
         case "digest":
             return {"digest": _annotations(folder).digest(load_rows(folder))}
         case "settle":
-            folding, secret = FOLDING.read(task["folding"]), bytes.fromhex(task["secret"])
+            folding, secret = FOLDING.as_stored(task["folding"]), bytes.fromhex(task["secret"])
             return settled(load_rows(folder), _annotations(folder), folding, secret).model_dump(mode="json")
         case "store":
-            making = MAKING.read(task["making"])
+            making = MAKING.as_stored(task["making"])
             return vars(make(load_rows(folder), _annotations(folder), making, store))
         case other:
             raise ValueError(f"no such task: {other}")

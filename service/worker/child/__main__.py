@@ -82,7 +82,7 @@ def main() -> None:
     executor = train.Executor()
     parent.send(ready=True)
     while True:
-        assignment = ASSIGNMENT.read(parent.assignments.get())
+        assignment = ASSIGNMENT.as_stored(parent.assignments.get())
         try:
             result = executor.execute(assignment, parent.progress, parent.check)
         except TsuikaError as error:

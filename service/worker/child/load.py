@@ -26,7 +26,7 @@ log = logging.getLogger("tsuika.child")
 def load(stored: Stored, store: Artifacts) -> Checkpoint:
     """Reads a version from its shards, each verified; weights of a pretrained backbone are shared. Raises
     CorruptArtifact."""
-    layout = LAYOUT.read(stored.layout)
+    layout = LAYOUT.as_stored(stored.layout)
     return Checkpoint(
         layout=layout,
         parts={s.part: _part(layout, s, store) for s in stored.shards},

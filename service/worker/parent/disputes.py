@@ -41,7 +41,7 @@ def _settle(session: Session, model: Model, update: Update, shown: BatchEvidence
     """
     if update.kind != UpdateKind.LEARN or update.challenges is not None or not shown.evidence:
         return []
-    policy, settled = CLASS_POLICY.read(model.gate), list[Settled]()
+    policy, settled = CLASS_POLICY.as_stored(model.gate), list[Settled]()
     sources = {session.get_one(Batch, b).source for b in update.batches}
     source = sources.pop() if len(sources) == 1 else None
     for opened, dispute in _open(session, model, update):
@@ -61,7 +61,7 @@ def outlook(model: Model, report: AnyReport) -> str:
     """A sentence on what will settle the disputes that a report opens; empty where it opens none."""
     if isinstance(report, NumberReport) or not report.batch.disputes:
         return ""
-    hours = CLASS_POLICY.read(model.gate).disputes.hours
+    hours = CLASS_POLICY.as_stored(model.gate).disputes.hours
     later = f"{hours:g} hours later or more" if hours else "later"
     return (
         f" A batch that says the same {later} confirms the labels; rows that agree with the live version refute them."

@@ -27,7 +27,7 @@ INPUT = {
         {"name": "member", "kind": "boolean"},
     ],
 }
-TABLE = INPUT_SPEC.read(INPUT)
+TABLE = INPUT_SPEC.as_stored(INPUT)
 LEARNED = {"city": ["Osaka", "Nara"]}
 PATH = "/v1/models/stays/predictions"
 ROW = {"age": 31, "city": "Osaka", "plan": "plus", "booked": "2026-11-29T05:30", "member": True}

@@ -26,7 +26,7 @@ COLUMNS = [
     {"name": "member", "kind": "boolean"},
     {"name": "order id", "kind": "category", "many": True},
 ]
-SPEC = INPUT_SPEC.read({"kind": "table", "columns": COLUMNS})
+SPEC = INPUT_SPEC.as_stored({"kind": "table", "columns": COLUMNS})
 assert isinstance(SPEC, TableInput)
 LONG = "x" * 300
 """A member that is read apart, as rows of a body of some length are."""

@@ -255,7 +255,7 @@ def table_rows(n: int, seed: int) -> NDArray[np.float64]:
     return np.stack([age, income, when, random.integers(0, 12, n) * 1e9, random.integers(0, 2, n)], 1)
 
 
-TABLE = INPUT_SPEC.read(
+TABLE = INPUT_SPEC.as_stored(
     {
         "kind": "table",
         "columns": [
@@ -288,7 +288,7 @@ def test_copies_of_rows_of_a_table_fall_together_unless_a_value_differs() -> Non
 
 
 def test_rows_of_values_alone_fall_by_their_values() -> None:
-    spec = INPUT_SPEC.read({"kind": "table", "columns": [{"name": "city", "kind": "category"}]})
+    spec = INPUT_SPEC.as_stored({"kind": "table", "columns": [{"name": "city", "kind": "category"}]})
     rows = np.repeat(np.arange(200.0), 3)[:, None]
     rows[-3:] = np.nan
     folds = fallen(folding_of(spec, rows, ["a"] * 600), rows).folds.reshape(200, 3)
