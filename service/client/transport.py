@@ -57,8 +57,11 @@ class Transport:
             )
         try:
             request = self._http.build_request(method, path, params=present, json=body)
-        except ValueError as wrong:
-            raise ValueError(f"This cannot be sent as JSON: {wrong}. Are there missing values (NaN)?") from None
+        except (TypeError, ValueError) as wrong:
+            ask = (
+                "Are there missing values (NaN)?" if isinstance(wrong, ValueError) else "Send lists, dicts or a frame."
+            )
+            raise ValueError(f"This cannot be sent as JSON: {wrong}. {ask}") from None
         return self._sent(request)
 
     def upload(self, path: str, file: bytes, fields: dict[str, Any], **params: Any) -> httpx.Response:

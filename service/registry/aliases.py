@@ -12,8 +12,8 @@ from service.contract import resources
 from service.errors import Conflict, NotFound, NotLive
 from service.registry import paging, versions
 from service.registry.sql.database import LARGEST, Reader, now
+from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Deployment, Model, Version
-from service.registry.sql.times import moment
 
 LIVE, PREVIOUS = "live", "previous"
 RESERVED = (LIVE, PREVIOUS)
@@ -149,16 +149,7 @@ def resource(session: Session, model: Model, alias: Alias) -> resources.Alias:
 def resources_of(session: Session, model: Model, aliases: Sequence[Alias]) -> list[resources.Alias]:
     """Aliases of the model as the API shows them: one query, however many they are."""
     numbers = versions.numbers_of(session, [alias.version_id for alias in aliases])
-    return [
-        resources.Alias(
-            name=alias.name,
-            model=model.name,
-            version=numbers[alias.version_id],
-            by=alias.by,
-            at=moment(alias.at),
-        )
-        for alias in aliases
-    ]
+    return [shown(resources.Alias, alias, model=model.name, version=numbers[alias.version_id]) for alias in aliases]
 
 
 def _find(session: Session, model: Model, name: str) -> Alias | None:

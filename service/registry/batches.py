@@ -16,8 +16,8 @@ from service.registry.actor import acting
 from service.registry.arrival import Arrival
 from service.registry.sql.database import now
 from service.registry.sql.ids import new_id
+from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Model, Update, Version
-from service.registry.sql.times import moment
 
 AT_ONCE = 500
 """Ids that one query names."""
@@ -238,22 +238,17 @@ def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> li
     """Batches of the model as the API shows them: two queries, however many they are."""
     learned, named = live_learned(session, model), _named_by(session, model, [batch.id for batch in batches])
     return [
-        resources.Batch(
-            id=batch.id,
+        shown(
+            resources.Batch,
+            batch,
             model=model.name,
             rows=batch.rows + batch.unlabelled,
-            unlabelled=batch.unlabelled,
-            label_counts=batch.label_counts,
             target_summary=_target_summary(batch),
             digest=batch.digest or None,
-            source=batch.source,
             state=state(batch, learned),
             in_live=batch.id in learned,
             updates=named[batch.id],
-            lent=batch.lent,
             kept_rows=stored_rows(batch),
-            received_at=moment(batch.received_at),
-            retracted_at=moment(batch.retracted_at),
             erased_at=moment(batch.erased_at) if is_erased(batch) else None,
         )
         for batch in batches

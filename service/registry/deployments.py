@@ -14,8 +14,8 @@ from service.contract.enums import DeploymentKind, Promotion
 from service.errors import Conflict, Erased
 from service.registry import paging, versions
 from service.registry.sql.database import now
+from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
-from service.registry.sql.times import moment
 
 BY_GATE = "gate"
 """`by` of a promotion that the gate made; anything else is a person's key."""
@@ -157,19 +157,12 @@ def resources_of(session: Session, model: Model, deployments: Sequence[Deploymen
     """Deployments of the model as the API shows them: one query, however many they are."""
     numbers = versions.numbers_of(session, [number for d in deployments for number in (d.version_id, d.previous_id)])
     return [
-        resources.Deployment.model_validate(
-            {
-                "id": deployment.id,
-                "model": model.name,
-                "version": numbers[deployment.version_id],
-                "previous_version": numbers.get(deployment.previous_id),
-                "kind": deployment.kind,
-                "undoes": deployment.undoes,
-                "reason": deployment.reason,
-                "by": deployment.by,
-                "at": moment(deployment.at),
-                "left_out": deployment.left_out,
-            }
+        shown(
+            resources.Deployment,
+            deployment,
+            model=model.name,
+            version=numbers[deployment.version_id],
+            previous_version=numbers.get(deployment.previous_id),
         )
         for deployment in deployments
     ]

@@ -23,8 +23,8 @@ from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import models, paging
 from service.registry.sql.database import now
 from service.registry.sql.ids import new_id
+from service.registry.sql.shown import shown
 from service.registry.sql.tables import ApiKey
-from service.registry.sql.times import moment
 
 BRAND = "tsuika_"
 PREFIX_LENGTH = len(BRAND) + 12
@@ -130,25 +130,17 @@ def hash_of(installation_secret: bytes, secret: str) -> str:
 
 def resource(key: ApiKey) -> resources.Key:
     """A key as the API shows it."""
-    return resources.Key.model_validate(_members(key))
+    return shown(resources.Key, key, good=_is_good(key))
 
 
 def new_resource(key: ApiKey, secret: str | None) -> resources.NewKey:
     """A key with its secret, as its maker sees it."""
-    return resources.NewKey.model_validate({**_members(key), "secret": secret})
+    return shown(resources.NewKey, key, good=_is_good(key), secret=secret)
 
 
 def resources_of(keys: Collection[ApiKey]) -> list[resources.Key]:
     """Keys as the API shows them."""
     return [resource(key) for key in keys]
-
-
-def _members(key: ApiKey) -> dict[str, object]:
-    members = {
-        name: getattr(key, name) for name in ("id", "name", "prefix", "scopes", "models", "rate", "replaces", "by")
-    }
-    times = {name: moment(getattr(key, name)) for name in ("created_at", "expires_at", "revoked_at")}
-    return {**members, **times, "good": _is_good(key)}
 
 
 def _is_good(key: ApiKey) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
-from service.contract.enums import Promotion, UpdateState
+from service.contract.enums import UpdateState
 from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec
 from service.contract.names import clean_class_name, clean_number_name
 from service.contract.policies import AnyPolicy, out_of_order, policy_of
@@ -19,8 +19,8 @@ from service.contract.targets import STORED_TARGET, NumberTarget, Target
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
 from service.registry import batches, paging, states
 from service.registry.sql.database import now
+from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
-from service.registry.sql.times import moment
 
 
 def create(session: Session, request: CreateModel) -> Model:
@@ -241,28 +241,17 @@ def resources_of(
     for model_id, state, count in session.execute(by_state.group_by(Update.model_id, Update.state)):
         counts[model_id, state] = count
     return [
-        resources.Model.model_validate(
-            {
-                "name": model.name,
-                "input": input_of(model),
-                "target": (target := target_of(model)),
-                "architecture": ARCHITECTURE.as_stored(model.architecture),
-                "classes": model.classes,
-                "live_version": live[model.live_version_id].number if model.live_version_id else None,
-                "serving_version": serving_version(model.name),
-                "method": model.method,
-                "gate": policy_of(target, model.gate),
-                "promotion": Promotion(model.promotion),
-                "retention": model.retention,
-                "memory_rows": model.memory_rows,
-                "pending": pending[model.id],
-                "updates": {
-                    "queued": counts[model.id, UpdateState.QUEUED],
-                    "running": counts[model.id, UpdateState.RUNNING],
-                },
-                "created_at": moment(model.created_at),
-                "archived_at": moment(model.archived_at),
-            }
+        shown(
+            resources.Model,
+            model,
+            input=input_of(model),
+            target=target_of(model),
+            architecture=ARCHITECTURE.as_stored(model.architecture),
+            live_version=live[model.live_version_id].number if model.live_version_id else None,
+            serving_version=serving_version(model.name),
+            gate=policy_of(target_of(model), model.gate),
+            pending=pending[model.id],
+            updates={"queued": counts[model.id, UpdateState.QUEUED], "running": counts[model.id, UpdateState.RUNNING]},
         )
         for model in models
     ]

@@ -15,8 +15,8 @@ from service.errors import Conflict, NotFound
 from service.registry import paging, states, versions
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.ids import new_id
+from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
-from service.registry.sql.times import moment
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,7 @@ def page(
 def events(session: Session, update_id: str, after: int = 0) -> list[resources.Event]:
     """What happened to an update after event `after`, oldest first."""
     query = select(UpdateEvent).where(UpdateEvent.update_id == update_id, UpdateEvent.id > min(after, LARGEST))
-    return [
-        resources.Event(id=e.id, at=moment(e.at), kind=e.kind, detail=e.detail)
-        for e in session.scalars(query.order_by(UpdateEvent.id))
-    ]
+    return [shown(resources.Event, event) for event in session.scalars(query.order_by(UpdateEvent.id))]
 
 
 def resource(session: Session, update: Update) -> resources.Update:
@@ -184,34 +181,13 @@ def resources_of(session: Session, updates: Sequence[Update]) -> list[resources.
     )
     names = dict(session.execute(select(Model.id, Model.name).where(Model.id.in_({u.model_id for u in updates}))).all())
     return [
-        resources.Update.model_validate(
-            {
-                "id": update.id,
-                "model": names[update.model_id],
-                "kind": update.kind,
-                "state": update.state,
-                "batches": update.batches,
-                "method": update.method,
-                "challenges": update.challenges,
-                "requested_method": update.requested_method,
-                "why": update.why,
-                "base_version": numbers.get(update.base_version_id),
-                "version": numbers.get(update.version_id),
-                "verdict": update.verdict,
-                "report": reports.get(update.version_id),
-                "progress": update.progress,
-                "learned_rows": update.learned_rows,
-                "exam_rows": update.exam_rows,
-                "attempts": update.attempts,
-                "seed": update.seed,
-                "expect": update.expect,
-                "reason": update.reason,
-                "erase": update.erase,
-                "error": update.error,
-                "created_at": moment(update.created_at),
-                "started_at": moment(update.started_at),
-                "finished_at": moment(update.finished_at),
-            }
+        shown(
+            resources.Update,
+            update,
+            model=names[update.model_id],
+            base_version=numbers.get(update.base_version_id),
+            version=numbers.get(update.version_id),
+            report=reports.get(update.version_id),
         )
         for update in updates
     ]

@@ -14,8 +14,8 @@ from service.contract.enums import DeploymentKind, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
 from service.registry import paging
 from service.registry.sql.database import LARGEST, now
+from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
-from service.registry.sql.times import moment
 
 
 @dataclass(frozen=True)
@@ -236,26 +236,17 @@ def resources_of(session: Session, model: Model, versions: Sequence[Version]) ->
     for version_id, name in session.execute(named.order_by(Alias.name)):
         names[version_id].append(name)
     return [
-        resources.Version.model_validate(
-            {
-                "number": version.number,
-                "model": model.name,
-                "parent": parents.get(version.parent_id),
-                "update": version.update_id,
-                "batches": version.learned,
-                "method": methods.get(version.update_id),
-                "classes": version.classes,
-                "parameters": version.parameters,
-                "bytes": version.bytes,
-                "feature_space": version.feature_space,
-                "shards": version.shards,
-                "architecture": version.layout,
-                "report": version.report,
-                "live": version.id == model.live_version_id,
-                "aliases": names[version.id],
-                "created_at": moment(version.created_at),
-                "erased_at": moment(version.erased_at),
-            }
+        shown(
+            resources.Version,
+            version,
+            model=model.name,
+            parent=parents.get(version.parent_id),
+            update=version.update_id,
+            batches=version.learned,
+            method=methods.get(version.update_id),
+            architecture=version.layout,
+            live=version.id == model.live_version_id,
+            aliases=names[version.id],
         )
         for version in versions
     ]

@@ -88,6 +88,7 @@ def test_columns_are_proposed_by_what_is_there() -> None:
         "booked": {"kind": "date"},
         "born": {"kind": "date", "parts": ["weekday", "year"]},
         "member": {"kind": "boolean"},
+        "fee": {"kind": "number"},
     }
     rows = [{"order": f"o{k}", "shop": f"s{k % 90}", "empty": None} for k in range(300)]
     assert table_columns(rows) == [
