@@ -46,24 +46,8 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
     What happens to it later begins as None."""
     if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):
         return known, False
-    batch = Batch(
-        id=arrival.id,
-        model_id=model.id,
-        digest=arrival.digest,
-        stored_digest=arrival.stored_digest,
-        rows=arrival.rows,
-        unlabelled=arrival.unlabelled,
-        label_counts=dict(arrival.label_counts),
-        target_summary=None if arrival.target_summary is None else [dict(each) for each in arrival.target_summary],
-        values=None if arrival.values is None else {column: dict(each) for column, each in arrival.values.items()},
-        folds={k: list(v) for k, v in arrival.folds.items()},
-        lent=list(arrival.lent),
-        source=arrival.source,
-        by=acting().by,
-        bytes=arrival.bytes,
-        kept_rows=arrival.rows,
-        received_at=now(),
-    )
+    facts = {name: value for name, value in vars(arrival).items() if name != "again"}
+    batch = Batch(**facts, model_id=model.id, by=acting().by, kept_rows=arrival.rows, received_at=now())
     session.add(batch)
     session.flush()
     return batch, True

@@ -26,11 +26,11 @@ class Made:
     layout: dict[str, Any]
     shards: Sequence[dict[str, Any]]
     classes: Sequence[str]
-    feature_space: str | None
-    ledger_digest: str | None
-    bits: str | None
     parameters: int
-    report: dict[str, Any] | None
+    feature_space: str | None = None
+    ledger_digest: str | None = None
+    bits: str | None = None
+    report: dict[str, Any] | None = None
 
 
 # made once: every swap and first prediction runs them, and making a query takes longer than running it
@@ -45,21 +45,14 @@ _RETRACTED = select(Batch.id).where(Batch.retracted_at.is_not(None))
 
 def add(session: Session, model: Model, update: Update | None, parent_id: int | None, made: Made) -> Version:
     """Adds the next version of the model; the caller holds the lock of the model row."""
+    lists = {name: list(getattr(made, name)) for name in ("shards", "classes")}
     version = Version(
+        **{**vars(made), **lists, "learned": sorted(made.learned)},
         model_id=model.id,
         number=next_number(session, model),
         parent_id=parent_id,
         update_id=update.id if update is not None else None,
-        learned=sorted(made.learned),
-        layout=made.layout,
-        shards=list(made.shards),
-        classes=list(made.classes),
-        feature_space=made.feature_space,
-        ledger_digest=made.ledger_digest,
-        bits=made.bits,
-        parameters=made.parameters,
         bytes=sum(s["bytes"] for s in made.shards),
-        report=made.report,
         created_at=now(),
     )
     session.add(version)

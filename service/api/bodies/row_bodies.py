@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from fastapi import Request
@@ -76,36 +76,6 @@ USUAL_STRINGS = 12
 Order = TypeVar("Order", CreateBatch, CreateUpdate)
 
 
-class BodyRows(Protocol):
-    """Decoded rows with their labels or targets, wherever they are."""
-
-    @property
-    def labels(self) -> Labels:
-        """A summary of their labels; where targets are numbers, of none."""
-        ...
-
-    @property
-    def values(self) -> BroughtValues:
-        """The values of open categories; none where inputs are no tables."""
-        ...
-
-    def places(self) -> Places | None:
-        """Where they stand in a CSV file; None where they came as JSON."""
-        ...
-
-    def digest(self) -> str:
-        """The digest of the content of a batch of them."""
-        ...
-
-    def settled(self, folding: Folding, secret: bytes) -> Folding:
-        """How the rows of the model are folded from now on."""
-        ...
-
-    def make(self, making: Making, store: Artifacts) -> Arrival:
-        """Folds and stores them. Raises DiskFull."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class RowsInMemory:
     """Rows in memory, with what is known of each."""
@@ -116,10 +86,12 @@ class RowsInMemory:
 
     @cached_property
     def labels(self) -> Labels:
+        """A summary of their labels; where targets are numbers, of none."""
         return self.annotations.summary()
 
     @property
     def values(self) -> BroughtValues:
+        """The values of open categories; none where inputs are no tables."""
         return self.annotations.values
 
     def identities(self) -> dict[str, str]:
@@ -128,21 +100,25 @@ class RowsInMemory:
         return {ROWS: identity_of(self.inputs), **({} if targets is None else {TARGETS: identity_of(targets)})}
 
     def places(self) -> Places | None:
+        """Where they stand in a CSV file; None where they came as JSON."""
         return None if self.file is None else self.file.places
 
     def digest(self) -> str:
+        """The digest of the content of a batch of them."""
         return self.annotations.digest(self.inputs)
 
     def settled(self, folding: Folding, secret: bytes) -> Folding:
+        """How the rows of the model are folded from now on."""
         return settled(self.inputs, self.annotations, folding, secret)
 
     def make(self, making: Making, store: Artifacts) -> Arrival:
+        """Folds and stores them. Raises DiskFull."""
         return make(self.inputs, self.annotations, making, store)
 
 
 @dataclass(frozen=True, eq=False)
 class RowsOnDisk:
-    """Rows and their labels in the folder of a large body: this process never holds them."""
+    """As `RowsInMemory`, in the folder of a large body: this process never holds them."""
 
     reader: Reader
     body: Spooled
@@ -162,6 +138,10 @@ class RowsOnDisk:
 
     def make(self, making: Making, store: Artifacts) -> Arrival:
         return Arrival(**self.reader.run(self.body, "store", making=making.model_dump(mode="json")))
+
+
+BodyRows = RowsInMemory | RowsOnDisk
+"""Decoded rows with their labels or targets, wherever they are."""
 
 
 @contextmanager

@@ -226,9 +226,5 @@ def _stored(shared: Context, checkpoint: Checkpoint) -> versions.Made:
         layout=checkpoint.layout.model_dump(mode="json"),
         shards=shards,
         classes=checkpoint.classes,
-        feature_space=None,
-        ledger_digest=None,
-        bits=None,
         parameters=checkpoint.parameters,
-        report=None,
     )
