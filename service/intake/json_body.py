@@ -229,16 +229,17 @@ def _fault_of(value: Any) -> tuple[str | None, str] | None:
     """-> the member at fault, if it is one, and the sentence; None where nothing is wrong with the value itself."""
     if isinstance(value, float) and not math.isfinite(value):
         return None, "A finite number is due here: JSON has no NaN and no Infinity, and 1e999 is beyond a double."
-    if isinstance(value, str) and not _is_text(value):
+    if isinstance(value, str) and not is_text(value):
         return None, "This text holds half of a surrogate pair. Send whole characters."
     if isinstance(value, _Twice):
         return value.name, "This member is there twice. Send it once."
-    if isinstance(value, dict) and not all(map(_is_text, value)):
+    if isinstance(value, dict) and not all(map(is_text, value)):
         return None, "The name of a member holds half of a surrogate pair. Send whole characters."
     return None
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Whether bytes can encode it: it holds no half of a surrogate pair."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -106,6 +106,8 @@ def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str
         reading.settle()  # a fault in an earlier line comes first
         raise
     reading.settle()
+    if header.left_out and not checked.breaks:
+        raise InvalidContent.at("", ONE_LINE)
     return reading.table()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import mmap
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -15,7 +16,7 @@ from service.contract.enums import CSV, JPEG, JSON, NPY, PNG, RAW
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.tables import TableInput
 from service.errors import InvalidContent, UnsupportedMedia
-from service.intake.kinds.images import read_file
+from service.intake.kinds import images
 
 HEADER_BYTES = 1024
 """Most bytes of the header of a numpy file: that of a plain array has about a hundred."""
@@ -78,29 +79,20 @@ def owned(numbers: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
     return numbers.astype(kind, order="C")
 
 
-def read_png(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
-    """One PNG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
-    return _file(body, "PNG", spec, model)
-
-
-def read_jpeg(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
-    """One JPEG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
-    return _file(body, "JPEG", spec, model)
+def read_file(kind: str, body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
+    """One PNG or JPEG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
+    if not isinstance(spec, ImageInput):
+        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}, not images. Send {_media(spec)}.")
+    return images.read_file(body[:], spec, "", "The body", model, kind)[None]
 
 
 READERS: dict[str, Callable[[Body, InputSpec, str], NDArray[Any]]] = {
     RAW: read_raw,
     NPY: read_npy,
-    PNG: read_png,
-    JPEG: read_jpeg,
+    PNG: partial(read_file, "PNG"),
+    JPEG: partial(read_file, "JPEG"),
 }
 """Content type -> its reader."""
-
-
-def _file(body: Body, kind: str, spec: InputSpec, model: str) -> NDArray[Any]:
-    if not isinstance(spec, ImageInput):
-        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}, not images. Send {_media(spec)}.")
-    return read_file(body[:], spec, "", "The body", model, kind)[None]
 
 
 def _header(body: Body) -> tuple[tuple[int, ...], bool, Any, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import TextInput
 from service.errors import InvalidContent
-from service.intake.json_body import read_value
+from service.intake.json_body import is_text, read_value
 from service.intake.kinds.numbers import word
 
 BEYOND_MARKS = 0x20000
@@ -43,7 +43,7 @@ def read_texts(rows: msgspec.Raw | Any, spec: TextInput, model: str) -> NDArray[
 def _clean(text: str, k: int, length: int, model: str) -> str:
     """One text in NFC. Raises InvalidContent where it is empty, too long, or not text."""
     if not text.isascii():
-        if _unencodable(text):
+        if not is_text(text):
             raise InvalidContent.at(f"/inputs/{k}", "This text holds half of a surrogate pair. Send whole characters.")
         if _many_marks().search(text):
             sentence = f"Text {k + 1} has more than {MOST_MARKS} combining marks in a row. Take them out."
@@ -74,15 +74,6 @@ def _fault(rows: msgspec.Raw | Any, model: str) -> InvalidContent:
         if not isinstance(row, str):
             return InvalidContent.at(f"/inputs/{k}", f"Row {k + 1} has {word(row)} where a text is due. Send a string.")
     return InvalidContent.at("/inputs", f'inputs is a list of texts, and {model} takes strings: ["...", ...].')
-
-
-def _unencodable(text: str) -> bool:
-    """Whether the text holds half of a surrogate pair, which no bytes encode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 @cache

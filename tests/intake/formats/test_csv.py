@@ -160,14 +160,13 @@ def test_a_fault_is_told_with_its_line(row: str, pointer: str, words: str) -> No
 
 
 HEADERS = [
-    ("unknown", f"{HEADER},citty", '"citty": is "city" meant?'),
+    ("unknown", HEADER.replace("city", "citty"), '"citty": is "city" meant?'),
     ("missing", "city,rooms", '"plan", "key", "booked", "member" are missing'),
     ("twice", f"{HEADER},city", '"city" stands there twice'),
     ("blank", f",{HEADER}", "cell 1 names no column"),
     ("semicolons", HEADER.replace(",", ";"), "semicolons where commas part cells. Excel writes semicolons"),
     ("a note of Excel", f"sep=,\n{HEADER}", "Line 1 is a note of Excel: remove it."),
     ("none", ROW, "The first line of a file is its header"),
-    ("the target of other rows", f"{HEADER},price", '"price": leave it out'),
 ]
 
 
@@ -186,7 +185,7 @@ def test_what_is_no_file_of_lines_is_told_so() -> None:
         "The file came as one line. With curl say --data-binary, since -d takes line breaks out.",
     )
     assert refusal(HEADER + ",b")[1].startswith("The file came as one line.")
-    assert refusal(HEADER + ",b\n")[1].startswith("Line 1, the header:")
+    assert refusal(HEADER + ",b\n")[1].startswith("There is a header and no row.")
     assert "--data-binary" in refusal(HEADER + ROW * 100_000)[1]
     for text in ('{"inputs": [{"city": "Osaka"}]}', ' [{"city": "Osaka"}]', "[[1, 2]]"):
         assert refusal(text) == ("", "This is JSON: send Content-Type: application/json.")
