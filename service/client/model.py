@@ -23,6 +23,7 @@ from service.contract.resources import (
     Deployment,
     Lineage,
     Model,
+    ModelDispute,
     NumberPredictions,
     Page,
     Predictions,
@@ -253,6 +254,11 @@ class RemoteModel:
         body = _given(reason=reason, to=to, if_live=if_live)
         return self._transport.call("POST", f"{self._path}/rollback", RolledBack, body)
 
+    def settle_dispute(self, dispute: str, verdict: str, reason: str) -> ModelDispute:
+        """Say that disputed labels are right ("confirmed") or wrong ("refuted"), and why."""
+        path = f"{self._path}/disputes/{quote(dispute, safe='')}/settle"
+        return self._transport.call("POST", path, ModelDispute, {"verdict": verdict, "reason": reason})
+
     # Names for versions: each stands for the number of its version, as `live` and `previous` do
 
     def set_alias(self, name: str, version: int) -> Alias:
@@ -276,6 +282,10 @@ class RemoteModel:
     def updates(self, state: UpdateState | str | None = None) -> Iterator[Update]:
         """All updates, newest first."""
         return self._transport.each(f"{self._path}/updates", Page[Update], state=state)
+
+    def disputes(self) -> Iterator[ModelDispute]:
+        """What held updates dispute, and how it was settled, newest first."""
+        return self._transport.each(f"{self._path}/disputes", Page[ModelDispute])
 
     def versions(self) -> Iterator[Version]:
         """All versions, newest first."""

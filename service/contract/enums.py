@@ -105,6 +105,19 @@ class BatchState(StrEnum):
     ERASED = "erased"
 
 
+class DisputeState(StrEnum):
+    """Whether labels that contradict the live version are right."""
+
+    OPEN = "open"
+    """Nobody knows."""
+    CONFIRMED = "confirmed"
+    """They are."""
+    REFUTED = "refuted"
+    """They are not."""
+    SETTLED = "settled"
+    """Somebody decided by deed: the version was made live, or a batch of it taken back."""
+
+
 class DeploymentKind(StrEnum):
     """How the live pointer moved."""
 

@@ -308,6 +308,13 @@ class CreateDeployment(Strict):
     )
 
 
+class SettleDispute(Strict):
+    """Say which is right, the labels or the model."""
+
+    verdict: Literal["confirmed", "refuted"] = Field(description="confirmed: the labels are right; refuted: not.")
+    reason: Annotated[Reason, Field(min_length=1)]
+
+
 class PutAlias(Strict):
     """Point a name at a version."""
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.contract.enums import (
     BatchState,
     DeploymentKind,
+    DisputeState,
     Expect,
     KeyScope,
     Promotion,
@@ -158,6 +159,29 @@ class Event(Resource):
     at: datetime
     kind: str
     detail: dict[str, Any]
+
+
+class ModelDispute(Resource):
+    """What a held update disputes: rows that the live version is sure of carry another label."""
+
+    id: str
+    model: str
+    class_: str = Field(alias="class")
+    suggested: str = Field(description="The label that most of these rows carry; the others may carry any.")
+    rows: int
+    source: str | None
+    update: str = Field(description="The update that opened it.")
+    version: int | None = Field(description="The version that it made, which is held.")
+    batches: list[str]
+    opened_by: str | None = Field(description="The key that ordered the update; null before that was kept.")
+    opened_at: datetime
+    state: DisputeState
+    by: str | None = Field(description="The update whose batch settled it, or the key by which somebody did.")
+    at: datetime | None
+    reason: str
+    remedy: str = Field(description="What can be done now.")
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class ShardInfo(Resource):

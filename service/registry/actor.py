@@ -14,6 +14,8 @@ class Actor:
     request_id: str | None = None
 
 
+ANONYMOUS = "anonymous"
+"""Who acts where no key is asked for."""
 SERVICE = Actor("service")
 """What the service does by itself: learning, judging, clearing away."""
 _acting: ContextVar[Actor] = ContextVar("tsuika.actor", default=SERVICE)

@@ -92,6 +92,13 @@ def revoke(session: Session, key: ApiKey) -> None:
     key.revoked_at = key.revoked_at or now()
 
 
+def first(session: Session, name: str) -> str:
+    """The first of the keys that took one another's place up to this one; `name` itself where it is no stored key."""
+    while (key := session.get(ApiKey, name)) is not None and key.replaces is not None:
+        name = key.replaces
+    return name
+
+
 def get(session: Session, key_id: str) -> ApiKey:
     """The key of that id. Raises NotFound."""
     key = session.get(ApiKey, key_id) if len(key_id) <= 64 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,22 @@ def test_a_store_of_each_revision_is_brought_up_to_date_with_every_row_and_serve
         assert (runtime.live.get("digits").number, runtime.live.at("digits", 1).number) == (2, 1)
     finally:
         runtime.close()
+
+
+def test_disputes_of_an_earlier_release_are_kept_with_their_end(tmp_path: Path) -> None:
+    """They stood in the report of the held update, and in its events."""
+    old = Store(tmp_path / "data", "0010")
+    disputed = [{"class": "a", "suggested": s, "rows": 9, "source": None} for s in ("b", "c")]
+    end = {"class": "a", "suggested": "c", "by_update": "upd_1"}
+    with closing(sqlite3.connect(old.file)) as connection, connection:
+        connection.execute("UPDATE updates SET verdict = 'held' WHERE id = 'upd_2'")
+        report = json.dumps({"batch": {"disputes": disputed}})
+        connection.execute("UPDATE versions SET report = ? WHERE id = 2", [report])
+        event = ("upd_2", 5.0, "dispute refuted", json.dumps(end))
+        connection.execute("INSERT INTO update_events (update_id, at, kind, detail) VALUES (?, ?, ?, ?)", event)
+    migrate(old.url)
+    kept = [(row["class"], row["suggested"], row["verdict"], row["settled_by"]) for row in old.rows()["disputes"]]
+    assert kept == [("a", "b", None, None), ("a", "c", "refuted", "upd_1")]
 
 
 def test_what_an_upgrade_would_tear_apart_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:

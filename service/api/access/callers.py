@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from service.contract.enums import KeyScope
 from service.errors import Forbidden
 from service.registry import models
+from service.registry.actor import ANONYMOUS
 
-ANONYMOUS = "anonymous"
 BOOTSTRAP = "bootstrap key"
 """The caller who holds TSUIKA_KEY."""
 EVERYTHING = frozenset(KeyScope)

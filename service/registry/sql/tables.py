@@ -150,6 +150,31 @@ class Batch(Table):
     erased_at: Mapped[float | None]
 
 
+class Dispute(Table):
+    """Rows of a held update of which the live version is sure carry another label. `by`: who ordered the update ·
+    `verdict`: confirmed or refuted, None until somebody or something says so · `settled_by`: an update, or a caller."""
+
+    __tablename__ = "disputes"
+    __table_args__ = (
+        CheckConstraint("verdict IN ('confirmed', 'refuted')", name="verdict"),
+        Index(None, "model_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    update_id: Mapped[str] = mapped_column(ForeignKey("updates.id"))
+    class_: Mapped[str] = mapped_column("class")
+    suggested: Mapped[str]
+    rows: Mapped[int]
+    source: Mapped[str | None]
+    by: Mapped[str | None]
+    opened_at: Mapped[float]
+    verdict: Mapped[str | None]
+    settled_by: Mapped[str | None]
+    settled_at: Mapped[float | None]
+    reason: Mapped[str]
+
+
 class LedgerEntry(Table):
     """The rounded features of a batch in one feature space."""
 

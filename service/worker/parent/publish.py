@@ -160,7 +160,7 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     number = versions.next_number(session, model)
     report = disputes.with_disputes(session, model, update, result.report, verdict is Verdict.HELD)
     why = verdicts.verdict_sentence(report, verdict, number, before)
-    gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(model, report)}"})
+    gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(session, model, update, report)}"})
     made = versions.Made(
         learned=result.learned,
         layout=result.layout,

@@ -8,8 +8,8 @@ import pytest
 
 from service.contract.enums import Outcome
 from service.contract.report import BatchEvidence, ClassEvidence, Dispute
-from service.registry import deployments, models, updates
-from service.registry.sql.tables import Batch, Update, Version
+from service.registry import deployments, disputes, models, updates
+from service.registry.sql.tables import ApiKey, Batch, Update, Version
 from service.runtime import Runtime
 from service.worker.parent.publish import publish
 from tests.registry.facts import learn, model
@@ -78,6 +78,48 @@ def test_the_same_key_confirms_nothing_on_the_same_day_and_does_so_a_day_later(
     assert any("Confirmed" in note and '9 of 10 rows that are surely "a" say "b"' in note for note in report["notes"])
     [event] = events(runtime, first)
     assert (event["kind"], event["by_update"], event["rows"]) == ("dispute confirmed", third.id, 9)
+
+
+def sent_by(runtime: Runtime, batches: dict[str, str | None]) -> None:
+    with runtime.database.writing() as session:
+        for batch, by in batches.items():
+            session.get_one(Batch, batch).by = by
+
+
+def test_another_key_confirms_at_once(runtime: Runtime, ids: list[str]) -> None:
+    sent_by(runtime, {ids[0]: "key_1", ids[1]: "key_1", ids[2]: "key_2"})
+    first, _ = judged(runtime, ids[0], SAYS_B)
+    assert "under another key, or 24 hours later or more, confirms the labels" in why(runtime, first)
+    assert judged(runtime, ids[1], SAYS_B)[1]["settled"] == []
+    settled = judged(runtime, ids[2], SAYS_B)[1]["settled"]
+    assert {(s["update"], s["verdict"]) for s in settled} >= {(first.id, "confirmed")}
+
+
+@pytest.mark.parametrize("second", [None, "anonymous", "key_3"])
+def test_a_batch_of_no_key_or_of_one_that_took_the_place_of_the_first_is_not_independent(
+    runtime: Runtime, ids: list[str], second: str | None
+) -> None:
+    with runtime.database.writing() as session:
+        for name, before in (("key_1", None), ("key_2", "key_1"), ("key_3", "key_2")):
+            session.add(
+                ApiKey(
+                    id=name, name=name, prefix=name, hash="", scopes=["learn"], replaces=before, by="", created_at=1.0
+                )
+            )
+            session.flush()
+    sent_by(runtime, {ids[0]: "key_1", ids[1]: second})
+    judged(runtime, ids[0], SAYS_B)
+    assert judged(runtime, ids[1], SAYS_B)[1]["settled"] == []
+
+
+def test_what_disputes_come_to_is_kept(runtime: Runtime, ids: list[str]) -> None:
+    judged(runtime, ids[0], SAYS_B)
+    second, _ = judged(runtime, ids[1], SAYS_A)
+    with runtime.database.reading() as session:
+        digits = models.get(session, "digits")
+        [shown] = disputes.resources_of(session, digits, disputes.page(session, digits, 9, None)[0])
+    assert (shown.class_, shown.suggested, shown.rows, shown.state, shown.by) == ("a", "b", 9, "refuted", second.id)
+    assert "1 of 30 rows" in shown.reason
 
 
 def test_a_rejected_batch_opens_nothing_that_nobody_could_settle(runtime: Runtime, ids: list[str]) -> None:

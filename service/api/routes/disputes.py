@@ -1,0 +1,59 @@
+"""Routes of disputes: labels that contradict the live version, and who is right."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from service.api.context import Page, Shared, access, answer, attempt, body_of
+from service.api.idempotent_posts import Effect
+from service.api.lists import list_page
+from service.api.openapi import KEY, refusals, takes
+from service.contract import requests, resources
+from service.contract.enums import KeyScope
+from service.errors import Forbidden
+from service.registry import disputes, keys, models
+from service.registry.sql.tables import Update
+
+routes = APIRouter(tags=["updates"])
+
+
+@routes.get(
+    "/v1/models/{model}/disputes", response_model=resources.Page[resources.ModelDispute], responses=refusals(404)
+)
+def list_disputes(shared: Shared, page: Page, model: str) -> Response:
+    """Labels that contradict what the live version is sure of, newest first: open, or how they were settled."""
+    with shared.runtime.database.reading() as session:
+        record = models.get(session, model)
+        return list_page(page, partial(disputes.page, session, record), partial(disputes.resources_of, session, record))
+
+
+@routes.post(
+    "/v1/models/{model}/disputes/{dispute}/settle",
+    response_model=resources.ModelDispute,
+    responses=refusals(404, 409, writes=True),
+    openapi_extra=takes(
+        requests.SettleDispute, KEY, example={"verdict": "confirmed", "reason": "the new rule holds since May"}
+    ),
+)
+def settle_dispute(request: Request, shared: Shared, model: str, dispute: str) -> Response:
+    """Say who is right. A key cannot settle what it opened itself, unless it has the scope admin."""
+    order, body = body_of(request, requests.SettleDispute)
+    who = access(request)
+
+    def act(session: Session) -> Effect:
+        record = disputes.get(session, models.get(session, model), dispute)
+        opened = session.get_one(Update, record.update_id)
+        own = {*(disputes.senders(session, opened) or ()), keys.first(session, record.by or "")}
+        if not who.may(KeyScope.ADMIN) and keys.first(session, who.name) in own:
+            raise Forbidden(f"The key {who.name} opened dispute {dispute} itself. Settle it with another key.")
+        disputes.settle_by_hand(session, record, order.verdict, who.name, order.reason)
+        return Effect(200, {}, shared.runtime.changed)
+
+    done = shared.posts.run(attempt(request, body.members), lambda: act)
+    with shared.runtime.database.reading() as session:
+        found = models.get(session, model)
+        [resource] = disputes.resources_of(session, found, [disputes.get(session, found, dispute)])
+    return answer(resource, done.status, done.headers)

@@ -1,0 +1,179 @@
+"""Disputes: a held batch contradicts what the model is sure of. Each is opened once, and settled by another batch or by
+a person; what became of the version or of its batches settles it, too, which is computed, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, func, select, true
+from sqlalchemy.orm import Session
+
+from service.contract import resources
+from service.contract.enums import DisputeState, UpdateKind
+from service.contract.report import Dispute as Disputed
+from service.errors import Conflict, NotFound
+from service.registry import keys, paging, states, versions
+from service.registry.actor import ANONYMOUS, SERVICE
+from service.registry.sql.database import now
+from service.registry.sql.ids import new_id
+from service.registry.sql.shown import moment, shown
+from service.registry.sql.tables import Batch, Deployment, Dispute, Model, Update
+
+LOOKED_BACK = 100
+"""How many of the latest open disputes a batch may settle."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What ends a dispute without a word on who is right: its version was made live, or its batch taken back."""
+
+    by: str | None
+    at: float | None
+    reason: str
+
+
+def open_all(session: Session, model: Model, update: Update, disputed: Sequence[Disputed]) -> None:
+    """Opens what the batches of a held update dispute."""
+    for each in disputed:
+        session.add(
+            Dispute(
+                id=new_id("dsp"),
+                model_id=model.id,
+                update_id=update.id,
+                class_=each.class_,
+                suggested=each.suggested,
+                rows=each.rows,
+                source=each.source,
+                by=update.by,
+                opened_at=now(),
+                reason="",
+            )
+        )
+
+
+def open_before(session: Session, model: Model, update: Update) -> list[tuple[Dispute, Update]]:
+    """Open disputes of earlier updates with other batches, the oldest first, each with the update that opened it."""
+    live = select(Deployment.id).where(Deployment.version_id == Update.version_id)
+    query = select(Dispute, Update).join(Update, Update.id == Dispute.update_id)
+    query = query.where(Dispute.model_id == model.id, Dispute.verdict.is_(None), ~live.exists())
+    latest = session.execute(query.order_by(Dispute.id.desc()).limit(LOOKED_BACK)).all()
+    own = set(update.batches)
+    return [
+        (dispute, opened)
+        for dispute, opened in reversed(latest)
+        if opened.id != update.id and not own.intersection(opened.batches) and not _taken_back(session, opened)
+    ]
+
+
+def settle(session: Session, dispute: Dispute, verdict: str, by: str, reason: str) -> None:
+    """Settles a dispute. `verdict`: confirmed or refuted; `by`: an update, or who did. Raises Conflict."""
+    if (state := _state(dispute, _decisions(session, [dispute]).get(dispute.id))) is not DisputeState.OPEN:
+        raise Conflict(f"Dispute {dispute.id} is {state} already.", state=state)
+    dispute.verdict, dispute.settled_by, dispute.settled_at, dispute.reason = verdict, by, now(), reason
+
+
+def settle_by_hand(session: Session, dispute: Dispute, verdict: str, by: str, reason: str) -> None:
+    """The same by a person, with an event of the update that opened it. Raises Conflict."""
+    settle(session, dispute, verdict, by, reason)
+    facts = {"class": dispute.class_, "suggested": dispute.suggested, "by": by, "reason": reason}
+    states.note(session, session.get_one(Update, dispute.update_id), f"dispute {verdict}", **facts)
+
+
+def senders(session: Session, update: Update) -> frozenset[str] | None:
+    """The keys that sent the batches of an update, None where one of them is not known. A key that took the place of
+    another counts as that one: both have one holder."""
+    sent = {session.get_one(Batch, batch_id).by for batch_id in update.batches}
+    known = {by for by in sent if by is not None and by not in (ANONYMOUS, SERVICE.by)}
+    return frozenset(keys.first(session, by) for by in known) if known and len(known) == len(sent) else None
+
+
+def get(session: Session, model: Model, dispute_id: str) -> Dispute:
+    """A dispute of this model. Raises NotFound."""
+    dispute = session.get(Dispute, dispute_id)
+    if dispute is None or dispute.model_id != model.id:
+        raise NotFound(f'There is no dispute "{dispute_id[:64]}" in {model.name}.')
+    return dispute
+
+
+def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Dispute], str | None]:
+    """Disputes of the model, newest first."""
+    return paging.page(session, select(Dispute).where(Dispute.model_id == model.id), Dispute.id, limit, cursor)
+
+
+def resources_of(session: Session, model: Model, disputes: Sequence[Dispute]) -> list[resources.ModelDispute]:
+    """Disputes of the model as the API shows them: as many queries for many as for one."""
+    decisions = _decisions(session, disputes)
+    updates = {u.id: u for u in session.scalars(_updates(disputes))}
+    numbers = versions.numbers_of(session, [u.version_id for u in updates.values()])
+    resources_shown = []
+    for each in disputes:
+        decision, opened = decisions.get(each.id), updates[each.update_id]
+        state = _state(each, decision)
+        end = Decision(each.settled_by, each.settled_at, each.reason)
+        if decision is not None and each.verdict is None:
+            end = decision
+        resources_shown.append(
+            shown(
+                resources.ModelDispute,
+                each,
+                model=model.name,
+                update=each.update_id,
+                version=numbers.get(opened.version_id),
+                batches=opened.batches,
+                opened_by=each.by,
+                state=state,
+                by=end.by,
+                at=moment(end.at),
+                reason=end.reason,
+                remedy=REMEDIES[state],
+            )
+        )
+    return resources_shown
+
+
+REMEDIES = {
+    DisputeState.OPEN: "Wait for batches of another key, or settle it: POST .../disputes/{dispute}/settle.",
+    DisputeState.CONFIRMED: "Promote its version (with rebase, where another went live since), or learn its batches "
+    'again with "expect": "relabel"; take back older batches that say otherwise.',
+    DisputeState.REFUTED: "Take its batches back: POST .../retractions; or correct their rows.",
+    DisputeState.SETTLED: "",
+}
+"""What to do about a dispute in that state."""
+
+
+def _state(dispute: Dispute, decision: Decision | None) -> DisputeState:
+    if dispute.verdict is not None:
+        return DisputeState(dispute.verdict)
+    return DisputeState.SETTLED if decision is not None else DisputeState.OPEN
+
+
+def _updates(disputes: Sequence[Dispute]) -> Select[Update]:
+    return select(Update).where(Update.id.in_({each.update_id for each in disputes}))
+
+
+def _decisions(session: Session, disputes: Sequence[Dispute]) -> dict[str, Decision]:
+    """By dispute: how somebody made its version live, or took one of its batches back."""
+    each = func.json_each(Update.batches).table_valued("value")
+    ids = _updates(disputes).with_only_columns(Update.id)
+    back = (
+        select(Update.id, Batch.id, Batch.retracted_at)
+        .select_from(Update)
+        .join(each, true())
+        .join(Batch, Batch.id == each.c.value)
+        .where(Update.id.in_(ids), Batch.retracted_at.is_not(None))
+    )
+    decided: dict[str, Decision] = {}
+    for update_id, batch_id, at in session.execute(back):
+        orders = select(Update.by, Update.reason).select_from(Update).join(each, true())
+        orders = orders.where(Update.kind == UpdateKind.RETRACT, each.c.value == batch_id)
+        by, reason = session.execute(orders.order_by(Update.id.desc()).limit(1)).one_or_none() or (None, None)
+        decided[update_id] = Decision(by, at, reason or "Its batch was taken back.")
+    live = select(Update.id, Deployment).join(Deployment, Deployment.version_id == Update.version_id)
+    for update_id, moved in session.execute(live.where(Update.id.in_(ids)).order_by(Deployment.id.desc())):
+        decided[update_id] = Decision(moved.by, moved.at, moved.reason)
+    return {each.id: decided[each.update_id] for each in disputes if each.update_id in decided}
+
+
+def _taken_back(session: Session, update: Update) -> bool:
+    return any(session.get_one(Batch, b).retracted_at is not None for b in update.batches)
