@@ -22,7 +22,7 @@ from service.learning.data.sides import shared
 from service.learning.evaluation.answers import class_scores, scored
 from service.learning.evaluation.assessment import Assessment
 from service.learning.evaluation.clusters import clusters
-from service.learning.evaluation.evidence import Evidence, dispute, suspects
+from service.learning.evaluation.evidence import SUSPECT_ROWS, Evidence, dispute, suspects, unlike_the_rest
 from service.learning.evaluation.measure import measure, new_rows
 from service.learning.gate.contradiction_rules import reconcilable, unexcused
 from service.learning.gate.gate import judge
@@ -168,11 +168,15 @@ def _yardstick(a: Assessment) -> Yardstick | None:
 
 
 def _batch_evidence(a: Assessment, evidence: Evidence | None, contradiction: Contradiction | None) -> BatchEvidence:
+    own, confident = a.candidate.on_batch, a.policy.familiar.confident
+    left_out = suspects(a.batch, own, unlike_the_rest(a.batch, own), confident)
     if not evidence or not contradiction or not a.base:
-        return BatchEvidence(conflicts=None)
+        return BatchEvidence(conflicts=None, suspect_rows=left_out, notes=_left_out_noted(left_out))
     answers, conflict = a.base.on_batch, evidence.conflict
     alike = clusters(a.batch, answers, evidence, a.ledger.unjudged) if a.ledger else None
-    listed = suspects(a.batch, answers, conflict, a.policy.familiar.confident, alike)
+    listed = suspects(a.batch, answers, conflict, confident, alike)
+    known = {(row.batch, row.row) for row in listed}
+    left_out = [row for row in left_out if (row.batch, row.row) not in known]
     both = reconcilable(contradiction, a.policy)
     guilty = {} if a.relabels else unexcused(contradiction, a.policy)
     return BatchEvidence(
@@ -180,12 +184,20 @@ def _batch_evidence(a: Assessment, evidence: Evidence | None, contradiction: Con
         familiar=evidence.rows,
         expected=evidence.expected,
         unfamiliar_share=evidence.unfamiliar_share,
-        suspect_rows=listed,
+        suspect_rows=sorted([*listed, *left_out], key=lambda row: (-row.alike, -row.score))[:SUSPECT_ROWS],
         disputes=[dispute(name, of_class, a.batch, answers, conflict) for name, of_class in guilty.items()],
         evidence={} if a.relabels else dict(evidence.classes),
         reconcilable=both,
-        notes=_notes(a, evidence, both, listed),
+        notes=[*_notes(a, evidence, both, listed), *_left_out_noted(left_out)],
     )
+
+
+def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
+    """A note on rows that the rest contradicts."""
+    if not rows:
+        return []
+    count = "1 row carries" if len(rows) == 1 else f"{len(rows)} rows carry"
+    return [f"{count} a label that a head of all other rows is sure is another; they are listed."]
 
 
 def _notes(a: Assessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]) -> list[str]:

@@ -348,6 +348,17 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     assert "expect: relabel" in expected.notes[0]
 
 
+def test_rows_that_all_others_contradict_are_listed_also_of_a_first_version() -> None:
+    """Rows that were not judged, and one whose class no other row has, contradict nothing."""
+    own = says("abn", "aba.a")
+    alone = Answers(own.classes, np.where(np.arange(15).reshape(5, 3) == 14, 0.0, own.probabilities))
+    batch = rows("aaabn", "bat_1")
+    first = changed(assessment(), base=None, base_on_batch=None)
+    report = assess(changed(replace(first, batch=batch), candidate_on_batch=alone, yardstick_on_batch=alone)).batch
+    assert [(row.row, row.label, row.suggested, row.score) for row in report.suspect_rows] == [(1, "a", "b", 0.9)]
+    assert report.notes == ["1 row carries a label that a head of all other rows is sure is another; they are listed."]
+
+
 # Sentences
 
 
