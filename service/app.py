@@ -51,9 +51,9 @@ FAREWELL_SECONDS = 0.5
 
 def serve(settings: Settings) -> int:
     """Serves until TERM or INT; returns the exit code. Raises ImpossibleSettings for a taken port, folder or address,
-    and SchemaMismatch for a database of a newer version."""
+    or one that lets others in without a key, and SchemaMismatch for a database of a newer version."""
     settings.check()
-    schema.require_upgradable(settings.database_file)
+    settings.check_door(schema.any_key(settings.database_file))
     with listening(settings) as listener:
         url = address(settings, listener)
         first = not settings.data.exists()
@@ -178,7 +178,7 @@ class _Process:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                headers=[("x-content-type-options", "nosniff")],
+                headers=[("x-content-type-options", "nosniff"), ("cache-control", "no-store")],
                 proxy_headers=False,
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,

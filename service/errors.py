@@ -125,7 +125,7 @@ class Forbidden(TsuikaError, slug="forbidden", title="The key may not do this"):
 
 
 class ForbiddenHost(TsuikaError, slug="forbidden-host", title="This host name is not served"):
-    """The Host header is not one that a service without a key answers to."""
+    """The Host header is not one that the service answers to."""
 
 
 class Busy(TsuikaError, slug="busy", title="Not now"):

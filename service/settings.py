@@ -74,12 +74,13 @@ class Settings(BaseModel):
         description="Where bytes are kept: a `file:` URL. Default: a folder in the data folder.",
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs a key or `--open`.")
+    host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a key is needed, or `--open`.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     key: str | None = Field(None, repr=False, description="Key that callers send as `Authorization: Bearer ...`.")
     open: bool = Field(False, description="Listen beyond loopback without a key: anybody who reaches it may write.")
     allowed_hosts: Names = Field(
-        (), description="Host names, besides loopback, that a service without a key answers to."
+        (),
+        description="Host names, besides loopback, that it answers to; empty: any where a key is asked for.",
     )
     worker: bool = Field(True, description="Learn in this service; without it, run `tsuika work` beside it.")
 
@@ -169,11 +170,6 @@ class Settings(BaseModel):
 
     def check(self) -> None:
         """Raises ImpossibleSettings, with the remedy, for settings that are unsafe or contradict one another."""
-        if not (self.loopback or self.key or self.open):
-            raise ImpossibleSettings(
-                f"Listening on {self.host} lets other machines in. Set TSUIKA_KEY to a secret that callers send, or "
-                "pass --open (TSUIKA_OPEN=1) to let everybody in."
-            )
         if self.key is not None and not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
             raise ImpossibleSettings("TSUIKA_KEY must be printable ASCII without spaces: it travels in a header.")
         if not self.database_url.startswith(("sqlite:", "sqlite+pysqlite:")):
@@ -195,6 +191,15 @@ class Settings(BaseModel):
             raise ImpossibleSettings(
                 f"TSUIKA_LEASE_SECONDS ({self.lease_seconds:g}) must be at least twice TSUIKA_BEAT_SECONDS "
                 f"({self.beat_seconds:g}), or one late heartbeat loses an update."
+            )
+
+    def check_door(self, keys_stored: bool) -> None:
+        """Raises ImpossibleSettings where a service would answer to other machines and ask for no key."""
+        if not (self.loopback or self.key or self.open or keys_stored):
+            raise ImpossibleSettings(
+                f"Listening on {self.host} lets other machines in. Make a key with `tsuika keys create` (in a new data "
+                "folder run `tsuika migrate` first), or set TSUIKA_KEY to a secret that callers send, or pass --open "
+                "(TSUIKA_OPEN=1) to let everybody in."
             )
 
     @property

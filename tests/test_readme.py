@@ -131,6 +131,8 @@ def test_the_first_hour_is_as_it_says(newcomer: Newcomer) -> None:
             assert any(shown(json.loads(text), answer) for answer in documents), (text, documents)
         elif language == "python":
             assert "grignolino" in newcomer.types([str(newcomer.folder / ".venv/bin/python"), "-"], text)
+        if "tsuika audit verify" in text:
+            assert documents[1].startswith("As it was written: ")
         if "tsuika verify" in text:
             assert documents[1].startswith("Verified. wine version 4: 113 rows of 2 batches")
             assert documents[0]["report"]["certificate"]["ledger_digest"] in documents[2]

@@ -43,15 +43,17 @@ def test_a_store_folder_with_a_space_keeps_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org", ""])
 def test_beyond_loopback_a_key_or_open_is_needed(host: str) -> None:
-    with pytest.raises(ImpossibleSettings, match="TSUIKA_KEY"):
-        Settings.from_environment({}, host=host)
-    assert Settings.from_environment({}, host=host, key="secret").key == "secret"
-    assert Settings.from_environment({}, host=host, open=True).open
+    bare = Settings.from_environment({}, host=host)
+    with pytest.raises(ImpossibleSettings, match=r"`tsuika keys create`.*TSUIKA_KEY.*--open"):
+        bare.check_door(keys_stored=False)
+    bare.check_door(keys_stored=True)
+    Settings.from_environment({}, host=host, key="secret").check_door(keys_stored=False)
+    Settings.from_environment({}, host=host, open=True).check_door(keys_stored=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_loopback_needs_no_key(host: str) -> None:
-    assert Settings.from_environment({}, host=host).loopback
+    Settings.from_environment({}, host=host).check_door(keys_stored=False)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from service.api.queries import check_query
 from service.api.reader.process import Reader
 from service.api.routes import (
     aliases,
+    audit,
     batches,
     deployments,
     disputes,
@@ -59,6 +60,7 @@ ROUTERS = (
     aliases.routes,
     deployments.routes,
     keys.routes,
+    audit.routes,
     predictions.routes,
     inference.routes,
     methods.routes,

@@ -42,7 +42,6 @@ class Health:
         status, body = self.of(scope["path"], names_models)
         data = json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-        headers.append((b"cache-control", b"no-store"))
         if status == 503:
             headers.append((b"retry-after", b"1"))
         await send({"type": "http.response.start", "status": status, "headers": headers})

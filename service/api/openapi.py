@@ -55,7 +55,7 @@ def _add_bodies(document: dict[str, Any]) -> None:
 WORDS = {
     400: "The body is not JSON.",
     401: "A key is needed, or the key is wrong.",
-    403: "The key lacks the scope; or, where no key is asked for, the host name or the page's origin is not served.",
+    403: "The key lacks the scope; or the host name, or the origin of the page, is not served.",
     404: "Nothing of that name is here.",
     408: "The body came too slowly.",
     409: "The state of things forbids it now.",

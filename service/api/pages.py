@@ -20,6 +20,12 @@ code{font:14px ui-monospace,monospace}h2{margin-top:2rem}table{border-collapse:c
 td{border-top:1px solid #d8dee4;padding:.4rem .6rem;vertical-align:top}td:first-child{width:4rem;font-weight:600}
 .codes{color:#5b6b79;white-space:nowrap}@media(prefers-color-scheme:dark){body{background:#12181e;color:#e4eaf0}}"""
 
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
 
 @routes.get("/version")
 async def get_version() -> dict[str, str]:
@@ -60,8 +66,7 @@ async def get_description(request: Request) -> Response:
 @routes.get("/docs", include_in_schema=False, responses=refusals())
 async def get_docs(request: Request) -> Response:
     """The interface as a page, made from its OpenAPI description."""
-    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
-    return Response(request.app.written_page, 200, headers, "text/html; charset=utf-8")
+    return Response(request.app.written_page, 200, PAGE_HEADERS, "text/html; charset=utf-8")
 
 
 def page(document: dict[str, Any]) -> str:

@@ -58,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--no-worker", action="store_true", help="do not learn here; run `tsuika work` beside it")
     serve.add_argument("--open", action="store_true", help="listen beyond loopback without a key")
 
+    _keys(command("keys", "make, list and revoke keys", "Keys of callers; a running service knows them at once."))
+
     command("work", "learn, beside a service without worker", "Claims queued updates and learns them, until stopped.")
 
     demo = command(
@@ -82,4 +84,35 @@ def parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("model", metavar="MODEL", help="name of the model")
     verify.add_argument("version", metavar="VERSION", help="number or alias of the version")
+
+    _audit(command("audit", "who changed what", "The record of all changes: whether it holds, and what it says."))
     return top
+
+
+def _keys(parser: argparse.ArgumentParser) -> None:
+    """The words after `tsuika keys`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="print the secret of a new key, and say what it may do")
+    create.add_argument("name", metavar="NAME", nargs="?", help="who or what holds it")
+    create.add_argument("--scopes", type=_listed, help="what it may do: predict, learn, promote, admin, with commas")
+    create.add_argument("--models", type=_listed, help="the models that exist for it, with commas; all, if left out")
+    create.add_argument("--days", type=float, help="after so many days it ends")
+    create.add_argument("--rate", type=float, help="most requests a second")
+    create.add_argument("--replaces", metavar="KEY", help="take the place of this key: what is left out is as there")
+    create.add_argument("--overlap-hours", type=float, metavar="HOURS", help="how long that one is still good (24)")
+    actions.add_parser("list", help="list the keys, without their secrets")
+    revoke = actions.add_parser("revoke", help="let a key open nothing any more")
+    revoke.add_argument("key", metavar="KEY", help="its id, key_...")
+
+
+def _audit(parser: argparse.ArgumentParser) -> None:
+    """The words after `tsuika audit`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    verify = actions.add_parser("verify", help="compute its hashes anew: is it as it was written?")
+    verify.add_argument("--head", metavar="HASH", help="the last hash of an earlier time, which must still be there")
+    listing = actions.add_parser("list", help="list the changes, newest first")
+    listing.add_argument("--model", help="only those of this model")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

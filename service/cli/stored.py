@@ -4,25 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from service.errors import NotFound
 from service.registry.sql import schema
-from service.runtime import Runtime
+from service.registry.sql.database import Database
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
 
 
 @contextmanager
 def runtime() -> Iterator[Runtime]:
-    """Opens the data folder. Raises NotFound where there is no database, for a typing error must not make an empty
-    folder, and SchemaMismatch where the database is another version's."""
+    """Opens the data folder. Raises as `settings` does."""
+    from service.runtime import Runtime  # it loads torch, which takes seconds
+
+    opened = Runtime(settings())
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def database() -> Iterator[Database]:
+    """Opens the database alone. Raises as `settings` does."""
+    opened = Database(settings().database_url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def settings() -> Settings:
+    """The settings of the environment. Raises NotFound where there is no database, for a typing error must not make an
+    empty folder, and SchemaMismatch where the database is another version's or has no tables."""
     settings = Settings.from_environment()
     if not settings.database_file.exists():
         raise NotFound(
             f"There is no database at {settings.database_file}. Set TSUIKA_DATA to the folder of the service."
         )
     schema.require(settings.database_file)
-    opened = Runtime(settings)
-    try:
-        yield opened
-    finally:
-        opened.close()
+    return settings

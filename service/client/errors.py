@@ -14,6 +14,7 @@ ClientError
     │   ├── NotLive         the model has no live version yet
     │   └── LiveMoved       another version is live than the caller thought: `.live_version`
     ├── Unauthorized        no key, or a wrong one
+    ├── Forbidden           the key lacks the scope that the call needs
     └── Busy                try again in a moment
 """
 
@@ -107,6 +108,10 @@ class Unauthorized(Refused):
     """No key, or a wrong one."""
 
 
+class Forbidden(Refused):
+    """The key lacks the scope that the call needs, or the service does not answer to this host name."""
+
+
 class Busy(Refused):
     """Not now; try again in a moment."""
 
@@ -123,7 +128,7 @@ BY_SLUG: dict[str, type[Refused]] = {
 BY_STATUS: dict[int, type[Refused]] = {
     400: InvalidContent,
     401: Unauthorized,
-    403: Unauthorized,
+    403: Forbidden,
     404: NotFound,
     409: Conflict,
     410: Erased,

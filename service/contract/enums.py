@@ -125,6 +125,44 @@ class DeploymentKind(StrEnum):
     ROLLBACK = "rollback"
 
 
+class Action(StrEnum):
+    """A change of state that the audit records."""
+
+    MODEL_CREATED = "model.created"
+    MODEL_CHANGED = "model.changed"
+    MODEL_ARCHIVED = "model.archived"
+    CLASSES_ADDED = "classes.added"
+    CLASS_REMOVED = "class.removed"
+    BATCH_RECEIVED = "batch.received"
+    BATCH_RETRACTED = "batch.retracted"
+    BATCH_RESTORED = "batch.restored"
+    """Its retraction was cancelled before it began to erase."""
+    BATCH_ERASED = "batch.erased"
+    """Nothing of its rows is left."""
+    UPDATE_QUEUED = "update.queued"
+    UPDATE_CANCEL_REQUESTED = "update.cancel_requested"
+    UPDATE_CANCELLED = "update.cancelled"
+    UPDATE_RETRIED = "update.retried"
+    UPDATE_SUCCEEDED = "update.succeeded"
+    UPDATE_FAILED = "update.failed"
+    DISPUTE_OPENED = "dispute.opened"
+    DISPUTE_CONFIRMED = "dispute.confirmed"
+    DISPUTE_REFUTED = "dispute.refuted"
+    VERSION_PROMOTED_BY_GATE = "version.promoted_by_gate"
+    VERSION_PROMOTED_BY_RETRACTION = "version.promoted_by_retraction"
+    VERSION_PROMOTED_BY_HAND = "version.promoted_by_hand"
+    VERSION_ROLLED_BACK = "version.rolled_back"
+    """A rollback made it live again."""
+    VERSION_IMPORTED = "version.imported"
+    VERSION_ERASED = "version.erased"
+    ALIAS_PUT = "alias.put"
+    ALIAS_DELETED = "alias.deleted"
+    KEY_CREATED = "key.created"
+    KEY_REPLACED = "key.replaced"
+    """Another key takes its place, and it ends."""
+    KEY_REVOKED = "key.revoked"
+
+
 class NewClasses(StrEnum):
     """What to do with a label that the vocabulary does not have."""
 

@@ -376,6 +376,20 @@ class NewKey(Key):
     secret: str | None = Field(description="What callers send; it is shown once. null where the request is repeated.")
 
 
+class AuditEntry(Resource):
+    """A change of state: who made it, by which request, why; chained to the one before it (docs/audit.md)."""
+
+    id: int
+    at: datetime
+    by: str = Field(description="The id of a key, `bootstrap key`, `anonymous`, `command line`, `worker` or `service`.")
+    request_id: str | None
+    action: str = Field(description="What was done, such as `version.promoted_by_hand`.", examples=["batch.received"])
+    model: str | None
+    subject: str | None = Field(description="An id, the number of a version, or the name of an alias.")
+    reason: str = Field(description="Why, in the caller's words; else how many of what, or the verdict.")
+    hash: str = Field(description="SHA-256 over the hash before it and this row.")
+
+
 class FieldProblem(Resource):
     pointer: str
     detail: str

@@ -18,6 +18,10 @@ ANONYMOUS = "anonymous"
 """Who acts where no key is asked for."""
 SERVICE = Actor("service")
 """What the service does by itself: learning, judging, clearing away."""
+WORKER = Actor("worker")
+"""What learns, publishes and erases."""
+COMMAND_LINE = Actor("command line")
+"""Whoever runs a command beside the service."""
 _acting: ContextVar[Actor] = ContextVar("tsuika.actor", default=SERVICE)
 
 

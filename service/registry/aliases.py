@@ -9,8 +9,9 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
+from service.contract.enums import Action
 from service.errors import Conflict, NotFound, NotLive
-from service.registry import paging, versions
+from service.registry import audit, paging, versions
 from service.registry.sql.database import LARGEST, Reader, now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Deployment, Model, Version
@@ -115,11 +116,13 @@ def put(session: Session, model: Model, name: str, number: int, by: str) -> bool
     alias = _find(session, model, name)
     if alias is not None:
         alias.version_id, alias.by, alias.at = target.id, by, now()
+        audit.record(session, Action.ALIAS_PUT, model.name, name, f"version {number}")
         return False
     count = session.scalar(select(func.count()).select_from(Alias).where(Alias.model_id == model.id)) or 0
     if count >= MOST:
         raise Conflict(f"{model.name} has {MOST:,} aliases already. Delete one that is no longer used.")
     session.add(Alias(model_id=model.id, name=name, version_id=target.id, by=by, at=now()))
+    audit.record(session, Action.ALIAS_PUT, model.name, name, f"version {number}")
     return True
 
 
@@ -134,6 +137,7 @@ def get(session: Session, model: Model, name: str) -> Alias:
 def delete(session: Session, model: Model, name: str) -> None:
     """Deletes a name; its version stays. Raises NotFound."""
     session.delete(get(session, model, name))
+    audit.record(session, Action.ALIAS_DELETED, model.name, name)
 
 
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Alias], str | None]:

@@ -9,9 +9,9 @@ from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 
 from service.contract import resources
-from service.contract.enums import BatchState
+from service.contract.enums import Action, BatchState
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import paging
+from service.registry import audit, paging
 from service.registry.actor import acting
 from service.registry.arrival import Arrival
 from service.registry.sql.database import now
@@ -50,7 +50,22 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
     batch = Batch(**facts, model_id=model.id, by=acting().by, kept_rows=arrival.rows, received_at=now())
     session.add(batch)
     session.flush()
+    audit.record(session, Action.BATCH_RECEIVED, model.name, batch.id, f"{batch.rows + batch.unlabelled} rows")
     return batch, True
+
+
+def retract(session: Session, model: Model, batch: Batch, reason: str = "") -> None:
+    """Marks a batch as taken back: nothing learns it any more. Once more changes nothing."""
+    if batch.retracted_at is None:
+        batch.retracted_at = now()
+        audit.record(session, Action.BATCH_RETRACTED, model.name, batch.id, reason)
+
+
+def restore(session: Session, model: Model, batch: Batch) -> None:
+    """Takes that mark away: its retraction was cancelled."""
+    if batch.retracted_at is not None:
+        batch.retracted_at = None
+        audit.record(session, Action.BATCH_RESTORED, model.name, batch.id)
 
 
 def known_values(session: Session, model: Model, wanted: ValueNames) -> dict[str, set[str]]:

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import set_committed_value
 
 from service.contract import resources
-from service.contract.enums import DeploymentKind, Promotion
+from service.contract.enums import Action, DeploymentKind, Promotion
 from service.errors import Conflict, Erased
-from service.registry import paging, versions
+from service.registry import audit, paging, versions
 from service.registry.sql.database import now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
@@ -21,6 +21,7 @@ BY_GATE = "gate"
 """`by` of a promotion that the gate made; anything else is a person's key."""
 BY_ORDER = "retraction"
 """`by` of the version that an ordered retraction made."""
+_PROMOTED = {BY_GATE: Action.VERSION_PROMOTED_BY_GATE, BY_ORDER: Action.VERSION_PROMOTED_BY_RETRACTION}
 
 _deployments, _models = (Deployment.metadata.tables[name] for name in ("deployments", "models"))
 _INSERT = insert(_deployments).returning(_deployments.c.id)
@@ -132,6 +133,9 @@ def _move(
     number = session.scalar(_INSERT, row)
     session.execute(_POINT, {"of": model.id, "to": version.id})
     set_committed_value(model, "live_version_id", version.id)
+    action = Action.VERSION_ROLLED_BACK if undoes is not None else _PROMOTED.get(by, Action.VERSION_PROMOTED_BY_HAND)
+    # what the gate says may name classes, and stands in the report; an order gives its reason with each batch
+    audit.record(session, action, model.name, version.number, "" if action in _PROMOTED.values() else reason)
     return Deployment(id=number, **row)
 
 

@@ -10,10 +10,10 @@ from sqlalchemy import Select, func, select, true
 from sqlalchemy.orm import Session
 
 from service.contract import resources
-from service.contract.enums import DisputeState, UpdateKind
+from service.contract.enums import Action, DisputeState, UpdateKind
 from service.contract.report import Dispute as Disputed
 from service.errors import Conflict, NotFound
-from service.registry import keys, paging, states, versions
+from service.registry import audit, keys, paging, states, versions
 from service.registry.actor import ANONYMOUS, SERVICE
 from service.registry.sql.database import now
 from service.registry.sql.ids import new_id
@@ -36,20 +36,20 @@ class Decision:
 def open_all(session: Session, model: Model, update: Update, disputed: Sequence[Disputed]) -> None:
     """Opens what the batches of a held update dispute."""
     for each in disputed:
-        session.add(
-            Dispute(
-                id=new_id("dsp"),
-                model_id=model.id,
-                update_id=update.id,
-                class_=each.class_,
-                suggested=each.suggested,
-                rows=each.rows,
-                source=each.source,
-                by=update.by,
-                opened_at=now(),
-                reason="",
-            )
+        dispute = Dispute(
+            id=new_id("dsp"),
+            model_id=model.id,
+            update_id=update.id,
+            class_=each.class_,
+            suggested=each.suggested,
+            rows=each.rows,
+            source=each.source,
+            by=update.by,
+            opened_at=now(),
+            reason="",
         )
+        session.add(dispute)
+        audit.record(session, Action.DISPUTE_OPENED, model.name, dispute.id, f"by {update.id}")
 
 
 def open_before(session: Session, model: Model, update: Update) -> list[tuple[Dispute, Update]]:
@@ -66,8 +66,13 @@ def open_before(session: Session, model: Model, update: Update) -> list[tuple[Di
     ]
 
 
-def settle(session: Session, dispute: Dispute, verdict: str, by: str, reason: str) -> None:
-    """Settles a dispute. `verdict`: confirmed or refuted; `by`: an update, or who did. Raises Conflict."""
+def settle(session: Session, dispute: Dispute, verdict: str, update: Update, reason: str) -> None:
+    """Settles a dispute, as the batches of an update do. `verdict`: confirmed or refuted. Raises Conflict."""
+    _settle(session, dispute, verdict, update.id, reason)
+    _record(session, dispute, verdict, f"by {update.id}")  # the sentence names classes
+
+
+def _settle(session: Session, dispute: Dispute, verdict: str, by: str, reason: str) -> None:
     if (state := _state(dispute, _decisions(session, [dispute]).get(dispute.id))) is not DisputeState.OPEN:
         raise Conflict(f"Dispute {dispute.id} is {state} already.", state=state)
     dispute.verdict, dispute.settled_by, dispute.settled_at, dispute.reason = verdict, by, now(), reason
@@ -75,9 +80,15 @@ def settle(session: Session, dispute: Dispute, verdict: str, by: str, reason: st
 
 def settle_by_hand(session: Session, dispute: Dispute, verdict: str, by: str, reason: str) -> None:
     """The same by a person, with an event of the update that opened it. Raises Conflict."""
-    settle(session, dispute, verdict, by, reason)
+    _settle(session, dispute, verdict, by, reason)
+    _record(session, dispute, verdict, reason)
     facts = {"class": dispute.class_, "suggested": dispute.suggested, "by": by, "reason": reason}
     states.note(session, session.get_one(Update, dispute.update_id), f"dispute {verdict}", **facts)
+
+
+def _record(session: Session, dispute: Dispute, verdict: str, reason: str) -> None:
+    action = Action.DISPUTE_CONFIRMED if verdict == DisputeState.CONFIRMED else Action.DISPUTE_REFUTED
+    audit.record(session, action, session.get_one(Model, dispute.model_id).name, dispute.id, reason)
 
 
 def senders(session: Session, update: Update) -> frozenset[str] | None:

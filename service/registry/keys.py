@@ -17,10 +17,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
-from service.contract.enums import KeyScope
+from service.contract.enums import Action, KeyScope
 from service.contract.requests import CreateKey
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import models, paging
+from service.registry import audit, models, paging
 from service.registry.sql.database import now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
@@ -49,6 +49,10 @@ class Keys:
     secret: bytes
     by_prefix: dict[str, StoredKey]
     any_made: bool
+
+    def any_good(self, at: float) -> bool:
+        """Whether any of them is still good then."""
+        return any(key.expires_at is None or at < key.expires_at for key in self.by_prefix.values())
 
 
 def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
@@ -80,16 +84,20 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
         expires_at=expires_at,
     )
     session.add(key)
+    session.flush()
+    audit.record(session, Action.KEY_CREATED, subject=key.id, reason=f"{key.name}: {', '.join(key.scopes)}")
     if old is not None:
         end = now() + 3600.0 * order.overlap_hours
         old.expires_at = end if old.expires_at is None else min(end, old.expires_at)
-    session.flush()
+        audit.record(session, Action.KEY_REPLACED, subject=old.id, reason=f"by {key.id}")
     return key, secret
 
 
 def revoke(session: Session, key: ApiKey) -> None:
     """Makes a key useless, at once here and within a poll elsewhere; again changes nothing."""
-    key.revoked_at = key.revoked_at or now()
+    if key.revoked_at is None:
+        key.revoked_at = now()
+        audit.record(session, Action.KEY_REVOKED, subject=key.id)
 
 
 def first(session: Session, name: str) -> str:

@@ -10,14 +10,14 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
-from service.contract.enums import UpdateState
+from service.contract.enums import Action, UpdateState
 from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec
 from service.contract.names import clean_class_name, clean_number_name
 from service.contract.policies import AnyPolicy, out_of_order, policy_of
 from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel, PatchTarget
 from service.contract.targets import STORED_TARGET, NumberTarget, Target
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
-from service.registry import batches, paging, states
+from service.registry import audit, batches, paging, states
 from service.registry.sql.database import now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
@@ -46,6 +46,7 @@ def create(session: Session, request: CreateModel) -> Model:
     )
     session.add(model)
     session.flush()
+    audit.record(session, Action.MODEL_CREATED, model.name)
     return model
 
 
@@ -103,6 +104,8 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
         model.retention = request.retention
     if request.memory_rows is not None:
         model.memory_rows = request.memory_rows
+    if changed := sorted(name for name, value in request if value is not None):
+        audit.record(session, Action.MODEL_CHANGED, model.name, reason=", ".join(changed))
 
 
 def target_of(model: Model) -> Target:
@@ -142,6 +145,7 @@ def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any
 def archive(session: Session, model: Model) -> None:
     """Stops serving and learning; the name stays taken, the history stays. What was to be erased still is."""
     model.archived_at = now()
+    audit.record(session, Action.MODEL_ARCHIVED, model.name)
     going = select(Update).where(Update.model_id == model.id, Update.finished_at.is_(None), Update.erase.is_(False))
     for update in session.scalars(going):
         if update.state == UpdateState.QUEUED:
@@ -153,9 +157,10 @@ def archive(session: Session, model: Model) -> None:
 def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:
     """Adds names to the vocabulary; -> whether any name was new."""
     known = set(model.classes)
-    new = [n for n in names if n not in known]
+    new = list(dict.fromkeys(n for n in names if n not in known))
     if new:
-        model.classes = [*model.classes, *dict.fromkeys(new)]
+        model.classes = [*model.classes, *new]
+        audit.record(session, Action.CLASSES_ADDED, model.name, reason=f"{len(new)} new")
     return bool(new)
 
 
@@ -167,6 +172,7 @@ def remove_class(session: Session, model: Model, name: str) -> None:
         if name in batch.label_counts:
             raise Conflict(f'Batch {batch.id} has rows of "{name}". Retract it first.', batch=batch.id)
     model.classes = [n for n in model.classes if n != name]
+    audit.record(session, Action.CLASS_REMOVED, model.name)
 
 
 def _with_clean_names(target: Target) -> Target:

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
+from service.contract.enums import Action, Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import Conflict
+from service.registry import audit
 from service.registry.sql.database import now
-from service.registry.sql.tables import Batch, Update, UpdateEvent
+from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
 
 S = UpdateState
 MOVES: dict[UpdateState, frozenset[UpdateState]] = {
@@ -25,6 +26,7 @@ MOVES: dict[UpdateState, frozenset[UpdateState]] = {
     S.CANCELLED: frozenset({S.QUEUED}),
 }
 FINAL = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED})
+_ENDS = {S.SUCCEEDED: Action.UPDATE_SUCCEEDED, S.FAILED: Action.UPDATE_FAILED, S.CANCELLED: Action.UPDATE_CANCELLED}
 
 
 def is_final(update: Update) -> bool:
@@ -42,6 +44,7 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
         update.lease_until = None
         update.progress = None
         _settle(session, update)
+        audit.record(session, _ENDS[to], _model_of(session, update), update.id, _end(session, update))
     elif to is S.QUEUED:
         update.lease_until = update.worker = update.finished_at = update.progress = None
         unsettle(session, update)
@@ -62,6 +65,19 @@ def _settle(session: Session, update: Update) -> None:
     busy = {batch_id for ids in session.scalars(unfinished) for batch_id in ids}
     for batch_id in set(update.batches) - busy:
         session.get_one(Batch, batch_id).settled_at = now()
+
+
+def _model_of(session: Session, update: Update) -> str:
+    return session.get_one(Model, update.model_id).name
+
+
+def _end(session: Session, update: Update) -> str:
+    """How an update has ended, for the audit: the detail of an error may quote rows, so its title alone."""
+    if update.state == S.FAILED:
+        return update.error["title"] if update.error else ""
+    if update.version_id is None:
+        return ""
+    return f"{update.verdict}: version {session.get_one(Version, update.version_id).number}"
 
 
 def note(session: Session, update: Update, kind: str, **detail: Any) -> None:

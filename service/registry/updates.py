@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract import resources
-from service.contract.enums import UpdateKind, UpdateState
+from service.contract.enums import Action, UpdateKind, UpdateState
 from service.errors import Conflict, NotFound
-from service.registry import paging, states, versions
+from service.registry import audit, batches, paging, states, versions
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
@@ -56,6 +56,8 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
     session.flush()
     states.unsettle(session, update)
     states.note(session, update, "queued", by=by, batches=list(order.batches))
+    reason = f"expect: {order.expect}" if order.expect is not None else order.reason or ""
+    audit.record(session, Action.UPDATE_QUEUED, model.name, update.id, reason)
     return update
 
 
@@ -102,8 +104,9 @@ def cancelled(session: Session, update: Update, **detail: Any) -> None:
         )
     )
     still_retracted = {b for other in others for b in other.batches}
-    for batch_id in set(update.batches) - still_retracted:
-        session.get_one(Batch, batch_id).retracted_at = None
+    model = session.get_one(Model, update.model_id)
+    for batch_id in sorted(set(update.batches) - still_retracted):
+        batches.restore(session, model, session.get_one(Batch, batch_id))
 
 
 def cancel(session: Session, update: Update) -> bool:
@@ -115,6 +118,8 @@ def cancel(session: Session, update: Update) -> bool:
     if update.state == UpdateState.RUNNING:
         update.cancel_requested = True
         states.note(session, update, "cancel requested")
+        model = session.get_one(Model, update.model_id)
+        audit.record(session, Action.UPDATE_CANCEL_REQUESTED, model.name, update.id)
         return False
     raise Conflict(f"Update {update.id} is {update.state} already.", state=update.state)
 
@@ -125,10 +130,11 @@ def retry(session: Session, update: Update) -> None:
     if not states.is_final(update):
         raise Conflict(f"Update {update.id} is {update.state}; wait for its end, or cancel it.", state=update.state)
     states.advance(session, update, UpdateState.QUEUED, "retried by a person")
+    model = session.get_one(Model, update.model_id)
+    audit.record(session, Action.UPDATE_RETRIED, model.name, update.id)
     if update.kind == UpdateKind.RETRACT:
         for batch_id in update.batches:
-            batch = session.get_one(Batch, batch_id)
-            batch.retracted_at = batch.retracted_at or now()
+            batches.retract(session, model, session.get_one(Batch, batch_id), update.reason or "")
     update.attempts = 0
     update.cancel_requested = False
     update.error = None

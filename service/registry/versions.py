@@ -10,9 +10,9 @@ from sqlalchemy import Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased, load_only
 
 from service.contract import resources
-from service.contract.enums import DeploymentKind, Outcome, UpdateKind, Verdict
+from service.contract.enums import Action, DeploymentKind, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
-from service.registry import paging
+from service.registry import audit, paging
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
@@ -57,6 +57,8 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
     )
     session.add(version)
     session.flush()
+    if update is None:
+        audit.record(session, Action.VERSION_IMPORTED, model.name, version.number)
     return version
 
 

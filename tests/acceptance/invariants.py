@@ -5,6 +5,7 @@ I2 version numbers of a model have no gap and no duplicate; one update makes at 
 I3 the live pointer names a complete version that the gate passed, a person promoted, or an ordered retraction made
 I4 a batch that was answered 2xx is not lost, and counted once in what a version learned; rows go by retention alone
 I5 no shard named by a version is missing
+I6 the audit holds, and has one row for each batch, update, end of an update and move of the live pointer, in order
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from service.registry import deployments, ledger, versions
+from service.contract.enums import Action
+from service.registry import audit, deployments, ledger, versions
 from service.registry.sql.database import Database
-from service.registry.sql.tables import Batch, Deployment, Model, Update, Version
+from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Update, Version
 from service.serving import predictor
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
 
 
 def hold(data: Path, acknowledged: Iterable[str] = ()) -> None:
-    """Asserts I1 to I5 over a data folder; `acknowledged`: ids of batches that somebody was told of."""
+    """Asserts I1 to I6 over a data folder; `acknowledged`: ids of batches that somebody was told of."""
     database, store = Database(f"sqlite:///{data / 'tsuika.db'}"), LocalArtifacts(data / "store")
     try:
         with database.reading() as session:
@@ -38,6 +40,8 @@ def hold(data: Path, acknowledged: Iterable[str] = ()) -> None:
                 if model.archived_at is None:
                     _pointer_is_earned(session, model)
                 _batches_are_there(session, store, model, versions)
+                _is_audited(session, model, versions)
+            assert audit.verify(session).holds, "I6: a row of the audit is not as it was written"
             lost = set(acknowledged) - set(session.scalars(select(Batch.id)))
             assert not lost, f"I4: acknowledged and lost: {lost}"
     finally:
@@ -91,3 +95,26 @@ def _batches_are_there(session: Session, store: LocalArtifacts, model: Model, ve
     for version in versions:
         assert len(set(version.learned)) == len(version.learned), f"I4: counted twice in version {version.number}"
         assert set(version.learned) <= set(known), f"I4: version {version.number} learned what nobody sent"
+
+
+def _is_audited(session: Session, model: Model, versions: list[Version]) -> None:
+    rows = session.scalars(select(AuditEntry).where(AuditEntry.model == model.name).order_by(AuditEntry.id)).all()
+    if not any(row.action == Action.MODEL_CREATED for row in rows):
+        return  # it is older than the audit
+
+    def subjects(*actions: Action) -> list[str | None]:
+        return [row.subject for row in rows if row.action in actions]
+
+    def ids(kind: type[Batch] | type[Update], *conditions: ColumnElement[bool]) -> list[str]:
+        return list(session.scalars(select(kind.id).where(kind.model_id == model.id, *conditions)))
+
+    numbers = {version.id: str(version.number) for version in versions}
+    moves = select(Deployment.version_id).where(Deployment.model_id == model.id).order_by(Deployment.id)
+    promoted = (a for a in Action if a.startswith("version.promoted"))
+    assert subjects(*promoted, Action.VERSION_ROLLED_BACK) == [numbers[v] for v in session.scalars(moves)], "I6: moves"
+    assert sorted(map(str, subjects(Action.BATCH_RECEIVED))) == sorted(ids(Batch)), "I6: batches"
+    assert sorted(map(str, subjects(Action.UPDATE_QUEUED))) == sorted(ids(Update)), "I6: updates"
+    succeeded = ids(Update, Update.state == "succeeded")
+    assert sorted(map(str, subjects(Action.UPDATE_SUCCEEDED))) == sorted(succeeded), "I6: ends of updates"
+    erased = ids(Batch, Batch.erased_at.is_not(None), Batch.doomed.is_(None))
+    assert sorted(map(str, subjects(Action.BATCH_ERASED))) == sorted(erased), "I6: erasures"

@@ -180,6 +180,7 @@ def test_a_head_without_end_is_cut(server: Server, client: httpx.Client, start: 
         answer = raw.recv(65536)
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b"x-content-type-options: nosniff\r\n" in answer
+    assert b"cache-control: no-store\r\n" in answer
     assert server.memory() - before < 10 * 2**20
     assert client.get("/v1/models").status_code == 200
 

@@ -106,6 +106,20 @@ def test_without_a_key_other_hosts_are_refused(make_api: MakeApi, host: str) -> 
     assert api("GET", "/healthz", headers={"Host": host}).status_code == 200
 
 
+def test_with_a_key_any_host_is_answered_until_hosts_are_named(make_api: MakeApi) -> None:
+    def status(api: Api, host: str) -> int:
+        return api("GET", "/v1/models", headers={"Host": host, "Authorization": "Bearer secret"}).status_code
+
+    assert status(make_api(key="secret"), "evil.example") == 200
+    bound = make_api(key="secret", allowed_hosts="shop.lan, api.shop.example")
+    hosts = ["shop.lan", "API.shop.example:443", "localhost", "evil.example", "shop.lan.evil.example", ""]
+    assert [status(bound, host) for host in hosts] == [200, 200, 200, 403, 403, 403]
+    refused = bound("GET", "/v1/models", headers={"Host": "evil.example", "Authorization": "Bearer secret"})
+    assert "TSUIKA_ALLOWED_HOSTS" in refused.json()["detail"]
+    cross = {"Host": "shop.lan", "Origin": "https://page.example", "Authorization": "Bearer secret"}
+    assert bound("POST", "/v1/models", {}, headers=cross).status_code == 422
+
+
 def test_a_request_without_a_host_is_refused_without_a_key(api: Api, make_api: MakeApi) -> None:
     def status(service: Api) -> int:
         scope = {"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "headers": []}
@@ -299,6 +313,8 @@ def test_the_documentation_needs_no_other_server(api: Api) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "/v1/models/{model}/rollback" in page.text
     assert "<script" not in page.text
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert (page.headers["x-frame-options"], page.headers["referrer-policy"]) == ("DENY", "no-referrer")
     assert "http" not in page.text.replace("http-equiv", "").split("<body>")[0]
 
 

@@ -28,6 +28,9 @@ COMMANDS = (
     ["gc"],
     ["gc", "--dry-run"],
     ["verify", "digits", "1"],
+    ["keys", "create", "x", "--scopes", "learn"],
+    ["keys", "list"],
+    ["audit", "verify"],
 )
 UPGRADES = ("serve", "migrate")
 

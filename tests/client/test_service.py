@@ -11,6 +11,7 @@ from service.client import (
     Client,
     Conflict,
     Erased,
+    Forbidden,
     LiveMoved,
     MethodRefused,
     NotFound,
@@ -146,3 +147,14 @@ def test_the_service_tells_of_itself(client: Client, model: RemoteModel) -> None
     assert {"ridge", "l2_sp", "den"} <= {m.name for m in client.methods()}
     model.archive()
     assert model.name not in [m.name for m in client.models()]
+
+
+def test_a_stored_key_predicts_and_may_do_nothing_else(model: RemoteModel, client: Client, url: str) -> None:
+    name = model.info().name
+    order = {"name": "till 7", "scopes": ["predict"], "models": [name]}
+    key = client.transport.send("POST", "/v1/keys", order).json()["secret"]
+    with Client(url, key=key) as till:
+        inputs, _ = rows(1)
+        assert till.model(name).predict(inputs).version == 1
+        with pytest.raises(Forbidden, match="learn"):
+            till.model(name).update(*rows(2))

@@ -53,7 +53,7 @@ def retract(session: Session, model: Model, ids: Sequence[str], erase: bool = Fa
     """A queued retraction, its batches marked."""
     order = updates.Order(UpdateKind.RETRACT, ids, reason="wrong", erase=erase)
     for batch_id in ids:
-        batches.get(session, model, batch_id).retracted_at = 1.0
+        batches.retract(session, model, batches.get(session, model, batch_id), order.reason or "")
     return updates.enqueue(session, model, order, by="somebody")
 
 

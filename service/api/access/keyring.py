@@ -86,6 +86,8 @@ class Keyring:
                 return Caller(stored.id, stored.scopes, stored.models, stored.rate or self._settings.key_rate)
         if scope["path"] in PUBLIC:
             return STRANGER
+        if self._bootstrap is None and not self._keys.any_good(now()):
+            raise Unauthorized("All keys of this service have ended. On its machine `tsuika keys create` makes one.")
         reason = "The key is not the right one." if key else "This service needs a key."
         raise Unauthorized(f"{reason} Send the header Authorization: Bearer and the key.")
 

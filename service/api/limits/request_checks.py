@@ -53,16 +53,17 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def check_host(scope: Scope, settings: Settings, asks_for_key: bool) -> None:
-    """Raises ForbiddenHost where a service that asks for no key is asked by a name that is neither loopback nor
-    allowed, or by a page of another origin: that one cannot write, nor read but by a link."""
-    if asks_for_key:
+    """Raises ForbiddenHost where a service is asked by a name that is neither loopback nor in TSUIKA_ALLOWED_HOSTS, be
+    that set or no key asked for; and where one that asks for no key is asked by a page of another origin: that one
+    cannot write, nor read but by a link."""
+    if asks_for_key and not settings.allowed_hosts:
         return
     host = header(scope, b"host") or ""
     if not _is_served(host, settings):
-        raise ForbiddenHost(
-            "Without a key this service answers to this machine only, which the header Host names. Set TSUIKA_KEY, or "
-            "name the host in TSUIKA_ALLOWED_HOSTS."
-        )
+        reason = "This service answers to some" if asks_for_key else "Without a key this service answers to known"
+        raise ForbiddenHost(f"{reason} host names alone. Name the one in the header Host in TSUIKA_ALLOWED_HOSTS.")
+    if asks_for_key:
+        return
     writes = scope["method"] in WRITES
     origin = header(scope, b"origin")
     if origin is not None and writes and origin.lower().partition("://")[2] != host.lower():

@@ -15,7 +15,6 @@ from service.contract.enums import UpdateKind
 from service.errors import Conflict, NotFound
 from service.learning.retraction import subtracts
 from service.registry import batches, lineage, models, updates
-from service.registry.sql.database import now
 from service.registry.sql.tables import Batch, Model
 from service.registry.updates import Order
 
@@ -52,7 +51,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             _check_rows(session, record, [b.id for b in named])
         for batch in named:
             _check_takes_back(batch, order.erase)
-            batch.retracted_at = batch.retracted_at or now()
+            batches.retract(session, record, batch, order.reason)
         ids = [b.id for b in named]
         retraction = Order(UpdateKind.RETRACT, ids, reason=order.reason or None, erase=order.erase)
         update = updates.enqueue(session, record, retraction, by)

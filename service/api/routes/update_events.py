@@ -38,7 +38,7 @@ async def follow_update(
     final, first = await run_in_threadpool(_look, shared, update, after)
     if final and not first and after:
         return Response(status_code=204)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    headers = {"X-Accel-Buffering": "no"}
     return StreamingResponse(_stream(shared, update, after), 200, headers, "text/event-stream")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from service.errors import SchemaMismatch
 
@@ -52,6 +53,13 @@ def require_upgradable(file: Path) -> None:
         _require_known(file, revision)
 
 
+def any_key(file: Path) -> bool:
+    """Whether a key of callers was ever made in the database: from then on a service asks for one. Raises
+    SchemaMismatch where the tables are of a newer version, or of another program."""
+    require_upgradable(file)
+    return bool(_read(file, "api_keys", "SELECT 1 FROM api_keys LIMIT 1")[0])
+
+
 def _require_known(file: Path, revision: str) -> None:
     known = revisions()
     if revision not in known:
@@ -64,16 +72,21 @@ def _require_known(file: Path, revision: str) -> None:
 def _revision(file: Path) -> str | None:
     """The revision of a database; None where there is none, or one without tables. Raises SchemaMismatch where it is
     another program's."""
+    rows, tables = _read(file, "alembic_version", REVISION)
+    if not rows and tables - {"alembic_version"}:
+        raise SchemaMismatch(f"{file} holds tables of another program: name another file in TSUIKA_DATABASE_URL.")
+    return str(rows[0][0]) if rows else None
+
+
+def _read(file: Path, table: str, query: str) -> tuple[list[tuple[Any, ...]], set[str]]:
+    """-> rows of a query of one table, none where it is not there; the tables that are. Nothing is changed."""
     if not file.exists() or not file.stat().st_size:
-        return None
+        return [], set()
     with_log = Path(f"{file}-wal").exists()
     mode = "mode=ro" if with_log else "immutable=1"  # a reader of a database without a log would leave an empty one
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True)) as connection:
             tables = {name for (name,) in connection.execute(_TABLES)}
-            rows = connection.execute(REVISION).fetchall() if "alembic_version" in tables else []
+            return connection.execute(query).fetchall() if table in tables else [], tables
     except sqlite3.DatabaseError as error:
         raise SchemaMismatch(f"{file} cannot be read as a database of Tsuika: {error}.") from None
-    if not rows and tables - {"alembic_version"}:
-        raise SchemaMismatch(f"{file} holds tables of another program: name another file in TSUIKA_DATABASE_URL.")
-    return str(rows[0][0]) if rows else None

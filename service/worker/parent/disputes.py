@@ -45,7 +45,7 @@ def _settle(session: Session, model: Model, update: Update, shown: BatchEvidence
             continue
         independent = _independent(session, opened, update, policy)
         if (end := _settled(dispute, evidence, policy, independent, source)) is not None:
-            disputes.settle(session, dispute, end.verdict, update.id, _sentence(end))
+            disputes.settle(session, dispute, end.verdict, update, _sentence(end))
             facts = end.model_dump(mode="json", exclude={"source", "update", "verdict"})
             states.note(session, opened, f"dispute {end.verdict}", by_update=update.id, batches=update.batches, **facts)
             settled.append(end)

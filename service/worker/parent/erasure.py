@@ -11,8 +11,9 @@ import logging
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from service.contract.enums import Action
 from service.learning.wording import counted
-from service.registry import idempotency, ledger
+from service.registry import audit, idempotency, ledger
 from service.registry.sql.database import now
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
@@ -35,6 +36,7 @@ def mark(session: Session, update: Update) -> None:
     for version in _holding(session, update.model_id, set(update.batches)):
         version.erased_at = now()
         version.report = None
+        audit.record(session, Action.VERSION_ERASED, model.name, version.number, f"by {update.id}")
         if version.id == model.live_version_id:
             model.live_version_id = None  # of an archived model alone: any other has a version without them by now
 
@@ -62,10 +64,12 @@ def finish(runtime: Runtime, *model_ids: int) -> None:
     runtime.database.scrub()
     with runtime.database.writing() as session:
         for model_id, ids in begun.items():
-            for batch_id in ids:
-                session.get_one(Batch, batch_id).doomed = None
-            erased = counted(len(ids), "batch", "batches")
-            log.info("%s: %s erased", session.get_one(Model, model_id).name, erased)
+            name = session.get_one(Model, model_id).name
+            for batch in (session.get_one(Batch, batch_id) for batch_id in ids):
+                if batch.doomed is not None:  # else another worker has just finished the same
+                    batch.doomed = None
+                    audit.record(session, Action.BATCH_ERASED, name, batch.id)
+            log.info("%s: %s erased", name, counted(len(ids), "batch", "batches"))
 
 
 def last(session: Session) -> float:

@@ -28,6 +28,7 @@ from service.errors import (
 )
 from service.registry import leases, states, updates
 from service.registry import retention as registry
+from service.registry.actor import WORKER, act_as
 from service.registry.sql import schema
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
@@ -102,6 +103,7 @@ class Worker:
         return "The database belongs to another version of Tsuika now: stop this process, and start that version."
 
     def _run(self) -> None:
+        act_as(WORKER)
         step, waiting_for = self._begin, ""
         try:
             while not self._stop.is_set():

@@ -72,6 +72,10 @@ def test_another_key_settles_a_dispute_once_and_says_why(keyed: Api) -> None:
     again = keyed("POST", path, {**CONFIRM, "verdict": "refuted"}, headers=OPERATOR)
     assert (again.status_code, again.json()["state"]) == (409, "confirmed")
     assert keyed("POST", f"{PATH}/dsp_1/settle", CONFIRM, headers=other).status_code == 404
+    rows = keyed.ok("GET", "/v1/audit?model=digits", headers=OPERATOR)["items"]
+    changes = [(row["action"], row["by"], row["reason"]) for row in rows if row["subject"] == dispute]
+    assert [action for action, _, _ in changes] == ["dispute.confirmed", "dispute.opened"]
+    assert changes[0][1:] == (other["id"], "the rule is new")
 
 
 def test_admin_settles_what_it_opened_itself(keyed: Api) -> None:

@@ -1,0 +1,198 @@
+"""The audit: one row for each change of state, with who made it; whatever was done to it afterwards is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from service.contract.enums import Promotion
+from service.contract.requests import CreateKey, PatchModel
+from service.registry import aliases, audit, batches, keys, models, updates
+from service.registry.actor import SERVICE, Actor, act_as
+from service.registry.sql.database import Database
+from tests.registry.facts import batch, claim, learn, model, promoted, retract, roll_back
+
+
+@pytest.fixture
+def written(database: Database) -> Database:
+    """A short history: a model, two versions, a rollback, a key and its end."""
+    act_as(Actor("key_1", "request-1"))
+    with database.writing() as session:
+        digits = model(session)
+        first = batch(session, digits)
+        promoted(session, digits, [first.id])
+        promoted(session, digits, [first.id])
+        roll_back(session, digits)
+        key, _ = keys.create(session, CreateKey.model_validate({"name": "till 7", "scopes": ["learn"]}), "key_1")
+        keys.revoke(session, key)
+        keys.revoke(session, key)
+    act_as(SERVICE)
+    return database
+
+
+def rows(database: Database) -> list[Any]:
+    with database.reading() as session:
+        return audit.page(session, 1000, None)[0][::-1]
+
+
+def verified(database: Database, head: str | None = None) -> audit.Verified:
+    with database.looking() as connection:
+        return audit.verify(connection, head)
+
+
+def change(database: Database, *statements: str) -> None:
+    """What somebody with a text editor for databases does."""
+    with closing(sqlite3.connect(database.file)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def copy(to: int, of: int) -> str:
+    """A row that is put in, the same as another."""
+    columns = "at, by, request_id, action, model, subject, reason, hash"
+    return f"INSERT INTO audit SELECT {to}, {columns} FROM audit WHERE id = {of}"
+
+
+def test_each_change_of_state_is_one_row_with_who_made_it(written: Database) -> None:
+    said = [(row.action, row.subject if not str(row.subject).startswith("upd") else "upd") for row in rows(written)]
+    received, key = said[1][1], said[-1][1]
+    assert said == [
+        ("model.created", None),
+        ("batch.received", received),
+        ("update.queued", "upd"),
+        ("update.succeeded", "upd"),
+        ("version.promoted_by_gate", "1"),
+        ("update.queued", "upd"),
+        ("update.succeeded", "upd"),
+        ("version.promoted_by_gate", "2"),
+        ("version.rolled_back", "1"),
+        ("key.created", key),
+        ("key.revoked", key),
+    ]
+    assert {(row.by, row.request_id) for row in rows(written)} == {("key_1", "request-1")}
+    assert {row.model for row in rows(written)} == {"digits", None}
+    assert rows(written)[8].reason == "bad"
+
+
+def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_are(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        models.patch(session, digits, PatchModel(promotion=Promotion.MANUAL, memory_rows=5))
+        models.patch(session, digits, PatchModel())
+        models.add_classes(session, digits, ["secret", "a", "secret"])
+        models.add_classes(session, digits, ["a"])
+        models.remove_class(session, digits, "secret")
+        first = batch(session, digits)
+        promoted(session, digits, [first.id])
+        aliases.put(session, digits, "stable", 1, "me")
+        aliases.put(session, digits, "stable", 1, "me")
+        session.flush()
+        aliases.delete(session, digits, "stable")
+        order = retract(session, digits, [first.id])
+        updates.cancel(session, order)
+        updates.retry(session, order)
+        batches.retract(session, digits, first)
+        learning = learn(session, digits, [first.id])
+        assert claim(session).id == order.id
+        updates.cancel(session, order)
+        models.archive(session, digits)
+    changes = [(row.action, row.reason) for row in rows(database) if row.action != "update.succeeded"]
+    assert changes == [
+        ("model.created", ""),
+        ("model.changed", "memory_rows, promotion"),
+        ("classes.added", "2 new"),
+        ("class.removed", ""),
+        ("batch.received", "4 rows"),
+        ("update.queued", ""),
+        ("version.promoted_by_gate", ""),
+        ("alias.put", "version 1"),
+        ("alias.put", "version 1"),
+        ("alias.deleted", ""),
+        ("batch.retracted", "wrong"),
+        ("update.queued", "wrong"),
+        ("update.cancelled", ""),
+        ("batch.restored", ""),
+        ("update.retried", ""),
+        ("batch.retracted", "wrong"),
+        ("update.queued", ""),
+        ("update.cancel_requested", ""),
+        ("model.archived", ""),
+        ("update.cancelled", ""),
+    ]
+    assert rows(database)[-1].subject == learning.id
+    assert {row.by for row in rows(database)} == {"service"}
+
+
+def test_what_is_undone_leaves_no_row(database: Database) -> None:
+    def fail() -> None:
+        with database.writing() as session:
+            model(session)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert rows(database) == []
+    assert verified(database) == audit.Verified(0, audit.FIRST, None)
+
+
+def test_anybody_can_recompute_the_hashes(written: Database) -> None:
+    """From what the API shows, in another language, if need be."""
+    last = "0" * 64
+    shown = [entry.model_dump(mode="json") for entry in audit.resources_of(rows(written))]
+    for entry, row in zip(shown, rows(written), strict=True):
+        content = {**entry, "at": round(row.at * 1e6)}
+        stored = content.pop("hash")
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        last = hashlib.sha256(f"{last}{text}".encode()).hexdigest()
+        assert stored == last
+    assert verified(written) == audit.Verified(11, last, None)
+
+
+@pytest.mark.parametrize(
+    ("statements", "first_broken"),
+    [
+        (["UPDATE audit SET by = 'nobody' WHERE id = 5"], 5),
+        (["UPDATE audit SET reason = 'sic' WHERE id = 9"], 9),
+        (["UPDATE audit SET at = at + 1 WHERE id = 1"], 1),
+        (["UPDATE audit SET at = 'noon' WHERE id = 3"], 3),
+        (["UPDATE audit SET model = NULL WHERE id = 11"], None),  # it was NULL: nothing changed
+        (["UPDATE audit SET subject = x'00' WHERE id = 4"], 4),
+        (["UPDATE audit SET hash = 'x' WHERE id = 11"], 11),
+        (["DELETE FROM audit WHERE id = 5"], 6),
+        (["DELETE FROM audit WHERE id = 1"], 2),
+        (["DELETE FROM audit WHERE id = 5", "UPDATE audit SET id = id - 1 WHERE id > 5"], 5),
+        (["UPDATE audit SET id = -id WHERE id > 5", "UPDATE audit SET id = 1 - id WHERE id < 0",
+          copy(6, 5)], 6),
+        ([copy(12, 11)], 12),
+        ([copy(0, 1)], 0),
+        (["UPDATE audit SET hash = (SELECT hash FROM audit AS b WHERE b.id = 15 - audit.id) WHERE id IN (7, 8)"], 7),
+    ],
+)  # fmt: skip
+def test_what_was_done_to_it_is_noticed_at_the_first_row(
+    written: Database, statements: list[str], first_broken: int | None
+) -> None:
+    change(written, *statements)
+    seen = verified(written)
+    assert seen.broken == first_broken
+    assert seen.rows == (11 if first_broken is None else max(0, min(first_broken - 1, seen.rows)))
+    assert seen.holds == (first_broken is None)
+
+
+def test_rows_that_are_gone_from_the_end_are_noticed_by_who_kept_the_last_hash(written: Database) -> None:
+    kept = verified(written).last_hash
+    assert verified(written, kept).holds
+    with written.writing() as session:
+        model(session, "letters")
+    assert verified(written, kept).holds
+    change(written, "DELETE FROM audit WHERE id > 10")
+    shorter = verified(written)
+    assert (shorter.holds, shorter.rows) == (True, 10)
+    assert not verified(written, kept).holds
+    with written.writing() as session:
+        model(session, "signs")
+    assert (verified(written).holds, verified(written, kept).holds) == (True, False)
