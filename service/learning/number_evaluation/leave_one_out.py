@@ -37,7 +37,7 @@ def left_out_errors(version: Checkpoint, data: Data, space: Space) -> tuple[Floa
     equations = NumberEquations(grown.all, grid.size, space.shift)
     from scipy.linalg.blas import dtrsm  # of no use to a process that only serves
 
-    centred = rows.inputs[:, : space.features].astype(np.float64) - equations.moments.mean
+    centred = equations.moments.centred(rows)
     inner = dtrsm(1.0, equations.factor(exact.alpha), centred.T, lower=True)
     leverage = (1 + (inner**2).sum(0)) / grown.all.mass
     error /= 1 - np.minimum(leverage, LARGEST)[:, None]

@@ -5,16 +5,19 @@ G: sum h t' = G[:, low] + 2^15 G[:, high] in steps of the grid, exact until it i
 
 With C = G / n - mu mu' and the bias eliminated, a head is (C + alpha D) w = sum h g' / n - mu gbar', b = gbar - mu' w,
 with D the variances of the features. It is a pure function of the sums, in float64; goals g are in units of the grid.
+
+A feature that is 0 in all of these rows has the weight 0, whatever alpha is, and its row and column are left out of the
+equations: most of the indicators that a table's values share are such.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows
+from service.learning.data.rows import FeatureRows, Ints
 from service.learning.data.target_grid import LIMB_BITS, UNIT_STEPS, NumberGrid
 from service.learning.exact.solve import cholesky, substitute
 from service.learning.ledger.sums import Floats, Sums
@@ -45,10 +48,13 @@ class NumberHead:
 
 @dataclass(frozen=True, eq=False)
 class NumberMoments:
-    """Moments of rows with a mass: `mean` [M] of the features and `products` sum h h' [M, M], in steps of the features'
-    grid; `goal` [k] the mean goal, `cross` [M, k] the mean of h g' less the product of the means, `spread` [k] the
-    variance of the goals, in units of the targets' grid."""
+    """Moments of rows with a mass, of the m features that any of them has (all, if none has any): `columns` [m], their
+    places among `features`. `mean` [m] and `products` sum h h' [m, m], in steps of the features' grid; `goal` [k] the
+    mean goal, `cross` [m, k] the mean of h g' less the product of the means, `spread` [k] the variance of the goals, in
+    units of the targets' grid."""
 
+    features: int
+    columns: Ints
     mass: float
     mean: Floats
     products: Floats
@@ -61,17 +67,33 @@ class NumberMoments:
         """Moments of sums whose last 2 x `numbers` columns are limbs."""
         width, mass = sums.width - 2 * numbers, sums.mass
         low, high = slice(width, width + numbers), slice(width + numbers, width + 2 * numbers)
-        mean, goal = sums.G[:width, -1] / mass, (sums.G[low, -1] + LIMB * sums.G[high, -1]) / (UNIT_STEPS * mass)
-        cross = (sums.G[:width, low] + LIMB * sums.G[:width, high]) / (UNIT_STEPS * mass) - np.outer(mean, goal)
+        present = sums.G.diagonal()[:width] > 0
+        columns = np.flatnonzero(present) if present.any() else np.arange(width)
+        products = sums.G[:width, :width] if len(columns) == width else sums.G[np.ix_(columns, columns)]
+        mean, goal = sums.G[columns, -1] / mass, (sums.G[low, -1] + LIMB * sums.G[high, -1]) / (UNIT_STEPS * mass)
+        cross = (sums.G[columns, low] + LIMB * sums.G[columns, high]) / (UNIT_STEPS * mass) - np.outer(mean, goal)
         spread = squares(sums, numbers) / (UNIT_STEPS**2 * mass) - goal**2
-        return cls(mass, mean, sums.G[:width, :width], goal, cross, np.maximum(spread, 0.0))
+        return cls(width, columns, mass, mean, products, goal, cross, np.maximum(spread, 0.0))
+
+    def first(self, features: int) -> NumberMoments:
+        """The same of the first features alone."""
+        n = int(np.searchsorted(self.columns, features))
+        columns, mean, cross = self.columns[:n], self.mean[:n], self.cross[:n]
+        return replace(self, features=features, columns=columns, mean=mean, products=self.products[:n, :n], cross=cross)
+
+    def centred(self, rows: FeatureRows) -> Floats:
+        """These features of rows of an entry, less the mean, in steps. -> [n, m]"""
+        inputs = rows.inputs[:, : self.features]
+        if len(self.columns) < self.features:
+            inputs = inputs[:, self.columns]
+        return np.asarray(inputs.astype(np.float64) - self.mean)
 
     @property
     def variance(self) -> Floats:
-        """The variance of each feature, floored: the D of ridge. [M]"""
+        """The variance of each feature, floored: the D of ridge. [m]"""
         square = self.products.diagonal() / self.mass
         variance = square - self.mean**2
-        mean = float(variance.mean()) if variance.size else 0.0
+        mean = float(variance.sum()) / self.features if variance.size else 0.0
         if mean <= 0:
             return np.ones_like(variance)
         return np.maximum(variance, np.maximum(FLOOR * mean, CLIPPED_FLOOR * square))
@@ -81,7 +103,7 @@ class NumberMoments:
 
         = var g - 2 w'c + w'C w + (gbar - mu'w - b)^2.
         """
-        weight = head.weight * 2.0**-shift
+        weight = head.weight[:, self.columns] * 2.0**-shift
         miss = weight @ self.mean
         quadratic = np.einsum("km,km->k", weight @ self.products, weight) / self.mass - miss**2
         spread = self.spread - 2 * np.einsum("km,mk->k", weight, self.cross) + quadratic
@@ -105,9 +127,10 @@ class NumberEquations:
 
     def head(self, factor: Floats) -> NumberHead:
         """The head, from the factor."""
-        weight = substitute(factor, self.moments.cross).T
-        bias = self.moments.goal - weight @ self.moments.mean
-        return NumberHead(np.ascontiguousarray(weight * 2.0**self.shift), bias)
+        solved = substitute(factor, self.moments.cross).T
+        weight = np.zeros((len(solved), self.moments.features))
+        weight[:, self.moments.columns] = solved * 2.0**self.shift
+        return NumberHead(weight, self.moments.goal - solved @ self.moments.mean)
 
     def solve(self, alpha: float) -> NumberHead:
         """The head with that alpha."""

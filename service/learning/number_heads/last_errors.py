@@ -95,7 +95,7 @@ def last_errors(
     def score(before: Sums, entry: FeatureRows) -> list[float]:
         moments, errors = NumberMoments.of(before, grid.size), list[float]()
         for width, some in zip(widths, tried, strict=True):
-            errors += errors_by_alpha(_first(moments, width), some, entry, grid)
+            errors += errors_by_alpha(moments.first(width), some, entry, grid)
         return errors
 
     key = f"numbers {alphas!r}"
@@ -116,13 +116,15 @@ def errors_by_alpha(
     cannot be solved."""
     from scipy.linalg.lapack import get_lapack_funcs  # of no use to a process that only serves
 
+    goals, errors = goals_in_units(entry, grid) - moments.goal, list[float]()
     width, scale = len(moments.mean), 1 / np.sqrt(moments.variance)
-    kind = "float64" if width <= NARROW else "float32"
+    if not width:  # nothing tells rows apart: whatever alpha is, the mean answers
+        return [float(np.abs(goals).mean())] * len(alphas)
+    kind = "float64" if moments.features <= NARROW else "float32"
     scatter: Floats = (moments.products / moments.mass - np.outer(moments.mean, moments.mean)) * np.outer(scale, scale)
     left: NDArray[Any] = scatter.astype(kind)
     right: NDArray[Any] = (moments.cross * scale[:, None]).astype(kind)
-    rows: NDArray[Any] = ((entry.inputs[:, :width].astype(np.float64) - moments.mean) * scale).astype(kind)
-    goals, errors = goals_in_units(entry, grid) - moments.goal, list[float]()
+    rows: NDArray[Any] = (moments.centred(entry) * scale).astype(kind)
     factor_of, solve = get_lapack_funcs(("potrf", "potrs"), (left,))
     for alpha in alphas:
         shrunk = left.T.copy(order="F")  # symmetric, so this is the same in the order that is factored in place
@@ -144,9 +146,3 @@ def _alone(space: Space) -> list[int]:
 def _tried(width: int, alphas: Sequence[float]) -> list[float]:
     tried = [alpha for alpha in alphas if width <= NARROW or alpha >= LEAST_WIDE]
     return tried or list(alphas)
-
-
-def _first(moments: NumberMoments, width: int) -> NumberMoments:
-    """The same of the first features alone."""
-    products = moments.products[:width, :width]
-    return replace(moments, mean=moments.mean[:width], products=products, cross=moments.cross[:width])

@@ -107,7 +107,7 @@ def unseen_error(entry: FeatureRows, space: Space, alphas: Sequence[float], chec
     learn, select = Sums.of(entry.take(~selecting)), Sums.of(entry.take(selecting))
     strength = choose_strength(learn, select, grid.size, space.shift, alphas, check)
     if int(selecting.sum()) >= SELECTING_ROWS:
-        return float(NumberMoments.of(select, grid.size).squared_errors(strength.head, space.shift).mean())
+        return float(NumberMoments.of(select, grid.size).squared_errors(strength.head(), space.shift).mean())
     equations = NumberEquations(learn + select, grid.size, space.shift)
     answers = LeavingOut(equations, strength.alpha, grid, check).answers(entry, np.ones(len(entry)))
     misses = answers - goals_in_units(entry, grid)

@@ -68,7 +68,7 @@ class LeavingOut:
         """Answers a group by the head without it. rest: the mass without the group. -> [m, k]"""
         moments, width = self._equations.moments, len(self._equations.moments.mean)
         goals = goals_in_units(rows, self._grid)
-        Z, Y = rows.inputs[:, :width].astype(np.float64) - moments.mean, goals - moments.goal
+        Z, Y = moments.centred(rows), goals - moments.goal
         misses = self._by_rows(Z, Y, counts, rest) if FEW * len(Z) <= width else self._anew(Z, Y, counts, rest)
         return np.asarray(goals + misses + counts @ misses / rest)
 
@@ -95,8 +95,8 @@ class LeavingOut:
 
     @property
     def _weight(self) -> Floats:
-        """Weights of the head of all rows, in steps. [M, k]"""
-        return np.asarray(self.head.weight.T * 2.0**-self._equations.shift)
+        """Weights of the head of all rows, in steps, of the features in the equations. [m, k]"""
+        return np.asarray(self.head.weight[:, self._equations.moments.columns].T * 2.0**-self._equations.shift)
 
 
 def counted(entry: FeatureRows, weighted: WeightedData) -> Floats:

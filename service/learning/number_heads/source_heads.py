@@ -36,11 +36,11 @@ class NumberSourceHeads:
 
 
 def number_source_heads(
-    wish: Wish, weighted: WeightedData, shared: NumberHead, alpha: float, check: Callable[[], None]
+    wish: Wish, weighted: WeightedData, shared: Callable[[], NumberHead], alpha: float, check: Callable[[], None]
 ) -> NumberSourceHeads | None:
     """Solves the heads of sources; None where fewer than two have enough rows or, on "auto", the shared one is better.
 
-    shared: the head of all learning rows.
+    shared: makes the head of all learning rows.
     """
     ledger, space = weighted.ledger, weighted.space
     grid = space.numbers
@@ -62,7 +62,7 @@ def number_source_heads(
         return float(np.nanmean(misses**2)) if np.isfinite(misses).any() else np.nan
 
     own = [weighted.of_source(name).ledger for name in names]
-    scores = {"shared": error(selected, [shared] * len(names))}
+    scores = {"shared": error(selected, [shared()] * len(names))}
     for pull in PULLS:
         scores[f"{pull:g}"] = error(selected, heads(ledger.learn, [sums.learn for sums in own], pull))
     best = min(PULLS, key=lambda pull: (scores[f"{pull:g}"], pull))

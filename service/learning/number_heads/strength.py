@@ -16,11 +16,11 @@ NUMBER_ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 @dataclass(frozen=True, eq=False)
 class Strength:
-    """The alpha that was chosen, the head of the learning rows with it, and the mean squared error of each alpha that
-    was tried, in units, over the k numbers; none where no rows could tell."""
+    """The alpha that was chosen, a function to the head of the learning rows with it, and the mean squared error of
+    each alpha that was tried, in units, over the k numbers; none where no rows could tell."""
 
     alpha: float
-    head: NumberHead
+    head: Callable[[], NumberHead]
     errors: dict[float, float] = field(default_factory=dict)
 
 
@@ -40,7 +40,7 @@ def choose_strength(
     """
     if len(grid) == 1 or learn.mass <= 0 or select.mass <= 0:
         alpha = grid[0] if len(grid) == 1 else DEFAULT_ALPHA
-        return Strength(alpha, number_head(learn, numbers, shift, alpha))
+        return Strength(alpha, lambda: number_head(learn, numbers, shift, alpha))
     equations, truth = NumberEquations(learn, numbers, shift), NumberMoments.of(select, numbers)
     heads: dict[float, NumberHead] = {}
     errors: dict[float, float] = {}
@@ -64,4 +64,4 @@ def choose_strength(
             break
     least = min(errors.values())
     best = max(alpha for alpha, value in errors.items() if value <= least * (1 + TIE))
-    return Strength(best, heads[best], dict(sorted(errors.items())))
+    return Strength(best, lambda: heads[best], dict(sorted(errors.items())))

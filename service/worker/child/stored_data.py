@@ -215,8 +215,10 @@ class StoredData:
             exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
             self._hold(exam, keep, "exam")
         for name, sums in self._weighted.made.items():
-            keep[name] = replace(sums)
-            self._store.memory.hold(name, keep[name])
+            held = replace(sums)
+            self._store.memory.hold(name, held)
+            if name in self._weighted.due:
+                keep[name] = held
         return keep
 
     def _hold(self, thing: Rows | Ledger, keep: dict[str, Rows | Ledger], *words: str) -> None:

@@ -10,6 +10,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.run import Run
 from service.worker.child.model_store import ModelStore
+from service.worker.child.tested_batches import CACHED_EVERY
 
 LOOKED_BACK = 16
 """Last batches that sums may lack which others go on from."""
@@ -29,7 +30,10 @@ class WeightedSums:
         self._store, self._known, self._new, self._run = model_store, list(known), new, run
         self._sources = sources
         self.made: dict[str, Ledger] = {}
-        """Sums of everything that a version learned, by name: what the cache should keep."""
+        """Sums of everything that a version learned, by name."""
+        self.due: set[str] = set()
+        """Names of those that the cache should keep: every few batches, and where others of this decay were not at
+        hand."""
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch by id with its weight; without `own` those of the update weigh nothing."""
@@ -40,7 +44,10 @@ class WeightedSums:
         """The sums of these batches."""
         ledger = self._summed(space, decay, weighted)
         if keep:
-            self.made[self._name(space, decay, weighted)] = ledger
+            name = self._name(space, decay, weighted)
+            self.made[name] = ledger
+            if len(weighted) % CACHED_EVERY == 0:
+                self.due.add(name)
         return ledger
 
     def entry(self, space: Space) -> Callable[[str], FeatureRows]:
@@ -73,6 +80,8 @@ class WeightedSums:
 
         def make() -> Ledger:
             start, n = self._at_hand(space, decay, weighted)
+            if not n:
+                self.due.add(self._name(space, decay, weighted))
             self._run.check()
             return add_up(start, decay, weighted[n:], lambda batch: self._store.adds(batch, space, self._run))
 

@@ -9,8 +9,9 @@ from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.sums import Sums
 from service.learning.method import Learned
 from service.learning.number_heads import last_errors, lift_choice, stream_choice
-from service.learning.number_heads.equations import NumberMoments, goals_in_units, number_head
+from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units, number_head
 from service.learning.number_heads.last_errors import errors_by_alpha
+from service.learning.number_heads.out_of_fold import LeavingOut
 from tests.learning.number_streams import NumberStream, vector
 
 ALPHAS = (1e-2, 1e-1, 1.0)
@@ -37,6 +38,32 @@ def test_errors_of_each_strength_are_those_of_its_head(narrow: int, monkeypatch:
     expected = [np.abs(head.answers(entry, space.shift) - goals_in_units(entry, grid)).mean() for head in heads]
     errors = errors_by_alpha(NumberMoments.of(before, 1), ALPHAS, entry, grid)
     assert errors == pytest.approx(expected, rel=1e-9 if narrow else 1e-3)
+
+
+def test_features_that_no_row_has_are_left_out_and_change_nothing() -> None:
+    stream = NumberStream(vector(2))
+    made = stream.learns(*weeks(0), lift="relu", width=20)
+    space = Space.of(made.checkpoint)
+    grid, rows = space.numbers, feature_rows(space, stream.history[0])
+    assert grid is not None
+    wide = rows.with_features(np.insert(rows.inputs, [0, 7, 7], 0, axis=1))
+    kept = np.insert(np.arange(20), [0, 7, 7], -1) >= 0
+    heads, answers, errors = [], [], []
+    for entry in (rows, wide):
+        sums = Sums.of(entry)
+        heads.append(number_head(sums, 1, space.shift, 0.1))
+        leaving_out = LeavingOut(NumberEquations(sums, 1, space.shift), 0.1, grid)
+        answers.append(leaving_out.answers(entry, np.ones(len(entry))))
+        errors.append(errors_by_alpha(NumberMoments.of(sums, 1), [0.1, 1.0], entry, grid))
+    assert np.array_equal(heads[1].weight[:, kept], heads[0].weight)
+    assert not heads[1].weight[:, ~kept].any()
+    assert answers[1] == pytest.approx(answers[0], rel=1e-9)
+    assert errors[1] == pytest.approx(errors[0], rel=1e-9)
+    nothing = rows.with_features(np.where(np.arange(rows.inputs.shape[1]) < 20, 0, rows.inputs))
+    moments = NumberMoments.of(Sums.of(nothing), 1)
+    spread = np.abs(goals_in_units(nothing, grid) - moments.goal).mean()
+    assert errors_by_alpha(moments, [0.1, 1.0], nothing, grid) == [spread, spread]
+    assert not number_head(Sums.of(nothing), 1, space.shift, 0.1).weight.any()
 
 
 def learned(weeks_of: int, **params: object) -> Learned:

@@ -89,6 +89,10 @@ def _solved(features: Floats, right: Floats, shrinkage: float) -> Floats:
     """
     from scipy.linalg.blas import dsyrk  # of no use to a process that only serves
 
+    if not (some := features.any(0)).all():
+        weight = np.zeros(right.shape)
+        weight[some] = _solved(features[:, some], right[some], shrinkage)
+        return weight
     centred = features - features.mean(0)
     C = np.asarray(dsyrk(1 / len(centred), centred.T, lower=True))
     variance = C.diagonal().copy()

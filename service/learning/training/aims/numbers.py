@@ -107,7 +107,7 @@ class NumberAim(Aim):
 
     def _delta(self, ledger: Ledger) -> Tensor:
         """Delta of each number, in units. [k]"""
-        head = choose_strength(ledger.learn, ledger.select, self.grid.size, ledger.shift).head
+        head = choose_strength(ledger.learn, ledger.select, self.grid.size, ledger.shift).head()
         rows = ledger.selected
         if len(rows) >= LEAST_ROWS:
             left = head.answers(rows, ledger.shift) - goals_in_units(rows, self.grid)
